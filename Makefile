@@ -1,0 +1,72 @@
+# The gateway from a fresh clone: `make demo`, `make test`, `make run`. Needs Python 3.11+ and GNU make; the tests also
+# Node 20.19+ with npm. `make help` lists the targets.
+
+PYTHON ?= python3
+DEMO_ARGS ?= --once
+RUN_ARGS ?=
+PYTEST_ARGS ?= -n auto
+BENCH_ARGS ?=
+LOCK_ARGS ?=
+
+BIN := .venv/bin
+ENVIRONMENT := .venv/.installed
+COMPILE = --universal --generate-hashes --no-emit-index-url --no-annotate --quiet \
+    --custom-compile-command 'make lock' $(LOCK_ARGS)
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test check bench crash peers lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(ENVIRONMENT) ## Play the whole journey with simulators (DEMO_ARGS, default --once)
+	$(BIN)/gateway demo $(DEMO_ARGS)
+
+run: $(ENVIRONMENT) gateway.yaml ## Run the gateway with gateway.yaml, which is written first if there is none
+	$(BIN)/gateway run $(RUN_ARGS)
+
+test: check peers ## Every check and every test (PYTEST_ARGS); stops at the first red one
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(ENVIRONMENT) ## Style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
+	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)
+
+peers: ## Install what the tests talk to: DCMTK, Orthanc, a FHIR server
+	@tests/peers/install.sh
+
+lock: $(ENVIRONMENT) ## Pin the dependencies again after a change in pyproject.toml (LOCK_ARGS=--upgrade: the newest)
+	printf 'hatchling\neditables\n' | $(UV) pip compile pyproject.toml - --extra dev $(COMPILE) -o requirements.lock
+	$(UV) pip compile docker/build.in -c requirements.lock $(COMPILE) -o docker/build.lock
+	$(UV) pip compile pyproject.toml --extra postgres -c requirements.lock $(COMPILE) -o docker/requirements.lock
+
+clean: ## Remove what was installed and cached; gateway.yaml and databases stay
+	rm -rf .venv tests/peers/ehr/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+gateway.yaml:
+	cp gateway.example.yaml $@
+
+# Everything is pinned and checked by hash, also what builds the package itself; uv, when it is missing, is pinned alone.
+$(ENVIRONMENT): pyproject.toml requirements.lock $(BIN)/python
+	test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(if $(wildcard $(UV)),--without-pip) .venv || \
+	    { rm -rf .venv; echo "No venv module; on Debian: apt-get install -y python3-venv" >&2; exit 1; }

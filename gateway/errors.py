@@ -1,0 +1,116 @@
+"""The error tree of the gateway.
+
+Every error carries its *fate*: what the rest of the journey does about it. The code that raises an error decides
+the fate once; the edges alone turn it into an HL7 acknowledgement code, a DIMSE status or an HTTP status, and the
+worker alone turns it into a retry, a parked row or a rejected one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What happens to the work that failed."""
+
+    RETRY = "retry"
+    """Try again later: nothing is wrong with the work itself."""
+    PARK = "park"
+    """Ambiguous, or a person must decide; kept until someone does."""
+    REJECT = "reject"
+    """Wrong for good: tell the sender."""
+
+
+class GatewayError(Exception):
+    """Something the gateway can name. `place` says where, in the sender's words (`PID-3`, `gateway.yaml:12`)."""
+
+    fate: Fate = Fate.PARK
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class Unavailable(GatewayError):
+    """A database, disk or peer is away; the same work may succeed later."""
+
+    fate = Fate.RETRY
+
+    def __init__(self, message: str, *, place: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, place=place)
+        self.retry_after = retry_after
+        """Seconds the peer asked us to wait, when it did."""
+
+
+class NeedsPerson(GatewayError):
+    """Repeating would not help and dropping would lose something."""
+
+    fate = Fate.PARK
+
+
+class Rejected(GatewayError):
+    """The sender's fault, or at least the sender's to mend."""
+
+    fate = Fate.REJECT
+
+
+class Malformed(Rejected):
+    """Not readable as what it claims to be: no MSH, a broken DICOM header, a segment out of order."""
+
+
+class Undecodable(Malformed):
+    """Bytes that the declared character set does not contain."""
+
+
+class RequiredMissing(Rejected):
+    """A field or attribute that must have a value has none."""
+
+
+class InvalidValue(Rejected):
+    """A value that its data type does not allow."""
+
+
+class ValueTooLong(Rejected):
+    """An identifier that does not fit the DICOM value representation it is bound for; never cut silently."""
+
+
+class UnknownCode(Rejected):
+    """A coded value outside its table."""
+
+
+class UnsupportedType(Rejected):
+    """A message type or SOP class that the gateway does not serve."""
+
+
+class UnsupportedEvent(Rejected):
+    """A trigger event that the gateway does not serve."""
+
+
+class UnknownKey(Rejected):
+    """The patient, order or study that the sender speaks of does not exist here."""
+
+
+class DuplicateKey(Rejected):
+    """An identifier that must be one thing's alone already belongs to another."""
+
+
+class Conflict(Rejected):
+    """Understood, but the state of what it speaks of forbids it."""
+
+
+class TooLarge(Rejected):
+    """Beyond the limit of bytes that the configuration allows."""
+
+
+class ConfigError(GatewayError):
+    """The configuration or a mapping file is wrong. Holds every fault found, not just the first."""
+
+    fate = Fate.REJECT
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults

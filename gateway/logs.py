@@ -1,0 +1,148 @@
+"""Logging: one place that decides what a line may hold.
+
+Errors speak of fields and values, and values are patients' data. Unless `log.phi` is on, an exception in a log line is
+its class and place, and a traceback is its frames, without messages. Warnings that libraries raise, and errors that
+nobody caught, go the same way.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from gateway.errors import GatewayError
+
+PHI_KEYS: Final = frozenset({"patient_id", "patient_name", "accession", "birth_date", "body", "values"})
+TALKATIVE: Final = ("pynetdicom", "pydicom", "sqlalchemy", "aiohttp.access", "alembic", "asyncio")
+"""Libraries that print data sets, statements and request lines when they are let."""
+
+log = logging.getLogger(__name__)
+
+
+class _WithoutValues(logging.Filter):
+    """Replaces exceptions in a record, and its traceback, by what says no value."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = _plain(record.msg)
+        if isinstance(record.args, Mapping):
+            record.args = {key: _plain(value) for key, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(_plain(value) for value in record.args)
+        if record.name == "py.warnings":
+            record.msg, record.args = _warning_without_text(record.getMessage()), ()
+        elif record.name == "asyncio":
+            record.msg, record.args = _first_words(record.getMessage()), ()
+        if record.exc_info and record.exc_info[1] is not None:
+            record.msg = f"{record.getMessage()}: {described(record.exc_info[1])}"
+            record.args, record.exc_info = (), None
+        record.exc_text = None
+        return True
+
+
+def _plain(value: Any) -> Any:
+    """`value`, with each exception in it named instead of quoted."""
+    if isinstance(value, BaseException):
+        return _named(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _warning_without_text(message: str) -> str:
+    """`file:line: Category` of what `warnings.formatwarning` gives; what follows quotes the value."""
+    found = re.match(r"[^\n]*?:\d+: \w+(?=:)", message)
+    return found[0] if found else "a warning"
+
+
+def _first_words(message: str) -> str:
+    """What asyncio complains of. It goes on with the task, its result or the bytes that a callback was called with."""
+    return re.split(r"[(<\n]", message, maxsplit=1)[0].strip()
+
+
+def _named(error: BaseException) -> str:
+    place = error.place if isinstance(error, GatewayError) else ""
+    return f"{type(error).__name__} at {place}" if place else type(error).__name__
+
+
+def described(error: BaseException) -> str:
+    """An error by its class, place and frames, with what caused it and what it groups."""
+    return "\n".join(_lines(error, "", set()))
+
+
+def _lines(error: BaseException, indent: str, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    yield f"{indent}{_named(error)}" if indent else _named(error)
+    yield from (f"{indent}    {frame}" for frame in _frames(error.__traceback__))
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _lines(one, f"{indent}  | ", seen)
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None and id(cause) not in seen:
+        yield from _lines(cause, f"{indent}  from ", seen)
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(trace)]
+
+
+def _without_patients(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {key: "(hidden)" if key in PHI_KEYS else _plain(value) for key, value in event.items()}
+
+
+def configure(*, level: str, form: str, phi: bool) -> None:
+    """Send all logging to standard error, as text for people or as JSON lines."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    shared += [] if phi else [_without_patients]
+    last: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    if not phi:
+        handler.addFilter(_WithoutValues())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    logging.captureWarnings(True)
+    # A handler that fails would print to standard error what it was about to write, with the exception's values.
+    logging.raiseExceptions = False
+    threading.excepthook = _thread_failed
+    sys.excepthook = _failed
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    name = failure.thread.name if failure.thread else "?"
+    if failure.exc_value is not None:
+        log.critical("the thread %s failed", name, exc_info=failure.exc_value)
+
+
+def _failed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("the program failed", exc_info=(kind, error, trace))

@@ -1,0 +1,62 @@
+"""What the gateway counts, for Prometheus (text format 0.0.4).
+
+The stations increment these; the console shows them at `/metrics`. A label says which listener, which status, which
+EHR: names from the configuration and codes from the standards, never anything of a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+MESSAGES: Final = Counter(
+    "gateway_hl7_messages",
+    "HL7 messages answered, by listener and acknowledgement code (MSA-1; `none` when the connection was closed).",
+    ("listener", "ack"),
+    registry=REGISTRY,
+)
+FINDS: Final = Counter(
+    "gateway_worklist_queries",
+    "Worklist C-FIND requests, by final status in hexadecimal (0000, A700, ...).",
+    ("status",),
+    registry=REGISTRY,
+)
+FIND_SECONDS: Final = Histogram(
+    "gateway_worklist_query_seconds",
+    "Time from a worklist C-FIND request to its final response, in seconds.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+STORES: Final = Counter(
+    "gateway_stores",
+    "C-STORE requests, by status in hexadecimal (0000, A700, A900, C000).",
+    ("status",),
+    registry=REGISTRY,
+)
+WORK: Final = Counter(
+    "gateway_outbox_tries",
+    "Tries to do what waits, by kind (`settle`, `ehr:NAME`) and outcome (done, retry, park, reject).",
+    ("kind", "outcome"),
+    registry=REGISTRY,
+)
+OUTBOX: Final = Gauge(
+    "gateway_outbox_rows",
+    "Work that is not done, by kind and state (pending, leased, parked).",
+    ("kind", "state"),
+    registry=REGISTRY,
+)
+DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
+
+
+def render(waiting: Iterable[tuple[str, str, int]] | None) -> bytes:
+    """All metrics as text. `waiting` is what `outbox.counts` found, None when the database did not answer."""
+    OUTBOX.clear()
+    DATABASE_UP.set(waiting is not None)
+    for kind, state, rows in waiting or ():
+        OUTBOX.labels(kind, state).set(rows)
+    return generate_latest(REGISTRY)
