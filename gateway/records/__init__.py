@@ -1,0 +1,1 @@
+"""What the gateway knows: frozen data and transition tables. Nothing in here does I/O."""

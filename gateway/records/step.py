@@ -1,0 +1,180 @@
+"""The Scheduled Procedure Step: its states, the events that move it, and the table that says how.
+
+The internal states are more than DICOM's: PS3.3 Table C.4-10 defines SCHEDULED, ARRIVED, READY, STARTED and DEPARTED
+for Scheduled Procedure Step Status (0040,0020). `PUBLISHED` gives the term that a worklist answer carries.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class StepState(StrEnum):
+    SCHEDULED = "SCHEDULED"
+    ARRIVED = "ARRIVED"
+    READY = "READY"
+    HELD = "HELD"
+    STARTED = "STARTED"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
+    CANCELED = "CANCELED"
+
+
+class StepEvent(StrEnum):
+    NEW = "new"
+    """ORC-1 NW."""
+    CHANGE = "change"
+    """ORC-1 XO, XX."""
+    ARRIVE = "arrive"
+    """The patient is here (ADT^A10, or a RIS status)."""
+    CANCEL = "cancel"
+    """ORC-1 CA, OC."""
+    DISCONTINUE = "discontinue"
+    """ORC-1 DC, OD."""
+    HOLD = "hold"
+    """ORC-1 HD, OH."""
+    RELEASE = "release"
+    """ORC-1 RL, OE."""
+    COMPLETE = "complete"
+    """ORC-5 CM."""
+    PPS_START = "pps-start"
+    """MPPS N-CREATE IN PROGRESS."""
+    PPS_COMPLETE = "pps-complete"
+    """MPPS N-SET COMPLETED."""
+    PPS_DISCONTINUE = "pps-discontinue"
+    """MPPS N-SET DISCONTINUED."""
+
+
+class Refused:
+    """The event is understood and may not happen in this state; the sender is told why."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+_RUNNING = Refused("the examination is in progress")
+_S, _E = StepState, StepEvent
+_OPEN = (_S.SCHEDULED, _S.ARRIVED, _S.READY)
+_PPS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
+    (state, event): outcome
+    for state in _S
+    for event, outcome in (
+        (_E.PPS_START, _S.STARTED),
+        (_E.PPS_COMPLETE, _S.COMPLETED),
+        (_E.PPS_DISCONTINUE, _S.DISCONTINUED),
+    )
+}
+"""What a modality did is a fact: it moves the step from wherever the paperwork had left it."""
+
+TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
+    **_PPS,
+    # After the end only a new performed step (append case) moves a step again.
+    (_S.COMPLETED, _E.PPS_COMPLETE): _S.COMPLETED,
+    (_S.COMPLETED, _E.PPS_DISCONTINUE): _S.COMPLETED,
+    (_S.DISCONTINUED, _E.PPS_COMPLETE): _S.DISCONTINUED,
+    (_S.DISCONTINUED, _E.PPS_DISCONTINUE): _S.DISCONTINUED,
+    **{
+        (state, event): outcome
+        for state in _OPEN
+        for event, outcome in (
+            (_E.NEW, state),
+            (_E.CHANGE, state),
+            (_E.ARRIVE, _S.READY if state is _S.READY else _S.ARRIVED),
+            (_E.CANCEL, _S.CANCELED),
+            (_E.DISCONTINUE, _S.CANCELED),
+            (_E.HOLD, _S.HELD),
+            (_E.RELEASE, state),
+            (_E.COMPLETE, _S.COMPLETED),
+        )
+    },
+    (_S.HELD, _E.NEW): _S.HELD,
+    (_S.HELD, _E.CHANGE): _S.HELD,
+    (_S.HELD, _E.ARRIVE): _S.HELD,
+    (_S.HELD, _E.CANCEL): _S.CANCELED,
+    (_S.HELD, _E.DISCONTINUE): _S.CANCELED,
+    (_S.HELD, _E.HOLD): _S.HELD,
+    (_S.HELD, _E.RELEASE): _S.SCHEDULED,
+    (_S.HELD, _E.COMPLETE): _S.COMPLETED,
+    (_S.STARTED, _E.NEW): _S.STARTED,
+    (_S.STARTED, _E.CHANGE): _S.STARTED,
+    (_S.STARTED, _E.ARRIVE): _S.STARTED,
+    (_S.STARTED, _E.CANCEL): _RUNNING,
+    # A discontinued order stops what has not begun; what runs is the modality's to end.
+    (_S.STARTED, _E.DISCONTINUE): _S.STARTED,
+    (_S.STARTED, _E.HOLD): _RUNNING,
+    (_S.STARTED, _E.RELEASE): _S.STARTED,
+    (_S.STARTED, _E.COMPLETE): _S.COMPLETED,
+    **{
+        (state, event): state
+        for state in (_S.COMPLETED, _S.DISCONTINUED)
+        for event in (
+            _E.NEW,
+            _E.CHANGE,
+            _E.ARRIVE,
+            _E.CANCEL,
+            _E.DISCONTINUE,
+            _E.HOLD,
+            _E.RELEASE,
+            _E.COMPLETE,
+        )
+    },
+    # A newer NW or XO brings a cancelled step back; an older one never gets this far (see `scheduling`).
+    (_S.CANCELED, _E.NEW): _S.SCHEDULED,
+    (_S.CANCELED, _E.CHANGE): _S.SCHEDULED,
+    (_S.CANCELED, _E.ARRIVE): _S.CANCELED,
+    (_S.CANCELED, _E.CANCEL): _S.CANCELED,
+    (_S.CANCELED, _E.DISCONTINUE): _S.CANCELED,
+    (_S.CANCELED, _E.HOLD): _S.CANCELED,
+    (_S.CANCELED, _E.RELEASE): _S.CANCELED,
+    (_S.CANCELED, _E.COMPLETE): _S.COMPLETED,
+}
+
+FROZEN: Final = frozenset({_S.STARTED, _S.COMPLETED, _S.DISCONTINUED})
+"""States in which an order message no longer changes what a step says: the modality has copied it by then."""
+
+PUBLISHED: Final[dict[StepState, str]] = {
+    _S.SCHEDULED: "SCHEDULED",
+    _S.ARRIVED: "ARRIVED",
+    _S.READY: "READY",
+    _S.HELD: "SCHEDULED",
+    _S.STARTED: "STARTED",
+    _S.COMPLETED: "DEPARTED",
+    _S.DISCONTINUED: "DEPARTED",
+    _S.CANCELED: "DEPARTED",
+}
+"""Internal state -> a Defined Term of (0040,0020), PS3.3 Table C.4-10."""
+
+ORDER_CONTROL: Final[dict[tuple[str, str], StepEvent]] = {
+    ("NW", ""): _E.NEW,
+    ("XO", ""): _E.CHANGE,
+    ("XX", ""): _E.CHANGE,
+    # An ORC-5 that says how it ended or is held weighs more than the verb.
+    **{
+        (control, status): event
+        for control in ("NW", "XO", "XX", "SC")
+        for status, event in (
+            ("CM", _E.COMPLETE),
+            ("CA", _E.CANCEL),
+            ("DC", _E.DISCONTINUE),
+            ("HD", _E.HOLD),
+        )
+    },
+    ("CA", ""): _E.CANCEL,
+    ("OC", ""): _E.CANCEL,
+    ("DC", ""): _E.DISCONTINUE,
+    ("OD", ""): _E.DISCONTINUE,
+    ("HD", ""): _E.HOLD,
+    ("OH", ""): _E.HOLD,
+    ("RL", ""): _E.RELEASE,
+    ("OE", ""): _E.RELEASE,
+}
+"""(ORC-1, ORC-5) -> event, HL7 tables 0119 and 0038. The row with an empty ORC-5 serves every ORC-5 not named."""
+
+CREATES: Final = frozenset({_E.NEW, _E.CHANGE})
+"""Events that may bring an order into being; the others speak of one that should exist."""
+
+
+def event_of(control: str, status: str) -> StepEvent | None:
+    """The event that ORC-1 `control` with ORC-5 `status` means, None if it means none to the worklist."""
+    return ORDER_CONTROL.get((control, status)) or ORDER_CONTROL.get((control, ""))

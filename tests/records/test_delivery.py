@@ -1,0 +1,49 @@
+"""Work in the outbox: what its table of transitions promises. That the store holds to it is shown in tests/store."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import Fate
+from gateway.records.delivery import ACTIVE, TRANSITIONS, WorkEvent, WorkState
+
+S, E = WorkState, WorkEvent
+
+
+def leads_to(state: WorkState) -> set[WorkState]:
+    return {after for (before, _), after in TRANSITIONS.items() if before is state}
+
+
+@pytest.mark.parametrize("state", [S.DONE, S.SUPERSEDED])
+def test_what_is_over_stays_over(state: WorkState) -> None:
+    assert leads_to(state) == set()
+
+
+@pytest.mark.parametrize("state", [one for one in S if one not in (S.DONE, S.SUPERSEDED)])
+def test_everything_else_can_still_be_done(state: WorkState) -> None:
+    reached, new = {state}, {state}
+    while new:
+        new = {after for one in new for after in leads_to(one)} - reached
+        reached |= new
+    assert S.DONE in reached
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_every_fate_has_its_outcome_and_only_a_worker_gives_one(fate: Fate) -> None:
+    assert {state for state, event in TRANSITIONS if event == fate.value} == {S.LEASED}
+
+
+def test_only_a_worker_that_holds_the_work_can_finish_it() -> None:
+    assert {pair for pair, after in TRANSITIONS.items() if after is S.DONE} == {(S.LEASED, E.SUCCEED)}
+
+
+def test_work_under_way_is_neither_superseded_nor_replayed() -> None:
+    assert {event for state, event in TRANSITIONS if state is S.LEASED} == {
+        E.SUCCEED, E.FAIL_RETRY, E.FAIL_PARK, E.FAIL_REJECT, E.LEASE_ENDS,
+    }  # fmt: skip
+
+
+def test_a_lane_is_held_by_what_can_go_on_by_itself() -> None:
+    assert set(ACTIVE) == {S.PENDING, S.LEASED}
+    by_itself = {E.CLAIM, E.SUCCEED, E.FAIL_RETRY, E.LEASE_ENDS}
+    assert {state for state, event in TRANSITIONS if event in by_itself} == set(ACTIVE)
