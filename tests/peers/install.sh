@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Install the peers of the tests that are not Python packages. What cannot be installed is named with the one command
+# that does it: a failure under CI=true, else a warning, and the tests that need it skip.
+set -euo pipefail
+cd "$(dirname "$0")"
+PATH="$PATH:/usr/sbin"
+
+cannot() {
+    echo "peers: $1 is missing; run: $2" >&2
+    if [ "${CI:-}" = true ]; then exit 1; fi
+}
+
+debian() {
+    local missing=()
+    command -v findscu wlmscpfs storescp >/dev/null || missing+=(dcmtk)
+    command -v Orthanc >/dev/null || missing+=(orthanc)
+    if [ ${#missing[@]} = 0 ]; then return; fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        cannot "${missing[*]}" "sudo apt-get install -y ${missing[*]}"
+    elif ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; then
+        cannot "${missing[*]}" "apt-get install -y ${missing[*]}"
+    fi
+}
+
+fhir_server() {
+    local stamp=ehr/node_modules/.installed
+    if ! command -v npm >/dev/null || ! node -e 'const [a, b] = process.versions.node.split(".").map(Number);
+            process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then
+        cannot "Node.js 20.19 or later with npm" "sudo apt-get install -y nodejs npm"
+    elif [ ! "$stamp" -nt ehr/package-lock.json ]; then
+        (cd ehr && npm ci --no-audit --no-fund --loglevel=error) && touch "$stamp" ||
+            cannot "the FHIR server" "npm ci --prefix tests/peers/ehr"
+    fi
+}
+
+debian
+fhir_server

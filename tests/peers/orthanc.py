@@ -1,0 +1,103 @@
+"""Orthanc as the PACS that sends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import aiohttp
+import pytest
+
+from tests.peers.process import DEBIAN, NO_DELAY, found, free_port, wait_until
+
+
+@dataclass(frozen=True)
+class Counts:
+    patients: int
+    studies: int
+    series: int
+    instances: int
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    url: str
+    """Of its REST interface, without a trailing slash."""
+    dicom_port: int
+    ae_title: str = "ORTHANC"
+
+    async def upload(self, *paths: Path) -> list[str]:
+        """Take files in; Orthanc's own identifiers of the instances."""
+        return [(await self._call("POST", "/instances", data=path.read_bytes()))["ID"] for path in paths]
+
+    async def send_to(self, ae_title: str, port: int, *, host: str = "127.0.0.1") -> dict[str, Any]:
+        """Send everything it holds by C-STORE, one association; its report, with the counts of instances.
+
+        Fails when Orthanc could not send one of them.
+        """
+        await self._call("PUT", "/modalities/peer", json=[ae_title, host, port])
+        studies = await self._call("GET", "/studies")
+        report: dict[str, Any] = await self._call("POST", "/modalities/peer/store", json=studies)
+        return report
+
+    async def statistics(self) -> Counts:
+        """How much it holds."""
+        told = await self._call("GET", "/statistics")
+        return Counts(told["CountPatients"], told["CountStudies"], told["CountSeries"], told["CountInstances"])
+
+    async def _call(self, method: str, path: str, **body: Any) -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.url + path, **body) as response,
+        ):
+            text = await response.text()
+            assert response.ok, f"Orthanc answered {method} {path} with {response.status}: {text}"
+            return json.loads(text) if text else None
+
+
+@pytest.fixture
+def orthanc() -> Iterator[Orthanc]:
+    """An Orthanc of its own, empty, on free ports."""
+    program = found("Orthanc", DEBIAN)
+    with tempfile.TemporaryDirectory() as directory:
+        http_port, dicom_port = free_port(), free_port()
+        settings = {
+            "Name": "test",
+            "StorageDirectory": directory,
+            "IndexDirectory": directory,
+            "Plugins": [],
+            "HttpPort": http_port,
+            "DicomPort": dicom_port,
+            "DicomAet": "ORTHANC",
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "SslEnabled": False,
+            "DicomAssociationCloseDelay": 0,
+        }
+        file = Path(directory) / "orthanc.json"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        environment = {**os.environ, **NO_DELAY}
+        with (Path(directory) / "log").open("wb") as log:
+            process = subprocess.Popen([program, file], env=environment, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: _answers(http_port), process, "Orthanc", 30)
+            yield Orthanc(f"http://127.0.0.1:{http_port}", dicom_port)
+        finally:
+            process.kill()  # asked to end it would take seconds to save what nobody wants
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/system", timeout=5) as response:
+            return bool(response.status == 200)
+    except (URLError, ConnectionError, TimeoutError):
+        return False
