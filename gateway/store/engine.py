@@ -1,0 +1,125 @@
+"""Opening the database: one engine for SQLite and PostgreSQL alike, with the settings that make a commit durable."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from gateway.errors import ConfigError
+
+LOCK_TIMEOUT_MS: Final = 10_000
+_SESSION: Final = {
+    "lock_timeout": LOCK_TIMEOUT_MS,
+    # A gateway that froze in the middle of a transaction must not hold its lanes for ever.
+    "idle_in_transaction_session_timeout": 60_000,
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+}
+_CONNECTION: Final = {
+    "connect_timeout": 10,
+    # A server that vanished without a word is noticed within a minute, not after the two hours of TCP's own default.
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+"""What an address may set otherwise: libpq's parameters, PostgreSQL 34.1.2."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://...`. Does not connect yet. Raises `ConfigError`."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The error quotes the address, and the address holds a password.
+        raise ConfigError(["database.url: is not an address such as postgresql://USER:PASSWORD@HOST/NAME"]) from None
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ConfigError(["database.url: an in-memory SQLite would forget orders it has acknowledged; name a file"])
+    path = Path(str(url.database))
+    if not path.parent.is_dir():
+        raise ConfigError([f"database.url: the folder {path.parent} does not exist"])
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": LOCK_TIMEOUT_MS / 1000, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own transaction handling would hide savepoints; we say BEGIN ourselves.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes its lock at once: a read that later turned into a write could only fail. So a reader may not
+        # write at all.
+        reading = connection.get_execution_options().get("reading", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    _create_private(path)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """The file holds patients' data: only its owner may read it, from the first byte on."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigError([f"database.url: {path} cannot be opened ({error.strerror})"]) from error
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            ["database.url: PostgreSQL needs the extra: pip install 'imaging-gateway[postgres]'"]
+        ) from error
+    given = url.query.get("options", "")
+    options = [given] if isinstance(given, str) else list(given)
+    options += [f"-c {name}={value}" for name, value in _SESSION.items()]
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            **{name: value for name, value in _CONNECTION.items() if name not in url.query},
+            "options": " ".join(options).strip(),
+        },
+    )
+
+
+def begin_reading(connection: Connection) -> Connection:
+    """Let `connection` see one snapshot of what is committed, and change nothing."""
+    if connection.dialect.name == "postgresql":
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection.execution_options(reading=True)
+
+
+def lock(connection: Connection, *keys: str) -> None:
+    """Hold `keys` until the transaction ends, so that nobody else inserts or changes rows under them.
+
+    In PostgreSQL ids are given before the commit: without the lock a row with a higher id could become visible
+    first, and a lane would run out of order. Keys given together are taken in one order, so that two transactions do
+    not wait for one another. SQLite has one writer at a time and needs nothing.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ADVISORY_LOCK, {"keys": sorted(set(keys))})
+
+
+_ADVISORY_LOCK: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(CAST(:keys AS text[])) AS k(key)"
+)

@@ -1,0 +1,198 @@
+"""HL7 messages as they came, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    not_,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
+
+from gateway.store.engine import lock
+from gateway.store.schema import messages, order_messages
+
+APPLIED: Final = ("applied", "stale")
+"""States in which a message has been dealt with for good."""
+WRONG: Final = ("failed", "rejected")
+"""States of a message that was not applied."""
+_UNSERVED: Final = type_coerce(messages.c.findings, Text).contains('"place":"MSH-9.')
+"""Refused for its type or trigger alone: what it says was never looked at."""
+
+_ADD: Final = insert(messages)
+_COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.state)
+_SENDERS: Final = (messages.c.sender == bindparam("sender"), messages.c.control_id == bindparam("control_id"))
+_SAME: Final = select(*_COLUMNS, literal(1).label("same")).where(*_SENDERS, messages.c.digest == bindparam("digest"))
+_OTHER: Final = select(*_COLUMNS, literal(0).label("same")).where(*_SENDERS, messages.c.digest != bindparam("digest"))
+# One of each at the most: some senders give every message the same control id.
+_EARLIER: Final = union_all(select(_SAME.limit(1).subquery("the_same")), select(_OTHER.limit(1).subquery("the_other")))
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What came before under a message's MSH-10."""
+
+    ack: bytes | None = None
+    """The acknowledgement that these very bytes got when they were applied: the answer to give again."""
+    row: int | None = None
+    """The row of these very bytes when they were not applied: to be worked on again, in place."""
+    other: bool = False
+    """Whether other bytes came under the same MSH-10."""
+
+
+def add(
+    connection: Connection,
+    *,
+    received_at: int,
+    listener: str,
+    peer: str,
+    sender: str,
+    control_id: str,
+    type: str,
+    digest: bytes,
+    body: bytes,
+    state: str,
+    ack_code: str,
+    ack: bytes,
+    findings: list[dict[str, str]],
+) -> int:
+    """Keep a message; returns its id."""
+    values = {key: value for key, value in locals().items() if key != "connection"}
+    key = connection.execute(_ADD, values).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def earlier(connection: Connection, *, sender: str, control_id: str, digest: bytes) -> Earlier:
+    """What came before under this MSH-10.
+
+    What was rejected is judged anew when it comes again: its cause may have been mended since. Holds the message's
+    identity until the transaction ends, so that the same message on two connections is one.
+    """
+    lock(connection, f"message|{sender}|{control_id}")
+    rows = connection.execute(_EARLIER, {"sender": sender, "control_id": control_id, "digest": digest}).all()
+    other = any(not row.same for row in rows)
+    same = next((row for row in rows if row.same), None)
+    if same is None:
+        return Earlier(other=other)
+    if same.state in APPLIED:
+        return Earlier(ack=same.ack, other=other)
+    return Earlier(row=same.id, other=other)
+
+
+def settle(
+    connection: Connection,
+    message: int,
+    *,
+    state: str,
+    ack_code: str,
+    ack: bytes,
+    findings: list[dict[str, str]],
+) -> None:
+    """Note what became of a message that was worked on again."""
+    values = {"the_id": message, "state": state, "ack_code": ack_code, "ack": ack, "findings": findings}
+    connection.execute(_SETTLE, values)
+
+
+_SETTLE: Final = (
+    update(messages)
+    .where(messages.c.id == bindparam("the_id"))
+    .values({name: bindparam(name) for name in ("state", "ack_code", "ack", "findings")})
+)
+
+
+def tie(connection: Connection, message: int, outcomes: Mapping[int, str]) -> None:
+    """Note of which orders `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
+    if outcomes:
+        rows = [{"order": order, "message": message, "outcome": outcome} for order, outcome in outcomes.items()]
+        connection.execute(_TIE, rows)
+
+
+_TIE: Final = insert(order_messages)
+
+
+def untie(connection: Connection, message: int) -> None:
+    """Forget what `message` did to orders, before it is worked on again."""
+    connection.execute(delete(order_messages).where(order_messages.c.message == message))
+
+
+def get(connection: Connection, message: int) -> dict[str, Any] | None:
+    """The whole row, with its bytes."""
+    row = connection.execute(select(messages).where(messages.c.id == message)).mappings().first()
+    return dict(row) if row else None
+
+
+def listing(
+    connection: Connection, *, state: str = "", limit: int = 100, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows for people, newest first, without the bytes."""
+    where = [messages.c.state == state] if state else []
+    if before is not None:
+        where.append(messages.c.id < before)
+    return _rows(connection, where, limit)
+
+
+def wrong(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Rows of messages that were not applied, newest first, without those whose type is not served."""
+    return _rows(connection, [_wrong()], limit)
+
+
+def count_wrong(connection: Connection, *, since: int = 0) -> int:
+    """How many `wrong` lists that came at `since` or later."""
+    wanted = select(func.count()).select_from(messages).where(_wrong(), messages.c.received_at >= since)
+    return int(connection.execute(wanted).scalar_one())
+
+
+def unserved(connection: Connection) -> list[dict[str, Any]]:
+    """`type`, `count` and `last` (when the newest came) of messages whose type is not served, by type."""
+    wanted = (
+        select(messages.c.type, func.count().label("count"), func.max(messages.c.received_at).label("last"))
+        .where(messages.c.state.in_(WRONG), _UNSERVED)
+        .group_by(messages.c.type)
+        .order_by(messages.c.type)
+    )
+    return [_plain(row) for row in connection.execute(wanted).mappings()]
+
+
+def _wrong() -> ColumnElement[bool]:
+    return and_(messages.c.state.in_(WRONG), not_(_UNSERVED))
+
+
+def _rows(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:
+    columns = [column for column in messages.c if column.name not in ("body", "ack", "digest")]
+    wanted = select(*columns).where(*where).order_by(messages.c.id.desc()).limit(limit)
+    return [_plain(row) for row in connection.execute(wanted).mappings()]
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    """SQLAlchemy's own kind of key is no `str` to a JSON writer."""
+    return {str(key): value for key, value in row.items()}
+
+
+def of_order(connection: Connection, order: int) -> list[dict[str, Any]]:
+    """The messages that spoke of an order, oldest first."""
+    wanted = (
+        select(
+            messages.c.id, messages.c.received_at, messages.c.listener, messages.c.type, messages.c.control_id,
+            messages.c.ack_code, messages.c.findings, order_messages.c.outcome,
+        )
+        .join(order_messages, order_messages.c.message == messages.c.id)
+        .where(order_messages.c.order == order)
+        .order_by(messages.c.id)
+    )  # fmt: skip
+    return [dict(row) for row in connection.execute(wanted).mappings()]

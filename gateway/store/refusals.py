@@ -1,0 +1,28 @@
+"""What arrived and could not even be read as a message or an instance, kept raw for whoever looks for the fault."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from gateway.store.schema import refusals
+
+KEPT_BYTES: Final = 1024 * 1024
+KEPT_ROWS: Final = 1000
+
+
+def add(connection: Connection, *, refused_at: int, source: str, reason: str, body: bytes) -> int:
+    """Keep the first `KEPT_BYTES` of `body`; the oldest rows beyond `KEPT_ROWS` go."""
+    values = {"refused_at": refused_at, "source": source, "reason": reason, "body": body[:KEPT_BYTES]}
+    key = connection.execute(insert(refusals), values).inserted_primary_key
+    assert key is not None
+    connection.execute(delete(refusals).where(refusals.c.id <= key[0] - KEPT_ROWS))
+    return int(key[0])
+
+
+def listing(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Newest first, with the size of what is kept instead of its bytes."""
+    columns = (refusals.c.id, refusals.c.refused_at, refusals.c.source, refusals.c.reason)
+    wanted = select(*columns, func.length(refusals.c.body).label("bytes")).order_by(refusals.c.id.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(wanted).mappings()]

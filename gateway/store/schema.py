@@ -1,0 +1,253 @@
+"""The tables, in the order of the journey.
+
+Times are integers: microseconds since 1970 UTC, from the application's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document kept as text, alike in both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite gives row ids to INTEGER primary keys only."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("listener", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("sender", Text, nullable=False, comment="MSH-3|MSH-4"),
+    Column("control_id", Text, nullable=False, comment="MSH-10"),
+    Column("type", Text, nullable=False, comment="MSH-9 as TYPE^TRIGGER"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the bytes that arrived"),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False, comment="applied, stale, rejected or failed"),
+    Column("ack_code", Text, nullable=False),
+    Column("ack", LargeBinary, nullable=False),
+    Column("findings", Json, nullable=False, comment="What was wrong or remarkable: [{place, text}]"),
+    Index(None, "sender", "control_id", "digest"),
+    Index(None, "state", "id"),
+)
+
+patients = Table(
+    "patients",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("patient_id", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("patient_id", "issuer"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("patient", Key, ForeignKey("patients.id"), nullable=True, comment="None while only a cancel is known"),
+    Column("authority", Text, nullable=False, comment="Issuer of the accession number"),
+    Column("accession", Text, nullable=False),
+    Column("sender", Text, nullable=False, default="", comment="Whose numbers those without authority are"),
+    Column("placer", Text, nullable=False, comment="Placer order number, or empty"),
+    Column("placer_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
+    Column("filler", Text, nullable=False, comment="Filler order number, or empty"),
+    Column("filler_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
+    Column("attributes", Json, nullable=False),
+    Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index(None, "accession"),
+    Index(None, "placer"),
+    Index(None, "filler"),
+    Index(None, "patient"),
+)
+
+procedures = Table(
+    "procedures",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("order", Key, ForeignKey("orders.id"), nullable=False),
+    Column("requested_procedure_id", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("derived", Json, nullable=False, default=[], comment="Keywords whose value is ours, not the sender's"),
+    Column("event_at", BigInteger, nullable=False, default=0, comment="Of the newest message applied"),
+    UniqueConstraint("study_uid"),
+    Index(None, "order"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("procedure", Key, ForeignKey("procedures.id"), nullable=False),
+    Column("step_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("station_ae", Text, nullable=False, comment="Titles joined by a backslash; empty: every station"),
+    Column("start_date", Text, nullable=False),
+    Column("start_time", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("derived", Json, nullable=False, default=[], comment="Keywords whose value is ours, not the sender's"),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("procedure", "step_id"),
+    Index(None, "start_date", "modality"),
+)
+
+order_messages = Table(
+    "order_messages",
+    metadata,
+    Column("order", Key, ForeignKey("orders.id"), primary_key=True),
+    Column("message", Key, ForeignKey("messages.id"), primary_key=True),
+    Column("outcome", Text, nullable=False),
+)
+
+queries = Table(
+    "queries",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("calling_ae", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("keys", Json, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("matches", Integer, nullable=False),
+    Column("micros", BigInteger, nullable=False),
+)
+
+query_matches = Table(
+    "query_matches",
+    metadata,
+    Column("query", Key, ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", Key, primary_key=True),
+    Index(None, "step"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("accession", Text, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    Column("patient_issuer", Text, nullable=False),
+    Column("source_ae", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("settled_revision", Integer, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger, nullable=True),
+    UniqueConstraint("study_uid"),
+    Index(None, "accession"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study", Key, ForeignKey("studies.id"), nullable=False),
+    Column("series_uid", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    UniqueConstraint("study", "series_uid"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("series", Key, ForeignKey("series.id"), nullable=False),
+    Column("sop_uid", Text, nullable=False),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("header", LargeBinary, nullable=False, comment="Encoded data set up to the pixel data, zlib"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the header"),
+    Column("received_at", BigInteger, nullable=False),
+    UniqueConstraint("series", "sop_uid"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("refused_at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False, comment="Who sent it: a listener and peer, or an AE title and address"),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="What arrived, up to KEPT_BYTES"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="Study Instance UID"),
+    Column("payload", Json, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("lease", Text, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=True),
+    Column("outcome", Json, nullable=True, comment="Of the last try"),
+    Index(None, "subject"),
+    Index(None, "state", "id"),
+    Index(
+        "ix_outbox_active_due",
+        "kind",
+        "due_at",
+        sqlite_where=text("state IN ('pending', 'leased')"),
+        postgresql_where=text("state IN ('pending', 'leased')"),
+    ),
+    Index(
+        "ix_outbox_active_lane",
+        "lane",
+        "id",
+        sqlite_where=text("state IN ('pending', 'leased')"),
+        postgresql_where=text("state IN ('pending', 'leased')"),
+    ),
+)

@@ -1,0 +1,205 @@
+"""Studies, series and instances: the headers of what arrived."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
+
+from gateway.records.order import Attributes
+from gateway.store.engine import lock
+from gateway.store.schema import instances, series, studies
+
+_STUDY: Final = select(
+    studies.c.id, studies.c.attributes, studies.c.accession, studies.c.patient_id, studies.c.patient_issuer
+).where(studies.c.study_uid == bindparam("uid"))
+_SERIES: Final = select(series.c.id).where(
+    series.c.study == bindparam("the_study"), series.c.series_uid == bindparam("uid")
+)
+_INSTANCE: Final = select(instances.c.id, instances.c.digest).where(
+    instances.c.series == bindparam("the_series"), instances.c.sop_uid == bindparam("uid")
+)
+
+
+def _key(result: Any) -> int:
+    return int(result.inserted_primary_key[0])
+
+
+def keep(
+    connection: Connection,
+    *,
+    study_uid: str,
+    study: Attributes,
+    accession: str,
+    patient_id: str,
+    patient_issuer: str,
+    series_uid: str,
+    series_attributes: Attributes,
+    sop_uid: str,
+    sop_class_uid: str,
+    instance: Attributes,
+    transfer_syntax_uid: str,
+    header: bytes,
+    digest: bytes,
+    source_ae: str,
+    now: int,
+) -> bool:
+    """Keep one instance under its study and series. False when it was here already, the same to the byte.
+
+    Of the study the newest instance has the last word, so that one sent again with corrected data corrects it; of a
+    series the first.
+    """
+    lock(connection, f"study|{study_uid}")
+    found = connection.execute(_STUDY, {"uid": study_uid}).first()
+    if found is None:
+        row = {
+            "study_uid": study_uid, "accession": accession, "patient_id": patient_id, "patient_issuer": patient_issuer,
+            "source_ae": source_ae, "attributes": study, "revision": 0, "settled_revision": 0, "first_at": now,
+            "last_at": now,
+        }  # fmt: skip
+        study_key = _key(connection.execute(insert(studies), row))
+    else:
+        study_key = found.id
+    row_of_series = connection.execute(_SERIES, {"the_study": study_key, "uid": series_uid}).first()
+    if row_of_series is None:
+        new = {"study": study_key, "series_uid": series_uid, "attributes": series_attributes}
+        series_key = _key(connection.execute(insert(series), new))
+    else:
+        series_key = row_of_series.id
+    values = {
+        "series": series_key, "sop_uid": sop_uid, "sop_class_uid": sop_class_uid, "attributes": instance,
+        "transfer_syntax_uid": transfer_syntax_uid, "header": zlib.compress(header, 1), "digest": digest,
+        "received_at": now,
+    }  # fmt: skip
+    known = connection.execute(_INSTANCE, {"the_series": series_key, "uid": sop_uid}).first()
+    if known is not None and known.digest == digest:
+        return False
+    if known is not None:
+        connection.execute(update(instances).where(instances.c.id == known.id), values)
+    else:
+        connection.execute(insert(instances), values)
+    said = {
+        "attributes": {**(found.attributes if found else {}), **study},
+        "accession": accession or (found.accession if found else ""),
+        "patient_id": patient_id or (found.patient_id if found else ""),
+        "patient_issuer": patient_issuer or (found.patient_issuer if found else ""),
+    }
+    connection.execute(_GROW, {"the_id": study_key, "now": now, **{f"the_{key}": one for key, one in said.items()}})
+    return True
+
+
+_GROW: Final = (
+    update(studies)
+    .where(studies.c.id == bindparam("the_id"))
+    .values(
+        revision=studies.c.revision + 1,
+        last_at=bindparam("now"),
+        attributes=bindparam("the_attributes", type_=studies.c.attributes.type),
+        accession=bindparam("the_accession"),
+        patient_id=bindparam("the_patient_id"),
+        patient_issuer=bindparam("the_patient_issuer"),
+    )
+)
+
+
+def get(connection: Connection, study_uid: str) -> RowMapping | None:
+    return connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().first()
+
+
+def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowMapping]]]:
+    """Each series of a study with its instances, in order of arrival; without headers."""
+    all_series = (
+        connection.execute(select(series).where(series.c.study == study).order_by(series.c.id)).mappings().all()
+    )
+    columns = (instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.attributes)
+    rows = connection.execute(
+        select(*columns)
+        .join(series, series.c.id == instances.c.series)
+        .where(series.c.study == study)
+        .order_by(instances.c.id)
+    ).mappings()
+    by_series: dict[int, list[RowMapping]] = {one["id"]: [] for one in all_series}
+    for row in rows:
+        by_series[row["series"]].append(row)
+    return [(one, by_series[one["id"]]) for one in all_series]
+
+
+def mark_settled(connection: Connection, study: int, *, revision: int, now: int) -> None:
+    connection.execute(update(studies).where(studies.c.id == study), {"settled_revision": revision, "settled_at": now})
+
+
+def counts(connection: Connection, study: int) -> tuple[int, int]:
+    """(series, instances) of a study."""
+    wanted = (
+        select(func.count(func.distinct(series.c.id)), func.count(instances.c.id))
+        .join(instances, instances.c.series == series.c.id)
+        .where(series.c.study == study)
+    )
+    number = connection.execute(wanted).one()
+    return number[0], number[1]
+
+
+def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
+    return list(
+        connection.execute(select(studies).where(studies.c.accession == accession).order_by(studies.c.id)).mappings()
+    )
+
+
+def headers(connection: Connection, study: int) -> list[tuple[str, str, bytes]]:
+    """(SOP Instance UID, transfer syntax UID, encoded header) of every instance."""
+    wanted = (
+        select(instances.c.sop_uid, instances.c.transfer_syntax_uid, instances.c.header)
+        .join(series, series.c.id == instances.c.series)
+        .where(series.c.study == study)
+        .order_by(instances.c.id)
+    )
+    return [(uid, syntax, zlib.decompress(header)) for uid, syntax, header in connection.execute(wanted)]
+
+
+_ANSWERING: Final = select(studies.c.study_uid).where(
+    or_(
+        studies.c.study_uid == bindparam("study_uid"),
+        and_(
+            bindparam("accession") != "",
+            studies.c.accession == bindparam("accession"),
+            studies.c.patient_id == bindparam("patient_id"),
+        ),
+    )
+)
+
+
+def answering(connection: Connection, *, study_uid: str, accession: str, patient_id: str) -> list[str]:
+    """UIDs of the studies that are already here when their order comes."""
+    values = {"study_uid": study_uid, "accession": accession, "patient_id": patient_id}
+    return list(connection.execute(_ANSWERING, values).scalars())
+
+
+def say_again(connection: Connection, study: int, levels: Mapping[str, Mapping[str, Attributes]]) -> None:
+    """Replace what is known of a study: `levels` holds, by SOP Instance UID, the attributes of each level.
+
+    As in `keep`, the newest instance has the last word of the study, the first of a series.
+    """
+    rows = connection.execute(
+        select(instances.c.id, instances.c.series, instances.c.sop_uid, instances.c.received_at)
+        .join(series, series.c.id == instances.c.series)
+        .where(series.c.study == study)
+        .order_by(instances.c.id)
+    ).all()
+    of_series: dict[int, Attributes] = {}
+    for row in rows:
+        said = levels[row.sop_uid]
+        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": said["instance"]})
+        of_series.setdefault(row.series, said["series"])
+    for one, attributes in of_series.items():
+        connection.execute(update(series).where(series.c.id == one), {"attributes": attributes})
+    of_study: Attributes = {}
+    for row in sorted(rows, key=lambda row: (row.received_at, row.id)):
+        of_study |= levels[row.sop_uid]["study"]
+    connection.execute(update(studies).where(studies.c.id == study), {"attributes": of_study})
+
+
+def touch(connection: Connection, study_uid: str) -> None:
+    """Count a revision: something that the study's resources say has changed, though no instance came."""
+    connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(revision=studies.c.revision + 1))

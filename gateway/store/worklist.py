@@ -1,0 +1,139 @@
+"""Scheduled steps as worklist items, and the log of what scanners asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, literal, or_, select
+
+from gateway.store.schema import orders, patients, procedures, queries, query_matches, steps
+
+KEPT_QUERIES: Final = 10_000
+LOGGED_MATCHES: Final = 100
+
+
+def candidates(
+    connection: Connection,
+    *,
+    hidden: Sequence[str],
+    patient_id: str | None = None,
+    accession: str | None = None,
+    study_uids: Sequence[str] | None = None,
+    modality: str | None = None,
+    station_ae: str | None = None,
+    date_from: str | None = None,
+    date_to: str | None = None,
+) -> Iterable[RowMapping]:
+    """Steps that may match, with all that an answer can hold; the caller decides by the matching rules.
+
+    Read from the database as they are taken, so that who stops early has not loaded them all. Each argument that is
+    not None narrows the search by an index. A step without a station is every station's.
+    """
+    wanted = (
+        select(
+            steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
+            steps.c.start_time, steps.c.attributes.label("step"), procedures.c.attributes.label("procedure"),
+            procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
+            orders.c.accession, patients.c.attributes.label("patient"), patients.c.patient_id, patients.c.issuer,
+        )
+        .join(procedures, procedures.c.id == steps.c.procedure)
+        .join(orders, orders.c.id == procedures.c.order)
+        .join(patients, patients.c.id == orders.c.patient)
+        .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+    )  # fmt: skip
+    stations = or_(
+        steps.c.station_ae == "",
+        steps.c.station_ae == station_ae,
+        steps.c.station_ae.contains("\\", autoescape=True),
+    )
+    for given, condition in (
+        (patient_id, patients.c.patient_id == patient_id),
+        (accession, orders.c.accession == accession),
+        (study_uids, procedures.c.study_uid.in_(study_uids or ())),
+        (modality, steps.c.modality == modality),
+        (station_ae, stations),
+        (date_from, steps.c.start_date >= (date_from or "")),
+        (date_to, steps.c.start_date <= (date_to or "")),
+    ):
+        if given is not None:
+            wanted = wanted.where(condition)
+    if hidden:
+        wanted = wanted.where(steps.c.state.not_in(hidden))
+    return connection.execute(wanted.execution_options(yield_per=500)).mappings()
+
+
+def log_query(
+    connection: Connection,
+    *,
+    asked_at: int,
+    calling_ae: str,
+    address: str,
+    keys: dict[str, Any],
+    status: int,
+    matches: Sequence[int],
+    micros: int,
+) -> None:
+    """Keep what a scanner asked and which steps it was told of, for a bounded number of queries."""
+    row = {
+        "asked_at": asked_at, "calling_ae": calling_ae, "address": address, "keys": keys, "status": status,
+        "matches": len(matches), "micros": micros,
+    }  # fmt: skip
+    key = connection.execute(insert(queries), row).inserted_primary_key
+    assert key is not None
+    if matches:
+        connection.execute(insert(query_matches), [{"query": key[0], "step": one} for one in matches[:LOGGED_MATCHES]])
+    if key[0] % 100 == 0:
+        connection.execute(delete(query_matches).where(query_matches.c.query <= key[0] - KEPT_QUERIES))
+        connection.execute(delete(queries).where(queries.c.id <= key[0] - KEPT_QUERIES))
+
+
+def askers(connection: Connection, step_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Who was told of these steps: calling AE title, first and last time, how often."""
+    wanted = (
+        select(
+            queries.c.calling_ae, func.min(queries.c.asked_at).label("first_at"),
+            func.max(queries.c.asked_at).label("last_at"), func.count(func.distinct(queries.c.id)).label("times"),
+        )
+        .join(query_matches, query_matches.c.query == queries.c.id)
+        .where(query_matches.c.step.in_(step_ids))
+        .group_by(queries.c.calling_ae)
+        .order_by(func.min(queries.c.asked_at))
+    )  # fmt: skip
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def scheduled(
+    connection: Connection,
+    *,
+    hidden: Sequence[str],
+    date: str = "",
+    modality: str = "",
+    station_ae: str = "",
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Steps for people, in the order in which they are to be done; a step without a station is every station's."""
+    wanted = (
+        select(
+            steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
+            steps.c.start_time, steps.c.updated_at, procedures.c.study_uid, procedures.c.requested_procedure_id,
+            orders.c.accession, patients.c.patient_id, patients.c.issuer, patients.c.attributes.label("patient"),
+            procedures.c.attributes.label("procedure"),
+        )
+        .join(procedures, procedures.c.id == steps.c.procedure)
+        .join(orders, orders.c.id == procedures.c.order)
+        .join(patients, patients.c.id == orders.c.patient)
+        .where(steps.c.state.not_in(hidden))
+        .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+        .limit(limit)
+    )  # fmt: skip
+    if date:
+        wanted = wanted.where(steps.c.start_date == date)
+    if modality:
+        wanted = wanted.where(steps.c.modality == modality)
+    if station_ae:
+        # One title of a list joined by backslashes. LIKE would ignore case in SQLite; a replacement does not.
+        titles = literal("\\") + steps.c.station_ae + literal("\\")
+        named = func.replace(titles, f"\\{station_ae}\\", "") != titles
+        wanted = wanted.where(or_(steps.c.station_ae == "", named))
+    return [dict(row) for row in connection.execute(wanted).mappings()]

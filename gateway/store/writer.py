@@ -1,0 +1,230 @@
+"""The group-commit writer: one thread, one connection, one commit for all the work that waited.
+
+A *unit* is a plain function of a connection. Units that queue up while a commit is under way run in the next
+transaction, each inside its own savepoint, in the order in which they were given; one that fails takes only itself
+back. The caller gets its result after the commit, never before. Forcing the disk costs the same for one unit as for
+two hundred, which is what makes `synchronous=FULL` affordable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from gateway.errors import Unavailable
+
+T = TypeVar("T")
+Unit = Callable[[Connection], T]
+MAX_BATCH: Final = 256
+TRIES: Final = 5
+_DEADLOCK: Final = frozenset({"40P01", "40001"})
+"""PostgreSQL deadlock_detected and serialization_failure: nothing was done, the same work may be tried again."""
+_LOCK_TIMEOUT: Final = "55P03"
+_READ_ONLY: Final = "25006"
+"""A standby, or a server that was made read-only: another will take its place."""
+_EXHAUSTED: Final = "53200"
+_OUTAGE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
+"""SQLSTATE classes: connection, resources (disk full), operator intervention, system; PostgreSQL appendix A."""
+_SQLITE_OUTAGES: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+"""Primary result codes of SQLite that speak of the file or the disk, not of the statement."""
+
+
+class _Job:
+    __slots__ = ("error", "future", "result", "unit")
+
+    def __init__(self, unit: Unit[Any], future: asyncio.Future[Any]) -> None:
+        self.unit = unit
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, StopIteration):
+            # A future does not take one: it would end the generator that waits for it.
+            failure = RuntimeError("a unit raised StopIteration")
+            failure.__cause__ = error
+            error = failure
+        self.result, self.error = None, error
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """`on_commit` is called on the loop after each commit in which a unit asked for it (see `announce`)."""
+
+    def __init__(self, engine: Engine, on_commit: Callable[[], None] = lambda: None) -> None:
+        self._engine = engine
+        self._on_commit = on_commit
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run `unit` and return its result once it is on disk.
+
+        A unit changes nothing but the database, and neither commits nor rolls back: after a deadlock it is run again.
+        Whoever stops waiting does not take the unit back.
+
+        Raises what the unit raises, with its work taken back, or `Unavailable` when the database is.
+        """
+        if self._closed:
+            raise Unavailable("the store is closing", place="database")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Job(unit, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what was given, then end the thread."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            batch, going = self._collect()
+            if batch:
+                announced = self._commit(batch)
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                    self._loop.call_soon_threadsafe(self._settle, batch, announced)
+
+    def _collect(self) -> tuple[list[_Job], bool]:
+        """The units that wait, at least one; False once the last has been given."""
+        batch: list[_Job] = []
+        job = self._queue.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == MAX_BATCH:
+                return batch, True
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _settle(self, batch: list[_Job], announced: bool) -> None:
+        for job in batch:
+            job.settle()
+        if announced:
+            self._on_commit()
+
+    def _commit(self, batch: list[_Job]) -> bool:
+        """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
+        try:
+            return self._transact(batch)
+        except BaseException as error:
+            if not _is_deadlock(error) and not (len(batch) > 1 and _is_exhausted(error)):
+                _fail(batch, error)
+                return False
+        # Two processes took the same keys in different order, or all units together took more locks than there are:
+        # alone, each unit holds fewer.
+        announced = [self._commit_alone(job) for job in batch]
+        return any(announced)
+
+    def _commit_alone(self, job: _Job) -> bool:
+        for attempt in range(TRIES):
+            try:
+                return self._transact([job])
+            except BaseException as error:
+                if attempt == TRIES - 1 or not _is_deadlock(error):
+                    _fail([job], error)
+                    break
+        return False
+
+    def _transact(self, batch: list[_Job]) -> bool:
+        with self._engine.connect() as connection:
+            connection.info.pop("announce", None)
+            with connection.begin():
+                for job in batch:
+                    _run_unit(connection, job)
+            return bool(connection.info.pop("announce", False))
+
+
+def _run_unit(connection: Connection, job: _Job) -> None:
+    """Run one unit inside its savepoint. Raises what concerns the whole transaction."""
+    job.result, job.error = None, None
+    connection.exec_driver_sql("SAVEPOINT unit")
+    waited = False
+    try:
+        job.result = job.unit(connection)
+        connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+        return
+    except DBAPIError as error:
+        waited = _sqlstate(error) == _LOCK_TIMEOUT
+        if _is_deadlock(error) or (is_outage(error) and not waited):
+            raise
+        job.fail(unavailable(error) if waited else error)
+    except BaseException as error:
+        job.fail(error)
+    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+    if waited:
+        # Another process sits on a key. The rest of the batch, which holds keys of its own, does not wait as long.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 100")
+
+
+def _fail(batch: list[_Job], error: BaseException) -> None:
+    for job in batch:
+        job.fail(unavailable(error) if isinstance(error, DBAPIError) else error)
+
+
+def announce(connection: Connection) -> None:
+    """Ask that the worker be told after the commit: this unit left work that is due."""
+    connection.info["announce"] = True
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and _sqlstate(error) in _DEADLOCK
+
+
+def _is_exhausted(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and _sqlstate(error) == _EXHAUSTED
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether the database itself failed (gone, full, locked), as against a statement it refused."""
+    if error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_OUTAGES
+    state = _sqlstate(error)
+    # psycopg tells of a connection that could not be made, or broke, without a state.
+    outage = state[:2] in _OUTAGE_CLASSES or state in (_LOCK_TIMEOUT, _READ_ONLY)
+    return outage or (isinstance(error, OperationalError) and not state)
+
+
+def reason_of(error: DBAPIError) -> str:
+    """The first line of what the database says; the statement and its values stay out of it."""
+    lines = str(error.orig or "").strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__
+
+
+def unavailable(error: DBAPIError) -> Unavailable:
+    """The error that callers see when the database failed them."""
+    return Unavailable(f"the database failed: {reason_of(error)}", place="database")

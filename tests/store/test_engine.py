@@ -1,0 +1,94 @@
+"""Opening a database: durable, private, and refused with the cure when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigError, Unavailable
+from gateway.store import Store
+from gateway.store.engine import open_engine
+from tests.store.notes import kept, note
+
+
+async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+        await store.write(note("a patient"))
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("gateway.db", "gateway.db-wal", "gateway.db-shm"), 0o600)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("sqlite://", "would forget orders"),
+        ("sqlite:///:memory:", "would forget orders"),
+        ("sqlite:////no/such/folder/gateway.db", "the folder /no/such/folder does not exist"),
+        ("postgresql://user:hunter2@host:many/db", "is not an address such as"),
+        ("no address", "is not an address such as"),
+    ],
+)
+async def test_an_address_that_cannot_be_is_refused(url: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what) as caught:
+        await Store.open(url)
+    assert str(caught.value).startswith("database.url: ")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        await Store.open(f"sqlite:///{tmp_path}")
+
+
+async def test_another_file_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    path.write_bytes(b"%PDF-1.7" * 1000)
+    with pytest.raises(ConfigError, match=r"database.url: the database refuses to serve: file is not a database"):
+        await Store.open(f"sqlite:///{path}")
+    assert path.read_bytes() == b"%PDF-1.7" * 1000
+
+
+async def test_a_server_that_is_away_is_an_outage() -> None:
+    with pytest.raises(Unavailable, match="Connection refused") as caught:
+        await Store.open("postgresql://someone:hunter2@127.0.0.1:1/gateway")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_database_that_does_not_exist_is_named(shared_postgres: str) -> None:
+    missing = shared_postgres.replace("/store_", "/no_such_store_")
+    with pytest.raises((Unavailable, ConfigError), match="no_such_store_"):
+        await Store.open(missing)
+
+
+async def test_what_the_address_says_is_kept(shared_postgres: str) -> None:
+    store = await Store.open(f"{shared_postgres}&options=-c%20application_name%3Dradiology&connect_timeout=3")
+
+    def settings(connection: object) -> list[str]:
+        names = ("application_name", "synchronous_commit", "lock_timeout")
+        return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]  # type: ignore[attr-defined]
+
+    assert await store.read(settings) == ["radiology", "on", "10s"]
+    await store.close()
+
+
+async def test_what_is_committed_is_there_after_the_next_start(database_url: str) -> None:
+    store = await Store.open(database_url)
+    await store.write(note("one"))
+    await store.close()
+    store = await Store.open(database_url)
+    assert await kept(store) == ["one"]
+    await store.close()
+
+
+def test_an_engine_does_not_print_values(database_url: str) -> None:
+    engine = open_engine(database_url)
+    assert engine.hide_parameters
+    engine.dispose()

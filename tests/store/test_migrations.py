@@ -1,0 +1,150 @@
+"""The schema: brought up once, whoever asks; never guessed at."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from gateway.errors import ConfigError
+from gateway.store import Store, migrations
+from gateway.store.engine import open_engine
+from gateway.store.schema import metadata
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[Engine]:
+    opened = open_engine(empty_url)
+    yield opened
+    opened.dispose()
+
+
+def _differences(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+        )
+        return list(compare_metadata(context, metadata))
+
+
+def test_the_migrations_give_what_the_schema_says(engine: Engine) -> None:
+    assert len(_differences(engine)) >= len(metadata.tables), "the comparison sees what is missing"
+    assert migrations.upgrade(engine) == (None, migrations.newest())
+    assert _differences(engine) == []
+    wanted = {
+        index.name: str(index.dialect_options[engine.dialect.name]["where"])
+        for table in metadata.tables.values()
+        for index in table.indexes
+        if index.dialect_options[engine.dialect.name]["where"] is not None
+    }
+    partial = {one["name"]: _states(one) for one in inspect(engine).get_indexes("outbox") if _states(one)}
+    assert wanted.keys() == partial.keys(), "which the comparison does not look at"
+
+
+def _states(index: Any) -> str:
+    options = index.get("dialect_options") or {}
+    return str(options.get("sqlite_where", options.get("postgresql_where", "")))
+
+
+def test_a_second_time_changes_nothing(engine: Engine) -> None:
+    migrations.prepare(engine)
+    migrations.prepare(engine)
+    assert migrations.upgrade(engine) == (migrations.newest(), migrations.newest())
+    assert _differences(engine) == []
+
+
+def test_somebody_elses_database_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
+    with pytest.raises(ConfigError, match="holds tables that are not the gateway's; give it an empty one"):
+        migrations.prepare(engine)
+    assert inspect(engine).get_table_names() == ["invoices"]
+
+
+@pytest.mark.parametrize(
+    ("revision", "cure"), [("9999", "newer than this program; install the newer gateway"), ("", "gateway db upgrade")]
+)
+def test_another_version_is_refused_with_the_cure(
+    engine: Engine, revision: str, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.prepare(engine)
+    if revision:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    else:
+        # There is one revision so far: let this program need another.
+        monkeypatch.setattr(migrations, "newest", lambda: "0002")
+    with pytest.raises(ConfigError, match=cure):
+        migrations.prepare(engine)
+
+
+_PREPARE = """
+import sys
+from gateway.store import migrations
+from gateway.store.engine import open_engine
+engine = open_engine(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+migrations.prepare(engine)
+"""
+
+
+def test_two_processes_at_once(empty_url: str) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PREPARE, empty_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    engine = open_engine(empty_url)
+    assert _differences(engine) == []
+    engine.dispose()
+
+
+async def test_two_stores_in_one_process_at_once(empty_url: str) -> None:
+    for store in await asyncio.gather(Store.open(empty_url), Store.open(empty_url)):
+        await store.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic.operations import Operations
+
+    create_index = Operations.create_index
+
+    def broken(self: Operations, name: Any, table: str, *arguments: Any, **options: Any) -> Any:
+        if table == "steps":
+            raise RuntimeError("the power failed")
+        return create_index(self, name, table, *arguments, **options)
+
+    monkeypatch.setattr("alembic.op.create_index", lambda *a, **k: broken(_operations(), *a, **k))
+    with pytest.raises(RuntimeError, match="the power failed"):
+        migrations.upgrade(engine)
+    assert inspect(engine).get_table_names() == []
+    monkeypatch.undo()
+    migrations.prepare(engine)
+    assert _differences(engine) == []
+
+
+def _operations() -> Any:
+    from alembic import op
+
+    return op._proxy  # type: ignore[attr-defined]

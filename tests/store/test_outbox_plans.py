@@ -1,0 +1,81 @@
+"""What the worker asks all day long goes through the partial indexes, however much has been done before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Executable, event, text
+
+from gateway.store import Store, outbox
+from tests.store.work import KIND
+
+NOW = 1_900_000_000_000_000
+ROWS, WAITING = 100_000, 200
+
+
+_FILL = """
+WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows - 1)
+INSERT INTO outbox (kind, lane, subject, payload, state, due_at, attempts, lease, lease_until, created_at)
+SELECT 'test', 'test|' || n, CAST(n AS TEXT), '{}', CASE WHEN n < :waiting THEN 'pending' ELSE 'done' END,
+       :now - n, 1, '', 0, :now FROM numbers
+"""
+
+
+def _fill(connection: Connection) -> None:
+    connection.execute(text(_FILL), {"rows": ROWS, "waiting": WAITING, "now": NOW})
+    connection.exec_driver_sql("ANALYZE")
+
+
+QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
+    "claim": (
+        outbox._CLAIM,
+        {"the_kind": KIND, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
+        "ix_outbox_active_",
+    ),
+    "has_due": (outbox._HAS_DUE, {"the_kind": KIND, "now": NOW}, "ix_outbox_active_"),
+    "next_due": (outbox._NEXT_DUE, {"the_kind": KIND}, "ix_outbox_active_"),
+    "next lease end": (outbox._NEXT_LEASE_END, {"the_kind": KIND}, "ix_outbox_"),
+    "postpone": (outbox._POSTPONE, {"the_lane": f"{KIND}|7", "the_due": NOW}, "ix_outbox_active_lane"),
+    "supersede": (
+        outbox._SUPERSEDE,
+        {"the_subject": "7", "the_lane": f"{KIND}|7", "now": NOW},
+        "ix_outbox_subject",
+    ),
+    "latest": (outbox._LATEST, {"the_subject": "7", "the_lane": f"{KIND}|7"}, "ix_outbox_subject"),
+}
+
+
+@pytest.fixture
+async def full(store: Store) -> Store:
+    await store.write(_fill)
+    return store
+
+
+async def test_no_query_of_the_worker_reads_what_is_done(full: Store) -> None:
+    plans = await full.write(lambda connection: {name: _plan(connection, *query) for name, query in QUERIES.items()})
+    for name, (_, _, index) in QUERIES.items():
+        plan = plans[name]
+        assert index in plan, f"{name}:\n{plan}"
+        assert "Seq Scan on outbox" not in plan, f"{name}:\n{plan}"
+        for line in plan.splitlines():
+            assert not (line.lstrip().startswith("SCAN") and "outbox" in line and "USING INDEX ix_" not in line), (
+                f"{name}:\n{plan}"
+            )
+
+
+def _plan(connection: Connection, query: Executable, values: dict[str, Any], _index: str) -> str:
+    """How the database goes about the statement that is really sent."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    with connection.begin_nested() as savepoint:
+        connection.execute(query, values).close()
+        savepoint.rollback()
+    event.remove(connection, "before_cursor_execute", note)
+    ((statement, parameters),) = [one for one in sent if "outbox" in one[0]]
+    prefix = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+    return "\n".join(str(one[-1]) for one in connection.exec_driver_sql(prefix + statement, parameters))

@@ -1,0 +1,44 @@
+"""Rows of the outbox as the tests make them and look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway.records.delivery import Work
+from gateway.store import Store, outbox
+from gateway.store.schema import outbox as table
+
+SECOND = 1_000_000
+LEASE = 60 * SECOND
+KIND = "test"
+
+
+def adding(
+    lane: str = "a", *, due_at: int, now: int, kind: str = KIND, supersede: bool = False, **payload: Any
+) -> Callable[[Connection], int]:
+    """A unit that adds work to `lane`; as everywhere, the lane ends with its subject."""
+    return lambda connection: outbox.enqueue(
+        connection, kind=kind, lane=f"{kind}|{lane}", subject=lane, payload=payload, due_at=due_at, now=now,
+        supersede=supersede,
+    )  # fmt: skip
+
+
+def claiming(now: int, *, kind: str = KIND, limit: int = 10, lease: int = LEASE) -> Callable[[Connection], list[Work]]:
+    return lambda connection: outbox.claim(connection, kind=kind, now=now, lease_micros=lease, limit=limit)
+
+
+async def claim_one(store: Store, now: int, *, lease: int = LEASE) -> Work:
+    (work,) = await store.write(claiming(now, lease=lease))
+    return work
+
+
+async def row(store: Store, work: int) -> dict[str, Any]:
+    wanted = select(table).where(table.c.id == work)
+    return await store.read(lambda connection: dict(connection.execute(wanted).mappings().one()))
+
+
+async def state(store: Store, work: int) -> str:
+    return str((await row(store, work))["state"])
