@@ -1,0 +1,70 @@
+"""The engine that reads `mappings/`: HL7 orders to worklist attributes, DICOM headers to FHIR resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import ConfigError
+from gateway.mapping.fhir_functions import FhirSettings
+from gateway.mapping.hl7_functions import Settings
+from gateway.mapping.imaging_study import StudyMapping
+from gateway.mapping.language import MappingFile, close, read
+from gateway.mapping.order_dialect import ORDER_DIALECT
+from gateway.mapping.orders import OrderMapping
+from gateway.mapping.study_dialect import STUDY_DIALECT
+
+ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
+CODING_SCHEMES: Final = "coding_scheme"
+"""The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
+
+
+def shipped() -> Path:
+    """The folder of our own mapping files: inside the wheel, or beside the package in a checkout."""
+    packaged = Path(__file__).parent.parent / "_mappings"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "mappings"
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """All mapping files, read and checked."""
+
+    orders: OrderMapping
+    studies: StudyMapping
+    files: Mapping[str, MappingFile]
+
+
+def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
+    """Read our files and lay the site's `overlay` folder over them. Raises `ConfigError` with every fault found."""
+    folders = [shipped()] if overlay is None else [shipped(), overlay]
+    orders, faults = read(ORDERS, ORDER_DIALECT, folders)
+    studies, more = read(STUDIES, STUDY_DIALECT, folders)
+    faults += [fault for fault in more if fault not in faults]
+    if overlay is not None:
+        # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
+        faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]
+    if faults:
+        raise ConfigError(faults)
+    fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
+    return Mappings(OrderMapping(orders, settings), StudyMapping(studies, fhir), {ORDERS: orders, STUDIES: studies})
+
+
+def _strangers(overlay: Path) -> Iterator[str]:
+    """Files of an overlay that nothing would read: most likely misspelt."""
+    if not overlay.is_dir():
+        yield f"mappings.overlay: there is no folder {overlay}"
+        return
+    for path in sorted(overlay.glob("*.y*ml")):
+        if path.name not in (ORDERS, STUDIES):
+            yield f"{overlay.name}/{path.name}: is not a mapping file{close(path.name, (ORDERS, STUDIES))}"
+    for path in sorted(overlay.glob("*.csv")):
+        yield f"{overlay.name}/{path.name}: belongs into {overlay.name}/tables/"
+
+
+def _unused_tables(overlay: Path, files: Iterable[MappingFile]) -> Iterator[str]:
+    used = {row.table for file in files for level in file.rows.values() for row in level} - {""}
+    for path in sorted((overlay / "tables").glob("*.csv")):
+        if path.stem not in used | {CODING_SCHEMES}:
+            yield f"{overlay.name}/tables/{path.name}: no row uses this table{close(path.stem, sorted(used))}"

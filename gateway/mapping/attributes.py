@@ -1,0 +1,81 @@
+"""Between pydicom data sets and `Attributes`: plain dictionaries by keyword, fit for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from pydicom import DataElement, Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+
+from gateway.mapping.values import INTEGERS, vr_of
+from gateway.records.order import Attributes
+
+BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"})
+_NUMBERS: Final = frozenset(INTEGERS) - {"IS"}
+"""Held as text here, as numbers by pydicom."""
+
+
+def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> Attributes:
+    """The elements named in `keywords` (None: all), without binary ones, private and unknown ones, empty values, and
+    values that cannot be read as what their VR says."""
+    tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
+    result: Attributes = {}
+    for tag in tags:
+        try:
+            element = dataset.get(tag)
+        except Exception:
+            # pydicom reads a value when it is asked for, and has many ways of failing at it.
+            continue
+        if element is None or not element.keyword or BINARY.intersection(element.VR.split(" or ")):
+            continue
+        value = _plain(element)
+        if value not in ("", [], None):
+            result[element.keyword] = value
+    return result
+
+
+def _plain(element: DataElement) -> Any:
+    value = element.value
+    if value is None:
+        return ""
+    if element.VR == "SQ":
+        return [from_dataset(item) for item in value]
+    if isinstance(value, (MultiValue, list)):
+        values = [text for one in value if (text := _text(one).strip())]
+        return values[0] if len(values) == 1 else values
+    return _text(value).strip(" ")
+
+
+def _text(value: Any) -> str:
+    """Without NUL, which pads where it should not and which PostgreSQL holds neither in text nor in JSON."""
+    return str(value).replace("\0", "")
+
+
+def to_dataset(attributes: Attributes) -> Dataset:
+    """A data set of the attributes; text stays unencoded until somebody sends it."""
+    dataset = Dataset()
+    for keyword, value in attributes.items():
+        tag, vr = tag_for_keyword(keyword), vr_of(keyword)
+        if tag is None:
+            continue
+        if vr == "SQ":
+            value = Sequence([to_dataset(item) for item in value])
+        elif vr in _NUMBERS:
+            value = [int(one) for one in value] if isinstance(value, list) else int(value)
+        dataset[tag] = DataElement(tag, vr, value)
+    return dataset
+
+
+def look(attributes: Attributes, path: str) -> Any:
+    """The value at `path`; `AnatomicRegionSequence.CodeValue` looks into the first item. None if absent."""
+    value: Any = attributes
+    for part in path.split("."):
+        if isinstance(value, list):
+            value = value[0] if value else None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value

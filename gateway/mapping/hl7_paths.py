@@ -1,0 +1,213 @@
+"""Paths into an HL7 message, such as `PID-3.4.1`, and the part of a message in which they are looked up.
+
+`SEG-field.component.subcomponent`, 1-based as in the standard. `SEG*` stands for all segments of that name instead of
+the first, `-5*` for all repetitions of a field, `.4-6` for components 4 to 6 as one value. `PATIENT/NTE-3` looks into
+the segments that follow PID instead of those of the order. `site.x` and `source.x` are settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+Repetition = list[list[str]]
+"""[component][subcomponent], unescaped."""
+Value = list[Repetition]
+
+
+class Segment(Protocol):
+    """What is asked of a segment; positions are 1-based as in the standard."""
+
+    name: str
+
+    def field(self, n: int, /) -> str:
+        """Field n as sent, '' when absent."""
+
+    def repetitions(self, n: int, /) -> Value:
+        """Field n, unescaped; [] when absent."""
+
+    def leaf(self, n: int, component: int = 1, subcomponent: int = 1, /) -> str:
+        """One subcomponent of the first repetition, unescaped; '' when absent."""
+
+
+class Message(Protocol):
+    """What is asked of a message."""
+
+    @property
+    def segments(self) -> Sequence[Segment]: ...
+    @property
+    def sending_application(self) -> str: ...
+    @property
+    def sending_facility(self) -> str: ...
+    @property
+    def timestamp(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a site and a source say of themselves."""
+
+    zone: ZoneInfo
+    """The zone in which dates and times are written into DICOM."""
+    patient_id_issuer: str = ""
+    site_name: str = ""
+    source_name: str = ""
+    station_aes: tuple[str, ...] = ()
+    message_zone: tzinfo | None = None
+    """The offset of MSH-7, in which the message's other times without one are meant (HL7 2.5.1 ch. 2.15.9.7); None:
+    `zone`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The segments that speak of one step: those of its order group, then those of patient and visit."""
+
+    order: Mapping[str, Sequence[Segment]]
+    patient: Mapping[str, Sequence[Segment]]
+    settings: Settings
+    received_at: int
+    """Microseconds since 1970 UTC."""
+
+    def segments(self, name: str, part: str | None) -> Sequence[Segment]:
+        if part is None and name in self.order:
+            return self.order[name]
+        return self.patient.get(name, ())
+
+
+Lookup = Callable[[Scope], "Value | None"]
+"""None: an explicit null. []: nothing said."""
+
+PATH: Final = re.compile(
+    r"(?:(?P<part>PATIENT)/)?(?P<segment>[A-Z][A-Z0-9]{2})(?P<all>\*)?"
+    r"(?:-(?P<field>[1-9]\d?)(?P<repeat>\*)?(?:\.(?P<first>[1-9]\d?)(?:-(?P<last>[1-9]\d?))?(?:\.(?P<sub>[1-9]\d?))?)?)?",
+    re.ASCII,
+)
+SETTINGS: Final[dict[str, Callable[[Scope], Sequence[str]]]] = {
+    "site.patient_id_issuer": lambda scope: (scope.settings.patient_id_issuer,),
+    "site.name": lambda scope: (scope.settings.site_name,),
+    "source.name": lambda scope: (scope.settings.source_name,),
+    "source.station_aes": lambda scope: scope.settings.station_aes,
+    "source.received_at": lambda scope: (
+        f"{datetime.fromtimestamp(scope.received_at // 1_000_000, UTC):%Y%m%d%H%M%S}+0000",
+    ),
+}
+NULL: Final = '""'
+
+
+def check(path: str) -> str | None:
+    """What is wrong with `path`, None if nothing."""
+    if path in SETTINGS:
+        return None
+    if path.startswith(("site.", "source.")):
+        return f"there is no setting {path!r}; known: {', '.join(SETTINGS)}"
+    match = PATH.fullmatch(path)
+    if match is None:
+        return f"{path!r} is not a path such as OBR-18, PID-3.4.1, OBR-4.1-3, AL1*-3.2 or PATIENT/NTE*-3"
+    if match["last"] and int(match["last"]) <= int(match["first"]):
+        return f"{path!r}: the range of components runs backwards"
+    if match["last"] and match["sub"]:
+        return f"{path!r}: a range of components has no subcomponent"
+    return None
+
+
+def is_whole_segment(path: str) -> bool:
+    """Does `path` name segments without a field, such as `OBX*`?"""
+    return "-" not in path and path not in SETTINGS
+
+
+def is_there(path: str, scope: Scope) -> bool:
+    """Has the message a segment that `path` looks into?"""
+    match = PATH.fullmatch(path)
+    return match is not None and bool(scope.segments(match["segment"], match["part"]))
+
+
+def stated(text: str) -> str:
+    """A leaf without blanks around it. Only a field can be null; a component that says "" is empty."""
+    return "" if text == NULL else text.strip()
+
+
+@lru_cache(maxsize=1024)
+def compile_path(path: str) -> Lookup:
+    """A function that looks `path` up. The path must have passed `check`."""
+    if path in SETTINGS:
+        setting = SETTINGS[path]
+        return lambda scope: [[[text]] for text in setting(scope) if text]
+    match = PATH.fullmatch(path)
+    assert match is not None, path
+    name, part = match["segment"], match["part"]
+    everywhere, repeats = bool(match["all"]), bool(match["repeat"])
+    if not match["field"]:
+        return lambda scope: [_whole(segment) for segment in _some(scope.segments(name, part), everywhere)]
+    number, narrow = int(match["field"]), _narrow(match)
+
+    def look(scope: Scope) -> Value | None:
+        found: Value = []
+        for segment in scope.segments(name, part):
+            raw = segment.field(number)
+            if raw == NULL:
+                return None
+            if raw:
+                repetitions = segment.repetitions(number)
+                for repetition in repetitions if repeats else repetitions[:1]:
+                    value = narrow(repetition)
+                    if any(map(any, value)):
+                        found.append(value)
+            if not everywhere:
+                break
+        return found
+
+    return look
+
+
+def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
+    """As `compile_path`, for who wants the first leaf only; None when `path` is of a kind that has several values."""
+    match = PATH.fullmatch(path)
+    if match is None or not match["field"] or match["all"] or match["repeat"]:
+        return None
+    name, part = match["segment"], match["part"]
+    number, component, subcomponent = (int(match[group] or 1) for group in ("field", "first", "sub"))
+
+    def look(scope: Scope) -> str | None:
+        for segment in scope.segments(name, part):
+            raw = segment.field(number)
+            if not raw:
+                return ""
+            return None if raw == NULL else stated(segment.leaf(number, component, subcomponent))
+        return ""
+
+    return look
+
+
+def _some(segments: Sequence[Segment], everywhere: bool) -> Sequence[Segment]:
+    return segments if everywhere else segments[:1]
+
+
+def _whole(segment: Segment) -> Repetition:
+    """A segment as one value: its fields as components, their first components as subcomponents (OBX-3.2 becomes
+    component 3, subcomponent 2), for functions that weigh several fields."""
+    fields = []
+    for number in range(1, 16):
+        repetitions = segment.repetitions(number)
+        fields.append([stated(component[0]) for component in repetitions[0]] if repetitions else [""])
+    return fields
+
+
+def _narrow(match: re.Match[str]) -> Callable[[Repetition], Repetition]:
+    if not match["first"]:
+        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition]
+    first = int(match["first"]) - 1
+    if match["last"]:
+        last = int(match["last"])
+        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition[first:last]]
+    if match["sub"]:
+        sub = int(match["sub"]) - 1
+        return lambda repetition: (
+            [[stated(repetition[first][sub])]] if first < len(repetition) and sub < len(repetition[first]) else []
+        )
+    # A component alone: its subcomponents become components, so that HD and CNN read like fields of their own.
+    return lambda repetition: [[stated(leaf)] for leaf in repetition[first]] if first < len(repetition) else []

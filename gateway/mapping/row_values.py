@@ -1,0 +1,161 @@
+"""The value of one row of `order_to_worklist.yaml`: found, formed by its function, translated, fitted to its VR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from pydicom.datadict import dictionary_VM, tag_for_keyword
+
+from gateway.errors import GatewayError, InvalidValue, ValueTooLong
+from gateway.mapping.hl7_functions import FUNCTIONS
+from gateway.mapping.hl7_paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path
+from gateway.mapping.language import Codes, Row
+from gateway.mapping.values import fit, vr_of
+
+
+class Found(NamedTuple):
+    """What a row gives."""
+
+    value: Any
+    """Text, list of texts or list of items; '' for nothing, None for an explicit null."""
+    source: str = ""
+    """The path that had the value."""
+    remark: str = ""
+
+
+NOTHING: Final = Found("")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRow:
+    """A row, ready to be applied."""
+
+    row: Row
+    sources: tuple[tuple[str, Callable[[Scope], Any]], ...]
+    """Each path with what reads it: '' or [] for nothing, None for an explicit null."""
+    vr: str
+    single: bool
+    """One value at most (VM 1)."""
+    codes: Codes | None
+
+    @classmethod
+    def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
+        tag = tag_for_keyword(row.target)
+        assert tag is not None, row.target
+        return cls(
+            row=row,
+            sources=tuple((path, _reader(path, row.function or "text")) for path in row.sources),
+            vr=vr_of(row.target),
+            single=dictionary_VM(tag) == "1",
+            codes=codes,
+        )
+
+
+def _reader(path: str, name: str) -> Callable[[Scope], Any]:
+    leaf = compile_leaf(path) if name == "text" else None
+    if leaf is not None:
+        return leaf
+    look, function = compile_path(path), FUNCTIONS[name]
+
+    def read(scope: Scope) -> Any:
+        found = look(scope)
+        return function(found, scope.settings) if found else found
+
+    return read
+
+
+def value_of(compiled: CompiledRow, scope: Scope) -> Found:
+    """What the first path that says anything says. Raises `GatewayError` with the path as its place.
+
+    A null says "nothing": the other paths are still asked, and only when none has a value is the answer null.
+    """
+    null = NOTHING
+    for path, read in compiled.sources:
+        try:
+            said = read(scope)
+            if said:
+                value, remark = _finish(compiled, said)
+                if value:
+                    return Found(value, path, remark)
+        except GatewayError as error:
+            error.place = error.place or path
+            raise
+        if said is None:
+            null = Found(None, path, "explicit null")
+    return null
+
+
+def default_of(compiled: CompiledRow, settings: Settings) -> Found:
+    """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
+    value, remark = _finish(
+        compiled, FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
+    )
+    return Found(value or "", "default", remark)
+
+
+def _field(written: str) -> Value:
+    components: Repetition = [[component] for component in written.split("^")]
+    return [components]
+
+
+def _finish(compiled: CompiledRow, value: Any) -> tuple[Any, str]:
+    """Translate by the row's code table and fit to the VR."""
+    if not value:
+        return "", ""
+    if compiled.vr == "SQ":
+        return _fit_items(value)
+    if isinstance(value, list):
+        return _finish_list(compiled, value)
+    remark = ""
+    if compiled.codes is not None:
+        (value,), remark = _translate(compiled.codes, [value])
+    text, more = fit(compiled.vr, value, too_long=compiled.row.too_long)
+    return text, "; ".join(filter(None, (remark, more)))
+
+
+def _finish_list(compiled: CompiledRow, values: list[str]) -> tuple[str | list[str], str]:
+    remarks = []
+    if compiled.codes is not None:
+        values, remark = _translate(compiled.codes, values)
+        remarks.append(remark)
+    fitted = []
+    for one in values:
+        text, remark = fit(compiled.vr, one, too_long=compiled.row.too_long)
+        remarks.append(remark)
+        if text:
+            fitted.append(text)
+    if len(fitted) > 1 and compiled.single:
+        remarks.append(f"the first of {len(fitted)} values")
+        fitted = fitted[:1]
+    return fitted if len(fitted) > 1 else (fitted or [""])[0], "; ".join(filter(None, remarks))
+
+
+def _translate(codes: Codes, sent: list[str]) -> tuple[list[str], str]:
+    written, changed = [], []
+    for code in sent:
+        meant = codes.translate(code)
+        if meant is None:
+            meant = code if codes.unknown == "keep" else ""
+        written.append(meant)
+        if meant != code:
+            changed.append(f"{code} -> {meant or '(empty)'}")
+    return written, f"table {codes.table}: {', '.join(changed)}" if changed else ""
+
+
+def _fit_items(items: list[dict[str, str]]) -> tuple[list[dict[str, str]], str]:
+    """Items whose codes and identifiers fit; meanings are cut, an item of which something does not fit is left out."""
+    fitted, remarks = [], []
+    for item in items:
+        try:
+            fits = {
+                keyword: fit(vr_of(keyword), text, too_long="cut" if keyword == "CodeMeaning" else "reject")[0]
+                for keyword, text in item.items()
+            }
+        except (ValueTooLong, InvalidValue) as error:
+            remarks.append(f"an item was left out: {error.message}")
+        else:
+            if all(fits.values()):
+                fitted.append(fits)
+    return fitted, "; ".join(remarks)
