@@ -1,0 +1,282 @@
+"""The composition root: builds everything in the order of the journey and stops it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.metadata
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from sqlalchemy import make_url
+
+from gateway import mapping
+from gateway.clock import Clock
+from gateway.clock import now as system_clock
+from gateway.config import Config, Ehr, Listener
+from gateway.console import Component, build
+from gateway.errors import ConfigError, UnknownKey
+from gateway.journey import scheduling
+from gateway.journey.ehr_delivery import EhrDelivery
+from gateway.journey.imaging_study import ImagingStudyStation, Target
+from gateway.journey.order_intake import OrderIntake, Source
+from gateway.journey.study_arrival import StudyArrival
+from gateway.journey.worklist import Rules, Worklist
+from gateway.mapping.fhir_functions import FhirSettings
+from gateway.mapping.hl7_functions import Settings
+from gateway.mapping.identifiers import derived_uid
+from gateway.records.delivery import EHR, SETTLE
+from gateway.store import Store, messages, outbox
+from gateway.wire.dimse import DimseServer
+from gateway.wire.fhir import FhirClient
+from gateway.wire.fhir_validation import warm_up
+from gateway.wire.mllp import Limits, MllpServer, Peer
+from gateway.worker import Kind, Worker
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 10.0
+VERSION: Final = importlib.metadata.version("imaging-gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that serves. The ports are the real ones, where the configuration says 0."""
+
+    store: Store
+    hl7_ports: dict[str, int]
+    dicom_port: int
+    http_port: int
+    worker: Worker
+
+
+def settings_of(config: Config, listener: Listener) -> Settings:
+    return Settings(
+        zone=config.site.zone,
+        patient_id_issuer=config.site.patient_id_issuer,
+        site_name=config.site.name,
+        source_name=listener.name,
+        station_aes=tuple(listener.station_aes),
+    )
+
+
+def load_mappings(config: Config) -> mapping.Mappings:
+    """The mapping files with the site's overlay. Raises `ConfigError`."""
+    site = config.site
+    fhir = FhirSettings(site.zone, site.patient_id_issuer, site.identifier_systems, order_systems=site.order_systems)
+    return mapping.load(
+        settings_of(config, config.hl7.listeners[0] if config.hl7.listeners else Listener()),
+        fhir,
+        config.mappings.overlay,
+    )
+
+
+def make_intake(
+    config: Config, listener: Listener, store: Store, mappings: mapping.Mappings, clock: Clock
+) -> OrderIntake:
+    """Stations 1 and 2 for one listener."""
+    source = Source(
+        name=listener.name,
+        settings=settings_of(config, listener),
+        charset=listener.charset,
+        ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
+        close_on_failure=listener.on_failure == "close",
+    )
+    return OrderIntake(store, mappings.orders, scheduling.apply, source, clock)
+
+
+async def replay_message(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: int) -> str:
+    """Work on a kept message again as its own listener would; returns the acknowledgement code."""
+    row = await store.read(lambda connection: messages.get(connection, message))
+    if row is None:
+        raise UnknownKey(f"there is no message {message}", place=f"message {message}")
+    listeners = {listener.name: listener for listener in config.hl7.listeners}
+    listener = listeners.get(row["listener"]) or next(iter(listeners.values()), Listener())
+    return await make_intake(config, listener, store, mappings, clock).replay(message)
+
+
+def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:
+    return StudyArrival(store, mappings.studies.keywords, config.studies.quiet_seconds, clock)
+
+
+def make_station6(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
+    targets = [Target(ehr.name, ehr.instances == "all") for ehr in config.ehrs]
+    return ImagingStudyStation(store, mappings.studies, targets, clock)
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[Running]:
+    """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
+
+    A background task that fails ends the context with its error: a gateway that serves half is worse than none.
+    """
+    mappings = load_mappings(config)
+    async with AsyncExitStack() as stack:
+        _only_one(config.database.url, stack)
+        store = await Store.open(config.database.url)
+        stack.push_async_callback(store.close)
+        if store.engine.dialect.name == "sqlite":
+            await store.write(outbox.release_all)
+        group = await stack.enter_async_context(_background())
+
+        clients = {ehr.name: await stack.enter_async_context(_client(ehr)) for ehr in config.ehrs}
+        group.create_task(asyncio.to_thread(warm_up), name="warm up")
+        worker = Worker(store, _kinds(config, store, mappings, clients, clock), clock)
+        task = group.create_task(worker.run(), name="worker")
+        stack.callback(task.cancel)
+
+        listeners = {}
+        for listener in config.hl7.listeners:
+            listeners[listener.name] = await _listen(config, listener, store, mappings, clock, stack)
+        dicom = await _serve_dicom(config, store, mappings, clock, stack)
+
+        async def components() -> dict[str, Component]:
+            found = {
+                f"hl7 {name}": Component(True, f"port {server.port}, {server.connections} connections")
+                for name, server in listeners.items()
+            }
+            found["dicom"] = Component(True, f"port {dicom.port}, {dicom.associations} associations")
+            found["worker"] = Component(not task.done(), "working" if not task.done() else "stopped")
+            return found
+
+        page = build(
+            store,
+            token=config.http.token,
+            components=components,
+            replay_message=lambda one: replay_message(config, store, mappings, clock, one),
+            clock=clock,
+            version=VERSION,
+            hidden_states=config.dicom.hidden_states,
+        )
+        http_port = await _serve_http(config, page, stack)
+        yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group; one error that ends it comes out as itself, so that callers can name it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise
+
+
+def _only_one(url: str, stack: AsyncExitStack) -> None:
+    """Two gateways on one SQLite file would take each other's work for left over; PostgreSQL is made for several."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return
+    path = Path(f"{parsed.database}.lock")
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise ConfigError([f"database.url: {path} cannot be opened ({error.strerror})"]) from error
+    stack.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigError(
+            [f"database.url: another gateway works on {parsed.database}; stop it, or use PostgreSQL"]
+        ) from error
+
+
+def _kinds(
+    config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
+) -> dict[str, Kind]:
+    kinds = {SETTLE: Kind(make_station6(config, store, mappings, clock).settle, concurrency=2)}
+    for ehr in config.ehrs:
+        kinds[f"{EHR}{ehr.name}"] = Kind(
+            EhrDelivery(clients[ehr.name]).deliver,
+            concurrency=ehr.concurrency,
+            first_retry_seconds=ehr.retry.first_seconds,
+            max_retry_seconds=ehr.retry.max_seconds,
+        )
+    return kinds
+
+
+def _client(ehr: Ehr) -> FhirClient:
+    return FhirClient(ehr.url, timeout_seconds=ehr.timeout_seconds, token=ehr.token, connections=ehr.concurrency)
+
+
+async def _listen(
+    config: Config,
+    listener: Listener,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    stack: AsyncExitStack,
+) -> MllpServer:
+    intake = make_intake(config, listener, store, mappings, clock)
+    limits = Limits(
+        max_message_bytes=listener.max_message_bytes,
+        idle_seconds=listener.idle_seconds,
+        message_seconds=listener.message_seconds,
+        max_connections=listener.max_connections,
+    )
+
+    def noise(peer: Peer, skipped: bytes) -> None:
+        log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
+
+    server = MllpServer(intake.receive, limits, on_noise=noise, on_refused=intake.refuse)
+    key = f"hl7.listeners {listener.name}"
+    await _bind(key, listener.host, listener.port, lambda: server.start(listener.host, listener.port))
+    stack.push_async_callback(server.stop, GRACE_SECONDS)
+    log.info("HL7 orders for %s on %s:%d", listener.name, listener.host, server.port)
+    return server
+
+
+async def _serve_dicom(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, stack: AsyncExitStack
+) -> DimseServer:
+    dicom = config.dicom
+    rules = Rules(dicom.hidden_states, dicom.max_worklist_matches, dicom.pn_implicit_wildcard)
+    worklist = Worklist(store, rules, clock)
+    arrival = make_arrival(config, store, mappings, clock)
+    server = DimseServer(
+        ae_title=dicom.ae_title,
+        find=worklist.find,
+        store=arrival.store,
+        implementation_uid=_implementation_uid(config),
+        check_called_ae=dicom.check_called_ae,
+        allowed_calling_aes=dicom.allowed_calling_aes,
+        max_associations=dicom.max_associations,
+    )
+    await _bind("dicom", dicom.host, dicom.port, lambda: server.start(dicom.host, dicom.port))
+    stack.push_async_callback(server.stop, GRACE_SECONDS)
+    log.info("DICOM as %s on %s:%d", dicom.ae_title, dicom.host, server.port)
+    return server
+
+
+def _implementation_uid(config: Config) -> str:
+    root = config.site.uid_root
+    return derived_uid("implementation") if root == "2.25" else f"{root}.1"
+
+
+async def _serve_http(config: Config, page: web.Application, stack: AsyncExitStack) -> int:
+    http = config.http
+    runner = web.AppRunner(page, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, http.host, http.port)
+    await _bind("http", http.host, http.port, site.start)
+    port = int(runner.addresses[0][1])
+    log.info("console on http://%s:%d/", http.host, port)
+    return port
+
+
+async def _bind(key: str, host: str, port: int, start: Callable[[], Any]) -> None:
+    try:
+        await start()
+    except OSError as error:
+        raise ConfigError(
+            [f"{key}: cannot listen on {host}:{port} ({error.strerror or error}); free the port or choose another"]
+        ) from error

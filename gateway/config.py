@@ -1,0 +1,346 @@
+"""The configuration: one frozen tree of settings, read from one YAML file and the environment.
+
+Every key can be overridden from the environment: `GATEWAY_DICOM__PORT=11112` sets `dicom.port`; lists are given as
+JSON (`GATEWAY_EHRS='[{"name": "ehr", "url": "http://..."}]'`). Secrets may be given as a file: `token_file` fills
+`token`. Everything wrong with a file is reported at once, each fault with its line.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from gateway.config_file import Source, fault, not_json, read
+from gateway.errors import ConfigError
+
+Port = Annotated[int, Field(ge=0, le=65535, description="0 lets the system choose a free port")]
+AETitle = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
+Seconds = Annotated[float, Field(gt=0)]
+StepStateName = Annotated[
+    str, Field(pattern="^(SCHEDULED|ARRIVED|READY|HELD|STARTED|COMPLETED|DISCONTINUED|CANCELED)$")
+]
+
+
+class _Wrong:
+    """Stands for a value that was found wrong before its key is looked at, so that the fault is told at its key and
+    the other faults of the section are told as well."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, data: Any) -> Any:
+        """`password_file: /run/secrets/x` fills `password` with the file's first line."""
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        for key in [k for k in data if isinstance(k, str) and k.endswith("_file")]:
+            target = key.removesuffix("_file")
+            if target in cls.model_fields and key not in cls.model_fields:
+                path = filled.pop(key)
+                if path is not None:
+                    filled[target] = _Wrong(f"both {target} and {key} are given") if data.get(target) else _secret(path)
+        return filled
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tell_what_is_wrong(cls, value: Any) -> Any:
+        if isinstance(value, _Wrong):
+            raise ValueError(value.why)
+        return value
+
+
+def _secret(path: Any) -> str | _Wrong:
+    try:
+        lines = Path(str(path)).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        return _Wrong(f"cannot read a secret from {path} ({error.strerror})")
+    except UnicodeDecodeError:
+        return _Wrong(f"cannot read a secret from {path} (not UTF-8)")
+    first = lines[0].strip() if lines else ""
+    return first or _Wrong(f"cannot read a secret from {path} (its first line is empty)")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _mark_doubled(entries: Any) -> Any:
+    """Marks the name of each entry that an earlier one has."""
+    if not isinstance(entries, list):
+        return entries
+    seen: set[Any] = set()
+    marked = []
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else getattr(entry, "name", None)
+        if isinstance(name, str) and name in seen:
+            fault = f"the name {name} stands twice"
+            if not isinstance(entry, dict):
+                raise ValueError(fault)
+            entry = entry | {"name": _Wrong(fault)}
+        elif isinstance(name, str):
+            seen.add(name)
+        marked.append(entry)
+    return marked
+
+
+class Site(Section):
+    name: str = "Imaging site"
+    timezone: str = "UTC"
+    """The IANA zone in which HL7 and DICOM times without an offset are meant."""
+    uid_root: str = "2.25"
+    """Root for the gateway's own implementation class UID; identifiers it derives are UUID-based below 2.25."""
+    patient_id_issuer: str = ""
+    """Assigning authority of a Patient ID that comes without one."""
+    order_systems: dict[str, str] = {}
+    """Assigning authority or sending facility -> FHIR system of its accession, placer and filler numbers."""
+    identifier_systems: dict[str, str] = {}
+    """Assigning authority -> FHIR identifier system (a URI)."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin")
+        return value
+
+    @field_validator("uid_root")
+    @classmethod
+    def _uid_shape(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-2](\.(0|[1-9]\d*))+", value) or len(value) > 32:
+            raise ValueError("not a UID root of at most 32 characters, such as 1.2.840.99999")
+        return value
+
+    @field_validator("identifier_systems", "order_systems")
+    @classmethod
+    def _systems_are_uris(cls, value: dict[str, str]) -> dict[str, str]:
+        for authority, system in value.items():
+            if not re.match(r"^(urn:[a-z0-9][a-z0-9-]+:|https?://)\S+$", system):
+                raise ValueError(f"{authority}: {system!r} is not a URI (urn:oid:..., urn:uuid:..., http://...)")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Database(Section):
+    url: str = Field(default="sqlite:///gateway.db", repr=False)
+    """Where everything is kept (or `url_file`); holds a password, so nothing prints it."""
+
+    @field_validator("url")
+    @classmethod
+    def _known_engine(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        try:
+            make_url(value)
+        except (ArgumentError, ValueError):
+            raise ValueError("is not an address such as postgresql://USER:PASSWORD@HOST:5432/NAME") from None
+        return value
+
+
+class Listener(Section):
+    """One MLLP port on which a RIS sends."""
+
+    name: str = "ris"
+    host: str = "127.0.0.1"
+    port: Port = 2575
+    charset: str = ""
+    """Character set of messages whose MSH-18 is empty; empty means UTF-8, then Windows-1252."""
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
+    idle_seconds: Seconds = 3600.0
+    """How long a connection may be silent between messages."""
+    message_seconds: Seconds = 60.0
+    """How long a message may take from its first byte to its last."""
+    max_connections: Annotated[int, Field(ge=1)] = 512
+    on_failure: Literal["answer", "close"] = "answer"
+    """When the database is away: answer AR 207, or close without an answer so that the sender keeps its message."""
+    station_aes: list[AETitle] = []
+    """Scheduled Station AE Titles of steps for which the RIS names none; empty offers them to every station."""
+
+
+class Hl7(Section):
+    listeners: list[Listener] = [Listener()]
+    unknown_order_control: Literal["reject", "ignore"] = "reject"
+
+    @field_validator("listeners", mode="before")
+    @classmethod
+    def _names_are_unique(cls, value: Any) -> Any:
+        return _mark_doubled(value)
+
+
+class Dicom(Section):
+    ae_title: AETitle = "GATEWAY"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    check_called_ae: bool = False
+    """Refuse associations that call another AE title than ours."""
+    allowed_calling_aes: list[AETitle] = []
+    """Empty: any calling AE title is served."""
+    max_associations: Annotated[int, Field(ge=1)] = 100
+    max_worklist_matches: Annotated[int, Field(ge=1)] = 1000
+    """A query that matches more gets these and then A700 (out of resources)."""
+    pn_implicit_wildcard: bool = False
+    """Answer the name key SMITH as if it were SMITH*."""
+    hidden_states: list[StepStateName] = ["CANCELED", "DISCONTINUED", "COMPLETED", "HELD"]
+
+
+class Studies(Section):
+    quiet_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """A study settles when no instance has come for this long."""
+    storage: Literal["headers"] = "headers"
+
+
+class Retry(Section):
+    first_seconds: Seconds = 2.0
+    max_seconds: Seconds = 600.0
+    """Back-off doubles from the first pause to this one."""
+
+
+class Ehr(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    """FHIR base address, without a trailing slash."""
+    fhir_version: Literal["R4"] = "R4"
+    timeout_seconds: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    instances: Literal["all", "none"] = "all"
+    """Whether ImagingStudy.series.instance is listed; the counts are always sent."""
+    retry: Retry = Retry()
+    token: str | None = Field(default=None, repr=False)
+    """Bearer token (or `token_file`)."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if "@" in value.split("://", 1)[1].split("/", 1)[0]:
+            raise ValueError("holds a user or password, which logs and errors would show; use token or token_file")
+        return value.rstrip("/")
+
+
+class Http(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    token: str | None = Field(default=None, repr=False)
+    """Bearer token (or `token_file`) asked of every caller of /api and /metrics."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_open_door(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        host = data.get("host", "127.0.0.1")
+        if isinstance(host, str) and not _is_loopback(host) and not (data.get("token") or data.get("token_file")):
+            why = f"{host!r} is not a loopback address: set http.token or http.token_file, or listen on 127.0.0.1"
+            return data | {"host": _Wrong(why)}
+        return data
+
+
+class Mappings(Section):
+    overlay: Path | None = None
+    """Directory of a site's own mapping files; each of their rows replaces one of ours."""
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+    phi: bool = False
+    """Write names and identifiers of patients into the log. Off unless someone is looking for a fault."""
+
+
+class Config(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    site: Site = Site()
+    database: Database = Database()
+    hl7: Hl7 = Hl7()
+    dicom: Dicom = Dicom()
+    studies: Studies = Studies()
+    ehrs: list[Ehr] = []
+    http: Http = Http()
+    mappings: Mappings = Mappings()
+    log: Log = Log()
+
+    @field_validator("ehrs", mode="before")
+    @classmethod
+    def _names_are_unique(cls, value: Any) -> Any:
+        return _mark_doubled(value)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path` (None: built-in defaults) and the environment.
+
+    Raises `ConfigError` with every fault found, each as `file:line: key: what is wrong`.
+    """
+    faults = _unknown_environment(os.environ)
+    source = read(path) if path is not None else Source("(defaults)")
+    faults += source.faults
+    config: Config | None = None
+    try:
+        config = Config(**_without_overridden(source.data, "GATEWAY_"))
+    except ValidationError as error:
+        faults += [fault(Config, source, one) for one in error.errors()]
+    except SettingsError as error:
+        faults.append(not_json(error))
+    if config is None or faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _without_overridden(data: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The file without secrets that the environment gives in the other form: `token` against `token_file`."""
+    given = {key.upper() for key in os.environ}
+    kept = {}
+    for key, value in data.items():
+        other = key.removesuffix("_file") if key.endswith("_file") else f"{key}_file"
+        if f"{prefix}{other}".upper() not in given:
+            kept[key] = _without_overridden(value, f"{prefix}{key}__") if _is_section(value) else value
+    return kept
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+def _unknown_environment(environ: Mapping[str, str]) -> list[str]:
+    sections = {key.upper() for key in Config.model_fields}
+    return [
+        f"environment {key}: no such key; the sections are {', '.join(sorted(Config.model_fields))}"
+        for key in sorted(environ)
+        if key.startswith("GATEWAY_") and key.removeprefix("GATEWAY_").split("__")[0] not in sections
+    ]

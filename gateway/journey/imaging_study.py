@@ -1,0 +1,139 @@
+"""Station 6: a study that has been quiet, or has grown again, becomes FHIR resources: one delivery for each EHR."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping
+
+from gateway.clock import Clock
+from gateway.errors import NeedsPerson, Rejected
+from gateway.mapping.imaging_study import StudyMapping
+from gateway.mapping.trace import Trace
+from gateway.records.delivery import EHR, Work, WorkState
+from gateway.records.study import Instance, LinkedOrder, Series, Study
+from gateway.store import Store, orders, outbox, studies
+from gateway.store.outbox import Done
+from gateway.wire.fhir_validation import faults_of_imaging_study
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One EHR and how much of a study it wants."""
+
+    name: str
+    instances: bool = True
+
+    def lane(self, study_uid: str) -> str:
+        return f"{EHR}{self.name}|{study_uid}"
+
+
+class ImagingStudyStation:
+    """Builds and validates; `settle` is what the worker calls for work of kind `settle`."""
+
+    def __init__(self, store: Store, mapping: StudyMapping, targets: Sequence[Target], clock: Clock) -> None:
+        self._store = store
+        self._mapping = mapping
+        self._targets = targets
+        self._clock = clock
+
+    async def settle(self, work: Work) -> Done:
+        """Turn the study into deliveries, unless nothing an EHR would see has changed.
+
+        Raises `NeedsPerson` when the study cannot be said in valid FHIR; the study stays, the work is parked.
+        """
+        study = await self._store.read(lambda connection: load(connection, work.subject))
+        if study is None:
+            raise NeedsPerson("the study is not in the database", place=work.subject)
+        _one_patient(study)
+        bodies = {}
+        for depth in {target.instances for target in self._targets}:
+            try:
+                bodies[depth] = await asyncio.to_thread(self._build, study, depth)
+            except Rejected as error:
+                # Nobody waits for an answer who could be told: it is for a person here.
+                raise NeedsPerson(error.message, place=error.place) from error
+        return Done({"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies))
+
+    def explain(self, study: Study) -> tuple[dict[str, Any], list[Trace]]:
+        """The resource and where each of its values came from."""
+        trace: list[Trace] = []
+        return self._mapping.build(study, trace=trace), trace
+
+    def _build(self, study: Study, instances: bool) -> tuple[dict[str, Any], str]:
+        resource = self._mapping.build(study, instances=instances)
+        faults = faults_of_imaging_study(resource)
+        if faults:
+            raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ImagingStudy")
+        return resource, hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def _deliver(self, connection: Connection, study: Study, bodies: dict[bool, tuple[dict[str, Any], str]]) -> None:
+        now = self._clock()
+        row = studies.get(connection, study.uid)
+        assert row is not None
+        for target in self._targets:
+            resource, digest = bodies[target.instances]
+            last = outbox.latest(connection, target.lane(study.uid))
+            if last and last["payload"].get("digest") == digest and last["state"] != WorkState.SUPERSEDED:
+                continue
+            outbox.enqueue(
+                connection, kind=f"{EHR}{target.name}", lane=target.lane(study.uid), subject=study.uid,
+                payload={"resource": resource, "digest": digest, "revision": study.revision},
+                due_at=now, now=now, supersede=True,
+            )  # fmt: skip
+        studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
+
+
+def load(connection: Connection, study_uid: str) -> Study | None:
+    """The study as it stands, with the orders it answers."""
+    row = studies.get(connection, study_uid)
+    if row is None:
+        return None
+    all_series = tuple(
+        Series(
+            one["series_uid"],
+            one["attributes"],
+            tuple(Instance(found["sop_uid"], found["sop_class_uid"], found["attributes"]) for found in instances),
+        )
+        for one, instances in studies.tree(connection, row["id"])
+    )
+    linked = orders.linked(
+        connection,
+        study_uid=study_uid,
+        accession=row["accession"],
+        patient_id=row["patient_id"],
+        issuer=row["patient_issuer"],
+    )
+    return Study(study_uid, row["attributes"], all_series, tuple(_linked(one) for one in linked), row["revision"])
+
+
+def _linked(row: RowMapping) -> LinkedOrder:
+    return LinkedOrder(
+        accession=row["accession"],
+        accession_issuer=row["authority"],
+        placer=row["placer"],
+        placer_authority=row["placer_authority"] or row["sender"],
+        filler=row["filler"],
+        filler_authority=row["filler_authority"] or row["sender"],
+    )
+
+
+def _one_patient(study: Study) -> None:
+    """Raise `NeedsPerson` when the instances of a study name more than one patient."""
+    named = {
+        (one.attributes.get("PatientID", ""), one.attributes.get("IssuerOfPatientID", ""))
+        for series in study.series
+        for one in series.instances
+    }
+    ids = {patient for patient, _ in named if patient}
+    issuers = {issuer for _, issuer in named if issuer}
+    if len(ids) > 1 or len(issuers) > 1:
+        raise NeedsPerson(
+            f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send them again",
+            place="PatientID",
+        )

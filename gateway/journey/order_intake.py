@@ -1,0 +1,344 @@
+"""Station 1: an HL7 message comes in, is kept as it came, applied, and answered after the commit.
+
+AA says that the order is in the worklist and on disk. AE and AR say what is wrong and where; the message is kept all
+the same. When the database is away there is no AA, whatever the message says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway import metrics
+from gateway.clock import Clock
+from gateway.errors import (
+    Conflict,
+    DuplicateKey,
+    Fate,
+    GatewayError,
+    InvalidValue,
+    Malformed,
+    NeedsPerson,
+    RequiredMissing,
+    Unavailable,
+    Undecodable,
+    UnknownCode,
+    UnknownKey,
+    UnsupportedEvent,
+    UnsupportedType,
+    ValueTooLong,
+)
+from gateway.mapping.hl7_functions import Settings
+from gateway.mapping.orders import OrderMapping
+from gateway.records.order import OrderedProcedure
+from gateway.store import Store, messages, refusals
+from gateway.wire.hl7 import Message, parse
+from gateway.wire.hl7_ack import Problem, acknowledge, reject_unreadable
+from gateway.wire.mllp import Peer
+
+log = logging.getLogger(__name__)
+
+Apply = Callable[..., list[tuple[int | None, str]]]
+"""Station 2, `scheduling.apply`; handed in by the composition root."""
+
+CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
+    (Undecodable, 102),
+    (Malformed, 100),
+    (RequiredMissing, 101),
+    (InvalidValue, 102),
+    (UnknownCode, 103),
+    (ValueTooLong, 104),
+    (UnsupportedType, 200),
+    (UnsupportedEvent, 201),
+    (UnknownKey, 204),
+    (DuplicateKey, 205),
+    (Conflict, 207),
+    (GatewayError, 207),
+)
+"""Error -> message error condition code, HL7 table 0357; the first that fits."""
+LONG_BYTES: Final = 64 * 1024
+ORDER_EVENTS: Final = {("ORM", "O01")}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How one listener's senders are read."""
+
+    name: str
+    settings: Settings
+    charset: str = ""
+    ignore_unknown_control: bool = False
+    close_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message as far as it could be read."""
+
+    message: Message | None
+    orders: tuple[OrderedProcedure, ...]
+    error: GatewayError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a message."""
+
+    state: str
+    """`applied`, `stale` (older than what is applied), `rejected` or `failed`."""
+    code: str
+    """MSA-1."""
+    ack: bytes
+    findings: list[dict[str, str]]
+    orders: dict[int, str]
+    """Order -> what the message did to it."""
+
+
+class OrderIntake:
+    """Receives what an MLLP listener reads. One per listener."""
+
+    def __init__(self, store: Store, mapping: OrderMapping, apply: Apply, source: Source, clock: Clock) -> None:
+        self._store = store
+        self._mapping = mapping
+        self._apply = apply
+        self._source = source
+        self._clock = clock
+        self._numbers = itertools.count(1)
+
+    async def receive(self, raw: bytes, peer: Peer) -> bytes | None:
+        """The acknowledgement of `raw`, or None to close the connection without one."""
+        answer = await self._receive(raw, peer.host)
+        metrics.MESSAGES.labels(self._source.name, _code_of(answer)).inc()
+        return answer
+
+    async def _receive(self, raw: bytes, host: str) -> bytes | None:
+        now = self._clock()
+        # A long message is read aside: it must not keep the other senders waiting.
+        reading = self.read(raw, now) if len(raw) <= LONG_BYTES else await asyncio.to_thread(self.read, raw, now)
+        try:
+            return await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
+        except Unavailable as error:
+            log.error("message not taken: %s", error)
+            return None if self._source.close_on_failure else self._answer(raw, reading.message, error, now)
+        except Exception as error:
+            # A fault of ours. The message is kept for whoever mends it; the sender must not believe it applied.
+            log.exception("message failed")
+            return await self._keep_failed(raw, reading, host, now, error)
+
+    async def refuse(self, head: bytes, peer: Peer, reason: str) -> bytes | None:
+        """The answer to a frame that could not be taken whole: too large, too slow, cut off."""
+        now = self._clock()
+        error = Malformed(f"the message is {reason}", place="MSH")
+        where = f"{self._source.name} {peer.host}"
+        try:
+            await self._store.write(
+                lambda connection: refusals.add(connection, refused_at=now, source=where, reason=reason, body=head)
+            )
+        except Unavailable as failure:
+            log.error("refused message not kept: %s", failure)
+        return reject_unreadable(head, _problem(error), control_id=self._control_id(now), now=_moment(now))
+
+    async def replay(self, message_id: int) -> str:
+        """Work on a kept message again, with today's mappings; returns its new acknowledgement code.
+
+        Raises `UnknownKey` when there is no such message.
+        """
+        row = await self._store.read(lambda connection: messages.get(connection, message_id))
+        if row is None:
+            raise UnknownKey(f"there is no message {message_id}", place=f"message {message_id}")
+        reading = self.read(row["body"], row["received_at"])
+
+        before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
+
+        def again(connection: Connection) -> str:
+            now = self._clock()
+            judged = self._judge(connection, reading, row["body"], now)
+            told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
+            history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
+            # The sender was told what it was told: its acknowledgement stays.
+            _settle_again(connection, message_id, replace(judged, ack=row["ack"], findings=[history, *judged.findings]))
+            return judged.code
+
+        return await self._store.write(again)
+
+    def read(self, raw: bytes, received_at: int) -> Reading:
+        """Tokenise and map; a fault becomes `Reading.error`."""
+        message = None
+        try:
+            if b"\0" in raw:
+                raise Malformed("the message holds NUL bytes", place="MSH")
+            message = parse(raw, fallback_charset=self._source.charset)
+            _check_type(message)
+            orders = self._mapping.read(message, received_at=received_at, settings=self._source.settings)
+            return Reading(message, orders, None)
+        except GatewayError as error:
+            return Reading(message, (), error)
+        except Exception as error:
+            log.exception("message could not be read")
+            return Reading(message, (), _internal(error))
+
+    def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> bytes:
+        """Apply and keep the message, unless it was applied before; returns its acknowledgement."""
+        identity = _identity(raw, reading.message)
+        before = messages.Earlier()
+        if identity["control_id"]:
+            before = messages.earlier(connection, **{key: identity[key] for key in ("sender", "control_id", "digest")})
+            if before.ack is not None:
+                return before.ack
+        judged = self._judge(connection, reading, raw, now)
+        if before.row is not None:
+            _settle_again(connection, before.row, judged)
+            return judged.ack
+        reused = [{"place": "MSH-10", "text": "another message came under this control id"}] if before.other else []
+        row = messages.add(
+            connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
+            state=judged.state, ack_code=judged.code, ack=judged.ack, findings=reused + judged.findings,
+        )  # fmt: skip
+        messages.tie(connection, row, judged.orders)
+        return judged.ack
+
+    def _judge(self, connection: Connection, reading: Reading, raw: bytes, now: int) -> Judged:
+        """Apply the message, or find out why not."""
+        error = reading.error
+        if error is None:
+            connection.exec_driver_sql("SAVEPOINT apply")
+            try:
+                outcomes = self._apply(
+                    connection, reading.orders, now=now, ignore_unknown_control=self._source.ignore_unknown_control
+                )
+                connection.exec_driver_sql("RELEASE SAVEPOINT apply")
+                state = "stale" if {outcome for _, outcome in outcomes} == {"stale"} else "applied"
+                orders = {order: outcome for order, outcome in outcomes if order is not None}
+                return Judged(state, "AA", self._answer(raw, reading.message, None, now), [], orders)
+            except GatewayError as refused:
+                if refused.fate is not Fate.REJECT:
+                    raise
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT apply")
+                connection.exec_driver_sql("RELEASE SAVEPOINT apply")
+                error = refused
+        finding = {"place": error.place, "text": error.message}
+        state = "rejected" if error.fate is Fate.REJECT else "failed"
+        return Judged(state, ack_code(error), self._answer(raw, reading.message, error, now), [finding], {})
+
+    async def _keep_failed(self, raw: bytes, reading: Reading, host: str, now: int, error: Exception) -> bytes | None:
+        failure = _internal(error)
+        finding = [{"place": "", "text": failure.message}]
+        ack = self._answer(raw, reading.message, failure, now)
+
+        def keep(connection: Connection) -> None:
+            messages.add(
+                connection, **_identity(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
+                body=raw, state="failed", ack_code="AR", ack=ack, findings=finding,
+            )  # fmt: skip
+
+        try:
+            await self._store.write(keep)
+        except Exception:
+            log.exception("failed message not kept")
+            ack = self._answer(raw, reading.message, NeedsPerson(f"internal error ({type(error).__name__})"), now)
+        return None if self._source.close_on_failure else ack
+
+    def _answer(self, raw: bytes, message: Message | None, error: GatewayError | None, now: int) -> bytes:
+        if message is None:
+            problem = _problem(error or Malformed("not readable", place="MSH"))
+            return reject_unreadable(raw, problem, control_id=self._control_id(now), now=_moment(now))
+        problems: Sequence[Problem] = [_problem(error)] if error else []
+        code = ack_code(error) if error else "AA"
+        return acknowledge(message, code, problems, control_id=self._control_id(now), now=_moment(now))
+
+    def _control_id(self, now: int) -> str:
+        return f"{now:x}{next(self._numbers) % 0x10000:04x}"
+
+
+def _identity(raw: bytes, message: Message | None) -> dict[str, Any]:
+    """What tells a message from others, as far as it could be read."""
+    return {
+        "sender": f"{message.sending_application}|{message.sending_facility}" if message else "",
+        "control_id": message.control_id if message else "",
+        "type": f"{message.type}^{message.trigger}" if message else "",
+        "digest": hashlib.sha256(raw).digest(),
+    }
+
+
+def _settle_again(connection: Connection, row: int, judged: Judged) -> None:
+    messages.untie(connection, row)
+    messages.settle(connection, row, state=judged.state, ack_code=judged.code, ack=judged.ack, findings=judged.findings)
+    messages.tie(connection, row, judged.orders)
+
+
+def _internal(error: Exception) -> GatewayError:
+    """A fault of ours, as the sender hears of it: without the values that the exception may hold."""
+    return NeedsPerson(f"internal error ({type(error).__name__}); the message is kept and can be replayed")
+
+
+def _code_of(answer: bytes | None) -> str:
+    """MSA-1 of an acknowledgement, for the metrics; `none` when the connection was closed instead."""
+    if answer is None:
+        return "none"
+    _, _, msa = answer.partition(b"\rMSA")
+    return msa[1:3].decode("ascii", "replace")
+
+
+def _check_type(message: Message) -> None:
+    if (message.type, message.trigger) in ORDER_EVENTS:
+        return
+    known = ", ".join(f"{kind}^{trigger}" for kind, trigger in sorted(ORDER_EVENTS))
+    if message.type not in {kind for kind, _ in ORDER_EVENTS}:
+        raise UnsupportedType(
+            f"message type {message.type or '(empty)'!r} is not served; this listener takes {known}",
+            place="MSH-9.1",
+        )
+    raise UnsupportedEvent(
+        f"trigger {message.trigger or '(empty)'!r} is not served; this listener takes {known}",
+        place="MSH-9.2",
+    )
+
+
+def condition(error: GatewayError) -> int:
+    """The table 0357 code of an error."""
+    return next(code for kind, code in CONDITIONS if isinstance(error, kind))
+
+
+def ack_code(error: GatewayError) -> str:
+    """MSA-1 for an error: AR when the content was not judged or we failed, AE when it is wrong (HL7 2.5.1 2.9.2)."""
+    if error.fate is not Fate.REJECT or isinstance(error, Malformed):
+        return "AR"
+    return "AR" if 200 <= condition(error) <= 203 else "AE"
+
+
+_PLACE: Final = re.compile(
+    r"(?:PATIENT/)?(?P<seg>[A-Z][A-Z0-9]{2})(?:\[(?P<seq>\d+)\])?\*?(?:-(?P<field>\d+)\*?(?:\.(?P<comp>\d+)(?:-\d+)?(?:\.(?P<sub>\d+))?)?)?"
+    r"(?: of ORC\[(?P<group>\d+)\])?.*"
+)
+
+
+def location(place: str) -> str:
+    """A place of ours (`PID-3.1`, `OBR-24.1 of ORC[2]`) as an ERL: segment^sequence^field^repetition^component^sub."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        return ""
+    parts: list[Any] = [match["seg"], match["seq"] or match["group"] or "1"]
+    if match["field"]:
+        parts += [match["field"], "1"]
+    if match["comp"]:
+        parts.append(match["comp"])
+    if match["sub"]:
+        parts.append(match["sub"])
+    return "^".join(parts)
+
+
+def _problem(error: GatewayError) -> Problem:
+    return Problem(condition(error), str(error), location(error.place))
+
+
+def _moment(now: int) -> datetime:
+    return datetime.fromtimestamp(now / 1e6, UTC)

@@ -1,0 +1,57 @@
+"""A gateway that runs inside the test, on free ports, against whatever EHR the test gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gateway import app
+from gateway.config import Config, Database, Dicom, Ehr, Hl7, Http, Listener, Retry, Site, Studies
+from gateway.store import outbox
+
+Start = Callable[..., AbstractAsyncContextManager[app.Running]]
+
+
+def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
+    """A configuration for tests: everything on port 0, a short quiet time, fast retries."""
+    ehrs = [
+        Ehr(name=f"ehr{number}", url=url, timeout_seconds=5, retry=Retry(first_seconds=0.1, max_seconds=0.5))
+        for number, url in enumerate(ehr_urls)
+    ]
+    defaults: dict[str, Any] = {
+        "site": Site(name="Test site", patient_id_issuer="HOSP", identifier_systems={"HOSP": "urn:oid:2.25.1"}),
+        "database": Database(url=database_url),
+        "hl7": Hl7(listeners=[Listener(port=0)]),
+        "dicom": Dicom(port=0),
+        "studies": Studies(quiet_seconds=0.3),
+        "ehrs": ehrs,
+        "http": Http(port=0),
+    }
+    return Config(**(defaults | sections))
+
+
+@pytest.fixture
+def start(database_url: str) -> Start:
+    """`async with start(ehr_url, ...) as gateway`: a running gateway on `database_url`."""
+
+    @asynccontextmanager
+    async def begin(*ehr_urls: str, **sections: Any) -> AsyncIterator[app.Running]:
+        async with app.running(config_of(database_url, *ehr_urls, **sections)) as gateway:
+            yield gateway
+
+    return begin
+
+
+async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
+    """Wait until no work is waiting or under way; fail when there still is after `seconds`."""
+    end = time.monotonic() + seconds
+    while rows := await gateway.store.read(partial(outbox.listing, states=("pending", "leased"))):
+        if time.monotonic() > end:
+            pytest.fail(f"still waiting after {seconds} s: {rows}")
+        await asyncio.sleep(0.02)

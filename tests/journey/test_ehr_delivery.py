@@ -1,0 +1,183 @@
+"""Delivery to an EHR that misbehaves: each study is there once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway import app
+from gateway.journey.ehr_delivery import says_the_same
+from gateway.simulators import modality, ris
+from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.studies import perform
+from gateway.store import outbox
+from tests.conftest import until
+from tests.journey.running import Start, quiet
+from tests.peers.fhir_server import FhirServer
+
+
+async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
+    """Order, query and store `count` studies; returns their UIDs."""
+    orders = list(ris.orders(seed, count))
+    await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [one.hl7() for one in orders], concurrency=4)
+    items = await modality.query("127.0.0.1", gateway.dicom_port)
+    datasets = [one for item in items for one in perform(item, series=1, instances=2)]
+    await modality.send("127.0.0.1", gateway.dicom_port, datasets)
+    return [one.study_uid for one in orders]
+
+
+def study_uids(resources: list[dict[str, Any]]) -> list[str]:
+    return sorted(
+        identifier["value"].removeprefix("urn:oid:")
+        for one in resources
+        for identifier in one["identifier"]
+        if identifier["system"] == "urn:dicom:uid"
+    )
+
+
+async def test_503_for_a_while_then_death_after_the_write(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        ehr.manners = Manners(fail_next=9, status=503, drop_next=6)
+        uids = await examine(gateway, seed=11, count=8)
+        await quiet(gateway)
+        assert study_uids(ehr.resources("ImagingStudy")) == sorted(uids)
+        assert {one["meta"]["versionId"] for one in ehr.resources("ImagingStudy")} == {"1"}
+        dropped = [one for one in ehr.writes if one.status is None]
+        assert len(dropped) == 6
+        # A write whose answer was lost was asked for, found, and not sent a second time.
+        kept = [one.target for one in ehr.writes if one.kept]
+        assert len(kept) == len(set(kept)) == 8
+
+
+async def test_behind_a_proxy_that_drops_the_answer_of_a_real_server(start: Start, fhir_server: FhirServer) -> None:
+    """The real server commits, the proxy in front of it closes the connection instead of answering."""
+    drops = iter(range(3))
+    async with proxy(fhir_server.url, drops) as url, start(url) as gateway:
+        uids = await examine(gateway, seed=12, count=4)
+        await quiet(gateway)
+        resources = await fhir_server.resources("ImagingStudy")
+        assert next(drops, None) is None, "the proxy never dropped an answer"
+        assert study_uids(resources) == sorted(uids)
+
+
+class proxy:
+    """Forwards to a FHIR server; closes the connection instead of passing the answer to as many PUTs as `drops` has."""
+
+    def __init__(self, target: str, drops: Iterator[int]) -> None:
+        self._target = target
+        self._drops = drops
+
+    async def __aenter__(self) -> str:
+        self._session = aiohttp.ClientSession()
+        page = web.Application(client_max_size=2**26)
+        page.router.add_route("*", "/{path:.*}", self._forward)
+        self._runner = web.AppRunner(page, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        address = f"{self._target}{request.raw_path}"
+        headers = {key: one for key, one in request.headers.items() if key in ("Content-Type", "Accept")}
+        body = await request.read()
+        from yarl import URL
+
+        async with self._session.request(request.method, URL(address, encoded=True), data=body, headers=headers) as got:
+            content = await got.read()
+            if request.method == "PUT" and next(self._drops, None) is not None:
+                assert request.transport is not None
+                request.transport.abort()
+            passed = {key: one for key, one in got.headers.items() if key in ("Content-Type", "ETag", "Location")}
+            return web.Response(status=got.status, body=content, headers=passed)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 504])
+async def test_passing_failures_are_retried(start: Start, status: int) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        ehr.manners = Manners(fail_next=2, status=status, html=status == 502)
+        await examine(gateway, seed=13, count=1)
+        await quiet(gateway)
+        assert len(ehr.resources("ImagingStudy")) == 1
+        [row] = await gateway.store.read(lambda c: outbox.listing(c, states=("done",), limit=1))
+        assert row["attempts"] == 3
+
+
+async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        ehr.manners = Manners(fail_next=1, status=422)
+        await examine(gateway, seed=14, count=2)
+        await quiet(gateway)
+        assert len(ehr.resources("ImagingStudy")) == 1, "one refusal must not hold the other study"
+        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        assert parked["outcome"]["status"] == 422
+        assert parked["outcome"]["issues"][0]["text"]
+        await gateway.store.write(lambda c: outbox.replay(c, [parked["id"]], now=0))
+        await until(lambda: len(ehr.resources("ImagingStudy")) == 2, what="the replayed delivery")
+
+
+async def test_ehr_away_gets_the_latest_version_once(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ehr.refuse()
+        [order] = ris.orders(15, 1)
+        await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [order.hl7()])
+        [item] = await modality.query("127.0.0.1", gateway.dicom_port)
+        for dataset in perform(item, series=1, instances=4):
+            await modality.send("127.0.0.1", gateway.dicom_port, [dataset])
+            await settled(gateway)
+        await ehr.listen()
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["numberOfInstances"] == 4
+        assert resource["meta"]["versionId"] == "1"
+
+
+async def settled(gateway: app.Running) -> None:
+    """Wait until no study is waiting to be looked at."""
+    while True:
+        rows = await gateway.store.read(lambda c: outbox.listing(c, states=("pending", "leased")))
+        if not any(row["kind"] == "settle" for row in rows):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_a_broken_ehr_does_not_hold_another(start: Start) -> None:
+    async with EhrSimulator() as good, EhrSimulator() as bad, start(good.url, bad.url) as gateway:
+        await bad.refuse()
+        uids = await examine(gateway, seed=16, count=3)
+        await until(lambda: study_uids(good.resources("ImagingStudy")) == sorted(uids), what="the good EHR's studies")
+        assert bad.resources("ImagingStudy") == []
+
+
+async def test_duplicates_of_another_writer_are_parked(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        [order] = ris.orders(17, 1)
+        for _ in range(2):
+            ehr.add(
+                {
+                    "resourceType": "ImagingStudy",
+                    "status": "available",
+                    "subject": {"display": "somebody"},
+                    "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{order.study_uid}"}],
+                }
+            )
+        await examine(gateway, seed=17, count=1)
+        await quiet(gateway)
+        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        assert parked["outcome"]["status"] == 412
+
+
+def test_says_the_same() -> None:
+    ours = {"resourceType": "ImagingStudy", "identifier": [{"value": "1"}]}
+    assert says_the_same(ours, {**ours, "id": "x", "meta": {"versionId": "3"}, "text": {"div": ""}})
+    assert not says_the_same(ours, {**ours, "status": "available"})
+    assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": [{"value": "1", "id": "7"}]})
+    assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": []})

@@ -1,0 +1,235 @@
+"""Station 5: what arrives by C-STORE is kept, or refused by name; the listener goes on."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.uid import UID
+from sqlalchemy import select
+
+from gateway import app
+from gateway.clock import now
+from gateway.config import Mappings, Site
+from gateway.simulators.ehr import EhrSimulator
+from gateway.store import outbox, refusals, studies
+from gateway.store.schema import instances
+from gateway.wire.dimse import client
+from gateway.wire.dimse.header import read_header
+from gateway.wire.mllp import MllpClient
+from tests.journey.messages import orm
+from tests.journey.running import Start, config_of, quiet
+from tests.peers.dcmtk import findscu, storescu
+
+
+def sample() -> pydicom.Dataset:
+    return pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+
+
+async def send(gateway: app.Running, *datasets: pydicom.Dataset | Path) -> list[int]:
+    stored = await client.store(
+        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=20
+    )
+    return [status for _uid, status in stored]
+
+
+async def kept(gateway: app.Running) -> list[Any]:
+    return list(await gateway.store.read(lambda c: c.execute(select(instances)).mappings().all()))
+
+
+async def test_headers_are_kept_and_pixels_are_not(start: Start) -> None:
+    dataset = sample()
+    async with start() as gateway:
+        assert await send(gateway, dataset) == [0]
+        [row] = await kept(gateway)
+        header = read_header(zlib.decompress(row["header"]), row["transfer_syntax_uid"])
+        assert "PixelData" not in header
+        assert header.PatientName == dataset.PatientName
+        assert len(row["header"]) < len(dataset.PixelData)
+
+
+async def test_files_of_many_kinds_and_transfer_syntaxes_are_taken(start: Start) -> None:
+    """The rest of pydicom's files is walked in tests/wire/test_dimse.py."""
+    paths = [Path(str(get_testdata_file(name))) for name in (
+        "CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm",
+        "image_dfl.dcm", "JPEG-lossy.dcm", "SC_rgb_rle.dcm", "reportsi.dcm", "waveform_ecg.dcm", "liver_1frame.dcm",
+    )]  # fmt: skip
+    async with start() as gateway:
+        assert await send(gateway, *paths) == [0] * len(paths)
+        uids = {str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in paths}
+        assert {row["sop_uid"] for row in await kept(gateway)} == uids
+
+
+async def test_the_same_instance_again_changes_nothing_a_changed_one_counts(start: Start) -> None:
+    dataset = sample()
+    async with start() as gateway:
+        assert await send(gateway, dataset, dataset) == [0, 0]
+        row = await gateway.store.read(lambda c: studies.get(c, dataset.StudyInstanceUID))
+        assert row is not None
+        assert row["revision"] == 1
+        dataset.SeriesDescription = "corrected"
+        await send(gateway, dataset)
+        row = await gateway.store.read(lambda c: studies.get(c, dataset.StudyInstanceUID))
+        assert row is not None
+        assert row["revision"] == 2
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+async def test_without_its_uids_an_instance_is_refused_and_kept_raw(start: Start, keyword: str) -> None:
+    dataset = sample()
+    delattr(dataset, keyword)
+    async with start() as gateway:
+        statuses = await send(gateway, dataset, sample())
+        assert statuses == [0xA900, 0]
+        [row] = await gateway.store.read(refusals.listing)
+        assert keyword in row["reason"]
+        assert row["bytes"] > 1000
+
+
+async def test_an_instance_that_is_not_the_announced_one_is_refused(start: Start) -> None:
+    """rtplan.dcm says one SOP Instance UID in its file meta information and another in its data set."""
+    async with start() as gateway:
+        assert await send(gateway, Path(str(get_testdata_file("rtplan.dcm")))) == [0xA900]
+        [row] = await gateway.store.read(refusals.listing)
+        assert "SOPInstanceUID" in row["reason"]
+
+
+async def test_a_broken_header_is_refused_and_kept_raw(start: Start, tmp_path: Path) -> None:
+    whole = Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()
+    broken = tmp_path / "broken.dcm"
+    # The length of one element in the middle of the header runs far past the end.
+    at = whole.index(b"\x08\x00\x90\x00PN")
+    broken.write_bytes(whole[: at + 6] + b"\xff\xff" + whole[at + 8 :])
+    async with start() as gateway:
+        [status] = await send(gateway, broken)
+        assert status == 0xC000
+        [row] = await gateway.store.read(refusals.listing)
+        assert row["reason"].startswith("C000")
+        assert (await storescu(gateway.dicom_port, Path(str(get_testdata_file("CT_small.dcm"))))).returncode == 0
+
+
+async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: Start) -> None:
+    async with start() as gateway:
+        done = await findscu(gateway.dicom_port, "PatientID", options=("-S",))
+        assert "No Acceptable Presentation Contexts" in done.output
+        assert (await findscu(gateway.dicom_port, "PatientID")).status.startswith("Success")
+
+
+async def test_a_patient_id_without_issuer_parks_until_somebody_says_whose_it_is(start: Start) -> None:
+    nameless = Site(patient_id_issuer="")
+    async with start("http://127.0.0.1:9/fhir", site=nameless) as gateway:
+        await send(gateway, sample())
+        await quiet(gateway)
+        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked", "rejected")))
+        assert parked["kind"] == "settle"
+        assert "site.patient_id_issuer" in parked["outcome"]["error"]
+
+
+async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: Path) -> None:
+    """A site that wants the protocol name as series description adds a row; kept headers have what is needed."""
+    overlay = tmp_path / "site"
+    overlay.mkdir()
+    (overlay / "study_to_imagingstudy.yaml").write_text(
+        "series:\n  description: ManufacturerModelName\n", encoding="utf-8"
+    )
+    dataset = sample()
+    async with EhrSimulator() as ehr:
+        async with start(ehr.url) as gateway:
+            await send(gateway, dataset)
+            await quiet(gateway)
+            [before] = ehr.resources("ImagingStudy")
+        async with start(ehr.url, mappings=Mappings(overlay=overlay)) as gateway:
+            config = config_of("sqlite:///unused.db", ehr.url, mappings=Mappings(overlay=overlay))
+            arrival = app.make_arrival(config, gateway.store, app.load_mappings(config), now)
+            assert await arrival.replay(str(dataset.StudyInstanceUID)) == 1
+            await quiet(gateway)
+            [after] = ehr.resources("ImagingStudy")
+    assert after["id"] == before["id"]
+    assert after["series"][0]["description"] == dataset.ManufacturerModelName
+    assert after["series"][0]["description"] != before["series"][0].get("description")
+
+
+async def test_instances_of_two_patients_are_parked_until_they_are_corrected(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        first, second = sample(), sample()
+        second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
+        second.PatientID, second.AccessionNumber = "SOMEONE-ELSE", "ACC9"
+        await send(gateway, first, second)
+        await quiet(gateway)
+        assert ehr.resources("ImagingStudy") == []
+        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        assert "2 patients" in parked["outcome"]["error"]
+        second.PatientID = first.PatientID
+        await send(gateway, second)
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == first.PatientID
+        assert resource["numberOfInstances"] == 2
+        assert await gateway.store.read(lambda c: outbox.listing(c, states=("parked",))) == []
+
+
+async def test_an_instance_sent_again_corrects_its_study(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        dataset = sample()
+        right = dataset.PatientID
+        dataset.PatientID = "WRONG"
+        await send(gateway, dataset)
+        await quiet(gateway)
+        dataset.PatientID = right
+        await send(gateway, dataset)
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == right
+
+
+@pytest.mark.parametrize(
+    ("patient", "linked"),
+    [("{id}^^^HOSP", True), ("{id}", True), ("{id}^^^OTHER", False), ("PAT1^^^HOSP", False)],
+)
+@pytest.mark.parametrize("by", ["study_uid", "accession"])
+async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
+    start: Start, by: str, patient: str, linked: bool
+) -> None:
+    dataset = sample()
+    dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
+    numbers = {"study_uid": str(dataset.StudyInstanceUID)} if by == "study_uid" else {"accession": "ACC7"}
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
+            message = orm(patient=patient.format(id=dataset.PatientID), **numbers)
+            assert b"MSA|AA" in await ris.send(message)
+        await send(gateway, dataset)
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert ("basedOn" in resource) is linked
+
+
+async def test_a_replay_keeps_what_the_newest_instance_corrected(start: Start, database_url: str) -> None:
+    first, second = sample(), sample()
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
+    first.StudyDescription, second.StudyDescription = "Wrong", "Right"
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await send(gateway, first)
+        await send(gateway, second)
+        config = config_of(database_url, ehr.url)
+        arrival = app.make_arrival(config, gateway.store, app.load_mappings(config), now)
+        assert await arrival.replay(str(first.StudyInstanceUID)) == 2
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["description"] == "Right"
+
+
+async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> None:
+    """PostgreSQL holds no NUL, neither in text nor in JSON."""
+    dataset = sample()
+    dataset.PatientID, dataset.AccessionNumber, dataset.StudyDescription = "PAT\0 1", "ACC\0", "CT\0 of chest"
+    dataset.OperatorsName = ["Doe^Jane\0", "Roe\0^Jo"]
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        assert await send(gateway, dataset) == [0]
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["description"] == "CT of chest"
+        assert resource["subject"]["identifier"]["value"] == "PAT 1"
