@@ -1,0 +1,90 @@
+"""What a request may ask: one model per route, of its path and query parameters. What is not named is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import InvalidValue
+from gateway.records.delivery import WorkState
+
+# PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
+Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many rows")]
+Before = Annotated[RowId | None, Field(description="Only rows with a lower id: `next_before` of the page before")]
+Day = Annotated[
+    str, Field(pattern=r"^(\d{4}-?\d\d-?\d\d)?$"), AfterValidator(lambda value: value.replace("-", "")),
+]  # fmt: skip
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Nothing(Asked):
+    pass
+
+
+class OrdersAsked(Asked):
+    accession: Words = Field(default="", description="Accession number")
+    patient: Words = Field(default="", description="Patient ID")
+    limit: Limit = 100
+
+
+class WorklistAsked(Asked):
+    date: Day = Field(default="", description="Scheduled start date, YYYYMMDD or YYYY-MM-DD")
+    modality: Words = ""
+    station: Words = Field(default="", description="AE title; steps without a station are every station's")
+    limit: Limit = 100
+
+
+class JourneyAsked(Asked):
+    accession: Annotated[Words, Field(min_length=1)]
+
+
+class StudyAsked(Asked):
+    uid: Annotated[Words, Field(min_length=1, description="Study Instance UID")]
+
+
+class MessagesAsked(Asked):
+    state: Literal["", "received", "applied", "stale", "rejected", "failed"] = ""
+    limit: Limit = 100
+    before: Before = None
+
+
+class DeliveriesAsked(Asked):
+    state: WorkState | None = None
+    limit: Limit = 100
+    before: Before = None
+
+
+class RefusalsAsked(Asked):
+    limit: Limit = 100
+
+
+class RowAsked(Asked):
+    id: RowId
+
+
+def read(asked: type[Asked], request: web.Request) -> Asked:
+    """The parameters of `request` as `asked` has them. Raises `InvalidValue` that names each wrong one."""
+    given: dict[str, str] = dict(request.match_info)
+    for name in request.query:
+        if name in given or len(request.query.getall(name)) > 1:
+            raise InvalidValue("give it once", place=name)
+        given[name] = request.query[name]
+    try:
+        return asked.model_validate(given)
+    except ValidationError as error:
+        faults = {str(one["loc"][0]): _fault(asked, one) for one in error.errors(include_url=False)}
+        told = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) if len(faults) > 1 else None
+        raise InvalidValue(told or next(iter(faults.values())), place=", ".join(faults)) from None
+
+
+def _fault(asked: type[Asked], one: Any) -> str:
+    if one["type"] == "extra_forbidden":
+        return f"no such parameter; known here: {', '.join(asked.model_fields) or 'none'}"
+    return str(one["msg"])
