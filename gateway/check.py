@@ -1,0 +1,142 @@
+"""`gateway check`: everything that would go wrong at the start or tonight, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from gateway import app
+from gateway.config import Config
+from gateway.errors import ConfigError, GatewayError
+from gateway.store.engine import open_engine
+from gateway.store.migrations import current, newest
+from gateway.wire.charsets import is_known
+from gateway.wire.fhir import FhirClient
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    ok: bool
+    detail: str
+    warning: bool = False
+    """Worth a look, but no reason not to start."""
+
+
+async def check(config: Config, *, offline: bool) -> list[Finding]:
+    """Look at mappings and settings, and unless `offline` at ports, database and EHRs."""
+    findings = [*_mappings(config), *_settings(config)]
+    if not offline:
+        findings += _ports(config)
+        findings.append(await asyncio.to_thread(_database, config))
+        findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
+    return findings
+
+
+def _mappings(config: Config) -> list[Finding]:
+    try:
+        mappings = app.load_mappings(config)
+    except ConfigError as error:
+        return [Finding("mappings", False, fault) for fault in error.faults]
+    rows = sum(len(level) for file in mappings.files.values() for level in file.rows.values())
+    return [Finding("mappings", True, f"{len(mappings.files)} files, {rows} rows")]
+
+
+def _settings(config: Config) -> list[Finding]:
+    findings = [
+        Finding(
+            f"hl7.listeners {one.name}",
+            False,
+            f"charset {one.charset!r} is unknown; write it as in HL7 table 0211, such as 8859/1",
+        )
+        for one in config.hl7.listeners
+        if one.charset and not is_known(one.charset)
+    ]
+    if not config.hl7.listeners:
+        findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
+    if not config.ehrs:
+        findings.append(Finding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
+    issuer = config.site.patient_id_issuer
+    if config.ehrs and not issuer:
+        text = "not set: a study whose Patient ID has no issuer cannot be linked to a patient and is parked"
+        findings.append(Finding("site.patient_id_issuer", True, text, warning=True))
+    elif config.ehrs and issuer not in config.site.identifier_systems:
+        text = f"has no system for {issuer}; a derived urn:uuid: is sent, which the EHR will not know"
+        findings.append(Finding("site.identifier_systems", True, text, warning=True))
+    if config.ehrs and not config.site.order_systems:
+        text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
+        findings.append(Finding("site.order_systems", True, text, warning=True))
+    return findings
+
+
+def _ports(config: Config) -> list[Finding]:
+    wanted = [(f"hl7.listeners {one.name}", one.host, one.port) for one in config.hl7.listeners]
+    wanted += [("dicom", config.dicom.host, config.dicom.port), ("http", config.http.host, config.http.port)]
+    findings: list[Finding] = []
+    taken: dict[tuple[str, int], str] = {}
+    for what, host, port in wanted:
+        if port and (host, port) in taken:
+            findings.append(Finding(what, False, f"{host}:{port} is already the port of {taken[host, port]}"))
+            continue
+        taken[host, port] = what
+        try:
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                findings.append(Finding(what, True, f"{host}:{port} is free"))
+        except OSError as error:
+            findings.append(Finding(what, False, f"cannot listen on {host}:{port}: {error.strerror}"))
+    return findings
+
+
+def _database(config: Config) -> Finding:
+    what = "database"
+    url = config.database.url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        folder = Path(url.removeprefix("sqlite:///")).absolute().parent
+        there = folder.is_dir()
+        return Finding(what, there, "will be created" if there else f"the folder {folder} does not exist")
+    try:
+        engine = open_engine(url)
+        with engine.connect().execution_options(reading=True) as connection:
+            connection.execute(text("SELECT 1"))
+            revision = current(connection)
+        engine.dispose()
+    except ConfigError as error:
+        return Finding(what, False, "; ".join(error.faults))
+    except Exception as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()
+        return Finding(what, False, f"cannot be reached: {reason[0] if reason else type(error).__name__}")
+    if revision not in (None, newest()):
+        return Finding(what, False, f"schema {revision}, this program needs {newest()}: run 'gateway db upgrade'")
+    return Finding(what, True, f"reachable, schema {revision or 'not yet created'}")
+
+
+async def _ehr(config: Config, number: int) -> Finding:
+    ehr = config.ehrs[number]
+    what = f"ehrs {ehr.name}"
+    try:
+        async with FhirClient(ehr.url, timeout_seconds=min(ehr.timeout_seconds, 10.0), token=ehr.token) as client:
+            statement = await client.capabilities()
+    except GatewayError as error:
+        return Finding(what, False, str(error))
+    version = str(statement.get("fhirVersion", ""))
+    if not version.startswith("4.0"):
+        return Finding(what, False, f"speaks FHIR {version or '(unknown)'}, configured is {ehr.fhir_version}")
+    detail = f"FHIR {version}"
+    if not _allows_conditional_update(statement):
+        return Finding(what, True, f"{detail}; does not announce conditional update of ImagingStudy", warning=True)
+    return Finding(what, True, f"{detail}, conditional update of ImagingStudy")
+
+
+def _allows_conditional_update(statement: dict[str, Any]) -> bool:
+    return any(
+        one.get("type") == "ImagingStudy" and one.get("conditionalUpdate")
+        for rest in statement.get("rest") or []
+        for one in rest.get("resource") or []
+    )

@@ -1,0 +1,343 @@
+"""An EHR for demos and faults: FHIR R4 (4.0.1) over HTTP, in memory, polite or badly behaved.
+
+It takes less than a real server does, never more: a resource or a query that it accepts, a real server
+accepts too. Every update makes a new version, also one that changes nothing, so that needless ones are seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from gateway.simulators.fhir_rules import RESOURCES, Issue, faults
+from gateway.simulators.fhir_store import FhirError, Resource, Store, condition_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_BASE = "/fhir"
+_MEDIA = "application/fhir+json"
+_MAX_BODY = 64 * 1024 * 1024
+_CODES = {429: "throttled", 503: "transient"}
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How the EHR behaves; `Manners()` is a polite one. Counts go down as they are used up."""
+
+    fail_next: int = 0
+    """So many of the next writes are answered with `status` and change nothing."""
+    status: int = 503
+    retry_after: int | None = None
+    """Seconds, in the Retry-After header of a failure."""
+    reads_too: bool = False
+    """Reads and searches fail like writes."""
+    html: bool = False
+    """A failure is an HTML page, as a proxy in front of an EHR sends it, not an OperationOutcome."""
+    drop_next: int = 0
+    """So many of the next writes are kept, and the connection is closed before the answer.
+
+    HTTP clients may repeat a PUT by themselves (RFC 9110 9.2.2); aiohttp's does so once, which counts as two.
+    """
+    body_seconds: float = 0.0
+    """How long the second half of every body lets the receiver wait."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """One request to change something: what was asked, and the status it was answered with."""
+
+    method: str
+    target: str
+    status: int | None
+    """None: the connection was closed before the answer."""
+    kept: bool
+    """The EHR holds it, whether the sender knows or not."""
+
+
+class EhrSimulator:
+    """`async with EhrSimulator() as ehr:` serves at `ehr.url` until the block ends; port 0: a free one."""
+
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.manners = Manners()
+        self.writes: list[Write] = []
+        self._host = host
+        self._port = port
+        self._store = Store()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+
+    @property
+    def url(self) -> str:
+        """The FHIR base address, without a trailing slash."""
+        return f"http://{self._host}:{self._port}{_BASE}"
+
+    def resources(self, resource_type: str) -> list[Resource]:
+        """Copies of what is kept, the oldest first."""
+        return [copy.deepcopy(one) for one in self._store.matches(resource_type, [])]
+
+    def add(self, resource: Resource) -> Resource:
+        """Put a resource into the EHR as if a clinician had; `id` is given to it when it has none."""
+        _check(resource, str(resource.get("resourceType")))
+        return self._store.keep(resource, str(resource.get("id") or uuid.uuid4()))
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(middlewares=[self._behave], client_max_size=_MAX_BODY)
+        app.add_routes(
+            [
+                web.get(f"{_BASE}/metadata", self._metadata),
+                web.get(_BASE + "/{type}", self._search),
+                web.post(_BASE + "/{type}", self._create),
+                web.put(_BASE + "/{type}", self._update_by_search),
+                web.get(_BASE + "/{type}/{id}", self._read),
+                web.put(_BASE + "/{type}/{id}", self._update),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await self.listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def listen(self) -> None:
+        """Take connections, again after `refuse` and then on the same port."""
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, self._host, self._port)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def refuse(self) -> None:
+        """Close the port and every connection: who connects is refused until `listen`."""
+        assert self._runner is not None
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+        if self._runner.server is not None:
+            for connection in list(self._runner.server.connections):
+                connection.force_close()
+
+    # Requests
+
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, 200, _capabilities())
+
+    async def _search(self, request: web.Request) -> web.StreamResponse:
+        found = self._store.matches(_served(request), list(request.query.items()))
+        bundle: Resource = {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "total": len(found),
+            "link": [{"relation": "self", "url": str(request.url)}],
+        }
+        if found and request.query.get("_summary") != "count":
+            bundle["entry"] = [
+                {"fullUrl": f"{self.url}/{one['resourceType']}/{one['id']}", "resource": one} for one in found
+            ]
+        return await self._answer(request, 200, bundle)
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        kept = self._store.get(_served(request), request.match_info["id"])
+        if kept is None:
+            raise FhirError(404, Issue("not-found", "", f"{request.path} is not known here"))
+        return await self._answer(request, 200, kept)
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        resource_type = _served(request)
+        resource = await _body(request)
+        _check(resource, resource_type)
+        condition = request.headers.get("If-None-Exist")
+        if condition is not None and (existing := self._store.only(resource_type, condition_of(condition))):
+            return await self._answer(request, 200, existing, kept=False)
+        return await self._answer(request, 201, self._store.keep(resource, str(uuid.uuid4())))
+
+    async def _update(self, request: web.Request) -> web.StreamResponse:
+        resource_type, identity = _served(request), request.match_info["id"]
+        resource = await _body(request)
+        _check(resource, resource_type)
+        if resource.get("id") != identity:
+            raise FhirError(
+                400, Issue("invalid", f"{resource_type}.id", "is not the id of the address (R4 http 3.1.0.4)")
+            )
+        existing = self._store.get(resource_type, identity)
+        _check_version(request, existing)
+        return await self._answer(request, 200 if existing else 201, self._store.keep(resource, identity))
+
+    async def _update_by_search(self, request: web.Request) -> web.StreamResponse:
+        resource_type = _served(request)
+        resource = await _body(request)
+        _check(resource, resource_type)
+        existing = self._store.only(resource_type, condition_of(request.rel_url.raw_query_string))
+        _check_version(request, existing)
+        if "id" in resource and (existing is None or resource["id"] != existing["id"]):
+            raise FhirError(
+                400,
+                Issue(
+                    "invalid",
+                    f"{resource_type}.id",
+                    "is not the id of the resource found; leave it out (R4 http 3.1.0.4.3)",
+                ),
+            )
+        identity = existing["id"] if existing else str(uuid.uuid4())
+        return await self._answer(request, 200 if existing else 201, self._store.keep(resource, identity))
+
+    # Answers
+
+    @web.middleware
+    async def _behave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Apply the manners, and turn every failure into an OperationOutcome."""
+        writing = request.method != "GET"
+        manners = self.manners
+        if manners.fail_next and (writing or manners.reads_too):
+            self.manners = replace(manners, fail_next=manners.fail_next - 1)
+            self._note(request, manners.status, kept=False)
+            return await self._send(request, _failure(manners))
+        try:
+            return await handler(request)
+        except FhirError as error:
+            self._note(request, error.status, kept=False)
+            return await self._send(request, _outcome(error.status, error.issues))
+        except web.HTTPException as error:
+            code = {404: "not-found", 405: "not-supported", 413: "too-long"}.get(error.status, "processing")
+            self._note(request, error.status, kept=False)
+            return await self._send(request, _outcome(error.status, [Issue(code, "", error.reason)]))
+
+    async def _answer(
+        self, request: web.Request, status: int, resource: Resource, *, kept: bool = True
+    ) -> web.StreamResponse:
+        writing = request.method != "GET"
+        if writing and self.manners.drop_next:
+            self.manners = replace(self.manners, drop_next=self.manners.drop_next - 1)
+            self._note(request, None, kept=kept)
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=status)
+        self._note(request, status, kept=kept)
+        response = _json(status, resource)
+        if version := resource.get("meta", {}).get("versionId"):
+            address = f"{self.url}/{resource['resourceType']}/{resource['id']}"
+            response.headers["ETag"] = f'W/"{version}"'
+            response.headers["Location"] = f"{address}/_history/{version}"
+        return await self._send(request, response)
+
+    def _note(self, request: web.Request, status: int | None, *, kept: bool) -> None:
+        if request.method != "GET":
+            self.writes.append(Write(request.method, request.path_qs.removeprefix(_BASE), status, kept))
+
+    async def _send(self, request: web.Request, response: web.Response) -> web.StreamResponse:
+        pause = self.manners.body_seconds
+        body = response.body
+        if not pause or not isinstance(body, bytes):
+            return response
+        slow = web.StreamResponse(status=response.status, headers=response.headers)
+        slow.content_length = len(body)
+        await slow.prepare(request)
+        await slow.write(body[: len(body) // 2])
+        await asyncio.sleep(pause)
+        await slow.write(body[len(body) // 2 :])
+        return slow
+
+
+def _served(request: web.Request) -> str:
+    resource_type = request.match_info["type"]
+    if resource_type not in RESOURCES:
+        raise FhirError(
+            404,
+            Issue("not-supported", "", f"{resource_type} is not served; served are {', '.join(RESOURCES)}"),
+        )
+    return resource_type
+
+
+async def _body(request: web.Request) -> Resource:
+    if request.content_type not in (_MEDIA, "application/json"):
+        raise FhirError(415, Issue("not-supported", "", f"Content-Type must be {_MEDIA}"))
+    try:
+        resource = json.loads(await request.text())
+    except (ValueError, LookupError) as error:
+        raise FhirError(400, Issue("structure", "", f"the body is not JSON: {error}")) from error
+    if not isinstance(resource, dict):
+        raise FhirError(400, Issue("structure", "", "the body is not a resource"))
+    return resource
+
+
+def _check(resource: Resource, resource_type: str) -> None:
+    if resource.get("resourceType") != resource_type:
+        raise FhirError(400, Issue("invalid", "resourceType", f"must be {resource_type}"))
+    if found := faults(resource):
+        raise FhirError(422, *found)
+
+
+def _check_version(request: web.Request, existing: Resource | None) -> None:
+    """Version-aware update: If-Match must name the current version (R4 http 3.1.0.5)."""
+    wanted = request.headers.get("If-Match")
+    if wanted is not None and (existing is None or wanted != f'W/"{existing["meta"]["versionId"]}"'):
+        raise FhirError(412, Issue("conflict", "", f"If-Match {wanted} is not the current version"))
+
+
+def _failure(manners: Manners) -> web.Response:
+    said = f"{manners.status} {HTTPStatus(manners.status).phrase}"
+    if manners.html:
+        page = f"<html><head><title>{said}</title></head><body><h1>{said}</h1></body></html>"
+        response = web.Response(status=manners.status, body=page.encode(), content_type="text/html")
+    else:
+        code = "processing" if manners.status in (400, 403, 422) else _CODES.get(manners.status, "exception")
+        response = _outcome(manners.status, [Issue(code, "", said)])
+    if manners.retry_after is not None:
+        response.headers["Retry-After"] = str(manners.retry_after)
+    return response
+
+
+def _outcome(status: int, issues: Sequence[Issue]) -> web.Response:
+    return _json(status, {"resourceType": "OperationOutcome", "issue": list(_issues(issues))})
+
+
+def _issues(issues: Sequence[Issue]) -> Iterator[Resource]:
+    for issue in issues:
+        where = {"expression": [issue.expression]} if issue.expression else {}
+        yield {"severity": "error", "code": issue.code, "details": {"text": issue.text}, **where}
+
+
+def _json(status: int, resource: Resource) -> web.Response:
+    return web.Response(status=status, body=json.dumps(resource).encode(), content_type=_MEDIA)
+
+
+def _capabilities() -> Resource:
+    interactions = ("create", "read", "search-type", "update")
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2025-01-01",
+        "kind": "instance",
+        "software": {"name": "EHR simulator"},
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [
+            {
+                "mode": "server",
+                "resource": [
+                    {
+                        "type": resource_type,
+                        "interaction": [{"code": code} for code in interactions],
+                        "versioning": "versioned",
+                        "updateCreate": True,
+                        "conditionalCreate": True,
+                        "conditionalUpdate": True,
+                        "searchParam": [{"name": "identifier", "type": "token"}],
+                    }
+                    for resource_type in RESOURCES
+                ],
+            }
+        ],
+    }

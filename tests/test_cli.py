@@ -1,0 +1,285 @@
+"""The commands, as a person runs them: in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from gateway.cli import Control
+from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ris import _ORDER_STATUS
+from gateway.wire.mllp import Limits, MllpClient, MllpServer, Peer
+from tests.journey.messages import orm
+from tests.peers.process import Completed, free_port, run
+
+GATEWAY = (sys.executable, "-m", "gateway")
+
+
+async def gateway(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> Completed:
+    return await run("env", "-C", folder, *GATEWAY, *arguments, env=env)
+
+
+def configure(folder: Path, **more: object) -> dict[str, int]:
+    """A gateway.yaml on free ports in `folder`."""
+    ports = {"hl7": free_port(), "dicom": free_port(), "http": free_port()}
+    settings: dict[str, object] = {
+        "site": {"patient_id_issuer": "HOSP", "identifier_systems": {"HOSP": "urn:oid:2.25.1"}},
+        "hl7": {"listeners": [{"name": "ris", "port": ports["hl7"]}]},
+        "dicom": {"port": ports["dicom"]},
+        "http": {"port": ports["http"]},
+        "studies": {"quiet_seconds": 0.2},
+    }
+    (folder / "gateway.yaml").write_text(json.dumps(settings | more), encoding="utf-8")
+    return ports
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        "env", "-C", folder, *GATEWAY, "run", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        line = await process.stdout.readline()
+    assert line.startswith(b"ready"), (line, await process.stderr.read() if process.stderr else b"")
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
+    done = await gateway("demo", "--once", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for step in range(1, 7):
+        assert f"\n{step}. " in done.stdout
+    assert "version 2" in done.stdout
+    assert done.stdout.strip().splitlines()[-1].startswith("Try next: ")
+    assert done.stderr == ""
+
+
+async def test_five_mistakes_are_five_faults(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        "site:\n  timezone: Mars/Base\ndicom:\n  port: 99999\n  ae_titel: X\nehrs:\n  - name: e\n    url: nowhere\n"
+        "http:\n  host: 0.0.0.0\n",
+        encoding="utf-8",
+    )
+    for command in ("run", "check"):
+        done = await gateway(command, folder=tmp_path)
+        assert done.returncode == 1
+        assert sorted(int(line.split(":")[1]) for line in done.stderr.splitlines()) == [2, 4, 5, 8, 10]
+
+
+async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_path: Path) -> None:
+    async with EhrSimulator() as ehr:
+        ports = configure(
+            tmp_path, ehrs=[{"name": "good", "url": ehr.url}, {"name": "lost", "url": "http://127.0.0.1:9/fhir"}]
+        )
+        with socket.create_server(("127.0.0.1", ports["dicom"])):
+            done = await gateway("check", folder=tmp_path)
+        assert done.returncode == 1
+        assert f"cannot listen on 127.0.0.1:{ports['dicom']}" in done.stderr
+        assert "ehrs lost" in done.stderr
+        assert "ehrs good: FHIR 4.0.1" in done.stdout
+        assert len(done.stderr.splitlines()) == 2
+
+
+async def test_explain_gives_every_attribute_its_source(tmp_path: Path) -> None:
+    configure(tmp_path)
+    (tmp_path / "order.hl7").write_bytes(orm())
+    done = await gateway("explain", "order.hl7", str(get_testdata_file("CT_small.dcm")), "--json", folder=tmp_path)
+    order, study = json.loads(done.stdout)
+    sources = {row["target"]: (row["value"], row["source"], row["origin"].split(":")[0]) for row in order["rows"]}
+    assert sources["AccessionNumber"] == ("ACC1", "OBR-18.1", "order_to_worklist.yaml")
+    assert sources["StudyInstanceUID"] == ("1.2.3.4.5", "ZDS-1.1", "order_to_worklist.yaml")
+    sources = {row["target"]: (row["value"], row["source"], row["origin"].split(":")[0]) for row in study["rows"]}
+    assert sources["uid"][1:] == ("SOPInstanceUID", "study_to_imagingstudy.yaml")
+    assert all(row["source"] and row["origin"] for part in (order, study) for row in part["rows"])
+    text = await gateway("explain", "order.hl7", folder=tmp_path)
+    assert text.returncode == 0
+    assert "OBR-18.1" in text.stdout
+
+
+async def test_explain_says_what_would_be_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.hl7").write_bytes(orm(modality="QQ"))
+    (tmp_path / "note.txt").write_text("hello", encoding="utf-8")
+    done = await gateway("explain", "bad.hl7", "note.txt", folder=tmp_path)
+    assert done.returncode == 1
+    assert "would be answered AE" in done.stdout
+    assert "neither an HL7 message" in done.stdout
+
+
+async def test_explain_an_empty_folder_and_long_identifiers(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = await gateway("explain", "empty", folder=tmp_path)
+    assert done.returncode == 1
+    assert "no HL7 message or DICOM file there" in done.stdout
+    file = str(get_testdata_file("CT_small.dcm"))
+    study = await gateway("explain", file, folder=tmp_path)
+    uid = str(dcmread(file).StudyInstanceUID)
+    assert f"urn:oid:{uid}" in study.stdout
+
+
+async def test_run_show_parked_replay(tmp_path: Path) -> None:
+    async with EhrSimulator() as ehr:
+        ehr.manners = Manners(fail_next=1, status=422)
+        ports = configure(tmp_path, ehrs=[{"name": "ehr", "url": ehr.url}])
+        async with served(tmp_path):
+            sent = await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
+            assert sent.returncode == 0, sent.stderr
+            accession = sent.stdout.split()[0]
+            performed = await gateway("simulate", "modality", "--port", str(ports["dicom"]), folder=tmp_path)
+            assert "instances stored" in performed.stdout
+            parked = await until_parked(tmp_path)
+            assert "HTTP 422" in parked
+            number = parked.split()[0]
+            assert number.startswith("d")
+            (delivery,) = json.loads((await gateway("parked", "--json", folder=tmp_path)).stdout)["deliveries"]
+            assert f"d{delivery['id']}" == number
+            again = await gateway("replay", number, folder=tmp_path)
+            assert again.stdout.strip() == f"{number}: due now"
+            async with asyncio.timeout(20):
+                while not ehr.resources("ImagingStudy"):
+                    await asyncio.sleep(0.05)
+            shown = await gateway("show", accession, folder=tmp_path)
+            assert shown.returncode == 0, shown.stderr
+            as_json = json.loads((await gateway("show", accession, "--json", folder=tmp_path)).stdout)
+            assert [one["accession"] for one in as_json["orders"]] == [accession]
+            for station in ("order_intake", "worklist", "study_arrival", "ehr_delivery"):
+                assert station in shown.stdout, shown.stdout
+        unknown = await gateway("show", "NOBODY", folder=tmp_path)
+        assert unknown.returncode == 1
+        assert "NOBODY" in unknown.stderr
+
+
+async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Path) -> None:
+    ports = configure(tmp_path)
+    async with served(tmp_path), MllpClient("127.0.0.1", ports["hl7"]) as ris:
+        for number in range(3):
+            await ris.send(orm(modality="QQ", control_id=f"WRONG{number}"))
+            await ris.send(orm(control_id=f"OTHER{number}").replace(b"ORM^O01", b"ADT^A08", 1))
+        lines = (await gateway("parked", "--most", "2", folder=tmp_path)).stdout.splitlines()
+        assert [line.split()[0] for line in lines[:2]] == ["m5", "m3"]
+        assert lines[2] == "... and 1 more messages (--most)"
+        assert lines[3].startswith("3 ADT^A08: not served, last 20")
+        assert lines[4] == "Mend the cause, restart the gateway, then: gateway replay ID..."
+        found = json.loads((await gateway("parked", "--most", "2", "--json", folder=tmp_path)).stdout)
+        assert [row["id"] for row in found["messages"]] == [5, 3]
+        assert (found["more_messages"], found["more_deliveries"], found["deliveries"]) == (1, 0, [])
+        assert [(row["type"], row["count"]) for row in found["not_served"]] == [("ADT^A08", 3)]
+
+
+async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -> None:
+    taken = 0
+
+    async def two_then_none(raw: bytes, _peer: Peer) -> bytes | None:
+        nonlocal taken
+        taken += 1
+        return b"MSH|^~\\&|GW||||20260101||ACK|1|P|2.3.1\rMSA|AA|1\r" if taken <= 2 else None
+
+    server = MllpServer(two_then_none, Limits(100_000, 10, 10, 5))
+    await server.start("127.0.0.1", 0)
+    done = await gateway("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
+    await server.stop(1)
+    assert done.returncode == 1
+    assert [line.split()[2] for line in done.stdout.splitlines()] == ["AA", "AA"]
+    assert done.stderr.startswith("2 of 5 messages were answered AA; then 127.0.0.1:")
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_simulate_ris_knows_its_choices(tmp_path: Path) -> None:
+    assert set(get_args(Control)) == set(_ORDER_STATUS)
+    for wrong in (("--control", "ZZ"), ("--seed", "100000")):
+        done = await gateway("simulate", "ris", *wrong, folder=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+async def test_simulate_modality_asks_for_a_day(tmp_path: Path) -> None:
+    ports = configure(tmp_path)
+    async with served(tmp_path):
+        await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
+        ask = ("simulate", "modality", "--no-perform", "--port", str(ports["dicom"]), "--date")
+        today = f"{datetime.now(UTC) - timedelta(days=1):%Y%m%d}-{datetime.now(UTC):%Y%m%d}"
+        assert (await gateway(*ask, today, folder=tmp_path)).stdout.startswith("1 items")
+        assert (await gateway(*ask, "19990101", folder=tmp_path)).stdout.startswith("0 items")
+
+
+async def until_parked(folder: Path) -> str:
+    async with asyncio.timeout(20):
+        while True:
+            done = await gateway("parked", folder=folder)
+            assert done.returncode == 0, done.stderr
+            if not done.stdout.startswith("Nothing"):
+                return done.stdout
+            await asyncio.sleep(0.05)
+
+
+async def test_started_twice_the_second_says_why_and_leaves(tmp_path: Path) -> None:
+    configure(tmp_path)
+    async with served(tmp_path):
+        second = await gateway("run", folder=tmp_path)
+        assert second.returncode == 1
+        assert "another gateway works on" in second.stderr
+        assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stops_in_peace(tmp_path: Path, number: signal.Signals) -> None:
+    ports = configure(tmp_path)
+    async with served(tmp_path) as process:
+        await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
+        process.send_signal(number)
+        async with asyncio.timeout(15):
+            assert await process.wait() == 0
+        assert process.stderr is not None
+        assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_an_empty_folder_and_the_defaults(tmp_path: Path) -> None:
+    env = {"GATEWAY_HL7__LISTENERS": '[{"port": 0}]', "GATEWAY_DICOM__PORT": "0", "GATEWAY_HTTP__PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        "env", "-C", tmp_path, *GATEWAY, "run", stdout=asyncio.subprocess.PIPE, env={**os.environ, **env}
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        assert (await process.stdout.readline()).startswith(b"ready")
+    assert (tmp_path / "gateway.db").stat().st_mode & 0o777 == 0o600
+    process.terminate()
+    assert await process.wait() == 0
+
+
+async def test_db_upgrade_and_wrong_usage(tmp_path: Path) -> None:
+    first = await gateway("db", "upgrade", folder=tmp_path)
+    assert first.stdout.startswith("schema (none) -> ")
+    second = await gateway("db", "upgrade", folder=tmp_path)
+    assert "nothing to do" in second.stdout
+    assert (await gateway("replay", "x9", folder=tmp_path)).returncode == 2
+    assert (await gateway("explain", "missing.hl7", folder=tmp_path)).returncode == 2
+    missing = await gateway("replay", "d99", folder=tmp_path)
+    assert (missing.returncode, missing.stderr.strip()) == (1, "delivery 99: there is no delivery 99")
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for words in (
+        ("run",), ("demo",), ("check",), ("explain",), ("show",), ("parked",), ("replay",), ("db", "upgrade"),
+        ("simulate", "ris"), ("simulate", "modality"), ("simulate", "ehr"),
+    ):  # fmt: skip
+        done = subprocess.run([*GATEWAY, *words, "--help"], capture_output=True, text=True, check=True)
+        assert "Example: gateway " in done.stdout, words
