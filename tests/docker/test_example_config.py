@@ -1,0 +1,97 @@
+"""`gateway.example.yaml`, which becomes a site's first configuration."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from gateway.config import Config, Ehr, Listener, load
+from tests.peers.process import run
+
+EXAMPLE = Path(__file__).parents[2] / "gateway.example.yaml"
+COMMENTED_KEY = re.compile(r"^(\s*)# (\s*(?:- )?[a-z_]+:(?: .*)?)$", re.MULTILINE)
+"""A key that is commented out, as opposed to a sentence."""
+
+
+def uncommented(folder: Path) -> str:
+    """The example with every key in force, and its secrets in `folder`."""
+    text = COMMENTED_KEY.sub(r"\1\2", EXAMPLE.read_text(encoding="utf-8"))
+    for name in re.findall(r"token_file: /etc/gateway/(\S+)", text):
+        (folder / name).write_text("secret\n", encoding="utf-8")
+    return text.replace("/etc/gateway/", f"{folder}/")
+
+
+def keys_of_model(model: type[BaseModel], place: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        here = f"{place}{name}"
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        below = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+        yield here
+        for one in below:
+            yield from keys_of_model(one, f"{here}.")
+
+
+def keys_of_file(value: Any, place: str = "") -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from keys_of_file(one, place)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            here = f"{place}{str(name).removesuffix('_file')}"
+            yield here
+            yield from keys_of_file(inner, f"{here}.")
+
+
+def test_the_example_says_what_the_built_in_defaults_say() -> None:
+    assert load(EXAMPLE) == load(None) == Config()
+
+
+def test_every_key_stands_in_the_example_and_no_other(tmp_path: Path) -> None:
+    assert set(keys_of_file(yaml.safe_load(uncommented(tmp_path)))) == set(keys_of_model(Config))
+
+
+def test_each_default_is_written_out(tmp_path: Path) -> None:
+    """A default that only the code knows cannot be read by who installs; optional ones have none to write."""
+    said = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    for section, value in Config().model_dump(exclude_none=True).items():
+        if section != "ehrs":
+            assert set(value) == set(said[section] or {}), section
+    assert set(said["hl7"]["listeners"][0]) == set(Listener.model_fields)
+
+
+def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(uncommented(tmp_path), encoding="utf-8")
+    config = load(file)
+    assert config.ehrs == [Ehr(name="ehr", url="https://ehr.example.org/fhir", token="secret")]
+    assert config.http.token == "secret"
+    assert [one.name for one in config.hl7.listeners] == ["ris", "cardiology"]
+    assert config.mappings.overlay == Path("mappings.d")
+
+
+async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> None:
+    overlay = tmp_path / "mappings.d"
+    overlay.mkdir()
+    file = tmp_path / "gateway.yaml"
+    file.write_text(uncommented(tmp_path).replace("overlay: mappings.d", f"overlay: {overlay}"), encoding="utf-8")
+    checked = await run(sys.executable, "-m", "gateway", "check", "--offline", "-c", file)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_each_key_has_its_comment() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    # Sections whose name says it, and keys that a line above explains together with another one.
+    bare = {"site", "database", "hl7", "dicom", "studies", "http", "mappings", "log", "first_seconds", "max_seconds"}
+    second_listener = lines.index("    # - name: cardiology")
+    for number, line in enumerate(lines):
+        key = re.match(r"^[\s#-]*?([a-z_]+):(?: |$)", line)
+        if key is None or key[1] in bare or second_listener <= number < second_listener + 4:
+            continue
+        above = lines[number - 1].strip(" #")
+        assert above.endswith(".") or above[:1].isupper(), f"line {number + 1}: {key[1]} has no comment above it"
