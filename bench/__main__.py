@@ -1,0 +1,80 @@
+"""`python -m bench`: run all, or those that are named; print tables. `python -m bench s1 --messages 4000`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import intake, latency, study, worklist
+from bench.figures import Report, Target, machine, rendered, verdicts
+
+ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
+    "s1": (
+        "order intake over MLLP, beside python-hl7 and hl7apy",
+        lambda given: intake.run(messages=given.messages, rounds=given.rounds),
+    ),
+    "s2": (
+        "worklist query with one match",
+        lambda given: worklist.run(sizes=given.steps, questions=given.questions),
+    ),
+    "s6": (
+        "a settled study to the wire",
+        lambda given: study.run(sizes=given.instances, rounds=given.rounds),
+    ),
+    "s8": (
+        "order to worklist, study to EHR",
+        lambda given: latency.run(orders=given.orders, studies=given.studies),
+    ),
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="; ".join(f"{name}: {what}" for name, (what, _) in ALL.items()),
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; none: all")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1 and s6 (default %(default)s)")
+    parser.add_argument("--messages", type=int, default=600, help="s1: orders in a round (default %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
+    )
+    parser.add_argument("--questions", type=int, default=200, help="s2: of each kind (default %(default)s)")
+    parser.add_argument(
+        "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
+    )
+    parser.add_argument("--orders", type=int, default=200, help="s8 (default %(default)s)")
+    parser.add_argument("--studies", type=int, default=50, help="s8, at most as many as orders (default %(default)s)")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="profile the gateway under s1's load instead")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(ALL):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    begun = time.monotonic()
+    print(rendered(machine()), end="\n\n")
+    if given.profile:
+        for table in intake.profile(given.profile, messages=given.messages).tables:
+            print(rendered(table), end="\n\n")
+        return
+    targets: list[Target] = []
+    for name in given.names or ALL:
+        what, measure = ALL[name]
+        print(f"{name}: {what} ...", file=sys.stderr)
+        report = measure(given)
+        for table in report.tables:
+            print(rendered(table), end="\n\n", flush=True)
+        targets += report.targets
+    print(rendered(verdicts(targets)), end="\n\n")
+    print(f"{time.monotonic() - begun:.0f} s in all. Other work on the machine shows in every figure; ratios hold.")
+
+
+if __name__ == "__main__":
+    main()
