@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -60,13 +60,13 @@ class Worker:
             hint.set()
 
     async def run(self) -> None:
-        """Work until cancelled. What is under way then keeps its lease and is taken up again when that ends."""
+        """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
         async with asyncio.TaskGroup() as group:
             for name, kind in self._kinds.items():
                 group.create_task(self._run_kind(name, kind), name=f"worker {name}")
 
     async def _run_kind(self, name: str, kind: Kind) -> None:
-        hint, running = self._hints[name], set[asyncio.Task[None]]()
+        hint, running = self._hints[name], dict[asyncio.Task[None], Work]()
         away = False
         try:
             while True:
@@ -75,8 +75,8 @@ class Worker:
                 try:
                     for work in await self._claim(name, kind, kind.concurrency - len(running)):
                         task = asyncio.create_task(self._do(kind, work), name=f"{name} {work.id}")
-                        running.add(task)
-                        task.add_done_callback(running.discard)
+                        running[task] = work
+                        task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
                     if len(running) < kind.concurrency:
                         wait = await self._pause(name)
@@ -97,18 +97,38 @@ class Worker:
                     async with asyncio.timeout(wait):
                         await hint.wait()
         finally:
-            for task in running:
+            under_way = dict(running)
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
+            await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
 
     async def _claim(self, name: str, kind: Kind, free: int) -> list[Work]:
         now = self._clock()
         if free <= 0 or not await self._store.read(lambda connection: outbox.has_due(connection, name, now)):
             return []
         lease = round(kind.lease_seconds * 1_000_000)
-        return await self._store.write(
-            lambda connection: outbox.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
+        claiming = asyncio.ensure_future(
+            self._store.write(
+                lambda connection: outbox.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
+            )
         )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # Whoever stops waiting does not take the claim back, and nobody would work on it until its lease ends.
+            with suppress(Exception):
+                await self._hand_back(await claiming)
+            raise
+
+    async def _hand_back(self, works: Sequence[Work]) -> None:
+        """Let go of `works` that were claimed and cut off; their try counts, it may have reached a receiver."""
+        if not works:
+            return
+        try:
+            await self._store.write(partial(outbox.release, works=works))
+        except Unavailable as error:
+            log.warning("work under way could not be handed back, its lease must end first: %s", error)
 
     async def _pause(self, name: str) -> float:
         due = await self._store.read(lambda connection: outbox.next_due(connection, name))

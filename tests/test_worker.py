@@ -264,22 +264,48 @@ async def test_it_stops_at_whatever_moment(store: Store, clock: Time) -> None:
         assert not stuck, f"{turns} turns after the hint"
 
 
-async def test_work_cut_off_is_taken_up_again_after_its_lease(store: Store, clock: Time) -> None:
+async def test_work_of_a_worker_that_died_is_taken_up_again_after_its_lease(store: Store, clock: Time) -> None:
     station = Station()
-    station.go.clear()
-    async with working(store, clock, test=Kind(station, lease_seconds=60)):
-        number = await add(store, clock.now)
-        await until(lambda: station.running == 1)
-    assert station.running == 0, "it was cut off"
-    assert (await row(store, number))["state"] == "leased"
-    station.go.set()
+    number = await add(store, clock.now)
+    await store.write(claiming(clock.now))
     async with working(store, clock, test=Kind(station)):
         other = await add(store, clock.now, "other")
         await reach(store, other, "done")
         assert (await row(store, number))["state"] == "leased"
         clock.pass_seconds(60)
         await reach(store, number, "done")
-    assert [work.attempts for work in station.works if work.id == number] == [0, 1]
+    assert [work.attempts for work in station.works if work.id == number] == [1]
+
+
+async def test_work_under_way_at_a_stop_is_handed_back(store: Store, clock: Time) -> None:
+    """Its try counts, because it may have reached its receiver; nobody waits for its lease."""
+    station = Station()
+    station.go.clear()
+    async with working(store, clock, test=Kind(station)):
+        number = await add(store, clock.now)
+        await until(lambda: station.running == 1)
+    assert station.running == 0, "it was cut off"
+    found = await row(store, number)
+    assert (found["state"], found["lease"], found["attempts"]) == ("pending", "", 1)
+    station.go.set()
+    async with working(store, clock, test=Kind(station)):
+        await reach(store, number, "done")
+    assert [work.attempts for work in station.works] == [0, 1]
+
+
+async def test_no_stop_leaves_work_claimed_that_nobody_does(store: Store, clock: Time) -> None:
+    """Also when the stop meets the claim while it is being committed, or the work before its first step."""
+    station = Station()
+    station.go.clear()
+    for turns in range(40):
+        worker = Worker(store, {"test": Kind(station)}, clock)
+        task = asyncio.create_task(worker.run())
+        number = await add(store, clock.now, f"lane {turns}")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert (await row(store, number))["state"] == "pending", f"{turns} turns after the commit"
 
 
 async def test_who_lost_the_lease_writes_nothing(store: Store, clock: Time) -> None:

@@ -269,15 +269,21 @@ def renew(connection: Connection, work: Work, *, until: int) -> bool:
     return bool(connection.execute(renewed, {"the_id": work.id, "the_lease": work.lease}).rowcount)
 
 
+_RELEASE = update(outbox).values(
+    state=TRANSITIONS[(WorkState.LEASED, WorkEvent.LEASE_ENDS)].value, lease="", lease_until=0
+)
+
+
+def release(connection: Connection, works: Sequence[Work]) -> None:
+    """End the leases of `works` early, so that another worker takes them up at once; one that was lost stays lost."""
+    for work in works:
+        connection.execute(_RELEASE.where(_mine), {"the_id": work.id, "the_lease": work.lease})
+    announce(connection)
+
+
 def release_all(connection: Connection) -> int:
     """End every lease. Only for a database that no other process works on, right after a start."""
-    ended = TRANSITIONS[(WorkState.LEASED, WorkEvent.LEASE_ENDS)]
-    released = (
-        update(outbox)
-        .where(outbox.c.state == WorkState.LEASED.value)
-        .values(state=ended.value, lease="", lease_until=0)
-    )
-    return connection.execute(released).rowcount
+    return connection.execute(_RELEASE.where(outbox.c.state == WorkState.LEASED.value)).rowcount
 
 
 def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]:
