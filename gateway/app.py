@@ -69,7 +69,13 @@ def settings_of(config: Config, listener: Listener) -> Settings:
 def load_mappings(config: Config) -> mapping.Mappings:
     """The mapping files with the site's overlay. Raises `ConfigError`."""
     site = config.site
-    fhir = FhirSettings(site.zone, site.patient_id_issuer, site.identifier_systems, order_systems=site.order_systems)
+    fhir = FhirSettings(
+        site.zone,
+        site.patient_id_issuer,
+        site.identifier_systems,
+        order_systems=site.order_systems,
+        site_name=site.name,
+    )
     return mapping.load(
         settings_of(config, config.hl7.listeners[0] if config.hl7.listeners else Listener()),
         fhir,
@@ -129,7 +135,8 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         group.create_task(asyncio.to_thread(warm_up), name="warm up")
         worker = Worker(store, _kinds(config, store, mappings, clients, clock), clock)
         task = group.create_task(worker.run(), name="worker")
-        stack.callback(task.cancel)
+        # Before the clients close: work that met a closed one would look as if something were wrong with it.
+        stack.push_async_callback(_end, task)
 
         listeners = {}
         for listener in config.hl7.listeners:
@@ -156,6 +163,11 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         )
         http_port = await _serve_http(config, page, stack)
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @asynccontextmanager

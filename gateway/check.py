@@ -65,7 +65,7 @@ def _settings(config: Config) -> list[Finding]:
         findings.append(Finding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
-        text = "not set: a study whose Patient ID has no issuer cannot be linked to a patient and is parked"
+        text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(Finding("site.patient_id_issuer", True, text, warning=True))
     elif config.ehrs and issuer not in config.site.identifier_systems:
         text = f"has no system for {issuer}; a derived urn:uuid: is sent, which the EHR will not know"

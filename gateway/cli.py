@@ -265,12 +265,17 @@ def _parse_id(written: str) -> tuple[str, Any]:
 @db.command(epilog="Example: gateway db upgrade -c gateway.yaml")
 def upgrade(config: ConfigFile = None) -> None:
     """Bring the database's tables to this program's version. Make a backup first."""
+    from sqlalchemy.exc import DBAPIError
+
     from gateway.store import migrations
     from gateway.store.engine import open_engine
+    from gateway.store.writer import reason_of
 
     engine = open_engine(configuration(config).database.url)
     try:
         before, after = migrations.upgrade(engine)
+    except DBAPIError as error:
+        raise Failure(f"the database refuses: {reason_of(error)}") from error
     finally:
         engine.dispose()
     say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")
@@ -354,6 +359,8 @@ def simulate_ehr(port: Annotated[int, typer.Option(help="0 chooses a free one")]
 
     try:
         asyncio.run(serve())
+    except OSError as error:
+        raise Failure(f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port") from error
     except KeyboardInterrupt:
         say("")
 
@@ -361,6 +368,10 @@ def simulate_ehr(port: Annotated[int, typer.Option(help="0 chooses a free one")]
 def with_store(config: Config, work: Callable[[Any], Awaitable[T]]) -> T:
     """Open the store, do `work`, close it."""
     from gateway.store import Store
+
+    file = config.database.url.removeprefix("sqlite:///")
+    if file != config.database.url and not Path(file).exists():
+        raise Failure(f"there is no database {Path(file).absolute()}; name the gateway's configuration with -c")
 
     async def inside() -> T:
         store = await Store.open(config.database.url)

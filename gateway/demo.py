@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from pydicom import Dataset
 
 from gateway import app
@@ -49,8 +50,23 @@ async def demo(say: Say, *, once: bool, seed: int | None = None) -> None:
             await asyncio.Event().wait()
 
 
+class _Alone(Config):
+    """A configuration that the environment has no part in: the demo must not reach the site's own systems."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def _config(folder: Path, ehr_url: str) -> Config:
-    return Config(
+    return _Alone(
         site=Site(
             name="Demo site", patient_id_issuer="RIS",
             identifier_systems={"RIS": "urn:oid:2.25.1"},

@@ -100,6 +100,9 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -
     try:
         if not uid:
             raise Malformed("has no Study Instance UID", place="(0020,000D)")
+        for keyword in ("SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+            if not all(one.get(keyword) for one in files):
+                raise Malformed(f"an instance has no {keyword}, and would be refused with A900", place=keyword)
         resource = mappings.studies.build(_study(mappings, uid, files), trace=trace)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")

@@ -189,6 +189,8 @@ class Worker:
         outcome = {"error": error.message, "place": error.place, **getattr(error, "details", {})}
         if error.fate is not Fate.RETRY:
             log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
+        elif not work.attempts:
+            log.warning("%s %d is tried again later: %s", work.kind, work.id, type(error).__name__)
         settle = partial(outbox.fail, work=work, now=now, due_at=due)
         try:
             try:

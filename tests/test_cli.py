@@ -65,7 +65,13 @@ async def served(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
-    done = await gateway("demo", "--once", folder=tmp_path)
+    """And keeps to itself: what the environment says of the site's own systems is not for it."""
+    site = {
+        "GATEWAY_DATABASE__URL": f"sqlite:///{tmp_path}/site.db",
+        "GATEWAY_EHRS": '[{"name": "site", "url": "http://127.0.0.1:9/fhir"}]',
+    }
+    done = await gateway("demo", "--once", folder=tmp_path, env=site)
+    assert list(tmp_path.iterdir()) == []
     assert done.returncode == 0, done.stderr
     for step in range(1, 7):
         assert f"\n{step}. " in done.stdout
@@ -283,3 +289,37 @@ def test_every_command_has_help_with_an_example() -> None:
     ):  # fmt: skip
         done = subprocess.run([*GATEWAY, *words, "--help"], capture_output=True, text=True, check=True)
         assert "Example: gateway " in done.stdout, words
+
+
+@pytest.mark.parametrize("command", [("show", "A1"), ("parked",), ("replay", "d1")])
+async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = await gateway(*command, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"there is no database {tmp_path}/gateway.db" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").write_text("no database at all, but long enough to be read as one" * 20)
+    done = await gateway("db", "upgrade", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "the database refuses: file is not a database"
+
+
+async def test_the_simulated_ehr_says_that_its_port_is_taken(tmp_path: Path) -> None:
+    async with EhrSimulator() as ehr:
+        port = ehr.url.split(":")[2].split("/")[0]
+        done = await gateway("simulate", "ehr", "--port", port, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("keyword", ["SeriesInstanceUID", "SOPInstanceUID", "StudyInstanceUID"])
+async def test_explain_names_the_uid_that_a_file_lacks(tmp_path: Path, keyword: str) -> None:
+    dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
+    del dataset[keyword]
+    dataset.save_as(tmp_path / "broken.dcm")
+    done = await gateway("explain", "broken.dcm", folder=tmp_path)
+    assert done.returncode == 1
+    assert "PROBLEM" in done.stdout
+    assert f"has no {keyword}" in done.stdout.replace("Study Instance UID", "StudyInstanceUID")

@@ -17,6 +17,8 @@ from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEven
 from gateway.store import orders, outbox, studies
 
 ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
+REPORTS: Final = frozenset({StepEvent.COMPLETE, StepEvent.STATUS})
+"""Events that tell how an order stands and ask for nothing: of an unknown order they mean nothing."""
 IDENTITY: Final = frozenset({"PatientID", "IssuerOfPatientID"})
 PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
 STEP_ID: Final = "ScheduledProcedureStepID"
@@ -98,7 +100,7 @@ def _same_number(ordered: OrderedProcedure, said: Number | None, order: RowMappi
 
 
 def _begin(connection: Connection, ordered: OrderedProcedure, event: StepEvent, now: int) -> tuple[int | None, str]:
-    if event is StepEvent.COMPLETE:
+    if event in REPORTS:
         return None, "ignored"
     if event in ENDS:
         row = _order_row(ordered, now)
@@ -169,7 +171,7 @@ def _identity(ordered: OrderedProcedure) -> tuple[str, str]:
 
 
 def _same_patient(connection: Connection, ordered: OrderedProcedure, order: RowMapping) -> None:
-    stored = orders.patient_of(connection, order["patient"])
+    stored = orders.patient_of(connection, order["patient"], hold=True)
     assert stored is not None
     patient_id, issuer = _identity(ordered)
     # An issuer that the message does not state is a guess of ours, and no reason to refuse.
@@ -198,8 +200,10 @@ def _correct(connection: Connection, ordered: OrderedProcedure, stored: RowMappi
     before: Attributes = stored["attributes"]
     newer = overwrite and ordered.event_at >= stored["updated_at"]
     after = merged(before, ordered.patient, keep=IDENTITY if newer else frozenset(before))
-    if after != before:
-        orders.change_patient(connection, stored["id"], attributes=after, now=ordered.event_at)
+    # Only who may correct moves the time: an addition must neither let older words in nor keep newer ones out.
+    said_at = ordered.event_at if newer else stored["updated_at"]
+    if after != before or said_at != stored["updated_at"]:
+        orders.change_patient(connection, stored["id"], attributes=after, now=said_at)
     return int(stored["id"])
 
 
@@ -281,7 +285,7 @@ def _say_of_order(
     connection: Connection, ordered: OrderedProcedure, event: StepEvent, order: RowMapping, now: int
 ) -> None:
     """What the message says of patient and order, unless a newer one has spoken."""
-    patient = orders.patient_of(connection, order["patient"])
+    patient = orders.patient_of(connection, order["patient"], hold=True)
     assert patient is not None
     _correct(connection, ordered, patient, overwrite=event is StepEvent.NEW)
     if ordered.event_at < order["event_at"]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from gateway import metrics
 from gateway.clock import Clock
-from gateway.errors import Malformed, Unavailable, UnknownKey
+from gateway.errors import Conflict, Malformed, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies
@@ -26,6 +26,8 @@ OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 """Failure statuses of the Storage Service Class, PS3.4 Table B.2-1."""
+
+REPLAY_TRIES: Final = 5
 
 ALWAYS: Final = {
     "study": frozenset({"StudyInstanceUID", "AccessionNumber", "PatientID", "IssuerOfPatientID", "PatientName"}),
@@ -80,25 +82,36 @@ class StudyArrival:
     async def replay(self, study_uid: str) -> int:
         """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
 
-        What it says is delivered to each EHR that does not have it yet. Raises `UnknownKey`.
+        What it says is delivered to each EHR that does not have it yet. Raises `UnknownKey`, or `Conflict` while
+        instances keep arriving.
         """
         row = await self._store.read(lambda connection: studies.get(connection, study_uid))
         if row is None:
             raise UnknownKey("there is no such study", place=study_uid)
-        headers = await self._store.read(lambda connection: studies.headers(connection, row["id"]))
+        for _ in range(REPLAY_TRIES):
+            count = await self._replay(study_uid, row["id"])
+            if count is not None:
+                return count
+        raise Conflict("the study is arriving; it is read with today's mapping anyway", place=study_uid)
+
+    async def _replay(self, study_uid: str, study: int) -> int | None:
+        """The number of instances read again; None when others came meanwhile."""
+        headers = await self._store.read(lambda connection: studies.headers(connection, study))
         levels = await asyncio.to_thread(self._read_again, headers)
+        read = {one: digest for one, digest, _, _ in headers}
         now = self._clock()
 
-        def again(connection: Connection) -> None:
-            studies.say_again(connection, row["id"], levels)
+        def again(connection: Connection) -> bool:
+            if not studies.say_again(connection, study_uid, study, levels, read):
+                return False
             studies.touch(connection, study_uid)
             outbox.settle_at(connection, study_uid, due_at=now, now=now)
+            return True
 
-        await self._store.write(again)
-        return len(levels)
+        return len(levels) if await self._store.write(again) else None
 
-    def _read_again(self, headers: Sequence[tuple[str, str, bytes]]) -> dict[str, dict[str, Attributes]]:
-        return {uid: self._levels(read_header(header, syntax)) for uid, syntax, header in headers}
+    def _read_again(self, headers: Sequence[tuple[int, bytes, str, bytes]]) -> dict[int, dict[str, Attributes]]:
+        return {one: self._levels(read_header(header, syntax)) for one, _, syntax, header in headers}
 
     def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
         return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from gateway.errors import RequiredMissing
 from gateway.mapping.identifiers import NAMESPACE
 from gateway.mapping.language import Codes
 from gateway.records.study import LinkedOrder
@@ -37,6 +36,8 @@ class FhirSettings:
     coding_schemes: Mapping[str, str] = field(default_factory=dict)
     order_systems: Mapping[str, str] = field(default_factory=dict)
     """Of accession, placer and filler numbers, by assigning authority or sending facility."""
+    site_name: str = ""
+    """Whose Patient IDs are that nobody else has claimed."""
 
 
 Function = Callable[[Any, Sequence[Any], Codes | None, FhirSettings], Any]
@@ -51,6 +52,10 @@ def system_of(authority: str, settings: FhirSettings) -> str:
     everywhere and never another authority's."""
     known = settings.identifier_systems.get(authority)
     return known or f"urn:uuid:{uuid.uuid5(NAMESPACE, 'authority' + chr(31) + authority)}"
+
+
+def _site_system(settings: FhirSettings) -> str:
+    return f"urn:uuid:{uuid.uuid5(NAMESPACE, 'site' + chr(31) + settings.site_name)}"
 
 
 def order_system_of(authority: str, settings: FhirSettings) -> str:
@@ -113,16 +118,12 @@ def patient_reference(
     issuer, qualifiers, name = (*others, None, None, None)[:3]
     authority = str(_first(issuer) or settings.patient_id_issuer)
     system = settings.identifier_systems.get(authority) or _universal(qualifiers)
-    if not system and not authority:
-        raise RequiredMissing(
-            "the Patient ID has no issuer; set site.patient_id_issuer, so that no other patient's can be meant",
-            place="IssuerOfPatientID",
-        )
+    if not system:
+        # A number that nobody claims is this site's own, under a system that no EHR gives to anybody else's patient.
+        system = system_of(authority, settings) if authority else _site_system(settings)
     reference: dict[str, Any] = {
         "type": "Patient",
-        "identifier": _typed(
-            "MR", "Medical record number", system or system_of(authority, settings), str(_first(value))
-        ),
+        "identifier": _typed("MR", "Medical record number", system, str(_first(value))),
     }
     if name:
         reference["display"] = _spoken(str(_first(name)))

@@ -38,6 +38,8 @@ class StepEvent(StrEnum):
     """ORC-1 RL, OE."""
     COMPLETE = "complete"
     """ORC-5 CM."""
+    STATUS = "status"
+    """ORC-1 SC with an ORC-5 that moves nothing: scheduled, in process, some results."""
     PPS_START = "pps-start"
     """MPPS N-CREATE IN PROGRESS."""
     PPS_COMPLETE = "pps-complete"
@@ -88,6 +90,8 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
             (_E.COMPLETE, _S.COMPLETED),
         )
     },
+    # Who only tells how an order stands moves no step: that it runs is the modality's to say (MPPS).
+    **{(state, _E.STATUS): state for state in _S},
     (_S.HELD, _E.NEW): _S.HELD,
     (_S.HELD, _E.CHANGE): _S.HELD,
     (_S.HELD, _E.ARRIVE): _S.HELD,
@@ -149,6 +153,7 @@ ORDER_CONTROL: Final[dict[tuple[str, str], StepEvent]] = {
     ("NW", ""): _E.NEW,
     ("XO", ""): _E.CHANGE,
     ("XX", ""): _E.CHANGE,
+    ("SC", ""): _E.STATUS,
     # An ORC-5 that says how it ended or is held weighs more than the verb.
     **{
         (control, status): event

@@ -287,7 +287,9 @@ def _check_version(request: web.Request, existing: Resource | None) -> None:
 
 
 def _failure(manners: Manners) -> web.Response:
-    said = f"{manners.status} {HTTPStatus(manners.status).phrase}"
+    # Proxies answer with statuses of their own, such as 520.
+    known = manners.status in HTTPStatus.__members__.values()
+    said = f"{manners.status} {HTTPStatus(manners.status).phrase if known else 'Failure'}"
     if manners.html:
         page = f"<html><head><title>{said}</title></head><body><h1>{said}</h1></body></html>"
         response = web.Response(status=manners.status, body=page.encode(), content_type="text/html")

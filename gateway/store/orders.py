@@ -68,7 +68,8 @@ _FIND: Final = union_all(
         bindparam("accession") != "",
     ),
 )
-_ORDERS: Final = select(orders).where(orders.c.id.in_(bindparam("ids", expanding=True)))
+_ORDERS: Final = select(orders).where(orders.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
+"""Held: two messages may name one order by different numbers, under which they would not meet."""
 
 
 def find_orders(
@@ -133,8 +134,10 @@ def change_step(connection: Connection, step: int, **values: Any) -> None:
     _change(connection, steps, step, values)
 
 
-def patient_of(connection: Connection, patient: int) -> RowMapping | None:
-    return connection.execute(select(patients).where(patients.c.id == patient)).mappings().first()
+def patient_of(connection: Connection, patient: int, *, hold: bool = False) -> RowMapping | None:
+    """The patient's row; `hold` keeps it from others until the transaction ends, for who reads it to change it."""
+    wanted = select(patients).where(patients.c.id == patient)
+    return connection.execute(wanted.with_for_update() if hold else wanted).mappings().first()
 
 
 def search(connection: Connection, *, accession: str = "", patient: str = "", limit: int = 100) -> list[dict[str, Any]]:

@@ -150,8 +150,11 @@ _POSTPONE = (
     .values(due_at=bindparam("the_due"))
 )
 
-_WAITING = select(outbox.c.id).where(
-    outbox.c.lane == bindparam("the_lane"), _active(outbox), outbox.c.state == WorkState.PENDING.value
+_WAITING = (
+    select(outbox.c.id)
+    .where(outbox.c.lane == bindparam("the_lane"), _active(outbox), outbox.c.state == WorkState.PENDING.value)
+    # Held, or a worker could claim the row and read the study before what it is waited for has been committed.
+    .with_for_update()
 )
 
 _earlier, _later = outbox.alias("earlier"), outbox.alias("later")

@@ -49,7 +49,7 @@ def keep(
     """Keep one instance under its study and series. False when it was here already, the same to the byte.
 
     Of the study the newest instance has the last word, so that one sent again with corrected data corrects it; of a
-    series the first.
+    series the first that came, also when it is sent again.
     """
     lock(connection, f"study|{study_uid}")
     found = connection.execute(_STUDY, {"uid": study_uid}).first()
@@ -78,6 +78,8 @@ def keep(
         return False
     if known is not None:
         connection.execute(update(instances).where(instances.c.id == known.id), values)
+        if connection.execute(_FIRST_OF_SERIES, {"the_series": series_key}).scalar() == known.id:
+            connection.execute(update(series).where(series.c.id == series_key), {"attributes": series_attributes})
     else:
         connection.execute(insert(instances), values)
     said = {
@@ -90,6 +92,7 @@ def keep(
     return True
 
 
+_FIRST_OF_SERIES: Final = select(func.min(instances.c.id)).where(instances.c.series == bindparam("the_series"))
 _GROW: Final = (
     update(studies)
     .where(studies.c.id == bindparam("the_id"))
@@ -147,15 +150,16 @@ def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
     )
 
 
-def headers(connection: Connection, study: int) -> list[tuple[str, str, bytes]]:
-    """(SOP Instance UID, transfer syntax UID, encoded header) of every instance."""
+def headers(connection: Connection, study: int) -> list[tuple[int, bytes, str, bytes]]:
+    """(row, digest, transfer syntax UID, encoded header) of every instance."""
     wanted = (
-        select(instances.c.sop_uid, instances.c.transfer_syntax_uid, instances.c.header)
+        select(instances.c.id, instances.c.digest, instances.c.transfer_syntax_uid, instances.c.header)
         .join(series, series.c.id == instances.c.series)
         .where(series.c.study == study)
         .order_by(instances.c.id)
     )
-    return [(uid, syntax, zlib.decompress(header)) for uid, syntax, header in connection.execute(wanted)]
+    rows = connection.execute(wanted)
+    return [(one, digest, syntax, zlib.decompress(header)) for one, digest, syntax, header in rows]
 
 
 _ANSWERING: Final = select(studies.c.study_uid).where(
@@ -176,28 +180,39 @@ def answering(connection: Connection, *, study_uid: str, accession: str, patient
     return list(connection.execute(_ANSWERING, values).scalars())
 
 
-def say_again(connection: Connection, study: int, levels: Mapping[str, Mapping[str, Attributes]]) -> None:
-    """Replace what is known of a study: `levels` holds, by SOP Instance UID, the attributes of each level.
+def say_again(
+    connection: Connection,
+    study_uid: str,
+    study: int,
+    levels: Mapping[int, Mapping[str, Attributes]],
+    read: Mapping[int, bytes],
+) -> bool:
+    """Replace what is known of a study: `levels` holds, by row of the instance, the attributes of each level.
 
-    As in `keep`, the newest instance has the last word of the study, the first of a series.
+    As in `keep`, the newest instance has the last word of the study, the first of a series. False, and nothing
+    changed, when the study has no longer just the instances of which `read` holds the digests.
     """
+    lock(connection, f"study|{study_uid}")
     rows = connection.execute(
-        select(instances.c.id, instances.c.series, instances.c.sop_uid, instances.c.received_at)
+        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.received_at)
         .join(series, series.c.id == instances.c.series)
         .where(series.c.study == study)
         .order_by(instances.c.id)
     ).all()
+    if {row.id: row.digest for row in rows} != dict(read):
+        return False
     of_series: dict[int, Attributes] = {}
     for row in rows:
-        said = levels[row.sop_uid]
+        said = levels[row.id]
         connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": said["instance"]})
         of_series.setdefault(row.series, said["series"])
     for one, attributes in of_series.items():
         connection.execute(update(series).where(series.c.id == one), {"attributes": attributes})
     of_study: Attributes = {}
     for row in sorted(rows, key=lambda row: (row.received_at, row.id)):
-        of_study |= levels[row.sop_uid]["study"]
+        of_study |= levels[row.id]["study"]
     connection.execute(update(studies).where(studies.c.id == study), {"attributes": of_study})
+    return True
 
 
 def touch(connection: Connection, study_uid: str) -> None:

@@ -18,8 +18,8 @@ from gateway.errors import NeedsPerson, Unavailable
 
 MEDIA_TYPE: Final = "application/fhir+json"
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
-RETRYABLE: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507})
-"""Answers after which the same request may succeed; 409 is a write that met another."""
+RETRYABLE: Final = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505})
+"""Answers after which the same request may succeed; 409 is a write that met another. Proxies have 5xx of their own."""
 TRANSIENT_ISSUES: Final = frozenset(
     {"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
 )
@@ -84,12 +84,24 @@ class FhirClient:
         return (await self._request("GET", "metadata")).resource or {}
 
     async def put_by_identifier(self, resource: dict[str, Any], identifier: str) -> Answer:
-        """Conditional update: create the resource or bring the one with `identifier` (`system|value`) up to date."""
+        """Conditional update: create the resource or bring the one with `identifier` (`system|value`) up to date.
+
+        A server need not say what it wrote (HTTP 204, `return=minimal`); it is then asked.
+        """
         kind = str(resource["resourceType"])
         answer = await self._request("PUT", f"{kind}?identifier={_escape(identifier)}", resource)
-        if not answer.id and not answer.version:
-            raise Unavailable("a write was answered without a resource, Location or ETag", place=f"{self.base}/{kind}")
-        return answer
+        if answer.id or answer.version:
+            return answer
+        held = await self.find(kind, identifier)
+        if len(held) != 1:
+            # Not a FHIR server's word: a proxy's page, or a write that cannot be seen.
+            raise Unavailable(
+                "a write was answered without a resource, Location or ETag, and a search for it finds "
+                f"{len(held)} resources",
+                place=f"{self.base}/{kind}",
+            )
+        version = str((held[0].get("meta") or {}).get("versionId") or "")
+        return Answer(answer.status, held[0], str(held[0].get("id") or ""), version)
 
     async def find(self, kind: str, identifier: str) -> list[dict[str, Any]]:
         """The resources of `kind` that carry `identifier`."""

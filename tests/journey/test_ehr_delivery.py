@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from sqlalchemy import Connection
 
 from gateway import app
 from gateway.journey.ehr_delivery import says_the_same
@@ -181,3 +183,30 @@ def test_says_the_same() -> None:
     assert not says_the_same(ours, {**ours, "status": "available"})
     assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": [{"value": "1", "id": "7"}]})
     assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": []})
+
+
+async def test_a_stop_under_load_parks_nothing(start: Start) -> None:
+    """Whatever moment it meets: an answer that has just come, a claim that is being committed."""
+    async with EhrSimulator() as ehr:
+        for round_ in range(8):
+            async with start(ehr.url) as gateway:
+                await gateway.store.write(partial(_fill, first=round_ * 200))
+                wanted = len(ehr.writes) + 20 + round_
+                await until(lambda wanted=wanted: len(ehr.writes) >= wanted)  # type: ignore[misc]
+        async with start(ehr.url) as gateway:
+            await quiet(gateway)
+            assert await gateway.store.read(partial(outbox.listing, states=("parked", "rejected"))) == []
+        assert len(ehr.resources("ImagingStudy")) == 8 * 200
+
+
+def _fill(connection: Connection, *, first: int) -> None:
+    for number in range(first, first + 200):
+        uid = f"1.2.{number}"
+        resource = {
+            "resourceType": "ImagingStudy", "status": "available", "subject": {"display": "a made-up person"},
+            "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
+        }  # fmt: skip
+        outbox.enqueue(
+            connection, kind="ehr:ehr0", lane=f"ehr:ehr0|{uid}", subject=uid, payload={"resource": resource},
+            due_at=1, now=1,
+        )  # fmt: skip

@@ -326,3 +326,27 @@ async def test_too_many_orders_in_one_message_are_refused(start: Start) -> None:
         [ack] = await send(gateway, orm(more=group * 250))
         assert told(ack)[:2] == ("AR", "100")
         assert await visible(gateway) == []
+
+
+async def test_an_older_order_never_takes_a_name_back(start: Start) -> None:
+    """Not even after it could add something: that must not make its time the patient's."""
+    second = {"placer": "P2", "filler": "F2", "accession": "ACC2", "procedure": "RP2", "study_uid": "1.2.9"}
+    third = {"placer": "P3", "filler": "F3", "accession": "ACC3", "procedure": "RP3", "study_uid": "1.2.10"}
+    adds = orm(name="OLD^NAME", control_id="2", at="20260123100000", **second)
+    async with start() as gateway:
+        await outcomes(
+            gateway,
+            orm(name="NEW^NAME"),
+            adds.replace(b"PV1|", b"NTE|1||falls easily\rPV1|"),
+            orm(name="OLD^NAME", control_id="3", at=EARLIER, **third),
+        )
+        found = await findscu(gateway.dicom_port, "PatientName")
+        assert {str(item.PatientName) for item in found.items} == {"NEW^NAME"}
+
+
+@pytest.mark.parametrize("status", ["SC", "IP", "A", ""])
+async def test_a_status_report_is_taken_and_moves_nothing(start: Start, status: str) -> None:
+    async with start() as gateway:
+        report = orm(control="SC", status=status, control_id="2", at=LATER, start="20301126070000")
+        assert await outcomes(gateway, report, orm(control_id="3"), report) == ["AA", "AA", "AA"]
+        assert await visible(gateway) == [STEP]

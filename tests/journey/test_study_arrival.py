@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from pathlib import Path
 from typing import Any
@@ -119,14 +120,13 @@ async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: 
         assert (await findscu(gateway.dicom_port, "PatientID")).status.startswith("Success")
 
 
-async def test_a_patient_id_without_issuer_parks_until_somebody_says_whose_it_is(start: Start) -> None:
-    nameless = Site(patient_id_issuer="")
-    async with start("http://127.0.0.1:9/fhir", site=nameless) as gateway:
+async def test_a_patient_id_without_issuer_is_the_sites_own(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url, site=Site()) as gateway:
         await send(gateway, sample())
         await quiet(gateway)
-        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked", "rejected")))
-        assert parked["kind"] == "settle"
-        assert "site.patient_id_issuer" in parked["outcome"]["error"]
+        [resource] = ehr.resources("ImagingStudy")
+    assert resource["subject"]["identifier"]["value"] == sample().PatientID
+    assert resource["subject"]["identifier"]["system"].startswith("urn:uuid:")
 
 
 async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: Path) -> None:
@@ -233,3 +233,43 @@ async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> No
         [resource] = ehr.resources("ImagingStudy")
         assert resource["description"] == "CT of chest"
         assert resource["subject"]["identifier"]["value"] == "PAT 1"
+
+
+async def test_a_series_sent_again_corrected_is_corrected(start: Start) -> None:
+    """Of a series the first instance has the word; sent again, it is still the first."""
+    first, second = sample(), sample()
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
+    first.SeriesDescription = second.SeriesDescription = "LEFT knee"
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await send(gateway, first, second)
+        second.SeriesDescription = "another's word"
+        await send(gateway, second)
+        await quiet(gateway)
+        assert [one["series"][0]["description"] for one in ehr.resources("ImagingStudy")] == ["LEFT knee"]
+        first.SeriesDescription = "RIGHT knee"
+        await send(gateway, first)
+        await quiet(gateway)
+        assert [one["series"][0]["description"] for one in ehr.resources("ImagingStudy")] == ["RIGHT knee"]
+
+
+async def test_a_replay_overlooks_nothing_that_arrives_meanwhile(
+    start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, late = sample(), sample()
+    late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
+    async with start() as gateway:
+        await send(gateway, first)
+        arrival = app.make_arrival(
+            config_of(database_url), gateway.store, app.load_mappings(config_of(database_url)), now
+        )
+        loop, read_again = asyncio.get_running_loop(), arrival._read_again
+        arrived: list[list[int]] = []
+
+        def meanwhile(headers: Any) -> Any:
+            if not arrived:
+                arrived.append(asyncio.run_coroutine_threadsafe(send(gateway, late), loop).result())
+            return read_again(headers)
+
+        monkeypatch.setattr(arrival, "_read_again", meanwhile)
+        assert await arrival.replay(str(first.StudyInstanceUID)) == 2
+        assert arrived == [[0]]

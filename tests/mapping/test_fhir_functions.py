@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import RequiredMissing, UnknownCode
+from gateway.errors import UnknownCode
 from gateway.mapping.fhir_functions import (
     COMPANIONS,
     DCM,
@@ -172,12 +172,19 @@ def test_patient_reference(issuer: str | None, qualifiers: Any, system: str) -> 
     assert found == {"type": "Patient", "identifier": identifier, "display": "Jane Doe"}
 
 
-def test_a_patient_without_any_issuer_is_refused() -> None:
-    nameless = FhirSettings(None)
-    with pytest.raises(RequiredMissing, match=r"site\.patient_id_issuer"):
-        run("patient_reference", "P1", None, None, None, settings=nameless)
+def test_a_patient_without_any_issuer_is_the_sites_own() -> None:
+    """Under a system of its own, which no other site's patients and no named authority's have."""
+    here, there = FhirSettings(None, site_name="Here"), FhirSettings(None, site_name="There")
+    systems = [
+        run("patient_reference", "P1", None, None, None, settings=settings)["identifier"]["system"]
+        for settings in (here, there, replace(here, patient_id_issuer="Here"))
+    ]
+    assert len(set(systems)) == 3
+    assert all(system.startswith("urn:uuid:") for system in systems)
     known = [{"UniversalEntityID": "1.9", "UniversalEntityIDType": "ISO"}]
-    assert "display" not in run("patient_reference", "P1", None, known, None, settings=nameless)
+    found = run("patient_reference", "P1", None, known, None, settings=here)
+    assert found["identifier"]["system"] == "urn:oid:1.9"
+    assert "display" not in found
 
 
 def test_accession_identifier() -> None:

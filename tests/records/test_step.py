@@ -117,7 +117,8 @@ def test_what_is_published_is_a_defined_term() -> None:
         ("NW", "", E.NEW), ("NW", "SC", E.NEW), ("XO", "", E.CHANGE), ("XO", "CM", E.COMPLETE), ("XX", "", E.CHANGE),
         ("CA", "", E.CANCEL), ("OC", "", E.CANCEL), ("DC", "", E.DISCONTINUE), ("OD", "", E.DISCONTINUE),
         ("HD", "", E.HOLD), ("OH", "", E.HOLD), ("RL", "", E.RELEASE), ("OE", "", E.RELEASE),
-        ("SC", "CM", E.COMPLETE), ("SC", "CA", E.CANCEL), ("SC", "IP", None), ("ZZ", "", None), ("", "", None),
+        ("SC", "CM", E.COMPLETE), ("SC", "CA", E.CANCEL), ("SC", "IP", E.STATUS),
+        ("SC", "", E.STATUS), ("ZZ", "", None), ("", "", None),
     ],
 )  # fmt: skip
 def test_order_control_codes(control: str, status: str, event: StepEvent | None) -> None:
@@ -127,3 +128,8 @@ def test_order_control_codes(control: str, status: str, event: StepEvent | None)
 
 def test_every_order_event_but_arrival_has_a_code() -> None:
     assert set(ORDER_CONTROL.values()) == set(ORDERS) - {E.ARRIVE}
+
+
+@pytest.mark.parametrize("state", S)
+def test_a_status_report_moves_nothing(state: StepState) -> None:
+    assert after(state, E.STATUS) is state

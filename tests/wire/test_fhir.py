@@ -56,7 +56,7 @@ async def test_create_update_and_find_on_the_simulator_and_on_a_real_server(fhir
                 assert await client.find("ImagingStudy", "urn:dicom:uid|urn:oid:9.9") == []
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 520, 524, 529, 599])
 async def test_what_may_pass_is_unavailable(status: int) -> None:
     async with EhrSimulator() as ehr:
         ehr.manners = Manners(fail_next=1, status=status, retry_after=7, html=status == 502)
@@ -66,7 +66,7 @@ async def test_what_may_pass_is_unavailable(status: int) -> None:
         assert str(status) in caught.value.message
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 412, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 412, 413, 415, 422, 501, 505])
 async def test_what_will_not_pass_is_refused_with_the_outcome(status: int) -> None:
     async def answer(_request: web.Request) -> web.Response:
         issue = {"severity": "error", "code": "invalid", "diagnostics": "no", "expression": ["ImagingStudy.status"]}
@@ -187,3 +187,29 @@ async def test_after_a_write_without_an_answer_the_next_try_waits_as_long_again(
         with pytest.raises(Unavailable) as caught:
             await client.put_by_identifier(STUDY, UID)
         assert caught.value.retry_after == 0.3
+
+
+async def test_a_server_that_does_not_say_what_it_wrote_is_asked() -> None:
+    """HTTP 204, or `Prefer: return=minimal` at its default (RFC 7240 4.2)."""
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        if request.method == "PUT":
+            return web.Response(status=204)
+        held = STUDY | {"id": "7", "meta": {"versionId": "3"}}
+        return web.json_response({"resourceType": "Bundle", "entry": [{"resource": held}]})
+
+    async with serving(answer) as url, FhirClient(url, timeout_seconds=2) as client:
+        found = await client.put_by_identifier(STUDY, UID)
+    assert (found.status, found.id, found.version) == (204, "7", "3")
+    assert asked == ["PUT", "GET"]
+
+
+async def test_a_write_that_cannot_be_seen_is_no_success() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=200) if request.method == "PUT" else web.json_response({"resourceType": "Bundle"})
+
+    async with serving(answer) as url:
+        with pytest.raises(Unavailable, match="finds 0 resources"):
+            await put(url)

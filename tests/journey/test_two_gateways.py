@@ -1,0 +1,93 @@
+"""Two gateways on one PostgreSQL: neither undoes, nor overlooks, what the other has not committed yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine, select, text
+
+from gateway import app
+from gateway.journey import scheduling
+from gateway.records.delivery import SETTLE
+from gateway.store import migrations, outbox, studies
+from gateway.store.engine import open_engine
+from gateway.store.schema import patients
+from gateway.wire.hl7 import parse
+from tests.journey.messages import orm
+from tests.journey.running import config_of
+
+NOW = 1_900_000_000_000_000
+LATER = "20260123130000"
+
+
+@pytest.fixture
+def engine(postgres_url: str) -> Iterator[Engine]:
+    opened = open_engine(postgres_url)
+    migrations.upgrade(opened)
+    yield opened
+    opened.dispose()
+
+
+def _apply(connection: Connection, raw: bytes) -> None:
+    config = config_of("sqlite:///unused.db")
+    orders = app.load_mappings(config).orders.read(
+        parse(raw), received_at=NOW, settings=app.settings_of(config, config.hl7.listeners[0])
+    )
+    scheduling.apply(connection, orders, now=NOW)
+
+
+def _until_somebody_waits_for_a_lock(engine: Engine) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    end = time.monotonic() + 20
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.execute(waiting).scalar():
+            assert time.monotonic() < end, "nobody waits"
+
+
+def test_both_say_something_of_one_patient(engine: Engine) -> None:
+    second = {"placer": "P2", "filler": "F2", "accession": "ACC2", "procedure": "RP2", "study_uid": "1.2.9"}
+    with engine.begin() as connection:
+        _apply(connection, orm())
+        _apply(connection, orm(**second))
+    allergy = orm(control="XO", at=LATER).replace(b"ORC|", b"AL1|1||^PENICILLIN\rORC|")
+    note = orm(control="XO", at=LATER, **second).replace(b"PV1|", b"NTE|1||falls easily\rPV1|")
+
+    def other() -> None:
+        with engine.begin() as connection:
+            _apply(connection, note)
+
+    with engine.begin() as connection:
+        _apply(connection, allergy)
+        thread = threading.Thread(target=other)
+        thread.start()
+        _until_somebody_waits_for_a_lock(engine)
+    thread.join()
+    with engine.connect() as connection:
+        [said] = connection.execute(select(patients.c.attributes)).scalars()
+    assert (said["Allergies"], said["PatientComments"]) == ("PENICILLIN", "falls easily")
+
+
+def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engine) -> None:
+    """The worker of the other gateway would read the study without its order, and close the work."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO studies (study_uid, accession, patient_id, patient_issuer, source_ae, attributes, "
+                "revision, settled_revision, first_at, last_at) VALUES ('1.2.3', '', 'P', '', '', '{}', 1, 0, 0, 0)"
+            )
+        )
+        outbox.settle_at(connection, "1.2.3", due_at=NOW, now=NOW)
+
+    def claimed() -> list[int]:
+        with engine.begin() as connection:
+            works = outbox.claim(connection, kind=SETTLE, now=NOW, lease_micros=60_000_000, limit=4)
+        return [work.id for work in works]
+
+    with engine.begin() as connection:
+        studies.touch(connection, "1.2.3")
+        outbox.settle_soon(connection, "1.2.3", now=NOW)
+        assert claimed() == []
+    assert len(claimed()) == 1
