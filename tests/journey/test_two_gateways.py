@@ -40,7 +40,9 @@ def _apply(connection: Connection, raw: bytes) -> None:
 
 
 def _until_somebody_waits_for_a_lock(engine: Engine) -> None:
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
     end = time.monotonic() + 20
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while not connection.execute(waiting).scalar():
