@@ -120,6 +120,7 @@ def _linked(row: RowMapping) -> LinkedOrder:
         placer_authority=row["placer_authority"] or row["sender"],
         filler=row["filler"],
         filler_authority=row["filler_authority"] or row["sender"],
+        patient_issuer=row["issuer"],
     )
 
 

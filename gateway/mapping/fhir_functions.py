@@ -114,9 +114,10 @@ def accession_identifier(
 def patient_reference(
     value: Any, others: Sequence[Any], _codes: Codes | None, settings: FhirSettings
 ) -> dict[str, Any]:
-    """A logical reference to the Patient by identifier; the EHR owns the patient."""
-    issuer, qualifiers, name = (*others, None, None, None)[:3]
-    authority = str(_first(issuer) or settings.patient_id_issuer)
+    """A logical reference to the Patient by identifier; the EHR owns the patient. A header without issuer means the
+    issuer of its order."""
+    issuer, qualifiers, name, orders = (*others, None, None, None, None)[:4]
+    authority = str(_first(issuer) or _ordered_issuer(orders) or settings.patient_id_issuer)
     system = settings.identifier_systems.get(authority) or _universal(qualifiers)
     if not system:
         # A number that nobody claims is this site's own, under a system that no EHR gives to anybody else's patient.
@@ -128,6 +129,12 @@ def patient_reference(
     if name:
         reference["display"] = _spoken(str(_first(name)))
     return reference
+
+
+def _ordered_issuer(orders: Sequence[LinkedOrder] | None) -> str:
+    """Under whose number the patient was ordered for; '' when the orders do not agree."""
+    issuers = {order.patient_issuer for order in orders or () if order.patient_issuer}
+    return issuers.pop() if len(issuers) == 1 else ""
 
 
 def _spoken(name: str) -> str:
@@ -342,7 +349,7 @@ RETURNS: Final = {
     "performers": "performer*", "operators": "performer*", "sop_class": "Coding",
 }  # fmt: skip
 """The FHIR type that a function gives; `*` for a list."""
-COMPANIONS: Final = {"accession_identifier": 2, "patient_reference": 3, "date_time": 2}
+COMPANIONS: Final = {"accession_identifier": 2, "patient_reference": 4, "date_time": 2}
 """How many attributes a function takes in `with`."""
 TABLES: Final = frozenset({"modalities", "body_site"})
 """Functions that use the row's code table."""

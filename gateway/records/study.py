@@ -31,6 +31,8 @@ class LinkedOrder:
     placer_authority: str
     filler: str
     filler_authority: str
+    patient_issuer: str = ""
+    """Assigning authority of the Patient ID under which it was ordered."""
 
 
 @dataclass(frozen=True, slots=True)

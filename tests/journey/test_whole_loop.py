@@ -8,6 +8,7 @@ from typing import Any
 
 import pydicom
 
+from gateway.config import Site
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.peers.dcmtk import findscu, storescu
@@ -118,6 +119,27 @@ async def test_study_that_came_before_its_order_is_linked_afterwards(start: Star
         [after] = await fhir_server.resources("ImagingStudy")
         assert after["id"] == before["id"]
         assert after["basedOn"][0]["identifier"]["value"] == "ACC1"
+
+
+async def test_a_study_without_issuer_is_of_the_patient_who_was_ordered_for(
+    start: Start, fhir_server: FhirServer
+) -> None:
+    """Scanners that do not copy Issuer of Patient ID from the worklist are many."""
+    files = files_of_patient()
+    sample = pydicom.dcmread(files[0], stop_before_pixels=True)
+    site = Site(identifier_systems={"HOSP": "urn:oid:2.25.1"})
+    async with start(fhir_server.url, site=site) as gateway:
+        await mllp_send(
+            gateway.hl7_ports["ris"], orm(patient=f"{sample.PatientID}^^^HOSP", study_uid=str(sample.StudyInstanceUID))
+        )
+        await storescu(gateway.dicom_port, *files)
+        await quiet(gateway)
+        systems = {
+            "basedOn" in one: one["subject"]["identifier"]["system"]
+            for one in await fhir_server.resources("ImagingStudy")
+        }
+    assert systems[True] == "urn:oid:2.25.1"
+    assert systems[False].startswith("urn:uuid:")
 
 
 async def test_restart_forgets_nothing(start: Start, fhir_server: FhirServer) -> None:
