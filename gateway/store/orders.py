@@ -22,15 +22,19 @@ from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients, procedures, steps
 
+# Made once: a statement that is made anew for every row costs as much as running it.
+_INSERT: Final = {table: insert(table) for table in (patients, orders, procedures, steps)}
+_UPDATE: Final = {table: update(table).where(table.c.id == bindparam("the_row")) for table in _INSERT}
+
 
 def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:
-    key = connection.execute(insert(table), values).inserted_primary_key
+    key = connection.execute(_INSERT[table], values).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
 def _change(connection: Connection, table: Table, row: int, values: dict[str, Any]) -> None:
-    connection.execute(update(table).where(table.c.id == row), values)
+    connection.execute(_UPDATE[table], {"the_row": row, **values})
 
 
 _PATIENT: Final = select(patients).where(
