@@ -188,19 +188,19 @@ def test_says_the_same() -> None:
 async def test_a_stop_under_load_parks_nothing(start: Start) -> None:
     """Whatever moment it meets: an answer that has just come, a claim that is being committed."""
     async with EhrSimulator() as ehr:
-        for round_ in range(8):
+        for round_ in range(6):
             async with start(ehr.url) as gateway:
-                await gateway.store.write(partial(_fill, first=round_ * 200))
+                await gateway.store.write(partial(_fill, first=round_ * 100))
                 wanted = len(ehr.writes) + 20 + round_
                 await until(lambda wanted=wanted: len(ehr.writes) >= wanted)  # type: ignore[misc]
         async with start(ehr.url) as gateway:
             await quiet(gateway)
             assert await gateway.store.read(partial(outbox.listing, states=("parked", "rejected"))) == []
-        assert len(ehr.resources("ImagingStudy")) == 8 * 200
+        assert len(ehr.resources("ImagingStudy")) == 6 * 100
 
 
 def _fill(connection: Connection, *, first: int) -> None:
-    for number in range(first, first + 200):
+    for number in range(first, first + 100):
         uid = f"1.2.{number}"
         resource = {
             "resourceType": "ImagingStudy", "status": "available", "subject": {"display": "a made-up person"},
