@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -45,6 +46,8 @@ ConfigFile = Annotated[
 Control = Literal["NW", "XO", "CA", "DC", "HD", "RL"]
 """The order control codes that the RIS simulator sends."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+
+log = logging.getLogger(__name__)
 
 
 class Failure(Exception):
@@ -91,6 +94,8 @@ def run(config: ConfigFile = None) -> None:
             gc.collect()
             gc.freeze()
             await stop.wait()
+            log.info("stopping: what is under way is finished or handed back")
+        log.info("stopped")
 
     asyncio.run(serve())
 
@@ -228,27 +233,43 @@ def replay(
     ],
     config: ConfigFile = None,
 ) -> None:
-    """Send parked deliveries again; work on kept messages or studies again with today's mappings."""
+    """Send parked deliveries again; work on kept messages or studies again with today's mappings.
+
+    Ends with 1 when any of them could not be; the others are replayed all the same.
+    """
     from gateway import app
-    from gateway.store import outbox
+    from gateway.store import messages, outbox
 
     numbers = [_parse_id(one) for one in ids]
     settings = configuration(config)
     mappings = app.load_mappings(settings)
 
-    async def again(store: Any) -> None:
-        for kind, number in numbers:
-            if kind == "study":
-                count = await app.make_arrival(settings, store, mappings, now).replay(number)
-                say(f"{number}: {count} instances, due now")
-            elif kind == "m":
-                code = await app.replay_message(settings, store, mappings, now, number)
-                say(f"m{number}: {code}")
-            else:
-                await store.write(lambda connection, number=number: outbox.replay(connection, [number], now=now()))
-                say(f"d{number}: due now")
+    async def again(store: Any, kind: str, number: Any) -> str:
+        if kind == "study":
+            count = await app.make_arrival(settings, store, mappings, now).replay(number)
+            return f"{count} instances, due now"
+        if kind == "m":
+            code = await app.replay_message(settings, store, mappings, now, number)
+            if code == "AA":
+                return code
+            why = (await store.read(lambda connection: messages.get(connection, number)))["findings"][-1]
+            raise Failure(f"m{number}: {code}, {why['place']}: {why['text']}")
+        await store.write(lambda connection: outbox.replay(connection, [number], now=now()))
+        return "due now"
 
-    with_store(settings, again)
+    async def each(store: Any) -> int:
+        failures = 0
+        for kind, number in numbers:
+            name = number if kind == "study" else f"{kind}{number}"
+            try:
+                say(f"{name}: {await again(store, kind, number)}")
+            except (GatewayError, Failure) as error:
+                failures += 1
+                typer.echo(str(error), err=True)
+        return failures
+
+    if with_store(settings, each):
+        raise typer.Exit(1)
 
 
 def _parse_id(written: str) -> tuple[str, Any]:

@@ -187,6 +187,12 @@ async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Pat
         assert lines[4] == "Mend the cause, restart the gateway, then: gateway replay ID..."
         found = json.loads((await gateway("parked", "--most", "2", "--json", folder=tmp_path)).stdout)
         assert [row["id"] for row in found["messages"]] == [5, 3]
+        await ris.send(orm(control_id="RIGHT"))
+        again = await gateway("replay", "m5", "m99", "m7", folder=tmp_path)
+        assert again.returncode == 1
+        assert again.stderr.splitlines()[0].startswith("m5: AE, OBR-24.1: ")
+        assert again.stderr.splitlines()[1] == "message 99: there is no message 99"
+        assert again.stdout == "m7: AA\n", "the others are replayed all the same"
         assert (found["more_messages"], found["more_deliveries"], found["deliveries"]) == (1, 0, [])
         assert [(row["type"], row["count"]) for row in found["not_served"]] == [("ADT^A08", 3)]
 
