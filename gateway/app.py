@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from sqlalchemy import make_url
 
 from gateway import mapping
 from gateway.clock import Clock
@@ -33,6 +32,7 @@ from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
 from gateway.records.delivery import EHR, SETTLE
 from gateway.store import Store, messages, outbox
+from gateway.store.engine import sqlite_file
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir_validation import warm_up
@@ -184,10 +184,10 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
 
 def _only_one(url: str, stack: AsyncExitStack) -> None:
     """Two gateways on one SQLite file would take each other's work for left over; PostgreSQL is made for several."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    file = sqlite_file(url)
+    if file is None:
         return
-    path = Path(f"{parsed.database}.lock")
+    path = Path(f"{file}.lock")
     try:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
@@ -196,9 +196,7 @@ def _only_one(url: str, stack: AsyncExitStack) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise ConfigError(
-            [f"database.url: another gateway works on {parsed.database}; stop it, or use PostgreSQL"]
-        ) from error
+        raise ConfigError([f"database.url: another gateway works on {file}; stop it, or use PostgreSQL"]) from error
 
 
 def _kinds(

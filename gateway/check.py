@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -13,7 +12,7 @@ from sqlalchemy import text
 from gateway import app
 from gateway.config import Config
 from gateway.errors import ConfigError, GatewayError
-from gateway.store.engine import open_engine
+from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 from gateway.wire.charsets import is_known
 from gateway.wire.fhir import FhirClient
@@ -97,11 +96,12 @@ def _ports(config: Config) -> list[Finding]:
 def _database(config: Config) -> Finding:
     what = "database"
     url = config.database.url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        folder = Path(url.removeprefix("sqlite:///")).absolute().parent
-        there = folder.is_dir()
-        return Finding(what, there, "will be created" if there else f"the folder {folder} does not exist")
     try:
+        file = sqlite_file(url)
+        if file is not None and not file.exists():
+            folder = file.absolute().parent
+            there = folder.is_dir()
+            return Finding(what, there, "will be created" if there else f"the folder {folder} does not exist")
         engine = open_engine(url)
         with engine.connect().execution_options(reading=True) as connection:
             connection.execute(text("SELECT 1"))

@@ -389,10 +389,11 @@ def simulate_ehr(port: Annotated[int, typer.Option(help="0 chooses a free one")]
 def with_store(config: Config, work: Callable[[Any], Awaitable[T]]) -> T:
     """Open the store, do `work`, close it."""
     from gateway.store import Store
+    from gateway.store.engine import sqlite_file
 
-    file = config.database.url.removeprefix("sqlite:///")
-    if file != config.database.url and not Path(file).exists():
-        raise Failure(f"there is no database {Path(file).absolute()}; name the gateway's configuration with -c")
+    file = sqlite_file(config.database.url)
+    if file is not None and not file.exists():
+        raise Failure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
 
     async def inside() -> T:
         store = await Store.open(config.database.url)

@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 from gateway import app
 from gateway.clock import now
 from gateway.config import Config, Listener
-from gateway.errors import GatewayError, Malformed
+from gateway.errors import GatewayError
 from gateway.journey.order_intake import ack_code
 from gateway.journey.study_arrival import ALWAYS
 from gateway.mapping import Mappings
@@ -97,12 +97,10 @@ def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanat
 def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Explanation:
     title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy"
     trace: list[Trace] = []
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        if not all(one.get(keyword) for one in files):
+            return Explanation(title, trace, f"would not be taken: an instance has no {keyword}")
     try:
-        if not uid:
-            raise Malformed("has no Study Instance UID", place="(0020,000D)")
-        for keyword in ("SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-            if not all(one.get(keyword) for one in files):
-                raise Malformed(f"an instance has no {keyword}, and would be refused with A900", place=keyword)
         resource = mappings.studies.build(_study(mappings, uid, files), trace=trace)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway.errors import NeedsPerson
 from gateway.records.delivery import Work
 from gateway.store.outbox import Done
-from gateway.wire.fhir import FhirClient
+from gateway.wire.fhir import FhirClient, version_of
 
 _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
 """What a server adds to a resource; not part of what we said."""
@@ -41,7 +41,7 @@ class EhrDelivery:
                         "status": 200,
                         "id": held[0].get("id", ""),
                         "found": "already there",
-                        "version": _version(held[0]),
+                        "version": version_of(held[0]),
                     }
                 )
         answer = await self._client.put_by_identifier(resource, identifier)
@@ -59,7 +59,3 @@ def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
             says_the_same(a, b, top=False) for a, b in zip(ours, theirs, strict=True)
         )
     return bool(ours == theirs)
-
-
-def _version(resource: dict[str, Any]) -> str:
-    return str((resource.get("meta") or {}).get("versionId") or "")

@@ -58,8 +58,10 @@ def _apply_one(connection: Connection, ordered: OrderedProcedure, event: StepEve
         return _begin(connection, ordered, event, now)
     if order["patient"] is None:
         return _after_tombstone(connection, ordered, event, order, now)
-    _same_patient(connection, ordered, order)
-    return order["id"], _update(connection, ordered, event, order, now)
+    patient = orders.patient_of(connection, order["patient"], hold=True)
+    assert patient is not None
+    _same_patient(ordered, patient)
+    return order["id"], _update(connection, ordered, event, order, patient, now)
 
 
 def _find(connection: Connection, ordered: OrderedProcedure) -> RowMapping | None:
@@ -170,9 +172,7 @@ def _identity(ordered: OrderedProcedure) -> tuple[str, str]:
     return str(ordered.patient["PatientID"]), str(ordered.patient.get("IssuerOfPatientID") or "")
 
 
-def _same_patient(connection: Connection, ordered: OrderedProcedure, order: RowMapping) -> None:
-    stored = orders.patient_of(connection, order["patient"], hold=True)
-    assert stored is not None
+def _same_patient(ordered: OrderedProcedure, stored: RowMapping) -> None:
     patient_id, issuer = _identity(ordered)
     # An issuer that the message does not state is a guess of ours, and no reason to refuse.
     other_issuer = "IssuerOfPatientID" not in ordered.derived and issuer != stored["issuer"]
@@ -261,19 +261,26 @@ def _add_step(connection: Connection, ordered: OrderedProcedure, procedure: int,
     )
 
 
-def _update(connection: Connection, ordered: OrderedProcedure, event: StepEvent, order: RowMapping, now: int) -> str:
+def _update(
+    connection: Connection,
+    ordered: OrderedProcedure,
+    event: StepEvent,
+    order: RowMapping,
+    patient: RowMapping,
+    now: int,
+) -> str:
     """Apply the message to an order that is known; returns what came of it."""
     known = orders.procedures_of(connection, order["id"])
     concerned = _concerned(ordered, event, known)
     if event in CREATES and not concerned:
-        _say_of_order(connection, ordered, event, order, now)
+        _say_of_order(connection, ordered, event, order, patient, now)
         _add_procedure(connection, ordered, order["id"], now)
         return "updated"
     current = [procedure for procedure in concerned if ordered.event_at >= procedure["event_at"]]
     if not current:
         return "stale"
     if event in CREATES:
-        _say_of_order(connection, ordered, event, order, now)
+        _say_of_order(connection, ordered, event, order, patient, now)
     for procedure in current:
         _update_procedure(connection, ordered, event, procedure, now)
     if event in CREATES:
@@ -282,11 +289,14 @@ def _update(connection: Connection, ordered: OrderedProcedure, event: StepEvent,
 
 
 def _say_of_order(
-    connection: Connection, ordered: OrderedProcedure, event: StepEvent, order: RowMapping, now: int
+    connection: Connection,
+    ordered: OrderedProcedure,
+    event: StepEvent,
+    order: RowMapping,
+    patient: RowMapping,
+    now: int,
 ) -> None:
     """What the message says of patient and order, unless a newer one has spoken."""
-    patient = orders.patient_of(connection, order["patient"], hold=True)
-    assert patient is not None
     _correct(connection, ordered, patient, overwrite=event is StepEvent.NEW)
     if ordered.event_at < order["event_at"]:
         return

@@ -97,21 +97,22 @@ class StudyArrival:
     async def _replay(self, study_uid: str, study: int) -> int | None:
         """The number of instances read again; None when others came meanwhile."""
         headers = await self._store.read(lambda connection: studies.headers(connection, study))
-        levels = await asyncio.to_thread(self._read_again, headers)
-        read = {one: digest for one, digest, _, _ in headers}
+        read = await asyncio.to_thread(self._read_again, headers)
         now = self._clock()
 
         def again(connection: Connection) -> bool:
-            if not studies.say_again(connection, study_uid, study, levels, read):
+            if not studies.say_again(connection, study_uid, study, read):
                 return False
             studies.touch(connection, study_uid)
             outbox.settle_at(connection, study_uid, due_at=now, now=now)
             return True
 
-        return len(levels) if await self._store.write(again) else None
+        return len(read) if await self._store.write(again) else None
 
-    def _read_again(self, headers: Sequence[tuple[int, bytes, str, bytes]]) -> dict[int, dict[str, Attributes]]:
-        return {one: self._levels(read_header(header, syntax)) for one, _, syntax, header in headers}
+    def _read_again(
+        self, headers: Sequence[tuple[int, bytes, str, bytes]]
+    ) -> dict[int, tuple[bytes, dict[str, Attributes]]]:
+        return {one: (digest, self._levels(read_header(header, syntax))) for one, digest, syntax, header in headers}
 
     def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
         return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}

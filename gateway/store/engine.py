@@ -34,12 +34,22 @@ _CONNECTION: Final = {
 
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///file` or `postgresql://...`. Does not connect yet. Raises `ConfigError`."""
+    parsed = _parsed(url)
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite address, None for any other database. Raises `ConfigError`."""
+    parsed = _parsed(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def _parsed(url: str) -> URL:
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except (ArgumentError, ValueError):
         # The error quotes the address, and the address holds a password.
         raise ConfigError(["database.url: is not an address such as postgresql://USER:PASSWORD@HOST/NAME"]) from None
-    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
 
 
 def _sqlite(url: URL) -> Engine:

@@ -184,13 +184,13 @@ def say_again(
     connection: Connection,
     study_uid: str,
     study: int,
-    levels: Mapping[int, Mapping[str, Attributes]],
-    read: Mapping[int, bytes],
+    read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
 ) -> bool:
-    """Replace what is known of a study: `levels` holds, by row of the instance, the attributes of each level.
+    """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
+    read and what it says at each level.
 
     As in `keep`, the newest instance has the last word of the study, the first of a series. False, and nothing
-    changed, when the study has no longer just the instances of which `read` holds the digests.
+    changed, when the study no longer has just these instances with these headers.
     """
     lock(connection, f"study|{study_uid}")
     rows = connection.execute(
@@ -199,8 +199,9 @@ def say_again(
         .where(series.c.study == study)
         .order_by(instances.c.id)
     ).all()
-    if {row.id: row.digest for row in rows} != dict(read):
+    if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
+    levels = {one: said for one, (_, said) in read.items()}
     of_series: dict[int, Attributes] = {}
     for row in rows:
         said = levels[row.id]

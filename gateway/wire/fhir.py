@@ -100,8 +100,7 @@ class FhirClient:
                 f"{len(held)} resources",
                 place=f"{self.base}/{kind}",
             )
-        version = str((held[0].get("meta") or {}).get("versionId") or "")
-        return Answer(answer.status, held[0], str(held[0].get("id") or ""), version)
+        return Answer(answer.status, held[0], str(held[0].get("id") or ""), version_of(held[0]))
 
     async def find(self, kind: str, identifier: str) -> list[dict[str, Any]]:
         """The resources of `kind` that carry `identifier`."""
@@ -202,7 +201,12 @@ def _id(response: aiohttp.ClientResponse, resource: dict[str, Any] | None) -> st
 
 def _version(response: aiohttp.ClientResponse, resource: dict[str, Any] | None) -> str:
     tag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
-    return tag or str(((resource or {}).get("meta") or {}).get("versionId") or "")
+    return tag or version_of(resource or {})
+
+
+def version_of(resource: dict[str, Any]) -> str:
+    """`meta.versionId`, '' from a server that keeps no versions."""
+    return str((resource.get("meta") or {}).get("versionId") or "")
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
