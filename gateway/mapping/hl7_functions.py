@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from contextlib import suppress
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ def leaf(repetition: Repetition, component: int, subcomponent: int = 1) -> str:
     if component > len(repetition) or subcomponent > len(repetition[component - 1]):
         return ""
     return repetition[component - 1][subcomponent - 1].strip()
+
+
+def leaves(repetition: Repetition, first: int, count: int) -> list[str]:
+    """Components `first` (1-based) to `first + count - 1`, '' for each that is not there."""
+    found = [one[0].strip() if one else "" for one in repetition[first - 1 : first - 1 + count]]
+    return found if len(found) == count else found + [""] * (count - len(found))
 
 
 def text(value: Value, _settings: Settings) -> str:
@@ -55,7 +62,9 @@ _PN_UNSAFE: Final = re.compile(r"[\^=\\]+")
 
 
 def _component_group(family: str, given: str, middle: str, prefix: str, suffix: str) -> str:
-    parts = [_PN_UNSAFE.sub(" ", part).strip() for part in (family, given, middle, prefix, suffix)]
+    parts = [family, given, middle, prefix, suffix]
+    if _PN_UNSAFE.search(" ".join(parts)):
+        parts = [_PN_UNSAFE.sub(" ", part).strip() for part in parts]
     return "^".join(parts).rstrip("^")
 
 
@@ -63,17 +72,17 @@ def _family(component: list[str]) -> str:
     """FN: the surname, with its own prefix ("van") in front unless it is there already (HL7 2.5.1, 2.A.30)."""
     surname = component[0].strip() if component else ""
     prefix = component[1].strip() if len(component) > 1 else ""
+    if not prefix:
+        return surname
     there = surname.lower().startswith(prefix.lower() + ("" if prefix.endswith("'") else " "))
-    return surname if not prefix or there else f"{prefix} {surname}"
+    return surname if there else f"{prefix} {surname}".strip()
 
 
 def _extended_name(repetition: Repetition, first: int) -> str:
     """XPN from component `first` on. HL7 gives suffix before prefix, DICOM prefix before suffix (PS3.5 6.2.1.1)."""
     family = _family(repetition[first - 1]) if len(repetition) >= first else ""
-    suffix = " ".join(part for part in (leaf(repetition, first + 3), leaf(repetition, first + 5)) if part)
-    return _component_group(
-        family, leaf(repetition, first + 1), leaf(repetition, first + 2), leaf(repetition, first + 4), suffix
-    )
+    given, middle, suffix, prefix, degree = leaves(repetition, first + 1, 5)
+    return _component_group(family, given, middle, prefix, f"{suffix} {degree}".strip())
 
 
 _GROUPS: Final = {"I": 1, "P": 2}
@@ -135,6 +144,13 @@ def parse_dtm(written: str, zone: tzinfo) -> tuple[datetime, int]:
     A time without offset is meant in `zone`; 24:00 is the next day's midnight; a leap second is the one before it.
     Raises `InvalidValue`.
     """
+    if len(written) in (8, 12, 14) and written.isascii() and written.isdigit():
+        year, month, day = int(written[:4]), int(written[4:6]), int(written[6:8])
+        hour, minute, second = int(written[8:10] or 0), int(written[10:12] or 0), int(written[12:] or 0)
+        # What is unusual, is left to the thorough reading below.
+        with suppress(ValueError):
+            if MINYEAR < year < MAXYEAR:
+                return datetime(year, month, day, hour, minute, second, tzinfo=zone), len(written)
     match = _DTM.fullmatch(_DASHES.sub(r"\1\2\3", written.strip(), count=1))
     if match is None:
         raise InvalidValue(f"{written!r} is not a date and time (YYYYMMDD[HHMM[SS]][+ZZZZ])")
@@ -157,6 +173,8 @@ def parse_dtm(written: str, zone: tzinfo) -> tuple[datetime, int]:
 
 def offset_of(written: str) -> tzinfo | None:
     """The offset at the end of a DTM, None if it has none or no legal one."""
+    if written.isdigit():
+        return None
     match = _OFFSET.search(written)
     try:
         return _offset(match[1]) if match and match.end() == len(written) else None
@@ -234,7 +252,7 @@ def code_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
     is missing is the code itself; a scheme that is missing is the local one, 99LOCAL."""
     items = []
     for repetition in value:
-        code, meaning, scheme = (leaf(repetition, n) for n in (1, 2, 3))
+        code, meaning, scheme = leaves(repetition, 1, 3)
         if code:
             kind = "CodeValue" if len(code) <= 16 else "LongCodeValue"
             scheme = _SCHEMES.get(scheme.upper(), scheme)
@@ -260,11 +278,13 @@ def issuer_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
     if not value:
         return []
     item = {}
-    local, universal, kind = (leaf(value[0], n) for n in (1, 2, 3))
+    local, universal, kind = leaves(value[0], 1, 3)
     if local:
         item["LocalNamespaceEntityID"] = local
+    if not universal:
+        return [item] if item else []
     kind = _ID_TYPES.get(kind.upper(), "") or next((n for n, like in _LIKE.items() if like.fullmatch(universal)), "")
-    if universal and kind:
+    if kind:
         item |= {"UniversalEntityID": universal, "UniversalEntityIDType": kind}
     return [item] if item else []
 
@@ -321,12 +341,12 @@ def address(value: Value, _settings: Settings) -> str:
     """XAD: street, other, city, state, postcode, country on one line."""
     if not value:
         return ""
-    return ", ".join(part for n in range(1, 7) if (part := leaf(value[0], n)))
+    return ", ".join(filter(None, leaves(value[0], 1, 6)))
 
 
 def location(value: Value, _settings: Settings) -> str:
     """PL: point of care, room, bed, facility."""
-    return " ".join(part for n in range(1, 5) if (part := leaf(value[0], n))) if value else ""
+    return " ".join(filter(None, leaves(value[0], 1, 4))) if value else ""
 
 
 FUNCTIONS: Final[dict[str, Callable[[Value, Settings], Any]]] = {

@@ -8,10 +8,11 @@ the segments that follow PID instead of those of the order. `site.x` and `source
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from itertools import compress
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,10 @@ class Segment(Protocol):
     """What is asked of a segment; positions are 1-based as in the standard."""
 
     name: str
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The fields as sent, by their number; 0 is the name."""
 
     def field(self, n: int, /) -> str:
         """Field n as sent, '' when absent."""
@@ -63,7 +68,7 @@ class Settings:
     `zone`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """The segments that speak of one step: those of its order group, then those of patient and visit."""
 
@@ -72,11 +77,28 @@ class Scope:
     settings: Settings
     received_at: int
     """Microseconds since 1970 UTC."""
+    said: dict[str, Segment] = field(init=False, repr=False, compare=False)
+    """`PID`, and `PID-5` for each of its fields that is not empty -> the first segment of that name. Most paths of a
+    mapping find nothing; here they learn it from one look."""
+
+    def __post_init__(self) -> None:
+        self.said = said = {}
+        for part in (self.order, self.patient):
+            for name, segments in part.items():
+                if segments and (part is self.order or name not in self.order):
+                    first = segments[0]
+                    said.update(dict.fromkeys(compress(_fields_of(name), first.fields), first))
 
     def segments(self, name: str, part: str | None) -> Sequence[Segment]:
         if part is None and name in self.order:
             return self.order[name]
         return self.patient.get(name, ())
+
+
+@lru_cache(maxsize=256)
+def _fields_of(name: str) -> tuple[str, ...]:
+    """`PID`, `PID-1`, `PID-2` and so on, as far as a path may number fields."""
+    return name, *(f"{name}-{number}" for number in range(1, 100))
 
 
 Lookup = Callable[[Scope], "Value | None"]
@@ -126,6 +148,18 @@ def is_there(path: str, scope: Scope) -> bool:
     return match is not None and bool(scope.segments(match["segment"], match["part"]))
 
 
+def keys_of(paths: Iterable[str]) -> frozenset[str] | None:
+    """Keys of `Scope.said`: while it has none of them, none of the paths finds anything. None: it does not tell."""
+    keys = set()
+    for path in paths:
+        match = PATH.fullmatch(path)
+        if match is None or match["part"]:
+            return None
+        one = not match["all"] and match["field"]
+        keys.add(f"{match['segment']}-{match['field']}" if one else match["segment"])
+    return frozenset(keys)
+
+
 def stated(text: str) -> str:
     """A leaf without blanks around it. Only a field can be null; a component that says "" is empty."""
     return "" if text == NULL else text.strip()
@@ -145,9 +179,9 @@ def compile_path(path: str) -> Lookup:
         return lambda scope: [_whole(segment) for segment in _some(scope.segments(name, part), everywhere)]
     number, narrow = int(match["field"]), _narrow(match)
 
-    def look(scope: Scope) -> Value | None:
+    def look_into(segments: Iterable[Segment]) -> Value | None:
         found: Value = []
-        for segment in scope.segments(name, part):
+        for segment in segments:
             raw = segment.field(number)
             if raw == NULL:
                 return None
@@ -157,9 +191,15 @@ def compile_path(path: str) -> Lookup:
                     value = narrow(repetition)
                     if any(map(any, value)):
                         found.append(value)
-            if not everywhere:
-                break
         return found
+
+    if everywhere or part:
+        return lambda scope: look_into(_some(scope.segments(name, part), everywhere))
+    key = f"{name}-{number}"
+
+    def look(scope: Scope) -> Value | None:
+        segment = scope.said.get(key)
+        return [] if segment is None else look_into((segment,))
 
     return look
 
@@ -172,13 +212,19 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     name, part = match["segment"], match["part"]
     number, component, subcomponent = (int(match[group] or 1) for group in ("field", "first", "sub"))
 
+    def leaf_of(segment: Segment) -> str | None:
+        raw = segment.field(number)
+        if not raw:
+            return ""
+        return None if raw == NULL else stated(segment.leaf(number, component, subcomponent))
+
+    if part:
+        return lambda scope: next(map(leaf_of, scope.segments(name, part)), "")
+    key = f"{name}-{number}"
+
     def look(scope: Scope) -> str | None:
-        for segment in scope.segments(name, part):
-            raw = segment.field(number)
-            if not raw:
-                return ""
-            return None if raw == NULL else stated(segment.leaf(number, component, subcomponent))
-        return ""
+        segment = scope.said.get(key)
+        return "" if segment is None else leaf_of(segment)
 
     return look
 

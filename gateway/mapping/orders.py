@@ -16,7 +16,7 @@ from gateway.mapping.hl7_paths import Message, Scope, Segment, Settings, is_ther
 from gateway.mapping.identifiers import DERIVATIONS, Known, scheduled_procedure_step_id
 from gateway.mapping.language import MappingFile
 from gateway.mapping.order_dialect import INDISPENSABLE, ORDER_DIALECT
-from gateway.mapping.row_values import CompiledRow, Found, default_of, value_of
+from gateway.mapping.row_values import CompiledRow, Found, default_of, derived_by, value_of
 from gateway.mapping.trace import Trace
 from gateway.mapping.values import fit
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
@@ -27,8 +27,6 @@ __all__ = ["ORDER_DIALECT", "OrderMapping"]
 AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
 MAX_GROUPS: Final = 200
-_OURS: Final = ("derived", "default", "site.", "source.", "MSH-")
-"""How the source of a value begins that the message did not give."""
 
 
 @dataclass(slots=True)
@@ -104,12 +102,12 @@ class OrderMapping:
             raise RequiredMissing(
                 "the order has no number: neither ORC-2, ORC-3 nor an accession number", place=f"{group.place}-2"
             )
-        known = replace(known, attributes=patient | order)
+        known.attributes.update(patient | order)
         procedure, more = self._level("procedure", scope, known, context)
         derived |= more
-        known = replace(known, attributes=known.attributes | procedure)
+        known.attributes.update(procedure)
         steps = [
-            self._level("step", within, replace(known, position=position), context)
+            self._level("step", within, replace(known, position=position) if position else known, context)
             for position, within in enumerate(_steps(scope))
         ]
         return OrderedProcedure(
@@ -133,34 +131,38 @@ class OrderMapping:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
+        unsaid = scope.said.keys().isdisjoint
         for compiled in self._rows[name]:
             row = compiled.row
+            if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
+                continue
             try:
                 found = value_of(compiled, scope)
             except GatewayError as error:
                 error.place = _within(error.place, compiled, context)
                 raise
-            if not found.value and row.otherwise:
-                found = _derive(compiled, replace(known, attributes=known.attributes | result)) or found
-            if not found.value and row.default:
-                found = default_of(compiled, scope.settings)
-            if not found.value and _is_needed(compiled, context):
-                raise _missing(compiled, scope, context)
-            if found.value == "":
-                continue
-            result[row.target] = found.value
-            if found.source.startswith(_OURS):
+            if not found[0]:
+                if row.otherwise:
+                    found = _derive(compiled, replace(known, attributes=known.attributes | result)) or found
+                if not found[0] and row.default:
+                    found = default_of(compiled, scope.settings)
+                if not found[0] and _is_needed(compiled, context):
+                    raise _missing(compiled, scope, context)
+                if found[0] == "":
+                    continue
+            value, source, remark = found
+            result[row.target] = value
+            if source in compiled.ours:
                 ours.add(row.target)
             if context.trace is not None:
                 level = name if context.number == 1 or name == "patient" else f"{name}[{context.number}]"
-                context.trace.append(Trace(level, row.target, found.value, found.source, row.origin, found.remark))
+                context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
         return result, ours
 
 
 def _derive(compiled: CompiledRow, known: Known) -> Found | None:
-    name = compiled.row.otherwise
-    value, remark = fit(compiled.vr, DERIVATIONS[name](known), too_long="reject")
-    return Found(value, f"derived ({name})", remark) if value else None
+    value, remark = fit(compiled.vr, DERIVATIONS[compiled.row.otherwise](known), too_long="reject")
+    return (value, derived_by(compiled.row), remark) if value else None
 
 
 def _is_needed(compiled: CompiledRow, context: _Context) -> bool:

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydicom.datadict import dictionary_VM, tag_for_keyword
 
 from gateway.errors import GatewayError, InvalidValue, ValueTooLong
 from gateway.mapping.hl7_functions import FUNCTIONS
-from gateway.mapping.hl7_paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path
+from gateway.mapping.hl7_paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of
 from gateway.mapping.language import Codes, Row
 from gateway.mapping.values import fit, vr_of
 
-
-class Found(NamedTuple):
-    """What a row gives."""
-
-    value: Any
-    """Text, list of texts or list of items; '' for nothing, None for an explicit null."""
-    source: str = ""
-    """The path that had the value."""
-    remark: str = ""
-
-
-NOTHING: Final = Found("")
+Found = tuple[Any, str, str]
+"""What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
+path that had it, and a remark."""
+NOTHING: Final[Found] = ("", "", "")
+_OURS: Final = ("site.", "source.", "MSH-")
+"""How a path begins whose value is not the message's word on the order."""
+_LEAF: Final = frozenset({"text", "date", "birth_date", "time", "start_time"})
+"""Functions that ask for the first leaf of a value only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +35,10 @@ class CompiledRow:
     single: bool
     """One value at most (VM 1)."""
     codes: Codes | None
+    ours: frozenset[str]
+    """The sources whose value is ours, because the message has none."""
+    fields: frozenset[str] | None
+    """What must be in `Scope.said` for the row to give anything, one of them at least; None: it is always asked."""
 
     @classmethod
     def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
@@ -50,20 +50,33 @@ class CompiledRow:
             vr=vr_of(row.target),
             single=dictionary_VM(tag) == "1",
             codes=codes,
+            ours=frozenset({"default", derived_by(row), *(path for path in row.sources if path.startswith(_OURS))}),
+            fields=None if row.default or row.otherwise or row.required else keys_of(row.sources),
         )
 
 
+def derived_by(row: Row) -> str:
+    """The source of a value that the row's derivation gave."""
+    return f"derived ({row.otherwise})"
+
+
 def _reader(path: str, name: str) -> Callable[[Scope], Any]:
-    leaf = compile_leaf(path) if name == "text" else None
-    if leaf is not None:
+    leaf, look, function = compile_leaf(path), compile_path(path), FUNCTIONS[name]
+    if leaf is None or name not in _LEAF:
+
+        def read(scope: Scope) -> Any:
+            found = look(scope)
+            return function(found, scope.settings) if found else found
+
+        return read
+    if name == "text":
         return leaf
-    look, function = compile_path(path), FUNCTIONS[name]
 
-    def read(scope: Scope) -> Any:
-        found = look(scope)
-        return function(found, scope.settings) if found else found
+    def read_leaf(scope: Scope) -> Any:
+        found = leaf(scope)
+        return function([[[found]]], scope.settings) if found else found
 
-    return read
+    return read_leaf
 
 
 def value_of(compiled: CompiledRow, scope: Scope) -> Found:
@@ -78,12 +91,12 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
             if said:
                 value, remark = _finish(compiled, said)
                 if value:
-                    return Found(value, path, remark)
+                    return value, path, remark
         except GatewayError as error:
             error.place = error.place or path
             raise
         if said is None:
-            null = Found(None, path, "explicit null")
+            null = None, path, "explicit null"
     return null
 
 
@@ -92,7 +105,7 @@ def default_of(compiled: CompiledRow, settings: Settings) -> Found:
     value, remark = _finish(
         compiled, FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
     )
-    return Found(value or "", "default", remark)
+    return value or "", "default", remark
 
 
 def _field(written: str) -> Value:
@@ -108,10 +121,10 @@ def _finish(compiled: CompiledRow, value: Any) -> tuple[Any, str]:
         return _fit_items(value)
     if isinstance(value, list):
         return _finish_list(compiled, value)
-    remark = ""
-    if compiled.codes is not None:
-        (value,), remark = _translate(compiled.codes, [value])
-    text, more = fit(compiled.vr, value, too_long=compiled.row.too_long)
+    if compiled.codes is None:
+        return fit(compiled.vr, value, too_long=compiled.row.too_long)
+    (code,), remark = _translate(compiled.codes, [value])
+    text, more = fit(compiled.vr, code, too_long=compiled.row.too_long)
     return text, "; ".join(filter(None, (remark, more)))
 
 

@@ -26,6 +26,9 @@ INTEGERS: Final = {
 NEVER_CUT: Final = frozenset({"AE", "CS", "DA", "DS", "IS", "TM", "UI"})
 """A part of a code, number or identifier is another one."""
 
+_PLAIN: Final = {vr: MAX_LENGTH[vr] for vr in ("LO", "PN", "SH", "UC")}
+"""Where a printable text that is short enough need only lose the blanks around it."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]+")
 _BACKSLASH: Final = {
@@ -72,6 +75,8 @@ def fit(vr: str, value: str, *, too_long: str) -> tuple[str, str]:
     Raises `ValueTooLong` when it does not fit and may not be cut (`too_long` other than "cut", or a VR that is never
     cut), `InvalidValue` when it can never be of that VR.
     """
+    if len(value) <= _PLAIN.get(vr, -1) and value.isprintable() and "\\" not in value and "=" not in value:
+        return value.strip(), ""
     text = _clean(vr, value)
     if not text:
         return "", ""

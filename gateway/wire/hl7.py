@@ -6,7 +6,7 @@ Nothing is split before it is asked for, escapes are resolved last; all that arr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from gateway.errors import Malformed, Undecodable
@@ -59,13 +59,19 @@ class Segment:
     def __repr__(self) -> str:
         return f"<Segment {self.name} {self.occurrence}>"
 
-    def field(self, n: int) -> str:
-        """Field n as sent, still encoded; "" when absent. MSH-1 and MSH-2 are the delimiters."""
+    @property
+    def fields(self) -> Sequence[str]:
+        """The fields as sent, still encoded, by their number; 0 is the name. MSH-1 and MSH-2 are the delimiters."""
         fields = self._fields
         if fields is None:
             fields = self._fields = self._text.split(self._delimiters.field)
             if self.name in _HEADERS:
                 fields.insert(1, self._delimiters.field)
+        return fields
+
+    def field(self, n: int) -> str:
+        """Field n as sent, still encoded; "" when absent."""
+        fields = self.fields
         return fields[n] if n < len(fields) else ""
 
     def repetitions(self, n: int) -> list[list[list[str]]]:
@@ -79,10 +85,12 @@ class Segment:
         if n <= 2 and self.name in _HEADERS:
             return [[[raw]]]
         delimiters = self._delimiters
-        split = [
-            [_split(component, delimiters.subcomponent) for component in _split(repetition, delimiters.component)]
-            for repetition in _split(raw, delimiters.repetition)
-        ]
+        subcomponent = delimiters.subcomponent
+        repetitions = [_split(repetition, delimiters.component) for repetition in _split(raw, delimiters.repetition)]
+        if not (subcomponent and subcomponent in raw):
+            split = [[[component] for component in repetition] for repetition in repetitions]
+        else:
+            split = [[component.split(subcomponent) for component in repetition] for repetition in repetitions]
         if self._plain:
             return split
         value = self._value
@@ -90,24 +98,19 @@ class Segment:
 
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One subcomponent, unescaped; "" when absent. An undivided component is its subcomponent 1."""
-        raw = self.field(n)
+        fields = self._fields or self.fields
+        raw = fields[n] if n < len(fields) else ""
         if not raw:
             return ""
         if n <= 2 and self.name in _HEADERS:
             return raw if component == subcomponent == repetition == 1 else ""
         delimiters = self._delimiters
-        for separator, place in (
-            (delimiters.repetition, repetition),
-            (delimiters.component, component),
-            (delimiters.subcomponent, subcomponent),
-        ):
-            if separator and separator in raw:
-                parts = raw.split(separator, place)
-                if place > len(parts):
-                    return ""
-                raw = parts[place - 1]
-            elif place != 1:
-                return ""
+        if repetition != 1 or delimiters.repetition in raw:
+            raw = _part(raw, delimiters.repetition, repetition)
+        if component != 1 or delimiters.component in raw:
+            raw = _part(raw, delimiters.component, component)
+        if subcomponent != 1 or delimiters.subcomponent in raw:
+            raw = _part(raw, delimiters.subcomponent, subcomponent)
         return raw if self._plain else self._value(raw)
 
     def _value(self, raw: str) -> str:
@@ -381,3 +384,9 @@ def _glued(lines: list[str], ends: list[str], i: int, j: int) -> tuple[str, str]
 
 def _split(text: str, separator: str) -> list[str]:
     return text.split(separator) if separator else [text]
+
+
+def _part(text: str, separator: str, place: int) -> str:
+    """Part `place` (1-based) of a text, "" when it has fewer; without a separator it is a single part."""
+    parts = text.split(separator, place) if separator else [text]
+    return parts[place - 1] if place <= len(parts) else ""
