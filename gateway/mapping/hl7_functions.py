@@ -62,10 +62,11 @@ _PN_UNSAFE: Final = re.compile(r"[\^=\\]+")
 
 
 def _component_group(family: str, given: str, middle: str, prefix: str, suffix: str) -> str:
-    parts = [family, given, middle, prefix, suffix]
-    if _PN_UNSAFE.search(" ".join(parts)):
-        parts = [_PN_UNSAFE.sub(" ", part).strip() for part in parts]
-    return "^".join(parts).rstrip("^")
+    parts = (family, given, middle, prefix, suffix)
+    group = "^".join(parts)
+    if "=" in group or "\\" in group or group.count("^") >= len(parts):
+        group = "^".join([_PN_UNSAFE.sub(" ", part).strip() for part in parts])
+    return group.rstrip("^")
 
 
 def _family(component: list[str]) -> str:
@@ -92,6 +93,8 @@ _GROUPS: Final = {"I": 1, "P": 2}
 def person_name(value: Value, _settings: Settings) -> str:
     """XPN: the legal name (type L), else the display name (D), else the first; the same name in ideographic (I) and
     phonetic (P) writing as second and third component group."""
+    if len(value) == 1 and leaf(value[0], 8) not in _GROUPS:
+        return _extended_name(value[0], 1)
     ranked = sorted(value, key=lambda one: {"L": 0, "D": 1, "": 2}.get(leaf(one, 7), 3))
     alphabetic = next((one for one in ranked if leaf(one, 8) not in _GROUPS), None)
     kind = leaf(alphabetic or ranked[0], 7) if ranked else ""
@@ -145,12 +148,11 @@ def parse_dtm(written: str, zone: tzinfo) -> tuple[datetime, int]:
     Raises `InvalidValue`.
     """
     if len(written) in (8, 12, 14) and written.isascii() and written.isdigit():
-        year, month, day = int(written[:4]), int(written[4:6]), int(written[6:8])
-        hour, minute, second = int(written[8:10] or 0), int(written[10:12] or 0), int(written[12:] or 0)
-        # What is unusual, is left to the thorough reading below.
+        # What is unusual is left to the thorough reading below.
         with suppress(ValueError):
-            if MINYEAR < year < MAXYEAR:
-                return datetime(year, month, day, hour, minute, second, tzinfo=zone), len(written)
+            moment = datetime.fromisoformat(f"{written[:8]}T{written[8:] or '00'}")
+            if MINYEAR < moment.year < MAXYEAR:
+                return moment.replace(tzinfo=zone), len(written)
     match = _DTM.fullmatch(_DASHES.sub(r"\1\2\3", written.strip(), count=1))
     if match is None:
         raise InvalidValue(f"{written!r} is not a date and time (YYYYMMDD[HHMM[SS]][+ZZZZ])")
@@ -363,5 +365,7 @@ RETURNS: Final = {
     "issuer_sequence": "SQ", "universal_issuer_sequence": "SQ", "other_identifiers": "SQ",
 }  # fmt: skip
 """The VR that a function gives; what is not here gives text, fit for every VR but these."""
+LISTS: Final = frozenset({"texts", "texts_or_codes", "provider_names"})
+"""Functions that give a list of texts."""
 WHOLE_SEGMENT: Final = frozenset({"weight", "height"})
 """Functions that take segments as a whole, `OBX*`."""

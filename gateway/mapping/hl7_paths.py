@@ -25,6 +25,8 @@ class Segment(Protocol):
     """What is asked of a segment; positions are 1-based as in the standard."""
 
     name: str
+    plain: bool
+    """Are there neither escapes nor line breaks in it?"""
 
     @property
     def fields(self) -> Sequence[str]:
@@ -77,17 +79,21 @@ class Scope:
     settings: Settings
     received_at: int
     """Microseconds since 1970 UTC."""
-    said: dict[str, Segment] = field(init=False, repr=False, compare=False)
-    """`PID`, and `PID-5` for each of its fields that is not empty -> the first segment of that name. Most paths of a
-    mapping find nothing; here they learn it from one look."""
+    first: dict[str, Segment] = field(init=False, repr=False, compare=False)
+    """The first segment of each name."""
+    said: set[str] = field(init=False, repr=False, compare=False)
+    """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
+    nothing, and here learn it from one look."""
+    read: dict[str, Value] = field(init=False, repr=False, compare=False)
+    """The values of those fields that have been asked for; [] for an explicit null."""
 
     def __post_init__(self) -> None:
-        self.said = said = {}
+        self.first, self.said, self.read = {}, set(), {}
         for part in (self.order, self.patient):
             for name, segments in part.items():
                 if segments and (part is self.order or name not in self.order):
-                    first = segments[0]
-                    said.update(dict.fromkeys(compress(_fields_of(name), first.fields), first))
+                    self.first[name] = first = segments[0]
+                    self.said.update(compress(_fields_of(name), first.fields))
 
     def segments(self, name: str, part: str | None) -> Sequence[Segment]:
         if part is None and name in self.order:
@@ -179,29 +185,35 @@ def compile_path(path: str) -> Lookup:
         return lambda scope: [_whole(segment) for segment in _some(scope.segments(name, part), everywhere)]
     number, narrow = int(match["field"]), _narrow(match)
 
-    def look_into(segments: Iterable[Segment]) -> Value | None:
-        found: Value = []
-        for segment in segments:
-            raw = segment.field(number)
-            if raw == NULL:
-                return None
-            if raw:
-                repetitions = segment.repetitions(number)
-                for repetition in repetitions if repeats else repetitions[:1]:
-                    value = narrow(repetition)
-                    if any(map(any, value)):
-                        found.append(value)
+    def narrowed(value: Value) -> Value:
+        found = []
+        for repetition in value if repeats else value[:1]:
+            one = narrow(repetition)
+            if any(map(any, one)):
+                found.append(one)
         return found
 
-    if everywhere or part:
-        return lambda scope: look_into(_some(scope.segments(name, part), everywhere))
+    def look_at_each(scope: Scope) -> Value | None:
+        found: Value = []
+        for segment in _some(scope.segments(name, part), everywhere):
+            if segment.field(number):
+                value = _value(segment, number)
+                if not value:
+                    return None
+                found += narrowed(value)
+        return found
+
     key = f"{name}-{number}"
 
     def look(scope: Scope) -> Value | None:
-        segment = scope.said.get(key)
-        return [] if segment is None else look_into((segment,))
+        if key not in scope.said:
+            return []
+        value = scope.read.get(key)
+        if value is None:
+            scope.read[key] = value = _value(scope.first[name], number)
+        return narrowed(value) if value else None
 
-    return look
+    return look_at_each if everywhere or part else look
 
 
 def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
@@ -209,24 +221,44 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     match = PATH.fullmatch(path)
     if match is None or not match["field"] or match["all"] or match["repeat"]:
         return None
-    name, part = match["segment"], match["part"]
-    number, component, subcomponent = (int(match[group] or 1) for group in ("field", "first", "sub"))
-
-    def leaf_of(segment: Segment) -> str | None:
-        raw = segment.field(number)
-        if not raw:
-            return ""
-        return None if raw == NULL else stated(segment.leaf(number, component, subcomponent))
-
-    if part:
-        return lambda scope: next(map(leaf_of, scope.segments(name, part)), "")
+    if match["part"]:
+        whole = compile_path(path)
+        return lambda scope: (found[0][0][0] if found else "") if (found := whole(scope)) is not None else None
+    name = match["segment"]
+    number, component, subcomponent = int(match["field"]), int(match["first"] or 1) - 1, int(match["sub"] or 1) - 1
     key = f"{name}-{number}"
 
     def look(scope: Scope) -> str | None:
-        segment = scope.said.get(key)
-        return "" if segment is None else leaf_of(segment)
+        if key not in scope.said:
+            return ""
+        value = scope.read.get(key)
+        if value is None:
+            scope.read[key] = value = _value(scope.first[name], number)
+        if not value:
+            return None
+        components = value[0]
+        if component >= len(components) or subcomponent >= len(components[component]):
+            return ""
+        return components[component][subcomponent]
 
     return look
+
+
+def _value(segment: Segment, number: int) -> Value:
+    """A field that is not empty; [] for an explicit null."""
+    raw = segment.fields[number]
+    if raw.isalnum():
+        # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
+        return [[[raw]]]
+    if raw == NULL:
+        return []
+    value = segment.repetitions(number)
+    if segment.plain and raw.isprintable() and " " not in raw and NULL not in raw:
+        return value
+    return [
+        [["" if one[0] == NULL else one[0].strip()] if len(one) == 1 else list(map(stated, one)) for one in repetition]
+        for repetition in value
+    ]
 
 
 def _some(segments: Sequence[Segment], everywhere: bool) -> Sequence[Segment]:
@@ -245,15 +277,15 @@ def _whole(segment: Segment) -> Repetition:
 
 def _narrow(match: re.Match[str]) -> Callable[[Repetition], Repetition]:
     if not match["first"]:
-        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition]
+        return lambda repetition: repetition
     first = int(match["first"]) - 1
     if match["last"]:
         last = int(match["last"])
-        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition[first:last]]
+        return lambda repetition: repetition[first:last]
     if match["sub"]:
         sub = int(match["sub"]) - 1
         return lambda repetition: (
-            [[stated(repetition[first][sub])]] if first < len(repetition) and sub < len(repetition[first]) else []
+            [[repetition[first][sub]]] if first < len(repetition) and sub < len(repetition[first]) else []
         )
     # A component alone: its subcomponents become components, so that HD and CNN read like fields of their own.
-    return lambda repetition: [[stated(leaf)] for leaf in repetition[first]] if first < len(repetition) else []
+    return lambda repetition: [[leaf] for leaf in repetition[first]] if first < len(repetition) else []

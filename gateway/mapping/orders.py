@@ -131,7 +131,7 @@ class OrderMapping:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
-        unsaid = scope.said.keys().isdisjoint
+        unsaid = scope.said.isdisjoint
         for compiled in self._rows[name]:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:

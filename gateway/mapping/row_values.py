@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-from pydicom.datadict import dictionary_VM, tag_for_keyword
+from pydicom.datadict import dictionary_VM
 
 from gateway.errors import GatewayError, InvalidValue, ValueTooLong
-from gateway.mapping.hl7_functions import FUNCTIONS
+from gateway.mapping.hl7_functions import FUNCTIONS, LISTS
 from gateway.mapping.hl7_paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of
 from gateway.mapping.language import Codes, Row
-from gateway.mapping.values import fit, vr_of
+from gateway.mapping.values import fitter, vr_of
 
 Found = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
@@ -20,6 +22,8 @@ path that had it, and a remark."""
 NOTHING: Final[Found] = ("", "", "")
 _OURS: Final = ("site.", "source.", "MSH-")
 """How a path begins whose value is not the message's word on the order."""
+_FIT: Final = frozenset({"DA", "TM"})
+"""What functions give such that it fits."""
 _LEAF: Final = frozenset({"text", "date", "birth_date", "time", "start_time"})
 """Functions that ask for the first leaf of a value only."""
 
@@ -31,10 +35,9 @@ class CompiledRow:
     row: Row
     sources: tuple[tuple[str, Callable[[Scope], Any]], ...]
     """Each path with what reads it: '' or [] for nothing, None for an explicit null."""
+    finish: Callable[[Any], tuple[Any, str]]
+    """Translates what was read, fits it to the VR, and tells what was lost on the way."""
     vr: str
-    single: bool
-    """One value at most (VM 1)."""
-    codes: Codes | None
     ours: frozenset[str]
     """The sources whose value is ours, because the message has none."""
     fields: frozenset[str] | None
@@ -42,14 +45,11 @@ class CompiledRow:
 
     @classmethod
     def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
-        tag = tag_for_keyword(row.target)
-        assert tag is not None, row.target
         return cls(
             row=row,
             sources=tuple((path, _reader(path, row.function or "text")) for path in row.sources),
+            finish=_finisher(row, codes),
             vr=vr_of(row.target),
-            single=dictionary_VM(tag) == "1",
-            codes=codes,
             ours=frozenset({"default", derived_by(row), *(path for path in row.sources if path.startswith(_OURS))}),
             fields=None if row.default or row.otherwise or row.required else keys_of(row.sources),
         )
@@ -89,7 +89,7 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
         try:
             said = read(scope)
             if said:
-                value, remark = _finish(compiled, said)
+                value, remark = compiled.finish(said)
                 if value:
                     return value, path, remark
         except GatewayError as error:
@@ -102,9 +102,8 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
 
 def default_of(compiled: CompiledRow, settings: Settings) -> Found:
     """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
-    value, remark = _finish(
-        compiled, FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
-    )
+    said = FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
+    value, remark = compiled.finish(said) if said else NOTHING[:2]
     return value or "", "default", remark
 
 
@@ -113,36 +112,35 @@ def _field(written: str) -> Value:
     return [components]
 
 
-def _finish(compiled: CompiledRow, value: Any) -> tuple[Any, str]:
-    """Translate by the row's code table and fit to the VR."""
-    if not value:
-        return "", ""
-    if compiled.vr == "SQ":
-        return _fit_items(value)
-    if isinstance(value, list):
-        return _finish_list(compiled, value)
-    if compiled.codes is None:
-        return fit(compiled.vr, value, too_long=compiled.row.too_long)
-    (code,), remark = _translate(compiled.codes, [value])
-    text, more = fit(compiled.vr, code, too_long=compiled.row.too_long)
-    return text, "; ".join(filter(None, (remark, more)))
+def _finisher(row: Row, codes: Codes | None) -> Callable[[Any], tuple[Any, str]]:
+    """What translates by the row's code table and fits to its VR."""
+    vr = vr_of(row.target)
+    if vr == "SQ":
+        return _fit_items
+    if vr in _FIT:
+        return lambda text: (text, "")
+    fitted, single = fitter(vr, row.too_long), dictionary_VM(row.target) == "1"
 
+    def finish_list(values: list[str]) -> tuple[str | list[str], str]:
+        meant, remark = _translate(codes, values) if codes else (values, "")
+        fits = [fitted(one) for one in meant]
+        texts = [text for text, _ in fits if text]
+        remarks = [remark, *(more for _, more in fits)]
+        if len(texts) > 1 and single:
+            remarks.append(f"the first of {len(texts)} values")
+            texts = texts[:1]
+        return texts if len(texts) > 1 else "".join(texts), "; ".join(filter(None, remarks))
 
-def _finish_list(compiled: CompiledRow, values: list[str]) -> tuple[str | list[str], str]:
-    remarks = []
-    if compiled.codes is not None:
-        values, remark = _translate(compiled.codes, values)
-        remarks.append(remark)
-    fitted = []
-    for one in values:
-        text, remark = fit(compiled.vr, one, too_long=compiled.row.too_long)
-        remarks.append(remark)
-        if text:
-            fitted.append(text)
-    if len(fitted) > 1 and compiled.single:
-        remarks.append(f"the first of {len(fitted)} values")
-        fitted = fitted[:1]
-    return fitted if len(fitted) > 1 else (fitted or [""])[0], "; ".join(filter(None, remarks))
+    if row.function in LISTS:
+        return finish_list
+    if codes is None:
+        return fitted
+    finished = {}
+    for code in codes.codes:
+        # A value of the table that does not fit is the message's fault no sooner than one asks for it.
+        with suppress(GatewayError):
+            finished[code] = finish_list([code])
+    return lambda code: finished.get(code) or finish_list([code])
 
 
 def _translate(codes: Codes, sent: list[str]) -> tuple[list[str], str]:
@@ -162,13 +160,15 @@ def _fit_items(items: list[dict[str, str]]) -> tuple[list[dict[str, str]], str]:
     fitted, remarks = [], []
     for item in items:
         try:
-            fits = {
-                keyword: fit(vr_of(keyword), text, too_long="cut" if keyword == "CodeMeaning" else "reject")[0]
-                for keyword, text in item.items()
-            }
+            fits = {keyword: _item_fitter(keyword)(text)[0] for keyword, text in item.items()}
         except (ValueTooLong, InvalidValue) as error:
             remarks.append(f"an item was left out: {error.message}")
         else:
-            if all(fits.values()):
+            if "" not in fits.values():
                 fitted.append(fits)
     return fitted, "; ".join(remarks)
+
+
+@lru_cache(maxsize=64)
+def _item_fitter(keyword: str) -> Callable[[str], tuple[str, str]]:
+    return fitter(vr_of(keyword), "cut" if keyword == "CodeMeaning" else "reject")

@@ -26,8 +26,8 @@ INTEGERS: Final = {
 NEVER_CUT: Final = frozenset({"AE", "CS", "DA", "DS", "IS", "TM", "UI"})
 """A part of a code, number or identifier is another one."""
 
-_PLAIN: Final = {vr: MAX_LENGTH[vr] for vr in ("LO", "PN", "SH", "UC")}
-"""Where a printable text that is short enough need only lose the blanks around it."""
+_AT_ONCE: Final = frozenset({"CS", "LO", "PN", "SH", "UC", "UI"})
+"""Where a text that is short enough, and of the right shape or clean, need only lose the blanks around it."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]+")
@@ -75,24 +75,40 @@ def fit(vr: str, value: str, *, too_long: str) -> tuple[str, str]:
     Raises `ValueTooLong` when it does not fit and may not be cut (`too_long` other than "cut", or a VR that is never
     cut), `InvalidValue` when it can never be of that VR.
     """
-    if len(value) <= _PLAIN.get(vr, -1) and value.isprintable() and "\\" not in value and "=" not in value:
-        return value.strip(), ""
-    text = _clean(vr, value)
-    if not text:
-        return "", ""
-    shape = _SHAPES.get(vr)
-    if shape is not None and not shape[0](text):
-        raise InvalidValue(f"{text!r} is not {shape[1]}")
-    if vr in INTEGERS:
-        _check_integer(vr, text)
+    return fitter(vr, too_long)(value)
+
+
+@lru_cache(maxsize=256)
+def fitter(vr: str, too_long: str) -> Callable[[str], tuple[str, str]]:
+    """What does the same as `fit` for one VR."""
     limit = MAX_LENGTH.get(vr)
-    if limit is None or (len(text) <= limit and (vr != "PN" or text.count("=") < 3)):
-        return text, ""
-    if vr == "PN":
-        return _fit_name(text, limit)
-    if too_long != "cut" or vr in NEVER_CUT:
-        raise ValueTooLong(f"{len(text)} characters do not fit {vr} ({limit})")
-    return _cut(text, limit), f"cut from {len(text)} to at most {limit} characters"
+    at_once = MAX_LENGTH[vr] if vr in _AT_ONCE else -1
+    is_shaped, shape = _SHAPES.get(vr, (None, ""))
+    is_clean = is_shaped or _is_clean
+
+    def fitted(value: str) -> tuple[str, str]:
+        if len(value) <= at_once and is_clean(value):
+            return value.strip(), ""
+        text = _clean(vr, value)
+        if not text:
+            return "", ""
+        if is_shaped and not is_shaped(text):
+            raise InvalidValue(f"{text!r} is not {shape}")
+        if vr in INTEGERS:
+            _check_integer(vr, text)
+        if limit is None or (len(text) <= limit and (vr != "PN" or text.count("=") < 3)):
+            return text, ""
+        if vr == "PN":
+            return _fit_name(text, limit)
+        if too_long != "cut" or vr in NEVER_CUT:
+            raise ValueTooLong(f"{len(text)} characters do not fit {vr} ({limit})")
+        return _cut(text, limit), f"cut from {len(text)} to at most {limit} characters"
+
+    return fitted
+
+
+def _is_clean(text: str) -> bool:
+    return text.isprintable() and "\\" not in text and "=" not in text
 
 
 def _clean(vr: str, value: str) -> str:

@@ -35,10 +35,10 @@ class Segment:
         "_delimiters",
         "_end",
         "_fields",
-        "_plain",
         "_text",
         "name",
         "occurrence",
+        "plain",
         "position",
     )
 
@@ -54,7 +54,8 @@ class Segment:
         self._codec = codec
         self._fields: list[str] | None = None
         escape = delimiters.escape
-        self._plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
+        self.plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
+        """Are there neither escapes nor line breaks in it?"""
 
     def __repr__(self) -> str:
         return f"<Segment {self.name} {self.occurrence}>"
@@ -79,19 +80,21 @@ class Segment:
 
         A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3).
         """
-        raw = self.field(n)
+        fields = self._fields or self.fields
+        raw = fields[n] if n < len(fields) else ""
         if not raw:
             return []
         if n <= 2 and self.name in _HEADERS:
             return [[[raw]]]
         delimiters = self._delimiters
-        subcomponent = delimiters.subcomponent
-        repetitions = [_split(repetition, delimiters.component) for repetition in _split(raw, delimiters.repetition)]
-        if not (subcomponent and subcomponent in raw):
-            split = [[[component] for component in repetition] for repetition in repetitions]
-        else:
-            split = [[component.split(subcomponent) for component in repetition] for repetition in repetitions]
-        if self._plain:
+        if self.plain and delimiters.repetition not in raw and delimiters.subcomponent not in raw:
+            # An absent delimiter is in every text. When one is, so is the last.
+            return [[[component] for component in raw.split(delimiters.component)]]
+        split = [
+            [_split(component, delimiters.subcomponent) for component in _split(repetition, delimiters.component)]
+            for repetition in _split(raw, delimiters.repetition)
+        ]
+        if self.plain:
             return split
         value = self._value
         return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
@@ -111,7 +114,7 @@ class Segment:
             raw = _part(raw, delimiters.component, component)
         if subcomponent != 1 or delimiters.subcomponent in raw:
             raw = _part(raw, delimiters.subcomponent, subcomponent)
-        return raw if self._plain else self._value(raw)
+        return raw if self.plain else self._value(raw)
 
     def _value(self, raw: str) -> str:
         """A leaf of a segment that holds escapes or line breaks."""
