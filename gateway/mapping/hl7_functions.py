@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, Final
 
 from gateway.errors import InvalidValue
@@ -200,53 +200,61 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _moment(value: Value, settings: Settings) -> tuple[datetime, int] | None:
-    written = text(value, settings)
-    return parse_dtm(written, settings.message_zone or settings.zone) if written else None
-
-
-def _local(moment: datetime, digits: int, settings: Settings) -> datetime:
-    # A day alone is the same day everywhere.
-    if digits < HOUR or moment.tzinfo is settings.zone:
-        return moment
+@lru_cache(maxsize=4096)
+def _local(written: str, zone: tzinfo, site: tzinfo) -> tuple[str, str]:
+    """DTM -> DA and TM in the site's zone, '' for what it does not tell; `zone` as for `parse_dtm`."""
+    moment, digits = parse_dtm(written, zone)
+    if digits < HOUR:
+        # A day alone is the same day everywhere.
+        return _da(moment) if digits >= DAY else "", ""
     try:
-        return moment.astimezone(settings.zone)
+        moment = moment if moment.tzinfo is site else moment.astimezone(site)
     except OverflowError as error:
         raise InvalidValue(f"a date and time outside the calendar: {error}") from error
+    return _da(moment), f"{moment.hour:02}{moment.minute:02}{moment.second:02}"
 
 
 def _da(moment: datetime) -> str:
     return f"{moment.year:04}{moment.month:02}{moment.day:02}"
 
 
-def date(value: Value, settings: Settings) -> str:
+def date(written: str, settings: Settings) -> str:
     """DTM -> DA in the site's zone. A month or year alone has no DA and is refused."""
-    found = _moment(value, settings)
-    if found is None:
-        return ""
-    if found[1] < DAY:
-        raise InvalidValue(f"{text(value, settings)!r} names no day")
-    return _da(_local(*found, settings))
+    day, _ = _local(written, settings.message_zone or settings.zone, settings.zone)
+    if not day:
+        raise InvalidValue(f"{written!r} names no day")
+    return day
 
 
-def birth_date(value: Value, settings: Settings) -> str:
+def birth_date(written: str, settings: Settings) -> str:
     """DTM -> DA as written, without any zone; a year or month alone gives nothing, because DA cannot say it."""
-    found = _moment(value, settings)
-    return _da(found[0]) if found and found[1] >= DAY else ""
+    moment, digits = parse_dtm(written, settings.message_zone or settings.zone)
+    return _da(moment) if digits >= DAY else ""
 
 
-def time(value: Value, settings: Settings) -> str:
+def time(written: str, settings: Settings) -> str:
     """DTM -> TM in the site's zone; nothing when only a date is given."""
-    found = _moment(value, settings)
-    if found is None or found[1] < HOUR:
-        return ""
-    moment = _local(*found, settings)
-    return f"{moment.hour:02}{moment.minute:02}{moment.second:02}"
+    return _local(written, settings.message_zone or settings.zone, settings.zone)[1]
 
 
-def start_time(value: Value, settings: Settings) -> str:
+def start_time(written: str, settings: Settings) -> str:
     """As `time`, but a date alone means its midnight: date and time of a step must come from one field."""
-    return time(value, settings) or ("000000" if text(value, settings) else "")
+    return time(written, settings) or "000000"
+
+
+OF_LEAF: Final[dict[str, Callable[[str, Settings], str]]] = {
+    function.__name__: function for function in (date, birth_date, time, start_time)
+}
+"""What some functions make of the first leaf of a value, the only one they ask for; it is not empty."""
+
+
+def _of_value(function: Callable[[str, Settings], str]) -> Callable[[Value, Settings], str]:
+    @wraps(function)
+    def of_value(value: Value, settings: Settings) -> str:
+        written = text(value, settings)
+        return function(written, settings) if written else ""
+
+    return of_value
 
 
 def code_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
@@ -293,6 +301,8 @@ def issuer_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
 
 def universal_issuer_sequence(value: Value, settings: Settings) -> list[dict[str, str]]:
     """HD components 2 and 3: the Issuer of Patient ID Qualifiers item (PS3.3 10.15), none without a universal id."""
+    if not value or not leaf(value[0], 2):
+        return []
     items = issuer_sequence(value, settings)
     kept = {key: one for item in items for key, one in item.items() if key.startswith("Universal")}
     return [kept] if kept else []
@@ -355,7 +365,7 @@ FUNCTIONS: Final[dict[str, Callable[[Value, Settings], Any]]] = {
     function.__name__: function
     for function in (
         text, texts, lines, text_or_code, texts_or_codes, person_name, provider_name, provider_names, technician_name,
-        date, birth_date, time, start_time, code_sequence, issuer_sequence,
+        *map(_of_value, OF_LEAF.values()), code_sequence, issuer_sequence,
         universal_issuer_sequence, other_identifiers, weight, height, address, location,
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydicom.datadict import dictionary_VM
 
 from gateway.errors import GatewayError, InvalidValue, ValueTooLong
-from gateway.mapping.hl7_functions import FUNCTIONS, LISTS
+from gateway.mapping.hl7_functions import FUNCTIONS, LISTS, OF_LEAF
 from gateway.mapping.hl7_paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of
 from gateway.mapping.language import Codes, Row
 from gateway.mapping.values import fitter, vr_of
@@ -24,8 +24,6 @@ _OURS: Final = ("site.", "source.", "MSH-")
 """How a path begins whose value is not the message's word on the order."""
 _FIT: Final = frozenset({"DA", "TM"})
 """What functions give such that it fits."""
-_LEAF: Final = frozenset({"text", "date", "birth_date", "time", "start_time"})
-"""Functions that ask for the first leaf of a value only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +59,18 @@ def derived_by(row: Row) -> str:
 
 
 def _reader(path: str, name: str) -> Callable[[Scope], Any]:
-    leaf, look, function = compile_leaf(path), compile_path(path), FUNCTIONS[name]
-    if leaf is None or name not in _LEAF:
+    look: Callable[[Scope], Any] | None = compile_leaf(path)
+    if look is not None and name == "text":
+        return look
+    function: Callable[[Any, Settings], Any] | None = OF_LEAF.get(name)
+    if look is None or function is None:
+        look, function = compile_path(path), FUNCTIONS[name]
 
-        def read(scope: Scope) -> Any:
-            found = look(scope)
-            return function(found, scope.settings) if found else found
+    def read(scope: Scope) -> Any:
+        found = look(scope)
+        return function(found, scope.settings) if found else found
 
-        return read
-    if name == "text":
-        return leaf
-
-    def read_leaf(scope: Scope) -> Any:
-        found = leaf(scope)
-        return function([[[found]]], scope.settings) if found else found
-
-    return read_leaf
+    return read
 
 
 def value_of(compiled: CompiledRow, scope: Scope) -> Found:

@@ -39,9 +39,8 @@ _BACKSLASH: Final = {
 """What stands for a backslash, which would separate values (PS3.5 6.4)."""
 
 
-def _matches(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern, re.ASCII)
-    return lambda text: compiled.fullmatch(text) is not None
+def _matches(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern, re.ASCII).fullmatch
 
 
 def _is_day(text: str) -> bool:
@@ -51,7 +50,7 @@ def _is_day(text: str) -> bool:
         return False
 
 
-_SHAPES: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+_SHAPES: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "AE": (_matches(r"[ -~]+"), "an AE title (ASCII characters)"),
     "CS": (_matches(r"[A-Z0-9_ ]+"), "a code string (upper case letters, digits, blank, underscore)"),
     "DA": (_is_day, "a date (YYYYMMDD)"),
@@ -84,10 +83,11 @@ def fitter(vr: str, too_long: str) -> Callable[[str], tuple[str, str]]:
     limit = MAX_LENGTH.get(vr)
     at_once = MAX_LENGTH[vr] if vr in _AT_ONCE else -1
     is_shaped, shape = _SHAPES.get(vr, (None, ""))
-    is_clean = is_shaped or _is_clean
 
     def fitted(value: str) -> tuple[str, str]:
-        if len(value) <= at_once and is_clean(value):
+        if len(value) <= at_once and (
+            is_shaped(value) if is_shaped else value.isprintable() and "\\" not in value and "=" not in value
+        ):
             return value.strip(), ""
         text = _clean(vr, value)
         if not text:
@@ -105,10 +105,6 @@ def fitter(vr: str, too_long: str) -> Callable[[str], tuple[str, str]]:
         return _cut(text, limit), f"cut from {len(text)} to at most {limit} characters"
 
     return fitted
-
-
-def _is_clean(text: str) -> bool:
-    return text.isprintable() and "\\" not in text and "=" not in text
 
 
 def _clean(vr: str, value: str) -> str:
