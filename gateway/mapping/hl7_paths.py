@@ -25,8 +25,6 @@ class Segment(Protocol):
     """What is asked of a segment; positions are 1-based as in the standard."""
 
     name: str
-    plain: bool
-    """Are there neither escapes nor line breaks in it?"""
 
     @property
     def fields(self) -> Sequence[str]:
@@ -34,6 +32,9 @@ class Segment(Protocol):
 
     def field(self, n: int, /) -> str:
         """Field n as sent, '' when absent."""
+
+    def components(self, n: int, /) -> list[str]:
+        """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
 
     def repetitions(self, n: int, /) -> Value:
         """Field n, unescaped; [] when absent."""
@@ -84,16 +85,25 @@ class Scope:
     said: set[str] = field(init=False, repr=False, compare=False)
     """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
     nothing, and here learn it from one look."""
-    read: dict[str, Value] = field(init=False, repr=False, compare=False)
-    """The values of those fields that have been asked for; [] for an explicit null."""
+    split: dict[str, list[str]] = field(init=False, repr=False, compare=False)
+    """The components of those of these fields that have been asked for, if they are divided no further; else []."""
 
     def __post_init__(self) -> None:
-        self.first, self.said, self.read = {}, set(), {}
+        self.first, self.said, self.split = {}, set(), {}
         for part in (self.order, self.patient):
             for name, segments in part.items():
                 if segments and (part is self.order or name not in self.order):
                     self.first[name] = first = segments[0]
                     self.said.update(compress(_fields_of(name), first.fields))
+
+    def components(self, name: str, number: int, key: str) -> list[str]:
+        """The components of a field that is not empty; [] if they are divided further, or for a null."""
+        components = self.split.get(key)
+        if components is None:
+            found = self.first[name].components(number)
+            null = len(found) == 1 and found[0] == NULL
+            self.split[key] = components = [] if null else ["" if one == NULL else one.strip() for one in found]
+        return components
 
     def segments(self, name: str, part: str | None) -> Sequence[Segment]:
         if part is None and name in self.order:
@@ -183,24 +193,20 @@ def compile_path(path: str) -> Lookup:
     everywhere, repeats = bool(match["all"]), bool(match["repeat"])
     if not match["field"]:
         return lambda scope: [_whole(segment) for segment in _some(scope.segments(name, part), everywhere)]
-    number, narrow = int(match["field"]), _narrow(match)
-
-    def narrowed(value: Value) -> Value:
-        found = []
-        for repetition in value if repeats else value[:1]:
-            one = narrow(repetition)
-            if any(map(any, one)):
-                found.append(one)
-        return found
+    number, narrow, flat = int(match["field"]), _narrow(match), _narrow_flat(match)
 
     def look_at_each(scope: Scope) -> Value | None:
         found: Value = []
         for segment in _some(scope.segments(name, part), everywhere):
-            if segment.field(number):
-                value = _value(segment, number)
-                if not value:
-                    return None
-                found += narrowed(value)
+            raw = segment.field(number)
+            if raw == NULL:
+                return None
+            if raw:
+                repetitions = segment.repetitions(number)
+                for repetition in repetitions if repeats else repetitions[:1]:
+                    value = narrow(repetition)
+                    if any(map(any, value)):
+                        found.append(value)
         return found
 
     key = f"{name}-{number}"
@@ -208,10 +214,11 @@ def compile_path(path: str) -> Lookup:
     def look(scope: Scope) -> Value | None:
         if key not in scope.said:
             return []
-        value = scope.read.get(key)
-        if value is None:
-            scope.read[key] = value = _value(scope.first[name], number)
-        return narrowed(value) if value else None
+        components = scope.components(name, number, key)
+        if not components:
+            return look_at_each(scope)
+        narrowed = components[flat]
+        return [[[one] for one in narrowed]] if any(narrowed) else []
 
     return look_at_each if everywhere or part else look
 
@@ -221,44 +228,24 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     match = PATH.fullmatch(path)
     if match is None or not match["field"] or match["all"] or match["repeat"]:
         return None
-    if match["part"]:
-        whole = compile_path(path)
-        return lambda scope: (found[0][0][0] if found else "") if (found := whole(scope)) is not None else None
-    name = match["segment"]
-    number, component, subcomponent = int(match["field"]), int(match["first"] or 1) - 1, int(match["sub"] or 1) - 1
-    key = f"{name}-{number}"
+    whole = compile_path(path)
+
+    def look_at_whole(scope: Scope) -> str | None:
+        found = whole(scope)
+        return (found[0][0][0] if found else "") if found is not None else None
+
+    name, number, flat = match["segment"], int(match["field"]), _narrow_flat(match)
+    key, first = f"{name}-{number}", flat.start
 
     def look(scope: Scope) -> str | None:
         if key not in scope.said:
             return ""
-        value = scope.read.get(key)
-        if value is None:
-            scope.read[key] = value = _value(scope.first[name], number)
-        if not value:
-            return None
-        components = value[0]
-        if component >= len(components) or subcomponent >= len(components[component]):
-            return ""
-        return components[component][subcomponent]
+        components = scope.components(name, number, key)
+        if not components:
+            return look_at_whole(scope)
+        return components[first] if first < len(components) else ""
 
-    return look
-
-
-def _value(segment: Segment, number: int) -> Value:
-    """A field that is not empty; [] for an explicit null."""
-    raw = segment.fields[number]
-    if raw.isalnum():
-        # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
-        return [[[raw]]]
-    if raw == NULL:
-        return []
-    value = segment.repetitions(number)
-    if segment.plain and raw.isprintable() and " " not in raw and NULL not in raw:
-        return value
-    return [
-        [["" if one[0] == NULL else one[0].strip()] if len(one) == 1 else list(map(stated, one)) for one in repetition]
-        for repetition in value
-    ]
+    return look_at_whole if match["part"] or flat.stop == 0 else look
 
 
 def _some(segments: Sequence[Segment], everywhere: bool) -> Sequence[Segment]:
@@ -277,15 +264,25 @@ def _whole(segment: Segment) -> Repetition:
 
 def _narrow(match: re.Match[str]) -> Callable[[Repetition], Repetition]:
     if not match["first"]:
-        return lambda repetition: repetition
+        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition]
     first = int(match["first"]) - 1
     if match["last"]:
         last = int(match["last"])
-        return lambda repetition: repetition[first:last]
+        return lambda repetition: [[stated(leaf) for leaf in component] for component in repetition[first:last]]
     if match["sub"]:
         sub = int(match["sub"]) - 1
         return lambda repetition: (
-            [[repetition[first][sub]]] if first < len(repetition) and sub < len(repetition[first]) else []
+            [[stated(repetition[first][sub])]] if first < len(repetition) and sub < len(repetition[first]) else []
         )
     # A component alone: its subcomponents become components, so that HD and CNN read like fields of their own.
-    return lambda repetition: [[leaf] for leaf in repetition[first]] if first < len(repetition) else []
+    return lambda repetition: [[stated(leaf)] for leaf in repetition[first]] if first < len(repetition) else []
+
+
+def _narrow_flat(match: re.Match[str]) -> slice:
+    """As `_narrow`, for components that are not divided."""
+    if not match["first"]:
+        return slice(0, None)
+    first = int(match["first"]) - 1
+    if match["sub"] and int(match["sub"]) > 1:
+        return slice(0, 0)
+    return slice(first, int(match["last"] or first + 1))

@@ -75,21 +75,27 @@ class Segment:
         fields = self.fields
         return fields[n] if n < len(fields) else ""
 
+    def components(self, n: int) -> list[str]:
+        """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
+        fields = self._fields or self.fields
+        raw = fields[n] if n < len(fields) else ""
+        delimiters = self._delimiters
+        # A delimiter that this sender lacks is "", which is in every text.
+        if not self.plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
+            return []
+        return raw.split(delimiters.component)
+
     def repetitions(self, n: int) -> list[list[list[str]]]:
         """Field n as [repetition][component][subcomponent], unescaped; [] when absent or empty.
 
         A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3).
         """
-        fields = self._fields or self.fields
-        raw = fields[n] if n < len(fields) else ""
+        raw = self.field(n)
         if not raw:
             return []
         if n <= 2 and self.name in _HEADERS:
             return [[[raw]]]
         delimiters = self._delimiters
-        if self.plain and delimiters.repetition not in raw and delimiters.subcomponent not in raw:
-            # An absent delimiter is in every text. When one is, so is the last.
-            return [[[component] for component in raw.split(delimiters.component)]]
         split = [
             [_split(component, delimiters.subcomponent) for component in _split(repetition, delimiters.component)]
             for repetition in _split(raw, delimiters.repetition)
