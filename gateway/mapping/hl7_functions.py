@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache, wraps
 from typing import Any, Final
@@ -140,7 +139,8 @@ DAY, HOUR = 8, 10
 """Significant digits of a DTM that names a day, an hour."""
 
 
-@lru_cache(maxsize=4096)
+# Enough for the rows of one message; a larger cache costs more than it saves, for times are seldom met again.
+@lru_cache(maxsize=128)
 def parse_dtm(written: str, zone: tzinfo) -> tuple[datetime, int]:
     """(aware time, number of digits that were significant: 4, 6, 8, 10, 12 or 14) of an HL7 DTM.
 
@@ -148,11 +148,12 @@ def parse_dtm(written: str, zone: tzinfo) -> tuple[datetime, int]:
     Raises `InvalidValue`.
     """
     if len(written) in (8, 12, 14) and written.isascii() and written.isdigit():
-        # What is unusual is left to the thorough reading below.
-        with suppress(ValueError):
+        try:
             moment = datetime.fromisoformat(f"{written[:8]}T{written[8:] or '00'}")
             if MINYEAR < moment.year < MAXYEAR:
-                return moment.replace(tzinfo=zone), len(written)
+                return datetime.combine(moment, moment.time(), zone), len(written)
+        except ValueError:
+            pass  # What is unusual is left to the thorough reading below.
     match = _DTM.fullmatch(_DASHES.sub(r"\1\2\3", written.strip(), count=1))
     if match is None:
         raise InvalidValue(f"{written!r} is not a date and time (YYYYMMDD[HHMM[SS]][+ZZZZ])")
@@ -200,7 +201,7 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=128)
 def _local(written: str, zone: tzinfo, site: tzinfo) -> tuple[str, str]:
     """DTM -> DA and TM in the site's zone, '' for what it does not tell; `zone` as for `parse_dtm`."""
     moment, digits = parse_dtm(written, zone)

@@ -100,9 +100,16 @@ class Scope:
         """The components of a field that is not empty; [] if they are divided further, or for a null."""
         components = self.split.get(key)
         if components is None:
-            found = self.first[name].components(number)
-            null = len(found) == 1 and found[0] == NULL
-            self.split[key] = components = [] if null else ["" if one == NULL else one.strip() for one in found]
+            segment = self.first[name]
+            raw = segment.fields[number]
+            if raw.isalnum():
+                # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
+                components = [raw]
+            elif raw == NULL:
+                components = []
+            else:
+                components = ["" if one == NULL else one.strip() for one in segment.components(number)]
+            self.split[key] = components
         return components
 
     def segments(self, name: str, part: str | None) -> Sequence[Segment]:

@@ -102,7 +102,8 @@ class OrderMapping:
             raise RequiredMissing(
                 "the order has no number: neither ORC-2, ORC-3 nor an accession number", place=f"{group.place}-2"
             )
-        known.attributes.update(patient | order)
+        known.attributes.update(patient)
+        known.attributes.update(order)
         procedure, more = self._level("procedure", scope, known, context)
         derived |= more
         known.attributes.update(procedure)

@@ -23,7 +23,7 @@ NOTHING: Final[Found] = ("", "", "")
 _OURS: Final = ("site.", "source.", "MSH-")
 """How a path begins whose value is not the message's word on the order."""
 _FIT: Final = frozenset({"DA", "TM"})
-"""What functions give such that it fits."""
+"""What only functions give, in the form that fits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,10 @@ class Segment:
         "_delimiters",
         "_end",
         "_fields",
+        "_plain",
         "_text",
         "name",
         "occurrence",
-        "plain",
         "position",
     )
 
@@ -54,8 +54,7 @@ class Segment:
         self._codec = codec
         self._fields: list[str] | None = None
         escape = delimiters.escape
-        self.plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
-        """Are there neither escapes nor line breaks in it?"""
+        self._plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
 
     def __repr__(self) -> str:
         return f"<Segment {self.name} {self.occurrence}>"
@@ -81,7 +80,7 @@ class Segment:
         raw = fields[n] if n < len(fields) else ""
         delimiters = self._delimiters
         # A delimiter that this sender lacks is "", which is in every text.
-        if not self.plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
+        if not self._plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
             return []
         return raw.split(delimiters.component)
 
@@ -100,7 +99,7 @@ class Segment:
             [_split(component, delimiters.subcomponent) for component in _split(repetition, delimiters.component)]
             for repetition in _split(raw, delimiters.repetition)
         ]
-        if self.plain:
+        if self._plain:
             return split
         value = self._value
         return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
@@ -120,7 +119,7 @@ class Segment:
             raw = _part(raw, delimiters.component, component)
         if subcomponent != 1 or delimiters.subcomponent in raw:
             raw = _part(raw, delimiters.subcomponent, subcomponent)
-        return raw if self.plain else self._value(raw)
+        return raw if self._plain else self._value(raw)
 
     def _value(self, raw: str) -> str:
         """A leaf of a segment that holds escapes or line breaks."""

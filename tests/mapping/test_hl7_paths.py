@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.mapping.hl7_paths import SETTINGS, Scope, Value, check, compile_leaf, compile_path
+from gateway.mapping.hl7_paths import SETTINGS, Scope, Value, check, compile_leaf, compile_path, keys_of
 from tests.mapping.samples import MSH, PID, RECEIVED, SITE, scope
 
 OBR = "OBR|1|||C^Text^S^P^Protocol^T|a~b~c"
@@ -111,3 +111,12 @@ def test_what_is_no_path_is_named(path: str) -> None:
     fault = check(path)
     assert fault is not None
     assert repr(path) in fault
+
+
+def test_a_scope_knows_what_its_segments_say() -> None:
+    within = scope("OBR|1||x", "AL1|||first", "AL1||second", patient=(PID, "AL1|||patient's"))
+    assert {"OBR", "OBR-1", "OBR-3", "AL1", "AL1-3", "PID", "PID-3"} <= within.said
+    assert not {"OBR-2", "AL1-2", "ZDS"} & within.said
+    assert keys_of(["OBR-4.2", "OBR-4.1", "AL1*-3", "OBX*"]) == frozenset({"OBR-4", "AL1", "OBX"})
+    assert keys_of(["OBR-4", "site.name"]) is None
+    assert keys_of(["PATIENT/NTE*-3"]) is None

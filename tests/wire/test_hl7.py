@@ -84,6 +84,8 @@ def test_repetitions_components_and_subcomponents() -> None:
         [["998"], [""], [""], ["STATE"], ["SS"]],
     ]
     assert pid.repetitions(5) == [[["Doe", "van", "Doe"], ["Anna"], ["Maria"]]]
+    assert pid.components(7) == ["19700101"]
+    assert pid.components(3) == pid.components(5) == pid.components(500) == []
     assert pid.leaf(3, 4, repetition=2) == "STATE"
     assert pid.leaf(3, 4, repetition=3) == ""
     assert pid.leaf(5, 1, 2) == "van"
@@ -472,6 +474,8 @@ def read_or_refuse(raw: bytes) -> None:
             if values:
                 assert segment.leaf(n) == values[0][0][0]
                 assert segment.leaf(n, len(values[-1]), 1, len(values)) == values[-1][-1][0]
+            if components := segment.components(n):
+                assert values == [[[one] for one in components]]
 
 
 CHARSETS = st.sampled_from(
