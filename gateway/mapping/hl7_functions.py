@@ -302,8 +302,6 @@ def issuer_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
 
 def universal_issuer_sequence(value: Value, settings: Settings) -> list[dict[str, str]]:
     """HD components 2 and 3: the Issuer of Patient ID Qualifiers item (PS3.3 10.15), none without a universal id."""
-    if not value or not leaf(value[0], 2):
-        return []
     items = issuer_sequence(value, settings)
     kept = {key: one for item in items for key, one in item.items() if key.startswith("Universal")}
     return [kept] if kept else []

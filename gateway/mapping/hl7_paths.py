@@ -108,7 +108,7 @@ class Scope:
             elif raw == NULL:
                 components = []
             else:
-                components = ["" if one == NULL else one.strip() for one in segment.components(number)]
+                components = [stated(one) for one in segment.components(number)]
             self.split[key] = components
         return components
 

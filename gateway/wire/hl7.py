@@ -71,13 +71,12 @@ class Segment:
 
     def field(self, n: int) -> str:
         """Field n as sent, still encoded; "" when absent."""
-        fields = self.fields
+        fields = self._fields or self.fields
         return fields[n] if n < len(fields) else ""
 
     def components(self, n: int) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
-        fields = self._fields or self.fields
-        raw = fields[n] if n < len(fields) else ""
+        raw = self.field(n)
         delimiters = self._delimiters
         # A delimiter that this sender lacks is "", which is in every text.
         if not self._plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
@@ -106,8 +105,7 @@ class Segment:
 
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One subcomponent, unescaped; "" when absent. An undivided component is its subcomponent 1."""
-        fields = self._fields or self.fields
-        raw = fields[n] if n < len(fields) else ""
+        raw = self.field(n)
         if not raw:
             return ""
         if n <= 2 and self.name in _HEADERS:

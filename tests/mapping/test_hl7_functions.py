@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
-from gateway.mapping.hl7_functions import FUNCTIONS, RETURNS, WHOLE_SEGMENT, micros, offset_of, parse_dtm
+from gateway.mapping.hl7_functions import FUNCTIONS, LISTS, RETURNS, WHOLE_SEGMENT, micros, offset_of, parse_dtm
 from gateway.mapping.hl7_paths import compile_path
 from tests.mapping.samples import SITE, field, scope
 
@@ -51,6 +51,8 @@ def test_an_empty_field_gives_nothing(name: str) -> None:
 
 def test_the_tables_of_functions_name_functions() -> None:
     assert set(RETURNS) | WHOLE_SEGMENT <= set(FUNCTIONS)
+    lists = {name for name, function in FUNCTIONS.items() if function.__annotations__["return"] == "list[str]"}
+    assert lists == LISTS, "a row is compiled for a text or for a list of them"
 
 
 # --- names ---
