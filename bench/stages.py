@@ -37,7 +37,7 @@ async def _measure(url: str, messages: int, rounds: int) -> dict[str, list[float
     mappings = app.load_mappings(config)
     store = await Store.open(url)
     try:
-        intake = app.make_intake(config, config.hl7.listeners[0], store, mappings, now)
+        intake = app.make_intake(config, config.hl7.listeners[0], store, app.make_reader(config, mappings), now)
         found: dict[str, list[float]] = {"parse": [], "map": [], "apply, write, commit": []}
         for number in range(rounds):
             raw = [order.hl7() for order in ris.orders(50_000 + number, messages)]

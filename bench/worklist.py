@@ -127,7 +127,8 @@ async def fill(url: str, size: int) -> None:
 def _templates() -> Iterator[OrderedProcedure]:
     mapping: OrderMapping = app.load_mappings(Config(**gateway_process.settings("sqlite:///unused"))).orders
     for order in ris.orders(1, 10):
-        yield from mapping.read(parse(order.hl7()), received_at=now())
+        statements = mapping.read(parse(order.hl7()), received_at=now())
+        yield from (one for one in statements if isinstance(one, OrderedProcedure))
 
 
 def _insert(connection: Connection, numbers: range, templates: list[OrderedProcedure]) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,14 @@ from aiohttp import web
 from gateway import mapping
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
-from gateway.config import Config, Ehr, Listener
+from gateway.config import Config, Ehr, Listener, SenderRules, SenderSource
 from gateway.console import Component, build
 from gateway.errors import ConfigError, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.ehr_delivery import EhrDelivery
 from gateway.journey.imaging_study import ImagingStudyStation, Target
-from gateway.journey.order_intake import OrderIntake, Source
+from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
+from gateway.journey.order_intake import OrderIntake
 from gateway.journey.study_arrival import StudyArrival
 from gateway.journey.worklist import Rules, Worklist
 from gateway.mapping.fhir_functions import FhirSettings
@@ -83,18 +85,49 @@ def load_mappings(config: Config) -> mapping.Mappings:
     )
 
 
-def make_intake(
-    config: Config, listener: Listener, store: Store, mappings: mapping.Mappings, clock: Clock
-) -> OrderIntake:
-    """Stations 1 and 2 for one listener."""
-    source = Source(
+def source_of(config: Config, listener: Listener) -> Source:
+    """Who may send to a listener, and how each is read."""
+    settings = settings_of(config, listener)
+    return Source(
         name=listener.name,
-        settings=settings_of(config, listener),
-        charset=listener.charset,
-        ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
+        senders=[_sender(settings, listener, source) for source in listener.sources]
+        or [_sender(settings, listener, SenderSource())],
         close_on_failure=listener.on_failure == "close",
     )
-    return OrderIntake(store, mappings.orders, scheduling.apply, source, clock)
+
+
+def _sender(settings: Settings, listener: Listener, source: SenderSource) -> Sender:
+    rules = {name: getattr(listener, name) for name in SenderRules.model_fields}
+    rules |= {name: getattr(source, name) for name in source.model_fields_set & SenderRules.model_fields.keys()}
+    types = frozenset((kind, trigger) for kind, _, trigger in (one.partition("^") for one in rules["message_types"]))
+    return Sender(
+        settings=settings,
+        application=source.application,
+        facility=source.facility,
+        charset=rules["charset"],
+        override_charset=rules["override_charset"],
+        undecodable=rules["undecodable"],
+        message_types=types or SERVED,
+        unserved=rules["unserved_types"],
+        acknowledge=rules["acknowledge"],
+    )
+
+
+def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
+    """Reads messages of all listeners, kept ones too."""
+    listeners = config.hl7.listeners or [Listener()]
+    sources = {listener.name: source_of(config, listener) for listener in listeners}
+    return MessageReader(mappings.orders, sources, sources[listeners[0].name])
+
+
+def make_intake(config: Config, listener: Listener, store: Store, reader: MessageReader, clock: Clock) -> OrderIntake:
+    """Stations 1 and 2 for one listener."""
+    policy = scheduling.Policy(
+        ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
+        unknown_order=config.hl7.unknown_order,
+        patient_data=config.hl7.patient_data,
+    )
+    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source_of(config, listener), clock)
 
 
 async def replay_message(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: int) -> str:
@@ -104,7 +137,7 @@ async def replay_message(config: Config, store: Store, mappings: mapping.Mapping
         raise UnknownKey(f"there is no message {message}", place=f"message {message}")
     listeners = {listener.name: listener for listener in config.hl7.listeners}
     listener = listeners.get(row["listener"]) or next(iter(listeners.values()), Listener())
-    return await make_intake(config, listener, store, mappings, clock).replay(message)
+    return await make_intake(config, listener, store, make_reader(config, mappings), clock).replay(message)
 
 
 def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:
@@ -225,7 +258,7 @@ async def _listen(
     clock: Clock,
     stack: AsyncExitStack,
 ) -> MllpServer:
-    intake = make_intake(config, listener, store, mappings, clock)
+    intake = make_intake(config, listener, store, make_reader(config, mappings), clock)
     limits = Limits(
         max_message_bytes=listener.max_message_bytes,
         idle_seconds=listener.idle_seconds,

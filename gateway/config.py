@@ -12,16 +12,17 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.config_file import Source, fault, not_json, read
 from gateway.errors import ConfigError
+from gateway.wire.charsets import is_known
 
 Port = Annotated[int, Field(ge=0, le=65535, description="0 lets the system choose a free port")]
 AETitle = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
@@ -29,6 +30,27 @@ Seconds = Annotated[float, Field(gt=0)]
 StepStateName = Annotated[
     str, Field(pattern="^(SCHEDULED|ARRIVED|READY|HELD|STARTED|COMPLETED|DISCONTINUED|CANCELED)$")
 ]
+
+
+def _known_charset(value: str) -> str:
+    if value and not is_known(value):
+        raise ValueError(
+            f"unknown character set {value!r}; use a name of HL7 table 0211 such as 8859/1 or windows-1252"
+        )
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither an address nor a network such as 10.1.0.0/16") from None
+    return value
+
+
+Charset = Annotated[str, AfterValidator(_known_charset)]
+Network = Annotated[str, AfterValidator(_network)]
+MessageType = Annotated[str, Field(pattern=r"^[A-Z]{3}(\^[A-Z0-9]{3})?$")]
 
 
 class _Wrong:
@@ -158,14 +180,58 @@ class Database(Section):
         return value
 
 
-class Listener(Section):
+class SenderRules(Section):
+    """How messages are read and answered."""
+
+    charset: Charset = ""
+    """Character set (HL7 table 0211) of messages whose MSH-18 is empty; empty means UTF-8, then Windows-1252."""
+    override_charset: Charset = ""
+    """Character set of all messages, for a sender whose MSH-18 is not true."""
+    undecodable: Literal["reject", "replace"] = "reject"
+    """What to do with bytes that the character set does not have: answer AE, or read U+FFFD in their place."""
+    message_types: list[MessageType] = []
+    """Types that are taken, such as ORM or ADT^A40; empty: all that the gateway serves."""
+    unserved_types: Literal["reject", "store"] = "reject"
+    """What to do with other types: answer AR 200 or 201, or keep the message and answer AA."""
+    acknowledge: Literal["original", "enhanced"] = "original"
+    """One application acknowledgement, or what MSH-15 and MSH-16 ask for (CA, CE, CR, then AA, AE, AR)."""
+
+
+class SenderSource(SenderRules):
+    """A sending application and facility. What it does not say is as its listener says."""
+
+    application: str = ""
+    """MSH-3.1; empty: any."""
+    facility: str = ""
+    """MSH-4.1; empty: any."""
+
+
+class Tls(Section):
+    certificate: Path
+    """PEM file with our certificate and those that lead to its root."""
+    key: Path
+    """PEM file with its private key."""
+    key_password: str | None = Field(default=None, repr=False)
+    """Password of the private key (or `key_password_file`)."""
+    client_ca: Path | None = None
+    """PEM file with the authorities whose clients are let in; empty: clients need no certificate."""
+
+
+class Listener(SenderRules):
     """One MLLP port on which a RIS sends."""
 
     name: str = "ris"
     host: str = "127.0.0.1"
     port: Port = 2575
-    charset: str = ""
-    """Character set of messages whose MSH-18 is empty; empty means UTF-8, then Windows-1252."""
+    tls: Tls | None = None
+    allowed_addresses: list[Network] = []
+    """Addresses or networks (10.1.0.0/16) of the senders that are let in; empty: any."""
+    allowed_certificates: list[str] = []
+    """Common names or DNS names of the client certificates that are let in; empty: any that `client_ca` issued."""
+    mllp_release: Literal[1, 2] = 1
+    """Release 2 confirms each message (0x06) once it is on disk, before its acknowledgement."""
+    sources: list[SenderSource] = []
+    """The senders that are taken, the first that fits; empty: any."""
     max_message_bytes: Annotated[int, Field(ge=1024)] = 10 * 1024 * 1024
     idle_seconds: Seconds = 3600.0
     """How long a connection may be silent between messages."""
@@ -177,10 +243,20 @@ class Listener(Section):
     station_aes: list[AETitle] = []
     """Scheduled Station AE Titles of steps for which the RIS names none; empty offers them to every station."""
 
+    @model_validator(mode="after")
+    def _certificates_need_an_authority(self) -> Self:
+        if self.allowed_certificates and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError("allowed_certificates needs tls.client_ca: without it no client shows a certificate")
+        return self
+
 
 class Hl7(Section):
     listeners: list[Listener] = [Listener()]
     unknown_order_control: Literal["reject", "ignore"] = "reject"
+    unknown_order: Literal["wait", "reject"] = "wait"
+    """What to do with a hold or release of an order that has not come: keep it for when it does, or answer AE 204."""
+    patient_data: Literal["fill", "newest"] = "fill"
+    """Whether orders only fill what ADT has not said of a patient, or the newest message counts."""
 
     @field_validator("listeners", mode="before")
     @classmethod

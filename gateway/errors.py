@@ -78,6 +78,10 @@ class ValueTooLong(Rejected):
     """An identifier that does not fit the DICOM value representation it is bound for; never cut silently."""
 
 
+class UnknownSender(Rejected):
+    """A sending application and facility that this listener does not take messages of."""
+
+
 class UnknownCode(Rejected):
     """A coded value outside its table."""
 

@@ -179,11 +179,11 @@ async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Pat
     async with served(tmp_path), MllpClient("127.0.0.1", ports["hl7"]) as ris:
         for number in range(3):
             await ris.send(orm(modality="QQ", control_id=f"WRONG{number}"))
-            await ris.send(orm(control_id=f"OTHER{number}").replace(b"ORM^O01", b"ADT^A08", 1))
+            await ris.send(orm(control_id=f"OTHER{number}").replace(b"ORM^O01", b"ADT^A09", 1))
         lines = (await gateway("parked", "--most", "2", folder=tmp_path)).stdout.splitlines()
         assert [line.split()[0] for line in lines[:2]] == ["m5", "m3"]
         assert lines[2] == "... and 1 more messages (--most)"
-        assert lines[3].startswith("3 ADT^A08: not served, last 20")
+        assert lines[3].startswith("3 ADT^A09: not served, last 20")
         assert lines[4] == "Mend the cause, restart the gateway, then: gateway replay ID..."
         found = json.loads((await gateway("parked", "--most", "2", "--json", folder=tmp_path)).stdout)
         assert [row["id"] for row in found["messages"]] == [5, 3]
@@ -194,7 +194,7 @@ async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Pat
         assert again.stderr.splitlines()[1] == "message 99: there is no message 99"
         assert again.stdout == "m7: AA\n", "the others are replayed all the same"
         assert (found["more_messages"], found["more_deliveries"], found["deliveries"]) == (1, 0, [])
-        assert [(row["type"], row["count"]) for row in found["not_served"]] == [("ADT^A08", 3)]
+        assert [(row["type"], row["count"]) for row in found["not_served"]] == [("ADT^A09", 3)]
 
 
 async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -> None:

@@ -75,12 +75,34 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "hl7.listeners.host": ("0.0.0.0", "0.0.0.0"),
     "hl7.listeners.port": (2576, 2576),
     "hl7.listeners.charset": ("8859/1", "8859/1"),
+    "hl7.listeners.override_charset": ("windows-1251", "windows-1251"),
+    "hl7.listeners.undecodable": ("replace", "replace"),
+    "hl7.listeners.message_types": (["ORM", "ADT^A40"], ["ORM", "ADT^A40"]),
+    "hl7.listeners.unserved_types": ("store", "store"),
+    "hl7.listeners.acknowledge": ("enhanced", "enhanced"),
+    "hl7.listeners.tls.certificate": ("ours.pem", Path("ours.pem")),
+    "hl7.listeners.tls.key": ("ours.key", Path("ours.key")),
+    "hl7.listeners.tls.key_password": ("secret", "secret"),
+    "hl7.listeners.tls.client_ca": ("ca.pem", Path("ca.pem")),
+    "hl7.listeners.allowed_addresses": (["10.1.0.0/16", "::1"], ["10.1.0.0/16", "::1"]),
+    "hl7.listeners.allowed_certificates": (["ris.hospital"], ["ris.hospital"]),
+    "hl7.listeners.mllp_release": (2, 2),
+    "hl7.listeners.sources.application": ("RIS", "RIS"),
+    "hl7.listeners.sources.facility": ("HOSP", "HOSP"),
+    "hl7.listeners.sources.charset": ("8859/1", "8859/1"),
+    "hl7.listeners.sources.override_charset": ("8859/2", "8859/2"),
+    "hl7.listeners.sources.undecodable": ("replace", "replace"),
+    "hl7.listeners.sources.message_types": (["ORM"], ["ORM"]),
+    "hl7.listeners.sources.unserved_types": ("store", "store"),
+    "hl7.listeners.sources.acknowledge": ("enhanced", "enhanced"),
     "hl7.listeners.max_message_bytes": (2048, 2048),
     "hl7.listeners.idle_seconds": (1, 1.0),
     "hl7.listeners.message_seconds": (2.5, 2.5),
     "hl7.listeners.max_connections": (3, 3),
     "hl7.listeners.on_failure": ("close", "close"),
     "hl7.listeners.station_aes": (["CT1", "CT 2"], ["CT1", "CT 2"]),
+    "hl7.unknown_order": ("reject", "reject"),
+    "hl7.patient_data": ("newest", "newest"),
     "hl7.unknown_order_control": ("ignore", "ignore"),
     "dicom.ae_title": ("MWL", "MWL"),
     "dicom.host": ("0.0.0.0", "0.0.0.0"),
@@ -110,12 +132,12 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log.format": ("json", "json"),
     "log.phi": (True, True),
 }
-LISTS = ("hl7.listeners", "ehrs")
+LISTS = ("hl7.listeners", "hl7.listeners.sources", "ehrs")
 
 
 def test_every_key_can_be_set(write: Write) -> None:
     assert set(VALUES) == set(keys(Config))
-    tree: dict[str, Any] = {"hl7": {"listeners": [{}]}, "ehrs": [{}]}
+    tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "ehrs": [{}]}
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
         place[key.rsplit(".", 1)[-1]] = given

@@ -12,9 +12,10 @@ import itertools
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -33,22 +34,30 @@ from gateway.errors import (
     Undecodable,
     UnknownCode,
     UnknownKey,
+    UnknownSender,
     UnsupportedEvent,
     UnsupportedType,
     ValueTooLong,
 )
-from gateway.mapping.hl7_functions import Settings
-from gateway.mapping.orders import OrderMapping
-from gateway.records.order import OrderedProcedure
+from gateway.journey.message_reading import MessageReader, Reading, Source, internal
 from gateway.store import Store, messages, refusals
-from gateway.wire.hl7 import Message, parse
+from gateway.wire.hl7 import Message
 from gateway.wire.hl7_ack import Problem, acknowledge, reject_unreadable
 from gateway.wire.mllp import Peer
 
 log = logging.getLogger(__name__)
 
-Apply = Callable[..., list[tuple[int | None, str]]]
+Apply = Callable[..., "Outcomes"]
 """Station 2, `scheduling.apply`; handed in by the composition root."""
+
+
+class Outcomes(Protocol):
+    """What station 2 did."""
+
+    orders: list[tuple[int | None, str]]
+    patients: dict[int, str]
+    findings: list[dict[str, str]]
+
 
 CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
     (Undecodable, 102),
@@ -56,6 +65,7 @@ CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
     (RequiredMissing, 101),
     (InvalidValue, 102),
     (UnknownCode, 103),
+    (UnknownSender, 103),
     (ValueTooLong, 104),
     (UnsupportedType, 200),
     (UnsupportedEvent, 201),
@@ -66,27 +76,7 @@ CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
 )
 """Error -> message error condition code, HL7 table 0357; the first that fits."""
 LONG_BYTES: Final = 64 * 1024
-ORDER_EVENTS: Final = {("ORM", "O01")}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How one listener's senders are read."""
-
-    name: str
-    settings: Settings
-    charset: str = ""
-    ignore_unknown_control: bool = False
-    close_on_failure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A message as far as it could be read."""
-
-    message: Message | None
-    orders: tuple[OrderedProcedure, ...]
-    error: GatewayError | None
+REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +84,23 @@ class Judged:
     """What became of a message."""
 
     state: str
-    """`applied`, `stale` (older than what is applied), `rejected` or `failed`."""
+    """`applied`, `stale` (older than what is applied), `stored` (of a type that says nothing to the worklist),
+    `rejected` or `failed`."""
     code: str
     """MSA-1."""
     ack: bytes
     findings: list[dict[str, str]]
-    orders: dict[int, str]
+    orders: dict[int, str] = field(default_factory=dict)
     """Order -> what the message did to it."""
+    patients: dict[int, str] = field(default_factory=dict)
 
 
 class OrderIntake:
     """Receives what an MLLP listener reads. One per listener."""
 
-    def __init__(self, store: Store, mapping: OrderMapping, apply: Apply, source: Source, clock: Clock) -> None:
+    def __init__(self, store: Store, reader: MessageReader, apply: Apply, source: Source, clock: Clock) -> None:
         self._store = store
-        self._mapping = mapping
+        self._reader = reader
         self._apply = apply
         self._source = source
         self._clock = clock
@@ -123,7 +115,8 @@ class OrderIntake:
     async def _receive(self, raw: bytes, host: str) -> bytes | None:
         now = self._clock()
         # A long message is read aside: it must not keep the other senders waiting.
-        reading = self.read(raw, now) if len(raw) <= LONG_BYTES else await asyncio.to_thread(self.read, raw, now)
+        read = partial(self._reader.read, raw, now, self._source.name)
+        reading = read() if len(raw) <= LONG_BYTES else await asyncio.to_thread(read)
         try:
             return await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
         except Unavailable as error:
@@ -155,13 +148,13 @@ class OrderIntake:
         row = await self._store.read(lambda connection: messages.get(connection, message_id))
         if row is None:
             raise UnknownKey(f"there is no message {message_id}", place=f"message {message_id}")
-        reading = self.read(row["body"], row["received_at"])
+        reading = self._reader.read(row["body"], row["received_at"], self._source.name)
 
         before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
 
         def again(connection: Connection) -> str:
             now = self._clock()
-            judged = self._judge(connection, reading, row["body"], now)
+            judged = self._judge(connection, reading, row["body"], now, again=message_id)
             told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
             history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
             # The sender was told what it was told: its acknowledgement stays.
@@ -169,22 +162,6 @@ class OrderIntake:
             return judged.code
 
         return await self._store.write(again)
-
-    def read(self, raw: bytes, received_at: int) -> Reading:
-        """Tokenise and map; a fault becomes `Reading.error`."""
-        message = None
-        try:
-            if b"\0" in raw:
-                raise Malformed("the message holds NUL bytes", place="MSH")
-            message = parse(raw, fallback_charset=self._source.charset)
-            _check_type(message)
-            orders = self._mapping.read(message, received_at=received_at, settings=self._source.settings)
-            return Reading(message, orders, None)
-        except GatewayError as error:
-            return Reading(message, (), error)
-        except Exception as error:
-            log.exception("message could not be read")
-            return Reading(message, (), _internal(error))
 
     def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> bytes:
         """Apply and keep the message, unless it was applied before; returns its acknowledgement."""
@@ -203,22 +180,29 @@ class OrderIntake:
             connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
             state=judged.state, ack_code=judged.code, ack=judged.ack, findings=reused + judged.findings,
         )  # fmt: skip
-        messages.tie(connection, row, judged.orders)
+        messages.tie(connection, row, judged.orders, judged.patients)
         return judged.ack
 
-    def _judge(self, connection: Connection, reading: Reading, raw: bytes, now: int) -> Judged:
-        """Apply the message, or find out why not."""
+    def _judge(
+        self, connection: Connection, reading: Reading, raw: bytes, now: int, *, again: int | None = None
+    ) -> Judged:
+        """Apply the message, or find out why not. `again`: its row, when it has been worked on before."""
+        if reading.unserved:
+            finding = {"place": "MSH-9", "text": "kept only: messages of this type say nothing to the worklist"}
+            return Judged("stored", "AA", self._answer(raw, reading.message, None, now), [finding])
         error = reading.error
         if error is None:
             connection.exec_driver_sql("SAVEPOINT apply")
             try:
                 outcomes = self._apply(
-                    connection, reading.orders, now=now, ignore_unknown_control=self._source.ignore_unknown_control
+                    connection,
+                    reading.statements,
+                    now=now,
+                    history=partial(self._reader.history, without=again),
+                    again=again is not None,
                 )
                 connection.exec_driver_sql("RELEASE SAVEPOINT apply")
-                state = "stale" if {outcome for _, outcome in outcomes} == {"stale"} else "applied"
-                orders = {order: outcome for order, outcome in outcomes if order is not None}
-                return Judged(state, "AA", self._answer(raw, reading.message, None, now), [], orders)
+                return _applied(reading, outcomes, self._answer(raw, reading.message, None, now))
             except GatewayError as refused:
                 if refused.fate is not Fate.REJECT:
                     raise
@@ -227,10 +211,10 @@ class OrderIntake:
                 error = refused
         finding = {"place": error.place, "text": error.message}
         state = "rejected" if error.fate is Fate.REJECT else "failed"
-        return Judged(state, ack_code(error), self._answer(raw, reading.message, error, now), [finding], {})
+        return Judged(state, ack_code(error), self._answer(raw, reading.message, error, now), [finding])
 
     async def _keep_failed(self, raw: bytes, reading: Reading, host: str, now: int, error: Exception) -> bytes | None:
-        failure = _internal(error)
+        failure = internal(error)
         finding = [{"place": "", "text": failure.message}]
         ack = self._answer(raw, reading.message, failure, now)
 
@@ -259,6 +243,19 @@ class OrderIntake:
         return f"{now:x}{next(self._numbers) % 0x10000:04x}"
 
 
+def _applied(reading: Reading, outcomes: Outcomes, ack: bytes) -> Judged:
+    findings = list(outcomes.findings)
+    if reading.message is not None and REPLACED in reading.message.text:
+        text = f"bytes that are not {reading.message.codec} text were read as {REPLACED}"
+        findings.append({"place": "MSH-18", "text": text})
+    orders: dict[int, str] = {}
+    for order, outcome in outcomes.orders:
+        if order is not None and orders.get(order, "stale") == "stale":
+            orders[order] = outcome
+    stale = {outcome for _, outcome in outcomes.orders} == {"stale"} and not outcomes.patients
+    return Judged("stale" if stale else "applied", "AA", ack, findings, orders, outcomes.patients)
+
+
 def _identity(raw: bytes, message: Message | None) -> dict[str, Any]:
     """What tells a message from others, as far as it could be read."""
     return {
@@ -272,12 +269,7 @@ def _identity(raw: bytes, message: Message | None) -> dict[str, Any]:
 def _settle_again(connection: Connection, row: int, judged: Judged) -> None:
     messages.untie(connection, row)
     messages.settle(connection, row, state=judged.state, ack_code=judged.code, ack=judged.ack, findings=judged.findings)
-    messages.tie(connection, row, judged.orders)
-
-
-def _internal(error: Exception) -> GatewayError:
-    """A fault of ours, as the sender hears of it: without the values that the exception may hold."""
-    return NeedsPerson(f"internal error ({type(error).__name__}); the message is kept and can be replayed")
+    messages.tie(connection, row, judged.orders, judged.patients)
 
 
 def _code_of(answer: bytes | None) -> str:
@@ -288,21 +280,6 @@ def _code_of(answer: bytes | None) -> str:
     return msa[1:3].decode("ascii", "replace")
 
 
-def _check_type(message: Message) -> None:
-    if (message.type, message.trigger) in ORDER_EVENTS:
-        return
-    known = ", ".join(f"{kind}^{trigger}" for kind, trigger in sorted(ORDER_EVENTS))
-    if message.type not in {kind for kind, _ in ORDER_EVENTS}:
-        raise UnsupportedType(
-            f"message type {message.type or '(empty)'!r} is not served; this listener takes {known}",
-            place="MSH-9.1",
-        )
-    raise UnsupportedEvent(
-        f"trigger {message.trigger or '(empty)'!r} is not served; this listener takes {known}",
-        place="MSH-9.2",
-    )
-
-
 def condition(error: GatewayError) -> int:
     """The table 0357 code of an error."""
     return next(code for kind, code in CONDITIONS if isinstance(error, kind))
@@ -310,7 +287,7 @@ def condition(error: GatewayError) -> int:
 
 def ack_code(error: GatewayError) -> str:
     """MSA-1 for an error: AR when the content was not judged or we failed, AE when it is wrong (HL7 2.5.1 2.9.2)."""
-    if error.fate is not Fate.REJECT or isinstance(error, Malformed):
+    if error.fate is not Fate.REJECT or isinstance(error, (Malformed, UnknownSender)):
         return "AR"
     return "AR" if 200 <= condition(error) <= 203 else "AE"
 

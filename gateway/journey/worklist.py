@@ -19,6 +19,7 @@ from gateway.errors import InvalidValue, Unavailable
 from gateway.mapping.attributes import from_dataset, to_dataset
 from gateway.records.answering import answer
 from gateway.records.matching import bounds, matcher
+from gateway.records.patient import as_item
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
 from gateway.wire.dimse import Caller, DimseFailure
@@ -145,8 +146,7 @@ def item_of(row: RowMapping, station: str) -> Dataset:
         "ScheduledProcedureStepStatus": PUBLISHED[StepState(row["state"])],
     }
     attributes: dict[str, Any] = {
-        **row["patient"],
-        **row["order"],
+        **as_item(row["patient"], row["said"], row["order"], row["event_at"], row["former"]),
         **row["procedure"],
         "ReferencedStudySequence": [],
         "ReferencedPatientSequence": [],

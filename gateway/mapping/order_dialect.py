@@ -14,7 +14,7 @@ from gateway.mapping.language import Codes, Dialect, Row, Table
 from gateway.mapping.row_values import CompiledRow, default_of
 from gateway.mapping.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
 
-LEVELS: Final = ("patient", "order", "procedure", "step")
+LEVELS: Final = ("patient", "visit", "order", "procedure", "step")
 KEYS: Final = ("from", "as", "table", "unknown", "default", "otherwise", "required", "too_long", "note")
 INDISPENSABLE: Final = {
     "PatientID": "patient",

@@ -1,18 +1,23 @@
-"""Reading orders: an HL7 order message -> what it says of patients, orders, procedures and steps.
-
-Segments are taken by position, as the abstract syntax of ORM_O01 and its kin has them: what stands before the first
-ORC is the patient's, each ORC opens a group of its own.
-"""
+"""Reading messages: an HL7 message -> what it says of patients, orders, procedures and steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from gateway.errors import GatewayError, InvalidValue, Malformed, RequiredMissing
-from gateway.mapping.hl7_functions import micros, offset_of, parse_dtm
-from gateway.mapping.hl7_paths import Message, Scope, Segment, Settings, is_there, stated
+from gateway.errors import GatewayError, InvalidValue, RequiredMissing
+from gateway.mapping.groups import (
+    Group,
+    Segments,
+    appointment_groups,
+    order_groups,
+    patient_groups,
+    result_groups,
+)
+from gateway.mapping.hl7_functions import date, micros, offset_of, parse_dtm
+from gateway.mapping.hl7_paths import Message, Scope, Settings, is_there, stated
 from gateway.mapping.identifiers import DERIVATIONS, Known, scheduled_procedure_step_id
 from gateway.mapping.language import MappingFile
 from gateway.mapping.order_dialect import INDISPENSABLE, ORDER_DIALECT
@@ -20,25 +25,13 @@ from gateway.mapping.row_values import CompiledRow, Found, default_of, derived_b
 from gateway.mapping.trace import Trace
 from gateway.mapping.values import fit
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
-from gateway.records.step import CREATES, event_of
+from gateway.records.patient import PATIENT_EVENTS, Identity, PatientEvent, PatientStatement, identity_of
+from gateway.records.step import APPOINTMENTS, CREATES, RESULTS, StepEvent, event_of
 
 __all__ = ["ORDER_DIALECT", "OrderMapping"]
 
 AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
-MAX_GROUPS: Final = 200
-
-
-@dataclass(slots=True)
-class _Group:
-    """An ORC with all that follows it up to the next one."""
-
-    number: int
-    segments: dict[str, list[Segment]]
-
-    @property
-    def place(self) -> str:
-        return f"ORC[{self.number}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +43,9 @@ class _Context:
     describes: bool
     """Must the message say all that a worklist item needs? A cancel need not repeat what it cancels."""
     trace: list[Trace] | None
+
+
+Statement = OrderedProcedure | PatientStatement
 
 
 class OrderMapping:
@@ -68,8 +64,8 @@ class OrderMapping:
         received_at: int,
         trace: list[Trace] | None = None,
         settings: Settings | None = None,
-    ) -> tuple[OrderedProcedure, ...]:
-        """The orders of `message`, in its order.
+    ) -> tuple[Statement, ...]:
+        """What `message` states of orders or patients, in its order.
 
         `received_at`: microseconds, for what the message does not date. `trace`, if given, collects the source of
         every value. Raises `Rejected` with the field's place.
@@ -78,29 +74,56 @@ class OrderMapping:
         zone = offset_of(message.timestamp)
         if zone is not None:
             settings = replace(settings, message_zone=zone)
-        patient, groups = _split(message)
-        read = [
-            self._read_group(message, group, Scope(group.segments, patient, settings, received_at), trace)
-            for group in groups
-        ]
+        if message.type == "ADT":
+            scopes = (Scope({}, segments, settings, received_at) for segments in patient_groups(message))
+            return tuple(self._read_patient(message, n, scope, trace) for n, scope in enumerate(scopes, start=1))
+        split, event_in = _ORDERS.get(message.type, _ORDERS["ORM"])
+        patient, groups = split(message)
+        read = []
+        for group in groups:
+            scope = Scope(group.segments, patient, settings, received_at)
+            read.append(self._read_group(message, group, event_in(message, group), scope, trace))
         return tuple(_merge(read)) if len(read) > 1 else tuple(read)
 
-    def _read_group(self, message: Message, group: _Group, scope: Scope, trace: list[Trace] | None) -> OrderedProcedure:
-        orc = group.segments["ORC"][0]
-        control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
-        if not control:
-            raise RequiredMissing("order control is empty", place=f"{group.place}-1")
-        context = _Context(group.place, group.number, event_of(control, status) in CREATES, trace)
+    def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
+        event = PATIENT_EVENTS[message.trigger]
+        context = _Context("PID" if number == 1 else f"PID[{number}]", 1, event is PatientEvent.UPDATE, trace)
+        known = Known({}, "", "", "", 0)
+        patient, derived = self._level("patient", scope, known, context)
+        visit, more = self._level("visit", scope, known, context)
+        place = f"MRG[{number}]"
+        prior = _prior(scope, identity_of(patient).issuer)
+        if not prior and event in (PatientEvent.MERGE, PatientEvent.CHANGE_ID):
+            raise RequiredMissing("no prior Patient ID; it is read from MRG-1 or MRG-4", place=f"{place}-1")
+        event_at = _said_at(scope, message, ("EVN", 2))
+        return PatientStatement(
+            place=context.place,
+            event=event,
+            event_at=min(event_at, scope.received_at + AHEAD_MICROS),
+            day=date(_utc(event_at), scope.settings),
+            attributes=patient | visit,
+            prior=prior,
+            derived=frozenset(derived | more),
+        )
+
+    def _read_group(
+        self, message: Message, group: Group, event: _Event, scope: Scope, trace: list[Trace] | None
+    ) -> OrderedProcedure:
+        context = _Context(group.place, group.number, event.event in CREATES, trace)
         sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
-        placer, filler = _number(scope, 2), _number(scope, 3)
+        placer, filler = _number(scope, _PLACER), _number(scope, _FILLER)
         known = Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
 
         patient, derived = self._level("patient", scope, known, context)
+        visit, more = self._level("visit", scope, known, context)
+        derived |= more
         order, more = self._level("order", scope, known, context)
+        order = visit | order
         derived |= more
         if not (placer or filler or order.get("AccessionNumber")):
             raise RequiredMissing(
-                "the order has no number: neither ORC-2, ORC-3 nor an accession number", place=f"{group.place}-2"
+                "the order has no number: neither ORC-2, ORC-3 nor an accession number",
+                place=f"{group.place}-{26 if group.opened_by == 'SCH' else 2}",
             )
         known.attributes.update(patient)
         known.attributes.update(order)
@@ -113,9 +136,9 @@ class OrderMapping:
         ]
         return OrderedProcedure(
             place=group.place,
-            control=control,
-            status=status,
-            event_at=_event_at(orc, group.place, message, scope),
+            event=event.event,
+            control=event.control,
+            event_at=_event_at(group, message, scope),
             patient=patient,
             order=order,
             procedure=procedure,
@@ -124,6 +147,7 @@ class OrderMapping:
             sender=sender,
             placer=placer,
             filler=filler,
+            parent=_parent(scope),
             # What any step says, the message says.
             derived=frozenset(derived | set.intersection(*(own for _, own in steps))),
         )
@@ -181,54 +205,6 @@ def _missing(compiled: CompiledRow, scope: Scope, context: _Context) -> Required
 
 def _within(path: str, compiled: CompiledRow, context: _Context) -> str:
     return path if context.number == 1 or compiled.row.level == "patient" else f"{path} of {context.place}"
-
-
-def _split(message: Message) -> tuple[Mapping[str, Sequence[Segment]], list[_Group]]:
-    """The patient's segments by name, and the order groups.
-
-    A note belongs to what it follows (HL7 2.5.1 ch. 4.4.1): notes of the message and of observations are neither the
-    patient's nor the order's.
-    """
-    patient: dict[str, list[Segment]] = {}
-    groups: list[_Group] = []
-    here, noted, pids = patient, "MSH", 0
-    for segment in message.segments:
-        name = segment.name
-        if name == "ORC":
-            # The order's own list of notes, even when empty: the patient's are not for it.
-            here = {"NTE": []}
-            groups.append(_Group(len(groups) + 1, here))
-        elif name == "OBR" and not groups:
-            raise Malformed("OBR stands before any ORC", place="OBR")
-        elif name == "PID" and (pids := pids + 1) and (pids > 1 or groups):
-            raise Malformed("send one message for each patient, its PID before the orders", place=f"PID[{pids}]")
-        elif name == "NTE" and noted in ("MSH", "SFT", "OBX"):
-            continue
-        if name != "NTE":
-            noted = name
-        here.setdefault(name, []).append(segment)
-    if "PID" not in patient:
-        raise RequiredMissing("the message has no PID segment before its orders", place="PID")
-    if not groups:
-        raise RequiredMissing("the message has no ORC segment", place="ORC")
-    if len(groups) > MAX_GROUPS:
-        raise Malformed(f"the message has {len(groups)} orders; send at most {MAX_GROUPS} in one", place="ORC")
-    if len(groups) > 1:
-        _share_study(groups)
-    return patient, groups
-
-
-def _share_study(groups: list[_Group]) -> None:
-    """IHE ends an ORM with one ZDS for all its ORC/OBR pairs: give it to those of the same Requested Procedure."""
-
-    def procedure(group: _Group) -> tuple[str, ...]:
-        return tuple(stated(obr.leaf(field)) for obr in group.segments.get("OBR", ())[:1] for field in (18, 19))
-
-    owners = {procedure(group): group.segments["ZDS"] for group in groups if "ZDS" in group.segments}
-    for group in groups:
-        tie = procedure(group)
-        if "ZDS" not in group.segments and any(tie) and tie in owners:
-            group.segments["ZDS"] = owners[tie]
 
 
 def _steps(scope: Scope) -> Iterator[Scope]:
@@ -290,9 +266,15 @@ def _with_protocols_of(step: OrderedStep, other: OrderedStep) -> OrderedStep:
     return OrderedStep(step.attributes | {keyword: list(unique.values())}) if codes else step
 
 
-def _number(scope: Scope, field: int) -> Number | None:
-    """ORC-2 or ORC-3 (else OBR-2, OBR-3) with the authority that gave it, as far as the message says it."""
-    for name in ("ORC", "OBR"):
+_PLACER: Final = (("ORC", 2), ("OBR", 2), ("SCH", 26), ("SCH", 1))
+_FILLER: Final = (("ORC", 3), ("OBR", 3), ("SCH", 27), ("SCH", 2))
+"""Where an order's numbers stand. An appointment of before HL7 2.5 has no SCH-26 and SCH-27: senders use the order's
+numbers for its own."""
+
+
+def _number(scope: Scope, places: Sequence[tuple[str, int]]) -> Number | None:
+    """An order number (EI) with the authority that gave it, as far as the message says it."""
+    for name, field in places:
         for segment in scope.order.get(name, ())[:1]:
             value = stated(segment.leaf(field))
             if value:
@@ -300,29 +282,101 @@ def _number(scope: Scope, field: int) -> Number | None:
     return None
 
 
+def _parent(scope: Scope) -> Number | None:
+    """ORC-8 (EIP): the parent's placer number, in the subcomponents of component 1."""
+    for orc in scope.order.get("ORC", ())[:1]:
+        value = stated(orc.leaf(8))
+        if value:
+            return Number(value, stated(orc.leaf(8, 1, 2)) or stated(orc.leaf(8, 1, 3)))
+    return None
+
+
+def _prior(scope: Scope, issuer: str) -> tuple[Identity, ...]:
+    """MRG-1, each repetition, else MRG-4 of before HL7 2.5; of the survivor's issuer unless another is stated."""
+    for merge in scope.patient.get("MRG", ())[:1]:
+        for field in (1, 4):
+            found = []
+            for repetition in merge.repetitions(field):
+                leaves = [[stated(leaf) for leaf in component] for component in repetition]
+                authority = leaves[3] if len(leaves) > 3 else []
+                if leaves[0][0]:
+                    found.append(Identity(leaves[0][0], next(filter(None, authority[:2]), issuer)))
+            if found:
+                return tuple(dict.fromkeys(found))
+    return ()
+
+
 def _issuer(order: Attributes) -> str:
     items = order.get("IssuerOfAccessionNumberSequence") or [{}]
     return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
 
 
-def _event_at(orc: Segment, place: str, message: Message, scope: Scope) -> int:
+def _event_at(group: Group, message: Message, scope: Scope) -> int:
     """ORC-9, else MSH-7, else the time of receipt.
 
     A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
     """
-    said = _said_at(orc, place, message, scope)
+    said = _said_at(scope, message, ("ORC", 9), group.place)
     return said if said <= scope.received_at + AHEAD_MICROS else scope.received_at
 
 
-def _said_at(orc: Segment, place: str, message: Message, scope: Scope) -> int:
+def _said_at(scope: Scope, message: Message, where: tuple[str, int], place: str = "") -> int:
+    name, field = where
     zone = scope.settings.message_zone or scope.settings.zone
-    written = stated(orc.leaf(9))
-    if written:
-        try:
-            return micros(parse_dtm(written, zone)[0])
-        except GatewayError as error:
-            raise InvalidValue(error.message, place=f"{place}-9") from error
+    for segment in scope.segments(name, None)[:1]:
+        written = stated(segment.leaf(field))
+        if written:
+            try:
+                return micros(parse_dtm(written, zone)[0])
+            except GatewayError as error:
+                raise InvalidValue(error.message, place=f"{place or name}-{field}") from error
     try:
         return micros(parse_dtm(stated(message.timestamp), zone)[0])
     except InvalidValue:
         return scope.received_at
+
+
+def _utc(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y%m%d%H%M%S}+0000"
+
+
+# What a message does
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    event: StepEvent | None
+    control: str = ""
+    """ORC-1."""
+
+
+def _by_order_control(_message: Message, group: Group) -> _Event:
+    """ORC-1 with ORC-5."""
+    orc = group.segments["ORC"][0]
+    control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
+    if not control:
+        raise RequiredMissing("order control is empty", place=f"{group.place}-1")
+    return _Event(event_of(control, status), control)
+
+
+def _by_result_status(_message: Message, group: Group) -> _Event:
+    """OBR-25: a report tells that the examination is done."""
+    statuses = [stated(obr.leaf(25)).upper() for obr in group.segments.get("OBR", ())]
+    done = any(status in RESULTS for status in statuses)
+    return _Event(StepEvent.COMPLETE if done else StepEvent.STATUS)
+
+
+def _by_trigger(message: Message, _group: Group) -> _Event:
+    return _Event(APPOINTMENTS[message.trigger])
+
+
+_ORDERS: Final[
+    dict[str, tuple[Callable[[Message], tuple[Segments, list[Group]]], Callable[[Message, Group], _Event]]]
+] = {
+    "ORM": (order_groups, _by_order_control),
+    "OMG": (order_groups, _by_order_control),
+    "OMI": (order_groups, _by_order_control),
+    "ORU": (result_groups, _by_result_status),
+    "SIU": (appointment_groups, _by_trigger),
+}
+"""MSH-9.1 -> how its orders are set apart, and where their event stands."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.records.step import StepEvent
+
 Attributes = dict[str, Any]
 """DICOM keyword -> value: a string, a list of strings (VM > 1) or a list of `Attributes` (a sequence's items).
 None is the explicit null of HL7 (`""`): delete what is stored. A keyword that is not there says nothing."""
@@ -28,14 +30,15 @@ class OrderedStep:
 
 @dataclass(frozen=True, slots=True)
 class OrderedProcedure:
-    """One Requested Procedure with its order: an ORC/OBR group, or several that share Requested Procedure ID."""
+    """One Requested Procedure with its order: an ORC/OBR group, or several that share Requested Procedure ID; also a
+    result (ORU) or an appointment (SIU) that speaks of an order."""
 
     place: str
     """Where in the message, such as `ORC[2]`."""
+    event: StepEvent | None
+    """What the message does to the steps; None for an order control that is none of table 0119's we know."""
     control: str
-    """ORC-1."""
-    status: str
-    """ORC-5."""
+    """ORC-1; empty in results and appointments."""
     event_at: int
     """ORC-9, else MSH-7, else the time of receipt; microseconds since 1970 UTC."""
     patient: Attributes
@@ -48,5 +51,7 @@ class OrderedProcedure:
     """Sending facility, else application, else the listener's name: whose numbers those without authority are."""
     placer: Number | None = None
     filler: Number | None = None
+    parent: Number | None = None
+    """ORC-8.1: the order that this one is part of (CH) or takes the place of (RO)."""
     derived: frozenset[str] = field(default_factory=frozenset)
     """Keywords whose value is the gateway's own, because the message had none."""

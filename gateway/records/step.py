@@ -23,13 +23,13 @@ class StepState(StrEnum):
 
 class StepEvent(StrEnum):
     NEW = "new"
-    """ORC-1 NW."""
+    """ORC-1 NW, SN, RO, CH."""
     CHANGE = "change"
     """ORC-1 XO, XX."""
     ARRIVE = "arrive"
     """The patient is here (ADT^A10, or a RIS status)."""
     CANCEL = "cancel"
-    """ORC-1 CA, OC."""
+    """ORC-1 CA, OC, RP, RU, RQ; SIU^S15, S26."""
     DISCONTINUE = "discontinue"
     """ORC-1 DC, OD."""
     HOLD = "hold"
@@ -37,9 +37,15 @@ class StepEvent(StrEnum):
     RELEASE = "release"
     """ORC-1 RL, OE."""
     COMPLETE = "complete"
-    """ORC-5 CM."""
+    """ORC-5 CM; ORU^R01."""
     STATUS = "status"
     """ORC-1 SC with an ORC-5 that moves nothing: scheduled, in process, some results."""
+    RESCHEDULE = "reschedule"
+    """SIU^S12, S13, S14: another time, room or station for what was ordered."""
+    PARENT = "parent"
+    """ORC-1 PA: the order is to be carried out as its children."""
+    RESPONSE = "response"
+    """An answer to something that the gateway never asked."""
     PPS_START = "pps-start"
     """MPPS N-CREATE IN PROGRESS."""
     PPS_COMPLETE = "pps-complete"
@@ -91,7 +97,10 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
         )
     },
     # Who only tells how an order stands moves no step: that it runs is the modality's to say (MPPS).
-    **{(state, _E.STATUS): state for state in _S},
+    **{(state, event): state for state in _S for event in (_E.STATUS, _E.PARENT, _E.RESPONSE)},
+    # An appointment moves what still waits for it; a cancelled one is made again.
+    **{(state, _E.RESCHEDULE): state for state in _S},
+    (_S.CANCELED, _E.RESCHEDULE): _S.SCHEDULED,
     (_S.HELD, _E.NEW): _S.HELD,
     (_S.HELD, _E.CHANGE): _S.HELD,
     (_S.HELD, _E.ARRIVE): _S.HELD,
@@ -167,17 +176,44 @@ ORDER_CONTROL: Final[dict[tuple[str, str], StepEvent]] = {
     },
     ("CA", ""): _E.CANCEL,
     ("OC", ""): _E.CANCEL,
+    # Replaced: the old order ends here, the new one (RO) is a group of its own, applied in the same transaction.
+    ("RP", ""): _E.CANCEL,
+    ("RU", ""): _E.CANCEL,
+    ("RQ", ""): _E.CANCEL,
+    ("RO", ""): _E.NEW,
+    ("CH", ""): _E.NEW,
+    ("PA", ""): _E.PARENT,
+    # The filler's own order asks for a placer number (SN), which comes with NA.
+    ("SN", ""): _E.NEW,
+    ("NA", ""): _E.STATUS,
     ("DC", ""): _E.DISCONTINUE,
     ("OD", ""): _E.DISCONTINUE,
     ("HD", ""): _E.HOLD,
     ("OH", ""): _E.HOLD,
     ("RL", ""): _E.RELEASE,
     ("OE", ""): _E.RELEASE,
+    ("OR", ""): _E.RELEASE,
+    **{
+        (control, ""): _E.RESPONSE
+        for control in ("XR", "UX", "CR", "UC", "DR", "UD", "HR", "UH", "UR", "UM", "OK", "UA")
+    },
 }
 """(ORC-1, ORC-5) -> event, HL7 tables 0119 and 0038. The row with an empty ORC-5 serves every ORC-5 not named."""
 
 CREATES: Final = frozenset({_E.NEW, _E.CHANGE})
 """Events that may bring an order into being; the others speak of one that should exist."""
+
+APPOINTMENTS: Final[dict[str, StepEvent]] = {
+    "S12": _E.RESCHEDULE,
+    "S13": _E.RESCHEDULE,
+    "S14": _E.RESCHEDULE,
+    "S15": _E.CANCEL,
+    "S26": _E.CANCEL,
+}
+"""MSH-9.2 of SIU -> event. S26: the patient did not come."""
+
+RESULTS: Final = frozenset({"P", "R", "F", "C"})
+"""OBR-25 (table 0123) of a report that nobody can write before the examination is done."""
 
 
 def event_of(control: str, status: str) -> StepEvent | None:

@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 
 from gateway.store.engine import lock
-from gateway.store.schema import messages, order_messages
+from gateway.store.schema import messages, order_messages, patient_messages
 
-APPLIED: Final = ("applied", "stale")
+APPLIED: Final = ("applied", "stale", "stored")
 """States in which a message has been dealt with for good."""
 WRONG: Final = ("failed", "rejected")
 """States of a message that was not applied."""
@@ -116,19 +116,39 @@ _SETTLE: Final = (
 )
 
 
-def tie(connection: Connection, message: int, outcomes: Mapping[int, str]) -> None:
-    """Note of which orders `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
+def tie(
+    connection: Connection, message: int, outcomes: Mapping[int, str], patients: Mapping[int, str] | None = None
+) -> None:
+    """Note of which orders and patients `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
     if outcomes:
         rows = [{"order": order, "message": message, "outcome": outcome} for order, outcome in outcomes.items()]
         connection.execute(_TIE, rows)
+    if patients:
+        rows = [{"patient": patient, "message": message, "outcome": outcome} for patient, outcome in patients.items()]
+        connection.execute(_TIE_PATIENT, rows)
 
 
 _TIE: Final = insert(order_messages)
+_TIE_PATIENT: Final = insert(patient_messages)
 
 
 def untie(connection: Connection, message: int) -> None:
-    """Forget what `message` did to orders, before it is worked on again."""
-    connection.execute(delete(order_messages).where(order_messages.c.message == message))
+    """Forget what `message` did to orders and patients, before it is worked on again."""
+    for table in (order_messages, patient_messages):
+        connection.execute(delete(table).where(table.c.message == message))
+
+
+_BODIES: Final = (
+    select(messages.c.id, messages.c.received_at, messages.c.listener, messages.c.body)
+    .join(order_messages, order_messages.c.message == messages.c.id)
+    .where(order_messages.c.order == bindparam("the_order"))
+    .order_by(messages.c.id)
+)
+
+
+def bodies_of_order(connection: Connection, order: int) -> list[RowMapping]:
+    """`id`, `received_at`, `listener` and `body` of the messages that spoke of an order, in the order they came."""
+    return list(connection.execute(_BODIES, {"the_order": order}).mappings())
 
 
 def get(connection: Connection, message: int) -> dict[str, Any] | None:

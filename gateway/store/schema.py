@@ -62,7 +62,7 @@ messages = Table(
     Column("type", Text, nullable=False, comment="MSH-9 as TYPE^TRIGGER"),
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the bytes that arrived"),
     Column("body", LargeBinary, nullable=False),
-    Column("state", Text, nullable=False, comment="applied, stale, rejected or failed"),
+    Column("state", Text, nullable=False, comment="applied, stale, stored, rejected or failed"),
     Column("ack_code", Text, nullable=False),
     Column("ack", LargeBinary, nullable=False),
     Column("findings", Json, nullable=False, comment="What was wrong or remarkable: [{place, text}]"),
@@ -76,7 +76,11 @@ patients = Table(
     Column("id", Key, primary_key=True),
     Column("patient_id", Text, nullable=False),
     Column("issuer", Text, nullable=False),
-    Column("attributes", Json, nullable=False),
+    Column("attributes", Json, nullable=False, comment="Of the patient, and of the present visit as ADT told it"),
+    Column("said", Json, nullable=False, server_default="{}", comment="Keyword -> [rank, time] of the statement"),
+    Column("former", Json, nullable=False, server_default="[]", comment="[[patient_id, issuer]] merged into this one"),
+    Column("merged_into", Key, nullable=True, comment="The patient that this identity now means"),
+    Column("arrivals", Json, nullable=False, server_default="[]", comment="[[microseconds, DA]] of the last arrivals"),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("patient_id", "issuer"),
 )
@@ -93,6 +97,7 @@ orders = Table(
     Column("placer_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
     Column("filler", Text, nullable=False, comment="Filler order number, or empty"),
     Column("filler_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
+    Column("parent", Text, nullable=False, server_default=text("''"), comment="Placer number of the order it is a part of"),
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
     Column("created_at", BigInteger, nullable=False),
@@ -101,6 +106,7 @@ orders = Table(
     Index(None, "placer"),
     Index(None, "filler"),
     Index(None, "patient"),
+    Index("ix_orders_parent", "parent", sqlite_where=text("parent <> ''"), postgresql_where=text("parent <> ''")),
 )
 
 procedures = Table(
@@ -139,6 +145,14 @@ order_messages = Table(
     "order_messages",
     metadata,
     Column("order", Key, ForeignKey("orders.id"), primary_key=True),
+    Column("message", Key, ForeignKey("messages.id"), primary_key=True),
+    Column("outcome", Text, nullable=False),
+)
+
+patient_messages = Table(
+    "patient_messages",
+    metadata,
+    Column("patient", Key, ForeignKey("patients.id"), primary_key=True),
     Column("message", Key, ForeignKey("messages.id"), primary_key=True),
     Column("outcome", Text, nullable=False),
 )

@@ -35,7 +35,8 @@ def candidates(
             steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
             steps.c.start_time, steps.c.attributes.label("step"), procedures.c.attributes.label("procedure"),
             procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
-            orders.c.accession, patients.c.attributes.label("patient"), patients.c.patient_id, patients.c.issuer,
+            orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
+            patients.c.issuer, patients.c.said, patients.c.former,
         )
         .join(procedures, procedures.c.id == steps.c.procedure)
         .join(orders, orders.c.id == procedures.c.order)

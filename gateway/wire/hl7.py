@@ -220,22 +220,37 @@ class Message:
     def encode(self) -> bytes:
         """The segments written back: the bytes of `raw`."""
         text = self._lead + "".join([segment._text + segment._end for segment in self.segments])
-        data = text.encode(self.codec)
+        data = text.encode(self.codec, "replace")
         # ISO 2022 and the East Asian sets can spell one text in several ways; the sender's own is kept.
         if text == self.text and self._bom + data != self.raw:
             return self.raw
         return self._bom + data
 
 
-def parse(raw: bytes, *, fallback_charset: str = "") -> Message:
+def sender_of(raw: bytes) -> tuple[str, str]:
+    """(MSH-3.1, MSH-4.1) before anything is decoded; they are compared with names in ASCII. Empty without an MSH."""
+    for bom, codec in charsets.BYTE_ORDER_MARKS:
+        if raw.startswith(bom):
+            raw = raw[len(bom) :].decode(codec, "replace").encode()
+            break
+    start = _START_BYTES.match(raw)
+    header = start[2].decode("latin_1") if start else ""
+    fields = header.split(header[3:4] or "|", 4)
+    component = header[4:5]
+    names = [field.split(component, 1)[0] if component else field for field in (*fields[2:4], "", "")]
+    return names[0].strip(), names[1].strip()
+
+
+def parse(raw: bytes, *, charset: str = "", fallback_charset: str = "", replace_undecodable: bool = False) -> Message:
     """Read one message.
 
-    fallback_charset: table 0211 name of what this sender uses while its MSH-18 is empty or says ASCII.
+    charset: table 0211 name of what this sender uses whatever MSH-18 says. fallback_charset: what it uses while its
+    MSH-18 is empty or says ASCII. replace_undecodable: read what the set does not have as U+FFFD.
 
     Raises Malformed (place `MSH`, `MSH-1`, `MSH-2`) and Undecodable (place such as `PID-5`; `MSH-18` for an
     unknown character set), nothing else.
     """
-    bom, text, declared, codec = _decode(raw, fallback_charset)
+    bom, text, declared, codec = _decode(raw, charset, fallback_charset, replace_undecodable)
     start = _START_TEXT.match(text)
     if start is None:
         raise _no_msh()
@@ -263,20 +278,20 @@ def _no_msh() -> Malformed:
 # bytes to text
 
 
-def _decode(raw: bytes, fallback: str) -> tuple[bytes, str, str, str]:
+def _decode(raw: bytes, charset: str, fallback: str, lenient: bool) -> tuple[bytes, str, str, str]:
     """(byte order mark, text, MSH-18 as sent, codec). Decoding goes before splitting: the second bytes of
     kanji look like delimiters."""
     for bom, codec in charsets.BYTE_ORDER_MARKS:
         if raw.startswith(bom):
             body = raw[len(bom) :]
-            text = _strictly(body, codec)
+            text = _read(body, codec, lenient)
             start = _START_TEXT.match(text)
             return bom, text, _field_18(start[2]) if start else "", codec
     start_bytes = _START_BYTES.match(raw)
     if start_bytes is None:
         raise _no_msh()
     declared, names = _declared(start_bytes[2])
-    codecs = charsets.candidates(names, raw, fallback)
+    codecs = charsets.codecs_of(charset) if charset else charsets.candidates(names, raw, fallback)
     if not codecs:
         raise Undecodable("unknown character set; send a name of HL7 table 0211, such as UNICODE UTF-8", place="MSH-18")
     for codec in codecs:
@@ -284,12 +299,12 @@ def _decode(raw: bytes, fallback: str) -> tuple[bytes, str, str, str]:
             return b"", raw.decode(codec), declared, codec
         except UnicodeError:
             continue
-    return b"", _strictly(raw, codecs[0]), declared, codecs[0]
+    return b"", _read(raw, codecs[0], lenient), declared, codecs[0]
 
 
-def _strictly(body: bytes, codec: str) -> str:
+def _read(body: bytes, codec: str, lenient: bool) -> str:
     try:
-        return body.decode(codec)
+        return body.decode(codec, "replace" if lenient else "strict")
     except UnicodeDecodeError as error:
         raise Undecodable(
             f"byte 0x{body[error.start]:02X} at offset {error.start} is not {codec} text: "

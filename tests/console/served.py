@@ -13,7 +13,11 @@ from sqlalchemy import Connection
 
 from gateway.console import Component, build
 from gateway.errors import Fate, UnknownKey
-from gateway.store import Store, messages, orders, outbox, refusals, studies, worklist
+from gateway.records.order import Number
+from gateway.records.order_book import Order, Procedure, Step
+from gateway.records.patient import Identity
+from gateway.records.step import StepState
+from gateway.store import Store, messages, order_book, outbox, patients, refusals, studies, worklist
 
 SECOND = 1_000_000
 NINE = 1_767_603_600 * SECOND
@@ -105,23 +109,36 @@ def add_order(
     at: int = NINE,
 ) -> tuple[int, int]:
     """(order, step) of a patient, one procedure, one CT step."""
-    known = orders.find_patient(connection, patient_id, "HOSP")
-    patient = known["id"] if known else orders.add_patient(
-        connection, patient_id=patient_id, issuer="HOSP", attributes={"PatientName": "Muster^Erika"}, now=at,
-    )  # fmt: skip
-    order = orders.add_order(
-        connection, patient=patient, authority="HOSP", accession=accession, placer=f"RIS|P{accession}", filler="",
-        attributes={"AccessionNumber": accession}, event_at=at, created_at=at, updated_at=at,
-    )  # fmt: skip
-    procedure = orders.add_procedure(
-        connection, order=order, requested_procedure_id="RP1", study_uid=study_uid,
-        attributes={"RequestedProcedureDescription": "CT head"},
-    )  # fmt: skip
-    step = orders.add_step(
-        connection, procedure=procedure, step_id="SPS1", state=state, modality="CT", station_ae=station_ae,
-        start_date="20260105", start_time="1030", attributes={"Modality": "CT"}, updated_at=at,
-    )  # fmt: skip
-    return order, step
+    who = Identity(patient_id, "HOSP")
+    known = patients.find(connection, who)
+    name = {"PatientName": "Muster^Erika"}
+    patient = known["id"] if known else patients.add(connection, who, attributes=name, said={}, now=at)
+    step = {
+        "ScheduledProcedureStepID": "SPS1",
+        "ScheduledStationAETitle": station_ae,
+        "ScheduledProcedureStepStartDate": "20260105",
+        "ScheduledProcedureStepStartTime": "1030",
+        "Modality": "CT",
+    }
+    procedure = {
+        "StudyInstanceUID": study_uid,
+        "RequestedProcedureID": "RP1",
+        "RequestedProcedureDescription": "CT head",
+    }
+    steps = (Step("SPS1", StepState(state), step, derived=False),)
+    order = Order(
+        authority="HOSP",
+        sender="HOSP",
+        placer=Number(f"P{accession}", "RIS"),
+        filler=Number("", ""),
+        parent="",
+        attributes={"AccessionNumber": accession},
+        event_at=at,
+        procedures=(Procedure(procedure, frozenset(), at, steps),),
+        patient=patient,
+    )
+    row = order_book.save(connection, None, order, now=at)
+    return row, order_book.get(connection, row).procedures[0].steps[0].row or 0
 
 
 def add_instance(

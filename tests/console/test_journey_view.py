@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
 from gateway.console.journey_view import STATIONS, journey
 from gateway.errors import Fate
 from gateway.journey import STATIONS as JOURNEY
-from gateway.store import messages, orders, outbox
+from gateway.records.order import Number
+from gateway.records.order_book import Order
+from gateway.records.step import StepState
+from gateway.store import messages, order_book, outbox
 from tests.console.served import (
     NINE,
     SECOND,
@@ -79,10 +84,10 @@ async def test_a_study_without_an_order_has_a_journey(console: Served) -> None:
 
 async def test_a_cancel_that_came_before_its_order_has_a_journey(console: Served) -> None:
     def tombstone(connection: Connection) -> None:
-        orders.add_order(
-            connection, patient=None, authority="HOSP", accession="A400", placer="", filler="", attributes={},
-            event_at=NINE, created_at=NINE, updated_at=NINE,
-        )  # fmt: skip
+        numbers = Number("P400", "HOSP"), Number("", "")
+        order_book.save(
+            connection, None, Order("HOSP", "HOSP", *numbers, "", {"AccessionNumber": "A400"}, NINE), now=NINE
+        )
 
     await console.store.write(tombstone)
     found = await journey(console.store, "A400")
@@ -159,8 +164,11 @@ async def test_a_later_version_takes_the_place_of_one_not_sent(console: Served) 
 
 async def test_a_changed_step_is_told_when_it_changed(console: Served) -> None:
     def fill(connection: Connection) -> None:
-        _, step = add_order(connection)
-        orders.change_step(connection, step, state="CANCELED", updated_at=NINE + 60 * SECOND)
+        row, _ = add_order(connection)
+        order = order_book.get(connection, row)
+        [procedure] = order.procedures
+        canceled = replace(procedure, steps=tuple(replace(one, state=StepState.CANCELED) for one in procedure.steps))
+        order_book.save(connection, order, replace(order, procedures=(canceled,)), now=NINE + 60 * SECOND)
 
     await console.store.write(fill)
     assert await told(console) == [("09:01:00", "scheduling", "step now canceled: CT 2026-01-05 10:30 at CT1")]

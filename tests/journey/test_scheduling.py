@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import Connection, update
 
 from gateway import app
+from gateway.config import Hl7, Listener
+from gateway.store import messages
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import steps as steps_table
 from tests.journey.messages import orm
@@ -170,8 +172,16 @@ async def test_cancel_of_a_running_examination_is_refused(start: Start) -> None:
         assert await states(gateway) == ["STARTED"]
 
 
-async def test_hold_of_an_unknown_order_is_refused(start: Start) -> None:
+async def test_hold_of_an_unknown_order_waits_for_it(start: Start) -> None:
     async with start() as gateway:
+        assert await outcomes(gateway, orm(control="HD", at=LATER), orm(control_id="2")) == ["AA", "AA"]
+        assert await states(gateway) == ["HELD"]
+        [held, _] = reversed(await gateway.store.read(messages.listing))
+        assert held["findings"][0]["text"].startswith("nothing that this speaks of was ordered yet")
+
+
+async def test_a_site_can_have_a_hold_of_an_unknown_order_refused(start: Start) -> None:
+    async with start(hl7=Hl7(listeners=[Listener(port=0)], unknown_order="reject")) as gateway:
         [ack] = await send(gateway, orm(control="HD"))
         assert told(ack)[:2] == ("AE", "204")
 
@@ -235,9 +245,10 @@ async def test_an_older_group_of_another_procedure_is_not_stale(start: Start) ->
 async def test_a_cancel_of_what_was_never_ordered_cancels_nothing(start: Start, fields: dict[str, str]) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at=LATER, **fields)
-        [_, ack] = await send(gateway, orm(), cancel)
-        assert told(ack)[:2] == ("AE", "204")
+        assert await outcomes(gateway, orm(), cancel) == ["AA", "AA"]
         assert await visible(gateway) == [STEP]
+        [newest, _] = await gateway.store.read(messages.listing)
+        assert newest["findings"][0]["text"].startswith("no such order is known yet")
 
 
 async def test_a_cancel_that_names_no_procedure_cancels_the_whole_order(start: Start) -> None:
@@ -304,11 +315,11 @@ async def test_a_patient_id_without_authority_is_the_order_s_patient(start: Star
         assert await states(gateway) == ["CANCELED"]
 
 
-async def test_a_hold_of_a_tombstone_does_not_move_it(start: Start) -> None:
+async def test_a_hold_that_came_before_its_order_holds_it(start: Start) -> None:
     async with start() as gateway:
         cancel, hold = orm(control="CA", at=EARLIER), orm(control="HD", control_id="2", at="20260123140000")
         assert await outcomes(gateway, cancel, hold, orm(control_id="3")) == ["AA"] * 3
-        assert await visible(gateway) == [STEP]
+        assert await states(gateway) == ["HELD"]
 
 
 async def test_a_tombstone_is_its_patient_s(start: Start) -> None:

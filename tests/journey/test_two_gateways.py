@@ -15,7 +15,6 @@ from gateway.records.delivery import SETTLE
 from gateway.store import migrations, outbox, studies
 from gateway.store.engine import open_engine
 from gateway.store.schema import patients
-from gateway.wire.hl7 import parse
 from tests.journey.messages import orm
 from tests.journey.running import config_of
 
@@ -33,10 +32,9 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 def _apply(connection: Connection, raw: bytes) -> None:
     config = config_of("sqlite:///unused.db")
-    orders = app.load_mappings(config).orders.read(
-        parse(raw), received_at=NOW, settings=app.settings_of(config, config.hl7.listeners[0])
-    )
-    scheduling.apply(connection, orders, now=NOW)
+    reader = app.make_reader(config, app.load_mappings(config))
+    statements = reader.read(raw, NOW, config.hl7.listeners[0].name).statements
+    scheduling.apply(connection, statements, now=NOW, policy=scheduling.Policy(), history=reader.history)
 
 
 def _until_somebody_waits_for_a_lock(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from gateway import mapping
 from gateway.mapping.fhir_functions import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.hl7_paths import Scope, Value
+from gateway.mapping.orders import Statement
 from gateway.mapping.trace import Trace
 from gateway.records.order import OrderedProcedure
 from gateway.wire.hl7 import Segment, parse
@@ -85,7 +86,13 @@ def read(
 ) -> tuple[OrderedProcedure, ...]:
     """What the orders of a message come to."""
     orders = mapping.load(settings, FHIR, overlay).orders if overlay else SHIPPED.orders
-    return orders.read(parse(message(*segments)), received_at=RECEIVED, settings=settings, trace=trace)
+    statements = orders.read(parse(message(*segments)), received_at=RECEIVED, settings=settings, trace=trace)
+    return ordered(statements)
+
+
+def ordered(statements: Iterable[Statement]) -> tuple[OrderedProcedure, ...]:
+    """The procedures among what a message states."""
+    return tuple(one for one in statements if isinstance(one, OrderedProcedure))
 
 
 def only(*segments: str, overlay: Path | None = None, settings: Settings = SITE) -> OrderedProcedure:

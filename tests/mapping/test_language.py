@@ -63,7 +63,7 @@ def test_an_empty_overlay_changes_nothing(tmp_path: Path) -> None:
 
 def test_values_are_texts_whatever_yaml_makes_of_them(tmp_path: Path) -> None:
     overlay = orders(
-        tmp_path, "order:\n  RequestingService: {from: ORC-17.1, default: NO}\n  AdmissionID: {default: 0012}\n"
+        tmp_path, "visit:\n  AdmissionID: {default: 0012}\norder:\n  RequestingService: {from: ORC-17.1, default: NO}\n"
     )
     attributes = said(MSH, PID, ORC, request("S1"), overlay=overlay)
     assert (attributes["RequestingService"], attributes["AdmissionID"]) == ("NO", "0012")
@@ -95,11 +95,11 @@ def test_five_mistakes_are_five_faults_each_with_its_line(tmp_path: Path) -> Non
 
 FILE_FAULTS = [
     ("order: [", ":1: not valid YAML: "),
-    ("- order", ":1: the file must hold levels: patient, order, procedure, step"),
+    ("- order", ":1: the file must hold levels: patient, visit, order, procedure, step"),
     ("order:\n  A: \x07", ": cannot be read: "),
     ("a: 1\n---\nb: 2", ":2: not valid YAML: "),
     ("ordre:\n  AccessionNumber: OBR-18", ":1: there is no level 'ordre'; did you mean 'order'?"),
-    ("visit:\n  AdmissionID: PV1-19", ":1: there is no level 'visit'; known: patient, order, procedure, step"),
+    ("stay:\n  AdmissionID: PV1-19", ":1: there is no level 'stay'; known: patient, visit, order, procedure, step"),
     ("order:", ":1: order: must hold rows such as 'TARGET: PATH'"),
     ("order:\n  AdmissionID: PV1-19\norder:\n  RequestingService: PV1-10", ":3: order stands twice"),
     ("order:\n  AdmissionID: PV1-19\n  AdmissionID: PID-18", ":3: order: AdmissionID stands twice"),
@@ -114,27 +114,27 @@ ROW_FAULTS = [
     ("order", "PatientSize", "off", "is a row of the level patient"),
     ("order", "PatientAge", "off", "has the value representation AS"),
     ("order", "SpecialNeeds", "off", "is off, but the level order has no such row"),
-    ("order", "AdmissionID", "", "'from' names no path"),
-    ("order", "AdmissionID", "[]", "where should its value come from? It has no 'from'"),
-    ("order", "AdmissionID", "{note: nothing}", "where should its value come from? It has no 'from'"),
-    ("order", "AdmissionID", "{from: {a: b}}", "'from' must be a path or a list of paths"),
-    ("order", "AdmissionID", "[[PV1-19]]", "'from' must be a path or a list of paths"),
-    ("order", "AdmissionID", "{from: PV1-19, from: PV1-20}", "from stands twice"),
-    ("order", "AdmissionID", "{from: PV1-19, as: [text]}", "'as' must be a text"),
-    ("order", "AdmissionID", "{from: PV1-19, with: PV1-20}", "there is no key 'with'"),
-    ("order", "AdmissionID", "{from: PV1-19, required: maybe}", "required must be true or false, not 'maybe'"),
-    ("order", "AdmissionID", "{from: PV1-19, too_long: keep}", "too_long must be reject or cut, not 'keep'"),
-    ("order", "AdmissionID", "{from: PV1-19, too_long: cut}", "'too_long: cut' would make another value"),
-    ("order", "AdmissionID", "{from: PV1-19, unknown: keep}", "'unknown' says what to do with a code"),
+    ("visit", "AdmissionID", "", "'from' names no path"),
+    ("visit", "AdmissionID", "[]", "where should its value come from? It has no 'from'"),
+    ("visit", "AdmissionID", "{note: nothing}", "where should its value come from? It has no 'from'"),
+    ("visit", "AdmissionID", "{from: {a: b}}", "'from' must be a path or a list of paths"),
+    ("visit", "AdmissionID", "[[PV1-19]]", "'from' must be a path or a list of paths"),
+    ("visit", "AdmissionID", "{from: PV1-19, from: PV1-20}", "from stands twice"),
+    ("visit", "AdmissionID", "{from: PV1-19, as: [text]}", "'as' must be a text"),
+    ("visit", "AdmissionID", "{from: PV1-19, with: PV1-20}", "there is no key 'with'"),
+    ("visit", "AdmissionID", "{from: PV1-19, required: maybe}", "required must be true or false, not 'maybe'"),
+    ("visit", "AdmissionID", "{from: PV1-19, too_long: keep}", "too_long must be reject or cut, not 'keep'"),
+    ("visit", "AdmissionID", "{from: PV1-19, too_long: cut}", "'too_long: cut' would make another value"),
+    ("visit", "AdmissionID", "{from: PV1-19, unknown: keep}", "'unknown' says what to do with a code"),
     (
-        "order",
+        "visit",
         "AdmissionID",
         "{otherwise: accession}",
         "there is no derivation 'accession'; did you mean 'accession_number'?",
     ),
-    ("order", "AdmissionID", "{from: PV1-19, as: date}", "'as: date' gives no LO; use a function that gives text"),
+    ("visit", "AdmissionID", "{from: PV1-19, as: date}", "'as: date' gives no LO; use a function that gives text"),
     ("order", "IssueDateOfImagingServiceRequest", "ORC-9", "'as: text' gives no DA; use date or birth_date"),
-    ("order", "AdmissionID", "PV1", "'PV1' names a segment without a field, which only height and weight take"),
+    ("visit", "AdmissionID", "PV1", "'PV1' names a segment without a field, which only height and weight take"),
     (
         "patient",
         "PatientWeight",
@@ -142,7 +142,7 @@ ROW_FAULTS = [
         "'as: weight' takes segments without a field, such as OBX*, not 'OBX-5'",
     ),
     (
-        "order",
+        "visit",
         "IssuerOfAdmissionIDSequence",
         "{from: PV1-19.4, as: issuer_sequence, table: sex}",
         "'table' translates texts, and 'as: issuer_sequence' gives none",
@@ -159,10 +159,10 @@ ROW_FAULTS = [
         "{from: OBR-24, table: modality, default: XRY}",
         "the default 'XRY' does not fit: 'XRY' is not in the table 'modality'",
     ),
-    ("order", "AdmissionID", "[PV1-0, site.nam]", "'PV1-0' is not a path"),
-    ("order", "AdmissionID", "[PV1-19, site.nam]", "there is no setting 'site.nam'; known: site.patient_id_issuer,"),
-    ("order", "AdmissionID", "PV1-19.3-2", "'PV1-19.3-2': the range of components runs backwards"),
-    ("order", "AdmissionID", "PV1-19.1-2.1", "'PV1-19.1-2.1': a range of components has no subcomponent"),
+    ("visit", "AdmissionID", "[PV1-0, site.nam]", "'PV1-0' is not a path"),
+    ("visit", "AdmissionID", "[PV1-19, site.nam]", "there is no setting 'site.nam'; known: site.patient_id_issuer,"),
+    ("visit", "AdmissionID", "PV1-19.3-2", "'PV1-19.3-2': the range of components runs backwards"),
+    ("visit", "AdmissionID", "PV1-19.1-2.1", "'PV1-19.1-2.1': a range of components has no subcomponent"),
 ]
 
 
@@ -238,7 +238,7 @@ def test_a_mistake_in_a_study_row_is_named(tmp_path: Path, level: str, target: s
 
 
 def test_every_wrong_path_of_a_list_is_a_fault(tmp_path: Path) -> None:
-    found = faults(orders(tmp_path, "order:\n  AdmissionID: [PV1.19, PID.18]\n"))
+    found = faults(orders(tmp_path, "visit:\n  AdmissionID: [PV1.19, PID.18]\n"))
     assert [fault.split(": ")[2].split(" is")[0] for fault in found] == ["'PV1.19'", "'PID.18'"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.records.order import Number
+from gateway.records.step import StepEvent
 from tests.mapping.samples import (
     MSH,
     OBR,
@@ -36,7 +37,7 @@ STATIONS = frozenset({"ScheduledStationAETitle", "InstitutionName"})
 
 def test_an_order_as_ihe_has_it() -> None:
     one = only(*ORM)
-    assert (one.place, one.control, one.status) == ("ORC[1]", "NW", "SC")
+    assert (one.place, one.control, one.event) == ("ORC[1]", "NW", StepEvent.NEW)
     assert one.event_at == AT_0829_IN_BERLIN
     assert (one.authority, one.placer, one.filler) == ("IMAGING", Number("PL1", "RIS"), Number("FI1", "RIS"))
     assert one.derived == STATIONS

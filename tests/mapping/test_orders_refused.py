@@ -35,6 +35,7 @@ from tests.mapping.samples import (
     message,
     only,
     order,
+    ordered,
     orders,
     protocols,
     read,
@@ -227,7 +228,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 def test_the_message_that_is_mutated_is_read() -> None:
-    (first,) = SHIPPED.orders.read(parse(RICH), received_at=RECEIVED)
+    (first,) = ordered(SHIPPED.orders.read(parse(RICH), received_at=RECEIVED))
     assert step_ids(first) == ["S1", "S2"]
 
 
@@ -239,7 +240,7 @@ def test_read_raises_nothing_but_rejected_and_gives_what_the_worklist_needs(raw:
     except Rejected:
         return
     try:
-        procedures = SHIPPED.orders.read(parsed, received_at=RECEIVED, trace=[])
+        procedures = ordered(SHIPPED.orders.read(parsed, received_at=RECEIVED, trace=[]))
     except Rejected as error:
         if not error.place:
             pytest.fail(f"an error without a place: {error}")

@@ -81,10 +81,10 @@ def test_every_example_of_a_key_is_accepted(tmp_path: Path) -> None:
         "order": {
             "AccessionNumber": ["from: [IPC", "otherwise"],
             "RequestingPhysician": ["as"],
-            "AdmissionID": ["note"],
             "RequestingService": ["too_long"],
             "InstitutionName": ["required"],
         },
+        "visit": {"AdmissionID": ["note"]},
         "step": {"Modality": ["table", "unknown", "default"]},
     }
     used, text = set(), ""

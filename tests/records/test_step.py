@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from gateway.records.step import (
+    APPOINTMENTS,
     CREATES,
     FROZEN,
     ORDER_CONTROL,
@@ -92,9 +93,9 @@ def test_an_event_that_comes_twice_does_nothing_the_second_time(state: StepState
 
 
 @pytest.mark.parametrize("state", S)
-def test_only_new_and_change_bring_a_cancelled_step_back(state: StepState) -> None:
+def test_only_orders_and_appointments_bring_a_cancelled_step_back(state: StepState) -> None:
     back = {event for event in ORDERS if after(S.CANCELED, event) in OPEN}
-    assert back == {E.NEW, E.CHANGE} == set(CREATES)
+    assert back == {E.NEW, E.CHANGE, E.RESCHEDULE} == {*CREATES, E.RESCHEDULE}
 
 
 def test_an_arrived_patient_does_not_go_back() -> None:
@@ -117,6 +118,8 @@ def test_what_is_published_is_a_defined_term() -> None:
         ("NW", "", E.NEW), ("NW", "SC", E.NEW), ("XO", "", E.CHANGE), ("XO", "CM", E.COMPLETE), ("XX", "", E.CHANGE),
         ("CA", "", E.CANCEL), ("OC", "", E.CANCEL), ("DC", "", E.DISCONTINUE), ("OD", "", E.DISCONTINUE),
         ("HD", "", E.HOLD), ("OH", "", E.HOLD), ("RL", "", E.RELEASE), ("OE", "", E.RELEASE),
+        ("RP", "", E.CANCEL), ("RU", "", E.CANCEL), ("RQ", "", E.CANCEL), ("RO", "", E.NEW), ("CH", "", E.NEW),
+        ("PA", "", E.PARENT), ("SN", "", E.NEW), ("NA", "", E.STATUS), ("OR", "", E.RELEASE), ("OK", "", E.RESPONSE),
         ("SC", "CM", E.COMPLETE), ("SC", "CA", E.CANCEL), ("SC", "IP", E.STATUS),
         ("SC", "", E.STATUS), ("ZZ", "", None), ("", "", None),
     ],
@@ -127,7 +130,8 @@ def test_order_control_codes(control: str, status: str, event: StepEvent | None)
 
 
 def test_every_order_event_but_arrival_has_a_code() -> None:
-    assert set(ORDER_CONTROL.values()) == set(ORDERS) - {E.ARRIVE}
+    assert set(ORDER_CONTROL.values()) == set(ORDERS) - {E.ARRIVE, E.RESCHEDULE}
+    assert set(APPOINTMENTS.values()) == {E.RESCHEDULE, E.CANCEL}
 
 
 @pytest.mark.parametrize("state", S)

@@ -79,8 +79,8 @@ def test_another_version_is_refused_with_the_cure(
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
     else:
-        # There is one revision so far: let this program need another.
-        monkeypatch.setattr(migrations, "newest", lambda: "0002")
+        # Let this program need one more revision than there is.
+        monkeypatch.setattr(migrations, "newest", lambda: "0003")
     with pytest.raises(ConfigError, match=cure):
         migrations.prepare(engine)
 

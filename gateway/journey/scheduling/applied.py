@@ -1,0 +1,37 @@
+"""What a site decides of scheduling, and what came of a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is a site's to decide."""
+
+    ignore_unknown_control: bool = False
+    """Accept an ORC-1 that means nothing to a worklist, and do nothing."""
+    unknown_order: Literal["wait", "reject"] = "wait"
+    """What to do with a hold, release or report of an order that is not known: keep it for when the order comes, or
+    tell the sender (AE 204). A cancel is always kept."""
+    patient_data: Literal["fill", "newest"] = "fill"
+    """Whether orders only fill what ADT has not said of a patient, or the newest message counts, whichever it is."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of the parts of a message.
+
+    Of an order: `created`, `updated`, `stale` (older than what is applied, and nothing in it is news), `tombstone` (a
+    cancel that came before its order), `waiting` (other words of what was not ordered yet), `arrived`, `moved` (to
+    the survivor of a merge), `ignored`.
+    """
+
+    orders: list[tuple[int | None, str]] = field(default_factory=list)
+    patients: dict[int, str] = field(default_factory=dict)
+    findings: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, place: str, text: str) -> None:
+        """Something remarkable that the message's readers should see."""
+        self.findings.append({"place": place, "text": text})

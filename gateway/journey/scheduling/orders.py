@@ -1,0 +1,225 @@
+"""Orders, results and appointments: finding the order that is meant, and bringing it to what its messages say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping
+
+from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
+from gateway.journey.scheduling.applied import Applied, Policy
+from gateway.records import order_book
+from gateway.records.order import OrderedProcedure
+from gateway.records.order_book import ENDS, Arrival, Order, Said
+from gateway.records.patient import Identity, Rank, first_heard, heard, identity_of
+from gateway.records.step import CREATES, StepEvent
+from gateway.store import order_book as book
+from gateway.store import outbox, patients, studies
+
+MEANINGLESS: Final = frozenset({StepEvent.RESPONSE})
+"""Events that change nothing, whatever they speak of."""
+UNORDERED: Final = {
+    "tombstone": "no such order is known yet; should an older one come, it is cancelled",
+    "waiting": "nothing that this speaks of was ordered yet; it is applied when the order comes",
+}
+History = Callable[[Connection, Order], Sequence[Said]]
+
+
+def apply(
+    connection: Connection,
+    said: OrderedProcedure,
+    applied: Applied,
+    *,
+    now: int,
+    policy: Policy,
+    history: History,
+    again: bool,
+) -> None:
+    """Apply one order group and note in `applied` what came of it."""
+    if said.event is None and not policy.ignore_unknown_control:
+        raise UnknownCode(f"order control {said.control!r} is not one that the worklist knows", place=f"{said.place}-1")
+    if said.event is None or said.event in MEANINGLESS:
+        applied.orders.append((None, "ignored"))
+        return
+    who = identity_of(said.patient)
+    patients.hold(connection, who)
+    order = _find(connection, said)
+    if order is None and not _begins(said, policy):
+        applied.orders.append((None, "ignored"))
+        return
+    patient, arrivals = _patient(connection, said, who, order, policy, now)
+    _apply_to(connection, said, order, patient, arrivals, applied, now=now, history=history, again=again)
+    if said.event not in CREATES and said.placer is not None:
+        for child in book.children(connection, parent=said.placer.value, sender=said.sender):
+            part = order_book.of_child(said)
+            _apply_to(connection, part, child, child.patient, arrivals, applied, now=now, history=history, again=again)
+    if said.control == "RO" and said.parent is not None:
+        _end_replaced(connection, said, patient, arrivals, applied, now=now, history=history, again=again)
+
+
+def _begins(said: OrderedProcedure, policy: Policy) -> bool:
+    """Whether a message of an unknown order is kept for it. Raises `UnknownKey` where a site wants to be told."""
+    if said.event in CREATES:
+        return True
+    if said.event is StepEvent.STATUS or not said.control:
+        # A report or appointment of something that was never ordered here is nothing to wait for.
+        return False
+    if said.event in ENDS:
+        return True
+    if policy.unknown_order == "reject":
+        raise UnknownKey(f"no order with this number is known; {said.event} needs one", place=f"{said.place}-2")
+    return True
+
+
+def _find(connection: Connection, said: OrderedProcedure) -> Order | None:
+    """The order that the message means, by the numbers they share.
+
+    Raises `DuplicateKey` when its Study Instance UID is another order's.
+    """
+    found = book.find(
+        connection,
+        study_uid=str(said.procedure.get("StudyInstanceUID") or ""),
+        filler=said.filler.value if said.filler else "",
+        placer=said.placer.value if said.placer else "",
+        accession="" if "AccessionNumber" in said.derived else str(said.order.get("AccessionNumber") or ""),
+        authority=said.authority,
+    )
+    for rank, order in found:
+        meant = order_book.means(said, order, ranked=rank)
+        if meant is None:
+            raise DuplicateKey("the Study Instance UID belongs to another order", place=f"{said.place}-2")
+        if meant:
+            return order
+    return None
+
+
+def _apply_to(
+    connection: Connection,
+    said: OrderedProcedure,
+    order: Order | None,
+    patient: int | None,
+    arrivals: Sequence[Arrival],
+    applied: Applied,
+    *,
+    now: int,
+    history: History,
+    again: bool,
+) -> None:
+    known = order is not None and bool(order.procedures)
+    if again or _is_older(said, order, arrivals):
+        after, outcome = _in_its_place(said, order, [*arrivals, *(history(connection, order) if order else ())])
+    else:
+        after, outcome = order_book.applied(order, said)
+    if outcome == "updated" and not known and after.procedures:
+        outcome = "created"
+    row = book.save(connection, order, replace(after, patient=patient), now=now)
+    applied.orders.append((row, outcome))
+    if outcome in UNORDERED:
+        applied.note(f"{said.place}-1", UNORDERED[outcome])
+    if said.event in CREATES:
+        _resettle(connection, after, said, now)
+
+
+def _is_older(said: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:
+    """Whether the message belongs before something that has been applied. Of one time, an order belongs before what
+    is done to it."""
+    if arrivals and said.event_at <= arrivals[-1].event_at:
+        return True
+    if order is None:
+        return False
+    return said.event_at < order.event_at or (said.event_at == order.event_at and said.event in CREATES)
+
+
+def _in_its_place(said: OrderedProcedure, order: Order | None, history: Sequence[Said]) -> tuple[Order, str]:
+    """The order as it would be had its messages come in the order of their times."""
+    rebuilt = order_book.replayed([*history, said])
+    if rebuilt is None:
+        # Its state forbids the message; the sender is to hear why.
+        return order_book.applied(order, said)
+    if order is None:
+        return rebuilt, order_book.outcome_of(rebuilt, said)
+    after = order_book.adopted(rebuilt, order)
+    return after, "stale" if replace(after, event_at=order.event_at) == order else "updated"
+
+
+def _end_replaced(
+    connection: Connection,
+    said: OrderedProcedure,
+    patient: int | None,
+    arrivals: Sequence[Arrival],
+    applied: Applied,
+    *,
+    now: int,
+    history: History,
+    again: bool,
+) -> None:
+    """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
+    end = order_book.replacement(said)
+    replaced = _find(connection, end)
+    if replaced is None or replaced.row in (row for row, _ in applied.orders):
+        return
+    if replaced.patient != patient:
+        raise UnknownKey("the order to be replaced belongs to another patient", place=f"{said.place}-8")
+    _apply_to(connection, end, replaced, patient, arrivals, applied, now=now, history=history, again=again)
+
+
+# The patient of an order
+
+
+def _patient(
+    connection: Connection, said: OrderedProcedure, who: Identity, order: Order | None, policy: Policy, now: int
+) -> tuple[int, list[Arrival]]:
+    """The row of the patient whom the message means, made if there is none, and when they last arrived.
+
+    Raises `UnknownKey` when the order is another patient's.
+    """
+    found = patients.find(connection, who)
+    row = patients.survivor(connection, found) if found is not None else None
+    if order is not None and order.patient is not None and (row is None or row["id"] != order.patient):
+        row = patients.get(connection, order.patient)
+        assert row is not None
+        # An issuer that the message does not state is a guess of ours, and no reason to refuse.
+        if "IssuerOfPatientID" not in said.derived or who.patient_id not in _ids_of(row):
+            raise UnknownKey("the order with this number belongs to another patient", place="PID-3")
+    rank = _rank(said, policy)
+    if row is None:
+        attributes, stamps = first_heard(said.patient, rank, said.event_at)
+        return patients.add(connection, who, attributes=attributes, said=stamps, now=now), []
+    if said.event in CREATES:
+        _hear(connection, row, said, rank, now)
+    return int(row["id"]), [Arrival(at, day) for at, day in row["arrivals"]]
+
+
+def _ids_of(row: RowMapping) -> set[str]:
+    return {row["patient_id"], *(patient_id for patient_id, _ in row["former"])}
+
+
+def _rank(said: OrderedProcedure, policy: Policy) -> Rank:
+    if policy.patient_data == "newest":
+        return Rank.REGISTRATION
+    return Rank.ORDER if said.event is StepEvent.NEW else Rank.ORDER_CHANGE
+
+
+def _hear(connection: Connection, row: RowMapping, said: OrderedProcedure, rank: Rank, now: int) -> None:
+    attributes, stamps = heard(row["attributes"], row["said"], said.patient, rank, said.event_at)
+    if (attributes, stamps) == (row["attributes"], row["said"]):
+        return
+    held = patients.get(connection, row["id"], to_change=True)
+    assert held is not None
+    attributes, stamps = heard(held["attributes"], held["said"], said.patient, rank, said.event_at)
+    patients.change(connection, row["id"], attributes=attributes, said=stamps, updated_at=now)
+
+
+def _resettle(connection: Connection, order: Order, said: OrderedProcedure, now: int) -> None:
+    """A study that came before its order is told again, now with the order."""
+    waiting = studies.answering(
+        connection,
+        study_uid=str(said.procedure.get("StudyInstanceUID") or ""),
+        accession=order.accession,
+        patient_id=identity_of(said.patient).patient_id,
+    )
+    for uid in waiting:
+        studies.touch(connection, uid)
+        outbox.settle_soon(connection, uid, now=now)

@@ -1,0 +1,423 @@
+"""An order as the worklist holds it, and what a message makes of it: pure data, pure functions.
+
+`applied` is the order book's only rule. The state of an order is what its messages say, applied one after the other in
+the order of their times (`sort_key`); in whatever order they arrive, the book comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.errors import Conflict, GatewayError
+from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
+from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
+
+ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
+PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
+STEP_ID: Final = "ScheduledProcedureStepID"
+START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
+APPOINTMENT: Final = frozenset({
+    START_DATE, START_TIME, "ScheduledStationAETitle", "ScheduledStationName", "ScheduledProcedureStepLocation",
+    "ScheduledPerformingPhysicianName",
+})  # fmt: skip
+"""What a reschedule may change of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A Scheduled Procedure Step."""
+
+    step_id: str
+    state: StepState
+    attributes: Attributes
+    derived: bool
+    """The step id is ours, because no message gave one."""
+    row: int | None = None
+    """Its row in the store; None until it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A Requested Procedure."""
+
+    attributes: Attributes
+    derived: frozenset[str]
+    """Which of `PROCEDURE_KEYS` are ours."""
+    event_at: int
+    """Of the newest message that spoke of it."""
+    steps: tuple[Step, ...] = ()
+    row: int | None = None
+
+    @property
+    def study_uid(self) -> str:
+        return str(self.attributes["StudyInstanceUID"])
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An Imaging Service Request. Without procedures it is a tombstone, or waits for the message that orders it."""
+
+    authority: str
+    """Who gave the accession number."""
+    sender: str
+    """Whose numbers those without authority are."""
+    placer: Number
+    filler: Number
+    parent: str
+    """Placer number of the order that this one is a part of."""
+    attributes: Attributes = field(default_factory=dict)
+    event_at: int = 0
+    """Of the newest message that spoke of it."""
+    procedures: tuple[Procedure, ...] = ()
+    patient: int | None = None
+    row: int | None = None
+
+    @property
+    def accession(self) -> str:
+        return str(self.attributes.get("AccessionNumber") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The patient came (ADT^A10): what is to be done on that day is ARRIVED."""
+
+    event_at: int
+    day: str
+    """DA, in the site's zone."""
+
+
+Said = OrderedProcedure | Arrival
+
+PERFORMED: Final = frozenset({StepState.STARTED, StepState.DISCONTINUED})
+"""States that only a modality gives."""
+NO_NUMBER: Final = Number("", "")
+
+
+def begun(said: OrderedProcedure) -> Order:
+    """An order of which only the numbers are known yet."""
+    return Order(
+        authority=said.authority,
+        sender=said.sender,
+        placer=said.placer or NO_NUMBER,
+        filler=said.filler or NO_NUMBER,
+        parent=said.parent.value if said.parent and said.control == "CH" else "",
+    )
+
+
+def sort_key(said: Said) -> tuple[int, bool]:
+    """Where a message stands among those of its order; of one time, orders come before what is done to them."""
+    return said.event_at, isinstance(said, Arrival) or said.event not in CREATES
+
+
+def applied(order: Order | None, said: OrderedProcedure) -> tuple[Order, str]:
+    """The order after a message that is not older than those applied before it, and what became of it: `created`,
+    `updated`, `tombstone` (a cancel that came before its order) or `waiting` (other words of what was not ordered yet).
+
+    Raises `Conflict` when the state of a step forbids it.
+    """
+    event = said.event
+    assert event is not None
+    before = order or begun(said)
+    after = _numbered(before, said)
+    if event in CREATES:
+        after, outcome = _ordered(after, said, event)
+    else:
+        after, outcome = _moved(after, said, event)
+    return replace(after, event_at=max(before.event_at, said.event_at)), outcome
+
+
+def replayed(history: Iterable[Said]) -> Order | None:
+    """The order that these messages make, whatever their order here. One that its state forbids changes nothing."""
+    order: Order | None = None
+    for said in sorted(history, key=sort_key):
+        try:
+            if isinstance(said, OrderedProcedure):
+                order, _ = applied(order, said)
+            elif order is not None:
+                order = arrived(order, said)
+        except GatewayError:
+            continue
+    return order
+
+
+def outcome_of(order: Order, said: OrderedProcedure) -> str:
+    """What became of a message that made `order` all by itself, arrivals apart."""
+    if order.procedures:
+        return "created"
+    return "tombstone" if said.event in ENDS else "waiting"
+
+
+def means(said: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
+    """Whether a message means `order`, which it was found by. Ranked: 0 by its Study Instance UID, 1 filler number,
+    2 placer number, 3 accession number. None: it is another's Study Instance UID.
+
+    The same placer number under two filler numbers, or one accession for two orders, is not the same order.
+    """
+    filler = _same_number(said, said.filler, order, order.filler)
+    placer = _same_number(said, said.placer, order, order.placer)
+    if ranked == 0:
+        return None if filler is False and placer is False else True
+    sure = (filler is True, placer is True and filler is not False, not (filler is False or placer is False))
+    return sure[ranked - 1]
+
+
+def said_of(said: OrderedProcedure, order: Order) -> OrderedProcedure | None:
+    """What a part of a message says of `order`: itself, what it does to a parent of which `order` is a part, the
+    cancel of what it replaces; None if it speaks of another order."""
+    uids = {procedure.study_uid for procedure in order.procedures}
+    accession = "" if "AccessionNumber" in said.derived else str(said.order.get("AccessionNumber") or "")
+    hits = (
+        str(said.procedure.get("StudyInstanceUID") or "") in uids,
+        said.filler is not None and said.filler.value == order.filler.value,
+        said.placer is not None and said.placer.value == order.placer.value,
+        bool(accession) and (accession, said.authority) == (order.accession, order.authority),
+    )
+    if any(hit and means(said, order, ranked=rank) for rank, hit in enumerate(hits)):
+        return said
+    if order.parent and said.placer is not None and said.placer.value == order.parent:
+        return of_child(said)
+    if said.control == "RO" and said.parent is not None and said.parent.value == order.placer.value:
+        return replacement(said)
+    return None
+
+
+def of_child(said: OrderedProcedure) -> OrderedProcedure:
+    """What is done to a parent, as it is done to the whole of each child."""
+    return replace(said, placer=None, filler=None, order={}, derived=said.derived | PROCEDURE_KEYS | {STEP_ID})
+
+
+def replacement(said: OrderedProcedure) -> OrderedProcedure:
+    """The end of the order that ORC-8 of a replacement order (RO) names."""
+    whole = replace(of_child(said), placer=said.parent, procedure={}, parent=None)
+    return replace(whole, event=StepEvent.CANCEL, control="RP")
+
+
+def adopted(rebuilt: Order, stored: Order) -> Order:
+    """`rebuilt` in the rows of `stored`. An identifier of ours that has been given out stays as it was."""
+    left = list(stored.procedures)
+    procedures = []
+    for procedure in rebuilt.procedures:
+        old = _counterpart(procedure, left)
+        if old is None:
+            procedures.append(procedure)
+            continue
+        left.remove(old)
+        kept = {key: old.attributes[key] for key in procedure.derived & old.derived}
+        steps = _adopted_steps(procedure.steps, list(old.steps))
+        procedures.append(replace(procedure, attributes=procedure.attributes | kept, steps=steps, row=old.row))
+    return replace(rebuilt, procedures=tuple(procedures), patient=stored.patient, row=stored.row)
+
+
+def _counterpart(procedure: Procedure, left: list[Procedure]) -> Procedure | None:
+    for old in left:
+        if old.study_uid == procedure.study_uid:
+            return old
+    for old in left:
+        if old.derived and procedure.derived and "StudyInstanceUID" in old.derived & procedure.derived:
+            return old
+    return None
+
+
+def _adopted_steps(steps: Iterable[Step], left: list[Step]) -> tuple[Step, ...]:
+    found = []
+    for step in steps:
+        old = next((one for one in left if one.step_id == step.step_id), None)
+        old = old or next((one for one in left if one.derived and step.derived), None)
+        if old is not None:
+            left.remove(old)
+            kept = {STEP_ID: old.step_id} if step.derived and old.derived else {}
+            attributes = step.attributes | kept
+            step = replace(step, step_id=str(attributes[STEP_ID]), attributes=attributes, row=old.row)
+            if old.state in PERFORMED:
+                # What a modality did is no message of the order's: replaying those does not undo it.
+                step = old
+        found.append(step)
+    return tuple(found)
+
+
+def merged(stored: Attributes, said: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
+    """`stored` with what a message said laid over it. None deletes; keywords in `keep` only fill what is missing."""
+    result = dict(stored)
+    for keyword, value in said.items():
+        if keyword in keep and keyword in stored:
+            continue
+        if value is None:
+            result.pop(keyword, None)
+        else:
+            result[keyword] = value
+    return result
+
+
+def _same_number(said: OrderedProcedure, number: Number | None, order: Order, stored: Number) -> bool | None:
+    """Whether message and order carry the same number of one authority; None when one of them has none.
+
+    A number whose authority is not stated is its sender's.
+    """
+    if number is None or not stored.value:
+        return None
+    told = number.authority and stored.authority
+    one_authority = number.authority == stored.authority if told else said.sender == order.sender
+    return bool(number.value == stored.value and one_authority)
+
+
+def _numbered(order: Order, said: OrderedProcedure) -> Order:
+    """With the numbers of the message; what it does not say stays."""
+    placer, filler = _with(order.placer, said.placer), _with(order.filler, said.filler)
+    if placer is order.placer and filler is order.filler:
+        return order
+    return replace(order, placer=placer, filler=filler)
+
+
+def _with(stored: Number, said: Number | None) -> Number:
+    if said is None or said == stored:
+        return stored
+    return Number(said.value, said.authority or stored.authority)
+
+
+# What orders
+
+
+def _ordered(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Order, str]:
+    attributes = merged(order.attributes, said.order, keep=said.derived)
+    concerned = _concerned(order, said, event)
+    if concerned:
+        [number] = concerned
+        changed = _changed(order.procedures[number], said, event)
+        procedures, outcome = _replaced(order.procedures, number, changed), "updated"
+    else:
+        procedures, outcome = (*order.procedures, _added(said)), "updated" if order.procedures else "created"
+    authority = said.authority if "AccessionNumber" in said.order else order.authority
+    return replace(order, authority=authority, attributes=attributes, procedures=procedures), outcome
+
+
+def _replaced(procedures: tuple[Procedure, ...], number: int, changed: Procedure) -> tuple[Procedure, ...]:
+    return (*procedures[:number], changed, *procedures[number + 1 :])
+
+
+def _added(said: OrderedProcedure) -> Procedure:
+    steps = tuple(_new_step(said, step) for step in said.steps)
+    return Procedure(merged({}, said.procedure), said.derived & PROCEDURE_KEYS, said.event_at, steps)
+
+
+def _new_step(said: OrderedProcedure, step: OrderedStep) -> Step:
+    attributes = merged({}, step.attributes)
+    return Step(str(attributes[STEP_ID]), StepState.SCHEDULED, attributes, STEP_ID in said.derived)
+
+
+def _concerned(order: Order, said: OrderedProcedure, event: StepEvent) -> list[int]:
+    """Which of an order's procedures the message means; for `CREATES` at most one, none if it is a new one.
+
+    Only identifiers that both sides were given are compared: one that we derived says nothing of what a sender means.
+    """
+    unsure = []
+    for number, procedure in enumerate(order.procedures):
+        comparable = PROCEDURE_KEYS - said.derived - procedure.derived
+        if any(procedure.attributes.get(key) == said.procedure.get(key) for key in comparable):
+            return [number]
+        if not comparable:
+            unsure.append(number)
+    if event in CREATES:
+        return unsure if len(order.procedures) == len(unsure) == 1 else []
+    return list(range(len(order.procedures))) if said.derived >= PROCEDURE_KEYS else unsure
+
+
+def _changed(procedure: Procedure, said: OrderedProcedure, event: StepEvent) -> Procedure:
+    """Add and change the steps that the message lists. A change lists all: what it leaves out is cancelled."""
+    attributes = merged(procedure.attributes, said.procedure, keep=said.derived | {"StudyInstanceUID"})
+    listed = {str(step.attributes[STEP_ID]): step for step in said.steps}
+    unnamed = STEP_ID in said.derived or any(step.derived for step in procedure.steps)
+    if unnamed and len(listed) == len(procedure.steps) == 1:
+        listed = {procedure.steps[0].step_id: said.steps[0]}
+    steps = []
+    for step in procedure.steps:
+        listing = listed.pop(step.step_id, None)
+        if listing is not None:
+            step = _changed_step(step, said, event, listing, procedure.event_at)
+        elif event is StepEvent.CHANGE and step.state not in FROZEN:
+            step = _step_after(step, StepEvent.CANCEL, said)
+        steps.append(step)
+    steps += [_new_step(said, one) for one in listed.values()]
+    derived = procedure.derived - ({"RequestedProcedureID"} - said.derived)
+    return replace(
+        procedure,
+        attributes=attributes,
+        derived=derived,
+        event_at=max(procedure.event_at, said.event_at),
+        steps=tuple(steps),
+    )
+
+
+def _changed_step(step: Step, said: OrderedProcedure, event: StepEvent, listing: OrderedStep, newest: int) -> Step:
+    if step.state is StepState.CANCELED and said.event_at <= newest:
+        # Only something newer than the cancel brings a step back; a repeated order does not.
+        return step
+    step = _step_after(step, event, said)
+    if step.state in FROZEN:
+        return step
+    keep = said.derived | {STEP_ID}
+    if START_DATE not in said.derived:
+        keep -= {START_TIME}
+    return replace(step, attributes=merged(step.attributes, listing.attributes, keep=keep))
+
+
+# What is done to what was ordered
+
+
+def _moved(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Order, str]:
+    concerned = _concerned(order, said, event)
+    procedures, spoken_of = order.procedures, 0
+    for number in concerned:
+        procedure = procedures[number]
+        named = _named(procedure, said)
+        steps = tuple(
+            _rescheduled(_step_after(step, event, said), said, event) if step.step_id in named else step
+            for step in procedure.steps
+        )
+        newest = max(procedure.event_at, said.event_at)
+        procedures = _replaced(procedures, number, replace(procedure, steps=steps, event_at=newest))
+        spoken_of += len(named)
+    if event is StepEvent.PARENT:
+        return order, "updated"
+    if not spoken_of:
+        return order, "tombstone" if event in ENDS else "waiting"
+    return replace(order, procedures=procedures), "updated"
+
+
+def _named(procedure: Procedure, said: OrderedProcedure) -> set[str]:
+    """The steps that a cancel, hold or release means: those it names, or all when it names none."""
+    there = {step.step_id for step in procedure.steps}
+    if STEP_ID in said.derived or all(step.derived for step in procedure.steps):
+        return there
+    return there & {str(step.attributes.get(STEP_ID)) for step in said.steps}
+
+
+def _rescheduled(step: Step, said: OrderedProcedure, event: StepEvent) -> Step:
+    if event is not StepEvent.RESCHEDULE or step.state in FROZEN or not said.steps:
+        return step
+    listing = next((one for one in said.steps if one.attributes.get(STEP_ID) == step.step_id), said.steps[0])
+    stated = {key: listing.attributes[key] for key in APPOINTMENT - said.derived if key in listing.attributes}
+    return replace(step, attributes=merged(step.attributes, stated))
+
+
+def _step_after(step: Step, event: StepEvent, said: OrderedProcedure) -> Step:
+    after = TRANSITIONS[(step.state, event)]
+    if isinstance(after, Refused):
+        raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=f"{said.place}-1")
+    return step if after is step.state else replace(step, state=after)
+
+
+def arrived(order: Order, arrival: Arrival) -> Order:
+    """The order of a patient who is here."""
+    procedures = []
+    for procedure in order.procedures:
+        steps = tuple(
+            replace(step, state=StepState.ARRIVED)
+            if TRANSITIONS[(step.state, StepEvent.ARRIVE)] is StepState.ARRIVED
+            and step.attributes.get(START_DATE) == arrival.day
+            else step
+            for step in procedure.steps
+        )
+        procedures.append(replace(procedure, steps=steps))
+    return replace(order, procedures=tuple(procedures), event_at=max(order.event_at, arrival.event_at))

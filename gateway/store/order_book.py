@@ -1,0 +1,225 @@
+"""Orders with their procedures and steps, read and written as a whole."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
+
+from gateway.records.order import Attributes, Number
+from gateway.records.order_book import Order, Procedure, Step
+from gateway.records.step import StepState
+from gateway.store.engine import lock
+from gateway.store.schema import orders, procedures, steps
+
+# Made once: a statement that is made anew for every row costs as much as running it.
+_INSERT: Final = {table: insert(table) for table in (orders, procedures, steps)}
+_UPDATE: Final = {table: update(table).where(table.c.id == bindparam("the_row")) for table in _INSERT}
+_DELETE: Final = {table: delete(table).where(table.c.id == bindparam("the_row")) for table in (procedures, steps)}
+_FIND: Final = union_all(
+    select(procedures.c.order.label("id"), literal(0).label("rank")).where(
+        procedures.c.study_uid == bindparam("study_uid")
+    ),
+    select(orders.c.id, literal(1)).where(orders.c.filler == bindparam("filler"), bindparam("filler") != ""),
+    select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
+    select(orders.c.id, literal(3)).where(
+        orders.c.accession == bindparam("accession"),
+        orders.c.authority == bindparam("authority"),
+        bindparam("accession") != "",
+    ),
+)
+_ORDERS: Final = select(orders).where(orders.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
+"""Held: two messages may name one order by different numbers, under which they would not meet."""
+_PROCEDURES: Final = select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id)
+_STEPS: Final = (
+    select(steps)
+    .join(procedures, procedures.c.id == steps.c.procedure)
+    .where(procedures.c.order == bindparam("the_order"))
+    .order_by(steps.c.id)
+)
+_CHILDREN: Final = (
+    select(orders)
+    .where(orders.c.parent == bindparam("the_parent"), orders.c.parent != "", orders.c.sender == bindparam("sender"))
+    .order_by(orders.c.id)
+    .with_for_update()
+)
+
+
+def find(
+    connection: Connection, *, study_uid: str, filler: str, placer: str, accession: str, authority: str
+) -> list[tuple[int, Order]]:
+    """Orders that share a number with the one looked for, as (rank, order), best first.
+
+    Rank 0: Study Instance UID, 1: filler order number, 2: placer order number, 3: accession number. Holds these
+    identities and the orders found until the transaction ends.
+    """
+    lock(
+        connection,
+        *(f"order|{kind}|{key}" for kind, key in enumerate((study_uid, filler, placer, accession)) if key),
+    )
+    values = {
+        "study_uid": study_uid,
+        "filler": filler,
+        "placer": placer,
+        "accession": accession,
+        "authority": authority,
+    }
+    ranked = connection.execute(_FIND, values).all()
+    if not ranked:
+        return []
+    rows = connection.execute(_ORDERS, {"ids": [row.id for row in ranked]}).mappings().all()
+    found = {row["id"]: _loaded(connection, row) for row in rows}
+    best = sorted(ranked, key=lambda row: (row.rank, row.id))
+    return [(row.rank, found[row.id]) for row in best]
+
+
+def get(connection: Connection, order: int) -> Order:
+    """The order in a row, held until the transaction ends."""
+    return _loaded(connection, connection.execute(_ORDERS, {"ids": [order]}).mappings().one())
+
+
+def children(connection: Connection, *, parent: str, sender: str) -> list[Order]:
+    """The orders that are parts of the one with this placer number, held until the transaction ends."""
+    rows = connection.execute(_CHILDREN, {"the_parent": parent, "sender": sender}).mappings().all()
+    return [_loaded(connection, row) for row in rows]
+
+
+def _loaded(connection: Connection, row: RowMapping) -> Order:
+    within: dict[int, list[Step]] = {}
+    for step in connection.execute(_STEPS, {"the_order": row["id"]}).mappings():
+        within.setdefault(step["procedure"], []).append(
+            Step(
+                step_id=step["step_id"],
+                state=StepState(step["state"]),
+                attributes=step["attributes"],
+                derived=bool(step["derived"]),
+                row=step["id"],
+            )
+        )
+    return Order(
+        authority=row["authority"],
+        sender=row["sender"],
+        placer=Number(row["placer"], row["placer_authority"]),
+        filler=Number(row["filler"], row["filler_authority"]),
+        parent=row["parent"],
+        attributes=row["attributes"],
+        event_at=row["event_at"],
+        procedures=tuple(
+            Procedure(
+                attributes=procedure["attributes"],
+                derived=frozenset(procedure["derived"]),
+                event_at=procedure["event_at"],
+                steps=tuple(within.get(procedure["id"], ())),
+                row=procedure["id"],
+            )
+            for procedure in connection.execute(_PROCEDURES, {"the_order": row["id"]}).mappings()
+        ),
+        patient=row["patient"],
+        row=row["id"],
+    )
+
+
+def save(connection: Connection, before: Order | None, after: Order, *, now: int) -> int:
+    """Write what is different between two states of an order; returns its row."""
+    values = _order_row(after)
+    if before is None or before.row is None:
+        order = _add(connection, orders, {**values, "created_at": now, "updated_at": now})
+    else:
+        order = before.row
+        if values != _order_row(before):
+            _change(connection, orders, order, {**values, "updated_at": now})
+    old = {one.row: one for one in before.procedures} if before else {}
+    # What goes makes room first: its identifiers may have become another's.
+    for gone in [old.pop(row) for row in old.keys() - {one.row for one in after.procedures}]:
+        for step in gone.steps:
+            connection.execute(_DELETE[steps], {"the_row": step.row})
+        connection.execute(_DELETE[procedures], {"the_row": gone.row})
+    for procedure in after.procedures:
+        _save_procedure(connection, order, old.get(procedure.row), procedure, now)
+    return order
+
+
+def _save_procedure(connection: Connection, order: int, before: Procedure | None, after: Procedure, now: int) -> None:
+    if before is after:
+        return
+    values = _procedure_row(after)
+    if before is None or before.row is None:
+        row = _add(connection, procedures, {**values, "order": order})
+    else:
+        row = before.row
+        if values != _procedure_row(before):
+            _change(connection, procedures, row, values)
+    old = {one.row: one for one in before.steps} if before else {}
+    for gone in old.keys() - {one.row for one in after.steps}:
+        connection.execute(_DELETE[steps], {"the_row": gone})
+    for step in after.steps:
+        was = old.get(step.row)
+        if was is step:
+            continue
+        said = _step_row(step)
+        if was is None or was.row is None:
+            _add(connection, steps, {**said, "procedure": row, "updated_at": now})
+        elif said != _step_row(was):
+            _change(connection, steps, was.row, {**said, "updated_at": now})
+
+
+def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:
+    key = connection.execute(_INSERT[table], values).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _change(connection: Connection, table: Table, row: int, values: dict[str, Any]) -> None:
+    connection.execute(_UPDATE[table], {"the_row": row, **values})
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    return {
+        "patient": order.patient,
+        "authority": order.authority,
+        "accession": order.accession,
+        "sender": order.sender,
+        "placer": order.placer.value,
+        "placer_authority": order.placer.authority,
+        "filler": order.filler.value,
+        "filler_authority": order.filler.authority,
+        "parent": order.parent,
+        "attributes": order.attributes,
+        "event_at": order.event_at,
+    }
+
+
+def _procedure_row(procedure: Procedure) -> dict[str, Any]:
+    return {
+        "requested_procedure_id": str(procedure.attributes["RequestedProcedureID"]),
+        "study_uid": procedure.study_uid,
+        "attributes": procedure.attributes,
+        "derived": sorted(procedure.derived),
+        "event_at": procedure.event_at,
+    }
+
+
+def _step_row(step: Step) -> dict[str, Any]:
+    attributes: Attributes = step.attributes
+    stations = attributes.get("ScheduledStationAETitle") or []
+    return {
+        "step_id": step.step_id,
+        "state": step.state.value,
+        "modality": str(attributes.get("Modality") or ""),
+        "station_ae": "\\".join([stations] if isinstance(stations, str) else stations),
+        "start_date": str(attributes.get("ScheduledProcedureStepStartDate") or ""),
+        "start_time": str(attributes.get("ScheduledProcedureStepStartTime") or ""),
+        "attributes": attributes,
+        "derived": ["ScheduledProcedureStepID"] if step.derived else [],
+    }
