@@ -17,7 +17,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench crash peers lock clean
+.PHONY: help demo run test check bench corpus crash peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ check: $(ENVIRONMENT) ## Style, types and import rules
 
 bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+corpus: $(ENVIRONMENT) ## Send every HL7 file below CORPUS to a gateway and tell how each type is answered
+	$(BIN)/python -m bench.corpus $(CORPUS)
 
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)

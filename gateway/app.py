@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib.metadata
+import ipaddress
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,10 +18,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway import mapping
+from gateway import mapping, metrics
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
-from gateway.config import Config, Ehr, Listener, SenderRules, SenderSource
+from gateway.config import Config, Ehr, Listener, SenderRules, SenderSource, Tls
 from gateway.console import Component, build
 from gateway.errors import ConfigError, UnknownKey
 from gateway.journey import scheduling
@@ -38,7 +40,7 @@ from gateway.store.engine import sqlite_file
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir_validation import warm_up
-from gateway.wire.mllp import Limits, MllpServer, Peer
+from gateway.wire.mllp import Door, Limits, MllpServer, Peer
 from gateway.worker import Kind, Worker
 
 log = logging.getLogger(__name__)
@@ -111,6 +113,38 @@ def _sender(settings: Settings, listener: Listener, source: SenderSource) -> Sen
         unserved=rules["unserved_types"],
         acknowledge=rules["acknowledge"],
     )
+
+
+def door_of(listener: Listener) -> Door:
+    """Who a listener lets in. Raises `ConfigError` when a certificate or key cannot be used."""
+    return Door(
+        tls=_tls_of(listener.name, listener.tls) if listener.tls is not None else None,
+        addresses=tuple(ipaddress.ip_network(one, strict=False) for one in listener.allowed_addresses),
+        certificate_names=frozenset(listener.allowed_certificates),
+    )
+
+
+def _tls_of(name: str, tls: Tls) -> ssl.SSLContext:
+    """TLS 1.2 and later (BCP 195); with `client_ca`, only clients that show a certificate of it."""
+    key = f"hl7.listeners {name}: tls"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # An empty password, not None: OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, tls.key_password or "")
+    except OSError as error:
+        why = f"{tls.certificate} with {tls.key} cannot be used ({_reason(error)})"
+        raise ConfigError([f"{key}.certificate: {why}; give PEM files that belong together"]) from error
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except OSError as error:
+            raise ConfigError([f"{key}.client_ca: {tls.client_ca} cannot be used ({_reason(error)})"]) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or error)
 
 
 def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
@@ -269,7 +303,19 @@ async def _listen(
     def noise(peer: Peer, skipped: bytes) -> None:
         log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
 
-    server = MllpServer(intake.receive, limits, on_noise=noise, on_refused=intake.refuse)
+    def turned_away(peer: Peer, reason: str, why: str) -> None:
+        metrics.REFUSED.labels(listener.name, reason).inc()
+        log.warning("%s: connection from %s refused (%s): %s", listener.name, peer.host, reason, why)
+
+    server = MllpServer(
+        intake.receive,
+        limits,
+        on_noise=noise,
+        on_refused=intake.refuse,
+        on_turned_away=turned_away,
+        door=door_of(listener),
+        release=listener.mllp_release,
+    )
     key = f"hl7.listeners {listener.name}"
     await _bind(key, listener.host, listener.port, lambda: server.start(listener.host, listener.port))
     stack.push_async_callback(server.stop, GRACE_SECONDS)

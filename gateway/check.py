@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
 from gateway import app
-from gateway.config import Config
+from gateway.config import Config, Listener
 from gateway.errors import ConfigError, GatewayError
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
-from gateway.wire.charsets import is_known
 from gateway.wire.fhir import FhirClient
 
 
@@ -49,15 +49,7 @@ def _mappings(config: Config) -> list[Finding]:
 
 
 def _settings(config: Config) -> list[Finding]:
-    findings = [
-        Finding(
-            f"hl7.listeners {one.name}",
-            False,
-            f"charset {one.charset!r} is unknown; write it as in HL7 table 0211, such as 8859/1",
-        )
-        for one in config.hl7.listeners
-        if one.charset and not is_known(one.charset)
-    ]
+    findings = [finding for listener in config.hl7.listeners for finding in _door(listener)]
     if not config.hl7.listeners:
         findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
@@ -73,6 +65,15 @@ def _settings(config: Config) -> list[Finding]:
         text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(Finding("site.order_systems", True, text, warning=True))
     return findings
+
+
+def _door(listener: Listener) -> Iterator[Finding]:
+    try:
+        app.door_of(listener)
+    except ConfigError as error:
+        for fault in error.faults:
+            what, _, detail = fault.partition(": ")
+            yield Finding(what, False, detail)
 
 
 def _ports(config: Config) -> list[Finding]:

@@ -20,6 +20,13 @@ MESSAGES: Final = Counter(
     ("listener", "ack"),
     registry=REGISTRY,
 )
+REFUSED: Final = Counter(
+    "gateway_hl7_refused",
+    "What an HL7 listener turned away, by reason: connections (too many), address, tls (handshake), certificate, "
+    "sender (not listed under sources), too large, too slow, truncated.",
+    ("listener", "reason"),
+    registry=REGISTRY,
+)
 FINDS: Final = Counter(
     "gateway_worklist_queries",
     "Worklist C-FIND requests, by final status in hexadecimal (0000, A700, ...).",

@@ -61,7 +61,7 @@ def said(path: Path) -> Iterator[str]:
 
 
 def test_the_stations_stand_in_the_order_of_the_journey() -> None:
-    listed = re.findall(r"^\d\. \[(\w+)\]\(gateway/journey/(\w+)\.py\)", read(README), re.MULTILINE)
+    listed = re.findall(r"^\d\. \[(\w+)\]\(gateway/journey/(\w+)(?:\.py|/)\)", read(README), re.MULTILINE)
     assert tuple(name for name, _ in listed) == tuple(module for _, module in listed) == STATIONS
     architecture = read(ARCHITECTURE)
     headings = re.findall(r"^### (\d)\. `(\w+)`$", architecture, re.MULTILINE)

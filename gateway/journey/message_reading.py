@@ -81,6 +81,8 @@ class Reading:
     error: GatewayError | None = None
     unserved: bool = False
     """Of a type that says nothing to the worklist, from a sender whose messages are kept all the same."""
+    is_answer: bool = False
+    """An acknowledgement, from a sender that may have to send them (enhanced mode)."""
 
 
 class MessageReader:
@@ -105,6 +107,8 @@ class MessageReader:
                 fallback_charset=sender.charset,
                 replace_undecodable=sender.undecodable == "replace",
             )
+            if sender.acknowledge == "enhanced" and message.type in ("ACK", "MCF"):
+                return Reading(message, sender, is_answer=True)
             if not _is_taken(message, sender):
                 return Reading(message, sender, unserved=True)
             statements = self._mapping.read(message, received_at=received_at, settings=sender.settings)

@@ -41,8 +41,9 @@ from gateway.errors import (
 )
 from gateway.journey.message_reading import MessageReader, Reading, Source, internal
 from gateway.store import Store, messages, refusals
+from gateway.wire import hl7_batch
 from gateway.wire.hl7 import Message
-from gateway.wire.hl7_ack import Problem, acknowledge, reject_unreadable
+from gateway.wire.hl7_ack import Problem, acknowledge, code_of, recoded, reject_unreadable
 from gateway.wire.mllp import Peer
 
 log = logging.getLogger(__name__)
@@ -106,17 +107,50 @@ class OrderIntake:
         self._clock = clock
         self._numbers = itertools.count(1)
 
-    async def receive(self, raw: bytes, peer: Peer) -> bytes | None:
-        """The acknowledgement of `raw`, or None to close the connection without one."""
-        answer = await self._receive(raw, peer.host)
-        metrics.MESSAGES.labels(self._source.name, _code_of(answer)).inc()
-        return answer
+    async def receive(self, raw: bytes, peer: Peer) -> Sequence[bytes] | None:
+        """The blocks that answer `raw`; None to close the connection without an answer.
 
-    async def _receive(self, raw: bytes, host: str) -> bytes | None:
+        A batch is answered by one block, a batch of acknowledgements; each of its messages stands for itself.
+        """
+        batch = hl7_batch.split(raw)
+        if batch is None:
+            return await self._receive(raw, peer.host)
+        if batch.stated not in (None, len(batch.messages)):
+            log.warning(
+                "%s: a batch of %d messages says that it has %s", self._source.name, len(batch.messages), batch.stated
+            )
+        acknowledgements: list[bytes] = []
+        for message in batch.messages:
+            answers = await self._receive(message, peer.host)
+            if answers is None:
+                return None
+            acknowledgements += answers
+        now = self._clock()
+        return [hl7_batch.answer(batch, acknowledgements, control_id=self._control_id(now), now=_moment(now))]
+
+    async def _receive(self, raw: bytes, host: str) -> Sequence[bytes] | None:
         now = self._clock()
         # A long message is read aside: it must not keep the other senders waiting.
         read = partial(self._reader.read, raw, now, self._source.name)
         reading = read() if len(raw) <= LONG_BYTES else await asyncio.to_thread(read)
+        if reading.is_answer:
+            # To what an enhanced sender was told; whoever answers answers never ends.
+            metrics.MESSAGES.labels(self._source.name, "none").inc()
+            return ()
+        ack = await self._acknowledgement(raw, reading, host, now)
+        code = code_of(ack)
+        metrics.MESSAGES.labels(self._source.name, code).inc()
+        if isinstance(reading.error, UnknownSender):
+            metrics.REFUSED.labels(self._source.name, "sender").inc()
+            log.warning("%s: a message from %s refused: its sender is not on the list", self._source.name, host)
+        if ack is None:
+            return None
+        if reading.sender is None or reading.sender.acknowledge == "original" or reading.message is None:
+            return (ack,)
+        return self._enhanced(reading.message, ack, code, now)
+
+    async def _acknowledgement(self, raw: bytes, reading: Reading, host: str, now: int) -> bytes | None:
+        """The application acknowledgement, once the message is on disk; None to close the connection."""
         try:
             return await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
         except Unavailable as error:
@@ -127,11 +161,30 @@ class OrderIntake:
             log.exception("message failed")
             return await self._keep_failed(raw, reading, host, now, error)
 
+    def _enhanced(self, message: Message, ack: bytes, code: str, now: int) -> Sequence[bytes]:
+        """What MSH-15 and MSH-16 ask for (HL7 2.5.1 ch. 2.9.3): the accept acknowledgement, then the application's.
+
+        A message that was kept is accepted (CA), whatever the application says of it. When the sender wants to hear
+        nothing of the application, CE tells what AE would have.
+        """
+        accept, application = message.accept_acknowledgement, message.application_acknowledgement
+        if not accept and not application:
+            return (ack,)
+        told = wants(application, code)
+        commit = {"AA": "CA", "AE": "CA" if told else "CE"}.get(code, "CR")
+        answers = []
+        if wants(accept, commit):
+            answers.append(recoded(message, ack, commit, control_id=self._control_id(now), now=_moment(now)))
+        if told and commit != "CR":
+            answers.append(ack)
+        return answers
+
     async def refuse(self, head: bytes, peer: Peer, reason: str) -> bytes | None:
         """The answer to a frame that could not be taken whole: too large, too slow, cut off."""
         now = self._clock()
         error = Malformed(f"the message is {reason}", place="MSH")
         where = f"{self._source.name} {peer.host}"
+        metrics.REFUSED.labels(self._source.name, reason).inc()
         try:
             await self._store.write(
                 lambda connection: refusals.add(connection, refused_at=now, source=where, reason=reason, body=head)
@@ -272,12 +325,9 @@ def _settle_again(connection: Connection, row: int, judged: Judged) -> None:
     messages.tie(connection, row, judged.orders, judged.patients)
 
 
-def _code_of(answer: bytes | None) -> str:
-    """MSA-1 of an acknowledgement, for the metrics; `none` when the connection was closed instead."""
-    if answer is None:
-        return "none"
-    _, _, msa = answer.partition(b"\rMSA")
-    return msa[1:3].decode("ascii", "replace")
+def wants(condition: str, code: str) -> bool:
+    """Whether MSH-15 or MSH-16 (table 0155) asks for an acknowledgement of this code."""
+    return condition == "AL" or condition == ("SU" if code.endswith("A") else "ER")
 
 
 def condition(error: GatewayError) -> int:

@@ -97,7 +97,7 @@ orders = Table(
     Column("placer_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
     Column("filler", Text, nullable=False, comment="Filler order number, or empty"),
     Column("filler_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
-    Column("parent", Text, nullable=False, server_default=text("''"), comment="Placer number of the order it is a part of"),
+    Column("parent", Text, nullable=False, server_default=text("''"), comment="Placer number of the whole order"),
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
     Column("created_at", BigInteger, nullable=False),

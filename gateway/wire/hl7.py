@@ -205,6 +205,16 @@ class Message:
         return self._msh.leaf(11)
 
     @property
+    def accept_acknowledgement(self) -> str:
+        """MSH-15 (table 0155): when to send an accept acknowledgement."""
+        return self._msh.leaf(15)
+
+    @property
+    def application_acknowledgement(self) -> str:
+        """MSH-16 (table 0155)."""
+        return self._msh.leaf(16)
+
+    @property
     def version(self) -> str:
         return self._msh.leaf(12)
 

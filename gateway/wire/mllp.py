@@ -1,13 +1,18 @@
-"""The Minimal Lower Layer Protocol, release 1: `0x0B` message `0x1C 0x0D` (HL7 transport specifications)."""
+"""The Minimal Lower Layer Protocol: `0x0B` message `0x1C 0x0D` (HL7 transport specifications).
+
+Release 2 adds commit acknowledgements: a block of the one byte 0x06 (stored) or 0x15 (not stored) ahead of the answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from gateway.errors import Unavailable
 
@@ -18,9 +23,10 @@ _TRAILER_SECONDS = 2.0
 _FAREWELL_SECONDS = 5.0
 """How long a refused sender may go on sending before the connection is closed under it."""
 _MAX_ANSWER_BYTES = 1024 * 1024
+_HANDSHAKE_SECONDS = 15.0
 _COMMIT, _NEGATIVE_COMMIT = b"\x06", b"\x15"
-"""Blocks of release 2, which a receiver may send ahead of the acknowledgement."""
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -97,7 +103,8 @@ class Peer:
 
     host: str
     port: int
-    tls_subject: str = ""
+    certificate_names: tuple[str, ...] = ()
+    """Common name and DNS names of the client certificate that TLS has verified."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,33 @@ class Limits:
     max_connections: int
 
 
-Handler = Callable[[bytes, Peer], Awaitable[bytes | None]]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in. What is empty lets in all."""
+
+    tls: ssl.SSLContext | None = None
+    addresses: tuple[Network, ...] = ()
+    certificate_names: frozenset[str] = frozenset()
+
+    def admits_address(self, host: str) -> bool:
+        if not self.addresses:
+            return True
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self.addresses)
+
+    def admits_certificate(self, names: Sequence[str]) -> bool:
+        return not self.certificate_names or not self.certificate_names.isdisjoint(names)
+
+
+Answer = bytes | Sequence[bytes] | None
+Handler = Callable[[bytes, Peer], Awaitable[Answer]]
 RefusalHandler = Callable[[bytes, Peer, str], Awaitable[bytes | None]]
 
 
@@ -124,7 +157,8 @@ class _RefusedError(Exception):
 class MllpServer:
     """Answers each message of each connection in order; the next is read when the last one has been answered.
 
-    handler: message -> answer; None closes the connection without one.
+    handler: message -> the block, or blocks, that answer it; None closes the connection without one.
+    on_turned_away: (peer, "connections" | "address" | "tls" | "certificate", why) of who was not let in.
     on_refused: (what arrived, peer, "too large" | "truncated" | "too slow") -> answer, then closed.
     on_noise: (peer, bytes) that stood outside blocks and were skipped.
     """
@@ -136,8 +170,14 @@ class MllpServer:
         *,
         on_noise: Callable[[Peer, bytes], None] | None = None,
         on_refused: RefusalHandler | None = None,
+        on_turned_away: Callable[[Peer, str, str], None] = lambda peer, reason, why: None,
+        door: Door = Door(),
+        release: int = 1,
     ) -> None:
         self._handler = handler
+        self._on_turned_away = on_turned_away
+        self._door = door
+        self._release = release
         self._limits = limits
         self._on_noise = on_noise
         self._on_refused = on_refused
@@ -178,10 +218,22 @@ class MllpServer:
             await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._stopping or len(self._tasks) >= self._limits.max_connections:
-            log.warning("MLLP connection refused: %d are open", len(self._tasks))
+        if self._stopping:
             writer.close()
             return
+        peer = _peer(writer)
+        refusal = ""
+        if len(self._tasks) >= self._limits.max_connections:
+            refusal, why = "connections", f"{len(self._tasks)} are open"
+        elif not self._door.admits_address(peer.host):
+            refusal, why = "address", "the address is not on the list"
+        if refusal:
+            self._on_turned_away(peer, refusal, why)
+            writer.transport.abort()
+            return
+        if self._door.tls is not None:
+            # What the client says first is for TLS, not for the reader.
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -189,15 +241,32 @@ class MllpServer:
         task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = _peer(writer)
         try:
-            await self._converse(reader, writer, peer)
+            peer = await self._admitted(writer)
+            if peer is not None:
+                await self._converse(reader, writer, peer)
         except OSError:
             pass  # the peer went away, also between an answer and the end of it, or does not take its answers
         finally:
             await _close(writer)
 
-    async def _judged(self, work: Awaitable[bytes | None], peer: Peer) -> bytes | None:
+    async def _admitted(self, writer: asyncio.StreamWriter) -> Peer | None:
+        """The peer once TLS, if there is any, has told who it is; None when it is not let in."""
+        peer = _peer(writer)
+        if self._door.tls is None:
+            return peer
+        try:
+            await writer.start_tls(self._door.tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
+        except (OSError, EOFError) as error:
+            self._on_turned_away(peer, "tls", _why(error))
+            return None
+        names = _names(writer.get_extra_info("peercert") or {})
+        if not self._door.admits_certificate(names):
+            self._on_turned_away(peer, "certificate", "its certificate names nobody on the list")
+            return None
+        return Peer(peer.host, peer.port, names)
+
+    async def _judged(self, work: Awaitable[T | None], peer: Peer) -> T | None:
         """What a handler answers; None when it fails, which closes this connection and no other."""
         try:
             return await work
@@ -216,10 +285,13 @@ class MllpServer:
                 if message is None:
                     return
                 self._answering.add(task)
-                answer = await self._judged(self._handler(message, peer), peer)
-                if answer is None:
+                answers: Answer = await self._judged(self._handler(message, peer), peer)
+                if self._release == 2:
+                    await self._send(writer, _NEGATIVE_COMMIT if answers is None else _COMMIT)
+                if answers is None:
                     return
-                await self._send(writer, answer)
+                for answer in [answers] if isinstance(answers, bytes) else answers:
+                    await self._send(writer, answer)
             except _RefusedError as refused:
                 self._answering.add(task)
                 await self._refuse(reader, writer, peer, refused)
@@ -236,6 +308,10 @@ class MllpServer:
             message = deframer.next()
             if (noise := deframer.noise()) and self._on_noise:
                 self._on_noise(peer, noise)
+            if message in (_COMMIT, _NEGATIVE_COMMIT):
+                # Release 2: the sender confirms an answer of ours.
+                begun = False
+                continue
             if message is not None:
                 return self._within_limit(message)
             if len(deframer) > limits.max_message_bytes:
@@ -275,12 +351,15 @@ class MllpServer:
         log.warning("MLLP message from %s refused: %s", peer.host, refused.reason)
         if self._on_refused is None:
             return
-        answer = await self._judged(self._on_refused(refused.head, peer, refused.reason), peer)
+        answer: bytes | None = await self._judged(self._on_refused(refused.head, peer, refused.reason), peer)
+        if self._release == 2:
+            await self._send(writer, _NEGATIVE_COMMIT)
         if answer is None:
             return
         await self._send(writer, answer)
         # Closing while bytes are still arriving resets the connection, and the peer would lose the answer.
-        writer.write_eof()
+        if writer.can_write_eof():
+            writer.write_eof()
         async with asyncio.timeout(_FAREWELL_SECONDS):
             while await reader.read(_CHUNK):
                 pass
@@ -294,8 +373,9 @@ class MllpServer:
 class MllpClient:
     """Sends messages over one connection, one at a time. Any failure is Unavailable, and the end of it."""
 
-    def __init__(self, host: str, port: int, *, timeout: float = 30.0) -> None:
+    def __init__(self, host: str, port: int, *, timeout: float = 30.0, tls: ssl.SSLContext | None = None) -> None:
         """timeout: seconds, for connecting and for each acknowledgement."""
+        self._tls = tls
         self._host = host
         self._port = port
         self._timeout = timeout
@@ -307,7 +387,7 @@ class MllpClient:
     async def __aenter__(self) -> Self:
         try:
             async with asyncio.timeout(self._timeout):
-                self._streams = await asyncio.open_connection(self._host, self._port)
+                self._streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"no connection: {_said(error)}", place=self._place) from error
         return self
@@ -360,6 +440,17 @@ class MllpClient:
 
 def _said(error: BaseException) -> str:
     return "timeout" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+
+
+def _why(error: BaseException) -> str:
+    """What went wrong in a handshake; OpenSSL's texts hold nothing that the peer sent."""
+    return getattr(error, "reason", None) or str(error) or type(error).__name__
+
+
+def _names(certificate: dict[str, Any]) -> tuple[str, ...]:
+    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    alternative = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    return tuple(dict.fromkeys([*common, *alternative]))
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench import corpus
 from gateway import app
 from gateway.clock import now
 from gateway.config import Hl7, Listener, Mappings
@@ -221,12 +222,12 @@ async def test_database_away_means_no_aa(start: Start, database_url: str) -> Non
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of public messages is not beside this checkout")
 async def test_every_message_of_the_corpus_is_answered(start: Start, database_url: str) -> None:
-    paths = sorted(one for one in CORPUS.rglob("*") if one.suffix in (".hl7", ".txt") and one.is_file())
+    paths = corpus.files(CORPUS)
     assert len(paths) > 600
     async with start() as gateway:
-        answers = await send(gateway, *(path.read_bytes() for path in paths))
-        codes = {ack.first("MSA").leaf(1) for ack in answers}
-        assert codes <= {"AA", "AE", "AR"}
+        answered = await corpus.send(gateway.hl7_ports["ris"], paths, root=CORPUS)
+        assert {one.code for one in answered} == {"AA", "AE", "AR"}
+        assert all(one.text and one.condition for one in answered if one.code != "AA")
         assert "failed" not in {row["state"] for row in await rows(gateway)}
 
 

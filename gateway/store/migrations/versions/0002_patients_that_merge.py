@@ -48,7 +48,7 @@ def upgrade() -> None:
             sa.Text(),
             nullable=False,
             server_default=sa.text("''"),
-            comment="Placer number of the order it is a part of",
+            comment="Placer number of the whole order",
         ),
     )
     op.create_index(
