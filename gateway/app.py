@@ -25,6 +25,7 @@ from gateway.config import Config, Ehr, Listener, SenderRules, SenderSource, Tls
 from gateway.console import Component, build
 from gateway.errors import ConfigError, UnknownKey
 from gateway.journey import scheduling
+from gateway.journey.conformance import Conformance
 from gateway.journey.ehr_delivery import EhrDelivery
 from gateway.journey.imaging_study import ImagingStudyStation, Target
 from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
@@ -112,6 +113,8 @@ def _sender(settings: Settings, listener: Listener, source: SenderSource) -> Sen
         message_types=types or SERVED,
         unserved=rules["unserved_types"],
         acknowledge=rules["acknowledge"],
+        conformance=rules["conformance"],
+        conformance_version=rules["conformance_version"],
     )
 
 
@@ -154,14 +157,23 @@ def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
     return MessageReader(mappings.orders, sources, sources[listeners[0].name])
 
 
-def make_intake(config: Config, listener: Listener, store: Store, reader: MessageReader, clock: Clock) -> OrderIntake:
+def make_intake(
+    config: Config,
+    listener: Listener,
+    store: Store,
+    reader: MessageReader,
+    clock: Clock,
+    conformance: Conformance | None = None,
+) -> OrderIntake:
     """Stations 1 and 2 for one listener."""
     policy = scheduling.Policy(
         ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
         unknown_order=config.hl7.unknown_order,
         patient_data=config.hl7.patient_data,
     )
-    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source_of(config, listener), clock)
+    source = source_of(config, listener)
+    checks = conformance or Conformance(store)
+    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)
 
 
 async def replay_message(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: int) -> str:
@@ -206,8 +218,12 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         stack.push_async_callback(_end, task)
 
         listeners = {}
+        conformance = Conformance(store)
+        stack.push_async_callback(_end, group.create_task(conformance.run(), name="conformance"))
+        reader = make_reader(config, mappings)
         for listener in config.hl7.listeners:
-            listeners[listener.name] = await _listen(config, listener, store, mappings, clock, stack)
+            intake = make_intake(config, listener, store, reader, clock, conformance)
+            listeners[listener.name] = await _listen(listener, intake, stack)
         dicom = await _serve_dicom(config, store, mappings, clock, stack)
 
         async def components() -> dict[str, Component]:
@@ -284,15 +300,7 @@ def _client(ehr: Ehr) -> FhirClient:
     return FhirClient(ehr.url, timeout_seconds=ehr.timeout_seconds, token=ehr.token, connections=ehr.concurrency)
 
 
-async def _listen(
-    config: Config,
-    listener: Listener,
-    store: Store,
-    mappings: mapping.Mappings,
-    clock: Clock,
-    stack: AsyncExitStack,
-) -> MllpServer:
-    intake = make_intake(config, listener, store, make_reader(config, mappings), clock)
+async def _listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack) -> MllpServer:
     limits = Limits(
         max_message_bytes=listener.max_message_bytes,
         idle_seconds=listener.idle_seconds,

@@ -193,6 +193,12 @@ class SenderRules(Section):
     """Types that are taken, such as ORM or ADT^A40; empty: all that the gateway serves."""
     unserved_types: Literal["reject", "store"] = "reject"
     """What to do with other types: answer AR 200 or 201, or keep the message and answer AA."""
+    conformance: Literal["off", "warn", "reject"] = "warn"
+    """Check the structure by the standard: not, beside the journey with what is found kept, or before an AR 100."""
+    conformance_version: Literal[
+        "", "2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2"
+    ] = ""
+    """HL7 version to check by; empty: the one that MSH-12 states."""
     acknowledge: Literal["original", "enhanced"] = "original"
     """One application acknowledgement, or what MSH-15 and MSH-16 ask for (CA, CE, CR, then AA, AE, AR)."""
 
@@ -242,6 +248,11 @@ class Listener(SenderRules):
     """When the database is away: answer AR 207, or close without an answer so that the sender keeps its message."""
     station_aes: list[AETitle] = []
     """Scheduled Station AE Titles of steps for which the RIS names none; empty offers them to every station."""
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _none_is_listed(cls, value: Any) -> Any:
+        return [] if value is None else value
 
     @model_validator(mode="after")
     def _certificates_need_an_authority(self) -> Self:

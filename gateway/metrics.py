@@ -27,6 +27,12 @@ REFUSED: Final = Counter(
     ("listener", "reason"),
     registry=REGISTRY,
 )
+CHECKS: Final = Counter(
+    "gateway_hl7_structure_checks",
+    "Messages whose structure was to be checked, by outcome: checked, skipped (too many waited), failed.",
+    ("listener", "outcome"),
+    registry=REGISTRY,
+)
 FINDS: Final = Counter(
     "gateway_worklist_queries",
     "Worklist C-FIND requests, by final status in hexadecimal (0000, A700, ...).",

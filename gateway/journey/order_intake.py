@@ -52,6 +52,14 @@ Apply = Callable[..., "Outcomes"]
 """Station 2, `scheduling.apply`; handed in by the composition root."""
 
 
+class Checks(Protocol):
+    """Structure checks, `conformance.Conformance`; handed in by the composition root."""
+
+    def soon(self, row: int, message: Message, version: str, listener: str) -> None: ...
+
+    async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None: ...
+
+
 class Outcomes(Protocol):
     """What station 2 did."""
 
@@ -96,11 +104,22 @@ class Judged:
     patients: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a message is answered, and its row if it was worked on now."""
+
+    ack: bytes
+    row: int | None = None
+
+
 class OrderIntake:
     """Receives what an MLLP listener reads. One per listener."""
 
-    def __init__(self, store: Store, reader: MessageReader, apply: Apply, source: Source, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, reader: MessageReader, apply: Apply, source: Source, clock: Clock, conformance: Checks
+    ) -> None:
         self._store = store
+        self._conformance = conformance
         self._reader = reader
         self._apply = apply
         self._source = source
@@ -137,6 +156,7 @@ class OrderIntake:
             # To what an enhanced sender was told; whoever answers answers never ends.
             metrics.MESSAGES.labels(self._source.name, "none").inc()
             return ()
+        reading = await self._checked(reading)
         ack = await self._acknowledgement(raw, reading, host, now)
         code = code_of(ack)
         metrics.MESSAGES.labels(self._source.name, code).inc()
@@ -152,7 +172,9 @@ class OrderIntake:
     async def _acknowledgement(self, raw: bytes, reading: Reading, host: str, now: int) -> bytes | None:
         """The application acknowledgement, once the message is on disk; None to close the connection."""
         try:
-            return await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
+            kept = await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
+            self._check_soon(kept, reading)
+            return kept.ack
         except Unavailable as error:
             log.error("message not taken: %s", error)
             return None if self._source.close_on_failure else self._answer(raw, reading.message, error, now)
@@ -160,6 +182,26 @@ class OrderIntake:
             # A fault of ours. The message is kept for whoever mends it; the sender must not believe it applied.
             log.exception("message failed")
             return await self._keep_failed(raw, reading, host, now, error)
+
+    def _check_soon(self, kept: Kept, reading: Reading) -> None:
+        message, sender = reading.message, reading.sender
+        if kept.row is None or message is None or sender is None or reading.unserved:
+            return
+        if sender.conformance == "warn":
+            self._conformance.soon(kept.row, message, sender.conformance_version, self._source.name)
+
+    async def _checked(self, reading: Reading) -> Reading:
+        """With the structural fault for which the sender's messages are to be refused."""
+        message, sender = reading.message, reading.sender
+        if message is None or sender is None or reading.error is not None or reading.unserved:
+            return reading
+        if sender.conformance != "reject":
+            return reading
+        try:
+            error = await self._conformance.fault(message, sender.conformance_version, self._source.name)
+        except Unavailable as failure:
+            error = NeedsPerson(failure.message)
+        return reading if error is None else replace(reading, error=error, statements=())
 
     def _enhanced(self, message: Message, ack: bytes, code: str, now: int) -> Sequence[bytes]:
         """What MSH-15 and MSH-16 ask for (HL7 2.5.1 ch. 2.9.3): the accept acknowledgement, then the application's.
@@ -216,25 +258,25 @@ class OrderIntake:
 
         return await self._store.write(again)
 
-    def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> bytes:
-        """Apply and keep the message, unless it was applied before; returns its acknowledgement."""
+    def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> Kept:
+        """Apply and keep the message, unless it was applied before."""
         identity = _identity(raw, reading.message)
         before = messages.Earlier()
         if identity["control_id"]:
             before = messages.earlier(connection, **{key: identity[key] for key in ("sender", "control_id", "digest")})
             if before.ack is not None:
-                return before.ack
+                return Kept(before.ack)
         judged = self._judge(connection, reading, raw, now)
         if before.row is not None:
             _settle_again(connection, before.row, judged)
-            return judged.ack
+            return Kept(judged.ack, before.row)
         reused = [{"place": "MSH-10", "text": "another message came under this control id"}] if before.other else []
         row = messages.add(
             connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
             state=judged.state, ack_code=judged.code, ack=judged.ack, findings=reused + judged.findings,
         )  # fmt: skip
         messages.tie(connection, row, judged.orders, judged.patients)
-        return judged.ack
+        return Kept(judged.ack, row)
 
     def _judge(
         self, connection: Connection, reading: Reading, raw: bytes, now: int, *, again: int | None = None

@@ -420,4 +420,4 @@ def arrived(order: Order, arrival: Arrival) -> Order:
             for step in procedure.steps
         )
         procedures.append(replace(procedure, steps=steps))
-    return replace(order, procedures=tuple(procedures), event_at=max(order.event_at, arrival.event_at))
+    return replace(order, procedures=tuple(procedures))

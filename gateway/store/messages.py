@@ -116,6 +116,19 @@ _SETTLE: Final = (
 )
 
 
+def add_findings(connection: Connection, message: int, findings: list[dict[str, str]]) -> None:
+    """Add to what was found in a message after it has been answered."""
+    before = connection.execute(_FINDINGS, {"the_id": message}).scalar_one_or_none()
+    if before is not None:
+        connection.execute(_ADD_FINDINGS, {"the_id": message, "findings": [*before, *findings]})
+
+
+_FINDINGS: Final = select(messages.c.findings).where(messages.c.id == bindparam("the_id")).with_for_update()
+_ADD_FINDINGS: Final = (
+    update(messages).where(messages.c.id == bindparam("the_id")).values(findings=bindparam("findings"))
+)
+
+
 def tie(
     connection: Connection, message: int, outcomes: Mapping[int, str], patients: Mapping[int, str] | None = None
 ) -> None:

@@ -56,6 +56,11 @@ class Segment:
         escape = delimiters.escape
         self._plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
 
+    @property
+    def text(self) -> str:
+        """As sent, without its terminator."""
+        return self._text
+
     def __repr__(self) -> str:
         return f"<Segment {self.name} {self.occurrence}>"
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from gateway.config import Config, Ehr, Listener, load
+from tests.peers.openssl import Authority
 from tests.peers.process import run
 
 EXAMPLE = Path(__file__).parents[2] / "gateway.example.yaml"
@@ -24,6 +25,7 @@ def uncommented(folder: Path) -> str:
     text = COMMENTED_KEY.sub(r"\1\2", EXAMPLE.read_text(encoding="utf-8"))
     for name in re.findall(r"token_file: /etc/gateway/(\S+)", text):
         (folder / name).write_text("secret\n", encoding="utf-8")
+    (folder / "hl7-key-password").write_text("secret\n", encoding="utf-8")
     return text.replace("/etc/gateway/", f"{folder}/")
 
 
@@ -62,7 +64,8 @@ def test_each_default_is_written_out(tmp_path: Path) -> None:
     for section, value in Config().model_dump(exclude_none=True).items():
         if section != "ehrs":
             assert set(value) == set(said[section] or {}), section
-    assert set(said["hl7"]["listeners"][0]) == set(Listener.model_fields)
+    optional = {name for name, field in Listener.model_fields.items() if field.default is None}
+    assert set(said["hl7"]["listeners"][0]) == set(Listener.model_fields) - optional
 
 
 def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
@@ -78,6 +81,11 @@ def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
 async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> None:
     overlay = tmp_path / "mappings.d"
     overlay.mkdir()
+    authority = Authority(tmp_path)
+    ours = authority.issue("gateway", password="secret")
+    ours.certificate.rename(tmp_path / "hl7.pem")
+    ours.key.rename(tmp_path / "hl7.key")
+    authority.certificate.rename(tmp_path / "clients.pem")
     file = tmp_path / "gateway.yaml"
     file.write_text(uncommented(tmp_path).replace("overlay: mappings.d", f"overlay: {overlay}"), encoding="utf-8")
     checked = await run(sys.executable, "-m", "gateway", "check", "--offline", "-c", file)

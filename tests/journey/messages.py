@@ -38,5 +38,36 @@ def orm(
     return ("\r".join(segments) + "\r").encode(charset_codec(charset))
 
 
+def adt(
+    trigger: str,
+    *,
+    control_id: str = "ADT1",
+    patient: str = "PAT1^^^HOSP",
+    name: str = "MUSTER^MAX",
+    birth: str = "19800102",
+    at: str = "20260123120000",
+    prior: str = "",
+    visit: str = "PV1|1|O|||||^REFERRER^RITA",
+    more: Iterable[str] = (),
+) -> bytes:
+    """One ADT message; `prior` is MRG-1."""
+    segments = [
+        f"MSH|^~\\&|ADT|HOSP|GATEWAY|HOSP|{at}||ADT^{trigger}|{control_id}|P|2.3.1",
+        f"EVN|{trigger}|{at}",
+        f"PID|1||{patient}||{name}||{birth}|M",
+        *([f"MRG|{prior}"] if prior else []),
+        *([visit] if visit and not prior else []),
+        *more,
+    ]
+    return ("\r".join(segments) + "\r").encode()
+
+
 def charset_codec(charset: str) -> str:
-    return {"": "utf-8", "8859/1": "latin-1", "UNICODE UTF-8": "utf-8"}[charset]
+    return {
+        "": "utf-8",
+        "8859/1": "latin-1",
+        "8859/2": "iso8859-2",
+        "UNICODE UTF-8": "utf-8",
+        "~ISO IR87": "iso2022_jp",
+        "GB 18030-2000": "gb18030",
+    }[charset]

@@ -6,20 +6,17 @@ weightiest and newest word says of each attribute (`records.patient`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
-from gateway.journey.scheduling.applied import Applied, Policy
+from gateway.journey.scheduling.applied import Applied, History, Policy
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import Order, Said, said_of
 from gateway.records.patient import PatientStatement
 
 __all__ = ["Applied", "History", "Policy", "apply"]
-
-History = Callable[[Connection, Order], Sequence[Said]]
-"""What the messages kept so far say of an order, read with today's mappings."""
 
 
 def apply(
@@ -48,7 +45,7 @@ def apply(
 
     for statement in statements:
         if isinstance(statement, PatientStatement):
-            patients.apply(connection, statement, applied, now=now)
+            patients.apply(connection, statement, applied, now=now, history=told)
         else:
             orders.apply(connection, statement, applied, now=now, policy=policy, history=told, again=again)
             before.append(statement)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from sqlalchemy import Connection
+
+from gateway.records.order_book import Order, Said
+
+History = Callable[[Connection, Order], Sequence[Said]]
+"""What the messages kept so far say of an order, read with today's mappings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
-from gateway.journey.scheduling.applied import Applied, Policy
+from gateway.journey.scheduling.applied import Applied, History, Policy
 from gateway.records import order_book
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import ENDS, Arrival, Order, Said
-from gateway.records.patient import Identity, Rank, first_heard, heard, identity_of
+from gateway.records.patient import IDENTITY, Identity, Rank, first_heard, heard, identity_of
 from gateway.records.step import CREATES, StepEvent
 from gateway.store import order_book as book
 from gateway.store import outbox, patients, studies
@@ -24,7 +24,6 @@ UNORDERED: Final = {
     "tombstone": "no such order is known yet; should an older one come, it is cancelled",
     "waiting": "nothing that this speaks of was ordered yet; it is applied when the order comes",
 }
-History = Callable[[Connection, Order], Sequence[Said]]
 
 
 def apply(
@@ -185,7 +184,11 @@ def _patient(
             raise UnknownKey("the order with this number belongs to another patient", place="PID-3")
     rank = _rank(said, policy)
     if row is None:
-        attributes, stamps = first_heard(said.patient, rank, said.event_at)
+        if said.event in CREATES:
+            attributes, stamps = first_heard(said.patient, rank, said.event_at)
+        else:
+            # Who only speaks of an order is not listened to about its patient, whichever comes first.
+            attributes, stamps = {key: value for key, value in said.patient.items() if key in IDENTITY}, {}
         return patients.add(connection, who, attributes=attributes, said=stamps, now=now), []
     if said.event in CREATES:
         _hear(connection, row, said, rank, now)

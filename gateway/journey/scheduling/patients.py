@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import Conflict, DuplicateKey
-from gateway.journey.scheduling.applied import Applied
-from gateway.records.order_book import Arrival, arrived
+from gateway.journey.scheduling.applied import Applied, History
+from gateway.records.order_book import Arrival, adopted, arrived, replayed
 from gateway.records.patient import (
     VISIT,
     Identity,
@@ -29,10 +29,13 @@ CLOSED: Final = FROZEN | {StepState.CANCELED}
 KEPT_ARRIVALS: Final = 20
 
 
-def apply(connection: Connection, said: PatientStatement, applied: Applied, *, now: int) -> None:
+def apply(connection: Connection, said: PatientStatement, applied: Applied, *, now: int, history: History) -> None:
     """Apply one PID group and note in `applied` what came of it. Raises `DuplicateKey` and `Conflict`."""
     patients.hold(connection, said.identity, *said.prior)
-    _EVENTS[said.event](connection, said, applied, now)
+    if said.event is PatientEvent.ARRIVE:
+        _arrive(connection, said, applied, now, history)
+    else:
+        _EVENTS[said.event](connection, said, applied, now)
 
 
 def _update(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
@@ -42,22 +45,16 @@ def _update(connection: Connection, said: PatientStatement, applied: Applied, no
 
 def _leave_visit(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
     gone: dict[str, None] = dict.fromkeys(VISIT)
-    _update_known(connection, replace(said, attributes={**said.attributes, **gone}), applied, now)
-
-
-def _update_known(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> int | None:
     if patients.find(connection, said.identity) is None:
         applied.note("PID-3", "no such patient is known; nothing to change")
-        return None
-    patient, _ = _told(connection, said, now)
-    applied.patients[patient] = "updated"
-    return patient
-
-
-def _arrive(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
-    patient = _update_known(connection, said, applied, now)
-    if patient is None:
         return
+    patient, _ = _told(connection, replace(said, attributes={**said.attributes, **gone}), now)
+    applied.patients[patient] = "updated"
+
+
+def _arrive(connection: Connection, said: PatientStatement, applied: Applied, now: int, history: History) -> None:
+    patient, is_new = _told(connection, said, now)
+    applied.patients[patient] = "created" if is_new else "updated"
     arrival = Arrival(said.event_at, said.day)
     held = patients.get(connection, patient)
     assert held is not None
@@ -66,7 +63,11 @@ def _arrive(connection: Connection, said: PatientStatement, applied: Applied, no
     patients.change(connection, patient, arrivals=arrivals)
     for row in patients.orders_of(connection, patient):
         order = book.get(connection, row)
-        after = arrived(order, arrival)
+        if arrival.event_at < order.event_at:
+            rebuilt = replayed([*history(connection, order), *(Arrival(at, day) for at, day in arrivals)])
+            after = order if rebuilt is None else adopted(rebuilt, order)
+        else:
+            after = arrived(order, arrival)
         if after.procedures != order.procedures:
             book.save(connection, order, after, now=now)
             applied.orders.append((row, "arrived"))
@@ -180,7 +181,6 @@ def _named(identity: Identity) -> dict[str, str]:
 
 _EVENTS: Final[dict[PatientEvent, Callable[[Connection, PatientStatement, Applied, int], None]]] = {
     PatientEvent.UPDATE: _update,
-    PatientEvent.ARRIVE: _arrive,
     PatientEvent.LEAVE_VISIT: _leave_visit,
     PatientEvent.DELETE: _delete,
     PatientEvent.MERGE: _merge,

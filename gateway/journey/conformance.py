@@ -1,0 +1,87 @@
+"""Structure checks of messages beside the journey: no message waits for them unless its sender is to be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from gateway import metrics
+from gateway.errors import GatewayError, Malformed
+from gateway.store import Store, messages
+from gateway.wire.hl7 import Message
+from gateway.wire.hl7_conformance import LONGEST, STRUCTURE, Checker
+
+log = logging.getLogger(__name__)
+
+WAITING_CHARACTERS: Final = 8 * 1024 * 1024
+"""Of messages that wait to be checked; what comes on top is not checked, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    row: int
+    text: str
+    version: str
+    listener: str
+
+
+class Conformance:
+    """`run` is a background task; the intakes hand it what they have kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._checker = Checker()
+        self._waiting: deque[_Waiting] = deque()
+        self._characters = 0
+        self._woken = asyncio.Event()
+
+    def soon(self, row: int, message: Message, version: str, listener: str) -> None:
+        """Check a kept message when there is time, and add what is found to its findings."""
+        text = _text(message)
+        if self._characters + len(text) > WAITING_CHARACTERS:
+            metrics.CHECKS.labels(listener, "skipped").inc()
+            return
+        self._characters += len(text)
+        self._waiting.append(_Waiting(row, text, version, listener))
+        self._woken.set()
+
+    async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
+        """The first structural fault of a message, now. Raises `Unavailable` when the check fails."""
+        if len(message.text) > LONGEST:
+            return Malformed(f"longer than the {LONGEST:,} characters whose structure is checked", place="MSH")
+        faults = await self._checker.faults(_text(message), version)
+        metrics.CHECKS.labels(listener, "checked").inc()
+        for one in faults:
+            if one["text"].startswith(STRUCTURE):
+                return Malformed(one["text"], place=one["place"])
+        return None
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while self._waiting:
+                    one = self._waiting.popleft()
+                    self._characters -= len(one.text)
+                    await self._check(one)
+        finally:
+            await self._checker.close()
+
+    async def _check(self, one: _Waiting) -> None:
+        try:
+            faults = await self._checker.faults(one.text, one.version)
+            if faults:
+                await self._store.write(lambda connection: messages.add_findings(connection, one.row, faults))
+            metrics.CHECKS.labels(one.listener, "checked").inc()
+        except Exception as error:
+            metrics.CHECKS.labels(one.listener, "failed").inc()
+            log.warning("message %d: structure not checked (%s)", one.row, type(error).__name__)
+
+
+def _text(message: Message) -> str:
+    """The message as hl7apy reads it: segments ended by CR."""
+    return "".join(f"{segment.text}\r" for segment in message.segments)

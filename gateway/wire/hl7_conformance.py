@@ -1,0 +1,159 @@
+"""Checks the structure of HL7 messages with hl7apy: segments, their order and number, data types, lengths, tables.
+
+hl7apy takes some ten milliseconds of processor for a message, so it works in a process of its own at the lowest
+priority: `Checker` starts `python -m gateway.wire.hl7_conformance` and speaks JSON lines with it. What it finds never
+holds a value of the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.errors import Unavailable
+
+Faults = list[dict[str, str]]
+"""`place` (such as `PID-5` or `ORC`) and `text` of each fault."""
+
+SHOWN: Final = 10
+"""Of more faults only their number is told."""
+LONGEST: Final = 256 * 1024
+"""Characters of a message; longer ones are not checked."""
+SECONDS: Final = 60.0
+"""For one message, and for the start of the process."""
+LINE_BYTES: Final = 4 * 1024 * 1024
+
+
+class Checker:
+    """One process that checks messages, one at a time; started when it is needed, and again when it has died."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def faults(self, text: str, version: str = "") -> Faults:
+        """What is wrong with a decoded message. `version`: HL7 version to go by; empty: that of MSH-12.
+
+        Raises `Unavailable` when the check itself fails.
+        """
+        if len(text) > LONGEST:
+            return [{"place": "MSH", "text": f"not checked: longer than {LONGEST:,} characters"}]
+        async with self._turn:
+            done = False
+            try:
+                async with asyncio.timeout(SECONDS):
+                    found = await self._ask({"text": text, "version": version})
+                done = True
+            except (OSError, TimeoutError, ValueError) as error:
+                raise Unavailable(f"the structure could not be checked ({type(error).__name__})") from error
+            finally:
+                if not done:
+                    await self._end()
+        return found
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._end()
+
+    async def _ask(self, question: dict[str, str]) -> Faults:
+        process = self._process
+        if process is None or process.returncode is not None:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                limit=LINE_BYTES,
+            )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        await process.stdin.drain()
+        line = await process.stdout.readline()
+        if not line:
+            raise ConnectionError("the checking process ended")
+        found: Faults = json.loads(line)
+        return found
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+# In the process of its own
+
+
+def check(text: str, version: str) -> Faults:
+    """The faults that hl7apy finds. Raises nothing: what it cannot read is a fault."""
+    from hl7apy.consts import VALIDATION_LEVEL
+    from hl7apy.exceptions import HL7apyException
+    from hl7apy.parser import parse_message
+
+    if version:
+        text = _as_version(text, version)
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".txt") as report:
+        try:
+            message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)
+            with contextlib.suppress(HL7apyException):
+                message.validate(report_file=report.name)
+        except Exception as error:
+            return [{"place": "MSH", "text": f"{STRUCTURE}not readable as declared ({type(error).__name__})"}]
+        found = list(_faults(report.read()))
+    more = len(found) - SHOWN
+    return found[:SHOWN] + ([{"place": "MSH", "text": f"{VALUE}{more} further faults"}] if more > 0 else [])
+
+
+def _as_version(text: str, version: str) -> str:
+    header, end, rest = text.partition("\r")
+    fields = header.split(header[3:4])
+    fields += [""] * (12 - len(fields))
+    fields[11] = version
+    return header[3:4].join(fields) + end + rest
+
+
+STRUCTURE, VALUE = "structure: ", "value: "
+"""How the text of a fault begins: of what the standard's abstract syntax forbids, and of lengths and tables."""
+_LINE: Final = re.compile(r"^(Error|Warning): (.*)$")
+_CHOICE: Final = re.compile(r"^Missing required child \w+_(?:CHOICE|SUPPGRP)\.")
+"""hl7apy asks for every member of a group of which the standard asks for one."""
+_FIELD: Final = re.compile(r"\b([A-Z][A-Z0-9]{2})_(\d+)\b")
+_SEGMENT: Final = re.compile(r"\.([A-Z][A-Z0-9]{2})\b")
+_VALUE: Final = re.compile(r"^Value .* not in table (\S+) in element (\S+)$", re.DOTALL)
+_ELEMENT: Final = re.compile(r"<(\w+) (\S+?)(?: \([^>]*)?>")
+
+
+def _faults(report: str) -> Iterator[dict[str, str]]:
+    seen = set()
+    for line in report.splitlines():
+        found = _LINE.match(line)
+        if found is None or _CHOICE.match(found[2]):
+            continue
+        text = _VALUE.sub(r"not in table \1: element \2", found[2])
+        text = _ELEMENT.sub(r"\2", text)
+        field, segment = _FIELD.search(text), _SEGMENT.search(text)
+        place = f"{field[1]}-{field[2]}" if field else segment[1] if segment else "MSH"
+        if (place, text) not in seen:
+            seen.add((place, text))
+            yield {"place": place, "text": (STRUCTURE if found[1] == "Error" else VALUE) + text}
+
+
+def main() -> None:
+    """Answer each line of standard input; ends with it, so it never outlives the gateway."""
+    os.nice(19)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        asked: dict[str, Any] = json.loads(line)
+        sys.stdout.write(json.dumps(check(asked["text"], asked["version"])) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""OpenSSL: certificates for tests, and a TLS client that is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.process import DEBIAN, found
+
+
+@dataclass(frozen=True)
+class Issued:
+    """PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority that lives in a folder for the length of a test."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self.certificate = folder / f"{name}.pem"
+        self._key = folder / f"{name}.key"
+        subject = ("-subj", f"/CN={name}")
+        _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject,
+                 "-keyout", self._key, "-out", self.certificate)  # fmt: skip
+
+    def issue(self, name: str, *, password: str = "") -> Issued:
+        """A certificate for a common and DNS name, which is good for localhost too."""
+        request, certificate, key = (self._folder / f"{name}.{kind}" for kind in ("csr", "pem", "key"))
+        protection = ["-passout", f"pass:{password}"] if password else ["-nodes"]
+        _openssl("req", "-newkey", "rsa:2048", *protection, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        extensions = self._folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1\n", encoding="ascii")
+        _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-days", "2",
+                 "-CAcreateserial", "-extfile", extensions, "-out", certificate)  # fmt: skip
+        return Issued(certificate, key)
+
+
+def _openssl(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        [found("openssl", DEBIAN), *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def s_client(port: int, message: bytes, *options: str | Path) -> bytes:
+    """Connect with `openssl s_client`, send an MLLP block, and return what comes back, up to the end of a block.
+
+    Empty when the other side closes without an answer.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *map(str, (found("openssl", DEBIAN), "s_client", "-quiet", "-connect", f"127.0.0.1:{port}", *options)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            process.stdin.write(b"\x0b" + message + b"\x1c\x0d")
+            return await process.stdout.readuntil(b"\x1c\x0d")
+    except asyncio.IncompleteReadError as closed:
+        return closed.partial
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
