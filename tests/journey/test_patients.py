@@ -1,0 +1,193 @@
+"""Patients: ADT as the worklist shows it, merges, and whose word counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway import app
+from gateway.config import Hl7, Listener
+from tests.journey.messages import adt, orm
+from tests.journey.running import Start
+from tests.journey.test_order_intake import send, told
+from tests.journey.test_scheduling import outcomes, states
+from tests.peers.dcmtk import findscu
+
+LATER, LATEST, EARLIER = "20260123130000", "20260123140000", "20260123110000"
+ARRIVAL = "20301124080000"
+
+
+async def shown(gateway: app.Running, *keys: str) -> list[Any]:
+    return (await findscu(gateway.dicom_port, "PatientID", "PatientName", "IssuerOfPatientID", *keys)).items
+
+
+async def names(gateway: app.Running) -> list[tuple[str, str]]:
+    return sorted((str(item.PatientID), str(item.PatientName)) for item in await shown(gateway))
+
+
+async def test_a_merge_moves_open_steps_to_the_survivor_and_the_old_id_means_it(start: Start) -> None:
+    """A40, then A08 of the survivor, then an order that still names the old id: all in the very next C-FIND."""
+    async with start() as gateway:
+        assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]
+        assert await names(gateway) == [("OLD", "MAIER^E")]
+        merge = adt("A40", patient="NEW^^^HOSP", name="MEIER^ERIKA", prior="OLD^^^HOSP", at=LATER)
+        assert await outcomes(gateway, merge) == ["AA"]
+        assert await names(gateway) == [("NEW", "MEIER^ERIKA")]
+        renamed = adt("A08", control_id="2", patient="NEW^^^HOSP", name="SCHULZ^ERIKA", at=LATEST)
+        assert await outcomes(gateway, renamed) == ["AA"]
+        assert await names(gateway) == [("NEW", "SCHULZ^ERIKA")]
+        late = orm(control_id="3", patient="OLD^^^HOSP", name="MAIER^E", placer="P2", filler="F2", accession="ACC2",
+                   study_uid="1.2.9", at=LATEST)  # fmt: skip
+        assert await outcomes(gateway, late) == ["AA"]
+        assert await names(gateway) == [("NEW", "SCHULZ^ERIKA")] * 2
+        [item, _] = await shown(gateway, "OtherPatientIDsSequence")
+        assert [other.PatientID for other in item.OtherPatientIDsSequence] == ["OLD"]
+        cancel = orm(control="CA", control_id="4", patient="OLD^^^HOSP", at=LATEST)
+        assert await outcomes(gateway, cancel) == ["AA"]
+        assert sorted(await states(gateway)) == ["CANCELED", "SCHEDULED"]
+
+
+async def test_a_chain_of_merges_leads_to_its_end(start: Start) -> None:
+    async with start() as gateway:
+        first = adt("A40", control_id="1", patient="B^^^HOSP", name="B^B", prior="A^^^HOSP", at=EARLIER)
+        second = adt("A40", control_id="2", patient="C^^^HOSP", name="C^C", prior="B^^^HOSP", at=LATER)
+        assert await outcomes(gateway, first, second, orm(control_id="3", patient="A^^^HOSP")) == ["AA"] * 3
+        assert await names(gateway) == [("C", "C^C")]
+        back = adt("A40", control_id="4", patient="A^^^HOSP", prior="C^^^HOSP", at=LATEST)
+        [ack] = await send(gateway, back)
+        assert told(ack) == ("AE", "205", "PID^1^3")
+
+
+async def test_several_merges_of_one_message(start: Start) -> None:
+    more = ["PID|1||N2^^^HOSP||N2^X||19800102|M", "MRG|O2^^^HOSP"]
+    async with start() as gateway:
+        await outcomes(
+            gateway,
+            orm(patient="O1^^^HOSP"),
+            orm(control_id="2", patient="O2^^^HOSP", placer="P2", filler="F2", accession="A2", study_uid="1.2.9"),
+        )
+        both = adt("A40", control_id="3", patient="N1^^^HOSP", name="N1^X", prior="O1^^^HOSP", at=LATER, more=more)
+        assert await outcomes(gateway, both) == ["AA"]
+        assert await names(gateway) == [("N1", "N1^X"), ("N2", "N2^X")]
+
+
+async def test_a_merge_of_which_one_part_is_wrong_merges_nothing(start: Start) -> None:
+    more = ["PID|1||N2^^^HOSP||N2^X||19800102|M", "MRG|N2^^^HOSP"]
+    async with start() as gateway:
+        await outcomes(gateway, orm(patient="O1^^^HOSP", name="O^X"))
+        both = adt("A40", control_id="3", patient="N1^^^HOSP", name="N1^X", prior="O1^^^HOSP", at=LATER, more=more)
+        [ack] = await send(gateway, both)
+        assert told(ack)[:2] == ("AE", "205")
+        assert await names(gateway) == [("O1", "O^X")]
+
+
+async def test_patients_of_two_authorities_never_meet(start: Start) -> None:
+    """One number, two issuers: neither names nor merges of the one reach the other."""
+    other = orm(control_id="2", patient="PAT1^^^CLINIC", name="OTHER^OTTO", placer="P9", filler="F9", accession="ACC1",
+                study_uid="1.2.9").replace(b"|RIS|HOSP|", b"|RIS|CLINIC|")  # fmt: skip
+    async with start() as gateway:
+        assert await outcomes(gateway, orm(), other) == ["AA", "AA"]
+        assert await outcomes(
+            gateway, adt("A08", control_id="3", patient="PAT1^^^CLINIC", name="OTHER^O", at=LATER)
+        ) == ["AA"]
+        merge = adt("A40", control_id="4", patient="NEW^^^CLINIC", name="NEW^N", prior="PAT1^^^CLINIC", at=LATER)
+        assert await outcomes(gateway, merge) == ["AA"]
+        assert await names(gateway) == [("NEW", "NEW^N"), ("PAT1", "MUSTER^MAX")]
+
+
+async def test_a_patient_id_changes_its_name(start: Start) -> None:
+    """A47: the orders stay the patient's, under the new id; the old id leads to it."""
+    async with start() as gateway:
+        change = adt("A47", control_id="2", patient="NEW^^^HOSP", prior="PAT1^^^HOSP", at=LATER)
+        late = orm(control_id="3", placer="P2", filler="F2", accession="ACC2", study_uid="1.2.9")
+        assert await outcomes(gateway, orm(), change, late) == ["AA"] * 3
+        assert await names(gateway) == [("NEW", "MUSTER^MAX")] * 2
+        taken = adt("A47", control_id="4", patient="NEW^^^HOSP", prior="ELSE^^^HOSP", at=LATEST)
+        await outcomes(gateway, adt("A04", control_id="5", patient="ELSE^^^HOSP"))
+        [ack] = await send(gateway, taken)
+        assert told(ack) == ("AE", "205", "PID^1^3")
+
+
+@pytest.mark.parametrize(("policy", "name"), [("fill", "ADT^NAME"), ("newest", "ORDER^NAME")])
+async def test_whether_an_order_may_rename_whom_adt_named_is_the_site_s(start: Start, policy: Any, name: str) -> None:
+    hl7 = Hl7(listeners=[Listener(port=0, conformance="off")], patient_data=policy)
+    async with start(hl7=hl7) as gateway:
+        await outcomes(gateway, adt("A04", name="ADT^NAME"), orm(name="ORDER^NAME", at=LATER))
+        assert await names(gateway) == [("PAT1", name)]
+
+
+async def test_an_order_fills_what_adt_did_not_say(start: Start) -> None:
+    async with start() as gateway:
+        bare = adt("A04", birth="")
+        await outcomes(gateway, bare, orm(at=LATER))
+        [item] = await shown(gateway, "PatientBirthDate")
+        assert item.PatientBirthDate == "19800102"
+
+
+async def test_null_deletes_and_empty_says_nothing(start: Start) -> None:
+    async with start() as gateway:
+        await outcomes(gateway, orm(), adt("A08", control_id="2", birth="", at=LATER))
+        [item] = await shown(gateway, "PatientBirthDate")
+        assert item.PatientBirthDate == "19800102"
+        await outcomes(gateway, adt("A08", control_id="3", birth='""', at=LATEST))
+        [item] = await shown(gateway, "PatientBirthDate")
+        assert not item.PatientBirthDate
+
+
+async def test_an_older_adt_never_takes_a_name_back(start: Start) -> None:
+    async with start() as gateway:
+        newer, older = adt("A08", name="NEW^N", at=LATER), adt("A08", control_id="2", name="OLD^N", at=EARLIER)
+        assert await outcomes(gateway, orm(), newer, older) == ["AA"] * 3
+        assert await names(gateway) == [("PAT1", "NEW^N")]
+
+
+async def test_who_arrives_has_arrived_for_what_is_planned_that_day(start: Start) -> None:
+    tomorrow = orm(control_id="2", placer="P2", filler="F2", accession="ACC2", study_uid="1.2.9",
+                   start="20301125093000")  # fmt: skip
+    async with start() as gateway:
+        # A day ahead of the clock is a slip of the sender's; what counts is the day that the message names.
+        await outcomes(gateway, orm(start="20260123150000"), tomorrow, adt("A10", control_id="3", at=LATER))
+        assert sorted(await states(gateway)) == ["ARRIVED", "SCHEDULED"]
+
+
+async def test_an_arrival_holds_for_an_order_that_comes_after_it(start: Start) -> None:
+    async with start() as gateway:
+        await outcomes(gateway, adt("A10", at=LATER), orm(control_id="2", start="20260123150000", at=EARLIER))
+        assert await states(gateway) == ["ARRIVED"]
+
+
+async def test_a_patient_with_open_steps_is_not_deleted(start: Start) -> None:
+    async with start() as gateway:
+        await outcomes(gateway, orm())
+        [ack] = await send(gateway, adt("A23", control_id="2", at=LATER))
+        assert told(ack) == ("AE", "207", "PID^1^3")
+        cancel = orm(control="CA", control_id="3", at=LATER)
+        assert await outcomes(gateway, cancel, adt("A23", control_id="4", at=LATEST)) == ["AA", "AA"]
+
+
+async def test_a_cancelled_admission_takes_its_visit_back(start: Start) -> None:
+    ward = "PV1|1|I|WARD1^101^A||||||||||||||||V77"
+    async with start() as gateway:
+        await outcomes(gateway, orm(), adt("A01", control_id="2", visit=ward, at=LATER))
+        [item] = await shown(gateway, "AdmissionID", "CurrentPatientLocation")
+        assert (item.AdmissionID, "WARD1" in item.CurrentPatientLocation) == ("V77", True)
+        await outcomes(gateway, adt("A11", control_id="3", visit=ward, at=LATEST))
+        [item] = await shown(gateway, "AdmissionID", "CurrentPatientLocation")
+        assert (item.AdmissionID, item.CurrentPatientLocation) in [("", ""), (None, None)]
+
+
+@pytest.mark.parametrize(
+    "trigger", ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A12", "A13", "A28", "A31"]
+)
+async def test_what_registers_or_corrects_changes_the_name(start: Start, trigger: str) -> None:
+    async with start() as gateway:
+        assert await outcomes(gateway, orm(), adt(trigger, control_id="2", name="NEW^N", at=LATER)) == ["AA", "AA"]
+        assert await names(gateway) == [("PAT1", "NEW^N")]
+
+
+@pytest.mark.parametrize("trigger", ["A40", "A47"])
+async def test_a_merge_without_a_prior_id_is_refused(start: Start, trigger: str) -> None:
+    async with start() as gateway:
+        [ack] = await send(gateway, adt(trigger))
+        assert told(ack) == ("AE", "101", "MRG^1^1")
