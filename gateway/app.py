@@ -181,9 +181,15 @@ async def replay_message(config: Config, store: Store, mappings: mapping.Mapping
     row = await store.read(lambda connection: messages.get(connection, message))
     if row is None:
         raise UnknownKey(f"there is no message {message}", place=f"message {message}")
-    listeners = {listener.name: listener for listener in config.hl7.listeners}
-    listener = listeners.get(row["listener"]) or next(iter(listeners.values()), Listener())
-    return await make_intake(config, listener, store, make_reader(config, mappings), clock).replay(message)
+    return await intakes(config, store, make_reader(config, mappings), clock)(row["listener"]).replay(message)
+
+
+def intakes(config: Config, store: Store, reader: MessageReader, clock: Clock) -> Callable[[str], OrderIntake]:
+    """The intake of each listener by its name, for kept messages; of one that is no longer configured, the first."""
+    listeners = {listener.name: listener for listener in config.hl7.listeners or [Listener()]}
+    made = {name: make_intake(config, listener, store, reader, clock) for name, listener in listeners.items()}
+    first = next(iter(made.values()))
+    return lambda name: made.get(name, first)
 
 
 def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:

@@ -12,9 +12,11 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 import typer
@@ -45,6 +47,7 @@ ConfigFile = Annotated[
 ]
 Control = Literal["NW", "XO", "CA", "DC", "HD", "RL"]
 """The order control codes that the RIS simulator sends."""
+MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 
 log = logging.getLogger(__name__)
@@ -226,21 +229,33 @@ def _say_not_applied(failed: list[dict[str, Any]], more: int) -> None:
         say(f"... and {more} more messages (--most)")
 
 
-@cli.command(epilog="Example: gateway replay d12 m7")
+@cli.command(epilog="Example: gateway replay d12 m7; gateway replay --dry-run --since 2026-01-23T12:00")
 def replay(
     ids: Annotated[
-        list[str], typer.Argument(help="d12: a delivery (12 alone, too); m7: a message; 1.2.840...: a study by its UID")
-    ],
+        list[str] | None,
+        typer.Argument(help="d12: a delivery (12 alone, too); m7: a message; 1.2.840...: a study by its UID"),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="All HL7 messages received from this time on, in the site's zone", formats=MOMENTS),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what messages would change")] = False,
     config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs (--dry-run)")] = False,
 ) -> None:
     """Send parked deliveries again; work on kept messages or studies again with today's mappings.
 
     Ends with 1 when any of them could not be; the others are replayed all the same.
     """
     from gateway import app
+    from gateway.replay import DryRun
     from gateway.store import messages, outbox
 
-    numbers = [_parse_id(one) for one in ids]
+    numbers = [_parse_id(one) for one in ids or ()]
+    if not numbers and since is None:
+        raise typer.BadParameter("name what to replay, or give --since")
+    if dry_run and any(kind != "m" for kind, _ in numbers):
+        raise typer.BadParameter("--dry-run is for messages: m7, or --since")
     settings = configuration(config)
     mappings = app.load_mappings(settings)
 
@@ -257,9 +272,15 @@ def replay(
         await store.write(lambda connection: outbox.replay(connection, [number], now=now()))
         return "due now"
 
+    async def chosen(store: Any) -> list[tuple[str, Any]]:
+        if since is None:
+            return numbers
+        first = int(since.replace(tzinfo=since.tzinfo or settings.site.zone).timestamp() * 1_000_000)
+        return [*numbers, *(("m", one) for one in await store.read(partial(messages.since, first=first)))]
+
     async def each(store: Any) -> int:
         failures = 0
-        for kind, number in numbers:
+        for kind, number in await chosen(store):
             name = number if kind == "study" else f"{kind}{number}"
             try:
                 say(f"{name}: {await again(store, kind, number)}")
@@ -268,8 +289,26 @@ def replay(
                 typer.echo(str(error), err=True)
         return failures
 
-    if with_store(settings, each):
-        raise typer.Exit(1)
+    async def tried(store: Any) -> list[Any]:
+        wanted = [number for _, number in await chosen(store)]
+        found = []
+        async for outcome in DryRun(settings, store, mappings, now).outcomes(wanted):
+            found.append(outcome)
+            if not as_json and (outcome.answers or outcome.changes):
+                say("\n".join(outcome.lines()))
+        return found
+
+    if not dry_run:
+        if with_store(settings, each):
+            raise typer.Exit(1)
+        return
+    outcomes = with_store(settings, tried)
+    if as_json:
+        say_json([asdict(outcome) for outcome in outcomes])
+        return
+    count, steps = sum(one.messages for one in outcomes), sum(len(one.changes) for one in outcomes)
+    answers = sum(len(one.answers) for one in outcomes)
+    say(f"{count} messages: {steps} steps and {answers} answers would differ. Nothing was changed.")
 
 
 def _parse_id(written: str) -> tuple[str, Any]:

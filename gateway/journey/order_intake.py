@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -244,19 +244,19 @@ class OrderIntake:
         if row is None:
             raise UnknownKey(f"there is no message {message_id}", place=f"message {message_id}")
         reading = self._reader.read(row["body"], row["received_at"], self._source.name)
+        return await self._store.write(lambda connection: self.apply_again(connection, row, reading).code)
 
+    def apply_again(self, connection: Connection, row: Mapping[str, Any], reading: Reading) -> Judged:
+        """Work on a kept message (its whole row, and how it reads today) again, within a transaction."""
+        now = self._clock()
+        judged = self._judge(connection, reading, row["body"], now, again=row["id"])
         before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
-
-        def again(connection: Connection) -> str:
-            now = self._clock()
-            judged = self._judge(connection, reading, row["body"], now, again=message_id)
-            told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
-            history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
-            # The sender was told what it was told: its acknowledgement stays.
-            _settle_again(connection, message_id, replace(judged, ack=row["ack"], findings=[history, *judged.findings]))
-            return judged.code
-
-        return await self._store.write(again)
+        told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
+        history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
+        # The sender was told what it was told: its acknowledgement stays.
+        kept = replace(judged, ack=row["ack"], findings=[history, *judged.findings])
+        _settle_again(connection, row["id"], kept)
+        return judged
 
     def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> Kept:
         """Apply and keep the message, unless it was applied before."""

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from gateway.store.engine import lock
-from gateway.store.schema import messages, order_messages, patient_messages
+from gateway.store.schema import messages, order_messages, orders, patient_messages
 
 APPLIED: Final = ("applied", "stale", "stored")
 """States in which a message has been dealt with for good."""
@@ -149,6 +149,25 @@ def untie(connection: Connection, message: int) -> None:
     """Forget what `message` did to orders and patients, before it is worked on again."""
     for table in (order_messages, patient_messages):
         connection.execute(delete(table).where(table.c.message == message))
+
+
+def since(connection: Connection, *, first: int, last: int | None = None) -> list[int]:
+    """Ids of the messages received from `first` on (microseconds), in the order they came; up to `last` if given."""
+    wanted = select(messages.c.id).where(messages.c.received_at >= first).order_by(messages.c.id)
+    if last is not None:
+        wanted = wanted.where(messages.c.received_at <= last)
+    return list(connection.execute(wanted).scalars())
+
+
+def patients_of(connection: Connection, message: int) -> set[int]:
+    """Rows of the patients of whom a message spoke."""
+    of_orders = (
+        select(orders.c.patient)
+        .join(order_messages, order_messages.c.order == orders.c.id)
+        .where(order_messages.c.message == message, orders.c.patient.is_not(None))
+    )
+    told = select(patient_messages.c.patient).where(patient_messages.c.message == message)
+    return set(connection.execute(union_all(of_orders, told)).scalars())
 
 
 _BODIES: Final = (

@@ -13,6 +13,27 @@ KEPT_QUERIES: Final = 10_000
 LOGGED_MATCHES: Final = 100
 
 
+_ITEMS: Final = (
+    select(
+        steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
+        steps.c.start_time, steps.c.attributes.label("step"), procedures.c.attributes.label("procedure"),
+        procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
+        orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
+        patients.c.issuer, patients.c.said, patients.c.former,
+    )
+    .join(procedures, procedures.c.id == steps.c.procedure)
+    .join(orders, orders.c.id == procedures.c.order)
+    .join(patients, patients.c.id == orders.c.patient)
+    .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+)  # fmt: skip
+"""A row for each step with all that an answer can hold."""
+
+
+def of_patients(connection: Connection, rows: Sequence[int]) -> list[RowMapping]:
+    """All steps of these patients, whatever their state."""
+    return list(connection.execute(_ITEMS.where(patients.c.id.in_(rows))).mappings())
+
+
 def candidates(
     connection: Connection,
     *,
@@ -30,19 +51,7 @@ def candidates(
     Read from the database as they are taken, so that who stops early has not loaded them all. Each argument that is
     not None narrows the search by an index. A step without a station is every station's.
     """
-    wanted = (
-        select(
-            steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
-            steps.c.start_time, steps.c.attributes.label("step"), procedures.c.attributes.label("procedure"),
-            procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
-            orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
-            patients.c.issuer, patients.c.said, patients.c.former,
-        )
-        .join(procedures, procedures.c.id == steps.c.procedure)
-        .join(orders, orders.c.id == procedures.c.order)
-        .join(patients, patients.c.id == orders.c.patient)
-        .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
-    )  # fmt: skip
+    wanted = _ITEMS
     stations = or_(
         steps.c.station_ae == "",
         steps.c.station_ae == station_ae,

@@ -78,6 +78,9 @@ def _delete(connection: Connection, said: PatientStatement, applied: Applied, no
     if row is None:
         applied.note("PID-3", "no such patient is known; nothing to delete")
         return
+    if any(at > said.event_at for _, at in row["said"].values()):
+        applied.note("EVN-2", "newer things are known of the patient; not deleted")
+        return
     for order in patients.orders_of(connection, row["id"]):
         steps = [step for procedure in book.get(connection, order).procedures for step in procedure.steps]
         if any(step.state not in CLOSED for step in steps):
