@@ -41,6 +41,7 @@ from gateway.errors import (
 )
 from gateway.journey.message_reading import MessageReader, Reading, Source, internal
 from gateway.store import Store, messages, refusals
+from gateway.store.statement import execute
 from gateway.wire import hl7_batch
 from gateway.wire.hl7 import Message
 from gateway.wire.hl7_ack import Problem, acknowledge, code_of, recoded, reject_unreadable
@@ -287,7 +288,7 @@ class OrderIntake:
             return Judged("stored", "AA", self._answer(raw, reading.message, None, now), [finding])
         error = reading.error
         if error is None:
-            connection.exec_driver_sql("SAVEPOINT apply")
+            execute(connection, "SAVEPOINT apply")
             try:
                 outcomes = self._apply(
                     connection,
@@ -296,13 +297,13 @@ class OrderIntake:
                     history=partial(self._reader.history, without=again),
                     again=again is not None,
                 )
-                connection.exec_driver_sql("RELEASE SAVEPOINT apply")
+                execute(connection, "RELEASE SAVEPOINT apply")
                 return _applied(reading, outcomes, self._answer(raw, reading.message, None, now))
             except GatewayError as refused:
                 if refused.fate is not Fate.REJECT:
                     raise
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT apply")
-                connection.exec_driver_sql("RELEASE SAVEPOINT apply")
+                execute(connection, "ROLLBACK TO SAVEPOINT apply")
+                execute(connection, "RELEASE SAVEPOINT apply")
                 error = refused
         finding = {"place": error.place, "text": error.message}
         state = "rejected" if error.fate is Fate.REJECT else "failed"

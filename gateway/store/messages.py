@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from gateway.store.engine import lock
 from gateway.store.schema import messages, order_messages, orders, patient_messages
+from gateway.store.statement import Statement
 
 APPLIED: Final = ("applied", "stale", "stored")
 """States in which a message has been dealt with for good."""
@@ -34,13 +35,19 @@ WRONG: Final = ("failed", "rejected")
 _UNSERVED: Final = type_coerce(messages.c.findings, Text).contains('"place":"MSH-9.')
 """Refused for its type or trigger alone: what it says was never looked at."""
 
-_ADD: Final = insert(messages)
+_KEPT: Final = (
+    "received_at", "listener", "peer", "sender", "control_id", "type", "digest", "body", "state", "ack_code", "ack",
+    "findings",
+)  # fmt: skip
+_ADD: Final = Statement(insert(messages), _KEPT)
 _COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.state)
 _SENDERS: Final = (messages.c.sender == bindparam("sender"), messages.c.control_id == bindparam("control_id"))
 _SAME: Final = select(*_COLUMNS, literal(1).label("same")).where(*_SENDERS, messages.c.digest == bindparam("digest"))
 _OTHER: Final = select(*_COLUMNS, literal(0).label("same")).where(*_SENDERS, messages.c.digest != bindparam("digest"))
 # One of each at the most: some senders give every message the same control id.
-_EARLIER: Final = union_all(select(_SAME.limit(1).subquery("the_same")), select(_OTHER.limit(1).subquery("the_other")))
+_EARLIER: Final = Statement(
+    union_all(select(_SAME.limit(1).subquery("the_same")), select(_OTHER.limit(1).subquery("the_other")))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +80,7 @@ def add(
 ) -> int:
     """Keep a message; returns its id."""
     values = {key: value for key, value in locals().items() if key != "connection"}
-    key = connection.execute(_ADD, values).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    return _ADD.add(connection, values)
 
 
 def earlier(connection: Connection, *, sender: str, control_id: str, digest: bytes) -> Earlier:
@@ -85,14 +90,14 @@ def earlier(connection: Connection, *, sender: str, control_id: str, digest: byt
     identity until the transaction ends, so that the same message on two connections is one.
     """
     lock(connection, f"message|{sender}|{control_id}")
-    rows = connection.execute(_EARLIER, {"sender": sender, "control_id": control_id, "digest": digest}).all()
-    other = any(not row.same for row in rows)
-    same = next((row for row in rows if row.same), None)
+    rows = _EARLIER.rows(connection, {"sender": sender, "control_id": control_id, "digest": digest})
+    other = any(not row["same"] for row in rows)
+    same = next((row for row in rows if row["same"]), None)
     if same is None:
         return Earlier(other=other)
-    if same.state in APPLIED:
-        return Earlier(ack=same.ack, other=other)
-    return Earlier(row=same.id, other=other)
+    if same["state"] in APPLIED:
+        return Earlier(ack=same["ack"], other=other)
+    return Earlier(row=same["id"], other=other)
 
 
 def settle(
@@ -133,16 +138,14 @@ def tie(
     connection: Connection, message: int, outcomes: Mapping[int, str], patients: Mapping[int, str] | None = None
 ) -> None:
     """Note of which orders and patients `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
-    if outcomes:
-        rows = [{"order": order, "message": message, "outcome": outcome} for order, outcome in outcomes.items()]
-        connection.execute(_TIE, rows)
-    if patients:
-        rows = [{"patient": patient, "message": message, "outcome": outcome} for patient, outcome in patients.items()]
-        connection.execute(_TIE_PATIENT, rows)
+    for order, outcome in outcomes.items():
+        _TIE.run(connection, {"order": order, "message": message, "outcome": outcome})
+    for patient, outcome in (patients or {}).items():
+        _TIE_PATIENT.run(connection, {"patient": patient, "message": message, "outcome": outcome})
 
 
-_TIE: Final = insert(order_messages)
-_TIE_PATIENT: Final = insert(patient_messages)
+_TIE: Final = Statement(insert(order_messages), ("order", "message", "outcome"))
+_TIE_PATIENT: Final = Statement(insert(patient_messages), ("patient", "message", "outcome"))
 
 
 def untie(connection: Connection, message: int) -> None:

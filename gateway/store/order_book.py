@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    RowMapping,
     Table,
     bindparam,
     delete,
@@ -22,33 +21,41 @@ from gateway.records.order_book import Order, Procedure, Step
 from gateway.records.step import StepState
 from gateway.store.engine import lock
 from gateway.store.schema import orders, procedures, steps
+from gateway.store.statement import Row, Statement
 
 # Made once: a statement that is made anew for every row costs as much as running it.
-_INSERT: Final = {table: insert(table) for table in (orders, procedures, steps)}
+_INSERT: Final = {
+    table: Statement(insert(table), [column.name for column in table.columns if not column.primary_key])
+    for table in (orders, procedures, steps)
+}
 _UPDATE: Final = {table: update(table).where(table.c.id == bindparam("the_row")) for table in _INSERT}
 _DELETE: Final = {table: delete(table).where(table.c.id == bindparam("the_row")) for table in (procedures, steps)}
-_FIND: Final = union_all(
-    select(procedures.c.order.label("id"), literal(0).label("rank")).where(
-        procedures.c.study_uid == bindparam("study_uid")
-    ),
-    select(orders.c.id, literal(1)).where(orders.c.filler == bindparam("filler"), bindparam("filler") != ""),
-    select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
-    select(orders.c.id, literal(3)).where(
-        orders.c.accession == bindparam("accession"),
-        orders.c.authority == bindparam("authority"),
-        bindparam("accession") != "",
-    ),
+_FIND: Final = Statement(
+    union_all(
+        select(procedures.c.order.label("id"), literal(0).label("rank")).where(
+            procedures.c.study_uid == bindparam("study_uid")
+        ),
+        select(orders.c.id, literal(1)).where(orders.c.filler == bindparam("filler"), bindparam("filler") != ""),
+        select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
+        select(orders.c.id, literal(3)).where(
+            orders.c.accession == bindparam("accession"),
+            orders.c.authority == bindparam("authority"),
+            bindparam("accession") != "",
+        ),
+    )
 )
-_ORDERS: Final = select(orders).where(orders.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
+_ORDER: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")).with_for_update())
 """Held: two messages may name one order by different numbers, under which they would not meet."""
-_PROCEDURES: Final = select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id)
-_STEPS: Final = (
+_PROCEDURES: Final = Statement(
+    select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id)
+)
+_STEPS: Final = Statement(
     select(steps)
     .join(procedures, procedures.c.id == steps.c.procedure)
     .where(procedures.c.order == bindparam("the_order"))
     .order_by(steps.c.id)
 )
-_CHILDREN: Final = (
+_CHILDREN: Final = Statement(
     select(orders)
     .where(orders.c.parent == bindparam("the_parent"), orders.c.parent != "", orders.c.sender == bindparam("sender"))
     .order_by(orders.c.id)
@@ -75,29 +82,31 @@ def find(
         "accession": accession,
         "authority": authority,
     }
-    ranked = connection.execute(_FIND, values).all()
+    ranked = _FIND.rows(connection, values)
     if not ranked:
         return []
-    rows = connection.execute(_ORDERS, {"ids": [row.id for row in ranked]}).mappings().all()
-    found = {row["id"]: _loaded(connection, row) for row in rows}
-    best = sorted(ranked, key=lambda row: (row.rank, row.id))
-    return [(row.rank, found[row.id]) for row in best]
+    # In one order, so that two transactions do not wait for one another.
+    found = {row: get(connection, row) for row in sorted({one["id"] for one in ranked})}
+    best = sorted(ranked, key=lambda one: (one["rank"], one["id"]))
+    return [(one["rank"], found[one["id"]]) for one in best]
 
 
 def get(connection: Connection, order: int) -> Order:
     """The order in a row, held until the transaction ends."""
-    return _loaded(connection, connection.execute(_ORDERS, {"ids": [order]}).mappings().one())
+    row = _ORDER.first(connection, {"the_order": order})
+    assert row is not None
+    return _loaded(connection, row)
 
 
 def children(connection: Connection, *, parent: str, sender: str) -> list[Order]:
     """The orders that are parts of the one with this placer number, held until the transaction ends."""
-    rows = connection.execute(_CHILDREN, {"the_parent": parent, "sender": sender}).mappings().all()
+    rows = _CHILDREN.rows(connection, {"the_parent": parent, "sender": sender})
     return [_loaded(connection, row) for row in rows]
 
 
-def _loaded(connection: Connection, row: RowMapping) -> Order:
+def _loaded(connection: Connection, row: Row) -> Order:
     within: dict[int, list[Step]] = {}
-    for step in connection.execute(_STEPS, {"the_order": row["id"]}).mappings():
+    for step in _STEPS.rows(connection, {"the_order": row["id"]}):
         within.setdefault(step["procedure"], []).append(
             Step(
                 step_id=step["step_id"],
@@ -123,7 +132,7 @@ def _loaded(connection: Connection, row: RowMapping) -> Order:
                 steps=tuple(within.get(procedure["id"], ())),
                 row=procedure["id"],
             )
-            for procedure in connection.execute(_PROCEDURES, {"the_order": row["id"]}).mappings()
+            for procedure in _PROCEDURES.rows(connection, {"the_order": row["id"]})
         ),
         patient=row["patient"],
         row=row["id"],
@@ -175,9 +184,7 @@ def _save_procedure(connection: Connection, order: int, before: Procedure | None
 
 
 def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:
-    key = connection.execute(_INSERT[table], values).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    return _INSERT[table].add(connection, values)
 
 
 def _change(connection: Connection, table: Table, row: int, values: dict[str, Any]) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients
+from gateway.store.statement import Row, Statement
 
-_BY_IDENTITY: Final = select(patients).where(
-    patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer")
+_BY_IDENTITY: Final = Statement(
+    select(patients).where(patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer"))
 )
-_BY_ID: Final = select(patients).where(patients.c.id == bindparam("the_row"))
-_HOLD: Final = _BY_ID.with_for_update()
-_ADD: Final = insert(patients)
+_ONE: Final = select(patients).where(patients.c.id == bindparam("the_row"))
+_BY_ID: Final = Statement(_ONE)
+_HOLD: Final = Statement(_ONE.with_for_update())
+_ADD: Final = Statement(
+    insert(patients),
+    ("patient_id", "issuer", "attributes", "said", "former", "merged_into", "arrivals", "updated_at"),
+)
 _CHANGE: Final = update(patients).where(patients.c.id == bindparam("the_row"))
 LONGEST_CHAIN: Final = 100
 
@@ -27,27 +32,27 @@ def hold(connection: Connection, *identities: Identity) -> None:
     lock(connection, *(f"patient|{one.issuer}|{one.patient_id}" for one in identities))
 
 
-def find(connection: Connection, identity: Identity) -> RowMapping | None:
+def find(connection: Connection, identity: Identity) -> Row | None:
     """The row of exactly this identity, merged or not."""
     values = {"patient_id": identity.patient_id, "issuer": identity.issuer}
-    return connection.execute(_BY_IDENTITY, values).mappings().first()
+    return _BY_IDENTITY.first(connection, values)
 
 
-def survivor(connection: Connection, row: RowMapping) -> RowMapping:
+def survivor(connection: Connection, row: Row) -> Row:
     """The patient whom a row means today: itself, or at the end of its merges."""
     for _ in range(LONGEST_CHAIN):
         if row["merged_into"] is None:
             return row
-        further = connection.execute(_BY_ID, {"the_row": row["merged_into"]}).mappings().first()
+        further = _BY_ID.first(connection, {"the_row": row["merged_into"]})
         if further is None:
             return row
         row = further
     return row
 
 
-def get(connection: Connection, patient: int, *, to_change: bool = False) -> RowMapping | None:
+def get(connection: Connection, patient: int, *, to_change: bool = False) -> Row | None:
     """The patient's row; `to_change` keeps it from others until the transaction ends."""
-    return connection.execute(_HOLD if to_change else _BY_ID, {"the_row": patient}).mappings().first()
+    return (_HOLD if to_change else _BY_ID).first(connection, {"the_row": patient})
 
 
 def add(
@@ -59,8 +64,8 @@ def add(
     now: int,
     merged_into: int | None = None,
 ) -> int:
-    key = connection.execute(
-        _ADD,
+    return _ADD.add(
+        connection,
         {
             "patient_id": identity.patient_id,
             "issuer": identity.issuer,
@@ -71,9 +76,7 @@ def add(
             "arrivals": [],
             "updated_at": now,
         },
-    ).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    )
 
 
 def change(connection: Connection, patient: int, **values: Any) -> None:

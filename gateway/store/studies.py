@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
+from gateway.store.statement import Statement
 
 _STUDY: Final = select(
     studies.c.id, studies.c.attributes, studies.c.accession, studies.c.patient_id, studies.c.patient_issuer
@@ -162,14 +163,16 @@ def headers(connection: Connection, study: int) -> list[tuple[int, bytes, str, b
     return [(one, digest, syntax, zlib.decompress(header)) for one, digest, syntax, header in rows]
 
 
-_ANSWERING: Final = select(studies.c.study_uid).where(
-    or_(
-        studies.c.study_uid == bindparam("study_uid"),
-        and_(
-            bindparam("accession") != "",
-            studies.c.accession == bindparam("accession"),
-            studies.c.patient_id == bindparam("patient_id"),
-        ),
+_ANSWERING: Final = Statement(
+    select(studies.c.study_uid).where(
+        or_(
+            studies.c.study_uid == bindparam("study_uid"),
+            and_(
+                bindparam("accession") != "",
+                studies.c.accession == bindparam("accession"),
+                studies.c.patient_id == bindparam("patient_id"),
+            ),
+        )
     )
 )
 
@@ -177,7 +180,7 @@ _ANSWERING: Final = select(studies.c.study_uid).where(
 def answering(connection: Connection, *, study_uid: str, accession: str, patient_id: str) -> list[str]:
     """UIDs of the studies that are already here when their order comes."""
     values = {"study_uid": study_uid, "accession": accession, "patient_id": patient_id}
-    return list(connection.execute(_ANSWERING, values).scalars())
+    return [row["study_uid"] for row in _ANSWERING.rows(connection, values)]
 
 
 def say_again(

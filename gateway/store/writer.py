@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from gateway.errors import Unavailable
+from gateway.store.statement import execute
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
@@ -165,11 +166,11 @@ class Writer:
 def _run_unit(connection: Connection, job: _Job) -> None:
     """Run one unit inside its savepoint. Raises what concerns the whole transaction."""
     job.result, job.error = None, None
-    connection.exec_driver_sql("SAVEPOINT unit")
+    execute(connection, "SAVEPOINT unit")
     waited = False
     try:
         job.result = job.unit(connection)
-        connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+        execute(connection, "RELEASE SAVEPOINT unit")
         return
     except DBAPIError as error:
         waited = _sqlstate(error) == _LOCK_TIMEOUT
@@ -178,11 +179,11 @@ def _run_unit(connection: Connection, job: _Job) -> None:
         job.fail(unavailable(error) if waited else error)
     except BaseException as error:
         job.fail(error)
-    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
-    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+    execute(connection, "ROLLBACK TO SAVEPOINT unit")
+    execute(connection, "RELEASE SAVEPOINT unit")
     if waited:
         # Another process sits on a key. The rest of the batch, which holds keys of its own, does not wait as long.
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 100")
+        execute(connection, "SET LOCAL lock_timeout = 100")
 
 
 def _fail(batch: list[_Job], error: BaseException) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Applied, History, Policy
@@ -17,6 +17,7 @@ from gateway.records.patient import IDENTITY, Identity, Rank, first_heard, heard
 from gateway.records.step import CREATES, StepEvent
 from gateway.store import order_book as book
 from gateway.store import outbox, patients, studies
+from gateway.store.statement import Row
 
 MEANINGLESS: Final = frozenset({StepEvent.RESPONSE})
 """Events that change nothing, whatever they speak of."""
@@ -195,7 +196,7 @@ def _patient(
     return int(row["id"]), [Arrival(at, day) for at, day in row["arrivals"]]
 
 
-def _ids_of(row: RowMapping) -> set[str]:
+def _ids_of(row: Row) -> set[str]:
     return {row["patient_id"], *(patient_id for patient_id, _ in row["former"])}
 
 
@@ -205,7 +206,7 @@ def _rank(said: OrderedProcedure, policy: Policy) -> Rank:
     return Rank.ORDER if said.event is StepEvent.NEW else Rank.ORDER_CHANGE
 
 
-def _hear(connection: Connection, row: RowMapping, said: OrderedProcedure, rank: Rank, now: int) -> None:
+def _hear(connection: Connection, row: Row, said: OrderedProcedure, rank: Rank, now: int) -> None:
     attributes, stamps = heard(row["attributes"], row["said"], said.patient, rank, said.event_at)
     if (attributes, stamps) == (row["attributes"], row["said"]):
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from gateway.errors import Conflict, DuplicateKey
 from gateway.journey.scheduling.applied import Applied, History
@@ -24,6 +24,7 @@ from gateway.records.patient import (
 from gateway.records.step import FROZEN, StepState
 from gateway.store import order_book as book
 from gateway.store import patients
+from gateway.store.statement import Row
 
 CLOSED: Final = FROZEN | {StepState.CANCELED}
 KEPT_ARRIVALS: Final = 20
@@ -159,7 +160,7 @@ def _change_id(connection: Connection, said: PatientStatement, applied: Applied,
     applied.patients[patient] = "renamed"
 
 
-def _known(connection: Connection, identity: Identity) -> RowMapping | None:
+def _known(connection: Connection, identity: Identity) -> Row | None:
     found = patients.find(connection, identity)
     return None if found is None else patients.survivor(connection, found)
 
