@@ -29,6 +29,7 @@ from gateway.errors import (
     InvalidValue,
     Malformed,
     NeedsPerson,
+    Rejected,
     RequiredMissing,
     Unavailable,
     Undecodable,
@@ -41,7 +42,6 @@ from gateway.errors import (
 )
 from gateway.journey.message_reading import MessageReader, Reading, Source, internal
 from gateway.store import Store, messages, refusals
-from gateway.store.statement import execute
 from gateway.wire import hl7_batch
 from gateway.wire.hl7 import Message
 from gateway.wire.hl7_ack import Problem, acknowledge, code_of, recoded, reject_unreadable
@@ -173,7 +173,11 @@ class OrderIntake:
     async def _acknowledgement(self, raw: bytes, reading: Reading, host: str, now: int) -> bytes | None:
         """The application acknowledgement, once the message is on disk; None to close the connection."""
         try:
-            kept = await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
+            try:
+                kept = await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
+            except Rejected as refused:
+                told = _refused(reading, refused)
+                kept = await self._store.write(lambda connection: self._keep(connection, raw, told, host, now))
             self._check_soon(kept, reading)
             return kept.ack
         except Unavailable as error:
@@ -202,7 +206,7 @@ class OrderIntake:
             error = await self._conformance.fault(message, sender.conformance_version, self._source.name)
         except Unavailable as failure:
             error = NeedsPerson(failure.message)
-        return reading if error is None else replace(reading, error=error, statements=())
+        return reading if error is None else _refused(reading, error)
 
     def _enhanced(self, message: Message, ack: bytes, code: str, now: int) -> Sequence[bytes]:
         """What MSH-15 and MSH-16 ask for (HL7 2.5.1 ch. 2.9.3): the accept acknowledgement, then the application's.
@@ -250,7 +254,12 @@ class OrderIntake:
     def apply_again(self, connection: Connection, row: Mapping[str, Any], reading: Reading) -> Judged:
         """Work on a kept message (its whole row, and how it reads today) again, within a transaction."""
         now = self._clock()
-        judged = self._judge(connection, reading, row["body"], now, again=row["id"])
+        with connection.begin_nested() as savepoint:
+            try:
+                judged = self._judge(connection, reading, row["body"], now, again=row["id"])
+            except Rejected as refused:
+                savepoint.rollback()
+                judged = self._judge(connection, _refused(reading, refused), row["body"], now)
         before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
         told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
         history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
@@ -282,32 +291,22 @@ class OrderIntake:
     def _judge(
         self, connection: Connection, reading: Reading, raw: bytes, now: int, *, again: int | None = None
     ) -> Judged:
-        """Apply the message, or find out why not. `again`: its row, when it has been worked on before."""
+        """Apply the message, or tell why it cannot be read. `again`: its row, when it has been worked on before.
+
+        Raises `Rejected`, with the transaction to be taken back, when what is known of the order or patient forbids it.
+        """
+        message = reading.message
         if reading.unserved:
             finding = {"place": "MSH-9", "text": "kept only: messages of this type say nothing to the worklist"}
-            return Judged("stored", "AA", self._answer(raw, reading.message, None, now), [finding])
-        error = reading.error
-        if error is None:
-            execute(connection, "SAVEPOINT apply")
-            try:
-                outcomes = self._apply(
-                    connection,
-                    reading.statements,
-                    now=now,
-                    history=partial(self._reader.history, without=again),
-                    again=again is not None,
-                )
-                execute(connection, "RELEASE SAVEPOINT apply")
-                return _applied(reading, outcomes, self._answer(raw, reading.message, None, now))
-            except GatewayError as refused:
-                if refused.fate is not Fate.REJECT:
-                    raise
-                execute(connection, "ROLLBACK TO SAVEPOINT apply")
-                execute(connection, "RELEASE SAVEPOINT apply")
-                error = refused
-        finding = {"place": error.place, "text": error.message}
-        state = "rejected" if error.fate is Fate.REJECT else "failed"
-        return Judged(state, ack_code(error), self._answer(raw, reading.message, error, now), [finding])
+            return Judged("stored", "AA", self._answer(raw, message, None, now), [finding])
+        if reading.error is not None:
+            error = reading.error
+            finding = {"place": error.place, "text": error.message}
+            state = "rejected" if error.fate is Fate.REJECT else "failed"
+            return Judged(state, ack_code(error), self._answer(raw, message, error, now), [finding])
+        history = partial(self._reader.history, without=again)
+        outcomes = self._apply(connection, reading.statements, now=now, history=history, again=again is not None)
+        return _applied(reading, outcomes, self._answer(raw, message, None, now))
 
     async def _keep_failed(self, raw: bytes, reading: Reading, host: str, now: int, error: Exception) -> bytes | None:
         failure = internal(error)
@@ -337,6 +336,10 @@ class OrderIntake:
 
     def _control_id(self, now: int) -> str:
         return f"{now:x}{next(self._numbers) % 0x10000:04x}"
+
+
+def _refused(reading: Reading, error: GatewayError) -> Reading:
+    return replace(reading, error=error, statements=())
 
 
 def _applied(reading: Reading, outcomes: Outcomes, ack: bytes) -> Judged:

@@ -95,9 +95,10 @@ PERFORMED: Final = frozenset({StepState.STARTED, StepState.DISCONTINUED})
 NO_NUMBER: Final = Number("", "")
 
 
-def begun(said: OrderedProcedure) -> Order:
+def begun(said: OrderedProcedure, patient: int | None = None) -> Order:
     """An order of which only the numbers are known yet."""
     return Order(
+        patient=patient,
         authority=said.authority,
         sender=said.sender,
         placer=said.placer or NO_NUMBER,
@@ -111,21 +112,22 @@ def sort_key(said: Said) -> tuple[int, bool]:
     return said.event_at, isinstance(said, Arrival) or said.event not in CREATES
 
 
-def applied(order: Order | None, said: OrderedProcedure) -> tuple[Order, str]:
+def applied(order: Order | None, said: OrderedProcedure, patient: int | None = None) -> tuple[Order, str]:
     """The order after a message that is not older than those applied before it, and what became of it: `created`,
     `updated`, `tombstone` (a cancel that came before its order) or `waiting` (other words of what was not ordered yet).
 
-    Raises `Conflict` when the state of a step forbids it.
+    `patient`: the row of the patient, for an order that begins. Raises `Conflict` when the state of a step forbids it.
     """
     event = said.event
     assert event is not None
-    before = order or begun(said)
+    before = order or begun(said, patient)
     after = _numbered(before, said)
     if event in CREATES:
         after, outcome = _ordered(after, said, event)
     else:
         after, outcome = _moved(after, said, event)
-    return replace(after, event_at=max(before.event_at, said.event_at)), outcome
+    newest = max(before.event_at, said.event_at)
+    return (after if after.event_at == newest else replace(after, event_at=newest)), outcome
 
 
 def replayed(history: Iterable[Said]) -> Order | None:
@@ -289,7 +291,9 @@ def _ordered(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Or
     else:
         procedures, outcome = (*order.procedures, _added(said)), "updated" if order.procedures else "created"
     authority = said.authority if "AccessionNumber" in said.order else order.authority
-    return replace(order, authority=authority, attributes=attributes, procedures=procedures), outcome
+    newest = max(order.event_at, said.event_at)
+    after = replace(order, authority=authority, attributes=attributes, procedures=procedures, event_at=newest)
+    return after, outcome
 
 
 def _replaced(procedures: tuple[Procedure, ...], number: int, changed: Procedure) -> tuple[Procedure, ...]:

@@ -1,9 +1,10 @@
 """The group-commit writer: one thread, one connection, one commit for all the work that waited.
 
 A *unit* is a plain function of a connection. Units that queue up while a commit is under way run in the next
-transaction, each inside its own savepoint, in the order in which they were given; one that fails takes only itself
-back. The caller gets its result after the commit, never before. Forcing the disk costs the same for one unit as for
-two hundred, which is what makes `synchronous=FULL` affordable.
+transaction, in the order in which they were given. When one fails, the transaction is taken back and all run again,
+each inside its own savepoint, so that it takes only itself back. The caller gets its result after the commit, never
+before. Forcing the disk costs the same for one unit as for two hundred, which is what makes `synchronous=FULL`
+affordable.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Writer:
     async def write(self, unit: Unit[T]) -> T:
         """Run `unit` and return its result once it is on disk.
 
-        A unit changes nothing but the database, and neither commits nor rolls back: after a deadlock it is run again.
+        A unit changes nothing but the database, and neither commits nor rolls back: after a deadlock, or when another
+        unit beside it failed, it is run again.
         Whoever stops waiting does not take the unit back.
 
         Raises what the unit raises, with its work taken back, or `Unavailable` when the database is.
@@ -134,7 +136,13 @@ class Writer:
     def _commit(self, batch: list[_Job]) -> bool:
         """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
         try:
-            return self._transact(batch)
+            try:
+                return self._transact(batch, _run_bare)
+            except _UnitError as failed:
+                if len(batch) == 1:
+                    batch[0].fail(failed.cause)
+                    return False
+                return self._transact(batch, _run_guarded)
         except BaseException as error:
             if not _is_deadlock(error) and not (len(batch) > 1 and _is_exhausted(error)):
                 _fail(batch, error)
@@ -147,23 +155,45 @@ class Writer:
     def _commit_alone(self, job: _Job) -> bool:
         for attempt in range(TRIES):
             try:
-                return self._transact([job])
+                return self._transact([job], _run_guarded)
             except BaseException as error:
                 if attempt == TRIES - 1 or not _is_deadlock(error):
                     _fail([job], error)
                     break
         return False
 
-    def _transact(self, batch: list[_Job]) -> bool:
+    def _transact(self, batch: list[_Job], run: Callable[[Connection, _Job], None]) -> bool:
         with self._engine.connect() as connection:
             connection.info.pop("announce", None)
             with connection.begin():
                 for job in batch:
-                    _run_unit(connection, job)
+                    run(connection, job)
             return bool(connection.info.pop("announce", False))
 
 
-def _run_unit(connection: Connection, job: _Job) -> None:
+class _UnitError(Exception):
+    """A unit of a batch failed, and with it the transaction."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _run_bare(connection: Connection, job: _Job) -> None:
+    """Run one unit with nothing to fall back on. Raises `_UnitError`, or what concerns the whole transaction."""
+    job.result, job.error = None, None
+    try:
+        job.result = job.unit(connection)
+    except DBAPIError as error:
+        waited = _sqlstate(error) == _LOCK_TIMEOUT
+        if _is_deadlock(error) or (is_outage(error) and not waited):
+            raise
+        raise _UnitError(unavailable(error) if waited else error) from error
+    except BaseException as error:
+        raise _UnitError(error) from error
+
+
+def _run_guarded(connection: Connection, job: _Job) -> None:
     """Run one unit inside its savepoint. Raises what concerns the whole transaction."""
     job.result, job.error = None, None
     execute(connection, "SAVEPOINT unit")

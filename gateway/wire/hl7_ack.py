@@ -129,7 +129,7 @@ def _answer(received: _Received, code: str, problems: Sequence[Problem], control
 
 def _msh(received: _Received, control_id: str, now: datetime) -> list[str]:
     delimiters = received.delimiters
-    received_field = [_carried(received.field(n), delimiters) for n in range(19)]
+    received_field = {n: _carried(received.field(n), delimiters) for n in (3, 4, 5, 6, 11, 12)}
     structure = ["ACK", escape(received.trigger, delimiters), "ACK"] if received.trigger else ["ACK"]
     return [
         "MSH",

@@ -25,6 +25,8 @@ class Batch:
 
 def split(raw: bytes) -> Batch | None:
     """The messages of a batch; None for anything else, also for a single message in an envelope."""
+    if raw.startswith(b"MSH"):
+        return None
     body = raw.removeprefix(_UTF_8_MARK)
     mark = raw[: len(raw) - len(body)]
     found = list(_STARTS.finditer(body))

@@ -366,6 +366,8 @@ class MllpServer:
 
     async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
         writer.write(frame(answer))
+        if writer.transport.get_write_buffer_size() == 0 and not writer.transport.is_closing():
+            return
         async with asyncio.timeout(self._limits.message_seconds):
             await writer.drain()
 

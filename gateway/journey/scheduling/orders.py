@@ -111,10 +111,12 @@ def _apply_to(
     if again or _is_older(said, order, arrivals):
         after, outcome = _in_its_place(said, order, [*arrivals, *(history(connection, order) if order else ())])
     else:
-        after, outcome = order_book.applied(order, said)
+        after, outcome = order_book.applied(order, said, patient)
     if outcome == "updated" and not known and after.procedures:
         outcome = "created"
-    row = book.save(connection, order, replace(after, patient=patient), now=now)
+    if after.patient != patient:
+        after = replace(after, patient=patient)
+    row = book.save(connection, order, after, now=now)
     applied.orders.append((row, outcome))
     if outcome in UNORDERED:
         applied.note(f"{said.place}-1", UNORDERED[outcome])
