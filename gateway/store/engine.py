@@ -76,7 +76,9 @@ def _sqlite(url: URL) -> Engine:
         # A writer takes its lock at once: a read that later turned into a write could only fail. So a reader may not
         # write at all.
         reading = connection.get_execution_options().get("reading", False)
-        connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
+        if connection.info.get("reading", False) != reading:
+            connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
+            connection.info["reading"] = reading
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     _create_private(path)

@@ -77,6 +77,7 @@ class Writer:
     def __init__(self, engine: Engine, on_commit: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
         self._on_commit = on_commit
+        self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -112,6 +113,7 @@ class Writer:
                 announced = self._commit(batch)
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                     self._loop.call_soon_threadsafe(self._settle, batch, announced)
+        self._disconnect()
 
     def _collect(self) -> tuple[list[_Job], bool]:
         """The units that wait, at least one; False once the last has been given."""
@@ -163,12 +165,33 @@ class Writer:
         return False
 
     def _transact(self, batch: list[_Job], run: Callable[[Connection, _Job], None]) -> bool:
-        with self._engine.connect() as connection:
-            connection.info.pop("announce", None)
-            with connection.begin():
+        """One transaction on the writer's own connection; after a failure of the database the next gets a new one.
+
+        A connection that has gone stale since its last use is told by the first statement, before anything is done:
+        then the work is begun anew on a fresh one. Once a commit is under way nothing is repeated.
+        """
+        fresh = self._connection is None
+        connection = self._connection = self._connection or self._engine.connect()
+        connection.info.pop("announce", None)
+        committing = False
+        try:
+            with connection.begin() as transaction:
                 for job in batch:
                     run(connection, job)
+                committing = True
+                transaction.commit()
             return bool(connection.info.pop("announce", False))
+        except DBAPIError as error:
+            self._disconnect()
+            if fresh or committing or not error.connection_invalidated:
+                raise
+        return self._transact(batch, run)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(DBAPIError):
+                connection.close()
 
 
 class _UnitError(Exception):

@@ -148,6 +148,9 @@ def _faults(report: str) -> Iterator[dict[str, str]]:
 def main() -> None:
     """Answer each line of standard input; ends with it, so it never outlives the gateway."""
     os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        # Only what no other process wants.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
         asked: dict[str, Any] = json.loads(line)

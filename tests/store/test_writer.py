@@ -434,9 +434,9 @@ async def test_a_full_disk_is_an_outage_and_leaves_nothing_half_done(sqlite_url:
     await store.write(note("before"))
     full = threading.Event()
 
-    @event.listens_for(store.engine, "checkout")
-    def limit(connection: sqlite3.Connection, *_: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count={1 if full.is_set() else 1_000_000}").fetchall()
+    @event.listens_for(store.engine, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={1 if full.is_set() else 1_000_000}").fetchall()
 
     full.set()
     commits = Commits(store)
