@@ -6,6 +6,8 @@ DEMO_ARGS ?= --once
 RUN_ARGS ?=
 PYTEST_ARGS ?= -n auto
 BENCH_ARGS ?=
+FUZZ_MINUTES ?= 5
+FUZZ_SEEDS ?=
 LOCK_ARGS ?=
 
 BIN := .venv/bin
@@ -17,7 +19,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus crash peers lock clean
+.PHONY: help demo run test check bench corpus fuzz crash peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +44,10 @@ bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 
 corpus: $(ENVIRONMENT) ## Send every HL7 file below CORPUS to a gateway and tell how each type is answered
 	$(BIN)/python -m bench.corpus $(CORPUS)
+
+fuzz: $(ENVIRONMENT) ## Feed what reads HL7 with made-up bytes for FUZZ_MINUTES (default 5; FUZZ_SEEDS: a folder of messages)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/requirements.lock
+	$(BIN)/python -m tests.fuzz.intake -max_total_time=$$(($(FUZZ_MINUTES) * 60)) $(FUZZ_SEEDS)
 
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)

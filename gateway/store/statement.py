@@ -113,6 +113,9 @@ def _parameter(name: str, bind: Any, dialect: Dialect) -> tuple[str | None, Proc
 
 def execute(connection: Connection, sql: str, given: Any = ()) -> Any:
     """One call of the driver; returns its cursor. Raises `DBAPIError` as `Connection.execute` does."""
+    if not connection.in_transaction():
+        # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
+        connection.begin()
     raw: Any = connection.connection
     cursor = raw.cursor()
     try:
