@@ -8,13 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import intake, latency, study, worklist
+from bench import intake, latency, neighbours, soak, study, worklist
 from bench.figures import Report, Target, machine, rendered, verdicts
 
 ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     "s1": (
         "order intake over MLLP, beside python-hl7 and hl7apy",
         lambda given: intake.run(messages=given.messages, rounds=given.rounds),
+    ),
+    "neighbours": (
+        "order intake beside senders that misbehave",
+        lambda given: neighbours.run(messages=given.messages, rounds=given.rounds),
+    ),
+    "soak": (
+        "memory over many orders",
+        lambda given: soak.run(orders=given.soak),
     ),
     "s2": (
         "worklist query with one match",
@@ -49,6 +57,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--orders", type=int, default=200, help="s8 (default %(default)s)")
     parser.add_argument("--studies", type=int, default=50, help="s8, at most as many as orders (default %(default)s)")
+    parser.add_argument("--soak", type=int, default=20_000, help="orders of soak (default %(default)s)")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="profile the gateway under s1's load instead")
     given = parser.parse_args()
     if unknown := set(given.names) - set(ALL):

@@ -22,6 +22,9 @@ _TRAILER_SECONDS = 2.0
 """How long an end byte may wait for its CR; a sender that leaves it out is then taken to be done."""
 _FAREWELL_SECONDS = 5.0
 """How long a refused sender may go on sending before the connection is closed under it."""
+_FAREWELL_PAUSE = 0.002
+_HEAD_BYTES = 64 * 1024
+"""What is handed on of a message that is too large: enough to see whose it is."""
 _MAX_ANSWER_BYTES = 1024 * 1024
 _HANDSHAKE_SECONDS = 15.0
 _COMMIT, _NEGATIVE_COMMIT = b"\x06", b"\x15"
@@ -315,7 +318,7 @@ class MllpServer:
             if message is not None:
                 return self._within_limit(message)
             if len(deframer) > limits.max_message_bytes:
-                raise _RefusedError(deframer.head(limits.max_message_bytes), "too large")
+                raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
             if deframer.inside and not begun:
                 begun, late_at = True, clock() + limits.message_seconds
             until = late_at if begun else silent_at
@@ -335,7 +338,7 @@ class MllpServer:
     def _within_limit(self, message: bytes) -> bytes:
         limit = self._limits.max_message_bytes
         if len(message) > limit:
-            raise _RefusedError(message[:limit], "too large")
+            raise _RefusedError(message[:_HEAD_BYTES], "too large")
         return message
 
     def _broken_off(self, deframer: Deframer, reason: str) -> bytes | None:
@@ -362,7 +365,8 @@ class MllpServer:
             writer.write_eof()
         async with asyncio.timeout(_FAREWELL_SECONDS):
             while await reader.read(_CHUNK):
-                pass
+                # Who goes on sending all the same does so at a pace that leaves the loop to the others.
+                await asyncio.sleep(_FAREWELL_PAUSE)
 
     async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
         writer.write(frame(answer))

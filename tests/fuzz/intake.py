@@ -104,7 +104,9 @@ def main() -> None:
         seeds.mkdir()
         for number, seed in enumerate(_seeds()):
             (seeds / f"{number}.hl7").write_bytes(seed)
-        atheris.Setup([*sys.argv, str(seeds), "-timeout=10", "-max_len=4096", "-rss_limit_mb=4096"], Target(folder))
+        # libFuzzer keeps what it finds in the first folder: not in one that was given.
+        options = ["-timeout=10", "-max_len=4096", "-rss_limit_mb=4096"]
+        atheris.Setup([sys.argv[0], str(seeds), *sys.argv[1:], *options], Target(folder))
         atheris.Fuzz()
 
 

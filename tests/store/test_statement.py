@@ -61,7 +61,7 @@ async def test_nothing_runs_outside_a_transaction(database_url: str) -> None:
 
 async def test_a_reader_cannot_write(database_url: str) -> None:
     store = await Store.open(database_url)
-    with pytest.raises(Unavailable, match="read-?only"):
+    with pytest.raises(Unavailable, match=r"read-?only"):
         await store.read(add)
     await store.close()
 

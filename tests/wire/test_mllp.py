@@ -271,7 +271,7 @@ async def test_a_message_too_large_is_answered_and_the_connection_closed(size: i
 
         assert await asyncio.to_thread(send) == frame(b"NAK too large")
     assert desk.messages == []
-    assert desk.refused == [(b"x" * LIMITS.max_message_bytes, "too large")]
+    assert desk.refused == [(b"x" * 64 * 1024, "too large")]
 
 
 async def test_a_truncated_message() -> None:
