@@ -364,7 +364,9 @@ class MllpServer:
         if writer.can_write_eof():
             writer.write_eof()
         async with asyncio.timeout(_FAREWELL_SECONDS):
-            while await reader.read(_CHUNK):
+            data = b"?"
+            while data:
+                data = await reader.read(_CHUNK)
                 # Who goes on sending all the same does so at a pace that leaves the loop to the others.
                 await asyncio.sleep(_FAREWELL_PAUSE)
 
