@@ -142,7 +142,7 @@ class OrderMapping:
             patient=patient,
             order=order,
             procedure=procedure,
-            steps=tuple(OrderedStep(attributes) for attributes, _ in steps),
+            steps=_distinct([OrderedStep(attributes) for attributes, _ in steps]),
             authority=_issuer(order) or sender,
             sender=sender,
             placer=placer,
@@ -253,6 +253,17 @@ def _join(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
             key = scheduled_procedure_step_id(known)
             steps[key] = OrderedStep(step.attributes | {"ScheduledProcedureStepID": key})
     return replace(first, steps=tuple(steps.values()), derived=first.derived & more.derived)
+
+
+def _distinct(steps: list[OrderedStep]) -> tuple[OrderedStep, ...]:
+    """IPC segments of one Scheduled Procedure Step ID are further protocol codes of one step."""
+    if len(steps) == 1:
+        return (steps[0],)
+    found: dict[str, OrderedStep] = {}
+    for step in steps:
+        key = _step_id(step)
+        found[key] = _with_protocols_of(found[key], step) if key in found else step
+    return tuple(found.values())
 
 
 def _step_id(step: OrderedStep) -> str:

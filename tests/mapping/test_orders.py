@@ -370,6 +370,12 @@ def test_each_ipc_is_a_step() -> None:
     assert one.procedure["RequestedProcedurePriority"] == "ROUTINE"
 
 
+def test_two_ipcs_of_one_step_are_its_protocols() -> None:
+    same = ("IPC|A1|RP1|1.2.840.5|S1|CT|C1^One^L", "IPC|A1|RP1|1.2.840.5|S1|CT|C2^Two^L")
+    one = only(MSH, PID, "ORC|NW|PL1", "OBR|1", *same)
+    assert (step_ids(one), protocols(one)) == (["S1"], ["C1", "C2"])
+
+
 def test_an_ipc_without_ids_gets_them() -> None:
     one = only(MSH, PID, "ORC|NW|PL1", "OBR|1", "IPC|||||CT", "IPC|||||MR")
     assert step_ids(one) == ["PL1", "PL1-2"]
