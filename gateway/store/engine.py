@@ -67,7 +67,7 @@ def _sqlite(url: URL) -> Engine:
         # The driver's own transaction handling would hide savepoints; we say BEGIN ourselves.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
