@@ -21,7 +21,6 @@ from gateway.mapping.attributes import from_dataset
 from gateway.mapping.trace import Trace
 from gateway.records.study import Instance, Series, Study
 from gateway.wire.fhir_validation import faults_of_imaging_study
-from gateway.wire.hl7 import parse
 
 LONGEST_SHOWN: Final = 160
 """Characters of a value; an identifier with its system, a UID or an LO of 64 each, is never cut."""
@@ -82,15 +81,16 @@ def explain(config: Config, paths: Iterable[Path]) -> list[Explanation]:
 def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanation:
     trace: list[Trace] = []
     listener = config.hl7.listeners[0] if config.hl7.listeners else Listener()
-    title = f"{path}: HL7 message -> worklist item, as from {listener.name}"
-    try:
-        message = parse(path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r", fallback_charset=listener.charset)
-        title = (
-            f"{path}: {message.type}^{message.trigger} {message.control_id} -> worklist item, as from {listener.name}"
-        )
-        mappings.orders.read(message, received_at=now(), trace=trace, settings=app.settings_of(config, listener))
-    except GatewayError as error:
-        return Explanation(title, trace, f"would be answered {ack_code(error)}: {error}")
+    raw = path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r"
+    reading = app.make_reader(config, mappings).read(raw, now(), listener.name, trace)
+    message, what = reading.message, "HL7 message"
+    if message is not None:
+        what = f"{message.type}^{message.trigger} {message.control_id}"
+    title = f"{path}: {what} -> worklist item, as from {listener.name}"
+    if reading.error is not None:
+        return Explanation(title, trace, f"would be answered {ack_code(reading.error)}: {reading.error}")
+    if reading.unserved:
+        return Explanation(title, trace, "would be kept and answered AA: of its type nothing is read")
     return Explanation(title, trace)
 
 

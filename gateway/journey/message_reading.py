@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from gateway.errors import GatewayError, Malformed, NeedsPerson, UnknownSender, UnsupportedEvent, UnsupportedType
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.orders import OrderMapping, Statement
+from gateway.mapping.trace import Trace
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import Order, said_of
 from gateway.records.patient import PATIENT_EVENTS
@@ -94,8 +95,8 @@ class MessageReader:
         self._sources = sources
         self._otherwise = otherwise
 
-    def read(self, raw: bytes, received_at: int, listener: str) -> Reading:
-        """Tokenise and map; a fault becomes `Reading.error`."""
+    def read(self, raw: bytes, received_at: int, listener: str, trace: list[Trace] | None = None) -> Reading:
+        """Tokenise and map; a fault becomes `Reading.error`. `trace`, if given, collects the source of every value."""
         message, sender = None, None
         try:
             if b"\0" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -111,7 +112,7 @@ class MessageReader:
                 return Reading(message, sender, is_answer=True)
             if not _is_taken(message, sender):
                 return Reading(message, sender, unserved=True)
-            statements = self._mapping.read(message, received_at=received_at, settings=sender.settings)
+            statements = self._mapping.read(message, received_at=received_at, settings=sender.settings, trace=trace)
             return Reading(message, sender, statements)
         except GatewayError as error:
             return Reading(message, sender, error=error)

@@ -328,8 +328,11 @@ class OrderIntake:
 
     def _answer(self, raw: bytes, message: Message | None, error: GatewayError | None, now: int) -> bytes:
         if message is None:
-            problem = _problem(error or Malformed("not readable", place="MSH"))
-            return reject_unreadable(raw, problem, control_id=self._control_id(now), now=_moment(now))
+            error = error or Malformed("not readable", place="MSH")
+            code = ack_code(error)
+            return reject_unreadable(
+                raw, _problem(error), code=code, control_id=self._control_id(now), now=_moment(now)
+            )
         problems: Sequence[Problem] = [_problem(error)] if error else []
         code = ack_code(error) if error else "AA"
         return acknowledge(message, code, problems, control_id=self._control_id(now), now=_moment(now))
@@ -383,6 +386,8 @@ def condition(error: GatewayError) -> int:
 
 def ack_code(error: GatewayError) -> str:
     """MSA-1 for an error: AR when the content was not judged or we failed, AE when it is wrong (HL7 2.5.1 2.9.2)."""
+    if isinstance(error, Undecodable):
+        return "AE"
     if error.fate is not Fate.REJECT or isinstance(error, (Malformed, UnknownSender)):
         return "AR"
     return "AR" if 200 <= condition(error) <= 203 else "AE"

@@ -56,5 +56,5 @@ async def test_what_the_declared_set_does_not_have_is_told_by_its_field(start: S
     async with start() as gateway:
         async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"]) as client:
             ack = parse(await client.send(raw))
-        assert told(ack) == ("AR", "102", "PID^1^5")
+        assert told(ack) == ("AE", "102", "PID^1^5")
         assert (await findscu(gateway.dicom_port, "PatientID")).items == []

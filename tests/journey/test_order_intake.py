@@ -88,7 +88,7 @@ async def test_mllp_send_of_many_on_one_connection(start: Start) -> None:
         (("ORM^O01", "XYZ^O01"), ("AR", "200", "MSH^1^9")),
         (("ORM^O01", "ORM^O99"), ("AR", "201", "MSH^1^9")),
         (("ORM^O01", ""), ("AR", "200", "MSH^1^9")),
-        (("2.3.1||||||", "2.3.1||||||KLINGON"), ("AR", "102", "MSH^1^18")),
+        (("2.3.1||||||", "2.3.1||||||KLINGON"), ("AE", "102", "MSH^1^18")),
     ],
 )
 async def test_what_is_wrong_is_named_and_kept(
@@ -128,7 +128,7 @@ async def test_undecodable_bytes_name_their_field(start: Start) -> None:
     raw = orm(charset="UNICODE UTF-8", name="M\u00dcLLER^J\u00d6RG").replace("\u00dc".encode(), b"\xff\xfe")
     async with start() as gateway:
         [ack] = await send(gateway, raw)
-        assert told(ack)[:2] == ("AR", "102")
+        assert told(ack)[:2] == ("AE", "102")
         assert told(ack)[2].startswith("PID^1^5")
 
 
