@@ -172,7 +172,7 @@ def make_intake(
         patient_data=config.hl7.patient_data,
     )
     source = source_of(config, listener)
-    checks = conformance or Conformance(store)
+    checks = conformance or Conformance(store, reader)
     return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)
 
 
@@ -224,9 +224,9 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         stack.push_async_callback(_end, task)
 
         listeners = {}
-        conformance = Conformance(store)
-        stack.push_async_callback(_end, group.create_task(conformance.run(), name="conformance"))
         reader = make_reader(config, mappings)
+        conformance = Conformance(store, reader)
+        stack.push_async_callback(_end, group.create_task(conformance.run(), name="conformance"))
         for listener in config.hl7.listeners:
             intake = make_intake(config, listener, store, reader, clock, conformance)
             listeners[listener.name] = await _listen(listener, intake, stack)

@@ -10,20 +10,20 @@ from typing import Final
 
 from gateway import metrics
 from gateway.errors import GatewayError, Malformed
+from gateway.journey.message_reading import MessageReader
 from gateway.store import Store, messages
 from gateway.wire.hl7 import Message
 from gateway.wire.hl7_conformance import LONGEST, STRUCTURE, Checker
 
 log = logging.getLogger(__name__)
 
-WAITING_CHARACTERS: Final = 8 * 1024 * 1024
-"""Of messages that wait to be checked; what comes on top is not checked, and counted."""
+MOST_WAITING: Final = 10_000
+"""Messages that wait to be checked; what comes on top is not checked, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     row: int
-    text: str
     version: str
     listener: str
 
@@ -31,21 +31,19 @@ class _Waiting:
 class Conformance:
     """`run` is a background task; the intakes hand it what they have kept."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reader: MessageReader) -> None:
         self._store = store
+        self._reader = reader
         self._checker = Checker()
         self._waiting: deque[_Waiting] = deque()
-        self._characters = 0
         self._woken = asyncio.Event()
 
-    def soon(self, row: int, message: Message, version: str, listener: str) -> None:
+    def soon(self, row: int, version: str, listener: str) -> None:
         """Check a kept message when there is time, and add what is found to its findings."""
-        text = _text(message)
-        if self._characters + len(text) > WAITING_CHARACTERS:
+        if len(self._waiting) >= MOST_WAITING:
             metrics.CHECKS.labels(listener, "skipped").inc()
             return
-        self._characters += len(text)
-        self._waiting.append(_Waiting(row, text, version, listener))
+        self._waiting.append(_Waiting(row, version, listener))
         self._woken.set()
 
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
@@ -65,15 +63,16 @@ class Conformance:
                 await self._woken.wait()
                 self._woken.clear()
                 while self._waiting:
-                    one = self._waiting.popleft()
-                    self._characters -= len(one.text)
-                    await self._check(one)
+                    await self._check(self._waiting.popleft())
         finally:
             await self._checker.close()
 
     async def _check(self, one: _Waiting) -> None:
         try:
-            faults = await self._checker.faults(one.text, one.version)
+            # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
+            kept = await self._store.read(lambda connection: messages.get(connection, one.row))
+            message = self._reader.read(kept["body"], kept["received_at"], one.listener).message if kept else None
+            faults = await self._checker.faults(_text(message), one.version) if message else []
             if faults:
                 await self._store.write(lambda connection: messages.add_findings(connection, one.row, faults))
             metrics.CHECKS.labels(one.listener, "checked").inc()

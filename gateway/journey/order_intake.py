@@ -56,7 +56,7 @@ Apply = Callable[..., "Outcomes"]
 class Checks(Protocol):
     """Structure checks, `conformance.Conformance`; handed in by the composition root."""
 
-    def soon(self, row: int, message: Message, version: str, listener: str) -> None: ...
+    def soon(self, row: int, version: str, listener: str) -> None: ...
 
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None: ...
 
@@ -189,11 +189,11 @@ class OrderIntake:
             return await self._keep_failed(raw, reading, host, now, error)
 
     def _check_soon(self, kept: Kept, reading: Reading) -> None:
-        message, sender = reading.message, reading.sender
-        if kept.row is None or message is None or sender is None or reading.unserved:
+        sender = reading.sender
+        if kept.row is None or reading.message is None or sender is None or reading.unserved:
             return
         if sender.conformance == "warn":
-            self._conformance.soon(kept.row, message, sender.conformance_version, self._source.name)
+            self._conformance.soon(kept.row, sender.conformance_version, self._source.name)
 
     async def _checked(self, reading: Reading) -> Reading:
         """With the structural fault for which the sender's messages are to be refused."""

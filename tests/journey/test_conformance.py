@@ -67,7 +67,7 @@ async def test_a_source_can_be_refused_for_it(start: Start) -> None:
 async def test_what_no_time_is_for_is_counted_and_not_kept_waiting(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conformance, "WAITING_CHARACTERS", 0)
+    monkeypatch.setattr(conformance, "MOST_WAITING", 0)
     async with start(hl7=listening(conformance="warn")) as gateway:
         labels = {"listener": "ris", "outcome": "skipped"}
         before = await metric(gateway, "gateway_hl7_structure_checks_total", **labels)
