@@ -61,7 +61,7 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
     told = [
         JourneyMessage.model_validate({**message, "order": row["id"]})
         for row in rows
-        for message in messages.of_order(connection, row["id"])
+        for message in _messages(connection, row)
     ]
     askers = [Asker.model_validate(row) for row in worklist.askers(connection, step_ids)]
     found_deliveries = [one for study in tied for one in studies_view.deliveries(connection, study.study_uid)]
@@ -75,6 +75,14 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
         deliveries=found_deliveries,
         events=_events(found_orders, told, askers, tied, found_deliveries),
     )
+
+
+def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What spoke of an order, and of its patient as such; a message that did both is told once."""
+    found = messages.of_order(connection, row["id"])
+    there = {message["id"] for message in found}
+    of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
+    return [*found, *(message for message in of_patient if message["id"] not in there)]
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:

@@ -239,15 +239,30 @@ def _plain(row: RowMapping) -> dict[str, Any]:
     return {str(key): value for key, value in row.items()}
 
 
+_TOLD: Final = (
+    messages.c.id, messages.c.received_at, messages.c.listener, messages.c.type, messages.c.control_id,
+    messages.c.ack_code, messages.c.findings,
+)  # fmt: skip
+
+
 def of_order(connection: Connection, order: int) -> list[dict[str, Any]]:
     """The messages that spoke of an order, oldest first."""
     wanted = (
-        select(
-            messages.c.id, messages.c.received_at, messages.c.listener, messages.c.type, messages.c.control_id,
-            messages.c.ack_code, messages.c.findings, order_messages.c.outcome,
-        )
+        select(*_TOLD, order_messages.c.outcome)
         .join(order_messages, order_messages.c.message == messages.c.id)
         .where(order_messages.c.order == order)
         .order_by(messages.c.id)
-    )  # fmt: skip
+    )
     return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def of_patient(connection: Connection, patient: int, *, limit: int = 50) -> list[dict[str, Any]]:
+    """The last messages that spoke of a patient as such (ADT), oldest first."""
+    wanted = (
+        select(*_TOLD, patient_messages.c.outcome)
+        .join(patient_messages, patient_messages.c.message == messages.c.id)
+        .where(patient_messages.c.patient == patient)
+        .order_by(messages.c.id.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in reversed(connection.execute(wanted).mappings().all())]

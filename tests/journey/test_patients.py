@@ -8,6 +8,7 @@ import pytest
 
 from gateway import app
 from gateway.config import Hl7, Listener
+from gateway.console.journey_view import journey
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told
@@ -191,3 +192,18 @@ async def test_a_merge_without_a_prior_id_is_refused(start: Start, trigger: str)
     async with start() as gateway:
         [ack] = await send(gateway, adt(trigger))
         assert told(ack) == ("AE", "101", "MRG^1^1")
+
+
+async def test_the_journey_of_an_order_tells_what_was_said_of_its_patient(start: Start) -> None:
+    async with start() as gateway:
+        merge = adt("A40", control_id="2", patient="NEW^^^HOSP", prior="PAT1^^^HOSP", at=LATER)
+        renamed = adt("A08", control_id="3", patient="NEW^^^HOSP", name="NEW^N", at=LATEST)
+        await outcomes(gateway, orm(), merge, renamed)
+        told_of = await journey(gateway.store, "ACC1")
+        assert told_of is not None
+        texts = [event["text"] for event in told_of["events"] if event["station"] == "order_intake"]
+        assert texts == [
+            "ORM^O01 MSG1 received from ris, AA (created)",
+            "ADT^A40 2 received from ris, AA (moved)",
+            "ADT^A08 3 received from ris, AA (updated)",
+        ]
