@@ -13,6 +13,7 @@ from sqlalchemy import text
 from gateway import app
 from gateway.config import Config, Listener
 from gateway.errors import ConfigError, GatewayError
+from gateway.journey.message_reading import SERVED
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 from gateway.wire.fhir import FhirClient
@@ -49,7 +50,7 @@ def _mappings(config: Config) -> list[Finding]:
 
 
 def _settings(config: Config) -> list[Finding]:
-    findings = [finding for listener in config.hl7.listeners for finding in _door(listener)]
+    findings = [finding for listener in config.hl7.listeners for finding in (*_door(listener), *_types(listener))]
     if not config.hl7.listeners:
         findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
@@ -74,6 +75,16 @@ def _door(listener: Listener) -> Iterator[Finding]:
         for fault in error.faults:
             what, _, detail = fault.partition(": ")
             yield Finding(what, False, detail)
+
+
+def _types(listener: Listener) -> Iterator[Finding]:
+    """Types that are listed and yet never applied."""
+    kinds = {kind for kind, _ in SERVED}
+    listed = [one for rules in (listener, *listener.sources) for one in rules.message_types]
+    for one in dict.fromkeys(listed):
+        kind, _, trigger = one.partition("^")
+        if kind not in kinds or (trigger and (kind, trigger) not in SERVED):
+            yield Finding(f"hl7.listeners {listener.name}", True, f"message_types: {one} is not served", warning=True)
 
 
 def _ports(config: Config) -> list[Finding]:

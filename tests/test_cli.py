@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -329,3 +330,16 @@ async def test_explain_names_the_uid_that_a_file_lacks(tmp_path: Path, keyword: 
     assert done.returncode == 1
     assert "PROBLEM" in done.stdout
     assert f"has no {keyword}" in done.stdout.replace("Study Instance UID", "StudyInstanceUID")
+
+
+async def test_check_tells_of_keys_that_cannot_be_used_and_types_that_are_never_applied(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    tls = {"certificate": str(tmp_path / "none.pem"), "key": str(tmp_path / "none.key")}
+    listener = {"tls": tls, "message_types": ["ORM"], "sources": [{"message_types": ["ADT^A40", "ADT^A09", "MDM"]}]}
+    file.write_text(yaml.safe_dump({"hl7": {"listeners": [listener]}}), encoding="utf-8")
+    checked = await run(*GATEWAY, "check", "--offline", "-c", file)
+    assert checked.returncode == 1
+    assert "hl7.listeners ris: tls.certificate: " in checked.stderr
+    assert "cannot be used (No such file or directory)" in checked.stderr
+    notes = [line for line in checked.stdout.splitlines() if "is not served" in line]
+    assert [line.split("message_types: ")[1] for line in notes] == ["ADT^A09 is not served", "MDM is not served"]
