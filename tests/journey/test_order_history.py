@@ -25,10 +25,14 @@ CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class Served:
-    """A gateway that runs in a loop of its own, for tests that are not asynchronous."""
+    """Gateways on one database that run in a loop of their own, for tests that are not asynchronous."""
 
-    gateway: app.Running
+    gateways: tuple[app.Running, ...]
     loop: asyncio.AbstractEventLoop
+
+    @property
+    def ports(self) -> list[int]:
+        return [gateway.hl7_ports["ris"] for gateway in self.gateways]
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
@@ -39,16 +43,19 @@ def served(database_url: str) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    running = app.running(config_of(database_url))
+    # SQLite is one gateway's; on PostgreSQL two share the work, and meet only in the database.
+    number = 2 if database_url.startswith("postgresql") else 1
+    running = [app.running(config_of(database_url)) for _ in range(number)]
 
     def call(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
-    gateway = call(running.__aenter__())
+    gateways = tuple(call(one.__aenter__()) for one in running)
     try:
-        yield Served(gateway, loop)
+        yield Served(gateways, loop)
     finally:
-        call(running.__aexit__(None, None, None))
+        for one in running:
+            call(one.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
@@ -93,19 +100,21 @@ def histories(draw: st.DrawFn) -> list[Event]:
 NUMBERS = itertools.count(1)
 
 
-async def _send(port: int, lanes: Sequence[Sequence[bytes]]) -> list[bytes]:
-    async def lane(messages: Sequence[bytes]) -> list[bytes]:
+async def _send(ports: Sequence[int], lanes: Sequence[Sequence[bytes]]) -> list[bytes]:
+    async def lane(port: int, messages: Sequence[bytes]) -> list[bytes]:
         async with MllpClient("127.0.0.1", port, timeout=30) as client:
             return [await client.send(one) for one in messages]
 
-    answers = await asyncio.gather(*(lane(messages) for messages in lanes if messages))
+    answers = await asyncio.gather(
+        *(lane(ports[number % len(ports)], messages) for number, messages in enumerate(lanes) if messages)
+    )
     return [answer for answered in answers for answer in answered]
 
 
 def _worklist(served: Served, prefix: str) -> list[Any]:
     """All that the worklist holds of the orders with a prefix, without it."""
     found = served.call(
-        served.gateway.store.read(
+        served.gateways[0].store.read(
             lambda connection: [dict(row) for row in worklist_rows.candidates(connection, hidden=())]
         )
     )
@@ -126,13 +135,12 @@ def test_the_worklist_is_that_of_the_events_in_the_order_of_their_times(
     number = next(NUMBERS)
     straight, wild = f"X{number}Q", f"Y{number}Q"
     in_order = sorted(history, key=lambda event: event.minute)
-    port = served.gateway.hl7_ports["ris"]
-    first = served.call(_send(port, [[one.hl7(straight, f"{straight}{n}") for n, one in enumerate(in_order)]]))
+    first = served.call(_send(served.ports, [[one.hl7(straight, f"{straight}{n}") for n, one in enumerate(in_order)]]))
 
     messages = [one.hl7(wild, f"{wild}{n}") for n, one in enumerate(history)]
     messages += [mixed.choice(messages) for _ in range(doubled)]
     messages += [mixed.choice(history).hl7(wild, f"{wild}again{n}") for n in range(doubled)]
     mixed.shuffle(messages)
-    second = served.call(_send(port, [messages[lane::CONNECTIONS] for lane in range(CONNECTIONS)]))
+    second = served.call(_send(served.ports, [messages[lane::CONNECTIONS] for lane in range(CONNECTIONS)]))
     assert {answer.partition(b"\rMSA|")[2][:2] for answer in first + second} == {b"AA"}
     assert _worklist(served, wild) == _worklist(served, straight)
