@@ -102,6 +102,10 @@ class MessageReader:
             if b"\0" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise Malformed("the message holds NUL bytes", place="MSH")
             sender = self._sender(raw, listener)
+            if sender is None:
+                message = parse(raw)
+                # The names are not repeated: whoever sends what it should not may put anything there.
+                raise UnknownSender("this sender is not taken here; list it under sources", place="MSH-3")
             message = parse(
                 raw,
                 charset=sender.override_charset,
@@ -138,19 +142,13 @@ class MessageReader:
                 if said is not None:
                     yield said
 
-    def _sender(self, raw: bytes, listener: str) -> Sender:
+    def _sender(self, raw: bytes, listener: str) -> Sender | None:
+        """How the message is read; None when its sender is not listed."""
         source = self._sources.get(listener, self._otherwise)
         if len(source.senders) == 1 and not (source.senders[0].application or source.senders[0].facility):
             return source.senders[0]
         application, facility = sender_of(raw)
-        for sender in source.senders:
-            if sender.is_of(application, facility):
-                return sender
-        # The names are not repeated: whoever sends what it should not may put anything there.
-        raise UnknownSender(
-            "messages of this sending application and facility are not taken here; list them under sources",
-            place="MSH-3",
-        )
+        return next((sender for sender in source.senders if sender.is_of(application, facility)), None)
 
 
 def _is_taken(message: Message, sender: Sender) -> bool:

@@ -93,12 +93,27 @@ class Checker:
 
 def check(text: str, version: str) -> Faults:
     """The faults that hl7apy finds. Raises nothing: what it cannot read is a fault."""
+    from hl7apy import load_library
     from hl7apy.consts import VALIDATION_LEVEL
     from hl7apy.exceptions import HL7apyException
     from hl7apy.parser import parse_message
 
-    if version:
-        text = _as_version(text, version)
+    header, end, rest = text.partition("\r")
+    separator, component = header[3:4] or "|", header[4:5] or "^"
+    fields = header.split(separator) + [""] * 12
+    fields[11] = version or fields[11]
+    kind, trigger, *structure = [*fields[8].split(component), ""][:3]
+    try:
+        known = load_library(fields[11]).MESSAGES
+    except HL7apyException:
+        return [{"place": "MSH-12", "text": f"{STRUCTURE}there is no HL7 version of this name"}]
+    if not any(one in known for one in structure):
+        # Before 2.3.1 nobody says the structure, and hl7apy finds it for the first of each kind only.
+        found_structure = next((one for one in _structures(kind, trigger) if one in known), None)
+        if found_structure is None:
+            return [{"place": "MSH-9", "text": f"{VALUE}not checked: no structure of this message is known"}]
+        fields[8] = component.join((kind, trigger, found_structure))
+    text = separator.join(fields).rstrip(separator) + end + rest
     with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".txt") as report:
         try:
             message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)
@@ -111,14 +126,22 @@ def check(text: str, version: str) -> Faults:
     return found[:SHOWN] + ([{"place": "MSH", "text": f"{VALUE}{more} further faults"}] if more > 0 else [])
 
 
-def _as_version(text: str, version: str) -> str:
-    header, end, rest = text.partition("\r")
-    fields = header.split(header[3:4])
-    fields += [""] * (12 - len(fields))
-    fields[11] = version
-    return header[3:4].join(fields) + end + rest
+def _structures(kind: str, trigger: str) -> Iterator[str]:
+    """What MSH-9.3 may be, likeliest first (HL7 table 0354)."""
+    yield f"{kind}_{trigger}"
+    yield from (f"{kind}_{one}" for one in _SAME_AS.get((kind, trigger), ()))
 
 
+_SAME_AS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    **{("ADT", trigger): ("A01",) for trigger in ("A04", "A08", "A13")},
+    **{("ADT", trigger): ("A05", "A01") for trigger in ("A05", "A14", "A28", "A31")},
+    ("ADT", "A07"): ("A06",),
+    **{("ADT", trigger): ("A09", "A12") for trigger in ("A10", "A11", "A12")},
+    ("ADT", "A23"): ("A21",),
+    ("ADT", "A40"): ("A39",),
+    ("ADT", "A47"): ("A30",),
+    **{("SIU", trigger): ("S12",) for trigger in ("S13", "S14", "S15", "S26")},
+}
 STRUCTURE, VALUE = "structure: ", "value: "
 """How the text of a fault begins: of what the standard's abstract syntax forbids, and of lengths and tables."""
 _LINE: Final = re.compile(r"^(Error|Warning): (.*)$")

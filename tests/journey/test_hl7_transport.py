@@ -196,6 +196,9 @@ async def test_a_sender_that_is_not_listed_is_refused(start: Start, caplog: pyte
         assert await refused(gateway, "sender") == before + 1
         rows = await gateway.store.read(messages.listing)
         assert [row["state"] for row in rows] == ["rejected", "applied", "applied"]
+        assert (rows[0]["type"], rows[0]["control_id"]) == ("ORM^O01", "2"), "for whoever looks what was refused"
+        [garbage] = await conversation(gateway.hl7_ports["ris"], b"garbage", blocks=1)
+        assert b"no MSH segment" in garbage
     assert "its sender is not on the list" in without_phi(caplog)
 
 
