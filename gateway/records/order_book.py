@@ -70,6 +70,8 @@ class Order:
     attributes: Attributes = field(default_factory=dict)
     event_at: int = 0
     """Of the newest message that spoke of it."""
+    moved_at: int = 0
+    """Of the newest message that did something to what was ordered, such as a cancel."""
     procedures: tuple[Procedure, ...] = ()
     patient: int | None = None
     row: int | None = None
@@ -126,6 +128,7 @@ def applied(order: Order | None, said: OrderedProcedure, patient: int | None = N
         after, outcome = _ordered(after, said, event)
     else:
         after, outcome = _moved(after, said, event)
+        after = replace(after, moved_at=max(before.moved_at, said.event_at))
     newest = max(before.event_at, said.event_at)
     return (after if after.event_at == newest else replace(after, event_at=newest)), outcome
 

@@ -124,6 +124,7 @@ def _loaded(connection: Connection, row: Row) -> Order:
         parent=row["parent"],
         attributes=row["attributes"],
         event_at=row["event_at"],
+        moved_at=row["moved_at"],
         procedures=tuple(
             Procedure(
                 attributes=procedure["attributes"],
@@ -204,6 +205,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "parent": order.parent,
         "attributes": order.attributes,
         "event_at": order.event_at,
+        "moved_at": order.moved_at,
     }
 
 

@@ -100,6 +100,7 @@ orders = Table(
     Column("parent", Text, nullable=False, server_default=text("''"), comment="Placer number of the whole order"),
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
+    Column("moved_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the newest cancel, hold, ..."),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index(None, "accession"),

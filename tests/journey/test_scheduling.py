@@ -287,6 +287,17 @@ async def test_a_change_that_is_no_newer_or_says_cancelled_revives_nothing(start
         assert await states(gateway) == ["CANCELED"]
 
 
+async def test_changes_that_all_bear_the_time_of_the_order_are_taken_as_they_come(start: Start) -> None:
+    """Some senders never change ORC-9. Nothing was done to the order meanwhile, so nothing is read again."""
+    async with start() as gateway:
+        changes = [orm(control="XO", control_id=f"C{hour}", start=f"203011240{hour}3000") for hour in range(1, 9)]
+        assert await outcomes(gateway, orm(), *changes) == ["AA"] * 9
+        assert await visible(gateway) == [("ACC1", "SPS1", "20301124083000")]
+        cancel = orm(control="CA", control_id="X")
+        assert await outcomes(gateway, cancel, orm(control="XO", control_id="Y")) == ["AA", "AA"]
+        assert await states(gateway) == ["CANCELED"], "of one time, an order comes before its cancel"
+
+
 async def test_a_newer_change_brings_a_cancelled_step_back(start: Start) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at=LATER)

@@ -131,7 +131,7 @@ def _is_older(said: OrderedProcedure, order: Order | None, arrivals: Sequence[Ar
         return True
     if order is None:
         return False
-    return said.event_at < order.event_at or (said.event_at == order.event_at and said.event in CREATES)
+    return said.event_at < order.event_at or (said.event_at == order.moved_at and said.event in CREATES)
 
 
 def _in_its_place(said: OrderedProcedure, order: Order | None, history: Sequence[Said]) -> tuple[Order, str]:

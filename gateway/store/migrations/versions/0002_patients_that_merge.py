@@ -51,6 +51,18 @@ def upgrade() -> None:
             comment="Placer number of the whole order",
         ),
     )
+    op.add_column(
+        "orders",
+        sa.Column(
+            "moved_at",
+            sa.BigInteger(),
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="Of the newest cancel, hold, ...",
+        ),
+    )
+    # Which kind of message was the newest is not known of what is there: taken for the one that is put in its place.
+    op.execute("UPDATE orders SET moved_at = event_at")
     op.create_index(
         "ix_orders_parent",
         "orders",
