@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from gateway.errors import ConfigError
-from gateway.store import Store, migrations
+from gateway.records.patient import Identity, Rank, heard
+from gateway.store import Store, migrations, order_book, patients
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
 
@@ -84,6 +86,38 @@ def test_another_version_is_refused_with_the_cure(
         monkeypatch.setattr(migrations, "newest", lambda: "0003")
     with pytest.raises(ConfigError, match=cure):
         migrations.prepare(engine)
+
+
+_OF_0001 = """
+INSERT INTO patients (id, patient_id, issuer, attributes, updated_at)
+    VALUES (1, 'P1', 'HOSP', '{"PatientID":"P1","PatientName":"OLD^NAME"}', 1000);
+INSERT INTO orders (id, patient, authority, accession, sender, placer, placer_authority, filler, filler_authority,
+                    attributes, event_at, created_at, updated_at)
+    VALUES (1, 1, 'HOSP', 'A1', 'HOSP', 'PL1', '', '', '', '{"AccessionNumber":"A1"}', 1000, 1000, 1000);
+INSERT INTO procedures (id, "order", requested_procedure_id, study_uid, attributes, derived, event_at)
+    VALUES (1, 1, 'RP1', '1.2.3', '{"RequestedProcedureID":"RP1","StudyInstanceUID":"1.2.3"}', '[]', 1000);
+INSERT INTO steps (id, procedure, step_id, state, modality, station_ae, start_date, start_time, attributes, derived,
+                   updated_at)
+    VALUES (1, 1, 'S1', 'SCHEDULED', 'CT', '', '20301124', '', '{"ScheduledProcedureStepID":"S1"}', '[]', 1000)
+"""
+
+
+def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
+    """A patient of 0001 is known by what orders said; ADT may correct it, and an older order may not."""
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0001")
+        for statement in _OF_0001.split(";"):
+            connection.execute(text(statement))
+    assert migrations.upgrade(engine) == ("0001", migrations.newest())
+    with engine.connect() as connection:
+        patient = patients.find(connection, Identity("P1", "HOSP"))
+        order = order_book.get(connection, 1)
+    assert patient is not None
+    older, _ = heard(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
+    newer, _ = heard(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
+    assert (older["PatientName"], newer["PatientName"]) == ("OLD^NAME", "NEW^X")
+    assert (patient["former"], patient["merged_into"], patient["arrivals"]) == ([], None, [])
+    assert (order.moved_at, [step.step_id for one in order.procedures for step in one.steps]) == (1000, ["S1"])
 
 
 _PREPARE = """
