@@ -21,7 +21,7 @@ from gateway.wire import hl7_batch
 from gateway.wire.hl7 import parse
 from gateway.wire.mllp import MllpClient
 
-SUFFIXES = (".hl7", ".txt")
+SUFFIXES = (".hl7", ".hl7v2", ".txt")
 SHOWN = 10
 
 

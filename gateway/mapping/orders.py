@@ -87,7 +87,7 @@ class OrderMapping:
 
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
-        context = _Context("PID" if number == 1 else f"PID[{number}]", 1, event is PatientEvent.UPDATE, trace)
+        context = _Context("PID" if number == 1 else f"PID[{number}]", 1, False, trace)
         known = Known({}, "", "", "", 0)
         patient, derived = self._level("patient", scope, known, context)
         visit, more = self._level("visit", scope, known, context)

@@ -207,3 +207,11 @@ async def test_the_journey_of_an_order_tells_what_was_said_of_its_patient(start:
             "ADT^A40 2 received from ris, AA (moved)",
             "ADT^A08 3 received from ris, AA (updated)",
         ]
+
+
+async def test_adt_without_a_name_changes_what_it_says_and_no_more(start: Start) -> None:
+    async with start() as gateway:
+        nameless = adt("A03", control_id="2", name="", birth="19990101", at=LATER)
+        assert await outcomes(gateway, nameless, orm(control_id="3", at=LATEST)) == ["AA", "AA"]
+        [item] = await shown(gateway, "PatientBirthDate")
+        assert (str(item.PatientName), item.PatientBirthDate) == ("MUSTER^MAX", "19990101")
