@@ -177,8 +177,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
         asked: dict[str, Any] = json.loads(line)
-        sys.stdout.write(json.dumps(check(asked["text"], asked["version"])) + "\n")
-        sys.stdout.flush()
+        answer = json.dumps(check(asked["text"], asked["version"])).encode() + b"\n"
+        try:
+            # Past Python's buffers: at the end there is nothing left to be flushed to a gateway that is gone.
+            os.write(sys.stdout.fileno(), answer)
+        except BrokenPipeError:
+            return
 
 
 if __name__ == "__main__":
