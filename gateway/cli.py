@@ -173,6 +173,29 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
         say(f"{event['at']}  {event['station']:<14}  {event['text']}")
 
 
+@cli.command(epilog="Example: gateway why 00042000001 --station CT1")
+def why(
+    accession: str,
+    station: Annotated[str, typer.Option(help="AE title of the scanner")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why a scanner does not see an order: what its last query asked for, and what keeps each step off."""
+    from gateway.why import lines
+    from gateway.why import why as look
+
+    settings = configuration(config)
+    found = with_store(
+        settings, lambda store: store.read(lambda connection: look(connection, settings, accession, station))
+    )
+    if found is None:
+        raise Failure(f"nothing was ordered under the accession number {accession}")
+    if as_json:
+        say_json(found.as_json())
+        return
+    say("\n".join(lines(found, _time)))
+
+
 @cli.command(epilog="Example: gateway parked")
 def parked(
     config: ConfigFile = None,

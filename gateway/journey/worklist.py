@@ -82,8 +82,7 @@ class Worklist:
             offered = matcher(_any_station(identifier), pn_implicit_wildcard=self._rules.pn_implicit_wildcard)
         except InvalidValue as error:
             raise DimseFailure(DOES_NOT_MATCH, str(error)) from error
-        # Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody.
-        hidden = (StepState.HELD,) if _names_a_status(identifier) else (*self._rules.hidden_states, StepState.HELD)
+        hidden = hidden_states(identifier, self._rules.hidden_states)
         station = narrow.station_ae or caller.calling_ae
 
         def select(connection: Connection) -> list[tuple[int, Dataset]]:
@@ -131,6 +130,11 @@ def _any_station(identifier: Dataset) -> Dataset:
     copy = deepcopy(identifier)
     del copy.ScheduledProcedureStepSequence[0].ScheduledStationAETitle
     return copy
+
+
+def hidden_states(identifier: Dataset, of_site: Sequence[str]) -> tuple[str, ...]:
+    """Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody."""
+    return (StepState.HELD,) if _names_a_status(identifier) else (*of_site, StepState.HELD)
 
 
 def _names_a_status(identifier: Dataset) -> bool:

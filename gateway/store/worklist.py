@@ -113,6 +113,29 @@ def askers(connection: Connection, step_ids: Sequence[int]) -> list[dict[str, An
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
+def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
+    """All steps of the orders with this accession number, whatever their state."""
+    wanted = _ITEMS.where(orders.c.accession == accession).order_by(steps.c.id)
+    return list(connection.execute(wanted).mappings())
+
+
+def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
+    """The newest query of a calling AE title among those that are kept."""
+    wanted = select(queries).where(queries.c.calling_ae == calling_ae).order_by(queries.c.id.desc()).limit(1)
+    return connection.execute(wanted).mappings().first()
+
+
+def told(connection: Connection, calling_ae: str, step_ids: Sequence[int]) -> dict[int, int]:
+    """Step -> when this calling AE title was last told of it."""
+    wanted = (
+        select(query_matches.c.step, func.max(queries.c.asked_at).label("at"))
+        .join(queries, queries.c.id == query_matches.c.query)
+        .where(query_matches.c.step.in_(step_ids), queries.c.calling_ae == calling_ae)
+        .group_by(query_matches.c.step)
+    )
+    return {row.step: row.at for row in connection.execute(wanted)}
+
+
 def scheduled(
     connection: Connection,
     *,
