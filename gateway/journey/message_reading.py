@@ -7,7 +7,7 @@ today's mappings.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,7 +18,7 @@ from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.orders import OrderMapping, Statement
 from gateway.mapping.trace import Trace
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_book import Order, said_of
+from gateway.records.order_book import Order, said_by
 from gateway.records.patient import PATIENT_EVENTS
 from gateway.records.step import APPOINTMENTS
 from gateway.store import messages
@@ -132,15 +132,8 @@ class MessageReader:
             said
             for row in messages.bodies_of_order(connection, order.row)
             if row["id"] != without
-            for said in self._said(row["body"], row["received_at"], row["listener"], order)
+            for said in said_by(self.read(row["body"], row["received_at"], row["listener"]).statements, order)
         ]
-
-    def _said(self, body: bytes, received_at: int, listener: str, order: Order) -> Iterator[OrderedProcedure]:
-        for statement in self.read(body, received_at, listener).statements:
-            if isinstance(statement, OrderedProcedure) and statement.event is not None:
-                said = said_of(statement, order)
-                if said is not None:
-                    yield said
 
     def _sender(self, raw: bytes, listener: str) -> Sender | None:
         """How the message is read; None when its sender is not listed."""

@@ -6,9 +6,9 @@ the order of their times (`sort_key`); in whatever order they arrive, the book c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import Conflict, GatewayError
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
@@ -125,12 +125,10 @@ def applied(order: Order | None, said: OrderedProcedure, patient: int | None = N
     before = order or begun(said, patient)
     after = _numbered(before, said)
     if event in CREATES:
-        after, outcome = _ordered(after, said, event)
-    else:
-        after, outcome = _moved(after, said, event)
-        after = replace(after, moved_at=max(before.moved_at, said.event_at))
-    newest = max(before.event_at, said.event_at)
-    return (after if after.event_at == newest else replace(after, event_at=newest)), outcome
+        return _ordered(after, said, event)
+    procedures, outcome = _moved(after, said, event)
+    newest, moved_at = max(before.event_at, said.event_at), max(before.moved_at, said.event_at)
+    return replace(after, procedures=procedures, event_at=newest, moved_at=moved_at), outcome
 
 
 def replayed(history: Iterable[Said]) -> Order | None:
@@ -149,9 +147,18 @@ def replayed(history: Iterable[Said]) -> Order | None:
 
 def outcome_of(order: Order, said: OrderedProcedure) -> str:
     """What became of a message that made `order` all by itself, arrivals apart."""
-    if order.procedures:
-        return "created"
+    return "created" if order.procedures else _unordered(said)
+
+
+def _unordered(said: OrderedProcedure) -> str:
+    """What became of words about something that was not ordered yet."""
     return "tombstone" if said.event in ENDS else "waiting"
+
+
+def in_its_place(order: Order, history: Iterable[Said]) -> Order | None:
+    """The order as its messages make it, in the rows that it has; None when none of them may be applied."""
+    rebuilt = replayed(history)
+    return None if rebuilt is None else adopted(rebuilt, order)
 
 
 def means(said: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
@@ -166,6 +173,15 @@ def means(said: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
         return None if filler is False and placer is False else True
     sure = (filler is True, placer is True and filler is not False, not (filler is False or placer is False))
     return sure[ranked - 1]
+
+
+def said_by(statements: Iterable[Any], order: Order) -> Iterator[OrderedProcedure]:
+    """What is said of `order` by those of a message's statements that speak of orders and mean something."""
+    for one in statements:
+        if isinstance(one, OrderedProcedure) and one.event is not None:
+            said = said_of(one, order)
+            if said is not None:
+                yield said
 
 
 def said_of(said: OrderedProcedure, order: Order) -> OrderedProcedure | None:
@@ -372,7 +388,9 @@ def _changed_step(step: Step, said: OrderedProcedure, event: StepEvent, listing:
 # What is done to what was ordered
 
 
-def _moved(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Order, str]:
+def _moved(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[tuple[Procedure, ...], str]:
+    if event is StepEvent.PARENT:
+        return order.procedures, "updated"
     concerned = _concerned(order, said, event)
     procedures, spoken_of = order.procedures, 0
     for number in concerned:
@@ -385,11 +403,7 @@ def _moved(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Orde
         newest = max(procedure.event_at, said.event_at)
         procedures = _replaced(procedures, number, replace(procedure, steps=steps, event_at=newest))
         spoken_of += len(named)
-    if event is StepEvent.PARENT:
-        return order, "updated"
-    if not spoken_of:
-        return order, "tombstone" if event in ENDS else "waiting"
-    return replace(order, procedures=procedures), "updated"
+    return (procedures, "updated") if spoken_of else (order.procedures, _unordered(said))
 
 
 def _named(procedure: Procedure, said: OrderedProcedure) -> set[str]:

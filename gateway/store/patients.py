@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -48,6 +47,12 @@ def survivor(connection: Connection, row: Row) -> Row:
             return row
         row = further
     return row
+
+
+def meant(connection: Connection, identity: Identity) -> Row | None:
+    """The patient whom an identity means today; None when it is not known."""
+    row = find(connection, identity)
+    return None if row is None else survivor(connection, row)
 
 
 def get(connection: Connection, patient: int, *, to_change: bool = False) -> Row | None:
@@ -97,17 +102,3 @@ def move_orders(connection: Connection, old: int, new: int) -> list[int]:
     if moved:
         connection.execute(_MOVE, {"the_old": old, "the_new": new})
     return moved
-
-
-def merged_into(connection: Connection, patients_: Sequence[int]) -> list[int]:
-    """These patients and all whose identities have been merged into them."""
-    found = list(patients_)
-    for _ in range(LONGEST_CHAIN):
-        more = connection.execute(
-            select(patients.c.id).where(patients.c.merged_into.in_(found), patients.c.id.not_in(found))
-        ).scalars()
-        fresh = list(more)
-        if not fresh:
-            break
-        found += fresh
-    return found

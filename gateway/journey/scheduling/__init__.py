@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
-from gateway.journey.scheduling.applied import Applied, History, Policy
+from gateway.journey.scheduling.applied import Applied, History, Policy, Work
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_book import Order, Said, said_of
+from gateway.records.order_book import Order, Said, said_by
 from gateway.records.patient import PatientStatement
 
 __all__ = ["Applied", "History", "Policy", "apply"]
@@ -30,23 +30,21 @@ def apply(
 ) -> Applied:
     """Apply what one message states, all of it or none.
 
-    `again`: the message was applied before, and is to be applied with today's mappings in place of what it said then.
+    `again`: see `Work`.
 
     Raises `UnknownCode` (ORC-1), `UnknownKey` (no such order, or another patient's), `DuplicateKey` (a Study Instance
     UID or Patient ID that is another's), `Conflict` (the examination has begun).
     """
-    applied = Applied()
     before: list[OrderedProcedure] = []
 
     def told(connection: Connection, order: Order) -> list[Said]:
-        """With what the parts of this message before the present one say of the order."""
-        here = (said_of(one, order) for one in before if one.event is not None)
-        return [*history(connection, order), *(one for one in here if one is not None)]
+        return [*history(connection, order), *said_by(before, order)]
 
+    work = Work(connection, now, policy, told, again)
     for statement in statements:
         if isinstance(statement, PatientStatement):
-            patients.apply(connection, statement, applied, now=now, history=told)
+            patients.apply(work, statement)
         else:
-            orders.apply(connection, statement, applied, now=now, policy=policy, history=told, again=again)
+            orders.apply(work, statement)
             before.append(statement)
-    return applied
+    return work.applied

@@ -1,4 +1,4 @@
-"""What a site decides of scheduling, and what came of a message."""
+"""What a site decides of scheduling, and a message that is being applied: by what means, and what came of it."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ class Applied:
     def note(self, place: str, text: str) -> None:
         """Something remarkable that the message's readers should see."""
         self.findings.append({"place": place, "text": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One message that is being applied, within a transaction."""
+
+    connection: Connection
+    now: int
+    policy: Policy
+    history: History
+    """With what the parts of the message before the present one say."""
+    again: bool
+    """The message was applied before, and is to be applied with today's mappings in place of what it said then."""
+    applied: Applied = field(default_factory=Applied)

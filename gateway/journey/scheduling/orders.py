@@ -9,11 +9,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
-from gateway.journey.scheduling.applied import Applied, History, Policy
+from gateway.journey.scheduling.applied import Policy, Work
+from gateway.journey.scheduling.patients import arrivals_of, hear
 from gateway.records import order_book
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import ENDS, Arrival, Order, Said
-from gateway.records.patient import IDENTITY, Identity, Rank, first_heard, heard, identity_of
+from gateway.records.patient import IDENTITY, Identity, Rank, first_heard, identity_of
 from gateway.records.step import CREATES, StepEvent
 from gateway.store import order_book as book
 from gateway.store import outbox, patients, studies
@@ -27,36 +28,26 @@ UNORDERED: Final = {
 }
 
 
-def apply(
-    connection: Connection,
-    said: OrderedProcedure,
-    applied: Applied,
-    *,
-    now: int,
-    policy: Policy,
-    history: History,
-    again: bool,
-) -> None:
-    """Apply one order group and note in `applied` what came of it."""
-    if said.event is None and not policy.ignore_unknown_control:
+def apply(work: Work, said: OrderedProcedure) -> None:
+    """Apply one order group and note in `work.applied` what came of it."""
+    if said.event is None and not work.policy.ignore_unknown_control:
         raise UnknownCode(f"order control {said.control!r} is not one that the worklist knows", place=f"{said.place}-1")
     if said.event is None or said.event in MEANINGLESS:
-        applied.orders.append((None, "ignored"))
+        work.applied.orders.append((None, "ignored"))
         return
     who = identity_of(said.patient)
-    patients.hold(connection, who)
-    order = _find(connection, said)
-    if order is None and not _begins(said, policy):
-        applied.orders.append((None, "ignored"))
+    patients.hold(work.connection, who)
+    order = _find(work.connection, said)
+    if order is None and not _begins(said, work.policy):
+        work.applied.orders.append((None, "ignored"))
         return
-    patient, arrivals = _patient(connection, said, who, order, policy, now)
-    _apply_to(connection, said, order, patient, arrivals, applied, now=now, history=history, again=again)
+    patient, arrivals = _patient(work, said, who, order)
+    _apply_to(work, said, order, patient, arrivals)
     if said.event not in CREATES and said.placer is not None:
-        for child in book.children(connection, parent=said.placer.value, sender=said.sender):
-            part = order_book.of_child(said)
-            _apply_to(connection, part, child, child.patient, arrivals, applied, now=now, history=history, again=again)
+        for child in book.children(work.connection, parent=said.placer.value, sender=said.sender):
+            _apply_to(work, order_book.of_child(said), child, child.patient, arrivals)
     if said.control == "RO" and said.parent is not None:
-        _end_replaced(connection, said, patient, arrivals, applied, now=now, history=history, again=again)
+        _end_replaced(work, said, patient, arrivals)
 
 
 def _begins(said: OrderedProcedure, policy: Policy) -> bool:
@@ -96,32 +87,24 @@ def _find(connection: Connection, said: OrderedProcedure) -> Order | None:
 
 
 def _apply_to(
-    connection: Connection,
-    said: OrderedProcedure,
-    order: Order | None,
-    patient: int | None,
-    arrivals: Sequence[Arrival],
-    applied: Applied,
-    *,
-    now: int,
-    history: History,
-    again: bool,
+    work: Work, said: OrderedProcedure, order: Order | None, patient: int | None, arrivals: Sequence[Arrival]
 ) -> None:
     known = order is not None and bool(order.procedures)
-    if again or _is_older(said, order, arrivals):
-        after, outcome = _in_its_place(said, order, [*arrivals, *(history(connection, order) if order else ())])
+    if work.again or _is_older(said, order, arrivals):
+        history = work.history(work.connection, order) if order else ()
+        after, outcome = _in_its_place(said, order, [*arrivals, *history])
     else:
         after, outcome = order_book.applied(order, said, patient)
     if outcome == "updated" and not known and after.procedures:
         outcome = "created"
     if after.patient != patient:
         after = replace(after, patient=patient)
-    row = book.save(connection, order, after, now=now)
-    applied.orders.append((row, outcome))
+    row = book.save(work.connection, order, after, now=work.now)
+    work.applied.orders.append((row, outcome))
     if outcome in UNORDERED:
-        applied.note(f"{said.place}-1", UNORDERED[outcome])
+        work.applied.note(f"{said.place}-1", UNORDERED[outcome])
     if said.event in CREATES:
-        _resettle(connection, after, said, now)
+        _resettle(work, after, said)
 
 
 def _is_older(said: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:
@@ -136,66 +119,53 @@ def _is_older(said: OrderedProcedure, order: Order | None, arrivals: Sequence[Ar
 
 def _in_its_place(said: OrderedProcedure, order: Order | None, history: Sequence[Said]) -> tuple[Order, str]:
     """The order as it would be had its messages come in the order of their times."""
-    rebuilt = order_book.replayed([*history, said])
-    if rebuilt is None:
+    messages = [*history, said]
+    after = order_book.replayed(messages) if order is None else order_book.in_its_place(order, messages)
+    if after is None:
         # Its state forbids the message; the sender is to hear why.
         return order_book.applied(order, said)
     if order is None:
-        return rebuilt, order_book.outcome_of(rebuilt, said)
-    after = order_book.adopted(rebuilt, order)
+        return after, order_book.outcome_of(after, said)
     return after, "stale" if replace(after, event_at=order.event_at) == order else "updated"
 
 
-def _end_replaced(
-    connection: Connection,
-    said: OrderedProcedure,
-    patient: int | None,
-    arrivals: Sequence[Arrival],
-    applied: Applied,
-    *,
-    now: int,
-    history: History,
-    again: bool,
-) -> None:
+def _end_replaced(work: Work, said: OrderedProcedure, patient: int | None, arrivals: Sequence[Arrival]) -> None:
     """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
     end = order_book.replacement(said)
-    replaced = _find(connection, end)
-    if replaced is None or replaced.row in (row for row, _ in applied.orders):
+    replaced = _find(work.connection, end)
+    if replaced is None or replaced.row in (row for row, _ in work.applied.orders):
         return
     if replaced.patient != patient:
         raise UnknownKey("the order to be replaced belongs to another patient", place=f"{said.place}-8")
-    _apply_to(connection, end, replaced, patient, arrivals, applied, now=now, history=history, again=again)
+    _apply_to(work, end, replaced, patient, arrivals)
 
 
 # The patient of an order
 
 
-def _patient(
-    connection: Connection, said: OrderedProcedure, who: Identity, order: Order | None, policy: Policy, now: int
-) -> tuple[int, list[Arrival]]:
+def _patient(work: Work, said: OrderedProcedure, who: Identity, order: Order | None) -> tuple[int, Sequence[Arrival]]:
     """The row of the patient whom the message means, made if there is none, and when they last arrived.
 
     Raises `UnknownKey` when the order is another patient's.
     """
-    found = patients.find(connection, who)
-    row = patients.survivor(connection, found) if found is not None else None
+    row = patients.meant(work.connection, who)
     if order is not None and order.patient is not None and (row is None or row["id"] != order.patient):
-        row = patients.get(connection, order.patient)
+        row = patients.get(work.connection, order.patient)
         assert row is not None
         # An issuer that the message does not state is a guess of ours, and no reason to refuse.
         if "IssuerOfPatientID" not in said.derived or who.patient_id not in _ids_of(row):
             raise UnknownKey("the order with this number belongs to another patient", place="PID-3")
-    rank = _rank(said, policy)
+    rank = _rank(said, work.policy)
     if row is None:
         if said.event in CREATES:
             attributes, stamps = first_heard(said.patient, rank, said.event_at)
         else:
             # Who only speaks of an order is not listened to about its patient, whichever comes first.
             attributes, stamps = {key: value for key, value in said.patient.items() if key in IDENTITY}, {}
-        return patients.add(connection, who, attributes=attributes, said=stamps, now=now), []
+        return patients.add(work.connection, who, attributes=attributes, said=stamps, now=work.now), []
     if said.event in CREATES:
-        _hear(connection, row, said, rank, now)
-    return int(row["id"]), [Arrival(at, day) for at, day in row["arrivals"]]
+        hear(work, row, said.patient, rank, said.event_at)
+    return int(row["id"]), arrivals_of(row)
 
 
 def _ids_of(row: Row) -> set[str]:
@@ -208,24 +178,14 @@ def _rank(said: OrderedProcedure, policy: Policy) -> Rank:
     return Rank.ORDER if said.event is StepEvent.NEW else Rank.ORDER_CHANGE
 
 
-def _hear(connection: Connection, row: Row, said: OrderedProcedure, rank: Rank, now: int) -> None:
-    attributes, stamps = heard(row["attributes"], row["said"], said.patient, rank, said.event_at)
-    if (attributes, stamps) == (row["attributes"], row["said"]):
-        return
-    held = patients.get(connection, row["id"], to_change=True)
-    assert held is not None
-    attributes, stamps = heard(held["attributes"], held["said"], said.patient, rank, said.event_at)
-    patients.change(connection, row["id"], attributes=attributes, said=stamps, updated_at=now)
-
-
-def _resettle(connection: Connection, order: Order, said: OrderedProcedure, now: int) -> None:
+def _resettle(work: Work, order: Order, said: OrderedProcedure) -> None:
     """A study that came before its order is told again, now with the order."""
     waiting = studies.answering(
-        connection,
+        work.connection,
         study_uid=str(said.procedure.get("StudyInstanceUID") or ""),
         accession=order.accession,
         patient_id=identity_of(said.patient).patient_id,
     )
     for uid in waiting:
-        studies.touch(connection, uid)
-        outbox.settle_soon(connection, uid, now=now)
+        studies.touch(work.connection, uid)
+        outbox.settle_soon(work.connection, uid, now=work.now)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
-
-from sqlalchemy import Connection
+from typing import Any, Final
 
 from gateway.errors import Conflict, DuplicateKey
-from gateway.journey.scheduling.applied import Applied, History
-from gateway.records.order_book import Arrival, adopted, arrived, replayed
+from gateway.journey.scheduling.applied import Work
+from gateway.records.order import Attributes
+from gateway.records.order_book import Arrival, arrived, in_its_place
 from gateway.records.patient import (
     VISIT,
     Identity,
@@ -30,152 +29,169 @@ CLOSED: Final = FROZEN | {StepState.CANCELED}
 KEPT_ARRIVALS: Final = 20
 
 
-def apply(connection: Connection, said: PatientStatement, applied: Applied, *, now: int, history: History) -> None:
-    """Apply one PID group and note in `applied` what came of it. Raises `DuplicateKey` and `Conflict`."""
-    patients.hold(connection, said.identity, *said.prior)
-    if said.event is PatientEvent.ARRIVE:
-        _arrive(connection, said, applied, now, history)
-    else:
-        _EVENTS[said.event](connection, said, applied, now)
+def apply(work: Work, said: PatientStatement) -> None:
+    """Apply one PID group and note in `work.applied` what came of it. Raises `DuplicateKey` and `Conflict`."""
+    patients.hold(work.connection, said.identity, *said.prior)
+    _EVENTS[said.event](work, said)
 
 
-def _update(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
-    patient, is_new = _told(connection, said, now)
-    applied.patients[patient] = "created" if is_new else "updated"
+def _update(work: Work, said: PatientStatement) -> None:
+    patient, is_new = _told(work, said)
+    work.applied.patients[patient] = "created" if is_new else "updated"
 
 
-def _leave_visit(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
+def _leave_visit(work: Work, said: PatientStatement) -> None:
     gone: dict[str, None] = dict.fromkeys(VISIT)
-    if patients.find(connection, said.identity) is None:
-        applied.note("PID-3", "no such patient is known; nothing to change")
+    if patients.find(work.connection, said.identity) is None:
+        work.applied.note("PID-3", "no such patient is known; nothing to change")
         return
-    patient, _ = _told(connection, replace(said, attributes={**said.attributes, **gone}), now)
-    applied.patients[patient] = "updated"
+    patient, _ = _told(work, replace(said, attributes={**said.attributes, **gone}))
+    work.applied.patients[patient] = "updated"
 
 
-def _arrive(connection: Connection, said: PatientStatement, applied: Applied, now: int, history: History) -> None:
-    patient, is_new = _told(connection, said, now)
-    applied.patients[patient] = "created" if is_new else "updated"
+def _arrive(work: Work, said: PatientStatement) -> None:
+    patient, is_new = _told(work, said)
+    work.applied.patients[patient] = "created" if is_new else "updated"
     arrival = Arrival(said.event_at, said.day)
-    held = patients.get(connection, patient)
+    held = patients.get(work.connection, patient)
     assert held is not None
     # Kept for orders that are still to come, or to be applied anew.
-    arrivals = sorted([*held["arrivals"], [arrival.event_at, arrival.day]])[-KEPT_ARRIVALS:]
-    patients.change(connection, patient, arrivals=arrivals)
-    for row in patients.orders_of(connection, patient):
-        order = book.get(connection, row)
+    arrivals = _latest([*held["arrivals"], [arrival.event_at, arrival.day]])
+    patients.change(work.connection, patient, arrivals=arrivals)
+    for row in patients.orders_of(work.connection, patient):
+        order = book.get(work.connection, row)
         if arrival.event_at < order.event_at:
-            rebuilt = replayed([*history(connection, order), *(Arrival(at, day) for at, day in arrivals)])
-            after = order if rebuilt is None else adopted(rebuilt, order)
+            after = in_its_place(order, [*work.history(work.connection, order), *_as_arrivals(arrivals)]) or order
         else:
             after = arrived(order, arrival)
         if after.procedures != order.procedures:
-            book.save(connection, order, after, now=now)
-            applied.orders.append((row, "arrived"))
+            book.save(work.connection, order, after, now=work.now)
+            work.applied.orders.append((row, "arrived"))
 
 
-def _delete(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
-    row = _known(connection, said.identity)
+def _latest(arrivals: list[list[Any]]) -> list[list[Any]]:
+    return sorted(arrivals)[-KEPT_ARRIVALS:]
+
+
+def _as_arrivals(kept: list[list[Any]]) -> list[Arrival]:
+    return [Arrival(at, day) for at, day in kept]
+
+
+def arrivals_of(row: Row) -> list[Arrival]:
+    """When a patient last arrived, the latest at the end."""
+    return _as_arrivals(row["arrivals"])
+
+
+def _delete(work: Work, said: PatientStatement) -> None:
+    row = patients.meant(work.connection, said.identity)
     if row is None:
-        applied.note("PID-3", "no such patient is known; nothing to delete")
+        work.applied.note("PID-3", "no such patient is known; nothing to delete")
         return
     if any(at > said.event_at for _, at in row["said"].values()):
-        applied.note("EVN-2", "newer things are known of the patient; not deleted")
+        work.applied.note("EVN-2", "newer things are known of the patient; not deleted")
         return
-    for order in patients.orders_of(connection, row["id"]):
-        steps = [step for procedure in book.get(connection, order).procedures for step in procedure.steps]
+    for order in patients.orders_of(work.connection, row["id"]):
+        steps = [step for procedure in book.get(work.connection, order).procedures for step in procedure.steps]
         if any(step.state not in CLOSED for step in steps):
             raise Conflict("the patient still has steps to be done; cancel their orders first", place="PID-3")
     identity = {key: row["attributes"][key] for key in ("PatientID", "IssuerOfPatientID") if key in row["attributes"]}
-    patients.change(connection, row["id"], attributes=identity, said={}, updated_at=now)
-    applied.patients[row["id"]] = "deleted"
+    patients.change(work.connection, row["id"], attributes=identity, said={}, updated_at=work.now)
+    work.applied.patients[row["id"]] = "deleted"
 
 
-def _merge(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
+def _merge(work: Work, said: PatientStatement) -> None:
     """MRG ends in PID: its orders become the survivor's, and whoever still uses the old id means the survivor."""
-    whole = patients.find(connection, said.identity)
+    whole = patients.find(work.connection, said.identity)
     if whole is not None and whole["merged_into"] is not None:
         raise DuplicateKey("this patient was merged into another; it cannot survive a merge", place="PID-3")
-    survivor, _ = _told(connection, said, now)
+    survivor, _ = _told(work, said)
     for prior in said.prior:
         if prior == said.identity:
             raise DuplicateKey("the patient cannot be merged with itself: MRG-1 and PID-3 are the same", place="MRG-1")
-        _absorb(connection, survivor, prior, applied, now)
-    applied.patients[survivor] = "merged"
+        _absorb(work, survivor, prior)
+    work.applied.patients[survivor] = "merged"
 
 
-def _absorb(connection: Connection, survivor: int, prior: Identity, applied: Applied, now: int) -> None:
-    source = patients.find(connection, prior)
+def _absorb(work: Work, survivor: int, prior: Identity) -> None:
+    source = patients.find(work.connection, prior)
     if source is None:
         # A late order on the old id lands on the survivor.
-        patients.add(connection, prior, attributes=_named(prior), said={}, now=now, merged_into=survivor)
+        patients.add(work.connection, prior, attributes=_named(prior), said={}, now=work.now, merged_into=survivor)
     elif source["merged_into"] is not None:
-        if patients.survivor(connection, source)["id"] != survivor:
+        if patients.survivor(work.connection, source)["id"] != survivor:
             raise DuplicateKey("the prior patient was merged into another before", place="MRG-1")
         return
     else:
-        for row in patients.move_orders(connection, source["id"], survivor):
-            applied.orders.append((row, "moved"))
-        patients.change(connection, source["id"], merged_into=survivor, updated_at=now)
-    into = patients.get(connection, survivor, to_change=True)
+        for row in patients.move_orders(work.connection, source["id"], survivor):
+            work.applied.orders.append((row, "moved"))
+        patients.change(work.connection, source["id"], merged_into=survivor, updated_at=work.now)
+    into = patients.get(work.connection, survivor, to_change=True)
     assert into is not None
-    attributes, stamps, former = into["attributes"], into["said"], into["former"]
+    attributes, stamps, former, arrivals = (into[key] for key in ("attributes", "said", "former", "arrivals"))
     if source is not None:
         attributes, stamps = inherited(attributes, stamps, source["attributes"], source["said"])
         former = [*former, *source["former"]]
-        arrivals = sorted([*into["arrivals"], *source["arrivals"]])[-KEPT_ARRIVALS:]
-        patients.change(connection, survivor, arrivals=arrivals)
-    former = [*former, [prior.patient_id, prior.issuer]]
-    patients.change(connection, survivor, attributes=attributes, said=stamps, former=former, updated_at=now)
+        arrivals = _latest([*arrivals, *source["arrivals"]])
+    patients.change(
+        work.connection,
+        survivor,
+        attributes=attributes,
+        said=stamps,
+        former=[*former, [prior.patient_id, prior.issuer]],
+        arrivals=arrivals,
+        updated_at=work.now,
+    )
 
 
-def _change_id(connection: Connection, said: PatientStatement, applied: Applied, now: int) -> None:
+def _change_id(work: Work, said: PatientStatement) -> None:
     """MRG-1 is from now on called PID-3."""
     [old, *_] = said.prior
     if old == said.identity:
         raise DuplicateKey("the new Patient ID is the old one: MRG-1 and PID-3 are the same", place="MRG-1")
-    source, target = patients.find(connection, old), patients.find(connection, said.identity)
+    source, target = patients.find(work.connection, old), patients.find(work.connection, said.identity)
     if target is not None:
-        done = source is not None and patients.survivor(connection, source)["id"] == target["id"]
+        done = source is not None and patients.survivor(work.connection, source)["id"] == target["id"]
         if not done:
             raise DuplicateKey("the new Patient ID belongs to another patient; merge them (A40)", place="PID-3")
     elif source is not None:
-        row = patients.survivor(connection, source)
+        row = patients.survivor(work.connection, source)
         renamed = {**row["attributes"], **_named(said.identity)}
         renamed.pop("IssuerOfPatientIDQualifiersSequence", None)
         patients.change(
-            connection,
+            work.connection,
             row["id"],
             patient_id=said.identity.patient_id,
             issuer=said.identity.issuer,
             attributes=renamed,
             former=[*row["former"], [old.patient_id, old.issuer]],
-            updated_at=now,
+            updated_at=work.now,
         )
         if row["id"] == source["id"]:
-            patients.add(connection, old, attributes=_named(old), said={}, now=now, merged_into=row["id"])
-    patient, _ = _told(connection, said, now)
+            patients.add(work.connection, old, attributes=_named(old), said={}, now=work.now, merged_into=row["id"])
+    patient, _ = _told(work, said)
     if source is None:
-        patients.add(connection, old, attributes=_named(old), said={}, now=now, merged_into=patient)
-    applied.patients[patient] = "renamed"
+        patients.add(work.connection, old, attributes=_named(old), said={}, now=work.now, merged_into=patient)
+    work.applied.patients[patient] = "renamed"
 
 
-def _known(connection: Connection, identity: Identity) -> Row | None:
-    found = patients.find(connection, identity)
-    return None if found is None else patients.survivor(connection, found)
-
-
-def _told(connection: Connection, said: PatientStatement, now: int) -> tuple[int, bool]:
+def _told(work: Work, said: PatientStatement) -> tuple[int, bool]:
     """The patient with what the message says of them, and whether they are new."""
-    known = _known(connection, said.identity)
+    known = patients.meant(work.connection, said.identity)
     if known is None:
         attributes, stamps = first_heard(said.attributes, Rank.REGISTRATION, said.event_at)
-        return patients.add(connection, said.identity, attributes=attributes, said=stamps, now=now), True
-    row = patients.get(connection, known["id"], to_change=True)
-    assert row is not None
-    attributes, stamps = heard(row["attributes"], row["said"], said.attributes, Rank.REGISTRATION, said.event_at)
-    patients.change(connection, row["id"], attributes=attributes, said=stamps, updated_at=now)
-    return int(row["id"]), False
+        return patients.add(work.connection, said.identity, attributes=attributes, said=stamps, now=work.now), True
+    hear(work, known, said.attributes, Rank.REGISTRATION, said.event_at)
+    return int(known["id"]), False
+
+
+def hear(work: Work, row: Row, said: Attributes, rank: Rank, at: int) -> None:
+    """Add to what is known of a patient; the row is held only when something changes."""
+    if heard(row["attributes"], row["said"], said, rank, at) == (row["attributes"], row["said"]):
+        return
+    held = patients.get(work.connection, row["id"], to_change=True)
+    assert held is not None
+    attributes, stamps = heard(held["attributes"], held["said"], said, rank, at)
+    patients.change(work.connection, row["id"], attributes=attributes, said=stamps, updated_at=work.now)
 
 
 def _named(identity: Identity) -> dict[str, str]:
@@ -183,8 +199,9 @@ def _named(identity: Identity) -> dict[str, str]:
     return {"PatientID": identity.patient_id, **issuer}
 
 
-_EVENTS: Final[dict[PatientEvent, Callable[[Connection, PatientStatement, Applied, int], None]]] = {
+_EVENTS: Final[dict[PatientEvent, Callable[[Work, PatientStatement], None]]] = {
     PatientEvent.UPDATE: _update,
+    PatientEvent.ARRIVE: _arrive,
     PatientEvent.LEAVE_VISIT: _leave_visit,
     PatientEvent.DELETE: _delete,
     PatientEvent.MERGE: _merge,
