@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from aiohttp import web
 from gateway import mapping, metrics
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
-from gateway.config import Config, Ehr, Listener, SenderRules, SenderSource, Tls
+from gateway.config import Config, Dicom, Ehr, Listener, SenderRules, SenderSource, Tls
 from gateway.console import Component, build
 from gateway.errors import ConfigError, UnknownKey
 from gateway.journey import scheduling
@@ -38,7 +38,8 @@ from gateway.mapping.identifiers import derived_uid
 from gateway.records.delivery import EHR, SETTLE
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
-from gateway.wire.dimse import DimseServer
+from gateway.wire.dimse import DimseServer, Policy
+from gateway.wire.dimse import Peer as DimsePeer
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir_validation import warm_up
 from gateway.wire.mllp import Door, Limits, MllpServer, Peer
@@ -121,15 +122,14 @@ def _sender(settings: Settings, listener: Listener, source: SenderSource) -> Sen
 def door_of(listener: Listener) -> Door:
     """Who a listener lets in. Raises `ConfigError` when a certificate or key cannot be used."""
     return Door(
-        tls=_tls_of(listener.name, listener.tls) if listener.tls is not None else None,
+        tls=_tls_of(f"hl7.listeners {listener.name}: tls", listener.tls) if listener.tls is not None else None,
         addresses=tuple(ipaddress.ip_network(one, strict=False) for one in listener.allowed_addresses),
         certificate_names=frozenset(listener.allowed_certificates),
     )
 
 
-def _tls_of(name: str, tls: Tls) -> ssl.SSLContext:
-    """TLS 1.2 and later (BCP 195); with `client_ca`, only clients that show a certificate of it."""
-    key = f"hl7.listeners {name}: tls"
+def _tls_of(key: str, tls: Tls) -> ssl.SSLContext:
+    """TLS 1.2 and later (BCP 195, PS3.15 B.9); with `client_ca`, only clients that show a certificate of it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # An empty password, not None: OpenSSL would ask for one at the terminal.
@@ -345,18 +345,48 @@ async def _serve_dicom(
     worklist = Worklist(store, rules, clock)
     arrival = make_arrival(config, store, mappings, clock)
     server = DimseServer(
-        ae_title=dicom.ae_title,
+        policy=policy_of(dicom),
         find=worklist.find,
         store=arrival.store,
         implementation_uid=_implementation_uid(config),
+        max_bytes=dicom.max_pdu_bytes,
+        max_data_set_bytes=dicom.max_object_bytes,
+        idle_seconds=dicom.idle_seconds,
+    )
+    stack.push_async_callback(server.stop, GRACE_SECONDS)
+    for key, port, tls in dicom_ports(dicom):
+        listening = await _bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
+        log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
+    return server
+
+
+def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]]:
+    """Key, port and TLS of each DICOM port. Raises `ConfigError` when a certificate cannot be used."""
+    if dicom.tls is None or not dicom.tls.only:
+        yield "dicom", dicom.port, None
+    if dicom.tls is not None:
+        yield "dicom.tls", dicom.tls.port, _tls_of("dicom.tls", dicom.tls)
+
+
+def policy_of(dicom: Dicom) -> Policy:
+    """Who may associate with us, and for what."""
+    peers = {title: DimsePeer() for title in dicom.allowed_calling_aes}
+    for peer in dicom.peers:
+        peers[peer.ae_title] = DimsePeer(
+            addresses=tuple(ipaddress.ip_network(one, strict=False) for one in peer.allowed_addresses),
+            certificate_names=frozenset(peer.allowed_certificates),
+            services=frozenset(peer.services),
+            max_associations=peer.max_associations,
+            user=peer.user,
+            passcode=peer.passcode,
+        )
+    return Policy(
+        ae_title=dicom.ae_title,
         check_called_ae=dicom.check_called_ae,
-        allowed_calling_aes=dicom.allowed_calling_aes,
+        peers=peers,
+        others=None if dicom.allowed_calling_aes else DimsePeer(),
         max_associations=dicom.max_associations,
     )
-    await _bind("dicom", dicom.host, dicom.port, lambda: server.start(dicom.host, dicom.port))
-    stack.push_async_callback(server.stop, GRACE_SECONDS)
-    log.info("DICOM as %s on %s:%d", dicom.ae_title, dicom.host, server.port)
-    return server
 
 
 def _implementation_uid(config: Config) -> str:
@@ -376,9 +406,9 @@ async def _serve_http(config: Config, page: web.Application, stack: AsyncExitSta
     return port
 
 
-async def _bind(key: str, host: str, port: int, start: Callable[[], Any]) -> None:
+async def _bind(key: str, host: str, port: int, start: Callable[[], Any]) -> Any:
     try:
-        await start()
+        return await start()
     except OSError as error:
         raise ConfigError(
             [f"{key}: cannot listen on {host}:{port} ({error.strerror or error}); free the port or choose another"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -50,7 +51,12 @@ def _mappings(config: Config) -> list[Finding]:
 
 
 def _settings(config: Config) -> list[Finding]:
-    findings = [finding for listener in config.hl7.listeners for finding in (*_door(listener), *_types(listener))]
+    findings = [
+        finding
+        for listener in config.hl7.listeners
+        for finding in (*_usable(partial(app.door_of, listener)), *_types(listener))
+    ]
+    findings += _usable(lambda: list(app.dicom_ports(config.dicom)))
     if not config.hl7.listeners:
         findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
@@ -68,9 +74,9 @@ def _settings(config: Config) -> list[Finding]:
     return findings
 
 
-def _door(listener: Listener) -> Iterator[Finding]:
+def _usable(certificates: Callable[[], object]) -> Iterator[Finding]:
     try:
-        app.door_of(listener)
+        certificates()
     except ConfigError as error:
         for fault in error.faults:
             what, _, detail = fault.partition(": ")
@@ -89,7 +95,12 @@ def _types(listener: Listener) -> Iterator[Finding]:
 
 def _ports(config: Config) -> list[Finding]:
     wanted = [(f"hl7.listeners {one.name}", one.host, one.port) for one in config.hl7.listeners]
-    wanted += [("dicom", config.dicom.host, config.dicom.port), ("http", config.http.host, config.http.port)]
+    dicom = config.dicom
+    if dicom.tls is None or not dicom.tls.only:
+        wanted.append(("dicom", dicom.host, dicom.port))
+    if dicom.tls is not None:
+        wanted.append(("dicom.tls", dicom.host, dicom.tls.port))
+    wanted.append(("http", config.http.host, config.http.port))
     findings: list[Finding] = []
     taken: dict[tuple[str, int], str] = {}
     for what, host, port in wanted:

@@ -113,7 +113,23 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.port": (104, 104),
     "dicom.check_called_ae": (True, True),
     "dicom.allowed_calling_aes": (["CT1"], ["CT1"]),
+    "dicom.peers.ae_title": ("CT1", "CT1"),
+    "dicom.peers.allowed_addresses": (["10.0.0.0/8"], ["10.0.0.0/8"]),
+    "dicom.peers.allowed_certificates": (["ct1"], ["ct1"]),
+    "dicom.peers.services": (["worklist"], ["worklist"]),
+    "dicom.peers.max_associations": (2, 2),
+    "dicom.peers.user": ("ct", "ct"),
+    "dicom.peers.passcode": ("s3cret", "s3cret"),
+    "dicom.tls.certificate": ("our.pem", Path("our.pem")),
+    "dicom.tls.key": ("our.key", Path("our.key")),
+    "dicom.tls.key_password": ("s3cret", "s3cret"),
+    "dicom.tls.client_ca": ("ca.pem", Path("ca.pem")),
+    "dicom.tls.port": (2763, 2763),
+    "dicom.tls.only": (True, True),
     "dicom.max_associations": (7, 7),
+    "dicom.idle_seconds": (60, 60.0),
+    "dicom.max_pdu_bytes": (16384, 16384),
+    "dicom.max_object_bytes": (2097152, 2097152),
     "dicom.max_worklist_matches": (8, 8),
     "dicom.pn_implicit_wildcard": (True, True),
     "dicom.hidden_states": (["HELD"], ["HELD"]),
@@ -136,12 +152,12 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log.format": ("json", "json"),
     "log.phi": (True, True),
 }
-LISTS = ("hl7.listeners", "hl7.listeners.sources", "ehrs")
+LISTS = ("hl7.listeners", "hl7.listeners.sources", "dicom.peers", "ehrs")
 
 
 def test_every_key_can_be_set(write: Write) -> None:
     assert set(VALUES) == set(keys(Config))
-    tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "ehrs": [{}]}
+    tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "dicom": {"peers": [{}]}, "ehrs": [{}]}
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
         place[key.rsplit(".", 1)[-1]] = given

@@ -22,7 +22,7 @@ from gateway.records.matching import bounds, matcher
 from gateway.records.patient import as_item
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
-from gateway.wire.dimse import Caller, DimseFailure
+from gateway.wire.dimse import Caller, DimseFailure, FindRequest
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,13 @@ class Worklist:
         self._clock = clock
         self._logging: set[asyncio.Task[None]] = set()
 
-    async def find(self, caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(self, request: FindRequest) -> AsyncIterator[Dataset]:
         """One data set per matching step, with what was asked for and nothing more.
 
         A query that matches more than the limit ends with A700 after that many answers; one that carries a value
         that is no date, time or range with A900.
         """
+        caller, identifier = request.caller, request.identifier
         started = self._clock()
         told: list[int] = []
         status = CANCELLED

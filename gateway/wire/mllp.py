@@ -6,15 +6,15 @@ Release 2 adds commit acknowledgements: a block of the one byte 0x06 (stored) or
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from gateway.errors import Unavailable
+from gateway.wire.door import Network, certificate_names, is_within
 
 _START, _END, _CR, _LF = 0x0B, 0x1C, 0x0D, 0x0A
 _CHUNK = 64 * 1024
@@ -120,9 +120,6 @@ class Limits:
     max_connections: int
 
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
 @dataclass(frozen=True)
 class Door:
     """Who is let in. What is empty lets in all."""
@@ -132,14 +129,7 @@ class Door:
     certificate_names: frozenset[str] = frozenset()
 
     def admits_address(self, host: str) -> bool:
-        if not self.addresses:
-            return True
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self.addresses)
+        return not self.addresses or is_within(host, self.addresses)
 
     def admits_certificate(self, names: Sequence[str]) -> bool:
         return not self.certificate_names or not self.certificate_names.isdisjoint(names)
@@ -263,7 +253,7 @@ class MllpServer:
         except (OSError, EOFError) as error:
             self._on_turned_away(peer, "tls", _why(error))
             return None
-        names = _names(writer.get_extra_info("peercert") or {})
+        names = certificate_names(writer.transport)
         if not self._door.admits_certificate(names):
             self._on_turned_away(peer, "certificate", "its certificate names nobody on the list")
             return None
@@ -453,12 +443,6 @@ def _said(error: BaseException) -> str:
 def _why(error: BaseException) -> str:
     """What went wrong in a handshake; OpenSSL's texts hold nothing that the peer sent."""
     return getattr(error, "reason", None) or str(error) or type(error).__name__
-
-
-def _names(certificate: dict[str, Any]) -> tuple[str, ...]:
-    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    alternative = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
-    return tuple(dict.fromkeys([*common, *alternative]))
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import fields
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -19,7 +20,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     Verification,
 )
 
-from gateway.wire.dimse import Caller, DimseServer, StoreRequest
+from gateway.wire.dimse import DimseServer, FindRequest, Policy, StoreRequest
+from gateway.wire.dimse._pynetdicom import reactor_held
 
 HOST = "127.0.0.1"
 PEER: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "CT1", "timeout": 10.0}
@@ -52,7 +54,7 @@ def instance() -> Dataset:
     return made
 
 
-async def no_matches(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+async def no_matches(request: FindRequest) -> AsyncIterator[Dataset]:
     for one in list[Dataset]():
         yield one
 
@@ -63,8 +65,11 @@ async def accept(request: StoreRequest) -> None:
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[DimseServer]:
+    """Options of `Policy` and of `DimseServer`."""
+    names = {field.name for field in fields(Policy)}
+    policy = Policy(**{"ae_title": "GATEWAY"} | {name: options.pop(name) for name in names & options.keys()})
     settings: dict[str, Any] = {
-        "ae_title": "GATEWAY",
+        "policy": policy,
         "find": no_matches,
         "store": accept,
         "implementation_uid": "1.2.826.0.1.3680043.8.498.1",
@@ -79,16 +84,22 @@ async def serving(**options: Any) -> AsyncIterator[DimseServer]:
 
 
 @contextmanager
-def associated(port: int, *contexts: Any, calling: str = "CT1", called: str = "GATEWAY") -> Iterator[Any]:
-    """An association of pynetdicom's SCU, established or not; blocks, so it belongs into a thread."""
+def associated(
+    port: int, *contexts: Any, calling: str = "CT1", called: str = "GATEWAY", held: bool = True
+) -> Iterator[Any]:
+    """An association of pynetdicom's SCU, established or not; blocks, so it belongs into a thread.
+
+    `held`: it hears of nothing but the answers to what it asks; else also of the end of the association.
+    """
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
     association = entity.associate(HOST, port, contexts=list(contexts), ae_title=called)
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
+    with reactor_held(association) if held and association.is_established else nullcontext():
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
 
 
 async def tool(*command: str, **environment: str) -> tuple[int, str]:

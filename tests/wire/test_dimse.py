@@ -32,7 +32,7 @@ from gateway.errors import (
     Unavailable,
     UnsupportedType,
 )
-from gateway.wire.dimse import Caller, DimseFailure, StoreRequest, client
+from gateway.wire.dimse import Caller, DimseFailure, FindRequest, StoreRequest, client
 from gateway.wire.dimse.header import read_header, split_header
 from tests.wire.dimse_peers import (
     CT,
@@ -63,8 +63,8 @@ async def test_echo() -> None:
 async def test_findscu_gets_each_match_and_a_final_success() -> None:
     asked: list[tuple[Caller, Dataset, int]] = []
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
-        asked.append((caller, identifier, threading.get_ident()))
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
+        asked.append((request.caller, request.identifier, threading.get_ident()))
         yield match(1, PatientName="Probe^Anna")
         await asyncio.sleep(0)
         yield match(2, PatientName="Probe^Bert")
@@ -91,7 +91,7 @@ async def test_no_match_is_a_single_success() -> None:
 
 
 async def test_a_thousand_matches_arrive_in_order_while_the_loop_stays_free() -> None:
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         for number in range(1000):
             yield match(number)
 
@@ -116,7 +116,7 @@ async def test_a_thousand_matches_arrive_in_order_while_the_loop_stays_free() ->
 async def test_responses_are_encoded_in_their_own_character_set() -> None:
     names = {"ISO_IR 100": "Müller^Jürgen", "ISO_IR 192": "山田^太郎", "ISO_IR 144": "Иванов^Петр"}
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         for number, (character_set, name) in enumerate(names.items()):
             yield match(number, SpecificCharacterSet=character_set, PatientName=name)
 
@@ -139,7 +139,7 @@ async def test_responses_are_encoded_in_their_own_character_set() -> None:
     ids=lambda value: repr(value)[:40],
 )
 async def test_failures_of_a_query(error: Exception, status: int, comment: str | None) -> None:
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         yield match(1)
         raise error
 
@@ -183,7 +183,7 @@ async def test_failures_of_a_store(error: Exception, status: int, comment: str) 
 async def test_cancel_stops_the_generator_and_is_answered_fe00() -> None:
     closed = asyncio.Event()
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         try:
             yield match(1)
             await asyncio.Event().wait()
@@ -207,7 +207,7 @@ async def test_cancel_stops_the_generator_and_is_answered_fe00() -> None:
 async def test_cancel_reaches_a_generator_that_never_waits() -> None:
     produced = 0
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         nonlocal produced
         for produced in range(1_000_000):
             yield match(produced)
@@ -224,7 +224,7 @@ async def test_a_peer_that_vanishes_closes_the_generator() -> None:
     closed = asyncio.Event()
     begun = asyncio.Event()
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         try:
             begun.set()
             await asyncio.Event().wait()
@@ -252,13 +252,9 @@ def raw_find(association: Any, identifier: bytes) -> Dataset:
     request.AffectedSOPClassUID = ModalityWorklistInformationFind
     request.Priority = 2
     request.Identifier = BytesIO(identifier)
-    association._reactor_checkpoint.clear()
-    while not association._is_paused:
-        time.sleep(0.001)
     worklist = next(cx for cx in association.accepted_contexts if cx.abstract_syntax != Verification)
     association.dimse.send_msg(request, worklist.context_id)
     _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
     status = Dataset()
     status.Status, status.ErrorComment = response.Status, response.ErrorComment
     return status
@@ -298,8 +294,8 @@ async def test_an_identifier_that_cannot_be_decoded(identifier: bytes, comment: 
 async def test_character_sets_of_identifiers(character_set: bytes, name: bytes, expected: str) -> None:
     names: list[str] = []
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
-        names.append(str(identifier.PatientName))
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
+        names.append(str(request.identifier.PatientName))
         for one in list[Dataset]():
             yield one
 

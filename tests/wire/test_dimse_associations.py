@@ -16,7 +16,6 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     CTImageStorage,
-    ModalityWorklistInformationFind,
     PatientRootQueryRetrieveInformationModelFind,
 )
 
@@ -25,13 +24,12 @@ from gateway.errors import (
     RequiredMissing,
     Unavailable,
 )
-from gateway.wire.dimse import Caller, DimseFailure, DimseServer, StoreRequest, client
+from gateway.wire.dimse import DimseFailure, DimseServer, FindRequest, Peer, Policy, StoreRequest, client
+from gateway.wire.dimse._pynetdicom import rejection
 from tests.wire.dimse_peers import (
-    CT,
     ECHO,
     HOST,
     PEER,
-    WORKLIST,
     accept,
     associated,
     instance,
@@ -99,8 +97,8 @@ async def test_unknown_sop_classes_are_rejected_and_the_others_served() -> None:
         ({"check_called_ae": True}, "CT1", "OTHER", "Called AE title not recognised"),
         ({"check_called_ae": True}, "CT1", "GATEWAY", None),
         ({}, "CT1", "OTHER", None),
-        ({"allowed_calling_aes": ["MR1"]}, "CT1", "GATEWAY", "Calling AE title not recognised"),
-        ({"allowed_calling_aes": ["MR1", "CT1"]}, "CT1", "GATEWAY", None),
+        ({"peers": {"MR1": Peer()}, "others": None}, "CT1", "GATEWAY", "Calling AE title not recognised"),
+        ({"peers": {"MR1": Peer(), "CT1": Peer()}, "others": None}, "CT1", "GATEWAY", None),
     ],
 )
 async def test_ae_titles(options: dict[str, Any], calling: str, called: str, reason: str | None) -> None:
@@ -117,7 +115,7 @@ async def test_ae_titles(options: dict[str, Any], calling: str, called: str, rea
 async def test_the_limit_of_associations() -> None:
     def fill(port: int) -> list[bool]:
         with associated(port, ECHO) as one, associated(port, ECHO) as two, associated(port, ECHO) as three:
-            return [one.is_established, two.is_established, three.is_rejected]
+            return [one.is_established, two.is_established, rejection(three) is not None]
 
     async with serving(max_associations=2) as server:
         assert await asyncio.to_thread(fill, server.port) == [True, True, True]
@@ -128,7 +126,7 @@ async def test_the_limit_of_associations() -> None:
 async def test_who_meets_the_limit_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     def fill(port: int) -> None:
         with associated(port, ECHO) as one, associated(port, ECHO) as two:
-            assert (one.is_established, two.is_rejected) == (True, True)
+            assert (one.is_established, rejection(two) is not None) == (True, True)
 
     with caplog.at_level(logging.WARNING, "gateway"):
         async with serving(max_associations=1) as server:
@@ -139,9 +137,8 @@ async def test_who_meets_the_limit_is_in_the_log(caplog: pytest.LogCaptureFixtur
     ]
 
 
-async def test_connections_that_say_nothing_hold_no_place_and_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.wire.dimse.server._NEGOTIATION_SECONDS", 1.0)
-    async with serving(max_associations=2) as server:
+async def test_connections_that_say_nothing_hold_no_place_and_are_closed() -> None:
+    async with serving(max_associations=2, artim_seconds=1.0) as server:
         silent = [await asyncio.open_connection(HOST, server.port) for _ in range(4)]
         assert server.associations == 0
         await client.echo(HOST, server.port, **PEER)
@@ -154,7 +151,7 @@ async def test_many_associations_at_once() -> None:
     """24 peers, half of them waiting for a slow handler, which holds up nobody."""
     release = asyncio.Event()
 
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         await release.wait()
         yield match(1)
 
@@ -170,8 +167,8 @@ async def test_many_associations_at_once() -> None:
 async def test_small_packets_are_not_held_back() -> None:
     def option(server: DimseServer) -> int:
         with associated(server.port, ECHO):
-            (association,) = server._acceptor.active_associations
-            connection: socket.socket = association.dul.socket.socket
+            (association,) = server._connections
+            connection: socket.socket = association.transport.get_extra_info("socket")
             return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     async with serving() as server:
@@ -190,7 +187,7 @@ async def test_bytes_that_are_no_pdu_end_their_connection_only() -> None:
 
 async def test_a_silent_association_is_aborted() -> None:
     def wait_for_abort(port: int) -> bool:
-        with associated(port, ECHO) as association:
+        with associated(port, ECHO, held=False) as association:
             association.join(10)
             return bool(association.is_aborted)
 
@@ -245,10 +242,10 @@ async def test_stop_aborts_what_outlasts_its_grace() -> None:
 
 async def test_stop_does_not_wait_for_idle_associations() -> None:
     def hold(port: int, established: threading.Event) -> bool:
-        with associated(port, ECHO) as association:
+        with associated(port, ECHO, held=False) as association:
             established.set()
             association.join(20)
-            return bool(association.is_aborted)
+            return bool(association.is_released)
 
     async with serving() as server:
         established = threading.Event()
@@ -258,28 +255,15 @@ async def test_stop_does_not_wait_for_idle_associations() -> None:
         assert await holding
 
 
-def test_without_its_loop_the_server_aborts() -> None:
-    server = DimseServer(ae_title="GATEWAY", find=no_matches, store=accept, implementation_uid="1.2.3")
-    asyncio.run(server.start(HOST, 0))
-    try:
-        with associated(server.port, WORKLIST, CT) as association:
-            (answered,) = association.send_c_find(key(), ModalityWorklistInformationFind)
-            association.join(5)
-            assert answered == (Dataset(), None)
-            assert association.is_aborted
-    finally:
-        asyncio.run(server.stop(0))
-
-
 async def test_a_port_in_use() -> None:
     async with serving() as server:
-        second = DimseServer(ae_title="X", find=no_matches, store=accept, implementation_uid="1.2.3")
+        second = DimseServer(policy=Policy("X"), find=no_matches, store=accept, implementation_uid="1.2.3")
         with pytest.raises(Unavailable, match=f"{HOST}:{server.port}"):
             await second.start(HOST, server.port)
 
 
 async def test_no_patient_in_the_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         yield match(1, PatientName="SECRET^Response")
         unencodable = match(2)
         unencodable.add_new("PatientWeight", "US", "SECRET")
@@ -306,7 +290,7 @@ async def test_no_patient_in_the_log(caplog: pytest.LogCaptureFixture, capfd: py
     ("code", "expected"), [(0xA700, Unavailable), (0xA900, Rejected), (0xC001, Rejected), (0x0122, Rejected)]
 )
 async def test_client_names_the_status_of_a_failed_query(code: int, expected: type[Exception]) -> None:
-    async def find(caller: Caller, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         yield match(1)
         raise DimseFailure(code, "so it is")
 

@@ -209,11 +209,12 @@ def _association(peer: _Peer, contexts: Iterable[tuple[str, str]]) -> Iterator[A
         raise Rejected(f"no association can be asked for: {error}", place=peer.place) from error
     if not association.is_established:
         raise _refusal(peer, association)
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
+    with _pynetdicom.reactor_held(association):
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                association.release()
 
 
 def _no_delay(event: Any) -> None:
@@ -222,8 +223,8 @@ def _no_delay(event: Any) -> None:
 
 
 def _refusal(peer: _Peer, association: Any) -> Exception:
-    answer = association.acceptor.primitive
-    if association.is_rejected:
+    answer = _pynetdicom.rejection(association)
+    if answer is not None:
         pdu = A_ASSOCIATE_RJ()
         pdu.from_primitive(answer)
         kind = Unavailable if answer.result == _TRANSIENT else Rejected

@@ -7,6 +7,7 @@ data, and a header is a prefix of the bytes that came.
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from collections.abc import Collection, Iterator
@@ -49,6 +50,8 @@ MAX_INFLATED_BYTES = 256 * 1024 * 1024
 MAX_DEPTH = 64
 """Sequences nested deeper than this are taken for an attack; the deepest of PS3.3 nest about ten."""
 
+Encoded = bytes | mmap.mmap
+
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0xFFFE, 0xFFFF})
@@ -79,7 +82,9 @@ class _Element(NamedTuple):
     """Offset of the value."""
 
 
-def split_header(data: bytes, transfer_syntax_uid: str, *, max_element_bytes: int | None = MAX_ELEMENT_BYTES) -> bytes:
+def split_header(
+    data: Encoded, transfer_syntax_uid: str, *, max_element_bytes: int | None = MAX_ELEMENT_BYTES
+) -> bytes:
     """The elements of an encoded data set that stand before its first pixel-data element, still encoded.
 
     The same encoding as `data`, except that a deflated data set is answered *inflated* (Explicit VR Little
@@ -123,7 +128,7 @@ def read_header(
     return dataset
 
 
-def _coding(data: bytes, transfer_syntax_uid: str) -> _Coding:
+def _coding(data: Encoded, transfer_syntax_uid: str) -> _Coding:
     """Implicit or explicit VR as found in the first element: some senders name the one and send the other."""
     said = _Coding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
     if len(data) < 6 or not said.little:
@@ -135,7 +140,7 @@ def _looks_like_vr(two: bytes) -> bool:
     return len(two) == 2 and 0x41 <= two[0] <= 0x5A and 0x41 <= two[1] <= 0x5A
 
 
-def _split_deflated(data: bytes, max_element_bytes: int | None) -> bytes:
+def _split_deflated(data: Encoded, max_element_bytes: int | None) -> bytes:
     """Inflate in growing steps until the pixels are met or the stream ends (RFC 1951, no zlib header)."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     buffer, step, rest = bytearray(), 256 * 1024, data
@@ -159,7 +164,7 @@ def _split_deflated(data: bytes, max_element_bytes: int | None) -> bytes:
         step = 3 * len(buffer)
 
 
-def _split(data: bytes, coding: _Coding, max_element_bytes: int | None, *, whole: bool = True) -> bytes:
+def _split(data: Encoded, coding: _Coding, max_element_bytes: int | None, *, whole: bool = True) -> bytes:
     """`whole` is False for the beginning of a longer data set, whose end is then a fault unless pixels come
     first."""
     kept: list[bytes] = []
@@ -183,7 +188,7 @@ def _split(data: bytes, coding: _Coding, max_element_bytes: int | None, *, whole
     return b"".join([*kept, data[kept_from:end]])
 
 
-def _element(data: bytes, at: int, end: int, coding: _Coding) -> _Element:
+def _element(data: Encoded, at: int, end: int, coding: _Coding) -> _Element:
     """The element that begins at `at`: its value must fit before `end` (PS3.5 7.1.2, 7.1.3)."""
     if end - at < 8:
         raise Malformed(f"{end - at} bytes left where an element should begin", place="data set")
@@ -210,14 +215,14 @@ def _element(data: bytes, at: int, end: int, coding: _Coding) -> _Element:
     return _Element(tag, vr, length, value_at)
 
 
-def _elements(data: bytes, at: int, end: int, coding: _Coding) -> Iterator[_Element]:
+def _elements(data: Encoded, at: int, end: int, coding: _Coding) -> Iterator[_Element]:
     while at < end:
         element = _element(data, at, end, coding)
         yield element
         at = _value_end(data, element, end, coding, None)
 
 
-def _value_end(data: bytes, element: _Element, end: int, coding: _Coding, depth: int | None) -> int:
+def _value_end(data: Encoded, element: _Element, end: int, coding: _Coding, depth: int | None) -> int:
     """Where the value ends. With a `depth` (1 at the top) the items of defined-length sequences are checked
     too."""
     inside = coding
@@ -230,7 +235,7 @@ def _value_end(data: bytes, element: _Element, end: int, coding: _Coding, depth:
     return element.at + element.length
 
 
-def _sequence_end(data: bytes, element: _Element, end: int, coding: _Coding, depth: int, *, deep: bool) -> int:
+def _sequence_end(data: Encoded, element: _Element, end: int, coding: _Coding, depth: int, *, deep: bool) -> int:
     """Walk items (PS3.5 7.5) from the value of `element`; the offset after its delimiter, or `end`."""
     if depth > MAX_DEPTH:
         raise Malformed(f"sequences nest deeper than {MAX_DEPTH}", place=_name(element.tag))
@@ -255,7 +260,7 @@ def _sequence_end(data: bytes, element: _Element, end: int, coding: _Coding, dep
     return at
 
 
-def _item_end(data: bytes, parent: _Element, at: int, end: int, coding: _Coding, depth: int, *, deep: bool) -> int:
+def _item_end(data: Encoded, parent: _Element, at: int, end: int, coding: _Coding, depth: int, *, deep: bool) -> int:
     """The offset after the Item Delimitation Item of an item of undefined length."""
     coding = _item_coding(data, at, coding)
     while True:
@@ -267,19 +272,19 @@ def _item_end(data: bytes, parent: _Element, at: int, end: int, coding: _Coding,
         at = _value_end(data, element, end, coding, depth + 1 if deep or element.length == _UNDEFINED else None)
 
 
-def _walk_item(data: bytes, at: int, end: int, coding: _Coding, depth: int) -> None:
+def _walk_item(data: Encoded, at: int, end: int, coding: _Coding, depth: int) -> None:
     coding = _item_coding(data, at, coding)
     while at < end:
         element = _element(data, at, end, _switched(data, at, coding))
         at = _value_end(data, element, end, coding, depth + 1)
 
 
-def _item_coding(data: bytes, at: int, coding: _Coding) -> _Coding:
+def _item_coding(data: Encoded, at: int, coding: _Coding) -> _Coding:
     """Some writers put implicit VR items into an explicit VR data set; pydicom reads them, and so do we."""
     return coding if coding.implicit else _switched(data, at, coding)
 
 
-def _switched(data: bytes, at: int, coding: _Coding) -> _Coding:
+def _switched(data: Encoded, at: int, coding: _Coding) -> _Coding:
     if coding.implicit or _looks_like_vr(data[at + 4 : at + 6]):
         return coding
     return _Coding(implicit=True, little=coding.little)

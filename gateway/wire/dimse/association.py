@@ -1,0 +1,417 @@
+"""One association of an acceptor: a connection, its protocol machine, and the operation at work on it.
+
+Everything happens on the event loop. The protocol machine (`upper_layer`) decides, this carries its effects out. Of
+the requests on one association one is worked on at a time; behind it one more may wait, then no more is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from gateway.wire.dimse import command, pdu
+from gateway.wire.dimse.command import CommandFault
+from gateway.wire.dimse.message import Assembler, Message
+from gateway.wire.dimse.negotiation import Agreement, Context
+from gateway.wire.dimse.pdu import Framer, PduFault
+from gateway.wire.dimse.policy import Rejection
+from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
+
+log = logging.getLogger(__name__)
+
+FLUSH_BYTES: Final = 64 * 1024
+"""Responses are gathered up to this before they are handed to the network."""
+WRITE_BUFFER_BYTES: Final = 256 * 1024
+"""What a peer may leave unread before its operation has to wait."""
+MAX_WAITING: Final = 1
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+_USER_ABORTS: Final = 0
+_PROVIDER_ABORTS: Final = 2
+
+
+Operation = Callable[["Association", Message], Awaitable[None]]
+
+
+class Owner(Protocol):
+    """What an association asks of its server."""
+
+    artim_seconds: float
+    idle_seconds: float
+    farewell_seconds: float
+    max_bytes: int
+    max_data_set_bytes: int
+
+    def connected(self, association: Association) -> None: ...
+
+    def asked(self, association: Association, request: A_ASSOCIATE, version: int) -> Agreement | Rejection: ...
+
+    def established(self, association: Association) -> None: ...
+
+    def ended(self, association: Association) -> None: ...
+
+    def operation(self, association: Association, message: Message) -> Operation | None:
+        """What answers a request; None when it has been answered already."""
+
+
+class Association(asyncio.Protocol):
+    """Made for each connection. What it is for is known once it is `agreement`."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self.state = State.STA1
+        self.agreement: Agreement | None = None
+        self._framer = Framer(owner.max_bytes)
+        self._assembler = Assembler(owner.max_data_set_bytes)
+        self._waiting: deque[Message] = deque()
+        self._work: asyncio.Task[None] | None = None
+        self._working_on: Message | None = None
+        self._has_begun = False
+        self.is_cancelled = False
+        """A C-CANCEL has come for the operation at work."""
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._artim: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._last_traffic = 0.0
+        self._reason = AbortReason.NOT_SPECIFIED
+        self._request: A_ASSOCIATE | None = None
+        self._answer: Agreement | Rejection | None = None
+        self._transport: asyncio.Transport | None = None
+        self.closed = asyncio.Event()
+
+    # The connection
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise RuntimeError("not connected")
+        return self._transport
+
+    @property
+    def address(self) -> str:
+        name = self.transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._last_traffic = self._loop.time()
+        self._owner.connected(self)
+        self._on(Event.EVT5)
+
+    def data_received(self, data: bytes) -> None:
+        self._last_traffic = self._loop.time()
+        self._framer.feed(data)
+        self._read_on()
+        if self._assembler.is_under_way:
+            self._acknowledge_now()
+
+    def _acknowledge_now(self) -> None:
+        """A peer without TCP_NODELAY holds its data set back until its command set has been acknowledged."""
+        if _QUICKACK is not None:
+            with suppress(OSError, AttributeError):
+                self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+    def _read_on(self) -> None:
+        """Take the PDUs that are there, while there is room for what they may ask."""
+        while self._has_room and self.state is not State.STA1:
+            try:
+                if (taken := self._framer.take()) is None:
+                    return
+                event, body = taken
+                if event is Event.EVT6 and self.state is State.STA2:
+                    self._request = pdu.read_associate_rq(body)
+                self._on(event, body)
+            except PduFault as fault:
+                log.warning("DICOM association with %s: %s", self.address, fault)
+                self._reason = fault.reason
+                self._on(Event.EVT19)
+        if not self._has_room:
+            self.transport.pause_reading()
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._waiting) < MAX_WAITING
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._last_traffic = self._loop.time()
+        self._may_write.set()
+        self._begin_waiting()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.state is not State.STA1:
+            self._on(Event.EVT17)
+        self._stop_artim()
+        if self._idle is not None:
+            self._idle.cancel()
+        self._end_work()
+        self._assembler.close()
+        self._may_write.set()
+        self.closed.set()
+        self._owner.ended(self)
+
+    # The protocol machine
+
+    def _on(self, event: Event, body: bytes = b"") -> None:
+        action, self.state = transition(self.state, event)
+        if event is not Event.EVT19:
+            self._reason = AbortReason.UNEXPECTED_PDU
+        for effect in ACTIONS[action]:
+            _EFFECTS[effect](self, body)
+
+    def _issue_associate(self, body: bytes) -> None:
+        assert self._request is not None
+        self._answer = self._owner.asked(self, self._request, pdu.protocol_version(body))
+        self._on(Event.EVT8 if isinstance(self._answer, Rejection) else Event.EVT7)
+
+    def _send_associate_ac(self, body: bytes) -> None:
+        assert isinstance(self._answer, Agreement)
+        self.agreement = self._answer
+        self.transport.write(pdu.associate_ac(self.agreement.primitive))
+        self._watch_idleness()
+        self._owner.established(self)
+
+    def _send_associate_rj(self, body: bytes) -> None:
+        assert isinstance(self._answer, Rejection)
+        self.transport.write(pdu.associate_rj(*self._answer[:3]))
+
+    def _issue_p_data(self, body: bytes) -> None:
+        try:
+            for fragment in list(pdu.fragments(body)):
+                assert self.agreement is not None
+                if fragment.context_id not in self.agreement.contexts:
+                    why = f"presentation context {fragment.context_id} has not been accepted"
+                    raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
+                message = self._assembler.add(fragment)
+                if message is not None:
+                    self._take(message)
+        except CommandFault as fault:
+            log.warning("DICOM association with %s: %s", self.address, fault)
+            self.abort()
+
+    def _issue_release(self, body: bytes) -> None:
+        if self.state is State.STA8 and not self.is_busy:
+            self._on(Event.EVT14)
+
+    def _issue_release_confirmation(self, body: bytes) -> None:
+        if self.state is State.STA12:
+            self._on(Event.EVT14)
+
+    def _send_p_data(self, body: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self.flush)  # at the latest when the operation waits for something
+        self._out.append(body)
+        self._out_bytes += len(body)
+
+    def _send_release_rq(self, body: bytes) -> None:
+        self.flush()
+        self.transport.write(pdu.RELEASE_RQ)
+
+    def _send_release_rp(self, body: bytes) -> None:
+        self.flush()
+        self.transport.write(pdu.RELEASE_RP)
+
+    def _send_user_abort(self, body: bytes) -> None:
+        self.transport.write(pdu.abort(_USER_ABORTS, 0))
+        self._end_work()
+
+    def _send_provider_abort(self, body: bytes) -> None:
+        self.transport.write(pdu.abort(_PROVIDER_ABORTS, self._reason))
+
+    def _end_of_service(self, body: bytes) -> None:
+        self._end_work()
+
+    def _start_artim(self, body: bytes) -> None:
+        self._stop_artim()
+        negotiating = self.state is State.STA2
+        seconds = self._owner.artim_seconds if negotiating else self._owner.farewell_seconds
+        self._artim = self._loop.call_later(seconds, self._artim_expired)
+
+    def _artim_expired(self) -> None:
+        self._on(Event.EVT18)
+
+    def _stop_artim(self, body: bytes = b"") -> None:
+        if self._artim is not None:
+            self._artim.cancel()
+            self._artim = None
+
+    def _close(self, body: bytes) -> None:
+        self.transport.close()
+        # What a peer does not read must not keep its connection.
+        self._artim = self._loop.call_later(self._owner.farewell_seconds, self.transport.abort)
+
+    # Idleness
+
+    def _watch_idleness(self) -> None:
+        self._idle = self._loop.call_at(self._last_traffic + self._owner.idle_seconds, self._look_for_traffic)
+
+    def _look_for_traffic(self) -> None:
+        """Who waits for our answer is not idle; who does not read it is."""
+        is_ours_to_act = self.is_busy and self._may_write.is_set()
+        if is_ours_to_act:
+            self._last_traffic = self._loop.time()
+        if self.seconds_quiet() < self._owner.idle_seconds:
+            self._watch_idleness()
+        else:
+            log.warning("DICOM association with %s ended: no traffic", self.address)
+            self.abort()
+
+    def seconds_quiet(self) -> float:
+        """Since bytes last came or went."""
+        return self._loop.time() - self._last_traffic
+
+    # The operation
+
+    @property
+    def is_established(self) -> bool:
+        return self.state in (State.STA6, State.STA7, State.STA8, State.STA10, State.STA12)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._work is not None or bool(self._waiting)
+
+    def context(self, message: Message) -> Context:
+        assert self.agreement is not None
+        return self.agreement.contexts[message.context_id]
+
+    def _take(self, message: Message) -> None:
+        if message.command.field == command.C_CANCEL_RQ:
+            self._cancel(message.command.message_id)
+        elif message.command.field & command.RESPONSE:
+            raise CommandFault(f"a response ({message.command.field:04X}) to what nobody has asked")
+        elif self.state is State.STA7:
+            message.close()  # nothing can be answered after an A-RELEASE request
+        else:
+            self._waiting.append(message)
+            self._begin_waiting()
+
+    def _cancel(self, message_id: int) -> None:
+        """For another operation, or one that is over, it means nothing (PS3.7 9.3.2.3)."""
+        if self._work is None or self._working_on is None or self.is_cancelled:
+            return
+        if self._working_on.command.message_id == message_id and self._working_on.command.field == command.C_FIND_RQ:
+            self.is_cancelled = True
+            if self._has_begun:
+                self._work.cancel()
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._work is None and self._may_write.is_set():
+            message = self._waiting.popleft()
+            operation = self._owner.operation(self, message)
+            if operation is None:
+                self.flush()
+                message.close()
+            else:
+                self.is_cancelled, self._working_on, self._has_begun = False, message, False
+                self._work = self._loop.create_task(self._run(message, operation))
+
+    async def _run(self, message: Message, operation: Operation) -> None:
+        self._has_begun = True
+        try:
+            await operation(self, message)
+            self.flush()
+        except asyncio.CancelledError:
+            pass  # the association has ended
+        except Exception as error:
+            log.error("DICOM operation failed: %s", type(error).__name__)
+            self.abort()
+        finally:
+            message.close()
+            self._work = self._working_on = None
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.state is State.STA1 or self._transport is None or self._transport.is_closing():
+            return
+        self._begin_waiting()
+        self._read_on()
+        if self._has_room:
+            self._transport.resume_reading()
+        if self.state is State.STA8 and not self.is_busy:
+            self._on(Event.EVT14)
+
+    def _end_work(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+        while self._waiting:
+            self._waiting.popleft().close()
+        self.transport.resume_reading()
+
+    # What operations and the server do
+
+    def respond(self, message: Message, response: bytes, data_set: bytes | None = None) -> None:
+        """Send a command set and its data set; nothing once the association is over."""
+        if self.state not in (State.STA6, State.STA8):
+            return
+        assert self.agreement is not None
+        limit = self.agreement.max_bytes
+        self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
+        if data_set is not None:
+            self._on(Event.EVT9, pdu.p_data(message.context_id, data_set, is_command=False, max_bytes=limit))
+
+    @property
+    def is_full(self) -> bool:
+        """Time to `drain`."""
+        return self._out_bytes >= FLUSH_BYTES
+
+    def flush(self) -> None:
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._out))
+            self._last_traffic = self._loop.time()
+        self._out, self._out_bytes = [], 0
+
+    async def drain(self) -> None:
+        """Hand over what has been gathered; wait until the peer has read enough, and let others have a turn."""
+        self.flush()
+        await asyncio.sleep(0)
+        await self._may_write.wait()
+
+    def release(self) -> None:
+        """A-RELEASE request: end in good order."""
+        if self.state is State.STA6:
+            self._on(Event.EVT11)
+
+    def abort(self) -> None:
+        """A-ABORT request; of a connection that is no association, its end."""
+        if self.is_established or self.state is State.STA3:
+            self._on(Event.EVT15)
+        elif self._transport is not None:
+            self._transport.abort()
+
+
+_EFFECTS: Final[dict[Effect, Callable[[Association, bytes], Any]]] = {
+    Effect.SEND_ASSOCIATE_AC: Association._send_associate_ac,
+    Effect.SEND_ASSOCIATE_RJ: Association._send_associate_rj,
+    Effect.SEND_P_DATA: Association._send_p_data,
+    Effect.SEND_RELEASE_RQ: Association._send_release_rq,
+    Effect.SEND_RELEASE_RP: Association._send_release_rp,
+    Effect.SEND_USER_ABORT: Association._send_user_abort,
+    Effect.SEND_PROVIDER_ABORT: Association._send_provider_abort,
+    Effect.ISSUE_ASSOCIATE: Association._issue_associate,
+    Effect.ISSUE_P_DATA: Association._issue_p_data,
+    Effect.ISSUE_RELEASE: Association._issue_release,
+    Effect.ISSUE_RELEASE_CONFIRMATION: Association._issue_release_confirmation,
+    Effect.ISSUE_ABORT: Association._end_of_service,
+    Effect.ISSUE_P_ABORT: Association._end_of_service,
+    Effect.START_ARTIM: Association._start_artim,
+    Effect.STOP_ARTIM: Association._stop_artim,
+    Effect.CLOSE: Association._close,
+}

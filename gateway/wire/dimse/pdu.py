@@ -1,0 +1,199 @@
+"""Protocol data units: bytes <-> events of the upper layer and presentation data values (PS3.8 9.3).
+
+What an A-ASSOCIATE PDU holds is read and written by pynetdicom; its frame, its lengths and the items nobody knows are
+looked at before. P-DATA-TF is read here, for it carries every byte of every image.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from gateway.wire.dimse.upper_layer import AbortReason, Event
+
+_EVENTS: Final = {
+    0x01: Event.EVT6,
+    0x02: Event.EVT3,
+    0x03: Event.EVT4,
+    0x04: Event.EVT10,
+    0x05: Event.EVT12,
+    0x06: Event.EVT13,
+    0x07: Event.EVT16,
+}
+MAX_ASSOCIATE_BYTES: Final = 1024 * 1024
+"""128 presentation contexts with every transfer syntax there is take 200 kB."""
+MAX_UNLIMITED_BYTES: Final = 16 * 1024 * 1024
+"""The longest P-DATA-TF taken from a peer that has been told of no limit."""
+_ASSOCIATE_FIXED: Final = 68
+_FOUR_BYTES: Final = frozenset({0x03, 0x05, 0x06, 0x07})
+
+COMMAND: Final = 0x01
+LAST: Final = 0x02
+"""Bits of a message control header (PS3.8 E.2)."""
+PDV_HEAD: Final = 6
+"""Bytes of a presentation data value item beside its fragment: length, context, control header."""
+
+RELEASE_RQ: Final = bytes.fromhex("05000000000400000000")
+RELEASE_RP: Final = bytes.fromhex("06000000000400000000")
+
+_ITEMS: Final = frozenset({0x10, 0x20, 0x50})
+_CONTEXT_ITEMS: Final = frozenset({0x30, 0x40})
+_USER_ITEMS: Final = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
+
+
+class PduFault(Exception):
+    """An invalid PDU: what the A-ABORT says of it. `frames_lost`: where the next PDU begins cannot be told."""
+
+    def __init__(self, reason: AbortReason, why: str, *, frames_lost: bool = False) -> None:
+        super().__init__(why)
+        self.reason = reason
+        self.frames_lost = frames_lost
+
+
+class Fragment(NamedTuple):
+    """A presentation data value (PS3.8 9.3.5.1)."""
+
+    context_id: int
+    control: int
+    data: memoryview
+
+
+class Framer:
+    """Cuts a stream of bytes into PDUs; `max_data_bytes` bounds a P-DATA-TF, 0: `MAX_UNLIMITED_BYTES`."""
+
+    def __init__(self, max_data_bytes: int) -> None:
+        self._buffer = bytearray()
+        self._limits = {0x01: MAX_ASSOCIATE_BYTES, 0x02: MAX_ASSOCIATE_BYTES}
+        self._limits |= {0x04: max_data_bytes or MAX_UNLIMITED_BYTES}
+        self._lost = False
+
+    def feed(self, chunk: bytes) -> None:
+        if not self._lost:
+            self._buffer += chunk
+
+    def take(self) -> tuple[Event, bytes] | None:
+        """The next PDU as its event and what follows its length; None until it is there. Raises `PduFault`."""
+        if len(self._buffer) < 6 or self._lost:
+            return None
+        kind, length = self._buffer[0], int.from_bytes(self._buffer[2:6], "big")
+        try:
+            self._check(kind, length)
+        except PduFault:
+            self._lost = True
+            self._buffer.clear()
+            raise
+        end = 6 + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(memoryview(self._buffer)[6:end])
+        del self._buffer[:end]
+        return _EVENTS[kind], body
+
+    def _check(self, kind: int, length: int) -> None:
+        if kind not in _EVENTS:
+            raise PduFault(AbortReason.UNRECOGNIZED_PDU, f"PDU type {kind:02X}", frames_lost=True)
+        wrong = length != 4 if kind in _FOUR_BYTES else length > self._limits[kind]
+        if wrong:
+            why = f"PDU type {kind:02X} of {length} bytes"
+            raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why, frames_lost=True)
+
+
+def read_associate_rq(body: bytes) -> A_ASSOCIATE:
+    """The A-ASSOCIATE indication. Unknown items are left out, as PS3.8 9.3.1 asks. Raises `PduFault`."""
+    if len(body) < _ASSOCIATE_FIXED:
+        raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "A-ASSOCIATE-RQ is cut off")
+    items = b"".join(_known_items(body[_ASSOCIATE_FIXED:]))
+    pdu = A_ASSOCIATE_RQ()
+    try:
+        pdu.decode(struct.pack(">BBI", 1, 0, _ASSOCIATE_FIXED + len(items)) + body[:_ASSOCIATE_FIXED] + items)
+        return pdu.to_primitive()
+    except Exception as error:  # pynetdicom raises whatever its parsers met
+        why = f"A-ASSOCIATE-RQ cannot be read ({type(error).__name__})"
+        raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why) from error
+
+
+def protocol_version(body: bytes) -> int:
+    """Of an A-ASSOCIATE-RQ: a bit for each version its sender speaks, bit 0 for version 1 (PS3.8 Table 9-11)."""
+    return int.from_bytes(body[:2], "big")
+
+
+def _known_items(data: bytes) -> Iterator[bytes]:
+    for kind, value in _split(data):
+        if kind == 0x20:
+            yield _item(kind, value[:4] + _only(_CONTEXT_ITEMS, value[4:]))
+        elif kind == 0x50:
+            yield _item(kind, _only(_USER_ITEMS, value))
+        elif kind in _ITEMS:
+            yield _item(kind, value)
+
+
+def _only(kinds: frozenset[int], data: bytes) -> bytes:
+    return b"".join(_item(kind, value) for kind, value in _split(data) if kind in kinds)
+
+
+def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        value = data[at + 4 : at + 4 + length]
+        if at + 4 > len(data) or len(value) < length:
+            raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, f"item {data[at]:02X} is cut off")
+        yield data[at], value
+        at += 4 + length
+
+
+def _item(kind: int, value: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(value)) + value
+
+
+def associate_ac(primitive: A_ASSOCIATE) -> bytes:
+    pdu = A_ASSOCIATE_AC()
+    pdu.from_primitive(primitive)
+    return bytes(pdu.encode())
+
+
+def associate_rj(result: int, source: int, diagnostic: int) -> bytes:
+    """PS3.8 9.3.4."""
+    return struct.pack(">BBIBBBB", 0x03, 0, 4, 0, result, source, diagnostic)
+
+
+def abort(source: int, reason: int) -> bytes:
+    """PS3.8 9.3.8."""
+    return struct.pack(">BBIBBBB", 0x07, 0, 4, 0, 0, source, reason)
+
+
+def fragments(body: bytes) -> Iterator[Fragment]:
+    """The presentation data values of a P-DATA-TF. Raises `PduFault`."""
+    view, at = memoryview(body), 0
+    if not body:
+        raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "a P-DATA-TF without a value")
+    while at < len(body):
+        length = int.from_bytes(view[at : at + 4], "big")
+        end = at + 4 + length
+        if length < 2 or end > len(body):
+            why = f"a presentation data value of {length} bytes where {len(body) - at - 4} are there"
+            raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
+        yield Fragment(view[at + 4], view[at + 5], view[at + PDV_HEAD : end])
+        at = end
+
+
+def p_data(context_id: int, message: bytes, *, is_command: bool, max_bytes: int) -> bytes:
+    """A whole command or data set as P-DATA-TF PDUs of one value each, none longer than the peer's maximum length.
+
+    `max_bytes`: 0 for no limit. Fragments are of even length (PS3.8 E.1).
+    """
+    kind = COMMAND if is_command else 0
+    room = (max_bytes - PDV_HEAD) & ~1 if max_bytes else len(message)
+    if len(message) <= room:
+        size = len(message) + 2
+        return struct.pack(">BBIIBB", 0x04, 0, size + 4, size, context_id, kind | LAST) + message
+    parts: list[bytes] = []
+    for at in range(0, len(message), room):
+        part = message[at : at + room]
+        last = LAST if at + room >= len(message) else 0
+        parts += (struct.pack(">BBIIBB", 0x04, 0, len(part) + 6, len(part) + 2, context_id, kind | last), part)
+    return b"".join(parts)

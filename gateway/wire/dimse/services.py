@@ -1,0 +1,252 @@
+"""What is done for a request: C-ECHO, C-FIND and C-STORE (PS3.7 9.1, PS3.4 Annexes A, B, K).
+
+Stations are plain async callables: a handler sees the request as data, and answers by returning, yielding or raising.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
+
+from pydicom.charset import python_encoding
+from pydicom.dataset import Dataset
+from pynetdicom.dsutils import encode
+
+from gateway.errors import Conflict, GatewayError, Malformed, Rejected, TooLarge, Unavailable, UnsupportedType
+from gateway.wire.dimse import command
+from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.header import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded, read_header, split_header
+from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.negotiation import service_of
+from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
+
+log = logging.getLogger(__name__)
+
+SUCCESS, PENDING, CANCEL = 0x0000, 0xFF00, 0xFE00
+OUT_OF_RESOURCES = 0xA700
+SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+UNRECOGNIZED_OPERATION: Final = 0x0211
+"""PS3.7 C.5.6, C.5.25."""
+CANNOT_ENCODE: Final = 0xC312
+MAX_IDENTIFIER_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class StoreRequest:
+    """A C-STORE request (PS3.7 9.1.1): UIDs from the command set, `data` the encoded data set as it came: bytes, or,
+    of a long one, a map of the file it waits in, which is gone when the handler returns."""
+
+    caller: Caller
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data: Encoded
+
+
+@dataclass(frozen=True)
+class FindRequest:
+    """A C-FIND request with its decoded identifier (PS3.7 9.1.2)."""
+
+    caller: Caller
+    identifier: Dataset
+    transfer_syntax_uid: str
+    """Of the identifier and of the answers."""
+    fuzzy: bool = False
+    """Fuzzy semantic matching of person names has been agreed (PS3.4 K.5.1)."""
+
+
+class Match(NamedTuple):
+    """A response identifier that is encoded already, in the transfer syntax of its request."""
+
+    identifier: bytes
+    status: int = PENDING
+
+
+class DimseFailure(Exception):
+    """Ends an operation with this Status (0000,0900) and Error Comment (0000,0902).
+
+    The comment is cut at the 64 characters of an LO, what is not ASCII becomes `?`; it must not hold PHI.
+    """
+
+    def __init__(self, status: int, comment: str = "") -> None:
+        super().__init__(f"{status:04X} {comment}".strip())
+        self.status = status
+        self.comment = comment
+
+
+FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | Match]]
+"""Each thing it yields is one pending response: a data set is encoded here and sent with FF00."""
+StoreHandler = Callable[[StoreRequest], Awaitable[None]]
+"""Returns when the instance is safe: that is the Success."""
+
+_Statuses = tuple[tuple[type[Exception], int], ...]
+_FIND_STATUSES: Final[_Statuses] = (
+    (Unavailable, 0xA700),  # Refused: out of resources (Table K.4-1)
+    (TooLarge, 0xA700),
+    (Rejected, 0xA900),  # Failed: data set (identifier) does not match SOP class
+    (Exception, 0xC001),  # Failed: unable to process
+)
+_STORE_STATUSES: Final[_Statuses] = (
+    (Unavailable, 0xA700),  # Refused: out of resources (Table B.2-1)
+    (TooLarge, 0xA700),
+    (UnsupportedType, 0x0122),  # Refused: SOP class not supported (PS3.7 C.5.6)
+    (Conflict, 0x0111),  # Duplicate SOP instance (PS3.7 C.5.8)
+    (Malformed, 0xC000),  # Error: cannot understand
+    (Rejected, 0xA900),  # Error: data set does not match SOP class
+    (Exception, 0x0110),  # Processing failure (PS3.7 C.5.16)
+)
+
+
+class Services:
+    """The operations by Command Field (0000,0100)."""
+
+    def __init__(self, find: FindHandler, store: StoreHandler) -> None:
+        self._operations: Mapping[int, Operation] = {
+            command.C_FIND_RQ: partial(_find, find),
+            command.C_STORE_RQ: partial(_store, store),
+        }
+
+    def operation(self, association: Association, message: Message) -> Operation | None:
+        """None: it has been answered."""
+        request = message.command
+        context = association.context(message)
+        if request.field == command.C_ECHO_RQ:
+            association.respond(message, command.response(request, SUCCESS))
+            return None
+        operation = self._operations.get(request.field)
+        if operation is None or not _fits(request.field, context.abstract_syntax):
+            association.respond(message, command.response(request, UNRECOGNIZED_OPERATION))
+            return None
+        if request.sop_class != context.abstract_syntax:
+            comment = "not the SOP class of its presentation context"
+            association.respond(message, _response(message, SOP_CLASS_NOT_SUPPORTED, comment))
+            return None
+        return operation
+
+
+def _fits(field: int, abstract_syntax: str) -> bool:
+    is_storage = service_of(abstract_syntax) == STORAGE
+    return is_storage if field == command.C_STORE_RQ else service_of(abstract_syntax) == WORKLIST
+
+
+def _response(message: Message, status: int, comment: str = "") -> bytes:
+    is_store = message.command.field == command.C_STORE_RQ
+    return command.response(message.command, status, comment=comment, names_instance=is_store)
+
+
+async def _store(handler: StoreHandler, association: Association, message: Message) -> None:
+    assert association.agreement is not None
+    request = StoreRequest(
+        caller=association.agreement.caller,
+        sop_class_uid=message.command.sop_class,
+        sop_instance_uid=message.command.sop_instance,
+        transfer_syntax_uid=association.context(message).transfer_syntax,
+        data=message.data_set,
+    )
+    try:
+        if message.lost:
+            raise DimseFailure(OUT_OF_RESOURCES, f"the data set cannot be kept: {message.lost}")
+        await handler(request)
+    except Exception as error:
+        association.respond(message, _failure(message, error, _STORE_STATUSES))
+    else:
+        association.respond(message, _response(message, SUCCESS))
+
+
+async def _find(handler: FindHandler, association: Association, message: Message) -> None:
+    try:
+        await _send_matches(handler, association, message)
+    except asyncio.CancelledError:
+        if not association.is_cancelled:
+            raise
+        association.respond(message, _response(message, CANCEL))
+    except Exception as error:
+        association.respond(message, _failure(message, error, _FIND_STATUSES))
+    else:
+        status = CANCEL if association.is_cancelled else SUCCESS
+        association.respond(message, _response(message, status))
+
+
+async def _send_matches(handler: FindHandler, association: Association, message: Message) -> None:
+    assert association.agreement is not None
+    syntax = association.context(message).transfer_syntax
+    request = FindRequest(
+        caller=association.agreement.caller,
+        identifier=_identifier(message, syntax),
+        transfer_syntax_uid=syntax,
+        fuzzy=association.agreement.fuzzy,
+    )
+    pending: dict[int, bytes] = {}
+    async with aclosing(cast(Any, handler(request))) as matches:
+        async for match in matches:
+            if association.is_cancelled:
+                return
+            encoded, status = match if isinstance(match, Match) else (_encoded(match, syntax), PENDING)
+            if status not in pending:
+                pending[status] = command.response(message.command, status, has_data_set=True)
+            association.respond(message, pending[status], encoded)
+            if association.is_full:
+                await association.drain()
+
+
+def _encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
+    encoded: bytes | None = encode(
+        dataset,
+        is_implicit_vr=transfer_syntax == IMPLICIT_LITTLE,
+        is_little_endian=transfer_syntax != EXPLICIT_BIG,
+        deflated=transfer_syntax in DEFLATED,
+    )
+    if encoded is None:
+        raise DimseFailure(CANNOT_ENCODE, "an answer cannot be encoded")
+    return encoded
+
+
+def _identifier(message: Message, transfer_syntax: str) -> Dataset:
+    """Raises `Malformed`, or `TooLarge`."""
+    if message.lost or len(message.data_set) > MAX_IDENTIFIER_BYTES:
+        raise TooLarge("no identifier is that long", place="identifier")
+    encoded = split_header(bytes(message.data_set), transfer_syntax, max_element_bytes=None)
+    identifier = read_header(encoded, transfer_syntax, strict=True)
+    sets = identifier.get("SpecificCharacterSet") or ""
+    if not all(map(_is_known_character_set, [sets] if isinstance(sets, str) else sets)):
+        _blank_foreign_text(identifier)
+    return identifier
+
+
+def _is_known_character_set(term: str) -> bool:
+    """A defined term of PS3.3 C.12.1.1.2, one of the misspellings that pydicom mends, or a Python codec."""
+    if {term, re.sub(r"^ISO[^_]IR", "ISO_IR", term), re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term)} & set(
+        python_encoding
+    ):
+        return True
+    try:
+        codecs.lookup(term)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _blank_foreign_text(dataset: Dataset) -> None:
+    """In an unknown character set only ASCII can be read; any other character matches as `?` would."""
+    for element in dataset.iterall():
+        if isinstance(element.value, str) or element.VR == "PN":
+            element.value = re.sub(r"[^\x00-\x7f]", "?", str(element.value or ""))
+
+
+def _failure(message: Message, error: Exception, table: _Statuses) -> bytes:
+    """The comment names the class of an error and its place; the message may hold values, so it stays here."""
+    if isinstance(error, DimseFailure):
+        return _response(message, error.status, error.comment)
+    code = next(status for kind, status in table if isinstance(error, kind))
+    place = error.place if isinstance(error, GatewayError) else ""
+    kind = type(error).__name__
+    if not isinstance(error, GatewayError):
+        log.error("DICOM request ended with %04X: %s", code, kind)
+    return _response(message, code, f"{kind}: {place}" if place else kind)
