@@ -31,13 +31,15 @@ from gateway.journey.imaging_study import ImagingStudyStation, Target
 from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
 from gateway.journey.order_intake import OrderIntake
 from gateway.journey.study_arrival import StudyArrival
-from gateway.journey.worklist import Rules, Worklist
+from gateway.journey.worklist import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.fhir_functions import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
 from gateway.records.delivery import EHR, SETTLE
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
+from gateway.why import Why
+from gateway.why import why as explain
 from gateway.wire.dimse import DimseServer, Policy
 from gateway.wire.dimse import Peer as DimsePeer
 from gateway.wire.fhir import FhirClient
@@ -176,6 +178,14 @@ def make_intake(
     return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)
 
 
+async def why(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: str, station: str
+) -> Why | None:
+    """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
+    rules = rules_of(config, mappings)
+    return await store.read(lambda connection: explain(connection, config.dicom, rules, accession, station, clock()))
+
+
 async def replay_message(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: int) -> str:
     """Work on a kept message again as its own listener would; returns the acknowledgement code."""
     row = await store.read(lambda connection: messages.get(connection, message))
@@ -246,6 +256,7 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
             token=config.http.token,
             components=components,
             replay_message=lambda one: replay_message(config, store, mappings, clock, one),
+            why=lambda accession, station: why(config, store, mappings, clock, accession, station),
             clock=clock,
             version=VERSION,
             hidden_states=config.dicom.hidden_states,
@@ -341,8 +352,7 @@ async def _serve_dicom(
     config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, stack: AsyncExitStack
 ) -> DimseServer:
     dicom = config.dicom
-    rules = Rules(dicom.hidden_states, dicom.max_worklist_matches, dicom.pn_implicit_wildcard)
-    worklist = Worklist(store, rules, clock)
+    worklist = Worklist(store, rules_of(config, mappings), clock)
     arrival = make_arrival(config, store, mappings, clock)
     server = DimseServer(
         policy=policy_of(dicom),
@@ -358,6 +368,20 @@ async def _serve_dicom(
         listening = await _bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
         log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
     return server
+
+
+def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:
+    """What the site says of its worklist."""
+    dicom = config.dicom
+    return Rules(
+        hidden_states=dicom.hidden_states,
+        max_matches=dicom.max_worklist_matches,
+        pn_implicit_wildcard=dicom.pn_implicit_wildcard,
+        zone=config.site.zone,
+        started_grace_seconds=dicom.started_grace_seconds,
+        known=mappings.orders.tags | WITHOUT_MAPPING if dicom.warn_of_unknown_keys else None,
+        stations=mappings.stations,
+    )
 
 
 def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]]:

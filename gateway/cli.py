@@ -181,17 +181,16 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Why a scanner does not see an order: what its last query asked for, and what keeps each step off."""
+    from gateway import app
     from gateway.why import lines
-    from gateway.why import why as look
 
     settings = configuration(config)
-    found = with_store(
-        settings, lambda store: store.read(lambda connection: look(connection, settings, accession, station))
-    )
+    mappings = app.load_mappings(settings)
+    found = with_store(settings, lambda store: app.why(settings, store, mappings, now, accession, station))
     if found is None:
         raise Failure(f"nothing was ordered under the accession number {accession}")
     if as_json:
-        say_json(found.as_json())
+        say_json(asdict(found))
         return
     say("\n".join(lines(found, _time)))
 

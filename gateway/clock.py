@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date, datetime, tzinfo
 
 Clock = Callable[[], int]
 """Microseconds since 1970 UTC."""
@@ -12,3 +13,8 @@ Clock = Callable[[], int]
 def now() -> int:
     """The system's clock."""
     return time.time_ns() // 1000
+
+
+def local_day(moment: int, zone: tzinfo) -> date:
+    """The day on which a moment falls in a zone."""
+    return datetime.fromtimestamp(moment / 1_000_000, zone).date()

@@ -319,6 +319,10 @@ class Dicom(Section):
     pn_implicit_wildcard: bool = False
     """Answer the name key SMITH as if it were SMITH*."""
     hidden_states: list[StepStateName] = ["CANCELED", "DISCONTINUED", "COMPLETED", "HELD"]
+    started_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Where STARTED is hidden: how long a step is shown all the same after it has started."""
+    warn_of_unknown_keys: bool = False
+    """Answer a query for attributes that no item holds with FF01 instead of FF00."""
 
     @model_validator(mode="after")
     def _certificates_can_be_asked_for(self) -> Self:

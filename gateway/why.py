@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.config import Config
+from gateway.config import Dicom
 from gateway.errors import InvalidValue
-from gateway.journey.worklist import hidden_states, item_of
-from gateway.mapping.attributes import look, to_dataset
-from gateway.records.matching import matcher
+from gateway.journey.worklist import OUT_OF_RESOURCES, Question, Rules, item_of, without_station
+from gateway.records.answering import STEP_SEQUENCE
+from gateway.records.item import Element, Item, of_attributes
+from gateway.records.matching import START_DATE, START_TIME, Names, matcher
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
 
-STEPS: Final = "ScheduledProcedureStepSequence"
-OUT_OF_RESOURCES: Final = 0xA700
-STATION: Final = "ScheduledStationAETitle"
-TOGETHER: Final = (("ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"),)
+SPAN: Final = {START_DATE: START_TIME, START_TIME: START_DATE}
 """Keys that are matched as one (PS3.4 K.2.2.1.2)."""
 
 
@@ -52,11 +50,8 @@ class Why:
     steps: tuple[StepWhy, ...] = ()
     remarks: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-
-def why(connection: Connection, config: Config, accession: str, station: str) -> Why | None:
+def why(connection: Connection, dicom: Dicom, rules: Rules, accession: str, station: str, now: int) -> Why | None:
     """None when nothing was ordered under this accession number."""
     rows = worklist.of_accession(connection, accession)
     if not rows:
@@ -64,13 +59,18 @@ def why(connection: Connection, config: Config, accession: str, station: str) ->
     query = worklist.last_query(connection, station)
     keys: Attributes = query["keys"] if query else {}
     told = worklist.told(connection, station, [row["id"] for row in rows])
+    try:
+        question = Question(of_attributes(keys), station, rules, now)
+    except InvalidValue:
+        # Its answer was A900, whatever the steps were like.
+        question = Question({}, station, rules, now)
     steps = tuple(
         StepWhy(
             step_id=row["step_id"],
             state=row["state"],
             stations=row["station_ae"],
             start=f"{row['start_date']} {row['start_time']}".strip(),
-            reasons=tuple(_reasons(row, keys, station, config)),
+            reasons=tuple(_reasons(row, question, rules)),
             told_at=told.get(row["id"]),
         )
         for row in rows
@@ -83,71 +83,67 @@ def why(connection: Connection, config: Config, accession: str, station: str) ->
         status=query["status"] if query else 0,
         keys=keys,
         steps=steps,
-        remarks=tuple(_remarks(config, station, query)),
+        remarks=tuple(_remarks(dicom, question, station, query)),
     )
 
 
-def _remarks(config: Config, station: str, query: RowMapping | None) -> Iterator[str]:
-    allowed = config.dicom.allowed_calling_aes
-    if allowed and station not in allowed:
+def _remarks(dicom: Dicom, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+    listed = {one.ae_title: one for one in dicom.peers}
+    if dicom.allowed_calling_aes and station not in {*dicom.allowed_calling_aes, *listed}:
         yield f"{station} is not among dicom.allowed_calling_aes: its associations are refused"
+    elif station in listed and "worklist" not in listed[station].services:
+        yield f"dicom.peers {station}: worklist is not among its services"
     if query is None:
-        yield f"{station} has not asked, as far back as queries are kept; states are all that can be told of"
+        yield f"{station} has not asked, as far back as queries are kept; states and rules are all that can be told of"
     elif query["status"] == OUT_OF_RESOURCES:
-        yield f"its last query matched more than dicom.max_worklist_matches ({config.dicom.max_worklist_matches})"
+        yield f"its last query matched more than the limit of {question.max_matches} steps; not all were told"
     elif query["status"]:
         yield f"its last query ended with status {query['status']:04X}"
 
 
-def _reasons(row: RowMapping, keys: Attributes, station: str, config: Config) -> Iterator[str]:
-    hidden = hidden_states(to_dataset(keys), config.dicom.hidden_states)
-    if row["state"] in hidden:
+def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]:
+    if not question.visible.shows(row["state"], row["updated_at"]):
         on_hold = row["state"] == StepState.HELD
         yield "the order is on hold" if on_hold else f"{row['state']} steps are not shown (dicom.hidden_states)"
-    item = item_of(row, station)
-    for asked in _single(keys):
-        if STATION in str(asked) and not row["station_ae"]:
-            continue
-        try:
-            fits = matcher(to_dataset(asked), pn_implicit_wildcard=config.dicom.pn_implicit_wildcard)(item)
-        except InvalidValue as error:
-            yield f"the key {error}"
-            continue
-        if not fits:
-            yield _told(asked, row)
+    item = item_of(dict(row), row["state"], row["station_ae"] or question.station)
+    identifier = question.identifier if row["station_ae"] else without_station(question.identifier)
+    names = Names(rules.pn_implicit_wildcard)
+    for asked in _single(identifier):
+        if not matcher(asked, names)(item):
+            yield _told(asked, item, question)
 
 
-def _single(keys: Attributes) -> Iterator[Attributes]:
+def _single(identifier: Item) -> Iterator[Item]:
     """Each key of a query by itself; those that are matched together, together."""
-    for keyword, value in keys.items():
-        if keyword == STEPS:
-            within = value[0] if isinstance(value, list) and value else {}
-            yield from ({STEPS: [one]} for one in _single(within))
-        elif _has_value(value) and not any(keyword == pair[1] and _has_value(keys.get(pair[0])) for pair in TOGETHER):
-            partner = next((pair[1] for pair in TOGETHER if pair[0] == keyword and _has_value(keys.get(pair[1]))), "")
-            yield {keyword: value} | ({partner: keys[partner]} if partner else {})
+    for tag, element in identifier.items():
+        if element.items:
+            inner = list(_single(element.items[0]))
+            yield from ({tag: Element(tag, element.vr, element.keyword, items=(one,))} for one in inner)
+        elif not element.is_empty:
+            partner = identifier.get(SPAN.get(tag, 0))
+            if partner is None or partner.is_empty:
+                yield {tag: element}
+            elif tag < partner.tag:
+                yield {tag: element, partner.tag: partner}
 
 
-def _has_value(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(_has_value(one) for one in value)
-    if isinstance(value, dict):
-        return any(_has_value(one) for one in value.values())
-    return value not in (None, "", "*")
+def _told(asked: Item, item: Item, question: Question) -> str:
+    """The key of a query and what the step has; `asked` is of one root attribute, or of several of one sequence."""
+    keys, there = asked, item
+    first = next(iter(asked.values()))
+    if first.items:
+        held = item.get(first.tag)
+        keys, there = first.items[0], held.items[0] if held is not None and held.items else {}
+    parts = [f"{one.keyword} = {_shown(one)}; it has {_shown(there.get(one.tag))}" for one in keys.values()]
+    by_rule = first.tag == STEP_SEQUENCE and keys.keys() <= question.added.keys()
+    whose = f"the row {question.rule.pattern} of stations.yaml asks for " if by_rule else "asked for "
+    return whose + ", ".join(parts)
 
 
-def _told(asked: Attributes, row: RowMapping) -> str:
-    inner = asked.get(STEPS)
-    keys: Attributes = inner[0] if inner else asked
-    held: Attributes = {**row["patient"], **row["order"], **row["procedure"], **row["step"]}
-    parts = [f"{keyword} = {_shown(value)}; it has {_shown(look(held, keyword))}" for keyword, value in keys.items()]
-    return f"asked for {', '.join(parts)}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return "\\".join(_shown(one) for one in value)
-    return "nothing" if value in (None, "") else str(value)
+def _shown(element: Element | None) -> str:
+    if element is None or element.is_empty:
+        return "nothing"
+    return "a sequence" if element.items else "\\".join(element.values)
 
 
 def lines(found: Why, moment: Any) -> Iterable[str]:

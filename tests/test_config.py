@@ -133,6 +133,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.max_worklist_matches": (8, 8),
     "dicom.pn_implicit_wildcard": (True, True),
     "dicom.hidden_states": (["HELD"], ["HELD"]),
+    "dicom.started_grace_seconds": (60, 60.0),
+    "dicom.warn_of_unknown_keys": (True, True),
     "studies.quiet_seconds": (0, 0.0),
     "studies.storage": ("headers", "headers"),
     "ehrs.name": ("ehr-1", "ehr-1"),

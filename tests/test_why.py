@@ -124,7 +124,7 @@ def test_a_scanner_that_never_asked(site: Path) -> None:
     found = why(site, "ACC1", station="NOBODY")
     assert found["asked_at"] is None
     assert found["remarks"] == [
-        "NOBODY has not asked, as far back as queries are kept; states are all that can be told of"
+        "NOBODY has not asked, as far back as queries are kept; states and rules are all that can be told of"
     ]
 
 
@@ -142,3 +142,18 @@ def test_what_was_never_ordered(site: Path, accession: str) -> None:
     done = CliRunner().invoke(cli, ["why", accession, "--station", "CT1", "-c", str(site)])
     assert done.exit_code == 1
     assert str(done.exception) == f"nothing was ordered under the accession number {accession}"
+
+
+def test_a_rule_of_its_station_is_named(site: Path) -> None:
+    (site.parent / "mappings.d" / "stations.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
+    [step] = why(site, "ACC1", station="NOBODY")["steps"]
+    assert step["reasons"] == ["the row NOB* of stations.yaml asks for Modality = MR; it has CT"]
+    [step] = why(site, "ACC1")["steps"]
+    assert step["reasons"] == []  # the query named a modality itself
+
+
+def test_a_station_that_may_not_ask(site: Path) -> None:
+    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
+    settings["dicom"]["peers"] = [{"ae_title": "CT1", "services": ["storage"]}]
+    site.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert "dicom.peers CT1: worklist is not among its services" in why(site, "ACC1")["remarks"]

@@ -292,6 +292,26 @@ class Event(Answer):
     text: str
 
 
+class StepWhy(Answer):
+    step_id: str
+    state: str
+    stations: str = Field(description="AE titles joined by a backslash; empty: every station's")
+    start: str
+    reasons: list[str] = Field(description="What keeps it off the scanner; empty: it is shown")
+    told_at: Moment | None
+
+
+class Why(Answer):
+    accession: str
+    station: str
+    asked_at: Moment | None = Field(description="When the scanner last asked, as far back as queries are kept")
+    answers: int = Field(description="How many steps it was told then")
+    status: int = Field(description="Status (0000,0900) of the last answer")
+    keys: dict[str, Any]
+    steps: list[StepWhy]
+    remarks: list[str]
+
+
 class Journey(Answer):
     accession: str
     orders: list[Order]

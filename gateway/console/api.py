@@ -84,6 +84,14 @@ async def show_journey(context: Context, asked: requests.JourneyAsked) -> answer
     return found
 
 
+async def show_why(context: Context, asked: requests.WhyAsked) -> answers.Why:
+    """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was told."""
+    found = await context.why(asked.accession, asked.station)
+    if found is None:
+        raise UnknownKey("nothing was ordered under this accession number", place="accession")
+    return answers.Why.model_validate(found, from_attributes=True)
+
+
 async def show_study(context: Context, asked: requests.StudyAsked) -> answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
     found = await context.store.read(lambda connection: studies_view.detail(connection, asked.uid))
@@ -152,6 +160,7 @@ ROUTES: Final = (
     Route("GET", "/api/orders", find_orders, answers.Orders, requests.OrdersAsked),
     Route("GET", "/api/worklist", show_worklist, answers.WorklistItems, requests.WorklistAsked),
     Route("GET", "/api/journey/{accession}", show_journey, answers.Journey, requests.JourneyAsked, (404,)),
+    Route("GET", "/api/why/{accession}", show_why, answers.Why, requests.WhyAsked, (404,)),
     Route("GET", "/api/studies/{uid}", show_study, answers.StudyDetail, requests.StudyAsked, (404,)),
     Route("GET", "/api/messages", list_messages, answers.Messages, requests.MessagesAsked),
     Route("GET", "/api/messages/{id}", show_message, answers.MessageDetail, requests.RowAsked, (404,)),

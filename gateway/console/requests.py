@@ -45,6 +45,11 @@ class JourneyAsked(Asked):
     accession: Annotated[Words, Field(min_length=1)]
 
 
+class WhyAsked(Asked):
+    accession: Annotated[Words, Field(min_length=1)]
+    station: Annotated[Words, Field(min_length=1, description="AE title of the scanner")]
+
+
 class StudyAsked(Asked):
     uid: Annotated[Words, Field(min_length=1, description="Study Instance UID")]
 

@@ -22,6 +22,7 @@ class Context:
     store: Store
     components: Callable[[], Awaitable[dict[str, Component]]]
     replay_message: Callable[[int], Awaitable[str]]
+    why: Callable[[str, str], Awaitable[Any]]
     clock: Clock
     version: str
     hidden_states: Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -51,18 +51,20 @@ def build(
     token: str | None,
     components: Callable[[], Awaitable[dict[str, Component]]],
     replay_message: Callable[[int], Awaitable[str]],
+    why: Callable[[str, str], Awaitable[Any]],
     clock: Clock,
     version: str,
     hidden_states: Sequence[str] = HIDDEN,
 ) -> web.Application:
-    """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1.
+    """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
+    `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows.
     """
     open_paths = frozenset(route.path for route in api.ROUTES if route.open)
     application = web.Application(middlewares=[errors_as_json, guard(token, open_paths)])
     document = openapi.document(api.ROUTES, version)
-    application[CONTEXT] = Context(store, components, replay_message, clock, version, hidden_states, document)
+    application[CONTEXT] = Context(store, components, replay_message, why, clock, version, hidden_states, document)
     application.on_response_prepare.append(_careful)
     for route in api.ROUTES:
         if route.method == hdrs.METH_GET:

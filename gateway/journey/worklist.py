@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import AsyncIterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from functools import lru_cache
 from typing import Any, Final
 
-from pydicom import Dataset
-from sqlalchemy import Connection, RowMapping
+import orjson
+from sqlalchemy import Connection
 
 from gateway import metrics
-from gateway.clock import Clock
+from gateway.clock import Clock, local_day
 from gateway.errors import InvalidValue, Unavailable
-from gateway.mapping.attributes import from_dataset, to_dataset
-from gateway.records.answering import answer
-from gateway.records.matching import bounds, matcher
+from gateway.records.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
+from gateway.records.item import Element, Item, as_attributes, of_attributes, of_dataset
+from gateway.records.matching import Names, Predicate, bounds, matcher
 from gateway.records.patient import as_item
+from gateway.records.station_rule import AS_IT_IS, STATION_AE, Form, StationRule, rule_for, shaped, with_keys
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
-from gateway.wire.dimse import Caller, DimseFailure, FindRequest
+from gateway.wire.dimse import DimseFailure, FindRequest, Match
+from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 
 log = logging.getLogger(__name__)
 
+PENDING: Final = 0xFF00
+PENDING_WITHOUT_ALL: Final = 0xFF01
+"""Some optional keys are not supported for existence (Table K.4-1)."""
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 UNABLE: Final = 0xC001
 CANCELLED: Final = 0xFE00
+STEP_STATUS: Final = 0x00400020
+WITHOUT_MAPPING: Final = NEVER_KEYS | {STEP_STATUS, STEP_SEQUENCE, 0x00081110, 0x00081120}
+"""What an answer can hold that no row of the mapping gives: status, sequence of steps, referenced study and patient."""
+KEPT_ITEMS: Final = 4096
+"""Items that are kept as they were last read, encoded: about 15 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,44 @@ class Rules:
     hidden_states: Sequence[str]
     max_matches: int
     pn_implicit_wildcard: bool
+    zone: tzinfo
+    started_grace_seconds: float = 0.0
+    """How long a STARTED step is shown although it is hidden."""
+    known: frozenset[int] | None = None
+    """Attributes that an item can hold; a query for another one is answered with FF01. None: never FF01."""
+    stations: Sequence[StationRule] = field(default_factory=tuple)
+
+    def visibility(self, identifier: Item, now: int) -> worklist.Visibility:
+        """Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody."""
+        if _names_a_status(identifier):
+            return worklist.Visibility((StepState.HELD,))
+        hidden = tuple(dict.fromkeys((*self.hidden_states, StepState.HELD)))
+        grace = round(self.started_grace_seconds * 1_000_000)
+        return worklist.Visibility(hidden, now - grace if grace and StepState.STARTED in hidden else None)
+
+
+class Question:
+    """A query as its station's rule completes it. Raises `InvalidValue` for a date or time that is none."""
+
+    def __init__(self, identifier: Item, calling_ae: str, rules: Rules, now: int, *, fuzzy: bool = False) -> None:
+        self.asked = identifier
+        self.rule = rule_for(rules.stations, calling_ae)
+        self.added = self.rule.added(identifier, calling_ae, local_day(now, rules.zone))
+        self.identifier = with_keys(identifier, self.added)
+        self.bounds = bounds(self.identifier)
+        if fuzzy:
+            self.bounds = replace(self.bounds, name_prefix=None)
+        self.visible = rules.visibility(self.identifier, now)
+        self.station = self.bounds.station_ae or calling_ae
+        self.max_matches = self.rule.max_matches or rules.max_matches
+        names = Names(rules.pn_implicit_wildcard, fuzzy)
+        self._accepts = matcher(self.identifier, names)
+        # A step without a station is every station's: it matches any station key, wildcards too.
+        self._accepts_any = matcher(without_station(self.identifier), names)
+
+    def accepts(self, station_ae: str) -> Predicate:
+        """What a step of this station, or of none, must fulfil."""
+        return self._accepts if station_ae else self._accepts_any
 
 
 class Worklist:
@@ -50,59 +98,70 @@ class Worklist:
         self._clock = clock
         self._logging: set[asyncio.Task[None]] = set()
 
-    async def find(self, request: FindRequest) -> AsyncIterator[Dataset]:
-        """One data set per matching step, with what was asked for and nothing more.
+    async def find(self, request: FindRequest) -> AsyncIterator[Match]:
+        """One answer per matching step, with what was asked for and nothing more.
 
         A query that matches more than the limit ends with A700 after that many answers; one that carries a value
         that is no date, time or range with A900.
         """
-        caller, identifier = request.caller, request.identifier
         started = self._clock()
+        identifier = of_dataset(request.identifier)
         told: list[int] = []
         status = CANCELLED
         try:
-            for step, item in await self._matches(caller, identifier):
-                if len(told) == self._rules.max_matches:
-                    raise DimseFailure(
-                        OUT_OF_RESOURCES, f"more than {self._rules.max_matches} steps match; narrow the query"
-                    )
+            limit, found = await self._matches(request, identifier)
+            pending = self._pending(identifier)
+            for step, encoded in found:
+                if len(told) == limit:
+                    raise DimseFailure(OUT_OF_RESOURCES, f"more than {limit} steps match; narrow the query")
                 told.append(step)
-                yield answer(identifier, item)
+                yield Match(encoded, pending)
             status = 0
         except DimseFailure as failure:
             status = failure.status
             raise
         finally:
-            self._note(caller, identifier, status, told, started)
+            self._note(request, identifier, status, told, started)
 
-    async def _matches(self, caller: Caller, identifier: Dataset) -> list[tuple[int, Dataset]]:
+    def _pending(self, identifier: Item) -> int:
+        known = self._rules.known
+        return PENDING if known is None or _tags(identifier) <= known else PENDING_WITHOUT_ALL
+
+    async def _matches(self, request: FindRequest, identifier: Item) -> tuple[int, list[tuple[int, bytes]]]:
+        calling_ae = request.caller.calling_ae
         try:
-            narrow = bounds(identifier)
-            accepts = matcher(identifier, pn_implicit_wildcard=self._rules.pn_implicit_wildcard)
-            # A step without a station is every station's: it matches any station key, wildcards too.
-            offered = matcher(_any_station(identifier), pn_implicit_wildcard=self._rules.pn_implicit_wildcard)
+            question = Question(identifier, calling_ae, self._rules, self._clock(), fuzzy=request.fuzzy)
         except InvalidValue as error:
             raise DimseFailure(DOES_NOT_MATCH, str(error)) from error
-        hidden = hidden_states(identifier, self._rules.hidden_states)
-        station = narrow.station_ae or caller.calling_ae
+        form = question.rule.form
+        syntax = request.transfer_syntax_uid
+        answers = Answers(
+            identifier,
+            is_explicit(syntax),
+            character_sets=form.character_sets,
+            never=form.never,
+            always=form.always,
+        )
 
-        def select(connection: Connection) -> list[tuple[int, Dataset]]:
+        def select(connection: Connection) -> list[tuple[int, bytes]]:
             # In the reader's thread: thousands of items may have to be weighed for a query by name alone.
-            rows = worklist.candidates(
-                connection, hidden=hidden, patient_id=narrow.patient_id, accession=narrow.accession,
-                study_uids=narrow.study_uids, modality=narrow.modality, station_ae=narrow.station_ae,
-                date_from=narrow.date_from, date_to=narrow.date_to,
-            )  # fmt: skip
-            items = ((row, item_of(row, station)) for row in rows)
-            found = ((row["id"], item) for row, item in items if (accepts if row["station_ae"] else offered)(item))
-            return list(itertools.islice(found, self._rules.max_matches + 1))
+            found: list[tuple[int, bytes]] = []
+            for row in worklist.candidates(connection, question.bounds, question.visible):
+                item = _kept_item(row.texts, row.state, row.station_ae or question.station, form)
+                if question.accepts(row.station_ae)(item):
+                    # The one beyond the limit is only to be counted.
+                    is_told = len(found) < question.max_matches
+                    found.append((row.id, recoded(answers.encode(item), syntax) if is_told else b""))
+                    if not is_told:
+                        break
+            return found
 
         try:
-            return await self._store.read(select)
+            return question.max_matches, await self._store.read(select)
         except Unavailable as error:
             raise DimseFailure(UNABLE, "the database is away; ask again") from error
 
-    def _note(self, caller: Caller, identifier: Dataset, status: int, told: list[int], started: int) -> None:
+    def _note(self, request: FindRequest, identifier: Item, status: int, told: list[int], started: int) -> None:
         """Log the query without keeping the scanner waiting for it."""
         ended = self._clock()
         metrics.FINDS.labels(f"{status:04X}").inc()
@@ -112,8 +171,9 @@ class Worklist:
             try:
                 await self._store.write(
                     lambda connection: worklist.log_query(
-                        connection, asked_at=started, calling_ae=caller.calling_ae, address=caller.address,
-                        keys=from_dataset(identifier), status=status, matches=told, micros=ended - started,
+                        connection, asked_at=started, calling_ae=request.caller.calling_ae,
+                        address=request.caller.address,
+                        keys=as_attributes(identifier), status=status, matches=told, micros=ended - started,
                     )
                 )  # fmt: skip
             except Exception as error:
@@ -124,37 +184,48 @@ class Worklist:
         task.add_done_callback(self._logging.discard)
 
 
-def _any_station(identifier: Dataset) -> Dataset:
-    steps = identifier.get("ScheduledProcedureStepSequence")
-    if not steps or not steps[0].get("ScheduledStationAETitle"):
+def without_station(identifier: Item) -> Item:
+    """The query without its station key."""
+    step = identifier.get(STEP_SEQUENCE)
+    if step is None or not step.items or STATION_AE not in step.items[0]:
         return identifier
-    copy = deepcopy(identifier)
-    del copy.ScheduledProcedureStepSequence[0].ScheduledStationAETitle
-    return copy
+    inner = {tag: one for tag, one in step.items[0].items() if tag != STATION_AE}
+    return {**identifier, STEP_SEQUENCE: Element(STEP_SEQUENCE, "SQ", step.keyword, items=(inner,))}
 
 
-def hidden_states(identifier: Dataset, of_site: Sequence[str]) -> tuple[str, ...]:
-    """Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody."""
-    return (StepState.HELD,) if _names_a_status(identifier) else (*of_site, StepState.HELD)
+def _names_a_status(identifier: Item) -> bool:
+    step = identifier.get(STEP_SEQUENCE)
+    status = step.items[0].get(STEP_STATUS) if step is not None and step.items else None
+    return status is not None and any(value.strip("*") for value in status.values)
 
 
-def _names_a_status(identifier: Dataset) -> bool:
-    steps = identifier.get("ScheduledProcedureStepSequence")
-    return bool(steps and str(steps[0].get("ScheduledProcedureStepStatus") or "").strip(" *"))
+def _tags(identifier: Item) -> frozenset[int]:
+    inner = (one for element in identifier.values() for one in element.items[:1])
+    return frozenset(identifier).union(*map(frozenset, inner))
 
 
-def item_of(row: RowMapping, station: str) -> Dataset:
-    """The whole worklist item of a step; a step without a station is offered as `station`'s own."""
+@lru_cache(maxsize=KEPT_ITEMS)
+def _kept_item(texts: worklist.Texts, state: str, station: str, form: Form) -> Item:
+    """An item by what the database says of it: when one word of that changes, it is another item."""
+    said = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
+    return item_of(said, state, station, form)
+
+
+def item_of(said: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
+    """The whole worklist item of a step; a step without a station is offered as `station`'s own.
+
+    `said`: `patient`, `said`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
+    """
     step: dict[str, Any] = {
         "ScheduledStationAETitle": station,
-        **row["step"],
-        "ScheduledProcedureStepStatus": PUBLISHED[StepState(row["state"])],
+        **said["step"],
+        "ScheduledProcedureStepStatus": PUBLISHED[StepState(state)],
     }
     attributes: dict[str, Any] = {
-        **as_item(row["patient"], row["said"], row["order"], row["event_at"], row["former"]),
-        **row["procedure"],
+        **as_item(said["patient"], said["said"], said["order"], said["event_at"], said["former"]),
+        **said["procedure"],
         "ReferencedStudySequence": [],
         "ReferencedPatientSequence": [],
         "ScheduledProcedureStepSequence": [step],
     }
-    return to_dataset(attributes)
+    return shaped(of_attributes(attributes), form)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
+from gateway.mapping import stations
 from gateway.mapping.fhir_functions import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.imaging_study import StudyMapping
@@ -15,8 +16,10 @@ from gateway.mapping.language import MappingFile, close, read
 from gateway.mapping.order_dialect import ORDER_DIALECT
 from gateway.mapping.orders import OrderMapping
 from gateway.mapping.study_dialect import STUDY_DIALECT
+from gateway.records.station_rule import StationRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
+_FILES: Final = (ORDERS, STUDIES, stations.STATIONS)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -34,6 +37,7 @@ class Mappings:
     orders: OrderMapping
     studies: StudyMapping
     files: Mapping[str, MappingFile]
+    stations: tuple[StationRule, ...] = ()
 
 
 def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
@@ -41,14 +45,16 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     folders = [shipped()] if overlay is None else [shipped(), overlay]
     orders, faults = read(ORDERS, ORDER_DIALECT, folders)
     studies, more = read(STUDIES, STUDY_DIALECT, folders)
-    faults += [fault for fault in more if fault not in faults]
+    rules, wrong = stations.read(folders)
+    faults += [fault for fault in (*more, *wrong) if fault not in faults]
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
         faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]
     if faults:
         raise ConfigError(faults)
     fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
-    return Mappings(OrderMapping(orders, settings), StudyMapping(studies, fhir), {ORDERS: orders, STUDIES: studies})
+    files = {ORDERS: orders, STUDIES: studies}
+    return Mappings(OrderMapping(orders, settings), StudyMapping(studies, fhir), files, rules)
 
 
 def _strangers(overlay: Path) -> Iterator[str]:
@@ -57,8 +63,8 @@ def _strangers(overlay: Path) -> Iterator[str]:
         yield f"mappings.overlay: there is no folder {overlay}"
         return
     for path in sorted(overlay.glob("*.y*ml")):
-        if path.name not in (ORDERS, STUDIES):
-            yield f"{overlay.name}/{path.name}: is not a mapping file{close(path.name, (ORDERS, STUDIES))}"
+        if path.name not in _FILES:
+            yield f"{overlay.name}/{path.name}: is not a mapping file{close(path.name, _FILES)}"
     for path in sorted(overlay.glob("*.csv")):
         yield f"{overlay.name}/{path.name}: belongs into {overlay.name}/tables/"
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydicom.datadict import tag_for_keyword
+
 from gateway.errors import GatewayError, InvalidValue, RequiredMissing
 from gateway.mapping.groups import (
     Group,
@@ -56,6 +58,12 @@ class OrderMapping:
         self._rows = {
             level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()
         }
+
+    @property
+    def tags(self) -> frozenset[int]:
+        """The attributes that an order can have."""
+        keywords = (one.row.target for rows in self._rows.values() for one in rows)
+        return frozenset(int(tag) for one in keywords if (tag := tag_for_keyword(one)) is not None)
 
     def read(
         self,

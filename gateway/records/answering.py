@@ -2,127 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
-from pydicom.charset import custom_encoders, python_encoding
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.tag import Tag
+from gateway.records import encoding
+from gateway.records.encoding import CHARACTER_SET, CharacterSets
+from gateway.records.item import Element, Item
 
-NEVER_KEYS = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "HL7InstanceIdentifier"})
-"""(0008,0005), (0008,0201) and (0040,A390) describe the data set; they are no keys (PS3.4 K.4.1.1.3)."""
-
-STEP_SEQUENCE = Tag("ScheduledProcedureStepSequence")
-_CHARACTER_SET = Tag("SpecificCharacterSet")
-
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_GROUPS_OUTSIDE_DATA_SETS = 0x0007
-PADDING = " \0"
-"""Not significant at the ends of a value (PS3.5 6.2)."""
+NEVER_KEYS: Final = frozenset({0x00080005, 0x00080201, 0x0040A390})
+"""Specific Character Set, Timezone Offset From UTC and HL7 Instance Identifier describe the data set; they are no keys
+(PS3.4 K.4.1.1.3)."""
+STEP_SEQUENCE: Final = 0x00400100
 
 
-def attributes(dataset: Dataset) -> Iterator[DataElement]:
-    """The elements without group lengths (gggg,0000) and strays of the command set or the file meta group."""
-    for element in dataset:
-        if element.tag.element and element.tag.group > _GROUPS_OUTSIDE_DATA_SETS:
-            yield element
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A requested attribute; `inner` is what is asked of a sequence's items, None: all of it."""
+
+    tag: int
+    vr: str
+    empty: bytes
+    inner: tuple[_Asked, ...] | None
+    only_if_held: bool
+    as_it_is: bytes | None
 
 
-def values(element: DataElement) -> list[str]:
-    """The values as text without padding (PS3.5 6.2); empty ones included, for `A\\` has two."""
-    value = element.value
-    if value is None:
-        return []
-    if isinstance(value, bytes):
-        return [value.decode("latin-1").strip(PADDING)]
-    if element.VM > 1:
-        return [str(one).strip(PADDING) for one in value]
-    return [str(value).strip(PADDING)]
+class Answers:
+    """Answers the identifier of one query: the requested attributes of an item and no others, unknown ones with zero
+    length.
 
+    Timezone Offset From UTC and HL7 Instance Identifier come along if the item holds them and they were requested;
+    Specific Character Set whenever a value is not ASCII: the first of `character_sets` in which every value can be
+    written; where none is given, the request's, else the first regional set that suffices; else UTF-8.
 
-def answer(identifier: Dataset, item: Dataset) -> Dataset:
-    """The requested attributes of an item and no others (PS3.4 K.4.1.1.3.2); unknown ones are zero-length.
-
-    Timezone Offset From UTC and HL7 Instance Identifier come along if the item holds them and they were
-    requested; Specific Character Set whenever a value is not ASCII: the request's if every value can be
-    written in it, else ISO_IR 100 if that suffices, else ISO_IR 192.
+    `explicit`: in explicit VR little endian, else in implicit. `never`: tags that are not answered, `always`: what is
+    answered unasked, of the step too.
     """
-    response = _requested(identifier, item)
-    texts = list(_texts(response))
-    if not all(text.isascii() for text in texts):
-        response.SpecificCharacterSet = _character_set(identifier.get(_CHARACTER_SET), texts)
-    return response
+
+    def __init__(
+        self,
+        identifier: Item,
+        explicit: bool,
+        *,
+        character_sets: Sequence[CharacterSets] = (),
+        never: Collection[int] = (),
+        always: Item = MappingProxyType({}),
+    ) -> None:
+        self._explicit = explicit
+        self._asked = _asked(_widened(identifier, always, frozenset(never)), explicit)
+        self._ahead = sum(one.tag < CHARACTER_SET for one in self._asked)
+        wanted = identifier.get(CHARACTER_SET)
+        requested = [] if wanted is None or wanted.is_empty else [wanted.values]
+        self._preferred = tuple(character_sets) or (*requested, *encoding.REGIONAL)
+
+    def encode(self, item: Item) -> bytes:
+        foreign = _foreign(self._asked, item)
+        sets = encoding.chosen(self._preferred, foreign) if foreign else ()
+        parts = [self._one(asked, item, sets) for asked in self._asked]
+        if foreign:
+            parts.insert(self._ahead, encoding.character_set(sets, self._explicit))
+        return b"".join(parts)
+
+    def _one(self, asked: _Asked, item: Item, sets: CharacterSets) -> bytes:
+        held = item.get(asked.tag)
+        if held is None or (held.vr == "SQ") != (asked.vr == "SQ"):
+            return asked.as_it_is or (b"" if asked.only_if_held else asked.empty)
+        if asked.only_if_held and held.is_empty:
+            return b""
+        if asked.inner is None:
+            return encoding.encoded(held, self._explicit, sets)
+        items = held.items[:1] if asked.tag == STEP_SEQUENCE else held.items
+        return encoding.sequence(
+            asked.tag,
+            [b"".join(self._one(inner, one, sets) for inner in asked.inner) for one in items],
+            self._explicit,
+        )
 
 
-def _requested(keys: Dataset, stored: Dataset) -> Dataset:
-    chosen = Dataset()
-    for key in attributes(keys):
-        held: DataElement | None = stored.get(key.tag)
-        if held is not None and (held.VR == "SQ") != (key.VR == "SQ"):
-            held = None
-        if key.keyword in NEVER_KEYS:
-            if held is not None and not held.is_empty and key.keyword != "SpecificCharacterSet":
-                chosen.add(_copy(held))
-        elif key.VR == "SQ":
-            chosen.add(DataElement(key.tag, "SQ", _requested_items(key, held)))
-        elif key.tag.is_private_creator:
-            chosen.add(_copy(key))  # says whose the private elements beside it are (PS3.5 7.8.1)
-        else:
-            chosen.add(DataElement(key.tag, key.VR, None) if held is None else _copy(held))
-    return chosen
+def _asked(identifier: Item, explicit: bool) -> tuple[_Asked, ...]:
+    return tuple(
+        _Asked(
+            tag=tag,
+            vr=key.vr,
+            empty=encoding.empty(tag, key.vr, explicit),
+            inner=_inner(key, explicit),
+            only_if_held=tag in NEVER_KEYS,
+            as_it_is=encoding.encoded(key, explicit, ()) if _is_private_creator(tag) else None,
+        )
+        for tag, key in sorted(identifier.items())
+        if tag != CHARACTER_SET
+    )
 
 
-def _requested_items(key: DataElement, held: DataElement | None) -> Sequence:
+def _widened(identifier: Item, always: Item, never: frozenset[int]) -> Item:
+    asked = {**{tag: Element(tag, one.vr, one.keyword) for tag, one in always.items()}, **identifier}
+    step = asked.get(STEP_SEQUENCE)
+    if step is not None and step.items:
+        more = always.get(STEP_SEQUENCE)
+        inner = _widened(step.items[0], more.items[0] if more is not None else {}, never)
+        asked[STEP_SEQUENCE] = Element(STEP_SEQUENCE, "SQ", step.keyword, items=(inner,))
+    return {tag: one for tag, one in asked.items() if tag not in never}
+
+
+def _inner(key: Element, explicit: bool) -> tuple[_Asked, ...] | None:
     """Zero items, or an empty item, ask for the sequence as it is (K.2.2.1.2)."""
-    items = list(held.value or ()) if held is not None else []
-    if key.tag == STEP_SEQUENCE:
-        items = items[:1]
-    inner = key.value[0] if key.value else Dataset()
-    return Sequence([_requested(inner if len(inner) else item, item) for item in items])
+    return _asked(key.items[0], explicit) or None if key.items else None
 
 
-def _copy(element: DataElement) -> DataElement:
-    return DataElement(element.tag, element.VR, element.value, already_converted=True)
+def _is_private_creator(tag: int) -> bool:
+    """It says whose the private elements beside it are (PS3.5 7.8.1)."""
+    return bool(tag >> 16 & 1) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
-def _texts(dataset: Dataset) -> Iterator[str]:
-    """Values whose bytes depend on Specific Character Set (PS3.5 6.1.2.3)."""
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _texts(item)
-        elif element.VR in _TEXT_VRS:
-            yield from values(element)
+_NONE: Final[frozenset[str]] = frozenset()
 
 
-def _character_set(requested: DataElement | None, texts: list[str]) -> str | list[str]:
-    wanted = values(requested) if requested is not None else []
-    if wanted and _encodes(wanted, texts):
-        return wanted if len(wanted) > 1 else wanted[0]
-    return "ISO_IR 100" if _encodes(["ISO_IR 100"], texts) else "ISO_IR 192"
-
-
-_ASCII_SETS = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
-_ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK"})
-"""Sets without code extensions (PS3.3 C.12.1.1.2)."""
-
-
-def _encodes(character_sets: list[str], texts: list[str]) -> bool:
-    """With code extensions each character may come from another of the sets."""
-    if not all(one in python_encoding for one in character_sets):
-        return False
-    if len(character_sets) > 1 and _ALONE.intersection(character_sets):
-        return False
-    codecs = ["ascii" if one in _ASCII_SETS else python_encoding[one] for one in character_sets]
-    return all(any(_fits(one, codec) for codec in codecs) for one in set("".join(texts)))
-
-
-@lru_cache(maxsize=4096)
-def _fits(character: str, codec: str) -> bool:
-    try:
-        custom_encoders[codec](character) if codec in custom_encoders else character.encode(codec)
-    except UnicodeEncodeError:
-        return False
-    return True
+def _foreign(asked: tuple[_Asked, ...], item: Item) -> frozenset[str]:
+    """The characters of an answer that are not ASCII."""
+    found = _NONE
+    for one in asked:
+        held = item.get(one.tag)
+        if held is not None and held.foreign and (held.vr == "SQ") == (one.vr == "SQ"):
+            if one.inner is None:
+                found |= held.foreign
+            else:
+                for inside in held.items:
+                    found |= _foreign(one.inner, inside)
+    return found

@@ -1,9 +1,8 @@
 """The matching rules of the Modality Worklist, pure (PS3.4 C.2.2.2 as amended for worklists by K.2.2).
 
 An *identifier* is the data set of a C-FIND request, its non-empty elements are the keys; an *item* is one
-worklist item: root attributes and a Scheduled Procedure Step Sequence with one item. `matches` says whether
-the one asks for the other, `answer` builds the response identifier, `bounds` what a database can select
-beforehand.
+worklist item: root attributes and a Scheduled Procedure Step Sequence with one item. `matcher` says whether
+the one asks for the other, `bounds` what a database can select beforehand.
 
 Not configurable, and to be stated in the conformance statement: names are compared without regard to case and
 accents (K.6.1.3.2); Modality and Scheduled Procedure Step Status without regard to case; a lone `*` is
@@ -16,19 +15,15 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
+from typing import Final, NamedTuple
 
 from gateway.errors import InvalidValue
 from gateway.records import moments
-from gateway.records.answering import NEVER_KEYS, PADDING, STEP_SEQUENCE, answer, attributes, values
-
-__all__ = ["NEVER_KEYS", "SUPPORTED_KEYS", "Prefilter", "answer", "bounds", "matcher", "matches"]
+from gateway.records.answering import NEVER_KEYS, STEP_SEQUENCE
+from gateway.records.item import PADDING, Element, Item
 
 _ROOT_KEYS = frozenset(
     {
@@ -61,78 +56,86 @@ SUPPORTED_KEYS = _ROOT_KEYS | _STEP_KEYS
 Table K.6-1 and what modalities ask for besides. Any other attribute is compared if the item holds it, ignored
 if not."""
 
-_DATE, _TIME = Tag("ScheduledProcedureStepStartDate"), Tag("ScheduledProcedureStepStartTime")
+START_DATE, START_TIME, _MODALITY, _STATION_AE = 0x00400002, 0x00400003, 0x00080060, 0x00400001
+_PATIENT_ID, _PATIENT_NAME, _ACCESSION, _STUDY_UID = 0x00100020, 0x00100010, 0x00080050, 0x0020000D
 _UPPERCASE = frozenset({"Modality", "ScheduledProcedureStepStatus"})
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
-Predicate = Callable[[Dataset], bool]
+Predicate = Callable[[Item], bool]
 
 
-def matches(identifier: Dataset, item: Dataset, *, pn_implicit_wildcard: bool = False) -> bool:
-    """Whether a worklist item matches. `pn_implicit_wildcard` reads the name key SMITH as SMITH*.
+class Names(NamedTuple):
+    """How person names are compared."""
+
+    pn_implicit_wildcard: bool = False
+    """The name key SMITH is read as SMITH*."""
+    fuzzy: bool = False
+    """Words in any order, beginnings of words, and words with a slip of the pen match too (PS3.4 C.2.2.2.1.1)."""
+
+
+AS_WRITTEN: Final = Names()
+
+
+def matcher(identifier: Item, names: Names = AS_WRITTEN) -> Predicate:
+    """Whether a worklist item matches.
 
     Raises `InvalidValue` (place: the keyword) for a date or time key that is none.
     """
-    return matcher(identifier, pn_implicit_wildcard=pn_implicit_wildcard)(item)
-
-
-def matcher(identifier: Dataset, *, pn_implicit_wildcard: bool = False) -> Predicate:
-    """`matches` for many items: the keys are read, and their faults raised, once."""
-    tests = list(_tests(identifier, _ROOT_KEYS, pn_implicit_wildcard))
+    tests = list(_tests(identifier, _ROOT_KEYS, names))
     return lambda item: all(test(item) for test in tests)
 
 
-def _tests(keys: Dataset, supported: frozenset[str], loose_names: bool) -> Iterator[Predicate]:
+def _tests(keys: Item, supported: frozenset[str], names: Names) -> Iterator[Predicate]:
     chosen = {key.tag: key for key in _keys(keys) if not _is_universal(key)}
-    if _DATE in chosen and _TIME in chosen:
-        yield _start_test(chosen.pop(_DATE), chosen.pop(_TIME))
+    if START_DATE in chosen and START_TIME in chosen:
+        yield _start_test(chosen.pop(START_DATE), chosen.pop(START_TIME))
     for tag, key in chosen.items():
-        accepts = _sequence_test(key, loose_names) if key.VR == "SQ" else _value_test(key, loose_names)
-        yield _held_test(tag, accepts, key.VR == "SQ", missing=key.keyword not in supported)
+        accepts = _sequence_test(key, names) if key.vr == "SQ" else _value_test(key, names)
+        yield _held_test(tag, accepts, key.vr == "SQ", missing=key.keyword not in supported)
 
 
-def _held_test(tag: BaseTag, accepts: Callable[[DataElement], bool], is_sequence: bool, *, missing: bool) -> Predicate:
-    def test(item: Dataset) -> bool:
+def _held_test(tag: int, accepts: Callable[[Element], bool], is_sequence: bool, *, missing: bool) -> Predicate:
+    def test(item: Item) -> bool:
         stored = item.get(tag)
-        if stored is None or (stored.VR == "SQ") != is_sequence:
+        if stored is None or (stored.vr == "SQ") != is_sequence:
             return missing
         return accepts(stored)
 
     return test
 
 
-def _keys(dataset: Dataset) -> Iterator[DataElement]:
-    return (element for element in attributes(dataset) if element.keyword not in NEVER_KEYS)
+def _keys(identifier: Item) -> Iterator[Element]:
+    return (element for tag, element in identifier.items() if tag not in NEVER_KEYS)
 
 
-def _is_universal(key: DataElement) -> bool:
+def _is_universal(key: Element) -> bool:
     """PS3.4 C.2.2.2.3; a sequence whose item asks for nothing in particular is universal too (K.2.2.1.2)."""
-    if key.VR == "SQ":
-        return not key.value or all(_is_universal(inner) for inner in _keys(key.value[0]))
-    empty_tail = "^= " if key.VR == "PN" else ""
-    return all(value.rstrip(empty_tail) in ("", "*") for value in values(key))
+    if key.vr == "SQ":
+        return not key.items or all(_is_universal(inner) for inner in _keys(key.items[0]))
+    empty_tail = "^= " if key.vr == "PN" else ""
+    return all(value.rstrip(empty_tail) in ("", "*") for value in key.values)
 
 
-def _value_test(key: DataElement, loose_names: bool) -> Callable[[DataElement], bool]:
+def _value_test(key: Element, names: Names) -> Callable[[Element], bool]:
     """Single value, wildcard, list of UID or range matching, after the VR of the key."""
-    tests = [_one_value_test(key, value, loose_names) for value in values(key) if value]
-    return lambda stored: any(test(value) for value in values(stored) if value for test in tests)
+    tests = [_one_value_test(key, value, names) for value in key.values if value]
+    return lambda stored: any(test(value) for value in stored.values if value for test in tests)
 
 
-def _one_value_test(key: DataElement, value: str, loose_names: bool) -> Callable[[str], bool]:
+def _one_value_test(key: Element, value: str, names: Names) -> Callable[[str], bool]:
     if value == "*":
         return lambda stored: True
-    if key.VR in moments.VRS:
+    if key.vr in moments.VRS:
         span = _span(key, value)
-        return lambda stored: moments.moment(key.VR, stored) in span
-    if key.VR == "PN":
-        return _name_test(value, loose_names)
+        return lambda stored: moments.moment(key.vr, stored) in span
+    if key.vr == "PN":
+        return _fuzzy_test(value, names) if names.fuzzy else _name_test(value, names.pn_implicit_wildcard)
     if key.keyword in _UPPERCASE:
         value = value.upper()
-        return lambda stored: _like(value, stored.upper())
-    if key.VR in _WILDCARD_VRS:
-        return lambda stored: _like(value, stored)
-    if key.VR in ("DS", "IS"):
+        return lambda stored: like(value, stored.upper())
+    if key.vr in _WILDCARD_VRS:
+        return lambda stored: like(value, stored)
+    if key.vr in ("DS", "IS"):
         return lambda stored: stored == value or _number(stored) == _number(value) is not None
     return lambda stored: stored == value
 
@@ -144,24 +147,24 @@ def _number(value: str) -> float | None:
         return None
 
 
-def _span(key: DataElement, value: str) -> moments.Span:
+def _span(key: Element, value: str) -> moments.Span:
     try:
-        return moments.span(key.VR, value)
+        return moments.span(key.vr, value)
     except ValueError as error:
         raise InvalidValue(str(error), place=key.keyword or str(key.tag)) from None
 
 
-def _start_test(date: DataElement, time: DataElement) -> Predicate:
+def _start_test(date: Element, time: Element) -> Predicate:
     """Start date and time: ranges of one form are an interval of instants (Table K.6-1, C.2.2.2.5.4)."""
-    days = _span(date, next(filter(None, values(date))))
-    hours = _span(time, next(filter(None, values(time))))
+    days = _span(date, next(filter(None, date.values)))
+    hours = _span(time, next(filter(None, time.values)))
     combined = days.is_range and days.form == hours.form
     first = None if days.first is None or hours.first is None else days.first + hours.first
     last = None if days.last is None or hours.last is None else days.last + 1 - moments.DAY + hours.last
     interval = moments.Span(first, last, days.form)
 
-    def test(item: Dataset) -> bool:
-        day, hour = _held_moment(item, _DATE, "DA"), _held_moment(item, _TIME, "TM")
+    def test(item: Item) -> bool:
+        day, hour = _held_moment(item, START_DATE, "DA"), _held_moment(item, START_TIME, "TM")
         if day is None or hour is None:
             return False
         return day + hour in interval if combined else day in days and hour in hours
@@ -169,20 +172,20 @@ def _start_test(date: DataElement, time: DataElement) -> Predicate:
     return test
 
 
-def _held_moment(item: Dataset, tag: BaseTag, vr: str) -> int | None:
+def _held_moment(item: Item, tag: int, vr: str) -> int | None:
     stored = item.get(tag)
-    held = [] if stored is None else values(stored)
+    held = [] if stored is None else stored.values
     return moments.moment(vr, held[0]) if held else None
 
 
-def _sequence_test(key: DataElement, loose_names: bool) -> Callable[[DataElement], bool]:
+def _sequence_test(key: Element, names: Names) -> Callable[[Element], bool]:
     """All keys of the item must match within one stored item (PS3.4 C.2.2.2.6).
 
     The standard allows one item; where a peer sends more, the first counts.
     """
     supported = _STEP_KEYS if key.tag == STEP_SEQUENCE else frozenset[str]()
-    tests = list(_tests(key.value[0], supported, loose_names))
-    return lambda stored: any(all(test(item) for test in tests) for item in stored.value or ())
+    tests = list(_tests(key.items[0], supported, names))
+    return lambda stored: any(all(test(item) for test in tests) for item in stored.items)
 
 
 # Text
@@ -199,7 +202,8 @@ def _pattern(key: str) -> re.Pattern[str]:
     return re.compile(first + "".join(f"(?>.*?{part})" for part in middle) + ".*" + last, re.DOTALL)
 
 
-def _like(key: str, stored: str) -> bool:
+def like(key: str, stored: str) -> bool:
+    """Wildcard matching of whole values, with regard to case."""
     return bool(_pattern(key).fullmatch(stored))
 
 
@@ -221,7 +225,7 @@ def _name_test(key: str, loose: bool) -> Callable[[str], bool]:
 
     def accepts(group: str, stored: str) -> bool:
         # SMITH and SMITH^^^^ are the same name, and SMITH^* asks for either.
-        return bool(stored) and (_like(group, stored) or _like(group, stored + "^" * (4 - stored.count("^"))))
+        return bool(stored) and (like(group, stored) or like(group, stored + "^" * (4 - stored.count("^"))))
 
     def test(stored: str) -> bool:
         have = _groups(stored)
@@ -231,6 +235,48 @@ def _name_test(key: str, loose: bool) -> Callable[[str], bool]:
         return all(accepts(group, there) for group, there in zip(wanted, have, strict=False) if group)
 
     return test
+
+
+def _fuzzy_test(key: str, names: Names) -> Callable[[str], bool]:
+    strict = _name_test(key, names.pn_implicit_wildcard)
+    wanted = [word for word in _words(key) if not set("*?") & set(word)]
+
+    def test(stored: str) -> bool:
+        return strict(stored) or (bool(wanted) and _sounds_like(wanted, _words(stored)))
+
+    return test
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\s^=,.'-]+", _plain(name)) if word]
+
+
+def _sounds_like(wanted: Sequence[str], there: Sequence[str]) -> bool:
+    return all(any(_is_near(word, other) for other in there) for word in wanted)
+
+
+@lru_cache(maxsize=8192)
+def _is_near(word: str, other: str) -> bool:
+    """The same, its beginning, or one slip away in four letters, two in eight."""
+    slips = min(len(word) // 4, 2)
+    return word == other or (len(word) >= 3 and other.startswith(word)) or (0 < _slips(word, other, slips) <= slips)
+
+
+def _slips(word: str, other: str, most: int) -> int:
+    """Letters to add, leave out, change, or swap with their neighbour (optimal string alignment); 0 or above `most`
+    when they are too far apart to be counted."""
+    if not most or abs(len(word) - len(other)) > most:
+        return 0
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(word, 1):
+        earlier, before, row = before, row, [i]
+        for j, b in enumerate(other, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and word[i - 2] == b:
+                best = min(best, earlier[j - 2] + 1)
+            row.append(best)
+    return row[-1]
 
 
 # What a database may select beforehand
@@ -246,42 +292,59 @@ class Prefilter:
     modality: str | None = None
     """In upper case."""
     station_ae: str | None = None
+    name_prefix: str | None = None
+    """Of `name_key`."""
     date_from: str | None = None
     """DA, the first day of the step's start."""
     date_to: str | None = None
     """DA, the last day, included."""
 
 
-def bounds(identifier: Dataset) -> Prefilter:
-    """Raises `InvalidValue` for whatever key `matches` would, be there items or not."""
+def bounds(identifier: Item) -> Prefilter:
+    """Raises `InvalidValue` for whatever key `matcher` would, be there items or not."""
     matcher(identifier)
     step = identifier.get(STEP_SEQUENCE)
-    step_keys = step.value[0] if step is not None and step.VR == "SQ" and step.value else Dataset()
-    modality = _exact(step_keys, "Modality")
-    uids = _listed(identifier, "StudyInstanceUID")
+    step_keys: Item = step.items[0] if step is not None and step.items else {}
+    modality = _exact(step_keys, _MODALITY)
+    uids = _listed(identifier, _STUDY_UID)
     date_from, date_to = _days(step_keys)
     return Prefilter(
-        patient_id=_exact(identifier, "PatientID"),
-        accession=_exact(identifier, "AccessionNumber"),
+        patient_id=_exact(identifier, _PATIENT_ID),
+        accession=_exact(identifier, _ACCESSION),
         study_uids=None if not uids or "*" in uids else tuple(uids),
         modality=modality.upper() if modality else None,
-        station_ae=_exact(step_keys, "ScheduledStationAETitle"),
+        station_ae=_exact(step_keys, _STATION_AE),
+        name_prefix=_name_prefix(_listed(identifier, _PATIENT_NAME)),
         date_from=date_from,
         date_to=date_to,
     )
 
 
-def _listed(keys: Dataset, keyword: str) -> list[str]:
-    return [value for value in values(keys[keyword]) if value] if keyword in keys else []
+def name_key(name: str) -> str:
+    """A stored name as `Prefilter.name_prefix` begins it; empty where a key might mean a component group that is not
+    the first."""
+    first, *others = _groups(name)
+    return "" if any(group[:1].isascii() for group in others if group) else first
 
 
-def _exact(keys: Dataset, keyword: str) -> str | None:
-    given = _listed(keys, keyword)
+def _name_prefix(keys: Sequence[str]) -> str | None:
+    if len(keys) != 1 or "=" in keys[0]:
+        return None
+    prefix = re.split(r"[*?]", _groups(keys[0])[0])[0].rstrip("^ ")
+    return prefix if prefix.isascii() and prefix else None
+
+
+def _listed(keys: Item, tag: int) -> list[str]:
+    return [value for value in keys[tag].values if value] if tag in keys else []
+
+
+def _exact(keys: Item, tag: int) -> str | None:
+    given = _listed(keys, tag)
     return given[0] if len(given) == 1 and not set("*?") & set(given[0]) else None
 
 
-def _days(step_keys: Dataset) -> tuple[str | None, str | None]:
-    given = _listed(step_keys, "ScheduledProcedureStepStartDate")
+def _days(step_keys: Item) -> tuple[str | None, str | None]:
+    given = _listed(step_keys, START_DATE)
     if len(given) != 1 or given[0] == "*":
         return None, None
     days = moments.span("DA", given[0])

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from gateway.records.matching import name_key
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
 from gateway.store.engine import lock
@@ -20,7 +21,7 @@ _BY_ID: Final = Statement(_ONE)
 _HOLD: Final = Statement(_ONE.with_for_update())
 _ADD: Final = Statement(
     insert(patients),
-    ("patient_id", "issuer", "attributes", "said", "former", "merged_into", "arrivals", "updated_at"),
+    ("patient_id", "issuer", "attributes", "said", "former", "name_key", "merged_into", "arrivals", "updated_at"),
 )
 _CHANGE: Final = update(patients).where(patients.c.id == bindparam("the_row"))
 LONGEST_CHAIN: Final = 100
@@ -77,6 +78,7 @@ def add(
             "attributes": attributes,
             "said": said,
             "former": [],
+            "name_key": _name_key(attributes),
             "merged_into": merged_into,
             "arrivals": [],
             "updated_at": now,
@@ -84,7 +86,13 @@ def add(
     )
 
 
+def _name_key(attributes: Attributes) -> str:
+    return name_key(str(attributes.get("PatientName") or ""))
+
+
 def change(connection: Connection, patient: int, **values: Any) -> None:
+    if "attributes" in values:
+        values["name_key"] = _name_key(values["attributes"])
     connection.execute(_CHANGE, {"the_row": patient, **values})
 
 

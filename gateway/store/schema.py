@@ -40,6 +40,11 @@ class Json(TypeDecorator[Any]):
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite gives row ids to INTEGER primary keys only."""
+Name = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by its bytes, as SQLite orders every text."""
+ENDED = ("CANCELED", "COMPLETED", "DISCONTINUED")
+STEP_IS_OPEN = "steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')"
+"""A partial index is used for a query that repeats its words."""
 
 metadata = MetaData(
     naming_convention={
@@ -79,10 +84,12 @@ patients = Table(
     Column("attributes", Json, nullable=False, comment="Of the patient, and of the present visit as ADT told it"),
     Column("said", Json, nullable=False, server_default="{}", comment="Keyword -> [rank, time] of the statement"),
     Column("former", Json, nullable=False, server_default="[]", comment="[[patient_id, issuer]] merged into this one"),
+    Column("name_key", Name, nullable=False, server_default=text("''"), comment="What a name key is compared with"),
     Column("merged_into", Key, nullable=True, comment="The patient that this identity now means"),
     Column("arrivals", Json, nullable=False, server_default="[]", comment="[[microseconds, DA]] of the last arrivals"),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("patient_id", "issuer"),
+    Index(None, "name_key"),
 )
 
 orders = Table(
@@ -140,6 +147,14 @@ steps = Table(
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("procedure", "step_id"),
     Index(None, "start_date", "modality"),
+    Index(
+        "ix_steps_open",
+        "start_date",
+        "start_time",
+        "id",
+        sqlite_where=text(STEP_IS_OPEN),
+        postgresql_where=text(STEP_IS_OPEN),
+    ),
 )
 
 order_messages = Table(

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, literal, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 
-from gateway.store.schema import orders, patients, procedures, queries, query_matches, steps
+from gateway.records.matching import Prefilter
+from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
 
 KEPT_QUERIES: Final = 10_000
 LOGGED_MATCHES: Final = 100
 
 
-_ITEMS: Final = (
+ITEMS: Final = (
     select(
         steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
-        steps.c.start_time, steps.c.attributes.label("step"), procedures.c.attributes.label("procedure"),
+        steps.c.start_time, steps.c.updated_at, steps.c.attributes.label("step"),
+        procedures.c.attributes.label("procedure"),
         procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
         orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
         patients.c.issuer, patients.c.said, patients.c.former,
@@ -31,46 +48,104 @@ _ITEMS: Final = (
 
 def of_patients(connection: Connection, rows: Sequence[int]) -> list[RowMapping]:
     """All steps of these patients, whatever their state."""
-    return list(connection.execute(_ITEMS.where(patients.c.id.in_(rows))).mappings())
+    return list(connection.execute(ITEMS.where(patients.c.id.in_(rows))).mappings())
 
 
-def candidates(
-    connection: Connection,
-    *,
-    hidden: Sequence[str],
-    patient_id: str | None = None,
-    accession: str | None = None,
-    study_uids: Sequence[str] | None = None,
-    modality: str | None = None,
-    station_ae: str | None = None,
-    date_from: str | None = None,
-    date_to: str | None = None,
-) -> Iterable[RowMapping]:
+class Texts(NamedTuple):
+    """What an item is made of, JSON as the database holds it: reading it is left to whoever has not read it before."""
+
+    patient: str
+    said: str
+    order: str
+    event_at: int
+    former: str
+    procedure: str
+    step: str
+
+
+class Candidate(NamedTuple):
+    id: int
+    state: str
+    station_ae: str
+    texts: Texts
+
+
+class Visibility(NamedTuple):
+    """Which states are not shown; with `started_after`, STARTED steps that have changed since (microseconds) are."""
+
+    hidden: tuple[str, ...]
+    started_after: int | None = None
+
+    def shows(self, state: str, updated_at: int) -> bool:
+        if state == "STARTED" and self.started_after is not None and updated_at >= self.started_after:
+            return True
+        return state not in self.hidden
+
+
+def _raw(column: ColumnElement[Any]) -> ColumnElement[str]:
+    return type_coerce(column, Text)
+
+
+_CANDIDATES: Final = (
+    select(
+        steps.c.id, steps.c.state, steps.c.station_ae, _raw(patients.c.attributes), _raw(patients.c.said),
+        _raw(orders.c.attributes), orders.c.event_at, _raw(patients.c.former), _raw(procedures.c.attributes),
+        _raw(steps.c.attributes),
+    )
+    .join(procedures, procedures.c.id == steps.c.procedure)
+    .join(orders, orders.c.id == procedures.c.order)
+    .join(patients, patients.c.id == orders.c.patient)
+    .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+    .execution_options(yield_per=500)
+)  # fmt: skip
+
+
+def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -> Iterator[Candidate]:
     """Steps that may match, with all that an answer can hold; the caller decides by the matching rules.
 
-    Read from the database as they are taken, so that who stops early has not loaded them all. Each argument that is
+    Read from the database as they are taken, so that who stops early has not loaded them all. Each condition that is
     not None narrows the search by an index. A step without a station is every station's.
     """
-    wanted = _ITEMS
-    stations = or_(
-        steps.c.station_ae == "",
-        steps.c.station_ae == station_ae,
-        steps.c.station_ae.contains("\\", autoescape=True),
-    )
-    for given, condition in (
-        (patient_id, patients.c.patient_id == patient_id),
-        (accession, orders.c.accession == accession),
-        (study_uids, procedures.c.study_uid.in_(study_uids or ())),
-        (modality, steps.c.modality == modality),
-        (station_ae, stations),
-        (date_from, steps.c.start_date >= (date_from or "")),
-        (date_to, steps.c.start_date <= (date_to or "")),
-    ):
-        if given is not None:
-            wanted = wanted.where(condition)
+    found = connection.execute(_CANDIDATES.where(*_conditions(wanted), *_shown(visible)))
+    for identity, state, station_ae, *texts in found:
+        yield Candidate(identity, state, station_ae, Texts(*texts))
+
+
+def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.patient_id is not None:
+        yield patients.c.patient_id == wanted.patient_id
+    if wanted.name_prefix is not None:
+        # An empty key stands for a name that this cannot tell of.
+        key, prefix = patients.c.name_key, wanted.name_prefix
+        yield or_(and_(key >= prefix, key <= prefix + _HIGHEST), key == "")
+    if wanted.accession is not None:
+        yield orders.c.accession == wanted.accession
+    if wanted.study_uids is not None:
+        yield procedures.c.study_uid.in_(wanted.study_uids)
+    if wanted.modality is not None:
+        yield steps.c.modality == wanted.modality
+    if wanted.station_ae is not None:
+        several = steps.c.station_ae.contains("\\", autoescape=True)
+        yield or_(steps.c.station_ae == "", steps.c.station_ae == wanted.station_ae, several)
+    if wanted.date_from is not None:
+        yield steps.c.start_date >= wanted.date_from
+    if wanted.date_to is not None:
+        yield steps.c.start_date <= wanted.date_to
+
+
+_HIGHEST: Final = "\U0010ffff"
+
+
+def _shown(visible: Visibility) -> Iterator[ColumnElement[bool]]:
+    hidden = set(visible.hidden)
+    if hidden >= set(ENDED):
+        yield literal_column(STEP_IS_OPEN, Boolean)  # in the words of the index
+        hidden -= set(ENDED)
+    if visible.started_after is not None:
+        hidden.discard("STARTED")
+        yield or_(steps.c.state != "STARTED", steps.c.updated_at >= visible.started_after)
     if hidden:
-        wanted = wanted.where(steps.c.state.not_in(hidden))
-    return connection.execute(wanted.execution_options(yield_per=500)).mappings()
+        yield steps.c.state.not_in(sorted(hidden))
 
 
 def log_query(
@@ -115,7 +190,7 @@ def askers(connection: Connection, step_ids: Sequence[int]) -> list[dict[str, An
 
 def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
     """All steps of the orders with this accession number, whatever their state."""
-    wanted = _ITEMS.where(orders.c.accession == accession).order_by(steps.c.id)
+    wanted = ITEMS.where(orders.c.accession == accession).order_by(steps.c.id)
     return list(connection.execute(wanted).mappings())
 
 

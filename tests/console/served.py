@@ -18,6 +18,7 @@ from gateway.records.order_book import Order, Procedure, Step
 from gateway.records.patient import Identity
 from gateway.records.step import StepState
 from gateway.store import Store, messages, order_book, outbox, patients, refusals, studies, worklist
+from gateway.why import StepWhy, Why
 
 SECOND = 1_000_000
 NINE = 1_767_603_600 * SECOND
@@ -30,6 +31,12 @@ ORM = (
 )
 
 
+A_REASON = Why(
+    "A1", "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
+    steps=(StepWhy("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
+)  # fmt: skip
+
+
 @dataclass
 class Served:
     store: Store
@@ -38,6 +45,7 @@ class Served:
     base: str = ""
     replayed: list[int] = field(default_factory=list)
     components: Callable[[], Awaitable[dict[str, Component]]] | None = None
+    why: Why = A_REASON
     now: int = NINE + 3600 * SECOND
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
@@ -65,8 +73,17 @@ async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Ser
         console.replayed.append(message)
         return "AA"
 
+    async def why(accession: str, station: str) -> Why | None:
+        return console.why if accession == "A1" else None
+
     application = build(
-        store, token=token, components=components, replay_message=replay, clock=lambda: console.now, version="1.2.3"
+        store,
+        token=token,
+        components=components,
+        replay_message=replay,
+        why=why,
+        clock=lambda: console.now,
+        version="1.2.3",
     )
     console.application = application
     runner = web.AppRunner(application, access_log=None)

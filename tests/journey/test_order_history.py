@@ -115,7 +115,7 @@ def _worklist(served: Served, prefix: str) -> list[Any]:
     """All that the worklist holds of the orders with a prefix, without it."""
     found = served.call(
         served.gateways[0].store.read(
-            lambda connection: [dict(row) for row in worklist_rows.candidates(connection, hidden=())]
+            lambda connection: [dict(row) for row in connection.execute(worklist_rows.ITEMS).mappings()]
         )
     )
     of_prefix = [row for row in found if row["accession"].startswith(f"A{prefix}")]

@@ -50,7 +50,7 @@ async def rows(gateway: app.Running) -> list[dict[str, Any]]:
 
 
 async def steps(gateway: app.Running) -> list[Any]:
-    return await gateway.store.read(lambda connection: list(worklist_rows.candidates(connection, hidden=())))
+    return await gateway.store.read(lambda connection: list(connection.execute(worklist_rows.ITEMS).mappings()))
 
 
 async def test_aa_means_that_the_next_query_shows_the_order(start: Start) -> None:

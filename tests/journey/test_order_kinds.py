@@ -28,7 +28,7 @@ def with_orc_8(raw: bytes, parent: str) -> bytes:
 async def by_accession(gateway: app.Running) -> dict[str, str]:
     from gateway.store import worklist
 
-    rows = await gateway.store.read(lambda connection: list(worklist.candidates(connection, hidden=())))
+    rows = await gateway.store.read(lambda connection: list(connection.execute(worklist.ITEMS).mappings()))
     return {row["accession"]: row["state"] for row in rows}
 
 

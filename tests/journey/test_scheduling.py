@@ -36,7 +36,7 @@ async def visible(gateway: app.Running) -> list[tuple[str, str, str]]:
 
 
 async def states(gateway: app.Running) -> list[str]:
-    found = await gateway.store.read(lambda connection: list(worklist_rows.candidates(connection, hidden=())))
+    found = await gateway.store.read(lambda connection: list(connection.execute(worklist_rows.ITEMS).mappings()))
     return [row["state"] for row in found]
 
 

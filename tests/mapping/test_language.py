@@ -265,7 +265,8 @@ def test_a_file_that_nothing_reads_is_a_fault(tmp_path: Path) -> None:
     overlay = site(tmp_path, {"order_to_worklists.yaml": "order:\n", "x.yml": "a: b\n"})
     assert faults(overlay) == [
         "mappings.d/order_to_worklists.yaml: is not a mapping file; did you mean 'order_to_worklist.yaml'?",
-        "mappings.d/x.yml: is not a mapping file; known: order_to_worklist.yaml, study_to_imagingstudy.yaml",
+        "mappings.d/x.yml: is not a mapping file; "
+        "known: order_to_worklist.yaml, study_to_imagingstudy.yaml, stations.yaml",
     ]
 
 

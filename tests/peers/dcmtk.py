@@ -31,8 +31,10 @@ def dcmtk(name: str) -> Path:
     return found(name, DEBIAN)
 
 
-async def echoscu(port: int, *, called_ae: str = "GATEWAY", calling_ae: str = "DCMTK") -> Completed:
-    return await run(dcmtk("echoscu"), *_titles(called_ae, calling_ae), *_address(port), env=NO_DELAY)
+async def echoscu(
+    port: int, *, called_ae: str = "GATEWAY", calling_ae: str = "DCMTK", options: tuple[str, ...] = ()
+) -> Completed:
+    return await run(dcmtk("echoscu"), *options, *_titles(called_ae, calling_ae), *_address(port), env=NO_DELAY)
 
 
 async def findscu(

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from gateway.records.matching import NEVER_KEYS, SUPPORTED_KEYS, Prefilter, answer, bounds, matcher, matches
-from tests.records.worklist_items import STEP, dataset, item, worklist
+from gateway.records import matching
+from gateway.records.answering import NEVER_KEYS
+from gateway.records.item import of_dataset
+from gateway.records.matching import SUPPORTED_KEYS, Prefilter
+from tests.records.worklist_items import STEP, answer, dataset, item, matches, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
 
@@ -271,8 +274,13 @@ def test_many_asterisks_cost_nothing() -> None:
 
 
 def test_a_matcher_serves_many_items() -> None:
-    test = matcher(worklist(Modality="CT", PatientName="M*"))
-    assert [test(item()), test(item(Modality="MR")), test(item(PatientName="X"))] == [True, False, False]
+    test = matching.matcher(of_dataset(worklist(Modality="CT", PatientName="M*")))
+    items = (item(), item(Modality="MR"), item(PatientName="X"))
+    assert [test(of_dataset(one)) for one in items] == [True, False, False]
+
+
+def bounds(identifier: Dataset) -> Prefilter:
+    return matching.bounds(of_dataset(identifier))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import InvalidValue
-from gateway.records.matching import bounds, matches
-from tests.records.worklist_items import STEP, item, worklist
+from gateway.records import matching
+from gateway.records.item import of_dataset
+from tests.records.worklist_items import STEP, item, matches, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
 
@@ -78,7 +79,7 @@ def test_start_date_and_time(date: str, time_: str, expected: bool) -> None:
     identifier = worklist(ScheduledProcedureStepStartDate=date, ScheduledProcedureStepStartTime=time_)
     assert matches(identifier, item()) is expected
     if expected:
-        found = bounds(identifier)
+        found = matching.bounds(of_dataset(identifier))
         assert found.date_from is None or found.date_from <= DAY
         assert found.date_to is None or found.date_to >= DAY
 
@@ -147,7 +148,7 @@ def test_malformed_dates_and_times_are_named(keyword: str, value: str) -> None:
     identifier = worklist()
     level = identifier.ScheduledProcedureStepSequence[0] if keyword in STEP else identifier
     level.add_new(keyword, _vr(keyword), value)
-    for ask in (lambda: matches(identifier, item()), lambda: bounds(identifier)):
+    for ask in (lambda: matches(identifier, item()), lambda: matching.bounds(of_dataset(identifier))):
         with pytest.raises(InvalidValue) as caught:
             ask()
         assert caught.value.place == keyword

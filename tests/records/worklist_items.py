@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+
+from gateway.records import matching
+from gateway.records.answering import Answers
+from gateway.records.item import of_dataset
 
 STEP = {
     "ScheduledStationAETitle",
@@ -60,3 +66,15 @@ def item(**changes: Any) -> Dataset:
         "ScheduledProcedureStepStatus": "SCHEDULED",
     }
     return worklist(**{**values, **changes})
+
+
+def matches(identifier: Dataset, stored: Dataset, *, pn_implicit_wildcard: bool = False) -> bool:
+    return matching.matcher(of_dataset(identifier), matching.Names(pn_implicit_wildcard))(of_dataset(stored))
+
+
+def answer(identifier: Dataset, stored: Dataset, *, explicit: bool = True) -> Dataset:
+    """The response as pydicom reads it."""
+    encoded = Answers(of_dataset(identifier), explicit).encode(of_dataset(stored))
+    read = read_dataset(BytesIO(encoded), not explicit, True)
+    read.walk(lambda _dataset, _element: None)
+    return read

@@ -1,0 +1,119 @@
+"""Worklist items and identifiers as this gateway handles them: elements by tag, values as text.
+
+A pydicom data set is made for whoever edits images; a worklist is matched and answered a thousand items at a time, so
+here an element is just what matching and answering ask for, and keeps the bytes it has once been written as.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+PADDING: Final = " \0"
+"""Not significant at the ends of a value (PS3.5 6.2)."""
+TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Whose bytes depend on Specific Character Set (PS3.5 6.1.2.3)."""
+_GROUPS_OUTSIDE_DATA_SETS: Final = 0x0007
+
+Item = Mapping[int, "Element"]
+"""Elements by tag."""
+
+
+class Element:
+    """One attribute. `values` are without padding, empty ones included; of a sequence `items` are the items."""
+
+    __slots__ = ("foreign", "items", "keyword", "tag", "values", "vr", "written")
+
+    def __init__(
+        self, tag: int, vr: str, keyword: str, values: tuple[str, ...] = (), items: tuple[Item, ...] = ()
+    ) -> None:
+        self.tag = tag
+        self.vr = vr
+        self.keyword = keyword
+        self.values = values
+        self.items = items
+        self.foreign: frozenset[str] = frozenset()
+        """Characters that are not ASCII, of items too."""
+        if items:
+            self.foreign = frozenset().union(*(one.foreign for item in items for one in item.values()))
+        elif vr in TEXT_VRS and not all(map(str.isascii, values)):
+            self.foreign = frozenset(one for value in values for one in value if not one.isascii())
+        self.written: dict[Any, bytes] = {}
+        """What it has been encoded to."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.items and not any(self.values)
+
+
+@lru_cache(maxsize=4096)
+def _known(keyword: str) -> tuple[int, str] | None:
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else (int(tag), dictionary_VR(tag)[:2])
+
+
+def of_attributes(attributes: Mapping[str, Any]) -> dict[int, Element]:
+    """Attributes by keyword, as they are kept; what is no keyword of PS3.6 is left out."""
+    made: dict[int, Element] = {}
+    for keyword, value in attributes.items():
+        known = _known(keyword)
+        if known is not None:
+            tag, vr = known
+            if vr == "SQ":
+                made[tag] = Element(tag, vr, keyword, items=tuple(map(of_attributes, value)))
+            else:
+                made[tag] = Element(tag, vr, keyword, tuple(_texts(value)))
+    return made
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, list):
+        return (str(one).strip(PADDING) for one in value)
+    return () if value is None or value == "" else (str(value).strip(PADDING),)
+
+
+def of_dataset(dataset: Dataset) -> dict[int, Element]:
+    """Without group lengths (gggg,0000) and strays of the command set or the file meta group."""
+    made: dict[int, Element] = {}
+    for element in dataset:
+        tag = int(element.tag)
+        if tag & 0xFFFF and tag >> 16 > _GROUPS_OUTSIDE_DATA_SETS:
+            vr = str(element.VR)[:2]
+            items = tuple(of_dataset(one) for one in element.value or ()) if vr == "SQ" else ()
+            made[tag] = Element(tag, vr, element.keyword, () if vr == "SQ" else tuple(_values(element)), items)
+    return made
+
+
+_LEFT_BY_PYDICOM: Final = "\x1b$)A"
+"""The escape sequence of ISO 2022 IR 58 stays in the text that pydicom decodes."""
+
+
+def _values(element: DataElement) -> Iterator[str]:
+    """As text; `A\\` has two."""
+    return (text.replace(_LEFT_BY_PYDICOM, "") for text in _said(element))
+
+
+def _said(element: DataElement) -> Iterator[str]:
+    value = element.value
+    if isinstance(value, bytes):
+        yield value.decode("latin-1").strip(PADDING)
+    elif element.VM > 1:
+        yield from (str(one).strip(PADDING) for one in value)
+    elif value is not None:
+        yield str(value).strip(PADDING)
+
+
+def as_attributes(item: Item) -> dict[str, Any]:
+    """By keyword, fit for JSON, without what is empty or has no keyword."""
+    made: dict[str, Any] = {}
+    for element in item.values():
+        if element.keyword and not element.is_empty:
+            many: list[Any] = [as_attributes(one) for one in element.items]
+            many = many or [value for value in element.values if value]
+            made[element.keyword] = many if element.vr == "SQ" or len(many) > 1 else many[0]
+    return made

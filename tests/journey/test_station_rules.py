@@ -1,0 +1,188 @@
+"""`stations.yaml`: what single scanners need that their queries do not say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway import mapping
+from gateway.config import Dicom, Mappings
+from gateway.errors import ConfigError
+from gateway.mapping import stations
+from tests.journey.messages import orm
+from tests.journey.running import Start
+from tests.journey.test_order_intake import send
+from tests.peers.dcmtk import findscu
+
+STEP = "ScheduledProcedureStepSequence[0]."
+
+
+def overlay(folder: Path, rows: str) -> Mappings:
+    (folder / "stations.yaml").write_text(rows, encoding="utf-8")
+    (folder / "order_to_worklist.yaml").write_text("step:\n  ScheduledStationAETitle: ORC-13.1\n", encoding="utf-8")
+    return Mappings(overlay=folder)
+
+
+def order(number: int, *, station: str = "", day: int = 0, **fields: str) -> bytes:
+    start = f"{datetime.now(UTC) + timedelta(days=day):%Y%m%d}120000"
+    raw = orm(
+        control_id=f"M{number}", patient=f"PAT{number}^^^HOSP", placer=f"P{number}", filler=f"F{number}",
+        accession=f"ACC{number}", procedure=f"RP{number}", step=f"S{number}", study_uid=f"1.2.{number}",
+        start=start, **fields,
+    )  # fmt: skip
+    lines = raw.split(b"\r")
+    orc = lines[3].split(b"|") + [b""] * 5
+    orc[13] = station.encode()
+    lines[3] = b"|".join(orc)
+    return b"\r".join(lines)
+
+
+ORDERS = [
+    order(1, station="CT1"),
+    order(2, station="CT2"),
+    order(3, modality="MR", station="MR1"),
+    order(4, station="CT1", day=10),
+    order(5),
+]
+
+
+async def told(port: int, calling_ae: str, *keys: str) -> set[str]:
+    found = await findscu(port, "AccessionNumber", f"{STEP}Modality", *keys, calling_ae=calling_ae)
+    assert "Success" in found.status, found.output
+    return {str(item.AccessionNumber) for item in found.items}
+
+
+async def test_a_rule_stands_in_for_what_the_query_leaves_open(start: Start, tmp_path: Path) -> None:
+    rows = """
+CT?:
+  stations: [calling_ae]
+  days_before: 1
+  days_after: 2
+MR*: {modalities: [MR]}
+"""
+    async with start(mappings=overlay(tmp_path, rows)) as gateway:
+        await send(gateway, *ORDERS)
+        port = gateway.dicom_port
+        assert await told(port, "ANY") == {"ACC1", "ACC2", "ACC3", "ACC4", "ACC5"}
+        assert await told(port, "CT1") == {"ACC1", "ACC5"}
+        assert await told(port, "CT2") == {"ACC2", "ACC5"}
+        assert await told(port, "MR7") == {"ACC3"}
+        # What the query says itself holds.
+        assert await told(port, "CT1", f"{STEP}ScheduledStationAETitle=CT2") == {"ACC2", "ACC5"}
+        day = f"{datetime.now(UTC) + timedelta(days=10):%Y%m%d}"
+        assert await told(port, "CT1", f"{STEP}ScheduledProcedureStepStartDate={day}") == {"ACC4"}
+        assert await told(port, "MR7", f"{STEP}Modality=CT") == {"ACC1", "ACC2", "ACC4", "ACC5"}
+
+
+async def test_names_and_characters_that_a_scanner_cannot_take(start: Start, tmp_path: Path) -> None:
+    rows = """
+OLD:
+  character_sets: ["ISO_IR 100"]
+  unencodable: transliterate
+  names: plain
+  never: [PatientComments]
+  always: {RequestedProcedurePriority: LOW, ScheduledProcedureStepSequence.ScheduledStationName: ROOM}
+MID: {names: alphabetic}
+"""
+    name = "Yamada^Tarou^^^^^^A~山田^太郎^^^^^^I"
+    async with start(mappings=overlay(tmp_path, rows)) as gateway:
+        await send(
+            gateway,
+            order(1, name=name, charset="UNICODE UTF-8"),
+            order(2, name="ДВОРЖАК^АНТОН", charset="UNICODE UTF-8"),
+            order(3, name="MÜLLER^JÖRG", charset="UNICODE UTF-8"),
+        )
+        asked = ("PatientName", "PatientID", "PatientComments", f"{STEP}Modality")
+        old = {item.PatientID: item for item in (await findscu(gateway.dicom_port, *asked, calling_ae="OLD")).items}
+        mid = {item.PatientID: item for item in (await findscu(gateway.dicom_port, *asked, calling_ae="MID")).items}
+    assert {key: str(item.PatientName) for key, item in old.items()} == {
+        "PAT1": "Yamada Tarou",
+        "PAT2": "DVORZHAK ANTON",
+        "PAT3": "MÜLLER JÖRG",
+    }
+    assert {str(item.get("SpecificCharacterSet", "")) for item in old.values()} == {"", "ISO_IR 100"}
+    assert not any("PatientComments" in item for item in old.values())
+    assert {str(item.RequestedProcedurePriority) for item in old.values()} == {"ROUTINE"}
+    steps = [item.ScheduledProcedureStepSequence[0] for item in old.values()]
+    assert {str(step.ScheduledStationName) for step in steps} == {"ROOM"}
+    assert str(mid["PAT1"].PatientName) == "Yamada^Tarou"
+    assert all("PatientComments" in item for item in mid.values())
+
+
+async def test_the_limit_of_a_scanner(start: Start, tmp_path: Path) -> None:
+    async with start(mappings=overlay(tmp_path, "SMALL: {max_matches: 2}\n")) as gateway:
+        await send(gateway, *ORDERS)
+        found = await findscu(gateway.dicom_port, "AccessionNumber", calling_ae="SMALL")
+        assert len(found.items) == 2
+        assert "OutOfResources" in found.status.replace(" ", "")
+
+
+async def test_started_steps_within_their_grace(start: Start) -> None:
+    hidden = ["STARTED", "CANCELED"]
+    for grace, shown in ((3600.0, 1), (0.0, 0)):
+        dicom = Dicom(port=0, hidden_states=hidden, started_grace_seconds=grace)
+        async with start(dicom=dicom) as gateway:
+            await send(gateway, order(1))
+
+            def begin(connection: object) -> None:
+                from sqlalchemy import Connection, update
+
+                from gateway.clock import now
+                from gateway.store.schema import steps
+
+                assert isinstance(connection, Connection)
+                connection.execute(update(steps).values(state="STARTED", updated_at=now()))
+
+            await gateway.store.write(begin)
+            assert len((await findscu(gateway.dicom_port, "AccessionNumber")).items) == shown
+            status = f"{STEP}ScheduledProcedureStepStatus=STARTED"
+            assert len((await findscu(gateway.dicom_port, status)).items) == 1
+
+
+async def test_keys_that_nobody_knows_are_warned_of_when_wanted(start: Start) -> None:
+    for warns, pending in ((False, "Pending"), (True, "Pending: WarningUnsupportedOptionalKeys")):
+        async with start(dicom=Dicom(port=0, warn_of_unknown_keys=warns)) as gateway:
+            await send(gateway, order(1))
+            found = await findscu(gateway.dicom_port, "AccessionNumber", "PatientReligiousPreference")
+            assert f"({pending})" in found.output
+            found = await findscu(gateway.dicom_port, "AccessionNumber", f"{STEP}Modality")
+            assert "(Pending)" in found.output
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("CT1: {modality: [CT]}", ":1: CT1: modality: no such key; did you mean 'modalities'?"),
+        ("CT1: {days_after: x}", ":1: CT1: days_after: Input should be a valid integer (it is 'x')"),
+        ("\nCT1: {never: [PatientNam]}", ":2: CT1: PatientNam: no DICOM keyword"),
+        ("CT1: {unencodable: transliterate}", ":1: CT1: unencodable: transliterate needs character_sets"),
+        ("CT1: {}\nCT1: {}", ":2: CT1 stands twice"),
+        ("- CT1", ":1: rows are AE titles, each with keys below it"),
+        ("CT1: {always: {A.B.PatientName: x}}", "an attribute of the item, or one of ScheduledProcedureStepSequence"),
+        ("CT1: {character_sets: [LATIN]}", ":1: CT1: character_sets: 'LATIN' is no Defined Term"),
+        ("CT1: [", "cannot be read"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(tmp_path: Path, rows: str, fault: str) -> None:
+    (tmp_path / "stations.yaml").write_text(rows, encoding="utf-8")
+    _, faults = stations.read([mapping.shipped(), tmp_path])
+    assert any(fault in one for one in faults), faults
+    assert all(one.startswith(f"{tmp_path.name}/stations.yaml") for one in faults)
+
+
+def test_a_site_takes_a_row_away(tmp_path: Path) -> None:
+    ours, site = tmp_path / "ours", tmp_path / "site"
+    for folder, rows in ((ours, {"CT1": {"modalities": ["CT"]}, "MR1": {}}), (site, {"CT1": "off", "US1": {}})):
+        folder.mkdir()
+        (folder / "stations.yaml").write_text(yaml.safe_dump(rows), encoding="utf-8")
+    rules, faults = stations.read([ours, site])
+    assert (faults, [rule.pattern for rule in rules]) == ([], ["US1", "MR1"])
+
+
+async def test_a_mistake_keeps_the_gateway_from_starting(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"stations\.yaml:1: CT1: station: no such key"):
+        async with start(mappings=overlay(tmp_path, "CT1: {station: [X]}")):
+            pass
