@@ -30,6 +30,7 @@ from gateway.journey.ehr_delivery import EhrDelivery
 from gateway.journey.imaging_study import ImagingStudyStation, Target
 from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
 from gateway.journey.order_intake import OrderIntake
+from gateway.journey.query_log import QueryLog
 from gateway.journey.study_arrival import StudyArrival
 from gateway.journey.worklist import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.fhir_functions import FhirSettings
@@ -352,7 +353,9 @@ async def _serve_dicom(
     config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, stack: AsyncExitStack
 ) -> DimseServer:
     dicom = config.dicom
-    worklist = Worklist(store, rules_of(config, mappings), clock)
+    queries = QueryLog(store)
+    stack.push_async_callback(queries.close)
+    worklist = Worklist(store, rules_of(config, mappings), clock, queries)
     arrival = make_arrival(config, store, mappings, clock)
     server = DimseServer(
         policy=policy_of(dicom),

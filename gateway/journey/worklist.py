@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
@@ -16,6 +14,7 @@ from sqlalchemy import Connection
 from gateway import metrics
 from gateway.clock import Clock, local_day
 from gateway.errors import InvalidValue, Unavailable
+from gateway.journey.query_log import QueryLog
 from gateway.records.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
 from gateway.records.item import Element, Item, as_attributes, of_attributes, of_dataset
 from gateway.records.matching import Names, Predicate, bounds, matcher
@@ -25,8 +24,6 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
 from gateway.wire.dimse import DimseFailure, FindRequest, Match
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
-
-log = logging.getLogger(__name__)
 
 PENDING: Final = 0xFF00
 PENDING_WITHOUT_ALL: Final = 0xFF01
@@ -92,11 +89,11 @@ class Question:
 class Worklist:
     """Answers C-FIND; `find` is what the DIMSE server calls."""
 
-    def __init__(self, store: Store, rules: Rules, clock: Clock) -> None:
+    def __init__(self, store: Store, rules: Rules, clock: Clock, query_log: QueryLog) -> None:
         self._store = store
         self._rules = rules
         self._clock = clock
-        self._logging: set[asyncio.Task[None]] = set()
+        self._query_log = query_log
 
     async def find(self, request: FindRequest) -> AsyncIterator[Match]:
         """One answer per matching step, with what was asked for and nothing more.
@@ -167,21 +164,15 @@ class Worklist:
         metrics.FINDS.labels(f"{status:04X}").inc()
         metrics.FIND_SECONDS.observe((ended - started) / 1_000_000)
 
-        async def write() -> None:
-            try:
-                await self._store.write(
-                    lambda connection: worklist.log_query(
-                        connection, asked_at=started, calling_ae=request.caller.calling_ae,
-                        address=request.caller.address,
-                        keys=as_attributes(identifier), status=status, matches=told, micros=ended - started,
-                    )
-                )  # fmt: skip
-            except Exception as error:
-                log.warning("a worklist query was not logged: %s", type(error).__name__)
-
-        task = asyncio.get_running_loop().create_task(write())
-        self._logging.add(task)
-        task.add_done_callback(self._logging.discard)
+        self._query_log.note(
+            asked_at=started,
+            calling_ae=request.caller.calling_ae,
+            address=request.caller.address,
+            keys=as_attributes(identifier),
+            status=status,
+            matches=told,
+            micros=ended - started,
+        )
 
 
 def without_station(identifier: Item) -> Item:

@@ -29,6 +29,22 @@ class _Asked:
     as_it_is: bytes | None
 
 
+class _Form:
+    """What an answer depends on beside its item, hashed once."""
+
+    __slots__ = ("_hash", "_said")
+
+    def __init__(self, said: tuple[object, ...]) -> None:
+        self._said = said
+        self._hash = hash(said)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Form) and self._said == other._said
+
+
 class Answers:
     """Answers the identifier of one query: the requested attributes of an item and no others, unknown ones with zero
     length.
@@ -56,8 +72,14 @@ class Answers:
         wanted = identifier.get(CHARACTER_SET)
         requested = [] if wanted is None or wanted.is_empty else [wanted.values]
         self._preferred = tuple(character_sets) or (*requested, *encoding.REGIONAL)
+        self._form = _Form((self._asked, self._preferred, explicit))
 
     def encode(self, item: Item) -> bytes:
+        """The encoded answer; the item remembers it for the next query that asks for the same."""
+        steps = item.get(STEP_SEQUENCE)
+        return self._encode(item) if steps is None else steps.remembered(self._form, lambda: self._encode(item))
+
+    def _encode(self, item: Item) -> bytes:
         foreign = _foreign(self._asked, item)
         sets = encoding.chosen(self._preferred, foreign) if foreign else ()
         parts = [self._one(asked, item, sets) for asked in self._asked]

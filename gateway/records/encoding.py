@@ -1,7 +1,4 @@
-"""Elements as bytes: explicit and implicit VR little endian (PS3.5 7.1), text in any of DICOM's character sets.
-
-Each element keeps what it has been written as, so an answer is put together from bytes.
-"""
+"""Elements as bytes: explicit and implicit VR little endian (PS3.5 7.1), text in any of DICOM's character sets."""
 
 from __future__ import annotations
 
@@ -28,15 +25,9 @@ CHARACTER_SET: Final = 0x00080005
 
 def encoded(element: Element, explicit: bool, sets: CharacterSets) -> bytes:
     """The whole element: tag, VR, length, value."""
-    key = (explicit, sets if element.foreign else None)
-    found = element.written.get(key)
-    if found is None:
-        if element.vr == "SQ":
-            found = sequence(element.tag, [_joined(item, explicit, sets) for item in element.items], explicit)
-        else:
-            found = _element(element.tag, element.vr, _value(element, sets), explicit)
-        element.written[key] = found
-    return found
+    if element.vr == "SQ":
+        return sequence(element.tag, [_joined(item, explicit, sets) for item in element.items], explicit)
+    return _element(element.tag, element.vr, _value(element, sets), explicit)
 
 
 def _joined(item: Item, explicit: bool, sets: CharacterSets) -> bytes:

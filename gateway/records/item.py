@@ -6,7 +6,7 @@ here an element is just what matching and answering ask for, and keeps the bytes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ PADDING: Final = " \0"
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Whose bytes depend on Specific Character Set (PS3.5 6.1.2.3)."""
 _GROUPS_OUTSIDE_DATA_SETS: Final = 0x0007
+
+_NONE: Final[frozenset[str]] = frozenset()
+_KEPT_FORMS: Final = 8
 
 Item = Mapping[int, "Element"]
 """Elements by tag."""
@@ -37,14 +40,23 @@ class Element:
         self.keyword = keyword
         self.values = values
         self.items = items
-        self.foreign: frozenset[str] = frozenset()
+        self.foreign = _NONE
         """Characters that are not ASCII, of items too."""
         if items:
-            self.foreign = frozenset().union(*(one.foreign for item in items for one in item.values()))
+            self.foreign = _NONE.union(*(one.foreign for item in items for one in item.values()))
         elif vr in TEXT_VRS and not all(map(str.isascii, values)):
             self.foreign = frozenset(one for value in values for one in value if not one.isascii())
-        self.written: dict[Any, bytes] = {}
-        """What it has been encoded to."""
+        self.written: dict[Hashable, bytes] | None = None
+        """What it has been encoded to; made when it is first needed, for there are many elements."""
+
+    def remembered(self, key: Hashable, write: Callable[[], bytes]) -> bytes:
+        """What was written under this key, else what `write` gives; the last few keys are kept."""
+        if self.written is None or len(self.written) >= _KEPT_FORMS:
+            self.written = {}
+        found = self.written.get(key)
+        if found is None:
+            found = self.written[key] = write()
+        return found
 
     @property
     def is_empty(self) -> bool:

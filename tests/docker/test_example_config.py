@@ -25,7 +25,8 @@ def uncommented(folder: Path) -> str:
     text = COMMENTED_KEY.sub(r"\1\2", EXAMPLE.read_text(encoding="utf-8"))
     for name in re.findall(r"token_file: /etc/gateway/(\S+)", text):
         (folder / name).write_text("secret\n", encoding="utf-8")
-    (folder / "hl7-key-password").write_text("secret\n", encoding="utf-8")
+    for name in ("hl7-key-password", "ct1-passcode"):
+        (folder / name).write_text("secret\n", encoding="utf-8")
     return text.replace("/etc/gateway/", f"{folder}/")
 
 

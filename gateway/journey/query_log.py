@@ -1,0 +1,65 @@
+"""What scanners asked and were told, for `gateway show` and `gateway why`: written after the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.store import Store, worklist
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS: Final = 0.2
+"""Queries of this time share a transaction; what a crash takes with it is no more."""
+MOST_WAITING: Final = 1000
+"""Further ones are not kept while the database is away."""
+
+
+class QueryLog:
+    """`note` each query; belongs to the event loop on which that is called. `close` writes what is left."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[Mapping[str, Any]] = []
+        self._lost = 0
+        self._writing: asyncio.Task[None] | None = None
+
+    def note(self, **query: Any) -> None:
+        """The arguments of `store.worklist.log_query`."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._lost += 1
+            return
+        self._waiting.append(query)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def close(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
+        await self._write()
+
+    async def _write_soon(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(GATHER_SECONDS)
+            await self._write()
+
+    async def _write(self) -> None:
+        queries, self._waiting = self._waiting, []
+        if not queries:
+            return
+        try:
+            await self._store.write(lambda connection: _keep(connection, queries))
+        except Exception as error:
+            self._lost += len(queries)
+            log.warning("%d worklist queries were not logged: %s", self._lost, type(error).__name__)
+            self._lost = 0
+
+
+def _keep(connection: Connection, queries: Sequence[Mapping[str, Any]]) -> None:
+    for query in queries:
+        worklist.log_query(connection, **query)
