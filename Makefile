@@ -6,6 +6,7 @@ DEMO_ARGS ?= --once
 RUN_ARGS ?=
 PYTEST_ARGS ?= -n auto
 BENCH_ARGS ?=
+FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
 LOCK_ARGS ?=
@@ -45,9 +46,9 @@ bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 corpus: $(ENVIRONMENT) ## Send every HL7 file below CORPUS to a gateway and tell how each type is answered
 	$(BIN)/python -m bench.corpus $(CORPUS)
 
-fuzz: $(ENVIRONMENT) ## Feed what reads HL7 with made-up bytes for FUZZ_MINUTES (default 5; FUZZ_SEEDS: a folder of messages)
+fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for FUZZ_MINUTES (FUZZ_SEEDS: a folder of more)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/requirements.lock
-	$(BIN)/python -m tests.fuzz.intake -max_total_time=$$(($(FUZZ_MINUTES) * 60)) $(FUZZ_SEEDS)
+	$(BIN)/python -m tests.fuzz.$(FUZZ) -max_total_time=$$(($(FUZZ_MINUTES) * 60)) $(FUZZ_SEEDS)
 
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)

@@ -324,6 +324,11 @@ class Dicom(Section):
     warn_of_unknown_keys: bool = False
     """Answer a query for attributes that no item holds with FF01 instead of FF00."""
 
+    @field_validator("peers", mode="before")
+    @classmethod
+    def _none_is_listed(cls, value: Any) -> Any:
+        return [] if value is None else value
+
     @model_validator(mode="after")
     def _certificates_can_be_asked_for(self) -> Self:
         asking = next((one.ae_title for one in self.peers if one.allowed_certificates), None)

@@ -175,6 +175,8 @@ async def _find(handler: FindHandler, association: Association, message: Message
 
 
 async def _send_matches(handler: FindHandler, association: Association, message: Message) -> None:
+    if association.is_cancelled:  # in the very segment in which it came
+        return
     assert association.agreement is not None
     syntax = association.context(message).transfer_syntax
     request = FindRequest(
