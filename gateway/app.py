@@ -157,7 +157,16 @@ def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
     """Reads messages of all listeners, kept ones too."""
     listeners = config.hl7.listeners or [Listener()]
     sources = {listener.name: source_of(config, listener) for listener in listeners}
-    return MessageReader(mappings.orders, sources, sources[listeners[0].name])
+    return MessageReader(mappings.orders, mappings.worklist_files, sources, sources[listeners[0].name])
+
+
+def scheduling_policy(config: Config) -> scheduling.Policy:
+    """What the site decides of scheduling."""
+    return scheduling.Policy(
+        ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
+        unknown_order=config.hl7.unknown_order,
+        patient_data=config.hl7.patient_data,
+    )
 
 
 def make_intake(
@@ -169,11 +178,7 @@ def make_intake(
     conformance: Conformance | None = None,
 ) -> OrderIntake:
     """Stations 1 and 2 for one listener."""
-    policy = scheduling.Policy(
-        ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
-        unknown_order=config.hl7.unknown_order,
-        patient_data=config.hl7.patient_data,
-    )
+    policy = scheduling_policy(config)
     source = source_of(config, listener)
     checks = conformance or Conformance(store, reader)
     return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)

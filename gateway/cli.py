@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -193,6 +194,48 @@ def why(
         say_json(asdict(found))
         return
     say("\n".join(lines(found, _time)))
+
+
+@cli.command(name="import-worklist", epilog="Example: gateway import-worklist /var/lib/worklists --sender HOSPITAL")
+def import_worklist(
+    folder: Annotated[Path, typer.Argument(help="Folder with .wl files, with or without a folder for each AE title")],
+    sender: Annotated[
+        str, typer.Option(help="Sending facility (MSH-4, else MSH-3) of the RIS whose accession numbers these are")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of each file")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over the worklist files of DCMTK's wlmscpfs or Orthanc as orders. May be repeated; files are only read.
+
+    What the RIS has said of an order stays. Ends with 1 when a file could not be taken; the others are.
+    """
+    from gateway import app
+    from gateway.import_worklist import NOT_TAKEN, Import, files_in, lines
+
+    settings = configuration(config)
+    mappings = app.load_mappings(settings)
+    paths = list(files_in(folder))
+    counts: Counter[str] = Counter()
+
+    async def work(store: Any) -> list[Any]:
+        done = []
+        async for taken in Import(settings, store, mappings, now, sender).take(paths, dry_run=dry_run):
+            counts[taken.what] += 1
+            done.append(asdict(taken))
+            if taken.what == NOT_TAKEN:
+                typer.echo(f"{taken.file}: {taken.why}", err=True)
+            if len(done) % 1000 == 0:
+                typer.echo(f"{len(done)} of {len(paths)} files ...", err=True)
+        return done
+
+    done = with_store(settings, work, create=True)
+    if as_json:
+        say_json(done)
+    else:
+        say("\n".join(lines(counts)))
+    if counts[NOT_TAKEN]:
+        raise typer.Exit(1)
 
 
 @cli.command(epilog="Example: gateway parked")
@@ -447,13 +490,13 @@ def simulate_ehr(port: Annotated[int, typer.Option(help="0 chooses a free one")]
         say("")
 
 
-def with_store(config: Config, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Open the store, do `work`, close it."""
+def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: bool = False) -> T:
+    """Open the store, do `work`, close it. `create`: make a new one where there is none."""
     from gateway.store import Store
     from gateway.store.engine import sqlite_file
 
     file = sqlite_file(config.database.url)
-    if file is not None and not file.exists():
+    if file is not None and not file.exists() and not create:
         raise Failure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
 
     async def inside() -> T:

@@ -17,11 +17,13 @@ from gateway.errors import GatewayError, Malformed, NeedsPerson, UnknownSender, 
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.orders import OrderMapping, Statement
 from gateway.mapping.trace import Trace
+from gateway.mapping.worklist_files import WorklistFileMapping
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import Order, said_by
 from gateway.records.patient import PATIENT_EVENTS
 from gateway.records.step import APPOINTMENTS
 from gateway.store import messages
+from gateway.wire import dicom_file
 from gateway.wire.hl7 import Message, parse, sender_of
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ SERVED: Final = frozenset(
     | {("ADT", trigger) for trigger in PATIENT_EVENTS}
 )
 """MSH-9.1 and MSH-9.2 of the messages that mean something to the worklist."""
+
+WORKLIST_FILE: Final = "worklist-file:"
+"""Begins what stands for the listener of a worklist file that was imported; whose numbers it has comes behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,12 @@ class Reading:
 class MessageReader:
     """Reads messages of all listeners with the mappings in force."""
 
-    def __init__(self, mapping: OrderMapping, sources: Mapping[str, Source], otherwise: Source) -> None:
+    def __init__(
+        self, mapping: OrderMapping, files: WorklistFileMapping, sources: Mapping[str, Source], otherwise: Source
+    ) -> None:
         """otherwise: how kept messages of a listener are read that is no longer configured."""
         self._mapping = mapping
+        self._files = files
         self._sources = sources
         self._otherwise = otherwise
 
@@ -99,6 +107,8 @@ class MessageReader:
         """Tokenise and map; a fault becomes `Reading.error`. `trace`, if given, collects the source of every value."""
         message, sender = None, None
         try:
+            if listener.startswith(WORKLIST_FILE):
+                return Reading(None, None, (self._files.read(dicom_file.read(raw), listener[len(WORKLIST_FILE) :]),))
             if b"\0" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise Malformed("the message holds NUL bytes", place="MSH")
             sender = self._sender(raw, listener)

@@ -248,7 +248,7 @@ class OrderIntake:
         row = await self._store.read(lambda connection: messages.get(connection, message_id))
         if row is None:
             raise UnknownKey(f"there is no message {message_id}", place=f"message {message_id}")
-        reading = self._reader.read(row["body"], row["received_at"], self._source.name)
+        reading = self._reader.read(row["body"], row["received_at"], row["listener"])
         return await self._store.write(lambda connection: self.apply_again(connection, row, reading).code)
 
     def apply_again(self, connection: Connection, row: Mapping[str, Any], reading: Reading) -> Judged:

@@ -16,6 +16,7 @@ from gateway.mapping.language import MappingFile, close, read
 from gateway.mapping.order_dialect import ORDER_DIALECT
 from gateway.mapping.orders import OrderMapping
 from gateway.mapping.study_dialect import STUDY_DIALECT
+from gateway.mapping.worklist_files import WorklistFileMapping
 from gateway.records.station_rule import StationRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
@@ -37,6 +38,7 @@ class Mappings:
     orders: OrderMapping
     studies: StudyMapping
     files: Mapping[str, MappingFile]
+    worklist_files: WorklistFileMapping
     stations: tuple[StationRule, ...] = ()
 
 
@@ -54,7 +56,9 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
         raise ConfigError(faults)
     fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
     files = {ORDERS: orders, STUDIES: studies}
-    return Mappings(OrderMapping(orders, settings), StudyMapping(studies, fhir), files, rules)
+    of_orders = OrderMapping(orders, settings)
+    of_files = WorklistFileMapping(of_orders, settings)
+    return Mappings(of_orders, StudyMapping(studies, fhir), files, of_files, rules)
 
 
 def _strangers(overlay: Path) -> Iterator[str]:

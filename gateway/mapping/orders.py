@@ -30,7 +30,7 @@ from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedS
 from gateway.records.patient import PATIENT_EVENTS, Identity, PatientEvent, PatientStatement, identity_of
 from gateway.records.step import APPOINTMENTS, CREATES, RESULTS, StepEvent, event_of
 
-__all__ = ["ORDER_DIALECT", "OrderMapping"]
+__all__ = ["ORDER_DIALECT", "OrderMapping", "issuer_of"]
 
 AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
@@ -55,14 +55,12 @@ class OrderMapping:
 
     def __init__(self, file: MappingFile, settings: Settings) -> None:
         self._settings = settings
-        self._rows = {
-            level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()
-        }
+        self.rows = {level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()}
 
     @property
     def tags(self) -> frozenset[int]:
         """The attributes that an order can have."""
-        keywords = (one.row.target for rows in self._rows.values() for one in rows)
+        keywords = (one.row.target for rows in self.rows.values() for one in rows)
         return frozenset(int(tag) for one in keywords if (tag := tag_for_keyword(one)) is not None)
 
     def read(
@@ -151,7 +149,7 @@ class OrderMapping:
             order=order,
             procedure=procedure,
             steps=_distinct([OrderedStep(attributes) for attributes, _ in steps]),
-            authority=_issuer(order) or sender,
+            authority=issuer_of(order) or sender,
             sender=sender,
             placer=placer,
             filler=filler,
@@ -165,7 +163,7 @@ class OrderMapping:
         result: Attributes = {}
         ours: set[str] = set()
         unsaid = scope.said.isdisjoint
-        for compiled in self._rows[name]:
+        for compiled in self.rows[name]:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
                 continue
@@ -325,7 +323,8 @@ def _prior(scope: Scope, issuer: str) -> tuple[Identity, ...]:
     return ()
 
 
-def _issuer(order: Attributes) -> str:
+def issuer_of(order: Attributes) -> str:
+    """Who gave the accession number, if the order says it."""
     items = order.get("IssuerOfAccessionNumberSequence") or [{}]
     return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
 

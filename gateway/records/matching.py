@@ -30,6 +30,8 @@ _ROOT_KEYS = frozenset(
         "ScheduledProcedureStepSequence",
         "PatientName",
         "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
         "IssuerOfPatientID",
         "AccessionNumber",
         "RequestedProcedureID",

@@ -107,6 +107,10 @@ REQUESTS: list[tuple[str, bytes, bytes | int]] = [
     ("128 contexts", raw.associate_rq(contexts=b"".join(raw.context(n, CT) for n in range(1, 256, 2))), ACCEPTED),
     ("one class in two contexts", raw.associate_rq(contexts=raw.context(1, CT) + raw.context(
         3, CT, "1.2.840.10008.1.2")), ACCEPTED),
+    ("a context without a transfer syntax", raw.associate_rq(contexts=raw.item(0x20, b"\1\0\0\0" + raw.item(
+        0x30, CT.encode()))), INVALID),
+    ("a context without an abstract syntax", raw.associate_rq(contexts=raw.item(0x20, b"\1\0\0\0" + raw.item(
+        0x40, raw.EXPLICIT.encode()))), INVALID),
     ("no context that is served", raw.associate_rq(contexts=raw.context(1, "1.2.3.4")), ACCEPTED),
     ("no room for data", raw.associate_rq(max_bytes=7), rejected(1, 1, 1)),
     ("a name of other letters", raw.associate_rq(calling=b"\xc4RZTE"), INVALID),

@@ -16,7 +16,9 @@ from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import Order, Said, said_by
 from gateway.records.patient import PatientStatement
 
-__all__ = ["Applied", "History", "Policy", "apply"]
+find = orders.find
+
+__all__ = ["Applied", "History", "Policy", "apply", "find"]
 
 
 def apply(

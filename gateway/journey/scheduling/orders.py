@@ -37,7 +37,7 @@ def apply(work: Work, said: OrderedProcedure) -> None:
         return
     who = identity_of(said.patient)
     patients.hold(work.connection, who)
-    order = _find(work.connection, said)
+    order = find(work.connection, said)
     if order is None and not _begins(said, work.policy):
         work.applied.orders.append((None, "ignored"))
         return
@@ -64,7 +64,7 @@ def _begins(said: OrderedProcedure, policy: Policy) -> bool:
     return True
 
 
-def _find(connection: Connection, said: OrderedProcedure) -> Order | None:
+def find(connection: Connection, said: OrderedProcedure) -> Order | None:
     """The order that the message means, by the numbers they share.
 
     Raises `DuplicateKey` when its Study Instance UID is another order's.
@@ -132,7 +132,7 @@ def _in_its_place(said: OrderedProcedure, order: Order | None, history: Sequence
 def _end_replaced(work: Work, said: OrderedProcedure, patient: int | None, arrivals: Sequence[Arrival]) -> None:
     """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
     end = order_book.replacement(said)
-    replaced = _find(work.connection, end)
+    replaced = find(work.connection, end)
     if replaced is None or replaced.row in (row for row, _ in work.applied.orders):
         return
     if replaced.patient != patient:

@@ -110,10 +110,15 @@ def read_associate_rq(body: bytes) -> A_ASSOCIATE:
     pdu = A_ASSOCIATE_RQ()
     try:
         pdu.decode(struct.pack(">BBI", 1, 0, _ASSOCIATE_FIXED + len(items)) + body[:_ASSOCIATE_FIXED] + items)
-        return pdu.to_primitive()
+        request = pdu.to_primitive()
     except Exception as error:  # pynetdicom raises whatever its parsers met
         why = f"A-ASSOCIATE-RQ cannot be read ({type(error).__name__})"
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why) from error
+    for one in request.presentation_context_definition_list:
+        if not one.abstract_syntax or not one.transfer_syntax:
+            why = f"presentation context {one.context_id} names no abstract or no transfer syntax"
+            raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
+    return request
 
 
 def protocol_version(body: bytes) -> int:

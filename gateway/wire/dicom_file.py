@@ -1,0 +1,31 @@
+"""Files in the DICOM File Format (PS3.10 ch. 7), and bare data sets as some programs write them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from gateway.errors import Malformed
+
+_PREAMBLE: Final = 128
+
+
+def is_file(raw: bytes) -> bool:
+    """Whether the bytes begin as PS3.10 7.1 says."""
+    return raw[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
+
+
+def read(raw: bytes) -> Dataset:
+    """The data set with every value converted; without File Meta Information it is taken for implicit or explicit VR
+    little endian, whichever it looks like. Raises `Malformed`."""
+    try:
+        dataset = dcmread(BytesIO(raw), force=True)
+        dataset.walk(lambda _dataset, _element: None)
+    except Exception as error:  # pydicom raises whatever its parsers met
+        raise Malformed(f"cannot be read as DICOM ({type(error).__name__})", place="data set") from error
+    if not dataset:
+        raise Malformed("holds no DICOM data set", place="data set")
+    return dataset

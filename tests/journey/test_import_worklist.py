@@ -1,0 +1,152 @@
+"""`gateway import-worklist`: another server's files become orders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gateway import app
+from gateway.cli import cli
+from gateway.config import load
+from tests.journey.messages import orm
+from tests.journey.test_order_intake import send, told
+from tests.journey.worklist_files import item, write
+from tests.peers.dcmtk import findscu
+
+DATE = "ScheduledProcedureStepStartDate"
+STEP = "ScheduledProcedureStepSequence[0]."
+
+
+@pytest.fixture
+def site(tmp_path: Path, database_url: str) -> Path:
+    file = tmp_path / "gateway.yaml"
+    settings: dict[str, Any] = {
+        "site": {"patient_id_issuer": "HOSP"},
+        "database": {"url": database_url},
+        "hl7": {"listeners": [{"name": "ris", "port": 0, "conformance": "off"}]},
+        "dicom": {"port": 0},
+        "http": {"port": 0},
+    }
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file
+
+
+async def imported(site: Path, folder: Path, *options: str, code: int = 0) -> Counter[str]:
+    command = ["import-worklist", str(folder), "-c", str(site), "--json", *options]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    assert done.exit_code == code, done.output
+    return Counter(one["what"] for one in json.loads(done.stdout))
+
+
+ITEMS = [
+    item(1, PatientName="Müller^Jörg"),
+    item(2, Modality="MR", ScheduledStationAETitle=["MR1", "MR2"]),
+    item(3, SpecificCharacterSet="ISO_IR 192", PatientName="Yamada^Tarou=山田^太郎"),
+]
+
+
+async def test_files_are_orders_once_and_for_all(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder / "CALLED", *ITEMS)
+    (folder / "notes.txt").write_text("not a worklist file")
+    assert await imported(site, folder, "--dry-run") == {"created": 3}
+    assert await imported(site, folder) == {"created": 3}
+    assert await imported(site, folder) == {"already there": 3}
+    async with app.running(load(site)) as gateway:
+        found = {one.AccessionNumber: one for one in (await findscu(
+            gateway.dicom_port, "AccessionNumber", "PatientName", "IssuerOfPatientID", f"{STEP}ScheduledStationAETitle",
+        )).items}  # fmt: skip
+        assert {key: str(one.PatientName) for key, one in found.items()} == {
+            "W1": "Müller^Jörg", "W2": "Muster^Max", "W3": "Yamada^Tarou=山田^太郎",
+        }  # fmt: skip
+        assert list(found["W2"].ScheduledProcedureStepSequence[0].ScheduledStationAETitle) == ["MR1", "MR2"]
+        assert found["W1"].IssuerOfPatientID == "HOSP"
+
+
+async def test_a_file_that_was_changed_changes_its_order(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1))
+    assert await imported(site, folder) == {"created": 1}
+    write(folder, item(1, ScheduledProcedureStepStartTime="100000"))
+    assert await imported(site, folder) == {"updated": 1}
+    async with app.running(load(site)) as gateway:
+        [found] = (await findscu(gateway.dicom_port, f"{STEP}ScheduledProcedureStepStartTime")).items
+    assert found.ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartTime == "100000"
+
+
+def ris(control: str, number: int, **fields: str) -> bytes:
+    numbers = {
+        "accession": f"W{number}", "procedure": f"RP{number}", "step": f"S{number}", "patient": f"P{number}^^^HOSP",
+        "control_id": f"{control}{number}", "placer": f"PL{number}", "filler": f"FI{number}",
+    }  # fmt: skip
+    return orm(control=control, **(numbers | fields))
+
+
+@pytest.mark.parametrize("by_uid", [True, False])
+async def test_the_ris_goes_on_with_what_was_imported(site: Path, tmp_path: Path, by_uid: bool) -> None:
+    """By its Study Instance UID, or, when the RIS sends none, by the accession number of --sender."""
+    folder = tmp_path / "worklists"
+    write(folder, item(1), item(2), item(3))
+    assert await imported(site, folder, "--sender", "HOSP") == {"created": 3}
+    uids = {n: f"1.2.826.0.1.3680043.8.498.{n}" if by_uid else "" for n in (1, 2, 3)}
+    async with app.running(load(site)) as gateway:
+        answers = await send(
+            gateway,
+            ris("CA", 1, study_uid=uids[1]),
+            ris("XO", 2, study_uid=uids[2], start="20301201101500", modality="CT"),
+        )
+        assert [told(one)[0] for one in answers] == ["AA", "AA"]
+        found = {one.AccessionNumber: one for one in (await findscu(
+            gateway.dicom_port, "AccessionNumber", f"{STEP}ScheduledProcedureStepStartDate", "StudyInstanceUID",
+        )).items}  # fmt: skip
+    assert set(found) == {"W2", "W3"}
+    assert found["W2"].ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate == "20301201"
+    assert found["W2"].StudyInstanceUID == "1.2.826.0.1.3680043.8.498.2"
+    # What the RIS has said counts for more than any file, the same or another one.
+    write(folder, item(1, PatientSex="O"), item(2, PatientSex="O"), item(3))
+    assert await imported(site, folder, "--sender", "HOSP") == {"known from the RIS": 2, "already there": 1}
+
+
+async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1))
+    assert await imported(site, folder) == {"created": 1}
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["replay", "m1", "-c", str(site)])
+    assert (done.exit_code, done.stdout) == (0, "m1: AA\n"), done.output
+    async with app.running(load(site)) as gateway:
+        assert len((await findscu(gateway.dicom_port, "AccessionNumber=W1")).items) == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ({"PatientID": None}, "PatientID: has no value; give the file one"),
+        ({"PatientName": ""}, "PatientName: has no value; give the file one"),
+        ({"Modality": None}, "Modality: has no value; give the file one"),
+        ({DATE: "24.11.2030"}, f"{DATE}: '24.11.2030' is not a date"),
+    ],
+)
+async def test_what_cannot_be_taken_is_named_and_the_others_are(
+    site: Path, tmp_path: Path, broken: dict[str, Any], why: str
+) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1), item(2, **broken))
+    (folder / "empty.wl").touch()
+    (folder / "text.wl").write_text("no DICOM at all, but long enough to be looked at")
+    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 3}
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["import-worklist", str(folder), "-c", str(site)])
+    assert f"item1.wl: {why}" in done.stderr
+    assert "empty.wl: data set: holds no DICOM data set" in done.stderr
+
+
+def test_a_folder_that_is_not_there(site: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["import-worklist", str(tmp_path / "nowhere"), "-c", str(site)])
+    assert done.exit_code == 1
+    assert "there is no such file or folder" in str(done.exception)
