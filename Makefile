@@ -53,7 +53,7 @@ fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)
 
-peers: ## Install what the tests talk to: DCMTK, Orthanc, a FHIR server
+peers: ## Install what the tests talk to: DCMTK, Orthanc, dcmjs-dimse, a FHIR server
 	@tests/peers/install.sh
 
 lock: $(ENVIRONMENT) ## Pin the dependencies again after a change in pyproject.toml (LOCK_ARGS=--upgrade: the newest)
@@ -62,7 +62,7 @@ lock: $(ENVIRONMENT) ## Pin the dependencies again after a change in pyproject.t
 	$(UV) pip compile pyproject.toml --extra postgres -c requirements.lock $(COMPILE) -o docker/requirements.lock
 
 clean: ## Remove what was installed and cached; gateway.yaml and databases stay
-	rm -rf .venv tests/peers/ehr/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv tests/peers/*/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 gateway.yaml:

@@ -23,16 +23,23 @@ debian() {
     fi
 }
 
-fhir_server() {
-    local stamp=ehr/node_modules/.installed
+node_peers() {
     if ! command -v npm >/dev/null || ! node -e 'const [a, b] = process.versions.node.split(".").map(Number);
             process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then
         cannot "Node.js 20.19 or later with npm" "sudo apt-get install -y nodejs npm"
-    elif [ ! "$stamp" -nt ehr/package-lock.json ]; then
-        (cd ehr && npm ci --no-audit --no-fund --loglevel=error) && touch "$stamp" ||
-            cannot "the FHIR server" "npm ci --prefix tests/peers/ehr"
+        return
+    fi
+    node_peer ehr "the FHIR server"
+    node_peer dcmjs "dcmjs-dimse"
+}
+
+node_peer() {
+    local stamp=$1/node_modules/.installed
+    if [ ! "$stamp" -nt "$1/package-lock.json" ]; then
+        (cd "$1" && npm ci --no-audit --no-fund --loglevel=error) && touch "$stamp" ||
+            cannot "$2" "npm ci --prefix tests/peers/$1"
     fi
 }
 
 debian
-fhir_server
+node_peers

@@ -38,6 +38,27 @@ class Orthanc:
         """Take files in; Orthanc's own identifiers of the instances."""
         return [(await self._call("POST", "/instances", data=path.read_bytes()))["ID"] for path in paths]
 
+    async def upload_all(self, *paths: Path) -> int:
+        """Take in what it can of the files; how many instances it holds then."""
+        async with aiohttp.ClientSession() as session:
+            for path in paths:
+                async with session.post(f"{self.url}/instances", data=path.read_bytes()) as response:
+                    await response.read()
+        return (await self.statistics()).instances
+
+    async def knows(self, ae_title: str, port: int, *, host: str = "127.0.0.1") -> None:
+        await self._call("PUT", "/modalities/peer", json=[ae_title, host, port])
+
+    async def echo(self) -> None:
+        """C-ECHO to the peer it knows; fails when that fails."""
+        await self._call("POST", "/modalities/peer/echo", json={})
+
+    async def find_worklist(self, keys: dict[str, Any]) -> list[dict[str, Any]]:
+        """Ask the peer it knows for its worklist; what Orthanc makes of the answers, by keyword."""
+        query = {"Query": keys, "Short": False, "Simplify": True}
+        found: list[dict[str, Any]] = await self._call("POST", "/modalities/peer/find-worklist", json=query)
+        return found
+
     async def send_to(self, ae_title: str, port: int, *, host: str = "127.0.0.1") -> dict[str, Any]:
         """Send everything it holds by C-STORE, one association; its report, with the counts of instances.
 

@@ -1,0 +1,58 @@
+// dcmjs-dimse as a scanner: `scu.mjs PORT echo|find|cancel|store [FILE...]`, one association each, for `store` one for each
+// file. Prints one JSON document: the status of each response, the identifiers it held, and what the library cannot send.
+import dcmjsDimse from 'dcmjs-dimse';
+
+const { Client, requests } = dcmjsDimse;
+dcmjsDimse.log.setLevel('silent');
+const [port, action, ...files] = process.argv.slice(2);
+const told = { statuses: [], items: [], unsendable: {} };
+
+function ask(request, name) {
+  return new Promise((resolve) => {
+    const client = new Client();
+    const failed = (error) => {
+      told.unsendable[name] = String(error);
+      resolve();
+    };
+    request.on('response', (response) => {
+      told.statuses.push([name, response.getStatus()]);
+      const identifier = response.getDataset();
+      if (identifier) {
+        told.items.push(identifier.getElements());
+        if (action === 'cancel') client.cancel(request);
+      }
+    });
+    client.on('networkError', failed);
+    client.on('associationRejected', failed);
+    client.on('closed', resolve);
+    try {
+      client.addRequest(request);
+      client.send('127.0.0.1', Number(port), 'DCMJS', 'GATEWAY');
+    } catch (error) {
+      failed(error);
+    }
+  });
+}
+
+function instance(file) {
+  const request = new requests.CStoreRequest(file);
+  for (const one of [request.getAffectedSopClassUid(), request.getDataset().getTransferSyntaxUid()]) {
+    if (typeof one !== 'string') throw new Error('it finds no SOP class or no transfer syntax in it');
+  }
+  return request;
+}
+
+if (action === 'echo') {
+  await ask(new requests.CEchoRequest(), 'echo');
+} else if (action === 'store') {
+  for (const file of files) {
+    try {
+      await ask(instance(file), file);
+    } catch (error) {
+      told.unsendable[file] = String(error);
+    }
+  }
+} else {
+  await ask(requests.CFindRequest.createWorklistFindRequest({ PatientName: '', AccessionNumber: '' }), 'find');
+}
+process.stdout.write(JSON.stringify(told), () => process.exit(0));
