@@ -37,8 +37,10 @@ class Answer:
 class Association:
     """`with Association(port) as one:`; accepted contexts are taken for granted, a refusal raises."""
 
-    def __init__(self, port: int, *, calling_ae: str = "BENCH", called_ae: str = "GATEWAY") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+    def __init__(
+        self, port: int, *, calling_ae: str = "BENCH", called_ae: str = "GATEWAY", timeout: float = 120
+    ) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
         self._titles = called_ae.ljust(16).encode() + calling_ae.ljust(16).encode()
@@ -65,6 +67,10 @@ class Association:
         if kind is None:
             self._socket.sendall(_pdu(0x05, bytes(4)))
             self._read_pdu()
+        self.close()
+
+    def close(self) -> None:
+        """Without a release."""
         self._stream.close()
         self._socket.close()
 
