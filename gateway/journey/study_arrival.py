@@ -150,7 +150,7 @@ class StudyArrival:
             await self._store.write(
                 lambda connection: refusals.add(
                     connection, refused_at=now, source=f"{caller.calling_ae} {caller.address}",
-                    reason=f"{failure.status:04X} {failure.comment}", body=bytes(request.data),
+                    reason=f"{failure.status:04X} {failure.comment}", body=bytes(request.data[: refusals.KEPT_BYTES]),
                 )
             )  # fmt: skip
         except Unavailable as error:

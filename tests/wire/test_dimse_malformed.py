@@ -222,6 +222,23 @@ async def test_a_peer_that_does_not_read_is_not_written_for() -> None:
         await still_serves(server)
 
 
+async def test_a_peer_that_reads_late_is_answered_in_full() -> None:
+    async def find(request: FindRequest) -> AsyncIterator[Match]:
+        for _ in range(5000):
+            yield Match(bytes(1000))
+
+    async with serving(find=find) as server, raw.associated(server.port) as peer:
+        (association,) = server._connections
+        for first in (1, 11):
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            peer.send(raw.find_rq(first) + raw.echo_rq(first + 1) + raw.echo_rq(first + 2))
+            await until(lambda: not association._may_write.is_set())
+            peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            answers = [await peer.status() for _ in range(5003)]
+            assert answers[:5000] == [(first, 0xFF00)] * 5000
+            assert answers[5000:] == [(first, 0), (first + 1, 0), (first + 2, 0)]
+
+
 async def test_a_long_data_set_waits_in_a_file() -> None:
     kept: list[Any] = []
 

@@ -154,7 +154,7 @@ class Association(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._last_traffic = self._loop.time()
         self._may_write.set()
-        self._begin_waiting()
+        self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.state is not State.STA1:
