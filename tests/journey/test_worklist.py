@@ -8,6 +8,16 @@ import time
 import tracemalloc
 
 import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import build_context
+from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 from sqlalchemy import Connection, select, update
 
 from gateway.config import Dicom, Hl7, Listener
@@ -19,6 +29,7 @@ from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import findscu
+from tests.wire.dimse_peers import associated
 
 STEP = "ScheduledProcedureStepSequence[0]."
 
@@ -160,3 +171,30 @@ async def test_who_stops_early_has_not_loaded_every_step(start: Start) -> None:
         one = await gateway.store.read(lambda connection: peak(connection, 1))
         every = await gateway.store.read(lambda connection: peak(connection, None))
         assert one < every / 2
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+async def test_answers_in_each_transfer_syntax(start: Start, syntax: UID) -> None:
+    identifier = Dataset()
+    identifier.AccessionNumber = "ACC1"
+    identifier.PatientName = ""
+    identifier.PregnancyStatus = None
+    identifier.RequestedProcedureCodeSequence = []
+    identifier.ScheduledProcedureStepSequence = []
+
+    def ask(port: int) -> Dataset:
+        with associated(port, build_context(ModalityWorklistInformationFind, syntax)) as association:
+            (_, found), _ = association.send_c_find(identifier, ModalityWorklistInformationFind)
+            assert isinstance(found, Dataset)
+            return found
+
+    async with start() as gateway:
+        raw = orm(name="M\u00dcLLER^J\u00d6RG", charset="8859/1").replace(b"^REFERRER^RITA", b"^REFERRER^RITA||||||||B6")
+        await send(gateway, raw)
+        found = await asyncio.to_thread(ask, gateway.dicom_port)
+    assert str(found.PatientName) == "M\u00dcLLER^J\u00d6RG"
+    assert found.RequestedProcedureCodeSequence[0].CodeValue == "CTH"
+    assert found.PregnancyStatus == 3
+    assert found.ScheduledProcedureStepSequence[0].Modality == "CT"
