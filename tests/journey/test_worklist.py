@@ -191,7 +191,9 @@ async def test_answers_in_each_transfer_syntax(start: Start, syntax: UID) -> Non
             return found
 
     async with start() as gateway:
-        raw = orm(name="M\u00dcLLER^J\u00d6RG", charset="8859/1").replace(b"^REFERRER^RITA", b"^REFERRER^RITA||||||||B6")
+        raw = orm(name="M\u00dcLLER^J\u00d6RG", charset="8859/1").replace(
+            b"^REFERRER^RITA", b"^REFERRER^RITA||||||||B6"
+        )
         await send(gateway, raw)
         found = await asyncio.to_thread(ask, gateway.dicom_port)
     assert str(found.PatientName) == "M\u00dcLLER^J\u00d6RG"

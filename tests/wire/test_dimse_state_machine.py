@@ -57,6 +57,7 @@ async def never(request: FindRequest) -> AsyncIterator[Match]:
 @asynccontextmanager
 async def in_state(state: State) -> AsyncIterator[tuple[DimseServer, RawPeer, asyncio.Task[None] | None]]:
     async with serving(find=never) as server, raw_peer.connected(server.port) as peer:
+        server.quiet_seconds, server.farewell_seconds = 0.05, 0.3
         stopping = None
         if state is not State.STA2:
             peer.send(raw_peer.associate_rq())

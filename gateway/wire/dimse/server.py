@@ -25,10 +25,6 @@ from gateway.wire.door import certificate_names
 
 log = logging.getLogger(__name__)
 
-_LIMITS: Final = 3
-"""Source of an A-ASSOCIATE-RJ: the service-provider, presentation related (PS3.8 9.3.4)."""
-_QUIET_SECONDS: Final = 0.5
-"""An association without traffic for this long is not at work."""
 _POLL_SECONDS: Final = 0.05
 _BACKLOG: Final = 512
 VERSION_NAME: Final = "IMAGING_GATEWAY"
@@ -46,6 +42,8 @@ class DimseServer:
 
     farewell_seconds = 1.0
     """For a peer to close its end after an A-ABORT, a rejection or a release (Sta13)."""
+    quiet_seconds = 0.5
+    """An association without traffic for this long is not at work, and is released at the end."""
 
     def __init__(
         self,
@@ -111,7 +109,7 @@ class DimseServer:
             connection.abort()
         while self._connections and loop.time() < deadline:
             for association in [*self._established]:
-                if not association.is_busy and association.seconds_quiet() >= _QUIET_SECONDS:
+                if not association.is_busy and association.seconds_quiet() >= self.quiet_seconds:
                     association.release()
             await asyncio.sleep(_POLL_SECONDS)
         for association in [*self._connections]:
