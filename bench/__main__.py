@@ -26,7 +26,12 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     ),
     "s2": (
         "worklist query with one match",
-        lambda given: worklist.run(sizes=given.steps, questions=given.questions, databases=given.databases),
+        lambda given: worklist.run(
+            sizes=given.steps,
+            questions=given.questions,
+            databases=[worklist.DATABASES[one] for one in given.databases],
+            rounds=given.rounds,
+        ),
     ),
     "s3": (
         "worklist query with 1,000 matches, beside wlmscpfs, Orthanc and pynetdicom",
@@ -54,13 +59,13 @@ def arguments() -> argparse.Namespace:
         epilog="; ".join(f"{name}: {what}" for name, (what, _) in ALL.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; none: all")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1, s3, s4 and s6 (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1, s2, s3, s4 and s6 (default %(default)s)")
     parser.add_argument("--messages", type=int, default=600, help="s1: orders in a round (default %(default)s)")
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
     )
     parser.add_argument(
-        "--databases", nargs="+", choices=("SQLite", "PostgreSQL"), default=["SQLite"], help="s2 (default SQLite)"
+        "--databases", nargs="+", choices=worklist.DATABASES, default=["sqlite"], help="s2 (default sqlite)"
     )
     parser.add_argument("--questions", type=int, default=200, help="s2: of each kind (default %(default)s)")
     parser.add_argument(

@@ -2,115 +2,140 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import dicom_peers, gateway_process, worklist
-from bench.dicom_client import Association, encoded
-from bench.dicom_peers import Server
+from bench import dicom_peers, gateway_process, order_book, worklist
+from bench.callers import Calls, call
+from bench.dicom_client import Association
+from bench.dicom_peers import MOST_ASSOCIATIONS, Server
 from bench.figures import Report, Table, at_least, at_most
 
-MATCHES = 1000
-CALLERS, PROCESSES = 8, 2
-"""Callers are threads of two processes, so that one interpreter is not their limit."""
+CALLERS = 8
 SECONDS = 3.0
 IDLE = 500
 IDLE_SECONDS = 10.0
+OPEN_SECONDS = 30.0
+"""How long it may take to open the idle ones."""
+ANSWER_SECONDS = 5.0
+"""How long one of them waits for an answer."""
 
 
 def many_matches(*, rounds: int) -> Report:
     """S3: a query that 1,000 items match, on one association."""
-    with _servers() as servers:
-        asked = encoded(worklist.asked_for())
+    with _servers() as (servers, absent), ExitStack() as stack:
+        numbers, asked = worklist.many_of(worklist.MANY)
+        associations = {one.name: stack.enter_context(_associated(one)) for one in servers}
         rates: dict[str, list[float]] = {one.name: [] for one in servers}
         cpu: dict[str, list[float]] = {one.name: [] for one in servers}
-        associations = {}
-        with ExitStack() as stack:
+        for _ in range(1 + rounds):
             for server in servers:
-                associations[server.name] = stack.enter_context(_associated(server))
-            for server in servers:
-                associations[server.name].find(asked)
-            for _ in range(rounds):
-                for server in servers:
-                    before = server.cpu_seconds()
-                    answer = associations[server.name].find(asked)
-                    if answer.matches != MATCHES:
-                        raise RuntimeError(f"{server.name} answered {answer.matches} of {MATCHES} items")
-                    rates[server.name].append(answer.matches / answer.seconds)
-                    cpu[server.name].append(server.cpu_seconds() - before)
-        medians = {name: statistics.median(found) for name, found in rates.items()}
-        ours = medians["gateway"]
-        rows = [
-            (name, f"{rate:,.0f}", f"{ours / rate:.2f}", f"{sum(cpu[name]) / rounds * 1000:.0f}")
-            for name, rate in medians.items()
-        ]
-        header = ("S3", "responses/s", "gateway is x times it", "its CPU ms per query")
-        table = Table(f"S3 Worklist query with {MATCHES:,} matches, median of {rounds}", header, rows)
-        beside = medians.get("wlmscpfs")
-        targets = [] if beside is None else [at_least("S3 responses/s over wlmscpfs", "x", 1.0, ours / beside)]
-        return Report([table], targets)
+                before = server.cpu_seconds()
+                answer = associations[server.name].find(asked)
+                if answer.status or answer.matches != worklist.MANY:
+                    raise RuntimeError(f"{server.name} answered {answer.matches} of {worklist.MANY} items")
+                rates[server.name].append(answer.matches / answer.seconds)
+                cpu[server.name].append(server.cpu_seconds() - before)
+    medians = {name: statistics.median(found[1:]) for name, found in rates.items()}
+    ours = medians["gateway"]
+    rows = [
+        (
+            name, f"{rate:,.0f}", f"{ours / rate:.2f}", f"{sum(cpu[name][1:]) / rounds * 1000:.0f}",
+            f"{rates[name][0]:,.0f}",
+        )
+        for name, rate in medians.items()
+    ]  # fmt: skip
+    header = ("S3", "responses/s", "gateway is x times it", "its CPU ms per query", "the first time, responses/s")
+    title = f"S3 Worklist query with {worklist.MANY:,} matches of {len(numbers):,} steps, median of {rounds}"
+    table = Table(title, header, [*rows, *_absent(absent, header)])
+    beside = medians.get("wlmscpfs")
+    targets = [] if beside is None else [at_least("S3 responses/s over wlmscpfs", "x", 1.0, ours / beside)]
+    return Report([table], targets)
 
 
 def lives(*, rounds: int) -> Report:
-    """S4: associations opened, echoed and released by 8 callers, and echoes on one association."""
-    with _servers() as servers:
-        opened: dict[str, list[float]] = {one.name: [] for one in servers}
-        echoed: dict[str, list[float]] = {one.name: [] for one in servers}
+    """S4: associations opened, echoed and released by 8 callers, and echoes on one association; idle associations."""
+    with _servers() as (servers, absent):
+        life = _life(servers, rounds)
+        echoes: dict[str, list[float]] = {one.name: [] for one in servers}
         for _ in range(rounds):
             for server in servers:
-                opened[server.name].append(_opened(server))
-                echoed[server.name].append(_echoed(server))
-        ours, our_echo = (statistics.median(one["gateway"]) for one in (opened, echoed))
-        rows = [
-            (
-                name, f"{statistics.median(opened[name]):,.0f}", f"{ours / statistics.median(opened[name]):.1f}",
-                f"{statistics.median(echoed[name]):,.0f}", f"{our_echo / statistics.median(echoed[name]):.1f}",
-            )
-            for name in opened
-        ]  # fmt: skip
-        header = ("S4", "associations/s", "gateway x", "C-ECHO/s on one", "gateway x")
-        life = Table(f"S4 Associations, {CALLERS} callers, median of {rounds}", header, rows)
-        held = [_held(server) for server in servers]
-        columns = ("S4", f"accepted of {IDLE}", "CPU, % of a core", "RSS before, MiB", "RSS with them, MiB")
-        idle = Table(f"S4 {IDLE} idle associations for {IDLE_SECONDS:.0f} s", columns, [one[:5] for one in held])
-        gateway = held[0]
-        targets = [
-            at_least("S4 associations/s", "", 1000, ours),
-            at_least(f"S4 idle associations accepted of {IDLE}", "", IDLE, float(gateway[1])),
-            at_most(f"S4 CPU with {IDLE} idle associations", "%", 2, float(gateway[2])),
-        ]
-        return Report([life, idle], targets)
+                echoes[server.name].append(_echoed(server))
+        held = [_held(server) for server in servers if server.name != dicom_peers.CANNED]
+    opened = {name: statistics.median(one.calls.rate for one in found) for name, found in life.items()}
+    echoed = {name: statistics.median(found) for name, found in echoes.items()}
+    header = (
+        "S4", "associations/s", "gateway is x times it", "failed", "its CPU us each", "callers' CPU, % of a core",
+        "C-ECHO/s on one", "gateway is x times it",
+    )  # fmt: skip
+    rows = [
+        (
+            name, f"{opened[name]:,.0f}", f"{opened['gateway'] / opened[name]:.2f}",
+            str(sum(one.calls.failed for one in found)), f"{statistics.median(one.cpu for one in found) * 1e6:,.0f}",
+            f"{statistics.median(one.calls.busy for one in found):.0%}",
+            f"{echoed[name]:,.0f}", f"{echoed['gateway'] / echoed[name]:.2f}",
+        )
+        for name, found in life.items()
+    ]  # fmt: skip
+    title = f"S4 Associations opened, echoed and released by {CALLERS} callers, median of {rounds}"
+    columns = (
+        "S4", f"accepted of {IDLE}", "s to open them", "CPU, % of a core", "memory before, MiB", "with them, MiB",
+        "answered an echo afterwards",
+    )  # fmt: skip
+    idle = [
+        (one.name, str(one.accepted), f"{one.seconds:.1f}", f"{one.busy:.1%}", f"{one.before:.0f}",
+         f"{one.memory:.0f}", str(one.answered))
+        for one in held
+    ]  # fmt: skip
+    gateway = held[0]
+    tables = [
+        Table(title, header, [*rows, *_absent(absent, header)]),
+        Table(f"S4 {IDLE} idle associations for {IDLE_SECONDS:.0f} s", columns, [*idle, *_absent(absent, columns)]),
+    ]
+    return Report(
+        tables,
+        [
+            at_least("S4 associations/s", "", 1000, opened["gateway"]),
+            at_least(f"S4 idle associations accepted of {IDLE}", "", IDLE, gateway.accepted),
+            at_most(f"S4 CPU with {IDLE} idle associations", "%", 2, gateway.busy * 100),
+        ],
+    )
 
 
 @contextmanager
-def _servers() -> Iterator[list[Server]]:
-    """The gateway first, with an order book of just the items; then those peers that are installed."""
+def _servers() -> Iterator[tuple[list[Server], list[str]]]:
+    """The gateway first, with an order book of hardly more than the items; then the peers. And which are missing."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-dicom-")))
         items = folder / "worklists" / "BENCH"
-        dicom_peers.write_items(items, [worklist.item(number) for number in range(MATCHES)])
+        numbers, _ = worklist.many_of(worklist.MANY)
+        dicom_peers.write_items(items, order_book.items(numbers))
         url = f"sqlite:///{folder}/gateway.db"
-        worklist.filled(url, MATCHES)
+        order_book.filled(url, worklist.MANY)
         settings = gateway_process.settings(url)
-        settings["dicom"]["max_associations"] = 600
+        settings["dicom"]["max_associations"] = MOST_ASSOCIATIONS
         gateway = stack.enter_context(gateway_process.running(folder, settings))
-        found = [Server("gateway", gateway.dicom_port, gateway.pid)]
-        for peer in (dicom_peers.wlmscpfs, dicom_peers.orthanc, dicom_peers.pynetdicom):
+        found, absent = [Server("gateway", gateway.dicom_port, gateway.pid)], []
+        for name, peer in dicom_peers.PEERS.items():
             server = stack.enter_context(peer(items))
-            if server is not None:
+            if server is None:
+                absent.append(name)
+            else:
                 found.append(server)
-        yield found
+        yield found, absent
 
 
-def _associated(server: Server) -> Association:
-    return Association(server.port, called_ae=server.called_ae)
+def _absent(names: list[str], header: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [(name, "not installed", *[""] * (len(header) - 2)) for name in names]
+
+
+def _associated(server: Server, timeout: float = 120.0) -> Association:
+    return Association(server.port, called_ae=server.called_ae, timeout=timeout)
 
 
 def _echoed(server: Server) -> float:
@@ -123,46 +148,67 @@ def _echoed(server: Server) -> float:
         return count / (time.perf_counter() - begun)
 
 
-def _opened(server: Server) -> float:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(PROCESSES) as pool:
-        return sum(pool.map(partial(_call, server, CALLERS // PROCESSES), range(PROCESSES)))
+@dataclass(frozen=True)
+class _Life:
+    calls: Calls
+    cpu: float
+    """Seconds of the server's for each association."""
 
 
-def _call(server: Server, callers: int, _number: int) -> float:
-    counts: list[int] = []
+def _life(servers: list[Server], rounds: int) -> dict[str, list[_Life]]:
+    found: dict[str, list[_Life]] = {one.name: [] for one in servers}
+    for _ in range(rounds):
+        for server in servers:
+            before = server.cpu_seconds()
+            calls = call(server.port, server.called_ae, callers=CALLERS, seconds=SECONDS)
+            used = server.cpu_seconds() - before
+            found[server.name].append(_Life(calls, used / max(1, calls.rate * SECONDS)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Idle:
+    name: str
+    accepted: int
+    seconds: float
+    """Until all were open."""
+    busy: float
+    """Of a core, while nobody said anything."""
+    before: float
+    memory: float
+    answered: int
+
+
+def _held(server: Server) -> _Idle:
+    before = server.memory()
     begun = time.perf_counter()
-
-    def work() -> None:
-        count = 0
-        while time.perf_counter() - begun < SECONDS:
-            with _associated(server) as association:
-                association.echo()
-            count += 1
-        counts.append(count)
-
-    threads = [threading.Thread(target=work) for _ in range(callers)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return sum(counts) / (time.perf_counter() - begun)
-
-
-def _held(server: Server) -> tuple[str, str, str, str, str]:
-    """Name, how many of the idle associations were accepted, CPU in percent, RSS before and with them."""
-    before = server.rss()
-    with ExitStack() as stack:
-        accepted = 0
-        for _ in range(IDLE):
-            association = Association(server.port, called_ae=server.called_ae, timeout=5.0)
-            stack.callback(association.close)
-            with suppress(OSError, RuntimeError):
+    held: list[Association] = []
+    try:
+        while len(held) < IDLE and time.perf_counter() - begun < OPEN_SECONDS:
+            association = _associated(server, ANSWER_SECONDS)
+            try:
                 association.__enter__()
-                accepted += 1
-                continue
-            break  # one that is refused, or kept waiting, stands for the rest
-        begun = server.cpu_seconds()
+            except (OSError, RuntimeError):
+                association.close()
+                break  # one that is refused, or kept waiting, stands for the rest
+            held.append(association)
+        seconds = time.perf_counter() - begun
+        cpu, since = server.cpu_seconds(), time.perf_counter()
         time.sleep(IDLE_SECONDS)
-        used = (server.cpu_seconds() - begun) / IDLE_SECONDS * 100
-        return server.name, str(accepted), f"{used:.1f}", f"{before:.0f}", f"{server.rss():.0f}"
+        busy = (server.cpu_seconds() - cpu) / (time.perf_counter() - since)
+        memory, answered = server.memory(), _answered(held)
+    finally:
+        for association in held:
+            association.close()
+    return _Idle(server.name, len(held), seconds, busy, before, memory, answered)
+
+
+def _answered(held: list[Association]) -> int:
+    """How many answer an echo; one that is kept waiting stands for the rest."""
+    count = 0
+    with suppress(TimeoutError):
+        for association in held:
+            with suppress(ConnectionError, RuntimeError):  # ended meanwhile
+                association.echo()
+                count += 1
+    return count

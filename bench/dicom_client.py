@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +24,8 @@ _APPLICATION: Final = "1.2.840.10008.3.1.1.1"
 _NO_DATA_SET: Final = 0x0101
 _PENDING: Final = (0xFF00, 0xFF01)
 _COMMAND, _LAST = 0x01, 0x02
+ACCEPTED, DATA, RELEASED = 0x02, 0x04, 0x06
+"""PDU types: what an association request, a request and a release request are answered with."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,12 @@ class Association:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
-        self._titles = called_ae.ljust(16).encode() + calling_ae.ljust(16).encode()
+        self._request = association_request(called_ae, calling_ae)
 
     def __enter__(self) -> Self:
-        contexts = b"".join(
-            _item(
-                0x20,
-                struct.pack(">BBBB", number, 0, 0, 0) + _item(0x30, uid.encode()) + _item(0x40, _EXPLICIT.encode()),
-            )
-            for uid, number in _CONTEXTS.items()
-        )
-        user = _item(0x50, _item(0x51, struct.pack(">I", 0)) + _item(0x52, b"2.25.1"))
-        fixed = struct.pack(">HH", 1, 0) + self._titles + bytes(32)
-        self._socket.sendall(_pdu(0x01, fixed + _item(0x10, _APPLICATION.encode()) + contexts + user))
+        self._socket.sendall(self._request)
         kind, _ = self._read_pdu()
-        if kind != 0x02:
+        if kind != ACCEPTED:
             raise RuntimeError(f"the association was not accepted (PDU {kind:02X})")
         return self
 
@@ -65,7 +59,7 @@ class Association:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._socket.sendall(_pdu(0x05, bytes(4)))
+            self._socket.sendall(RELEASE_REQUEST)
             self._read_pdu()
         self.close()
 
@@ -75,13 +69,11 @@ class Association:
         self._socket.close()
 
     def echo(self) -> Answer:
-        command = _command(VERIFICATION, 0x0030, data=False)
-        return self._ask(_pdu(0x04, _pdv(1, _COMMAND | _LAST, command)))
+        return self._ask(ECHO_REQUEST)
 
     def find(self, identifier: bytes) -> Answer:
         """identifier: as `encoded` gives it."""
-        command = _command(WORKLIST, 0x0020, data=True)
-        return self._ask(_pdu(0x04, _pdv(3, _COMMAND | _LAST, command)) + _pdu(0x04, _pdv(3, _LAST, identifier)))
+        return self._ask(_message(3, _command(WORKLIST, 0x0020, data=True), identifier))
 
     def _ask(self, request: bytes) -> Answer:
         begun = time.perf_counter()
@@ -96,7 +88,7 @@ class Association:
         command, status = b"", None
         while True:
             kind, body = self._read_pdu()
-            if kind != 0x04:
+            if kind != DATA:
                 raise RuntimeError(f"the association ended (PDU {kind:02X})")
             at = 0
             while at < len(body):
@@ -139,13 +131,20 @@ def _pdv(context: int, header: int, value: bytes) -> bytes:
     return struct.pack(">IBB", len(value) + 2, context, header) + value
 
 
-def _command(sop_class: str, field: int, *, data: bool) -> bytes:
-    """A request's command set, implicit VR little endian (PS3.7 6.3.1)."""
+def _message(context: int, command: bytes, data_set: bytes | None = None) -> bytes:
+    sent = _pdu(DATA, _pdv(context, _COMMAND | _LAST, command))
+    return sent if data_set is None else sent + _pdu(DATA, _pdv(context, _LAST, data_set))
+
+
+def _command(sop_class: str, field: int, *, data: bool, status: int | None = None) -> bytes:
+    """The command set of a request, or with a status of its response, implicit VR little endian (PS3.7 6.3.1)."""
     uid = sop_class.encode() + b"\0" * (len(sop_class) % 2)
-    values = {0x0002: uid, 0x0100: _word(field), 0x0110: _word(1)}
-    if data:
+    values = {0x0002: uid, 0x0100: _word(field), 0x0110 if status is None else 0x0120: _word(1)}
+    if data and status is None:
         values[0x0700] = _word(0)
     values[0x0800] = _word(0x0001 if data else _NO_DATA_SET)
+    if status is not None:
+        values[0x0900] = _word(status)
     body = b"".join(_element(number, value) for number, value in values.items())
     return _element(0x0000, struct.pack("<I", len(body))) + body
 
@@ -169,3 +168,39 @@ def _word(value: int) -> bytes:
 
 def _us(value: bytes) -> int:
     return int(struct.unpack("<H", value)[0])
+
+
+def association_request(called_ae: str, calling_ae: str = "BENCH") -> bytes:
+    """A-ASSOCIATE-RQ for Verification and Modality Worklist."""
+    return _associate(0x01, called_ae, calling_ae)
+
+
+def _associate(kind: int, called_ae: str, calling_ae: str) -> bytes:
+    accepting = kind == ACCEPTED
+    contexts = b"".join(
+        _item(
+            0x21 if accepting else 0x20,
+            struct.pack(">BBBB", number, 0, 0, 0)
+            + (b"" if accepting else _item(0x30, uid.encode()))
+            + _item(0x40, _EXPLICIT.encode()),
+        )
+        for uid, number in _CONTEXTS.items()
+    )
+    user = _item(0x50, _item(0x51, struct.pack(">I", 0)) + _item(0x52, b"2.25.1"))
+    titles = called_ae.ljust(16).encode() + calling_ae.ljust(16).encode()
+    fixed = struct.pack(">HH", 1, 0) + titles + bytes(32)
+    return _pdu(kind, fixed + _item(0x10, _APPLICATION.encode()) + contexts + user)
+
+
+def find_answer(data_sets: Iterable[bytes]) -> bytes:
+    """All responses to a C-FIND: one pending for each data set, and Success."""
+    pending = _command(WORKLIST, 0x8020, data=True, status=_PENDING[0])
+    last = _message(3, _command(WORKLIST, 0x8020, data=False, status=0))
+    return b"".join(_message(3, pending, one) for one in data_sets) + last
+
+
+ECHO_REQUEST: Final = _message(1, _command(VERIFICATION, 0x0030, data=False))
+ECHO_ANSWER: Final = _message(1, _command(VERIFICATION, 0x8030, data=False, status=0))
+RELEASE_REQUEST: Final = _pdu(0x05, bytes(4))
+RELEASE_ANSWER: Final = _pdu(RELEASED, bytes(4))
+ASSOCIATION_ANSWER: Final = _associate(ACCEPTED, "CANNED", "BENCH")

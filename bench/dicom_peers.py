@@ -21,6 +21,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from bench.dicom_client import WORKLIST
 
 START_SECONDS = 30.0
+MOST_ASSOCIATIONS = 600
+"""What each of them is allowed to hold at once, where that can be said."""
+CANNED = "canned answers"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
 
@@ -33,12 +36,12 @@ class Server:
     called_ae: str = "GATEWAY"
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process and its children so far."""
+        """User and system time of the process and its children so far, those that have ended among them."""
         return sum(map(_cpu, _family(self.pid)))
 
-    def rss(self) -> float:
-        """Resident memory of the process and its children, MiB; what they share counts once for each."""
-        return sum(map(_rss, _family(self.pid)))
+    def memory(self) -> float:
+        """Resident memory of the process and its children, MiB; what they share counts once (PSS)."""
+        return sum(map(_pss, _family(self.pid)))
 
 
 def _family(pid: int) -> list[int]:
@@ -54,15 +57,15 @@ def _cpu(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11:15])) / _TICKS  # its own, then that of children it has waited for
 
 
-def _rss(pid: int) -> float:
+def _pss(pid: int) -> float:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def write_items(folder: Path, items: Sequence[Dataset]) -> None:
@@ -80,7 +83,7 @@ def write_items(folder: Path, items: Sequence[Dataset]) -> None:
 @contextmanager
 def wlmscpfs(folder: Path) -> Iterator[Server | None]:
     """DCMTK's server over the parent of a folder, which is the AE title."""
-    command = ("wlmscpfs", "-dfr", "-dfp", str(folder.parent))
+    command = ("wlmscpfs", "-dfr", "-dfp", str(folder.parent), "--max-associations", str(MOST_ASSOCIATIONS))
     with _running("wlmscpfs", command, folder.name) as server:
         yield server
 
@@ -114,22 +117,32 @@ items = [dcmread(path) for path in sorted(Path(sys.argv[1]).glob("*.wl"))]
 for item in items:
     del item.file_meta
 entity = AE(ae_title="PYNETDICOM")
-entity.maximum_associations = 600
+entity.maximum_associations = int(sys.argv[2])
 entity.add_supported_context(Verification, "1.2.840.10008.1.2.1")
 entity.add_supported_context(ModalityWorklistInformationFind, "1.2.840.10008.1.2.1")
 def find(event):
     for item in items:
         yield 0xFF00, item
-entity.start_server(("127.0.0.1", int(sys.argv[2])), evt_handlers=[(evt.EVT_C_FIND, find)])
+entity.start_server(("127.0.0.1", int(sys.argv[3])), evt_handlers=[(evt.EVT_C_FIND, find)])
 """
 
 
 @contextmanager
 def pynetdicom(folder: Path) -> Iterator[Server | None]:
     """pynetdicom's server as it is, which answers every item without looking at the question."""
-    command = (sys.executable, "-c", _PYNETDICOM, str(folder))
+    command = (sys.executable, "-c", _PYNETDICOM, str(folder), str(MOST_ASSOCIATIONS))
     with _running("pynetdicom", command, "PYNETDICOM") as server:
         yield server
+
+
+@contextmanager
+def canned(folder: Path) -> Iterator[Server | None]:
+    """Answers made beforehand, sent without a look at the question: what the callers can do at most."""
+    with _running(CANNED, (sys.executable, "-m", "bench.canned", str(folder)), "CANNED") as server:
+        yield server
+
+
+PEERS = {"wlmscpfs": wlmscpfs, "Orthanc": orthanc, "pynetdicom": pynetdicom, CANNED: canned}
 
 
 @contextmanager
