@@ -30,6 +30,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     type_coerce,
 )
 from sqlalchemy import Column as SchemaColumn
@@ -44,7 +45,7 @@ from gateway.records.matching import name_key
 from gateway.records.order import OrderedProcedure
 from gateway.simulators import ris
 from gateway.store import Store
-from gateway.store.schema import orders, patients, procedures, steps
+from gateway.store.schema import Json, orders, patients, procedures, steps
 from gateway.wire.hl7 import parse
 
 COMMON, RARE = "CT", "ES"
@@ -138,7 +139,7 @@ def _fill(connection: Connection, number_of_days: int) -> None:
 
 def _fill_table(connection: Connection, made: MetaData, when: Table, table: Table, rows: list[dict[str, Any]]) -> None:
     """The rows of a day once for each day."""
-    texts = [one for one in rows[0] if isinstance(table.c[one].type, Text) or _is_json(table, one)]
+    texts = [one for one in rows[0] if isinstance(table.c[one].type, (Text, Json))]
     shapes = Table(
         f"bench_{table.name}", made, SchemaColumn("place", Integer),
         *(SchemaColumn(one, table.c[one].type) for one in texts), prefixes=["TEMPORARY"],
@@ -168,17 +169,13 @@ def _fill_table(connection: Connection, made: MetaData, when: Table, table: Tabl
     for first in range(0, last + 1, _DAYS_AT_ONCE * A_DAY):
         wanted = (
             select(*(value(one).label(one) for one in columns))
-            .select_from(when.join(shapes, literal(1) == literal(1)))
+            .select_from(when.join(shapes, true()))
             .where(when.c.first >= first, when.c.first < first + _DAYS_AT_ONCE * A_DAY)
             .order_by(column("id"))
         )
         connection.execute(insert(table).from_select(columns, wanted))
     for index in table.indexes:
         index.create(connection)
-
-
-def _is_json(table: Table, one: str) -> bool:
-    return table.c[one].type.__class__.__name__ == "Json"
 
 
 @cache
