@@ -29,7 +29,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: worklist.run(
             sizes=given.steps,
             questions=given.questions,
-            databases=[worklist.DATABASES[one] for one in given.databases],
+            databases=list(dict.fromkeys(worklist.DATABASES[one] for one in given.databases)),
             rounds=given.rounds,
         ),
     ),
@@ -65,7 +65,12 @@ def arguments() -> argparse.Namespace:
         "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
     )
     parser.add_argument(
-        "--databases", nargs="+", choices=worklist.DATABASES, default=["sqlite"], help="s2 (default sqlite)"
+        "--databases",
+        nargs="+",
+        type=str.lower,
+        choices=worklist.DATABASES,
+        default=["sqlite"],
+        help="s2 (default sqlite)",
     )
     parser.add_argument("--questions", type=int, default=200, help="s2: of each kind (default %(default)s)")
     parser.add_argument(

@@ -26,7 +26,7 @@ BETWEEN = 20
 STRIDE = 7919
 """From one step to the next of those that are asked for once; prime, so that all have their turn."""
 ECHO = "C-ECHO"
-DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "postgresql": "PostgreSQL"}
 Book = tuple[str, int]
 """Database and number of steps."""
 RETURNED = (
