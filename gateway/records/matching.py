@@ -301,6 +301,11 @@ class Prefilter:
     date_to: str | None = None
     """DA, the last day, included."""
 
+    @property
+    def finds_few(self) -> bool:
+        """Whether it names one order, study or patient, of which there are never many steps."""
+        return any(one is not None for one in (self.accession, self.patient_id, self.study_uids))
+
 
 def bounds(identifier: Item) -> Prefilter:
     """Raises `InvalidValue` for whatever key `matcher` would, be there items or not."""

@@ -96,7 +96,6 @@ _CANDIDATES: Final = (
     .join(orders, orders.c.id == procedures.c.order)
     .join(patients, patients.c.id == orders.c.patient)
     .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
-    .execution_options(yield_per=500)
 )  # fmt: skip
 
 
@@ -106,7 +105,11 @@ def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -
     Read from the database as they are taken, so that who stops early has not loaded them all. Each condition that is
     not None narrows the search by an index. A step without a station is every station's.
     """
-    found = connection.execute(_CANDIDATES.where(*_conditions(wanted), *_shown(visible)))
+    statement = _CANDIDATES.where(*_conditions(wanted), *_shown(visible))
+    if not wanted.finds_few:
+        # A cursor in the server costs PostgreSQL more than to find one step.
+        statement = statement.execution_options(yield_per=500)
+    found = connection.execute(statement)
     for identity, state, station_ae, *texts in found:
         yield Candidate(identity, state, station_ae, Texts(*texts))
 
