@@ -27,6 +27,9 @@ from gateway.clock import now
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
+GC_ALLOCATIONS: Final = 50_000
+"""New objects before the collector looks for cycles among them. Orders and items are read as many small ones, of which
+Python's 700 are soon reached, and few of which make cycles."""
 T = TypeVar("T")
 cli = typer.Typer(
     name="gateway",
@@ -97,6 +100,7 @@ def run(config: ConfigFile = None) -> None:
             # What start-up left behind lives on; without this each full collection walks it and stops us for 100 ms.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(GC_ALLOCATIONS)
             await stop.wait()
             log.info("stopping: what is under way is finished or handed back")
         log.info("stopped")

@@ -130,7 +130,7 @@ def _rule(title: str, row: _Row) -> StationRule:
 
 def _always(given: Mapping[str, str]) -> dict[int, Element]:
     of_step = {keyword.partition(".")[2]: value for keyword, value in given.items() if "." in keyword}
-    made = of_attributes({keyword: value for keyword, value in given.items() if "." not in keyword})
+    made = dict(of_attributes({keyword: value for keyword, value in given.items() if "." not in keyword}))
     if of_step:
         made[STEP_SEQUENCE] = Element(STEP_SEQUENCE, "SQ", STEPS, items=(of_attributes(of_step),))
     return made

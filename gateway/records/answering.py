@@ -146,10 +146,11 @@ def _foreign(asked: tuple[_Asked, ...], item: Item) -> frozenset[str]:
     found = _NONE
     for one in asked:
         held = item.get(one.tag)
-        if held is not None and held.foreign and (held.vr == "SQ") == (one.vr == "SQ"):
-            if one.inner is None:
-                found |= held.foreign
-            else:
-                for inside in held.items:
-                    found |= _foreign(one.inner, inside)
+        if held is None or (held.vr == "SQ") != (one.vr == "SQ"):
+            continue
+        if one.inner is None:
+            found |= held.foreign
+        else:
+            for inside in held.items:
+                found |= _foreign(one.inner, inside)
     return found

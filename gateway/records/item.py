@@ -30,7 +30,7 @@ Item = Mapping[int, "Element"]
 class Element:
     """One attribute. `values` are without padding, empty ones included; of a sequence `items` are the items."""
 
-    __slots__ = ("foreign", "items", "keyword", "tag", "values", "vr", "written")
+    __slots__ = ("_foreign", "items", "keyword", "tag", "values", "vr", "written")
 
     def __init__(
         self, tag: int, vr: str, keyword: str, values: tuple[str, ...] = (), items: tuple[Item, ...] = ()
@@ -40,12 +40,7 @@ class Element:
         self.keyword = keyword
         self.values = values
         self.items = items
-        self.foreign = _NONE
-        """Characters that are not ASCII, of items too."""
-        if items:
-            self.foreign = _NONE.union(*(one.foreign for item in items for one in item.values()))
-        elif vr in TEXT_VRS and not all(map(str.isascii, values)):
-            self.foreign = frozenset(one for value in values for one in value if not one.isascii())
+        self._foreign: frozenset[str] | None = None
         self.written: dict[Hashable, bytes] | None = None
         """What it has been encoded to; made when it is first needed, for there are many elements."""
 
@@ -59,6 +54,17 @@ class Element:
         return found
 
     @property
+    def foreign(self) -> frozenset[str]:
+        """Characters that are not ASCII, of items too."""
+        if self._foreign is None:
+            self._foreign = _NONE
+            if self.items:
+                self._foreign = _NONE.union(*(one.foreign for item in self.items for one in item.values()))
+            elif self.vr in TEXT_VRS and not all(map(str.isascii, self.values)):
+                self._foreign = frozenset(one for value in self.values for one in value if not one.isascii())
+        return self._foreign
+
+    @property
     def is_empty(self) -> bool:
         return not self.items and not any(self.values)
 
@@ -69,18 +75,47 @@ def _known(keyword: str) -> tuple[int, str] | None:
     return None if tag is None else (int(tag), dictionary_VR(tag)[:2])
 
 
-def of_attributes(attributes: Mapping[str, Any]) -> dict[int, Element]:
+class _Lazy(Mapping[int, Element]):
+    """Attributes as they are kept, each an element when it is first looked at: a query looks at one in three."""
+
+    __slots__ = ("_made", "_said")
+
+    def __init__(self, said: dict[int, tuple[str, str, Any]]) -> None:
+        self._said = said
+        self._made: dict[int, Element] = {}
+
+    def __getitem__(self, tag: int) -> Element:
+        made = self._made.get(tag)
+        if made is None:
+            vr, keyword, value = self._said[tag]
+            if vr == "SQ":
+                made = Element(tag, vr, keyword, items=tuple(map(of_attributes, value)))
+            else:
+                made = Element(tag, vr, keyword, tuple(_texts(value)))
+            self._made[tag] = made
+        return made
+
+    def get(self, tag: int, default: Any = None) -> Any:
+        return self[tag] if tag in self._said else default
+
+    def __contains__(self, tag: object) -> bool:
+        return tag in self._said
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._said)
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+
+def of_attributes(attributes: Mapping[str, Any]) -> Item:
     """Attributes by keyword, as they are kept; what is no keyword of PS3.6 is left out."""
-    made: dict[int, Element] = {}
+    said: dict[int, tuple[str, str, Any]] = {}
     for keyword, value in attributes.items():
         known = _known(keyword)
         if known is not None:
-            tag, vr = known
-            if vr == "SQ":
-                made[tag] = Element(tag, vr, keyword, items=tuple(map(of_attributes, value)))
-            else:
-                made[tag] = Element(tag, vr, keyword, tuple(_texts(value)))
-    return made
+            said[known[0]] = (known[1], keyword, value)
+    return _Lazy(said)
 
 
 def _texts(value: Any) -> Iterable[str]:
