@@ -303,8 +303,13 @@ class Prefilter:
 
     @property
     def finds_few(self) -> bool:
-        """Whether it names one order, study or patient, of which there are never many steps."""
-        return any(one is not None for one in (self.accession, self.patient_id, self.study_uids))
+        """Whether it names one order, study or patient, or begins a name long enough: there are never very many steps
+        of those."""
+        named = self.name_prefix is not None and len(self.name_prefix) >= _LONG_PREFIX
+        return named or any(one is not None for one in (self.accession, self.patient_id, self.study_uids))
+
+
+_LONG_PREFIX: Final = 5
 
 
 def bounds(identifier: Item) -> Prefilter:
