@@ -230,11 +230,16 @@ class Association(asyncio.Protocol):
         self.transport.write(pdu.RELEASE_RP)
 
     def _send_user_abort(self, body: bytes) -> None:
-        self.transport.write(pdu.abort(_USER_ABORTS, 0))
+        self._send_last(pdu.abort(_USER_ABORTS, 0))
         self._end_work()
 
     def _send_provider_abort(self, body: bytes) -> None:
-        self.transport.write(pdu.abort(_PROVIDER_ABORTS, self._reason))
+        self._send_last(pdu.abort(_PROVIDER_ABORTS, self._reason))
+
+    def _send_last(self, abort: bytes) -> None:
+        """What has been gathered is not sent behind it."""
+        self._out, self._out_bytes = [], 0
+        self.transport.write(abort)
 
     def _end_of_service(self, body: bytes) -> None:
         self._end_work()
