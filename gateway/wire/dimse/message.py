@@ -87,7 +87,7 @@ class Assembler:
 class _Spool:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._parts: list[bytes] = []
+        self._memory = bytearray()
         self._size = 0
         self._file: IO[Any] | None = None
         self._lost = ""
@@ -99,27 +99,27 @@ class _Spool:
         if self._lost:
             return
         if self._size <= MEMORY_BYTES:
-            self._parts.append(bytes(data))
+            self._memory += data
             return
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="gateway-")  # noqa: SIM115 - closed by _lose or take
-                self._file.writelines(self._parts)
-                self._parts = []
+                self._file.write(self._memory)
+                self._memory = bytearray()
             self._file.write(data)
         except OSError as error:
             self._lose(error.strerror or type(error).__name__)
 
     def _lose(self, why: str) -> None:
         self._lost = self._lost or why
-        self._parts = []
+        self._memory = bytearray()
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def take(self) -> tuple[Encoded, str]:
         """What was written, and why it is not all there; ready for the next data set."""
-        data: Encoded = b"".join(self._parts)
+        data: Encoded = bytes(self._memory)
         lost = self._lost
         if self._file is not None:
             try:
@@ -128,5 +128,5 @@ class _Spool:
             except OSError as error:
                 lost = error.strerror or type(error).__name__
             self._file.close()
-        self._parts, self._size, self._file, self._lost = [], 0, None, ""
+        self._memory, self._size, self._file, self._lost = bytearray(), 0, None, ""
         return data, lost
