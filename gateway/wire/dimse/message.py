@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -29,7 +30,8 @@ class Message:
 
     def close(self) -> None:
         if isinstance(self.data_set, mmap.mmap):
-            self.data_set.close()
+            with suppress(BufferError):  # a thread that reads it yet keeps it to its own end
+                self.data_set.close()
 
 
 class Assembler:
