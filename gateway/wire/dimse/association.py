@@ -1,7 +1,8 @@
 """One association of an acceptor: a connection, its protocol machine, and the operation at work on it.
 
 Everything happens on the event loop. The protocol machine (`upper_layer`) decides, this carries its effects out. Of
-the requests on one association one is worked on at a time; behind it one more may wait, then no more is read.
+the requests on one association one is worked on at a time; behind it one more may wait, then no more is taken, and
+soon no more is read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ FLUSH_BYTES: Final = 64 * 1024
 WRITE_BUFFER_BYTES: Final = 256 * 1024
 """What a peer may leave unread before its operation has to wait."""
 MAX_WAITING: Final = 1
+READ_AHEAD_BYTES: Final = 64 * 1024
+"""What is read of a peer behind its requests in waiting."""
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _USER_ABORTS: Final = 0
 _PROVIDER_ABORTS: Final = 2
@@ -141,7 +144,8 @@ class Association(asyncio.Protocol):
                 log.warning("DICOM association with %s: %s", self.address, fault)
                 self._reason = fault.reason
                 self._on(Event.EVT19)
-        if not self._has_room:
+        # Only who reads notices that the peer is gone.
+        if not self._has_room and self._framer.waiting_bytes >= READ_AHEAD_BYTES:
             self.transport.pause_reading()
 
     @property

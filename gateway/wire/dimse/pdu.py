@@ -71,6 +71,11 @@ class Framer:
         self._limits |= {0x04: max_data_bytes or MAX_UNLIMITED_BYTES}
         self._lost = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Fed, and not taken yet."""
+        return len(self._buffer)
+
     def feed(self, chunk: bytes) -> None:
         if not self._lost:
             self._buffer += chunk
