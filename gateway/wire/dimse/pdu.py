@@ -119,7 +119,10 @@ def read_associate_rq(body: bytes) -> A_ASSOCIATE:
     except Exception as error:  # pynetdicom raises whatever its parsers met
         why = f"A-ASSOCIATE-RQ cannot be read ({type(error).__name__})"
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why) from error
-    for one in request.presentation_context_definition_list:
+    offered = request.presentation_context_definition_list
+    if len({one.context_id for one in offered}) < len(offered):
+        raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "two presentation contexts have one id")
+    for one in offered:
         if not one.abstract_syntax or not one.transfer_syntax:
             why = f"presentation context {one.context_id} names no abstract or no transfer syntax"
             raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
