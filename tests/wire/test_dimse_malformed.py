@@ -6,6 +6,7 @@ import asyncio
 import mmap
 import os
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from gateway.wire.dimse import DimseServer, FindRequest, Match, Peer, StoreRequest, client
-from gateway.wire.dimse.message import MEMORY_BYTES
+from gateway.wire.dimse.message import MEMORY_BYTES, Assembler
+from gateway.wire.dimse.pdu import Fragment
 from tests.wire import raw_peer as raw
 from tests.wire.dimse_peers import HOST, PEER, match, serving, until
 from tests.wire.raw_peer import CT, INVALID, UNRECOGNIZED, USER_ABORT, VERIFICATION, WORKLIST, RawPeer
@@ -272,6 +274,64 @@ async def test_a_data_set_that_cannot_be_kept_is_refused_and_the_association_liv
         peer.send(data(raw.pdv(5, 2, b"")))
         assert await peer.status() == (1, 0xA700)
         assert await statuses(peer, raw.echo_rq(2)) == [(2, 0)]
+
+
+@pytest.mark.parametrize("value", [b"", b"ab"])
+def test_a_data_set_in_crumbs_takes_no_more_memory_than_its_bytes(value: bytes) -> None:
+    assembler = Assembler(1_000_000)
+    assembler.add(Fragment(5, 3, memoryview(raw.store_rq())))
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            assembler.add(Fragment(5, 0, memoryview(value)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 100_000 * len(value) + 10_000
+    message = assembler.add(Fragment(5, 2, memoryview(b"z")))
+    assert message is not None
+    assert message.data_set == value * 100_000 + b"z"
+
+
+async def test_a_data_set_that_a_thread_still_reads_does_not_hold_up_its_association() -> None:
+    views: list[memoryview] = []
+
+    async def store(request: StoreRequest) -> None:
+        views.append(memoryview(request.data))
+
+    async with serving(store=store) as server, raw.associated(server.port) as peer:
+        sent = data(raw.pdv(5, 3, raw.store_rq()))
+        sent += data(raw.pdv(5, 0, bytes(100_000))) * (2 * MEMORY_BYTES // 100_000) + data(raw.pdv(5, 2, b""))
+        assert await statuses(peer, sent, raw.echo_rq(2)) == [(1, 0), (2, 0)]
+        assert bytes(views[0][:4]) == bytes(4)  # what is still looked at stays
+        views[0].release()
+
+
+async def test_a_peer_that_vanishes_with_requests_in_waiting_is_noticed() -> None:
+    cancelled = asyncio.Event()
+
+    async def find(request: FindRequest) -> AsyncIterator[Match]:
+        try:
+            await asyncio.Event().wait()
+            yield Match(b"")
+        finally:
+            cancelled.set()
+
+    async with serving(find=find) as server:
+        async with raw.associated(server.port) as peer:
+            (association,) = server._connections
+            peer.send(raw.find_rq(1) + raw.echo_rq(2) + raw.echo_rq(3))
+            await until(lambda: not association._has_room)
+            peer.writer.transport.abort()
+            await asyncio.wait_for(cancelled.wait(), 5)
+        await still_serves(server)
+
+
+async def test_a_context_id_that_is_given_twice() -> None:
+    twice = raw.context(1, VERIFICATION) + raw.context(1, CT)
+    async with serving() as server, raw.connected(server.port) as peer:
+        peer.send(raw.associate_rq(contexts=twice))
+        assert await peer.read() == USER_ABORT
 
 
 async def test_a_connection_that_is_closed_on_one_side() -> None:

@@ -174,3 +174,16 @@ async def test_an_abort_cancels_the_work() -> None:
             await asyncio.wait_for(begun.wait(), 5)
             end(peer)
             await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_an_abort_is_the_last_that_is_sent() -> None:
+    async def find(request: FindRequest) -> AsyncIterator[Match]:
+        yield Match(b"")  # gathered, and not sent yet
+        (association,) = server._connections
+        association.abort()
+        await asyncio.Event().wait()
+
+    async with serving(find=find) as server, raw_peer.associated(server.port) as peer:
+        server.farewell_seconds = 0.3
+        peer.send(raw_peer.find_rq())
+        assert await peer.rest() == [USER_ABORT]
