@@ -1,6 +1,7 @@
 """The protocol machine over sockets: each PDU sent to an acceptor in each state it can be in (PS3.8 Table 9-10).
 
-Sta3 is over before another PDU can be read: this acceptor answers an A-ASSOCIATE-RQ at once.
+Sta3 and Sta12 are over before another PDU can be read: this acceptor answers an A-ASSOCIATE-RQ at once, and no work is
+left when a release collides, so that its own A-RELEASE-RP follows the peer's at once.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.wire.dimse import DimseServer, FindRequest, Match, client
+from gateway.wire.dimse import DimseServer, FindRequest, Match
+from gateway.wire.dimse.association import Association
 from gateway.wire.dimse.upper_layer import State
 from tests.wire import raw_peer
-from tests.wire.dimse_peers import PEER, serving, until
+from tests.wire.dimse_peers import HOST, serving, until
 from tests.wire.raw_peer import INVALID, RELEASE_RP, RELEASE_RQ, UNEXPECTED, UNRECOGNIZED, USER_ABORT, RawPeer
 
 PDUS = {
@@ -49,15 +51,21 @@ EXPECTED: dict[State, dict[str, bytes | str]] = {
 }
 
 
-async def never(request: FindRequest) -> AsyncIterator[Match]:
-    await asyncio.Event().wait()
-    yield Match(b"")
-
-
 @asynccontextmanager
-async def in_state(state: State) -> AsyncIterator[tuple[DimseServer, RawPeer, asyncio.Task[None] | None]]:
+async def in_state(state: State, *, farewell: float = 10) -> AsyncIterator[tuple[DimseServer, RawPeer]]:
+    """At the end the connection is gone, the work with it, and the next association works."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def never(request: FindRequest) -> AsyncIterator[Match]:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield Match(b"")
+        finally:
+            ended.set()
+
     async with serving(find=never) as server, raw_peer.connected(server.port) as peer:
-        server.quiet_seconds, server.farewell_seconds = 0.05, 0.3
+        server.quiet_seconds, server.farewell_seconds = 0.05, farewell
         stopping = None
         if state is not State.STA2:
             peer.send(raw_peer.associate_rq())
@@ -72,20 +80,25 @@ async def in_state(state: State) -> AsyncIterator[tuple[DimseServer, RawPeer, as
         if state is State.STA13:
             peer.send(RELEASE_RQ)
             assert await peer.read() == RELEASE_RP
-        (association,) = server._connections
-        await until(lambda: association.state is state)
-        yield server, peer, stopping
+        await until(lambda: [one.state for one in server._connections] == [state])
+        yield server, peer
         peer.writer.close()
         if stopping is not None:
             await asyncio.wait_for(stopping, 10)
+            await server.start(HOST, 0)
         await until(lambda: not server._connections)
         assert server.associations == 0
+        assert begun.is_set() is ended.is_set() is (state is State.STA8)
+        async with raw_peer.associated(server.port) as another:
+            another.send(raw_peer.echo_rq(2))
+            assert await another.status() == (2, 0x0000)
+        await until(lambda: not server._connections)
 
 
 @pytest.mark.parametrize(("state", "sent"), [(state, name) for state in EXPECTED for name in PDUS])
 async def test_each_pdu_in_each_state(state: State, sent: str) -> None:
     expected = EXPECTED[state][sent]
-    async with in_state(state) as (server, peer, stopping):
+    async with in_state(state) as (_, peer):
         peer.send(PDUS[sent])
         if expected == "accepted":
             assert (await peer.read())[0] == 0x02
@@ -93,18 +106,30 @@ async def test_each_pdu_in_each_state(state: State, sent: str) -> None:
             assert await peer.status() == (9, 0x0000)
         elif expected != NOTHING:
             assert await peer.read() == expected
-            if expected != RELEASE_RP or state is State.STA6:
-                assert await peer.rest() == []
-        elif sent == "A-RELEASE-RP" and state is State.STA7:
-            assert await peer.rest() == []
-        if stopping is None:
-            await client.echo("127.0.0.1", server.port, **PEER)
+        if (state, sent) != (State.STA7, "A-RELEASE-RP"):  # AR-3 closes of itself
+            peer.writer.write_eof()
+        assert await peer.rest() == []
+
+
+@pytest.mark.parametrize("state", [State.STA2, State.STA6, State.STA7, State.STA8, State.STA10])
+async def test_whoever_has_been_sent_an_abort_and_stays_is_cut_off(state: State) -> None:
+    async with in_state(state, farewell=0.1) as (server, peer):
+        (association,) = server._connections
+        assert (association._artim is None) is (state is not State.STA2)  # Evt18 is a blank elsewhere
+        peer.send(PDUS["unrecognized"])
+        assert await peer.rest() == [USER_ABORT if state is State.STA2 else UNRECOGNIZED]
+
+
+async def test_data_in_flight_after_a_release_request_is_no_obstacle_to_the_release() -> None:
+    async with in_state(State.STA7) as (_, peer):
+        peer.send(PDUS["P-DATA-TF"] + raw_peer.find_rq() + RELEASE_RP)
+        assert await peer.rest() == []
 
 
 @pytest.mark.parametrize("state", EXPECTED)
 @pytest.mark.parametrize("end", ["A-ABORT", "closed", "reset"])
 async def test_the_end_from_the_peer_in_each_state(state: State, end: str) -> None:
-    async with in_state(state) as (server, peer, _):
+    async with in_state(state) as (server, peer):
         if end == "A-ABORT":
             peer.send(USER_ABORT)
             assert await peer.rest() == []
@@ -126,10 +151,20 @@ async def test_the_artim_timer(state: State) -> None:
         await until(lambda: not server._connections)
 
 
-async def test_release_collision_ends_in_good_order() -> None:
-    async with in_state(State.STA10) as (_, peer, _stopping):
+async def test_release_collision_ends_in_good_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[State] = []
+
+    class Passing(Association):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "state" and isinstance(value, State):
+                passed.append(value)
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr("gateway.wire.dimse.server.Association", Passing)
+    async with in_state(State.STA10, farewell=0.1) as (_, peer):
         peer.send(RELEASE_RP)
-        assert await peer.read() == RELEASE_RP
+        assert await peer.rest() == [RELEASE_RP]
+        assert passed[-5:] == [State.STA7, State.STA10, State.STA12, State.STA13, State.STA1]
 
 
 async def test_a_release_waits_for_the_answer_that_is_under_way() -> None:
