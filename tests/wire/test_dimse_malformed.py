@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import mmap
 import os
 import struct
@@ -27,6 +28,11 @@ ACCEPTED = 0x02
 FOUR_GB = 0xFFFFFFFF
 
 
+@pytest.fixture(autouse=True)
+def short_farewells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DimseServer, "farewell_seconds", 0.1)
+
+
 async def still_serves(server: DimseServer) -> None:
     await client.echo(HOST, server.port, **PEER)
     await until(lambda: not server._connections)
@@ -48,6 +54,9 @@ WITHIN_AN_ASSOCIATION: list[tuple[str, bytes, bytes]] = [
     ("a release of 5 bytes", raw.pdu(0x05, bytes(5)), INVALID),
     ("a release of no bytes", raw.pdu(0x05, b""), INVALID),
     ("an abort of 4 GB", raw.pdu(0x07, b"", FOUR_GB), INVALID),
+    ("a release response of 3 bytes", raw.pdu(0x06, bytes(3)), INVALID),
+    ("a rejection of 3 bytes", raw.pdu(0x03, bytes(3)), INVALID),
+    ("an abort of no bytes", raw.pdu(0x07, b""), INVALID),
     ("an association of 2 MB", raw.pdu(0x01, b"", 2 * 1024 * 1024), INVALID),
     ("a value of length 0", data(raw.pdv(1, 3, b"", 0)), INVALID),
     ("a value of length 1", data(struct.pack(">IB", 1, 1)), INVALID),
@@ -63,6 +72,9 @@ WITHIN_AN_ASSOCIATION: list[tuple[str, bytes, bytes]] = [
                                            raw.pdv(5, 2, b"")), USER_ABORT),
     ("half a command set", data(raw.pdv(1, 3, ECHO[:30])), USER_ABORT),
     ("a command set that does not end", data(raw.pdv(1, 1, bytes(70_000))), USER_ABORT),
+    ("a command set of 70 kB in one value", data(raw.pdv(1, 3, raw.request(0x30, VERIFICATION, e0902=bytes(70_000)))),
+     USER_ABORT),
+    ("a wrong group behind a good one", data(raw.pdv(1, 3, ECHO + struct.pack("<HHI", 8, 5, 0))), USER_ABORT),
     ("an element longer than its command set", data(raw.pdv(1, 3, struct.pack("<HHI", 0, 2, FOUR_GB))), USER_ABORT),
     ("no command", data(raw.pdv(1, 3, b"")), USER_ABORT),
     ("no Command Field", data(raw.pdv(1, 3, raw.command(e0110=1, e0800=0x0101))), USER_ABORT),
@@ -95,13 +107,27 @@ def rejected(result: int, source: int, reason: int) -> bytes:
 
 
 USER = raw.item(0x50, raw.item(0x51, struct.pack(">I", 16384)) + raw.item(0x52, b"1.2.3"))
+ODD_NAMES = (b"A\\B", b"A\nB", b"A\x1b(B", b"A\0", b"", bytes(16))
 REQUESTS: list[tuple[str, bytes, bytes | int]] = [
     ("nothing but its fixed part", raw.associate_rq(application=b"", contexts=b"", user=b""), rejected(1, 1, 2)),
     ("cut off in its fixed part", raw.pdu(0x01, bytes(40)), USER_ABORT),
+    ("no bytes at all", raw.pdu(0x01, b""), USER_ABORT),
+    ("an association of 4 GB", raw.pdu(0x01, b"", FOUR_GB), USER_ABORT),
+    ("a length that ends within an item", raw.pdu(0x01, raw.associate_rq()[6:-3]), USER_ABORT),
+    ("data before an association", raw.echo_rq(), USER_ABORT),
+    ("data of 4 GB before an association", raw.pdu(0x04, b"", FOUR_GB), USER_ABORT),
+    ("a type nobody knows", raw.pdu(0x00, b"1234"), USER_ABORT),
     ("another protocol version", raw.associate_rq(version=2), rejected(1, 2, 2)),
     ("this version and a later one", raw.associate_rq(version=3), ACCEPTED),
     ("another application context", raw.associate_rq(application=raw.item(0x10, b"1.2.3")), rejected(1, 1, 2)),
     ("a context of an even number", raw.associate_rq(contexts=raw.context(2, VERIFICATION)), INVALID),
+    ("a context of number 0", raw.associate_rq(contexts=raw.context(0, VERIFICATION)), INVALID),
+    ("two contexts of one number", raw.associate_rq(contexts=raw.context(1, CT) + raw.context(1, WORKLIST)), INVALID),
+    ("129 contexts", raw.associate_rq(contexts=b"".join(raw.context(n % 256, CT) for n in range(1, 258, 2))), INVALID),
+    ("a sub-item nobody knows in a context", raw.associate_rq(contexts=raw.item(0x20, b"\1\0\0\0" + raw.item(
+        0x99, b"?") + raw.context(1, VERIFICATION)[8:])), ACCEPTED),
+    ("an item nobody knows between the others", raw.associate_rq(contexts=raw.item(0x99, b"?") + raw.context(
+        1, VERIFICATION)), ACCEPTED),
     ("items nobody knows", raw.associate_rq(user=raw.item(0x77, b"x" * 9) + USER[:4][:2] + struct.pack(
         ">H", len(USER) - 4 + 8) + USER[4:] + raw.item(0x66, b"1234")), ACCEPTED),
     ("an item that is cut off", raw.associate_rq(user=USER[:-2]), INVALID),
@@ -114,7 +140,12 @@ REQUESTS: list[tuple[str, bytes, bytes | int]] = [
     ("a context without an abstract syntax", raw.associate_rq(contexts=raw.item(0x20, b"\1\0\0\0" + raw.item(
         0x40, raw.EXPLICIT.encode()))), INVALID),
     ("no context that is served", raw.associate_rq(contexts=raw.context(1, "1.2.3.4")), ACCEPTED),
-    ("no room for data", raw.associate_rq(max_bytes=7), rejected(1, 1, 1)),
+    *[(f"a maximum length of {n}", raw.associate_rq(max_bytes=n), rejected(1, 1, 1)) for n in range(1, 8)],
+    ("a maximum length of 8", raw.associate_rq(max_bytes=8), ACCEPTED),
+    ("a maximum length of 0, which is none", raw.associate_rq(max_bytes=0), ACCEPTED),
+    *[(f"a caller named {name!r}", raw.associate_rq(calling=name), INVALID) for name in ODD_NAMES],
+    *[(f"a callee named {name!r}", raw.associate_rq(called=name), INVALID) for name in ODD_NAMES],
+    ("a name of 16 letters behind a blank", raw.associate_rq(calling=b" " + b"X" * 15), ACCEPTED),
     ("a name of other letters", raw.associate_rq(calling=b"\xc4RZTE"), INVALID),
     ("a name in lower case with a blank", raw.associate_rq(calling=b"ct one"), ACCEPTED),
 ]  # fmt: skip
@@ -129,7 +160,59 @@ async def test_requests_for_an_association(sent: bytes, back: bytes | int) -> No
             peer.send(sent)
             got = await peer.read()
             assert got[0] == back if isinstance(back, int) else got == back
+            peer.writer.write_eof()
+            assert await peer.rest() == []
         await still_serves(server)
+
+
+async def results(*contexts: bytes) -> dict[int, tuple[int, bytes]]:
+    """By context: the result, and the transfer syntax of an accepted one."""
+    async with serving() as server, raw.connected(server.port) as peer:
+        peer.send(raw.associate_rq(contexts=b"".join(contexts)))
+        accepted, at, found = await peer.read(), 74, {}
+        while at < len(accepted):
+            length = int.from_bytes(accepted[at + 2 : at + 4], "big")
+            value = accepted[at + 4 : at + 4 + length]
+            if accepted[at] == 0x21:
+                found[value[0]] = (value[2], value[8:] if value[2] == 0 else b"")
+            at += 4 + length
+    return found
+
+
+async def test_what_becomes_of_each_context() -> None:
+    implicit = "1.2.840.10008.1.2"
+    given = await results(
+        raw.context(1, CT),
+        raw.context(7, CT, implicit),
+        raw.context(3, "1.2.3.4"),
+        raw.context(255, VERIFICATION, "1.2.840.10008.1.2.4.50"),
+        raw.context(9, WORKLIST, implicit, "1.2.3.4.5", raw.EXPLICIT),
+    )
+    explicit = raw.EXPLICIT.encode()
+    assert given == {1: (0, explicit), 7: (0, implicit.encode()), 3: (3, b""), 255: (4, b""), 9: (0, explicit)}
+    many = await results(*[raw.context(n, CT) for n in range(1, 256, 2)])
+    assert many == dict.fromkeys(range(1, 256, 2), (0, explicit))
+
+
+@pytest.mark.parametrize("refused", [raw.context(7, "1.2.3.4"), raw.context(7, VERIFICATION, "1.2.3.4")])
+async def test_data_on_a_context_that_was_refused(refused: bytes) -> None:
+    async with serving() as server:
+        async with raw.connected(server.port) as peer:
+            peer.send(raw.associate_rq(contexts=raw.context(1, VERIFICATION) + refused))
+            assert (await peer.read())[0] == ACCEPTED
+            assert await statuses(peer, raw.echo_rq(1)) == [(1, 0)]
+            peer.send(data(raw.pdv(7, 3, ECHO)))
+            assert await peer.rest() == [INVALID]
+        await still_serves(server)
+
+
+def anonymous_bytes() -> int:
+    """Of this process, without what it has mapped of files."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("only Linux tells")
+    line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
 
 
 async def statuses(peer: RawPeer, *sent: bytes, wanted: int | None = None) -> list[tuple[int, int]]:
@@ -142,9 +225,12 @@ async def test_requests_that_do_not_fit_their_context() -> None:
     async with serving() as server, raw.associated(server.port) as peer:
         on_worklist = data(raw.pdv(3, 3, raw.store_rq()), raw.pdv(3, 2, b""))
         other_class = data(raw.pdv(5, 3, raw.store_rq(sop_class="1.2.840.10008.5.1.4.1.1.4")), raw.pdv(5, 2, b""))
+        found_on_ct = data(raw.pdv(5, 3, raw.request(0x0020, WORKLIST, data=True)), raw.pdv(5, 2, b""))
         unknown = data(raw.pdv(1, 3, raw.request(0x0140, VERIFICATION)))
-        assert await statuses(peer, on_worklist, other_class, unknown, raw.echo_rq(4)) == [
-            (1, 0x0211), (1, 0x0122), (1, 0x0211), (4, 0x0000),
+        with_data = data(raw.pdv(1, 3, raw.request(0x0030, VERIFICATION, data=True)), raw.pdv(1, 2, b"1234"))
+        sent = on_worklist, other_class, found_on_ct, unknown, with_data, raw.echo_rq(4)
+        assert await statuses(peer, *sent) == [
+            (1, 0x0211), (1, 0x0122), (1, 0x0211), (1, 0x0211), (1, 0x0000), (4, 0x0000),
         ]  # fmt: skip
 
 
@@ -215,12 +301,14 @@ async def test_a_peer_that_does_not_read_is_not_written_for() -> None:
             produced += 1
             yield Match(bytes(1000))
 
+    before = anonymous_bytes()
     async with serving(find=find, idle_seconds=1.0) as server:
         async with raw.associated(server.port) as peer:
             peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
             peer.send(raw.find_rq() + raw.echo_rq(2))
             await until(lambda: not server._connections)  # aborted: nothing moves
             assert produced < 20_000
+            assert anonymous_bytes() - before < 40_000_000  # the peer's part, in this process too, among them
         await still_serves(server)
 
 
@@ -243,20 +331,27 @@ async def test_a_peer_that_reads_late_is_answered_in_full() -> None:
 
 async def test_a_long_data_set_waits_in_a_file() -> None:
     kept: list[Any] = []
+    grown: list[int] = []
+    before = anonymous_bytes()
 
     async def store(request: StoreRequest) -> None:
-        kept.append((type(request.data), len(request.data), request.data[-4:]))
+        grown.append(anonymous_bytes() - before)
+        kept.append((type(request.data), len(request.data), hashlib.sha256(request.data).digest()))
 
-    block = os.urandom(16_000)
+    block, sent = os.urandom(16_000), hashlib.sha256()
     count = 32 * MEMORY_BYTES // len(block)
     async with serving(store=store) as server, raw.associated(server.port) as peer:
         peer.send(data(raw.pdv(5, 3, raw.store_rq())))
         for _ in range(count):
             peer.send(data(raw.pdv(5, 0, block)))
+            sent.update(block)
+            block = block[1:] + block[:1]
             await peer.writer.drain()
         peer.send(data(raw.pdv(5, 2, b"tail")))
+        sent.update(b"tail")
         assert await peer.status() == (1, 0)
-    assert kept == [(mmap.mmap, count * len(block) + 4, b"tail")]
+    assert kept == [(mmap.mmap, count * len(block) + 4, sent.digest())]
+    assert grown[0] < 8 * MEMORY_BYTES  # of 32
 
 
 @pytest.mark.parametrize("lost", ["too long", "no room"])
@@ -325,13 +420,6 @@ async def test_a_peer_that_vanishes_with_requests_in_waiting_is_noticed() -> Non
             peer.writer.transport.abort()
             await asyncio.wait_for(cancelled.wait(), 5)
         await still_serves(server)
-
-
-async def test_a_context_id_that_is_given_twice() -> None:
-    twice = raw.context(1, VERIFICATION) + raw.context(1, CT)
-    async with serving() as server, raw.connected(server.port) as peer:
-        peer.send(raw.associate_rq(contexts=twice))
-        assert await peer.read() == USER_ABORT
 
 
 async def test_a_connection_that_is_closed_on_one_side() -> None:
