@@ -15,11 +15,11 @@ import atheris
 
 with atheris.instrument_imports(include=["gateway.wire.dimse"]):
     from gateway.errors import Malformed
-    from gateway.wire.dimse import pdu
+    from gateway.wire.dimse import command, pdu
     from gateway.wire.dimse.command import CommandFault
     from gateway.wire.dimse.header import read_header, split_header
     from gateway.wire.dimse.message import Assembler
-    from gateway.wire.dimse.negotiation import Terms, negotiate
+    from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
     from gateway.wire.dimse.pdu import Framer, PduFault
     from gateway.wire.dimse.policy import Policy
     from gateway.wire.dimse.upper_layer import Event
@@ -27,6 +27,8 @@ with atheris.instrument_imports(include=["gateway.wire.dimse"]):
 from tests.wire import raw_peer as raw
 
 POLICY, TERMS = Policy("GATEWAY"), Terms("1.2.3", "FUZZ", 131072)
+_NO_MESSAGE_ID = bytes.fromhex("0000100102000000 0000")
+"""What a response has not, and `command.read` wants."""
 
 
 def _seeds() -> list[bytes]:
@@ -51,11 +53,18 @@ def _act(assembler: Assembler, event: Event, body: bytes) -> None:
     if event is Event.EVT6:
         request = pdu.read_associate_rq(body)
         version = pdu.protocol_version(body)
-        negotiate(request, version, "127.0.0.1", (), lambda caller, who: POLICY.admit(caller, who, {}), TERMS)
+        answer = negotiate(request, version, "127.0.0.1", (), lambda caller, who: POLICY.admit(caller, who, {}), TERMS)
+        if isinstance(answer, Agreement):
+            accepted = pdu.associate_ac(answer.primitive)
+            if int.from_bytes(accepted[2:6], "big") != len(accepted) - 6:
+                raise AssertionError("an A-ASSOCIATE-AC of another length than it says")
     elif event is Event.EVT10:
         for fragment in list(pdu.fragments(body)):
             message = assembler.add(fragment)
             if message is not None:
+                answer_set = command.response(message.command, 0x0000, names_instance=True)
+                if command.read(answer_set + _NO_MESSAGE_ID).sop_class != message.command.sop_class:
+                    raise AssertionError("answered for another SOP class")
                 _look(bytes(message.data_set))
                 message.close()
 
