@@ -46,9 +46,10 @@ class OrderedProcedure:
     procedure: Attributes
     steps: tuple[OrderedStep, ...]
     authority: str
-    """Who gave the accession number: its issuer, else the sender."""
+    """Who gave the accession number: its issuer, else the sender. Empty: nobody knows (a worklist file)."""
     sender: str
-    """Sending facility, else application, else the listener's name: whose numbers those without authority are."""
+    """Sending facility, else application, else the listener's name: whose numbers those without authority are. Empty:
+    nobody knows."""
     placer: Number | None = None
     filler: Number | None = None
     parent: Number | None = None

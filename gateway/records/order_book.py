@@ -60,9 +60,9 @@ class Order:
     """An Imaging Service Request. Without procedures it is a tombstone, or waits for the message that orders it."""
 
     authority: str
-    """Who gave the accession number."""
+    """Who gave the accession number; empty: nobody knows yet."""
     sender: str
-    """Whose numbers those without authority are."""
+    """Whose numbers those without authority are; empty: nobody knows yet."""
     placer: Number
     filler: Number
     parent: str
@@ -175,6 +175,12 @@ def means(said: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
     return sure[ranked - 1]
 
 
+def is_guess(said: OrderedProcedure, order: Order, *, ranked: int) -> bool:
+    """Whether it is not known that both sides' numbers are of one sender: what says that they mean the same order is
+    then no more than the equal number, which two senders may have given."""
+    return ranked > 0 and not (said.sender and order.sender)
+
+
 def said_by(statements: Iterable[Any], order: Order) -> Iterator[OrderedProcedure]:
     """What is said of `order` by those of a message's statements that speak of orders and mean something."""
     for one in statements:
@@ -193,7 +199,7 @@ def said_of(said: OrderedProcedure, order: Order) -> OrderedProcedure | None:
         str(said.procedure.get("StudyInstanceUID") or "") in uids,
         said.filler is not None and said.filler.value == order.filler.value,
         said.placer is not None and said.placer.value == order.placer.value,
-        bool(accession) and (accession, said.authority) == (order.accession, order.authority),
+        bool(accession) and accession == order.accession and is_one(said.authority, order.authority),
     )
     if any(hit and means(said, order, ranked=rank) for rank, hit in enumerate(hits)):
         return said
@@ -279,8 +285,13 @@ def _same_number(said: OrderedProcedure, number: Number | None, order: Order, st
     if number is None or not stored.value:
         return None
     told = number.authority and stored.authority
-    one_authority = number.authority == stored.authority if told else said.sender == order.sender
+    one_authority = number.authority == stored.authority if told else is_one(said.sender, order.sender)
     return bool(number.value == stored.value and one_authority)
+
+
+def is_one(one: str, other: str) -> bool:
+    """Whether two senders or authorities may be the same: one that nobody knows may be any."""
+    return one == other or not (one and other)
 
 
 def _numbered(order: Order, said: OrderedProcedure) -> Order:
@@ -311,7 +322,14 @@ def _ordered(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Or
         procedures, outcome = (*order.procedures, _added(said)), "updated" if order.procedures else "created"
     authority = said.authority if "AccessionNumber" in said.order else order.authority
     newest = max(order.event_at, said.event_at)
-    after = replace(order, authority=authority, attributes=attributes, procedures=procedures, event_at=newest)
+    after = replace(
+        order,
+        authority=authority or order.authority,
+        sender=order.sender or said.sender,
+        attributes=attributes,
+        procedures=procedures,
+        event_at=newest,
+    )
     return after, outcome
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     delete,
     insert,
     literal,
+    or_,
     select,
     union_all,
     update,
@@ -39,7 +40,8 @@ _FIND: Final = Statement(
         select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
         select(orders.c.id, literal(3)).where(
             orders.c.accession == bindparam("accession"),
-            orders.c.authority == bindparam("authority"),
+            # An authority that nobody knows may be any.
+            or_(orders.c.authority.in_((bindparam("authority"), "")), bindparam("authority") == ""),
             bindparam("accession") != "",
         ),
     )

@@ -81,9 +81,15 @@ def find(connection: Connection, said: OrderedProcedure) -> Order | None:
         meant = order_book.means(said, order, ranked=rank)
         if meant is None:
             raise DuplicateKey("the Study Instance UID belongs to another order", place=f"{said.place}-2")
-        if meant:
+        sure = not order_book.is_guess(said, order, ranked=rank)
+        if meant and (sure or _of_one_patient(connection, said, order)):
             return order
     return None
+
+
+def _of_one_patient(connection: Connection, said: OrderedProcedure, order: Order) -> bool:
+    row = None if order.patient is None else patients.get(connection, order.patient)
+    return row is not None and identity_of(said.patient).patient_id in _ids_of(row)
 
 
 def _apply_to(
