@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from sqlalchemy import Connection
 from gateway import app
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import ConfigError, GatewayError, Rejected
+from gateway.errors import ConfigError, DuplicateKey, GatewayError, Rejected, Unavailable
 from gateway.journey import scheduling
-from gateway.journey.message_reading import WORKLIST_FILE
+from gateway.journey.message_reading import WORKLIST_FILE, internal
 from gateway.mapping import Mappings
 from gateway.records.order import OrderedProcedure
 from gateway.store import Store, messages
@@ -32,6 +33,7 @@ CREATED, UPDATED, SAME, OF_RIS, NOT_TAKEN = "created", "updated", "already there
 TOGETHER: Final = 64
 """Files that share a transaction."""
 SUFFIXES: Final = frozenset({".wl", ".dcm"})
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def _begins_as_dicom(path: Path) -> bool:
 
 
 class Import:
-    """`sender`: whose accession numbers the files hold, in the words of MSH-4 (else MSH-3) of the RIS's messages."""
+    """`sender`: whose accession numbers the files hold, in the words of MSH-4 (else MSH-3) of the RIS's messages;
+    empty: nobody knows."""
 
     def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock, sender: str) -> None:
         self._store = store
@@ -80,17 +83,19 @@ class Import:
         self._listener = f"{WORKLIST_FILE}{sender}"
 
     async def take(self, paths: Iterable[Path], *, dry_run: bool = False) -> AsyncIterator[Taken]:
-        """Each file in its turn. Raises `Unavailable` when the database is away; what was told by then is kept."""
+        """Each file in its turn: of two that contradict each other the later counts.
+
+        Raises `Unavailable` when the database is away; what was told by then is kept.
+        """
         remaining = iter(paths)
         while some := list(itertools.islice(remaining, 1 if dry_run else TOGETHER)):
-            for taken in await asyncio.gather(*(self._take(path, dry_run) for path in some)):
+            read = await asyncio.to_thread(list, map(_bytes_of, some))
+            for taken in await asyncio.gather(*map(self._take, some, read, itertools.repeat(dry_run))):
                 yield taken
 
-    async def _take(self, path: Path, dry_run: bool) -> Taken:
-        try:
-            raw = await asyncio.to_thread(path.read_bytes)
-        except OSError as error:
-            return Taken(str(path), NOT_TAKEN, why=f"cannot be read: {error.strerror}")
+    async def _take(self, path: Path, raw: bytes | OSError, dry_run: bool) -> Taken:
+        if isinstance(raw, OSError):
+            return Taken(str(path), NOT_TAKEN, why=f"cannot be read: {raw.strerror}")
         now = self._clock()
         reading = self._reader.read(raw, now, self._listener)
         if reading.error is not None:
@@ -109,7 +114,13 @@ class Import:
         except _UndoError as undone:
             return undone.taken
         except Rejected as error:
-            return Taken(str(path), NOT_TAKEN, _accession(said), _told(error))
+            return Taken(str(path), NOT_TAKEN, _accession(said), _refused(error))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # A fault of ours with one file is no reason to leave the others.
+            log.exception("a worklist file could not be taken")
+            return Taken(str(path), NOT_TAKEN, _accession(said), _told(internal(error)))
 
     def _keep(self, connection: Connection, path: Path, raw: bytes, said: OrderedProcedure, now: int) -> Taken:
         digest = hashlib.sha256(raw).digest()
@@ -133,12 +144,29 @@ class Import:
         return Taken(str(path), CREATED if CREATED in outcomes.values() else UPDATED, accession)
 
 
+def _bytes_of(path: Path) -> bytes | OSError:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return error
+
+
 def _accession(said: OrderedProcedure) -> str:
     return str(said.order.get("AccessionNumber") or "")
 
 
 def _told(error: GatewayError) -> str:
     return f"{error.place}: {error.message}" if error.place else error.message
+
+
+def _refused(error: GatewayError) -> str:
+    """Scheduling names places of a message; in a file they are attributes."""
+    if error.place.startswith("PID"):
+        text = "another patient's order has this accession number or Study Instance UID; mend it or the Patient ID"
+        return f"PatientID: {text}"
+    if isinstance(error, DuplicateKey):
+        return "StudyInstanceUID: it belongs to another order; give the file its own"
+    return _told(error)
 
 
 def lines(counts: Counter[str]) -> Iterator[str]:
