@@ -55,12 +55,19 @@ class _UndoError(Exception):
 
 def files_in(folder: Path) -> Iterator[Path]:
     """Worklist files below a folder, or the one that is named: by their suffix, or because they begin as DICOM files
-    do. Raises `ConfigError` when there is nothing by that name."""
+    do; what was written last comes last. Raises `ConfigError` when there is nothing by that name."""
     if not folder.exists():
         raise ConfigError([f"{folder}: there is no such file or folder"])
-    for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*"), key=_written):
         if path.is_file() and (path == folder or path.suffix.lower() in SUFFIXES or _begins_as_dicom(path)):
             yield path
+
+
+def _written(path: Path) -> tuple[int, Path]:
+    try:
+        return path.stat().st_mtime_ns, path
+    except OSError:
+        return 0, path
 
 
 def _begins_as_dicom(path: Path) -> bool:

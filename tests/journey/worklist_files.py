@@ -14,6 +14,8 @@ OF_STEP = {
     "Modality", "ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime",
     "ScheduledPerformingPhysicianName", "ScheduledProcedureStepDescription", "ScheduledProcedureStepID",
     "ScheduledStationName", "ScheduledProcedureStepLocation", "CommentsOnTheScheduledProcedureStep",
+    "ScheduledProcedureStepStatus", "ScheduledProtocolCodeSequence", "ScheduledProcedureStepEndDate", "PreMedication",
+    "RequestedContrastAgent",
 }  # fmt: skip
 
 
