@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -182,6 +183,17 @@ async def test_files_are_only_read_and_need_no_preamble(site: Path, tmp_path: Pa
     async with app.running(load(site)) as gateway:
         [found] = (await findscu(gateway.dicom_port, "PatientName")).items
     assert str(found.PatientName) == "Müller^Jörg"
+
+
+async def test_of_files_that_contradict_each_other_the_last_written_counts(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1, PatientID="P", PatientName="New^Name"), item(2, PatientID="P", PatientName="Old^Name"))
+    os.utime(folder / "item0.wl", (2_000_000_000, 2_000_000_000))
+    os.utime(folder / "item1.wl", (1_900_000_000, 1_900_000_000))
+    assert await imported(site, folder) == {"created": 2}
+    async with app.running(load(site)) as gateway:
+        items = (await findscu(gateway.dicom_port, "PatientName")).items
+    assert [str(one.PatientName) for one in items] == ["New^Name", "New^Name"]
 
 
 async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path: Path) -> None:
