@@ -110,8 +110,10 @@ async def test_passing_failures_are_retried(start: Start, status: int) -> None:
         await examine(gateway, seed=13, count=1)
         await quiet(gateway)
         assert len(ehr.resources("ImagingStudy")) == 1
-        [row] = await gateway.store.read(lambda c: outbox.listing(c, states=("done",), limit=1))
-        assert row["attempts"] == 3
+        # On a busy machine the study may settle twice, and its second version take the place of the first.
+        rows = await gateway.store.read(lambda c: outbox.listing(c, states=("done", "superseded")))
+        sent = [row for row in rows if row["kind"].startswith("ehr:")]
+        assert sum(row["attempts"] for row in sent) == 2 + sum(row["state"] == "done" for row in sent)
 
 
 async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> None:
