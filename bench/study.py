@@ -26,7 +26,7 @@ from bench.sink import Sink
 from gateway import app
 from gateway.clock import now
 from gateway.config import Config
-from gateway.journey.imaging_study import ImagingStudyStation, load
+from gateway.journey.imaging_study import ImagingStudyStation
 from gateway.journey.study_arrival import ALWAYS
 from gateway.mapping.attributes import from_dataset
 from gateway.records.delivery import EHR, SETTLE, Work
@@ -34,7 +34,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store, outbox, studies
 from gateway.wire.fhir import FhirClient
-from gateway.wire.fhir_validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of_imaging_study
 
 IN_A_SERIES = 250
 STUDY_UID = "2.25.424242"
@@ -175,7 +175,7 @@ async def _parts(
 ) -> dict[str, float]:
     """The same work, function by function, each alone."""
     watch = _Watch()
-    study = await store.read(lambda connection: load(connection, STUDY_UID))
+    study = await store.read(lambda connection: studies.load(connection, STUDY_UID))
     assert study is not None
     watch.lap("read")
     mapping = app.load_mappings(config).studies

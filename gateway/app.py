@@ -44,7 +44,7 @@ from gateway.why import why as explain
 from gateway.wire.dimse import DimseServer, Policy
 from gateway.wire.dimse import Peer as DimsePeer
 from gateway.wire.fhir import FhirClient
-from gateway.wire.fhir_validation import warm_up
+from gateway.wire.fhir.validation import warm_up
 from gateway.wire.mllp import Door, Limits, MllpServer, Peer
 from gateway.worker import Kind, Worker
 

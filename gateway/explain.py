@@ -20,7 +20,7 @@ from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.trace import Trace
 from gateway.records.study import Instance, Series, Study
-from gateway.wire.fhir_validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of_imaging_study
 
 LONGEST_SHOWN: Final = 160
 """Characters of a value; an identifier with its system, a UID or an LO of 64 each, is never cut."""

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.mapping.trace import Trace
 from gateway.records.delivery import EHR, Work, WorkState
-from gateway.records.study import Instance, LinkedOrder, Series, Study
-from gateway.store import Store, orders, outbox, studies
+from gateway.records.study import Study
+from gateway.store import Store, outbox, studies
 from gateway.store.outbox import Done
-from gateway.wire.fhir_validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of_imaging_study
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ImagingStudyStation:
 
         Raises `NeedsPerson` when the study cannot be said in valid FHIR; the study stays, the work is parked.
         """
-        study = await self._store.read(lambda connection: load(connection, work.subject))
+        study = await self._store.read(lambda connection: studies.load(connection, work.subject))
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
@@ -87,41 +87,6 @@ class ImagingStudyStation:
                 due_at=now, now=now, supersede=True,
             )  # fmt: skip
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
-
-
-def load(connection: Connection, study_uid: str) -> Study | None:
-    """The study as it stands, with the orders it answers."""
-    row = studies.get(connection, study_uid)
-    if row is None:
-        return None
-    all_series = tuple(
-        Series(
-            one["series_uid"],
-            one["attributes"],
-            tuple(Instance(found["sop_uid"], found["sop_class_uid"], found["attributes"]) for found in instances),
-        )
-        for one, instances in studies.tree(connection, row["id"])
-    )
-    linked = orders.linked(
-        connection,
-        study_uid=study_uid,
-        accession=row["accession"],
-        patient_id=row["patient_id"],
-        issuer=row["patient_issuer"],
-    )
-    return Study(study_uid, row["attributes"], all_series, tuple(_linked(one) for one in linked), row["revision"])
-
-
-def _linked(row: RowMapping) -> LinkedOrder:
-    return LinkedOrder(
-        accession=row["accession"],
-        accession_issuer=row["authority"],
-        placer=row["placer"],
-        placer_authority=row["placer_authority"] or row["sender"],
-        filler=row["filler"],
-        filler_authority=row["filler_authority"] or row["sender"],
-        patient_issuer=row["issuer"],
-    )
 
 
 def _one_patient(study: Study) -> None:

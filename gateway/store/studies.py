@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
 from gateway.records.order import Attributes
+from gateway.records.study import Instance, LinkedOrder, Series, Study
+from gateway.store import orders
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
 from gateway.store.statement import Statement
@@ -128,6 +130,41 @@ def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowM
     for row in rows:
         by_series[row["series"]].append(row)
     return [(one, by_series[one["id"]]) for one in all_series]
+
+
+def load(connection: Connection, study_uid: str) -> Study | None:
+    """The study as it stands, with the orders it answers."""
+    row = get(connection, study_uid)
+    if row is None:
+        return None
+    all_series = tuple(
+        Series(
+            one["series_uid"],
+            one["attributes"],
+            tuple(Instance(found["sop_uid"], found["sop_class_uid"], found["attributes"]) for found in held),
+        )
+        for one, held in tree(connection, row["id"])
+    )
+    linked = orders.linked(
+        connection,
+        study_uid=study_uid,
+        accession=row["accession"],
+        patient_id=row["patient_id"],
+        issuer=row["patient_issuer"],
+    )
+    return Study(study_uid, row["attributes"], all_series, tuple(_linked(one) for one in linked), row["revision"])
+
+
+def _linked(row: RowMapping) -> LinkedOrder:
+    return LinkedOrder(
+        accession=row["accession"],
+        accession_issuer=row["authority"],
+        placer=row["placer"],
+        placer_authority=row["placer_authority"] or row["sender"],
+        filler=row["filler"],
+        filler_authority=row["filler_authority"] or row["sender"],
+        patient_issuer=row["issuer"],
+    )
 
 
 def mark_settled(connection: Connection, study: int, *, revision: int, now: int) -> None:

@@ -27,7 +27,7 @@ from gateway.mapping.fhir_functions import (
 )
 from gateway.mapping.language import Codes
 from gateway.records.study import LinkedOrder
-from gateway.wire.fhir_validation import STATUS
+from gateway.wire.fhir.validation import STATUS
 from tests.mapping.samples import SHIPPED
 
 SCHEMES = SHIPPED.files["study_to_imagingstudy.yaml"].tables["coding_scheme"].codes

@@ -18,7 +18,7 @@ from gateway.mapping.attributes import from_dataset
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.mapping.trace import Trace
 from gateway.records.study import Instance, LinkedOrder, Series, Study
-from gateway.wire.fhir_validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.samples import FHIR, SHIPPED, SITE, site
 
 ALWAYS = {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality", "PatientID"}
