@@ -281,3 +281,17 @@ outbox = Table(
         postgresql_where=text("state IN ('pending', 'leased')"),
     ),
 )
+
+ehr_resources = Table(
+    "ehr_resources",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("ehr", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="FHIR resource type"),
+    Column("identifier", Text, nullable=False, comment="system|value by which it is known to us"),
+    Column("resource_id", Text, nullable=False, comment="Its logical id over there"),
+    Column("version", Text, nullable=False, comment="meta.versionId that we saw last, empty: unknown"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of what we wrote last, empty: only found"),
+    Column("written_at", BigInteger, nullable=False),
+    UniqueConstraint("ehr", "kind", "identifier"),
+)

@@ -83,7 +83,7 @@ def test_another_version_is_refused_with_the_cure(
             connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
     else:
         # Let this program need one more revision than there is.
-        monkeypatch.setattr(migrations, "newest", lambda: "0004")
+        monkeypatch.setattr(migrations, "newest", lambda: "one more")
     with pytest.raises(ConfigError, match=cure):
         migrations.prepare(engine)
 
