@@ -1,11 +1,9 @@
-"""FHIR R4 over HTTP: conditional writes, searches, and what an answer means (HL7 FHIR R4 http.html)."""
+"""FHIR over HTTP: reads, writes under conditions, searches, and what an answer means (HL7 FHIR http.html)."""
 
 from __future__ import annotations
 
-import email.utils
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -15,41 +13,21 @@ import orjson
 from yarl import URL
 
 from gateway.errors import NeedsPerson, Unavailable
+from gateway.wire.fhir.answer import (
+    Answer,
+    Gone,
+    Resource,
+    error_of,
+    id_of,
+    judge,
+    tag,
+    version_of,
+)
 
 MEDIA_TYPE: Final = "application/fhir+json"
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
-RETRYABLE: Final = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505})
-"""Answers after which the same request may succeed; 409 is a write that met another. Proxies have 5xx of their own."""
-TRANSIENT_ISSUES: Final = frozenset(
-    {"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
-)
-"""Issue types that FHIR groups under 'transient': worth a retry whatever the status."""
-
-
-HINTS: Final = {
-    401: "the server does not take our token",
-    403: "our token may not do this",
-    404: "there is nothing at this address",
-    405: "the server does not allow this kind of write",
-}
-
-
-class Refused(NeedsPerson):
-    """The server judged the request and will judge it the same again. `details` go to whoever looks at it."""
-
-    def __init__(self, message: str, *, place: str, details: dict[str, Any]) -> None:
-        super().__init__(message, place=place)
-        self.details = details
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer."""
-
-    status: int
-    resource: dict[str, Any] | None
-    id: str
-    version: str
+STRICT: Final = {"Prefer": "handling=strict"}
+"""A search parameter that the server does not know is an error, not left out (R4 search 3.1.1.1)."""
 
 
 class FhirClient:
@@ -83,14 +61,102 @@ class FhirClient:
         """GET /metadata."""
         return (await self._request("GET", "metadata")).resource or {}
 
-    async def put_by_identifier(self, resource: dict[str, Any], identifier: str) -> Answer:
+    async def put_by_identifier(self, resource: Resource, identifier: str) -> Answer:
         """Conditional update: create the resource or bring the one with `identifier` (`system|value`) up to date.
 
-        A server need not say what it wrote (HTTP 204, `return=minimal`); it is then asked.
+        A server need not say what it wrote (HTTP 204, `return=minimal`); it is then asked. Raises `SeveralMatch`.
         """
         kind = str(resource["resourceType"])
         answer = await self._request("PUT", f"{kind}?identifier={_escape(identifier)}", resource)
-        if answer.id or answer.version:
+        return await self._told(answer, kind, identifier)
+
+    async def create(self, resource: Resource, *, unless: str = "", identifier: str = "") -> Answer:
+        """POST; with `unless` (`system|value`) nothing is created, and 200 answered, where a resource has that
+        identifier (If-None-Exist). Raises `SeveralMatch`.
+
+        `identifier` finds what was written on a server that does not say.
+        """
+        kind = str(resource["resourceType"])
+        condition = {"If-None-Exist": f"identifier={_escape(unless)}"} if unless else {}
+        answer = await self._request("POST", kind, resource, condition)
+        return await self._told(answer, kind, unless or identifier)
+
+    async def put(self, resource: Resource, *, version: str = "") -> Answer:
+        """Update by `id`, or create under it; with `version` only where that is the current one (If-Match).
+
+        Raises `Contested` when it is not, `Gone` where there is nothing to update.
+        """
+        kind, identity = str(resource["resourceType"]), str(resource["id"])
+        condition = {"If-Match": f'W/"{version}"'} if version else {}
+        answer = await self._request("PUT", f"{kind}/{identity}", resource, condition)
+        if answer.version:
+            return Answer(answer.status, answer.resource, identity, answer.version)
+        # Either kept without versions or not told; without one a later write cannot see that another came between.
+        held = await self.read(kind, identity)
+        return Answer(answer.status, held, identity, version_of(held or {}))
+
+    async def read(self, kind: str, identity: str) -> Resource | None:
+        """The resource as it stands; None when there is none."""
+        try:
+            answer = await self._request("GET", f"{kind}/{identity}")
+        except Gone:
+            return None
+        if answer.resource is None or answer.resource.get("resourceType") != kind:
+            raise Unavailable(f"a read was answered with something else than a {kind}", place=f"{self.base}/{kind}")
+        return answer.resource
+
+    async def delete(self, kind: str, identity: str) -> None:
+        """Delete by id; what is not there is deleted."""
+        with suppress(Gone):
+            await self._request("DELETE", f"{kind}/{identity}")
+
+    async def transaction(self, entries: Sequence[Resource]) -> list[Answer]:
+        """All of `entries` or none (R4 http 3.1.0.11); an answer for each, in their order."""
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
+        answer = await self._request("POST", "", bundle)
+        told = (answer.resource or {}).get("entry") or []
+        if len(told) != len(entries):
+            raise Unavailable(
+                f"a transaction of {len(entries)} entries was answered with {len(told)}", place=f"POST {self.base}"
+            )
+        answers = []
+        for asked, one in zip(entries, told, strict=True):
+            said = one.get("response") or {}
+            status = int(str(said.get("status", "0"))[:3] or 0)
+            if not 200 <= status < 300:
+                # Some servers run a transaction as a batch: each entry has a fate of its own.
+                raise error_of(
+                    status, one.get("resource") or said.get("outcome"), f"POST {self.base}", conditional=True
+                )
+            held = one.get("resource") or {}
+            identity = str(held.get("id") or id_of(str(said.get("location") or "")))
+            answers.append(Answer(status, held or None, identity, tag(str(said.get("etag") or "")) or version_of(held)))
+        return answers
+
+    async def find(self, kind: str, identifier: str) -> list[Resource]:
+        """The resources of `kind` that carry `identifier`.
+
+        Raises `NeedsPerson` where a server finds others than were asked for: writes by identifier are not safe there.
+        """
+        answer = await self._request("GET", f"{kind}?identifier={_escape(identifier)}", headers=STRICT)
+        if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
+            # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
+            raise Unavailable("a search was answered with something else than a Bundle", place=f"{self.base}/{kind}")
+        entries = answer.resource.get("entry") or []
+        found = [one["resource"] for one in entries if one.get("resource", {}).get("resourceType") == kind]
+        system, _, value = identifier.partition("|")
+        strangers = [one for one in found if not _carries(one, system, value)]
+        if strangers:
+            raise NeedsPerson(
+                f"a search for one identifier finds {len(strangers)} resources that do not have it: the server ignores "
+                "the search parameter 'identifier', and nothing can be written to it without harm",
+                place=f"{self.base}/{kind}",
+            )
+        return found
+
+    async def _told(self, answer: Answer, kind: str, identifier: str) -> Answer:
+        """`answer`, completed by a search where the server did not say what it wrote."""
+        if answer.id or not identifier:
             return answer
         held = await self.find(kind, identifier)
         if len(held) != 1:
@@ -102,31 +168,25 @@ class FhirClient:
             )
         return Answer(answer.status, held[0], str(held[0].get("id") or ""), version_of(held[0]))
 
-    async def find(self, kind: str, identifier: str) -> list[dict[str, Any]]:
-        """The resources of `kind` that carry `identifier`."""
-        answer = await self._request("GET", f"{kind}?identifier={_escape(identifier)}")
-        if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
-            # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
-            raise Unavailable("a search was answered with something else than a Bundle", place=f"{self.base}/{kind}")
-        entries = answer.resource.get("entry") or []
-        return [one["resource"] for one in entries if one.get("resource", {}).get("resourceType") == kind]
-
-    async def _request(self, method: str, path: str, resource: dict[str, Any] | None = None) -> Answer:
+    async def _request(
+        self, method: str, path: str, resource: Resource | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         assert self._session is not None, "FhirClient is used outside of 'async with'"
         body = None if resource is None else orjson.dumps(resource)
-        headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
+        sent = dict(headers or {}) | ({} if body is None else {"Content-Type": MEDIA_TYPE})
         place = f"{method} {self.base}/{path.split('?')[0]}"
+        conditional = "?" in path or "If-None-Exist" in sent
         try:
             # A redirect would carry the token and the patient's data to another origin.
             async with self._session.request(
                 method,
-                URL(f"{self.base}/{path}", encoded=True),
+                URL(f"{self.base}/{path}" if path else self.base, encoded=True),
                 data=body,
-                headers=headers,
+                headers=sent,
                 allow_redirects=False,
             ) as response:
                 content = await _read(response)
-                return _judge(response, content, place)
+                return judge(response, content, place, conditional=conditional)
         except TimeoutError as error:
             # The write may still be under way over there: do not ask before it has had the same time again.
             wait = self._timeout.total if method != "GET" else None
@@ -156,69 +216,9 @@ def _escape(identifier: str) -> str:
     return quote(identifier, safe=":.-_~")
 
 
-def _judge(response: aiohttp.ClientResponse, content: bytes, place: str) -> Answer:
-    resource = _parse(content)
-    if 200 <= response.status < 300:
-        return Answer(response.status, resource, _id(response, resource), _version(response, resource))
-    issues = issues_of(resource)
-    texts = "; ".join(issue["text"] for issue in issues if issue["text"])
-    said = f"HTTP {response.status}: {texts or HINTS.get(response.status) or response.reason}"
-    if response.status in RETRYABLE or any(issue["code"] in TRANSIENT_ISSUES for issue in issues):
-        raise Unavailable(said, place=place, retry_after=_retry_after(response))
-    raise Refused(said, place=place, details={"status": response.status, "issues": issues})
-
-
-def _parse(content: bytes) -> dict[str, Any] | None:
-    try:
-        parsed = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def issues_of(resource: dict[str, Any] | None) -> list[dict[str, str]]:
-    """The issues of an OperationOutcome as severity, code, text and path; [] for anything else."""
-    if not resource or resource.get("resourceType") != "OperationOutcome":
-        return []
-    found = []
-    for issue in resource.get("issue") or []:
-        text = (issue.get("details") or {}).get("text") or issue.get("diagnostics") or ""
-        paths = issue.get("expression") or issue.get("location") or []
-        found.append({
-            "severity": str(issue.get("severity", "")), "code": str(issue.get("code", "")),
-            "text": str(text)[:1000], "path": ", ".join(str(one) for one in paths),
-        })  # fmt: skip
-    return found
-
-
-def _id(response: aiohttp.ClientResponse, resource: dict[str, Any] | None) -> str:
-    if resource and resource.get("resourceType") != "OperationOutcome" and resource.get("id"):
-        return str(resource["id"])
-    location = response.headers.get("Location") or response.headers.get("Content-Location") or ""
-    parts = location.split("/_history")[0].rstrip("/").split("/")
-    return parts[-1] if len(parts) > 1 else ""
-
-
-def _version(response: aiohttp.ClientResponse, resource: dict[str, Any] | None) -> str:
-    tag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
-    return tag or version_of(resource or {})
-
-
-def version_of(resource: dict[str, Any]) -> str:
-    """`meta.versionId`, '' from a server that keeps no versions."""
-    return str((resource.get("meta") or {}).get("versionId") or "")
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Retry-After in seconds, from seconds or an HTTP date; no more than an hour."""
-    written = response.headers.get("Retry-After", "").strip()
-    if not written:
-        return None
-    if written.isdigit():
-        return min(float(written), 3600.0)
-    try:
-        at = email.utils.parsedate_to_datetime(written)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max((at - datetime.fromtimestamp(time.time(), UTC)).total_seconds(), 0.0), 3600.0)
+def _carries(resource: Resource, system: str, value: str) -> bool:
+    return any(
+        one.get("value") == value and one.get("system", "") == system
+        for one in resource.get("identifier") or ()
+        if isinstance(one, dict)
+    )
