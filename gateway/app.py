@@ -44,7 +44,9 @@ from gateway.why import why as explain
 from gateway.wire.dimse import DimseServer, Policy
 from gateway.wire.dimse import Peer as DimsePeer
 from gateway.wire.fhir import FhirClient
+from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.validation import warm_up
+from gateway.wire.fhir.writer import FhirWriter
 from gateway.wire.mllp import Door, Limits, MllpServer, Peer
 from gateway.worker import Kind, Worker
 
@@ -311,7 +313,7 @@ def _kinds(
     kinds = {SETTLE: Kind(make_station6(config, store, mappings, clock).settle, concurrency=2)}
     for ehr in config.ehrs:
         kinds[f"{EHR}{ehr.name}"] = Kind(
-            EhrDelivery(clients[ehr.name]).deliver,
+            EhrDelivery(ehr.name, store, writer_of(ehr, clients[ehr.name]), clock).deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,
@@ -321,6 +323,17 @@ def _kinds(
 
 def _client(ehr: Ehr) -> FhirClient:
     return FhirClient(ehr.url, timeout_seconds=ehr.timeout_seconds, token=ehr.token, connections=ehr.concurrency)
+
+
+def writer_of(ehr: Ehr, client: FhirClient) -> FhirWriter:
+    """How resources are brought to `ehr`."""
+    return FhirWriter(
+        client,
+        way=None if ehr.write == "auto" else Way(ehr.write),
+        duplicates=ehr.duplicates,
+        when_deleted=ehr.when_deleted,
+        timeout_seconds=ehr.timeout_seconds,
+    )
 
 
 async def _listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack) -> MllpServer:

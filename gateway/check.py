@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Final
 
 from sqlalchemy import text
 
@@ -18,6 +18,7 @@ from gateway.journey.message_reading import SERVED
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 from gateway.wire.fhir import FhirClient
+from gateway.wire.fhir.capability import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +146,31 @@ async def _ehr(config: Config, number: int) -> Finding:
     what = f"ehrs {ehr.name}"
     try:
         async with FhirClient(ehr.url, timeout_seconds=min(ehr.timeout_seconds, 10.0), token=ehr.token) as client:
-            statement = await client.capabilities()
+            writer = app.writer_of(ehr, client)
+            found = await writer.capabilities("ImagingStudy")
+            way = await writer.way("ImagingStudy")
     except GatewayError as error:
         return Finding(what, False, str(error))
-    version = str(statement.get("fhirVersion", ""))
-    if not version.startswith("4.0"):
-        return Finding(what, False, f"speaks FHIR {version or '(unknown)'}, configured is {ehr.fhir_version}")
-    detail = f"FHIR {version}"
-    if not _allows_conditional_update(statement):
-        return Finding(what, True, f"{detail}; does not announce conditional update of ImagingStudy", warning=True)
-    return Finding(what, True, f"{detail}, conditional update of ImagingStudy")
+    if not found.speaks(ehr.fhir_version):
+        return Finding(
+            what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
+        )
+    detail = f"FHIR {found.fhir_version}, ImagingStudy is written by {WAYS[way]}"
+    if not found.served:
+        return Finding(what, True, f"{detail}; the EHR does not announce ImagingStudy at all", warning=True)
+    if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
+        return Finding(what, True, f"{detail}, which the EHR does not announce", warning=True)
+    if way is Way.TRANSACTION and not found.transactions:
+        return Finding(what, True, f"{detail}; the EHR does not announce transactions", warning=True)
+    if way is Way.SEARCH:
+        return Finding(what, True, f"{detail}; another writer may double it, which is found afterwards", warning=True)
+    return Finding(what, True, detail)
 
 
-def _allows_conditional_update(statement: dict[str, Any]) -> bool:
-    return any(
-        one.get("type") == "ImagingStudy" and one.get("conditionalUpdate")
-        for rest in statement.get("rest") or []
-        for one in rest.get("resource") or []
-    )
+WAYS: Final = {
+    Way.CLIENT_ID: "PUT under an id of ours",
+    Way.CONDITIONAL_UPDATE: "conditional update",
+    Way.CONDITIONAL_CREATE: "conditional create, then by id",
+    Way.TRANSACTION: "conditional update in a transaction",
+    Way.SEARCH: "search, then POST, then by id",
+}

@@ -359,6 +359,14 @@ class Ehr(Section):
     instances: Literal["all", "none"] = "all"
     """Whether ImagingStudy.series.instance is listed; the counts are always sent."""
     retry: Retry = Retry()
+    write: Literal["auto", "client_id", "conditional_update", "conditional_create", "transaction", "search"] = "auto"
+    """How a resource is brought to the EHR so that it cannot be there twice; auto: the safest way it announces."""
+    duplicates: Literal["report", "remove"] = "report"
+    """What to do with a study that another writer made a second time: park the delivery, or delete all but the oldest
+    there."""
+    when_deleted: Literal["stop", "recreate"] = "stop"
+    """What to do when a resource of ours was deleted in the EHR and its study changes: park the delivery, or make it
+    anew."""
     token: str | None = Field(default=None, repr=False)
     """Bearer token (or `token_file`)."""
 

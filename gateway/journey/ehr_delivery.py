@@ -1,61 +1,55 @@
 """Station 7: a delivery that is due goes to its EHR, once, whatever happens on the way.
 
-The write is a conditional update by Study Instance UID, so repeating it changes nothing. Even so a try whose
-outcome is unknown is not repeated blindly: the EHR is asked first what it holds.
+What the EHR holds of ours is kept in a ledger: its id and the version seen last. `FhirWriter` knows how to write so
+that nothing is there twice; a try whose outcome is unknown is not repeated before the EHR was asked.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import hashlib
+from typing import Any
 
-from gateway.errors import NeedsPerson
+import orjson
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
 from gateway.records.delivery import Work
+from gateway.store import Store, ehr_resources
+from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox import Done
-from gateway.wire.fhir import FhirClient, version_of
-
-_SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
-"""What a server adds to a resource; not part of what we said."""
+from gateway.wire.fhir.writer import FhirWriter, Known, Written
 
 
 class EhrDelivery:
-    """Delivers to one EHR; `deliver` is what the worker calls for its kind of work."""
+    """Delivers to the EHR `name`; `deliver` is what the worker calls for its kind of work."""
 
-    def __init__(self, client: FhirClient) -> None:
-        self._client = client
+    def __init__(self, name: str, store: Store, writer: FhirWriter, clock: Clock) -> None:
+        self._name = name
+        self._store = store
+        self._writer = writer
+        self._clock = clock
 
     async def deliver(self, work: Work) -> Done:
-        """Write the ImagingStudy. Raises what `FhirClient` raises, `NeedsPerson` when the EHR holds the study twice."""
+        """Write the ImagingStudy. Raises what `FhirWriter.write` raises."""
         resource: dict[str, Any] = work.payload["resource"]  # type: ignore[assignment]
         identifier = f"urn:dicom:uid|urn:oid:{work.subject}"
-        if work.attempts:
-            held = await self._client.find("ImagingStudy", identifier)
-            if len(held) > 1:
-                ids = ", ".join(str(one.get("id")) for one in held)
-                raise NeedsPerson(
-                    f"the EHR holds this study {len(held)} times: {ids}; remove all but one",
-                    place=self._client.base,
-                )
-            if held and says_the_same(resource, held[0]):
-                return Done(
-                    {
-                        "status": 200,
-                        "id": held[0].get("id", ""),
-                        "found": "already there",
-                        "version": version_of(held[0]),
-                    }
-                )
-        answer = await self._client.put_by_identifier(resource, identifier)
-        return Done({"status": answer.status, "id": answer.id, "version": answer.version})
+        key = Key(self._name, str(resource["resourceType"]), identifier)
+        held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
+        known = Known(held.resource_id, held.version) if held else None
+        written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
+        entry = Entry(written.id, written.version, digest_of(resource))
+
+        def note(connection: Connection) -> None:
+            ehr_resources.remember(connection, key, entry, now=self._clock())
+
+        return Done(_outcome(written), note)
 
 
-def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
-    """Whether a resource of the EHR says all of `ours` and nothing else, but for what servers add themselves."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        skipped = _SERVERS_OWN if top else frozenset()
-        keys = (set(ours) | set(theirs)) - skipped
-        return all(key in ours and key in theirs and says_the_same(ours[key], theirs[key], top=False) for key in keys)
-    if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(
-            says_the_same(a, b, top=False) for a, b in zip(ours, theirs, strict=True)
-        )
-    return bool(ours == theirs)
+def _outcome(written: Written) -> dict[str, Any]:
+    outcome = {"status": written.status, "id": written.id, "version": written.version}
+    return outcome | ({"note": written.note} if written.note else {})
+
+
+def digest_of(resource: dict[str, Any]) -> bytes:
+    """SHA-256 of what a resource says, whatever the order of its keys."""
+    return hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).digest()

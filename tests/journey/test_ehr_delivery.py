@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 
 from gateway import app
 from gateway.config import Ehr, Retry
-from gateway.journey.ehr_delivery import says_the_same
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.simulators.studies import perform
 from gateway.store import outbox
+from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
 from tests.journey.running import Start, quiet
 from tests.peers.fhir_server import FhirServer
@@ -184,7 +184,8 @@ async def test_duplicates_of_another_writer_are_parked(start: Start) -> None:
         await examine(gateway, seed=17, count=1)
         await quiet(gateway)
         [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
-        assert parked["outcome"]["status"] == 412
+        assert parked["outcome"]["duplicates"] == [one["id"] for one in ehr.resources("ImagingStudy")]
+        assert "duplicates: remove" in parked["outcome"]["error"]
 
 
 def test_says_the_same() -> None:

@@ -66,3 +66,9 @@ def fhir_process() -> Iterator[str]:
 def fhir_server(fhir_process: str) -> FhirServer:
     """A real FHIR R4 server that holds nothing yet."""
     return FhirServer(f"{fhir_process}/test{next(_tenants)}")
+
+
+@pytest.fixture
+def plain_fhir_server(fhir_process: str) -> FhirServer:
+    """The same without conditional operations, bundles and ids of clients."""
+    return FhirServer(f"{fhir_process}/plain-test{next(_tenants)}")

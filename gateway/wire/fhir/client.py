@@ -67,7 +67,7 @@ class FhirClient:
         A server need not say what it wrote (HTTP 204, `return=minimal`); it is then asked. Raises `SeveralMatch`.
         """
         kind = str(resource["resourceType"])
-        answer = await self._request("PUT", f"{kind}?identifier={_escape(identifier)}", resource)
+        answer = await self._request("PUT", f"{kind}?identifier={escape(identifier)}", resource)
         return await self._told(answer, kind, identifier)
 
     async def create(self, resource: Resource, *, unless: str = "", identifier: str = "") -> Answer:
@@ -77,7 +77,7 @@ class FhirClient:
         `identifier` finds what was written on a server that does not say.
         """
         kind = str(resource["resourceType"])
-        condition = {"If-None-Exist": f"identifier={_escape(unless)}"} if unless else {}
+        condition = {"If-None-Exist": f"identifier={escape(unless)}"} if unless else {}
         answer = await self._request("POST", kind, resource, condition)
         return await self._told(answer, kind, unless or identifier)
 
@@ -125,12 +125,13 @@ class FhirClient:
             status = int(str(said.get("status", "0"))[:3] or 0)
             if not 200 <= status < 300:
                 # Some servers run a transaction as a batch: each entry has a fate of its own.
-                raise error_of(
-                    status, one.get("resource") or said.get("outcome"), f"POST {self.base}", conditional=True
-                )
+                conditional = "?" in asked["request"]["url"] or "ifNoneExist" in asked["request"]
+                outcome = one.get("resource") or said.get("outcome")
+                raise error_of(status, outcome, f"POST {self.base}", conditional=conditional)
             held = one.get("resource") or {}
             identity = str(held.get("id") or id_of(str(said.get("location") or "")))
-            answers.append(Answer(status, held or None, identity, tag(str(said.get("etag") or "")) or version_of(held)))
+            version = tag(str(said.get("etag") or "")) or version_of(held)
+            answers.append(Answer(status, held or None, identity, version))
         return answers
 
     async def find(self, kind: str, identifier: str) -> list[Resource]:
@@ -138,7 +139,7 @@ class FhirClient:
 
         Raises `NeedsPerson` where a server finds others than were asked for: writes by identifier are not safe there.
         """
-        answer = await self._request("GET", f"{kind}?identifier={_escape(identifier)}", headers=STRICT)
+        answer = await self._request("GET", f"{kind}?identifier={escape(identifier)}", headers=STRICT)
         if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
             # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
             raise Unavailable("a search was answered with something else than a Bundle", place=f"{self.base}/{kind}")
@@ -211,7 +212,7 @@ def _reason(error: BaseException) -> str:
     return str(getattr(cause, "strerror", None) or cause)[:200]
 
 
-def _escape(identifier: str) -> str:
+def escape(identifier: str) -> str:
     """Only the bar is encoded: servers that key their locks on the text of the URL must see one spelling of it."""
     return quote(identifier, safe=":.-_~")
 

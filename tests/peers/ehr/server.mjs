@@ -2,6 +2,9 @@
 //
 // The first segment of a path is a tenant, made when it is first asked for, so that each test has an EHR of its own:
 // http://127.0.0.1:PORT/<tenant>/ImagingStudy/... . Usage: node server.mjs [port]; 0 or none takes a free port.
+// A tenant whose name begins with "plain-" is a server without conditional operations and without ids of clients: it
+// announces neither, refuses them, and creates nothing but by POST.
+//
 // It stops when its standard input ends, so that it never outlives the test run that started it.
 
 import { createServer } from 'node:http';
@@ -42,7 +45,7 @@ function repositoryOf(tenant) {
   return tenants.get(tenant);
 }
 
-const CAPABILITIES = {
+const capabilities = (plain) => ({
   resourceType: 'CapabilityStatement',
   status: 'active',
   date: '2025-01-01',
@@ -55,15 +58,29 @@ const CAPABILITIES = {
       interaction: [{ code: 'transaction' }, { code: 'batch' }],
       resource: ['ImagingStudy', 'Patient', 'ServiceRequest', 'Endpoint'].map((type) => ({
         type,
-        interaction: ['create', 'read', 'update', 'search-type'].map((code) => ({ code })),
+        interaction: ['create', 'read', 'update', 'delete', 'search-type'].map((code) => ({ code })),
         versioning: 'versioned',
-        conditionalCreate: true,
-        conditionalUpdate: true,
+        conditionalCreate: !plain,
+        conditionalUpdate: !plain,
         searchParam: [{ name: 'identifier', type: 'token' }],
       })),
     },
   ],
-};
+});
+
+// What a plain server makes of a request that it does not support: an outcome, or undefined where it is served.
+async function refusal(request, tenant, url) {
+  const searched = ['PUT', 'DELETE', 'PATCH'].includes(request.method) && url.includes('?');
+  const conditional = searched || request.headers['if-none-exist'];
+  const [, type, id] = url.split(/[/?]/);
+  if (conditional || (request.method === 'POST' && !type)) {
+    return badRequest('Conditional operations and bundles are not supported');
+  }
+  if (request.method === 'PUT') {
+    await repositoryOf(tenant).readResource(type, id); // 404 where there is nothing to update
+  }
+  return undefined;
+}
 
 async function bodyOf(request) {
   const chunks = [];
@@ -86,7 +103,11 @@ async function bodyOf(request) {
 
 async function answerTo(request, tenant, url) {
   if (request.method === 'GET' && url === '/metadata') {
-    return [200, CAPABILITIES];
+    return [200, capabilities(tenant.startsWith('plain-'))];
+  }
+  const refused = tenant.startsWith('plain-') ? await refusal(request, tenant, url) : undefined;
+  if (refused) {
+    return [400, refused];
   }
   const body = await bodyOf(request);
   if (body === undefined && ['POST', 'PUT'].includes(request.method)) {

@@ -1,0 +1,265 @@
+"""Brings a resource that is known by an identifier to a server, once, whatever happens on the way.
+
+A resource is *created* by the way that suits the server (`Way`) and, once its id is known, *updated* by that id and
+only where the version is the one seen last. A try that may have reached the server is never repeated before the server
+was asked what it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway.errors import NeedsPerson, Unavailable
+from gateway.wire.fhir.answer import Answer, Contested, Gone, NotSupported, Refused, Resource, version_of
+from gateway.wire.fhir.capability import Capabilities, Way, capabilities_of
+from gateway.wire.fhir.client import FhirClient, escape
+from gateway.wire.fhir.sameness import says_the_same
+
+ROUNDS: Final = 4
+"""How often a write is applied again to what another writer made of the resource meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a resource on the server."""
+
+    id: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The server holds the resource as we said it."""
+
+    status: int
+    id: str
+    version: str
+    note: str = ""
+    """What was remarkable, in plain words; '' for a plain write."""
+
+
+class Duplicates(NeedsPerson):
+    """The server holds several resources where there must be one; `details` has their ids."""
+
+    def __init__(self, message: str, *, place: str, ids: Sequence[str]) -> None:
+        super().__init__(message, place=place)
+        self.details = {"duplicates": list(ids)}
+
+
+class FhirWriter:
+    """Writes resources to one server.
+
+    `way` None: what the server's CapabilityStatement allows. `duplicates`: whether resources with one identifier are
+    reported or all but one are deleted. `when_deleted`: what to do when a resource of ours was deleted over there.
+    """
+
+    def __init__(
+        self,
+        client: FhirClient,
+        *,
+        way: Way | None = None,
+        duplicates: Literal["report", "remove"] = "report",
+        when_deleted: Literal["stop", "recreate"] = "stop",
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self.client = client
+        self._configured = way
+        self._duplicates = duplicates
+        self._when_deleted = when_deleted
+        self._timeout = timeout_seconds
+        self._probes: dict[str, asyncio.Future[Capabilities]] = {}
+        self._unsupported: dict[str, set[Way]] = {}
+        self._creating: dict[Way, Callable[[Resource, str], Awaitable[Answer]]] = {
+            Way.CLIENT_ID: self._create_by_id,
+            Way.CONDITIONAL_UPDATE: client.put_by_identifier,
+            Way.CONDITIONAL_CREATE: self._create_unless,
+            Way.TRANSACTION: self._create_in_transaction,
+            Way.SEARCH: self._create_after_search,
+        }
+
+    async def write(
+        self, resource: Resource, identifier: str, *, known: Known | None = None, unsure: bool = False
+    ) -> Written:
+        """Let the server hold `resource`, which carries `identifier` (`system|value`).
+
+        `known`: what is remembered of it. `unsure`: an earlier try may have reached the server, so it is asked first.
+        Raises `Unavailable` for what may pass, `NeedsPerson` for the rest: `Refused`, duplicates, a deletion.
+        """
+        for _ in range(ROUNDS):
+            try:
+                if known is None:
+                    held = await self._held(resource, identifier, unsure=unsure)
+                    if held is None:
+                        return await self._create(resource, identifier)
+                    known, unsure = Known(str(held["id"]), version_of(held)), False
+                    if says_the_same(resource, held):
+                        return Written(200, known.id, known.version, "already there")
+                elif unsure:
+                    held = await self._read(resource, known)
+                    if says_the_same(resource, held):
+                        return Written(200, known.id, version_of(held), "already there")
+                    known, unsure = Known(known.id, version_of(held)), False
+                answer = await self._update({**resource, "id": known.id}, known.version)
+                return Written(answer.status, answer.id, answer.version)
+            except Gone as error:
+                self._deleted(resource, identifier, known, error)
+                known, unsure = None, True
+            except Contested:
+                # What stands there now may be our own write whose answer was lost.
+                unsure = True
+                await asyncio.sleep(random.uniform(0.0, 0.2))
+        raise Unavailable(
+            f"the resource keeps being changed by another writer; given up after {ROUNDS} rounds",
+            place=f"{self.client.base}/{resource['resourceType']}",
+        )
+
+    async def capabilities(self, kind: str) -> Capabilities:
+        """What the server announces for `kind`, asked once. Raises `Unavailable` while it cannot be asked,
+        `NeedsPerson` when it does not say, or when its search by identifier finds what was not asked for."""
+        probe = self._probes.get(kind)
+        if probe is None or (probe.done() and (probe.cancelled() or probe.exception() is not None)):
+            probe = self._probes[kind] = asyncio.ensure_future(self._probe(kind))
+        return await asyncio.shield(probe)
+
+    async def way(self, kind: str) -> Way:
+        """How resources of `kind` are brought to the server. Raises what `capabilities` raises."""
+        known = await self.capabilities(kind)
+        if self._configured is not None:
+            return self._configured
+        return next(way for way in known.ways if way not in self._unsupported.get(kind, ()))
+
+    async def _probe(self, kind: str) -> Capabilities:
+        statement: Resource = {}
+        try:
+            statement = await self.client.capabilities()
+        except Refused as error:
+            if self._configured is None:
+                raise NeedsPerson(
+                    f"the server does not tell what it can do ({error.message}); set 'write' of this EHR",
+                    place=error.place,
+                ) from error
+        # Nothing has this identifier. A server that finds something all the same does not look at identifiers.
+        await self.client.find(kind, f"urn:ietf:rfc:3986|urn:uuid:{uuid.uuid4()}")
+        return capabilities_of(statement, kind)
+
+    async def _held(self, resource: Resource, identifier: str, *, unsure: bool) -> Resource | None:
+        """What the server holds under `identifier`, asked only where the way or an earlier try makes it needed."""
+        kind = str(resource["resourceType"])
+        way = await self.way(kind)
+        if not unsure and way not in _SEARCHING:
+            return None
+        if way is Way.CLIENT_ID and unsure and (found := await self.client.read(kind, id_for(identifier))):
+            # A search may lag behind what was committed; a read does not.
+            return found
+        return await self._only(kind, identifier, await self.client.find(kind, identifier))
+
+    async def _only(self, kind: str, identifier: str, held: Sequence[Resource]) -> Resource | None:
+        """The one of `held`; raises `NeedsPerson` for several, unless all but the oldest may be removed."""
+        if len(held) < 2:
+            return held[0] if held else None
+        ids = [str(one.get("id")) for one in held]
+        place = f"{self.client.base}/{kind}"
+        said = f"the server holds {len(held)} resources with the identifier {identifier}: {', '.join(ids)}"
+        if self._duplicates == "report":
+            cure = "remove all but one there, or let the gateway do it (duplicates: remove)"
+            raise Duplicates(f"{said}; {cure}", place=place, ids=ids)
+        kept, *others = sorted(held, key=lambda one: (str((one.get("meta") or {}).get("lastUpdated")), str(one["id"])))
+        for other in others:
+            try:
+                await self.client.delete(kind, str(other["id"]))
+            except Refused as error:
+                why = f"{said}, and does not let us remove {other['id']}: {error.message}"
+                raise Duplicates(why, place=place, ids=ids) from error
+        return kept
+
+    async def _read(self, resource: Resource, known: Known) -> Resource:
+        kind = str(resource["resourceType"])
+        held = await self.client.read(kind, known.id)
+        if held is None:
+            raise Gone("it was deleted", place=f"{self.client.base}/{kind}/{known.id}", details={})
+        return held
+
+    def _deleted(self, resource: Resource, identifier: str, known: Known | None, error: Gone) -> None:
+        if known is None:
+            # Not a resource that is gone: the address as a whole leads nowhere.
+            raise error
+        if self._when_deleted == "stop":
+            raise NeedsPerson(
+                f"{resource['resourceType']}/{known.id} ({identifier}) was deleted on the server; set "
+                "when_deleted: recreate if it is to be made anew",
+                place=error.place,
+            ) from error
+
+    async def _update(self, resource: Resource, version: str) -> Answer:
+        if self._configured is not Way.TRANSACTION:
+            return await self.client.put(resource, version=version)
+        request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
+        return await self._in_transaction(resource, request | ({"ifMatch": f'W/"{version}"'} if version else {}))
+
+    # Ways to create
+
+    async def _create(self, resource: Resource, identifier: str) -> Written:
+        kind = str(resource["resourceType"])
+        way = await self.way(kind)
+        try:
+            answer = await self._creating[way](resource, identifier)
+        except NotSupported as error:
+            if self._configured is not None or way is Way.SEARCH:
+                raise
+            # Capability statements promise more than servers do.
+            self._unsupported.setdefault(kind, set()).add(way)
+            raise Unavailable(f"the server announces {way.value} and refuses it: {error.message}") from error
+        except Refused as error:
+            # Of several resources with this identifier some servers speak in a 400 (SeveralMatch is a 412).
+            held = await self.client.find(kind, identifier)
+            if len(held) < 2:
+                raise
+            await self._only(kind, identifier, held)
+            raise Contested("several resources had this identifier; one is left", place=error.place) from error
+        if answer.status == 200 and way is Way.CONDITIONAL_CREATE:
+            # Somebody else's, or ours whose answer was lost: it was found, not written.
+            raise Contested("a resource with this identifier was there already", place=f"{self.client.base}/{kind}")
+        return Written(answer.status, answer.id, answer.version)
+
+    async def _create_by_id(self, resource: Resource, identifier: str) -> Answer:
+        return await self.client.put({**resource, "id": id_for(identifier)})
+
+    async def _create_unless(self, resource: Resource, identifier: str) -> Answer:
+        return await self.client.create(resource, unless=identifier)
+
+    async def _create_in_transaction(self, resource: Resource, identifier: str) -> Answer:
+        url = f"{resource['resourceType']}?identifier={escape(identifier)}"
+        return await self._in_transaction(resource, {"method": "PUT", "url": url})
+
+    async def _in_transaction(self, resource: Resource, request: Resource) -> Answer:
+        entry = {"fullUrl": f"urn:uuid:{uuid.uuid4()}", "resource": resource, "request": request}
+        [answer] = await self.client.transaction([entry])
+        return answer
+
+    async def _create_after_search(self, resource: Resource, identifier: str) -> Answer:
+        kind = str(resource["resourceType"])
+        try:
+            answer = await self.client.create(resource, identifier=identifier)
+        except Unavailable as error:
+            # It may still be under way over there, and nothing guards against a second one.
+            error.retry_after = max(error.retry_after or 0.0, self._timeout)
+            raise
+        held = await self._only(kind, identifier, await self.client.find(kind, identifier))
+        if held is not None and str(held["id"]) != answer.id:
+            raise Contested("another writer created it at the same time", place=f"{self.client.base}/{kind}")
+        return answer
+
+
+_SEARCHING: Final = frozenset({Way.CLIENT_ID, Way.SEARCH})
+"""Ways whose creation does not see a resource that another writer made under an id of its own."""
+
+
+def id_for(identifier: str) -> str:
+    """The logical id that is derived from an identifier: no id of a study or person in the server's logs and links."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:40]
