@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import associations, intake, latency, neighbours, soak, study, worklist
+from bench import associations, faults, intake, latency, neighbours, soak, study, worklist
 from bench.figures import Report, Target, machine, rendered, verdicts
 
 ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
@@ -45,6 +45,10 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "a settled study to the wire",
         lambda given: study.run(sizes=given.instances, rounds=given.rounds),
     ),
+    "faults": (
+        "growing studies to an EHR behind a proxy that loses answers, by each way of writing",
+        lambda given: faults.run(count=given.growing, cases=given.writes),
+    ),
     "s8": (
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
@@ -75,6 +79,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=200, help="s2: of each kind (default %(default)s)")
     parser.add_argument(
         "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
+    )
+    parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
+    parser.add_argument(
+        "--writes", nargs="+", choices=faults.CASES, default=list(faults.CASES), help="faults: which (default all)"
     )
     parser.add_argument("--orders", type=int, default=200, help="s8 (default %(default)s)")
     parser.add_argument("--studies", type=int, default=50, help="s8, at most as many as orders (default %(default)s)")
