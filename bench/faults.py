@@ -181,7 +181,7 @@ async def _case(name: str, count: int) -> tuple[tuple[str, ...], int]:
         wrong, held = await _compare(engine, Config(**configuration), server, count)
         with engine.connect() as connection:
             counted = "SELECT state, count(*) FROM outbox WHERE kind = 'ehr:ehr0' GROUP BY state"
-            states: dict[str, int] = {state: number for state, number in connection.execute(text(counted))}
+            states = {str(state): int(number) for state, number in connection.execute(text(counted))}
     reads = traffic.requests.pop("GET", 0)
     writes = sum(number for method, number in traffic.requests.items() if " " not in method)
     others = reads + sum(number for method, number in traffic.requests.items() if " " in method)

@@ -33,10 +33,11 @@ from gateway.journey.order_intake import OrderIntake
 from gateway.journey.query_log import QueryLog
 from gateway.journey.study_arrival import StudyArrival
 from gateway.journey.worklist import WITHOUT_MAPPING, Rules, Worklist
-from gateway.mapping.fhir_functions import FhirSettings
+from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
 from gateway.records.delivery import EHR, SETTLE
+from gateway.records.study import Shape
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
 from gateway.why import Why
@@ -86,6 +87,8 @@ def load_mappings(config: Config) -> mapping.Mappings:
         site.identifier_systems,
         order_systems=site.order_systems,
         site_name=site.name,
+        study_id_system=site.study_id_system,
+        wado_rs_url=site.wado_rs_url,
     )
     return mapping.load(
         settings_of(config, config.hl7.listeners[0] if config.hl7.listeners else Listener()),
@@ -215,8 +218,15 @@ def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock
 
 
 def make_station6(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
-    targets = [Target(ehr.name, ehr.instances == "all") for ehr in config.ehrs]
+    targets = [Target(ehr.name, shape_of(ehr)) for ehr in config.ehrs]
     return ImagingStudyStation(store, mappings.studies, targets, clock)
+
+
+def shape_of(ehr: Ehr) -> Shape:
+    """How `ehr` wants a study to be said."""
+    instances = {"all": None, "none": 0}.get(str(ehr.instances), ehr.instances)
+    assert not isinstance(instances, str)
+    return Shape(ehr.fhir_version, ehr.series == "all", instances, ehr.endpoints)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -144,17 +145,23 @@ def check(
         raise typer.Exit(1)
 
 
+class Release(StrEnum):
+    R4 = "R4"
+    R5 = "R5"
+
+
 @cli.command(epilog="Example: gateway explain order.hl7 study/")
 def explain(
     files: Annotated[list[Path], typer.Argument(help="HL7 messages, DICOM files or folders", exists=True)],
     config: ConfigFile = None,
+    fhir_version: Annotated[Release, typer.Option(help="FHIR release of the resources that studies give")] = Release.R4,
     as_json: AsJson = False,
 ) -> None:
     """Dry run: what these files would become, each attribute with its source. Nothing is stored or sent."""
     from gateway.explain import explain as dry_run
     from gateway.explain import render
 
-    explanations = dry_run(configuration(config), files)
+    explanations = dry_run(configuration(config), files, release=fhir_version.value)
     if as_json:
         say_json([one.as_json() for one in explanations])
     else:

@@ -53,6 +53,9 @@ Network = Annotated[str, AfterValidator(_network)]
 MessageType = Annotated[str, Field(pattern=r"^[A-Z]{3}(\^[A-Z0-9]{3})?$")]
 
 
+_URI = re.compile(r"^(urn:[a-z0-9][a-z0-9-]+:|https?://)\S+$")
+
+
 class _Wrong:
     """Stands for a value that was found wrong before its key is looked at, so that the fault is told at its key and
     the other faults of the section are told as well."""
@@ -136,6 +139,10 @@ class Site(Section):
     """Assigning authority or sending facility -> FHIR system of its accession, placer and filler numbers."""
     identifier_systems: dict[str, str] = {}
     """Assigning authority -> FHIR identifier system (a URI)."""
+    study_id_system: str = ""
+    """FHIR identifier system of Study IDs (0020,0010); empty: they are not sent."""
+    wado_rs_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """Public WADO-RS base address, without /studies; empty: studies are sent without an Endpoint."""
 
     @field_validator("timezone")
     @classmethod
@@ -155,9 +162,21 @@ class Site(Section):
     @classmethod
     def _systems_are_uris(cls, value: dict[str, str]) -> dict[str, str]:
         for authority, system in value.items():
-            if not re.match(r"^(urn:[a-z0-9][a-z0-9-]+:|https?://)\S+$", system):
+            if not _URI.match(system):
                 raise ValueError(f"{authority}: {system!r} is not a URI (urn:oid:..., urn:uuid:..., http://...)")
         return value
+
+    @field_validator("study_id_system")
+    @classmethod
+    def _system_is_a_uri(cls, value: str) -> str:
+        if value and not _URI.match(value):
+            raise ValueError(f"{value!r} is not a URI (urn:oid:..., urn:uuid:..., http://...)")
+        return value
+
+    @field_validator("wado_rs_url")
+    @classmethod
+    def _base_only(cls, value: str) -> str:
+        return value.rstrip("/").removesuffix("/studies")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -353,11 +372,15 @@ class Ehr(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     """FHIR base address, without a trailing slash."""
-    fhir_version: Literal["R4"] = "R4"
+    fhir_version: Literal["R4", "R5"] = "R4"
     timeout_seconds: Seconds = 30.0
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
-    instances: Literal["all", "none"] = "all"
-    """Whether ImagingStudy.series.instance is listed; the counts are always sent."""
+    series: Literal["all", "none"] = "all"
+    """Whether ImagingStudy.series is listed; the counts are always sent."""
+    instances: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "all"
+    """Whether ImagingStudy.series.instance is listed, or only of studies with no more than so many."""
+    endpoints: bool = True
+    """Say in each study where its images are retrieved, if `site.wado_rs_url` is set."""
     retry: Retry = Retry()
     write: Literal["auto", "client_id", "conditional_update", "conditional_create", "transaction", "search"] = "auto"
     """How a resource is brought to the EHR so that it cannot be there twice; auto: the safest way it announces."""

@@ -19,7 +19,7 @@ from gateway.journey.study_arrival import ALWAYS
 from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.trace import Trace
-from gateway.records.study import Instance, Series, Study
+from gateway.records.study import Instance, Release, Series, Shape, Study
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
 LONGEST_SHOWN: Final = 160
@@ -45,7 +45,7 @@ class Explanation:
         return found if self.resource is None else found | {"resource": self.resource}
 
 
-def explain(config: Config, paths: Iterable[Path]) -> list[Explanation]:
+def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -> list[Explanation]:
     """Explain HL7 messages and DICOM files or folders; the files of one study are explained together.
 
     A path that holds neither is an explanation with an error. Raises `ConfigError` for faulty mappings.
@@ -75,7 +75,7 @@ def explain(config: Config, paths: Iterable[Path]) -> list[Explanation]:
     for dataset in datasets:
         if "DirectoryRecordSequence" not in dataset:
             studies.setdefault(str(dataset.get("StudyInstanceUID", "")), []).append(dataset)
-    return explanations + [_explain_study(mappings, uid, files) for uid, files in studies.items()]
+    return explanations + [_explain_study(mappings, uid, files, release) for uid, files in studies.items()]
 
 
 def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanation:
@@ -94,21 +94,23 @@ def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanat
     return Explanation(title, trace)
 
 
-def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Explanation:
-    title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy"
+def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:
+    title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy ({release})"
     trace: list[Trace] = []
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
         if not all(one.get(keyword) for one in files):
             return Explanation(title, trace, f"would not be taken: an instance has no {keyword}")
     try:
-        resource = mappings.studies.build(_study(mappings, uid, files), trace=trace)
+        study = study_of(mappings, uid, files)
+        resource = mappings.studies.build(study, shape=Shape(release), trace=trace)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")
-    faults = faults_of_imaging_study(resource)
+    faults = faults_of_imaging_study(resource, release)
     return Explanation(title, trace, "; ".join(faults), resource)
 
 
-def _study(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
+def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
+    """The files of one study as the gateway would keep them."""
     keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
     grouped: dict[str, list[pydicom.Dataset]] = {}
     for dataset in files:

@@ -14,9 +14,8 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
 from gateway.mapping.imaging_study import StudyMapping
-from gateway.mapping.trace import Trace
 from gateway.records.delivery import EHR, Work, WorkState
-from gateway.records.study import Study
+from gateway.records.study import IN_FULL, Shape, Study
 from gateway.store import Store, outbox, studies
 from gateway.store.outbox import Done
 from gateway.wire.fhir.validation import faults_of_imaging_study
@@ -24,10 +23,10 @@ from gateway.wire.fhir.validation import faults_of_imaging_study
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One EHR and how much of a study it wants."""
+    """One EHR and how it wants a study to be said."""
 
     name: str
-    instances: bool = True
+    shape: Shape = IN_FULL
 
     def lane(self, study_uid: str) -> str:
         return f"{EHR}{self.name}|{study_uid}"
@@ -52,32 +51,27 @@ class ImagingStudyStation:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
         bodies = {}
-        for depth in {target.instances for target in self._targets}:
+        for shape in {target.shape for target in self._targets}:
             try:
-                bodies[depth] = await asyncio.to_thread(self._build, study, depth)
+                bodies[shape] = await asyncio.to_thread(self._build, study, shape)
             except Rejected as error:
                 # Nobody waits for an answer who could be told: it is for a person here.
                 raise NeedsPerson(error.message, place=error.place) from error
         return Done({"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies))
 
-    def explain(self, study: Study) -> tuple[dict[str, Any], list[Trace]]:
-        """The resource and where each of its values came from."""
-        trace: list[Trace] = []
-        return self._mapping.build(study, trace=trace), trace
-
-    def _build(self, study: Study, instances: bool) -> tuple[dict[str, Any], str]:
-        resource = self._mapping.build(study, instances=instances)
-        faults = faults_of_imaging_study(resource)
+    def _build(self, study: Study, shape: Shape) -> tuple[dict[str, Any], str]:
+        resource = self._mapping.build(study, shape=shape)
+        faults = faults_of_imaging_study(resource, shape.release)
         if faults:
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ImagingStudy")
         return resource, hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
-    def _deliver(self, connection: Connection, study: Study, bodies: dict[bool, tuple[dict[str, Any], str]]) -> None:
+    def _deliver(self, connection: Connection, study: Study, bodies: dict[Shape, tuple[dict[str, Any], str]]) -> None:
         now = self._clock()
         row = studies.get(connection, study.uid)
         assert row is not None
         for target in self._targets:
-            resource, digest = bodies[target.instances]
+            resource, digest = bodies[target.shape]
             last = outbox.latest(connection, target.lane(study.uid))
             if last and last["payload"].get("digest") == digest and last["state"] != WorkState.SUPERSEDED:
                 continue

@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.errors import ConfigError
 from gateway.mapping import stations
-from gateway.mapping.fhir_functions import FhirSettings
+from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.mapping.language import MappingFile, close, read

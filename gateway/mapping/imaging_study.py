@@ -1,20 +1,36 @@
-"""A study -> its FHIR R4 ImagingStudy, by the rows of `study_to_imagingstudy.yaml`."""
+"""A study -> its FHIR ImagingStudy, by the rows of `study_to_imagingstudy.yaml`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from gateway.errors import GatewayError, RequiredMissing
 from gateway.mapping.attributes import look
-from gateway.mapping.fhir_functions import FUNCTIONS, FhirSettings, Function
+from gateway.mapping.fhir_base import FhirSettings, Function
+from gateway.mapping.fhir_functions import FUNCTIONS
+from gateway.mapping.imaging_study_r5 import as_r5
 from gateway.mapping.language import Codes, MappingFile, Row
-from gateway.mapping.study_dialect import COMPUTED, ELEMENTS, STUDY_DIALECT, element_of
+from gateway.mapping.study_dialect import (
+    COMPUTED,
+    ELEMENTS,
+    GATHERED,
+    REFERENCED_ORDERS,
+    REJECTION,
+    STUDY_DIALECT,
+    element_of,
+    release_of,
+)
 from gateway.mapping.trace import Trace
 from gateway.records.order import Attributes
-from gateway.records.study import Study
+from gateway.records.rejection import standing
+from gateway.records.study import IN_FULL, Release, Shape, Study
 
 __all__ = ["STUDY_DIALECT", "StudyMapping"]
+
+WADO_RS = "wado-rs"
+"""Id of the contained Endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +47,28 @@ class StudyMapping:
 
     def __init__(self, file: MappingFile, settings: FhirSettings) -> None:
         self._settings = settings
-        self._rows = {level: [_compile(row, file) for row in rows] for level, rows in file.rows.items()}
-        self.keywords = {
-            level: frozenset(
-                path.split(".")[0] for row in rows for path in (*row.sources, *row.companions)
-            ) - COMPUTED
+        self._rows = {
+            (release, level): [_compile(row, file) for row in _of_release(rows, release)]
+            for release in get_args(Release)
             for level, rows in file.rows.items()
-        }  # fmt: skip
+        }
+        read = {
+            level: {path.split(".")[0] for row in rows for path in (*row.sources, *row.companions)}
+            for level, rows in file.rows.items()
+        }
+        gathered = GATHERED if REFERENCED_ORDERS in read["study"] else {}
+        self.keywords = {
+            level: frozenset(paths - COMPUTED)
+            | gathered.get(level, frozenset())
+            | (REJECTION if level == "instance" else frozenset())
+            for level, paths in read.items()
+        }
         """The DICOM attributes that rows of each level read: what must be kept of a header."""
 
-    def build(self, study: Study, *, instances: bool = True, trace: list[Trace] | None = None) -> dict[str, Any]:
+    def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
         """The ImagingStudy of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
+        left = standing(study)
+        study = left.study
         count = sum(len(series.instances) for series in study.series)
         attributes = {
             **study.attributes,
@@ -49,22 +76,33 @@ class StudyMapping:
             "NumberOfStudyRelatedInstances": count,
             "ModalitiesInStudy": sorted({str(one.attributes.get("Modality") or "OT") for one in study.series}),
             "LinkedOrder": list(study.orders),
+            REFERENCED_ORDERS: list(_referenced_orders(study)),
         }
-        resource = {"resourceType": "ImagingStudy", **self._level("study", attributes, trace)}
+        resource = {"resourceType": "ImagingStudy", **self._level(shape.release, "study", attributes, trace)}
+        if "basedOn" in resource:
+            resource["basedOn"] = _each_order_once(resource["basedOn"])
+        if left.entered_in_error:
+            resource["status"] = "entered-in-error"
+        elif shape.endpoints and left.retrievable and self._settings.wado_rs_url:
+            resource["contained"] = [_wado_rs(self._settings.wado_rs_url)]
+            resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": f"#{WADO_RS}"}]
+        instances = shape.lists_instances(count)
         all_series = []
-        for series in study.series:
+        for series in study.series if shape.series else ():
             facts = {**series.attributes, "NumberOfSeriesRelatedInstances": len(series.instances)}
-            one = self._level("series", facts, trace)
+            one = self._level(shape.release, "series", facts, trace)
             if instances and series.instances:
-                one["instance"] = [self._level("instance", instance.attributes, trace) for instance in series.instances]
+                one["instance"] = [
+                    self._level(shape.release, "instance", instance.attributes, trace) for instance in series.instances
+                ]
             all_series.append(one)
         if all_series:
             resource["series"] = all_series
-        return resource
+        return as_r5(resource) if shape.release == "R5" else resource
 
-    def _level(self, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
+    def _level(self, release: Release, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for compiled in self._rows[level]:
+        for compiled in self._rows[release, level]:
             row = compiled.row
             value, source = self._value(compiled, attributes)
             if value is None or value == []:
@@ -103,3 +141,45 @@ def _compile(row: Row, file: MappingFile) -> _Compiled:
     element = element_of(row.target)
     is_list = ELEMENTS[row.level][element].endswith("*")
     return _Compiled(row, element, is_list, FUNCTIONS[row.function or "text"], file.codes(row))
+
+
+def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:
+    """The rows that hold for a release: a row for it alone takes the place of the row for all."""
+    own = {row.target.partition("@")[0] for row in rows if release_of(row.target) == release}
+    for row in rows:
+        if release_of(row.target) == release or (not release_of(row.target) and row.target not in own):
+            yield row
+
+
+def _referenced_orders(study: Study) -> Iterator[Any]:
+    for series in study.series:
+        yield from series.attributes.get("RequestAttributesSequence") or ()
+        for instance in series.instances:
+            yield from instance.attributes.get("ReferencedRequestSequence") or ()
+
+
+def _each_order_once(references: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An order that is named in several places, by a number of the same kind, is one order; its first name counts."""
+    seen, once = set(), []
+    for one in references:
+        identifier = one.get("identifier") or {}
+        kind = str(identifier.get("type"))
+        key = (kind, identifier.get("value")) if identifier else (one.get("reference"), one.get("display"))
+        if key not in seen:
+            seen.add(key)
+            once.append(one)
+    return once
+
+
+def _wado_rs(address: str) -> dict[str, Any]:
+    """Where the images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is said in words."""
+    connection = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
+    return {
+        "resourceType": "Endpoint",
+        "id": WADO_RS,
+        "status": "active",
+        "connectionType": {"system": connection, "code": "dicom-wado-rs"},
+        "payloadType": [{"text": "DICOM WADO-RS"}],
+        "payloadMimeType": ["application/dicom"],
+        "address": address,
+    }

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError
 from gateway.mapping.attributes import BINARY
-from gateway.mapping.fhir_functions import COMPANIONS, FUNCTIONS, RETURNS, TABLES, FhirSettings
+from gateway.mapping.fhir_base import FhirSettings
+from gateway.mapping.fhir_functions import COMPANIONS, FUNCTIONS, RETURNS, TABLES
 from gateway.mapping.language import Codes, Dialect, Row, Table
 from gateway.mapping.values import vr_of
 
@@ -22,31 +23,47 @@ ELEMENTS: Final[dict[str, dict[str, str]]] = {
         "interpreter": "Reference*", "endpoint": "Reference*", "numberOfSeries": "unsignedInt",
         "numberOfInstances": "unsignedInt", "procedureReference": "Reference", "procedureCode": "CodeableConcept*",
         "location": "Reference", "reasonCode": "CodeableConcept*", "reasonReference": "Reference*",
-        "description": "string",
+        "description": "string", "extension": "Extension*",
     },
     "series": {
         "uid": "string", "number": "unsignedInt", "modality": "Coding", "description": "string",
         "numberOfInstances": "unsignedInt", "endpoint": "Reference*", "bodySite": "Coding", "laterality": "Coding",
         "specimen": "Reference*", "started": "dateTime", "performer": "performer*",
+        "extension": "Extension*",
     },
-    "instance": {"uid": "string", "sopClass": "Coding", "number": "unsignedInt", "title": "string"},
+    "instance": {"uid": "string", "sopClass": "Coding", "number": "unsignedInt", "title": "string",
+                 "extension": "Extension*"},
 }  # fmt: skip
-"""R4 ImagingStudy: level -> element -> type; `*` for a maximum cardinality of *."""
+"""ImagingStudy by its names in R4, which `imaging_study_r5` turns into those of R5: level -> element -> type; `*` for a
+maximum cardinality of *."""
 INDISPENSABLE: Final = {"identifier[study]": "study", "status": "study", "subject": "study"}
 """R4 asks for status and subject, and for one Study Instance UID."""
 STATUSES: Final = ("registered", "available", "cancelled", "entered-in-error", "unknown")
 """imagingstudy-status, a required binding."""
 LINKED_ORDER: Final = "LinkedOrder"
+REFERENCED_ORDERS: Final = "ReferencedOrders"
+"""Items of the Request Attributes Sequences of all series and the Referenced Request Sequences of all instances."""
+GATHERED: Final = {
+    "series": frozenset({"RequestAttributesSequence"}),
+    "instance": frozenset({"ReferencedRequestSequence"}),
+}
+REJECTION: Final = frozenset({"ConceptNameCodeSequence", "CurrentRequestedProcedureEvidenceSequence"})
+"""Attributes by which a Key Object Selection rejects instances."""
 COMPUTED: Final = frozenset({
     "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances",
-    "ModalitiesInStudy", LINKED_ORDER,
+    "ModalitiesInStudy", LINKED_ORDER, REFERENCED_ORDERS,
 })  # fmt: skip
-_TARGET: Final = re.compile(r"([a-zA-Z]+)(?:\[[a-z0-9-]+\])?")
+_TARGET: Final = re.compile(r"([a-zA-Z]+)(?:\[[a-z0-9-]+\])?(?:@(?:R4|R5))?")
 
 
 def element_of(target: str) -> str:
-    """`identifier` of `identifier[accession]`."""
-    return target.split("[")[0]
+    """`identifier` of `identifier[accession]@R5`."""
+    return target.split("@")[0].split("[")[0]
+
+
+def release_of(target: str) -> str:
+    """The release that a row is for, '' for all: `R5` of `modality@R5`."""
+    return target.partition("@")[2]
 
 
 def _check_path(path: str) -> str | None:
@@ -78,15 +95,17 @@ def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
         yield f"'as: {function}' gives a {given}, not a {wanted}; use {' or '.join(fits)}"
         return
     for path in row.sources:
-        kind = "sequence" if vr_of(path.split(".")[-1]) == "SQ" else LINKED_ORDER if path == LINKED_ORDER else "text"
+        last = path.split(".")[-1]
+        kind = "sequence" if vr_of(last) == "SQ" or last == REFERENCED_ORDERS else "text"
+        kind = LINKED_ORDER if path == LINKED_ORDER else kind
         if kind not in _TAKES.get(function, ("text",)):
             yield f"'as: {function}' cannot take {path!r}; it takes a {' or '.join(_TAKES.get(function, ('text',)))}"
     if len(row.companions) > COMPANIONS.get(function, 0):
         yield f"'as: {function}' takes {COMPANIONS.get(function, 'no')} attributes in 'with'"
     if row.table and function not in TABLES:
         yield f"'as: {function}' uses no 'table'; {' and '.join(sorted(TABLES))} do"
-    if function == "modalities" and not row.table:
-        yield "'as: modalities' needs a 'table' of the modalities to list"
+    if function in NEED_TABLE and not row.table:
+        yield f"'as: {function}' needs a 'table' {NEED_TABLE[function]}"
     if row.unknown != "reject" and not row.table:
         yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
     if row.default:
@@ -107,9 +126,17 @@ def _check_default(row: Row, function: str, tables: Mapping[str, Table]) -> Iter
         yield f"the default {row.default!r} is not one of {', '.join(STATUSES)}"
 
 
+NEED_TABLE: Final = {
+    "modalities": "of the modalities to list",
+    "frames_extension": "that has the extension's address at NUMBEROFFRAMES",
+}
+
 _TAKES: Final = {
-    "codeable_concepts": ("sequence",),
+    "codeable_concepts": ("text", "sequence"),
     "body_site": ("text", "sequence"),
+    "laterality": ("text", "sequence"),
+    "specimens": ("text", "sequence"),
+    "request_references": ("sequence",),
     "order_references": (LINKED_ORDER,),
 }
 """What a function takes, where that is not text."""

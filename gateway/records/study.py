@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.records.order import Attributes
 
@@ -44,3 +45,27 @@ class Study:
     orders: tuple[LinkedOrder, ...] = ()
     revision: int = 0
     """Counts arrivals that changed something; a delivery carries the revision it was built from."""
+
+
+Release = Literal["R4", "R5"]
+"""FHIR 4.0.1 or 5.0.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an EHR wants a study to be said."""
+
+    release: Release = "R4"
+    series: bool = True
+    """List the series; the counts are said anyway."""
+    instances: int | None = None
+    """List the instances of studies that have no more than so many; None: of all, 0: of none."""
+    endpoints: bool = True
+    """Say where the images are retrieved, as a contained Endpoint, where the site has told it."""
+
+    def lists_instances(self, count: int) -> bool:
+        return self.instances is None or count <= self.instances
+
+
+IN_FULL = Shape()
+"""R4, with everything that is known."""

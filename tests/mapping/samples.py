@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway import mapping
-from gateway.mapping.fhir_functions import FhirSettings
+from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.hl7_paths import Scope, Value
 from gateway.mapping.orders import Statement

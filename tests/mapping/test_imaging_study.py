@@ -17,7 +17,7 @@ from gateway.errors import RequiredMissing
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.mapping.trace import Trace
-from gateway.records.study import Instance, LinkedOrder, Series, Study
+from gateway.records.study import Instance, LinkedOrder, Series, Shape, Study
 from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.samples import FHIR, SHIPPED, SITE, site
 
@@ -73,7 +73,7 @@ def test_there_are_three_studies_in_seventeen_files() -> None:
 
 def test_instances_may_be_left_out_while_their_number_stays() -> None:
     datasets = [dataset for dataset in FILES if dataset.StudyInstanceUID == STUDIES[0]]
-    resource = SHIPPED.studies.build(study_of(datasets), instances=False)
+    resource = SHIPPED.studies.build(study_of(datasets), shape=Shape(instances=0))
     assert faults_of_imaging_study(resource) == []
     assert resource["numberOfInstances"] == len(datasets)
     assert all("instance" not in one for one in resource["series"])

@@ -1,0 +1,69 @@
+"""Instances that were rejected afterwards by a Key Object Selection (IHE RAD IOCM; PS3.16 CID 7010, 7011)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gateway.records.order import Attributes
+from gateway.records.study import Instance, Study
+
+KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
+WRONG: Final = frozenset({"113001", "113037", "113038"})
+"""Rejected for quality, for patient safety, or for a wrong worklist entry: these instances are not of the study."""
+EXPIRED: Final = "113039"
+"""Retention expired: they were of the study, and can no longer be retrieved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A study without what was rejected."""
+
+    study: Study
+    entered_in_error: bool
+    """Everything in it was rejected."""
+    retrievable: bool
+    """Something of it is still kept where it can be retrieved."""
+
+
+def standing(study: Study) -> Standing:
+    """What is left of a study after its rejection notes, which are not counted themselves."""
+    notes = [(title, one) for one in _instances(study) if (title := _title(one)) in WRONG | {EXPIRED}]
+    if not notes:
+        return Standing(study, False, True)
+    rejected = {uid for title, note in notes if title in WRONG for uid in _referenced(note.attributes)}
+    expired = {uid for title, note in notes if title == EXPIRED for uid in _referenced(note.attributes)}
+    notes_uids = {note.uid for _, note in notes}
+    kept = tuple(
+        replace(series, instances=held)
+        for series in study.series
+        if (held := tuple(one for one in series.instances if one.uid not in rejected | notes_uids))
+    )
+    left = {one.uid for series in kept for one in series.instances}
+    return Standing(replace(study, series=kept), not left and bool(rejected), bool(left - expired))
+
+
+def _instances(study: Study) -> Iterator[Instance]:
+    for series in study.series:
+        yield from series.instances
+
+
+def _title(instance: Instance) -> str:
+    """The document title's code of a Key Object Selection, '' of anything else."""
+    titles = instance.attributes.get("ConceptNameCodeSequence")
+    if instance.sop_class_uid != KEY_OBJECT_SELECTION or not isinstance(titles, list) or not titles:
+        return ""
+    return str(titles[0].get("CodeValue") or "") if titles[0].get("CodingSchemeDesignator") == "DCM" else ""
+
+
+def _referenced(attributes: Attributes) -> Iterator[str]:
+    for study in _items(attributes, "CurrentRequestedProcedureEvidenceSequence"):
+        for series in _items(study, "ReferencedSeriesSequence"):
+            for one in _items(series, "ReferencedSOPSequence"):
+                yield str(one.get("ReferencedSOPInstanceUID") or "")
+
+
+def _items(holder: Attributes, keyword: str) -> list[dict[str, Any]]:
+    value = holder.get(keyword)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
