@@ -28,10 +28,30 @@ for (const file of SEARCH_PARAMETER_BUNDLE_FILES) {
 }
 
 // The memory repository stores whatever it is given; Medplum's server validates before it stores, and so do we.
+// It also evaluates a search on every resource of the type; an index of identifiers spares it those that cannot match.
 class ValidatingRepository extends MemoryRepository {
+  identifiers = new Map();
+
   async createResource(resource) {
     validateResource(resource);
-    return super.createResource(resource);
+    const kept = await super.createResource(resource);
+    for (const { value } of [kept.identifier ?? []].flat()) {
+      const key = `${kept.resourceType}|${value}`;
+      this.identifiers.set(key, (this.identifiers.get(key) ?? new Set()).add(kept.id));
+    }
+    return kept;
+  }
+
+  async search(request) {
+    const [filter, ...others] = request.filters ?? [];
+    if (filter?.code !== 'identifier' || others.length || !/^[^,|]+\|[^,|]+$/.test(filter.value)) {
+      return super.search(request);
+    }
+    const all = this.resources.get(request.resourceType) ?? new Map();
+    const ids = this.identifiers.get(`${request.resourceType}|${filter.value.split('|')[1]}`) ?? [];
+    const few = new Map([...ids].filter((id) => all.has(id)).map((id) => [id, all.get(id)]));
+    const narrowed = Object.create(this, { resources: { value: new Map([[request.resourceType, few]]) } });
+    return super.search.call(narrowed, request);
   }
 }
 
