@@ -112,19 +112,20 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], r
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
     """The files of one study as the gateway would keep them."""
     keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
-    grouped: dict[str, list[pydicom.Dataset]] = {}
+    grouped: dict[str, dict[str, pydicom.Dataset]] = {}
     for dataset in files:
-        grouped.setdefault(str(dataset.SeriesInstanceUID), []).append(dataset)
+        # An instance that comes again takes the place of the first.
+        grouped.setdefault(str(dataset.SeriesInstanceUID), {})[str(dataset.SOPInstanceUID)] = dataset
     return Study(
         uid,
         from_dataset(files[0], keywords["study"]),
         tuple(
             Series(
                 series_uid,
-                from_dataset(members[0], keywords["series"]),
+                from_dataset(next(iter(members.values())), keywords["series"]),
                 tuple(
                     Instance(str(one.SOPInstanceUID), str(one.SOPClassUID), from_dataset(one, keywords["instance"]))
-                    for one in members
+                    for one in members.values()
                 ),
             )
             for series_uid, members in grouped.items()

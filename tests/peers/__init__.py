@@ -3,4 +3,4 @@
 All real, all on loopback, each started and ended by its fixture. `PLUGINS` is for `pytest_plugins`.
 """
 
-PLUGINS = ("tests.peers.fhir_server", "tests.peers.orthanc", "tests.peers.postgres")
+PLUGINS = ("tests.peers.fhir_server", "tests.peers.fhir_validators", "tests.peers.orthanc", "tests.peers.postgres")

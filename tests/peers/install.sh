@@ -31,6 +31,7 @@ node_peers() {
     fi
     node_peer ehr "the FHIR server"
     node_peer dcmjs "dcmjs-dimse"
+    node_peer fhirvalidators "FHIR validators"
 }
 
 node_peer() {

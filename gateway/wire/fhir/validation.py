@@ -157,14 +157,20 @@ def _own_rules(resource: dict[str, Any], slim: dict[str, Any], release: Release)
         for performer in _dicts(series.get("performer")):
             faults = _wrong_targets(performer.get("actor"), of_series["actor"])
             yield from (f"{place}.performer.actor: {fault}" for fault in faults)
-        for one in (series, *_dicts(series.get("instance"))):
-            uid = str(one.get("uid", ""))
-            if len(uid) > 64:
-                yield f"{place}: the uid {uid} is longer than 64 characters"
-            if uid in seen:
-                yield f"{place}: the uid {uid} stands twice"
-            seen.add(uid)
+        yield from (f"{place}: {fault}" for fault in _uids([series], seen))
+        yield from (f"{place}: {fault}" for fault in _uids(_dicts(series.get("instance")), set()))
     yield from (f".{path}: {what}" for path, what in _blemishes(slim))
+
+
+def _uids(holders: list[dict[str, Any]], seen: set[str]) -> Iterator[str]:
+    """What is wrong with UIDs that must differ from each other and from those `seen`."""
+    for one in holders:
+        uid = str(one.get("uid", ""))
+        if len(uid) > 64:
+            yield f"the uid {uid} is longer than 64 characters"
+        if uid in seen:
+            yield f"the uid {uid} stands twice"
+        seen.add(uid)
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
