@@ -6,6 +6,7 @@ import asyncio
 import base64
 import email.utils
 import secrets
+import ssl
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -21,8 +22,11 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class SmartEhr:
     """`async with SmartEhr(target)`: requests with a token it gave go on to the FHIR server at `target`."""
 
-    def __init__(self, target: str, *, client_id: str = "gateway", client_secret: str = "") -> None:
+    def __init__(
+        self, target: str, *, client_id: str = "gateway", client_secret: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.target = target
+        self._tls = tls
         self.client_id = client_id
         self.client_secret = client_secret
         self.jwks_url = ""
@@ -63,8 +67,8 @@ class SmartEhr:
         page.router.add_route("*", "/fhir/{path:.*}", self._fhir)
         self._runner = web.AppRunner(page, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
+        self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         self._session = aiohttp.ClientSession()
         return self
 

@@ -175,3 +175,19 @@ async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
         if len(content) > most:
             break
     return bytes(content)
+
+
+def no_answer(error: Exception, place: str) -> Unavailable | NeedsPerson:
+    """What it means that a request got no answer from the server itself."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # Not in its own words, which may hold the proxy's password.
+        if error.status == 407:
+            return NeedsPerson("the proxy does not take our user and password (HTTP 407): check proxy", place=place)
+        return Unavailable(f"the proxy answers HTTP {error.status}", place=place)
+    return Unavailable(f"no answer ({type(error).__name__}: {_reason(error)})", place=place)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong with a connection, in the system's words: refused, name not known, certificate."""
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return str(getattr(cause, "strerror", None) or cause)[:200]

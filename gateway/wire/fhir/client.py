@@ -22,6 +22,7 @@ from gateway.wire.fhir.answer import (
     error_of,
     id_of,
     judge,
+    no_answer,
     read,
     tag,
     version_of,
@@ -239,13 +240,7 @@ class FhirClient:
             wait = self._timeout.total if method != "GET" else None
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"no answer ({type(error).__name__}: {_reason(error)})", place=place) from error
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong with a connection, in the system's words: refused, name not known, certificate."""
-    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return str(getattr(cause, "strerror", None) or cause)[:200]
+            raise no_answer(error, place) from error
 
 
 def escape(identifier: str) -> str:

@@ -23,7 +23,7 @@ import orjson
 from yarl import URL
 
 from gateway.errors import GatewayError, NeedsPerson, Unavailable
-from gateway.wire.fhir.answer import RETRYABLE, read, retry_after_of
+from gateway.wire.fhir.answer import RETRYABLE, no_answer, read, retry_after_of
 from gateway.wire.fhir.auth import basic
 from gateway.wire.fhir.keys import KeyRing, sign
 from gateway.wire.fhir.scopes import missing
@@ -309,12 +309,11 @@ class _Stale(Exception):
 
 @contextmanager
 def _reaching(place: str) -> Iterator[None]:
-    """Turns what goes wrong with a connection into `Unavailable`."""
+    """Turns what goes wrong with a connection into an error with its fate."""
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:
-        # Its class only: its words may hold the request.
-        raise Unavailable(f"no token: no answer ({type(error).__name__})", place=place) from None
+        raise no_answer(error, place) from error
 
 
 def _json(content: bytes) -> Mapping[str, Any]:
