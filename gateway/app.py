@@ -23,6 +23,7 @@ from gateway.clock import Clock
 from gateway.clock import now as system_clock
 from gateway.config import Config, Dicom, Ehr, Listener, SenderRules, SenderSource, Tls
 from gateway.console import Component, build
+from gateway.ehr_access import client_of, published_keys
 from gateway.errors import ConfigError, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.conformance import Conformance
@@ -244,7 +245,7 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
             await store.write(outbox.release_all)
         group = await stack.enter_async_context(_background())
 
-        clients = {ehr.name: await stack.enter_async_context(_client(ehr)) for ehr in config.ehrs}
+        clients = {ehr.name: await stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
         group.create_task(asyncio.to_thread(warm_up), name="warm up")
         worker = Worker(store, _kinds(config, store, mappings, clients, clock), clock)
         task = group.create_task(worker.run(), name="worker")
@@ -277,6 +278,7 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
             why=lambda accession, station: why(config, store, mappings, clock, accession, station),
             clock=clock,
             version=VERSION,
+            published_keys=published_keys(config),
             hidden_states=config.dicom.hidden_states,
         )
         http_port = await _serve_http(config, page, stack)
@@ -329,10 +331,6 @@ def _kinds(
             max_retry_seconds=ehr.retry.max_seconds,
         )
     return kinds
-
-
-def _client(ehr: Ehr) -> FhirClient:
-    return FhirClient(ehr.url, timeout_seconds=ehr.timeout_seconds, token=ehr.token, connections=ehr.concurrency)
 
 
 def writer_of(ehr: Ehr, client: FhirClient) -> FhirWriter:

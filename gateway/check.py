@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
 from gateway import app
-from gateway.config import Config, Listener
+from gateway.config import Config, Ehr, Listener
+from gateway.ehr_access import authorization_of, client_of, kind_of, tls_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.journey.message_reading import SERVED
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
-from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
+from gateway.wire.fhir.token import TokenAuthorization
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def _settings(config: Config) -> list[Finding]:
         for finding in (*_usable(partial(app.door_of, listener)), *_types(listener))
     ]
     findings += _usable(lambda: list(app.dicom_ports(config.dicom)))
+    findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
+    findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
     if not config.hl7.listeners:
         findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
@@ -82,6 +86,20 @@ def _usable(certificates: Callable[[], object]) -> Iterator[Finding]:
         for fault in error.faults:
             what, _, detail = fault.partition(": ")
             yield Finding(what, False, detail)
+
+
+def _access(ehr: Ehr) -> None:
+    authorization_of(ehr)
+    tls_of(ehr)
+
+
+def _in_the_clear(ehr: Ehr) -> Iterator[Finding]:
+    """A password or token that anybody on the way can read."""
+    auth = ehr.auth
+    for url in (ehr.url, (auth.token_url if auth else None) or ""):
+        host = urlsplit(url).hostname or ""
+        if auth and auth.kind != "none" and url.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
+            yield Finding(f"ehrs {ehr.name}", True, f"{auth.kind}: {host} is reached without TLS", warning=True)
 
 
 def _types(listener: Listener) -> Iterator[Finding]:
@@ -143,19 +161,24 @@ def _database(config: Config) -> Finding:
 
 async def _ehr(config: Config, number: int) -> Finding:
     ehr = config.ehrs[number]
-    what = f"ehrs {ehr.name}"
+    what, kind = f"ehrs {ehr.name}", kind_of(ehr)
     try:
-        async with FhirClient(ehr.url, timeout_seconds=min(ehr.timeout_seconds, 10.0), token=ehr.token) as client:
+        authorization = authorization_of(ehr)
+        await authorization.headers()
+        async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
             writer = app.writer_of(ehr, client)
             found = await writer.capabilities("ImagingStudy")
             way = await writer.way("ImagingStudy")
+    except ConfigError:
+        return Finding(what, False, f"auth {kind}: not asked, for it cannot be reached with these settings")
     except GatewayError as error:
-        return Finding(what, False, str(error))
+        return Finding(what, False, f"auth {kind}: {error}")
     if not found.speaks(ehr.fhir_version):
         return Finding(
             what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
         )
-    detail = f"FHIR {found.fhir_version}, ImagingStudy is written by {WAYS[way]}"
+    shown = f"auth {kind}" + (", token granted" if isinstance(authorization, TokenAuthorization) else "")
+    detail = f"FHIR {found.fhir_version}, {shown}, ImagingStudy is written by {WAYS[way]}"
     if not found.served:
         return Finding(what, True, f"{detail}; the EHR does not announce ImagingStudy at all", warning=True)
     if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:

@@ -21,7 +21,7 @@ from gateway.errors import ConfigError
 Location = tuple[str | int, ...]
 """Keys and indexes from the root, as pydantic gives them."""
 
-SECRETS: Final = (("token",), ("url",))
+SECRETS: Final = (("token",), ("url",), ("password",), ("client_secret",), ("key_password",), ("proxy",))
 """Keys whose values are never shown."""
 
 
@@ -29,6 +29,9 @@ WANTED: Final = {
     "ae_title": "is not an AE title: at most 16 ASCII characters, no backslash, no space at either end",
     "name": "is not a name: 1 to 64 letters, digits, _ . -",
     "url": "must begin with http:// or https:// and hold no space",
+    "token_url": "must begin with http:// or https:// and hold no space",
+    "jwks_url": "must begin with http:// or https:// and hold no space",
+    "proxy": "must begin with http:// and hold no space",
     "hidden_states": "is not a state: SCHEDULED, ARRIVED, READY, HELD, STARTED, COMPLETED, DISCONTINUED or CANCELED",
 }
 """Key -> what to say of a text that is not of its pattern."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from gateway.config import Config, Database, Ehr, Hl7, Http, Listener, load
+from gateway.config import Config, Database, Ehr, EhrAuth, Hl7, Http, Listener, load
 from gateway.errors import ConfigError
 from gateway.records.step import StepState
 
@@ -152,7 +152,23 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ehrs.write": ("search", "search"),
     "ehrs.duplicates": ("remove", "remove"),
     "ehrs.when_deleted": ("recreate", "recreate"),
-    "ehrs.token": ("abc", "abc"),
+    "ehrs.auth.kind": ("smart", "smart"),
+    "ehrs.auth.user": ("gateway", "gateway"),
+    "ehrs.auth.password": ("p", "p"),
+    "ehrs.auth.token": ("abc", "abc"),
+    "ehrs.auth.client_id": ("client", "client"),
+    "ehrs.auth.client_secret": ("s", "s"),
+    "ehrs.auth.client_authentication": ("client_secret_post", "client_secret_post"),
+    "ehrs.auth.token_url": ("https://ehr.test/token", "https://ehr.test/token"),
+    "ehrs.auth.scopes": (["system/ImagingStudy.cus"], ["system/ImagingStudy.cus"]),
+    "ehrs.auth.keys": (["keys.d"], [Path("keys.d")]),
+    "ehrs.auth.key_password": ("k", "k"),
+    "ehrs.auth.jwks_url": ("https://gw.test/.well-known/jwks.json", "https://gw.test/.well-known/jwks.json"),
+    "ehrs.tls.ca": ("ca.pem", Path("ca.pem")),
+    "ehrs.tls.certificate": ("us.pem", Path("us.pem")),
+    "ehrs.tls.key": ("us.key", Path("us.key")),
+    "ehrs.tls.key_password": ("q", "q"),
+    "ehrs.proxy": ("http://u:p@proxy.test:3128", "http://u:p@proxy.test:3128"),
     "http.host": ("::1", "::1"),
     "http.port": (0, 0),
     "http.token": ("def", "def"),
@@ -161,11 +177,13 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log.format": ("json", "json"),
     "log.phi": (True, True),
 }
+INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
+"""Keys that cannot be given together with those above; they have tests of their own."""
 LISTS = ("hl7.listeners", "hl7.listeners.sources", "dicom.peers", "ehrs")
 
 
 def test_every_key_can_be_set(write: Write) -> None:
-    assert set(VALUES) == set(keys(Config))
+    assert set(VALUES) | INSTEAD == set(keys(Config))
     tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "dicom": {"peers": [{}]}, "ehrs": [{}]}
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
@@ -181,6 +199,23 @@ def _place(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
         if ".".join(path[:number]) in LISTS:
             tree = tree[0]  # type: ignore[index]
     return tree
+
+
+def test_a_bearer_token_has_a_short_form(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("abc\n", encoding="utf-8")
+    entry = "ehrs:\n- {name: ehr, url: 'http://x', "
+    [by_value] = load(write(f"{entry}token: abc}}")).ehrs
+    [by_file] = load(write(f"{entry}token_file: {tmp_path}/token}}")).ehrs
+    assert by_value.auth == EhrAuth(kind="bearer", token="abc")
+    assert by_file.auth == EhrAuth(kind="bearer", token_file=tmp_path / "token")
+
+
+def test_no_secret_of_an_ehr_is_shown(write: Write) -> None:
+    auth = "{kind: basic, user: u, password: hush1, client_secret: hush2, key_password: hush3, token: hush4}"
+    rest = f"proxy: 'http://u:hush5@p', tls: {{key_password: hush6}}, auth: {auth}"
+    text = f"ehrs:\n- {{name: ehr, url: 'http://x', {rest}}}"
+    assert "hush" not in repr(load(write(text)))
+    assert "hush" not in "".join(faults(write(text.replace("hush1", "[hush1]").replace("http://u:hush5", "hush5"))))
 
 
 def test_the_example_is_what_is_built_in(write: Write) -> None:
@@ -271,6 +306,25 @@ def test_every_fault_is_told_with_its_line(write: Write) -> None:
 )  # fmt: skip
 def test_a_file_that_is_wrong(write: Write, text: str, fault: str) -> None:
     (found,) = faults(write(text))
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("login", "fault"),
+    [
+        ("  token: t\n  auth:\n    kind: none\n", "gateway.yaml:4: ehrs.0.token: both token and auth are given"),
+        ("  auth:\n    kind: none\n  token_file: t\n", "gateway.yaml:6: ehrs.0.token: both token_file and auth"),
+        ("  auth:\n    kind: smart\n", "gateway.yaml:5: ehrs.0.auth.kind: smart needs client_id and keys"),
+        ("  auth:\n    kind: bearer\n", "gateway.yaml:5: ehrs.0.auth.kind: bearer needs token or token_file"),
+        ("  auth:\n    user: u\n", "gateway.yaml:4: ehrs.0.auth.kind: Field required"),
+        (
+            "  auth:\n    kind: bearer\n    token: t\n    token_file: t\n",
+            "gateway.yaml:6: ehrs.0.auth.token: both",
+        ),
+    ],
+)
+def test_a_login_that_is_wrong(write: Write, login: str, fault: str) -> None:
+    (found,) = faults(write(f"ehrs:\n- name: a\n  url: http://x\n{login}"))
     assert found.startswith(fault)
 
 

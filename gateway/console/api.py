@@ -14,6 +14,9 @@ from gateway.console.routes import Context, Route
 from gateway.errors import Unavailable, UnknownKey
 from gateway.store import messages, orders, outbox, refusals, worklist
 
+KEYS_SECONDS: Final = 60
+"""How long an EHR may keep our JWK Set."""
+
 
 async def live(context: Context, asked: requests.Nothing) -> answers.Live:
     """Whether the process serves at all."""
@@ -44,6 +47,13 @@ async def show_metrics(context: Context, asked: requests.Nothing) -> web.Respons
 async def openapi(context: Context, asked: requests.Nothing) -> web.Response:
     """This document."""
     return web.json_response(context.document)
+
+
+async def show_keys(context: Context, asked: requests.Nothing) -> web.Response:
+    """The public keys that EHRs check our assertions with: a JWK Set (RFC 7517 5)."""
+    # Short: a key that was just added is asked for soon, and a removed one should be forgotten soon.
+    headers = {"Cache-Control": f"public, max-age={KEYS_SECONDS}"}
+    return web.json_response(context.published_keys(), headers=headers)
 
 
 async def page(context: Context, asked: requests.Nothing) -> web.Response:
@@ -156,6 +166,7 @@ ROUTES: Final = (
     Route("GET", "/health/live", live, answers.Live, open=True),
     Route("GET", "/health/ready", ready, answers.Ready, also=(503,), open=True),
     Route("GET", "/metrics", show_metrics, "text/plain"),
+    Route("GET", "/.well-known/jwks.json", show_keys, "application/json", open=True),
     Route("GET", "/api/openapi.json", openapi, "application/json"),
     Route("GET", "/api/orders", find_orders, answers.Orders, requests.OrdersAsked),
     Route("GET", "/api/worklist", show_worklist, answers.WorklistItems, requests.WorklistAsked),

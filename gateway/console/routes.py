@@ -26,6 +26,8 @@ class Context:
     clock: Clock
     version: str
     hidden_states: Sequence[str]
+    published_keys: Callable[[], dict[str, Any]]
+    """The JWK Set by which EHRs know us."""
     document: dict[str, Any] = field(repr=False)
     """The OpenAPI document."""
 

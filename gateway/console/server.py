@@ -55,16 +55,20 @@ def build(
     clock: Clock,
     version: str,
     hidden_states: Sequence[str] = HIDDEN,
+    published_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []},
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
-    `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows.
+    `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows. `published_keys`: the JWK Set
+    (public keys) by which EHRs know us.
     """
     open_paths = frozenset(route.path for route in api.ROUTES if route.open)
     application = web.Application(middlewares=[errors_as_json, guard(token, open_paths)])
     document = openapi.document(api.ROUTES, version)
-    application[CONTEXT] = Context(store, components, replay_message, why, clock, version, hidden_states, document)
+    application[CONTEXT] = Context(
+        store, components, replay_message, why, clock, version, hidden_states, published_keys, document
+    )
     application.on_response_prepare.append(_careful)
     for route in api.ROUTES:
         if route.method == hdrs.METH_GET:
@@ -86,7 +90,8 @@ def _served(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def _careful(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 @web.middleware

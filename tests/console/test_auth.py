@@ -15,9 +15,12 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-async def test_everything_but_health_asks_for_the_token(tmp_path: Path) -> None:
+OPEN = ("/health/live", "/health/ready", "/.well-known/jwks.json")
+
+
+async def test_everything_but_health_and_public_keys_asks_for_the_token(tmp_path: Path) -> None:
     async with served(tmp_path, token=TOKEN) as console:
-        paths = [re.sub(r"\{\w+\}", "1", route.path) for route in ROUTES if not route.path.startswith("/health/")]
+        paths = [re.sub(r"\{\w+\}", "1", route.path) for route in ROUTES if route.path not in OPEN]
         for path in [*paths, "/api/nothing", "/health/x", "/health/live/", "//health/live"]:
             method = "POST" if path.endswith(("/retry", "/replay")) else "GET"
             async with console.session.request(method, console.base + path) as response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from gateway.config import Config, Ehr, Listener, load
+from gateway.config import Config, Ehr, EhrAuth, Listener, load
 from tests.peers.openssl import Authority
 from tests.peers.process import run
 
@@ -25,14 +26,15 @@ def uncommented(folder: Path) -> str:
     text = COMMENTED_KEY.sub(r"\1\2", EXAMPLE.read_text(encoding="utf-8"))
     for name in re.findall(r"token_file: /etc/gateway/(\S+)", text):
         (folder / name).write_text("secret\n", encoding="utf-8")
-    for name in ("hl7-key-password", "ct1-passcode"):
+    secrets = re.findall(r"(?:password|passcode|client_secret)_file: /etc/gateway/(\S+)", text)
+    for name in secrets:
         (folder / name).write_text("secret\n", encoding="utf-8")
     return text.replace("/etc/gateway/", f"{folder}/")
 
 
 def keys_of_model(model: type[BaseModel], place: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        here = f"{place}{name}"
+        here = f"{place}{name.removesuffix('_file')}"
         inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
         below = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
         yield here
@@ -73,7 +75,11 @@ def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(uncommented(tmp_path), encoding="utf-8")
     config = load(file)
-    assert config.ehrs == [Ehr(name="ehr", url="https://ehr.example.org/fhir", token="secret")]
+    plain, smart, secret = config.ehrs
+    assert plain.auth == EhrAuth(kind="bearer", token_file=tmp_path / "ehr.token")
+    assert [one.auth.kind for one in (smart, secret) if one.auth] == ["smart", "basic"]
+    optional = {"auth": plain.auth, "token": "secret", "tls": plain.tls, "proxy": plain.proxy}
+    assert plain == Ehr(name="ehr", url="https://ehr.example.org/fhir").model_copy(update=optional)
     assert config.http.token == "secret"
     assert [one.name for one in config.hl7.listeners] == ["ris", "cardiology"]
     assert config.mappings.overlay == Path("mappings.d")
@@ -86,6 +92,11 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     ours = authority.issue("gateway", password="secret")
     ours.certificate.rename(tmp_path / "hl7.pem")
     ours.key.rename(tmp_path / "hl7.key")
+    client = authority.issue("client", password="secret")
+    client.certificate.rename(tmp_path / "ehr-client.pem")
+    client.key.rename(tmp_path / "ehr-client.key")
+    authority.issue("keys", password="secret").key.rename(tmp_path / "ehr-keys.pem")
+    shutil.copy(authority.certificate, tmp_path / "ehr-ca.pem")
     authority.certificate.rename(tmp_path / "clients.pem")
     file = tmp_path / "gateway.yaml"
     file.write_text(uncommented(tmp_path).replace("overlay: mappings.d", f"overlay: {overlay}"), encoding="utf-8")

@@ -41,6 +41,21 @@ class Authority:
         return Issued(certificate, key)
 
 
+KINDS = {
+    "rsa": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
+    "ec": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
+    "short": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"),
+    "p256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+}
+
+
+def make_key(path: Path, kind: str, *, password: str = "") -> Path:
+    """A private key as PEM (PKCS #8)."""
+    protection = ("-aes256", "-pass", f"pass:{password}") if password else ()
+    _openssl("genpkey", *KINDS[kind], *protection, "-out", path)
+    return path
+
+
 def _openssl(*arguments: str | Path) -> None:
     done = subprocess.run(
         [found("openssl", DEBIAN), *arguments], capture_output=True, text=True, check=False, timeout=60

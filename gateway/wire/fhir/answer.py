@@ -73,7 +73,7 @@ def judge(response: aiohttp.ClientResponse, content: bytes, place: str, *, condi
         return Answer(response.status, resource, _id(response, resource), _version(response, resource))
     raise error_of(
         response.status, resource, place, conditional=conditional,
-        reason=str(response.reason or ""), retry_after=_retry_after(response),
+        reason=str(response.reason or ""), retry_after=retry_after_of(response),
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def version_of(resource: dict[str, Any]) -> str:
     return str((resource.get("meta") or {}).get("versionId") or "")
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+def retry_after_of(response: aiohttp.ClientResponse) -> float | None:
     """Retry-After in seconds, from seconds or an HTTP date; no more than an hour."""
     written = response.headers.get("Retry-After", "").strip()
     if not written:
@@ -165,3 +165,29 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max((at - datetime.fromtimestamp(time.time(), UTC)).total_seconds(), 0.0), 3600.0)
+
+
+async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body, or its first `most` bytes and a little more."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        content += chunk
+        if len(content) > most:
+            break
+    return bytes(content)
+
+
+def no_answer(error: Exception, place: str) -> Unavailable | NeedsPerson:
+    """What it means that a request got no answer from the server itself."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # Not in its own words, which may hold the proxy's password.
+        if error.status == 407:
+            return NeedsPerson("the proxy does not take our user and password (HTTP 407): check proxy", place=place)
+        return Unavailable(f"the proxy answers HTTP {error.status}", place=place)
+    return Unavailable(f"no answer ({type(error).__name__}: {_reason(error)})", place=place)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong with a connection, in the system's words: refused, name not known, certificate."""
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return str(getattr(cause, "strerror", None) or cause)[:200]

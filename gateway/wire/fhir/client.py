@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -16,13 +17,17 @@ from gateway.errors import NeedsPerson, Unavailable
 from gateway.wire.fhir.answer import (
     Answer,
     Gone,
+    Refused,
     Resource,
     error_of,
     id_of,
     judge,
+    no_answer,
+    read,
     tag,
     version_of,
 )
+from gateway.wire.fhir.auth import Anonymous, Authorization
 
 MEDIA_TYPE: Final = "application/fhir+json"
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
@@ -36,16 +41,29 @@ class FhirClient:
     Raises `Unavailable` for what may pass (with `retry_after` when the server named a time), `Refused` for the rest.
     """
 
-    def __init__(self, base: str, *, timeout_seconds: float, token: str | None = None, connections: int = 16) -> None:
+    def __init__(
+        self,
+        base: str,
+        *,
+        timeout_seconds: float,
+        authorization: Authorization | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | None = None,
+        connections: int = 16,
+    ) -> None:
         self.base = base.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(timeout_seconds, 10.0))
-        self._headers = {"Accept": MEDIA_TYPE} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._authorization = authorization or Anonymous()
+        self._ssl = ssl
+        self._proxy = proxy
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._connections)
-        self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers, connector=connector)
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._ssl if self._ssl is not None else True)
+        self._session = aiohttp.ClientSession(
+            timeout=self._timeout, headers={"Accept": MEDIA_TYPE}, connector=connector, proxy=self._proxy
+        )
         # aiohttp sends a PUT again by itself when a kept-alive connection ends before the answer. Whether to send again
         # is ours to decide, after asking; there is no public switch, so a test watches that this one holds.
         self._session._retry_connection = False
@@ -172,44 +190,57 @@ class FhirClient:
     async def _request(
         self, method: str, path: str, resource: Resource | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        assert self._session is not None, "FhirClient is used outside of 'async with'"
+        """`path`: below the base, or an address that the server named itself, such as that of a next page."""
         body = None if resource is None else orjson.dumps(resource)
         sent = dict(headers or {}) | ({} if body is None else {"Content-Type": MEDIA_TYPE})
-        place = f"{method} {self.base}/{path.split('?')[0]}"
-        conditional = "?" in path or "If-None-Exist" in sent
+        address = self._address(path)
+        shown = await self._authorization.headers()
+        try:
+            return await self._once(method, path, address, body, {**sent, **shown})
+        except Refused as error:
+            # A server that says 401 has done nothing, so the request can be made again; once, for the same new token
+            # would be refused again.
+            if error.details.get("status") != 401 or not self._authorization.refused(shown):
+                raise
+        again = await self._authorization.headers()
+        try:
+            return await self._once(method, path, address, body, {**sent, **again})
+        except Refused as error:
+            if error.details.get("status") == 401:
+                self._authorization.refused(again)
+            raise
+
+    def _address(self, path: str) -> URL:
+        """Raises `NeedsPerson` for an address of another origin, which must see neither token nor patient."""
+        if "://" not in path.split("?")[0]:
+            return URL(f"{self.base}/{path}" if path else self.base, encoded=True)
+        address = URL(path, encoded=True)
+        if address.origin() != URL(self.base).origin():
+            raise NeedsPerson(
+                f"the server names an address of another origin ({address.origin()}), to which nothing is sent",
+                place=self.base,
+            )
+        return address
+
+    async def _once(
+        self, method: str, path: str, address: URL, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        assert self._session is not None, "FhirClient is used outside of 'async with'"
+        place = f"{method} {self.base}/{path.split('?')[0].removeprefix(f'{self.base}/')}"
+        conditional = "?" in path or "If-None-Exist" in headers
         try:
             # A redirect would carry the token and the patient's data to another origin.
             async with self._session.request(
-                method,
-                URL(f"{self.base}/{path}" if path else self.base, encoded=True),
-                data=body,
-                headers=sent,
-                allow_redirects=False,
+                method, address, data=body, headers=headers, allow_redirects=False
             ) as response:
-                content = await _read(response)
+                content = await read(response, MAX_ANSWER_BYTES)
                 return judge(response, content, place, conditional=conditional)
         except TimeoutError as error:
             # The write may still be under way over there: do not ask before it has had the same time again.
             wait = self._timeout.total if method != "GET" else None
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"no answer ({type(error).__name__}: {_reason(error)})", place=place) from error
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, or its first `MAX_ANSWER_BYTES`."""
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(65536):
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            break
-    return bytes(content)
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong with a connection, in the system's words: refused, name not known, certificate."""
-    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return str(getattr(cause, "strerror", None) or cause)[:200]
+            raise no_answer(error, place) from error
 
 
 def escape(identifier: str) -> str:

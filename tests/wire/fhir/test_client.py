@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.errors import Unavailable
 from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.wire.fhir import FhirClient, Refused
+from gateway.wire.fhir.auth import Bearer
 from tests.peers.fhir_server import FhirServer
 
 UID = "urn:dicom:uid|urn:oid:1.2.3"
@@ -150,7 +151,7 @@ async def test_a_redirect_does_not_carry_the_token_elsewhere() -> None:
 
     async with serving(elsewhere) as other, serving(redirect) as url:
         with pytest.raises(Refused, match="HTTP 307"):
-            await put(url, token="secret")
+            await put(url, authorization=Bearer("secret"))
     assert asked == []
 
 
