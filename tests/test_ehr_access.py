@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,17 +15,23 @@ from gateway.ehr_access import client_of
 from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from tests.peers.connect_proxy import connect_proxy
-from tests.peers.openssl import Authority
+from tests.peers.openssl import Authority, Issued
 from tests.peers.smart_ehr import SmartEhr
+
+
+def certificates(folder: Path) -> tuple[Issued, Authority]:
+    """The server's certificate and the authority whose clients it lets in; one of those is the gateway's."""
+    server = Authority(folder, "servers").issue("ehr")
+    clients = Authority(folder, "clients")
+    clients.issue("gateway", password="hush")
+    Authority(folder, "strangers").issue("stranger")
+    return server, clients
 
 
 @asynccontextmanager
 async def ehr_with_mutual_tls(folder: Path) -> AsyncIterator[SmartEhr]:
     """Token endpoint and FHIR address let in only who shows a certificate of `clients`."""
-    server = Authority(folder, "servers").issue("ehr")
-    clients = Authority(folder, "clients")
-    clients.issue("gateway", password="hush")
-    Authority(folder, "strangers").issue("stranger")
+    server, clients = await asyncio.to_thread(certificates, folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(clients.certificate))
     context.load_cert_chain(server.certificate, server.key)
     context.verify_mode = ssl.CERT_REQUIRED

@@ -39,7 +39,7 @@ async def published(gateway: app.Running) -> list[dict[str, Any]]:
 async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
-    make_key(keys / "1.pem", "rsa")
+    await asyncio.to_thread(make_key, keys / "1.pem", "rsa")
     async with EhrSimulator() as simulator, SmartEhr(simulator.url) as ehr:
         # Short-lived, so that assertions are made all the time.
         ehr.expires_in = 1
@@ -51,7 +51,7 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
             await quiet(gateway)
 
             under_way = asyncio.create_task(examine(gateway, seed=32, count=12))
-            make_key(keys / ".2", "ec")
+            await asyncio.to_thread(make_key, keys / ".2", "ec")
             (keys / ".2").rename(keys / "2.pem")
             both = await published(gateway)
             assert [one["alg"] for one in both] == ["RS384", "ES384"]
@@ -76,7 +76,7 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
 
 
 async def test_check_gets_a_token_or_says_what_to_do(start: Start, tmp_path: Path) -> None:
-    make_key(tmp_path / "key.pem", "ec")
+    await asyncio.to_thread(make_key, tmp_path / "key.pem", "ec")
     async with EhrSimulator() as simulator, SmartEhr(simulator.url) as ehr:
         entry = smart(ehr, tmp_path / "key.pem")
         async with start(ehrs=[entry]) as gateway:

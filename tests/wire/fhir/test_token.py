@@ -68,7 +68,7 @@ async def serving_keys(keys: KeyRing) -> AsyncIterator[str]:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     folder = tmp_path / "keys"
     folder.mkdir()
-    make_key(folder / "1.pem", "rsa")
+    await asyncio.to_thread(make_key, folder / "1.pem", "rsa")
     keys = KeyRing([folder])
     async with EhrSimulator() as simulator, SmartEhr(simulator.url) as ehr, serving_keys(keys) as url:
         ehr.jwks_url = url
@@ -167,7 +167,7 @@ async def test_the_servers_clock_counts_when_it_refuses_ours(world: World, ahead
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
 async def test_both_algorithms(world: World, kind: str) -> None:
     (world.folder / "1.pem").unlink()
-    make_key(world.folder / "2.pem", kind)
+    await asyncio.to_thread(make_key, world.folder / "2.pem", kind)
     async with world.client() as client:
         await client.capabilities()
     assert [one["alg"] for one in world.ehr.headers] == [{"rsa": "RS384", "ec": "ES384"}[kind]]
