@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from gateway.records.matching import name_key
 from gateway.records.order import Attributes
@@ -54,6 +54,23 @@ def meant(connection: Connection, identity: Identity) -> Row | None:
     """The patient whom an identity means today; None when it is not known."""
     row = find(connection, identity)
     return None if row is None else survivor(connection, row)
+
+
+_NAMED: Final = select(patients).where(
+    patients.c.patient_id == bindparam("patient_id"),
+    # Without an issuer the number must mean one patient only.
+    or_(bindparam("issuer") == "", patients.c.issuer == bindparam("issuer")),
+)
+
+
+def merged_into(connection: Connection, identity: Identity) -> Row | None:
+    """The patient into whom this identity was merged, or under whose new number they go; None for one who still goes by
+    it, is not known, or whom a number without issuer does not tell from another."""
+    rows = connection.execute(_NAMED, {"patient_id": identity.patient_id, "issuer": identity.issuer}).mappings().all()
+    meant_now = {row["id"]: row for row in (survivor(connection, dict(one)) for one in rows)}
+    if len(meant_now) != 1 or all(row["merged_into"] is None for row in rows):
+        return None
+    return next(iter(meant_now.values()))
 
 
 def get(connection: Connection, patient: int, *, to_change: bool = False) -> Row | None:

@@ -211,6 +211,7 @@ studies = Table(
     Column("settled_at", BigInteger, nullable=True),
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
+    Index(None, "patient_id"),
 )
 
 series = Table(

@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
 from gateway.records.order import Attributes
+from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study
-from gateway.store import orders
+from gateway.store import orders, patients
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
 from gateway.store.statement import Statement
@@ -133,7 +134,7 @@ def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowM
 
 
 def load(connection: Connection, study_uid: str) -> Study | None:
-    """The study as it stands, with the orders it answers."""
+    """The study as it stands, with the orders it answers, and under the patient whom its Patient ID means today."""
     row = get(connection, study_uid)
     if row is None:
         return None
@@ -145,14 +146,24 @@ def load(connection: Connection, study_uid: str) -> Study | None:
         )
         for one, held in tree(connection, row["id"])
     )
+    patient_id, issuer, attributes = row["patient_id"], row["patient_issuer"], row["attributes"]
+    if survivor := patients.merged_into(connection, Identity(patient_id, issuer)):
+        patient_id, issuer = survivor["patient_id"], survivor["issuer"]
+        attributes = _of_survivor(attributes, survivor["attributes"], Identity(patient_id, issuer))
     linked = orders.linked(
-        connection,
-        study_uid=study_uid,
-        accession=row["accession"],
-        patient_id=row["patient_id"],
-        issuer=row["patient_issuer"],
+        connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
     )
-    return Study(study_uid, row["attributes"], all_series, tuple(_linked(one) for one in linked), row["revision"])
+    return Study(study_uid, attributes, all_series, tuple(_linked(one) for one in linked), row["revision"])
+
+
+def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:
+    """What a header says of its study, under the patient into whom its own was merged."""
+    changed = {key: value for key, value in study.items() if key not in IDENTITY}
+    changed["PatientID"] = identity.patient_id
+    if identity.issuer:
+        changed["IssuerOfPatientID"] = identity.issuer
+    known = ("PatientName", "IssuerOfPatientIDQualifiersSequence")
+    return changed | {key: patient[key] for key in known if key in patient}
 
 
 def _linked(row: RowMapping) -> LinkedOrder:
@@ -259,3 +270,15 @@ def say_again(
 def touch(connection: Connection, study_uid: str) -> None:
     """Count a revision: something that the study's resources say has changed, though no instance came."""
     connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(revision=studies.c.revision + 1))
+
+
+_OF_PATIENT: Final = select(studies.c.study_uid).where(
+    studies.c.patient_id == bindparam("patient_id"),
+    or_(studies.c.patient_issuer == "", studies.c.patient_issuer == bindparam("issuer")),
+)
+
+
+def of_patient(connection: Connection, identity: Identity) -> list[str]:
+    """UIDs of the studies whose headers name this patient, or their number without an issuer."""
+    values = {"patient_id": identity.patient_id, "issuer": identity.issuer}
+    return list(connection.execute(_OF_PATIENT.order_by(studies.c.id), values).scalars())

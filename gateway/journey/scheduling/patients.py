@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from gateway.records.patient import (
 )
 from gateway.records.step import FROZEN, StepState
 from gateway.store import order_book as book
-from gateway.store import patients
+from gateway.store import outbox, patients, studies
 from gateway.store.statement import Row
 
 CLOSED: Final = FROZEN | {StepState.CANCELED}
@@ -141,6 +141,16 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
         arrivals=arrivals,
         updated_at=work.now,
     )
+    ended = [prior, *(Identity(*one) for one in (source["former"] if source is not None else ()))]
+    _tell_studies_again(work, ended)
+
+
+def _tell_studies_again(work: Work, ended: Sequence[Identity]) -> None:
+    """Studies under identities that have ended go to each EHR again, now under the patient whom they mean."""
+    for identity in ended:
+        for uid in studies.of_patient(work.connection, identity):
+            studies.touch(work.connection, uid)
+            outbox.settle_soon(work.connection, uid, now=work.now)
 
 
 def _change_id(work: Work, said: PatientStatement) -> None:
@@ -171,6 +181,8 @@ def _change_id(work: Work, said: PatientStatement) -> None:
     patient, _ = _told(work, said)
     if source is None:
         patients.add(work.connection, old, attributes=_named(old), said={}, now=work.now, merged_into=patient)
+    held = patients.get(work.connection, patient)
+    _tell_studies_again(work, [old, *(Identity(*one) for one in (held["former"] if held is not None else ()))])
     work.applied.patients[patient] = "renamed"
 
 
