@@ -103,7 +103,7 @@ async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_pat
         assert done.returncode == 1
         assert f"cannot listen on 127.0.0.1:{ports['dicom']}" in done.stderr
         assert "ehrs lost" in done.stderr
-        assert "ehrs good: FHIR 4.0.1, ImagingStudy is written by PUT under an id of ours" in done.stdout
+        assert "ehrs good: FHIR 4.0.1, auth none, ImagingStudy is written by PUT under an id of ours" in done.stdout
         assert len(done.stderr.splitlines()) == 2
 
 

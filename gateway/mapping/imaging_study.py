@@ -25,7 +25,7 @@ from gateway.mapping.study_dialect import (
 from gateway.mapping.trace import Trace
 from gateway.records.order import Attributes
 from gateway.records.rejection import standing
-from gateway.records.study import IN_FULL, Release, Shape, Study
+from gateway.records.study import IN_FULL, Release, Shape, Study, referenced_orders
 
 __all__ = ["STUDY_DIALECT", "StudyMapping"]
 
@@ -76,11 +76,11 @@ class StudyMapping:
             "NumberOfStudyRelatedInstances": count,
             "ModalitiesInStudy": sorted({str(one.attributes.get("Modality") or "OT") for one in study.series}),
             "LinkedOrder": list(study.orders),
-            REFERENCED_ORDERS: list(_referenced_orders(study)),
+            REFERENCED_ORDERS: list(referenced_orders(study.series)),
         }
         resource = {"resourceType": "ImagingStudy", **self._level(shape.release, "study", attributes, trace)}
-        if "basedOn" in resource:
-            resource["basedOn"] = _each_order_once(resource["basedOn"])
+        if based_on := _orders_of_patient(resource.pop("basedOn", []), study):
+            resource["basedOn"] = based_on
         if left.entered_in_error:
             resource["status"] = "entered-in-error"
         elif shape.endpoints and left.retrievable and self._settings.wado_rs_url:
@@ -151,24 +151,18 @@ def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:
             yield row
 
 
-def _referenced_orders(study: Study) -> Iterator[Any]:
-    for series in study.series:
-        yield from series.attributes.get("RequestAttributesSequence") or ()
-        for instance in series.instances:
-            yield from instance.attributes.get("ReferencedRequestSequence") or ()
-
-
-def _each_order_once(references: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """An order that is named in several places, by a number of the same kind, is one order; its first name counts."""
-    seen, once = set(), []
+def _orders_of_patient(references: list[dict[str, Any]], study: Study) -> list[dict[str, Any]]:
+    """Each order once, by its first name if it is named in several places by numbers of the same kind; none that is
+    known to be another patient's."""
+    seen, kept = set(), []
     for one in references:
         identifier = one.get("identifier") or {}
         kind = str(identifier.get("type"))
         key = (kind, identifier.get("value")) if identifier else (one.get("reference"), one.get("display"))
-        if key not in seen:
-            seen.add(key)
-            once.append(one)
-    return once
+        if key not in seen and not (identifier.get("value") in study.foreign and "ACSN" in kind):
+            kept.append(one)
+        seen.add(key)
+    return kept
 
 
 def _wado_rs(address: str) -> dict[str, Any]:

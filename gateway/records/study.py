@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.records.order import Attributes
 
@@ -45,6 +46,17 @@ class Study:
     orders: tuple[LinkedOrder, ...] = ()
     revision: int = 0
     """Counts arrivals that changed something; a delivery carries the revision it was built from."""
+    foreign: frozenset[str] = frozenset()
+    """Accession numbers in its headers that only orders of other patients have."""
+
+
+def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:
+    """Items of the Request Attributes Sequences of all series and of the Referenced Request Sequences of all
+    instances."""
+    for one in series:
+        yield from one.attributes.get("RequestAttributesSequence") or ()
+        for instance in one.instances:
+            yield from instance.attributes.get("ReferencedRequestSequence") or ()
 
 
 Release = Literal["R4", "R5"]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or
 
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
-from gateway.records.study import Instance, LinkedOrder, Series, Study
+from gateway.records.study import Instance, LinkedOrder, Series, Study, referenced_orders
 from gateway.store import orders, patients
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
@@ -153,7 +153,14 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     linked = orders.linked(
         connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
     )
-    return Study(study_uid, attributes, all_series, tuple(_linked(one) for one in linked), row["revision"])
+    tied = tuple(_linked(one) for one in linked)
+    said = {row["accession"], *(str(one.get("AccessionNumber") or "") for one in referenced_orders(all_series))}
+    foreign = frozenset(
+        number
+        for number in said - {"", *(one.accession for one in tied)}
+        if orders.of_others_alone(connection, number, patient_id=patient_id, issuer=issuer)
+    )
+    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:
