@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
 
 import pytest
 
+from tests.peers.postgres_database import postgres_database
 from tests.peers.process import missing
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +29,6 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database that exists for this test alone, `postgresql://postgres:@/NAME?host=...`."""
-    import psycopg
-
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield postgres_server.replace("/postgres?", f"/{name}?")
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    """The URL of an empty database that exists for this test alone."""
+    with postgres_database(postgres_server) as url:
+        yield url
