@@ -18,13 +18,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway import mapping, metrics
+from gateway import facade, mapping, metrics
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
 from gateway.config import Config, Dicom, Ehr, Listener, SenderRules, SenderSource, Tls
-from gateway.console import Component, build
+from gateway.console import Component, build, guard
 from gateway.ehr_access import client_of, published_keys
-from gateway.errors import ConfigError, UnknownKey
+from gateway.errors import ConfigError, Unavailable, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.conformance import Conformance
 from gateway.journey.ehr_delivery import EhrDelivery
@@ -38,7 +38,7 @@ from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
 from gateway.records.delivery import EHR, SETTLE
-from gateway.records.study import Shape
+from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
 from gateway.why import Why
@@ -54,6 +54,7 @@ from gateway.worker import Kind, Worker
 
 log = logging.getLogger(__name__)
 
+FACADE: Final = "/fhir"
 GRACE_SECONDS: Final = 10.0
 VERSION: Final = importlib.metadata.version("imaging-gateway")
 
@@ -220,14 +221,15 @@ def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock
 
 def make_station6(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
     targets = [Target(ehr.name, shape_of(ehr)) for ehr in config.ehrs]
-    return ImagingStudyStation(store, mappings.studies, targets, clock)
+    served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
+    return ImagingStudyStation(store, mappings.studies, targets, clock, served=served, zone=config.site.zone)
 
 
 def shape_of(ehr: Ehr) -> Shape:
     """How `ehr` wants a study to be said."""
     instances = {"all": None, "none": 0}.get(str(ehr.instances), ehr.instances)
     assert not isinstance(instances, str)
-    return Shape(ehr.fhir_version, ehr.series == "all", instances, ehr.endpoints)
+    return Shape(ehr.fhir_version, ehr.series == "all", instances, CONTAINED_ENDPOINT if ehr.endpoints else "")
 
 
 @asynccontextmanager
@@ -280,9 +282,39 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
             version=VERSION,
             published_keys=published_keys(config),
             hidden_states=config.dicom.hidden_states,
+            mounted=_mounted(config, store, clock),
         )
+        if config.facade.enabled:
+            stack.push_async_callback(_end, group.create_task(_fill(store, clock), name="facade"))
         http_port = await _serve_http(config, page, stack)
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+
+
+def _mounted(config: Config, store: Store, clock: Clock) -> dict[str, web.Application]:
+    """What is served beside the console, by its path."""
+    if not config.facade.enabled:
+        return {}
+    login = guard(config.facade.token or config.http.token, frozenset({f"{FACADE}/metadata"}))
+    served = facade.build(
+        store,
+        path=FACADE,
+        guard=login,
+        zone=config.site.zone,
+        version=VERSION,
+        now=clock(),
+        public_url=config.facade.url or "",
+        wado_rs_url=config.site.wado_rs_url,
+    )
+    return {FACADE: served}
+
+
+async def _fill(store: Store, clock: Clock) -> None:
+    """A database that is away puts it off until the next start."""
+    try:
+        if number := await facade.fill(store, clock):
+            log.info("%d studies that were here before are being read for %s", number, FACADE)
+    except Unavailable as error:
+        log.warning("studies that were here before are not in %s until the next start: %s", FACADE, error)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

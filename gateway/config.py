@@ -510,6 +510,21 @@ class Http(Section):
         return data
 
 
+class Facade(Section):
+    """The gateway's own read-only FHIR server, below /fhir of the console's address."""
+
+    enabled: bool = False
+    token: str | None = Field(default=None, repr=False)
+    """Bearer token (or `token_file`) asked of whoever reads; without one, that of the console."""
+    url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Its public base address, where a proxy stands before it; without one, the one by which it was asked."""
+
+    @field_validator("url")
+    @classmethod
+    def _without_slash(cls, value: str | None) -> str | None:
+        return value and value.rstrip("/")
+
+
 class Mappings(Section):
     overlay: Path | None = None
     """Directory of a site's own mapping files; each of their rows replaces one of ours."""
@@ -537,6 +552,7 @@ class Config(BaseSettings):
     studies: Studies = Studies()
     ehrs: list[Ehr] = []
     http: Http = Http()
+    facade: Facade = Facade()
     mappings: Mappings = Mappings()
     log: Log = Log()
 

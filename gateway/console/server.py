@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
 from gateway.console import api, openapi, requests, views
 from gateway.console.answers import Answer, Failure, Problem
-from gateway.console.auth import guard
+from gateway.console.auth import Handler, guard
 from gateway.console.health import Component
 from gateway.console.routes import Context, Route
 from gateway.errors import Conflict, GatewayError, InvalidValue, Rejected, Unavailable, UnknownKey
@@ -56,15 +57,18 @@ def build(
     version: str,
     hidden_states: Sequence[str] = HIDDEN,
     published_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []},
+    mounted: Mapping[str, web.Application] | None = None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows. `published_keys`: the JWK Set
-    (public keys) by which EHRs know us.
+    (public keys) by which EHRs know us. `mounted`: applications of their own below a path, with logins and errors of
+    their own.
     """
     open_paths = frozenset(route.path for route in api.ROUTES if route.open)
-    application = web.Application(middlewares=[errors_as_json, guard(token, open_paths)])
+    inside = [errors_as_json, guard(token, open_paths)]
+    application = web.Application(middlewares=[_but(tuple(mounted or ()), one) for one in inside])
     document = openapi.document(api.ROUTES, version)
     application[CONTEXT] = Context(
         store, components, replay_message, why, clock, version, hidden_states, published_keys, document
@@ -75,7 +79,21 @@ def build(
             application.router.add_get(route.path, _served(route))
         else:
             application.router.add_route(route.method, route.path, _served(route))
+    for path, other in (mounted or {}).items():
+        application.add_subapp(path, other)
     return application
+
+
+def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
+    """`inner` for everything that is not below `paths`."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if any(request.path.startswith(f"{path}/") for path in paths):
+            return await handler(request)
+        return await inner(request, handler)
+
+    return middleware
 
 
 def _served(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:

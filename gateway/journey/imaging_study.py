@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 import orjson
@@ -13,10 +14,11 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
+from gateway.mapping.findable import findable
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.records.delivery import EHR, Work, WorkState
 from gateway.records.study import IN_FULL, Shape, Study
-from gateway.store import Store, outbox, studies
+from gateway.store import Store, imaging_studies, outbox, studies
 from gateway.store.outbox import Done
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
@@ -35,11 +37,24 @@ class Target:
 class ImagingStudyStation:
     """Builds and validates; `settle` is what the worker calls for work of kind `settle`."""
 
-    def __init__(self, store: Store, mapping: StudyMapping, targets: Sequence[Target], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mapping: StudyMapping,
+        targets: Sequence[Target],
+        clock: Clock,
+        *,
+        served: Shape | None = None,
+        zone: tzinfo = UTC,
+    ) -> None:
+        """`served`: how studies are kept for those who read them here, None if nobody does; `zone` is that of a
+        `started` without one."""
         self._store = store
         self._mapping = mapping
         self._targets = targets
         self._clock = clock
+        self._served = served
+        self._zone = zone
 
     async def settle(self, work: Work) -> Done:
         """Turn the study into deliveries, unless nothing an EHR would see has changed.
@@ -51,7 +66,7 @@ class ImagingStudyStation:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
         bodies = {}
-        for shape in {target.shape for target in self._targets}:
+        for shape in {target.shape for target in self._targets} | ({self._served} if self._served else set()):
             try:
                 bodies[shape] = await asyncio.to_thread(self._build, study, shape)
             except Rejected as error:
@@ -80,6 +95,10 @@ class ImagingStudyStation:
                 payload={"resource": resource, "digest": digest, "revision": study.revision},
                 due_at=now, now=now, supersede=True,
             )  # fmt: skip
+        if self._served is not None:
+            resource, digest = bodies[self._served]
+            found_by = findable(resource, self._zone)
+            imaging_studies.keep(connection, study.uid, resource, bytes.fromhex(digest), found_by, now=now)
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
 
 

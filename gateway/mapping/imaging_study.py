@@ -29,7 +29,6 @@ from gateway.records.study import IN_FULL, Release, Shape, Study, referenced_ord
 
 __all__ = ["STUDY_DIALECT", "StudyMapping"]
 
-WADO_RS = "wado-rs"
 """Id of the contained Endpoint."""
 
 
@@ -83,9 +82,10 @@ class StudyMapping:
             resource["basedOn"] = based_on
         if left.entered_in_error:
             resource["status"] = "entered-in-error"
-        elif shape.endpoints and left.retrievable and self._settings.wado_rs_url:
-            resource["contained"] = [_wado_rs(self._settings.wado_rs_url)]
-            resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": f"#{WADO_RS}"}]
+        elif shape.endpoint and left.retrievable and self._settings.wado_rs_url:
+            if shape.endpoint.startswith("#"):
+                resource["contained"] = [wado_rs_endpoint(shape.endpoint[1:], self._settings.wado_rs_url)]
+            resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": shape.endpoint}]
         instances = shape.lists_instances(count)
         all_series = []
         for series in study.series if shape.series else ():
@@ -165,12 +165,12 @@ def _orders_of_patient(references: list[dict[str, Any]], study: Study) -> list[d
     return kept
 
 
-def _wado_rs(address: str) -> dict[str, Any]:
-    """Where the images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is said in words."""
+def wado_rs_endpoint(identity: str, address: str) -> dict[str, Any]:
+    """The R4 Endpoint where images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is said in words."""
     connection = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
     return {
         "resourceType": "Endpoint",
-        "id": WADO_RS,
+        "id": identity,
         "status": "active",
         "connectionType": {"system": connection, "code": "dicom-wado-rs"},
         "payloadType": [{"text": "DICOM WADO-RS"}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.records.order import Attributes
 
@@ -63,6 +63,9 @@ Release = Literal["R4", "R5"]
 """FHIR 4.0.1 or 5.0.0."""
 
 
+CONTAINED_ENDPOINT: Final = "#wado-rs"
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How an EHR wants a study to be said."""
@@ -72,8 +75,9 @@ class Shape:
     """List the series; the counts are said anyway."""
     instances: int | None = None
     """List the instances of studies that have no more than so many; None: of all, 0: of none."""
-    endpoints: bool = True
-    """Say where the images are retrieved, as a contained Endpoint, where the site has told it."""
+    endpoint: str = CONTAINED_ENDPOINT
+    """The reference that says where the images are retrieved, where the site has told it: `#...` is contained in the
+    study, '' leaves it out."""
 
     def lists_instances(self, count: int) -> bool:
         return self.instances is None or count <= self.instances

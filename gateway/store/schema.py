@@ -296,3 +296,29 @@ ehr_resources = Table(
     Column("written_at", BigInteger, nullable=False),
     UniqueConstraint("ehr", "kind", "identifier"),
 )
+
+imaging_studies = Table(
+    "imaging_studies",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the resource"),
+    Column("started_from", BigInteger, nullable=False),
+    Column("started_to", BigInteger, nullable=False),
+    Column("resource", Json, nullable=False, comment="FHIR R4 ImagingStudy as it is served to those who ask"),
+    Index(None, "updated_at", "id"),
+    Index(None, "started_from", "id"),
+)
+
+imaging_study_tokens = Table(
+    "imaging_study_tokens",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("imaging_study", Key, ForeignKey("imaging_studies.id"), nullable=False, index=True),
+    Column("parameter", Text, nullable=False, comment="FHIR search parameter"),
+    Column("system", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Index("ix_imaging_study_tokens_found", "value", "parameter", "system", "imaging_study"),
+)

@@ -32,6 +32,7 @@ node_peers() {
     node_peer ehr "the FHIR server"
     node_peer dcmjs "dcmjs-dimse"
     node_peer fhirvalidators "FHIR validators"
+    node_peer fhirkit "fhir-kit-client"
 }
 
 node_peer() {

@@ -1,0 +1,189 @@
+"""ImagingStudy resources as the gateway itself serves them, and the values they are found by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from gateway.records.search import Compared, Findable, Period, Question, TokenAsked
+from gateway.store.engine import lock
+from gateway.store.schema import imaging_studies as served
+from gateway.store.schema import imaging_study_tokens as tokens
+from gateway.store.schema import studies
+
+UNKNOWN: Final = Period(-(2**62), -(2**62))
+"""`started` of a study that does not say it: before all others, so that an index can sort them."""
+
+YEAR: Final = 367 * 86_400_000_000
+"""Microseconds that are longer than any year."""
+
+
+class Served(NamedTuple):
+    row: int
+    study_uid: str
+    """Its logical id too: a UID is made of nothing but what a FHIR id may hold."""
+    version: int
+    updated_at: int
+    """Microseconds."""
+    started: int
+    resource: dict[str, Any]
+
+
+_COLUMNS: Final = (
+    served.c.id, served.c.study_uid, served.c.version, served.c.updated_at, served.c.started_from, served.c.resource,
+)  # fmt: skip
+_GET: Final = select(*_COLUMNS).where(served.c.study_uid == bindparam("the_uid"))
+_KNOWN: Final = select(served.c.id, served.c.version, served.c.digest).where(served.c.study_uid == bindparam("the_uid"))
+
+
+def get(connection: Connection, study_uid: str) -> Served | None:
+    row = connection.execute(_GET, {"the_uid": study_uid}).first()
+    return Served(*row) if row else None
+
+
+def keep(
+    connection: Connection, study_uid: str, resource: dict[str, Any], digest: bytes, found_by: Findable, *, now: int
+) -> None:
+    """Serve `resource` as the study from now on; a version of its own only if `digest` is another than before."""
+    lock(connection, f"served|{study_uid}")
+    known = connection.execute(_KNOWN, {"the_uid": study_uid}).first()
+    if known is not None and known.digest == digest:
+        return
+    started = found_by.started or UNKNOWN
+    values = {
+        "version": known.version + 1 if known else 1, "updated_at": now, "digest": digest, "resource": resource,
+        "started_from": started.first, "started_to": started.last,
+    }  # fmt: skip
+    if known is None:
+        key = connection.execute(insert(served), {"study_uid": study_uid, **values}).inserted_primary_key
+        assert key is not None
+        row = int(key[0])
+    else:
+        row = known.id
+        connection.execute(update(served).where(served.c.id == row), values)
+        connection.execute(delete(tokens).where(tokens.c.imaging_study == row))
+    new = [{"imaging_study": row, **one._asdict()} for one in sorted(found_by.tokens)]
+    if new:
+        connection.execute(insert(tokens), new)
+
+
+def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
+    """(row, Study Instance UID) of studies that were settled before anybody asked for them to be served."""
+    wanted = (
+        select(studies.c.id, studies.c.study_uid)
+        .where(studies.c.id > after, studies.c.settled_revision > 0)
+        .where(~exists().where(served.c.study_uid == studies.c.study_uid))
+        .order_by(studies.c.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in connection.execute(wanted)]
+
+
+def total(connection: Connection, question: Question) -> int:
+    """How many resources answer, on all pages."""
+    found = connection.execute(select(func.count()).select_from(served).where(*_conditions(question))).scalar_one()
+    return int(found)
+
+
+def search(connection: Connection, question: Question) -> list[Served]:
+    """A page of `question.count` resources, and one more if there is one: who gets it knows that a page follows."""
+    return [Served(*row) for row in connection.execute(page(question))]
+
+
+def page(question: Question) -> Select[Any]:
+    """The statement of `search`."""
+    wanted = select(*_COLUMNS).where(*_conditions(question)).limit(question.count + 1)
+    key = _SORTED[question.sort]
+    keys: Sequence[ColumnElement[Any]] = [served.c.id] if key is served.c.id else [key, served.c.id]
+    if question.after is not None:
+        here, last = tuple_(*keys), tuple_(*question.after[-len(keys) :])
+        wanted = wanted.where(here < last if question.descending else here > last)
+    return wanted.order_by(*(one.desc() if question.descending else one for one in keys))
+
+
+_SORTED: Final[dict[str, ColumnElement[Any]]] = {
+    "": served.c.id,
+    "started": served.c.started_from,
+    "_lastUpdated": served.c.updated_at,
+}
+
+
+def sort_key(question: Question, one: Served) -> tuple[int, int]:
+    """Where `one` stands in the order of `question`."""
+    return {"": one.row, "started": one.started, "_lastUpdated": one.updated_at}[question.sort], one.row
+
+
+def _conditions(question: Question) -> list[ColumnElement[bool]]:
+    started = (served.c.started_from, served.c.started_to)
+    return [
+        *(served.c.study_uid.in_(one) for one in question.ids),
+        *(served.c.id.in_(_having(parameter, asked)) for parameter, asked in question.tokens),
+        *(or_(*(_changed(served.c.updated_at, one) for one in alternatives)) for alternatives in question.last_updated),
+        *(
+            and_(served.c.started_from > UNKNOWN.first, or_(*(_compared(*started, one) for one in alternatives)))
+            for alternatives in question.started
+        ),
+    ]
+
+
+def _having(parameter: str, alternatives: Sequence[TokenAsked]) -> Select[Any]:
+    wanted = [
+        and_(
+            *((tokens.c.system == one.system,) if one.system is not None else ()),
+            *((tokens.c.value == one.value,) if one.value is not None else ()),
+        )
+        for one in alternatives
+    ]
+    return select(tokens.c.imaging_study).where(tokens.c.parameter == parameter, or_(*wanted))
+
+
+def _compared(low: ColumnElement[int], high: ColumnElement[int], asked: Compared) -> ColumnElement[bool]:
+    """What a prefix means between the period of a value, from `low` to before `high`, and the one asked (3.1.1.4.7).
+
+    The index knows where periods begin. No date is less exact than a year, so what ends after a moment begins no more
+    than a year before it.
+    """
+    first, last = asked.period
+    within = and_(low >= first, high <= last)
+    return {
+        "eq": within,
+        "ne": not_(within),
+        "gt": and_(low > last - YEAR, high > last),
+        "lt": low < first,
+        "ge": and_(low > first - YEAR, or_(high > last, low >= first)),
+        "le": and_(low < last, or_(low < first, high <= last)),
+        "sa": low >= last,
+        "eb": and_(low < first, high <= first),
+    }[asked.prefix]
+
+
+def _changed(moment: ColumnElement[int], asked: Compared) -> ColumnElement[bool]:
+    """The same for a moment, which lies before, in or after the period asked."""
+    first, last = asked.period
+    return {
+        "eq": and_(moment >= first, moment < last),
+        "ne": or_(moment < first, moment >= last),
+        "gt": moment >= last,
+        "lt": moment < first,
+        "ge": moment >= first,
+        "le": moment < last,
+        "sa": moment >= last,
+        "eb": moment < first,
+    }[asked.prefix]
