@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import associations, faults, intake, latency, neighbours, soak, study, worklist
+from bench import associations, deliveries, faults, intake, latency, neighbours, soak, study, worklist
 from bench.figures import Report, Target, machine, rendered, verdicts
 
 ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
@@ -45,6 +45,10 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "a settled study to the wire",
         lambda given: study.run(sizes=given.instances, rounds=given.rounds),
     ),
+    "s7": (
+        "deliveries to an EHR that answers at once",
+        lambda given: deliveries.run(count=given.waiting, rounds=given.rounds, sizes=given.sizes),
+    ),
     "faults": (
         "growing studies to an EHR behind a proxy that loses answers, by each way of writing",
         lambda given: faults.run(count=given.growing, cases=given.writes),
@@ -63,7 +67,7 @@ def arguments() -> argparse.Namespace:
         epilog="; ".join(f"{name}: {what}" for name, (what, _) in ALL.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; none: all")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1, s2, s3, s4 and s6 (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1 to s4, s6 and s7 (default %(default)s)")
     parser.add_argument("--messages", type=int, default=600, help="s1: orders in a round (default %(default)s)")
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
@@ -80,6 +84,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
     )
+    parser.add_argument("--waiting", type=int, default=2_000, help="s7: studies that wait (default %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[6, 500], help="s7: instances of each study")
     parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
     parser.add_argument(
         "--writes", nargs="+", choices=faults.CASES, default=list(faults.CASES), help="faults: which (default all)"

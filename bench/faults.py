@@ -27,11 +27,11 @@ from yarl import URL
 
 from bench import gateway_process, postgres
 from bench.figures import Report, Table, at_most
+from bench.made_studies import made_study, study_uid
 from gateway import app
 from gateway.config import Config
 from gateway.records.study import Study
 from gateway.simulators import modality
-from gateway.simulators.studies import perform
 from gateway.store import studies
 from gateway.store.engine import open_engine
 from gateway.wire.fhir.sameness import says_the_same
@@ -169,7 +169,7 @@ async def _case(name: str, count: int) -> tuple[tuple[str, ...], int]:
                 process = gateways.enter_context(gateway_process.running(place, configuration))
                 ports.append(process.dicom_port)
                 processes.append(process.pid)
-            made = [_instances(number) for number in range(count)]
+            made = [made_study(number, series=1, instances=VERSIONS) for number in range(count)]
             for version in range(VERSIONS):
                 await _send(ports, [one[version] for one in made])
                 if version == 1:
@@ -192,22 +192,6 @@ async def _case(name: str, count: int) -> tuple[tuple[str, ...], int]:
         str(traffic.faults["away"]), f"{time.monotonic() - begun:.0f}",
     )  # fmt: skip
     return row, wrong
-
-
-def _instances(number: int) -> list[Dataset]:
-    """The instances by which a study grows, one at a time."""
-    item = Dataset()
-    item.AccessionNumber = f"A{number:06}"
-    item.PatientID, item.PatientName, item.IssuerOfPatientID = f"P{number:06}", f"GROWING^{number}", "RIS"
-    item.PatientBirthDate, item.PatientSex = "19700101", "O"
-    item.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.77.{number}"
-    item.RequestedProcedureDescription, item.RequestedProcedureID = "CT thorax", f"R{number}"
-    step = Dataset()
-    step.Modality, step.ScheduledProcedureStepStartDate, step.ScheduledProcedureStepStartTime = "CT", "20300107", "0800"
-    step.ScheduledProcedureStepID, step.ScheduledProcedureStepDescription = f"S{number}", "CT thorax"
-    step.ScheduledStationAETitle, step.ScheduledPerformingPhysicianName = "CT1", "READER^A"
-    item.ScheduledProcedureStepSequence = [step]
-    return list(perform(item, series=1, instances=VERSIONS))
 
 
 async def _send(ports: list[int], datasets: list[Dataset]) -> None:
@@ -247,7 +231,7 @@ async def _compare(engine: Engine, config: Config, server: str, count: int) -> t
             offset += len(entries)
     wrong = 0
     for number in range(count):
-        uid = f"1.2.826.0.1.3680043.8.498.77.{number}"
+        uid = study_uid(number)
         with engine.connect() as connection:
             study = studies.load(connection, uid)
         found = held.get(f"urn:oid:{uid}", [])

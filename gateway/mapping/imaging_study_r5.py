@@ -11,16 +11,12 @@ Value = Any
 
 
 def as_r5(resource: dict[str, Any]) -> dict[str, Any]:
-    """`resource` for R5. The accession number moves from `identifier` to `basedOn`, as R5 asks; interpreters are left
+    """`resource` for R5. An accession number that `basedOn` says is not repeated in `identifier`; interpreters are left
     to the DiagnosticReport."""
     study = _renamed(resource, _STUDY)
-    accessions = [one for one in resource.get("identifier") or () if _is_accession(one)]
-    if accessions:
-        study["identifier"] = [one for one in study["identifier"] if one not in accessions]
-        based_on = list(study.get("basedOn") or ())
-        known = {one.get("identifier", {}).get("value") for one in based_on if _is_accession(one.get("identifier", {}))}
-        missing = [one for one in accessions if one["value"] not in known]
-        study["basedOn"] = [*based_on, *({"type": "ServiceRequest", "identifier": one} for one in missing)]
+    ordered = [one.get("identifier") for one in resource.get("basedOn") or ()]
+    if "identifier" in resource:
+        study["identifier"] = [one for one in resource["identifier"] if not (_is_accession(one) and one in ordered)]
     if "reasonCode" in resource or "reasonReference" in resource:
         study["reason"] = [
             *({"concept": one} for one in resource.get("reasonCode") or ()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gateway.errors import RequiredMissing
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.imaging_study import StudyMapping
 from gateway.mapping.trace import Trace
-from gateway.records.study import Instance, LinkedOrder, Series, Shape, Study
+from gateway.records.study import Instance, LinkedOrder, Release, Series, Shape, Study
 from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.samples import FHIR, SHIPPED, SITE, site
 
@@ -140,6 +141,19 @@ def test_every_level_is_mapped() -> None:
     assert (first["bodySite"]["code"], first["laterality"]["code"]) == ("43799004", "7771000")
     assert [one["actor"]["display"] for one in first["performer"]] == ["Nora Quill", "Tom Tech", "Tim Tech"]
     assert first["instance"][0]["title"] == "Report"
+
+
+@pytest.mark.parametrize("release", ["R4", "R5"])
+def test_an_order_of_another_patient_is_not_what_the_study_is_based_on(release: Release) -> None:
+    numbers = [{"AccessionNumber": "A1"}, {"AccessionNumber": "A2"}, {"AccessionNumber": "A3"}]
+    series = replace(SERIES, attributes={**SERIES.attributes, "RequestAttributesSequence": numbers})
+    mine = replace(STUDY, orders=(), series=(series,))
+    for foreign in (frozenset[str](), frozenset({"A1", "A3"}), frozenset({"A1", "A2", "A3"})):
+        resource = SHIPPED.studies.build(replace(mine, foreign=foreign), shape=Shape(release))
+        based_on = {one["identifier"]["value"] for one in resource.get("basedOn", [])}
+        assert based_on == {"A1", "A2", "A3"} - foreign
+        assert ("A1" in [one["value"] for one in resource["identifier"]]) == (release == "R4" or "A1" in foreign)
+        assert faults_of_imaging_study(resource, release) == []
 
 
 def test_the_trace_tells_where_each_value_came_from() -> None:

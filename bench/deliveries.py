@@ -1,0 +1,103 @@
+"""S7: studies that wait are delivered to an EHR that answers at once: how many in a second, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection
+
+from bench import gateway_process, postgres
+from bench.figures import Report, Table, at_least
+from bench.made_studies import made_study, study_uid
+from gateway import app
+from gateway.clock import now
+from gateway.config import Config
+from gateway.explain import study_of
+from gateway.records.delivery import EHR
+from gateway.store import Store, outbox
+
+LANES: Final = 16
+SERIES: Final = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    rate: float
+    """Studies in a second, from the first PUT to the last."""
+    cpu_micros: float
+    """Of the gateway, for each study."""
+
+
+def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
+    """`count` studies of each of `sizes` instances, on both databases; databases take turns."""
+    cases = [(database, size) for size in sizes for database in ("SQLite", "PostgreSQL")]
+    measured: dict[tuple[str, int], list[Measured]] = {case: [] for case in cases}
+    for _ in range(rounds):
+        for database, size in cases:
+            measured[database, size].append(_round(database, size, count if size < 100 else count // 4))
+    rows, targets = [], []
+    for (database, size), found in measured.items():
+        rate = statistics.median(one.rate for one in found)
+        cpu = statistics.median(one.cpu_micros for one in found)
+        rows.append((database, f"{size}", f"{rate:,.0f}", f"{min(one.rate for one in found):,.0f}", f"{cpu:,.0f}"))
+        if size == sizes[0]:
+            targets.append(at_least(f"S7 {database}, {LANES} lanes, {size} instances", "studies/s", 200, rate))
+    header = ("database", "instances", "studies/s", "worst round", "CPU us/study")
+    return Report([Table(f"S7 Deliveries to an EHR that answers at once, {LANES} lanes", header, rows)], targets)
+
+
+def _round(database: str, size: int, count: int) -> Measured:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-s7-")))
+        url = f"sqlite:///{folder}/gateway.db"
+        if database == "PostgreSQL":
+            url, _ = stack.enter_context(postgres.database())
+        receiver = stack.enter_context(subprocess.Popen(
+            [sys.executable, "-m", "bench.fast_ehr", str(count)], stdout=subprocess.PIPE, text=True
+        ))  # fmt: skip
+        stack.callback(receiver.terminate)
+        assert receiver.stdout is not None
+        port = int(receiver.stdout.readline())
+        configuration = gateway_process.settings(url, f"http://127.0.0.1:{port}/fhir")
+        configuration["ehrs"][0]["concurrency"] = LANES
+        asyncio.run(_fill(Config(**configuration), size, count))
+        gateway = stack.enter_context(gateway_process.running(folder, configuration))
+        before = gateway.cpu_seconds()
+        said = receiver.stdout.readline()
+        seconds = re.fullmatch(r"(\d+) in ([\d.]+) s\n", said)
+        if seconds is None or int(seconds[1]) != count:
+            raise RuntimeError(f"not all were delivered: {said!r}")
+        return Measured(count / float(seconds[2]), (gateway.cpu_seconds() - before) / count * 1e6)
+
+
+async def _fill(config: Config, size: int, count: int) -> None:
+    """`count` deliveries that are due, each of a study of its own."""
+    mappings = app.load_mappings(config)
+    uid = study_uid(0)
+    template = study_of(mappings, uid, made_study(0, series=SERIES, instances=size // SERIES))
+    body = orjson.dumps(mappings.studies.build(template)).decode()
+    kind = f"{EHR}{config.ehrs[0].name}"
+    moment = now()
+
+    def unit(connection: Connection) -> None:
+        for number in range(count):
+            own = f"{uid}.{number}"
+            resource = orjson.loads(body.replace(uid, own))
+            outbox.enqueue(
+                connection, kind=kind, lane=f"{kind}|{own}", subject=own,
+                payload={"resource": resource, "digest": own, "revision": 1}, due_at=moment, now=moment,
+            )  # fmt: skip
+
+    store = await Store.open(config.database.url)
+    await store.write(unit)
+    await store.close()
