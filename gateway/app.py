@@ -26,6 +26,7 @@ from gateway.console import Component, build, guard
 from gateway.ehr_access import client_of, published_keys
 from gateway.errors import ConfigError, Unavailable, UnknownKey
 from gateway.journey import scheduling
+from gateway.journey.breaker import Breaker
 from gateway.journey.conformance import Conformance
 from gateway.journey.ehr_delivery import EhrDelivery
 from gateway.journey.imaging_study import ImagingStudyStation, Target
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 
 FACADE: Final = "/fhir"
 GRACE_SECONDS: Final = 10.0
+LONGEST_SILENCE_SECONDS: Final = 60.0
+"""An EHR that does not answer is tried at least so often, whatever the retries of single studies."""
 VERSION: Final = importlib.metadata.version("imaging-gateway")
 
 
@@ -356,11 +359,14 @@ def _kinds(
 ) -> dict[str, Kind]:
     kinds = {SETTLE: Kind(make_station6(config, store, mappings, clock).settle, concurrency=2)}
     for ehr in config.ehrs:
+        longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
+        breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
         kinds[f"{EHR}{ehr.name}"] = Kind(
-            EhrDelivery(ehr.name, store, writer_of(ehr, clients[ehr.name]), clock).deliver,
+            EhrDelivery(ehr.name, store, writer_of(ehr, clients[ehr.name]), clock, breaker).deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,
+            gate=breaker,
         )
     return kinds
 

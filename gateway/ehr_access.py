@@ -23,6 +23,8 @@ def client_of(ehr: Ehr, *, authorization: Authorization | None = None, most_seco
         ssl=tls_of(ehr),
         proxy=ehr.proxy,
         connections=ehr.concurrency,
+        per_second=ehr.max_requests_per_second,
+        compress=ehr.gzip,
     )
 
 

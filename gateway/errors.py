@@ -8,6 +8,7 @@ worker alone turns it into a retry, a parked row or a rejected one.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 
 class Fate(StrEnum):
@@ -30,6 +31,8 @@ class GatewayError(Exception):
         super().__init__(message)
         self.message = message
         self.place = place
+        self.details: dict[str, Any] = {}
+        """What else helps whoever looks at it; JSON."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message

@@ -63,6 +63,12 @@ OUTBOX: Final = Gauge(
     ("kind", "state"),
     registry=REGISTRY,
 )
+EHR_OPEN: Final = Gauge(
+    "gateway_ehr_breaker_open",
+    "1 while an EHR does not answer and its work waits, by name.",
+    ("ehr",),
+    registry=REGISTRY,
+)
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
@@ -34,6 +34,16 @@ LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
 Handler = Callable[[Work], Awaitable[outbox.Done]]
 
 
+class Gate(Protocol):
+    """Whether a kind of work may be taken up now."""
+
+    def admits(self, free: int, under_way: int) -> int:
+        """How many of `free` places may be filled, while `under_way` are."""
+
+    def opens_in(self) -> float:
+        """Seconds until asking again makes sense."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How one kind of work is done."""
@@ -43,6 +53,11 @@ class Kind:
     lease_seconds: float = 60.0
     first_retry_seconds: float = 2.0
     max_retry_seconds: float = 600.0
+    gate: Gate | None = None
+
+    def admits(self, under_way: int) -> int:
+        free = self.concurrency - under_way
+        return self.gate.admits(free, under_way) if self.gate is not None else free
 
 
 class Worker:
@@ -73,12 +88,15 @@ class Worker:
                 hint.clear()
                 wait = POLL_SECONDS
                 try:
-                    for work in await self._claim(name, kind, kind.concurrency - len(running)):
+                    free, admitted = kind.concurrency - len(running), kind.admits(len(running))
+                    for work in await self._claim(name, kind, admitted):
                         task = asyncio.create_task(self._do(kind, work), name=f"{name} {work.id}")
                         running[task] = work
                         task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
-                    if len(running) < kind.concurrency:
+                    if kind.gate is not None and admitted < free:
+                        wait = min(POLL_SECONDS, max(kind.gate.opens_in(), 0.01))
+                    elif len(running) < kind.concurrency:
                         wait = await self._pause(name)
                     if away:
                         log.info("the outbox can be read again for %s", name)
@@ -186,7 +204,7 @@ class Worker:
         metrics.WORK.labels(work.kind, error.fate.value).inc()
         now = self._clock()
         due = now + round(self._delay(kind, work, error) * 1_000_000)
-        outcome = {"error": error.message, "place": error.place, **getattr(error, "details", {})}
+        outcome = {"error": error.message, "place": error.place, **error.details}
         if error.fate is not Fate.RETRY:
             log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
         elif not work.attempts:

@@ -144,6 +144,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ehrs.fhir_version": ("R5", "R5"),
     "ehrs.timeout_seconds": (9, 9.0),
     "ehrs.concurrency": (10, 10),
+    "ehrs.max_requests_per_second": (2.5, 2.5),
+    "ehrs.gzip": ("never", "never"),
     "ehrs.instances": (500, 500),
     "ehrs.series": ("none", "none"),
     "ehrs.endpoints": (False, False),

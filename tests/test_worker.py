@@ -116,7 +116,7 @@ async def test_a_fate_becomes_a_state(
 
 async def test_details_of_an_error_are_kept(store: Store, clock: Time) -> None:
     error = NeedsPerson("no")
-    error.details = {"issue": [{"code": "invalid"}]}  # type: ignore[attr-defined]
+    error.details = {"issue": [{"code": "invalid"}]}
     async with working(store, clock, test=Kind(Station(error))):
         found = await reach(store, await add(store, clock.now), "parked")
     assert found["outcome"]["issue"] == [{"code": "invalid"}]

@@ -7,27 +7,33 @@ that nothing is there twice; a try whose outcome is unknown is not repeated befo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.errors import NeedsPerson, Unavailable
+from gateway.journey.breaker import Breaker
 from gateway.records.delivery import Work
 from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox import Done
+from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.writer import FhirWriter, Known, Written
 
 
 class EhrDelivery:
     """Delivers to the EHR `name`; `deliver` is what the worker calls for its kind of work."""
 
-    def __init__(self, name: str, store: Store, writer: FhirWriter, clock: Clock) -> None:
+    def __init__(self, name: str, store: Store, writer: FhirWriter, clock: Clock, breaker: Breaker) -> None:
         self._name = name
         self._store = store
         self._writer = writer
         self._clock = clock
+        self._breaker = breaker
 
     async def deliver(self, work: Work) -> Done:
         """Write the ImagingStudy. Raises what `FhirWriter.write` raises."""
@@ -36,13 +42,27 @@ class EhrDelivery:
         key = Key(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = Known(held.resource_id, held.version) if held else None
-        written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
+        with self._watched():
+            written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
         entry = Entry(written.id, written.version, digest_of(resource))
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
 
         return Done(_outcome(written), note)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tell the breaker whether the EHR answered; one that decides against a write has."""
+        try:
+            yield
+        except (Contested, NeedsPerson):
+            self._breaker.answered()
+            raise
+        except Unavailable as error:
+            self._breaker.failed(error.retry_after)
+            raise
+        self._breaker.answered()
 
 
 def _outcome(written: Written) -> dict[str, Any]:

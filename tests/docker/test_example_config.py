@@ -78,7 +78,8 @@ def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
     plain, smart, secret = config.ehrs
     assert plain.auth == EhrAuth(kind="bearer", token_file=tmp_path / "ehr.token")
     assert [one.auth.kind for one in (smart, secret) if one.auth] == ["smart", "basic"]
-    optional = {"auth": plain.auth, "token": "secret", "tls": plain.tls, "proxy": plain.proxy}
+    optional = {"auth": plain.auth, "token": "secret", "tls": plain.tls, "proxy": plain.proxy,
+                "max_requests_per_second": 50}  # fmt: skip
     assert plain == Ehr(name="ehr", url="https://ehr.example.org/fhir").model_copy(update=optional)
     assert config.http.token == "secret"
     assert [one.name for one in config.hl7.listeners] == ["ris", "cardiology"]

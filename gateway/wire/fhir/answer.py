@@ -38,7 +38,7 @@ class Refused(NeedsPerson):
 
     def __init__(self, message: str, *, place: str, details: dict[str, Any]) -> None:
         super().__init__(message, place=place)
-        self.details = details
+        self.details = dict(details)
 
 
 class Gone(Refused):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -28,8 +31,13 @@ from gateway.wire.fhir.answer import (
     version_of,
 )
 from gateway.wire.fhir.auth import Anonymous, Authorization
+from gateway.wire.fhir.pace import Pace
 
 MEDIA_TYPE: Final = "application/fhir+json"
+REQUEST_ID: Final = "X-Request-Id"
+Gzip = Literal["auto", "always", "never"]
+COMPRESSED_BYTES: Final = 1400
+"""A body that fits one packet is sent as it is."""
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 STRICT: Final = {"Prefer": "handling=strict"}
 """A search parameter that the server does not know is an error, not left out (R4 search 3.1.1.1)."""
@@ -50,13 +58,20 @@ class FhirClient:
         ssl: SSLContext | None = None,
         proxy: str | None = None,
         connections: int = 16,
+        per_second: float | None = None,
+        compress: Gzip = "auto",
     ) -> None:
+        """`per_second`: no more requests than so many. `compress`: whether bodies are sent compressed; auto: once the
+        server has said in an answer that it takes them so (Accept-Encoding, RFC 7694)."""
         self.base = base.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(timeout_seconds, 10.0))
         self._authorization = authorization or Anonymous()
         self._ssl = ssl
         self._proxy = proxy
         self._connections = connections
+        self._pace = Pace(per_second)
+        self._gzip = compress
+        self._compresses = compress == "always"
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -225,15 +240,42 @@ class FhirClient:
     async def _once(
         self, method: str, path: str, address: URL, body: bytes | None, headers: Mapping[str, str]
     ) -> Answer:
-        assert self._session is not None, "FhirClient is used outside of 'async with'"
+        """One request, under an id that both sides can look for in their logs."""
+        request = str(uuid.uuid4())
         place = f"{method} {self.base}/{path.split('?')[0].removeprefix(f'{self.base}/')}"
         conditional = "?" in path or "If-None-Exist" in headers
+        sent, compresses = {**headers, REQUEST_ID: request}, self._compresses
+        await self._pace.turn()
+        try:
+            if body is None or not compresses or len(body) < COMPRESSED_BYTES:
+                return await self._exchange(method, address, body, sent, place, conditional)
+            packed = await asyncio.to_thread(gzip.compress, body, 1)
+            try:
+                return await self._exchange(
+                    method, address, packed, {**sent, "Content-Encoding": "gzip"}, place, conditional
+                )
+            except Refused as error:
+                if error.details.get("status") != 415 or self._gzip == "always":
+                    raise
+            # It said that it takes them and does not; it has done nothing with this one.
+            self._gzip, self._compresses = "never", False
+            return await self._exchange(method, address, body, sent, place, conditional)
+        except (Refused, Unavailable) as error:
+            error.details = {**error.details, "request_id": request}
+            raise
+
+    async def _exchange(
+        self, method: str, address: URL, body: bytes | None, headers: Mapping[str, str], place: str, conditional: bool
+    ) -> Answer:
+        assert self._session is not None, "FhirClient is used outside of 'async with'"
         try:
             # A redirect would carry the token and the patient's data to another origin.
             async with self._session.request(
                 method, address, data=body, headers=headers, allow_redirects=False
             ) as response:
                 content = await read(response, MAX_ANSWER_BYTES)
+                if self._gzip == "auto" and (encodings := response.headers.get("Accept-Encoding")) is not None:
+                    self._compresses = "gzip" in encodings.lower()
                 return judge(response, content, place, conditional=conditional)
         except TimeoutError as error:
             # The write may still be under way over there: do not ask before it has had the same time again.

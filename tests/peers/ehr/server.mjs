@@ -8,6 +8,7 @@
 // It stops when its standard input ends, so that it never outlives the test run that started it.
 
 import { createServer } from 'node:http';
+import { gunzipSync } from 'node:zlib';
 import {
   OperationOutcomeError,
   badRequest,
@@ -107,7 +108,8 @@ async function bodyOf(request) {
   for await (const chunk of request) {
     chunks.push(chunk);
   }
-  const text = Buffer.concat(chunks).toString('utf8');
+  const sent = Buffer.concat(chunks);
+  const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent).toString('utf8');
   if (!text) {
     return undefined;
   }
