@@ -34,7 +34,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store, outbox, studies
 from gateway.wire.fhir import FhirClient
-from gateway.wire.fhir.validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of_imaging_study, warm_up
 
 IN_A_SERIES = 250
 STUDY_UID = "2.25.424242"
@@ -76,6 +76,8 @@ async def _measure(folder: Path, instances: int, rounds: int) -> Measured:
         async with app.running(config) as gateway:
             for first in range(0, instances, 500):
                 await gateway.store.write(partial(keep, numbers=range(first, min(first + 500, instances))))
+            await asyncio.to_thread(warm_up)
+            app.spare_collections()  # as `gateway run` does
             gateway_process.reset_peak()
             before, _ = gateway_process.memory()
             whole = [await _through(gateway.store, sink, keep, instances + number) for number in range(rounds + 1)]

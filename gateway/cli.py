@@ -7,7 +7,6 @@ or `parked` need neither.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -28,9 +27,6 @@ from gateway.clock import now
 from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
 
-GC_ALLOCATIONS: Final = 50_000
-"""New objects before the collector looks for cycles among them. Orders and items are read as many small ones, of which
-Python's 700 are soon reached, and few of which make cycles."""
 T = TypeVar("T")
 cli = typer.Typer(
     name="gateway",
@@ -98,10 +94,7 @@ def run(config: ConfigFile = None) -> None:
             ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
             say(f"ready: {ports}, DICOM {gateway.dicom_port}, console http://{settings.http.host}:{gateway.http_port}/")
             sys.stdout.flush()
-            # What start-up left behind lives on; without this each full collection walks it and stops us for 100 ms.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(GC_ALLOCATIONS)
+            app.spare_collections()
             await stop.wait()
             log.info("stopping: what is under way is finished or handed back")
         log.info("stopped")
