@@ -473,25 +473,37 @@ def simulate_modality(
     asyncio.run(work())
 
 
-@simulate.command("ehr", epilog="Example: gateway simulate ehr --port 8090")
-def simulate_ehr(port: Annotated[int, typer.Option(help="0 chooses a free one")] = 8090) -> None:
+@simulate.command("ehr", epilog="Example: gateway simulate ehr --port 8090 --manners storm")
+def simulate_ehr(
+    port: Annotated[int, typer.Option(help="0 chooses a free one")] = 8090,
+    manners: Annotated[
+        str,
+        typer.Option(help="How it misbehaves: a file, or lossy, plain, proxy, race, storm, tokens (docs/manners.md)"),
+    ] = "",
+) -> None:
     """A small FHIR R4 server in memory, until Ctrl-C. Put its address under 'ehrs' to see what the gateway writes."""
+    from gateway.simulators import manners_file
     from gateway.simulators.ehr import EhrSimulator
 
+    script = manners_file.load(manners) if manners else None
+
     async def serve() -> None:
-        async with EhrSimulator(port) as ehr:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with EhrSimulator(port, script=script) as ehr:
             say(f"FHIR R4 on {ehr.url}")
             say("In gateway.yaml, instead of the line 'ehrs:' that stands there:")
             say(f"ehrs: [{{name: simulator, url: {ehr.url}}}]")
             sys.stdout.flush()
-            await asyncio.Event().wait()
+            await stop.wait()
+            for line in ehr.told():
+                say(line)
 
     try:
         asyncio.run(serve())
     except OSError as error:
         raise Failure(f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port") from error
-    except KeyboardInterrupt:
-        say("")
 
 
 def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: bool = False) -> T:

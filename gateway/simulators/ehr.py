@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -20,10 +23,12 @@ from aiohttp import web
 
 from gateway.simulators.fhir_rules import RESOURCES, Issue, faults
 from gateway.simulators.fhir_store import FhirError, Resource, Store, condition_of
+from gateway.simulators.manners_file import Action, Mood, Rule, Script, Server
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BASE = "/fhir"
+_RULE = web.RequestKey("rule", Rule)
 _MEDIA = "application/fhir+json"
 _MAX_BODY = 64 * 1024 * 1024
 _CODES = {429: "throttled", 503: "transient"}
@@ -66,8 +71,17 @@ class Write:
 class EhrSimulator:
     """`async with EhrSimulator() as ehr:` serves at `ehr.url` until the block ends; port 0: a free one."""
 
-    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int = 0, host: str = "127.0.0.1", *, script: Script | None = None) -> None:
+        """`script`: rules of a file, looked at before `manners`."""
         self.manners = Manners()
+        self.requests: Counter[tuple[str, int | None]] = Counter()
+        """(method, status), None where the connection was closed."""
+        self._mood = Mood(script or Script())
+        self._doing: dict[Action, Callable[[Rule, web.Request, Handler], Awaitable[web.StreamResponse]]] = {
+            "answer": self._answer_as_told, "drop_before": self._drop_before, "drop_after": self._mark,
+            "half": self._mark, "slow": self._slow, "slow_body": self._mark, "race": self._race,
+            "change": self._change,
+        }  # fmt: skip
         self.writes: list[Write] = []
         self._host = host
         self._port = port
@@ -84,6 +98,18 @@ class EhrSimulator:
         """Copies of what is kept, the oldest first."""
         return [copy.deepcopy(one) for one in self._store.matches(resource_type, [])]
 
+    def told(self) -> Iterator[str]:
+        """What it saw and holds, for people: requests by answer, and studies that it holds more than once."""
+        yield f"{self.requests.total()} requests"
+        for (method, status), count in sorted(self.requests.items(), key=str):
+            yield f"  {method} {status or 'connection closed'}: {count}"
+        studies = self.resources("ImagingStudy")
+        held = Counter(json.dumps(one.get("identifier", [])[:1], sort_keys=True) for one in studies)
+        yield f"{len(studies)} ImagingStudy resources of {len(held)} studies"
+        for identifier, count in held.items():
+            if count > 1:
+                yield f"  held {count} times: {identifier}"
+
     def add(self, resource: Resource) -> Resource:
         """Put a resource into the EHR as if a clinician had; `id` is given to it when it has none."""
         _check(resource, str(resource.get("resourceType")))
@@ -99,6 +125,7 @@ class EhrSimulator:
                 web.put(_BASE + "/{type}", self._update_by_search),
                 web.get(_BASE + "/{type}/{id}", self._read),
                 web.put(_BASE + "/{type}/{id}", self._update),
+                web.delete(_BASE + "/{type}/{id}", self._delete),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -132,7 +159,7 @@ class EhrSimulator:
     # Requests
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, 200, _capabilities())
+        return await self._answer(request, 200, _capabilities(self._mood.server))
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         found = self._store.matches(_served(request), list(request.query.items()))
@@ -159,6 +186,10 @@ class EhrSimulator:
         resource = await _body(request)
         _check(resource, resource_type)
         condition = request.headers.get("If-None-Exist")
+        if condition is not None and self._mood.server.conditional == "refused":
+            raise FhirError(501, Issue("not-supported", "", "conditional create is not served"))
+        if self._mood.server.conditional == "ignored":
+            condition = None
         if condition is not None and (existing := self._store.only(resource_type, condition_of(condition))):
             return await self._answer(request, 200, existing, kept=False)
         return await self._answer(request, 201, self._store.keep(resource, str(uuid.uuid4())))
@@ -172,11 +203,20 @@ class EhrSimulator:
                 400, Issue("invalid", f"{resource_type}.id", "is not the id of the address (R4 http 3.1.0.4)")
             )
         existing = self._store.get(resource_type, identity)
+        if existing is None and not self._mood.server.update_create:
+            raise FhirError(405, Issue("not-supported", "", f"{request.path} is not there, and PUT does not create"))
         _check_version(request, existing)
         return await self._answer(request, 200 if existing else 201, self._store.keep(resource, identity))
 
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self._store.remove(_served(request), request.match_info["id"])
+        self._note(request, 204, kept=True)
+        return web.Response(status=204)
+
     async def _update_by_search(self, request: web.Request) -> web.StreamResponse:
         resource_type = _served(request)
+        if self._mood.server.conditional == "refused":
+            raise FhirError(501, Issue("not-supported", "", "conditional update is not served"))
         resource = await _body(request)
         _check(resource, resource_type)
         existing = self._store.only(resource_type, condition_of(request.rel_url.raw_query_string))
@@ -193,8 +233,6 @@ class EhrSimulator:
         identity = existing["id"] if existing else str(uuid.uuid4())
         return await self._answer(request, 200 if existing else 201, self._store.keep(resource, identity))
 
-    # Answers
-
     @web.middleware
     async def _behave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Apply the manners, and turn every failure into an OperationOutcome."""
@@ -205,7 +243,13 @@ class EhrSimulator:
             self._note(request, manners.status, kept=False)
             return await self._send(request, _failure(manners))
         try:
-            return await handler(request)
+            if not self._mood.token_is_good(request.headers.get("Authorization", "")):
+                raise FhirError(401, Issue("login", "", "the token has ended; get another one"))
+            most = self._mood.server.max_body_bytes
+            if most is not None and (request.content_length or 0) > most:
+                raise FhirError(413, Issue("too-long", "", f"no more than {most} bytes are taken"))
+            rule = self._mood.rule(request.method, request.path.removeprefix(_BASE).lstrip("/"))
+            return await (self._doing[rule.do](rule, request, handler) if rule else handler(request))
         except FhirError as error:
             self._note(request, error.status, kept=False)
             return await self._send(request, _outcome(error.status, error.issues))
@@ -214,16 +258,62 @@ class EhrSimulator:
             self._note(request, error.status, kept=False)
             return await self._send(request, _outcome(error.status, [Issue(code, "", error.reason)]))
 
+    # What rules do
+
+    async def _answer_as_told(self, rule: Rule, request: web.Request, _handler: Handler) -> web.StreamResponse:
+        assert rule.status is not None
+        self._note(request, rule.status, kept=False)
+        manners = Manners(status=rule.status, html=rule.html)
+        response = _failure(manners, code=rule.code, text=rule.text)
+        if rule.retry_after is not None:
+            at = formatdate(time.time() + rule.retry_after, usegmt=True)
+            response.headers["Retry-After"] = at if rule.retry_after_as == "date" else str(rule.retry_after)
+        return await self._send(request, response)
+
+    async def _drop_before(self, _rule: Rule, request: web.Request, _handler: Handler) -> web.StreamResponse:
+        self._note(request, None, kept=False)
+        return _aborted(request)
+
+    async def _mark(self, rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let it be kept; how it is answered, `_answer` and `_send` see."""
+        request[_RULE] = rule
+        return await handler(request)
+
+    async def _slow(self, rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await asyncio.sleep(rule.seconds or 0)
+        return await handler(request)
+
+    async def _race(self, _rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = await _body(request)
+        if not self._alike(resource):
+            self._store.keep({**resource, "id": str(uuid.uuid4()), "description": "by another writer"},
+                             str(uuid.uuid4()))  # fmt: skip
+        return await handler(request)
+
+    async def _change(self, _rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
+        for one in self._alike(await _body(request)):
+            self._store.keep({**one, "description": "changed by another writer"}, str(one["id"]))
+        return await handler(request)
+
+    def _alike(self, resource: Resource) -> list[Resource]:
+        """What is held under the first identifier of `resource`."""
+        [first, *_] = resource.get("identifier") or [{}]
+        query = [("identifier", f"{first.get('system', '')}|{first.get('value', '')}")]
+        return self._store.matches(str(resource.get("resourceType")), query)
+
+    # Answers
+
     async def _answer(
         self, request: web.Request, status: int, resource: Resource, *, kept: bool = True
     ) -> web.StreamResponse:
         writing = request.method != "GET"
-        if writing and self.manners.drop_next:
-            self.manners = replace(self.manners, drop_next=self.manners.drop_next - 1)
+        rule: Rule | None = request.get(_RULE)
+        lost = rule is not None and rule.do == "drop_after"
+        if lost or (writing and self.manners.drop_next):
+            if not lost:
+                self.manners = replace(self.manners, drop_next=self.manners.drop_next - 1)
             self._note(request, None, kept=kept)
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response(status=status)
+            return _aborted(request)
         self._note(request, status, kept=kept)
         response = _json(status, resource)
         if version := resource.get("meta", {}).get("versionId"):
@@ -233,18 +323,24 @@ class EhrSimulator:
         return await self._send(request, response)
 
     def _note(self, request: web.Request, status: int | None, *, kept: bool) -> None:
+        self.requests[request.method, status] += 1
         if request.method != "GET":
             self.writes.append(Write(request.method, request.path_qs.removeprefix(_BASE), status, kept))
 
     async def _send(self, request: web.Request, response: web.Response) -> web.StreamResponse:
-        pause = self.manners.body_seconds
+        rule: Rule | None = request.get(_RULE)
+        half = rule is not None and rule.do == "half"
+        pause = (rule.seconds if rule is not None and rule.do == "slow_body" else None) or self.manners.body_seconds
         body = response.body
-        if not pause or not isinstance(body, bytes):
+        if not (pause or half) or not isinstance(body, bytes):
             return response
         slow = web.StreamResponse(status=response.status, headers=response.headers)
         slow.content_length = len(body)
         await slow.prepare(request)
         await slow.write(body[: len(body) // 2])
+        if half:
+            _aborted(request)
+            return slow
         await asyncio.sleep(pause)
         await slow.write(body[len(body) // 2 :])
         return slow
@@ -286,7 +382,14 @@ def _check_version(request: web.Request, existing: Resource | None) -> None:
         raise FhirError(412, Issue("conflict", "", f"If-Match {wanted} is not the current version"))
 
 
-def _failure(manners: Manners) -> web.Response:
+def _aborted(request: web.Request) -> web.Response:
+    """Close the connection; the response is for aiohttp, which sends it to nobody."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def _failure(manners: Manners, *, code: str = "", text: str = "") -> web.Response:
     # Proxies answer with statuses of their own, such as 520.
     known = manners.status in HTTPStatus.__members__.values()
     said = f"{manners.status} {HTTPStatus(manners.status).phrase if known else 'Failure'}"
@@ -294,8 +397,8 @@ def _failure(manners: Manners) -> web.Response:
         page = f"<html><head><title>{said}</title></head><body><h1>{said}</h1></body></html>"
         response = web.Response(status=manners.status, body=page.encode(), content_type="text/html")
     else:
-        code = "processing" if manners.status in (400, 403, 422) else _CODES.get(manners.status, "exception")
-        response = _outcome(manners.status, [Issue(code, "", said)])
+        code = code or ("processing" if manners.status in (400, 403, 422) else _CODES.get(manners.status, "exception"))
+        response = _outcome(manners.status, [Issue(code, "", text or said)])
     if manners.retry_after is not None:
         response.headers["Retry-After"] = str(manners.retry_after)
     return response
@@ -315,8 +418,9 @@ def _json(status: int, resource: Resource) -> web.Response:
     return web.Response(status=status, body=json.dumps(resource).encode(), content_type=_MEDIA)
 
 
-def _capabilities() -> Resource:
-    interactions = ("create", "read", "search-type", "update")
+def _capabilities(server: Server) -> Resource:
+    interactions = ("create", "read", "search-type", "update", "delete")
+    conditional = server.conditional != "refused"
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -333,9 +437,9 @@ def _capabilities() -> Resource:
                         "type": resource_type,
                         "interaction": [{"code": code} for code in interactions],
                         "versioning": "versioned",
-                        "updateCreate": True,
-                        "conditionalCreate": True,
-                        "conditionalUpdate": True,
+                        "updateCreate": server.update_create,
+                        "conditionalCreate": conditional,
+                        "conditionalUpdate": conditional,
                         "searchParam": [{"name": "identifier", "type": "token"}],
                     }
                     for resource_type in RESOURCES

@@ -51,6 +51,9 @@ class Store:
         of_type[identity] = {**resource, "id": identity, "meta": meta}
         return of_type[identity]
 
+    def remove(self, resource_type: str, identity: str) -> None:
+        self._resources.get(resource_type, {}).pop(identity, None)
+
     def matches(self, resource_type: str, query: Query) -> list[Resource]:
         """What meets every criterion, the oldest first. An unknown parameter is refused, never ignored."""
         found = list(self._resources.get(resource_type, {}).values())

@@ -228,7 +228,8 @@ class FhirWriter:
         return Written(answer.status, answer.id, answer.version)
 
     async def _create_by_id(self, resource: Resource, identifier: str) -> Answer:
-        return await self.client.put({**resource, "id": id_for(identifier)})
+        answer = await self.client.put({**resource, "id": id_for(identifier)})
+        return await self._alone(resource, identifier, answer)
 
     async def _create_unless(self, resource: Resource, identifier: str) -> Answer:
         return await self.client.create(resource, unless=identifier)
@@ -243,13 +244,17 @@ class FhirWriter:
         return answer
 
     async def _create_after_search(self, resource: Resource, identifier: str) -> Answer:
-        kind = str(resource["resourceType"])
         try:
             answer = await self.client.create(resource, identifier=identifier)
         except Unavailable as error:
             # It may still be under way over there, and nothing guards against a second one.
             error.retry_after = max(error.retry_after or 0.0, self._timeout)
             raise
+        return await self._alone(resource, identifier, answer)
+
+    async def _alone(self, resource: Resource, identifier: str, answer: Answer) -> Answer:
+        """`answer`, once a search after the write has shown that no other writer created it at the same time."""
+        kind = str(resource["resourceType"])
         held = await self._only(kind, identifier, await self.client.find(kind, identifier))
         if held is not None and str(held["id"]) != answer.id:
             raise Contested("another writer created it at the same time", place=f"{self.client.base}/{kind}")
