@@ -246,11 +246,20 @@ def import_worklist(
 def parked(
     config: ConfigFile = None,
     most: Annotated[int, typer.Option(min=1, help="At most this many deliveries and this many messages")] = 100,
+    by_cause: Annotated[bool, typer.Option("--by-cause", help="Deliveries by what stopped them, counted")] = False,
     as_json: AsJson = False,
 ) -> None:
     """What needs a person: deliveries that were parked and messages that were not applied, each with its cure's id."""
     from gateway.console.views import unserved
     from gateway.store import messages, outbox
+
+    if by_cause:
+        groups = with_store(configuration(config), lambda store: store.read(outbox.stuck))
+        if as_json:
+            say_json([asdict(one) for one in groups])
+        else:
+            _say_causes(groups)
+        return
 
     def unit(connection: Any) -> dict[str, Any]:
         # Rows without payloads are small; there is no cheaper way to know how many there are.
@@ -278,6 +287,16 @@ def parked(
         say("Nothing is parked.")
 
 
+def _say_causes(groups: list[Any]) -> None:
+    for one in groups:
+        since = f"{_time(one.first_at)} to {_time(one.last_at)}" if len(one.ids) > 1 else _time(one.last_at)
+        say(f"{one.cause.key}  {len(one.ids)} x {one.cause.kind}: {one.cause.text}  ({since})")
+        say(f"      such as d{one.ids[-1]} of study {one.subject}")
+        for issue in (one.outcome or {}).get("issues", ()):
+            say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
+    say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")
+
+
 def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
     for row in deliveries:
         outcome = row["outcome"] or {}
@@ -286,7 +305,7 @@ def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
         for issue in outcome.get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     if more:
-        say(f"... and {more} more deliveries (--most)")
+        say(f"... and {more} more deliveries (--most, --by-cause)")
 
 
 def _say_not_applied(failed: list[dict[str, Any]], more: int) -> None:
@@ -303,6 +322,9 @@ def replay(
     ids: Annotated[
         list[str] | None,
         typer.Argument(help="d12: a delivery (12 alone, too); m7: a message; 1.2.840...: a study by its UID"),
+    ] = None,
+    cause: Annotated[
+        list[str] | None, typer.Option(help="All deliveries of a cause that 'gateway parked --by-cause' lists")
     ] = None,
     since: Annotated[
         datetime | None,
@@ -321,9 +343,9 @@ def replay(
     from gateway.store import messages, outbox
 
     numbers = [_parse_id(one) for one in ids or ()]
-    if not numbers and since is None:
-        raise typer.BadParameter("name what to replay, or give --since")
-    if dry_run and any(kind != "m" for kind, _ in numbers):
+    if not numbers and not cause and since is None:
+        raise typer.BadParameter("name what to replay, or give --cause or --since")
+    if dry_run and (cause or any(kind != "m" for kind, _ in numbers)):
         raise typer.BadParameter("--dry-run is for messages: m7, or --since")
     settings = configuration(config)
     mappings = app.load_mappings(settings)
@@ -347,8 +369,21 @@ def replay(
         first = int(since.replace(tzinfo=since.tzinfo or settings.site.zone).timestamp() * 1_000_000)
         return [*numbers, *(("m", one) for one in await store.read(partial(messages.since, first=first)))]
 
+    async def of_cause(store: Any, key: str) -> int:
+        done, left = await store.write(partial(outbox.replay_cause, key=key, now=now()))
+        say(f"{key}: {len(done)} deliveries, due now")
+        for why in left:
+            typer.echo(why, err=True)
+        return len(left)
+
     async def each(store: Any) -> int:
         failures = 0
+        for key in cause or ():
+            try:
+                failures += await of_cause(store, key)
+            except GatewayError as error:
+                failures += 1
+                typer.echo(str(error), err=True)
         for kind, number in await chosen(store):
             name = number if kind == "study" else f"{kind}{number}"
             try:

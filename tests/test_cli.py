@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -19,10 +20,13 @@ import pytest
 import yaml
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from sqlalchemy import Connection
 
 from gateway.cli import Control
+from gateway.errors import Fate
 from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.simulators.ris import _ORDER_STATUS
+from gateway.store import Store, outbox
 from gateway.wire.mllp import Limits, MllpClient, MllpServer, Peer
 from tests.journey.messages import orm
 from tests.peers.process import Completed, free_port, run
@@ -196,6 +200,36 @@ async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Pat
         assert again.stdout == "m7: AA\n", "the others are replayed all the same"
         assert (found["more_messages"], found["more_deliveries"], found["deliveries"]) == (1, 0, [])
         assert [(row["type"], row["count"]) for row in found["not_served"]] == [("ADT^A09", 3)]
+
+
+async def test_what_is_parked_for_one_cause_is_replayed_at_once(tmp_path: Path) -> None:
+    configure(tmp_path, ehrs=[{"name": "main", "url": "http://127.0.0.1:9/fhir"}])
+    (tmp_path / "gateway.db").unlink(missing_ok=True)
+    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+    for number in range(3):
+        await store.write(partial(park, number=number, error=f"HTTP 422: no patient {number}"))
+    await store.close()
+    lines = (await gateway("parked", "--by-cause", folder=tmp_path)).stdout.splitlines()
+    key, text = lines[0].split("  ", 1)
+    assert text.startswith("3 x ehr:main: HTTP 422: no patient N  (")
+    assert lines[1:] == [
+        "      such as d3 of study 1.2.2", "      error not-found: the patient is not known Patient.identifier",
+        "Mend the cause, then: gateway replay --cause KEY",
+    ]  # fmt: skip
+    done = await gateway("replay", "--cause", key, "--cause", "00000000", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, f"{key}: 3 deliveries, due now\n")
+    assert done.stderr == "cause 00000000: nothing is parked for this cause\n"
+    assert (await gateway("parked", "--by-cause", folder=tmp_path)).stdout == "Nothing is parked.\n"
+
+
+def park(connection: Connection, number: int, error: str) -> None:
+    kind, uid = "ehr:main", f"1.2.{number}"
+    outbox.enqueue(connection, kind=kind, lane=f"{kind}|{uid}", subject=uid, payload={}, due_at=1, now=1)
+    [work] = outbox.claim(connection, kind=kind, now=2, lease_micros=10, limit=1)
+    issue = {
+        "severity": "error", "code": "not-found", "text": "the patient is not known", "path": "Patient.identifier",
+    }  # fmt: skip
+    outbox.fail(connection, work, Fate.PARK, now=3, due_at=3, outcome={"error": error, "issues": [issue]})
 
 
 async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -> None:

@@ -193,6 +193,29 @@ class Deliveries(Answer):
     next_before: int | None = Field(description="`before` of the next page; null on the last one")
 
 
+class Cause(Answer):
+    """Work that is parked or rejected for one cause."""
+
+    key: str = Field(description="The same for the same cause")
+    kind: str = Field(description="`settle`, or `ehr:` and the EHR's name")
+    text: str = Field(description="The error, without what differs from study to study")
+    count: int
+    first_at: Moment
+    last_at: Moment
+    example: int = Field(description="Id of the newest delivery")
+    outcome: dict[str, Any] | None = Field(description="Of the newest")
+
+
+class Causes(Answer):
+    causes: list[Cause]
+
+
+class RetriedCause(Answer):
+    key: str
+    retried: list[int]
+    left: int = Field(description="So many of this cause were overtaken by later work on their study, and stay")
+
+
 class Retried(Answer):
     id: int
     state: Literal["pending"] = "pending"

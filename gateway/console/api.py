@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -155,6 +156,25 @@ async def retry(context: Context, asked: requests.RowAsked) -> answers.Retried:
     return answers.Retried(id=asked.id)
 
 
+async def list_causes(context: Context, _asked: requests.Nothing) -> answers.Causes:
+    """What is parked or rejected, by cause, the most frequent first."""
+    groups = await context.store.read(outbox.stuck)
+    return answers.Causes(causes=[
+        answers.Cause(
+            key=one.cause.key, kind=one.cause.kind, text=one.cause.text, count=len(one.ids), first_at=one.first_at,
+            last_at=one.last_at, example=one.ids[-1], outcome=one.outcome,
+        )
+        for one in groups
+    ])  # fmt: skip
+
+
+async def retry_cause(context: Context, asked: requests.CauseAsked) -> answers.RetriedCause:
+    """Try all work of a cause again now."""
+    replayed = partial(outbox.replay_cause, key=asked.key, now=context.clock())
+    done, left = await context.store.write(replayed)
+    return answers.RetriedCause(key=asked.key, retried=done, left=len(left))
+
+
 async def list_refusals(context: Context, asked: requests.RefusalsAsked) -> answers.Refusals:
     """What arrived and could not be read at all, newest first."""
     rows = await context.store.read(lambda connection: refusals.listing(connection, limit=asked.limit))
@@ -177,6 +197,8 @@ ROUTES: Final = (
     Route("GET", "/api/messages/{id}", show_message, answers.MessageDetail, requests.RowAsked, (404,)),
     Route("POST", "/api/messages/{id}/replay", replay, answers.Replayed, requests.RowAsked, (404, 422)),
     Route("GET", "/api/deliveries", list_deliveries, answers.Deliveries, requests.DeliveriesAsked),
+    Route("GET", "/api/causes", list_causes, answers.Causes),
+    Route("POST", "/api/causes/{key}/retry", retry_cause, answers.RetriedCause, requests.CauseAsked, (404,)),
     Route("POST", "/api/deliveries/{id}/retry", retry, answers.Retried, requests.RowAsked, (404, 409)),
     Route("GET", "/api/refusals", list_refusals, answers.Refusals, requests.RefusalsAsked),
 )

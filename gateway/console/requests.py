@@ -66,6 +66,10 @@ class DeliveriesAsked(Asked):
     before: Before = None
 
 
+class CauseAsked(Asked):
+    key: Annotated[Words, Field(pattern=r"^[0-9a-f]{8}$", description="Key of a cause")]
+
+
 class RefusalsAsked(Asked):
     limit: Limit = 100
 

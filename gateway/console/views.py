@@ -39,6 +39,7 @@ LINKS: Final = (
     "/api/orders",
     "/api/messages",
     "/api/deliveries?state=parked",
+    "/api/causes",
     "/api/refusals",
     "/health/ready",
     "/metrics",
@@ -53,6 +54,7 @@ class Markup(str):
 @dataclass(frozen=True, slots=True)
 class Lists:
     counts: list[tuple[str, str, int]]
+    causes: list[outbox.Stuck]
     parked: list[dict[str, Any]]
     retrying: list[dict[str, Any]]
     wrong_messages: list[dict[str, Any]]
@@ -87,6 +89,7 @@ def _lists(connection: Connection, since: int) -> Lists:
     stuck = (WorkState.PARKED.value, WorkState.REJECTED.value)
     return Lists(
         counts=sorted(outbox.counts(connection)),
+        causes=outbox.stuck(connection)[:SHOWN],
         parked=outbox.listing(connection, states=stuck, limit=SHOWN),
         retrying=outbox.retrying(connection, limit=SHOWN),
         wrong_messages=messages.wrong(connection, limit=SHOWN),
@@ -138,6 +141,11 @@ def _stuck(lists: Lists) -> list[str]:
 def _list_tables(lists: Lists) -> list[str]:
     return [
         _table("Work that is not done", ("kind", "state", "rows"), lists.counts),
+        *(
+            [_table("Parked and rejected work by cause", ("cause", "kind", "rows", "why", ""), map(_cause_row, causes))]
+            if len(causes := [one for one in lists.causes if len(one.ids) > 1])
+            else []
+        ),
         _table(
             "Parked and rejected work: waits for a person",
             ("id", "kind", "study", "state", "tries", "why", ""),
@@ -175,6 +183,11 @@ def _component_row(item: tuple[str, Component]) -> tuple[Any, ...]:
 def _stuck_row(row: dict[str, Any]) -> tuple[Any, ...]:
     tried = (row["state"], row["attempts"], why(row["outcome"]))
     return row["id"], row["kind"], _study(row), *tried, _button(f"/api/deliveries/{row['id']}/retry", "Try again")
+
+
+def _cause_row(one: outbox.Stuck) -> tuple[Any, ...]:
+    retry = _button(f"/api/causes/{one.cause.key}/retry", "Try all again")
+    return one.cause.key, one.cause.kind, len(one.ids), one.cause.text, retry
 
 
 def _retrying_row(row: dict[str, Any]) -> tuple[Any, ...]:

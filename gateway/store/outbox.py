@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from gateway.errors import Conflict, Fate, UnknownKey
+from gateway.records.cause import Cause, cause_of
 from gateway.records.delivery import ACTIVE, SETTLE, TRANSITIONS, Work, WorkEvent, WorkState
 from gateway.store.engine import lock
 from gateway.store.schema import outbox
@@ -323,6 +324,53 @@ def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]
     connection.execute(again)
     announce(connection)
     return list(ids)
+
+
+@dataclass(slots=True)
+class Stuck:
+    """Work that is parked or rejected for one cause."""
+
+    cause: Cause
+    ids: list[int]
+    """Oldest first."""
+    first_at: int
+    last_at: int
+    subject: str
+    """Of the newest: an example."""
+    outcome: dict[str, Any] | None
+    """The same."""
+
+
+def stuck(connection: Connection, *, kind: str = "") -> list[Stuck]:
+    """What is parked or rejected, by cause, the most frequent first; `kind`: of this kind only."""
+    states = (WorkState.PARKED.value, WorkState.REJECTED.value)
+    wanted = (
+        select(outbox.c.id, outbox.c.kind, outbox.c.subject, outbox.c.outcome, outbox.c.finished_at)
+        .where(outbox.c.state.in_(states))
+        .order_by(outbox.c.id)
+    )
+    found: dict[str, Stuck] = {}
+    for row in connection.execute(wanted if not kind else wanted.where(outbox.c.kind == kind)):
+        cause, at = cause_of(row.kind, row.outcome), row.finished_at or 0
+        group = found.setdefault(cause.key, Stuck(cause, [], at, at, row.subject, row.outcome))
+        group.ids.append(row.id)
+        group.last_at, group.subject, group.outcome = at, row.subject, row.outcome
+    return sorted(found.values(), key=lambda one: (-len(one.ids), one.ids[0]))
+
+
+def replay_cause(connection: Connection, key: str, *, now: int) -> tuple[list[int], list[str]]:
+    """Make all work of a cause due now; returns the ids, and why the others are not. Raises `UnknownKey`."""
+    group = next((one for one in stuck(connection) if one.cause.key == key), None)
+    if group is None:
+        raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
+    done, left = [], []
+    for one in group.ids:
+        try:
+            done += replay(connection, [one], now=now)
+        except (Conflict, UnknownKey) as error:
+            # Found out before anything was changed.
+            left.append(str(error))
+    return done, left
 
 
 def _overtaken_by(connection: Connection, work: int, lane: str, subject: str) -> int | None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from yarl import URL
 
 from gateway import metrics
@@ -121,6 +122,36 @@ async def test_a_parked_delivery_is_tried_again_once(console: Served) -> None:
     (after,) = await console.store.read(outbox.listing)
     assert (after["state"], after["due_at"]) == ("pending", console.now)
     assert (await console.get("/api/deliveries?state=parked"))[1]["deliveries"] == []
+
+
+async def test_what_is_stuck_for_one_cause_is_tried_again_at_once(console: Served) -> None:
+    """Three studies are refused for one reason and one for another; of the three, one has been overtaken since."""
+    rows = []
+    errors = ["HTTP 422: no patient 17", "HTTP 422: no patient 18", "HTTP 401", "HTTP 422: no patient 9"]
+    for number, error in enumerate(errors):
+        rows.append(await console.store.write(partial(
+            add_delivery, at=NINE + number, study_uid=f"1.2.{number}", fate=Fate.PARK, outcome={"error": error}
+        )))  # fmt: skip
+    await console.store.write(partial(_overtake, study_uid="1.2.1"))
+    _, body = await console.get("/api/causes")
+    assert [(one["count"], one["text"], one["example"]) for one in body["causes"]] == [
+        (3, "HTTP 422: no patient N", rows[3]), (1, "HTTP 401", rows[2]),
+    ]  # fmt: skip
+    key = body["causes"][0]["key"]
+    html = await (await console.session.get(f"{console.base}/")).text()
+    assert f"/api/causes/{key}/retry" in html
+    status, told = await console.post(f"/api/causes/{key}/retry")
+    assert (status, told) == (200, {"key": key, "retried": [rows[0], rows[3]], "left": 1})
+    _, body = await console.get("/api/causes")
+    assert [one["count"] for one in body["causes"]] == [1, 1]
+
+
+def _overtake(connection: Connection, study_uid: str) -> None:
+    """Later work of the same study is under way."""
+    now = NINE + 100
+    lane = f"ehr:main|{study_uid}"
+    outbox.enqueue(connection, kind="ehr:main", lane=lane, subject=study_uid, payload={}, due_at=now, now=now)
+    outbox.claim(connection, kind="ehr:main", now=now, lease_micros=10**12, limit=1)
 
 
 async def test_a_delivery_that_is_done_is_not_sent_again(console: Served) -> None:

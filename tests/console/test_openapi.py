@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.console.api import ROUTES
 from gateway.errors import Fate
+from gateway.records.cause import cause_of
 from tests.console.schema import faults
 from tests.console.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
 
@@ -58,6 +59,7 @@ async def test_every_path_parameter_is_documented_and_every_reference_leads_some
     assert document["info"]["version"] == "1.2.3"
 
 
+CAUSE = cause_of("ehr:main", {"error": "no"}).key
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),
@@ -77,6 +79,9 @@ CALLS = (
     ("GET", "/api/messages/{id}", "/api/messages/77", 404),
     ("POST", "/api/messages/{id}/replay", "/api/messages/1/replay", 200),
     ("GET", "/api/deliveries", "/api/deliveries", 200),
+    ("GET", "/api/causes", "/api/causes", 200),
+    ("POST", "/api/causes/{key}/retry", f"/api/causes/{CAUSE}/retry", 200),
+    ("POST", "/api/causes/{key}/retry", "/api/causes/00000000/retry", 404),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),

@@ -1,0 +1,39 @@
+"""Why work is stuck, without what tells one piece of it from another: the same cause is mended once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_PARTICULARS: Final = (
+    (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "UUID"),
+    (re.compile(r"\b[0-2](?:\.\d+){3,}\b"), "UID"),
+    (re.compile(r"\b[0-9a-f]{16,}\b"), "ID"),
+    (re.compile(r"\[\d+\]"), "[n]"),
+    (re.compile(r"(?<!HTTP )\b\d+\b"), "N"),
+    (re.compile(r"'[^']*'"), "'…'"),
+)
+"""What differs from study to study in the words of an error, and what stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    key: str
+    """Short, and the same for the same cause: `gateway replay --cause KEY`."""
+    kind: str
+    """Of the work: `settle`, `ehr:NAME`."""
+    text: str
+
+
+def cause_of(kind: str, outcome: Mapping[str, Any] | None) -> Cause:
+    """The cause of work that was parked or rejected with `outcome`."""
+    said = outcome or {}
+    text = str(said.get("error") or "unknown")
+    for particular, sign in _PARTICULARS:
+        text = particular.sub(sign, text)
+    codes = sorted({str(issue.get("code")) for issue in said.get("issues") or () if issue.get("code")})
+    key = hashlib.sha256("\x1f".join([kind, text, *codes]).encode()).hexdigest()[:8]
+    return Cause(key, kind, text)
