@@ -98,6 +98,7 @@ def load_mappings(config: Config) -> mapping.Mappings:
         site_name=site.name,
         study_id_system=site.study_id_system,
         wado_rs_url=site.wado_rs_url,
+        viewer_url=site.viewer_url,
     )
     return mapping.load(
         settings_of(config, config.hl7.listeners[0] if config.hl7.listeners else Listener()),
@@ -236,7 +237,8 @@ def shape_of(ehr: Ehr) -> Shape:
     """How `ehr` wants a study to be said."""
     instances = {"all": None, "none": 0}.get(str(ehr.instances), ehr.instances)
     assert not isinstance(instances, str)
-    return Shape(ehr.fhir_version, ehr.series == "all", instances, CONTAINED_ENDPOINT if ehr.endpoints else "")
+    endpoint = CONTAINED_ENDPOINT if ehr.endpoints else ""
+    return Shape(ehr.fhir_version, ehr.resource, ehr.series == "all", instances, endpoint)
 
 
 @asynccontextmanager

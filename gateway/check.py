@@ -167,8 +167,8 @@ async def _ehr(config: Config, number: int) -> Finding:
         await authorization.headers()
         async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
             writer = app.writer_of(ehr, client)
-            found = await writer.capabilities("ImagingStudy")
-            way = await writer.way("ImagingStudy")
+            found = await writer.capabilities(ehr.resource)
+            way = await writer.way(ehr.resource)
     except ConfigError:
         return Finding(what, False, f"auth {kind}: not asked, for it cannot be reached with these settings")
     except GatewayError as error:
@@ -178,9 +178,9 @@ async def _ehr(config: Config, number: int) -> Finding:
             what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
         )
     shown = f"auth {kind}" + (", token granted" if isinstance(authorization, TokenAuthorization) else "")
-    detail = f"FHIR {found.fhir_version}, {shown}, ImagingStudy is written by {WAYS[way]}"
+    detail = f"FHIR {found.fhir_version}, {shown}, {ehr.resource} is written by {WAYS[way]}"
     if not found.served:
-        return Finding(what, True, f"{detail}; the EHR does not announce ImagingStudy at all", warning=True)
+        return Finding(what, True, f"{detail}; the EHR does not announce {ehr.resource} at all", warning=True)
     if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
         return Finding(what, True, f"{detail}, which the EHR does not announce", warning=True)
     if way is Way.TRANSACTION and not found.transactions:

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -143,6 +152,16 @@ class Site(Section):
     """FHIR identifier system of Study IDs (0020,0010); empty: they are not sent."""
     wado_rs_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     """Public WADO-RS base address, without /studies; empty: studies are sent without an Endpoint."""
+
+    viewer_url: str = ""
+    """Address of a viewer of a study, with {study_uid} where the Study Instance UID goes."""
+
+    @field_validator("viewer_url")
+    @classmethod
+    def _viewer_names_the_study(cls, value: str) -> str:
+        if value and not (re.match(r"https?://\S+$", value) and "{study_uid}" in value):
+            raise ValueError(f"{value!r} is no address of a viewer: https://... with {{study_uid}} in it")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -443,6 +462,8 @@ class Ehr(Section):
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     """FHIR base address, without a trailing slash."""
     fhir_version: Literal["R4", "R5"] = "R4"
+    resource: Literal["ImagingStudy", "DocumentReference"] = "ImagingStudy"
+    """As what it is told of a study; a DocumentReference holds a link to `site.viewer_url`."""
     timeout_seconds: Seconds = 30.0
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     max_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
@@ -564,6 +585,15 @@ class Config(BaseSettings):
     @classmethod
     def _names_are_unique(cls, value: Any) -> Any:
         return _mark_doubled(value)
+
+    @field_validator("ehrs")
+    @classmethod
+    def _a_viewer_is_known(cls, value: list[Ehr], info: ValidationInfo) -> list[Ehr]:
+        site = info.data.get("site")
+        for ehr in value if site is not None and not site.viewer_url else ():
+            if ehr.resource == "DocumentReference":
+                raise ValueError(f"{ehr.name}: a DocumentReference is a link to a viewer; set site.viewer_url")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -20,7 +20,7 @@ from gateway.records.delivery import EHR, Work, WorkState
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.store import Store, imaging_studies, outbox, studies
 from gateway.store.outbox import Done
-from gateway.wire.fhir.validation import faults_of_imaging_study
+from gateway.wire.fhir.validation import faults_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class ImagingStudyStation:
 
     def _build(self, study: Study, shape: Shape) -> tuple[dict[str, Any], str]:
         resource = self._mapping.build(study, shape=shape)
-        faults = faults_of_imaging_study(resource, shape.release)
+        faults = faults_of(resource, shape.release)
         if faults:
-            raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ImagingStudy")
+            raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place=shape.resource)
         return resource, hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def _deliver(self, connection: Connection, study: Study, bodies: dict[Shape, tuple[dict[str, Any], str]]) -> None:

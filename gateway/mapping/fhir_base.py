@@ -36,6 +36,8 @@ class FhirSettings:
     """Of Study IDs (0020,0010); '' leaves them out."""
     wado_rs_url: str = ""
     """Public base address of WADO-RS, without `/studies` and trailing slash; '' leaves the Endpoint out."""
+    viewer_url: str = ""
+    """Address of a viewer, with `{study_uid}` where the Study Instance UID goes."""
 
 
 Function = Callable[[Any, Sequence[Any], Codes | None, FhirSettings], Any]

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from gateway.errors import GatewayError, RequiredMissing
 from gateway.mapping.attributes import look
+from gateway.mapping.document_reference import document_reference
 from gateway.mapping.fhir_base import FhirSettings, Function
 from gateway.mapping.fhir_functions import FUNCTIONS
 from gateway.mapping.imaging_study_r5 import as_r5
@@ -65,7 +66,15 @@ class StudyMapping:
         """The DICOM attributes that rows of each level read: what must be kept of a header."""
 
     def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
-        """The ImagingStudy of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
+        """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
+        if shape.resource == "DocumentReference":
+            told = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
+            return document_reference(told, study.uid, self._settings.viewer_url, shape.release)
+        resource = self._imaging_study(study, shape, trace)
+        return as_r5(resource) if shape.release == "R5" else resource
+
+    def _imaging_study(self, study: Study, shape: Shape, trace: list[Trace] | None) -> dict[str, Any]:
+        """By the names of R4."""
         left = standing(study)
         study = left.study
         count = sum(len(series.instances) for series in study.series)
@@ -98,7 +107,7 @@ class StudyMapping:
             all_series.append(one)
         if all_series:
             resource["series"] = all_series
-        return as_r5(resource) if shape.release == "R5" else resource
+        return resource
 
     def _level(self, release: Release, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -61,6 +61,8 @@ def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:
 
 Release = Literal["R4", "R5"]
 """FHIR 4.0.1 or 5.0.0."""
+Resource = Literal["ImagingStudy", "DocumentReference"]
+"""As what an EHR is told of a study."""
 
 
 CONTAINED_ENDPOINT: Final = "#wado-rs"
@@ -71,6 +73,8 @@ class Shape:
     """How an EHR wants a study to be said."""
 
     release: Release = "R4"
+    resource: Resource = "ImagingStudy"
+    """A DocumentReference holds a link to a viewer instead of the series."""
     series: bool = True
     """List the series; the counts are said anyway."""
     instances: int | None = None

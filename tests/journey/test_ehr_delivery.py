@@ -13,15 +13,18 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from gateway import app
-from gateway.config import Ehr, Retry
+from gateway.config import Ehr, Retry, Site
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.simulators.studies import perform
 from gateway.store import outbox
 from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
+from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
+from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
+from tests.peers.mllp import mllp_send
 
 
 async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
@@ -221,3 +224,24 @@ def _fill(connection: Connection, *, first: int) -> None:
             connection, kind="ehr:ehr0", lane=f"ehr:ehr0|{uid}", subject=uid, payload={"resource": resource},
             due_at=1, now=1,
         )  # fmt: skip
+
+
+async def test_an_ehr_that_takes_no_imaging_study_gets_a_link_to_a_viewer(
+    start: Start, fhir_server: FhirServer
+) -> None:
+    site = Site(patient_id_issuer="HOSP", viewer_url="https://viewer.test/{study_uid}")
+    ehr = Ehr(name="ehr0", url=fhir_server.url, resource="DocumentReference")
+    async with start(site=site, ehrs=[ehr]) as gateway:
+        await send(gateway, sample())
+        await quiet(gateway)
+        [first] = await fhir_server.resources("DocumentReference")
+        order = orm(patient=f"{sample().PatientID}^^^HOSP", study_uid=str(sample().StudyInstanceUID))
+        await mllp_send(gateway.hl7_ports["ris"], order)
+        await quiet(gateway)
+        [second] = await fhir_server.resources("DocumentReference")
+        assert await fhir_server.resources("ImagingStudy") == []
+    uid = str(sample().StudyInstanceUID)
+    assert first["content"][0]["attachment"]["url"] == f"https://viewer.test/{uid}"
+    assert first["masterIdentifier"]["value"] == f"urn:oid:{uid}"
+    assert second["id"] == first["id"]
+    assert [one["identifier"]["value"] for one in second["context"]["related"]] == ["ACC1"]

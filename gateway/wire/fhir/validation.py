@@ -60,14 +60,33 @@ def warm_up() -> None:
 
 
 @lru_cache
-def _model(release: Release) -> Any:
+def _model(release: Release, kind: str = "ImagingStudy") -> Any:
     if release == "R5":
-        from fhir.resources.imagingstudy import ImagingStudy as OfR5
+        from fhir.resources import get_fhir_model_class as of_r5
 
-        return OfR5
-    from fhir.resources.R4B.imagingstudy import ImagingStudy as OfR4
+        return of_r5(kind)
+    from fhir.resources.R4B import get_fhir_model_class as of_r4b
 
-    return OfR4
+    return of_r4b(kind)
+
+
+DOCUMENT_STATUS: Final = frozenset({"current", "superseded", "entered-in-error"})
+"""document-reference-status, a required binding of both releases."""
+
+
+def faults_of(resource: dict[str, Any], release: Release = "R4") -> list[str]:
+    """Everything that is wrong with a resource that tells of a study, each as `path: what`; [] when it is valid."""
+    if resource["resourceType"] == "ImagingStudy":
+        return faults_of_imaging_study(resource, release)
+    kind, faults = resource["resourceType"], []
+    try:
+        _model(release, kind).model_validate(resource)
+    except pydantic.ValidationError as error:
+        faults += [f"{kind}.{_path(one['loc'], [])}: {one['msg']}" for one in error.errors()]
+    if resource.get("status") not in DOCUMENT_STATUS:
+        faults.append(f"{kind}.status: {resource.get('status')!r} is not one of {', '.join(sorted(DOCUMENT_STATUS))}")
+    faults += [f"{kind}{fault}" for fault in _study_uid(resource)]
+    return faults + [f"{kind}.{path}: {what}" for path, what in _blemishes(resource)]
 
 
 def faults_of_imaging_study(resource: dict[str, Any], release: Release = "R4") -> list[str]:
@@ -142,9 +161,7 @@ def _own_rules(resource: dict[str, Any], slim: dict[str, Any], release: Release)
     """`.path: what` of what fhir.resources passes."""
     if resource.get("status") not in STATUS:
         yield f".status: {resource.get('status')!r} is not one of {', '.join(sorted(STATUS))}"
-    uids = [one for one in _dicts(resource.get("identifier")) if one.get("system") == "urn:dicom:uid"]
-    if len(uids) != 1:
-        yield f".identifier: has {len(uids)} Study Instance UIDs; exactly one is wanted"
+    yield from _study_uid(resource)
     for element, targets in TARGETS[release].items():
         yield from (f".{element}: {fault}" for fault in _wrong_targets(resource.get(element), targets))
     of_series = SERIES_TARGETS[release]
@@ -160,6 +177,12 @@ def _own_rules(resource: dict[str, Any], slim: dict[str, Any], release: Release)
         yield from (f"{place}: {fault}" for fault in _uids([series], seen))
         yield from (f"{place}: {fault}" for fault in _uids(_dicts(series.get("instance")), set()))
     yield from (f".{path}: {what}" for path, what in _blemishes(slim))
+
+
+def _study_uid(resource: dict[str, Any]) -> Iterator[str]:
+    uids = [one for one in _dicts(resource.get("identifier")) if one.get("system") == "urn:dicom:uid"]
+    if len(uids) != 1:
+        yield f".identifier: has {len(uids)} Study Instance UIDs; exactly one is wanted"
 
 
 def _uids(holders: list[dict[str, Any]], seen: set[str]) -> Iterator[str]:
