@@ -30,6 +30,7 @@ from gateway.journey import scheduling
 from gateway.journey.breaker import Breaker
 from gateway.journey.conformance import Conformance
 from gateway.journey.ehr_delivery import EhrDelivery
+from gateway.journey.ehr_links import EhrLinks
 from gateway.journey.imaging_study import ImagingStudyStation, Target
 from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
 from gateway.journey.order_intake import OrderIntake
@@ -228,7 +229,7 @@ def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock
 
 
 def make_station6(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
-    targets = [Target(ehr.name, shape_of(ehr)) for ehr in config.ehrs]
+    targets = [Target(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
     served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
     return ImagingStudyStation(store, mappings.studies, targets, clock, served=served, zone=config.site.zone)
 
@@ -374,8 +375,11 @@ def _kinds(
     for ehr in config.ehrs:
         longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
         breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
+        client = clients[ehr.name]
+        writer = writer_of(ehr, client)
+        links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": ehr.orders})
         kinds[f"{EHR}{ehr.name}"] = Kind(
-            EhrDelivery(ehr.name, store, writer_of(ehr, clients[ehr.name]), clock, breaker).deliver,
+            EhrDelivery(ehr.name, store, writer, clock, breaker, links).deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,

@@ -145,6 +145,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ehrs.fhir_version": ("R5", "R5"),
     "ehrs.timeout_seconds": (9, 9.0),
     "ehrs.resource": ("DocumentReference", "DocumentReference"),
+    "ehrs.patient": ("create", "create"),
+    "ehrs.orders": ("find", "find"),
     "ehrs.concurrency": (10, 10),
     "ehrs.max_requests_per_second": (2.5, 2.5),
     "ehrs.gzip": ("never", "never"),

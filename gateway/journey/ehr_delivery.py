@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.journey.breaker import Breaker
+from gateway.journey.ehr_links import EhrLinks
 from gateway.records.delivery import Work
 from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
@@ -28,28 +29,33 @@ from gateway.wire.fhir.writer import FhirWriter, Known, Written
 class EhrDelivery:
     """Delivers to the EHR `name`; `deliver` is what the worker calls for its kind of work."""
 
-    def __init__(self, name: str, store: Store, writer: FhirWriter, clock: Clock, breaker: Breaker) -> None:
+    def __init__(
+        self, name: str, store: Store, writer: FhirWriter, clock: Clock, breaker: Breaker, links: EhrLinks
+    ) -> None:
         self._name = name
         self._store = store
         self._writer = writer
         self._clock = clock
         self._breaker = breaker
+        self._links = links
 
     async def deliver(self, work: Work) -> Done:
-        """Write the ImagingStudy. Raises what `FhirWriter.write` raises."""
+        """Write what tells of the study. Raises what `FhirWriter.write` raises."""
         resource: dict[str, Any] = work.payload["resource"]  # type: ignore[assignment]
+        patient: dict[str, Any] | None = work.payload.get("patient")  # type: ignore[assignment]
         identifier = f"urn:dicom:uid|urn:oid:{work.subject}"
         key = Key(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = Known(held.resource_id, held.version) if held else None
         with self._watched():
+            resource, notes = await self._links.linked(resource, patient)
             written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
         entry = Entry(written.id, written.version, digest_of(resource))
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
 
-        return Done(_outcome(written), note)
+        return Done(_outcome(written, notes), note)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -65,9 +71,10 @@ class EhrDelivery:
         self._breaker.answered()
 
 
-def _outcome(written: Written) -> dict[str, Any]:
+def _outcome(written: Written, notes: list[str]) -> dict[str, Any]:
     outcome = {"status": written.status, "id": written.id, "version": written.version}
-    return outcome | ({"note": written.note} if written.note else {})
+    said = "; ".join(one for one in (written.note, *notes) if one)
+    return outcome | ({"note": said} if said else {})
 
 
 def digest_of(resource: dict[str, Any]) -> bytes:

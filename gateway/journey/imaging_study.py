@@ -29,6 +29,8 @@ class Target:
 
     name: str
     shape: Shape = IN_FULL
+    creates_patients: bool = False
+    """It lets us make the Patients that it does not know."""
 
     def lane(self, study_uid: str) -> str:
         return f"{EHR}{self.name}|{study_uid}"
@@ -90,9 +92,11 @@ class ImagingStudyStation:
             last = outbox.latest(connection, target.lane(study.uid))
             if last and last["payload"].get("digest") == digest and last["state"] != WorkState.SUPERSEDED:
                 continue
+            payload = {"resource": resource, "digest": digest, "revision": study.revision}
+            if target.creates_patients:
+                payload["patient"] = self._mapping.patient(study, resource)
             outbox.enqueue(
-                connection, kind=f"{EHR}{target.name}", lane=target.lane(study.uid), subject=study.uid,
-                payload={"resource": resource, "digest": digest, "revision": study.revision},
+                connection, kind=f"{EHR}{target.name}", lane=target.lane(study.uid), subject=study.uid, payload=payload,
                 due_at=now, now=now, supersede=True,
             )  # fmt: skip
         if self._served is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from gateway.errors import GatewayError, RequiredMissing
 from gateway.mapping.attributes import look
 from gateway.mapping.document_reference import document_reference
 from gateway.mapping.fhir_base import FhirSettings, Function
 from gateway.mapping.fhir_functions import FUNCTIONS
+from gateway.mapping.fhir_patient import PATIENT_KEYWORDS, patient
 from gateway.mapping.imaging_study_r5 import as_r5
 from gateway.mapping.language import Codes, MappingFile, Row
 from gateway.mapping.study_dialect import (
@@ -42,6 +43,10 @@ class _Compiled:
     codes: Codes | None
 
 
+_ALWAYS: Final = {"study": PATIENT_KEYWORDS, "instance": REJECTION}
+"""What is kept of a header whether or not a row reads it."""
+
+
 class StudyMapping:
     """`study_to_imagingstudy.yaml`, ready to be applied."""
 
@@ -58,9 +63,7 @@ class StudyMapping:
         }
         gathered = GATHERED if REFERENCED_ORDERS in read["study"] else {}
         self.keywords = {
-            level: frozenset(paths - COMPUTED)
-            | gathered.get(level, frozenset())
-            | (REJECTION if level == "instance" else frozenset())
+            level: frozenset(paths - COMPUTED) | gathered.get(level, frozenset()) | _ALWAYS.get(level, frozenset())
             for level, paths in read.items()
         }
         """The DICOM attributes that rows of each level read: what must be kept of a header."""
@@ -72,6 +75,10 @@ class StudyMapping:
             return document_reference(told, study.uid, self._settings.viewer_url, shape.release)
         resource = self._imaging_study(study, shape, trace)
         return as_r5(resource) if shape.release == "R5" else resource
+
+    def patient(self, study: Study, resource: dict[str, Any]) -> dict[str, Any]:
+        """The Patient to whom `resource` refers, as ADT, orders and the headers of `study` name him."""
+        return patient({**study.attributes, **study.patient}, resource["subject"]["identifier"])
 
     def _imaging_study(self, study: Study, shape: Shape, trace: list[Trace] | None) -> dict[str, Any]:
         """By the names of R4."""

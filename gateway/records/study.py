@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.records.order import Attributes
@@ -48,6 +48,8 @@ class Study:
     """Counts arrivals that changed something; a delivery carries the revision it was built from."""
     foreign: frozenset[str] = frozenset()
     """Accession numbers in its headers that only orders of other patients have."""
+    patient: Attributes = field(default_factory=dict)
+    """What ADT and orders say of its patient; empty when they say nothing."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:

@@ -160,7 +160,9 @@ def load(connection: Connection, study_uid: str) -> Study | None:
         for number in said - {"", *(one.accession for one in tied)}
         if orders.of_others_alone(connection, number, patient_id=patient_id, issuer=issuer)
     )
-    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign)
+    known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
+    told = known["attributes"] if known is not None else {}
+    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, told)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:

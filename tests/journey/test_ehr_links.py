@@ -1,0 +1,150 @@
+"""Studies are linked with the Patients and ServiceRequests that a real FHIR server holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.config import Ehr, Retry
+from gateway.mapping.fhir_patient import patient
+from gateway.store import outbox
+from tests.journey.messages import orm
+from tests.journey.running import Start, quiet
+from tests.journey.test_study_arrival import sample, send
+from tests.peers.fhir_server import FhirServer
+from tests.peers.fhir_validators import Validators
+from tests.peers.mllp import mllp_send
+
+ID = str(sample().PatientID)
+IDENTIFIER = {"system": "urn:oid:2.25.1", "value": ID}
+
+
+def ehr(url: str, **more: Any) -> list[Ehr]:
+    return [Ehr(name="ehr0", url=url, retry=Retry(first_seconds=0.1, max_seconds=0.5), **more)]
+
+
+async def studied(start: Start, server: FhirServer, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the ImagingStudy, the delivery) of one study that was ordered, at an EHR with these settings."""
+    async with start(ehrs=ehr(server.url, **more)) as gateway:
+        await mllp_send(gateway.hl7_ports["ris"], orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID)))
+        await send(gateway, sample())
+        await quiet(gateway)
+        [delivery] = await gateway.store.read(lambda one: outbox.listing(one, states=("done",), limit=1))
+        [study] = await server.resources("ImagingStudy")
+        return study, delivery
+
+
+async def test_the_patient_of_the_ehr_is_linked_beside_the_identifier(start: Start, fhir_server: FhirServer) -> None:
+    theirs = await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER], "active": True})
+    request = await fhir_server.create({
+        "resourceType": "ServiceRequest", "status": "active", "intent": "order", "identifier": [ACC1],
+        "subject": {"reference": f"Patient/{theirs['id']}"},
+    })  # fmt: skip
+    study, delivery = await studied(start, fhir_server, patient="find", orders="find")
+    assert study["subject"]["reference"] == f"Patient/{theirs['id']}"
+    assert study["subject"]["identifier"]["value"] == ID
+    assert f"ServiceRequest/{request['id']}" in [one.get("reference") for one in study["basedOn"]]
+    assert "Patient" not in delivery["outcome"].get("note", "")
+
+
+ACC1 = {"system": "urn:oid:2.25.77", "value": "ACC1"}
+
+
+@pytest.fixture(autouse=True)
+def order_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The orders of the test's RIS have this system."""
+    from gateway.config import Site
+    from tests.journey import running
+
+    site = Site(
+        patient_id_issuer="HOSP", identifier_systems={"HOSP": "urn:oid:2.25.1"},
+        order_systems=dict.fromkeys(("HOSP", "RIS", "HOSPITAL"), "urn:oid:2.25.77"),
+    )  # fmt: skip
+    plain = running.config_of
+    monkeypatch.setattr(running, "config_of", lambda url, *ehrs, **more: plain(url, *ehrs, **{"site": site, **more}))
+
+
+@pytest.mark.parametrize("held", [0, 2])
+async def test_none_or_several_are_noted_and_not_linked(start: Start, fhir_server: FhirServer, held: int) -> None:
+    for _ in range(held):
+        await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER]})
+    study, delivery = await studied(start, fhir_server, patient="find")
+    assert "reference" not in study["subject"]
+    assert f"holds {held or 'no'} Patient with the identifier" in delivery["outcome"]["note"]
+
+
+async def test_a_patient_who_was_merged_over_there_is_the_survivor(start: Start, fhir_server: FhirServer) -> None:
+    survivor = await fhir_server.create({"resourceType": "Patient", "active": True})
+    await fhir_server.create({
+        "resourceType": "Patient", "identifier": [IDENTIFIER], "active": False,
+        "link": [{"type": "replaced-by", "other": {"reference": f"Patient/{survivor['id']}"}}],
+    })  # fmt: skip
+    study, _ = await studied(start, fhir_server, patient="find")
+    assert study["subject"]["reference"] == f"Patient/{survivor['id']}"
+
+
+async def test_a_patient_who_is_not_there_is_made_once(
+    start: Start, fhir_server: FhirServer, fhir_validators: Validators
+) -> None:
+    study, _ = await studied(start, fhir_server, patient="create")
+    [made] = await fhir_server.resources("Patient")
+    assert study["subject"]["reference"] == f"Patient/{made['id']}"
+    assert (made["identifier"][0]["value"], made["gender"]) == (ID, "other")
+    assert made["name"][0]["family"]
+    told = {key: value for key, value in made.items() if key not in ("id", "meta")}
+    assert {name: one for name, one in fhir_validators.findings("R4", told).items() if one} == {}
+    another, _ = await studied(start, fhir_server, patient="create")
+    assert len(await fhir_server.resources("Patient")) == 1
+    assert another["subject"]["reference"] == f"Patient/{made['id']}"
+
+
+async def test_a_patient_who_is_there_is_never_changed(start: Start, fhir_server: FhirServer) -> None:
+    theirs = await fhir_server.create(
+        {"resourceType": "Patient", "identifier": [IDENTIFIER], "name": [{"family": "Theirs"}]}
+    )
+    await studied(start, fhir_server, patient="create")
+    [after] = await fhir_server.resources("Patient")
+    assert (after["name"], after["meta"]["versionId"]) == ([{"family": "Theirs"}], theirs["meta"]["versionId"])
+
+
+async def test_without_conditional_create_no_patient_is_made(start: Start, plain_fhir_server: FhirServer) -> None:
+    async with start(ehrs=ehr(plain_fhir_server.url, patient="create")) as gateway:
+        await send(gateway, sample())
+        await quiet(gateway)
+        [row] = await gateway.store.read(lambda one: outbox.listing(one, states=("parked",)))
+    assert "does not announce conditional create for Patient" in row["outcome"]["error"]
+    assert await plain_fhir_server.resources("Patient") == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({}, {"gender": "unknown"}),
+        ({"PatientSex": "f", "PatientBirthDate": "19800102"}, {"gender": "female", "birthDate": "1980-01-02"}),
+        ({"PatientSex": "X", "PatientBirthDate": "1980"}, {"gender": "unknown"}),
+        (
+            {"PatientName": "Doe^Jane^Q R^Dr^Jr"},
+            {"gender": "unknown", "name": [
+                {"use": "official", "family": "Doe", "given": ["Jane", "Q", "R"], "prefix": ["Dr"], "suffix": ["Jr"]}
+            ]},
+        ),
+        (
+            {"PatientName": "Yamada^Tarou=山田^太郎"},
+            {"gender": "unknown", "name": [
+                {"use": "official", "family": "Yamada", "given": ["Tarou"]},
+                {"use": "official", "family": "山田", "given": ["太郎"], "extension": [{
+                    "url": "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation", "valueCode": "IDE",
+                }]},
+            ]},
+        ),
+        ({"PatientName": "^^^^="}, {"gender": "unknown"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("release", ["R4", "R5"])
+def test_a_patient_as_dicom_names_him(
+    attributes: dict[str, Any], told: dict[str, Any], release: Any, fhir_validators: Validators
+) -> None:
+    made = patient(attributes, IDENTIFIER)
+    assert made == {"resourceType": "Patient", "identifier": [IDENTIFIER], "active": True, **told}
+    assert {name: one for name, one in fhir_validators.findings(release, made).items() if one} == {}
