@@ -40,7 +40,7 @@ from gateway.journey.worklist import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
-from gateway.records.delivery import EHR, SETTLE
+from gateway.records.delivery import EHR, SERVE, SETTLE
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
@@ -371,7 +371,10 @@ def _only_one(url: str, stack: AsyncExitStack) -> None:
 def _kinds(
     config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
 ) -> dict[str, Kind]:
-    kinds = {SETTLE: Kind(make_station6(config, store, mappings, clock).settle, concurrency=2)}
+    station = make_station6(config, store, mappings, clock)
+    kinds = {SETTLE: Kind(station.settle, concurrency=2)}
+    if config.facade.enabled:
+        kinds[SERVE] = Kind(station.serve, concurrency=1)
     for ehr in config.ehrs:
         longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
         breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
@@ -511,6 +514,9 @@ async def _serve_http(config: Config, page: web.Application, stack: AsyncExitSta
     await _bind("http", http.host, http.port, site.start)
     port = int(runner.addresses[0][1])
     log.info("console on http://%s:%d/", http.host, port)
+    if config.facade.enabled:
+        asked = "a token" if config.facade.token or http.token else "no login"
+        log.info("studies are read at http://%s:%d%s with %s", http.host, port, FACADE, asked)
     return port
 
 

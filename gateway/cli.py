@@ -92,7 +92,9 @@ def run(config: ConfigFile = None) -> None:
             loop.add_signal_handler(number, stop.set)
         async with app.running(settings) as gateway:
             ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
-            say(f"ready: {ports}, DICOM {gateway.dicom_port}, console http://{settings.http.host}:{gateway.http_port}/")
+            console = f"http://{settings.http.host}:{gateway.http_port}"
+            studies = f", studies {console}{app.FACADE}" if settings.facade.enabled else ""
+            say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
             sys.stdout.flush()
             app.spare_collections()
             await stop.wait()

@@ -91,7 +91,7 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order)
     steps.told("Scanner sends its images", crossed, "Success for each; headers are on disk")
 
     first = await _resource(ehr, lambda one: one["numberOfInstances"] == stored)
-    crossed = f"PUT ImagingStudy?identifier=urn:dicom:uid|urn:oid:{_short(item.StudyInstanceUID)}"
+    crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
     steps.told(f"Study is quiet for {QUIET_SECONDS} s", crossed, f"EHR has {_described(first)}")
     ordered, patient = first["basedOn"][0]["identifier"]["value"], first["subject"]["identifier"]["value"]
     linked = ordered == order.accession and patient == order.patient_id

@@ -94,8 +94,10 @@ class Worker:
                         running[task] = work
                         task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
-                    if kind.gate is not None and admitted < free:
-                        wait = min(POLL_SECONDS, max(kind.gate.opens_in(), 0.01))
+                    if kind.gate is not None and admitted == 0 < free:
+                        # Until it opens, or the one try that it let through is over.
+                        opens_in = kind.gate.opens_in()
+                        wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
                     elif len(running) < kind.concurrency:
                         wait = await self._pause(name)
                     if away:

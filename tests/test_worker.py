@@ -425,3 +425,41 @@ def test_the_fates_are_three() -> None:
     assert {Fate.RETRY: Unavailable, Fate.PARK: NeedsPerson, Fate.REJECT: Rejected} == {
         kind.fate: kind for kind in (Unavailable, NeedsPerson, Rejected)
     }
+
+
+class Gate:
+    """Lets one through at a time, and is open."""
+
+    def __init__(self, opens_in: float) -> None:
+        self.seconds = opens_in
+        self.asked = 0
+
+    def admits(self, free: int, under_way: int) -> int:
+        self.asked += 1
+        return 1 if self.seconds <= 0 and under_way == 0 else 0
+
+    def opens_in(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize("opens_in", [-5.0, 30.0])
+async def test_a_gate_is_not_asked_again_and_again(store: Store, clock: Time, opens_in: float) -> None:
+    """Nothing is due, or nothing may be done: the outbox is left alone meanwhile."""
+    gate, station = Gate(opens_in), Station()
+    async with working(store, clock, test=Kind(station, gate=gate)):
+        await until(lambda: gate.asked >= 2)
+        first = gate.asked
+        await asyncio.sleep(0.5)
+        assert gate.asked - first <= 2
+        if opens_in > 0:
+            gate.seconds = 0.0
+        await reach(store, await add(store, clock.now), "done")
+
+
+async def test_one_that_a_gate_lets_through_is_followed_by_the_next(store: Store, clock: Time) -> None:
+    station = Station()
+    async with working(store, clock, test=Kind(station, gate=Gate(0.0))):
+        works = [await add(store, clock.now, lane=str(number)) for number in range(5)]
+        for one in works:
+            await reach(store, one, "done")
+    assert station.most == 1

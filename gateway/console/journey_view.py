@@ -28,7 +28,7 @@ _S = WorkState
 DELIVERED: Final = {
     _S.PENDING: "delivery to {to} is due at {due}",
     _S.LEASED: "delivery to {to} is under way, try {attempts}",
-    _S.DONE: "delivered to {to} as ImagingStudy/{id} version {version}",
+    _S.DONE: "delivered to {to} as {resource}/{id} version {version}{more}",
     _S.PARKED: "delivery to {to} parked: {why}",
     _S.REJECTED: "delivery to {to} rejected: {why}",
     _S.SUPERSEDED: "a later version took the place of this delivery to {to}",
@@ -200,6 +200,9 @@ def _of_delivery(delivery: Delivery) -> Iterator[Event]:
         to=delivery.kind.removeprefix(EHR),
         attempts=delivery.attempts,
         id=outcome.get("id", ""),
+        resource=outcome.get("resource", "ImagingStudy"),
+        more=(f" on try {delivery.attempts}" if delivery.attempts > 1 else "")
+        + (f" ({outcome['note']})" if outcome.get("note") else ""),
         version=outcome.get("version", ""),
         why=why(delivery.outcome),
         due=f"{delivery.due_at[:19]}Z",

@@ -20,6 +20,9 @@ from gateway.records.search import Compared, Prefix, Question, TokenAsked
 Summary = Literal["false", "true", "count", "data", "text"]
 MOST: Final = 500
 DEFAULT: Final = 50
+MOST_CRITERIA: Final = 30
+MOST_ALTERNATIVES: Final = 200
+LARGEST: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,18 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> Asked:
     criteria: dict[str, list[Any]] = {"ids": [], "tokens": [], "started": [], "last_updated": []}
     results: dict[str, str] = {}
     used, ignored = [], []
+    if len(parameters) > MOST_CRITERIA:
+        raise InvalidValue(f"no more than {MOST_CRITERIA} parameters are looked at in one search")
     for written, value in parameters:
         name, by_identifier = _name(written)
+        if "\0" in value:
+            raise InvalidValue("has a control character", place=written)
         if name in RESULT:
             results[name] = value
         elif name not in PARAMETERS:
             ignored.append(written)
             continue
-        elif value:
+        else:
             _criterion(criteria, name, by_identifier, value, written, zone)
         used.append((written, value))
     count, summary = _count(results.get("_count", "")), _summary(results.get("_summary", "false"))
@@ -91,6 +98,10 @@ def _criterion(
     criteria: dict[str, list[Any]], name: str, by_identifier: bool, value: str, written: str, zone: tzinfo
 ) -> None:
     parameter, alternatives = PARAMETERS[name], list(_split(value, ","))
+    if not value:
+        raise InvalidValue("has no value; leave it out to ask for all", place=written)
+    if len(alternatives) > MOST_ALTERNATIVES:
+        raise InvalidValue(f"has more than {MOST_ALTERNATIVES} alternatives", place=written)
     if parameter.kind == "reference" and not by_identifier:
         raise InvalidValue(
             f"resources of this type are not held here, they are known by identifier: {name}:identifier=system|value",
@@ -168,7 +179,8 @@ def _sort(written: str) -> tuple[Any, bool]:
 
 def check_format(written: str) -> None:
     """Raises `NotServed` for any representation but JSON."""
-    if written not in ("json", "application/json", "application/fhir+json", "text/json"):
+    # A '+' that was not encoded arrives as a space.
+    if written.replace(" ", "+") not in ("", "json", "application/json", "application/fhir+json", "text/json"):
         raise NotServed(f"{written!r} is not served, only JSON", place="_format")
 
 
@@ -186,7 +198,7 @@ def _after(mark: str) -> tuple[int, int] | None:
         return None
     try:
         first, second = orjson.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
-        if type(first) is not int or type(second) is not int:
+        if not all(type(one) is int and abs(one) < LARGEST for one in (first, second)):
             raise ValueError
     except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidValue("this is no page of ours; follow the link 'next' as it stands", place="_page") from error

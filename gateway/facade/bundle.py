@@ -22,10 +22,9 @@ def resource_of(one: Served) -> dict[str, Any]:
 
 
 def searchset(
-    base: str, asked: Asked, found: Sequence[Served], total: int | None, endpoint: dict[str, Any] | None
+    base: str, asked: Asked, shown: Sequence[Served], *, more: bool, total: int | None, endpoint: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """One page. `found` may hold one resource more than the page, which says that another follows."""
-    shown, more = found[: asked.question.count], len(found) > asked.question.count
+    """One page; `more`: another follows."""
     links = [{"relation": "self", "url": _url(base, asked.used)}]
     if more and shown:
         mark = page_mark(sort_key(asked.question, shown[-1]))
@@ -69,8 +68,5 @@ def _url(base: str, parameters: Sequence[tuple[str, str]]) -> str:
 
 def outcome(message: str, place: str, code: str) -> dict[str, Any]:
     """An OperationOutcome that a person can read."""
-    issue: dict[str, Any] = {"severity": "error", "code": code, "diagnostics": message}
-    if place:
-        issue["expression"] = [place]
-        issue["diagnostics"] = f"{place}: {message}"
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
+    said = f"{place}: {message}" if place else message
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": said}]}

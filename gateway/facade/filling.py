@@ -1,4 +1,4 @@
-"""Studies that were settled before the facade was switched on."""
+"""Studies that were settled while the facade was switched off."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.records.delivery import SERVE
 from gateway.store import Store, imaging_studies, outbox
 
 BATCH: Final = 200
 
 
 async def fill(store: Store, clock: Clock) -> int:
-    """Let every study that is not served yet be looked at again, oldest first; returns their number.
+    """Let every study that is not served as it was settled last be kept, oldest first; returns their number.
 
-    An EHR that has such a study already is not told of it a second time.
+    They are a kind of work of their own, so that no study that arrives now waits behind them.
     """
     after = total = 0
     while found := await store.read(partial(imaging_studies.not_kept, after=after, limit=BATCH)):
-        await store.write(partial(_settle, uids=[uid for _, uid in found], now=clock()))
+        await store.write(partial(_serve, uids=[uid for _, uid in found], now=clock()))
         after, total = found[-1][0], total + len(found)
     return total
 
 
-def _settle(connection: Connection, uids: list[str], now: int) -> None:
+def _serve(connection: Connection, uids: list[str], now: int) -> None:
     for uid in uids:
-        outbox.settle_soon(connection, uid, now=now)
+        outbox.postpone(connection, kind=SERVE, lane=f"{SERVE}|{uid}", subject=uid, due_at=now, now=now)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from email.utils import format_datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from gateway.facade import asked as asking
 from gateway.facade.asked import Asked, NotServed
 from gateway.facade.bundle import outcome, resource_of, searchset
 from gateway.facade.capability import statement
+from gateway.facade.parameters import PARAMETERS
 from gateway.mapping.fhir_dates import instant
 from gateway.mapping.imaging_study import wado_rs_endpoint
 from gateway.store import Store, imaging_studies
@@ -33,6 +35,9 @@ ENDPOINT: Final = "Endpoint/wado-rs"
 FHIR_JSON: Final = "application/fhir+json"
 RETRY_AFTER_SECONDS: Final = 5
 _JSON_TYPES: Final = ("application/fhir+json", "application/json", "text/json", "application/*", "text/*", "*/*")
+_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
+SEARCHES: Final = 2
+"""At a time: worklist queries share the store's readers."""
 _CODES: Final = {
     400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 406: "not-supported",
     413: "too-long", 415: "not-supported", 503: "transient",
@@ -49,6 +54,7 @@ class Context:
     wado_rs_url: str
     path: str
     started: str
+    searching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SEARCHES))
 
     def base(self, request: web.Request) -> str:
         """The address of this server as whoever asks knows it."""
@@ -84,6 +90,8 @@ async def _metadata(request: web.Request) -> web.Response:
 
 async def _read(request: web.Request) -> web.Response:
     uid = request.match_info["id"]
+    if not _ID.fullmatch(uid):
+        raise web.HTTPNotFound(text="there is no ImagingStudy of this id")
     one = await request.app[_CONTEXT].store.read(lambda connection: imaging_studies.get(connection, uid))
     if one is None:
         raise web.HTTPNotFound(text=f"there is no ImagingStudy {uid}")
@@ -98,7 +106,9 @@ async def _read(request: web.Request) -> web.Response:
 def _is_known(request: web.Request, tag: str, changed: datetime) -> bool:
     """RFC 9110 13.2.2: who names versions is not asked for a time."""
     if named := request.headers.get(hdrs.IF_NONE_MATCH):
-        return named.strip() == "*" or tag in (one.strip() for one in named.split(","))
+        # Weak comparison (13.1.2).
+        held = tag.removeprefix("W/")
+        return named.strip() == "*" or held in (one.strip().removeprefix("W/") for one in named.split(","))
     since = request.if_modified_since
     return since is not None and changed.replace(microsecond=0) <= since
 
@@ -113,17 +123,29 @@ async def _read_endpoint(request: web.Request) -> web.Response:
 async def _search(request: web.Request) -> web.Response:
     context = request.app[_CONTEXT]
     asked = asking.read(await _parameters(request), context.zone)
-    if asked.ignored and "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower():
-        raise InvalidValue(f"not served: {', '.join(asked.ignored)}", place="handling=strict")
-    found, total = await context.store.read(lambda connection: _look(connection, asked))
-    base = context.base(request)
-    bundle = await asyncio.to_thread(searchset, base, asked, found, total, context.endpoint())
-    return _answer(bundle)
+    if asked.ignored and "handling=lenient" not in request.headers.get("Prefer", "").replace(" ", "").lower():
+        # Not left out: what was meant to narrow the search would find other patients' studies.
+        raise InvalidValue(
+            f"not served: {', '.join(asked.ignored)}; served are {', '.join(PARAMETERS)}; with 'Prefer: "
+            "handling=lenient' others are left out"
+        )
+    async with context.searching:
+        shown, more, total = await context.store.read(lambda connection: _look(connection, asked))
+    base, endpoint = context.base(request), context.endpoint()
+
+    def body() -> bytes:
+        return orjson.dumps(searchset(base, asked, shown, more=more, total=total, endpoint=endpoint))
+
+    return _json(await asyncio.to_thread(body))
 
 
-def _look(connection: Connection, asked: Asked) -> tuple[list[Served], int | None]:
-    total = imaging_studies.total(connection, asked.question) if asked.total or asked.summary == "count" else None
-    return ([] if asked.summary == "count" else imaging_studies.search(connection, asked.question)), total
+def _look(connection: Connection, asked: Asked) -> tuple[list[Served], bool, int | None]:
+    # Counted once: on the first page.
+    counted = (asked.total and asked.question.after is None) or asked.summary == "count"
+    total = imaging_studies.total(connection, asked.question) if counted else None
+    if asked.summary == "count":
+        return [], False, total
+    return *imaging_studies.search(connection, asked.question), total
 
 
 async def _parameters(request: web.Request) -> list[tuple[str, str]]:
@@ -131,14 +153,21 @@ async def _parameters(request: web.Request) -> list[tuple[str, str]]:
     if request.method == hdrs.METH_POST:
         if request.content_type != "application/x-www-form-urlencoded":
             raise web.HTTPUnsupportedMediaType(text="send the search as application/x-www-form-urlencoded")
-        parameters += [(name, value) for name, value in (await request.post()).items() if isinstance(value, str)]
+        try:
+            form = await request.post()
+        except (LookupError, UnicodeDecodeError) as error:
+            raise InvalidValue("the body is not in the character set that it names", place="Content-Type") from error
+        parameters += [(name, value) for name, value in form.items() if isinstance(value, str)]
     return parameters
 
 
 def _answer(
     resource: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.Response:  # fmt: skip
-    body = orjson.dumps(resource)
+    return _json(orjson.dumps(resource), status=status, headers=headers)
+
+
+def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=body, status=status, headers=headers, content_type=FHIR_JSON, charset="utf-8")
 
 

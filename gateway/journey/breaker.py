@@ -19,8 +19,8 @@ class Breaker:
     """Closed: work goes through. Open: none does until a pause is over. Then one try at a time: an answer closes it,
     none opens it again for twice as long, up to `longest_seconds`.
 
-    An answer is whatever the EHR decides about a write, also a refusal; a timeout, a connection that is lost, 429 and
-    503 are none.
+    An answer is whatever the EHR decides about a write, also a refusal; a timeout, a connection that is lost, 429, 502,
+    503 and 504 are none. A 500 is neither: it may be the fault of one study.
     """
 
     def __init__(self, name: str, clock: Clock, *, first_seconds: float = 5.0, longest_seconds: float = 300.0) -> None:
@@ -59,6 +59,8 @@ class Breaker:
         self._failures += 1
         if not self.is_open and self._failures < FAILURES:
             return
+        if self.opens_in() > 0:
+            return  # of those that were under way when it opened
         was_open = self.is_open
         self._pause = min(self._pause * 2 or self._first, self._longest)
         asked = min(round((retry_after or 0.0) * SECOND), self._longest)

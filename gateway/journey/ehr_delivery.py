@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
@@ -24,6 +24,9 @@ from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox import Done
 from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.writer import FhirWriter, Known, Written
+
+NO_ANSWER: Final = (None, 408, 429, 502, 503, 504)
+"""Statuses that do not come from the EHR's own judgement of a write; None: no answer at all."""
 
 
 class EhrDelivery:
@@ -55,7 +58,7 @@ class EhrDelivery:
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
 
-        return Done(_outcome(written, notes), note)
+        return Done({"resource": key.kind, **_outcome(written, notes)}, note)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -66,7 +69,8 @@ class EhrDelivery:
             self._breaker.answered()
             raise
         except Unavailable as error:
-            self._breaker.failed(error.retry_after)
+            if error.details.get("status") in NO_ANSWER:
+                self._breaker.failed(error.retry_after)
             raise
         self._breaker.answered()
 

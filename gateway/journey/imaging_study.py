@@ -100,10 +100,23 @@ class ImagingStudyStation:
                 due_at=now, now=now, supersede=True,
             )  # fmt: skip
         if self._served is not None:
-            resource, digest = bodies[self._served]
-            found_by = findable(resource, self._zone)
-            imaging_studies.keep(connection, study.uid, resource, bytes.fromhex(digest), found_by, now=now)
+            self._keep(connection, study, *bodies[self._served])
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
+
+    async def serve(self, work: Work) -> Done:
+        """Keep a study as it was settled for those who read it here, and tell nobody. Raises as `settle` does."""
+        study = await self._store.read(lambda connection: studies.load(connection, work.subject))
+        if study is None or self._served is None:
+            return Done()
+        _one_patient(study)
+        resource, digest = await asyncio.to_thread(self._build, study, self._served)
+        return Done({"revision": study.revision}, lambda connection: self._keep(connection, study, resource, digest))
+
+    def _keep(self, connection: Connection, study: Study, resource: dict[str, Any], digest: str) -> None:
+        imaging_studies.keep(
+            connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
+            revision=study.revision, now=self._clock(),
+        )  # fmt: skip
 
 
 def _one_patient(study: Study) -> None:

@@ -14,6 +14,8 @@ _SHAPE: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+END_OF_TIME: Final = 253_402_300_800_000_000
+"""Microseconds, the end of the year 9999 UTC: who writes that year means no end."""
 
 
 def period_of(written: str, zone: tzinfo) -> Period:
@@ -25,11 +27,15 @@ def period_of(written: str, zone: tzinfo) -> Period:
     if match is None:
         raise InvalidValue(f"{written!r} is no date; write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss+zz:zz")
     year, month, day, hour, minute, second, fraction, offset = match.groups()
+    if second == "60":
+        second, fraction = "59", None  # a leap second has no place of its own
     try:
         first = datetime(
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0),
             int((fraction or "")[:6].ljust(6, "0")), _zone(offset) or zone,
         )  # fmt: skip
+        if first.year == 9999:
+            return Period(_micros(first), max(END_OF_TIME, _micros(first) + 1))
         return Period(_micros(first), _micros(_next(first, match)))
     except (ValueError, OverflowError) as error:
         raise InvalidValue(f"{written!r} is not in the calendar") from error

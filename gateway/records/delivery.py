@@ -71,5 +71,7 @@ class Work:
 
 SETTLE: Final = "settle"
 """Kind of work: look at a study that has been quiet."""
+SERVE: Final = "serve"
+"""Kind of work: keep a study that was settled already for those who read it here; no EHR is told."""
 EHR: Final = "ehr:"
 """Prefix of the kind of work that delivers to an EHR; the EHR's name follows, so that each is worked on apart."""

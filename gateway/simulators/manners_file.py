@@ -15,6 +15,8 @@ from gateway.errors import ConfigError
 SHIPPED: Final = Path(__file__).parent / "manners"
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Action = Literal["answer", "drop_before", "drop_after", "half", "slow", "slow_body", "race", "change"]
+_METHODS: Final[dict[str, tuple[str, ...]]] = {"race": ("PUT", "POST"), "change": ("PUT", "POST")}
+"""Actions that need a resource in the request."""
 _NEEDS: Final = {"answer": ("status",), "slow": ("seconds",), "slow_body": ("seconds",)}
 
 
@@ -108,7 +110,8 @@ class Mood:
     def rule(self, method: str, path: str) -> Rule | None:
         """What is done about a request with this path below the base, None for nothing."""
         for number, rule in enumerate(self._rules):
-            if (rule.method and method not in rule.method) or not path.startswith(rule.path):
+            methods = rule.method or _METHODS.get(rule.do, ())
+            if (methods and method not in methods) or not path.startswith(rule.path):
                 continue
             if rule.times is not None and self._done[number] >= rule.times:
                 continue

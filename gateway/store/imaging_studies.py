@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     and_,
     bindparam,
     delete,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 
@@ -50,7 +52,9 @@ _COLUMNS: Final = (
     served.c.id, served.c.study_uid, served.c.version, served.c.updated_at, served.c.started_from, served.c.resource,
 )  # fmt: skip
 _GET: Final = select(*_COLUMNS).where(served.c.study_uid == bindparam("the_uid"))
-_KNOWN: Final = select(served.c.id, served.c.version, served.c.digest).where(served.c.study_uid == bindparam("the_uid"))
+_KNOWN: Final = select(served.c.id, served.c.version, served.c.revision, served.c.digest).where(
+    served.c.study_uid == bindparam("the_uid")
+)
 
 
 def get(connection: Connection, study_uid: str) -> Served | None:
@@ -59,16 +63,30 @@ def get(connection: Connection, study_uid: str) -> Served | None:
 
 
 def keep(
-    connection: Connection, study_uid: str, resource: dict[str, Any], digest: bytes, found_by: Findable, *, now: int
+    connection: Connection,
+    study_uid: str,
+    resource: dict[str, Any],
+    digest: bytes,
+    found_by: Findable,
+    *,
+    revision: int = 0,
+    now: int,
 ) -> None:
-    """Serve `resource` as the study from now on; a version of its own only if `digest` is another than before."""
+    """Serve `resource` as the study from now on; a version of its own only if `digest` is another than before.
+
+    `revision`: of the study that the resource was made of; an older one than is kept changes nothing.
+    """
     lock(connection, f"served|{study_uid}")
     known = connection.execute(_KNOWN, {"the_uid": study_uid}).first()
+    if known is not None and known.revision > revision:
+        return
     if known is not None and known.digest == digest:
+        connection.execute(update(served).where(served.c.id == known.id), {"revision": revision})
         return
     started = found_by.started or UNKNOWN
     values = {
-        "version": known.version + 1 if known else 1, "updated_at": now, "digest": digest, "resource": resource,
+        "version": known.version + 1 if known else 1, "revision": revision, "updated_at": now, "digest": digest,
+        "resource": resource,
         "started_from": started.first, "started_to": started.last,
     }  # fmt: skip
     if known is None:
@@ -85,11 +103,13 @@ def keep(
 
 
 def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
-    """(row, Study Instance UID) of studies that were settled before anybody asked for them to be served."""
+    """(row, Study Instance UID) of studies that were settled while nobody asked for them to be served."""
     wanted = (
         select(studies.c.id, studies.c.study_uid)
         .where(studies.c.id > after, studies.c.settled_revision > 0)
-        .where(~exists().where(served.c.study_uid == studies.c.study_uid))
+        .where(
+            ~exists().where(served.c.study_uid == studies.c.study_uid, served.c.revision >= studies.c.settled_revision)
+        )
         .order_by(studies.c.id)
         .limit(limit)
     )
@@ -102,14 +122,29 @@ def total(connection: Connection, question: Question) -> int:
     return int(found)
 
 
-def search(connection: Connection, question: Question) -> list[Served]:
-    """A page of `question.count` resources, and one more if there is one: who gets it knows that a page follows."""
-    return [Served(*row) for row in connection.execute(page(question))]
+def search(connection: Connection, question: Question) -> tuple[list[Served], bool]:
+    """A page, and whether another follows: of `question.count` resources, or fewer when they are large."""
+    found = connection.execute(page(question)).all()
+    rows: list[int] = []
+    size = 0
+    for row, characters in found[: question.count]:
+        size += characters
+        if rows and size > PAGE_CHARACTERS:
+            break
+        rows.append(row)
+    held = {one.row: one for one in (Served(*row) for row in connection.execute(_OF_ROWS, {"the_rows": rows}))}
+    return [held[row] for row in rows], len(rows) < len(found)
+
+
+_OF_ROWS: Final = select(*_COLUMNS).where(served.c.id.in_(bindparam("the_rows", expanding=True)))
+PAGE_CHARACTERS: Final = 8 * 1024 * 1024
+"""A page holds no more than this, or one resource."""
 
 
 def page(question: Question) -> Select[Any]:
-    """The statement of `search`."""
-    wanted = select(*_COLUMNS).where(*_conditions(question)).limit(question.count + 1)
+    """(row, characters of the resource) of a page and the one that follows it."""
+    size = func.length(type_coerce(served.c.resource, Text))
+    wanted = select(served.c.id, size).where(*_conditions(question)).limit(question.count + 1)
     key = _SORTED[question.sort]
     keys: Sequence[ColumnElement[Any]] = [served.c.id] if key is served.c.id else [key, served.c.id]
     if question.after is not None:
@@ -144,12 +179,15 @@ def _conditions(question: Question) -> list[ColumnElement[bool]]:
 
 
 def _having(parameter: str, alternatives: Sequence[TokenAsked]) -> Select[Any]:
+    by_system: dict[str | None, list[str | None]] = {}
+    for one in alternatives:
+        by_system.setdefault(one.system, []).append(one.value)
     wanted = [
         and_(
-            *((tokens.c.system == one.system,) if one.system is not None else ()),
-            *((tokens.c.value == one.value,) if one.value is not None else ()),
+            *((tokens.c.system == system,) if system is not None else ()),
+            *((tokens.c.value.in_(values),) if None not in values else ()),
         )
-        for one in alternatives
+        for system, values in by_system.items()
     ]
     return select(tokens.c.imaging_study).where(tokens.c.parameter == parameter, or_(*wanted))
 

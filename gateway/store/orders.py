@@ -59,7 +59,12 @@ _LINK_BY_ACCESSION: Final = (
     .where(orders.c.accession == bindparam("accession"), _OF_PATIENT)
     .order_by(orders.c.id)
 )
-_HAS_ACCESSION: Final = select(orders.c.id).where(orders.c.accession == bindparam("accession")).limit(1)
+_HAS_ACCESSION: Final = (
+    select(orders.c.id)
+    .where(orders.c.accession == bindparam("accession"), orders.c.patient.is_not(None))
+    .where(or_(bindparam("authority") == "", orders.c.authority == bindparam("authority")))
+    .limit(1)
+)
 
 
 def linked(connection: Connection, *, study_uid: str, accession: str, patient_id: str, issuer: str) -> list[RowMapping]:
@@ -71,8 +76,10 @@ def linked(connection: Connection, *, study_uid: str, accession: str, patient_id
     return list(connection.execute(_LINK_BY_ACCESSION, {"accession": accession, **patient}).mappings())
 
 
-def of_others_alone(connection: Connection, accession: str, *, patient_id: str, issuer: str) -> bool:
-    """Whether orders have this accession number, and none of them is of this patient."""
-    known = connection.execute(_HAS_ACCESSION, {"accession": accession}).first()
+def of_others_alone(
+    connection: Connection, accession: str, *, authority: str = "", patient_id: str, issuer: str
+) -> bool:
+    """Whether orders have this accession number, of `authority` if that is known, and none is of this patient."""
+    known = connection.execute(_HAS_ACCESSION, {"accession": accession, "authority": authority}).first()
     patient = {"patient_id": patient_id, "issuer": issuer}
     return known is not None and not connection.execute(_LINK_BY_ACCESSION, {"accession": accession, **patient}).first()

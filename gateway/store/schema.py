@@ -303,6 +303,7 @@ imaging_studies = Table(
     Column("id", Key, primary_key=True),
     Column("study_uid", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, comment="Of the study, that was looked at last"),
     Column("updated_at", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the resource"),
     Column("started_from", BigInteger, nullable=False),

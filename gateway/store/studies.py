@@ -154,11 +154,15 @@ def load(connection: Connection, study_uid: str) -> Study | None:
         connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
     )
     tied = tuple(_linked(one) for one in linked)
-    said = {row["accession"], *(str(one.get("AccessionNumber") or "") for one in referenced_orders(all_series))}
+    said = {row["accession"]: _authority(attributes)}
+    for item in referenced_orders(all_series):
+        said.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
     foreign = frozenset(
         number
-        for number in said - {"", *(one.accession for one in tied)}
-        if orders.of_others_alone(connection, number, patient_id=patient_id, issuer=issuer)
+        for number, authority in said.items()
+        if number
+        and number not in {one.accession for one in tied}
+        and orders.of_others_alone(connection, number, authority=authority, patient_id=patient_id, issuer=issuer)
     )
     known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
     told = known["attributes"] if known is not None else {}
@@ -173,6 +177,12 @@ def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> 
         changed["IssuerOfPatientID"] = identity.issuer
     known = ("PatientName", "IssuerOfPatientIDQualifiersSequence")
     return changed | {key: patient[key] for key in known if key in patient}
+
+
+def _authority(item: Attributes) -> str:
+    """Who gives the accession number of an item or of a study, '' if that is not said."""
+    issuers = item.get("IssuerOfAccessionNumberSequence") or [{}]
+    return str(issuers[0].get("LocalNamespaceEntityID") or "")
 
 
 def _linked(row: RowMapping) -> LinkedOrder:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway import metrics
 from gateway.journey.breaker import FAILURES, Breaker
 from gateway.simulators.ehr import EhrSimulator, Manners
 from tests.conftest import Time, until
@@ -54,6 +55,13 @@ def test_pauses_double_up_to_the_longest_and_an_answer_ends_them(clock: Time) ->
     assert one.opens_in() == 2.0
 
 
+def test_those_that_were_under_way_when_it_opened_make_the_pause_no_longer(clock: Time) -> None:
+    one = opened(clock)
+    for _ in range(8):
+        one.failed(None)
+    assert one.opens_in() == 2.0
+
+
 @pytest.mark.parametrize(("asked", "pause"), [(0.5, 2.0), (7.0, 7.0), (3600.0, 10.0)])
 def test_what_the_ehr_asks_for_is_heeded_within_bounds(clock: Time, asked: float, pause: float) -> None:
     one = breaker(clock)
@@ -83,13 +91,17 @@ async def test_an_ehr_that_is_away_is_asked_by_one_and_then_gets_everything(star
         assert len(ehr.resources("ImagingStudy")) == 15
 
 
-async def test_a_refusal_is_an_answer(start: Start) -> None:
+@pytest.mark.parametrize("status", [422, 500])
+async def test_what_may_be_the_fault_of_one_study_opens_nothing(start: Start, status: int) -> None:
+    before = metrics.EHR_OPEN.labels("ehr0")
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
-        ehr.manners = Manners(fail_next=FAILURES + 2, status=422)
+        ehr.manners = Manners(fail_next=FAILURES + 2, status=status)
         for number in range(FAILURES + 3):
             dataset: Any = sample()
             dataset.StudyInstanceUID = f"2.25.{number}"
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
             await send(gateway, dataset)
+        await until(lambda: ehr.manners.fail_next == 0)
+        assert before._value.get() == 0
         await quiet(gateway)
-        assert len(ehr.resources("ImagingStudy")) == 1
+        assert len(ehr.resources("ImagingStudy")) == (1 if status == 422 else FAILURES + 3)

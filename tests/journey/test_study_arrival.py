@@ -208,6 +208,26 @@ async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
         assert (("ACC1" if by == "study_uid" else "ACC7") in named) is linked
 
 
+@pytest.mark.parametrize(("issuer", "named"), [("", False), ("HOSP", False), ("ELSEWHERE", True)])
+async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
+    start: Start, issuer: str, named: bool
+) -> None:
+    """Another patient's order has the accession number, given by HOSP; the header says who gave its own."""
+    dataset = sample()
+    dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
+    if issuer:
+        item = pydicom.Dataset()
+        item.LocalNamespaceEntityID = issuer
+        dataset.IssuerOfAccessionNumberSequence = [item]
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
+            assert b"MSA|AA" in await ris.send(orm(patient="PAT1^^^HOSP", accession="ACC7"))
+        await send(gateway, dataset)
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+        assert ("basedOn" in resource) is named
+
+
 async def test_a_replay_keeps_what_the_newest_instance_corrected(start: Start, database_url: str) -> None:
     first, second = sample(), sample()
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")

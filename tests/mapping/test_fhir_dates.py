@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
-from gateway.mapping.fhir_dates import instant, period_of
+from gateway.mapping.fhir_dates import END_OF_TIME, instant, period_of
 from gateway.records.search import Period
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -35,6 +35,7 @@ def micros(written: str) -> int:
         ("2026-01-16T09:05Z", "2026-01-16T09:05:00+00:00", "2026-01-16T09:06:00+00:00"),
         ("2026-01-16T09:05:59-05:30", "2026-01-16T14:35:59+00:00", "2026-01-16T14:36:00+00:00"),
         ("2026-01-16T09:05:59.25Z", "2026-01-16T09:05:59.250000+00:00", "2026-01-16T09:05:59.260000+00:00"),
+        ("2026-01-16T09:05:60Z", "2026-01-16T09:05:59+00:00", "2026-01-16T09:06:00+00:00"),
         ("2026-01-16T09:05:59.123456789Z", "2026-01-16T09:05:59.123456+00:00", "2026-01-16T09:05:59.123457+00:00"),
     ],
 )
@@ -43,9 +44,18 @@ def test_a_date_covers_what_it_leaves_open(written: str, first: str, last: str) 
 
 
 @pytest.mark.parametrize(
+    "written", ["9999", "9999-12", "9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"]
+)
+def test_the_last_year_means_no_end(written: str) -> None:
+    first, last = period_of(written, BERLIN)
+    assert micros("2200-01-01T00:00:00+00:00") < first < last
+    assert last >= END_OF_TIME
+
+
+@pytest.mark.parametrize(
     "written",
     ["", "26", "2026-13", "2026-00", "2026-02-30", "2026-01-16T24:00:00Z", "2026-01-16T09", "2026-01-16 09:05",
-     "2026-01-16T09:05:60Z", "0000", "9999", "2026-01-16T09:05:00+25:00", "٢٠٢٦", "2026-01-16T09:05:00.Z"],
+     "2026-01-16T09:05:61Z", "0000", "2026-01-16T09:05:00+25:00", "٢٠٢٦", "2026-01-16T09:05:00.Z"],
 )  # fmt: skip
 def test_what_is_no_date_is_refused(written: str) -> None:
     with pytest.raises(InvalidValue):

@@ -74,7 +74,7 @@ def test_dates_are_compared_as_the_standard_says(
     with engine.connect() as connection:
         for number, period in enumerate(held):
             keep(connection, f"1.{number}", started=period)
-        found = imaging_studies.search(connection, Question(started=tuple(asked)))
+        found, _ = imaging_studies.search(connection, Question(started=tuple(asked)))
         connection.rollback()
     expected = {
         f"1.{number}"
@@ -102,7 +102,7 @@ def test_moments_are_compared_as_the_standard_says(database_url: str, moments: l
     with _engine(database_url).connect() as connection:
         for number, moment in enumerate(moments):
             keep(connection, f"1.{number}", now=moment)
-        found = imaging_studies.search(connection, Question(last_updated=((asked,),)))
+        found, _ = imaging_studies.search(connection, Question(last_updated=((asked,),)))
         connection.rollback()
     expected = {f"1.{n}" for n, moment in enumerate(moments) if _naive(Period(moment, moment + 1), asked)}
     assert {one.study_uid for one in found} == expected
@@ -135,7 +135,7 @@ def test_tokens_meet_by_system_and_value(
     with _engine(database_url).connect() as connection:
         for number, tokens in enumerate(held):
             keep(connection, f"1.{number}", *tokens)
-        found = {one.study_uid for one in imaging_studies.search(connection, question)}
+        found = {one.study_uid for one in imaging_studies.search(connection, question)[0]}
         assert imaging_studies.total(connection, question) == len(found)
         connection.rollback()
     assert found == {f"1.{n}" for n, tokens in enumerate(held) if all(meets(tokens, *one) for one in asked)}
@@ -154,14 +154,42 @@ async def test_pages_follow_one_another(store: Store, sort: Any, descending: boo
     after = None
     while True:
         question = Question(sort=sort, descending=descending, count=5, after=after)
-        page = await store.read(partial(imaging_studies.search, question=question))
-        found += page[:5]
-        if len(page) <= 5:
+        page, more = await store.read(partial(imaging_studies.search, question=question))
+        found += page
+        if not more:
             break
-        after = imaging_studies.sort_key(question, page[4])
+        after = imaging_studies.sort_key(question, page[-1])
     keys = [imaging_studies.sort_key(question, one) for one in found]
     assert keys == sorted(keys, reverse=descending)
     assert len({one.study_uid for one in found}) == len(found) == 23
+
+
+async def test_a_page_of_large_studies_is_shorter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imaging_studies, "PAGE_CHARACTERS", 2500)
+    for number in range(4):
+        await store.write(partial(keep, uid=f"1.{number}", content="x" * (1000 if number < 3 else 5000)))
+    pages, after = [], None
+    while True:
+        question = Question(count=10, after=after)
+        page, more = await store.read(partial(imaging_studies.search, question=question))
+        pages.append([one.study_uid for one in page])
+        if not more:
+            break
+        after = imaging_studies.sort_key(question, page[-1])
+    assert pages == [["1.0", "1.1"], ["1.2"], ["1.3"]]
+
+
+async def test_an_older_reading_of_a_study_changes_nothing(store: Store) -> None:
+    def kept(revision: int, content: str) -> Any:
+        resource = {"resourceType": "ImagingStudy", "content": content}
+        made = partial(imaging_studies.keep, study_uid="1.2", resource=resource, digest=content.encode())
+        return lambda one: made(one, found_by=Findable(frozenset(), None), revision=revision, now=NOW)
+
+    for revision, content in ((3, "new"), (2, "old"), (4, "new")):
+        await store.write(kept(revision, content))
+    held = await store.read(lambda one: imaging_studies.get(one, "1.2"))
+    assert held is not None
+    assert (held.resource["content"], held.version) == ("new", 1)
 
 
 MANY = 20_000
@@ -169,8 +197,9 @@ DAY = 86_400_000_000
 _FILL = (
     """
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :many)
-    INSERT INTO imaging_studies (id, study_uid, version, updated_at, digest, started_from, started_to, resource)
-    SELECT n, '1.' || n, 1, :now + n, CAST(:digest AS {blob}), n * :day, (n + 1) * :day, :resource FROM numbers
+    INSERT INTO imaging_studies
+        (id, study_uid, version, revision, updated_at, digest, started_from, started_to, resource)
+    SELECT n, '1.' || n, 1, 1, :now + n, CAST(:digest AS {blob}), n * :day, (n + 1) * :day, :resource FROM numbers
     """,
     """
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :many)

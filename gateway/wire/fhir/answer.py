@@ -91,12 +91,17 @@ def error_of(
     texts = "; ".join(issue["text"] for issue in issues if issue["text"])
     said = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
     codes = {issue["code"] for issue in issues}
-    if status in (409, 412) and not (status == 412 and conditional) and not codes & MULTIPLE:
-        return Contested(said, place=place, retry_after=retry_after)
-    if status in RETRYABLE or codes & TRANSIENT_ISSUES:
-        return Unavailable(said, place=place, retry_after=retry_after)
+    passing = Contested if _contested(status, codes, conditional=conditional) else Unavailable
+    if passing is Contested or status in RETRYABLE or codes & TRANSIENT_ISSUES:
+        error = passing(said, place=place, retry_after=retry_after)
+        error.details = {"status": status}
+        return error
     kind = NotSupported if "not-supported" in codes else _KINDS.get(status, Refused)
     return kind(said, place=place, details={"status": status, "issues": issues})
+
+
+def _contested(status: int, codes: set[str], *, conditional: bool) -> bool:
+    return status in (409, 412) and not (status == 412 and conditional) and not codes & MULTIPLE
 
 
 _KINDS: Final[dict[int, type[Refused]]] = {

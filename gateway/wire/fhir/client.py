@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -72,6 +73,8 @@ class FhirClient:
         self._pace = Pace(per_second)
         self._gzip = compress
         self._compresses = compress == "always"
+        self._unpacks = False
+        """It has taken a compressed body."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -251,12 +254,17 @@ class FhirClient:
                 return await self._exchange(method, address, body, sent, place, conditional)
             packed = await asyncio.to_thread(gzip.compress, body, 1)
             try:
-                return await self._exchange(
+                answer = await self._exchange(
                     method, address, packed, {**sent, "Content-Encoding": "gzip"}, place, conditional
                 )
             except Refused as error:
-                if error.details.get("status") != 415 or self._gzip == "always":
+                # Some say 400 to what they cannot unpack.
+                wrong = (415,) if self._unpacks else (415, 400)
+                if error.details.get("status") not in wrong or self._gzip == "always":
                     raise
+            else:
+                self._unpacks = True
+                return answer
             # It said that it takes them and does not; it has done nothing with this one.
             self._gzip, self._compresses = "never", False
             return await self._exchange(method, address, body, sent, place, conditional)
@@ -275,7 +283,7 @@ class FhirClient:
             ) as response:
                 content = await read(response, MAX_ANSWER_BYTES)
                 if self._gzip == "auto" and (encodings := response.headers.get("Accept-Encoding")) is not None:
-                    self._compresses = "gzip" in encodings.lower()
+                    self._compresses = takes_gzip(encodings)
                 return judge(response, content, place, conditional=conditional)
         except TimeoutError as error:
             # The write may still be under way over there: do not ask before it has had the same time again.
@@ -283,6 +291,15 @@ class FhirClient:
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
             raise no_answer(error, place) from error
+
+
+def takes_gzip(encodings: str) -> bool:
+    """Whether an Accept-Encoding (RFC 9110 12.5.3) names gzip, and not with the quality 0."""
+    for one in encodings.lower().split(","):
+        name, _, quality = one.replace(" ", "").partition(";q=")
+        if name in ("gzip", "x-gzip", "*"):
+            return not re.fullmatch(r"0(\.0*)?", quality)
+    return False
 
 
 def escape(identifier: str) -> str:

@@ -114,7 +114,7 @@ class FhirWriter:
                 # What stands there now may be our own write whose answer was lost.
                 unsure = True
                 await asyncio.sleep(random.uniform(0.0, 0.2))
-        raise Unavailable(
+        raise Contested(
             f"the resource keeps being changed by another writer; given up after {ROUNDS} rounds",
             place=f"{self.client.base}/{resource['resourceType']}",
         )
@@ -141,7 +141,8 @@ class FhirWriter:
         except Refused as error:
             if self._configured is None:
                 raise NeedsPerson(
-                    f"the server does not tell what it can do ({error.message}); set 'write' of this EHR",
+                    f"the server does not tell what it can do ({error.message}): check 'url' of this EHR; if it has no "
+                    "/metadata, set 'write'",
                     place=error.place,
                 ) from error
         # Nothing has this identifier. A server that finds something all the same does not look at identifiers.
@@ -154,10 +155,11 @@ class FhirWriter:
         way = await self.way(kind)
         if not unsure and way not in _SEARCHING:
             return None
-        if way is Way.CLIENT_ID and unsure and (found := await self.client.read(kind, id_for(identifier))):
+        held = await self.client.find(kind, identifier)
+        if way is Way.CLIENT_ID and unsure and (ours := await self.client.read(kind, id_for(identifier))):
             # A search may lag behind what was committed; a read does not.
-            return found
-        return await self._only(kind, identifier, await self.client.find(kind, identifier))
+            held = [ours, *(one for one in held if one.get("id") != ours.get("id"))]
+        return await self._only(kind, identifier, held)
 
     async def _only(self, kind: str, identifier: str, held: Sequence[Resource]) -> Resource | None:
         """The one of `held`; raises `NeedsPerson` for several, unless all but the oldest may be removed."""

@@ -19,9 +19,9 @@ LARGE = STUDY | {"description": "x" * 5000}
 
 
 class Receiver:
-    """Takes everything; says `accepts` of encodings, and refuses with 415 what is compressed if `refuses`."""
+    """Takes everything; says `accepts` of encodings, and refuses what is compressed with the status `refuses`."""
 
-    def __init__(self, accepts: str | None = None, *, refuses: bool = False) -> None:
+    def __init__(self, accepts: str | None = None, *, refuses: int = 0) -> None:
         self.accepts = accepts
         self.refuses = refuses
         self.seen: list[tuple[str, int]] = []
@@ -34,7 +34,7 @@ class Receiver:
         self.seen.append((encoding, size))
         headers = {"Accept-Encoding": self.accepts} if self.accepts is not None else {}
         if encoding and self.refuses:
-            return web.Response(status=415, headers=headers)
+            return web.Response(status=self.refuses, headers=headers)
         assert orjson.loads(body)["resourceType"] == "ImagingStudy"
         return web.json_response(orjson.loads(body) | {"id": "1"}, headers=headers | {"ETag": 'W/"1"'})
 
@@ -45,6 +45,8 @@ class Receiver:
         (None, "auto", ["", "", ""]),
         ("identity", "auto", ["", "", ""]),
         ("gzip, deflate", "auto", ["", "gzip", "gzip"]),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", "auto", ["", "gzip", "gzip"]),
+        ("gzip;q=0, identity", "auto", ["", "", ""]),
         ("gzip", "never", ["", "", ""]),
         (None, "always", ["gzip", "gzip", "gzip"]),
     ],
@@ -67,8 +69,9 @@ async def test_small_bodies_are_sent_as_they_are() -> None:
     assert [encoding for encoding, _ in receiver.seen] == [""]
 
 
-async def test_a_server_that_promised_too_much_gets_it_plain_at_once_and_from_then_on() -> None:
-    receiver = Receiver("gzip", refuses=True)
+@pytest.mark.parametrize("status", [415, 400])
+async def test_a_server_that_promised_too_much_gets_it_plain_at_once_and_from_then_on(status: int) -> None:
+    receiver = Receiver("gzip", refuses=status)
     async with serving(receiver) as url, FhirClient(url, timeout_seconds=5) as client:
         for _ in range(3):
             answer = await client.put_by_identifier(LARGE, UID)
@@ -78,7 +81,7 @@ async def test_a_server_that_promised_too_much_gets_it_plain_at_once_and_from_th
 
 async def test_where_compression_is_demanded_a_415_is_a_refusal() -> None:
     async with (
-        serving(Receiver(refuses=True)) as url,
+        serving(Receiver(refuses=415)) as url,
         FhirClient(url, timeout_seconds=5, compress="always") as client,
     ):
         with pytest.raises(Refused) as caught:

@@ -164,6 +164,17 @@ async def test_duplicates_are_reported_or_removed(client: FhirClient, fhir_serve
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_a_try_after_a_lost_one_sees_what_another_writer_made(
+    client: FhirClient, fhir_server: FhirServer, way: Way
+) -> None:
+    """Ours came through unseen, and so did theirs: the next try must not take ours alone for the whole truth."""
+    await FhirWriter(client, way=way).write(study("ours"), UID)
+    await fhir_server.create(study("theirs"))
+    with pytest.raises(Duplicates):
+        await FhirWriter(client, way=way).write(study("ours"), UID, unsure=True)
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_resource_that_was_deleted_stops_or_is_made_anew(client: FhirClient, way: Way) -> None:
     made = await FhirWriter(client, way=way).write(study(), UID)
     await client.delete("ImagingStudy", made.id)

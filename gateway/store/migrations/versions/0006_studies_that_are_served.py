@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("id", KEY, nullable=False),
         sa.Column("study_uid", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False, comment="Of the study, that was looked at last"),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the resource"),
         sa.Column("started_from", sa.BigInteger, nullable=False),
