@@ -30,17 +30,18 @@ from gateway.journey import scheduling
 from gateway.journey.breaker import Breaker
 from gateway.journey.conformance import Conformance
 from gateway.journey.ehr_delivery import EhrDelivery
-from gateway.journey.ehr_links import EhrLinks
+from gateway.journey.ehr_links import EhrLinks, Mode
 from gateway.journey.imaging_study import ImagingStudyStation, Target
 from gateway.journey.message_reading import SERVED, MessageReader, Sender, Source
 from gateway.journey.order_intake import OrderIntake
 from gateway.journey.query_log import QueryLog
+from gateway.journey.service_request import ServiceRequestStation
 from gateway.journey.study_arrival import StudyArrival
 from gateway.journey.worklist import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.hl7_functions import Settings
 from gateway.mapping.identifiers import derived_uid
-from gateway.records.delivery import EHR, SERVE, SETTLE
+from gateway.records.delivery import EHR, REQUEST, SERVE, SETTLE
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store, messages, outbox
 from gateway.store.engine import sqlite_file
@@ -182,6 +183,7 @@ def scheduling_policy(config: Config) -> scheduling.Policy:
         ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
         unknown_order=config.hl7.unknown_order,
         patient_data=config.hl7.patient_data,
+        tell_orders=any(ehr.orders == "write" for ehr in config.ehrs),
     )
 
 
@@ -373,6 +375,8 @@ def _kinds(
 ) -> dict[str, Kind]:
     station = make_station6(config, store, mappings, clock)
     kinds = {SETTLE: Kind(station.settle, concurrency=2)}
+    if told := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
+        kinds[REQUEST] = Kind(ServiceRequestStation(store, mappings.studies.settings, told, clock).tell, concurrency=2)
     if config.facade.enabled:
         kinds[SERVE] = Kind(station.serve, concurrency=1)
     for ehr in config.ehrs:
@@ -380,7 +384,8 @@ def _kinds(
         breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
         client = clients[ehr.name]
         writer = writer_of(ehr, client)
-        links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": ehr.orders})
+        orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
+        links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
         kinds[f"{EHR}{ehr.name}"] = Kind(
             EhrDelivery(ehr.name, store, writer, clock, breaker, links).deliver,
             concurrency=ehr.concurrency,

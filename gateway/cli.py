@@ -17,15 +17,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 import typer
 
-from gateway import logs
 from gateway.clock import now
-from gateway.config import Config, load
 from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
 
 T = TypeVar("T")
 cli = typer.Typer(
@@ -72,6 +73,9 @@ def _plain(value: Any) -> Any:
 
 def configuration(path: Path | None) -> Config:
     """The configuration of a command, and logging as it says."""
+    from gateway import logs
+    from gateway.config import load
+
     default = Path("gateway.yaml")
     config = load(path or (default if default.is_file() else None))
     logs.configure(level=config.log.level, form=config.log.format, phi=config.log.phi)
@@ -109,6 +113,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the loop one time and exit")] = False,
 ) -> None:
     """Play the whole loop with simulators on a temporary SQLite database, and tell it step by step."""
+    from gateway import logs
     from gateway.demo import DemoFailed
     from gateway.demo import demo as play
 

@@ -479,8 +479,9 @@ class Ehr(Section):
     patient: Literal["identifier", "find", "create"] = "identifier"
     """How a study names its patient: by identifier alone, by a link to the EHR's Patient that has it, or by a link to
     one that is created where there is none."""
-    orders: Literal["identifier", "find"] = "identifier"
-    """How a study names its orders: by identifier alone, or by links to the EHR's ServiceRequests that have them."""
+    orders: Literal["identifier", "find", "write"] = "identifier"
+    """How a study names its orders: by identifier alone, or by links to the EHR's ServiceRequests that have them;
+    write: which the gateway makes of the orders of the RIS, and keeps up to date."""
     retry: Retry = Retry()
     write: Literal["auto", "client_id", "conditional_update", "conditional_create", "transaction", "search"] = "auto"
     """How a resource is brought to the EHR so that it cannot be there twice; auto: the safest way it announces."""

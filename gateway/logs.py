@@ -128,6 +128,8 @@ def configure(*, level: str, form: str, phi: bool) -> None:
     root.setLevel(level.upper())
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    # Once more from the start: it does nothing when somebody has put the old way back meanwhile.
+    logging.captureWarnings(False)
     logging.captureWarnings(True)
     # A handler that fails would print to standard error what it was about to write, with the exception's values.
     logging.raiseExceptions = False

@@ -40,6 +40,7 @@ SETTLED: Final = {
     _S.REJECTED: "rejected: {why}",
 }
 """Other states of a settle row say nothing that the study does not say itself."""
+STUCK: Final = (_S.PARKED, _S.REJECTED)
 
 
 async def journey(store: Store, accession: str) -> dict[str, Any] | None:
@@ -189,6 +190,9 @@ def _count(number: int, noun: str) -> str:
 def _of_delivery(delivery: Delivery) -> Iterator[Event]:
     if delivery.kind == SETTLE:
         station, form = "imaging_study", SETTLED.get(delivery.state)
+    elif not delivery.kind.startswith(EHR):
+        # What it leads to says it, unless it leads nowhere.
+        station, form = "imaging_study", SETTLED.get(delivery.state) if delivery.state in STUCK else None
     else:
         station, form = "ehr_delivery", DELIVERED[delivery.state]
         if delivery.state is WorkState.PENDING and delivery.attempts:

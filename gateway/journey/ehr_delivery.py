@@ -43,10 +43,10 @@ class EhrDelivery:
         self._links = links
 
     async def deliver(self, work: Work) -> Done:
-        """Write what tells of the study. Raises what `FhirWriter.write` raises."""
+        """Write what tells of a study or an order. Raises what `FhirWriter.write` raises."""
         resource: dict[str, Any] = work.payload["resource"]  # type: ignore[assignment]
         patient: dict[str, Any] | None = work.payload.get("patient")  # type: ignore[assignment]
-        identifier = f"urn:dicom:uid|urn:oid:{work.subject}"
+        identifier = str(work.payload.get("identifier") or f"urn:dicom:uid|urn:oid:{work.subject}")
         key = Key(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = Known(held.resource_id, held.version) if held else None

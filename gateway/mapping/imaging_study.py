@@ -51,7 +51,7 @@ class StudyMapping:
     """`study_to_imagingstudy.yaml`, ready to be applied."""
 
     def __init__(self, file: MappingFile, settings: FhirSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._rows = {
             (release, level): [_compile(row, file) for row in _of_release(rows, release)]
             for release in get_args(Release)
@@ -72,7 +72,7 @@ class StudyMapping:
         """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
         if shape.resource == "DocumentReference":
             told = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
-            return document_reference(told, study.uid, self._settings.viewer_url, shape.release)
+            return document_reference(told, study.uid, self.settings.viewer_url, shape.release)
         resource = self._imaging_study(study, shape, trace)
         return as_r5(resource) if shape.release == "R5" else resource
 
@@ -98,9 +98,9 @@ class StudyMapping:
             resource["basedOn"] = based_on
         if left.entered_in_error:
             resource["status"] = "entered-in-error"
-        elif shape.endpoint and left.retrievable and self._settings.wado_rs_url:
+        elif shape.endpoint and left.retrievable and self.settings.wado_rs_url:
             if shape.endpoint.startswith("#"):
-                resource["contained"] = [wado_rs_endpoint(shape.endpoint[1:], self._settings.wado_rs_url)]
+                resource["contained"] = [wado_rs_endpoint(shape.endpoint[1:], self.settings.wado_rs_url)]
             resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": shape.endpoint}]
         instances = shape.lists_instances(count)
         all_series = []
@@ -141,7 +141,7 @@ class StudyMapping:
                 continue
             try:
                 value = compiled.function(
-                    raw, [look(attributes, one) for one in row.companions], compiled.codes, self._settings
+                    raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
                 )
             except GatewayError as error:
                 error.place = error.place or path
@@ -149,7 +149,7 @@ class StudyMapping:
             if value is not None and value != []:
                 return value, path
         if row.default:
-            return compiled.function(row.default, (), compiled.codes, self._settings), "default"
+            return compiled.function(row.default, (), compiled.codes, self.settings), "default"
         return None, ""
 
 

@@ -71,6 +71,8 @@ class Work:
 
 SETTLE: Final = "settle"
 """Kind of work: look at a study that has been quiet."""
+REQUEST: Final = "request"
+"""Kind of work: tell EHRs of an order; its subject is the Study Instance UID of its first procedure."""
 SERVE: Final = "serve"
 """Kind of work: keep a study that was settled already for those who read it here; no EHR is told."""
 EHR: Final = "ehr:"

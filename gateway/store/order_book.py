@@ -48,6 +48,11 @@ _FIND: Final = Statement(
 )
 _ORDER: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")).with_for_update())
 """Held: two messages may name one order by different numbers, under which they would not meet."""
+_OF_STUDY: Final = Statement(
+    select(orders)
+    .join(procedures, procedures.c.order == orders.c.id)
+    .where(procedures.c.study_uid == bindparam("study_uid"))
+)
 _PROCEDURES: Final = Statement(
     select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id)
 )
@@ -98,6 +103,18 @@ def get(connection: Connection, order: int) -> Order:
     row = _ORDER.first(connection, {"the_order": order})
     assert row is not None
     return _loaded(connection, row)
+
+
+def of_study(connection: Connection, study_uid: str) -> Order | None:
+    """The order of a Study Instance UID as it stands, held by nobody."""
+    row = _OF_STUDY.first(connection, {"study_uid": study_uid})
+    return None if row is None else _loaded(connection, row)
+
+
+def study_uid(connection: Connection, order: int) -> str:
+    """The Study Instance UID of the first procedure of an order, '' if it has none."""
+    row = next(iter(_PROCEDURES.rows(connection, {"the_order": order})), None)
+    return str(row["study_uid"]) if row is not None else ""
 
 
 def children(connection: Connection, *, parent: str, sender: str) -> list[Order]:

@@ -37,13 +37,17 @@ SITE = Site(
 FACADE = Facade(enabled=True)
 CT = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"), stop_before_pixels=True)  # type: ignore[arg-type]
 CT_UID = str(CT.StudyInstanceUID)
+ONE_OF_EACH = list(
+    {str(pydicom.dcmread(one, stop_before_pixels=True).StudyInstanceUID): one for one in files_of_patient()}.values()
+)
+"""A file of each of three MR studies of one patient."""
 
 
 @asynccontextmanager
 async def reading(start: Start, **sections: Any) -> AsyncIterator[tuple[app.Running, Fhirkit, str]]:
     """A gateway without EHRs that holds four studies of two patients, and an EHR that reads it."""
     async with start(**({"site": SITE, "facade": FACADE} | sections)) as gateway:
-        await send(gateway, sample(), *files_of_patient())
+        await send(gateway, sample(), *ONE_OF_EACH)
         await quiet(gateway)
         base = f"http://127.0.0.1:{gateway.http_port}/fhir"
         async with fhirkit(base) as ehr:
@@ -164,7 +168,7 @@ def _many(connection: Connection, *, first: int, count: int, now: int) -> None:
         )
 
 
-@pytest.mark.parametrize("sort", ["", "started", "-started", "_lastUpdated", "-_lastUpdated"])
+@pytest.mark.parametrize("sort", ["", "-started", "_lastUpdated"])
 async def test_pages_give_everything_once_while_more_arrives(start: Start, sort: str) -> None:
     async with start(site=SITE, facade=FACADE) as gateway:
         await gateway.store.write(partial(_many, first=1000, count=250, now=5_000_000))
@@ -198,32 +202,30 @@ async def test_parts_and_counts(start: Start) -> None:
         assert entry["resource"].keys() == {"resourceType", "id", "meta", "status", "subject", "started", "modality"}
 
 
-@pytest.mark.parametrize(
-    ("parameters", "said"),
-    [
-        ({"patient": "Patient/1"}, "patient: resources of this type are not held here, they are known by identifier"),
-        ({"started": "yesterday"}, "started: 'yesterday' is no date"),
-        ({"started": "2026-02-30"}, "started: '2026-02-30' is not in the calendar"),
-        ({"started": "ap2026"}, "the prefix 'ap' is not served"),
-        ({"modality:not": "CT"}, "modality:not: the modifier ':not' is not served"),
-        ({"patient.name": "x"}, "patient.name: the chain '.name' is not served"),
-        ({"identifier": "|"}, "identifier: '|' is no token"),
-        ({"_sort": "modality"}, "_sort: 'modality' sorts nothing"),
-        ({"_count": "-1"}, "_count: '-1' is not a number"),
-        ({"_page": "!"}, "_page: this is no page of ours"),
-        ({"_page": "e30"}, "_page: this is no page of ours"),
-        ({"_include": "ImagingStudy:subject"}, "cannot be included"),
-    ],
+REFUSED: tuple[tuple[dict[str, str], str], ...] = (
+    ({"patient": "Patient/1"}, "patient: resources of this type are not held here, they are known by identifier"),
+    ({"started": "yesterday"}, "started: 'yesterday' is no date"),
+    ({"started": "2026-02-30"}, "started: '2026-02-30' is not in the calendar"),
+    ({"started": "ap2026"}, "the prefix 'ap' is not served"),
+    ({"modality:not": "CT"}, "modality:not: the modifier ':not' is not served"),
+    ({"patient.name": "x"}, "patient.name: the chain '.name' is not served"),
+    ({"identifier": "|"}, "identifier: '|' is no token"),
+    ({"_sort": "modality"}, "_sort: 'modality' sorts nothing"),
+    ({"_count": "-1"}, "_count: '-1' is not a number"),
+    ({"_page": "!"}, "_page: this is no page of ours"),
+    ({"_page": "e30"}, "_page: this is no page of ours"),
+    ({"_include": "ImagingStudy:subject"}, "cannot be included"),
 )
-async def test_what_cannot_be_answered_is_refused_with_the_place(
-    start: Start, parameters: dict[str, str], said: str, fhir_validators: Validators
-) -> None:
+
+
+async def test_what_cannot_be_answered_is_refused_with_the_place(start: Start, fhir_validators: Validators) -> None:
     async with start(facade=FACADE) as gateway, fhirkit(f"http://127.0.0.1:{gateway.http_port}/fhir") as ehr:
-        with pytest.raises(FhirkitError) as raised:
-            await ehr.search(parameters)
-    assert raised.value.status == 400
-    assert said in raised.value.outcome["issue"][0]["diagnostics"]
-    assert await problems(fhir_validators, raised.value.outcome) == {}
+        for parameters, said in REFUSED:
+            with pytest.raises(FhirkitError) as raised:
+                await ehr.search(parameters)
+            assert raised.value.status == 400
+            assert said in raised.value.outcome["issue"][0]["diagnostics"]
+            assert await problems(fhir_validators, raised.value.outcome) == {}
 
 
 async def test_what_is_not_known_is_refused_unless_it_may_be_left_out(start: Start) -> None:
@@ -311,7 +313,7 @@ async def test_it_is_off_unless_it_is_switched_on_and_then_has_what_was_there(st
     """An EHR that was told before is not told again when the facade takes up what is there."""
     async with EhrSimulator() as ehr:
         async with start(ehr.url, site=SITE) as gateway, aiohttp.ClientSession() as session:
-            await send(gateway, sample(), *files_of_patient())
+            await send(gateway, sample(), *ONE_OF_EACH)
             await quiet(gateway)
             async with session.get(f"http://127.0.0.1:{gateway.http_port}/fhir/metadata") as answer:
                 assert answer.status == 404

@@ -150,3 +150,35 @@ def test_a_patient_as_dicom_names_him(
     made = patient(attributes, IDENTIFIER)
     assert made == {"resourceType": "Patient", "identifier": [IDENTIFIER], "active": True, **told}
     assert {name: one for name, one in fhir_validators.findings(release, made).items() if one} == {}
+
+
+async def test_orders_become_service_requests_that_follow_them(start: Start, fhir_server: FhirServer) -> None:
+    order = {"patient": f"{ID}^^^HOSP", "study_uid": str(sample().StudyInstanceUID)}
+    async with start(ehrs=ehr(fhir_server.url, orders="write")) as gateway:
+        seen = []
+        for control, id in (("NW", "1"), ("HD", "2"), ("RL", "3")):
+            message = orm(control=control, control_id=id, at=f"2026012309{id}000", **order)
+            await mllp_send(gateway.hl7_ports["ris"], message)
+            await quiet(gateway)
+            [request] = await fhir_server.resources("ServiceRequest")
+            seen.append((request["id"], request["status"]))
+        assert [status for _, status in seen] == ["active", "on-hold", "active"]
+        assert len({id for id, _ in seen}) == 1
+        await send(gateway, sample())
+        await quiet(gateway)
+        [study] = await fhir_server.resources("ImagingStudy")
+        assert f"ServiceRequest/{request['id']}" in [one.get("reference") for one in study["basedOn"]]
+        message = orm(control="NW", control_id="4", at="20260123094000", **order)
+        await mllp_send(gateway.hl7_ports["ris"], message)
+        await quiet(gateway)
+        [same] = await fhir_server.resources("ServiceRequest")
+        second = {"patient": f"{ID}^^^HOSP", "accession": "ACC2", "placer": "P2", "filler": "F2", "study_uid": "1.2.9"}
+        cancelled = orm(control="CA", control_id="5", at="20260123095000", **second)
+        other = orm(control="NW", control_id="6", at="20260123094500", **second)
+        await mllp_send(gateway.hl7_ports["ris"], cancelled)
+        await quiet(gateway)
+        assert len(await fhir_server.resources("ServiceRequest")) == 1, "nothing is told of what was never ordered"
+        await mllp_send(gateway.hl7_ports["ris"], other)
+        await quiet(gateway)
+        held = {one["status"] for one in await fhir_server.resources("ServiceRequest") if one["id"] != same["id"]}
+        assert held == {"revoked"}

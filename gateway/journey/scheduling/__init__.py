@@ -12,9 +12,11 @@ from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, Work
+from gateway.records.delivery import REQUEST
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_book import Order, Said, said_by
 from gateway.records.patient import PatientStatement
+from gateway.store import order_book, outbox
 
 find = orders.find
 
@@ -49,4 +51,16 @@ def apply(
         else:
             orders.apply(work, statement)
             before.append(statement)
+    if policy.tell_orders:
+        _tell(connection, work.applied, now)
     return work.applied
+
+
+UNTOLD = frozenset({"ignored", "stale", "tombstone", "waiting"})
+"""Outcomes of which an EHR would see nothing."""
+
+
+def _tell(connection: Connection, applied: Applied, now: int) -> None:
+    for row, outcome in dict(applied.orders).items():
+        if row is not None and outcome not in UNTOLD and (uid := order_book.study_uid(connection, row)):
+            outbox.postpone(connection, kind=REQUEST, lane=f"{REQUEST}|{uid}", subject=uid, due_at=now, now=now)

@@ -25,6 +25,8 @@ class Policy:
     tell the sender (AE 204). A cancel is always kept."""
     patient_data: Literal["fill", "newest"] = "fill"
     """Whether orders only fill what ADT has not said of a patient, or the newest message counts, whichever it is."""
+    tell_orders: bool = False
+    """Whether an EHR is told of orders."""
 
 
 @dataclass(slots=True)

@@ -70,12 +70,17 @@ def _model(release: Release, kind: str = "ImagingStudy") -> Any:
     return of_r4b(kind)
 
 
-DOCUMENT_STATUS: Final = frozenset({"current", "superseded", "entered-in-error"})
-"""document-reference-status, a required binding of both releases."""
+STATUSES: Final = {
+    "DocumentReference": frozenset({"current", "superseded", "entered-in-error"}),
+    "ServiceRequest": frozenset(
+        {"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"}
+    ),
+}  # fmt: skip
+"""document-reference-status and request-status, required bindings of both releases."""
 
 
 def faults_of(resource: dict[str, Any], release: Release = "R4") -> list[str]:
-    """Everything that is wrong with a resource that tells of a study, each as `path: what`; [] when it is valid."""
+    """Everything that is wrong with an ImagingStudy, DocumentReference or ServiceRequest, each as `path: what`."""
     if resource["resourceType"] == "ImagingStudy":
         return faults_of_imaging_study(resource, release)
     kind, faults = resource["resourceType"], []
@@ -83,9 +88,10 @@ def faults_of(resource: dict[str, Any], release: Release = "R4") -> list[str]:
         _model(release, kind).model_validate(resource)
     except pydantic.ValidationError as error:
         faults += [f"{kind}.{_path(one['loc'], [])}: {one['msg']}" for one in error.errors()]
-    if resource.get("status") not in DOCUMENT_STATUS:
-        faults.append(f"{kind}.status: {resource.get('status')!r} is not one of {', '.join(sorted(DOCUMENT_STATUS))}")
-    faults += [f"{kind}{fault}" for fault in _study_uid(resource)]
+    if resource.get("status") not in STATUSES[kind]:
+        faults.append(f"{kind}.status: {resource.get('status')!r} is not one of {', '.join(sorted(STATUSES[kind]))}")
+    if kind == "DocumentReference":
+        faults += [f"{kind}{fault}" for fault in _study_uid(resource)]
     return faults + [f"{kind}.{path}: {what}" for path, what in _blemishes(resource)]
 
 
