@@ -4,7 +4,8 @@
 PYTHON ?= python3
 DEMO_ARGS ?= --once
 RUN_ARGS ?=
-PYTEST_ARGS ?= -n auto
+# Most tests wait for somebody: two for each core are quicker than one.
+PYTEST_ARGS ?= -n $(shell expr 2 \* $$(nproc))
 BENCH_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5

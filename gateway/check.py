@@ -20,7 +20,6 @@ from gateway.journey.message_reading import SERVED
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 from gateway.wire.fhir.capability import Way
-from gateway.wire.fhir.token import TokenAuthorization
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ async def _ehr(config: Config, number: int) -> Finding:
         return Finding(
             what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
         )
-    shown = f"auth {kind}" + (", token granted" if isinstance(authorization, TokenAuthorization) else "")
+    shown = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
     detail = f"FHIR {found.fhir_version}, {shown}, {ehr.resource} is written by {WAYS[way]}"
     if not found.served:
         return Finding(what, True, f"{detail}; the EHR does not announce {ehr.resource} at all", warning=True)
@@ -190,6 +189,8 @@ async def _ehr(config: Config, number: int) -> Finding:
     return Finding(what, True, detail)
 
 
+TOKENS: Final = ("client_credentials", "smart")
+"""Kinds of authentication that ask for a token first."""
 WAYS: Final = {
     Way.CLIENT_ID: "PUT under an id of ours",
     Way.CONDITIONAL_UPDATE: "conditional update",

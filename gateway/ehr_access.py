@@ -1,17 +1,22 @@
-"""How an EHR is reached and let know who we are, as the configuration says."""
+"""How an EHR is reached and let know who we are, as the configuration says.
+
+What signs and checks tokens takes a sixth of a second to load, which only those wait for who use it.
+"""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config import Config, Ehr, EhrAuth
 from gateway.errors import ConfigError
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.auth import Anonymous, Authorization, Basic, Bearer
-from gateway.wire.fhir.keys import KeyRing, key_set
-from gateway.wire.fhir.token import Client, Connect, KeyClient, SecretClient, TokenAuthorization
+
+if TYPE_CHECKING:
+    from gateway.wire.fhir.keys import KeyRing
+    from gateway.wire.fhir.token import Client, TokenAuthorization
 
 
 def client_of(ehr: Ehr, *, authorization: Authorization | None = None, most_seconds: float | None = None) -> FhirClient:
@@ -43,11 +48,18 @@ def authorization_of(ehr: Ehr) -> Authorization:
 
 def published_keys(config: Config) -> Callable[[], dict[str, Any]]:
     """The JWK Set of all keys that any EHR knows us by, as their files are now. Raises `ConfigError`."""
-    rings = [ring_of(ehr.auth) for ehr in config.ehrs if ehr.auth is not None and ehr.auth.kind == "smart"]
+    ours = [ehr.auth for ehr in config.ehrs if ehr.auth is not None and ehr.auth.kind == "smart"]
+    if not ours:
+        return lambda: {"keys": []}
+    from gateway.wire.fhir.keys import key_set
+
+    rings = [ring_of(auth) for auth in ours]
     return lambda: key_set(rings)
 
 
 def ring_of(auth: EhrAuth) -> KeyRing:
+    from gateway.wire.fhir.keys import KeyRing
+
     return KeyRing(auth.keys, password=auth.key_password)
 
 
@@ -77,6 +89,8 @@ def _reason(error: OSError) -> str:
 
 
 def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:
+    from gateway.wire.fhir.token import Connect, TokenAuthorization
+
     return TokenAuthorization(
         ehr.url,
         client,
@@ -87,11 +101,15 @@ def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:
 
 
 def _by_secret(ehr: Ehr, auth: EhrAuth) -> Authorization:
+    from gateway.wire.fhir.token import SecretClient
+
     post = auth.client_authentication == "client_secret_post"
     return _tokens(ehr, auth, SecretClient(auth.client_id, auth.client_secret or "", post=post))
 
 
 def _by_key(ehr: Ehr, auth: EhrAuth) -> Authorization:
+    from gateway.wire.fhir.token import KeyClient
+
     return _tokens(ehr, auth, KeyClient(auth.client_id, ring_of(auth), jwks_url=auth.jwks_url or ""))
 
 
