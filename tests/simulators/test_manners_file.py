@@ -208,6 +208,7 @@ def hasty(script: Script) -> Script:
     return script.model_copy(update={"rules": quick})
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", ["lossy", "plain", "proxy", "race", "storm"])
 async def test_the_gateway_brings_every_study_once_through_every_script(start: Start, name: str) -> None:
     async with EhrSimulator(script=hasty(load(name))) as ehr, start(ehrs=[removing(ehr.url)]) as gateway:
