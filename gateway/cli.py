@@ -422,6 +422,41 @@ def replay(
     say(f"{count} messages: {steps} steps and {answers} answers would differ. Nothing was changed.")
 
 
+@cli.command(epilog="Example: gateway withdraw 1.2.840.113619.2.55")
+def withdraw(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
+    undo: Annotated[bool, typer.Option("--undo", help="They are what they claim to be after all")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Tell EHRs that studies were entered in error: another patient's images, a test. They keep their identifier.
+
+    Nothing is deleted here. Images that arrive later do not undo it.
+    """
+    from gateway.store import outbox
+    from gateway.store import studies as rows
+
+    def unit(connection: Any, uid: str) -> bool:
+        changed = rows.withdraw(connection, uid, at=None if undo else now())
+        if changed:
+            outbox.settle_at(connection, uid, due_at=now(), now=now())
+        return changed
+
+    async def each(store: Any) -> int:
+        failures = 0
+        for uid in studies:
+            try:
+                changed = await store.write(partial(unit, uid=uid))
+                what = "counts again" if undo else "withdrawn"
+                say(f"{uid}: {what + ', EHRs are told' if changed else 'was so already'}")
+            except GatewayError as error:
+                failures += 1
+                typer.echo(str(error), err=True)
+        return failures
+
+    if with_store(configuration(config), each):
+        raise typer.Exit(1)
+
+
 def _parse_id(written: str) -> tuple[str, Any]:
     if "." in written:
         return "study", written

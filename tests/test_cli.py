@@ -28,7 +28,9 @@ from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.simulators.ris import _ORDER_STATUS
 from gateway.store import Store, outbox
 from gateway.wire.mllp import Limits, MllpClient, MllpServer, Peer
+from tests.conftest import until
 from tests.journey.messages import orm
+from tests.peers.dcmtk import storescu
 from tests.peers.process import Completed, free_port, run
 
 GATEWAY = (sys.executable, "-m", "gateway")
@@ -230,6 +232,29 @@ def park(connection: Connection, number: int, error: str) -> None:
         "severity": "error", "code": "not-found", "text": "the patient is not known", "path": "Patient.identifier",
     }  # fmt: skip
     outbox.fail(connection, work, Fate.PARK, now=3, due_at=3, outcome={"error": error, "issues": [issue]})
+
+
+async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
+    ct = Path(str(get_testdata_file("CT_small.dcm")))
+    uid = str(dcmread(ct, stop_before_pixels=True).StudyInstanceUID)
+    async with EhrSimulator() as ehr:
+        ports = configure(tmp_path, ehrs=[{"name": "main", "url": ehr.url}])
+        async with served(tmp_path):
+            sent = await storescu(ports["dicom"], ct)
+            assert sent.returncode == 0, sent.stderr
+
+            def status() -> list[tuple[str, int]]:
+                return [(one["status"], len(one.get("series", ()))) for one in ehr.resources("ImagingStudy")]
+
+            await until(lambda: status() == [("available", 1)])
+            done = await gateway("withdraw", uid, "9.9", folder=tmp_path)
+            assert (done.returncode, done.stdout) == (1, f"{uid}: withdrawn, EHRs are told\n")
+            assert done.stderr == "9.9: there is no such study\n"
+            await until(lambda: status() == [("entered-in-error", 0)])
+            assert (await gateway("withdraw", uid, folder=tmp_path)).stdout == f"{uid}: was so already\n"
+            again = await gateway("withdraw", "--undo", uid, folder=tmp_path)
+            assert again.stdout == f"{uid}: counts again, EHRs are told\n"
+            await until(lambda: status() == [("available", 1)])
 
 
 async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ class Study(Answer):
     first_at: Moment
     last_at: Moment
     settled_at: Moment | None
+    withdrawn_at: Moment | None = Field(description="When a person said that it is in error; null: it counts")
     series_count: int
     instance_count: int
 

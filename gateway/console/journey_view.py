@@ -178,6 +178,8 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
     counted = f"{_count(study.instance_count, 'instance')} in {study.series_count} series"
     text = f"{counted}{which} arrived from {study.source_ae}{stray}"
     yield Event(at=study.last_at, station="study_arrival", text=text)
+    if study.withdrawn_at is not None:
+        yield Event(at=study.withdrawn_at, station="imaging_study", text=f"withdrawn{which}: it was entered in error")
     if study.settled_at is not None:
         grown = "" if study.settled_revision == study.revision else "; changed since"
         yield Event(at=study.settled_at, station="imaging_study", text=f"settled{which}{grown}")

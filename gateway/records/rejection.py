@@ -1,4 +1,5 @@
-"""Instances that were rejected afterwards by a Key Object Selection (IHE RAD IOCM; PS3.16 CID 7010, 7011)."""
+"""What of a study does not count any more: what a Key Object Selection rejected (IHE RAD IOCM; PS3.16 CID 7010, 7011),
+or all of it when a person withdrew it."""
 
 from __future__ import annotations
 
@@ -22,13 +23,15 @@ class Standing:
 
     study: Study
     entered_in_error: bool
-    """Everything in it was rejected."""
+    """Everything in it was rejected, or it was withdrawn."""
     retrievable: bool
     """Something of it is still kept where it can be retrieved."""
 
 
 def standing(study: Study) -> Standing:
     """What is left of a study after its rejection notes, which are not counted themselves."""
+    if study.withdrawn:
+        return Standing(replace(study, series=()), True, False)
     notes = [(title, one) for one in _instances(study) if (title := _title(one)) in WRONG | {EXPIRED}]
     if not notes:
         return Standing(study, False, True)

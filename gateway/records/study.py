@@ -50,6 +50,8 @@ class Study:
     """Accession numbers in its headers that only orders of other patients have."""
     patient: Attributes = field(default_factory=dict)
     """What ADT and orders say of its patient; empty when they say nothing."""
+    withdrawn: bool = False
+    """A person has said that it is not what it claims to be."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:

@@ -209,6 +209,7 @@ studies = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
+    Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
     Index(None, "patient_id"),

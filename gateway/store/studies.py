@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
+from gateway.errors import UnknownKey
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study, referenced_orders
@@ -166,7 +167,8 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     )
     known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
     told = known["attributes"] if known is not None else {}
-    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, told)
+    withdrawn = row["withdrawn_at"] is not None
+    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, told, withdrawn)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:
@@ -283,6 +285,21 @@ def say_again(
     for row in sorted(rows, key=lambda row: (row.received_at, row.id)):
         of_study |= levels[row.id]["study"]
     connection.execute(update(studies).where(studies.c.id == study), {"attributes": of_study})
+    return True
+
+
+def withdraw(connection: Connection, study_uid: str, *, at: int | None) -> bool:
+    """Say that a study is in error from `at` on, or with None that it is not; False when that is known already.
+
+    Raises `UnknownKey`.
+    """
+    row = get(connection, study_uid)
+    if row is None:
+        raise UnknownKey("there is no such study", place=study_uid)
+    if (row["withdrawn_at"] is None) == (at is None):
+        return False
+    connection.execute(update(studies).where(studies.c.id == row["id"]).values(withdrawn_at=at))
+    touch(connection, study_uid)
     return True
 
 
