@@ -4,8 +4,8 @@
 PYTHON ?= python3
 DEMO_ARGS ?= --once
 RUN_ARGS ?=
-# Most tests wait for somebody: two for each core are quicker than one.
-PYTEST_ARGS ?= -n $(shell expr 2 \* $$(nproc))
+# Most tests wait for somebody: three workers for two cores are quicker than two.
+PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5

@@ -17,7 +17,7 @@ from tests.peers.postgres_database import postgres_database
 
 pytest_plugins = [*PLUGINS, "tests.journey.running"]
 
-BLOCKED_SECONDS = 2.0
+BLOCKED_SECONDS = 3.0
 """A loop that does not turn for so long is blocked, on the slowest machine."""
 
 

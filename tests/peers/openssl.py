@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tests.peers.process import DEBIAN, found
 
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384")
+"""Made in no time; looking for the primes of RSA may take a second, in which the event loop of a test stands still."""
+
 
 @dataclass(frozen=True)
 class Issued:
@@ -26,14 +29,14 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self._key = folder / f"{name}.key"
         subject = ("-subj", f"/CN={name}")
-        _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject,
+        _openssl("req", "-x509", *_NEW_KEY, "-nodes", "-days", "2", *subject,
                  "-keyout", self._key, "-out", self.certificate)  # fmt: skip
 
     def issue(self, name: str, *, password: str = "") -> Issued:
         """A certificate for a common and DNS name, which is good for localhost too."""
         request, certificate, key = (self._folder / f"{name}.{kind}" for kind in ("csr", "pem", "key"))
         protection = ["-passout", f"pass:{password}"] if password else ["-nodes"]
-        _openssl("req", "-newkey", "rsa:2048", *protection, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        _openssl("req", *_NEW_KEY, *protection, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         extensions = self._folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1\n", encoding="ascii")
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-days", "2",
