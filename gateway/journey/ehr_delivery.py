@@ -6,19 +6,17 @@ that nothing is there twice; a try whose outcome is unknown is not repeated befo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.journey.breaker import Breaker
 from gateway.journey.ehr_links import EhrLinks
-from gateway.records.delivery import Work
+from gateway.records.delivery import Work, digest_of
 from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox import Done
@@ -79,8 +77,3 @@ def _outcome(written: Written, notes: list[str]) -> dict[str, Any]:
     outcome = {"status": written.status, "id": written.id, "version": written.version}
     said = "; ".join(one for one in (written.note, *notes) if one)
     return outcome | ({"note": said} if said else {})
-
-
-def digest_of(resource: dict[str, Any]) -> bytes:
-    """SHA-256 of what a resource says, whatever the order of its keys."""
-    return hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).digest()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
 from gateway.mapping.findable import findable
 from gateway.mapping.imaging_study import StudyMapping
-from gateway.records.delivery import EHR, Work, WorkState
+from gateway.records.delivery import EHR, Work, digest_of
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.store import Store, imaging_studies, outbox, studies
 from gateway.store.outbox import Done
@@ -67,21 +65,20 @@ class ImagingStudyStation:
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
-        bodies = {}
-        for shape in {target.shape for target in self._targets} | ({self._served} if self._served else set()):
-            try:
-                bodies[shape] = await asyncio.to_thread(self._build, study, shape)
-            except Rejected as error:
-                # Nobody waits for an answer who could be told: it is for a person here.
-                raise NeedsPerson(error.message, place=error.place) from error
+        shapes = {target.shape for target in self._targets} | ({self._served} if self._served else set())
+        bodies = {shape: await asyncio.to_thread(self._build, study, shape) for shape in shapes}
         return Done({"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies))
 
     def _build(self, study: Study, shape: Shape) -> tuple[dict[str, Any], str]:
-        resource = self._mapping.build(study, shape=shape)
+        try:
+            resource = self._mapping.build(study, shape=shape)
+        except Rejected as error:
+            # Nobody waits for an answer who could be told: it is for a person here.
+            raise NeedsPerson(error.message, place=error.place) from error
         faults = faults_of(resource, shape.release)
         if faults:
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place=shape.resource)
-        return resource, hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return resource, digest_of(resource).hex()
 
     def _deliver(self, connection: Connection, study: Study, bodies: dict[Shape, tuple[dict[str, Any], str]]) -> None:
         now = self._clock()
@@ -89,16 +86,11 @@ class ImagingStudyStation:
         assert row is not None
         for target in self._targets:
             resource, digest = bodies[target.shape]
-            last = outbox.latest(connection, target.lane(study.uid))
-            if last and last["payload"].get("digest") == digest and last["state"] != WorkState.SUPERSEDED:
-                continue
             payload = {"resource": resource, "digest": digest, "revision": study.revision}
             if target.creates_patients:
                 payload["patient"] = self._mapping.patient(study, resource)
-            outbox.enqueue(
-                connection, kind=f"{EHR}{target.name}", lane=target.lane(study.uid), subject=study.uid, payload=payload,
-                due_at=now, now=now, supersede=True,
-            )  # fmt: skip
+            kind, lane = f"{EHR}{target.name}", target.lane(study.uid)
+            outbox.deliver(connection, kind=kind, lane=lane, subject=study.uid, payload=payload, now=now)
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now)

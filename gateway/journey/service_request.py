@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson
 from gateway.mapping.fhir_base import FhirSettings
 from gateway.mapping.service_request import service_request
-from gateway.records.delivery import EHR, Work, WorkState
+from gateway.records.delivery import EHR, Work, digest_of
 from gateway.records.study import Release
 from gateway.store import Store, order_book, outbox, patients
 from gateway.store.outbox import Done
@@ -51,20 +49,14 @@ class ServiceRequestStation:
         resource, identifier = service_request(order, patient, self._settings, release)
         if faults := faults_of(resource, release):
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ServiceRequest")
-        digest = hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        return {"resource": resource, "identifier": identifier, "digest": digest}
+        return {"resource": resource, "identifier": identifier, "digest": digest_of(resource).hex()}
 
     def _deliver(self, connection: Connection, subject: str, bodies: dict[Release, dict[str, Any]]) -> None:
         now = self._clock()
         for name, release in self._targets:
-            lane, payload = f"{EHR}{name}|request|{subject}", bodies[release]
-            last = outbox.latest(connection, lane)
-            if last and last["payload"].get("digest") == payload["digest"] and last["state"] != WorkState.SUPERSEDED:
-                continue
-            outbox.enqueue(
-                connection, kind=f"{EHR}{name}", lane=lane, subject=subject, payload=payload, due_at=now, now=now,
-                supersede=True,
-            )  # fmt: skip
+            kind = f"{EHR}{name}"
+            lane = f"{kind}|request|{subject}"
+            outbox.deliver(connection, kind=kind, lane=lane, subject=subject, payload=bodies[release], now=now)
 
 
 def _look(connection: Connection, study_uid: str) -> tuple[Any, dict[str, Any]] | None:

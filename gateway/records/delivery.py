@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from gateway.errors import Fate
+
+
+def digest_of(resource: dict[str, Any]) -> bytes:
+    """SHA-256 of what a resource says, whatever the order of its keys."""
+    return hashlib.sha256(orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 class WorkState(StrEnum):

@@ -110,6 +110,16 @@ def latest(connection: Connection, lane: str) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
+def deliver(connection: Connection, *, kind: str, lane: str, subject: str, payload: dict[str, Any], now: int) -> None:
+    """Add a delivery in place of those that wait in `lane`, unless the last one there has the same `digest`."""
+    last = latest(connection, lane)
+    if last and last["payload"].get("digest") == payload["digest"] and last["state"] != WorkState.SUPERSEDED:
+        return
+    enqueue(
+        connection, kind=kind, lane=lane, subject=subject, payload=payload, due_at=now, now=now, supersede=True
+    )  # fmt: skip
+
+
 _LATEST = (
     select(outbox.c.id, outbox.c.state, outbox.c.payload)
     .where(outbox.c.subject == bindparam("the_subject"), outbox.c.lane == bindparam("the_lane"))
@@ -341,8 +351,8 @@ class Stuck:
     """The same."""
 
 
-def stuck(connection: Connection, *, kind: str = "") -> list[Stuck]:
-    """What is parked or rejected, by cause, the most frequent first; `kind`: of this kind only."""
+def stuck(connection: Connection) -> list[Stuck]:
+    """What is parked or rejected, by cause, the most frequent first."""
     states = (WorkState.PARKED.value, WorkState.REJECTED.value)
     wanted = (
         select(outbox.c.id, outbox.c.kind, outbox.c.subject, outbox.c.outcome, outbox.c.finished_at)
@@ -350,7 +360,7 @@ def stuck(connection: Connection, *, kind: str = "") -> list[Stuck]:
         .order_by(outbox.c.id)
     )
     found: dict[str, Stuck] = {}
-    for row in connection.execute(wanted if not kind else wanted.where(outbox.c.kind == kind)):
+    for row in connection.execute(wanted):
         cause, at = cause_of(row.kind, row.outcome), row.finished_at or 0
         group = found.setdefault(cause.key, Stuck(cause, [], at, at, row.subject, row.outcome))
         group.ids.append(row.id)
