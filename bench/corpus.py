@@ -17,9 +17,9 @@ from pathlib import Path
 from bench import gateway_process
 from bench.figures import Table, rendered
 from gateway.errors import GatewayError
-from gateway.wire import hl7_batch
-from gateway.wire.hl7 import parse
-from gateway.wire.mllp import MllpClient
+from gateway.wire.hl7 import batch as hl7_batch
+from gateway.wire.hl7.message import parse
+from gateway.wire.hl7.mllp import MllpClient
 
 SUFFIXES = (".hl7", ".hl7v2", ".txt")
 SHOWN = 10

@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 from bench import gateway_process, postgres
 from bench.figures import Report, Table, at_least
 from bench.made_studies import made_study, study_uid
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Config
-from gateway.explain import study_of
+from gateway.operations.explain import study_of
 from gateway.records.delivery import EHR
 from gateway.store import Store, outbox
 

@@ -28,7 +28,7 @@ from yarl import URL
 from bench import gateway_process, postgres
 from bench.figures import Report, Table, at_most
 from bench.made_studies import made_study, study_uid
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Config
 from gateway.records.study import Study
 from gateway.simulators import modality

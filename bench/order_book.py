@@ -36,17 +36,17 @@ from sqlalchemy import (
 from sqlalchemy import Column as SchemaColumn
 
 from bench import gateway_process
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Config
 from gateway.mapping.attributes import to_dataset
-from gateway.mapping.orders import OrderMapping
-from gateway.records.matching import name_key
+from gateway.mapping.orders.reading import OrderMapping
 from gateway.records.order import OrderedProcedure
 from gateway.simulators import ris
 from gateway.store import Store
 from gateway.store.schema import Json, orders, patients, procedures, steps
-from gateway.wire.hl7 import parse
+from gateway.wire.hl7.message import parse
+from gateway.worklist.matching import name_key
 
 COMMON, RARE = "CT", "ES"
 COMMON_A_DAY = 200

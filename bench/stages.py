@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 from bench import gateway_process
 from bench.figures import Table
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Config
 from gateway.simulators import ris
 from gateway.store import Store
-from gateway.wire.hl7 import parse
-from gateway.wire.mllp import Peer
+from gateway.wire.hl7.message import parse
+from gateway.wire.hl7.mllp import Peer
 
 AT_ONCE = 16
 PEER = Peer("127.0.0.1", 1)

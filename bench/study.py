@@ -24,11 +24,11 @@ from sqlalchemy import Connection
 from bench import gateway_process
 from bench.figures import Report, Table, at_most
 from bench.sink import Sink
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Config
-from gateway.journey.imaging_study import ImagingStudyStation
-from gateway.journey.study_arrival import ALWAYS
+from gateway.journey.study_arrival.station import ALWAYS
+from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.delivery import EHR, SETTLE, Work
 from gateway.simulators.ehr import EhrSimulator

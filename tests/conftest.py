@@ -15,7 +15,7 @@ from gateway.store.engine import open_engine
 from tests.peers import PLUGINS
 from tests.peers.postgres_database import postgres_database
 
-pytest_plugins = [*PLUGINS, "tests.journey.running"]
+pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
 
 BLOCKED_SECONDS = 3.0
 """A loop that does not turn for so long is blocked, on the slowest machine."""

@@ -1,6 +1,6 @@
-"""The journey of an examination, station by station, in the order in which it happens.
+"""The journey of an examination, station by station, in the order in which the steps of an examination happen.
 
-Each station is one module; none imports another. Between stations only database rows travel, so a crash loses nothing
+Each station is one package; none imports another. Between stations only database rows travel, so a crash loses nothing
 and another process can take over.
 """
 
@@ -9,6 +9,7 @@ STATIONS = (
     "scheduling",
     "worklist",
     "study_arrival",
-    "imaging_study",
+    "study_settling",
+    "order_telling",
     "ehr_delivery",
 )

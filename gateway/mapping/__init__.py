@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
-from gateway.mapping import stations
-from gateway.mapping.fhir_base import FhirSettings
-from gateway.mapping.hl7_functions import Settings
-from gateway.mapping.imaging_study import StudyMapping
-from gateway.mapping.language import MappingFile, close, read
-from gateway.mapping.order_dialect import ORDER_DIALECT
-from gateway.mapping.orders import OrderMapping
-from gateway.mapping.study_dialect import STUDY_DIALECT
-from gateway.mapping.worklist_files import WorklistFileMapping
-from gateway.records.station_rule import StationRule
+from gateway.mapping import scanners as stations
+from gateway.mapping.language.files import MappingFile, close, read
+from gateway.mapping.orders.dialect import ORDER_DIALECT
+from gateway.mapping.orders.functions import Settings
+from gateway.mapping.orders.reading import OrderMapping
+from gateway.mapping.orders.worklist_files import WorklistFileMapping
+from gateway.mapping.studies.base import FhirSettings
+from gateway.mapping.studies.dialect import STUDY_DIALECT
+from gateway.mapping.studies.imaging_study import StudyMapping
+from gateway.worklist.scanner_rules import StationRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
 _FILES: Final = (ORDERS, STUDIES, stations.STATIONS)

@@ -10,7 +10,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from gateway.mapping.values import INTEGERS, vr_of
+from gateway.mapping.language.values import INTEGERS, vr_of
 from gateway.records.order import Attributes
 
 BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"})

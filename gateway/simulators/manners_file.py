@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway import config_file
+from gateway.config import yaml_file as config_file
 from gateway.errors import ConfigError
 
 SHIPPED: Final = Path(__file__).parent / "manners"

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from gateway.records.matching import name_key
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
+from gateway.worklist.matching import name_key
 
 _BY_IDENTITY: Final = Statement(
     select(patients).where(patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer"))

@@ -22,8 +22,8 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from gateway.records.matching import Prefilter
 from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
+from gateway.worklist.matching import Prefilter
 
 KEPT_QUERIES: Final = 10_000
 LOGGED_MATCHES: Final = 100

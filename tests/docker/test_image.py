@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Config, Database, Dicom, Hl7, Http, Listener
 from tests.docker.test_compose import SERVICES, mounts
 from tests.peers.process import run

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from sqlalchemy import Connection
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Config, Database, Dicom, Hl7, Http, Listener
 from gateway.store import studies
 from tests.docker.test_compose import DOCKER, SERVICES, interpolated

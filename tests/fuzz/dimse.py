@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["gateway.wire.dimse"]):
     from gateway.wire.dimse.policy import Policy
     from gateway.wire.dimse.upper_layer import Event
 
-from tests.wire import raw_peer as raw
+from tests.wire.dimse import raw_peer as raw
 
 POLICY, TERMS = Policy("GATEWAY"), Terms("1.2.3", "FUZZ", 131072)
 _NO_MESSAGE_ID = bytes.fromhex("0000100102000000 0000")

@@ -15,15 +15,14 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["gateway.wire", "gateway.mapping", "gateway.records", "gateway.journey"]):
-    from gateway import app
+    from gateway.assembly import process as app
     from gateway.config import Config
     from gateway.errors import NeedsPerson, Rejected
     from gateway.journey import scheduling
-    from gateway.journey.message_reading import MessageReader
-    from gateway.mapping.orders import OrderMapping  # noqa: F401 -- to be instrumented
-    from gateway.wire import hl7_batch
-    from gateway.wire.hl7 import parse
-    from gateway.wire.mllp import Deframer, frame
+    from gateway.journey.order_intake.reading import MessageReader
+    from gateway.wire.hl7 import batch as hl7_batch
+    from gateway.wire.hl7.message import parse
+    from gateway.wire.hl7.mllp import Deframer, frame
 
 from sqlalchemy import Engine
 

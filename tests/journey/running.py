@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Config, Database, Dicom, Ehr, Hl7, Http, Listener, Retry, Site, Studies
 from gateway.store import outbox
 

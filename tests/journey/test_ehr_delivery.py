@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Connection
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Ehr, Retry, Site
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator, Manners

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Ehr, Retry
-from gateway.mapping.fhir_patient import patient
+from gateway.mapping.studies.patient import patient
 from gateway.store import outbox
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet

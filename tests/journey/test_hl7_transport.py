@@ -13,12 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Hl7, Listener, SenderSource, Tls
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import messages, refusals
-from gateway.wire.hl7 import parse
-from gateway.wire.mllp import MllpClient, frame
+from gateway.wire.hl7.message import parse
+from gateway.wire.hl7.mllp import MllpClient, frame
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start, config_of
 from tests.journey.test_order_intake import told

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.simulators import modality
 from gateway.simulators.studies import perform
 from tests.journey.messages import adt, orm

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.store import worklist as worklist_rows
-from gateway.wire.mllp import MllpClient
+from gateway.wire.hl7.mllp import MllpClient
 from tests.journey.messages import adt, orm
 from tests.journey.running import config_of
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from bench import corpus
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Hl7, Listener, Mappings
 from gateway.simulators import ris
 from gateway.store import messages, orders, refusals
 from gateway.store import worklist as worklist_rows
-from gateway.wire.hl7 import parse
-from gateway.wire.mllp import MllpClient, frame
+from gateway.wire.hl7.message import parse
+from gateway.wire.hl7.mllp import MllpClient, frame
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of
 from tests.peers.dcmtk import findscu

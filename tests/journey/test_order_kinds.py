@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway import app
+from gateway.assembly import process as app
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told

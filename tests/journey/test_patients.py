@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Hl7, Listener
-from gateway.console.journey_view import journey
+from gateway.operations.journey_of import journey
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Hl7, Listener
 from gateway.store import messages
 from gateway.store import worklist as worklist_rows

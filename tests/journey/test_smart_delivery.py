@@ -8,8 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from gateway import app, check
+from gateway.assembly import process as app
 from gateway.config import Config, Database, Ehr, EhrAuth, Http, Retry
+from gateway.operations import check
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox
 from tests.conftest import until

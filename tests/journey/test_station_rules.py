@@ -11,7 +11,7 @@ import yaml
 from gateway import mapping
 from gateway.config import Dicom, Mappings
 from gateway.errors import ConfigError
-from gateway.mapping import stations
+from gateway.mapping import scanners as stations
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send

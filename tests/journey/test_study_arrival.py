@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config import Mappings, Site
 from gateway.simulators.ehr import EhrSimulator
@@ -21,7 +21,7 @@ from gateway.store import outbox, refusals, studies
 from gateway.store.schema import instances
 from gateway.wire.dimse import client
 from gateway.wire.dimse.header import read_header
-from gateway.wire.mllp import MllpClient
+from gateway.wire.hl7.mllp import MllpClient
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.peers.dcmtk import findscu, storescu
@@ -54,7 +54,7 @@ async def test_headers_are_kept_and_pixels_are_not(start: Start) -> None:
 
 
 async def test_files_of_many_kinds_and_transfer_syntaxes_are_taken(start: Start) -> None:
-    """The rest of pydicom's files is walked in tests/wire/test_dimse.py."""
+    """The rest of pydicom's files is walked in tests/wire/dimse/test_server.py."""
     paths = [Path(str(get_testdata_file(name))) for name in (
         "CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm",
         "image_dfl.dcm", "JPEG-lossy.dcm", "SC_rgb_rle.dcm", "reportsi.dcm", "waveform_ecg.dcm", "liver_1frame.dcm",

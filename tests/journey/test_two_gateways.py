@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, select, text
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.journey import scheduling
 from gateway.records.delivery import SETTLE
 from gateway.store import migrations, outbox, studies

@@ -20,9 +20,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 
-from gateway import app
+from gateway.assembly import process as app
 from gateway.config import Config
-from gateway.import_worklist import CREATED, Import, files_in
+from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store
 from gateway.wire.dimse._pynetdicom import reactor_held
 from tests.journey.running import Start, config_of

@@ -1,4 +1,4 @@
-"""Station 3: the worklist as DCMTK sees it. The rules themselves are walked in tests/records/test_matching.py."""
+"""Station 3: the worklist as DCMTK sees it. The rules themselves are walked in tests/worklist/test_matching.py."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore
 from sqlalchemy import Connection, select, update
 
 from gateway.config import Dicom, Hl7, Listener
-from gateway.records.matching import Prefilter
 from gateway.simulators import ris
 from gateway.store import worklist
 from gateway.store.schema import queries, query_matches, steps
+from gateway.worklist.matching import Prefilter
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import findscu
-from tests.wire.dimse_peers import associated
+from tests.wire.dimse.peers import associated
 
 STEP = "ScheduledProcedureStepSequence[0]."
 

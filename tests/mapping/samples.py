@@ -8,13 +8,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway import mapping
-from gateway.mapping.fhir_base import FhirSettings
-from gateway.mapping.hl7_functions import Settings
-from gateway.mapping.hl7_paths import Scope, Value
-from gateway.mapping.orders import Statement
-from gateway.mapping.trace import Trace
+from gateway.mapping.language.trace import Trace
+from gateway.mapping.orders.functions import Settings
+from gateway.mapping.orders.paths import Scope, Value
+from gateway.mapping.orders.reading import Statement
+from gateway.mapping.studies.base import FhirSettings
 from gateway.records.order import OrderedProcedure
-from gateway.wire.hl7 import Segment, parse
+from gateway.wire.hl7.message import Segment, parse
 
 SITE = Settings(ZoneInfo("Europe/Berlin"), "HOSPITAL", "North Hospital", "ris", ("CT1", "CT2"))
 FHIR = FhirSettings(ZoneInfo("Europe/Berlin"), "HOSPITAL", {"HOSPITAL": "urn:oid:1.2.3"})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.mapping.identifiers import DERIVATIONS, Known, derived_uid, short_id
-from gateway.mapping.values import fit, vr_of
+from gateway.mapping.language.values import fit, vr_of
 
 KNOWN = Known({"AccessionNumber": "A1", "RequestedProcedureID": "RP1"}, "IMAGING", "PL1", "FI1", 0)
 LONG = "a-filler-number-of-36-characters-xyz"

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from gateway import mapping
 from gateway.cli import cli
 from gateway.errors import ConfigError
-from gateway.mapping import fhir_functions, hl7_functions
-from gateway.mapping.hl7_paths import SETTINGS, check
 from gateway.mapping.identifiers import DERIVATIONS
-from gateway.mapping.language import ROW_KEYS
-from gateway.mapping.order_dialect import INDISPENSABLE, ORDER_DIALECT
-from gateway.mapping.study_dialect import COMPUTED, STUDY_DIALECT
+from gateway.mapping.language.files import ROW_KEYS
+from gateway.mapping.orders import functions as hl7_functions
+from gateway.mapping.orders.dialect import INDISPENSABLE, ORDER_DIALECT
+from gateway.mapping.orders.paths import SETTINGS, check
+from gateway.mapping.studies import functions as fhir_functions
+from gateway.mapping.studies.dialect import COMPUTED, STUDY_DIALECT
 from tests.mapping.samples import FHIR, SITE, site
 
 ROOT = Path(__file__).parents[2]

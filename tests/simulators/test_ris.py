@@ -10,8 +10,8 @@ import pytest
 
 from gateway.errors import Unavailable
 from gateway.simulators.ris import orders, send
-from gateway.wire.hl7 import Segment, parse
-from gateway.wire.mllp import Limits, MllpServer, Peer
+from gateway.wire.hl7.message import Segment, parse
+from gateway.wire.hl7.mllp import Limits, MllpServer, Peer
 from tests.peers.mllp import mllp_send
 
 LIMITS = Limits(max_message_bytes=1_000_000, idle_seconds=30, message_seconds=10, max_connections=64)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from gateway.wire.door import Network, is_within
+from gateway.wire.access import Network, is_within
 
 VERIFICATION, WORKLIST, STORAGE = "verification", "worklist", "storage"
 SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE})

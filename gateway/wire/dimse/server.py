@@ -15,13 +15,13 @@ from typing import Final
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.errors import Unavailable
+from gateway.wire.access import certificate_names
 from gateway.wire.dimse import _pynetdicom
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.policy import Policy, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
-from gateway.wire.door import certificate_names
 
 log = logging.getLogger(__name__)
 

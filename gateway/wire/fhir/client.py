@@ -31,8 +31,8 @@ from gateway.wire.fhir.answer import (
     tag,
     version_of,
 )
-from gateway.wire.fhir.auth import Anonymous, Authorization
 from gateway.wire.fhir.pace import Pace
+from gateway.wire.oauth.authorization import Anonymous, Authorization
 
 MEDIA_TYPE: Final = "application/fhir+json"
 REQUEST_ID: Final = "X-Request-Id"

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.errors import Unavailable
 from gateway.simulators.ehr import EhrSimulator, Manners
 from gateway.wire.fhir import FhirClient, Refused
-from gateway.wire.fhir.auth import Bearer
+from gateway.wire.oauth.authorization import Bearer
 from tests.peers.fhir_server import FhirServer
 
 UID = "urn:dicom:uid|urn:oid:1.2.3"

@@ -1,0 +1,1 @@
+"""Station `ehr_delivery`: a resource goes to an EHR, once."""

@@ -1,0 +1,86 @@
+"""Structure checks of messages beside the journey: no message waits for them unless its sender is to be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import GatewayError, Malformed
+from gateway.journey.order_intake.reading import MessageReader
+from gateway.observe import metrics
+from gateway.store import Store, messages
+from gateway.wire.hl7.message import Message
+from gateway.wire.hl7.structure import LONGEST, STRUCTURE, Checker
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING: Final = 10_000
+"""Messages that wait to be checked; what comes on top is not checked, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    row: int
+    version: str
+    listener: str
+
+
+class Conformance:
+    """`run` is a background task; the intakes hand it what they have kept."""
+
+    def __init__(self, store: Store, reader: MessageReader) -> None:
+        self._store = store
+        self._reader = reader
+        self._checker = Checker()
+        self._waiting: deque[_Waiting] = deque()
+        self._woken = asyncio.Event()
+
+    def soon(self, row: int, version: str, listener: str) -> None:
+        """Check a kept message when there is time, and add what is found to its findings."""
+        if len(self._waiting) >= MOST_WAITING:
+            metrics.CHECKS.labels(listener, "skipped").inc()
+            return
+        self._waiting.append(_Waiting(row, version, listener))
+        self._woken.set()
+
+    async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
+        """The first structural fault of a message, now. Raises `Unavailable` when the check fails."""
+        if len(message.text) > LONGEST:
+            return Malformed(f"longer than the {LONGEST:,} characters whose structure is checked", place="MSH")
+        faults = await self._checker.faults(_text(message), version)
+        metrics.CHECKS.labels(listener, "checked").inc()
+        for one in faults:
+            if one["text"].startswith(STRUCTURE):
+                return Malformed(one["text"], place=one["place"])
+        return None
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while self._waiting:
+                    await self._check(self._waiting.popleft())
+        finally:
+            await self._checker.close()
+
+    async def _check(self, one: _Waiting) -> None:
+        try:
+            # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
+            kept = await self._store.read(lambda connection: messages.get(connection, one.row))
+            message = self._reader.read(kept["body"], kept["received_at"], one.listener).message if kept else None
+            faults = await self._checker.faults(_text(message), one.version) if message else []
+            if faults:
+                await self._store.write(lambda connection: messages.add_findings(connection, one.row, faults))
+            metrics.CHECKS.labels(one.listener, "checked").inc()
+        except Exception as error:
+            metrics.CHECKS.labels(one.listener, "failed").inc()
+            log.warning("message %d: structure not checked (%s)", one.row, type(error).__name__)
+
+
+def _text(message: Message) -> str:
+    """The message as hl7apy reads it: segments ended by CR."""
+    return "".join(f"{segment.text}\r" for segment in message.segments)

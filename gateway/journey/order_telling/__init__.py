@@ -1,0 +1,1 @@
+"""Station `order_telling`: an order that changed becomes a ServiceRequest."""

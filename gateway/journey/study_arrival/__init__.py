@@ -1,0 +1,1 @@
+"""Station `study_arrival`: instances arrive; their headers are kept."""

@@ -1,0 +1,174 @@
+"""Station 5: instances arrive by C-STORE. Their headers are kept, their pixels are not; Success follows the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from pydicom import Dataset
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.errors import Conflict, Malformed, Unavailable, UnknownKey
+from gateway.mapping.attributes import from_dataset
+from gateway.observe import metrics
+from gateway.records.order import Attributes
+from gateway.store import Store, outbox, refusals, studies
+from gateway.wire.dimse import DimseFailure, StoreRequest
+from gateway.wire.dimse.header import read_header, split_header
+
+log = logging.getLogger(__name__)
+
+OUT_OF_RESOURCES: Final = 0xA700
+DOES_NOT_MATCH: Final = 0xA900
+CANNOT_UNDERSTAND: Final = 0xC000
+"""Failure statuses of the Storage Service Class, PS3.4 Table B.2-1."""
+
+REPLAY_TRIES: Final = 5
+
+ALWAYS: Final = {
+    "study": frozenset({"StudyInstanceUID", "AccessionNumber", "PatientID", "IssuerOfPatientID", "PatientName"}),
+    "series": frozenset({"SeriesInstanceUID", "Modality"}),
+    "instance": frozenset({"SOPInstanceUID", "SOPClassUID", "PatientID", "IssuerOfPatientID"}),
+}
+"""Kept at each level whatever the mapping reads."""
+
+
+class StudyArrival:
+    """Keeps what a PACS or modality stores; `store` is what the DIMSE server calls.
+
+    `keywords`: per level (study, series, instance) the attributes that the study mapping reads.
+    """
+
+    def __init__(
+        self, store: Store, keywords: Mapping[str, Collection[str]], quiet_seconds: float, clock: Clock
+    ) -> None:
+        self._store = store
+        self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
+        self._quiet = round(quiet_seconds * 1_000_000)
+        self._clock = clock
+
+    async def store(self, request: StoreRequest) -> None:
+        """Keep one instance. Raises `DimseFailure` with A700 (database), A900 (not what it claims), C000 (broken)."""
+        try:
+            await self._store_one(request)
+        except DimseFailure as failure:
+            metrics.STORES.labels(f"{failure.status:04X}").inc()
+            raise
+        metrics.STORES.labels("0000").inc()
+
+    async def _store_one(self, request: StoreRequest) -> None:
+        try:
+            values = await asyncio.to_thread(self._read, request)
+        except DimseFailure as failure:
+            await self._refuse(request, failure)
+            raise
+        now = self._clock()
+
+        def keep(connection: Connection) -> bool:
+            new = studies.keep(connection, **values, source_ae=request.caller.calling_ae, now=now)
+            if new:
+                outbox.settle_at(connection, values["study_uid"], due_at=now + self._quiet, now=now)
+            return new
+
+        try:
+            await self._store.write(keep)
+        except Unavailable as error:
+            raise DimseFailure(OUT_OF_RESOURCES, "the database is away; send again") from error
+
+    async def replay(self, study_uid: str) -> int:
+        """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
+
+        What it says is delivered to each EHR that does not have it yet. Raises `UnknownKey`, or `Conflict` while
+        instances keep arriving.
+        """
+        row = await self._store.read(lambda connection: studies.get(connection, study_uid))
+        if row is None:
+            raise UnknownKey("there is no such study", place=study_uid)
+        for _ in range(REPLAY_TRIES):
+            count = await self._replay(study_uid, row["id"])
+            if count is not None:
+                return count
+        raise Conflict("the study is arriving; it is read with today's mapping anyway", place=study_uid)
+
+    async def _replay(self, study_uid: str, study: int) -> int | None:
+        """The number of instances read again; None when others came meanwhile."""
+        headers = await self._store.read(lambda connection: studies.headers(connection, study))
+        read = await asyncio.to_thread(self._read_again, headers)
+        now = self._clock()
+
+        def again(connection: Connection) -> bool:
+            if not studies.say_again(connection, study_uid, study, read):
+                return False
+            studies.touch(connection, study_uid)
+            outbox.settle_at(connection, study_uid, due_at=now, now=now)
+            return True
+
+        return len(read) if await self._store.write(again) else None
+
+    def _read_again(
+        self, headers: Sequence[tuple[int, bytes, str, bytes]]
+    ) -> dict[int, tuple[bytes, dict[str, Attributes]]]:
+        return {one: (digest, self._levels(read_header(header, syntax))) for one, digest, syntax, header in headers}
+
+    def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
+        return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}
+
+    def _read(self, request: StoreRequest) -> dict[str, Any]:
+        try:
+            header = split_header(request.data, request.transfer_syntax_uid)
+            dataset = read_header(header, request.transfer_syntax_uid)
+            levels = self._levels(dataset)
+        except Malformed as error:
+            raise DimseFailure(CANNOT_UNDERSTAND, str(error)) from error
+        _check(request, dataset)
+        study = levels["study"]
+        return {
+            "study_uid": str(dataset.StudyInstanceUID),
+            "study": study,
+            "accession": _text(study, "AccessionNumber"),
+            "patient_id": _text(study, "PatientID"),
+            "patient_issuer": _text(study, "IssuerOfPatientID"),
+            "series_uid": str(dataset.SeriesInstanceUID),
+            "series_attributes": levels["series"],
+            "sop_uid": str(dataset.SOPInstanceUID),
+            "sop_class_uid": request.sop_class_uid,
+            "instance": levels["instance"],
+            "transfer_syntax_uid": request.transfer_syntax_uid,
+            "header": header,
+            "digest": hashlib.sha256(header).digest(),
+        }
+
+    async def _refuse(self, request: StoreRequest, failure: DimseFailure) -> None:
+        caller = request.caller
+        log.warning("instance from %s refused with %04X", caller.calling_ae, failure.status)
+        now = self._clock()
+        try:
+            await self._store.write(
+                lambda connection: refusals.add(
+                    connection, refused_at=now, source=f"{caller.calling_ae} {caller.address}",
+                    reason=f"{failure.status:04X} {failure.comment}", body=bytes(request.data[: refusals.KEPT_BYTES]),
+                )
+            )  # fmt: skip
+        except Unavailable as error:
+            log.error("refused instance not kept: %s", error)
+
+
+def _text(attributes: Attributes, keyword: str) -> str:
+    value = attributes.get(keyword, "")
+    return str(value[0] if isinstance(value, list) and value else value or "")
+
+
+def _check(request: StoreRequest, dataset: Dataset) -> None:
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        if not dataset.get(keyword):
+            raise DimseFailure(DOES_NOT_MATCH, f"{keyword} is missing")
+    for keyword, announced in (
+        ("SOPInstanceUID", request.sop_instance_uid),
+        ("SOPClassUID", request.sop_class_uid),
+    ):
+        if str(dataset.get(keyword) or announced) != announced:
+            raise DimseFailure(DOES_NOT_MATCH, f"{keyword} is not the one of the C-STORE request")

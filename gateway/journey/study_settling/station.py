@@ -1,0 +1,127 @@
+"""Station 6: a study that has been quiet, or has grown again, becomes FHIR resources: one delivery for each EHR."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.errors import NeedsPerson, Rejected
+from gateway.mapping.studies.imaging_study import StudyMapping
+from gateway.mapping.studies.search_values import findable
+from gateway.records.delivery import EHR, Work, digest_of
+from gateway.records.study import IN_FULL, Shape, Study
+from gateway.store import Store, imaging_studies, outbox, studies
+from gateway.store.outbox import Done
+from gateway.wire.fhir.validation import faults_of
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One EHR and how it wants a study to be said."""
+
+    name: str
+    shape: Shape = IN_FULL
+    creates_patients: bool = False
+    """It lets us make the Patients that it does not know."""
+
+    def lane(self, study_uid: str) -> str:
+        return f"{EHR}{self.name}|{study_uid}"
+
+
+class ImagingStudyStation:
+    """Builds and validates; `settle` is what the worker calls for work of kind `settle`."""
+
+    def __init__(
+        self,
+        store: Store,
+        mapping: StudyMapping,
+        targets: Sequence[Target],
+        clock: Clock,
+        *,
+        served: Shape | None = None,
+        zone: tzinfo = UTC,
+    ) -> None:
+        """`served`: how studies are kept for those who read them here, None if nobody does; `zone` is that of a
+        `started` without one."""
+        self._store = store
+        self._mapping = mapping
+        self._targets = targets
+        self._clock = clock
+        self._served = served
+        self._zone = zone
+
+    async def settle(self, work: Work) -> Done:
+        """Turn the study into deliveries, unless nothing an EHR would see has changed.
+
+        Raises `NeedsPerson` when the study cannot be said in valid FHIR; the study stays, the work is parked.
+        """
+        study = await self._store.read(lambda connection: studies.load(connection, work.subject))
+        if study is None:
+            raise NeedsPerson("the study is not in the database", place=work.subject)
+        _one_patient(study)
+        shapes = {target.shape for target in self._targets} | ({self._served} if self._served else set())
+        bodies = {shape: await asyncio.to_thread(self._build, study, shape) for shape in shapes}
+        return Done({"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies))
+
+    def _build(self, study: Study, shape: Shape) -> tuple[dict[str, Any], str]:
+        try:
+            resource = self._mapping.build(study, shape=shape)
+        except Rejected as error:
+            # Nobody waits for an answer who could be told: it is for a person here.
+            raise NeedsPerson(error.message, place=error.place) from error
+        faults = faults_of(resource, shape.release)
+        if faults:
+            raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place=shape.resource)
+        return resource, digest_of(resource).hex()
+
+    def _deliver(self, connection: Connection, study: Study, bodies: dict[Shape, tuple[dict[str, Any], str]]) -> None:
+        now = self._clock()
+        row = studies.get(connection, study.uid)
+        assert row is not None
+        for target in self._targets:
+            resource, digest = bodies[target.shape]
+            payload = {"resource": resource, "digest": digest, "revision": study.revision}
+            if target.creates_patients:
+                payload["patient"] = self._mapping.patient(study, resource)
+            kind, lane = f"{EHR}{target.name}", target.lane(study.uid)
+            outbox.deliver(connection, kind=kind, lane=lane, subject=study.uid, payload=payload, now=now)
+        if self._served is not None:
+            self._keep(connection, study, *bodies[self._served])
+        studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
+
+    async def serve(self, work: Work) -> Done:
+        """Keep a study as it was settled for those who read it here, and tell nobody. Raises as `settle` does."""
+        study = await self._store.read(lambda connection: studies.load(connection, work.subject))
+        if study is None or self._served is None:
+            return Done()
+        _one_patient(study)
+        resource, digest = await asyncio.to_thread(self._build, study, self._served)
+        return Done({"revision": study.revision}, lambda connection: self._keep(connection, study, resource, digest))
+
+    def _keep(self, connection: Connection, study: Study, resource: dict[str, Any], digest: str) -> None:
+        imaging_studies.keep(
+            connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
+            revision=study.revision, now=self._clock(),
+        )  # fmt: skip
+
+
+def _one_patient(study: Study) -> None:
+    """Raise `NeedsPerson` when the instances of a study name more than one patient."""
+    named = {
+        (one.attributes.get("PatientID", ""), one.attributes.get("IssuerOfPatientID", ""))
+        for series in study.series
+        for one in series.instances
+    }
+    ids = {patient for patient, _ in named if patient}
+    issuers = {issuer for _, issuer in named if issuer}
+    if len(ids) > 1 or len(issuers) > 1:
+        raise NeedsPerson(
+            f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send them again",
+            place="PatientID",
+        )

@@ -1,0 +1,1 @@
+"""Station `worklist`: a scanner asks for its scheduled procedure steps."""

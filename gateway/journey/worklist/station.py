@@ -1,0 +1,222 @@
+"""Station 3: a scanner asks what it is to do. Modality Worklist C-FIND, PS3.4 Annex K."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from gateway.clock import Clock, local_day
+from gateway.errors import InvalidValue, Unavailable
+from gateway.journey.worklist.query_log import QueryLog
+from gateway.observe import metrics
+from gateway.records.patient import as_item
+from gateway.records.step import PUBLISHED, StepState
+from gateway.store import Store, worklist
+from gateway.wire.dimse import DimseFailure, FindRequest, Match
+from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
+from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
+from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_dataset
+from gateway.worklist.matching import Names, Predicate, bounds, matcher
+from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, StationRule, rule_for, shaped, with_keys
+
+PENDING: Final = 0xFF00
+PENDING_WITHOUT_ALL: Final = 0xFF01
+"""Some optional keys are not supported for existence (Table K.4-1)."""
+OUT_OF_RESOURCES: Final = 0xA700
+DOES_NOT_MATCH: Final = 0xA900
+UNABLE: Final = 0xC001
+CANCELLED: Final = 0xFE00
+STEP_STATUS: Final = 0x00400020
+WITHOUT_MAPPING: Final = NEVER_KEYS | {STEP_STATUS, STEP_SEQUENCE, 0x00081110, 0x00081120}
+"""What an answer can hold that no row of the mapping gives: status, sequence of steps, referenced study and patient."""
+KEPT_ITEMS: Final = 4096
+"""Items that are kept as they were last read, encoded: about 15 kB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a site says of its worklist."""
+
+    hidden_states: Sequence[str]
+    max_matches: int
+    pn_implicit_wildcard: bool
+    zone: tzinfo
+    started_grace_seconds: float = 0.0
+    """How long a STARTED step is shown although it is hidden."""
+    known: frozenset[int] | None = None
+    """Attributes that an item can hold; a query for another one is answered with FF01. None: never FF01."""
+    stations: Sequence[StationRule] = field(default_factory=tuple)
+
+    def visibility(self, identifier: Item, now: int) -> worklist.Visibility:
+        """Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody."""
+        if _names_a_status(identifier):
+            return worklist.Visibility((StepState.HELD,))
+        hidden = tuple(dict.fromkeys((*self.hidden_states, StepState.HELD)))
+        grace = round(self.started_grace_seconds * 1_000_000)
+        return worklist.Visibility(hidden, now - grace if grace and StepState.STARTED in hidden else None)
+
+
+class Question:
+    """A query as its station's rule completes it. Raises `InvalidValue` for a date or time that is none."""
+
+    def __init__(self, identifier: Item, calling_ae: str, rules: Rules, now: int, *, fuzzy: bool = False) -> None:
+        self.asked = identifier
+        self.rule = rule_for(rules.stations, calling_ae)
+        self.added = self.rule.added(identifier, calling_ae, local_day(now, rules.zone))
+        self.identifier = with_keys(identifier, self.added)
+        self.bounds = bounds(self.identifier)
+        if fuzzy:
+            self.bounds = replace(self.bounds, name_prefix=None)
+        self.visible = rules.visibility(self.identifier, now)
+        self.station = self.bounds.station_ae or calling_ae
+        self.max_matches = self.rule.max_matches or rules.max_matches
+        names = Names(rules.pn_implicit_wildcard, fuzzy)
+        self._accepts = matcher(self.identifier, names)
+        # A step without a station is every station's: it matches any station key, wildcards too.
+        self._accepts_any = matcher(without_station(self.identifier), names)
+
+    def accepts(self, station_ae: str) -> Predicate:
+        """What a step of this station, or of none, must fulfil."""
+        return self._accepts if station_ae else self._accepts_any
+
+
+class Worklist:
+    """Answers C-FIND; `find` is what the DIMSE server calls."""
+
+    def __init__(self, store: Store, rules: Rules, clock: Clock, query_log: QueryLog) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+        self._query_log = query_log
+
+    async def find(self, request: FindRequest) -> AsyncIterator[Match]:
+        """One answer per matching step, with what was asked for and nothing more.
+
+        A query that matches more than the limit ends with A700 after that many answers; one that carries a value
+        that is no date, time or range with A900.
+        """
+        started = self._clock()
+        identifier = of_dataset(request.identifier)
+        told: list[int] = []
+        status = CANCELLED
+        try:
+            limit, found = await self._matches(request, identifier)
+            pending = self._pending(identifier)
+            for step, encoded in found:
+                if len(told) == limit:
+                    raise DimseFailure(OUT_OF_RESOURCES, f"more than {limit} steps match; narrow the query")
+                told.append(step)
+                yield Match(encoded, pending)
+            status = 0
+        except DimseFailure as failure:
+            status = failure.status
+            raise
+        finally:
+            self._note(request, identifier, status, told, started)
+
+    def _pending(self, identifier: Item) -> int:
+        known = self._rules.known
+        return PENDING if known is None or _tags(identifier) <= known else PENDING_WITHOUT_ALL
+
+    async def _matches(self, request: FindRequest, identifier: Item) -> tuple[int, list[tuple[int, bytes]]]:
+        calling_ae = request.caller.calling_ae
+        try:
+            question = Question(identifier, calling_ae, self._rules, self._clock(), fuzzy=request.fuzzy)
+        except InvalidValue as error:
+            raise DimseFailure(DOES_NOT_MATCH, str(error)) from error
+        form = question.rule.form
+        syntax = request.transfer_syntax_uid
+        answers = Answers(
+            identifier,
+            is_explicit(syntax),
+            character_sets=form.character_sets,
+            never=form.never,
+            always=form.always,
+        )
+
+        def select(connection: Connection) -> list[tuple[int, bytes]]:
+            # In the reader's thread: thousands of items may have to be weighed for a query by name alone.
+            found: list[tuple[int, bytes]] = []
+            for row in worklist.candidates(connection, question.bounds, question.visible):
+                item = _kept_item(row.texts, row.state, row.station_ae or question.station, form)
+                if question.accepts(row.station_ae)(item):
+                    # The one beyond the limit is only to be counted.
+                    is_told = len(found) < question.max_matches
+                    found.append((row.id, recoded(answers.encode(item), syntax) if is_told else b""))
+                    if not is_told:
+                        break
+            return found
+
+        try:
+            return question.max_matches, await self._store.read(select)
+        except Unavailable as error:
+            raise DimseFailure(UNABLE, "the database is away; ask again") from error
+
+    def _note(self, request: FindRequest, identifier: Item, status: int, told: list[int], started: int) -> None:
+        """Log the query without keeping the scanner waiting for it."""
+        ended = self._clock()
+        metrics.FINDS.labels(f"{status:04X}").inc()
+        metrics.FIND_SECONDS.observe((ended - started) / 1_000_000)
+
+        self._query_log.note(
+            asked_at=started,
+            calling_ae=request.caller.calling_ae,
+            address=request.caller.address,
+            keys=as_attributes(identifier),
+            status=status,
+            matches=told,
+            micros=ended - started,
+        )
+
+
+def without_station(identifier: Item) -> Item:
+    """The query without its station key."""
+    step = identifier.get(STEP_SEQUENCE)
+    if step is None or not step.items or STATION_AE not in step.items[0]:
+        return identifier
+    inner = {tag: one for tag, one in step.items[0].items() if tag != STATION_AE}
+    return {**identifier, STEP_SEQUENCE: Element(STEP_SEQUENCE, "SQ", step.keyword, items=(inner,))}
+
+
+def _names_a_status(identifier: Item) -> bool:
+    step = identifier.get(STEP_SEQUENCE)
+    status = step.items[0].get(STEP_STATUS) if step is not None and step.items else None
+    return status is not None and any(value.strip("*") for value in status.values)
+
+
+def _tags(identifier: Item) -> frozenset[int]:
+    inner = (one for element in identifier.values() for one in element.items[:1])
+    return frozenset(identifier).union(*map(frozenset, inner))
+
+
+@lru_cache(maxsize=KEPT_ITEMS)
+def _kept_item(texts: worklist.Texts, state: str, station: str, form: Form) -> Item:
+    """An item by what the database says of it: when one word of that changes, it is another item."""
+    said = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
+    return item_of(said, state, station, form)
+
+
+def item_of(said: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
+    """The whole worklist item of a step; a step without a station is offered as `station`'s own.
+
+    `said`: `patient`, `said`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
+    """
+    step: dict[str, Any] = {
+        "ScheduledStationAETitle": station,
+        **said["step"],
+        "ScheduledProcedureStepStatus": PUBLISHED[StepState(state)],
+    }
+    attributes: dict[str, Any] = {
+        **as_item(said["patient"], said["said"], said["order"], said["event_at"], said["former"]),
+        **said["procedure"],
+        "ReferencedStudySequence": [],
+        "ReferencedPatientSequence": [],
+        "ScheduledProcedureStepSequence": [step],
+    }
+    return shaped(of_attributes(attributes), form)

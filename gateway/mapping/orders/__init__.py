@@ -1,0 +1,1 @@
+"""HL7 orders and worklist files to DICOM attributes."""

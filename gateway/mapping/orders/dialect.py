@@ -1,0 +1,86 @@
+"""What `order_to_worklist.yaml` may say, and what is refused in it before any message comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.errors import GatewayError
+from gateway.mapping.identifiers import DERIVATIONS
+from gateway.mapping.language.files import Codes, Dialect, Row, Table
+from gateway.mapping.language.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
+from gateway.mapping.orders.functions import FUNCTIONS, RETURNS, WHOLE_SEGMENT
+from gateway.mapping.orders.paths import Settings, check, is_whole_segment
+from gateway.mapping.orders.row_values import CompiledRow, default_of
+
+LEVELS: Final = ("patient", "visit", "order", "procedure", "step")
+KEYS: Final = ("from", "as", "table", "unknown", "default", "otherwise", "required", "too_long", "note")
+INDISPENSABLE: Final = {
+    "PatientID": "patient",
+    "StudyInstanceUID": "procedure",
+    "RequestedProcedureID": "procedure",
+    "ScheduledProcedureStepID": "step",
+}
+"""By these the worklist tells patients, procedures and steps apart: they always have a value."""
+IDENTIFIERS: Final = frozenset({
+    *INDISPENSABLE, "IssuerOfPatientID", "AccessionNumber", "AdmissionID", "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+})  # fmt: skip
+"""Part of an identifier is another one: never cut."""
+OWN: Final = frozenset({
+    "SpecificCharacterSet", "ScheduledProcedureStepSequence", "ScheduledProcedureStepStatus",
+})  # fmt: skip
+"""What the worklist itself says in an answer."""
+
+
+def _check_target(_level: str, target: str) -> str | None:
+    vr = vr_of(target)
+    if not vr:
+        return "is not a DICOM attribute; write its keyword, such as AccessionNumber"
+    if target in OWN:
+        return "is said by the gateway itself"
+    if vr not in MAX_LENGTH and vr not in INTEGERS and vr != "SQ":
+        return f"has the value representation {vr}, which no row can fill"
+    return None
+
+
+def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
+    function, vr = row.function or "text", vr_of(row.target)
+    wanted = vr if vr in RETURNS.values() else ""
+    given = RETURNS.get(function, "")
+    if wanted != given:
+        fits = [name for name in FUNCTIONS if RETURNS.get(name, "") == wanted]
+        yield f"'as: {function}' gives no {vr}; use {' or '.join(fits) if wanted else 'a function that gives text'}"
+        return
+    for path in row.sources:
+        if is_whole_segment(path) and function not in WHOLE_SEGMENT:
+            yield f"{path!r} names a segment without a field, which only {' and '.join(sorted(WHOLE_SEGMENT))} take"
+        if function in WHOLE_SEGMENT and not is_whole_segment(path):
+            yield f"'as: {function}' takes segments without a field, such as OBX*, not {path!r}"
+    if row.table and given:
+        yield f"'table' translates texts, and 'as: {function}' gives none"
+    if row.unknown != "reject" and not row.table:
+        yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
+    if row.too_long == "cut" and (row.target in IDENTIFIERS or vr in NEVER_CUT):
+        yield "'too_long: cut' would make another value of it; leave it out"
+    if row.default:
+        codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table else None
+        try:
+            default_of(CompiledRow.of(row, codes), Settings(ZoneInfo("UTC")))
+        except GatewayError as error:
+            yield f"the default {row.default!r} does not fit: {error.message}"
+
+
+ORDER_DIALECT: Final = Dialect(
+    name="order_to_worklist",
+    levels=LEVELS,
+    keys=KEYS,
+    functions=FUNCTIONS,
+    derivations=DERIVATIONS,
+    indispensable=INDISPENSABLE,
+    one_level=True,
+    check_path=check,
+    check_target=_check_target,
+    check_row=_check_row,
+)

@@ -1,0 +1,168 @@
+"""The value of one row of `order_to_worklist.yaml`: found, formed by its function, translated, fitted to its VR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from pydicom.datadict import dictionary_VM
+
+from gateway.errors import GatewayError, InvalidValue, ValueTooLong
+from gateway.mapping.language.files import Codes, Row
+from gateway.mapping.language.values import fitter, vr_of
+from gateway.mapping.orders.functions import FUNCTIONS, LISTS, OF_LEAF
+from gateway.mapping.orders.paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of
+
+Found = tuple[Any, str, str]
+"""What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
+path that had it, and a remark."""
+NOTHING: Final[Found] = ("", "", "")
+_OURS: Final = ("site.", "source.", "MSH-")
+"""How a path begins whose value is not the message's word on the order."""
+_FIT: Final = frozenset({"DA", "TM"})
+"""What only functions give, in the form that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRow:
+    """A row, ready to be applied."""
+
+    row: Row
+    sources: tuple[tuple[str, Callable[[Scope], Any]], ...]
+    """Each path with what reads it: '' or [] for nothing, None for an explicit null."""
+    finish: Callable[[Any], tuple[Any, str]]
+    """Translates what was read, fits it to the VR, and tells what was lost on the way."""
+    vr: str
+    ours: frozenset[str]
+    """The sources whose value is ours, because the message has none."""
+    fields: frozenset[str] | None
+    """What must be in `Scope.said` for the row to give anything, one of them at least; None: it is always asked."""
+
+    @classmethod
+    def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
+        return cls(
+            row=row,
+            sources=tuple((path, _reader(path, row.function or "text")) for path in row.sources),
+            finish=_finisher(row, codes),
+            vr=vr_of(row.target),
+            ours=frozenset({"default", derived_by(row), *(path for path in row.sources if path.startswith(_OURS))}),
+            fields=None if row.default or row.otherwise or row.required else keys_of(row.sources),
+        )
+
+
+def derived_by(row: Row) -> str:
+    """The source of a value that the row's derivation gave."""
+    return f"derived ({row.otherwise})"
+
+
+def _reader(path: str, name: str) -> Callable[[Scope], Any]:
+    look: Callable[[Scope], Any] | None = compile_leaf(path)
+    if look is not None and name == "text":
+        return look
+    function: Callable[[Any, Settings], Any] | None = OF_LEAF.get(name)
+    if look is None or function is None:
+        look, function = compile_path(path), FUNCTIONS[name]
+
+    def read(scope: Scope) -> Any:
+        found = look(scope)
+        return function(found, scope.settings) if found else found
+
+    return read
+
+
+def value_of(compiled: CompiledRow, scope: Scope) -> Found:
+    """What the first path that says anything says. Raises `GatewayError` with the path as its place.
+
+    A null says "nothing": the other paths are still asked, and only when none has a value is the answer null.
+    """
+    null = NOTHING
+    for path, read in compiled.sources:
+        try:
+            said = read(scope)
+            if said:
+                value, remark = compiled.finish(said)
+                if value:
+                    return value, path, remark
+        except GatewayError as error:
+            error.place = error.place or path
+            raise
+        if said is None:
+            null = None, path, "explicit null"
+    return null
+
+
+def default_of(compiled: CompiledRow, settings: Settings) -> Found:
+    """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
+    said = FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
+    value, remark = compiled.finish(said) if said else NOTHING[:2]
+    return value or "", "default", remark
+
+
+def _field(written: str) -> Value:
+    components: Repetition = [[component] for component in written.split("^")]
+    return [components]
+
+
+def _finisher(row: Row, codes: Codes | None) -> Callable[[Any], tuple[Any, str]]:
+    """What translates by the row's code table and fits to its VR."""
+    vr = vr_of(row.target)
+    if vr == "SQ":
+        return _fit_items
+    if vr in _FIT:
+        return lambda text: (text, "")
+    fitted, single = fitter(vr, row.too_long), dictionary_VM(row.target) == "1"
+
+    def finish_list(values: list[str]) -> tuple[str | list[str], str]:
+        meant, remark = _translate(codes, values) if codes else (values, "")
+        fits = [fitted(one) for one in meant]
+        texts = [text for text, _ in fits if text]
+        remarks = [remark, *(more for _, more in fits)]
+        if len(texts) > 1 and single:
+            remarks.append(f"the first of {len(texts)} values")
+            texts = texts[:1]
+        return texts if len(texts) > 1 else "".join(texts), "; ".join(filter(None, remarks))
+
+    if row.function in LISTS:
+        return finish_list
+    if codes is None:
+        return fitted
+    finished = {}
+    for code in codes.codes:
+        # A value of the table that does not fit is the message's fault no sooner than one asks for it.
+        with suppress(GatewayError):
+            finished[code] = finish_list([code])
+    return lambda code: finished.get(code) or finish_list([code])
+
+
+def _translate(codes: Codes, sent: list[str]) -> tuple[list[str], str]:
+    written, changed = [], []
+    for code in sent:
+        meant = codes.translate(code)
+        if meant is None:
+            meant = code if codes.unknown == "keep" else ""
+        written.append(meant)
+        if meant != code:
+            changed.append(f"{code} -> {meant or '(empty)'}")
+    return written, f"table {codes.table}: {', '.join(changed)}" if changed else ""
+
+
+def _fit_items(items: list[dict[str, str]]) -> tuple[list[dict[str, str]], str]:
+    """Items whose codes and identifiers fit; meanings are cut, an item of which something does not fit is left out."""
+    fitted, remarks = [], []
+    for item in items:
+        try:
+            fits = {keyword: _item_fitter(keyword)(text)[0] for keyword, text in item.items()}
+        except (ValueTooLong, InvalidValue) as error:
+            remarks.append(f"an item was left out: {error.message}")
+        else:
+            if "" not in fits.values():
+                fitted.append(fits)
+    return fitted, "; ".join(remarks)
+
+
+@lru_cache(maxsize=64)
+def _item_fitter(keyword: str) -> Callable[[str], tuple[str, str]]:
+    return fitter(vr_of(keyword), "cut" if keyword == "CodeMeaning" else "reject")

@@ -1,0 +1,176 @@
+"""A worklist item in a file, as wlmscpfs and Orthanc serve it, read as the order that a message would have been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+
+from gateway.errors import InvalidValue, Rejected, RequiredMissing, Undecodable
+from gateway.mapping.attributes import from_dataset
+from gateway.mapping.identifiers import DERIVATIONS, Known
+from gateway.mapping.language.values import fit, vr_of
+from gateway.mapping.orders.dialect import OWN
+from gateway.mapping.orders.functions import Settings
+from gateway.mapping.orders.reading import OrderMapping, issuer_of
+from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
+from gateway.records.step import StepEvent
+
+STEPS: Final = "ScheduledProcedureStepSequence"
+STEP_ID: Final = "ScheduledProcedureStepID"
+ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+NEEDED: Final = ("PatientID", "PatientName")
+NEEDED_OF_STEP: Final = ("Modality", "ScheduledProcedureStepStartDate")
+"""Type 1 in PS3.4 Table K.6-1, and nothing stands in for them."""
+CHARACTER_SET: Final = "SpecificCharacterSet"
+BEFORE_EVERY_MESSAGE: Final = 1
+"""Microseconds since 1970: whatever the RIS says of the order is newer than its file."""
+_LEVEL_OF_GROUP: Final = {0x0010: "patient", 0x0038: "order"}
+
+
+class WorklistFileMapping:
+    """Which level an attribute belongs to, and what is derived where one is missing, is what the order mapping says."""
+
+    def __init__(self, orders: OrderMapping, settings: Settings) -> None:
+        self._settings = settings
+        self._levels: dict[str, str] = {}
+        self._derived: dict[str, str] = {}
+        self._too_long: dict[str, str] = {}
+        for level, rows in orders.rows.items():
+            for one in rows:
+                self._levels[one.row.target] = "order" if level == "visit" else level
+                self._too_long[one.row.target] = one.row.too_long
+                if one.row.otherwise:
+                    self._derived[one.row.target] = one.row.otherwise
+
+    def read(self, dataset: Dataset, sender: str) -> OrderedProcedure:
+        """`sender`: whose accession numbers these are, as the HL7 messages of the RIS name it; empty: nobody knows.
+
+        Raises `RequiredMissing`, `InvalidValue`, `ValueTooLong` and `Undecodable`, each with the keyword.
+        """
+        said = from_dataset(dataset)
+        _check_text(said)
+        said = self._fitted(said)
+        items = said.pop(STEPS, None) or []
+        if not items:
+            raise RequiredMissing("a worklist item has its scheduled step in an item of it", place=STEPS)
+        levels: dict[str, Attributes] = {"patient": {}, "order": {}, "procedure": {}, "step": {}}
+        for keyword, value in said.items():
+            if keyword not in OWN:
+                levels[self._level(keyword)][keyword] = value
+        _need(levels["patient"], NEEDED)
+        derived = set[str]()
+        issuer = self._settings.patient_id_issuer
+        if issuer and "IssuerOfPatientID" not in levels["patient"]:
+            levels["patient"]["IssuerOfPatientID"] = issuer
+            derived.add("IssuerOfPatientID")
+        order, procedure = levels["order"], levels["procedure"]
+        authority = issuer_of(order) or sender
+        placer, filler = (_number(order, f"{kind}OrderNumberImagingServiceRequest") for kind in ("Placer", "Filler"))
+        known = Known(dict(order), sender, placer.value if placer else "", filler.value if filler else "", 0)
+        derived |= {*self._derive("AccessionNumber", order, known)}
+        for keyword in ("RequestedProcedureID", "StudyInstanceUID"):
+            derived |= {*self._derive(keyword, procedure, known)}
+        steps = []
+        for position, item in enumerate(items):
+            # Some files hold an attribute of the step beside its sequence.
+            step = {**levels["step"], **{key: value for key, value in item.items() if key not in OWN}}
+            _need(step, NEEDED_OF_STEP)
+            of_step = Known(known.attributes, sender, known.placer, known.filler, position)
+            derived |= {*self._derive("ScheduledProcedureStepID", step, of_step)}
+            steps.append(OrderedStep(step))
+        _check_distinct(steps)
+        return OrderedProcedure(
+            place=STEPS,
+            event=StepEvent.NEW,
+            control="NW",
+            event_at=BEFORE_EVERY_MESSAGE,
+            patient=levels["patient"],
+            order=order,
+            procedure=procedure,
+            steps=tuple(steps),
+            authority=authority,
+            sender=sender,
+            placer=placer,
+            filler=filler,
+            derived=frozenset(derived),
+        )
+
+    def _fitted(self, said: Attributes) -> Attributes:
+        """Cut where the order mapping cuts, and where it says nothing."""
+        return {keyword: self._fit(keyword, value) for keyword, value in said.items() if keyword not in OWN - {STEPS}}
+
+    def _fit(self, keyword: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._fitted(one) if isinstance(one, dict) else self._fit(keyword, one) for one in value]
+        try:
+            return fit(vr_of(keyword), value, too_long=self._too_long.get(keyword, "cut"))[0]
+        except Rejected as error:
+            raise type(error)(f"{error.message}; mend it in the file", place=keyword) from error
+
+    def _level(self, keyword: str) -> str:
+        tag = tag_for_keyword(keyword) or 0
+        return self._levels.get(keyword) or _LEVEL_OF_GROUP.get(tag >> 16, "procedure")
+
+    def _derive(self, keyword: str, level: Attributes, known: Known) -> tuple[str, ...]:
+        """Fill in an identifier that is missing; returns its keyword if that was done."""
+        if not level.get(keyword):
+            value = DERIVATIONS[self._derived[keyword]](known) if keyword in self._derived else ""
+            if not value:
+                return ()
+            level[keyword] = value
+            known.attributes[keyword] = value
+            return (keyword,)
+        known.attributes[keyword] = level[keyword]
+        return ()
+
+
+def _need(attributes: Mapping[str, object], keywords: tuple[str, ...]) -> None:
+    for keyword in keywords:
+        if not attributes.get(keyword):
+            raise RequiredMissing("has no value; give the file one", place=keyword)
+
+
+def _check_distinct(steps: list[OrderedStep]) -> None:
+    known = set[str]()
+    for step in steps:
+        step_id = str(step.attributes[STEP_ID])
+        if step_id in known:
+            raise InvalidValue(f"two items have {step_id!r}; give each its own", place=STEP_ID)
+        known.add(step_id)
+
+
+def _check_text(said: Attributes) -> None:
+    """Whether pydicom could decode what is there. Raises `Undecodable`."""
+    sets = said.get(CHARACTER_SET) or ()
+    terms = [sets] if isinstance(sets, str) else list(sets)
+    strange = [one for one in terms if one not in python_encoding]
+    if strange:
+        raise Undecodable(f"{strange[0]!r} is no Defined Term of PS3.3 C.12.1.1.2; mend it", place=CHARACTER_SET)
+    named = " or ".join(filter(None, terms)) or "ASCII"
+    is_ascii = all(one in ASCII_SETS for one in terms)
+    for keyword, text in _texts(said):
+        if REPLACED in text:
+            raise Undecodable(f"holds bytes that are no text of {named}; mend {CHARACTER_SET}", place=keyword)
+        if is_ascii and not text.isascii():
+            raise Undecodable(f"is not ASCII; say which character set it is in {CHARACTER_SET}", place=keyword)
+
+
+def _texts(value: Any, keyword: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            yield from _texts(one, inner)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one, keyword)
+    else:
+        yield keyword, value
+
+
+def _number(order: Attributes, keyword: str) -> Number | None:
+    value = str(order.get(keyword) or "")
+    return Number(value, "") if value else None

@@ -1,0 +1,136 @@
+"""`stations.yaml`: what single scanners need, by the AE title they call with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+
+from gateway.mapping.language.files import OFF, close
+from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.items import Element, of_attributes
+from gateway.worklist.scanner_rules import Form, StationRule
+
+STATIONS: Final = "stations.yaml"
+STEPS: Final = "ScheduledProcedureStepSequence"
+_Title = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
+_Days = Annotated[int, Field(ge=0, le=3650)]
+_SIMPLE: Final = ("string_type", "list_type", "int_type", "int_parsing", "literal_error")
+
+
+class _Row(BaseModel):
+    """One scanner's row, as written; `docs/mappings.md` says what each key means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    stations: list[_Title] = []
+    modalities: list[Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]] = []
+    days_before: _Days | None = None
+    days_after: _Days | None = None
+    max_matches: Annotated[int, Field(ge=1)] | None = None
+    character_sets: list[str] = []
+    unencodable: Literal["utf8", "transliterate"] = "utf8"
+    names: Literal["all", "alphabetic", "plain"] = "all"
+    never: list[str] = []
+    always: dict[str, str] = {}
+    note: str = ""
+
+
+def read(folders: Iterable[Path]) -> tuple[tuple[StationRule, ...], list[str]]:
+    """The rules, a site's before ours, and every fault found. A row of a later folder replaces that of the same AE
+    title; `off` removes it. Raises nothing."""
+    rows: dict[str, StationRule] = {}
+    faults: list[str] = []
+    for number, folder in enumerate(folders):
+        path = folder / STATIONS
+        if path.is_file():
+            mine = dict(_rows(path, f"{folder.name}/{STATIONS}" if number else STATIONS, faults))
+            rows = {**mine, **{key: row for key, row in rows.items() if key not in mine}}
+    return tuple(row for row in rows.values() if row is not None), faults
+
+
+def _rows(path: Path, place: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        root, loaded = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        faults.append(f"{place}{f':{mark.line + 1}' if mark else ''}: cannot be read: {error}".splitlines()[0])
+        return
+    if root is None or not loaded:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        faults.append(f"{place}:1: rows are AE titles, each with keys below it")
+        return
+    seen: set[str] = set()
+    for key, node in root.value:
+        title, line = str(key.value), key.start_mark.line + 1
+        if title in seen:
+            faults.append(f"{place}:{line}: {title} stands twice")
+        seen.add(title)
+        if node.value in (OFF, "false"):
+            yield title, None
+            continue
+        try:
+            row = _Row.model_validate(loaded.get(title) or {})
+        except ValidationError as error:
+            faults += [f"{place}:{line}: {title}: {_said(one)}" for one in error.errors()]
+            continue
+        wrong = list(_wrong(row))
+        faults += [f"{place}:{line}: {title}: {one}" for one in wrong]
+        if not wrong:
+            yield title, _rule(title, row)
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{where}: no such key{close(str(error['loc'][-1]), list(_Row.model_fields))}"
+    given = f" (it is {error['input']!r})" if error["type"] in _SIMPLE else ""
+    return f"{where}: {error['msg']}{given}"
+
+
+def _wrong(row: _Row) -> Iterator[str]:
+    for keyword in (*row.never, *row.always):
+        if tag_for_keyword(keyword.rpartition(".")[2]) is None:
+            yield f"{keyword}: no DICOM keyword"
+        elif keyword.count(".") > 1 or ("." in keyword and not keyword.startswith(f"{STEPS}.")):
+            yield f"{keyword}: an attribute of the item, or one of {STEPS}"
+    for sets in row.character_sets:
+        for term in sets.split("\\"):
+            if term and term not in python_encoding:
+                yield f"character_sets: {term!r} is no Defined Term of PS3.3 C.12.1.1.2{close(term, python_encoding)}"
+    if row.unencodable == "transliterate" and not row.character_sets:
+        yield "unencodable: transliterate needs character_sets"
+
+
+def _rule(title: str, row: _Row) -> StationRule:
+    form = Form(
+        character_sets=tuple(tuple(one.split("\\")) for one in row.character_sets),
+        transliterates=row.unencodable == "transliterate",
+        names=row.names,
+        never=frozenset(int(tag_for_keyword(one.rpartition(".")[2]) or 0) for one in row.never),
+        always=_always(row.always),
+    )
+    return StationRule(
+        pattern=title,
+        stations=tuple(row.stations),
+        modalities=tuple(row.modalities),
+        days_before=row.days_before,
+        days_after=row.days_after,
+        max_matches=row.max_matches,
+        form=form,
+    )
+
+
+def _always(given: Mapping[str, str]) -> dict[int, Element]:
+    of_step = {keyword.partition(".")[2]: value for keyword, value in given.items() if "." in keyword}
+    made = dict(of_attributes({keyword: value for keyword, value in given.items() if "." not in keyword}))
+    if of_step:
+        made[STEP_SEQUENCE] = Element(STEP_SEQUENCE, "SQ", STEPS, items=(of_attributes(of_step),))
+    return made

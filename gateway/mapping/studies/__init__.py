@@ -1,0 +1,1 @@
+"""DICOM headers and orders to FHIR resources."""

@@ -1,0 +1,155 @@
+"""What `study_to_imagingstudy.yaml` may say, and what is refused in it before any study comes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.errors import GatewayError
+from gateway.mapping.attributes import BINARY
+from gateway.mapping.language.files import Codes, Dialect, Row, Table
+from gateway.mapping.language.values import vr_of
+from gateway.mapping.studies.base import FhirSettings
+from gateway.mapping.studies.functions import COMPANIONS, FUNCTIONS, RETURNS, TABLES
+
+LEVELS: Final = ("study", "series", "instance")
+KEYS: Final = ("from", "with", "as", "table", "unknown", "default", "required", "note")
+ELEMENTS: Final[dict[str, dict[str, str]]] = {
+    "study": {
+        "identifier": "Identifier*", "status": "string", "modality": "Coding*", "subject": "Reference",
+        "encounter": "Reference", "started": "dateTime", "basedOn": "Reference*", "referrer": "Reference",
+        "interpreter": "Reference*", "endpoint": "Reference*", "numberOfSeries": "unsignedInt",
+        "numberOfInstances": "unsignedInt", "procedureReference": "Reference", "procedureCode": "CodeableConcept*",
+        "location": "Reference", "reasonCode": "CodeableConcept*", "reasonReference": "Reference*",
+        "description": "string", "extension": "Extension*",
+    },
+    "series": {
+        "uid": "string", "number": "unsignedInt", "modality": "Coding", "description": "string",
+        "numberOfInstances": "unsignedInt", "endpoint": "Reference*", "bodySite": "Coding", "laterality": "Coding",
+        "specimen": "Reference*", "started": "dateTime", "performer": "performer*",
+        "extension": "Extension*",
+    },
+    "instance": {"uid": "string", "sopClass": "Coding", "number": "unsignedInt", "title": "string",
+                 "extension": "Extension*"},
+}  # fmt: skip
+"""ImagingStudy by its names in R4, which `imaging_study_r5` turns into those of R5: level -> element -> type; `*` for a
+maximum cardinality of *."""
+INDISPENSABLE: Final = {"identifier[study]": "study", "status": "study", "subject": "study"}
+"""R4 asks for status and subject, and for one Study Instance UID."""
+STATUSES: Final = ("registered", "available", "cancelled", "entered-in-error", "unknown")
+"""imagingstudy-status, a required binding."""
+LINKED_ORDER: Final = "LinkedOrder"
+REFERENCED_ORDERS: Final = "ReferencedOrders"
+"""Items of the Request Attributes Sequences of all series and the Referenced Request Sequences of all instances."""
+GATHERED: Final = {
+    "series": frozenset({"RequestAttributesSequence"}),
+    "instance": frozenset({"ReferencedRequestSequence"}),
+}
+REJECTION: Final = frozenset({"ConceptNameCodeSequence", "CurrentRequestedProcedureEvidenceSequence"})
+"""Attributes by which a Key Object Selection rejects instances."""
+COMPUTED: Final = frozenset({
+    "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances",
+    "ModalitiesInStudy", LINKED_ORDER, REFERENCED_ORDERS,
+})  # fmt: skip
+_TARGET: Final = re.compile(r"([a-zA-Z]+)(?:\[[a-z0-9-]+\])?(?:@(?:R4|R5))?")
+
+
+def element_of(target: str) -> str:
+    """`identifier` of `identifier[accession]@R5`."""
+    return target.split("@")[0].split("[")[0]
+
+
+def release_of(target: str) -> str:
+    """The release that a row is for, '' for all: `R5` of `modality@R5`."""
+    return target.partition("@")[2]
+
+
+def _check_path(path: str) -> str | None:
+    *sequences, last = path.split(".")
+    for part in (*sequences, last):
+        if not vr_of(part) and (part not in COMPUTED or sequences):
+            return f"{part!r} is not a DICOM attribute; write its keyword, such as SeriesDescription"
+        if part in sequences and vr_of(part) != "SQ":
+            return f"{part!r} is no sequence, so nothing can stand in it"
+    if BINARY.intersection(vr_of(last).split(" or ")):
+        return f"{last!r} is binary and not kept"
+    return None
+
+
+def _check_target(level: str, target: str) -> str | None:
+    match = _TARGET.fullmatch(target)
+    if match is None or match[1] not in ELEMENTS[level]:
+        return f"is not an element of ImagingStudy at this level; it has {', '.join(sorted(ELEMENTS[level]))}"
+    if "[" in target and not ELEMENTS[level][match[1]].endswith("*"):
+        return f"cannot have a label: {match[1]} is not a list"
+    return None
+
+
+def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
+    function, wanted = row.function or "text", ELEMENTS[row.level][element_of(row.target)]
+    given = RETURNS[function]
+    if given not in (wanted, wanted.rstrip("*")):
+        fits = [name for name, kind in RETURNS.items() if kind in (wanted, wanted.rstrip("*"))]
+        yield f"'as: {function}' gives a {given}, not a {wanted}; use {' or '.join(fits)}"
+        return
+    for path in row.sources:
+        last = path.split(".")[-1]
+        kind = "sequence" if vr_of(last) == "SQ" or last == REFERENCED_ORDERS else "text"
+        kind = LINKED_ORDER if path == LINKED_ORDER else kind
+        if kind not in _TAKES.get(function, ("text",)):
+            yield f"'as: {function}' cannot take {path!r}; it takes a {' or '.join(_TAKES.get(function, ('text',)))}"
+    if len(row.companions) > COMPANIONS.get(function, 0):
+        yield f"'as: {function}' takes {COMPANIONS.get(function, 'no')} attributes in 'with'"
+    if row.table and function not in TABLES:
+        yield f"'as: {function}' uses no 'table'; {' and '.join(sorted(TABLES))} do"
+    if function in NEED_TABLE and not row.table:
+        yield f"'as: {function}' needs a 'table' {NEED_TABLE[function]}"
+    if row.unknown != "reject" and not row.table:
+        yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
+    if row.default:
+        yield from _check_default(row, function, tables)
+
+
+def _check_default(row: Row, function: str, tables: Mapping[str, Table]) -> Iterator[str]:
+    codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table else None
+    if "text" not in _TAKES.get(function, ("text",)):
+        yield f"'as: {function}' can have no default"
+        return
+    try:
+        if not FUNCTIONS[function](row.default, (), codes, FhirSettings(ZoneInfo("UTC"), "any")):
+            yield f"the default {row.default!r} does not fit 'as: {function}'"
+    except GatewayError as error:
+        yield f"the default {row.default!r} does not fit: {error.message}"
+    if row.target == "status" and row.default not in STATUSES:
+        yield f"the default {row.default!r} is not one of {', '.join(STATUSES)}"
+
+
+NEED_TABLE: Final = {
+    "modalities": "of the modalities to list",
+    "frames_extension": "that has the extension's address at NUMBEROFFRAMES",
+}
+
+_TAKES: Final = {
+    "codeable_concepts": ("text", "sequence"),
+    "body_site": ("text", "sequence"),
+    "laterality": ("text", "sequence"),
+    "specimens": ("text", "sequence"),
+    "request_references": ("sequence",),
+    "order_references": (LINKED_ORDER,),
+}
+"""What a function takes, where that is not text."""
+
+STUDY_DIALECT: Final = Dialect(
+    name="study_to_imagingstudy",
+    levels=LEVELS,
+    keys=KEYS,
+    functions=FUNCTIONS,
+    derivations={},
+    indispensable=INDISPENSABLE,
+    one_level=False,
+    check_path=_check_path,
+    check_target=_check_target,
+    check_row=_check_row,
+)

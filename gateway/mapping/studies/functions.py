@@ -1,0 +1,210 @@
+"""The named functions of `study_to_imagingstudy.yaml`: from DICOM values to FHIR elements.
+
+Each takes the value, the row's companions (`with`), the row's code table (or None) and the `FhirSettings`, and returns
+a FHIR element, a list of them, or None for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from gateway.mapping.language.files import Codes
+from gateway.mapping.studies.base import DCM, SCT, FhirSettings, Function, coding, first, plain
+from gateway.mapping.studies.references import (
+    accession_identifier,
+    accession_reference,
+    device_performer,
+    display,
+    encounter_reference,
+    institution_performer,
+    operators,
+    order_references,
+    patient_reference,
+    performers,
+    person_display,
+    person_displays,
+    request_references,
+    specimens,
+    study_id_identifier,
+)
+
+MAX_UNSIGNED: Final = 2**31 - 1
+
+
+def text(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> str | None:
+    """A string, without control characters."""
+    return plain(str(first(value))) or None
+
+
+def uid_identifier(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> dict[str, Any]:
+    """The Study Instance UID as FHIR wants it: system urn:dicom:uid, value urn:oid:..."""
+    return {"system": "urn:dicom:uid", "value": f"urn:oid:{first(value)}"}
+
+
+_DATE: Final = re.compile(r"(\d{4})([.]?)(\d{2})\2(\d{2})", re.ASCII)
+"""DA, and its form before DICOM 3.0 (PS3.5 6.2)."""
+_TIME: Final = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_STAMP: Final = re.compile(r"(\d{8})(\d{2}[\d.]*)([+-]\d{4})?", re.ASCII)
+"""DT down to the hour at least."""
+_OFFSET: Final = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)", re.ASCII)
+
+
+def date_time(value: Any, others: Sequence[Any], _codes: Codes | None, settings: FhirSettings) -> str | None:
+    """DA with TM and Timezone Offset From UTC (else the site's zone), or DT with an offset of its own -> dateTime; the
+    date alone when the time or every zone is unknown, for a time without offset is not legal in FHIR."""
+    date, written, offset = _parts(str(first(value)).strip(), others)
+    if date is None:
+        return None
+    try:
+        day = datetime(int(date[1]), int(date[3]), int(date[4]))  # noqa: DTZ001 (a calendar day has no zone)
+    except ValueError:
+        return None
+    time, zone = _TIME.fullmatch(written), _zone(offset, settings)
+    hour, minute, second = (int(part or 0) for part in time.group(1, 2, 3)) if time else (99, 0, 0)
+    if time is None or zone is None or hour > 23 or minute > 59 or second > 60:
+        return day.date().isoformat()
+    fraction = int((time[4] or "").ljust(6, "0"))
+    moment = day.replace(hour=hour, minute=minute, second=min(second, 59), microsecond=fraction, tzinfo=zone)
+    if (moment.utcoffset() or timedelta()).seconds % 60:
+        # Local mean time of long ago; an offset in FHIR has no seconds.
+        return day.date().isoformat()
+    return moment.isoformat(timespec="milliseconds" if fraction else "seconds")
+
+
+def _parts(value: str, others: Sequence[Any]) -> tuple[re.Match[str] | None, str, str]:
+    """(date, time, offset) of a DA and its companions, or of a DT."""
+    written, offset = (str(first(one) or "").strip() for one in (*others, "", "")[:2])
+    if (stamp := _STAMP.fullmatch(value)) is not None:
+        return _DATE.fullmatch(stamp[1]), stamp[2], stamp[3] or offset
+    return _DATE.fullmatch(value), written, offset
+
+
+def _zone(offset: str, settings: FhirSettings) -> timezone | ZoneInfo | None:
+    match = _OFFSET.fullmatch(offset)
+    if match is None:
+        return settings.zone
+    sign = -1 if match[1] == "-" else 1
+    return timezone(sign * timedelta(hours=int(match[2]), minutes=int(match[3])))
+
+
+def unsigned(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> int | None:
+    """IS -> unsignedInt; nothing when it is no whole number or out of range."""
+    match = re.fullmatch(r"\+?(\d{1,12})(\.0*)?", str(first(value)).strip(), re.ASCII)
+    number = int(match[1]) if match else -1
+    return number if 0 <= number <= MAX_UNSIGNED else None
+
+
+def dicom_code(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> dict[str, Any]:
+    """A Defined Term as a Coding of the DICOM ontology."""
+    return {"system": DCM, "code": str(first(value)).strip()}
+
+
+def modalities(value: Any, _with: Sequence[Any], codes: Codes | None, _settings: FhirSettings) -> list[dict[str, Any]]:
+    """The modalities of the row's table (R4: acquisition modalities, CID 29), its values their names."""
+    found = []
+    for code in sorted(set(value if isinstance(value, list) else [value])) if codes else ():
+        name = codes.translate(code) if codes else None
+        if name is not None or (codes and codes.unknown == "keep"):
+            found.append({"system": DCM, "code": code} | ({"display": name} if name else {}))
+    return found
+
+
+def codeable_concepts(
+    value: Any, _with: Sequence[Any], _codes: Codes | None, settings: FhirSettings
+) -> list[dict[str, Any]]:
+    """Code sequence items -> CodeableConcepts; a local code without a URI stays as text, and so does a text."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        written = plain(str(first(value)))
+        return [{"text": written}] if written else []
+    concepts: list[dict[str, Any]] = []
+    for item in value:
+        one, meaning = coding(item, settings), str(item.get("CodeMeaning") or item.get("CodeValue") or "")
+        if one:
+            concepts.append({"coding": [one], "text": meaning} if meaning else {"coding": [one]})
+        elif meaning:
+            concepts.append({"text": meaning})
+    return concepts
+
+
+def body_site(value: Any, _with: Sequence[Any], codes: Codes | None, settings: FhirSettings) -> dict[str, Any] | None:
+    """Anatomic Region Sequence as it is; Body Part Examined through the row's table (`code|meaning` of SNOMED CT),
+    kept as display alone when it is not in there."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return coding(value[0], settings)
+    raw = plain(str(first(value)))
+    if codes is None:
+        return {"display": raw}
+    known = codes.translate(re.sub(r"[\s_]+", "", raw))
+    if known:
+        code, _, meaning = known.partition("|")
+        return {"system": SCT, "code": code} | ({"display": meaning} if meaning else {})
+    return {"display": raw} if known is None and codes.unknown == "keep" else None
+
+
+_LATERALITY: Final = {
+    "L": ("7771000", "Left"),
+    "R": ("24028007", "Right"),
+    "B": ("51440002", "Right and left"),
+    "U": ("66459002", "Unilateral"),
+}
+
+
+def laterality(value: Any, _with: Sequence[Any], _codes: Codes | None, settings: FhirSettings) -> dict[str, Any] | None:
+    """L, R, B, U, or a modifier code of the same meaning -> SNOMED CT (PS3.16 CID 244)."""
+    said = first(value)
+    if isinstance(said, dict):
+        meant = (coding(said, settings) or {}).get("code")
+        known = next((one for one in _LATERALITY.values() if one[0] == meant), None)
+    else:
+        known = _LATERALITY.get(str(said).strip().upper())
+    return {"system": SCT, "code": known[0], "display": known[1]} if known else None
+
+
+def sop_class(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> dict[str, Any]:
+    """A SOP Class UID as a Coding of the URI namespace."""
+    return {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{first(value)}"}
+
+
+def frames_extension(
+    value: Any, others: Sequence[Any], codes: Codes | None, settings: FhirSettings
+) -> list[dict[str, Any]]:
+    """Number of Frames as an extension; the row's table says its address, at NUMBEROFFRAMES."""
+    number = unsigned(value, others, None, settings)
+    url = codes.codes.get("NUMBEROFFRAMES") if codes else None
+    return [{"url": url, "valueInteger": number}] if url and number is not None else []
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
+    function.__name__: function
+    for function in (
+        text, uid_identifier, accession_identifier, study_id_identifier, patient_reference, encounter_reference,
+        order_references, request_references, accession_reference, date_time, unsigned, dicom_code, modalities,
+        codeable_concepts, body_site, laterality, person_display, person_displays, display, performers, operators,
+        device_performer, institution_performer, specimens, sop_class, frames_extension,
+    )
+}  # fmt: skip
+
+RETURNS: Final = {
+    "text": "string", "uid_identifier": "Identifier", "accession_identifier": "Identifier",
+    "study_id_identifier": "Identifier", "patient_reference": "Reference", "encounter_reference": "Reference",
+    "order_references": "Reference*", "request_references": "Reference*", "accession_reference": "Reference",
+    "date_time": "dateTime", "unsigned": "unsignedInt", "dicom_code": "Coding", "modalities": "Coding*",
+    "codeable_concepts": "CodeableConcept*", "body_site": "Coding", "laterality": "Coding",
+    "person_display": "Reference", "person_displays": "Reference*", "display": "Reference",
+    "performers": "performer*", "operators": "performer*", "device_performer": "performer*",
+    "institution_performer": "performer*", "specimens": "Reference*", "sop_class": "Coding",
+    "frames_extension": "Extension*",
+}  # fmt: skip
+"""The FHIR type that a function gives; `*` for a list."""
+COMPANIONS: Final = {
+    "accession_identifier": 2, "accession_reference": 2, "request_references": 2, "patient_reference": 4,
+    "encounter_reference": 1, "date_time": 2, "person_display": 1, "person_displays": 1, "performers": 1,
+    "operators": 1, "device_performer": 4, "institution_performer": 1,
+}  # fmt: skip
+"""How many attributes a function takes in `with`."""
+TABLES: Final = frozenset({"modalities", "body_site", "frames_extension"})
+"""Functions that use the row's code table."""

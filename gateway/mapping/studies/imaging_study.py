@@ -1,0 +1,195 @@
+"""A study -> its FHIR ImagingStudy, by the rows of `study_to_imagingstudy.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from gateway.errors import GatewayError, RequiredMissing
+from gateway.mapping.attributes import look
+from gateway.mapping.language.files import Codes, MappingFile, Row
+from gateway.mapping.language.trace import Trace
+from gateway.mapping.studies.base import FhirSettings, Function
+from gateway.mapping.studies.dialect import (
+    COMPUTED,
+    ELEMENTS,
+    GATHERED,
+    REFERENCED_ORDERS,
+    REJECTION,
+    STUDY_DIALECT,
+    element_of,
+    release_of,
+)
+from gateway.mapping.studies.document_reference import document_reference
+from gateway.mapping.studies.functions import FUNCTIONS
+from gateway.mapping.studies.imaging_study_r5 import as_r5
+from gateway.mapping.studies.patient import PATIENT_KEYWORDS, patient
+from gateway.records.order import Attributes
+from gateway.records.rejection import standing
+from gateway.records.study import IN_FULL, Release, Shape, Study, referenced_orders
+
+__all__ = ["STUDY_DIALECT", "StudyMapping"]
+
+"""Id of the contained Endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    row: Row
+    element: str
+    is_list: bool
+    function: Function
+    codes: Codes | None
+
+
+_ALWAYS: Final = {"study": PATIENT_KEYWORDS, "instance": REJECTION}
+"""What is kept of a header whether or not a row reads it."""
+
+
+class StudyMapping:
+    """`study_to_imagingstudy.yaml`, ready to be applied."""
+
+    def __init__(self, file: MappingFile, settings: FhirSettings) -> None:
+        self.settings = settings
+        self._rows = {
+            (release, level): [_compile(row, file) for row in _of_release(rows, release)]
+            for release in get_args(Release)
+            for level, rows in file.rows.items()
+        }
+        read = {
+            level: {path.split(".")[0] for row in rows for path in (*row.sources, *row.companions)}
+            for level, rows in file.rows.items()
+        }
+        gathered = GATHERED if REFERENCED_ORDERS in read["study"] else {}
+        self.keywords = {
+            level: frozenset(paths - COMPUTED) | gathered.get(level, frozenset()) | _ALWAYS.get(level, frozenset())
+            for level, paths in read.items()
+        }
+        """The DICOM attributes that rows of each level read: what must be kept of a header."""
+
+    def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
+        """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
+        if shape.resource == "DocumentReference":
+            told = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
+            return document_reference(told, study.uid, self.settings.viewer_url, shape.release)
+        resource = self._imaging_study(study, shape, trace)
+        return as_r5(resource) if shape.release == "R5" else resource
+
+    def patient(self, study: Study, resource: dict[str, Any]) -> dict[str, Any]:
+        """The Patient to whom `resource` refers, as ADT, orders and the headers of `study` name him."""
+        return patient({**study.attributes, **study.patient}, resource["subject"]["identifier"])
+
+    def _imaging_study(self, study: Study, shape: Shape, trace: list[Trace] | None) -> dict[str, Any]:
+        """By the names of R4."""
+        left = standing(study)
+        study = left.study
+        count = sum(len(series.instances) for series in study.series)
+        attributes = {
+            **study.attributes,
+            "NumberOfStudyRelatedSeries": len(study.series),
+            "NumberOfStudyRelatedInstances": count,
+            "ModalitiesInStudy": sorted({str(one.attributes.get("Modality") or "OT") for one in study.series}),
+            "LinkedOrder": list(study.orders),
+            REFERENCED_ORDERS: list(referenced_orders(study.series)),
+        }
+        resource = {"resourceType": "ImagingStudy", **self._level(shape.release, "study", attributes, trace)}
+        if based_on := _orders_of_patient(resource.pop("basedOn", []), study):
+            resource["basedOn"] = based_on
+        if left.entered_in_error:
+            resource["status"] = "entered-in-error"
+        elif shape.endpoint and left.retrievable and self.settings.wado_rs_url:
+            if shape.endpoint.startswith("#"):
+                resource["contained"] = [wado_rs_endpoint(shape.endpoint[1:], self.settings.wado_rs_url)]
+            resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": shape.endpoint}]
+        instances = shape.lists_instances(count)
+        all_series = []
+        for series in study.series if shape.series else ():
+            facts = {**series.attributes, "NumberOfSeriesRelatedInstances": len(series.instances)}
+            one = self._level(shape.release, "series", facts, trace)
+            if instances and series.instances:
+                one["instance"] = [
+                    self._level(shape.release, "instance", instance.attributes, trace) for instance in series.instances
+                ]
+            all_series.append(one)
+        if all_series:
+            resource["series"] = all_series
+        return resource
+
+    def _level(self, release: Release, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for compiled in self._rows[release, level]:
+            row = compiled.row
+            value, source = self._value(compiled, attributes)
+            if value is None or value == []:
+                if row.required:
+                    raise RequiredMissing(f"{row.target} of the {level} has no value", place=" or ".join(row.sources))
+                continue
+            if not compiled.is_list:
+                result[compiled.element] = value
+            else:
+                result.setdefault(compiled.element, []).extend(value if isinstance(value, list) else [value])
+            if trace is not None:
+                trace.append(Trace(level, row.target, value, source, row.origin))
+        return result
+
+    def _value(self, compiled: _Compiled, attributes: Attributes) -> tuple[Any, str]:
+        row = compiled.row
+        for path in row.sources:
+            raw = attributes.get(path) if "." not in path else look(attributes, path)
+            if raw is None or raw == "" or raw == []:
+                continue
+            try:
+                value = compiled.function(
+                    raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
+                )
+            except GatewayError as error:
+                error.place = error.place or path
+                raise
+            if value is not None and value != []:
+                return value, path
+        if row.default:
+            return compiled.function(row.default, (), compiled.codes, self.settings), "default"
+        return None, ""
+
+
+def _compile(row: Row, file: MappingFile) -> _Compiled:
+    element = element_of(row.target)
+    is_list = ELEMENTS[row.level][element].endswith("*")
+    return _Compiled(row, element, is_list, FUNCTIONS[row.function or "text"], file.codes(row))
+
+
+def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:
+    """The rows that hold for a release: a row for it alone takes the place of the row for all."""
+    own = {row.target.partition("@")[0] for row in rows if release_of(row.target) == release}
+    for row in rows:
+        if release_of(row.target) == release or (not release_of(row.target) and row.target not in own):
+            yield row
+
+
+def _orders_of_patient(references: list[dict[str, Any]], study: Study) -> list[dict[str, Any]]:
+    """Each order once, by its first name if it is named in several places by numbers of the same kind; none that is
+    known to be another patient's."""
+    seen, kept = set(), []
+    for one in references:
+        identifier = one.get("identifier") or {}
+        kind = str(identifier.get("type"))
+        key = (kind, identifier.get("value")) if identifier else (one.get("reference"), one.get("display"))
+        if key not in seen and not (identifier.get("value") in study.foreign and "ACSN" in kind):
+            kept.append(one)
+        seen.add(key)
+    return kept
+
+
+def wado_rs_endpoint(identity: str, address: str) -> dict[str, Any]:
+    """The R4 Endpoint where images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is said in words."""
+    connection = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
+    return {
+        "resourceType": "Endpoint",
+        "id": identity,
+        "status": "active",
+        "connectionType": {"system": connection, "code": "dicom-wado-rs"},
+        "payloadType": [{"text": "DICOM WADO-RS"}],
+        "payloadMimeType": ["application/dicom"],
+        "address": address,
+    }

@@ -1,0 +1,43 @@
+"""The Patient of a study, for an EHR that lets us create the ones it does not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.mapping.studies.base import first, plain
+from gateway.records.order import Attributes
+
+PATIENT_KEYWORDS: Final = frozenset({"PatientName", "PatientBirthDate", "PatientSex"})
+"""What is told of a patient beside his identifier."""
+_GENDERS: Final = {"M": "male", "F": "female", "O": "other"}
+_REPRESENTATION: Final = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+_GROUPS: Final = ("ABC", "IDE", "SYL")
+"""Component groups of a PN: alphabetic, ideographic, phonetic (PS3.5 6.2.1.1)."""
+_BIRTH: Final = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
+
+
+def patient(attributes: Attributes, identifier: dict[str, Any]) -> dict[str, Any]:
+    """The Patient with `identifier`, as DICOM attributes name him; alike in R4 and R5."""
+    told: dict[str, Any] = {"resourceType": "Patient", "identifier": [identifier], "active": True}
+    if names := list(_names(plain(str(first(attributes.get("PatientName")) or "")))):
+        told["name"] = names
+    told["gender"] = _GENDERS.get(str(attributes.get("PatientSex") or "").strip().upper(), "unknown")
+    if born := _BIRTH.fullmatch(str(attributes.get("PatientBirthDate") or "").strip()):
+        told["birthDate"] = "-".join(born.groups())
+    return told
+
+
+def _names(written: str) -> Iterator[dict[str, Any]]:
+    for group, code in zip(written.split("="), _GROUPS, strict=False):
+        family, given, middle, prefix, suffix = ([*(part.strip() for part in group.split("^")), "", "", "", "", ""])[:5]
+        parts = {
+            "family": family, "given": f"{given} {middle}".split(), "prefix": prefix.split(), "suffix": suffix.split(),
+        }  # fmt: skip
+        name: dict[str, Any] = {key: value for key, value in parts.items() if value}
+        if not name:
+            continue
+        if code != "ABC":
+            name["extension"] = [{"url": _REPRESENTATION, "valueCode": code}]
+        yield {"use": "official", **name}

@@ -1,0 +1,124 @@
+"""An order as a FHIR ServiceRequest, for an EHR that is to be told of the orders of its RIS (v2-to-FHIR, ORM_O01)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from gateway.mapping.studies.base import FhirSettings, first, order_system_of, plain, typed
+from gateway.mapping.studies.functions import codeable_concepts, date_time
+from gateway.mapping.studies.references import encounter_reference, patient_reference, person_display
+from gateway.records.order import Attributes
+from gateway.records.order_book import START_DATE, START_TIME, Order
+from gateway.records.step import StepState
+from gateway.records.study import Release
+
+_IMAGING: Final = {"coding": [{"system": "http://snomed.info/sct", "code": "363679005", "display": "Imaging"}]}
+_PRIORITIES: Final = {"STAT": "stat", "HIGH": "urgent", "ROUTINE": "routine", "MEDIUM": "routine", "LOW": "routine"}
+"""Requested Procedure Priority (0040,1003) -> request-priority."""
+_GIVEN_UP: Final = frozenset({StepState.CANCELED, StepState.DISCONTINUED})
+_ENDED: Final = _GIVEN_UP | {StepState.COMPLETED}
+
+
+def service_request(
+    order: Order, patient: Attributes, settings: FhirSettings, release: Release
+) -> tuple[dict[str, Any], str]:
+    """The ServiceRequest of an order that has procedures, and the identifier (`system|value`) it is known by."""
+    identifiers = list(_identifiers(order, settings))
+    said: dict[str, Any] = {**patient, **order.attributes, **order.procedures[0].attributes}
+    states = [step.state for procedure in order.procedures for step in procedure.steps]
+    subject = [said.get(key) for key in ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")]
+    reasons = [
+        concept
+        for procedure in order.procedures
+        for concept in _concepts(procedure.attributes, "ReasonForRequestedProcedureCodeSequence", settings)
+        or _text(procedure.attributes, "ReasonForTheRequestedProcedure")
+    ]
+    told: dict[str, Any] = {
+        "resourceType": "ServiceRequest",
+        "identifier": identifiers,
+        "status": status_of(states),
+        "intent": "order",
+        "category": [_IMAGING],
+        "priority": _PRIORITIES.get(str(said.get("RequestedProcedurePriority") or "").upper()),
+        "code": _code(order, settings),
+        "subject": patient_reference(said["PatientID"], subject, None, settings),
+        "encounter": encounter_reference(said["AdmissionID"], [said.get("IssuerOfAdmissionIDSequence")], None, settings)
+        if said.get("AdmissionID")
+        else None,
+        "occurrenceDateTime": _occurrence(order, settings),
+        "authoredOn": _moment(said, "IssueDateOfImagingServiceRequest", "IssueTimeOfImagingServiceRequest", settings),
+        "requester": person_display(said["RequestingPhysician"], [], None, settings)
+        if said.get("RequestingPhysician")
+        else None,
+        "reasonCode": _once(reasons),
+    }
+    told = {key: value for key, value in told.items() if value not in (None, [], {})}
+    own = next(one for one in identifiers if one["type"]["coding"][0]["code"] == "ACSN")
+    return (_as_r5(told) if release == "R5" else told), f"{own['system']}|{own['value']}"
+
+
+def status_of(states: Sequence[StepState]) -> str:
+    """request-status of an order whose steps are in these states."""
+    if all(state in _GIVEN_UP for state in states):
+        return "revoked"
+    if all(state in _ENDED for state in states):
+        return "completed"
+    return "on-hold" if all(state is StepState.HELD for state in states if state not in _ENDED) else "active"
+
+
+def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any]]:
+    """As `order_references` says them of a study, so that it finds the order by any."""
+    numbers = (
+        ("PLAC", "Placer Identifier", order.placer.authority or order.sender, order.placer.value),
+        ("FILL", "Filler Identifier", order.filler.authority or order.sender, order.filler.value),
+        ("ACSN", "Accession ID", order.authority, order.accession),
+    )
+    for code, display, authority, number in numbers:
+        if number:
+            yield typed(code, display, order_system_of(authority, settings), number)
+    for procedure in order.procedures:
+        yield {"system": "urn:dicom:uid", "value": f"urn:oid:{procedure.study_uid}"}
+
+
+def _code(order: Order, settings: FhirSettings) -> dict[str, Any] | None:
+    attributes = order.procedures[0].attributes
+    coded = _concepts(attributes, "RequestedProcedureCodeSequence", settings)
+    return next(iter(coded or _text(attributes, "RequestedProcedureDescription")), None)
+
+
+def _concepts(attributes: Attributes, keyword: str, settings: FhirSettings) -> list[dict[str, Any]]:
+    items = attributes.get(keyword)
+    return list(codeable_concepts(items, [], None, settings)) if items else []
+
+
+def _text(attributes: Attributes, keyword: str) -> list[dict[str, Any]]:
+    written = plain(str(first(attributes.get(keyword)) or ""))
+    return [{"text": written}] if written else []
+
+
+def _once(concepts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for number, one in enumerate(concepts) if one not in concepts[:number]]
+
+
+def _occurrence(order: Order, settings: FhirSettings) -> str | None:
+    starts = [
+        (str(step.attributes.get(START_DATE) or ""), str(step.attributes.get(START_TIME) or ""), step.attributes)
+        for procedure in order.procedures
+        for step in procedure.steps
+    ]
+    known = sorted((one for one in starts if one[0]), key=lambda one: one[:2])
+    return _moment(known[0][2], START_DATE, START_TIME, settings) if known else None
+
+
+def _moment(attributes: Attributes, date: str, time: str, settings: FhirSettings) -> str | None:
+    return date_time(attributes[date], [attributes.get(time)], None, settings) if attributes.get(date) else None
+
+
+def _as_r5(told: dict[str, Any]) -> dict[str, Any]:
+    changed = {key: value for key, value in told.items() if key != "reasonCode"}
+    if "code" in told:
+        changed["code"] = {"concept": told["code"]}
+    if "reasonCode" in told:
+        changed["reason"] = [{"concept": one} for one in told["reasonCode"]]
+    return changed

@@ -1,0 +1,179 @@
+"""A dry run: what a file would become, each attribute with the source it came from. Nothing is stored or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from gateway.assembly import process as app
+from gateway.clock import now
+from gateway.config import Config, Listener
+from gateway.errors import GatewayError
+from gateway.journey.order_intake.station import ack_code
+from gateway.journey.study_arrival.station import ALWAYS
+from gateway.mapping import Mappings
+from gateway.mapping.attributes import from_dataset
+from gateway.mapping.language.trace import Trace
+from gateway.records.study import Instance, Release, Series, Shape, Study
+from gateway.wire.fhir.validation import faults_of_imaging_study
+
+LONGEST_SHOWN: Final = 160
+"""Characters of a value; an identifier with its system, a UID or an LO of 64 each, is never cut."""
+HL7_STARTS: Final = (b"MSH", b"FHS", b"BHS", b"\x0b", b"\xef\xbb\xbfMSH")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one message or one study would give."""
+
+    title: str
+    traces: Sequence[Trace]
+    error: str = ""
+    resource: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "title": self.title,
+            "rows": [asdict(trace) for trace in self.traces],
+            "error": self.error,
+        }
+        return found if self.resource is None else found | {"resource": self.resource}
+
+
+def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -> list[Explanation]:
+    """Explain HL7 messages and DICOM files or folders; the files of one study are explained together.
+
+    A path that holds neither is an explanation with an error. Raises `ConfigError` for faulty mappings.
+    """
+    mappings = app.load_mappings(config)
+    explanations, datasets = [], []
+    for path in paths:
+        files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+        if not files:
+            explanations.append(Explanation(str(path), (), "no HL7 message or DICOM file there"))
+        for file in files:
+            try:
+                with file.open("rb") as handle:
+                    start = handle.read(8)
+                if start.startswith(HL7_STARTS):
+                    explanations.append(_explain_message(config, mappings, file))
+                else:
+                    datasets.append(pydicom.dcmread(file, stop_before_pixels=True))
+            except InvalidDicomError:
+                text = "neither an HL7 message (it does not start with MSH) nor a DICOM file (no DICM prefix)"
+                explanations.append(Explanation(str(file), (), text))
+            except OSError as error:
+                explanations.append(Explanation(str(file), (), f"cannot be read: {error.strerror}"))
+            except Exception as error:
+                explanations.append(Explanation(str(file), (), f"not readable as DICOM ({type(error).__name__})"))
+    studies: dict[str, list[pydicom.Dataset]] = {}
+    for dataset in datasets:
+        if "DirectoryRecordSequence" not in dataset:
+            studies.setdefault(str(dataset.get("StudyInstanceUID", "")), []).append(dataset)
+    return explanations + [_explain_study(mappings, uid, files, release) for uid, files in studies.items()]
+
+
+def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanation:
+    trace: list[Trace] = []
+    listener = config.hl7.listeners[0] if config.hl7.listeners else Listener()
+    raw = path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r"
+    reading = app.make_reader(config, mappings).read(raw, now(), listener.name, trace)
+    message, what = reading.message, "HL7 message"
+    if message is not None:
+        what = f"{message.type}^{message.trigger} {message.control_id}"
+    title = f"{path}: {what} -> worklist item, as from {listener.name}"
+    if reading.error is not None:
+        return Explanation(title, trace, f"would be answered {ack_code(reading.error)}: {reading.error}")
+    if reading.unserved:
+        return Explanation(title, trace, "would be kept and answered AA: of its type nothing is read")
+    return Explanation(title, trace)
+
+
+def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:
+    title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy ({release})"
+    trace: list[Trace] = []
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        if not all(one.get(keyword) for one in files):
+            return Explanation(title, trace, f"would not be taken: an instance has no {keyword}")
+    try:
+        study = study_of(mappings, uid, files)
+        resource = mappings.studies.build(study, shape=Shape(release), trace=trace)
+    except GatewayError as error:
+        return Explanation(title, trace, f"would be parked: {error}")
+    faults = faults_of_imaging_study(resource, release)
+    return Explanation(title, trace, "; ".join(faults), resource)
+
+
+def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
+    """The files of one study as the gateway would keep them."""
+    keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
+    grouped: dict[str, dict[str, pydicom.Dataset]] = {}
+    for dataset in files:
+        # An instance that comes again takes the place of the first.
+        grouped.setdefault(str(dataset.SeriesInstanceUID), {})[str(dataset.SOPInstanceUID)] = dataset
+    return Study(
+        uid,
+        from_dataset(files[0], keywords["study"]),
+        tuple(
+            Series(
+                series_uid,
+                from_dataset(next(iter(members.values())), keywords["series"]),
+                tuple(
+                    Instance(str(one.SOPInstanceUID), str(one.SOPClassUID), from_dataset(one, keywords["instance"]))
+                    for one in members.values()
+                ),
+            )
+            for series_uid, members in grouped.items()
+        ),
+    )
+
+
+def render(explanation: Explanation, *, instances: int = 1) -> str:
+    """Lines for a person: target, value, source, row. Rows that repeat per series or instance are shown once."""
+    shown: dict[tuple[str, str], int] = {}
+    lines, rows = [explanation.title], []
+    for trace in explanation.traces:
+        key = (trace.level, trace.target)
+        shown[key] = shown.get(key, 0) + 1
+        if trace.level in ("series", "instance") and shown[key] > instances:
+            continue
+        rows.append((trace.level, trace.target, _short(trace.value), trace.source, trace.origin, trace.remark))
+    widths = [
+        min(max((len(row[column]) for row in rows), default=0), limit)
+        for column, limit in ((0, 10), (1, 44), (2, 56), (3, 36))
+    ]
+    for row in rows:
+        cells = "  ".join(row[column].ljust(width) for column, width in enumerate(widths))
+        remark = f"  ({row[5]})" if row[5] else ""
+        lines.append(f"  {cells}  {row[4]}{remark}")
+    repeated = sum(
+        count - instances
+        for (level, _), count in shown.items()
+        if level in ("series", "instance") and count > instances
+    )
+    if repeated:
+        lines.append(f"  ... and {repeated} more rows of further series and instances (--json shows all)")
+    if explanation.error:
+        lines.append(f"  PROBLEM: {explanation.error}")
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return '"" (delete what is stored)'
+    text = str(value) if not isinstance(value, (dict, list)) else _flat(value)
+    short = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+    return short.replace("\r\n", " / ")
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(_flat(one) for one in value.values())
+    if isinstance(value, list):
+        return ", ".join(_flat(one) for one in value)
+    return str(value)

@@ -1,0 +1,185 @@
+"""Worklist files of another server (DCMTK's wlmscpfs, Orthanc) become orders, so that a site can switch in a minute.
+
+A file is kept as it came, like a message, and is part of its order's history: as the oldest word, so whatever the RIS
+says of the order afterwards, or has said before, counts for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.assembly import process as app
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.errors import ConfigError, DuplicateKey, GatewayError, Rejected, Unavailable
+from gateway.journey import scheduling
+from gateway.journey.order_intake.reading import WORKLIST_FILE, internal
+from gateway.mapping import Mappings
+from gateway.records.order import OrderedProcedure
+from gateway.store import Store, messages
+from gateway.wire.dimse import part10 as dicom_file
+
+CREATED, UPDATED, SAME, OF_RIS, NOT_TAKEN = "created", "updated", "already there", "known from the RIS", "not taken"
+TOGETHER: Final = 64
+"""Files that share a transaction."""
+SUFFIXES: Final = frozenset({".wl", ".dcm"})
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one file."""
+
+    file: str
+    what: str
+    accession: str = ""
+    why: str = ""
+    """Attribute and cure, when it was not taken."""
+
+
+class _UndoError(Exception):
+    def __init__(self, taken: Taken) -> None:
+        super().__init__()
+        self.taken = taken
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Worklist files below a folder, or the one that is named: by their suffix, or because they begin as DICOM files
+    do; what was written last comes last. Raises `ConfigError` when there is nothing by that name."""
+    if not folder.exists():
+        raise ConfigError([f"{folder}: there is no such file or folder"])
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*"), key=_written):
+        if path.is_file() and (path == folder or path.suffix.lower() in SUFFIXES or _begins_as_dicom(path)):
+            yield path
+
+
+def _written(path: Path) -> tuple[int, Path]:
+    try:
+        return path.stat().st_mtime_ns, path
+    except OSError:
+        return 0, path
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return dicom_file.is_file(file.read(132))
+    except OSError:
+        return False
+
+
+class Import:
+    """`sender`: whose accession numbers the files hold, in the words of MSH-4 (else MSH-3) of the RIS's messages;
+    empty: nobody knows."""
+
+    def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock, sender: str) -> None:
+        self._store = store
+        self._reader = app.make_reader(config, mappings)
+        self._policy = app.scheduling_policy(config)
+        self._clock = clock
+        self._listener = f"{WORKLIST_FILE}{sender}"
+
+    async def take(self, paths: Iterable[Path], *, dry_run: bool = False) -> AsyncIterator[Taken]:
+        """Each file in its turn: of two that contradict each other the later counts.
+
+        Raises `Unavailable` when the database is away; what was told by then is kept.
+        """
+        remaining = iter(paths)
+        while some := list(itertools.islice(remaining, 1 if dry_run else TOGETHER)):
+            read = await asyncio.to_thread(list, map(_bytes_of, some))
+            for taken in await asyncio.gather(*map(self._take, some, read, itertools.repeat(dry_run))):
+                yield taken
+
+    async def _take(self, path: Path, raw: bytes | OSError, dry_run: bool) -> Taken:
+        if isinstance(raw, OSError):
+            return Taken(str(path), NOT_TAKEN, why=f"cannot be read: {raw.strerror}")
+        now = self._clock()
+        reading = self._reader.read(raw, now, self._listener)
+        if reading.error is not None:
+            return Taken(str(path), NOT_TAKEN, why=_told(reading.error))
+        [said] = reading.statements
+        assert isinstance(said, OrderedProcedure)
+
+        def unit(connection: Connection) -> Taken:
+            taken = self._keep(connection, path, raw, said, now)
+            if dry_run:
+                raise _UndoError(taken)
+            return taken
+
+        try:
+            return await self._store.write(unit)
+        except _UndoError as undone:
+            return undone.taken
+        except Rejected as error:
+            return Taken(str(path), NOT_TAKEN, _accession(said), _refused(error))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # A fault of ours with one file is no reason to leave the others.
+            log.exception("a worklist file could not be taken")
+            return Taken(str(path), NOT_TAKEN, _accession(said), _told(internal(error)))
+
+    def _keep(self, connection: Connection, path: Path, raw: bytes, said: OrderedProcedure, now: int) -> Taken:
+        digest = hashlib.sha256(raw).digest()
+        sender, control_id = self._listener, digest.hex()[:20]
+        accession = _accession(said)
+        if messages.earlier(connection, sender=sender, control_id=control_id, digest=digest).ack is not None:
+            return Taken(str(path), SAME, accession)
+        order = scheduling.find(connection, said)
+        if order is not None and order.row is not None:
+            told = messages.bodies_of_order(connection, order.row)
+            if any(not one["listener"].startswith(WORKLIST_FILE) for one in told):
+                return Taken(str(path), OF_RIS, accession)
+        applied = scheduling.apply(connection, [said], now=now, policy=self._policy, history=self._reader.history)
+        row = messages.add(
+            connection, sender=sender, control_id=control_id, digest=digest, received_at=now, listener=sender,
+            peer=path.name, type="worklist file", body=raw, state="applied", ack_code="AA", ack=b"",
+            findings=applied.findings,
+        )  # fmt: skip
+        outcomes = {number: outcome for number, outcome in applied.orders if number is not None}
+        messages.tie(connection, row, outcomes, applied.patients)
+        return Taken(str(path), CREATED if CREATED in outcomes.values() else UPDATED, accession)
+
+
+def _bytes_of(path: Path) -> bytes | OSError:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return error
+
+
+def _accession(said: OrderedProcedure) -> str:
+    return str(said.order.get("AccessionNumber") or "")
+
+
+def _told(error: GatewayError) -> str:
+    return f"{error.place}: {error.message}" if error.place else error.message
+
+
+def _refused(error: GatewayError) -> str:
+    """Scheduling names places of a message; in a file they are attributes."""
+    if error.place.startswith("PID"):
+        text = "another patient's order has this accession number or Study Instance UID; mend it or the Patient ID"
+        return f"PatientID: {text}"
+    if isinstance(error, DuplicateKey):
+        return "StudyInstanceUID: it belongs to another order; give the file its own"
+    return _told(error)
+
+
+def lines(counts: Counter[str]) -> Iterator[str]:
+    """The report for people."""
+    for what in (CREATED, UPDATED, SAME, OF_RIS, NOT_TAKEN):
+        if counts[what]:
+            yield f"{counts[what]:>7}  {what}"
+    if not counts:
+        yield "no worklist file (.wl, .dcm, or beginning as DICOM files do) there"

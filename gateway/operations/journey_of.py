@@ -1,0 +1,211 @@
+"""The journey of one accession number: everything the store knows of it, and the same told as events by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping
+
+from gateway.journey import STATIONS
+from gateway.records.delivery import EHR, SETTLE, WorkState
+from gateway.store import Store, messages, orders, studies, worklist
+from gateway.web.api import studies_view
+from gateway.web.api.answers import Asker, Delivery, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, Order
+
+_S = WorkState
+DELIVERED: Final = {
+    _S.PENDING: "delivery to {to} is due at {due}",
+    _S.LEASED: "delivery to {to} is under way, try {attempts}",
+    _S.DONE: "delivered to {to} as {resource}/{id} version {version}{more}",
+    _S.PARKED: "delivery to {to} parked: {why}",
+    _S.REJECTED: "delivery to {to} rejected: {why}",
+    _S.SUPERSEDED: "a later version took the place of this delivery to {to}",
+}
+FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
+SETTLED: Final = {
+    _S.PENDING: "waits until {due} for more of the study; settles then if none came",
+    _S.PARKED: "parked: {why}",
+    _S.REJECTED: "rejected: {why}",
+}
+"""Other states of a settle row say nothing that the study does not say itself."""
+STUCK: Final = (_S.PARKED, _S.REJECTED)
+
+
+async def journey(store: Store, accession: str) -> dict[str, Any] | None:
+    """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
+    found = await store.read(lambda connection: read_journey(connection, accession))
+    return found.model_dump(mode="json") if found else None
+
+
+def read_journey(connection: Connection, accession: str) -> Journey | None:
+    """The journey of an accession number."""
+    if not accession:
+        return None
+    rows = list(reversed(orders.search(connection, accession=accession)))
+    tied = _studies(connection, accession, rows)
+    if not rows and not tied:
+        return None
+    step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
+    found_orders = [Order.model_validate(row) for row in rows]
+    told = [
+        JourneyMessage.model_validate({**message, "order": row["id"]})
+        for row in rows
+        for message in _messages(connection, row)
+    ]
+    askers = [Asker.model_validate(row) for row in worklist.askers(connection, step_ids)]
+    found_deliveries = [one for study in tied for one in studies_view.deliveries(connection, study.study_uid)]
+    return Journey(
+        accession=accession,
+        orders=found_orders,
+        messages=sorted(told, key=lambda one: (one.id, one.order)),
+        steps=_steps(rows),
+        worklist=askers,
+        studies=tied,
+        deliveries=found_deliveries,
+        events=_events(found_orders, told, askers, tied, found_deliveries),
+    )
+
+
+def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What spoke of an order, and of its patient as such; a message that did both is told once."""
+    found = messages.of_order(connection, row["id"])
+    there = {message["id"] for message in found}
+    of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
+    return [*found, *(message for message in of_patient if message["id"] not in there)]
+
+
+def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
+    return [
+        JourneyStep.model_validate({**procedure, "order": row["id"], **step})
+        for row in rows
+        for procedure in row["procedures"]
+        for step in procedure["steps"]
+    ]
+
+
+def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, Any]]) -> list[JourneyStudy]:
+    """Studies of the orders' Study Instance UIDs, then those that carry the accession number."""
+    by_uid = {procedure["study_uid"] for row in rows for procedure in row["procedures"]}
+    numbers = {accession, *(row["accession"] for row in rows)} - {""}
+    found: dict[str, RowMapping] = {}
+    for uid in sorted(by_uid):
+        study = studies.get(connection, uid)
+        if study is not None:
+            found[uid] = study
+    for number in sorted(numbers):
+        for study in studies.of_accession(connection, number):
+            found.setdefault(study["study_uid"], study)
+    ours = {row["id"] for row in rows}
+    return [
+        JourneyStudy.model_validate(
+            {
+                **studies_view.summary(connection, study),
+                "tied_by": "study_uid" if uid in by_uid else "accession",
+                "linked": any(order["id"] in ours for order in studies_view.linked(connection, study)),
+            }
+        )
+        for uid, study in found.items()
+    ]
+
+
+def _events(
+    found_orders: Sequence[Order],
+    told: Sequence[JourneyMessage],
+    askers: Sequence[Asker],
+    tied: Sequence[JourneyStudy],
+    found_deliveries: Sequence[Delivery],
+) -> list[Event]:
+    events = [
+        *_of_messages(told),
+        *(event for order in found_orders for event in _of_order(order)),
+        *(_of_asker(asker) for asker in askers),
+        *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
+        *(event for delivery in found_deliveries for event in _of_delivery(delivery)),
+    ]
+    return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
+
+
+def _of_messages(told: Sequence[JourneyMessage]) -> Iterator[Event]:
+    outcomes: dict[int, list[str]] = {}
+    for message in told:
+        outcomes.setdefault(message.id, []).append(message.outcome)
+    for message in {message.id: message for message in told}.values():
+        outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
+        text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
+        text += "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in message.findings)
+        yield Event(at=message.received_at, station="order_intake", text=text)
+
+
+def _of_order(order: Order) -> Iterator[Event]:
+    for procedure in order.procedures:
+        for step in procedure.steps:
+            where = f" at {', '.join(step.station_aes)}" if step.station_aes else ""
+            what = " ".join(filter(None, (step.modality, _when(step.start_date, step.start_time)))) + where
+            new = step.updated_at <= order.created_at
+            text = f"step {step.state.value.lower()} {what}" if new else f"step now {step.state.value.lower()}: {what}"
+            yield Event(at=step.updated_at, station="scheduling", text=text)
+
+
+def _when(date: str, time: str) -> str:
+    """DA and TM for people; what is not of their shape stays as it is."""
+    day = f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 else date
+    return f"{day} {time[:2]}:{time[2:4]}" if len(time) >= 4 else day
+
+
+def _of_asker(asker: Asker) -> Event:
+    times = "once" if asker.times == 1 else f"{asker.times} times, last at {asker.last_at}"
+    return Event(at=asker.first_at, station="worklist", text=f"worklist told {asker.calling_ae} ({times})")
+
+
+def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
+    which = f" of study {study.study_uid}" if named else ""
+    stray = "" if study.linked else "; no order here is linked to it"
+    if study.first_at != study.last_at:
+        text = f"first instance{which} arrived from {study.source_ae}"
+        yield Event(at=study.first_at, station="study_arrival", text=text)
+    counted = f"{_count(study.instance_count, 'instance')} in {study.series_count} series"
+    text = f"{counted}{which} arrived from {study.source_ae}{stray}"
+    yield Event(at=study.last_at, station="study_arrival", text=text)
+    if study.withdrawn_at is not None:
+        yield Event(at=study.withdrawn_at, station="study_settling", text=f"withdrawn{which}: it was entered in error")
+    if study.settled_at is not None:
+        grown = "" if study.settled_revision == study.revision else "; changed since"
+        yield Event(at=study.settled_at, station="study_settling", text=f"settled{which}{grown}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _of_delivery(delivery: Delivery) -> Iterator[Event]:
+    if delivery.kind == SETTLE:
+        station, form = "study_settling", SETTLED.get(delivery.state)
+    elif not delivery.kind.startswith(EHR):
+        # What it leads to says it, unless it leads nowhere.
+        station, form = "study_settling", SETTLED.get(delivery.state) if delivery.state in STUCK else None
+    else:
+        station, form = "ehr_delivery", DELIVERED[delivery.state]
+        if delivery.state is WorkState.PENDING and delivery.attempts:
+            form = FAILED_ONCE
+    if form is None:
+        return
+    outcome = delivery.outcome or {}
+    text = form.format(
+        to=delivery.kind.removeprefix(EHR),
+        attempts=delivery.attempts,
+        id=outcome.get("id", ""),
+        resource=outcome.get("resource", "ImagingStudy"),
+        more=(f" on try {delivery.attempts}" if delivery.attempts > 1 else "")
+        + (f" ({outcome['note']})" if outcome.get("note") else ""),
+        version=outcome.get("version", ""),
+        why=why(delivery.outcome),
+        due=f"{delivery.due_at[:19]}Z",
+    )
+    yield Event(at=delivery.finished_at or delivery.due_at, station=station, text=text)
+
+
+def why(outcome: dict[str, Any] | None) -> str:
+    """What went wrong at the last try, on one line."""
+    error, place = ((outcome or {}).get(key) or "" for key in ("error", "place"))
+    return " ".join(f"{place}: {error}".split()) if place else " ".join(str(error).split())

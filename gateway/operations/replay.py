@@ -1,0 +1,195 @@
+"""Kept messages worked on again after a change of mappings or settings; or only what that would change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import orjson
+from sqlalchemy import Connection, RowMapping
+
+from gateway.assembly import process as app
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.errors import GatewayError
+from gateway.journey.order_intake.reading import MessageReader
+from gateway.journey.order_intake.station import OrderIntake
+from gateway.mapping import Mappings
+from gateway.records.order import OrderedProcedure
+from gateway.records.patient import Identity, PatientStatement, as_item, identity_of
+from gateway.store import Store, messages, patients, worklist
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would be different in one step of the worklist."""
+
+    accession: str
+    patient_id: str
+    step_id: str
+    what: str
+    """`new`, `gone` or `changed`."""
+    attributes: Sequence[tuple[str, Any, Any]] = ()
+    """(keyword, before, after) of a changed step; None: not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message that would be answered otherwise than when it came."""
+
+    message: int
+    type: str
+    control_id: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of the messages of one patient, or of patients that have to do with each other."""
+
+    messages: int = 0
+    answers: list[Answer] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for one in self.answers:
+            yield f"m{one.message}  {one.type} {one.control_id}: {one.before} -> {one.after}  {one.why}".rstrip()
+        for change in self.changes:
+            yield f"{change.accession}  step {change.step_id} of {change.patient_id}: {change.what}"
+            for keyword, before, after in change.attributes:
+                yield f"    {keyword}: {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+class _UndoError(Exception):
+    """Takes a transaction back, with what was learned in it."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+class DryRun:
+    """Tries kept messages in transactions that are taken back, one for each group of patients."""
+
+    def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock) -> None:
+        self._store = store
+        self._reader = app.make_reader(config, mappings)
+        self._intakes = app.intakes(config, store, self._reader, clock)
+
+    async def outcomes(self, ids: Sequence[int]) -> AsyncIterator[Outcome]:
+        """What would come of working on these messages again, group by group. Changes nothing."""
+        groups = _Groups()
+        for message in ids:
+            keys = await self._store.read(lambda connection, message=message: self._keys(connection, message))  # type: ignore[misc]
+            groups.add(message, keys)
+        for group, keys in groups:
+            try:
+                await self._store.write(lambda connection, group=group, keys=keys: self._try(connection, group, keys))  # type: ignore[misc]
+            except _UndoError as done:
+                yield done.outcome
+
+    def _keys(self, connection: Connection, message: int) -> set[int | Identity]:
+        """Whom a message is about: rows of patients, and identities of those who have none."""
+        row = messages.get(connection, message)
+        if row is None:
+            return set()
+        found: set[int | Identity] = set(messages.patients_of(connection, message))
+        for identity in _identities(self._reader, row):
+            known = patients.find(connection, identity)
+            found.add(identity if known is None else patients.survivor(connection, known)["id"])
+        return found
+
+    def _try(self, connection: Connection, group: Sequence[int], keys: Iterable[int | Identity]) -> NoReturn:
+        before = _items(connection, keys)
+        outcome = Outcome(messages=len(group))
+        for message in group:
+            row = messages.get(connection, message)
+            if row is None:
+                continue
+            intake: OrderIntake = self._intakes(row["listener"])
+            judged = intake.apply_again(
+                connection, row, self._reader.read(row["body"], row["received_at"], row["listener"])
+            )
+            if judged.code != row["ack_code"]:
+                why = "; ".join(f"{one['place']}: {one['text']}" for one in judged.findings)
+                outcome.answers.append(
+                    Answer(message, row["type"], row["control_id"], row["ack_code"], judged.code, why)
+                )
+        outcome.changes = list(_changes(before, _items(connection, keys)))
+        raise _UndoError(outcome)
+
+
+def _identities(reader: MessageReader, row: Mapping[str, Any]) -> Iterable[Identity]:
+    try:
+        statements = reader.read(row["body"], row["received_at"], row["listener"]).statements
+    except GatewayError:
+        return
+    for one in statements:
+        if isinstance(one, PatientStatement):
+            yield one.identity
+            yield from one.prior
+        elif isinstance(one, OrderedProcedure):
+            yield identity_of(one.patient)
+
+
+class _Groups:
+    """Messages that share a patient, or a patient of a patient's: each group is tried as a whole."""
+
+    def __init__(self) -> None:
+        self._messages: dict[int, list[int]] = {}
+        self._keys: dict[int, set[int | Identity]] = {}
+        self._group_of: dict[int | Identity, int] = {}
+
+    def add(self, message: int, keys: set[int | Identity]) -> None:
+        joined = sorted({self._group_of[key] for key in keys if key in self._group_of})
+        number = joined[0] if joined else message
+        together = self._messages.setdefault(number, [])
+        known = self._keys.setdefault(number, set())
+        for other in joined[1:]:
+            together += self._messages.pop(other)
+            known |= self._keys.pop(other)
+        together.append(message)
+        known |= keys
+        self._group_of.update(dict.fromkeys(known, number))
+
+    def __iter__(self) -> Any:
+        return iter([(sorted(group), self._keys[number]) for number, group in self._messages.items()])
+
+
+def _items(connection: Connection, keys: Iterable[int | Identity]) -> dict[int, tuple[RowMapping, Item]]:
+    """The worklist items of these patients, by the row of their step."""
+    rows = set()
+    for key in keys:
+        known = patients.get(connection, key) if isinstance(key, int) else patients.find(connection, key)
+        if known is not None:
+            rows.add(patients.survivor(connection, known)["id"])
+    return {row["id"]: (row, _item(row)) for row in worklist.of_patients(connection, sorted(rows))}
+
+
+def _item(row: RowMapping) -> Item:
+    attributes = as_item(row["patient"], row["said"], row["order"], row["event_at"], row["former"])
+    return {**attributes, **row["procedure"], **row["step"], "state": row["state"]}
+
+
+def _changes(before: dict[int, tuple[RowMapping, Item]], after: dict[int, tuple[RowMapping, Item]]) -> Iterable[Change]:
+    for step in sorted(before.keys() | after.keys()):
+        old, new = before.get(step), after.get(step)
+        row: Any = (new or old or ({}, {}))[0]
+        who = (row["accession"], row["patient_id"], row["step_id"])
+        if old is None or new is None:
+            yield Change(*who, "new" if old is None else "gone")
+            continue
+        keywords = sorted(old[1].keys() | new[1].keys())
+        different = [(one, old[1].get(one), new[1].get(one)) for one in keywords if old[1].get(one) != new[1].get(one)]
+        if different:
+            yield Change(*who, "changed", different)

@@ -1,0 +1,159 @@
+"""Why a scanner does not see an order: which state, key or rule keeps each of its steps off the worklist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping
+
+from gateway.config import Dicom
+from gateway.errors import InvalidValue
+from gateway.journey.worklist.station import OUT_OF_RESOURCES, Question, Rules, item_of, without_station
+from gateway.records.order import Attributes
+from gateway.records.step import StepState
+from gateway.store import worklist
+from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.items import Element, Item, of_attributes
+from gateway.worklist.matching import START_DATE, START_TIME, Names, matcher
+
+SPAN: Final = {START_DATE: START_TIME, START_TIME: START_DATE}
+"""Keys that are matched as one (PS3.4 K.2.2.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepWhy:
+    """One step of the order, as the scanner's last query meets it now."""
+
+    step_id: str
+    state: str
+    stations: str
+    """Scheduled Station AE Titles; empty: every station's."""
+    start: str
+    reasons: tuple[str, ...]
+    """What keeps it off; empty: it is shown."""
+    told_at: int | None
+    """When the scanner was last told of it, microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    accession: str
+    station: str
+    asked_at: int | None
+    """When the scanner last asked; None: not among the queries that are kept."""
+    answers: int = 0
+    """How many steps it was told then."""
+    status: int = 0
+    keys: Attributes = field(default_factory=dict)
+    steps: tuple[StepWhy, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def why(connection: Connection, dicom: Dicom, rules: Rules, accession: str, station: str, now: int) -> Why | None:
+    """None when nothing was ordered under this accession number."""
+    rows = worklist.of_accession(connection, accession)
+    if not rows:
+        return None
+    query = worklist.last_query(connection, station)
+    keys: Attributes = query["keys"] if query else {}
+    told = worklist.told(connection, station, [row["id"] for row in rows])
+    try:
+        question = Question(of_attributes(keys), station, rules, now)
+    except InvalidValue:
+        # Its answer was A900, whatever the steps were like.
+        question = Question({}, station, rules, now)
+    steps = tuple(
+        StepWhy(
+            step_id=row["step_id"],
+            state=row["state"],
+            stations=row["station_ae"],
+            start=f"{row['start_date']} {row['start_time']}".strip(),
+            reasons=tuple(_reasons(row, question, rules)),
+            told_at=told.get(row["id"]),
+        )
+        for row in rows
+    )
+    return Why(
+        accession=accession,
+        station=station,
+        asked_at=query["asked_at"] if query else None,
+        answers=query["matches"] if query else 0,
+        status=query["status"] if query else 0,
+        keys=keys,
+        steps=steps,
+        remarks=tuple(_remarks(dicom, question, station, query)),
+    )
+
+
+def _remarks(dicom: Dicom, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+    listed = {one.ae_title: one for one in dicom.peers}
+    if dicom.allowed_calling_aes and station not in {*dicom.allowed_calling_aes, *listed}:
+        yield f"{station} is not among dicom.allowed_calling_aes: its associations are refused"
+    elif station in listed and "worklist" not in listed[station].services:
+        yield f"dicom.peers {station}: worklist is not among its services"
+    if query is None:
+        yield f"{station} has not asked, as far back as queries are kept; states and rules are all that can be told of"
+    elif query["status"] == OUT_OF_RESOURCES:
+        yield f"its last query matched more than the limit of {question.max_matches} steps; not all were told"
+    elif query["status"]:
+        yield f"its last query ended with status {query['status']:04X}"
+
+
+def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]:
+    if not question.visible.shows(row["state"], row["updated_at"]):
+        on_hold = row["state"] == StepState.HELD
+        yield "the order is on hold" if on_hold else f"{row['state']} steps are not shown (dicom.hidden_states)"
+    item = item_of(dict(row), row["state"], row["station_ae"] or question.station)
+    identifier = question.identifier if row["station_ae"] else without_station(question.identifier)
+    names = Names(rules.pn_implicit_wildcard)
+    for asked in _single(identifier):
+        if not matcher(asked, names)(item):
+            yield _told(asked, item, question)
+
+
+def _single(identifier: Item) -> Iterator[Item]:
+    """Each key of a query by itself; those that are matched together, together."""
+    for tag, element in identifier.items():
+        if element.items:
+            inner = list(_single(element.items[0]))
+            yield from ({tag: Element(tag, element.vr, element.keyword, items=(one,))} for one in inner)
+        elif not element.is_empty:
+            partner = identifier.get(SPAN.get(tag, 0))
+            if partner is None or partner.is_empty:
+                yield {tag: element}
+            elif tag < partner.tag:
+                yield {tag: element, partner.tag: partner}
+
+
+def _told(asked: Item, item: Item, question: Question) -> str:
+    """The key of a query and what the step has; `asked` is of one root attribute, or of several of one sequence."""
+    keys, there = asked, item
+    first = next(iter(asked.values()))
+    if first.items:
+        held = item.get(first.tag)
+        keys, there = first.items[0], held.items[0] if held is not None and held.items else {}
+    parts = [f"{one.keyword} = {_shown(one)}; it has {_shown(there.get(one.tag))}" for one in keys.values()]
+    by_rule = first.tag == STEP_SEQUENCE and keys.keys() <= question.added.keys()
+    whose = f"the row {question.rule.pattern} of stations.yaml asks for " if by_rule else "asked for "
+    return whose + ", ".join(parts)
+
+
+def _shown(element: Element | None) -> str:
+    if element is None or element.is_empty:
+        return "nothing"
+    return "a sequence" if element.items else "\\".join(element.values)
+
+
+def lines(found: Why, moment: Any) -> Iterable[str]:
+    """For people; `moment` writes a time."""
+    asked = "has not asked" if found.asked_at is None else f"last asked {moment(found.asked_at)}"
+    yield f"{found.station} {asked}" + ("" if found.asked_at is None else f" and was told {found.answers} steps")
+    yield from found.remarks
+    for step in found.steps:
+        told = f", told {moment(step.told_at)}" if step.told_at is not None else ", never told"
+        where = step.stations or "every station"
+        verdict = "would not be shown" if step.reasons else "would be shown"
+        yield f"{found.accession} step {step.step_id} ({step.state}, {step.start}, {where}){told}: {verdict}"
+        yield from (f"    {reason}" for reason in step.reasons)

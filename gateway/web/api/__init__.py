@@ -1,0 +1,1 @@
+"""The JSON API under `/api`, `/health` and `/metrics`: requests, handlers, answers and the OpenAPI description."""

@@ -1,0 +1,91 @@
+"""The OpenAPI 3.1 document of the route table."""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from gateway.web.api.answers import Answer, Failure
+from gateway.web.api.routes import Route
+
+REF: Final = "#/components/schemas/{model}"
+EVERYONES: Final = (400,)
+LOGIN: Final = (401, 403, 503)
+
+
+@lru_cache(maxsize=4)
+def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
+    models: set[type[Answer]] = {route.answer for route in routes if isinstance(route.answer, type)} | {Failure}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, schema = models_json_schema([(model, "serialization") for model in ordered], ref_template=REF)
+    schemas: dict[str, Any] = dict(schema["$defs"])
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        parameters, extra = _parameters(route)
+        schemas.update(extra)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, parameters)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Imaging gateway",
+            "version": version,
+            "description": "Orders, worklist, studies and deliveries of the gateway. A login is asked for when "
+            "http.token is set. Times are ISO 8601 in UTC.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic", "description": "Any user, the token as password"},
+            },
+        },
+        "security": [{"bearer": []}, {"basic": []}],
+    }
+
+
+def _parameters(route: Route) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    schema = route.asked.model_json_schema(ref_template=REF)
+    required = schema.get("required", ())
+    parameters = []
+    for name, one in schema.get("properties", {}).items():
+        in_path = f"{{{name}}}" in route.path
+        parameter = {"name": name, "in": "path" if in_path else "query", "required": in_path or name in required}
+        description = one.pop("description", None)
+        one.pop("title", None)
+        parameters.append({**parameter, **({"description": description} if description else {}), "schema": one})
+    return parameters, schema.get("$defs", {})
+
+
+def _operation(route: Route, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    said = inspect.getdoc(route.handler) or ""
+    summary, _, description = said.partition("\n\n")
+    if isinstance(route.answer, str):
+        content: dict[str, Any] = {route.answer: {"schema": {"type": "string"}}}
+    else:
+        content = {"application/json": {"schema": _ref(route.answer)}}
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": " ".join(summary.split()),
+        "responses": {"200": {"description": "OK", "content": content}},
+    }
+    if description:
+        operation["description"] = description
+    if parameters:
+        operation["parameters"] = parameters
+    if route.open:
+        operation["security"] = []
+    for status in sorted({*route.errors, *EVERYONES, *(() if route.open else LOGIN)}):
+        failure = {"application/json": {"schema": _ref(Failure)}}
+        operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": failure}
+    for status in route.also:
+        operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+    return operation
+
+
+def _ref(model: type[Answer]) -> dict[str, str]:
+    return {"$ref": REF.format(model=model.__name__)}

@@ -1,0 +1,53 @@
+"""A row of the route table, and what every handler gets. The table both serves and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.store import Store
+from gateway.web.api.answers import Answer
+from gateway.web.api.health import Component
+from gateway.web.api.requests import Asked, Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the composition root hands to the console."""
+
+    store: Store
+    components: Callable[[], Awaitable[dict[str, Component]]]
+    replay_message: Callable[[int], Awaitable[str]]
+    why: Callable[[str, str], Awaitable[Any]]
+    clock: Clock
+    version: str
+    hidden_states: Sequence[str]
+    published_keys: Callable[[], dict[str, Any]]
+    """The JWK Set by which EHRs know us."""
+    document: dict[str, Any] = field(repr=False)
+    """The OpenAPI document."""
+
+
+Handler = Callable[[Context, Any], Awaitable[Answer | web.Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`handler` gets the context and an `asked`; its docstring is the route's description."""
+
+    method: str
+    path: str
+    handler: Handler
+    answer: type[Answer] | str
+    """The JSON object of a 200, or the media type when it is something else."""
+    asked: type[Asked] = Nothing
+    errors: tuple[int, ...] = ()
+    """Statuses of its own; 400 is everyone's; 401, 403 and 503 are those routes' that ask for a login."""
+    also: tuple[int, ...] = ()
+    """Statuses that carry the body of a 200."""
+    open: bool = False
+    """Served without a login."""

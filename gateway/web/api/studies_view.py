@@ -1,0 +1,58 @@
+"""A study as the API shows it. Functions of a connection, run in a reader thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from gateway.store import orders, outbox, studies
+from gateway.web.api.answers import Delivery, Instance, LinkedOrder, Series, StudyDetail
+
+MOST_DELIVERIES = 200
+
+
+def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    """The row with its counts, as `answers.Study` wants it."""
+    series, instances = studies.counts(connection, row["id"])
+    return {**row, "series_count": series, "instance_count": instances}
+
+
+def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
+    """The orders that the study answers."""
+    return orders.linked(
+        connection,
+        study_uid=row["study_uid"],
+        accession=row["accession"],
+        patient_id=row["patient_id"],
+        issuer=row["patient_issuer"],
+    )
+
+
+def deliveries(connection: Connection, study_uid: str) -> list[Delivery]:
+    """Work of the study, oldest first: the last `MOST_DELIVERIES` rows."""
+    rows = outbox.listing(connection, subject=study_uid, limit=MOST_DELIVERIES)
+    return [Delivery.model_validate(row) for row in reversed(rows)]
+
+
+def detail(connection: Connection, study_uid: str) -> StudyDetail | None:
+    row = studies.get(connection, study_uid)
+    if row is None:
+        return None
+    series = [
+        Series(
+            series_uid=one["series_uid"],
+            attributes=one["attributes"],
+            instances=[Instance.model_validate(dict(instance)) for instance in instances],
+        )
+        for one, instances in studies.tree(connection, row["id"])
+    ]
+    tied = {one["id"]: LinkedOrder.model_validate(dict(one)) for one in linked(connection, row)}
+    return StudyDetail.model_validate(
+        {
+            **summary(connection, row),
+            "series": series,
+            "orders": list(tied.values()),
+            "deliveries": deliveries(connection, study_uid),
+        }
+    )

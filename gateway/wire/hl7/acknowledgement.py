@@ -1,0 +1,220 @@
+"""General acknowledgements: MSH, MSA and ERR (HL7 2.5.1 ch. 2.9, 2.14.1; 2.3.1 ch. 2.24.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import Malformed
+from gateway.wire.hl7.escapes import Delimiters, escape, read_delimiters
+from gateway.wire.hl7.message import Message
+
+CODES: dict[int, str] = {
+    0: "Message accepted",
+    100: "Segment sequence error",
+    101: "Required field missing",
+    102: "Data type error",
+    103: "Table value not found",
+    104: "Value too long",
+    200: "Unsupported message type",
+    201: "Unsupported event code",
+    202: "Unsupported processing id",
+    203: "Unsupported version id",
+    204: "Unknown key identifier",
+    205: "Duplicate key identifier",
+    206: "Application record locked",
+    207: "Application internal error",
+}
+"""Table 0357, message error condition codes."""
+
+_MSA_3_LENGTH = 80
+_ERR_7_LENGTH = 2048
+_ERR_8_LENGTH = 250
+
+
+_REQUIRED = {11: "P", 12: "2.5"}
+"""MSH-11 and MSH-12 of the answer to a message that does not tell its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a message."""
+
+    code: int
+    """Table 0357."""
+    text: str
+    """For the people at the sender: what is wrong and how to mend it."""
+    location: str = ""
+    """`segment^sequence^field^repetition^component^subcomponent` (ERL), as far as known: `PID^1^3^1^1`."""
+    severity: str = "E"
+    """Table 0516: E error, F fatal, I information, W warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What an acknowledgement takes from the message it answers; fields as sent, still encoded."""
+
+    delimiters: Delimiters
+    field: Callable[[int], str]
+    trigger: str
+    charset: str
+    codec: str
+
+
+def acknowledge(
+    message: Message, code: str, problems: Sequence[Problem] = (), *, control_id: str, now: datetime
+) -> bytes:
+    """The answer to a message that could be read.
+
+    code: MSA-1, table 0008 (AA, AE, AR, CA, CE, CR). control_id: MSH-10 of the answer. Written with the
+    sender's delimiters and character set; what that set lacks becomes `?`.
+    """
+    msh = message.first("MSH")
+    assert msh is not None
+    received = _Received(message.delimiters, msh.field, msh.leaf(9, 2), msh.field(18), message.codec)
+    return _answer(received, code, problems, control_id, now)
+
+
+def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: datetime) -> bytes:
+    """The accept acknowledgement (CA, CE, CR) of a message, with what `ack` says of it unless it is CA."""
+    plain = acknowledge(message, code, control_id=control_id, now=now)
+    if code == "CA":
+        return plain
+    _, found, rest = ack.partition(b"\rMSA")
+    return b"".join([plain.partition(b"\rMSA")[0], found, rest[:1], code.encode(message.codec), rest[3:]])
+
+
+def code_of(ack: bytes | None) -> str:
+    """MSA-1 of an acknowledgement; `none` where there is none."""
+    if ack is None:
+        return "none"
+    _, _, msa = ack.partition(b"\rMSA")
+    return msa[1:3].decode("ascii", "replace")
+
+
+def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:
+    """The answer to what could not be read as a message: with what its MSH still tells, else a plain one."""
+    return _answer(_recovered(raw), code, [problem], control_id, now)
+
+
+def _recovered(raw: bytes) -> _Received:
+    found = re.search(rb"MSH[^\r\n]*", raw)
+    header = found[0].decode("latin_1") if found else ""
+    try:
+        delimiters = read_delimiters(header)
+    except Malformed:
+        delimiters, header = Delimiters(), "MSH|^~\\&"
+    fields = header.split(delimiters.field)
+    fields.insert(1, delimiters.field)
+
+    def field(n: int) -> str:
+        return (fields[n] if n < len(fields) else "") or _REQUIRED.get(n, "")
+
+    trigger = field(9).split(delimiters.component)[1:2]
+    # Latin-1 carries the bytes of any character set through unchanged; our own text in it is ASCII.
+    return _Received(delimiters, field, trigger[0] if trigger else "", "", "latin_1")
+
+
+def _answer(received: _Received, code: str, problems: Sequence[Problem], control_id: str, now: datetime) -> bytes:
+    delimiters = received.delimiters
+    segments = [_msh(received, control_id, now), _msa(received, code, problems)]
+    if problems:
+        write = _err if _version(received.field(12)) >= (2, 5) else _err_before_2_5
+        segments += write(problems, delimiters)
+    text = "".join(delimiters.field.join(fields).rstrip(delimiters.field) + "\r" for fields in segments)
+    return text.encode(received.codec, "replace")
+
+
+def _msh(received: _Received, control_id: str, now: datetime) -> list[str]:
+    delimiters = received.delimiters
+    received_field = {n: _carried(received.field(n), delimiters) for n in (3, 4, 5, 6, 11, 12)}
+    structure = ["ACK", escape(received.trigger, delimiters), "ACK"] if received.trigger else ["ACK"]
+    return [
+        "MSH",
+        received.field(2),
+        received_field[5],
+        received_field[6],
+        received_field[3],
+        received_field[4],
+        now.strftime("%Y%m%d%H%M%S%z"),
+        "",
+        delimiters.component.join(structure),
+        escape(control_id, delimiters),
+        received_field[11],
+        received_field[12],
+        *[""] * 5,
+        _carried(received.charset, delimiters),
+    ]
+
+
+def _msa(received: _Received, code: str, problems: Sequence[Problem]) -> list[str]:
+    delimiters = received.delimiters
+    said = (
+        _fitting(problems[0].text or CODES.get(problems[0].code, ""), _MSA_3_LENGTH, delimiters)[0] if problems else ""
+    )
+    return ["MSA", code, _carried(received.field(10), delimiters), said]
+
+
+def _err(problems: Sequence[Problem], delimiters: Delimiters) -> list[list[str]]:
+    """One ERR for each problem, in the form of 2.5 and later."""
+    segments = []
+    for problem in problems:
+        user_message, whole = _fitting(problem.text, _ERR_8_LENGTH, delimiters)
+        diagnostic = "" if whole else _fitting(problem.text, _ERR_7_LENGTH, delimiters)[0]
+        error = [str(problem.code), CODES.get(problem.code, ""), "HL70357"]
+        segments.append(
+            [
+                "ERR",
+                "",
+                delimiters.component.join(_location(problem, delimiters)),
+                delimiters.component.join(escape(part, delimiters) for part in error),
+                problem.severity,
+                "",
+                "",
+                diagnostic,
+                user_message,
+            ]
+        )
+    return segments
+
+
+def _err_before_2_5(problems: Sequence[Problem], delimiters: Delimiters) -> list[list[str]]:
+    """One ERR whose ERR-1 (ELD: segment, sequence, field, code) repeats for each problem."""
+    repetitions = []
+    for problem in problems:
+        error = [str(problem.code), escape(CODES.get(problem.code, ""), delimiters), "HL70357"]
+        if not delimiters.subcomponent:
+            error = error[:1]
+        location = (*_location(problem, delimiters), "", "", "")[:3]
+        repetitions.append(delimiters.component.join([*location, delimiters.subcomponent.join(error)]))
+    if not delimiters.repetition:
+        del repetitions[1:]
+    return [["ERR", delimiters.repetition.join(repetitions)]]
+
+
+def _location(problem: Problem, delimiters: Delimiters) -> list[str]:
+    return [escape(part, delimiters) for part in problem.location.split("^")] if problem.location else []
+
+
+def _fitting(text: str, length: int, delimiters: Delimiters) -> tuple[str, bool]:
+    """The text escaped and cut, never within an escape sequence, to `length` characters; is it whole?"""
+    for end in range(min(len(text), length), 0, -1):
+        fitting = escape(text[:end], delimiters)
+        if len(fitting) <= length:
+            return fitting, end == len(text)
+    return "", not text
+
+
+def _carried(raw: str, delimiters: Delimiters) -> str:
+    """A field as received, but for the control characters that would break our own segments or block."""
+    if raw.isprintable():
+        return raw
+    return "".join(escape(c, delimiters) if c < " " and c != "\x1b" else c for c in raw)
+
+
+def _version(version_id: str) -> tuple[int, ...]:
+    """MSH-12 as numbers; a version that cannot be read counts as 2.5."""
+    found = re.match(r"(\d{1,3})\.(\d{1,3})", version_id)
+    return (int(found[1]), int(found[2])) if found else (2, 5)

@@ -1,0 +1,1 @@
+"""Logins at an EHR: Basic, bearer tokens, OAuth client credentials, SMART Backend Services."""

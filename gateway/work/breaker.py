@@ -1,0 +1,73 @@
+"""Whether an EHR answers at all: while it does not, its work waits in the outbox instead of trying one by one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.observe import metrics
+
+log = logging.getLogger(__name__)
+
+FAILURES: Final = 5
+"""So many tries in a row without an answer of the EHR's own open the breaker."""
+SECOND: Final = 1_000_000
+
+
+class Breaker:
+    """Closed: work goes through. Open: none does until a pause is over. Then one try at a time: an answer closes it,
+    none opens it again for twice as long, up to `longest_seconds`.
+
+    An answer is whatever the EHR decides about a write, also a refusal; a timeout, a connection that is lost, 429, 502,
+    503 and 504 are none. A 500 is neither: it may be the fault of one study.
+    """
+
+    def __init__(self, name: str, clock: Clock, *, first_seconds: float = 5.0, longest_seconds: float = 300.0) -> None:
+        self._name = name
+        self._clock = clock
+        self._first = round(first_seconds * SECOND)
+        self._longest = round(longest_seconds * SECOND)
+        self._failures = 0
+        self._pause = 0
+        self._until = 0
+        self._open = metrics.EHR_OPEN.labels(name)
+        self._open.set(0)
+
+    @property
+    def is_open(self) -> bool:
+        return self._pause > 0
+
+    def admits(self, free: int, under_way: int) -> int:
+        """How much of `free` may be taken up now."""
+        if not self.is_open:
+            return free
+        return 1 if self.opens_in() <= 0 and under_way == 0 else 0
+
+    def opens_in(self) -> float:
+        """Seconds until the next try may be made; 0 or less: now."""
+        return (self._until - self._clock()) / SECOND if self.is_open else 0.0
+
+    def answered(self) -> None:
+        if self.is_open:
+            log.warning("%s answers again", self._name)
+            self._open.set(0)
+        self._failures = self._pause = 0
+
+    def failed(self, retry_after: float | None) -> None:
+        """A try came to nothing; `retry_after`: what the EHR, or what stands before it, asks for, in seconds."""
+        self._failures += 1
+        if not self.is_open and self._failures < FAILURES:
+            return
+        if self.opens_in() > 0:
+            return  # of those that were under way when it opened
+        was_open = self.is_open
+        self._pause = min(self._pause * 2 or self._first, self._longest)
+        asked = min(round((retry_after or 0.0) * SECOND), self._longest)
+        self._until = self._clock() + max(self._pause, asked)
+        self._open.set(1)
+        if not was_open:
+            log.warning(
+                "%s does not answer (%d tries in a row); its work waits, and it is tried every %g to %g seconds",
+                self._name, self._failures, self._first / SECOND, self._longest / SECOND,
+            )  # fmt: skip

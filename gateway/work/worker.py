@@ -1,0 +1,234 @@
+"""Works off the outbox: claims due rows, calls the station registered for their kind, settles them by their fate.
+
+It knows fates, not stations. Each kind has its own task and its own limit, so that a slow or broken receiver never
+holds another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import StatementError
+
+from gateway.clock import Clock
+from gateway.errors import Fate, GatewayError, Unavailable
+from gateway.observe import metrics
+from gateway.records.delivery import Work
+from gateway.store import Store, outbox
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 1.0
+"""How often the outbox is looked at without a hint: for work that another process has left."""
+LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
+"""What a receiver may ask for at most with Retry-After."""
+
+Handler = Callable[[Work], Awaitable[outbox.Done]]
+
+
+class Gate(Protocol):
+    """Whether a kind of work may be taken up now."""
+
+    def admits(self, free: int, under_way: int) -> int:
+        """How many of `free` places may be filled, while `under_way` are."""
+
+    def opens_in(self) -> float:
+        """Seconds until asking again makes sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of work is done."""
+
+    handler: Handler
+    concurrency: int = 4
+    lease_seconds: float = 60.0
+    first_retry_seconds: float = 2.0
+    max_retry_seconds: float = 600.0
+    gate: Gate | None = None
+
+    def admits(self, under_way: int) -> int:
+        free = self.concurrency - under_way
+        return self.gate.admits(free, under_way) if self.gate is not None else free
+
+
+class Worker:
+    """Works off `kinds` of work; `run` it until cancelled."""
+
+    def __init__(self, store: Store, kinds: Mapping[str, Kind], clock: Clock) -> None:
+        self._store = store
+        self._kinds = kinds
+        self._clock = clock
+        self._hints = {name: asyncio.Event() for name in kinds}
+        store.on_due(self._hint)
+
+    def _hint(self) -> None:
+        for hint in self._hints.values():
+            hint.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
+        async with asyncio.TaskGroup() as group:
+            for name, kind in self._kinds.items():
+                group.create_task(self._run_kind(name, kind), name=f"worker {name}")
+
+    async def _run_kind(self, name: str, kind: Kind) -> None:
+        hint, running = self._hints[name], dict[asyncio.Task[None], Work]()
+        away = False
+        try:
+            while True:
+                hint.clear()
+                wait = POLL_SECONDS
+                try:
+                    free, admitted = kind.concurrency - len(running), kind.admits(len(running))
+                    for work in await self._claim(name, kind, admitted):
+                        task = asyncio.create_task(self._do(kind, work), name=f"{name} {work.id}")
+                        running[task] = work
+                        task.add_done_callback(running.pop)
+                        task.add_done_callback(lambda _task: hint.set())
+                    if kind.gate is not None and admitted == 0 < free:
+                        # Until it opens, or the one try that it let through is over.
+                        opens_in = kind.gate.opens_in()
+                        wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
+                    elif len(running) < kind.concurrency:
+                        wait = await self._pause(name)
+                    if away:
+                        log.info("the outbox can be read again for %s", name)
+                        away = False
+                except Unavailable as error:
+                    if not away:
+                        log.warning("the outbox cannot be read for %s: %s", name, error)
+                        away = True
+                except Exception:
+                    # One kind's trouble must not end the others; it is tried again after a while.
+                    if not away:
+                        log.exception("the work of %s cannot be claimed", name)
+                        away = True
+                # Not wait_for: Python 3.11's loses a cancellation that meets the hint, and the gateway would not stop.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await hint.wait()
+        finally:
+            under_way = dict(running)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+            await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
+
+    async def _claim(self, name: str, kind: Kind, free: int) -> list[Work]:
+        now = self._clock()
+        if free <= 0 or not await self._store.read(lambda connection: outbox.has_due(connection, name, now)):
+            return []
+        lease = round(kind.lease_seconds * 1_000_000)
+        claiming = asyncio.ensure_future(
+            self._store.write(
+                lambda connection: outbox.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
+            )
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # Whoever stops waiting does not take the claim back, and nobody would work on it until its lease ends.
+            with suppress(Exception):
+                await self._hand_back(await claiming)
+            raise
+
+    async def _hand_back(self, works: Sequence[Work]) -> None:
+        """Let go of `works` that were claimed and cut off; their try counts, it may have reached a receiver."""
+        if not works:
+            return
+        try:
+            await self._store.write(partial(outbox.release, works=works))
+        except Unavailable as error:
+            log.warning("work under way could not be handed back, its lease must end first: %s", error)
+
+    async def _pause(self, name: str) -> float:
+        due = await self._store.read(lambda connection: outbox.next_due(connection, name))
+        if due is None:
+            return POLL_SECONDS
+        return min(POLL_SECONDS, max((due - self._clock()) / 1_000_000, 0.002))
+
+    async def _do(self, kind: Kind, work: Work) -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        keeper = asyncio.create_task(self._keep_lease(kind, work, me))
+        try:
+            done = await kind.handler(work)
+            await self._finish(work, done)
+            metrics.WORK.labels(work.kind, "done").inc()
+        except GatewayError as error:
+            await self._settle_failure(kind, work, error)
+        except Exception as error:
+            log.exception("%s %d failed", work.kind, work.id)
+            await self._settle_failure(kind, work, GatewayError(f"internal error {type(error).__name__}"))
+        finally:
+            keeper.cancel()
+
+    async def _keep_lease(self, kind: Kind, work: Work, doing: asyncio.Task[None]) -> None:
+        """Renew the lease while the handler works; stop the handler when the lease is lost.
+
+        Another worker has the work then, and two must not write one after the other.
+        """
+        lease = round(kind.lease_seconds * 1_000_000)
+        ends = self._clock() + lease
+        while True:
+            await asyncio.sleep(kind.lease_seconds / 3)
+            until = self._clock() + lease
+            try:
+                kept = await self._store.write(partial(outbox.renew, work=work, until=until))
+                ends = until
+            except Exception as error:
+                log.warning("the lease of %s %d could not be renewed: %s", work.kind, work.id, error)
+                kept = self._clock() < ends
+            if not kept:
+                log.warning("the lease of %s %d is lost; it is left to whoever has it", work.kind, work.id)
+                doing.cancel()
+                return
+
+    async def _finish(self, work: Work, done: outbox.Done) -> None:
+        def unit(connection: Connection) -> None:
+            if not outbox.succeed(connection, work, now=self._clock(), outcome=done.outcome):
+                log.warning("%s %d was finished after its lease ended; another worker has it", work.kind, work.id)
+            elif done.also is not None:
+                done.also(connection)
+
+        await self._store.write(unit)
+
+    async def _settle_failure(self, kind: Kind, work: Work, error: GatewayError) -> None:
+        metrics.WORK.labels(work.kind, error.fate.value).inc()
+        now = self._clock()
+        due = now + round(self._delay(kind, work, error) * 1_000_000)
+        outcome = {"error": error.message, "place": error.place, **error.details}
+        if error.fate is not Fate.RETRY:
+            log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
+        elif not work.attempts:
+            log.warning("%s %d is tried again later: %s", work.kind, work.id, type(error).__name__)
+        settle = partial(outbox.fail, work=work, now=now, due_at=due)
+        try:
+            try:
+                await self._store.write(partial(settle, fate=error.fate, outcome=outcome))
+            except StatementError as failure:
+                # What the error says cannot be kept; that it happened must be, or the work would run for ever.
+                plain = {"error": f"{type(error).__name__}, whose details could not be kept: {type(failure).__name__}"}
+                await self._store.write(partial(settle, fate=Fate.PARK, outcome=plain))
+        except Unavailable as failure:
+            # The lease ends by itself; the work is taken up again then.
+            log.warning("the outcome of %s %d could not be written: %s", work.kind, work.id, failure)
+
+    @staticmethod
+    def _delay(kind: Kind, work: Work, error: GatewayError) -> float:
+        """Seconds until the next try: what the receiver asks for, else doubling up to the longest pause, less up to a
+        quarter by chance so that lanes do not return in step."""
+        if isinstance(error, Unavailable) and error.retry_after is not None:
+            # Zero would be a loop.
+            return min(max(error.retry_after, kind.first_retry_seconds), LONGEST_WAIT_SECONDS)
+        doubled = kind.first_retry_seconds * 2 ** min(work.attempts, 30)
+        return float(min(doubled, kind.max_retry_seconds) * random.uniform(0.75, 1.0))

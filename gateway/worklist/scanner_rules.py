@@ -1,0 +1,156 @@
+"""What one scanner needs that its queries do not say: keys it leaves empty, names and characters it cannot take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+from anyascii import anyascii
+
+from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.encoding import CharacterSets, encodes
+from gateway.worklist.items import Element, Item
+from gateway.worklist.matching import like
+
+STATION_AE, MODALITY, START_DATE = 0x00400001, 0x00080060, 0x00400002
+CALLING_AE: Final = "calling_ae"
+"""Stands among `stations` for the AE title that asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an item is written for one scanner."""
+
+    character_sets: tuple[CharacterSets, ...] = ()
+    """Those it can take, the best first; empty: any."""
+    transliterates: bool = False
+    """What none of the sets can write is transliterated to ASCII, instead of written in UTF-8."""
+    names: str = "all"
+    """`all` component groups; `alphabetic`: the first alone; `plain`: that without `^`, blanks between."""
+    never: frozenset[int] = frozenset()
+    """Attributes that it must not get, tags."""
+    always: Mapping[int, Element] = field(default_factory=dict, hash=False)
+    """Attributes that it gets asked or unasked; the value stands in where the item has none. Those of a step lie in the
+    item of Scheduled Procedure Step Sequence."""
+
+
+AS_IT_IS: Final = Form()
+
+
+@dataclass(frozen=True, slots=True)
+class StationRule:
+    """`pattern`: the calling AE titles it holds for, with `*` and `?`. What is empty changes nothing."""
+
+    pattern: str
+    stations: tuple[str, ...] = ()
+    """Scheduled Station AE Titles that a query without one asks for."""
+    modalities: tuple[str, ...] = ()
+    days_before: int | None = None
+    days_after: int | None = None
+    """With either, a query without a start date asks for these days around today."""
+    max_matches: int | None = None
+    form: Form = AS_IT_IS
+
+    def added(self, identifier: Item, calling_ae: str, today: date) -> dict[int, Element]:
+        """Keys of the step that this rule adds to a query, by tag."""
+        step = identifier.get(STEP_SEQUENCE)
+        asked: Item = step.items[0] if step is not None and step.items else {}
+        stations = tuple(calling_ae if one == CALLING_AE else one for one in self.stations)
+        wanted = (
+            Element(STATION_AE, "AE", "ScheduledStationAETitle", stations),
+            Element(MODALITY, "CS", "Modality", self.modalities),
+            Element(START_DATE, "DA", "ScheduledProcedureStepStartDate", self._days(today)),
+        )
+        return {one.tag: one for one in wanted if one.values and _is_open(asked.get(one.tag))}
+
+    def _days(self, today: date) -> tuple[str, ...]:
+        if self.days_before is None and self.days_after is None:
+            return ()
+        first = "" if self.days_before is None else f"{today - timedelta(self.days_before):%Y%m%d}"
+        last = "" if self.days_after is None else f"{today + timedelta(self.days_after):%Y%m%d}"
+        return (f"{first}-{last}",)
+
+
+NO_RULE: Final = StationRule("*")
+
+
+def rule_for(rules: Sequence[StationRule], calling_ae: str) -> StationRule:
+    """The first that fits."""
+    return next((rule for rule in rules if like(rule.pattern, calling_ae)), NO_RULE)
+
+
+def _is_open(key: Element | None) -> bool:
+    return key is None or all(value in ("", "*") for value in key.values)
+
+
+def with_keys(identifier: Item, added: Item) -> Item:
+    """The query with more keys of its step; it stays the same where there are none."""
+    if not added:
+        return identifier
+    step = identifier.get(STEP_SEQUENCE)
+    asked: Item = step.items[0] if step is not None and step.items else {}
+    inner = Element(STEP_SEQUENCE, "SQ", "ScheduledProcedureStepSequence", items=({**asked, **added},))
+    return {**identifier, STEP_SEQUENCE: inner}
+
+
+def shaped(item: Item, form: Form) -> Item:
+    """The item with names and characters that the scanner can take, and with what it is always to get."""
+    if form.names != "all":
+        item = {tag: _renamed(element, form) for tag, element in item.items()}
+    if form.transliterates:
+        foreign = frozenset[str]().union(*(one.foreign for one in item.values()))
+        if not any(encodes(sets, foreign) for sets in form.character_sets):
+            item = {tag: _transliterated(element, form.character_sets[0]) for tag, element in item.items()}
+    return _completed(item, form.always) if form.always else item
+
+
+def _completed(item: Item, always: Item) -> Item:
+    made = dict(item)
+    for tag, element in always.items():
+        held = made.get(tag)
+        if held is not None and element.vr == "SQ" and held.items and element.items:
+            items = tuple(_completed(one, element.items[0]) for one in held.items)
+            made[tag] = Element(tag, "SQ", element.keyword, items=items)
+        elif held is None or held.is_empty:
+            made[tag] = element
+    return made
+
+
+def _changed(element: Element, change: Callable[[Element], Element], text: Callable[[str], str]) -> Element:
+    """With every item changed, or every value."""
+    if element.vr == "SQ":
+        items = tuple({tag: change(one) for tag, one in item.items()} for item in element.items)
+        return Element(element.tag, element.vr, element.keyword, items=items)
+    return Element(element.tag, element.vr, element.keyword, tuple(map(text, element.values)))
+
+
+def _renamed(element: Element, form: Form) -> Element:
+    if element.vr not in ("PN", "SQ"):
+        return element
+    return _changed(element, lambda one: _renamed(one, form), lambda value: _name(value, form))
+
+
+def _transliterated(element: Element, sets: CharacterSets) -> Element:
+    if not element.foreign:
+        return element
+    return _changed(element, lambda one: _transliterated(one, sets), lambda value: _in_sets(value, sets))
+
+
+def _name(value: str, form: Form) -> str:
+    groups = value.split("=")
+    # Where the alphabetic group is empty, another one is better than nobody's name.
+    first = next((group for group in groups if group.strip("^ ")), "")
+    return " ".join(part for part in first.split("^") if part) if form.names == "plain" else first
+
+
+def _in_sets(value: str, sets: CharacterSets) -> str:
+    written = "".join(one if one.isascii() or encodes(sets, frozenset(one)) else _in_ascii(one) for one in value)
+    return written.upper() if value.isupper() else written
+
+
+@lru_cache(maxsize=4096)
+def _in_ascii(character: str) -> str:
+    return anyascii(character).replace("\\", "/").replace("^", "").replace("=", "") or "?"

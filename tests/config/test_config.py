@@ -1,0 +1,495 @@
+"""The configuration: every fault at its line, the environment before the file, secrets shown nowhere."""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from gateway.config import Config, Database, Ehr, EhrAuth, Hl7, Http, Listener, load
+from gateway.errors import ConfigError
+from gateway.records.step import StepState
+
+Write = Callable[[str], Path]
+EXAMPLE = Path(__file__).parents[2] / "gateway.example.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in os.environ:
+        if key.startswith("GATEWAY_"):
+            monkeypatch.delenv(key)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def put(text: str) -> Path:
+        path = tmp_path / "gateway.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return put
+
+
+def faults(path: Path | None) -> list[str]:
+    """What `load` says, each with the file's name alone."""
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    return [fault.replace(f"{path}", "gateway.yaml") for fault in caught.value.faults]
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of the tree, dotted; entries of lists without their index."""
+    for name, field in model.model_fields.items():
+        inner = [one for one in _types(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+        if inner:
+            yield from keys(inner[0], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    if typing.get_origin(annotation) in (list, types.UnionType, typing.Annotated):
+        for one in typing.get_args(annotation):
+            yield from _types(one)
+
+
+VALUES: dict[str, tuple[Any, Any]] = {
+    # key: (as it stands in the file, as it is read)
+    "site.name": ("St. Testing", "St. Testing"),
+    "site.timezone": ("Europe/Berlin", "Europe/Berlin"),
+    "site.uid_root": ("1.2.840.99999", "1.2.840.99999"),
+    "site.patient_id_issuer": ("HOSP", "HOSP"),
+    "site.identifier_systems": ({"HOSP": "urn:oid:1.2.3"}, {"HOSP": "urn:oid:1.2.3"}),
+    "site.study_id_system": ("urn:oid:1.2.5", "urn:oid:1.2.5"),
+    "site.viewer_url": ("https://viewer.test/?study={study_uid}", "https://viewer.test/?study={study_uid}"),
+    "site.wado_rs_url": ("https://pacs.test/dicomweb/studies/", "https://pacs.test/dicomweb"),
+    "site.order_systems": ({"HOSP": "urn:oid:1.2.4"}, {"HOSP": "urn:oid:1.2.4"}),
+    "database.url": ("postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
+    "hl7.listeners.name": ("second", "second"),
+    "hl7.listeners.host": ("0.0.0.0", "0.0.0.0"),
+    "hl7.listeners.port": (2576, 2576),
+    "hl7.listeners.charset": ("8859/1", "8859/1"),
+    "hl7.listeners.override_charset": ("windows-1251", "windows-1251"),
+    "hl7.listeners.undecodable": ("replace", "replace"),
+    "hl7.listeners.message_types": (["ORM", "ADT^A40"], ["ORM", "ADT^A40"]),
+    "hl7.listeners.unserved_types": ("store", "store"),
+    "hl7.listeners.acknowledge": ("enhanced", "enhanced"),
+    "hl7.listeners.conformance": ("reject", "reject"),
+    "hl7.listeners.conformance_version": ("2.5", "2.5"),
+    "hl7.listeners.sources.conformance": ("off", "off"),
+    "hl7.listeners.sources.conformance_version": ("2.4", "2.4"),
+    "hl7.listeners.tls.certificate": ("ours.pem", Path("ours.pem")),
+    "hl7.listeners.tls.key": ("ours.key", Path("ours.key")),
+    "hl7.listeners.tls.key_password": ("secret", "secret"),
+    "hl7.listeners.tls.client_ca": ("ca.pem", Path("ca.pem")),
+    "hl7.listeners.allowed_addresses": (["10.1.0.0/16", "::1"], ["10.1.0.0/16", "::1"]),
+    "hl7.listeners.allowed_certificates": (["ris.hospital"], ["ris.hospital"]),
+    "hl7.listeners.mllp_release": (2, 2),
+    "hl7.listeners.sources.application": ("RIS", "RIS"),
+    "hl7.listeners.sources.facility": ("HOSP", "HOSP"),
+    "hl7.listeners.sources.charset": ("8859/1", "8859/1"),
+    "hl7.listeners.sources.override_charset": ("8859/2", "8859/2"),
+    "hl7.listeners.sources.undecodable": ("replace", "replace"),
+    "hl7.listeners.sources.message_types": (["ORM"], ["ORM"]),
+    "hl7.listeners.sources.unserved_types": ("store", "store"),
+    "hl7.listeners.sources.acknowledge": ("enhanced", "enhanced"),
+    "hl7.listeners.max_message_bytes": (2048, 2048),
+    "hl7.listeners.idle_seconds": (1, 1.0),
+    "hl7.listeners.message_seconds": (2.5, 2.5),
+    "hl7.listeners.max_connections": (3, 3),
+    "hl7.listeners.on_failure": ("close", "close"),
+    "hl7.listeners.station_aes": (["CT1", "CT 2"], ["CT1", "CT 2"]),
+    "hl7.unknown_order": ("reject", "reject"),
+    "hl7.patient_data": ("newest", "newest"),
+    "hl7.unknown_order_control": ("ignore", "ignore"),
+    "dicom.ae_title": ("MWL", "MWL"),
+    "dicom.host": ("0.0.0.0", "0.0.0.0"),
+    "dicom.port": (104, 104),
+    "dicom.check_called_ae": (True, True),
+    "dicom.allowed_calling_aes": (["CT1"], ["CT1"]),
+    "dicom.peers.ae_title": ("CT1", "CT1"),
+    "dicom.peers.allowed_addresses": (["10.0.0.0/8"], ["10.0.0.0/8"]),
+    "dicom.peers.allowed_certificates": (["ct1"], ["ct1"]),
+    "dicom.peers.services": (["worklist"], ["worklist"]),
+    "dicom.peers.max_associations": (2, 2),
+    "dicom.peers.user": ("ct", "ct"),
+    "dicom.peers.passcode": ("s3cret", "s3cret"),
+    "dicom.tls.certificate": ("our.pem", Path("our.pem")),
+    "dicom.tls.key": ("our.key", Path("our.key")),
+    "dicom.tls.key_password": ("s3cret", "s3cret"),
+    "dicom.tls.client_ca": ("ca.pem", Path("ca.pem")),
+    "dicom.tls.port": (2763, 2763),
+    "dicom.tls.only": (True, True),
+    "dicom.max_associations": (7, 7),
+    "dicom.idle_seconds": (60, 60.0),
+    "dicom.max_pdu_bytes": (16384, 16384),
+    "dicom.max_object_bytes": (2097152, 2097152),
+    "dicom.max_worklist_matches": (8, 8),
+    "dicom.pn_implicit_wildcard": (True, True),
+    "dicom.hidden_states": (["HELD"], ["HELD"]),
+    "dicom.started_grace_seconds": (60, 60.0),
+    "dicom.warn_of_unknown_keys": (True, True),
+    "studies.quiet_seconds": (0, 0.0),
+    "studies.storage": ("headers", "headers"),
+    "ehrs.name": ("ehr-1", "ehr-1"),
+    "ehrs.url": ("https://ehr.test/fhir/", "https://ehr.test/fhir"),
+    "ehrs.fhir_version": ("R5", "R5"),
+    "ehrs.timeout_seconds": (9, 9.0),
+    "ehrs.resource": ("DocumentReference", "DocumentReference"),
+    "ehrs.patient": ("create", "create"),
+    "ehrs.orders": ("find", "find"),
+    "ehrs.concurrency": (10, 10),
+    "ehrs.max_requests_per_second": (2.5, 2.5),
+    "ehrs.gzip": ("never", "never"),
+    "ehrs.instances": (500, 500),
+    "ehrs.series": ("none", "none"),
+    "ehrs.endpoints": (False, False),
+    "ehrs.retry.first_seconds": (0.5, 0.5),
+    "ehrs.retry.max_seconds": (5, 5.0),
+    "ehrs.write": ("search", "search"),
+    "ehrs.duplicates": ("remove", "remove"),
+    "ehrs.when_deleted": ("recreate", "recreate"),
+    "ehrs.auth.kind": ("smart", "smart"),
+    "ehrs.auth.user": ("gateway", "gateway"),
+    "ehrs.auth.password": ("p", "p"),
+    "ehrs.auth.token": ("abc", "abc"),
+    "ehrs.auth.client_id": ("client", "client"),
+    "ehrs.auth.client_secret": ("s", "s"),
+    "ehrs.auth.client_authentication": ("client_secret_post", "client_secret_post"),
+    "ehrs.auth.token_url": ("https://ehr.test/token", "https://ehr.test/token"),
+    "ehrs.auth.scopes": (["system/ImagingStudy.cus"], ["system/ImagingStudy.cus"]),
+    "ehrs.auth.keys": (["keys.d"], [Path("keys.d")]),
+    "ehrs.auth.key_password": ("k", "k"),
+    "ehrs.auth.jwks_url": ("https://gw.test/.well-known/jwks.json", "https://gw.test/.well-known/jwks.json"),
+    "ehrs.tls.ca": ("ca.pem", Path("ca.pem")),
+    "ehrs.tls.certificate": ("us.pem", Path("us.pem")),
+    "ehrs.tls.key": ("us.key", Path("us.key")),
+    "ehrs.tls.key_password": ("q", "q"),
+    "ehrs.proxy": ("http://u:p@proxy.test:3128", "http://u:p@proxy.test:3128"),
+    "http.host": ("::1", "::1"),
+    "http.port": (0, 0),
+    "http.token": ("def", "def"),
+    "facade.enabled": (True, True),
+    "facade.token": ("ghi", "ghi"),
+    "facade.url": ("https://gw.test/fhir/", "https://gw.test/fhir"),
+    "mappings.overlay": ("mappings.d", Path("mappings.d")),
+    "log.level": ("debug", "debug"),
+    "log.format": ("json", "json"),
+    "log.phi": (True, True),
+}
+INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
+"""Keys that cannot be given together with those above; they have tests of their own."""
+LISTS = ("hl7.listeners", "hl7.listeners.sources", "dicom.peers", "ehrs")
+
+
+def test_every_key_can_be_set(write: Write) -> None:
+    assert set(VALUES) | INSTEAD == set(keys(Config))
+    tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "dicom": {"peers": [{}]}, "ehrs": [{}]}
+    for key, (given, _) in VALUES.items():
+        place = _place(tree, key.split(".")[:-1])
+        place[key.rsplit(".", 1)[-1]] = given
+    config = load(write(yaml.safe_dump(tree))).model_dump()
+    for key, (_, read) in VALUES.items():
+        assert _place(config, key.split(".")[:-1])[key.rsplit(".", 1)[-1]] == read, key
+
+
+def _place(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    for number, part in enumerate(path, 1):
+        tree = tree.setdefault(part, {})
+        if ".".join(path[:number]) in LISTS:
+            tree = tree[0]  # type: ignore[index]
+    return tree
+
+
+def test_a_bearer_token_has_a_short_form(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("abc\n", encoding="utf-8")
+    entry = "ehrs:\n- {name: ehr, url: 'http://x', "
+    [by_value] = load(write(f"{entry}token: abc}}")).ehrs
+    [by_file] = load(write(f"{entry}token_file: {tmp_path}/token}}")).ehrs
+    assert by_value.auth == EhrAuth(kind="bearer", token="abc")
+    assert by_file.auth == EhrAuth(kind="bearer", token_file=tmp_path / "token")
+
+
+def test_no_secret_of_an_ehr_is_shown(write: Write) -> None:
+    auth = "{kind: basic, user: u, password: hush1, client_secret: hush2, key_password: hush3, token: hush4}"
+    rest = f"proxy: 'http://u:hush5@p', tls: {{key_password: hush6}}, auth: {auth}"
+    text = f"ehrs:\n- {{name: ehr, url: 'http://x', {rest}}}"
+    assert "hush" not in repr(load(write(text)))
+    assert "hush" not in "".join(faults(write(text.replace("hush1", "[hush1]").replace("http://u:hush5", "hush5"))))
+
+
+def test_the_example_is_what_is_built_in(write: Write) -> None:
+    assert load(EXAMPLE) == load(None) == load(write("")) == load(write("site:\nehrs:\n"))
+
+
+def test_nothing_can_be_changed_afterwards() -> None:
+    config = load(None)
+    with pytest.raises(Exception, match="frozen"):
+        config.dicom.port = 1  # type: ignore[misc]
+    with pytest.raises(Exception, match="frozen"):
+        config.dicom = config.dicom  # type: ignore[misc]
+
+
+# Faults
+
+FIVE = """\
+site:
+  timezone: Mars/Olympus
+hl7:
+  listeners:
+    - name: ris
+      prot: 2575
+    - name: ris
+      port: 70000
+dicom:
+  ae_title: A_TITLE_THAT_IS_TOO_LONG
+ehrs:
+  - name: ehr
+    url: ftp://ehr.test
+http:
+  host: 0.0.0.0
+  port: -1
+nonsense: 1
+dicom:
+  hidden_states: [CANCELLED]
+"""
+
+
+def test_every_fault_is_told_with_its_line(write: Write) -> None:
+    found = faults(write(FIVE))
+    wanted = [
+        "gateway.yaml:2: site.timezone: unknown time zone 'Mars/Olympus'; use an IANA name such as Europe/Berlin",
+        "gateway.yaml:6: hl7.listeners.0.prot: no such key; did you mean 'port'?",
+        "gateway.yaml:7: hl7.listeners.1.name: the name ris stands twice",
+        "gateway.yaml:8: hl7.listeners.1.port: Input should be less than or equal to 65535 (it is 70000)",
+        "gateway.yaml:13: ehrs.0.url: must begin with http:// or https:// and hold no space",
+        "gateway.yaml:15: http.host: '0.0.0.0' is not a loopback address: set http.token or http.token_file, or",
+        "gateway.yaml:16: http.port: Input should be greater than or equal to 0 (it is -1)",
+        "gateway.yaml:17: nonsense: no such key; known here: site, database, hl7, dicom,",
+        "gateway.yaml:18: dicom: stands twice",
+        "gateway.yaml:19: dicom.hidden_states.0: is not a state: SCHEDULED, ARRIVED, READY, HELD,",
+    ]
+    missing = [one for one in wanted if not any(fault.startswith(one) for fault in found)]
+    assert (missing, len(found)) == ([], len(wanted)), "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("site: [\n", "gateway.yaml:2: not valid YAML: expected"),
+        ("site:\n\tname: x\n", "gateway.yaml:2: not valid YAML: found character '\\t'"),
+        ("site:\n  name: 'x\n", "gateway.yaml:3: not valid YAML: found unexpected end of stream"),
+        ("site:\n  name: \x07\n", "gateway.yaml: not valid YAML: the character U+0007 is not allowed"),
+        ("site:\n  name: 2024-13-45\n", "gateway.yaml: not valid YAML: month must be in 1..12"),
+        ("site: {}\n---\nhttp: {}\n", "gateway.yaml:2: not valid YAML: but found another document"),
+        ("site: !!python/object:os.system {}\n", "gateway.yaml:1: not valid YAML: could not determine a constructor"),
+        ("site: &a {identifier_systems: *a}\n", "gateway.yaml: holds an alias that contains itself"),
+        ("- site\n", "gateway.yaml:1: the file must hold keys such as"),
+        ("site\n", "gateway.yaml:1: the file must hold keys such as"),
+        ("1: 2\n", "gateway.yaml:1: 1: no such key"),
+        ("dicom:\n  5: 1\n", "gateway.yaml:1: dicom.5: Keys should be strings"),
+        ("site: 5\n", "gateway.yaml:1: site: write keys below it, each on a line of its own (it is 5)"),
+        ("hl7:\n  listeners:\n", "gateway.yaml:2: hl7.listeners: write a list: each entry on a line"),
+        ("dicom:\n  ae_title: A\\B\n", "gateway.yaml:2: dicom.ae_title: is not an AE title: at most 16 ASCII"),
+        ("hl7:\n  listeners:\n  - station_aes: ['']\n", "gateway.yaml:3: hl7.listeners.0.station_aes.0: is not an AE"),
+        ("ehrs:\n- {name: a b, url: http://x}\n", "gateway.yaml:2: ehrs.0.name: is not a name: 1 to 64 letters,"),
+        ("dicom:\n  allowed_calling_aes: CT1\n", "gateway.yaml:2: dicom.allowed_calling_aes: write a list: [CT1]"),
+        ("site:\n  name: 5\n", "gateway.yaml:2: site.name: write a text, in quotes if it looks like a number"),
+        ("ehrs:\n- url: http://x\n", "gateway.yaml:2: ehrs.0.name: Field required"),
+        ("site:\n  name: a\n  name: b\n", "gateway.yaml:3: site.name: stands twice"),
+        ("site:\n  viewer_url: https://x\n", "gateway.yaml:2: site.viewer_url: 'https://x' is no address of a viewer"),
+        (
+            "ehrs:\n- {name: a, url: http://x, resource: DocumentReference}\n",
+            "gateway.yaml:1: ehrs: a: a DocumentReference is a link to a viewer; set site.viewer_url",
+        ),
+        ("site:\n  uid_root: 1.2.\n", "gateway.yaml:2: site.uid_root: not a UID root of at most 32 characters"),
+        ("site:\n  identifier_systems:\n    A: b\n", "gateway.yaml:2: site.identifier_systems: A: 'b' is not a URI"),
+        ("database:\n  url: mysql://x\n", "gateway.yaml:2: database.url: must start with sqlite:/// or postgresql://"),
+        ("ehrs:\n- {name: a, url: http://x}\n- {name: a, url: http://y}\n", "gateway.yaml:3: ehrs.1.name: the name a"),
+        ("ehrs:\n- {name: a, url: 'http://u:p@x/fhir'}\n", "gateway.yaml:2: ehrs.0.url: holds a user or password"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong(write: Write, text: str, fault: str) -> None:
+    (found,) = faults(write(text))
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("login", "fault"),
+    [
+        ("  token: t\n  auth:\n    kind: none\n", "gateway.yaml:4: ehrs.0.token: both token and auth are given"),
+        ("  auth:\n    kind: none\n  token_file: t\n", "gateway.yaml:6: ehrs.0.token: both token_file and auth"),
+        ("  auth:\n    kind: smart\n", "gateway.yaml:5: ehrs.0.auth.kind: smart needs client_id and keys"),
+        ("  auth:\n    kind: bearer\n", "gateway.yaml:5: ehrs.0.auth.kind: bearer needs token or token_file"),
+        ("  auth:\n    user: u\n", "gateway.yaml:4: ehrs.0.auth.kind: Field required"),
+        (
+            "  auth:\n    kind: bearer\n    token: t\n    token_file: t\n",
+            "gateway.yaml:6: ehrs.0.auth.token: both",
+        ),
+    ],
+)
+def test_a_login_that_is_wrong(write: Write, login: str, fault: str) -> None:
+    (found,) = faults(write(f"ehrs:\n- name: a\n  url: http://x\n{login}"))
+    assert found.startswith(fault)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert faults(tmp_path / "missing.yaml") == ["gateway.yaml: cannot be read (No such file or directory)"]
+    assert faults(tmp_path) == ["gateway.yaml: cannot be read (Is a directory)"]
+    path = tmp_path / "latin1.yaml"
+    path.write_bytes(b"site:\n  name: M\xfcnchen\n")
+    assert faults(path) == ["gateway.yaml: is not UTF-8 (byte 15)"]
+
+
+def test_a_byte_order_mark_is_no_fault(write: Write) -> None:
+    assert load(write("\ufeffsite:\n  name: x\n")).site.name == "x"
+
+
+def test_names_of_states_are_those_of_the_step() -> None:
+    every = [state.value for state in StepState]
+    assert list(Config(dicom={"hidden_states": every}).dicom.hidden_states) == every
+
+
+# The environment
+
+
+def test_the_environment_goes_before_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("dicom:\n  port: 104\n  ae_title: MWL\nhl7:\n  listeners:\n  - name: a\n  - name: b\n")
+    for key, value in {
+        "GATEWAY_DICOM__PORT": "11113",
+        "GATEWAY_DICOM__ALLOWED_CALLING_AES": '["CT1", "MR1"]',
+        "GATEWAY_SITE__IDENTIFIER_SYSTEMS": '{"HOSP": "urn:oid:1.2.3"}',
+        "GATEWAY_HL7__LISTENERS": '[{"name": "c", "port": 0}]',
+        "GATEWAY_EHRS": '[{"name": "ehr", "url": "http://x", "retry": {"first_seconds": 1}}]',
+        "GATEWAY_MAPPINGS__OVERLAY": "here",
+        "GATEWAY_LOG": '{"level": "debug"}',
+    }.items():
+        monkeypatch.setenv(key, value)
+    config = load(path)
+    assert (config.dicom.port, config.dicom.ae_title) == (11113, "MWL")
+    assert config.dicom.allowed_calling_aes == ["CT1", "MR1"]
+    assert config.site.identifier_systems == {"HOSP": "urn:oid:1.2.3"}
+    assert [one.name for one in config.hl7.listeners] == ["c"]
+    assert (config.ehrs[0].url, config.ehrs[0].retry.first_seconds) == ("http://x", 1.0)
+    assert config.mappings.overlay == Path("here")
+    assert config.log.level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("GATEWAY_NONSENSE", "1", "environment GATEWAY_NONSENSE: no such key; the sections are database, dicom,"),
+        ("GATEWAY_DICOM__PRT", "1", "environment GATEWAY_DICOM__PRT: dicom.prt: no such key; did you mean 'port'?"),
+        ("GATEWAY_DICOM__PORT", "x", "environment GATEWAY_DICOM__PORT: dicom.port: Input should be a valid integer"),
+        ("GATEWAY_EHRS", "[{", "environment GATEWAY_EHRS: not valid JSON"),
+        ("GATEWAY_HL7__LISTENERS", "[", "environment GATEWAY_HL7__LISTENERS: not valid JSON"),
+        ("GATEWAY_HL7__LISTENERS", '[{"port": "x"}]', "environment GATEWAY_HL7__LISTENERS: hl7.listeners.0.port: "),
+        ("GATEWAY_DICOM__ALLOWED_CALLING_AES", "CT1", "environment GATEWAY_DICOM__ALLOWED_CALLING_AES: "),
+        ("GATEWAY_HTTP__TOKEN_FILE", "/no/file", "environment GATEWAY_HTTP__TOKEN_FILE: http.token: cannot read"),
+    ],
+)
+def test_a_fault_of_the_environment_names_the_variable(
+    write: Write, monkeypatch: pytest.MonkeyPatch, key: str, value: str, fault: str
+) -> None:
+    monkeypatch.setenv(key, value)
+    (found,) = faults(write("dicom:\n  port: 104\nhttp:\n  port: 80\n"))
+    assert found.startswith(fault)
+
+
+# Secrets
+
+
+def test_a_secret_may_be_kept_in_a_file(write: Write, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("  hunter2 \nsecond line\n")
+    address = tmp_path / "address"
+    address.write_text("postgresql://u:hunter2@h/d\n")
+    config = load(
+        write(
+            f"http: {{host: 0.0.0.0, token_file: {secret}}}\ndatabase: {{url_file: {address}}}\n"
+            f"ehrs: [{{name: a, url: http://x, token_file: {secret}}}]\n"
+        )
+    )
+    assert (config.http.token, config.ehrs[0].token) == ("hunter2", "hunter2")
+    assert config.database.url == "postgresql://u:hunter2@h/d"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), (b"", "its first line is empty"), (b"\nx", "its first line is empty"),
+     (b"\xff\xfe", "not UTF-8")],
+)  # fmt: skip
+def test_a_secret_that_cannot_be_read(write: Write, tmp_path: Path, content: bytes | None, why: str) -> None:
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_bytes(content)
+    found = faults(write(f"http:\n  port: 99999\n  token_file: {secret}\n"))
+    assert f"gateway.yaml:3: http.token: cannot read a secret from {secret} ({why})" in found
+    assert len(found) == 2, "and the other fault of the section"
+
+
+def test_a_secret_is_given_once(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from the file")
+    path = write(f"http:\n  token: plain\n  token_file: {secret}\n")
+    assert faults(path) == ["gateway.yaml:2: http.token: both token and token_file are given"]
+    assert load(write(f"http:\n  token:\n  token_file: {secret}\n")).http.token == "from the file"
+    monkeypatch.setenv("GATEWAY_HTTP__TOKEN", "from the environment")
+    assert load(write(f"http:\n  token_file: {secret}\n")).http.token == "from the environment"
+    monkeypatch.delenv("GATEWAY_HTTP__TOKEN")
+    monkeypatch.setenv("GATEWAY_HTTP__TOKEN_FILE", str(secret))
+    assert load(write("http:\n  token: plain\n")).http.token == "from the file"
+
+
+def test_secrets_are_not_shown() -> None:
+    config = Config(
+        database=Database(url="postgresql://gateway:hunter2@db/gateway"),
+        http=Http(token="hunter2"),
+        ehrs=[Ehr(name="a", url="http://x", token="hunter2")],
+    )
+    assert "hunter2" not in f"{config!r} {config} {config.database} {config.http} {config.ehrs[0]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http:\n  token: 8675309\n",
+        "ehrs:\n- {name: a, url: http://x, token: 8675309}\n",
+        "database:\n  url: 8675309\n",
+        "database:\n  url: mysql://u:8675309@h/d\n",
+        "database:\n  url: postgresql://u:8675309@h:port/d\n",
+        "ehrs:\n- {name: a, url: 'ftp://u:8675309@x'}\n",
+    ],
+)
+def test_a_fault_does_not_quote_a_secret(write: Write, text: str) -> None:
+    assert "8675309" not in "".join(faults(write(text)))
+
+
+# The door
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_no_token_is_needed_on_loopback(host: str) -> None:
+    assert Http(host=host).token is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.1.2.3", "gateway.hospital.test"])
+@pytest.mark.parametrize("token", ["", "token: ''", "token: null"])
+def test_an_open_door_is_refused(write: Write, host: str, token: str) -> None:
+    (found,) = faults(write(f"http:\n  port: 80\n  host: '{host}'\n  {token}\n"))
+    assert found.startswith(f"gateway.yaml:3: http.host: '{host}' is not a loopback address: set http.token")
+    assert Http(host=host, token="x").host == host
+
+
+def test_names_of_listeners_are_unique_in_programs_too() -> None:
+    with pytest.raises(ValueError, match="the name ris stands twice"):
+        Hl7(listeners=[Listener(), Listener()])

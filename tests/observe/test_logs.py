@@ -1,0 +1,230 @@
+"""The log: no value of a patient unless it is asked for, whichever way an error reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from gateway.errors import InvalidValue
+from gateway.observe import logs
+
+NAME = "Testperson^Tilda"
+log = logging.getLogger("gateway.somewhere")
+Configure = Callable[..., None]
+
+
+@pytest.fixture
+def configure() -> Iterator[Configure]:
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level, sys.excepthook, threading.excepthook)
+    raising = logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in logs.TALKATIVE}
+    with warnings.catch_warnings():
+        yield logs.configure
+        logging.captureWarnings(False)
+    root.handlers[:], root.level, sys.excepthook, threading.excepthook = before
+    logging.raiseExceptions = raising
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def invalid() -> InvalidValue:
+    """An error with a value in its message, as it comes out of the mapping."""
+    try:
+        raise InvalidValue(f"{NAME} is no name", place="PID-5")
+    except InvalidValue as error:
+        return error
+
+
+def caused() -> RuntimeError:
+    try:
+        try:
+            raise ValueError(NAME)
+        except ValueError as error:
+            raise RuntimeError(NAME) from error
+    except RuntimeError as error:
+        return error
+
+
+def grouped() -> BaseExceptionGroup[Exception]:
+    inner = ExceptionGroup(NAME, [invalid(), caused()])
+    try:
+        raise ExceptionGroup(NAME, [inner, KeyError(NAME)])
+    except ExceptionGroup as error:
+        return error
+
+
+def from_the_database() -> Exception:
+    try:
+        with create_engine("sqlite://").connect() as connection:
+            connection.execute(text("SELECT * FROM patients WHERE name = :name"), {"name": NAME})
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+def with_traceback() -> None:
+    try:
+        raise invalid()
+    except InvalidValue:
+        log.exception("message failed")
+
+
+WAYS: dict[str, Callable[[], object]] = {
+    "the error as the message": lambda: log.error(invalid()),
+    "an argument": lambda: log.error("refused: %s", invalid()),
+    "its repr": lambda: log.error("refused: %r", invalid()),
+    "arguments by name": lambda: log.error("refused: %(error)s", {"error": invalid()}),
+    "in a list": lambda: log.error("refused: %s", [invalid()]),
+    "in a dict": lambda: log.error("refused: %s %s", {"why": (invalid(),)}, 1),
+    "a traceback": with_traceback,
+    "a traceback given": lambda: log.error("refused", exc_info=invalid()),
+    "a cause": lambda: log.error("refused", exc_info=caused()),
+    "a group": lambda: log.error("refused", exc_info=grouped()),
+    "the database": lambda: log.error("refused %s", 1, exc_info=from_the_database()),
+    "the database as an argument": lambda: log.error("refused: %s", from_the_database()),
+    "extra": lambda: log.error("refused", extra={"error": invalid(), "patient_name": NAME, "more": [invalid()]}),
+    "a warning": lambda: warnings.warn(f"Invalid value for VR PN: {NAME!r}", UserWarning, stacklevel=1),
+}
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_value_is_written(way: str, form: str, configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form=form, phi=False)
+    warnings.simplefilter("always")
+    WAYS[way]()
+    written = capfd.readouterr().err
+    assert written
+    assert "Tilda" not in written
+    if form == "json":
+        assert all(isinstance(json.loads(line), dict) for line in written.splitlines())
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("way", WAYS)
+def test_values_are_written_when_asked_for(
+    way: str, form: str, configure: Configure, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure(level="info", form=form, phi=True)
+    warnings.simplefilter("always")
+    WAYS[way]()
+    written = capfd.readouterr().err
+    assert "Tilda" in written
+    if form == "json":
+        assert all(isinstance(json.loads(line), dict) for line in written.splitlines())
+
+
+def test_class_and_place_are_written(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="json", phi=False)
+    log.error("refused: %s", invalid())
+    with_traceback()
+    first, second = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert first["event"] == "refused: InvalidValue at PID-5"
+    assert (first["level"], first["logger"]) == ("error", "gateway.somewhere")
+    head, *frames = second["event"].splitlines()
+    assert head == "message failed: InvalidValue at PID-5"
+    assert any("test_logs.py" in frame and frame.endswith("in with_traceback") for frame in frames)
+
+
+def test_causes_and_groups_are_told_by_their_classes(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=False)
+    log.error("a", exc_info=caused())
+    log.error("b", exc_info=grouped())
+    written = capfd.readouterr().err
+    for line in (
+        "a: RuntimeError", "  from ValueError", "b: ExceptionGroup", "  | ExceptionGroup",
+        "  |   | InvalidValue at PID-5", "  |   | RuntimeError", "  |   |   from ValueError", "  | KeyError",
+    ):  # fmt: skip
+        assert line in written
+
+
+def test_an_error_that_causes_itself_ends(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=False)
+    one, two = ValueError(NAME), KeyError(NAME)
+    one.__cause__, two.__cause__ = two, one
+    log.error("a", exc_info=one)
+    assert "KeyError" in capfd.readouterr().err
+
+
+async def test_a_task_whose_error_nobody_took(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    """asyncio writes the task with its exception into the message."""
+    configure(level="info", form="console", phi=False)
+
+    async def fail() -> None:
+        raise ValueError(NAME)
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    written = capfd.readouterr().err
+    assert "Task exception was never retrieved: ValueError" in written
+    assert "Tilda" not in written
+
+
+async def test_a_callback_that_failed(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    """asyncio writes what the callback was called with."""
+    configure(level="info", form="console", phi=False)
+    called = asyncio.Event()
+
+    def received(data: bytes) -> None:
+        called.set()
+        raise ValueError(data)
+
+    asyncio.get_running_loop().call_soon(received, NAME.encode())
+    await called.wait()
+    await asyncio.sleep(0)
+    written = capfd.readouterr().err
+    assert "Exception in callback" in written
+    assert "Tilda" not in written
+
+
+def test_a_thread_that_failed(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=False)
+
+    def fail() -> None:
+        raise ValueError(NAME)
+
+    thread = threading.Thread(target=fail, name="reader")
+    thread.start()
+    thread.join()
+    written = capfd.readouterr().err
+    assert "the thread reader failed: ValueError" in written
+    assert "Tilda" not in written
+
+
+def test_a_program_that_failed(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=False)
+    error = invalid()
+    sys.excepthook(type(error), error, error.__traceback__)
+    written = capfd.readouterr().err
+    assert "the program failed: InvalidValue at PID-5" in written
+    assert "Tilda" not in written
+
+
+def test_talkative_libraries_are_quiet_even_at_debug(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="debug", form="console", phi=False)
+    log.debug("mine")
+    for name in ("pynetdicom.dimse", "pydicom", "sqlalchemy.engine", "aiohttp.access", "alembic.runtime", "asyncio"):
+        logging.getLogger(name).info(NAME)
+    written = capfd.readouterr().err
+    assert "mine" in written
+    assert "Tilda" not in written
+
+
+@pytest.mark.parametrize(("level", "written"), [("info", ["info", "error"]), ("error", ["error"])])
+def test_the_level(level: str, written: list[str], configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level=level, form="json", phi=False)
+    log.info("x")
+    log.error("x")
+    assert [json.loads(line)["level"] for line in capfd.readouterr().err.splitlines()] == written

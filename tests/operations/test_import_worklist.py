@@ -1,0 +1,262 @@
+"""`gateway import-worklist`: another server's files become orders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydicom import Dataset, dcmwrite
+from typer.testing import CliRunner
+
+from gateway.assembly import process as app
+from gateway.cli import cli
+from gateway.config import load
+from tests.journey.messages import orm
+from tests.journey.test_order_intake import send, told
+from tests.journey.worklist_files import item, write
+from tests.peers.dcmtk import findscu
+
+DATE = "ScheduledProcedureStepStartDate"
+STEP_ID = "ScheduledProcedureStepID"
+STEP = "ScheduledProcedureStepSequence[0]."
+
+
+@pytest.fixture
+def site(tmp_path: Path, database_url: str) -> Path:
+    file = tmp_path / "gateway.yaml"
+    settings: dict[str, Any] = {
+        "site": {"patient_id_issuer": "HOSP"},
+        "database": {"url": database_url},
+        "hl7": {"listeners": [{"name": "ris", "port": 0, "conformance": "off"}]},
+        "dicom": {"port": 0},
+        "http": {"port": 0},
+    }
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file
+
+
+async def imported(site: Path, folder: Path, *options: str, code: int = 0) -> Counter[str]:
+    command = ["import-worklist", str(folder), "-c", str(site), "--json", *options]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    assert done.exit_code == code, done.output
+    return Counter(one["what"] for one in json.loads(done.stdout))
+
+
+async def complaints(site: Path, folder: Path) -> str:
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["import-worklist", str(folder), "-c", str(site)])
+    return done.stderr
+
+
+def bare(one: Dataset) -> bytes:
+    """As some programs write their files: a data set in implicit VR little endian, and nothing before it."""
+    written = BytesIO()
+    dcmwrite(written, one, implicit_vr=True, little_endian=True)
+    return written.getvalue()
+
+
+ITEMS = [
+    item(1, PatientName="Müller^Jörg"),
+    item(2, Modality="MR", ScheduledStationAETitle=["MR1", "MR2"]),
+    item(3, SpecificCharacterSet="ISO_IR 192", PatientName="Yamada^Tarou=山田^太郎"),
+]
+
+
+async def test_files_are_orders_once_and_for_all(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder / "CALLED", *ITEMS)
+    (folder / "notes.txt").write_text("not a worklist file")
+    assert await imported(site, folder, "--dry-run") == {"created": 3}
+    assert await imported(site, folder) == {"created": 3}
+    assert await imported(site, folder) == {"already there": 3}
+    async with app.running(load(site)) as gateway:
+        found = {one.AccessionNumber: one for one in (await findscu(
+            gateway.dicom_port, "AccessionNumber", "PatientName", "IssuerOfPatientID", f"{STEP}ScheduledStationAETitle",
+        )).items}  # fmt: skip
+        assert {key: str(one.PatientName) for key, one in found.items()} == {
+            "W1": "Müller^Jörg", "W2": "Muster^Max", "W3": "Yamada^Tarou=山田^太郎",
+        }  # fmt: skip
+        assert list(found["W2"].ScheduledProcedureStepSequence[0].ScheduledStationAETitle) == ["MR1", "MR2"]
+        assert found["W1"].IssuerOfPatientID == "HOSP"
+
+
+async def test_a_file_that_was_changed_changes_its_order(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1))
+    assert await imported(site, folder) == {"created": 1}
+    write(folder, item(1, ScheduledProcedureStepStartTime="100000"))
+    assert await imported(site, folder) == {"updated": 1}
+    async with app.running(load(site)) as gateway:
+        [found] = (await findscu(gateway.dicom_port, f"{STEP}ScheduledProcedureStepStartTime")).items
+    assert found.ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartTime == "100000"
+
+
+def ris(control: str, number: int, **fields: str) -> bytes:
+    numbers = {
+        "accession": f"W{number}", "procedure": f"RP{number}", "step": f"S{number}", "patient": f"P{number}^^^HOSP",
+        "control_id": f"{control}{number}", "placer": f"PL{number}", "filler": f"FI{number}",
+    }  # fmt: skip
+    return orm(control=control, **(numbers | fields))
+
+
+@pytest.mark.parametrize("by_uid", [True, False])
+async def test_the_ris_goes_on_with_what_was_imported(site: Path, tmp_path: Path, by_uid: bool) -> None:
+    """By its Study Instance UID, or, when the RIS sends none, by the accession number of --sender."""
+    folder = tmp_path / "worklists"
+    write(folder, item(1), item(2), item(3))
+    assert await imported(site, folder, "--sender", "HOSP") == {"created": 3}
+    uids = {n: f"1.2.826.0.1.3680043.8.498.{n}" if by_uid else "" for n in (1, 2, 3)}
+    async with app.running(load(site)) as gateway:
+        answers = await send(
+            gateway,
+            ris("CA", 1, study_uid=uids[1]),
+            ris("XO", 2, study_uid=uids[2], start="20301201101500", modality="CT"),
+        )
+        assert [told(one)[0] for one in answers] == ["AA", "AA"]
+        found = {one.AccessionNumber: one for one in (await findscu(
+            gateway.dicom_port, "AccessionNumber", f"{STEP}ScheduledProcedureStepStartDate", "StudyInstanceUID",
+        )).items}  # fmt: skip
+    assert set(found) == {"W2", "W3"}
+    assert found["W2"].ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate == "20301201"
+    assert found["W2"].StudyInstanceUID == "1.2.826.0.1.3680043.8.498.2"
+    # What the RIS has said counts for more than any file, the same or another one.
+    write(folder, item(1, PatientSex="O"), item(2, PatientSex="O"), item(3))
+    assert await imported(site, folder, "--sender", "HOSP") == {"known from the RIS": 2, "already there": 1}
+
+
+async def test_whose_numbers_they_are_need_not_be_told(site: Path, tmp_path: Path) -> None:
+    """Accession number and Patient ID will do; the accession number alone, which two senders may have given, not."""
+    folder = tmp_path / "worklists"
+    numbers = {"PlacerOrderNumberImagingServiceRequest": "PL2", "FillerOrderNumberImagingServiceRequest": "FI2"}
+    write(folder, item(1), item(2, **numbers), item(3), item(4))
+    told_before = ris("NW", 4, study_uid="")
+    async with app.running(load(site)) as gateway:
+        await send(gateway, told_before)
+    assert await imported(site, folder) == {"created": 3, "known from the RIS": 1}
+    async with app.running(load(site)) as gateway:
+        answers = await send(
+            gateway,
+            ris("XO", 1, study_uid="", procedure="", step="", start="20301201101500"),
+            ris("CA", 2, study_uid=""),
+            ris("NW", 3, study_uid="", patient="STRANGER^^^HOSP"),
+            ris("XO", 1, study_uid="", procedure="", step="", start="20301202101500", control_id="again",
+                at="20260124120000"),
+        )  # fmt: skip
+        assert [told(one)[0] for one in answers] == ["AA", "AA", "AA", "AA"]
+        items = (await findscu(gateway.dicom_port, "AccessionNumber", "PatientID", "StudyInstanceUID",
+                               f"{STEP}{DATE}")).items  # fmt: skip
+    found = {(one.AccessionNumber, one.PatientID): one for one in items}
+    assert sorted(found) == [("W1", "P1"), ("W3", "P3"), ("W3", "STRANGER"), ("W4", "P4")]
+    assert len(items) == 4
+    assert found["W1", "P1"].ScheduledProcedureStepSequence[0][DATE].value == "20301202"
+    assert found["W1", "P1"].StudyInstanceUID == "1.2.826.0.1.3680043.8.498.1"
+
+
+async def test_steps_of_one_procedure_in_one_file_or_several(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    both = item(2)
+    [step] = item(2, ScheduledProcedureStepID="S2b", Modality="MR").ScheduledProcedureStepSequence
+    both.ScheduledProcedureStepSequence.append(step)
+    write(folder, item(1), item(1, ScheduledProcedureStepID="S1b", Modality="MR"), both)
+    assert await imported(site, folder) == {"created": 2, "updated": 1}
+    async with app.running(load(site)) as gateway:
+        items = (await findscu(gateway.dicom_port, "StudyInstanceUID", f"{STEP}ScheduledProcedureStepID")).items
+    steps = sorted(
+        (str(one.StudyInstanceUID)[-1], one.ScheduledProcedureStepSequence[0][STEP_ID].value) for one in items
+    )
+    assert steps == [("1", "S1"), ("1", "S1b"), ("2", "S2"), ("2", "S2b")]
+
+
+async def test_files_are_only_read_and_need_no_preamble(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    folder.mkdir()
+    (folder / "bare.wl").write_bytes(bare(item(1, PatientName="Müller^Jörg")))
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    assert await imported(site, folder) == {"created": 1}
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+    async with app.running(load(site)) as gateway:
+        [found] = (await findscu(gateway.dicom_port, "PatientName")).items
+    assert str(found.PatientName) == "Müller^Jörg"
+
+
+async def test_of_files_that_contradict_each_other_the_last_written_counts(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1, PatientID="P", PatientName="New^Name"), item(2, PatientID="P", PatientName="Old^Name"))
+    os.utime(folder / "item0.wl", (2_000_000_000, 2_000_000_000))
+    os.utime(folder / "item1.wl", (1_900_000_000, 1_900_000_000))
+    assert await imported(site, folder) == {"created": 2}
+    async with app.running(load(site)) as gateway:
+        items = (await findscu(gateway.dicom_port, "PatientName")).items
+    assert [str(one.PatientName) for one in items] == ["New^Name", "New^Name"]
+
+
+async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1))
+    assert await imported(site, folder) == {"created": 1}
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["replay", "--dry-run", "m1", "-c", str(site)])
+    assert "0 steps and 0 answers would differ" in done.stdout
+    done = await asyncio.to_thread(CliRunner().invoke, cli, ["replay", "m1", "-c", str(site)])
+    assert (done.exit_code, done.stdout) == (0, "m1: AA\n"), done.output
+    async with app.running(load(site)) as gateway:
+        assert len((await findscu(gateway.dicom_port, "AccessionNumber=W1")).items) == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ({"PatientID": None}, "PatientID: has no value; give the file one"),
+        ({"PatientName": ""}, "PatientName: has no value; give the file one"),
+        ({"Modality": None}, "Modality: has no value; give the file one"),
+        ({DATE: "24.11.2030"}, f"{DATE}: '24.11.2030' is not a date"),
+        ({"ScheduledStationAETitle": ["CT1", "A" * 17]}, "ScheduledStationAETitle: 17 characters do not fit AE (16)"),
+        ({"AccessionNumber": "W" * 17}, "AccessionNumber: 17 characters do not fit SH (16)"),
+        ({"StudyInstanceUID": "1.2.abc"}, "StudyInstanceUID: '1.2.abc' is not a UID"),
+        ({"PatientName": "M\N{REPLACEMENT CHARACTER}ller", "SpecificCharacterSet": "ISO_IR 192"},
+         "PatientName: holds bytes that are no text of ISO_IR 192; mend SpecificCharacterSet"),
+        ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_taken_is_named_and_the_others_are(
+    site: Path, tmp_path: Path, broken: dict[str, Any], why: str
+) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, item(1), item(2, **broken))
+    (folder / "empty.wl").touch()
+    (folder / "text.wl").write_text("no DICOM at all, but long enough to be looked at")
+    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 3}
+    assert f"item1.wl: {why}" in await complaints(site, folder)
+    assert "empty.wl: data set: holds no DICOM data set" in await complaints(site, folder)
+
+
+async def test_what_only_its_bytes_tell_is_named(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    folder.mkdir()
+    whole = bare(item(1, PatientName="Müller^Jörg"))
+    (folder / "cut.wl").write_bytes(whole[:-10])
+    (folder / "undeclared.wl").write_bytes(bare(item(2, PatientName="Müller")).replace(b"ISO_IR 100", b"ISO_IR 6  "))
+    (folder / "number.wl").write_bytes(bare(item(3, PatientWeight="7123")).replace(b"7123", b"abcd"))
+    twice = item(4)
+    twice.ScheduledProcedureStepSequence.append(twice.ScheduledProcedureStepSequence[0])
+    (folder / "twice.wl").write_bytes(bare(twice))
+    (folder / "whole.wl").write_bytes(whole)
+    (folder / "zzz.wl").write_bytes(bare(item(5, StudyInstanceUID="1.2.826.0.1.3680043.8.498.1")))
+    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 5}
+    told = await complaints(site, folder)
+    assert "cut.wl: data set: ends in the middle of an element; the file was cut off" in told
+    assert "undeclared.wl: PatientName: is not ASCII; say which character set it is in SpecificCharacterSet" in told
+    assert "number.wl: PatientWeight: 'abcd' is not a decimal number; mend it in the file" in told
+    assert "twice.wl: ScheduledProcedureStepID: two items have 'S4'; give each its own" in told
+    assert "zzz.wl: PatientID: another patient's order has this accession number or Study Instance UID" in told
+
+
+def test_a_folder_that_is_not_there(site: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["import-worklist", str(tmp_path / "nowhere"), "-c", str(site)])
+    assert done.exit_code == 1
+    assert "there is no such file or folder" in str(done.exception)

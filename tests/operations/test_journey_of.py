@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from gateway.errors import Fate
+from gateway.operations.journey_of import journey
+from gateway.records.order import Number
+from gateway.records.order_book import Order
+from gateway.records.step import StepState
+from gateway.store import messages, order_book, outbox
+from tests.web.served import (
+    NINE,
+    SECOND,
+    STUDY,
+    Served,
+    add_delivery,
+    add_instance,
+    add_message,
+    add_order,
+    whole_journey,
+)
+
+
+async def told(console: Served, accession: str = "A100") -> list[tuple[str, str, str]]:
+    found = await journey(console.store, accession)
+    assert found is not None
+    return [(event["at"][11:19], event["station"], event["text"]) for event in found["events"]]
+
+
+async def test_the_whole_journey_reads_from_top_to_bottom(console: Served) -> None:
+    await console.store.write(whole_journey)
+    last = "2026-01-05T09:20:00.000000Z"
+    assert await told(console) == [
+        ("09:00:00", "order_intake", "ORM^O01 C1 received from ris, AA (created)"),
+        ("09:00:00", "scheduling", "step scheduled CT 2026-01-05 10:30 at CT1"),
+        ("09:10:00", "worklist", f"worklist told CT1 (2 times, last at {last})"),
+        ("09:30:00", "study_arrival", "first instance arrived from ORTHANC"),
+        ("09:30:02", "study_arrival", "3 instances in 2 series arrived from ORTHANC"),
+        ("09:30:40", "study_settling", "settled"),
+        ("09:30:41", "ehr_delivery", "delivered to main as ImagingStudy/is-1 version 1"),
+    ]
+
+
+async def test_the_object_holds_every_part(console: Served) -> None:
+    ids = await console.store.write(whole_journey)
+    found = await journey(console.store, "A100")
+    assert found is not None
+    assert [order["id"] for order in found["orders"]] == [ids["order"]]
+    assert [(one["id"], one["outcome"], one["ack_code"]) for one in found["messages"]] == [
+        (ids["message"], "created", "AA")
+    ]
+    assert [(one["step_id"], one["state"], one["study_uid"]) for one in found["steps"]] == [
+        ("SPS1", "SCHEDULED", STUDY)
+    ]
+    assert [(one["calling_ae"], one["times"]) for one in found["worklist"]] == [("CT1", 2)]
+    (study,) = found["studies"]
+    assert (study["tied_by"], study["linked"], study["instance_count"]) == ("study_uid", True, 3)
+    (delivery,) = found["deliveries"]
+    assert (delivery["state"], delivery["attempts"], delivery["outcome"]["id"]) == ("done", 1, "is-1")
+
+
+async def test_nothing_is_known_of_a_number_that_nobody_used(console: Served) -> None:
+    await console.store.write(whole_journey)
+    assert await journey(console.store, "A10") is None
+    assert await journey(console.store, "") is None
+
+
+async def test_a_study_without_an_order_has_a_journey(console: Served) -> None:
+    await console.store.write(lambda c: add_instance(c, 1, at=NINE, accession="A300"))
+    found = await journey(console.store, "A300")
+    assert found is not None
+    assert (found["orders"], len(found["studies"])) == ([], 1)
+    assert [event["text"] for event in found["events"]] == [
+        "1 instance in 1 series arrived from ORTHANC; no order here is linked to it"
+    ]
+
+
+async def test_a_cancel_that_came_before_its_order_has_a_journey(console: Served) -> None:
+    def tombstone(connection: Connection) -> None:
+        numbers = Number("P400", "HOSP"), Number("", "")
+        order_book.save(
+            connection, None, Order("HOSP", "HOSP", *numbers, "", {"AccessionNumber": "A400"}, NINE), now=NINE
+        )
+
+    await console.store.write(tombstone)
+    found = await journey(console.store, "A400")
+    assert found is not None
+    assert [(order["accession"], order["patient"]) for order in found["orders"]] == [("A400", None)]
+
+
+async def test_a_message_with_two_orders_of_one_number_is_one_event(console: Served) -> None:
+    ids = await console.store.write(whole_journey)
+
+    def second(connection: Connection) -> None:
+        order, _ = add_order(connection, study_uid="1.2.77")
+        messages.tie(connection, ids["message"], {order: "updated"})
+
+    await console.store.write(second)
+    events = await told(console)
+    assert [text for _, station, text in events if station == "order_intake"] == [
+        "ORM^O01 C1 received from ris, AA (created, updated)"
+    ]
+
+
+async def test_every_state_of_a_delivery_is_told(console: Served) -> None:
+    why = {"error": "HTTP 422: Patient/1\nis unknown", "place": "http://ehr"}
+
+    def fill(connection: Connection) -> None:
+        add_order(connection)
+        add_instance(connection, 1, at=NINE)
+        add_delivery(connection, at=NINE + SECOND, kind="ehr:parked", fate=Fate.PARK, outcome=why)
+        add_delivery(connection, at=NINE + SECOND, kind="ehr:refused", fate=Fate.REJECT, outcome=why)
+        add_delivery(connection, at=NINE + SECOND, kind="ehr:slow", fate=Fate.RETRY, outcome=why)
+        for kind in ("ehr:busy", "ehr:waits", "settle"):
+            outbox.enqueue(
+                connection, kind=kind, lane=f"{kind}|{STUDY}", subject=STUDY, payload={}, due_at=NINE + 9 * SECOND,
+                now=NINE,
+            )  # fmt: skip
+        outbox.claim(connection, kind="ehr:busy", now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
+
+    await console.store.write(fill)
+    events = {text: (at, station) for at, station, text in await told(console)}
+    reason = "http://ehr: HTTP 422: Patient/1 is unknown"
+    assert (
+        events.items()
+        >= {
+            f"delivery to parked parked: {reason}": ("09:00:02", "ehr_delivery"),
+            f"delivery to refused rejected: {reason}": ("09:00:02", "ehr_delivery"),
+            f"try 1 at slow failed: {reason}; next try at 2026-01-05T09:01:01Z": ("09:01:01", "ehr_delivery"),
+            "delivery to busy is under way, try 1": ("09:00:09", "ehr_delivery"),
+            "delivery to waits is due at 2026-01-05T09:00:09Z": ("09:00:09", "ehr_delivery"),
+            "waits until 2026-01-05T09:00:09Z for more of the study; settles then if none came": (
+                "09:00:09",
+                "study_settling",
+            ),
+        }.items()
+    )
+
+
+async def test_a_later_version_takes_the_place_of_one_not_sent(console: Served) -> None:
+    def fill(connection: Connection) -> None:
+        add_order(connection)
+        add_instance(connection, 1, at=NINE)
+        for second in (1, 2):
+            outbox.enqueue(
+                connection, kind="ehr:main", lane=f"ehr:main|{STUDY}", subject=STUDY, payload={},
+                due_at=NINE + second * SECOND, now=NINE + second * SECOND, supersede=True,
+            )  # fmt: skip
+
+    await console.store.write(fill)
+    texts = [text for _, station, text in await told(console) if station == "ehr_delivery"]
+    assert sorted(texts) == [
+        "a later version took the place of this delivery to main",
+        "delivery to main is due at 2026-01-05T09:00:02Z",
+    ]
+
+
+async def test_a_changed_step_is_told_when_it_changed(console: Served) -> None:
+    def fill(connection: Connection) -> None:
+        row, _ = add_order(connection)
+        order = order_book.get(connection, row)
+        [procedure] = order.procedures
+        canceled = replace(procedure, steps=tuple(replace(one, state=StepState.CANCELED) for one in procedure.steps))
+        order_book.save(connection, order, replace(order, procedures=(canceled,)), now=NINE + 60 * SECOND)
+
+    await console.store.write(fill)
+    assert await told(console) == [("09:01:00", "scheduling", "step now canceled: CT 2026-01-05 10:30 at CT1")]
+
+
+async def test_findings_of_a_message_are_told(console: Served) -> None:
+    def fill(connection: Connection) -> None:
+        findings = [
+            {"place": "", "text": "worked on again at 2026-01-05 09:30:00Z; answered AE when it came"},
+            {"place": "MSH-10", "text": "another message came under this control id"},
+        ]
+        message = add_message(connection, findings=findings)
+        order, _ = add_order(connection)
+        messages.tie(connection, message, {order: "created"})
+
+    await console.store.write(fill)
+    texts = [text for _, station, text in await told(console) if station == "order_intake"]
+    assert texts == [
+        "ORM^O01 C1 received from ris, AA (created); worked on again at 2026-01-05 09:30:00Z; answered AE when it came"
+        "; MSH-10: another message came under this control id"
+    ]

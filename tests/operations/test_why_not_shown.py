@@ -1,0 +1,159 @@
+"""`gateway why`: what keeps an order off a scanner, told in the scanner's own keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gateway.assembly import process as app
+from gateway.cli import cli
+from gateway.config import load
+from gateway.wire.hl7.mllp import MllpClient
+from tests.journey.messages import orm
+from tests.peers.dcmtk import findscu
+
+STEP = "ScheduledProcedureStepSequence[0]."
+DAY = "20301124"
+
+
+def order(number: int, *, control: str = "NW", at: str = "20260123120000", **fields: str) -> bytes:
+    numbers = {
+        "placer": f"P{number}",
+        "filler": f"F{number}",
+        "accession": f"ACC{number}",
+        "study_uid": f"1.2.{number}",
+    }
+    ids = {"procedure": f"RP{number}", "step": f"S{number}", "control_id": f"{control}{number}"}
+    return orm(control=control, at=at, **(numbers | ids | fields))
+
+
+def for_station(raw: bytes, station: str) -> bytes:
+    """With the station in ORC-13, where this site's overlay reads it."""
+    lines = raw.split(b"\r")
+    [number] = [number for number, line in enumerate(lines) if line.startswith(b"ORC")]
+    fields = lines[number].split(b"|") + [b""] * 5
+    fields[13] = station.encode()
+    lines[number] = b"|".join(fields)
+    return b"\r".join(lines)
+
+
+ORDERS = [
+    order(1),
+    order(2), order(2, control="CA", at="20260123130000"),
+    order(3), order(3, control="HD", at="20260123130000"),
+    order(4, modality="MR"),
+    order(5, start="20301125093000"),
+    order(6, name="SOMEBODY^ELSE", patient="PAT6^^^HOSP"),
+    for_station(order(7), "CT2"),
+    order(8, control="CA"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def site(tmp_path: Path, database_url: str) -> Path:
+    """A site with these orders, whose scanner CT1 has asked for the CT of its day, its patients and its station."""
+    overlay = tmp_path / "mappings.d"
+    overlay.mkdir()
+    (overlay / "order_to_worklist.yaml").write_text("step:\n  ScheduledStationAETitle: ORC-13.1\n", encoding="utf-8")
+    file = tmp_path / "gateway.yaml"
+    settings: dict[str, Any] = {
+        "database": {"url": database_url},
+        "hl7": {"listeners": [{"name": "ris", "port": 0, "conformance": "off"}]},
+        "dicom": {"port": 0},
+        "http": {"port": 0},
+        "mappings": {"overlay": str(overlay)},
+    }
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    async def fill() -> None:
+        async with app.running(load(file)) as running:
+            async with MllpClient("127.0.0.1", running.hl7_ports["ris"]) as client:
+                for raw in ORDERS:
+                    assert b"MSA|AA|" in await client.send(raw)
+            found = await findscu(
+                running.dicom_port, "PatientName=MUSTER*", f"{STEP}Modality=CT", f"{STEP}ScheduledStationAETitle=CT1",
+                f"{STEP}ScheduledProcedureStepStartDate={DAY}", "AccessionNumber", calling_ae="CT1",
+            )  # fmt: skip
+            assert [str(item.AccessionNumber) for item in found.items] == ["ACC1"]
+
+    asyncio.run(fill())
+    return file
+
+
+def why(site: Path, accession: str, station: str = "CT1") -> dict[str, Any]:
+    done = CliRunner().invoke(cli, ["why", accession, "--station", station, "--json", "-c", str(site)])
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(done.output)
+    return found
+
+
+def test_each_order_tells_its_own_reason(site: Path) -> None:
+    reasons = {f"ACC{number}": why(site, f"ACC{number}")["steps"] for number in range(1, 8)}
+    assert {accession: step["reasons"] for accession, [step] in reasons.items()} == {
+        "ACC1": [],
+        "ACC2": ["CANCELED steps are not shown (dicom.hidden_states)"],
+        "ACC3": ["the order is on hold"],
+        "ACC4": ["asked for Modality = CT; it has MR"],
+        "ACC5": ["asked for ScheduledProcedureStepStartDate = 20301124; it has 20301125"],
+        "ACC6": ["asked for PatientName = MUSTER*; it has SOMEBODY^ELSE"],
+        "ACC7": ["asked for ScheduledStationAETitle = CT1; it has CT2"],
+    }
+    told = {accession: step["told_at"] is not None for accession, [step] in reasons.items()}
+    assert [accession for accession, was in told.items() if was] == ["ACC1"]
+
+
+def test_it_says_when_the_scanner_asked_and_what_it_was_told(site: Path) -> None:
+    found = why(site, "ACC4")
+    assert (found["answers"], found["status"]) == (1, 0)
+    assert found["asked_at"] is not None
+    done = CliRunner().invoke(cli, ["why", "ACC4", "--station", "CT1", "-c", str(site)])
+    first, step, reason = done.output.splitlines()
+    assert first.startswith("CT1 last asked 20")
+    assert first.endswith("and was told 1 steps")
+    assert step == "ACC4 step S4 (SCHEDULED, 20301124 093000, every station), never told: would not be shown"
+    assert reason == "    asked for Modality = CT; it has MR"
+
+
+def test_a_scanner_that_never_asked(site: Path) -> None:
+    found = why(site, "ACC1", station="NOBODY")
+    assert found["asked_at"] is None
+    assert found["remarks"] == [
+        "NOBODY has not asked, as far back as queries are kept; states and rules are all that can be told of"
+    ]
+
+
+def test_a_station_that_is_not_let_in(site: Path) -> None:
+    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
+    settings["dicom"]["allowed_calling_aes"] = ["MR1"]
+    site.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    [remark] = why(site, "ACC1")["remarks"]
+    assert remark == "CT1 is not among dicom.allowed_calling_aes: its associations are refused"
+
+
+@pytest.mark.parametrize("accession", ["NONE", "ACC8"])
+def test_what_was_never_ordered(site: Path, accession: str) -> None:
+    """Of the last one only a cancel has come."""
+    done = CliRunner().invoke(cli, ["why", accession, "--station", "CT1", "-c", str(site)])
+    assert done.exit_code == 1
+    assert str(done.exception) == f"nothing was ordered under the accession number {accession}"
+
+
+def test_a_rule_of_its_station_is_named(site: Path) -> None:
+    (site.parent / "mappings.d" / "stations.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
+    [step] = why(site, "ACC1", station="NOBODY")["steps"]
+    assert step["reasons"] == ["the row NOB* of stations.yaml asks for Modality = MR; it has CT"]
+    [step] = why(site, "ACC1")["steps"]
+    assert step["reasons"] == []  # the query named a modality itself
+
+
+def test_a_station_that_may_not_ask(site: Path) -> None:
+    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
+    settings["dicom"]["peers"] = [{"ae_title": "CT1", "services": ["storage"]}]
+    site.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert "dicom.peers CT1: worklist is not among its services" in why(site, "ACC1")["remarks"]

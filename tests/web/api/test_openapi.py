@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.errors import Fate
+from gateway.records.cause import cause_of
+from gateway.web.api.handlers import ROUTES
+from tests.web.schema import faults
+from tests.web.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
+
+
+async def document_of(console: Served) -> dict[str, Any]:
+    status, document = await console.get("/api/openapi.json")
+    assert status == 200
+    assert isinstance(document, dict)
+    return document
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method.upper(), path): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def body_schema(operation: dict[str, Any], status: int) -> Any:
+    return operation["responses"][str(status)]["content"]["application/json"]["schema"]
+
+
+async def test_the_router_serves_what_the_document_says_and_nothing_else(console: Served) -> None:
+    document = await document_of(console)
+    routed = {
+        (route.method, route.resource.canonical)
+        for route in console.application.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert routed == set(operations(document))
+    for (method, path), operation in operations(document).items():
+        concrete = re.sub(r"\{\w+\}", "1", path)
+        async with console.session.request(method, console.base + concrete) as response:
+            assert str(response.status) in operation["responses"], (method, path, response.status)
+
+
+async def test_every_path_parameter_is_documented_and_every_reference_leads_somewhere(console: Served) -> None:
+    document = await document_of(console)
+    ids = []
+    for (_, path), operation in operations(document).items():
+        in_path = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", path))
+        assert operation["summary"]
+        ids.append(operation["operationId"])
+    assert len(ids) == len(set(ids))
+    references = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
+    assert references == references & set(document["components"]["schemas"])
+    assert "Journey" in references
+    assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == "1.2.3"
+
+
+CAUSE = cause_of("ehr:main", {"error": "no"}).key
+CALLS = (
+    ("GET", "/health/live", "/health/live", 200),
+    ("GET", "/health/ready", "/health/ready", 200),
+    ("GET", "/api/orders", "/api/orders", 200),
+    ("GET", "/api/orders", "/api/orders?limit=x", 400),
+    ("GET", "/api/worklist", "/api/worklist", 200),
+    ("GET", "/api/journey/{accession}", "/api/journey/A100", 200),
+    ("GET", "/api/journey/{accession}", "/api/journey/nobody", 404),
+    ("GET", "/api/why/{accession}", "/api/why/A1?station=CT1", 200),
+    ("GET", "/api/why/{accession}", "/api/why/nobody?station=CT1", 404),
+    ("GET", "/api/why/{accession}", "/api/why/A1", 400),
+    ("GET", "/api/studies/{uid}", f"/api/studies/{STUDY}", 200),
+    ("GET", "/api/studies/{uid}", "/api/studies/1.2.3", 404),
+    ("GET", "/api/messages", "/api/messages", 200),
+    ("GET", "/api/messages", "/api/messages?limit=1", 200),
+    ("GET", "/api/messages/{id}", "/api/messages/2", 200),
+    ("GET", "/api/messages/{id}", "/api/messages/77", 404),
+    ("POST", "/api/messages/{id}/replay", "/api/messages/1/replay", 200),
+    ("GET", "/api/deliveries", "/api/deliveries", 200),
+    ("GET", "/api/causes", "/api/causes", 200),
+    ("POST", "/api/causes/{key}/retry", f"/api/causes/{CAUSE}/retry", 200),
+    ("POST", "/api/causes/{key}/retry", "/api/causes/00000000/retry", 404),
+    ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
+    ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
+    ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),
+    ("GET", "/api/refusals", "/api/refusals", 200),
+)
+
+
+async def test_bodies_are_what_the_document_says(console: Served) -> None:
+    await console.store.write(whole_journey)
+    wrong = [{"place": "PID-3", "text": "missing"}]
+    await console.store.write(lambda connection: add_message(connection, state="rejected", findings=wrong))
+    await console.store.write(
+        lambda connection: add_delivery(connection, at=NINE, study_uid="1.2.9", fate=Fate.PARK, outcome={"error": "no"})
+    )
+    await console.store.write(add_refusal)
+    document = await document_of(console)
+    for method, path, address, status in CALLS:
+        async with console.session.request(method, console.base + address) as response:
+            assert (response.status, response.content_type) == (status, "application/json"), address
+            body = await response.json()
+        schema = body_schema(operations(document)[method, path], status)
+        assert list(faults(body, schema, document)) == [], address
+        # An empty list would prove nothing about its rows.
+        assert all(value for value in body.values() if isinstance(value, list)), address
+
+
+def test_every_json_route_has_its_body_checked() -> None:
+    modelled = {(route.method, route.path) for route in ROUTES if not isinstance(route.answer, str)}
+    assert {(method, path) for method, path, _, status in CALLS if status == 200} == modelled
+
+
+def test_the_schema_reader_finds_faults() -> None:
+    document = {
+        "components": {
+            "schemas": {"A": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
+        }
+    }
+    schema = {"$ref": "#/components/schemas/A"}
+    assert list(faults({"n": 1}, schema, document)) == []
+    wrong: Any
+    for wrong in ({}, {"n": "1"}, {"n": True}, {"n": 1, "m": 2}, [], None):
+        assert list(faults(wrong, schema, document)), wrong
+    assert list(faults("x", {"anyOf": [{"type": "null"}, {"enum": ["y"]}]}, document))

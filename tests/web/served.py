@@ -1,0 +1,222 @@
+"""A real console over a real database: a server on a free port, and rows written by the store's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, web
+from sqlalchemy import Connection
+
+from gateway.errors import Fate, UnknownKey
+from gateway.operations.why_not_shown import StepWhy, Why
+from gateway.records.order import Number
+from gateway.records.order_book import Order, Procedure, Step
+from gateway.records.patient import Identity
+from gateway.records.step import StepState
+from gateway.store import Store, messages, order_book, outbox, patients, refusals, studies, worklist
+from gateway.web.api.health import Component
+from gateway.web.server import build
+
+SECOND = 1_000_000
+NINE = 1_767_603_600 * SECOND
+"""2026-01-05T09:00:00Z."""
+STUDY = "1.2.826.0.1.3680043.8.498.1"
+STRAY = "1.2.826.0.1.3680043.8.498.2"
+ORM = (
+    b"MSH|^~\\&|RIS|HOSP|GW|GW|20260105090000||ORM^O01|C1|P|2.3.1\rPID|1||4711^^^HOSP||Muster^Erika\r\n"
+    b"ORC|NW|P1\rOBR|1|P1||CT1^CT head\r"
+)
+
+
+A_REASON = Why(
+    "A1", "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
+    steps=(StepWhy("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
+)  # fmt: skip
+
+
+@dataclass
+class Served:
+    store: Store
+    session: ClientSession
+    application: web.Application = field(default_factory=web.Application)
+    base: str = ""
+    replayed: list[int] = field(default_factory=list)
+    components: Callable[[], Awaitable[dict[str, Component]]] | None = None
+    why: Why = A_REASON
+    now: int = NINE + 3600 * SECOND
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        async with self.session.get(self.base + path, **options) as response:
+            return response.status, await response.json()
+
+    async def post(self, path: str, **options: Any) -> tuple[int, Any]:
+        async with self.session.post(self.base + path, **options) as response:
+            return response.status, await response.json()
+
+
+@asynccontextmanager
+async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Served]:
+    store = await Store.open(f"sqlite:///{folder}/console.db")
+    console = Served(store, ClientSession())
+
+    async def components() -> dict[str, Component]:
+        if console.components:
+            return await console.components()
+        return {"dicom": Component(True, "port 11112, 2 associations")}
+
+    async def replay(message: int) -> str:
+        if await store.read(lambda connection: messages.get(connection, message)) is None:
+            raise UnknownKey(f"there is no message {message}", place=f"message {message}")
+        console.replayed.append(message)
+        return "AA"
+
+    async def why(accession: str, station: str) -> Why | None:
+        return console.why if accession == "A1" else None
+
+    application = build(
+        store,
+        token=token,
+        components=components,
+        replay_message=replay,
+        why=why,
+        clock=lambda: console.now,
+        version="1.2.3",
+    )
+    console.application = application
+    runner = web.AppRunner(application, access_log=None)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        console.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield console
+    finally:
+        await console.session.close()
+        await runner.cleanup()
+        await store.close()
+
+
+def add_message(
+    connection: Connection,
+    *,
+    at: int = NINE,
+    state: str = "applied",
+    body: bytes = ORM,
+    findings: list[dict[str, str]] | None = None,
+    type: str = "ORM^O01",
+) -> int:
+    code = "AA" if state == "applied" else "AE"
+    return messages.add(
+        connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
+        type=type, digest=b"\0" * 32, body=body, state=state, ack_code=code,
+        ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [],
+    )  # fmt: skip
+
+
+def add_order(
+    connection: Connection,
+    *,
+    accession: str = "A100",
+    patient_id: str = "4711",
+    study_uid: str = STUDY,
+    station_ae: str = "CT1",
+    state: str = "SCHEDULED",
+    at: int = NINE,
+) -> tuple[int, int]:
+    """(order, step) of a patient, one procedure, one CT step."""
+    who = Identity(patient_id, "HOSP")
+    known = patients.find(connection, who)
+    name = {"PatientName": "Muster^Erika"}
+    patient = known["id"] if known else patients.add(connection, who, attributes=name, said={}, now=at)
+    step = {
+        "ScheduledProcedureStepID": "SPS1",
+        "ScheduledStationAETitle": station_ae,
+        "ScheduledProcedureStepStartDate": "20260105",
+        "ScheduledProcedureStepStartTime": "1030",
+        "Modality": "CT",
+    }
+    procedure = {
+        "StudyInstanceUID": study_uid,
+        "RequestedProcedureID": "RP1",
+        "RequestedProcedureDescription": "CT head",
+    }
+    steps = (Step("SPS1", StepState(state), step, derived=False),)
+    order = Order(
+        authority="HOSP",
+        sender="HOSP",
+        placer=Number(f"P{accession}", "RIS"),
+        filler=Number("", ""),
+        parent="",
+        attributes={"AccessionNumber": accession},
+        event_at=at,
+        procedures=(Procedure(procedure, frozenset(), at, steps),),
+        patient=patient,
+    )
+    row = order_book.save(connection, None, order, now=at)
+    return row, order_book.get(connection, row).procedures[0].steps[0].row or 0
+
+
+def add_instance(
+    connection: Connection,
+    number: int,
+    *,
+    at: int,
+    study_uid: str = STUDY,
+    accession: str = "A100",
+    patient_id: str = "4711",
+) -> None:
+    studies.keep(
+        connection, study_uid=study_uid, study={"StudyDescription": "CT head"}, accession=accession,
+        patient_id=patient_id, patient_issuer="HOSP", series_uid=f"{study_uid}.{number % 2}",
+        series_attributes={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance={"InstanceNumber": str(number)},
+        transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"header", digest=bytes([number]) * 32,
+        source_ae="ORTHANC", now=at,
+    )  # fmt: skip
+
+
+def add_delivery(
+    connection: Connection,
+    *,
+    at: int,
+    study_uid: str = STUDY,
+    kind: str = "ehr:main",
+    fate: Fate | None = None,
+    outcome: dict[str, Any] | None = None,
+) -> int:
+    """A delivery that was tried once; without a fate it succeeded."""
+    row = outbox.enqueue(
+        connection, kind=kind, lane=f"{kind}|{study_uid}", subject=study_uid, payload={}, due_at=at, now=at
+    )
+    (work,) = outbox.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
+    if fate is None:
+        outbox.succeed(connection, work, now=at + SECOND, outcome=outcome or {})
+    else:
+        outbox.fail(connection, work, fate, now=at + SECOND, due_at=at + 60 * SECOND, outcome=outcome or {})
+    return row
+
+
+def whole_journey(connection: Connection) -> dict[str, int]:
+    """An order, two queries, three instances in two series, settled, delivered; ids by name."""
+    message = add_message(connection)
+    order, step = add_order(connection)
+    messages.tie(connection, message, {order: "created"})
+    for minute in (10, 20):
+        worklist.log_query(
+            connection, asked_at=NINE + minute * 60 * SECOND, calling_ae="CT1", address="127.0.0.1", keys={},
+            status=0, matches=[step], micros=900,
+        )  # fmt: skip
+    for number in range(3):
+        add_instance(connection, number, at=NINE + (1800 + number) * SECOND)
+    study = studies.get(connection, STUDY)
+    assert study is not None
+    studies.mark_settled(connection, study["id"], revision=study["revision"], now=NINE + 1840 * SECOND)
+    delivery = add_delivery(connection, at=NINE + 1840 * SECOND, outcome={"status": 201, "id": "is-1", "version": "1"})
+    return {"message": message, "order": order, "step": step, "delivery": delivery}
+
+
+def add_refusal(connection: Connection, reason: str = "too large") -> int:
+    return refusals.add(connection, refused_at=NINE, source="ris 127.0.0.1", reason=reason, body=b"MSH|")

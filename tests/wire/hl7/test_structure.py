@@ -1,0 +1,104 @@
+"""hl7apy in a process of its own: what it finds, told with its place and without values."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.records.patient import PATIENT_EVENTS
+from gateway.wire.hl7 import structure as hl7_conformance
+from gateway.wire.hl7.structure import LONGEST, STRUCTURE, Checker, check
+from tests.journey.messages import adt, orm
+
+
+def order(**fields: str) -> str:
+    return orm(**fields).decode()
+
+
+@pytest.fixture
+async def checker() -> AsyncIterator[Checker]:
+    opened = Checker()
+    yield opened
+    await opened.close()
+
+
+def texts(faults: list[dict[str, str]]) -> str:
+    return "\n".join(f"{one['place']}: {one['text']}" for one in faults)
+
+
+def test_an_order_as_ihe_has_it_is_well() -> None:
+    assert [one for one in check(order(), "") if one["text"].startswith(STRUCTURE)] == []
+
+
+def test_what_is_missing_is_named_by_its_field() -> None:
+    without_name = order().replace("|MUSTER^MAX|", "||")
+    assert {"place": "PID-5", "text": "structure: Missing required child PID.PID_5"} in check(without_name, "")
+
+
+def test_values_are_never_told() -> None:
+    found = check(order(name="SECRET^NAME", modality="PRIVATE").replace("|M\r", "|PRIVATE\r"), "2.5")
+    assert any(one["place"] == "PID-8" for one in found), texts(found)
+    assert "SECRET" not in texts(found)
+    assert "PRIVATE" not in texts(found)
+
+
+@pytest.mark.parametrize("text", ["MSH|^~\\&|x", "", "MSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|9.9\rPID|1\r", "\x00\x1c"])
+def test_what_cannot_be_read_is_a_fault(text: str) -> None:
+    [fault] = check(text, "")
+    assert fault["text"].startswith("structure: ")
+
+
+VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("trigger", sorted(PATIENT_EVENTS))
+def test_every_adt_is_checked_by_the_structure_of_its_kind(trigger: str, version: str) -> None:
+    prior = "OLD^^^HOSP" if trigger in ("A40", "A47") else ""
+    text = adt(trigger, prior=prior).decode().replace("|P|2.3.1", f"|P|{version}")
+    found = texts(check(text, ""))
+    assert "not readable" not in found
+    assert ("not checked" in found) == (trigger == "A23" and version in ("2.3", "2.3.1"))
+    assert (
+        "PID" in texts(check(text.replace("PID|1||PAT1^^^HOSP||MUSTER^MAX", "PID|1||||"), "")) or "not checked" in found
+    )
+
+
+def test_a_version_can_be_asked_for() -> None:
+    unknown = order().replace("|P|2.3.1", "|P|9.9")
+    assert "no HL7 version of this name" in texts(check(unknown, ""))
+    assert "no HL7 version of this name" not in texts(check(unknown, "2.3.1"))
+
+
+async def test_the_process_answers_one_after_the_other(checker: Checker) -> None:
+    found = await asyncio.gather(*(checker.faults(order().replace("|MUSTER^MAX|", "||")) for _ in range(3)))
+    assert all({"place": "PID-5", "text": "structure: Missing required child PID.PID_5"} in one for one in found)
+
+
+async def test_a_process_that_died_is_started_again(checker: Checker) -> None:
+    await checker.faults(order())
+    assert checker._process is not None
+    os.kill(checker._process.pid, signal.SIGKILL)
+    await checker._process.wait()
+    assert await checker.faults(order()) == check(order(), "")
+
+
+async def test_a_process_that_dies_at_work_is_told(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    await checker.faults(order())
+    assert checker._process is not None
+    os.kill(checker._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(hl7_conformance, "SECONDS", 0.3)
+    with pytest.raises(Unavailable, match="could not be checked"):
+        await checker.faults(order())
+    assert checker._process is None
+
+
+async def test_long_messages_are_not_checked(checker: Checker) -> None:
+    [fault] = await checker.faults("x" * (LONGEST + 1))
+    assert "not checked" in fault["text"]
+    assert checker._process is None

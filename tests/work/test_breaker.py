@@ -1,0 +1,107 @@
+"""An EHR that does not answer is left alone, and noticed when it answers again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.observe import metrics
+from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.work.breaker import FAILURES, Breaker
+from tests.conftest import Time, until
+from tests.journey.running import Start, quiet
+from tests.journey.test_study_arrival import sample, send
+
+
+def breaker(clock: Time) -> Breaker:
+    return Breaker("test", clock, first_seconds=2.0, longest_seconds=10.0)
+
+
+def opened(clock: Time) -> Breaker:
+    one = breaker(clock)
+    for _ in range(FAILURES):
+        one.failed(None)
+    return one
+
+
+def test_it_opens_after_so_many_failures_in_a_row_only(clock: Time) -> None:
+    one = breaker(clock)
+    for _ in range(3):
+        for _ in range(FAILURES - 1):
+            one.failed(None)
+            assert (one.admits(8, 0), one.opens_in()) == (8, 0.0)
+        one.answered()
+    assert opened(clock).admits(8, 0) == 0
+
+
+def test_pauses_double_up_to_the_longest_and_an_answer_ends_them(clock: Time) -> None:
+    one = opened(clock)
+    pauses = []
+    for _ in range(5):
+        pauses.append(one.opens_in())
+        clock.pass_seconds(one.opens_in() - 0.001)
+        assert one.admits(8, 0) == 0
+        clock.pass_seconds(0.001)
+        # One try, and no second one beside it.
+        assert (one.admits(8, 0), one.admits(7, 1)) == (1, 0)
+        one.failed(None)
+    assert pauses == [2.0, 4.0, 8.0, 10.0, 10.0]
+    one.answered()
+    assert (one.is_open, one.admits(8, 0)) == (False, 8)
+    for _ in range(FAILURES):
+        one.failed(None)
+    assert one.opens_in() == 2.0
+
+
+def test_those_that_were_under_way_when_it_opened_make_the_pause_no_longer(clock: Time) -> None:
+    one = opened(clock)
+    for _ in range(8):
+        one.failed(None)
+    assert one.opens_in() == 2.0
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(0.5, 2.0), (7.0, 7.0), (3600.0, 10.0)])
+def test_what_the_ehr_asks_for_is_heeded_within_bounds(clock: Time, asked: float, pause: float) -> None:
+    one = breaker(clock)
+    for _ in range(FAILURES):
+        one.failed(asked)
+    assert one.opens_in() == pause
+
+
+async def test_an_ehr_that_is_away_is_asked_by_one_and_then_gets_everything(start: Start) -> None:
+    """Fifteen studies wait for an EHR that answers 503: not each of them asks again and again."""
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        ehr.manners = Manners(fail_next=1_000_000, reads_too=True)
+        for number in range(15):
+            dataset: Any = sample()
+            dataset.StudyInstanceUID = f"2.25.{number}"
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
+            await send(gateway, dataset)
+
+        def refused() -> int:
+            return 1_000_000 - ehr.manners.fail_next
+
+        await until(lambda: refused() >= FAILURES + 3)
+        # Eight may have been under way when it opened; then one at a time.
+        assert refused() <= FAILURES + 8 + 3
+        ehr.manners = replace(ehr.manners, fail_next=0)
+        await quiet(gateway)
+        assert len(ehr.resources("ImagingStudy")) == 15
+
+
+@pytest.mark.parametrize("status", [422, 500])
+async def test_what_may_be_the_fault_of_one_study_opens_nothing(start: Start, status: int) -> None:
+    before = metrics.EHR_OPEN.labels("ehr0")
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        ehr.manners = Manners(fail_next=FAILURES + 2, status=status)
+        for number in range(FAILURES + 3):
+            dataset: Any = sample()
+            dataset.StudyInstanceUID = f"2.25.{number}"
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
+            await send(gateway, dataset)
+        await until(lambda: ehr.manners.fail_next == 0)
+        assert before._value.get() == 0
+        await quiet(gateway)
+        assert len(ehr.resources("ImagingStudy")) == (1 if status == 422 else FAILURES + 3)

@@ -1,0 +1,80 @@
+"""A worklist item and the identifiers that ask for it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+
+from gateway.worklist import matching
+from gateway.worklist.answering import Answers
+from gateway.worklist.items import of_dataset
+
+STEP = {
+    "ScheduledStationAETitle",
+    "ScheduledProcedureStepStartDate",
+    "ScheduledProcedureStepStartTime",
+    "ScheduledProcedureStepEndDate",
+    "Modality",
+    "ScheduledPerformingPhysicianName",
+    "ScheduledProcedureStepDescription",
+    "ScheduledProcedureStepID",
+    "ScheduledProcedureStepStatus",
+    "ScheduledProtocolCodeSequence",
+    "ScheduledProcedureStepLocation",
+    "ScheduledStationName",
+    "ScheduledProcedureStepStartDateTime",
+}
+
+
+def dataset(**values: Any) -> Dataset:
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, [dataset(**one) for one in value] if keyword.endswith("Sequence") else value)
+    return made
+
+
+def worklist(**values: Any) -> Dataset:
+    """A data set whose step attributes lie in the Scheduled Procedure Step Sequence."""
+    step = {keyword: values.pop(keyword) for keyword in list(values) if keyword in STEP}
+    return dataset(**values, ScheduledProcedureStepSequence=[step])
+
+
+def item(**changes: Any) -> Dataset:
+    values: dict[str, Any] = {
+        "PatientName": "Müller^Jürgen^Karl",
+        "PatientID": "PID-7",
+        "IssuerOfPatientID": "HOSP",
+        "AccessionNumber": "A100",
+        "RequestedProcedureID": "RP1",
+        "StudyInstanceUID": "1.2.3",
+        "AdmissionID": "",
+        "ReferringPhysicianName": "House^Greg",
+        "MedicalAlerts": ["Pacemaker", "Latex"],
+        "PregnancyStatus": 4,
+        "PatientWeight": "70.0",
+        "RequestedProcedureCodeSequence": [{"CodeValue": "CTHEAD", "CodingSchemeDesignator": "L"}],
+        "ScheduledStationAETitle": ["CT1", "CT2"],
+        "ScheduledProcedureStepStartDate": "20240706",
+        "ScheduledProcedureStepStartTime": "1230",
+        "Modality": "CT",
+        "ScheduledPerformingPhysicianName": "Bones^Leonard",
+        "ScheduledProcedureStepDescription": "Head 100% [native]",
+        "ScheduledProcedureStepID": "S1",
+        "ScheduledProcedureStepStatus": "SCHEDULED",
+    }
+    return worklist(**{**values, **changes})
+
+
+def matches(identifier: Dataset, stored: Dataset, *, pn_implicit_wildcard: bool = False) -> bool:
+    return matching.matcher(of_dataset(identifier), matching.Names(pn_implicit_wildcard))(of_dataset(stored))
+
+
+def answer(identifier: Dataset, stored: Dataset, *, explicit: bool = True) -> Dataset:
+    """The response as pydicom reads it."""
+    encoded = Answers(of_dataset(identifier), explicit).encode(of_dataset(stored))
+    read = read_dataset(BytesIO(encoded), not explicit, True)
+    read.walk(lambda _dataset, _element: None)
+    return read
