@@ -7,6 +7,7 @@ worker alone turns it into a retry, a parked row or a rejected one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,12 +23,44 @@ class Fate(StrEnum):
     """Wrong for good: tell the sender."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in an HL7 v2 message, as data type ERL names it (HL7 2.5.1 ch. 2.A.28). Numbers count from 1; 0: none.
+
+    `str` gives the form that people read: `PID-3.1`, `MRG[2]-1`, `OBR-24 of ORC[2]`.
+    """
+
+    segment: str
+    field: int = 0
+    component: int = 0
+    subcomponent: int = 0
+    sequence: int = 0
+    """Which of the segments of this name, as ERL.2."""
+    group: str = ""
+    """Segment that opens the group of the order, such as `ORC`, where a message holds more than one group."""
+    group_number: int = 0
+    """Which of those groups."""
+
+    def __str__(self) -> str:
+        text = self.segment + (f"[{self.sequence}]" if self.sequence else "")
+        if self.field:
+            text += f"-{self.field}"
+        if self.component:
+            text += f".{self.component}" + (f".{self.subcomponent}" if self.subcomponent else "")
+        return f"{text} of {self.group}[{self.group_number}]" if self.group_number else text
+
+    def at(self, field: int, component: int = 0) -> Place:
+        """The place of a field of this segment."""
+        return replace(self, field=field, component=component, subcomponent=0)
+
+
 class GatewayError(Exception):
-    """Something the gateway can name. `place` says where, in the sender's words (`PID-3`, `gateway.yaml:12`)."""
+    """Something the gateway can name. `place` says where: a `Place` of an HL7 message, else a keyword or a
+    key of the configuration."""
 
     fate: Fate = Fate.PARK
 
-    def __init__(self, message: str, *, place: str = "") -> None:
+    def __init__(self, message: str, *, place: Place | str = "") -> None:
         super().__init__(message)
         self.message = message
         self.place = place
@@ -35,7 +68,8 @@ class GatewayError(Exception):
         """What else helps whoever looks at it; JSON."""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}" if self.place else self.message
+        place = str(self.place)
+        return f"{place}: {self.message}" if place else self.message
 
 
 class Unavailable(GatewayError):
@@ -43,7 +77,7 @@ class Unavailable(GatewayError):
 
     fate = Fate.RETRY
 
-    def __init__(self, message: str, *, place: str = "", retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, place: Place | str = "", retry_after: float | None = None) -> None:
         super().__init__(message, place=place)
         self.retry_after = retry_after
         """Seconds the peer asked us to wait, when it did."""

@@ -168,7 +168,7 @@ def _told(error: GatewayError) -> str:
 
 def _refused(error: GatewayError) -> str:
     """Scheduling names places of a message; in a file they are attributes."""
-    if error.place.startswith("PID"):
+    if str(error.place).startswith("PID"):
         text = "another patient's order has this accession number or Study Instance UID; mend it or the Patient ID"
         return f"PatientID: {text}"
     if isinstance(error, DuplicateKey):

@@ -122,7 +122,7 @@ async def errors_as_json(
     try:
         return await handler(request)
     except GatewayError as error:
-        return _failure(error.message, error.place, _status(error))
+        return _failure(error.message, str(error.place), _status(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise

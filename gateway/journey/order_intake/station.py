@@ -301,7 +301,7 @@ class OrderIntake:
             return Judged("stored", "AA", self._answer(raw, message, None, now), [finding])
         if reading.error is not None:
             error = reading.error
-            finding = {"place": error.place, "text": error.message}
+            finding = {"place": str(error.place), "text": error.message}
             state = "rejected" if error.fate is Fate.REJECT else "failed"
             return Judged(state, ack_code(error), self._answer(raw, message, error, now), [finding])
         history = partial(self._reader.history, without=again)
@@ -415,7 +415,7 @@ def location(place: str) -> str:
 
 
 def _problem(error: GatewayError) -> Problem:
-    return Problem(condition(error), str(error), location(error.place))
+    return Problem(condition(error), str(error), location(str(error.place)))
 
 
 def _moment(now: int) -> datetime:

@@ -170,7 +170,7 @@ class OrderMapping:
             try:
                 found = value_of(compiled, scope)
             except GatewayError as error:
-                error.place = _within(error.place, compiled, context)
+                error.place = _within(str(error.place), compiled, context)
                 raise
             if not found[0]:
                 if row.otherwise:

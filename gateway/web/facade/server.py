@@ -180,7 +180,7 @@ async def _in_fhir(
         _check_accepted(request)
         return await handler(request)
     except GatewayError as error:
-        return _failure(error.message, error.place, _status(error))
+        return _failure(error.message, str(error.place), _status(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
