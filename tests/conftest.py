@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the databases, the store, the clock, a watch over the event loop."""
+"""Fixtures that every test may use: databases, store, clock, and a watch for calls that block the event loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockBuster
 
 from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
@@ -16,9 +17,6 @@ from tests.peers import PLUGINS
 from tests.peers.postgres_database import postgres_database
 
 pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
-
-BLOCKED_SECONDS = 3.0
-"""A loop that does not turn for so long is blocked, on the slowest machine."""
 
 
 @pytest.fixture(scope="session")
@@ -89,36 +87,10 @@ async def until(condition: Callable[[], object], *, seconds: float = 20.0, what:
         await asyncio.sleep(0.01)
 
 
-class Watch:
-    """Measures how long the event loop stood still."""
-
-    def __init__(self) -> None:
-        self.worst = 0.0
-        self.due = 0.0
-
-    def begin(self) -> None:
-        """Forget what fixtures did: starting a server may block the loop that nobody uses yet."""
-        self.worst, self.due = 0.0, time.monotonic() + 0.05
-
-    async def run(self) -> None:
-        while True:
-            self.due = time.monotonic() + 0.05
-            await asyncio.sleep(0.05)
-            self.worst = max(self.worst, time.monotonic() - self.due)
-
-
-WATCH = Watch()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call() -> None:
-    WATCH.begin()
-
-
-@pytest.fixture(autouse=True)
-async def watched_loop() -> AsyncIterator[None]:
-    """Fail a test that blocked the event loop."""
-    task = asyncio.create_task(WATCH.run())
+@pytest.fixture(scope="session", autouse=True)
+def unblocked_loop() -> Iterator[None]:
+    """A call from the gateway that blocks the event loop raises `BlockingError` where it stands."""
+    watch = BlockBuster(scanned_modules="gateway")
+    watch.activate()
     yield
-    task.cancel()
-    assert WATCH.worst < BLOCKED_SECONDS, f"the event loop was blocked for {WATCH.worst:.1f} s"
+    watch.deactivate()
