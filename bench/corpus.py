@@ -18,8 +18,8 @@ from bench import gateway_process
 from bench.figures import Table, rendered
 from gateway.errors import GatewayError
 from gateway.wire.hl7 import batch as hl7_batch
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.parsing import parse
 
 SUFFIXES = (".hl7", ".hl7v2", ".txt")
 SHOWN = 10

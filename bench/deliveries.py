@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from bench import gateway_process, postgres
 from bench.figures import Report, Table, at_least
 from bench.made_studies import made_study, study_uid
-from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.operations.explain import study_of
 from gateway.records.delivery import EHR
 from gateway.store import Store, outbox
@@ -82,7 +82,7 @@ def _round(database: str, size: int, count: int) -> Measured:
 
 async def _fill(config: Config, size: int, count: int) -> None:
     """`count` deliveries that are due, each of a study of its own."""
-    mappings = app.load_mappings(config)
+    mappings = load_mappings(config)
     uid = study_uid(0)
     template = study_of(mappings, uid, made_study(0, series=SERIES, instances=size // SERIES))
     body = orjson.dumps(mappings.studies.build(template)).decode()

@@ -28,8 +28,8 @@ from yarl import URL
 from bench import gateway_process, postgres
 from bench.figures import Report, Table, at_most
 from bench.made_studies import made_study, study_uid
-from gateway.assembly import process as app
-from gateway.config import Config
+from gateway.assembly.mappings import load_mappings
+from gateway.config.tree import Config
 from gateway.records.study import Study
 from gateway.simulators import modality
 from gateway.store import studies
@@ -214,7 +214,7 @@ async def _none_waits(engine: Engine, kind: str) -> None:
 
 async def _compare(engine: Engine, config: Config, server: str, count: int) -> tuple[int, int]:
     """(studies that are missing, doubled or not as the gateway knows them; resources in the EHR)."""
-    mapping = app.load_mappings(config).studies
+    mapping = load_mappings(config).studies
     held: dict[str, list[dict[str, Any]]] = {}
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         offset = 0

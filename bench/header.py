@@ -1,4 +1,4 @@
-"""What it costs to cut the header out of an arriving data set, beside pydicom reading the same bytes: `python -m bench.header`."""
+"""The cost of cutting out the header of a data set, beside pydicom reading the same bytes: `python -m bench.header`."""
 
 from __future__ import annotations
 

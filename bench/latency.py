@@ -25,7 +25,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store
 from gateway.store.schema import outbox
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
 
 QUIET_SECONDS = 0.5
 LIMIT_SECONDS = 60.0

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.simulators import ris
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
 
 ACCEPTED = b"\rMSA|AA|"
 

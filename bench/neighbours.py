@@ -23,7 +23,7 @@ from bench import gateway_process
 from bench.figures import Report, Table, at_most, milliseconds, percentile
 from bench.mllp_load import send
 from gateway.simulators import ris
-from gateway.wire.hl7.mllp import frame
+from gateway.wire.hl7.mllp_framing import frame
 
 CONNECTIONS: Final = 4
 IDLE: Final = 1_000

@@ -36,17 +36,17 @@ from sqlalchemy import (
 from sqlalchemy import Column as SchemaColumn
 
 from bench import gateway_process
-from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.mapping.attributes import to_dataset
 from gateway.mapping.orders.reading import OrderMapping
 from gateway.records.order import OrderedProcedure
 from gateway.simulators import ris
 from gateway.store import Store
 from gateway.store.schema import Json, orders, patients, procedures, steps
-from gateway.wire.hl7.message import parse
-from gateway.worklist.matching import name_key
+from gateway.wire.hl7.parsing import parse
+from gateway.worklist.names import name_key
 
 COMMON, RARE = "CT", "ES"
 COMMON_A_DAY = 200
@@ -184,7 +184,7 @@ def _templates() -> list[OrderedProcedure]:
 
 
 def _mapped() -> Iterator[OrderedProcedure]:
-    mapping: OrderMapping = app.load_mappings(Config(**gateway_process.settings("sqlite:///unused"))).orders
+    mapping: OrderMapping = load_mappings(Config(**gateway_process.settings("sqlite:///unused"))).orders
     for order in ris.orders(1, TEMPLATES):
         statements = mapping.read(parse(order.hl7()), received_at=now())
         yield from (one for one in statements if isinstance(one, OrderedProcedure))

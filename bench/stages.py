@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 
 from bench import gateway_process
 from bench.figures import Table
-from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import make_intake, make_reader
 from gateway.clock import now
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.simulators import ris
 from gateway.store import Store
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import Peer
+from gateway.wire.hl7.mllp_framing import MllpPeer
+from gateway.wire.hl7.parsing import parse
 
 AT_ONCE = 16
-PEER = Peer("127.0.0.1", 1)
+PEER = MllpPeer("127.0.0.1", 1)
 
 
 def table(*, messages: int, rounds: int) -> Table:
@@ -34,10 +35,10 @@ def table(*, messages: int, rounds: int) -> Table:
 async def _measure(url: str, messages: int, rounds: int) -> dict[str, list[float]]:
     """Processor seconds for each message, all threads."""
     config = Config(**gateway_process.settings(url))
-    mappings = app.load_mappings(config)
+    mappings = load_mappings(config)
     store = await Store.open(url)
     try:
-        intake = app.make_intake(config, config.hl7.listeners[0], store, app.make_reader(config, mappings), now)
+        intake = make_intake(config, config.hl7.listeners[0], store, make_reader(config, mappings), now)
         found: dict[str, list[float]] = {"parse": [], "map": [], "apply, write, commit": []}
         for number in range(rounds):
             raw = [order.hl7() for order in ris.orders(50_000 + number, messages)]

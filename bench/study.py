@@ -25,15 +25,17 @@ from bench import gateway_process
 from bench.figures import Report, Table, at_most
 from bench.sink import Sink
 from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.studies import study_settling
 from gateway.clock import now
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.journey.study_arrival.station import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.delivery import EHR, SETTLE, Work
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
-from gateway.store import Store, outbox, studies
+from gateway.store import Store, outbox, outbox_claims, outbox_listing, studies, study_arrivals
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.validation import faults_of_imaging_study, warm_up
 
@@ -77,7 +79,7 @@ def measure(instances: int, rounds: int) -> Measured:
 async def _measure(folder: Path, instances: int, rounds: int) -> Measured:
     async with Sink() as sink:
         config = Config(**gateway_process.settings(f"sqlite:///{folder}/gateway.db", sink.url))
-        keep = Keeper(app.load_mappings(config).studies.keywords)
+        keep = Keeper(load_mappings(config).studies.keywords)
         async with app.running(config) as gateway:
             for first in range(0, instances, 500):
                 await gateway.store.write(partial(keep, numbers=range(first, min(first + 500, instances))))
@@ -113,7 +115,7 @@ class Keeper:
             series = 1 + number // IN_A_SERIES
             series_uid, sop_uid = f"{STUDY_UID}.{series}", f"{STUDY_UID}.{series}.{number}"
             instance = self._levels["instance"] | {"SOPInstanceUID": sop_uid, "InstanceNumber": str(number)}
-            studies.keep(
+            study_arrivals.keep(
                 connection, study_uid=STUDY_UID, study=self._levels["study"], accession="A1", patient_id="P1",
                 patient_issuer="RIS", series_uid=series_uid,
                 series_attributes=self._levels["series"] | {"SeriesInstanceUID": series_uid},
@@ -154,7 +156,7 @@ async def _through(store: Store, sink: Sink, keep: Keeper, number: int) -> float
     taken = sink.arrived_at - begun
     # The delivery is not over before its outcome is written; the next round must not meet it.
     end = time.monotonic() + LIMIT_SECONDS
-    while await store.read(partial(outbox.listing, states=("pending", "leased"))):
+    while await store.read(partial(outbox_listing.listing, states=("pending", "leased"))):
         if time.monotonic() > end:
             raise RuntimeError("the delivery did not end")
         await asyncio.sleep(0.01)
@@ -167,7 +169,7 @@ async def _station(config: Config) -> Any:
     store = await Store.open(config.database.url)
     try:
         async with FhirClient(config.ehrs[0].url, timeout_seconds=LIMIT_SECONDS) as client:
-            yield store, app.make_station6(config, store, app.load_mappings(config), now), client
+            yield store, study_settling(config, store, load_mappings(config), now), client
     finally:
         await store.close()
 
@@ -185,7 +187,7 @@ async def _parts(
     study = await store.read(lambda connection: studies.load(connection, STUDY_UID))
     assert study is not None
     watch.lap("read")
-    mapping = app.load_mappings(config).studies
+    mapping = load_mappings(config).studies
     watch.skip()
     built = mapping.build(study)
     watch.lap("map")
@@ -203,7 +205,7 @@ async def _parts(
     watch.lap("to outbox")
     kind = f"{EHR}{config.ehrs[0].name}"
     [work] = await store.write(
-        lambda connection: outbox.claim(connection, kind=kind, now=now(), lease_micros=10**8, limit=1)
+        lambda connection: outbox_claims.claim(connection, kind=kind, now=now(), lease_micros=10**8, limit=1)
     )
     watch.lap("from outbox")
     orjson.dumps(work.payload["resource"])
@@ -215,7 +217,7 @@ async def _parts(
     watch.skip()
     await simulator.put_by_identifier(built, identifier)
     watch.lap("PUT to simulator")
-    await store.write(lambda connection: outbox.succeed(connection, work, now=now(), outcome={}))
+    await store.write(lambda connection: outbox_claims.succeed(connection, work, now=now(), outcome={}))
     return watch.seconds
 
 

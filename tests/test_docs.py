@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 
 from gateway.cli import cli
-from gateway.config import Config, load
+from gateway.config.tree import Config, load
 from gateway.journey import STATIONS
 from gateway.observe import metrics
 from gateway.web.api.handlers import ROUTES

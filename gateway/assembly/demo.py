@@ -14,7 +14,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from pydicom import Dataset
 
 from gateway.assembly import process as app
-from gateway.config import Config, Database, Dicom, Ehr, Hl7, Http, Listener, Site, Studies
+from gateway.config.database import Database
+from gateway.config.dicom import Dicom
+from gateway.config.ehrs import Ehr
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.http import Http
+from gateway.config.site import Site
+from gateway.config.studies import Studies
+from gateway.config.tree import Config
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ris import Order

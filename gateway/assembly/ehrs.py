@@ -9,14 +9,16 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.config import Config, Ehr, EhrAuth
+from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.tree import Config
 from gateway.errors import ConfigError
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Anonymous, Authorization, Basic, Bearer
 
 if TYPE_CHECKING:
+    from gateway.wire.oauth.clients import Client
     from gateway.wire.oauth.keys import KeyRing
-    from gateway.wire.oauth.token import Client, TokenAuthorization
+    from gateway.wire.oauth.token import TokenAuthorization
 
 
 def client_of(ehr: Ehr, *, authorization: Authorization | None = None, most_seconds: float | None = None) -> FhirClient:
@@ -101,14 +103,14 @@ def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:
 
 
 def _by_secret(ehr: Ehr, auth: EhrAuth) -> Authorization:
-    from gateway.wire.oauth.token import SecretClient
+    from gateway.wire.oauth.clients import SecretClient
 
     post = auth.client_authentication == "client_secret_post"
     return _tokens(ehr, auth, SecretClient(auth.client_id, auth.client_secret or "", post=post))
 
 
 def _by_key(ehr: Ehr, auth: EhrAuth) -> Authorization:
-    from gateway.wire.oauth.token import KeyClient
+    from gateway.wire.oauth.clients import KeyClient
 
     return _tokens(ehr, auth, KeyClient(auth.client_id, ring_of(auth), jwks_url=auth.jwks_url or ""))
 

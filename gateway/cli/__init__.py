@@ -26,7 +26,7 @@ from gateway.clock import now
 from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
-    from gateway.config import Config
+    from gateway.config.tree import Config
 
 T = TypeVar("T")
 cli = typer.Typer(
@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 def configuration(path: Path | None) -> Config:
     """The configuration of a command, and logging as it says."""
-    from gateway.config import load
+    from gateway.config.tree import load
     from gateway.observe import logs
 
     default = Path("gateway.yaml")
@@ -97,7 +97,7 @@ def run(config: ConfigFile = None) -> None:
         async with app.running(settings) as gateway:
             ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
             console = f"http://{settings.http.host}:{gateway.http_port}"
-            studies = f", studies {console}{app.FACADE}" if settings.facade.enabled else ""
+            studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
             say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
             sys.stdout.flush()
             app.spare_collections()
@@ -197,8 +197,8 @@ def why(
     from gateway.operations.why_not_shown import lines
 
     settings = configuration(config)
-    mappings = app.load_mappings(settings)
-    found = with_store(settings, lambda store: app.why(settings, store, mappings, now, accession, station))
+    mappings = load_mappings(settings)
+    found = with_store(settings, lambda store: why(settings, store, mappings, now, accession, station))
     if found is None:
         raise Failure(f"nothing was ordered under the accession number {accession}")
     if as_json:
@@ -225,7 +225,7 @@ def import_worklist(
     from gateway.operations.import_worklist import NOT_TAKEN, Import, files_in, lines
 
     settings = configuration(config)
-    mappings = app.load_mappings(settings)
+    mappings = load_mappings(settings)
     paths = list(files_in(folder))
     counts: Counter[str] = Counter()
 
@@ -261,7 +261,7 @@ def parked(
     from gateway.web.console.views import unserved
 
     if by_cause:
-        groups = with_store(configuration(config), lambda store: store.read(outbox.stuck))
+        groups = with_store(configuration(config), lambda store: store.read(outbox_listing.stuck))
         if as_json:
             say_json([asdict(one) for one in groups])
         else:
@@ -270,7 +270,7 @@ def parked(
 
     def unit(connection: Any) -> dict[str, Any]:
         # Rows without payloads are small; there is no cheaper way to know how many there are.
-        deliveries = outbox.listing(connection, states=("parked", "rejected"), limit=1_000_000)
+        deliveries = outbox_listing.listing(connection, states=("parked", "rejected"), limit=1_000_000)
         failed = messages.wrong(connection, limit=most)
         return {
             "deliveries": deliveries[:most],
@@ -346,6 +346,11 @@ def replay(
     Ends with 1 when any of them could not be; the others are replayed all the same.
     """
     from gateway.assembly import process as app
+    from gateway.assembly.http import FACADE
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import replay_message
+    from gateway.assembly.studies import make_arrival
+    from gateway.assembly.worklist import why
     from gateway.operations.replay import DryRun
     from gateway.store import messages, outbox
 
@@ -355,19 +360,19 @@ def replay(
     if dry_run and (cause or any(kind != "m" for kind, _ in numbers)):
         raise typer.BadParameter("--dry-run is for messages: m7, or --since")
     settings = configuration(config)
-    mappings = app.load_mappings(settings)
+    mappings = load_mappings(settings)
 
     async def again(store: Any, kind: str, number: Any) -> str:
         if kind == "study":
-            count = await app.make_arrival(settings, store, mappings, now).replay(number)
+            count = await make_arrival(settings, store, mappings, now).replay(number)
             return f"{count} instances, due now"
         if kind == "m":
-            code = await app.replay_message(settings, store, mappings, now, number)
+            code = await replay_message(settings, store, mappings, now, number)
             if code == "AA":
                 return code
             why = (await store.read(lambda connection: messages.get(connection, number)))["findings"][-1]
             raise Failure(f"m{number}: {code}, {why['place']}: {why['text']}")
-        await store.write(lambda connection: outbox.replay(connection, [number], now=now()))
+        await store.write(lambda connection: outbox_listing.replay(connection, [number], now=now()))
         return "due now"
 
     async def chosen(store: Any) -> list[tuple[str, Any]]:
@@ -377,7 +382,7 @@ def replay(
         return [*numbers, *(("m", one) for one in await store.read(partial(messages.since, first=first)))]
 
     async def of_cause(store: Any, key: str) -> int:
-        done, left = await store.write(partial(outbox.replay_cause, key=key, now=now()))
+        done, left = await store.write(partial(outbox_listing.replay_cause, key=key, now=now()))
         say(f"{key}: {len(done)} deliveries, due now")
         for why in left:
             typer.echo(why, err=True)
@@ -432,7 +437,7 @@ def withdraw(
 
     Nothing is deleted here. Images that arrive later do not undo it.
     """
-    from gateway.store import outbox
+    from gateway.store import outbox, outbox_listing
     from gateway.store import studies as rows
 
     def unit(connection: Any, uid: str) -> bool:

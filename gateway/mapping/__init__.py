@@ -9,7 +9,8 @@ from typing import Final
 
 from gateway.errors import ConfigError
 from gateway.mapping import scanners as stations
-from gateway.mapping.language.files import MappingFile, close, read
+from gateway.mapping.language.files import close, read
+from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.orders.dialect import ORDER_DIALECT
 from gateway.mapping.orders.functions import Settings
 from gateway.mapping.orders.reading import OrderMapping

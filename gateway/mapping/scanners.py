@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
-from gateway.mapping.language.files import OFF, close
+from gateway.mapping.language.files import close
+from gateway.mapping.language.rows import OFF
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, of_attributes
 from gateway.worklist.scanner_rules import Form, StationRule

@@ -12,11 +12,16 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
-from gateway.assembly import process as app
+from gateway.assembly.deliveries import writer_of
 from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
-from gateway.config import Config, Ehr, Listener
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import access_of
+from gateway.assembly.worklist import dicom_ports
+from gateway.config.ehrs import Ehr
+from gateway.config.hl7 import Listener
+from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError
-from gateway.journey.order_intake.reading import SERVED
+from gateway.journey.order_intake.sources import SERVED
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 from gateway.wire.fhir.capability import Way
@@ -45,7 +50,7 @@ async def check(config: Config, *, offline: bool) -> list[Finding]:
 
 def _mappings(config: Config) -> list[Finding]:
     try:
-        mappings = app.load_mappings(config)
+        mappings = load_mappings(config)
     except ConfigError as error:
         return [Finding("mappings", False, fault) for fault in error.faults]
     rows = sum(len(level) for file in mappings.files.values() for level in file.rows.values())
@@ -56,9 +61,9 @@ def _settings(config: Config) -> list[Finding]:
     findings = [
         finding
         for listener in config.hl7.listeners
-        for finding in (*_usable(partial(app.door_of, listener)), *_types(listener))
+        for finding in (*_usable(partial(access_of, listener)), *_types(listener))
     ]
-    findings += _usable(lambda: list(app.dicom_ports(config.dicom)))
+    findings += _usable(lambda: list(dicom_ports(config.dicom)))
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
     findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
     if not config.hl7.listeners:
@@ -165,7 +170,7 @@ async def _ehr(config: Config, number: int) -> Finding:
         authorization = authorization_of(ehr)
         await authorization.headers()
         async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
-            writer = app.writer_of(ehr, client)
+            writer = writer_of(ehr, client)
             found = await writer.capabilities(ehr.resource)
             way = await writer.way(ehr.resource)
     except ConfigError:

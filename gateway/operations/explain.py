@@ -10,11 +10,13 @@ from typing import Any, Final
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import make_reader
 from gateway.clock import now
-from gateway.config import Config, Listener
+from gateway.config.hl7 import Listener
+from gateway.config.tree import Config
 from gateway.errors import GatewayError
-from gateway.journey.order_intake.station import ack_code
+from gateway.journey.order_intake.acknowledgement import ack_code
 from gateway.journey.study_arrival.station import ALWAYS
 from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
@@ -50,7 +52,7 @@ def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -
 
     A path that holds neither is an explanation with an error. Raises `ConfigError` for faulty mappings.
     """
-    mappings = app.load_mappings(config)
+    mappings = load_mappings(config)
     explanations, datasets = [], []
     for path in paths:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
@@ -82,7 +84,7 @@ def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanat
     trace: list[Trace] = []
     listener = config.hl7.listeners[0] if config.hl7.listeners else Listener()
     raw = path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r"
-    reading = app.make_reader(config, mappings).read(raw, now(), listener.name, trace)
+    reading = make_reader(config, mappings).read(raw, now(), listener.name, trace)
     message, what = reading.message, "HL7 message"
     if message is not None:
         what = f"{message.type}^{message.trigger} {message.control_id}"

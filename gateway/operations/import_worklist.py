@@ -18,9 +18,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.assembly import process as app
+from gateway.assembly.orders import make_reader, scheduling_policy
 from gateway.clock import Clock
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.errors import ConfigError, DuplicateKey, GatewayError, Rejected, Unavailable
 from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import WORKLIST_FILE, internal
@@ -84,8 +84,8 @@ class Import:
 
     def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock, sender: str) -> None:
         self._store = store
-        self._reader = app.make_reader(config, mappings)
-        self._policy = app.scheduling_policy(config)
+        self._reader = make_reader(config, mappings)
+        self._policy = scheduling_policy(config)
         self._clock = clock
         self._listener = f"{WORKLIST_FILE}{sender}"
 

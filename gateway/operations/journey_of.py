@@ -11,7 +11,9 @@ from gateway.journey import STATIONS
 from gateway.records.delivery import EHR, SETTLE, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
 from gateway.web.api import studies_view
-from gateway.web.api.answers import Asker, Delivery, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, Order
+from gateway.web.api.journey_answers import Asker, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy
+from gateway.web.api.order_answers import Order
+from gateway.web.api.study_answers import Delivery
 
 _S = WorkState
 DELIVERED: Final = {

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import orjson
 from sqlalchemy import Connection, RowMapping
 
-from gateway.assembly import process as app
+from gateway.assembly.orders import intakes, make_reader
 from gateway.clock import Clock
-from gateway.config import Config
+from gateway.config.tree import Config
 from gateway.errors import GatewayError
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
@@ -83,8 +83,8 @@ class DryRun:
 
     def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock) -> None:
         self._store = store
-        self._reader = app.make_reader(config, mappings)
-        self._intakes = app.intakes(config, store, self._reader, clock)
+        self._reader = make_reader(config, mappings)
+        self._intakes = intakes(config, store, self._reader, clock)
 
     async def outcomes(self, ids: Sequence[int]) -> AsyncIterator[Outcome]:
         """What would come of working on these messages again, group by group. Changes nothing."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.config import Dicom
+from gateway.config.dicom import Dicom
 from gateway.errors import InvalidValue
 from gateway.journey.worklist.station import OUT_OF_RESOURCES, Question, Rules, item_of, without_station
 from gateway.records.order import Attributes
@@ -16,7 +16,8 @@ from gateway.records.step import StepState
 from gateway.store import worklist
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_attributes
-from gateway.worklist.matching import START_DATE, START_TIME, Names, matcher
+from gateway.worklist.matching import START_DATE, START_TIME, matcher
+from gateway.worklist.names import NameMatching
 
 SPAN: Final = {START_DATE: START_TIME, START_TIME: START_DATE}
 """Keys that are matched as one (PS3.4 K.2.2.1.2)."""
@@ -107,7 +108,7 @@ def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]
         yield "the order is on hold" if on_hold else f"{row['state']} steps are not shown (dicom.hidden_states)"
     item = item_of(dict(row), row["state"], row["station_ae"] or question.station)
     identifier = question.identifier if row["station_ae"] else without_station(question.identifier)
-    names = Names(rules.pn_implicit_wildcard)
+    names = NameMatching(rules.pn_implicit_wildcard)
     for asked in _single(identifier):
         if not matcher(asked, names)(item):
             yield _told(asked, item, question)

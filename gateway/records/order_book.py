@@ -6,95 +6,29 @@ the order of their times (`sort_key`); in whatever order they arrive, the book c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
 from gateway.errors import Conflict, GatewayError
+from gateway.records.imaging_order import (
+    APPOINTMENT,
+    NO_NUMBER,
+    PROCEDURE_KEYS,
+    START_DATE,
+    START_TIME,
+    STEP_ID,
+    Arrival,
+    Order,
+    Procedure,
+    Said,
+    Step,
+)
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
+from gateway.records.order_adoption import adopted
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
 ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
-PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
-STEP_ID: Final = "ScheduledProcedureStepID"
-START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
-APPOINTMENT: Final = frozenset({
-    START_DATE, START_TIME, "ScheduledStationAETitle", "ScheduledStationName", "ScheduledProcedureStepLocation",
-    "ScheduledPerformingPhysicianName",
-})  # fmt: skip
-"""What a reschedule may change of a step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A Scheduled Procedure Step."""
-
-    step_id: str
-    state: StepState
-    attributes: Attributes
-    derived: bool
-    """The step id is ours, because no message gave one."""
-    row: int | None = None
-    """Its row in the store; None until it has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Procedure:
-    """A Requested Procedure."""
-
-    attributes: Attributes
-    derived: frozenset[str]
-    """Which of `PROCEDURE_KEYS` are ours."""
-    event_at: int
-    """Of the newest message that spoke of it."""
-    steps: tuple[Step, ...] = ()
-    row: int | None = None
-
-    @property
-    def study_uid(self) -> str:
-        return str(self.attributes["StudyInstanceUID"])
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An Imaging Service Request. Without procedures it is a tombstone, or waits for the message that orders it."""
-
-    authority: str
-    """Who gave the accession number; empty: nobody knows yet."""
-    sender: str
-    """Whose numbers those without authority are; empty: nobody knows yet."""
-    placer: Number
-    filler: Number
-    parent: str
-    """Placer number of the order that this one is a part of."""
-    attributes: Attributes = field(default_factory=dict)
-    event_at: int = 0
-    """Of the newest message that spoke of it."""
-    moved_at: int = 0
-    """Of the newest message that did something to what was ordered, such as a cancel."""
-    procedures: tuple[Procedure, ...] = ()
-    patient: int | None = None
-    row: int | None = None
-
-    @property
-    def accession(self) -> str:
-        return str(self.attributes.get("AccessionNumber") or "")
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The patient came (ADT^A10): what is to be done on that day is ARRIVED."""
-
-    event_at: int
-    day: str
-    """DA, in the site's zone."""
-
-
-Said = OrderedProcedure | Arrival
-
-PERFORMED: Final = frozenset({StepState.STARTED, StepState.DISCONTINUED})
-"""States that only a modality gives."""
-NO_NUMBER: Final = Number("", "")
 
 
 def begun(said: OrderedProcedure, patient: int | None = None) -> Order:
@@ -161,109 +95,6 @@ def in_its_place(order: Order, history: Iterable[Said]) -> Order | None:
     return None if rebuilt is None else adopted(rebuilt, order)
 
 
-def means(said: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
-    """Whether a message means `order`, which it was found by. Ranked: 0 by its Study Instance UID, 1 filler number,
-    2 placer number, 3 accession number. None: it is another's Study Instance UID.
-
-    The same placer number under two filler numbers, or one accession for two orders, is not the same order.
-    """
-    filler = _same_number(said, said.filler, order, order.filler)
-    placer = _same_number(said, said.placer, order, order.placer)
-    if ranked == 0:
-        return None if filler is False and placer is False else True
-    sure = (filler is True, placer is True and filler is not False, not (filler is False or placer is False))
-    return sure[ranked - 1]
-
-
-def is_guess(said: OrderedProcedure, order: Order, *, ranked: int) -> bool:
-    """Whether it is not known that both sides' numbers are of one sender: what says that they mean the same order is
-    then no more than the equal number, which two senders may have given."""
-    return ranked > 0 and not (said.sender and order.sender)
-
-
-def said_by(statements: Iterable[Any], order: Order) -> Iterator[OrderedProcedure]:
-    """What is said of `order` by those of a message's statements that speak of orders and mean something."""
-    for one in statements:
-        if isinstance(one, OrderedProcedure) and one.event is not None:
-            said = said_of(one, order)
-            if said is not None:
-                yield said
-
-
-def said_of(said: OrderedProcedure, order: Order) -> OrderedProcedure | None:
-    """What a part of a message says of `order`: itself, what it does to a parent of which `order` is a part, the
-    cancel of what it replaces; None if it speaks of another order."""
-    uids = {procedure.study_uid for procedure in order.procedures}
-    accession = "" if "AccessionNumber" in said.derived else str(said.order.get("AccessionNumber") or "")
-    hits = (
-        str(said.procedure.get("StudyInstanceUID") or "") in uids,
-        said.filler is not None and said.filler.value == order.filler.value,
-        said.placer is not None and said.placer.value == order.placer.value,
-        bool(accession) and accession == order.accession and is_one(said.authority, order.authority),
-    )
-    if any(hit and means(said, order, ranked=rank) for rank, hit in enumerate(hits)):
-        return said
-    if order.parent and said.placer is not None and said.placer.value == order.parent:
-        return of_child(said)
-    if said.control == "RO" and said.parent is not None and said.parent.value == order.placer.value:
-        return replacement(said)
-    return None
-
-
-def of_child(said: OrderedProcedure) -> OrderedProcedure:
-    """What is done to a parent, as it is done to the whole of each child."""
-    return replace(said, placer=None, filler=None, order={}, derived=said.derived | PROCEDURE_KEYS | {STEP_ID})
-
-
-def replacement(said: OrderedProcedure) -> OrderedProcedure:
-    """The end of the order that ORC-8 of a replacement order (RO) names."""
-    whole = replace(of_child(said), placer=said.parent, procedure={}, parent=None)
-    return replace(whole, event=StepEvent.CANCEL, control="RP")
-
-
-def adopted(rebuilt: Order, stored: Order) -> Order:
-    """`rebuilt` in the rows of `stored`. An identifier of ours that has been given out stays as it was."""
-    left = list(stored.procedures)
-    procedures = []
-    for procedure in rebuilt.procedures:
-        old = _counterpart(procedure, left)
-        if old is None:
-            procedures.append(procedure)
-            continue
-        left.remove(old)
-        kept = {key: old.attributes[key] for key in procedure.derived & old.derived}
-        steps = _adopted_steps(procedure.steps, list(old.steps))
-        procedures.append(replace(procedure, attributes=procedure.attributes | kept, steps=steps, row=old.row))
-    return replace(rebuilt, procedures=tuple(procedures), patient=stored.patient, row=stored.row)
-
-
-def _counterpart(procedure: Procedure, left: list[Procedure]) -> Procedure | None:
-    for old in left:
-        if old.study_uid == procedure.study_uid:
-            return old
-    for old in left:
-        if old.derived and procedure.derived and "StudyInstanceUID" in old.derived & procedure.derived:
-            return old
-    return None
-
-
-def _adopted_steps(steps: Iterable[Step], left: list[Step]) -> tuple[Step, ...]:
-    found = []
-    for step in steps:
-        old = next((one for one in left if one.step_id == step.step_id), None)
-        old = old or next((one for one in left if one.derived and step.derived), None)
-        if old is not None:
-            left.remove(old)
-            kept = {STEP_ID: old.step_id} if step.derived and old.derived else {}
-            attributes = step.attributes | kept
-            step = replace(step, step_id=str(attributes[STEP_ID]), attributes=attributes, row=old.row)
-            if old.state in PERFORMED:
-                # What a modality did is no message of the order's: replaying those does not undo it.
-                step = old
-        found.append(step)
-    return tuple(found)
-
-
 def merged(stored: Attributes, said: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
     """`stored` with what a message said laid over it. None deletes; keywords in `keep` only fill what is missing."""
     result = dict(stored)
@@ -275,23 +106,6 @@ def merged(stored: Attributes, said: Attributes, *, keep: frozenset[str] = froze
         else:
             result[keyword] = value
     return result
-
-
-def _same_number(said: OrderedProcedure, number: Number | None, order: Order, stored: Number) -> bool | None:
-    """Whether message and order carry the same number of one authority; None when one of them has none.
-
-    A number whose authority is not stated is its sender's.
-    """
-    if number is None or not stored.value:
-        return None
-    told = number.authority and stored.authority
-    one_authority = number.authority == stored.authority if told else is_one(said.sender, order.sender)
-    return bool(number.value == stored.value and one_authority)
-
-
-def is_one(one: str, other: str) -> bool:
-    """Whether two senders or authorities may be the same: one that nobody knows may be any."""
-    return one == other or not (one and other)
 
 
 def _numbered(order: Order, said: OrderedProcedure) -> Order:

@@ -12,48 +12,35 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from gateway.simulators.fhir_rules import RESOURCES, Issue, faults
+from gateway.simulators.ehr_answers import (
+    MAX_BODY,
+    RULE,
+    Manners,
+    abort,
+    body_of,
+    capability_statement,
+    check_resource,
+    check_version,
+    failure_answer,
+    json_answer,
+    outcome_answer,
+    served_type,
+)
+from gateway.simulators.fhir_rules import Issue
 from gateway.simulators.fhir_store import FhirError, Resource, Store, condition_of
-from gateway.simulators.manners_file import Action, Mood, Rule, Script, Server
+from gateway.simulators.manners_file import Action, Mood, Rule, Script
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BASE = "/fhir"
-_RULE = web.RequestKey("rule", Rule)
-_MEDIA = "application/fhir+json"
-_MAX_BODY = 64 * 1024 * 1024
-_CODES = {429: "throttled", 503: "transient"}
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How the EHR behaves; `Manners()` is a polite one. Counts go down as they are used up."""
-
-    fail_next: int = 0
-    """So many of the next writes are answered with `status` and change nothing."""
-    status: int = 503
-    retry_after: int | None = None
-    """Seconds, in the Retry-After header of a failure."""
-    reads_too: bool = False
-    """Reads and searches fail like writes."""
-    html: bool = False
-    """A failure is an HTML page, as a proxy in front of an EHR sends it, not an OperationOutcome."""
-    drop_next: int = 0
-    """So many of the next writes are kept, and the connection is closed before the answer.
-
-    HTTP clients may repeat a PUT by themselves (RFC 9110 9.2.2); aiohttp's does so once, which counts as two.
-    """
-    body_seconds: float = 0.0
-    """How long the second half of every body lets the receiver wait."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +99,11 @@ class EhrSimulator:
 
     def add(self, resource: Resource) -> Resource:
         """Put a resource into the EHR as if a clinician had; `id` is given to it when it has none."""
-        _check(resource, str(resource.get("resourceType")))
+        check_resource(resource, str(resource.get("resourceType")))
         return self._store.keep(resource, str(resource.get("id") or uuid.uuid4()))
 
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self._behave], client_max_size=_MAX_BODY)
+        app = web.Application(middlewares=[self._behave], client_max_size=MAX_BODY)
         app.add_routes(
             [
                 web.get(f"{_BASE}/metadata", self._metadata),
@@ -159,10 +146,10 @@ class EhrSimulator:
     # Requests
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, 200, _capabilities(self._mood.server))
+        return await self._answer(request, 200, capability_statement(self._mood.server))
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
-        found = self._store.matches(_served(request), list(request.query.items()))
+        found = self._store.matches(served_type(request), list(request.query.items()))
         bundle: Resource = {
             "resourceType": "Bundle",
             "type": "searchset",
@@ -176,15 +163,15 @@ class EhrSimulator:
         return await self._answer(request, 200, bundle)
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        kept = self._store.get(_served(request), request.match_info["id"])
+        kept = self._store.get(served_type(request), request.match_info["id"])
         if kept is None:
             raise FhirError(404, Issue("not-found", "", f"{request.path} is not known here"))
         return await self._answer(request, 200, kept)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        resource_type = _served(request)
-        resource = await _body(request)
-        _check(resource, resource_type)
+        resource_type = served_type(request)
+        resource = await body_of(request)
+        check_resource(resource, resource_type)
         condition = request.headers.get("If-None-Exist")
         if condition is not None and self._mood.server.conditional == "refused":
             raise FhirError(501, Issue("not-supported", "", "conditional create is not served"))
@@ -195,9 +182,9 @@ class EhrSimulator:
         return await self._answer(request, 201, self._store.keep(resource, str(uuid.uuid4())))
 
     async def _update(self, request: web.Request) -> web.StreamResponse:
-        resource_type, identity = _served(request), request.match_info["id"]
-        resource = await _body(request)
-        _check(resource, resource_type)
+        resource_type, identity = served_type(request), request.match_info["id"]
+        resource = await body_of(request)
+        check_resource(resource, resource_type)
         if resource.get("id") != identity:
             raise FhirError(
                 400, Issue("invalid", f"{resource_type}.id", "is not the id of the address (R4 http 3.1.0.4)")
@@ -205,22 +192,22 @@ class EhrSimulator:
         existing = self._store.get(resource_type, identity)
         if existing is None and not self._mood.server.update_create:
             raise FhirError(405, Issue("not-supported", "", f"{request.path} is not there, and PUT does not create"))
-        _check_version(request, existing)
+        check_version(request, existing)
         return await self._answer(request, 200 if existing else 201, self._store.keep(resource, identity))
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        self._store.remove(_served(request), request.match_info["id"])
+        self._store.remove(served_type(request), request.match_info["id"])
         self._note(request, 204, kept=True)
         return web.Response(status=204)
 
     async def _update_by_search(self, request: web.Request) -> web.StreamResponse:
-        resource_type = _served(request)
+        resource_type = served_type(request)
         if self._mood.server.conditional == "refused":
             raise FhirError(501, Issue("not-supported", "", "conditional update is not served"))
-        resource = await _body(request)
-        _check(resource, resource_type)
+        resource = await body_of(request)
+        check_resource(resource, resource_type)
         existing = self._store.only(resource_type, condition_of(request.rel_url.raw_query_string))
-        _check_version(request, existing)
+        check_version(request, existing)
         if "id" in resource and (existing is None or resource["id"] != existing["id"]):
             raise FhirError(
                 400,
@@ -241,7 +228,7 @@ class EhrSimulator:
         if manners.fail_next and (writing or manners.reads_too):
             self.manners = replace(manners, fail_next=manners.fail_next - 1)
             self._note(request, manners.status, kept=False)
-            return await self._send(request, _failure(manners))
+            return await self._send(request, failure_answer(manners))
         try:
             if not self._mood.token_is_good(request.headers.get("Authorization", "")):
                 raise FhirError(401, Issue("login", "", "the token has ended; get another one"))
@@ -252,11 +239,11 @@ class EhrSimulator:
             return await (self._doing[rule.do](rule, request, handler) if rule else handler(request))
         except FhirError as error:
             self._note(request, error.status, kept=False)
-            return await self._send(request, _outcome(error.status, error.issues))
+            return await self._send(request, outcome_answer(error.status, error.issues))
         except web.HTTPException as error:
             code = {404: "not-found", 405: "not-supported", 413: "too-long"}.get(error.status, "processing")
             self._note(request, error.status, kept=False)
-            return await self._send(request, _outcome(error.status, [Issue(code, "", error.reason)]))
+            return await self._send(request, outcome_answer(error.status, [Issue(code, "", error.reason)]))
 
     # What rules do
 
@@ -264,7 +251,7 @@ class EhrSimulator:
         assert rule.status is not None
         self._note(request, rule.status, kept=False)
         manners = Manners(status=rule.status, html=rule.html)
-        response = _failure(manners, code=rule.code, text=rule.text)
+        response = failure_answer(manners, code=rule.code, text=rule.text)
         if rule.retry_after is not None:
             at = formatdate(time.time() + rule.retry_after, usegmt=True)
             response.headers["Retry-After"] = at if rule.retry_after_as == "date" else str(rule.retry_after)
@@ -272,11 +259,11 @@ class EhrSimulator:
 
     async def _drop_before(self, _rule: Rule, request: web.Request, _handler: Handler) -> web.StreamResponse:
         self._note(request, None, kept=False)
-        return _aborted(request)
+        return abort(request)
 
     async def _mark(self, rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let it be kept; how it is answered, `_answer` and `_send` see."""
-        request[_RULE] = rule
+        request[RULE] = rule
         return await handler(request)
 
     async def _slow(self, rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -284,14 +271,14 @@ class EhrSimulator:
         return await handler(request)
 
     async def _race(self, _rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = await _body(request)
+        resource = await body_of(request)
         if not self._alike(resource):
             self._store.keep({**resource, "id": str(uuid.uuid4()), "description": "by another writer"},
                              str(uuid.uuid4()))  # fmt: skip
         return await handler(request)
 
     async def _change(self, _rule: Rule, request: web.Request, handler: Handler) -> web.StreamResponse:
-        for one in self._alike(await _body(request)):
+        for one in self._alike(await body_of(request)):
             self._store.keep({**one, "description": "changed by another writer"}, str(one["id"]))
         return await handler(request)
 
@@ -307,15 +294,15 @@ class EhrSimulator:
         self, request: web.Request, status: int, resource: Resource, *, kept: bool = True
     ) -> web.StreamResponse:
         writing = request.method != "GET"
-        rule: Rule | None = request.get(_RULE)
+        rule: Rule | None = request.get(RULE)
         lost = rule is not None and rule.do == "drop_after"
         if lost or (writing and self.manners.drop_next):
             if not lost:
                 self.manners = replace(self.manners, drop_next=self.manners.drop_next - 1)
             self._note(request, None, kept=kept)
-            return _aborted(request)
+            return abort(request)
         self._note(request, status, kept=kept)
-        response = _json(status, resource)
+        response = json_answer(status, resource)
         if version := resource.get("meta", {}).get("versionId"):
             address = f"{self.url}/{resource['resourceType']}/{resource['id']}"
             response.headers["ETag"] = f'W/"{version}"'
@@ -328,7 +315,7 @@ class EhrSimulator:
             self.writes.append(Write(request.method, request.path_qs.removeprefix(_BASE), status, kept))
 
     async def _send(self, request: web.Request, response: web.Response) -> web.StreamResponse:
-        rule: Rule | None = request.get(_RULE)
+        rule: Rule | None = request.get(RULE)
         half = rule is not None and rule.do == "half"
         pause = (rule.seconds if rule is not None and rule.do == "slow_body" else None) or self.manners.body_seconds
         body = response.body
@@ -339,111 +326,8 @@ class EhrSimulator:
         await slow.prepare(request)
         await slow.write(body[: len(body) // 2])
         if half:
-            _aborted(request)
+            abort(request)
             return slow
         await asyncio.sleep(pause)
         await slow.write(body[len(body) // 2 :])
         return slow
-
-
-def _served(request: web.Request) -> str:
-    resource_type = request.match_info["type"]
-    if resource_type not in RESOURCES:
-        raise FhirError(
-            404,
-            Issue("not-supported", "", f"{resource_type} is not served; served are {', '.join(RESOURCES)}"),
-        )
-    return resource_type
-
-
-async def _body(request: web.Request) -> Resource:
-    if request.content_type not in (_MEDIA, "application/json"):
-        raise FhirError(415, Issue("not-supported", "", f"Content-Type must be {_MEDIA}"))
-    try:
-        resource = json.loads(await request.text())
-    except (ValueError, LookupError) as error:
-        raise FhirError(400, Issue("structure", "", f"the body is not JSON: {error}")) from error
-    if not isinstance(resource, dict):
-        raise FhirError(400, Issue("structure", "", "the body is not a resource"))
-    return resource
-
-
-def _check(resource: Resource, resource_type: str) -> None:
-    if resource.get("resourceType") != resource_type:
-        raise FhirError(400, Issue("invalid", "resourceType", f"must be {resource_type}"))
-    if found := faults(resource):
-        raise FhirError(422, *found)
-
-
-def _check_version(request: web.Request, existing: Resource | None) -> None:
-    """Version-aware update: If-Match must name the current version (R4 http 3.1.0.5)."""
-    wanted = request.headers.get("If-Match")
-    if wanted is not None and (existing is None or wanted != f'W/"{existing["meta"]["versionId"]}"'):
-        raise FhirError(412, Issue("conflict", "", f"If-Match {wanted} is not the current version"))
-
-
-def _aborted(request: web.Request) -> web.Response:
-    """Close the connection; the response is for aiohttp, which sends it to nobody."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-def _failure(manners: Manners, *, code: str = "", text: str = "") -> web.Response:
-    # Proxies answer with statuses of their own, such as 520.
-    known = manners.status in HTTPStatus.__members__.values()
-    said = f"{manners.status} {HTTPStatus(manners.status).phrase if known else 'Failure'}"
-    if manners.html:
-        page = f"<html><head><title>{said}</title></head><body><h1>{said}</h1></body></html>"
-        response = web.Response(status=manners.status, body=page.encode(), content_type="text/html")
-    else:
-        code = code or ("processing" if manners.status in (400, 403, 422) else _CODES.get(manners.status, "exception"))
-        response = _outcome(manners.status, [Issue(code, "", text or said)])
-    if manners.retry_after is not None:
-        response.headers["Retry-After"] = str(manners.retry_after)
-    return response
-
-
-def _outcome(status: int, issues: Sequence[Issue]) -> web.Response:
-    return _json(status, {"resourceType": "OperationOutcome", "issue": list(_issues(issues))})
-
-
-def _issues(issues: Sequence[Issue]) -> Iterator[Resource]:
-    for issue in issues:
-        where = {"expression": [issue.expression]} if issue.expression else {}
-        yield {"severity": "error", "code": issue.code, "details": {"text": issue.text}, **where}
-
-
-def _json(status: int, resource: Resource) -> web.Response:
-    return web.Response(status=status, body=json.dumps(resource).encode(), content_type=_MEDIA)
-
-
-def _capabilities(server: Server) -> Resource:
-    interactions = ("create", "read", "search-type", "update", "delete")
-    conditional = server.conditional != "refused"
-    return {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": "2025-01-01",
-        "kind": "instance",
-        "software": {"name": "EHR simulator"},
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "rest": [
-            {
-                "mode": "server",
-                "resource": [
-                    {
-                        "type": resource_type,
-                        "interaction": [{"code": code} for code in interactions],
-                        "versioning": "versioned",
-                        "updateCreate": server.update_create,
-                        "conditionalCreate": conditional,
-                        "conditionalUpdate": conditional,
-                        "searchParam": [{"name": "identifier", "type": "token"}],
-                    }
-                    for resource_type in RESOURCES
-                ],
-            }
-        ],
-    }

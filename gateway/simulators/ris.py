@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.parsing import parse
 
 _NAMESPACE = uuid.UUID("6f7c1f0a-3a53-5e0e-9d0c-0c8a6c2f51d4")
 _ORDER_STATUS = {"NW": "SC", "XO": "SC", "CA": "CA", "DC": "CA", "HD": "HD", "RL": "SC"}

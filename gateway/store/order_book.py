@@ -17,8 +17,8 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Attributes, Number
-from gateway.records.order_book import Order, Procedure, Step
 from gateway.records.step import StepState
 from gateway.store.engine import lock
 from gateway.store.schema import orders, procedures, steps

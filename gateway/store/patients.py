@@ -11,7 +11,7 @@ from gateway.records.patient import Identity, Stamps
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
-from gateway.worklist.matching import name_key
+from gateway.worklist.names import name_key
 
 _BY_IDENTITY: Final = Statement(
     select(patients).where(patients.c.patient_id == bindparam("patient_id"), patients.c.issuer == bindparam("issuer"))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
-from gateway.worklist.matching import Prefilter
+from gateway.worklist.prefilter import Prefilter
 
 KEPT_QUERIES: Final = 10_000
 LOGGED_MATCHES: Final = 100

@@ -22,7 +22,7 @@ from gateway.clock import Clock
 from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
 from gateway.records.delivery import Work
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox_claims
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ POLL_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
 """What a receiver may ask for at most with Retry-After."""
 
-Handler = Callable[[Work], Awaitable[outbox.Done]]
+Handler = Callable[[Work], Awaitable[outbox_claims.Done]]
 
 
 class Gate(Protocol):
@@ -125,12 +125,12 @@ class Worker:
 
     async def _claim(self, name: str, kind: Kind, free: int) -> list[Work]:
         now = self._clock()
-        if free <= 0 or not await self._store.read(lambda connection: outbox.has_due(connection, name, now)):
+        if free <= 0 or not await self._store.read(lambda connection: outbox_claims.has_due(connection, name, now)):
             return []
         lease = round(kind.lease_seconds * 1_000_000)
         claiming = asyncio.ensure_future(
             self._store.write(
-                lambda connection: outbox.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
+                lambda connection: outbox_claims.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
             )
         )
         try:
@@ -146,12 +146,12 @@ class Worker:
         if not works:
             return
         try:
-            await self._store.write(partial(outbox.release, works=works))
+            await self._store.write(partial(outbox_claims.release, works=works))
         except Unavailable as error:
             log.warning("work under way could not be handed back, its lease must end first: %s", error)
 
     async def _pause(self, name: str) -> float:
-        due = await self._store.read(lambda connection: outbox.next_due(connection, name))
+        due = await self._store.read(lambda connection: outbox_claims.next_due(connection, name))
         if due is None:
             return POLL_SECONDS
         return min(POLL_SECONDS, max((due - self._clock()) / 1_000_000, 0.002))
@@ -183,7 +183,7 @@ class Worker:
             await asyncio.sleep(kind.lease_seconds / 3)
             until = self._clock() + lease
             try:
-                kept = await self._store.write(partial(outbox.renew, work=work, until=until))
+                kept = await self._store.write(partial(outbox_claims.renew, work=work, until=until))
                 ends = until
             except Exception as error:
                 log.warning("the lease of %s %d could not be renewed: %s", work.kind, work.id, error)
@@ -193,9 +193,9 @@ class Worker:
                 doing.cancel()
                 return
 
-    async def _finish(self, work: Work, done: outbox.Done) -> None:
+    async def _finish(self, work: Work, done: outbox_claims.Done) -> None:
         def unit(connection: Connection) -> None:
-            if not outbox.succeed(connection, work, now=self._clock(), outcome=done.outcome):
+            if not outbox_claims.succeed(connection, work, now=self._clock(), outcome=done.outcome):
                 log.warning("%s %d was finished after its lease ended; another worker has it", work.kind, work.id)
             elif done.also is not None:
                 done.also(connection)
@@ -211,7 +211,7 @@ class Worker:
             log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
         elif not work.attempts:
             log.warning("%s %d is tried again later: %s", work.kind, work.id, type(error).__name__)
-        settle = partial(outbox.fail, work=work, now=now, due_at=due)
+        settle = partial(outbox_claims.fail, work=work, now=now, due_at=due)
         try:
             try:
                 await self._store.write(partial(settle, fate=error.fate, outcome=outcome))

@@ -13,7 +13,7 @@ from anyascii import anyascii
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.encoding import CharacterSets, encodes
 from gateway.worklist.items import Element, Item
-from gateway.worklist.matching import like
+from gateway.worklist.names import like
 
 STATION_AE, MODALITY, START_DATE = 0x00400001, 0x00080060, 0x00400002
 CALLING_AE: Final = "calling_ae"

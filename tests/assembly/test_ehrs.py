@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.assembly.ehrs import client_of
-from gateway.config import Ehr, EhrAuth, EhrTls
+from gateway.config.ehrs import Ehr, EhrAuth, EhrTls
 from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from tests.peers.connect_proxy import connect_proxy

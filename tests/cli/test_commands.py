@@ -24,10 +24,13 @@ from sqlalchemy import Connection
 
 from gateway.cli import Control
 from gateway.errors import Fate
-from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ehr import EhrSimulator
+from gateway.simulators.ehr_answers import Manners
 from gateway.simulators.ris import _ORDER_STATUS
-from gateway.store import Store, outbox
-from gateway.wire.hl7.mllp import Limits, MllpClient, MllpServer, Peer
+from gateway.store import Store, outbox, outbox_claims
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.mllp_framing import MllpPeer
+from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.peers.dcmtk import storescu
@@ -227,11 +230,11 @@ async def test_what_is_parked_for_one_cause_is_replayed_at_once(tmp_path: Path) 
 def park(connection: Connection, number: int, error: str) -> None:
     kind, uid = "ehr:main", f"1.2.{number}"
     outbox.enqueue(connection, kind=kind, lane=f"{kind}|{uid}", subject=uid, payload={}, due_at=1, now=1)
-    [work] = outbox.claim(connection, kind=kind, now=2, lease_micros=10, limit=1)
+    [work] = outbox_claims.claim(connection, kind=kind, now=2, lease_micros=10, limit=1)
     issue = {
         "severity": "error", "code": "not-found", "text": "the patient is not known", "path": "Patient.identifier",
     }  # fmt: skip
-    outbox.fail(connection, work, Fate.PARK, now=3, due_at=3, outcome={"error": error, "issues": [issue]})
+    outbox_claims.fail(connection, work, Fate.PARK, now=3, due_at=3, outcome={"error": error, "issues": [issue]})
 
 
 async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
@@ -260,12 +263,12 @@ async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
 async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -> None:
     taken = 0
 
-    async def two_then_none(raw: bytes, _peer: Peer) -> bytes | None:
+    async def two_then_none(raw: bytes, _peer: MllpPeer) -> bytes | None:
         nonlocal taken
         taken += 1
         return b"MSH|^~\\&|GW||||20260101||ACK|1|P|2.3.1\rMSA|AA|1\r" if taken <= 2 else None
 
-    server = MllpServer(two_then_none, Limits(100_000, 10, 10, 5))
+    server = MllpServer(two_then_none, MllpLimits(100_000, 10, 10, 5))
     await server.start("127.0.0.1", 0)
     done = await gateway("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
     await server.stop(1)

@@ -13,7 +13,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from gateway.config import Config, Database, Ehr, EhrAuth, Hl7, Http, Listener, load
+from gateway.config.database import Database
+from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.http import Http
+from gateway.config.tree import Config, load
 from gateway.errors import ConfigError
 from gateway.records.step import StepState
 

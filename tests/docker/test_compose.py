@@ -13,7 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from gateway.config import Config, load
+from gateway.config.tree import Config, load
 from tests.peers.process import run
 
 DOCKER = Path(__file__).parents[2] / "docker"

@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from gateway.config import Config, Ehr, EhrAuth, Listener, load
+from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.hl7 import Listener
+from gateway.config.tree import Config, load
 from tests.peers.openssl import Authority
 from tests.peers.process import run
 

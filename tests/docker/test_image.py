@@ -15,7 +15,11 @@ from typing import Final
 import pytest
 
 from gateway.assembly import process as app
-from gateway.config import Config, Database, Dicom, Hl7, Http, Listener
+from gateway.config.database import Database
+from gateway.config.dicom import Dicom
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.http import Http
+from gateway.config.tree import Config
 from tests.docker.test_compose import SERVICES, mounts
 from tests.peers.process import run
 

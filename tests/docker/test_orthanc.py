@@ -16,7 +16,11 @@ from pydicom.data import get_testdata_file
 from sqlalchemy import Connection
 
 from gateway.assembly import process as app
-from gateway.config import Config, Database, Dicom, Hl7, Http, Listener
+from gateway.config.database import Database
+from gateway.config.dicom import Dicom
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.http import Http
+from gateway.config.tree import Config
 from gateway.store import studies
 from tests.docker.test_compose import DOCKER, SERVICES, interpolated
 from tests.peers.orthanc import Orthanc

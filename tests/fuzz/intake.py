@@ -15,14 +15,15 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["gateway.wire", "gateway.mapping", "gateway.records", "gateway.journey"]):
-    from gateway.assembly import process as app
-    from gateway.config import Config
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import make_reader
+    from gateway.config.tree import Config
     from gateway.errors import NeedsPerson, Rejected
     from gateway.journey import scheduling
     from gateway.journey.order_intake.reading import MessageReader
     from gateway.wire.hl7 import batch as hl7_batch
-    from gateway.wire.hl7.message import parse
-    from gateway.wire.hl7.mllp import Deframer, frame
+    from gateway.wire.hl7.mllp_framing import Deframer, frame
+    from gateway.wire.hl7.parsing import parse
 
 from sqlalchemy import Engine
 
@@ -56,7 +57,7 @@ class Target:
 
     def __init__(self, folder: str) -> None:
         config = Config(database={"url": f"sqlite:///{folder}/gateway.db"})
-        self.reader: MessageReader = app.make_reader(config, app.load_mappings(config))
+        self.reader: MessageReader = make_reader(config, load_mappings(config))
         self.engine: Engine = open_engine(config.database.url)
         migrations.prepare(self.engine)
         self.listener = config.hl7.listeners[0].name

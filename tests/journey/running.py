@@ -12,8 +12,15 @@ from typing import Any
 import pytest
 
 from gateway.assembly import process as app
-from gateway.config import Config, Database, Dicom, Ehr, Hl7, Http, Listener, Retry, Site, Studies
-from gateway.store import outbox
+from gateway.config.database import Database
+from gateway.config.dicom import Dicom
+from gateway.config.ehrs import Ehr, Retry
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.http import Http
+from gateway.config.site import Site
+from gateway.config.studies import Studies
+from gateway.config.tree import Config
+from gateway.store import outbox_listing
 
 Start = Callable[..., AbstractAsyncContextManager[app.Running]]
 
@@ -51,7 +58,7 @@ def start(database_url: str) -> Start:
 async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
     """Wait until no work is waiting or under way; fail when there still is after `seconds`."""
     end = time.monotonic() + seconds
-    while rows := await gateway.store.read(partial(outbox.listing, states=("pending", "leased"))):
+    while rows := await gateway.store.read(partial(outbox_listing.listing, states=("pending", "leased"))):
         if time.monotonic() > end:
             pytest.fail(f"still waiting after {seconds} s: {rows}")
         await asyncio.sleep(0.02)

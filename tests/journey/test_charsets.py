@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import told

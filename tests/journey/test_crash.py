@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gateway.errors import Unavailable
 from gateway.simulators import modality, ris
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.parsing import parse
 from tests.peers.process import free_port
 
 ORDERS = int(os.environ.get("CRASH_ORDERS", "200"))

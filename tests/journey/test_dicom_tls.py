@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from pydicom.data import get_testdata_file
 
-from gateway.config import Dicom, DicomPeer, DicomTls
+from gateway.config.dicom import Dicom, DicomPeer, DicomTls
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_order_intake import send

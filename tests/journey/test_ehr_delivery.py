@@ -13,11 +13,13 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from gateway.assembly import process as app
-from gateway.config import Ehr, Retry, Site
+from gateway.config.ehrs import Ehr, Retry
+from gateway.config.site import Site
 from gateway.simulators import modality, ris
-from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ehr import EhrSimulator
+from gateway.simulators.ehr_answers import Manners
 from gateway.simulators.studies import perform
-from gateway.store import outbox
+from gateway.store import outbox, outbox_listing
 from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
 from tests.journey.messages import orm
@@ -114,7 +116,7 @@ async def test_passing_failures_are_retried(start: Start, status: int) -> None:
         await quiet(gateway)
         assert len(ehr.resources("ImagingStudy")) == 1
         # On a busy machine the study may settle twice, and its second version take the place of the first.
-        rows = await gateway.store.read(lambda c: outbox.listing(c, states=("done", "superseded")))
+        rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("done", "superseded")))
         sent = [row for row in rows if row["kind"].startswith("ehr:")]
         assert sum(row["attempts"] for row in sent) == 2 + sum(row["state"] == "done" for row in sent)
 
@@ -125,10 +127,10 @@ async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> 
         await examine(gateway, seed=14, count=2)
         await quiet(gateway)
         assert len(ehr.resources("ImagingStudy")) == 1, "one refusal must not hold the other study"
-        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        [parked] = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("parked",)))
         assert parked["outcome"]["status"] == 422
         assert parked["outcome"]["issues"][0]["text"]
-        await gateway.store.write(lambda c: outbox.replay(c, [parked["id"]], now=0))
+        await gateway.store.write(lambda c: outbox_listing.replay(c, [parked["id"]], now=0))
         await until(lambda: len(ehr.resources("ImagingStudy")) == 2, what="the replayed delivery")
 
 
@@ -143,7 +145,7 @@ async def test_ehr_away_gets_the_latest_version_once(start: Start) -> None:
             await modality.send("127.0.0.1", gateway.dicom_port, [dataset])
             waits = await tried(gateway)
         await ehr.listen()
-        await gateway.store.write(lambda c: outbox.replay(c, [waits], now=0))
+        await gateway.store.write(lambda c: outbox_listing.replay(c, [waits], now=0))
         await quiet(gateway)
         [resource] = ehr.resources("ImagingStudy")
         assert resource["numberOfInstances"] == 4
@@ -158,7 +160,7 @@ async def tried(gateway: app.Running) -> int:
     """Wait until nothing is left but one delivery that waits for its next try; returns its id."""
     async with asyncio.timeout(30):
         while True:
-            rows = await gateway.store.read(lambda c: outbox.listing(c, states=("pending", "leased")))
+            rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("pending", "leased")))
             if [(row["kind"], row["state"], row["attempts"]) for row in rows] == [("ehr:ehr0", "pending", 1)]:
                 return int(rows[0]["id"])
             await asyncio.sleep(0.02)
@@ -186,7 +188,7 @@ async def test_duplicates_of_another_writer_are_parked(start: Start) -> None:
             )
         await examine(gateway, seed=17, count=1)
         await quiet(gateway)
-        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        [parked] = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("parked",)))
         assert parked["outcome"]["duplicates"] == [one["id"] for one in ehr.resources("ImagingStudy")]
         assert "duplicates: remove" in parked["outcome"]["error"]
 
@@ -209,7 +211,7 @@ async def test_a_stop_under_load_parks_nothing(start: Start) -> None:
                 await until(lambda wanted=wanted: len(ehr.writes) >= wanted)  # type: ignore[misc]
         async with start(ehr.url) as gateway:
             await quiet(gateway)
-            assert await gateway.store.read(partial(outbox.listing, states=("parked", "rejected"))) == []
+            assert await gateway.store.read(partial(outbox_listing.listing, states=("parked", "rejected"))) == []
         assert len(ehr.resources("ImagingStudy")) == 6 * 100
 
 

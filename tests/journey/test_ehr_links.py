@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Ehr, Retry
+from gateway.config.ehrs import Ehr, Retry
 from gateway.mapping.studies.patient import patient
-from gateway.store import outbox
+from gateway.store import outbox_listing
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
@@ -31,7 +31,7 @@ async def studied(start: Start, server: FhirServer, **more: Any) -> tuple[dict[s
         await mllp_send(gateway.hl7_ports["ris"], orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID)))
         await send(gateway, sample())
         await quiet(gateway)
-        [delivery] = await gateway.store.read(lambda one: outbox.listing(one, states=("done",), limit=1))
+        [delivery] = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("done",), limit=1))
         [study] = await server.resources("ImagingStudy")
         return study, delivery
 
@@ -55,7 +55,7 @@ ACC1 = {"system": "urn:oid:2.25.77", "value": "ACC1"}
 @pytest.fixture(autouse=True)
 def order_system(monkeypatch: pytest.MonkeyPatch) -> None:
     """The orders of the test's RIS have this system."""
-    from gateway.config import Site
+    from gateway.config.site import Site
     from tests.journey import running
 
     site = Site(
@@ -114,7 +114,7 @@ async def test_without_conditional_create_no_patient_is_made(start: Start, plain
     async with start(ehrs=ehr(plain_fhir_server.url, patient="create")) as gateway:
         await send(gateway, sample())
         await quiet(gateway)
-        [row] = await gateway.store.read(lambda one: outbox.listing(one, states=("parked",)))
+        [row] = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked",)))
     assert "does not announce conditional create for Patient" in row["outcome"]["error"]
     assert await plain_fhir_server.resources("Patient") == []
 

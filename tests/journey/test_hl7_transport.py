@@ -14,11 +14,13 @@ import aiohttp
 import pytest
 
 from gateway.assembly import process as app
-from gateway.config import Hl7, Listener, SenderSource, Tls
+from gateway.assembly.orders import access_of
+from gateway.config.hl7 import Hl7, Listener, ListenerTls, SenderSource
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import messages, refusals
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient, frame
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.mllp_framing import frame
+from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start, config_of
 from tests.journey.test_order_intake import told
@@ -48,9 +50,9 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-def tls_of(authority: Authority, *, mutual: bool) -> Tls:
+def tls_of(authority: Authority, *, mutual: bool) -> ListenerTls:
     ours = authority.issue("gateway")
-    return Tls(certificate=ours.certificate, key=ours.key, client_ca=authority.certificate if mutual else None)
+    return ListenerTls(certificate=ours.certificate, key=ours.key, client_ca=authority.certificate if mutual else None)
 
 
 PHI = ("MUSTER", "PAT1", "19800102")
@@ -152,18 +154,18 @@ async def test_many_at_once_over_tls(start: Start, authority: Authority) -> None
 
 def test_a_key_that_does_not_belong_to_its_certificate_stops_the_start(authority: Authority) -> None:
     one, other = authority.issue("one"), authority.issue("other")
-    listener = Listener(tls=Tls(certificate=one.certificate, key=other.key))
+    listener = Listener(tls=ListenerTls(certificate=one.certificate, key=other.key))
     with pytest.raises(
         ConfigError, match=r"hl7.listeners ris: tls.certificate: .* cannot be used \(KEY_VALUES_MISMATCH"
     ):
-        app.door_of(listener)
+        access_of(listener)
 
 
 def test_a_locked_key_needs_its_password(authority: Authority) -> None:
     ours = authority.issue("gateway", password="s3cret")
-    app.door_of(Listener(tls=Tls(certificate=ours.certificate, key=ours.key, key_password="s3cret")))
+    access_of(Listener(tls=ListenerTls(certificate=ours.certificate, key=ours.key, key_password="s3cret")))
     with pytest.raises(ConfigError, match=r"tls\.certificate"):
-        app.door_of(Listener(tls=Tls(certificate=ours.certificate, key=ours.key)))
+        access_of(Listener(tls=ListenerTls(certificate=ours.certificate, key=ours.key)))
 
 
 # --- addresses and senders ---

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.assembly import process as app
 from gateway.store import worklist as worklist_rows
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
 from tests.journey.running import config_of
 

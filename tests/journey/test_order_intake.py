@@ -12,13 +12,17 @@ import pytest
 
 from bench import corpus
 from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import replay_message
 from gateway.clock import now
-from gateway.config import Hl7, Listener, Mappings
+from gateway.config.hl7 import Hl7, Listener
+from gateway.config.tree import MappingsSection
 from gateway.simulators import ris
 from gateway.store import messages, orders, refusals
 from gateway.store import worklist as worklist_rows
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient, frame
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.mllp_framing import frame
+from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of
 from tests.peers.dcmtk import findscu
@@ -196,8 +200,8 @@ async def test_replay_after_the_cause_is_mended(start: Start, tmp_path: Path) ->
         overlay = tmp_path / "site"
         (overlay / "tables").mkdir(parents=True)
         (overlay / "tables/modality.csv").write_text("code,value\nTOMO,CT\n", encoding="utf-8")
-        config = config_of("sqlite:///unused.db", mappings=Mappings(overlay=overlay))
-        code = await app.replay_message(config, gateway.store, app.load_mappings(config), now, row["id"])
+        config = config_of("sqlite:///unused.db", mappings=MappingsSection(overlay=overlay))
+        code = await replay_message(config, gateway.store, load_mappings(config), now, row["id"])
         assert code == "AA"
         assert [one["modality"] for one in await steps(gateway)] == ["CT"]
         [again] = await rows(gateway)
@@ -249,7 +253,7 @@ async def test_what_was_rejected_is_judged_anew_when_it_comes_again(start: Start
         assert told(ack)[:2] == told(again)[:2] == ("AE", "103")
         assert len(await rows(gateway)) == 1
     (overlay / "tables/modality.csv").write_text("code,value\nTOMO,CT\n", encoding="utf-8")
-    async with start(mappings=Mappings(overlay=overlay)) as gateway:
+    async with start(mappings=MappingsSection(overlay=overlay)) as gateway:
         [ack] = await send(gateway, raw)
         assert told(ack)[0] == "AA"
         [row] = await rows(gateway)

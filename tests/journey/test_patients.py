@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.assembly import process as app
-from gateway.config import Hl7, Listener
+from gateway.config.hl7 import Hl7, Listener
 from gateway.operations.journey_of import journey
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start

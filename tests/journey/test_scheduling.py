@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from gateway.assembly import process as app
-from gateway.config import Hl7, Listener
+from gateway.config.hl7 import Hl7, Listener
 from gateway.store import messages
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import steps as steps_table

@@ -9,10 +9,13 @@ from typing import Any
 import aiohttp
 
 from gateway.assembly import process as app
-from gateway.config import Config, Database, Ehr, EhrAuth, Http, Retry
+from gateway.config.database import Database
+from gateway.config.ehrs import Ehr, EhrAuth, Retry
+from gateway.config.http import Http
+from gateway.config.tree import Config
 from gateway.operations import check
 from gateway.simulators.ehr import EhrSimulator
-from gateway.store import outbox
+from gateway.store import outbox_listing
 from tests.conftest import until
 from tests.journey.running import Start, quiet
 from tests.journey.test_ehr_delivery import examine, study_uids
@@ -71,7 +74,7 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
             await quiet(gateway)
             await until(lambda: both[1]["kid"] in ehr.kids)
 
-            states = await gateway.store.read(lambda connection: outbox.listing(connection, states=("parked",)))
+            states = await gateway.store.read(lambda connection: outbox_listing.listing(connection, states=("parked",)))
             assert [one["outcome"] for one in states] == []
             assert study_uids(simulator.resources("ImagingStudy")) == sorted(uids)
             assert {one["meta"]["versionId"] for one in simulator.resources("ImagingStudy")} == {"1"}

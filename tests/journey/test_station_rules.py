@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from gateway import mapping
-from gateway.config import Dicom, Mappings
+from gateway.config.dicom import Dicom
+from gateway.config.tree import MappingsSection
 from gateway.errors import ConfigError
 from gateway.mapping import scanners as stations
 from tests.journey.messages import orm
@@ -20,10 +21,10 @@ from tests.peers.dcmtk import findscu
 STEP = "ScheduledProcedureStepSequence[0]."
 
 
-def overlay(folder: Path, rows: str) -> Mappings:
+def overlay(folder: Path, rows: str) -> MappingsSection:
     (folder / "stations.yaml").write_text(rows, encoding="utf-8")
     (folder / "order_to_worklist.yaml").write_text("step:\n  ScheduledStationAETitle: ORC-13.1\n", encoding="utf-8")
-    return Mappings(overlay=folder)
+    return MappingsSection(overlay=folder)
 
 
 def order(number: int, *, station: str = "", day: int = 0, **fields: str) -> bytes:

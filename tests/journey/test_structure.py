@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.assembly import process as app
-from gateway.config import SenderSource
+from gateway.config.hl7 import SenderSource
 from gateway.journey.order_intake import structure as conformance
 from gateway.store import messages
-from gateway.wire.hl7.message import parse
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_hl7_transport import listening, metric

@@ -14,14 +14,17 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.studies import make_arrival
 from gateway.clock import now
-from gateway.config import Mappings, Site
+from gateway.config.site import Site
+from gateway.config.tree import MappingsSection
 from gateway.simulators.ehr import EhrSimulator
-from gateway.store import outbox, refusals, studies
+from gateway.store import outbox_listing, refusals, studies
 from gateway.store.schema import instances
 from gateway.wire.dimse import client
 from gateway.wire.dimse.header import read_header
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.peers.dcmtk import findscu, storescu
@@ -142,9 +145,9 @@ async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: P
             await send(gateway, dataset)
             await quiet(gateway)
             [before] = ehr.resources("ImagingStudy")
-        async with start(ehr.url, mappings=Mappings(overlay=overlay)) as gateway:
-            config = config_of("sqlite:///unused.db", ehr.url, mappings=Mappings(overlay=overlay))
-            arrival = app.make_arrival(config, gateway.store, app.load_mappings(config), now)
+        async with start(ehr.url, mappings=MappingsSection(overlay=overlay)) as gateway:
+            config = config_of("sqlite:///unused.db", ehr.url, mappings=MappingsSection(overlay=overlay))
+            arrival = make_arrival(config, gateway.store, load_mappings(config), now)
             assert await arrival.replay(str(dataset.StudyInstanceUID)) == 1
             await quiet(gateway)
             [after] = ehr.resources("ImagingStudy")
@@ -161,7 +164,7 @@ async def test_instances_of_two_patients_are_parked_until_they_are_corrected(sta
         await send(gateway, first, second)
         await quiet(gateway)
         assert ehr.resources("ImagingStudy") == []
-        [parked] = await gateway.store.read(lambda c: outbox.listing(c, states=("parked",)))
+        [parked] = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("parked",)))
         assert "2 patients" in parked["outcome"]["error"]
         second.PatientID = first.PatientID
         await send(gateway, second)
@@ -169,7 +172,7 @@ async def test_instances_of_two_patients_are_parked_until_they_are_corrected(sta
         [resource] = ehr.resources("ImagingStudy")
         assert resource["subject"]["identifier"]["value"] == first.PatientID
         assert resource["numberOfInstances"] == 2
-        assert await gateway.store.read(lambda c: outbox.listing(c, states=("parked",))) == []
+        assert await gateway.store.read(lambda c: outbox_listing.listing(c, states=("parked",))) == []
 
 
 async def test_an_instance_sent_again_corrects_its_study(start: Start) -> None:
@@ -236,7 +239,7 @@ async def test_a_replay_keeps_what_the_newest_instance_corrected(start: Start, d
         await send(gateway, first)
         await send(gateway, second)
         config = config_of(database_url, ehr.url)
-        arrival = app.make_arrival(config, gateway.store, app.load_mappings(config), now)
+        arrival = make_arrival(config, gateway.store, load_mappings(config), now)
         assert await arrival.replay(str(first.StudyInstanceUID)) == 2
         await quiet(gateway)
         [resource] = ehr.resources("ImagingStudy")
@@ -280,9 +283,7 @@ async def test_a_replay_overlooks_nothing_that_arrives_meanwhile(
     late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
     async with start() as gateway:
         await send(gateway, first)
-        arrival = app.make_arrival(
-            config_of(database_url), gateway.store, app.load_mappings(config_of(database_url)), now
-        )
+        arrival = make_arrival(config_of(database_url), gateway.store, load_mappings(config_of(database_url)), now)
         loop, read_again = asyncio.get_running_loop(), arrival._read_again
         arrived: list[list[int]] = []
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, select, text
 
-from gateway.assembly import process as app
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import make_reader
 from gateway.journey import scheduling
 from gateway.records.delivery import SETTLE
-from gateway.store import migrations, outbox, studies
+from gateway.store import migrations, outbox, outbox_claims, studies
 from gateway.store.engine import open_engine
 from gateway.store.schema import patients
 from tests.journey.messages import orm
@@ -32,7 +33,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 def _apply(connection: Connection, raw: bytes) -> None:
     config = config_of("sqlite:///unused.db")
-    reader = app.make_reader(config, app.load_mappings(config))
+    reader = make_reader(config, load_mappings(config))
     statements = reader.read(raw, NOW, config.hl7.listeners[0].name).statements
     scheduling.apply(connection, statements, now=NOW, policy=scheduling.Policy(), history=reader.history)
 
@@ -83,7 +84,7 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
 
     def claimed() -> list[int]:
         with engine.begin() as connection:
-            works = outbox.claim(connection, kind=SETTLE, now=NOW, lease_micros=60_000_000, limit=4)
+            works = outbox_claims.claim(connection, kind=SETTLE, now=NOW, lease_micros=60_000_000, limit=4)
         return [work.id for work in works]
 
     with engine.begin() as connection:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 
-from gateway.config import Site
+from gateway.config.site import Site
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.peers.dcmtk import findscu, storescu

@@ -20,8 +20,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 
-from gateway.assembly import process as app
-from gateway.config import Config
+from gateway.assembly.mappings import load_mappings
+from gateway.config.tree import Config
 from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store
 from gateway.wire.dimse._pynetdicom import reactor_held
@@ -297,7 +297,7 @@ def _values(item: Dataset, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 async def both(start: Start, config: Config, folder: Path, identifiers: list[Dataset]) -> tuple[list[Told], list[Told]]:
-    mappings = app.load_mappings(config)
+    mappings = load_mappings(config)
     store = await Store.open(config.database.url)
     try:
         taken = [one async for one in Import(config, store, mappings, lambda: 1, "").take(files_in(folder))]

@@ -20,11 +20,12 @@ from pynetdicom import build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 from sqlalchemy import Connection, select, update
 
-from gateway.config import Dicom, Hl7, Listener
+from gateway.config.dicom import Dicom
+from gateway.config.hl7 import Hl7, Listener
 from gateway.simulators import ris
 from gateway.store import worklist
 from gateway.store.schema import queries, query_matches, steps
-from gateway.worklist.matching import Prefilter
+from gateway.worklist.prefilter import Prefilter
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send

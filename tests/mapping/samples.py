@@ -14,7 +14,8 @@ from gateway.mapping.orders.paths import Scope, Value
 from gateway.mapping.orders.reading import Statement
 from gateway.mapping.studies.base import FhirSettings
 from gateway.records.order import OrderedProcedure
-from gateway.wire.hl7.message import Segment, parse
+from gateway.wire.hl7.parsing import parse
+from gateway.wire.hl7.segment import Segment
 
 SITE = Settings(ZoneInfo("Europe/Berlin"), "HOSPITAL", "North Hospital", "ris", ("CT1", "CT2"))
 FHIR = FhirSettings(ZoneInfo("Europe/Berlin"), "HOSPITAL", {"HOSPITAL": "urn:oid:1.2.3"})

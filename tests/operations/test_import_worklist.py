@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from gateway.assembly import process as app
 from gateway.cli import cli
-from gateway.config import load
+from gateway.config.tree import load
 from tests.journey.messages import orm
 from tests.journey.test_order_intake import send, told
 from tests.journey.worklist_files import item, write

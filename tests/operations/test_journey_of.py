@@ -6,10 +6,10 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.operations.journey_of import journey
+from gateway.records.imaging_order import Order
 from gateway.records.order import Number
-from gateway.records.order_book import Order
 from gateway.records.step import StepState
-from gateway.store import messages, order_book, outbox
+from gateway.store import messages, order_book, outbox, outbox_claims
 from tests.web.served import (
     NINE,
     SECOND,
@@ -118,7 +118,7 @@ async def test_every_state_of_a_delivery_is_told(console: Served) -> None:
                 connection, kind=kind, lane=f"{kind}|{STUDY}", subject=STUDY, payload={}, due_at=NINE + 9 * SECOND,
                 now=NINE,
             )  # fmt: skip
-        outbox.claim(connection, kind="ehr:busy", now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
+        outbox_claims.claim(connection, kind="ehr:busy", now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
 
     await console.store.write(fill)
     events = {text: (at, station) for at, station, text in await told(console)}

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from gateway.assembly import process as app
 from gateway.cli import cli
-from gateway.config import load
+from gateway.config.tree import load
 from gateway.store import messages
-from gateway.wire.hl7.mllp import MllpClient
+from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
 from tests.peers.dcmtk import findscu
 

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Conflict
+from gateway.records.imaging_order import Arrival, Order
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
-from gateway.records.order_book import Arrival, Order, adopted, applied, arrived, replayed, said_of
+from gateway.records.order_adoption import adopted
+from gateway.records.order_book import applied, arrived, replayed
+from gateway.records.order_matching import said_of
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
 DAY = "20301124"

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ehr import EhrSimulator
+from gateway.simulators.ehr_answers import Manners
 from gateway.simulators.fhir_store import FhirError
 from tests.peers.fhir_server import FhirServer
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import yaml
 
-from gateway.config import Ehr, Retry
+from gateway.config.ehrs import Ehr, Retry
 from gateway.errors import ConfigError
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.manners_file import SHIPPED, Action, Mood, Rule, Script, Server, load

@@ -10,15 +10,17 @@ import pytest
 
 from gateway.errors import Unavailable
 from gateway.simulators.ris import orders, send
-from gateway.wire.hl7.message import Segment, parse
-from gateway.wire.hl7.mllp import Limits, MllpServer, Peer
+from gateway.wire.hl7.mllp_framing import MllpPeer
+from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from gateway.wire.hl7.parsing import parse
+from gateway.wire.hl7.segment import Segment
 from tests.peers.mllp import mllp_send
 
-LIMITS = Limits(max_message_bytes=1_000_000, idle_seconds=30, message_seconds=10, max_connections=64)
+LIMITS = MllpLimits(max_message_bytes=1_000_000, idle_seconds=30, message_seconds=10, max_connections=64)
 
 
 @asynccontextmanager
-async def listener(handler: Callable[[bytes, Peer], Awaitable[bytes | None]]) -> AsyncIterator[MllpServer]:
+async def listener(handler: Callable[[bytes, MllpPeer], Awaitable[bytes | None]]) -> AsyncIterator[MllpServer]:
     server = MllpServer(handler, LIMITS)
     await server.start("127.0.0.1", 0)
     try:
@@ -100,7 +102,7 @@ def test_names_outside_ascii_survive() -> None:
 async def test_answers_come_in_the_order_of_the_messages() -> None:
     busiest = open_now = 0
 
-    async def judge(raw: bytes, _peer: Peer) -> bytes:
+    async def judge(raw: bytes, _peer: MllpPeer) -> bytes:
         nonlocal busiest, open_now
         open_now += 1
         busiest = max(busiest, open_now)
@@ -119,7 +121,7 @@ async def test_answers_come_in_the_order_of_the_messages() -> None:
 
 
 async def test_a_connection_that_is_closed_is_no_answer() -> None:
-    async def hang_up(_raw: bytes, _peer: Peer) -> None:
+    async def hang_up(_raw: bytes, _peer: MllpPeer) -> None:
         return None
 
     async with listener(hang_up) as server:
@@ -130,7 +132,7 @@ async def test_a_connection_that_is_closed_is_no_answer() -> None:
 async def test_python_hl7_sends_the_same_messages() -> None:
     arrived: list[bytes] = []
 
-    async def keep(raw: bytes, _peer: Peer) -> bytes:
+    async def keep(raw: bytes, _peer: MllpPeer) -> bytes:
         arrived.append(raw)
         return acknowledged(raw)
 

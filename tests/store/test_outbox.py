@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from gateway.errors import Conflict, Fate, UnknownKey
 from gateway.records.delivery import SETTLE, Work
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.conftest import Time, until
 from tests.store.work import KIND, LEASE, SECOND, adding, claim_one, claiming, row, state
@@ -20,11 +20,11 @@ NOW = 1_900_000_000_000_000
 
 
 def succeeding(work: Work, now: int = NOW) -> partial[bool]:
-    return partial(outbox.succeed, work=work, now=now, outcome={"ok": True})
+    return partial(outbox_claims.succeed, work=work, now=now, outcome={"ok": True})
 
 
 def failing(work: Work, fate: Fate, due_at: int = NOW) -> partial[bool]:
-    return partial(outbox.fail, work=work, fate=fate, now=NOW, due_at=due_at, outcome={"error": "no"})
+    return partial(outbox_claims.fail, work=work, fate=fate, now=NOW, due_at=due_at, outcome={"error": "no"})
 
 
 # Lanes
@@ -62,8 +62,8 @@ async def test_work_that_is_given_up_does_not_hold_its_lane(store: Store, fate: 
 async def test_a_kind_sees_its_own_work_only(store: Store) -> None:
     await store.write(adding("a", due_at=NOW, now=NOW, kind="other"))
     assert await store.write(claiming(NOW)) == []
-    assert not await store.read(lambda connection: outbox.has_due(connection, KIND, NOW))
-    assert await store.read(lambda connection: outbox.has_due(connection, "other", NOW))
+    assert not await store.read(lambda connection: outbox_claims.has_due(connection, KIND, NOW))
+    assert await store.read(lambda connection: outbox_claims.has_due(connection, "other", NOW))
 
 
 async def test_the_limit_holds_and_the_earliest_come_first(store: Store) -> None:
@@ -120,7 +120,7 @@ async def test_two_workers_never_claim_the_same_row(shared_postgres: str) -> Non
     order: list[int] = []
 
     async def work(store: Store) -> None:
-        while await store.read(lambda connection: outbox.has_due(connection, KIND, NOW)):
+        while await store.read(lambda connection: outbox_claims.has_due(connection, KIND, NOW)):
             got = await store.write(claiming(NOW, limit=limit))
             sizes.append(len(got))
             claims.extend(one.id for one in got)
@@ -172,7 +172,7 @@ async def test_a_lease_that_ended_is_taken_over_and_the_first_worker_is_fenced_o
     assert second.lease != first.lease
     assert not await store.write(succeeding(first))
     assert not await store.write(failing(first, Fate.REJECT))
-    assert not await store.write(partial(outbox.renew, work=first, until=clock.now + LEASE))
+    assert not await store.write(partial(outbox_claims.renew, work=first, until=clock.now + LEASE))
     assert await state(store, number) == "leased"
     assert await store.write(succeeding(second))
     assert not await store.write(succeeding(second)), "once"
@@ -182,7 +182,7 @@ async def test_a_renewed_lease_holds(store: Store, clock: Time) -> None:
     await store.write(adding("a", due_at=clock.now, now=clock.now))
     work = await claim_one(store, clock.now)
     clock.pass_seconds(30)
-    assert await store.write(partial(outbox.renew, work=work, until=clock.now + LEASE))
+    assert await store.write(partial(outbox_claims.renew, work=work, until=clock.now + LEASE))
     clock.pass_seconds(59)
     assert await store.write(claiming(clock.now)) == []
     assert await store.write(succeeding(work))
@@ -211,13 +211,13 @@ async def test_retries_are_columns(database_url: str) -> None:
 async def test_leases_of_a_process_that_is_gone_are_released(store: Store) -> None:
     numbers = [await store.write(adding(lane, due_at=NOW, now=NOW)) for lane in ("a", "b")]
     await store.write(claiming(NOW))
-    assert await store.write(outbox.release_all) == 2
+    assert await store.write(outbox_claims.release_all) == 2
     assert [(work.id, work.attempts) for work in await store.write(claiming(NOW))] == [(one, 1) for one in numbers]
 
 
 async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
     def next_due(connection: Connection) -> int | None:
-        return outbox.next_due(connection, KIND)
+        return outbox_claims.next_due(connection, KIND)
 
     assert await store.read(next_due) is None
     await store.write(adding("a", due_at=NOW + 5 * SECOND, now=NOW))
@@ -233,7 +233,7 @@ async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
 
 async def test_has_due_says_whether_a_claim_would_find_anything(store: Store) -> None:
     async def agree(now: int, expected: bool) -> None:
-        assert await store.read(lambda connection: outbox.has_due(connection, KIND, now)) is expected
+        assert await store.read(lambda connection: outbox_claims.has_due(connection, KIND, now)) is expected
         assert bool(await store.write(claiming(now))) is expected
 
     await agree(NOW, False)
@@ -321,7 +321,7 @@ async def test_latest_is_the_newest_row_of_the_lane(store: Store) -> None:
 async def test_replayed_work_is_due_now_and_remembers_its_tries(store: Store) -> None:
     number = await store.write(adding("a", due_at=NOW, now=NOW))
     await store.write(failing(await claim_one(store, NOW), Fate.PARK))
-    assert await store.write(partial(outbox.replay, ids=[number], now=NOW + SECOND)) == [number]
+    assert await store.write(partial(outbox_listing.replay, ids=[number], now=NOW + SECOND)) == [number]
     found = await row(store, number)
     assert (found["state"], found["due_at"], found["finished_at"]) == ("pending", NOW + SECOND, None)
     assert (await claim_one(store, NOW + SECOND)).attempts == 1
@@ -329,14 +329,14 @@ async def test_replayed_work_is_due_now_and_remembers_its_tries(store: Store) ->
 
 async def test_replay_of_waiting_work_ends_its_pause(store: Store) -> None:
     number = await store.write(adding("a", due_at=NOW + 600 * SECOND, now=NOW))
-    await store.write(partial(outbox.replay, ids=[number], now=NOW))
+    await store.write(partial(outbox_listing.replay, ids=[number], now=NOW))
     assert (await claim_one(store, NOW)).id == number
 
 
 async def test_replay_of_what_does_not_exist_is_refused_whole(store: Store) -> None:
     number = await store.write(adding("a", due_at=NOW + SECOND, now=NOW))
     with pytest.raises(UnknownKey, match="delivery 999: there is no delivery 999"):
-        await store.write(partial(outbox.replay, ids=[number, 999], now=NOW))
+        await store.write(partial(outbox_listing.replay, ids=[number, 999], now=NOW))
     assert (await row(store, number))["due_at"] == NOW + SECOND
 
 
@@ -345,7 +345,7 @@ async def test_replayed_work_stands_before_what_was_added_after_it(store: Store)
     work = await claim_one(store, NOW)
     second = await store.write(adding("a", due_at=NOW, now=NOW))
     await store.write(failing(work, Fate.PARK))
-    await store.write(partial(outbox.replay, ids=[first], now=NOW))
+    await store.write(partial(outbox_listing.replay, ids=[first], now=NOW))
     again = await claim_one(store, NOW)
     assert again.id == first
     await store.write(succeeding(again))
@@ -364,7 +364,7 @@ async def test_overtaken_work_is_not_replayed(store: Store, finished: bool) -> N
         await store.write(succeeding(later))
     why = "it is superseded" if finished else f"delivery {second} of the same lane"
     with pytest.raises(Conflict, match=why):
-        await store.write(partial(outbox.replay, ids=[first], now=NOW))
+        await store.write(partial(outbox_listing.replay, ids=[first], now=NOW))
     assert await state(store, first) == ("superseded" if finished else "parked"), "nobody need clear what is overtaken"
 
 
@@ -372,7 +372,7 @@ async def test_what_takes_the_place_of_a_tried_row_is_no_first_try(store: Store)
     """The row it replaces may have reached the EHR: ask first, and wait as long as that row would have."""
     await store.write(adding("a", due_at=NOW, now=NOW))
     work = await claim_one(store, NOW)
-    await store.write(partial(outbox.fail, work=work, fate=Fate.RETRY, now=NOW, due_at=NOW + 500, outcome={}))
+    await store.write(partial(outbox_claims.fail, work=work, fate=Fate.RETRY, now=NOW, due_at=NOW + 500, outcome={}))
     await store.write(adding("a", due_at=NOW + 1, now=NOW + 1, supersede=True))
     assert await store.write(claiming(NOW + 499)) == []
     later = await claim_one(store, NOW + 500)
@@ -409,7 +409,7 @@ async def test_replay_waits_for_a_claim_of_the_row_behind(shared_postgres: str) 
 
     claim = asyncio.create_task(one.write(slowly))
     await until(claimed.is_set)
-    replay = asyncio.create_task(two.write(partial(outbox.replay, ids=[first], now=NOW)))
+    replay = asyncio.create_task(two.write(partial(outbox_listing.replay, ids=[first], now=NOW)))
     await _somebody_waits(two)
     go.set()
     await claim
@@ -425,7 +425,7 @@ async def test_the_listing_tells_all_but_payload_and_lease(store: Store) -> None
     ids = [await store.write(adding(lane, due_at=NOW, now=NOW, secret="x")) for lane in ("a", "b", "a")]
 
     async def listed(**wanted: object) -> list[int]:
-        rows = await store.read(lambda connection: outbox.listing(connection, **wanted))  # type: ignore[arg-type]
+        rows = await store.read(lambda connection: outbox_listing.listing(connection, **wanted))  # type: ignore[arg-type]
         assert all("payload" not in one and "lease" not in one for one in rows)
         return [one["id"] for one in rows]
 
@@ -435,4 +435,4 @@ async def test_the_listing_tells_all_but_payload_and_lease(store: Store) -> None
     assert await listed(subject="a") == [ids[2], ids[0]]
     assert await listed(limit=1) == [ids[2]]
     assert await listed(before=ids[2]) == [ids[1], ids[0]]
-    assert sorted(await store.read(outbox.counts)) == [(KIND, "parked", 1), (KIND, "pending", 2)]
+    assert sorted(await store.read(outbox_listing.counts)) == [(KIND, "parked", 1), (KIND, "pending", 2)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, event, text
 
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox, outbox_claims
 from tests.store.work import KIND
 
 NOW = 1_900_000_000_000_000
@@ -29,13 +29,13 @@ def _fill(connection: Connection) -> None:
 
 QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
     "claim": (
-        outbox._CLAIM,
+        outbox_claims.CLAIM,
         {"the_kind": KIND, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
         "ix_outbox_active_",
     ),
-    "has_due": (outbox._HAS_DUE, {"the_kind": KIND, "now": NOW}, "ix_outbox_active_"),
-    "next_due": (outbox._NEXT_DUE, {"the_kind": KIND}, "ix_outbox_active_"),
-    "next lease end": (outbox._NEXT_LEASE_END, {"the_kind": KIND}, "ix_outbox_"),
+    "has_due": (outbox_claims.HAS_DUE, {"the_kind": KIND, "now": NOW}, "ix_outbox_active_"),
+    "next_due": (outbox_claims.NEXT_DUE, {"the_kind": KIND}, "ix_outbox_active_"),
+    "next lease end": (outbox_claims.NEXT_LEASE_END, {"the_kind": KIND}, "ix_outbox_"),
     "postpone": (outbox._POSTPONE, {"the_lane": f"{KIND}|7", "the_due": NOW}, "ix_outbox_active_lane"),
     "supersede": (
         outbox._SUPERSEDE,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Conflict, Fate
 from gateway.records.delivery import TRANSITIONS, Work, WorkEvent, WorkState
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.store.work import LEASE, adding, claiming, state
 
@@ -18,22 +18,22 @@ NOW = 1_900_000_000_000_000
 
 def _replay(connection: Connection, work: Work) -> None:
     try:
-        outbox.replay(connection, [work.id], now=NOW)
+        outbox_listing.replay(connection, [work.id], now=NOW)
     except Conflict:
         pass
 
 
 def _fail(fate: Fate) -> Callable[[Connection, Work], object]:
-    return partial(outbox.fail, fate=fate, now=NOW, due_at=NOW, outcome={})
+    return partial(outbox_claims.fail, fate=fate, now=NOW, due_at=NOW, outcome={})
 
 
 HAPPEN: dict[WorkEvent, Callable[[Connection, Work], object]] = {
     WorkEvent.CLAIM: lambda connection, _work: claiming(NOW)(connection),
-    WorkEvent.SUCCEED: partial(outbox.succeed, now=NOW, outcome={}),
+    WorkEvent.SUCCEED: partial(outbox_claims.succeed, now=NOW, outcome={}),
     WorkEvent.FAIL_RETRY: _fail(Fate.RETRY),
     WorkEvent.FAIL_PARK: _fail(Fate.PARK),
     WorkEvent.FAIL_REJECT: _fail(Fate.REJECT),
-    WorkEvent.LEASE_ENDS: lambda connection, _work: outbox.release_all(connection),
+    WorkEvent.LEASE_ENDS: lambda connection, _work: outbox_claims.release_all(connection),
     WorkEvent.SUPERSEDE: lambda connection, work: adding("a", due_at=NOW, now=NOW, supersede=True)(connection),
     WorkEvent.REPLAY: _replay,
 }

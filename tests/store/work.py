@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from gateway.records.delivery import Work
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox, outbox_claims
 from gateway.store.schema import outbox as table
 
 SECOND = 1_000_000
@@ -27,7 +27,7 @@ def adding(
 
 
 def claiming(now: int, *, kind: str = KIND, limit: int = 10, lease: int = LEASE) -> Callable[[Connection], list[Work]]:
-    return lambda connection: outbox.claim(connection, kind=kind, now=now, lease_micros=lease, limit=limit)
+    return lambda connection: outbox_claims.claim(connection, kind=kind, now=now, lease_micros=lease, limit=limit)
 
 
 async def claim_one(store: Store, now: int, *, lease: int = LEASE) -> Work:

@@ -13,11 +13,22 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
+from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
-from gateway.records.order_book import Order, Procedure, Step
 from gateway.records.patient import Identity
 from gateway.records.step import StepState
-from gateway.store import Store, messages, order_book, outbox, patients, refusals, studies, worklist
+from gateway.store import (
+    Store,
+    messages,
+    order_book,
+    outbox,
+    outbox_claims,
+    patients,
+    refusals,
+    studies,
+    study_arrivals,
+    worklist,
+)
 from gateway.web.api.health import Component
 from gateway.web.server import build
 
@@ -168,7 +179,7 @@ def add_instance(
     accession: str = "A100",
     patient_id: str = "4711",
 ) -> None:
-    studies.keep(
+    study_arrivals.keep(
         connection, study_uid=study_uid, study={"StudyDescription": "CT head"}, accession=accession,
         patient_id=patient_id, patient_issuer="HOSP", series_uid=f"{study_uid}.{number % 2}",
         series_attributes={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
@@ -191,11 +202,11 @@ def add_delivery(
     row = outbox.enqueue(
         connection, kind=kind, lane=f"{kind}|{study_uid}", subject=study_uid, payload={}, due_at=at, now=at
     )
-    (work,) = outbox.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
+    (work,) = outbox_claims.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
     if fate is None:
-        outbox.succeed(connection, work, now=at + SECOND, outcome=outcome or {})
+        outbox_claims.succeed(connection, work, now=at + SECOND, outcome=outcome or {})
     else:
-        outbox.fail(connection, work, fate, now=at + SECOND, due_at=at + 60 * SECOND, outcome=outcome or {})
+        outbox_claims.fail(connection, work, fate, now=at + SECOND, due_at=at + 60 * SECOND, outcome=outcome or {})
     return row
 
 

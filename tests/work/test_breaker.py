@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.observe import metrics
-from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ehr import EhrSimulator
+from gateway.simulators.ehr_answers import Manners
 from gateway.work.breaker import FAILURES, Breaker
 from tests.conftest import Time, until
 from tests.journey.running import Start, quiet

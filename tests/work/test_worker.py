@@ -17,8 +17,8 @@ from sqlalchemy import Connection, select
 from gateway import clock as clocks
 from gateway.errors import Fate, GatewayError, NeedsPerson, Rejected, Unavailable
 from gateway.records.delivery import Work
-from gateway.store import Store, outbox
-from gateway.store.outbox import Done
+from gateway.store import Store, outbox_claims
+from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
 from gateway.work.worker import LONGEST_WAIT_SECONDS, Kind, Worker
 from tests.conftest import Time, until
@@ -323,7 +323,7 @@ async def test_who_lost_the_lease_writes_nothing(store: Store, clock: Time) -> N
         found = await row(store, number)
         assert (found["state"], found["lease"]) == ("leased", other.lease)
         assert f"done {number}" not in await kept(store)
-        assert await store.write(partial(outbox.succeed, work=other, now=clock.now, outcome={"answer": 200}))
+        assert await store.write(partial(outbox_claims.succeed, work=other, now=clock.now, outcome={"answer": 200}))
 
 
 async def test_a_failure_of_what_is_written_with_it_is_a_failure_of_the_work(store: Store, clock: Time) -> None:

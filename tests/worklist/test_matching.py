@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from gateway.worklist import matching
 from gateway.worklist.answering import NEVER_KEYS
 from gateway.worklist.items import of_dataset
-from gateway.worklist.matching import SUPPORTED_KEYS, Prefilter
+from gateway.worklist.matching import SUPPORTED_KEYS
+from gateway.worklist.prefilter import Prefilter, prefilter_of
 from tests.worklist.worklist_items import STEP, answer, dataset, item, matches, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
@@ -280,7 +281,7 @@ def test_a_matcher_serves_many_items() -> None:
 
 
 def bounds(identifier: Dataset) -> Prefilter:
-    return matching.bounds(of_dataset(identifier))
+    return prefilter_of(of_dataset(identifier))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import InvalidValue
-from gateway.worklist import matching
 from gateway.worklist.items import of_dataset
+from gateway.worklist.prefilter import prefilter_of
 from tests.worklist.worklist_items import STEP, item, matches, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
@@ -79,7 +79,7 @@ def test_start_date_and_time(date: str, time_: str, expected: bool) -> None:
     identifier = worklist(ScheduledProcedureStepStartDate=date, ScheduledProcedureStepStartTime=time_)
     assert matches(identifier, item()) is expected
     if expected:
-        found = matching.bounds(of_dataset(identifier))
+        found = prefilter_of(of_dataset(identifier))
         assert found.date_from is None or found.date_from <= DAY
         assert found.date_to is None or found.date_to >= DAY
 
@@ -148,7 +148,7 @@ def test_malformed_dates_and_times_are_named(keyword: str, value: str) -> None:
     identifier = worklist()
     level = identifier.ScheduledProcedureStepSequence[0] if keyword in STEP else identifier
     level.add_new(keyword, _vr(keyword), value)
-    for ask in (lambda: matches(identifier, item()), lambda: matching.bounds(of_dataset(identifier))):
+    for ask in (lambda: matches(identifier, item()), lambda: prefilter_of(of_dataset(identifier))):
         with pytest.raises(InvalidValue) as caught:
             ask()
         assert caught.value.place == keyword

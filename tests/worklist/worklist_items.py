@@ -11,6 +11,7 @@ from pydicom.filereader import read_dataset
 from gateway.worklist import matching
 from gateway.worklist.answering import Answers
 from gateway.worklist.items import of_dataset
+from gateway.worklist.names import NameMatching
 
 STEP = {
     "ScheduledStationAETitle",
@@ -69,7 +70,7 @@ def item(**changes: Any) -> Dataset:
 
 
 def matches(identifier: Dataset, stored: Dataset, *, pn_implicit_wildcard: bool = False) -> bool:
-    return matching.matcher(of_dataset(identifier), matching.Names(pn_implicit_wildcard))(of_dataset(stored))
+    return matching.matcher(of_dataset(identifier), NameMatching(pn_implicit_wildcard))(of_dataset(stored))
 
 
 def answer(identifier: Dataset, stored: Dataset, *, explicit: bool = True) -> Dataset:

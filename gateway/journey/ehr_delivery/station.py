@@ -18,7 +18,7 @@ from gateway.journey.ehr_delivery.links import EhrLinks
 from gateway.records.delivery import Work, digest_of
 from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
-from gateway.store.outbox import Done
+from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.writer import FhirWriter, Known, Written
 from gateway.work.breaker import Breaker

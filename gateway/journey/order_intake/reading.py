@@ -7,74 +7,29 @@ today's mappings.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import GatewayError, Malformed, NeedsPerson, UnknownSender, UnsupportedEvent, UnsupportedType
+from gateway.errors import GatewayError, Malformed, NeedsPerson, UnknownSender
+from gateway.journey.order_intake.sources import ListenerSource, SenderRule, is_taken
 from gateway.mapping.language.trace import Trace
-from gateway.mapping.orders.functions import Settings
 from gateway.mapping.orders.reading import OrderMapping, Statement
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
+from gateway.records.imaging_order import Order
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_book import Order, said_by
-from gateway.records.patient import PATIENT_EVENTS
-from gateway.records.step import APPOINTMENTS
+from gateway.records.order_matching import said_by
 from gateway.store import messages
 from gateway.wire.dimse import part10 as dicom_file
-from gateway.wire.hl7.message import Message, parse, sender_of
+from gateway.wire.hl7.message import Message
+from gateway.wire.hl7.parsing import parse, sender_of
 
 log = logging.getLogger(__name__)
 
-SERVED: Final = frozenset(
-    {("ORM", "O01"), ("OMI", "O23"), ("OMG", "O19"), ("ORU", "R01")}
-    | {("SIU", trigger) for trigger in APPOINTMENTS}
-    | {("ADT", trigger) for trigger in PATIENT_EVENTS}
-)
-"""MSH-9.1 and MSH-9.2 of the messages that mean something to the worklist."""
-
 WORKLIST_FILE: Final = "worklist-file:"
 """Begins what stands for the listener of a worklist file that was imported; whose numbers it has comes behind it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """How the messages of one sending application and facility are read and answered."""
-
-    settings: Settings
-    application: str = ""
-    """MSH-3.1; empty: any."""
-    facility: str = ""
-    """MSH-4.1; empty: any."""
-    charset: str = ""
-    """Of messages that declare none."""
-    override_charset: str = ""
-    """Of all messages, whatever MSH-18 says."""
-    undecodable: Literal["reject", "replace"] = "reject"
-    message_types: frozenset[tuple[str, str]] = SERVED
-    """(MSH-9.1, MSH-9.2) of what is taken; an empty trigger stands for all."""
-    unserved: Literal["reject", "store"] = "reject"
-    """What to do with a message of another type: answer AR, or keep it and answer AA."""
-    acknowledge: Literal["original", "enhanced"] = "original"
-    """HL7 2.5.1 ch. 2.9.2 and 2.9.3."""
-    conformance: Literal["off", "warn", "reject"] = "off"
-    conformance_version: str = ""
-    """HL7 version whose structure is checked; empty: the one that MSH-12 declares."""
-
-    def is_of(self, application: str, facility: str) -> bool:
-        return self.application in ("", application) and self.facility in ("", facility)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Who sends to one listener."""
-
-    name: str
-    senders: Sequence[Sender]
-    """The first that a message is of tells how it is read; of none, it is refused."""
-    close_on_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +37,7 @@ class Reading:
     """A message as far as it could be read."""
 
     message: Message | None
-    sender: Sender | None
+    sender: SenderRule | None
     statements: tuple[Statement, ...] = ()
     error: GatewayError | None = None
     unserved: bool = False
@@ -95,7 +50,11 @@ class MessageReader:
     """Reads messages of all listeners with the mappings in force."""
 
     def __init__(
-        self, mapping: OrderMapping, files: WorklistFileMapping, sources: Mapping[str, Source], otherwise: Source
+        self,
+        mapping: OrderMapping,
+        files: WorklistFileMapping,
+        sources: Mapping[str, ListenerSource],
+        otherwise: ListenerSource,
     ) -> None:
         """otherwise: how kept messages of a listener are read that is no longer configured."""
         self._mapping = mapping
@@ -124,7 +83,7 @@ class MessageReader:
             )
             if sender.acknowledge == "enhanced" and message.type in ("ACK", "MCF"):
                 return Reading(message, sender, is_answer=True)
-            if not _is_taken(message, sender):
+            if not is_taken(message, sender):
                 return Reading(message, sender, unserved=True)
             statements = self._mapping.read(message, received_at=received_at, settings=sender.settings, trace=trace)
             return Reading(message, sender, statements)
@@ -145,31 +104,13 @@ class MessageReader:
             for said in said_by(self.read(row["body"], row["received_at"], row["listener"]).statements, order)
         ]
 
-    def _sender(self, raw: bytes, listener: str) -> Sender | None:
+    def _sender(self, raw: bytes, listener: str) -> SenderRule | None:
         """How the message is read; None when its sender is not listed."""
         source = self._sources.get(listener, self._otherwise)
         if len(source.senders) == 1 and not (source.senders[0].application or source.senders[0].facility):
             return source.senders[0]
         application, facility = sender_of(raw)
         return next((sender for sender in source.senders if sender.is_of(application, facility)), None)
-
-
-def _is_taken(message: Message, sender: Sender) -> bool:
-    """Whether the message is to be applied. Raises `UnsupportedType` and `UnsupportedEvent`."""
-    kind, trigger = message.type, message.trigger
-    taken = sender.message_types
-    if (kind, trigger) in SERVED and ((kind, trigger) in taken or (kind, "") in taken):
-        return True
-    if sender.unserved == "store":
-        return False
-    served = sorted(one for one in SERVED if one in taken or (one[0], "") in taken)
-    if kind not in {one for one, _ in served}:
-        known = ", ".join(dict.fromkeys(one for one, _ in served))
-        text = f"message type {kind or '(empty)'!r} is not served; this listener takes {known}"
-        raise UnsupportedType(text, place="MSH-9.1")
-    known = ", ".join(one for of, one in served if of == kind)
-    text = f"trigger {trigger or '(empty)'!r} of {kind} is not served; this listener takes {known}"
-    raise UnsupportedEvent(text, place="MSH-9.2")
 
 
 def internal(error: Exception) -> GatewayError:

@@ -7,45 +7,27 @@ the same. When the database is away there is no AA, whatever the message says.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import (
-    Conflict,
-    DuplicateKey,
-    Fate,
-    GatewayError,
-    InvalidValue,
-    Malformed,
-    NeedsPerson,
-    Rejected,
-    RequiredMissing,
-    Unavailable,
-    Undecodable,
-    UnknownCode,
-    UnknownKey,
-    UnknownSender,
-    UnsupportedEvent,
-    UnsupportedType,
-    ValueTooLong,
-)
-from gateway.journey.order_intake.reading import MessageReader, Reading, Source, internal
+from gateway.errors import Fate, GatewayError, Malformed, NeedsPerson, Rejected, Unavailable, UnknownKey, UnknownSender
+from gateway.journey.order_intake.acknowledgement import ack_code, moment_of, problem_of, wants
+from gateway.journey.order_intake.reading import MessageReader, Reading, internal
+from gateway.journey.order_intake.sources import ListenerSource
+from gateway.journey.order_intake.verdict import REPLACED, Outcomes, StoredAnswer, Verdict, identity_of, refused
 from gateway.observe import metrics
 from gateway.store import Store, messages, refusals
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.acknowledgement import Problem, acknowledge, code_of, recoded, reject_unreadable
 from gateway.wire.hl7.message import Message
-from gateway.wire.hl7.mllp import Peer
+from gateway.wire.hl7.mllp_framing import MllpPeer
 
 log = logging.getLogger(__name__)
 
@@ -61,63 +43,20 @@ class Checks(Protocol):
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None: ...
 
 
-class Outcomes(Protocol):
-    """What station 2 did."""
-
-    orders: list[tuple[int | None, str]]
-    patients: dict[int, str]
-    findings: list[dict[str, str]]
-
-
-CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
-    (Undecodable, 102),
-    (Malformed, 100),
-    (RequiredMissing, 101),
-    (InvalidValue, 102),
-    (UnknownCode, 103),
-    (UnknownSender, 103),
-    (ValueTooLong, 104),
-    (UnsupportedType, 200),
-    (UnsupportedEvent, 201),
-    (UnknownKey, 204),
-    (DuplicateKey, 205),
-    (Conflict, 207),
-    (GatewayError, 207),
-)
-"""Error -> message error condition code, HL7 table 0357; the first that fits."""
 LONG_BYTES: Final = 64 * 1024
-REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What became of a message."""
-
-    state: str
-    """`applied`, `stale` (older than what is applied), `stored` (of a type that says nothing to the worklist),
-    `rejected` or `failed`."""
-    code: str
-    """MSA-1."""
-    ack: bytes
-    findings: list[dict[str, str]]
-    orders: dict[int, str] = field(default_factory=dict)
-    """Order -> what the message did to it."""
-    patients: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a message is answered, and its row if it was worked on now."""
-
-    ack: bytes
-    row: int | None = None
 
 
 class OrderIntake:
     """Receives what an MLLP listener reads. One per listener."""
 
     def __init__(
-        self, store: Store, reader: MessageReader, apply: Apply, source: Source, clock: Clock, conformance: Checks
+        self,
+        store: Store,
+        reader: MessageReader,
+        apply: Apply,
+        source: ListenerSource,
+        clock: Clock,
+        conformance: Checks,
     ) -> None:
         self._store = store
         self._conformance = conformance
@@ -127,7 +66,7 @@ class OrderIntake:
         self._clock = clock
         self._numbers = itertools.count(1)
 
-    async def receive(self, raw: bytes, peer: Peer) -> Sequence[bytes] | None:
+    async def receive(self, raw: bytes, peer: MllpPeer) -> Sequence[bytes] | None:
         """The blocks that answer `raw`; None to close the connection without an answer.
 
         A batch is answered by one block, a batch of acknowledgements; each of its messages stands for itself.
@@ -146,7 +85,7 @@ class OrderIntake:
                 return None
             acknowledgements += answers
         now = self._clock()
-        return [hl7_batch.answer(batch, acknowledgements, control_id=self._control_id(now), now=_moment(now))]
+        return [hl7_batch.answer(batch, acknowledgements, control_id=self._control_id(now), now=moment_of(now))]
 
     async def _receive(self, raw: bytes, host: str) -> Sequence[bytes] | None:
         now = self._clock()
@@ -176,7 +115,7 @@ class OrderIntake:
             try:
                 kept = await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
             except Rejected as refused:
-                told = _refused(reading, refused)
+                told = refused(reading, refused)
                 kept = await self._store.write(lambda connection: self._keep(connection, raw, told, host, now))
             self._check_soon(kept, reading)
             return kept.ack
@@ -188,7 +127,7 @@ class OrderIntake:
             log.exception("message failed")
             return await self._keep_failed(raw, reading, host, now, error)
 
-    def _check_soon(self, kept: Kept, reading: Reading) -> None:
+    def _check_soon(self, kept: StoredAnswer, reading: Reading) -> None:
         sender = reading.sender
         if kept.row is None or reading.message is None or sender is None or reading.unserved:
             return
@@ -206,7 +145,7 @@ class OrderIntake:
             error = await self._conformance.fault(message, sender.conformance_version, self._source.name)
         except Unavailable as failure:
             error = NeedsPerson(failure.message)
-        return reading if error is None else _refused(reading, error)
+        return reading if error is None else refused(reading, error)
 
     def _enhanced(self, message: Message, ack: bytes, code: str, now: int) -> Sequence[bytes]:
         """What MSH-15 and MSH-16 ask for (HL7 2.5.1 ch. 2.9.3): the accept acknowledgement, then the application's.
@@ -221,12 +160,12 @@ class OrderIntake:
         commit = {"AA": "CA", "AE": "CA" if told else "CE"}.get(code, "CR")
         answers = []
         if wants(accept, commit):
-            answers.append(recoded(message, ack, commit, control_id=self._control_id(now), now=_moment(now)))
+            answers.append(recoded(message, ack, commit, control_id=self._control_id(now), now=moment_of(now)))
         if told and commit != "CR":
             answers.append(ack)
         return answers
 
-    async def refuse(self, head: bytes, peer: Peer, reason: str) -> bytes | None:
+    async def refuse(self, head: bytes, peer: MllpPeer, reason: str) -> bytes | None:
         """The answer to a frame that could not be taken whole: too large, too slow, cut off."""
         now = self._clock()
         error = Malformed(f"the message is {reason}", place="MSH")
@@ -238,7 +177,7 @@ class OrderIntake:
             )
         except Unavailable as failure:
             log.error("refused message not kept: %s", failure)
-        return reject_unreadable(head, _problem(error), control_id=self._control_id(now), now=_moment(now))
+        return reject_unreadable(head, problem_of(error), control_id=self._control_id(now), now=moment_of(now))
 
     async def replay(self, message_id: int) -> str:
         """Work on a kept message again, with today's mappings; returns its new acknowledgement code.
@@ -251,7 +190,7 @@ class OrderIntake:
         reading = self._reader.read(row["body"], row["received_at"], row["listener"])
         return await self._store.write(lambda connection: self.apply_again(connection, row, reading).code)
 
-    def apply_again(self, connection: Connection, row: Mapping[str, Any], reading: Reading) -> Judged:
+    def apply_again(self, connection: Connection, row: Mapping[str, Any], reading: Reading) -> Verdict:
         """Work on a kept message (its whole row, and how it reads today) again, within a transaction."""
         now = self._clock()
         with connection.begin_nested() as savepoint:
@@ -259,38 +198,38 @@ class OrderIntake:
                 judged = self._judge(connection, reading, row["body"], now, again=row["id"])
             except Rejected as refused:
                 savepoint.rollback()
-                judged = self._judge(connection, _refused(reading, refused), row["body"], now)
+                judged = self._judge(connection, refused(reading, refused), row["body"], now)
         before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
         told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
-        history = {"place": "", "text": f"worked on again at {_moment(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
+        history = {"place": "", "text": f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}; {told}"}
         # The sender was told what it was told: its acknowledgement stays.
         kept = replace(judged, ack=row["ack"], findings=[history, *judged.findings])
         _settle_again(connection, row["id"], kept)
         return judged
 
-    def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> Kept:
+    def _keep(self, connection: Connection, raw: bytes, reading: Reading, host: str, now: int) -> StoredAnswer:
         """Apply and keep the message, unless it was applied before."""
-        identity = _identity(raw, reading.message)
+        identity = identity_of(raw, reading.message)
         before = messages.Earlier()
         if identity["control_id"]:
             before = messages.earlier(connection, **{key: identity[key] for key in ("sender", "control_id", "digest")})
             if before.ack is not None:
-                return Kept(before.ack)
+                return StoredAnswer(before.ack)
         judged = self._judge(connection, reading, raw, now)
         if before.row is not None:
             _settle_again(connection, before.row, judged)
-            return Kept(judged.ack, before.row)
+            return StoredAnswer(judged.ack, before.row)
         reused = [{"place": "MSH-10", "text": "another message came under this control id"}] if before.other else []
         row = messages.add(
             connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
             state=judged.state, ack_code=judged.code, ack=judged.ack, findings=reused + judged.findings,
         )  # fmt: skip
         messages.tie(connection, row, judged.orders, judged.patients)
-        return Kept(judged.ack, row)
+        return StoredAnswer(judged.ack, row)
 
     def _judge(
         self, connection: Connection, reading: Reading, raw: bytes, now: int, *, again: int | None = None
-    ) -> Judged:
+    ) -> Verdict:
         """Apply the message, or tell why it cannot be read. `again`: its row, when it has been worked on before.
 
         Raises `Rejected`, with the transaction to be taken back, when what is known of the order or patient forbids it.
@@ -298,12 +237,12 @@ class OrderIntake:
         message = reading.message
         if reading.unserved:
             finding = {"place": "MSH-9", "text": "kept only: messages of this type say nothing to the worklist"}
-            return Judged("stored", "AA", self._answer(raw, message, None, now), [finding])
+            return Verdict("stored", "AA", self._answer(raw, message, None, now), [finding])
         if reading.error is not None:
             error = reading.error
             finding = {"place": str(error.place), "text": error.message}
             state = "rejected" if error.fate is Fate.REJECT else "failed"
-            return Judged(state, ack_code(error), self._answer(raw, message, error, now), [finding])
+            return Verdict(state, ack_code(error), self._answer(raw, message, error, now), [finding])
         history = partial(self._reader.history, without=again)
         outcomes = self._apply(connection, reading.statements, now=now, history=history, again=again is not None)
         return _applied(reading, outcomes, self._answer(raw, message, None, now))
@@ -315,7 +254,7 @@ class OrderIntake:
 
         def keep(connection: Connection) -> None:
             messages.add(
-                connection, **_identity(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
+                connection, **identity_of(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
                 body=raw, state="failed", ack_code="AR", ack=ack, findings=finding,
             )  # fmt: skip
 
@@ -331,21 +270,17 @@ class OrderIntake:
             error = error or Malformed("not readable", place="MSH")
             code = ack_code(error)
             return reject_unreadable(
-                raw, _problem(error), code=code, control_id=self._control_id(now), now=_moment(now)
+                raw, problem_of(error), code=code, control_id=self._control_id(now), now=moment_of(now)
             )
-        problems: Sequence[Problem] = [_problem(error)] if error else []
+        problems: Sequence[Problem] = [problem_of(error)] if error else []
         code = ack_code(error) if error else "AA"
-        return acknowledge(message, code, problems, control_id=self._control_id(now), now=_moment(now))
+        return acknowledge(message, code, problems, control_id=self._control_id(now), now=moment_of(now))
 
     def _control_id(self, now: int) -> str:
         return f"{now:x}{next(self._numbers) % 0x10000:04x}"
 
 
-def _refused(reading: Reading, error: GatewayError) -> Reading:
-    return replace(reading, error=error, statements=())
-
-
-def _applied(reading: Reading, outcomes: Outcomes, ack: bytes) -> Judged:
+def _applied(reading: Reading, outcomes: Outcomes, ack: bytes) -> Verdict:
     findings = list(outcomes.findings)
     if reading.message is not None and REPLACED in reading.message.text:
         text = f"bytes that are not {reading.message.codec} text were read as {REPLACED}"
@@ -355,68 +290,10 @@ def _applied(reading: Reading, outcomes: Outcomes, ack: bytes) -> Judged:
         if order is not None and orders.get(order, "stale") == "stale":
             orders[order] = outcome
     stale = {outcome for _, outcome in outcomes.orders} == {"stale"} and not outcomes.patients
-    return Judged("stale" if stale else "applied", "AA", ack, findings, orders, outcomes.patients)
+    return Verdict("stale" if stale else "applied", "AA", ack, findings, orders, outcomes.patients)
 
 
-def _identity(raw: bytes, message: Message | None) -> dict[str, Any]:
-    """What tells a message from others, as far as it could be read."""
-    return {
-        "sender": f"{message.sending_application}|{message.sending_facility}" if message else "",
-        "control_id": message.control_id if message else "",
-        "type": f"{message.type}^{message.trigger}" if message else "",
-        "digest": hashlib.sha256(raw).digest(),
-    }
-
-
-def _settle_again(connection: Connection, row: int, judged: Judged) -> None:
+def _settle_again(connection: Connection, row: int, judged: Verdict) -> None:
     messages.untie(connection, row)
     messages.settle(connection, row, state=judged.state, ack_code=judged.code, ack=judged.ack, findings=judged.findings)
     messages.tie(connection, row, judged.orders, judged.patients)
-
-
-def wants(condition: str, code: str) -> bool:
-    """Whether MSH-15 or MSH-16 (table 0155) asks for an acknowledgement of this code."""
-    return condition == "AL" or condition == ("SU" if code.endswith("A") else "ER")
-
-
-def condition(error: GatewayError) -> int:
-    """The table 0357 code of an error."""
-    return next(code for kind, code in CONDITIONS if isinstance(error, kind))
-
-
-def ack_code(error: GatewayError) -> str:
-    """MSA-1 for an error: AR when the content was not judged or we failed, AE when it is wrong (HL7 2.5.1 2.9.2)."""
-    if isinstance(error, Undecodable):
-        return "AE"
-    if error.fate is not Fate.REJECT or isinstance(error, (Malformed, UnknownSender)):
-        return "AR"
-    return "AR" if 200 <= condition(error) <= 203 else "AE"
-
-
-_PLACE: Final = re.compile(
-    r"(?:PATIENT/)?(?P<seg>[A-Z][A-Z0-9]{2})(?:\[(?P<seq>\d+)\])?\*?(?:-(?P<field>\d+)\*?(?:\.(?P<comp>\d+)(?:-\d+)?(?:\.(?P<sub>\d+))?)?)?"
-    r"(?: of ORC\[(?P<group>\d+)\])?.*"
-)
-
-
-def location(place: str) -> str:
-    """A place of ours (`PID-3.1`, `OBR-24.1 of ORC[2]`) as an ERL: segment^sequence^field^repetition^component^sub."""
-    match = _PLACE.fullmatch(place)
-    if match is None:
-        return ""
-    parts: list[Any] = [match["seg"], match["seq"] or match["group"] or "1"]
-    if match["field"]:
-        parts += [match["field"], "1"]
-    if match["comp"]:
-        parts.append(match["comp"])
-    if match["sub"]:
-        parts.append(match["sub"])
-    return "^".join(parts)
-
-
-def _problem(error: GatewayError) -> Problem:
-    return Problem(condition(error), str(error), location(str(error.place)))
-
-
-def _moment(now: int) -> datetime:
-    return datetime.fromtimestamp(now / 1e6, UTC)

@@ -15,7 +15,7 @@ from gateway.mapping.studies.service_request import service_request
 from gateway.records.delivery import EHR, Work, digest_of
 from gateway.records.study import Release
 from gateway.store import Store, order_book, outbox, patients
-from gateway.store.outbox import Done
+from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
 
 

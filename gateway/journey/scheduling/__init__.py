@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, Work
 from gateway.records.delivery import REQUEST
+from gateway.records.imaging_order import Order, Said
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_book import Order, Said, said_by
+from gateway.records.order_matching import said_by
 from gateway.records.patient import PatientStatement
 from gateway.store import order_book, outbox
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from gateway.records.order_book import Order, Said
+from gateway.records.imaging_order import Order, Said
 
 History = Callable[[Connection, Order], Sequence[Said]]
 """What the messages kept so far say of an order, read with today's mappings."""

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, hear
-from gateway.records import order_book
+from gateway.records import order_book, order_matching
+from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_book import ENDS, Arrival, Order, Said
+from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_heard, identity_of
 from gateway.records.step import CREATES, StepEvent
 from gateway.store import order_book as book
@@ -45,7 +46,7 @@ def apply(work: Work, said: OrderedProcedure) -> None:
     _apply_to(work, said, order, patient, arrivals)
     if said.event not in CREATES and said.placer is not None:
         for child in book.children(work.connection, parent=said.placer.value, sender=said.sender):
-            _apply_to(work, order_book.of_child(said), child, child.patient, arrivals)
+            _apply_to(work, order_matching.of_child(said), child, child.patient, arrivals)
     if said.control == "RO" and said.parent is not None:
         _end_replaced(work, said, patient, arrivals)
 
@@ -78,10 +79,10 @@ def find(connection: Connection, said: OrderedProcedure) -> Order | None:
         authority=said.authority,
     )
     for rank, order in found:
-        meant = order_book.means(said, order, ranked=rank)
+        meant = order_matching.means(said, order, ranked=rank)
         if meant is None:
             raise DuplicateKey("the Study Instance UID belongs to another order", place=f"{said.place}-2")
-        sure = not order_book.is_guess(said, order, ranked=rank)
+        sure = not order_matching.is_guess(said, order, ranked=rank)
         if meant and (sure or _of_one_patient(connection, said, order)):
             return order
     return None
@@ -137,7 +138,7 @@ def _in_its_place(said: OrderedProcedure, order: Order | None, history: Sequence
 
 def _end_replaced(work: Work, said: OrderedProcedure, patient: int | None, arrivals: Sequence[Arrival]) -> None:
     """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
-    end = order_book.replacement(said)
+    end = order_matching.replacement(said)
     replaced = find(work.connection, end)
     if replaced is None or replaced.row in (row for row, _ in work.applied.orders):
         return

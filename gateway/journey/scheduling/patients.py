@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from gateway.errors import Conflict, DuplicateKey
 from gateway.journey.scheduling.applied import Work
+from gateway.records.imaging_order import Arrival
 from gateway.records.order import Attributes
-from gateway.records.order_book import Arrival, arrived, in_its_place
+from gateway.records.order_book import arrived, in_its_place
 from gateway.records.patient import (
     VISIT,
     Identity,

@@ -16,7 +16,7 @@ from gateway.errors import Conflict, Malformed, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset
 from gateway.observe import metrics
 from gateway.records.order import Attributes
-from gateway.store import Store, outbox, refusals, studies
+from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import DimseFailure, StoreRequest
 from gateway.wire.dimse.header import read_header, split_header
 
@@ -69,7 +69,7 @@ class StudyArrival:
         now = self._clock()
 
         def keep(connection: Connection) -> bool:
-            new = studies.keep(connection, **values, source_ae=request.caller.calling_ae, now=now)
+            new = study_arrivals.keep(connection, **values, source_ae=request.caller.calling_ae, now=now)
             if new:
                 outbox.settle_at(connection, values["study_uid"], due_at=now + self._quiet, now=now)
             return new
@@ -101,7 +101,7 @@ class StudyArrival:
         now = self._clock()
 
         def again(connection: Connection) -> bool:
-            if not studies.say_again(connection, study_uid, study, read):
+            if not study_arrivals.say_again(connection, study_uid, study, read):
                 return False
             studies.touch(connection, study_uid)
             outbox.settle_at(connection, study_uid, due_at=now, now=now)

@@ -17,7 +17,7 @@ from gateway.mapping.studies.search_values import findable
 from gateway.records.delivery import EHR, Work, digest_of
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.store import Store, imaging_studies, outbox, studies
-from gateway.store.outbox import Done
+from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
 
 

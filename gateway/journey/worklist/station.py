@@ -22,7 +22,9 @@ from gateway.wire.dimse import DimseFailure, FindRequest, Match
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
 from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_dataset
-from gateway.worklist.matching import Names, Predicate, bounds, matcher
+from gateway.worklist.matching import Predicate, matcher
+from gateway.worklist.names import NameMatching
+from gateway.worklist.prefilter import prefilter_of
 from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, StationRule, rule_for, shaped, with_keys
 
 PENDING: Final = 0xFF00
@@ -70,13 +72,13 @@ class Question:
         self.rule = rule_for(rules.stations, calling_ae)
         self.added = self.rule.added(identifier, calling_ae, local_day(now, rules.zone))
         self.identifier = with_keys(identifier, self.added)
-        self.bounds = bounds(self.identifier)
+        self.bounds = prefilter_of(self.identifier)
         if fuzzy:
             self.bounds = replace(self.bounds, name_prefix=None)
         self.visible = rules.visibility(self.identifier, now)
         self.station = self.bounds.station_ae or calling_ae
         self.max_matches = self.rule.max_matches or rules.max_matches
-        names = Names(rules.pn_implicit_wildcard, fuzzy)
+        names = NameMatching(rules.pn_implicit_wildcard, fuzzy)
         self._accepts = matcher(self.identifier, names)
         # A step without a station is every station's: it matches any station key, wildcards too.
         self._accepts_any = matcher(without_station(self.identifier), names)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError
 from gateway.mapping.identifiers import DERIVATIONS
-from gateway.mapping.language.files import Codes, Dialect, Row, Table
+from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS, RETURNS, WHOLE_SEGMENT
 from gateway.mapping.orders.paths import Settings, check, is_whole_segment

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydicom.datadict import dictionary_VM
 
 from gateway.errors import GatewayError, InvalidValue, ValueTooLong
-from gateway.mapping.language.files import Codes, Row
+from gateway.mapping.language.rows import Codes, Row
 from gateway.mapping.language.values import fitter, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS, LISTS, OF_LEAF
 from gateway.mapping.orders.paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of

@@ -15,7 +15,8 @@ from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.language.values import fit, vr_of
 from gateway.mapping.orders.dialect import OWN
 from gateway.mapping.orders.functions import Settings
-from gateway.mapping.orders.reading import OrderMapping, issuer_of
+from gateway.mapping.orders.order_numbers import issuer_of
+from gateway.mapping.orders.reading import OrderMapping
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.step import StepEvent
 

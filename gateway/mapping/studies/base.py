@@ -10,7 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from gateway.mapping.identifiers import NAMESPACE
-from gateway.mapping.language.files import Codes
+from gateway.mapping.language.rows import Codes
 
 DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 SCT: Final = "http://snomed.info/sct"

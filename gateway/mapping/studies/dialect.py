@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError
 from gateway.mapping.attributes import BINARY
-from gateway.mapping.language.files import Codes, Dialect, Row, Table
+from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import vr_of
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.functions import COMPANIONS, FUNCTIONS, RETURNS, TABLES

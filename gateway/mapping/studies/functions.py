@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from gateway.mapping.language.files import Codes
+from gateway.mapping.language.rows import Codes
 from gateway.mapping.studies.base import DCM, SCT, FhirSettings, Function, coding, first, plain
 from gateway.mapping.studies.references import (
     accession_identifier,

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from gateway.errors import GatewayError, RequiredMissing
 from gateway.mapping.attributes import look
-from gateway.mapping.language.files import Codes, MappingFile, Row
+from gateway.mapping.language.rows import Codes, MappingFile, Row
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.studies.base import FhirSettings, Function
 from gateway.mapping.studies.dialect import (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway.mapping.identifiers import NAMESPACE
-from gateway.mapping.language.files import Codes
+from gateway.mapping.language.rows import Codes
 from gateway.mapping.studies.base import (
     PARTICIPATION,
     FhirSettings,

@@ -8,8 +8,8 @@ from typing import Any, Final
 from gateway.mapping.studies.base import FhirSettings, first, order_system_of, plain, typed
 from gateway.mapping.studies.functions import codeable_concepts, date_time
 from gateway.mapping.studies.references import encounter_reference, patient_reference, person_display
+from gateway.records.imaging_order import START_DATE, START_TIME, Order
 from gateway.records.order import Attributes
-from gateway.records.order_book import START_DATE, START_TIME, Order
 from gateway.records.step import StepState
 from gateway.records.study import Release
 

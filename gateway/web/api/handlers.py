@@ -10,8 +10,16 @@ from aiohttp import web
 from gateway.errors import Unavailable, UnknownKey
 from gateway.observe import metrics
 from gateway.operations.journey_of import read_journey
-from gateway.store import messages, orders, outbox, refusals, worklist
-from gateway.web.api import answers, requests, studies_view
+from gateway.store import messages, orders, outbox_listing, refusals, worklist
+from gateway.web.api import (
+    answer,
+    journey_answers,
+    order_answers,
+    requests,
+    state_answers,
+    studies_view,
+    study_answers,
+)
 from gateway.web.api.health import examine
 from gateway.web.api.routes import Context, Route
 from gateway.web.console import views
@@ -20,9 +28,9 @@ KEYS_SECONDS: Final = 60
 """How long an EHR may keep our JWK Set."""
 
 
-async def live(context: Context, asked: requests.Nothing) -> answers.Live:
+async def live(context: Context, asked: requests.Nothing) -> state_answers.Live:
     """Whether the process serves at all."""
-    return answers.Live()
+    return state_answers.Live()
 
 
 async def ready(context: Context, asked: requests.Nothing) -> web.Response:
@@ -32,15 +40,15 @@ async def ready(context: Context, asked: requests.Nothing) -> web.Response:
     """
     found = await examine(context.store, context.components)
     well = all(one.ok for one in found.values())
-    states = {name: answers.ComponentState(ok=one.ok, detail=one.detail) for name, one in found.items()}
-    body = answers.Ready(status="ready" if well else "not ready", components=states)
+    states = {name: state_answers.ComponentState(ok=one.ok, detail=one.detail) for name, one in found.items()}
+    body = state_answers.Ready(status="ready" if well else "not ready", components=states)
     return as_json(body, status=200 if well else 503)
 
 
 async def show_metrics(context: Context, asked: requests.Nothing) -> web.Response:
     """Counters, for Prometheus."""
     try:
-        waiting = await context.store.read(outbox.counts)
+        waiting = await context.store.read(outbox_listing.counts)
     except Unavailable:
         waiting = None
     return web.Response(body=metrics.render(waiting), content_type="text/plain", charset="utf-8")
@@ -67,17 +75,17 @@ async def page(context: Context, asked: requests.Nothing) -> web.Response:
     return web.Response(text=views.page(found), content_type="text/html", status=503 if found.lists is None else 200)
 
 
-async def find_orders(context: Context, asked: requests.OrdersAsked) -> answers.Orders:
+async def find_orders(context: Context, asked: requests.OrdersAsked) -> order_answers.Orders:
     """Orders with their patient, procedures and steps, newest first."""
     rows = await context.store.read(
         lambda connection: orders.search(
             connection, accession=asked.accession, patient=asked.patient, limit=asked.limit
         )
     )
-    return answers.Orders(orders=[answers.Order.model_validate(row) for row in rows])
+    return order_answers.Orders(orders=[order_answers.Order.model_validate(row) for row in rows])
 
 
-async def show_worklist(context: Context, asked: requests.WorklistAsked) -> answers.WorklistItems:
+async def show_worklist(context: Context, asked: requests.WorklistAsked) -> order_answers.WorklistItems:
     """The steps that a scanner would be offered, in the order in which they are to be done."""
     rows = await context.store.read(
         lambda connection: worklist.scheduled(
@@ -85,10 +93,10 @@ async def show_worklist(context: Context, asked: requests.WorklistAsked) -> answ
             station_ae=asked.station, limit=asked.limit,
         )
     )  # fmt: skip
-    return answers.WorklistItems(items=[answers.WorklistItem.model_validate(row) for row in rows])
+    return order_answers.WorklistItems(items=[order_answers.WorklistItem.model_validate(row) for row in rows])
 
 
-async def show_journey(context: Context, asked: requests.JourneyAsked) -> answers.Journey:
+async def show_journey(context: Context, asked: requests.JourneyAsked) -> journey_answers.Journey:
     """All that is known of an accession number, and the same told by time."""
     found = await context.store.read(lambda connection: read_journey(connection, asked.accession))
     if found is None:
@@ -96,15 +104,15 @@ async def show_journey(context: Context, asked: requests.JourneyAsked) -> answer
     return found
 
 
-async def show_why(context: Context, asked: requests.WhyAsked) -> answers.Why:
+async def show_why(context: Context, asked: requests.WhyAsked) -> journey_answers.Why:
     """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was told."""
     found = await context.why(asked.accession, asked.station)
     if found is None:
         raise UnknownKey("nothing was ordered under this accession number", place="accession")
-    return answers.Why.model_validate(found, from_attributes=True)
+    return journey_answers.Why.model_validate(found, from_attributes=True)
 
 
-async def show_study(context: Context, asked: requests.StudyAsked) -> answers.StudyDetail:
+async def show_study(context: Context, asked: requests.StudyAsked) -> study_answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
     found = await context.store.read(lambda connection: studies_view.detail(connection, asked.uid))
     if found is None:
@@ -112,56 +120,56 @@ async def show_study(context: Context, asked: requests.StudyAsked) -> answers.St
     return found
 
 
-async def list_messages(context: Context, asked: requests.MessagesAsked) -> answers.Messages:
+async def list_messages(context: Context, asked: requests.MessagesAsked) -> order_answers.Messages:
     """HL7 messages, newest first."""
     rows = await context.store.read(
         lambda connection: messages.listing(connection, state=asked.state, limit=asked.limit, before=asked.before)
     )
-    found = [answers.Message.model_validate(row) for row in rows]
-    return answers.Messages(messages=found, next_before=_next(rows, asked.limit))
+    found = [order_answers.Message.model_validate(row) for row in rows]
+    return order_answers.Messages(messages=found, next_before=_next(rows, asked.limit))
 
 
-async def show_message(context: Context, asked: requests.RowAsked) -> answers.MessageDetail:
+async def show_message(context: Context, asked: requests.RowAsked) -> order_answers.MessageDetail:
     """One HL7 message with its segments, its acknowledgement and what was wrong with it."""
     row = await context.store.read(lambda connection: messages.get(connection, asked.id))
     if row is None:
         raise UnknownKey(f"there is no message {asked.id}", place="id")
-    return answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
+    return order_answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
 
 
-async def replay(context: Context, asked: requests.RowAsked) -> answers.Replayed:
+async def replay(context: Context, asked: requests.RowAsked) -> order_answers.Replayed:
     """Work on a kept message again, with today's mappings.
 
     Answers with its new acknowledgement code; the sender is not told.
     """
-    return answers.Replayed(id=asked.id, ack_code=await context.replay_message(asked.id))
+    return order_answers.Replayed(id=asked.id, ack_code=await context.replay_message(asked.id))
 
 
-async def list_deliveries(context: Context, asked: requests.DeliveriesAsked) -> answers.Deliveries:
+async def list_deliveries(context: Context, asked: requests.DeliveriesAsked) -> study_answers.Deliveries:
     """Work of the outbox, newest first."""
     states = (asked.state.value,) if asked.state else ()
     rows = await context.store.read(
-        lambda connection: outbox.listing(connection, states=states, limit=asked.limit, before=asked.before)
+        lambda connection: outbox_listing.listing(connection, states=states, limit=asked.limit, before=asked.before)
     )
-    found = [answers.Delivery.model_validate(row) for row in rows]
-    return answers.Deliveries(deliveries=found, next_before=_next(rows, asked.limit))
+    found = [study_answers.Delivery.model_validate(row) for row in rows]
+    return study_answers.Deliveries(deliveries=found, next_before=_next(rows, asked.limit))
 
 
-async def retry(context: Context, asked: requests.RowAsked) -> answers.Retried:
+async def retry(context: Context, asked: requests.RowAsked) -> study_answers.Retried:
     """Try parked, rejected or waiting work again now.
 
     409 for work that is done, under way or superseded.
     """
     now = context.clock()
-    await context.store.write(lambda connection: outbox.replay(connection, [asked.id], now=now))
-    return answers.Retried(id=asked.id)
+    await context.store.write(lambda connection: outbox_listing.replay(connection, [asked.id], now=now))
+    return study_answers.Retried(id=asked.id)
 
 
-async def list_causes(context: Context, _asked: requests.Nothing) -> answers.Causes:
+async def list_causes(context: Context, _asked: requests.Nothing) -> study_answers.Causes:
     """What is parked or rejected, by cause, the most frequent first."""
-    groups = await context.store.read(outbox.stuck)
-    return answers.Causes(causes=[
-        answers.Cause(
+    groups = await context.store.read(outbox_listing.stuck)
+    return study_answers.Causes(causes=[
+        study_answers.Cause(
             key=one.cause.key, kind=one.cause.kind, text=one.cause.text, count=len(one.ids), first_at=one.first_at,
             last_at=one.last_at, example=one.ids[-1], outcome=one.outcome,
         )
@@ -169,47 +177,47 @@ async def list_causes(context: Context, _asked: requests.Nothing) -> answers.Cau
     ])  # fmt: skip
 
 
-async def retry_cause(context: Context, asked: requests.CauseAsked) -> answers.RetriedCause:
+async def retry_cause(context: Context, asked: requests.CauseAsked) -> study_answers.RetriedCause:
     """Try all work of a cause again now."""
-    replayed = partial(outbox.replay_cause, key=asked.key, now=context.clock())
+    replayed = partial(outbox_listing.replay_cause, key=asked.key, now=context.clock())
     done, left = await context.store.write(replayed)
-    return answers.RetriedCause(key=asked.key, retried=done, left=len(left))
+    return study_answers.RetriedCause(key=asked.key, retried=done, left=len(left))
 
 
-async def list_refusals(context: Context, asked: requests.RefusalsAsked) -> answers.Refusals:
+async def list_refusals(context: Context, asked: requests.RefusalsAsked) -> state_answers.Refusals:
     """What arrived and could not be read at all, newest first."""
     rows = await context.store.read(lambda connection: refusals.listing(connection, limit=asked.limit))
-    return answers.Refusals(refusals=[answers.Refusal.model_validate(row) for row in rows])
+    return state_answers.Refusals(refusals=[state_answers.Refusal.model_validate(row) for row in rows])
 
 
 ROUTES: Final = (
     Route("GET", "/", page, "text/html", also=(503,)),
-    Route("GET", "/health/live", live, answers.Live, open=True),
-    Route("GET", "/health/ready", ready, answers.Ready, also=(503,), open=True),
+    Route("GET", "/health/live", live, state_answers.Live, open=True),
+    Route("GET", "/health/ready", ready, state_answers.Ready, also=(503,), open=True),
     Route("GET", "/metrics", show_metrics, "text/plain"),
     Route("GET", "/.well-known/jwks.json", show_keys, "application/json", open=True),
     Route("GET", "/api/openapi.json", openapi, "application/json"),
-    Route("GET", "/api/orders", find_orders, answers.Orders, requests.OrdersAsked),
-    Route("GET", "/api/worklist", show_worklist, answers.WorklistItems, requests.WorklistAsked),
-    Route("GET", "/api/journey/{accession}", show_journey, answers.Journey, requests.JourneyAsked, (404,)),
-    Route("GET", "/api/why/{accession}", show_why, answers.Why, requests.WhyAsked, (404,)),
-    Route("GET", "/api/studies/{uid}", show_study, answers.StudyDetail, requests.StudyAsked, (404,)),
-    Route("GET", "/api/messages", list_messages, answers.Messages, requests.MessagesAsked),
-    Route("GET", "/api/messages/{id}", show_message, answers.MessageDetail, requests.RowAsked, (404,)),
-    Route("POST", "/api/messages/{id}/replay", replay, answers.Replayed, requests.RowAsked, (404, 422)),
-    Route("GET", "/api/deliveries", list_deliveries, answers.Deliveries, requests.DeliveriesAsked),
-    Route("GET", "/api/causes", list_causes, answers.Causes),
-    Route("POST", "/api/causes/{key}/retry", retry_cause, answers.RetriedCause, requests.CauseAsked, (404,)),
-    Route("POST", "/api/deliveries/{id}/retry", retry, answers.Retried, requests.RowAsked, (404, 409)),
-    Route("GET", "/api/refusals", list_refusals, answers.Refusals, requests.RefusalsAsked),
+    Route("GET", "/api/orders", find_orders, order_answers.Orders, requests.OrdersAsked),
+    Route("GET", "/api/worklist", show_worklist, order_answers.WorklistItems, requests.WorklistAsked),
+    Route("GET", "/api/journey/{accession}", show_journey, journey_answers.Journey, requests.JourneyAsked, (404,)),
+    Route("GET", "/api/why/{accession}", show_why, journey_answers.Why, requests.WhyAsked, (404,)),
+    Route("GET", "/api/studies/{uid}", show_study, study_answers.StudyDetail, requests.StudyAsked, (404,)),
+    Route("GET", "/api/messages", list_messages, order_answers.Messages, requests.MessagesAsked),
+    Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowAsked, (404,)),
+    Route("POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowAsked, (404, 422)),
+    Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesAsked),
+    Route("GET", "/api/causes", list_causes, study_answers.Causes),
+    Route("POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseAsked, (404,)),
+    Route("POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowAsked, (404, 409)),
+    Route("GET", "/api/refusals", list_refusals, state_answers.Refusals, requests.RefusalsAsked),
 )
 
 
-def as_json(answer: answers.Answer, *, status: int = 200) -> web.Response:
+def as_json(answer: answer.Answer, *, status: int = 200) -> web.Response:
     return web.Response(text=answer.model_dump_json(), content_type="application/json", status=status)
 
 
-def as_text(raw: bytes) -> answers.Text:
+def as_text(raw: bytes) -> answer.Text:
     """HL7 bytes for people, split at segment ends (HL7 2.5.1 ch. 2.5.1, and the line feeds some senders use).
 
     Not the reading that the gateway works with, which heeds MSH-18: every byte is shown, whatever it means.
@@ -219,7 +227,7 @@ def as_text(raw: bytes) -> answers.Text:
     except UnicodeDecodeError:
         text, encoding = raw.decode("latin-1"), "latin-1"
     lines = text.replace("\r\n", "\r").replace("\n", "\r").split("\r")
-    return answers.Text.model_validate({"encoding": encoding, "segments": [line for line in lines if line]})
+    return answer.Text.model_validate({"encoding": encoding, "segments": [line for line in lines if line]})
 
 
 def _next(rows: list[dict[str, Any]], limit: int) -> int | None:

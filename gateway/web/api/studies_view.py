@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.store import orders, outbox, studies
-from gateway.web.api.answers import Delivery, Instance, LinkedOrder, Series, StudyDetail
+from gateway.store import orders, outbox_listing, studies
+from gateway.web.api.study_answers import Delivery, Instance, LinkedOrder, Series, StudyDetail
 
 MOST_DELIVERIES = 200
 
@@ -31,7 +31,7 @@ def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
 
 def deliveries(connection: Connection, study_uid: str) -> list[Delivery]:
     """Work of the study, oldest first: the last `MOST_DELIVERIES` rows."""
-    rows = outbox.listing(connection, subject=study_uid, limit=MOST_DELIVERIES)
+    rows = outbox_listing.listing(connection, subject=study_uid, limit=MOST_DELIVERIES)
     return [Delivery.model_validate(row) for row in reversed(rows)]
 
 

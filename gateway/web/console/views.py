@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from gateway.errors import Unavailable
 from gateway.operations.journey_of import why
 from gateway.records.delivery import WorkState
-from gateway.store import messages, outbox, refusals
-from gateway.web.api.answers import iso
+from gateway.store import messages, outbox_listing, refusals
+from gateway.web.api.answer import iso
 from gateway.web.api.health import Component, examine
 from gateway.web.api.routes import Context
 
@@ -54,7 +54,7 @@ class Markup(str):
 @dataclass(frozen=True, slots=True)
 class Lists:
     counts: list[tuple[str, str, int]]
-    causes: list[outbox.Stuck]
+    causes: list[outbox_listing.Stuck]
     parked: list[dict[str, Any]]
     retrying: list[dict[str, Any]]
     wrong_messages: list[dict[str, Any]]
@@ -88,10 +88,10 @@ async def overview(context: Context) -> Overview:
 def _lists(connection: Connection, since: int) -> Lists:
     stuck = (WorkState.PARKED.value, WorkState.REJECTED.value)
     return Lists(
-        counts=sorted(outbox.counts(connection)),
-        causes=outbox.stuck(connection)[:SHOWN],
-        parked=outbox.listing(connection, states=stuck, limit=SHOWN),
-        retrying=outbox.retrying(connection, limit=SHOWN),
+        counts=sorted(outbox_listing.counts(connection)),
+        causes=outbox_listing.stuck(connection)[:SHOWN],
+        parked=outbox_listing.listing(connection, states=stuck, limit=SHOWN),
+        retrying=outbox_listing.retrying(connection, limit=SHOWN),
         wrong_messages=messages.wrong(connection, limit=SHOWN),
         fresh_wrong=messages.count_wrong(connection, since=since),
         unserved=messages.unserved(connection),
@@ -185,7 +185,7 @@ def _stuck_row(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["id"], row["kind"], _study(row), *tried, _button(f"/api/deliveries/{row['id']}/retry", "Try again")
 
 
-def _cause_row(one: outbox.Stuck) -> tuple[Any, ...]:
+def _cause_row(one: outbox_listing.Stuck) -> tuple[Any, ...]:
     retry = _button(f"/api/causes/{one.cause.key}/retry", "Try all again")
     return one.cause.key, one.cause.kind, len(one.ids), one.cause.text, retry
 

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
-from gateway.wire.dimse.header import Encoded
+from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
 
 MAX_COMMAND_BYTES: Final = 64 * 1024

@@ -22,7 +22,8 @@ from pynetdicom.dsutils import encode
 from gateway.errors import Conflict, GatewayError, Malformed, Rejected, TooLarge, Unavailable, UnsupportedType
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.header import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded, read_header, split_header
+from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded
+from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller

@@ -8,7 +8,7 @@ from io import BytesIO
 from pydicom.filereader import read_dataset
 from pynetdicom.dsutils import encode
 
-from gateway.wire.dimse.header import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
+from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
 
 
 def is_explicit(transfer_syntax: str) -> bool:

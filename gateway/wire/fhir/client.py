@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Literal, Self
-from urllib.parse import quote
+from typing import Any, Final, Self
 
 import aiohttp
 import orjson
@@ -31,15 +29,16 @@ from gateway.wire.fhir.answer import (
     tag,
     version_of,
 )
+from gateway.wire.fhir.encoding import COMPRESSED_BYTES, Gzip, escape, takes_gzip
 from gateway.wire.fhir.pace import Pace
 from gateway.wire.oauth.authorization import Anonymous, Authorization
 
 MEDIA_TYPE: Final = "application/fhir+json"
+
 REQUEST_ID: Final = "X-Request-Id"
-Gzip = Literal["auto", "always", "never"]
-COMPRESSED_BYTES: Final = 1400
-"""A body that fits one packet is sent as it is."""
+
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+
 STRICT: Final = {"Prefer": "handling=strict"}
 """A search parameter that the server does not know is an error, not left out (R4 search 3.1.1.1)."""
 
@@ -291,20 +290,6 @@ class FhirClient:
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
             raise no_answer(error, place) from error
-
-
-def takes_gzip(encodings: str) -> bool:
-    """Whether an Accept-Encoding (RFC 9110 12.5.3) names gzip, and not with the quality 0."""
-    for one in encodings.lower().split(","):
-        name, _, quality = one.replace(" ", "").partition(";q=")
-        if name in ("gzip", "x-gzip", "*"):
-            return not re.fullmatch(r"0(\.0*)?", quality)
-    return False
-
-
-def escape(identifier: str) -> str:
-    """Only the bar is encoded: servers that key their locks on the text of the URL must see one spelling of it."""
-    return quote(identifier, safe=":.-_~")
 
 
 def _carries(resource: Resource, system: str, value: str) -> bool:

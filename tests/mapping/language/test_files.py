@@ -8,7 +8,8 @@ import pytest
 
 from gateway import mapping
 from gateway.errors import ConfigError
-from gateway.mapping.language.files import Row, read
+from gateway.mapping.language.files import read
+from gateway.mapping.language.rows import Row
 from gateway.mapping.orders.dialect import ORDER_DIALECT
 from tests.mapping.samples import FHIR, MSH, ORC, PID, SHIPPED, SITE, ZDS, orders, request, said, site
 

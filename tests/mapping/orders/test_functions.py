@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidValue
-from gateway.mapping.orders.functions import FUNCTIONS, LISTS, RETURNS, WHOLE_SEGMENT, micros, offset_of, parse_dtm
+from gateway.mapping.orders.functions import FUNCTIONS, LISTS, RETURNS, WHOLE_SEGMENT
 from gateway.mapping.orders.paths import compile_path
+from gateway.mapping.orders.times import micros, offset_of, parse_dtm
 from tests.mapping.samples import SITE, field, scope
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -22,7 +22,7 @@ from gateway.errors import (
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.orders.functions import Settings
 from gateway.records.order import Number
-from gateway.wire.hl7.message import parse
+from gateway.wire.hl7.parsing import parse
 from tests.mapping.samples import (
     MSH,
     OBR,

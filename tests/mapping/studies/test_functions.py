@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UnknownCode
-from gateway.mapping.language.files import Codes
+from gateway.mapping.language.rows import Codes
 from gateway.mapping.studies.base import (
     DCM,
     PARTICIPATION,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.mapping.studies.service_request import service_request, status_of
+from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
-from gateway.records.order_book import Order, Procedure, Step
 from gateway.records.step import StepState
 from gateway.records.study import Release
 from gateway.wire.fhir.validation import faults_of

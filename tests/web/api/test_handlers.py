@@ -11,7 +11,7 @@ from yarl import URL
 
 from gateway.errors import Fate
 from gateway.observe import metrics
-from gateway.store import outbox
+from gateway.store import outbox, outbox_claims, outbox_listing
 from tests.web.served import (
     NINE,
     SECOND,
@@ -119,7 +119,7 @@ async def test_a_parked_delivery_is_tried_again_once(console: Served) -> None:
     _, body = await console.get("/api/deliveries?state=parked")
     assert [(one["id"], one["study_uid"], one["outcome"]) for one in body["deliveries"]] == [(row, STUDY, outcome)]
     assert await console.post(f"/api/deliveries/{row}/retry") == (200, {"id": row, "state": "pending"})
-    (after,) = await console.store.read(outbox.listing)
+    (after,) = await console.store.read(outbox_listing.listing)
     assert (after["state"], after["due_at"]) == ("pending", console.now)
     assert (await console.get("/api/deliveries?state=parked"))[1]["deliveries"] == []
 
@@ -151,7 +151,7 @@ def _overtake(connection: Connection, study_uid: str) -> None:
     now = NINE + 100
     lane = f"ehr:main|{study_uid}"
     outbox.enqueue(connection, kind="ehr:main", lane=lane, subject=study_uid, payload={}, due_at=now, now=now)
-    outbox.claim(connection, kind="ehr:main", now=now, lease_micros=10**12, limit=1)
+    outbox_claims.claim(connection, kind="ehr:main", now=now, lease_micros=10**12, limit=1)
 
 
 async def test_a_delivery_that_is_done_is_not_sent_again(console: Served) -> None:

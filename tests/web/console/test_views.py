@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import Fate
-from gateway.store import outbox
+from gateway.store import outbox, outbox_claims, outbox_listing
 from gateway.web.api.health import Component
 from tests.web.served import NINE, Served, add_delivery, add_message, add_refusal, whole_journey
 
@@ -84,7 +84,7 @@ async def test_the_button_tries_again_and_shows_the_page(console: Served) -> Non
     address = f"{console.base}/api/deliveries/{row}/retry"
     async with console.session.post(address, headers=headers, allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (303, "/")
-    (after,) = await console.store.read(outbox.listing)
+    (after,) = await console.store.read(outbox_listing.listing)
     assert after["state"] == "pending"
 
 
@@ -147,8 +147,8 @@ async def test_work_that_is_tried_again_and_again_calls_for_somebody(console: Se
     def tried(connection: Connection, tries: range) -> None:
         for number in tries:
             at = NINE + number * 3600 * 1_000_000
-            (work,) = outbox.claim(connection, kind="ehr:b", now=at, lease_micros=1_000_000, limit=1)
-            outbox.fail(connection, work, Fate.RETRY, now=at, due_at=at + 1, outcome={"error": "HTTP 503"})
+            (work,) = outbox_claims.claim(connection, kind="ehr:b", now=at, lease_micros=1_000_000, limit=1)
+            outbox_claims.fail(connection, work, Fate.RETRY, now=at, due_at=at + 1, outcome={"error": "HTTP 503"})
 
     def begin(connection: Connection) -> None:
         outbox.enqueue(connection, kind="ehr:b", lane="ehr:b|1", subject="1.2", payload={}, due_at=NINE, now=NINE)

@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.assembly import process as app
-from gateway.config import Facade, Http, Site
+from gateway.config.http import Facade, Http
+from gateway.config.site import Site
 from gateway.errors import Unavailable
 from gateway.mapping.studies.search_values import findable
 from gateway.records.search import Question

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import Unavailable
-from gateway.simulators.ehr import EhrSimulator, Manners
+from gateway.simulators.ehr import EhrSimulator
+from gateway.simulators.ehr_answers import Manners
 from gateway.wire.fhir import FhirClient, Refused
 from gateway.wire.oauth.authorization import Bearer
 from tests.peers.fhir_server import FhirServer

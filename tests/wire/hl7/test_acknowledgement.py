@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import Malformed
 from gateway.wire.hl7.acknowledgement import CODES, Problem, acknowledge, reject_unreadable
-from gateway.wire.hl7.message import Message, parse
+from gateway.wire.hl7.message import Message
+from gateway.wire.hl7.parsing import parse
 
 NOW = datetime(2024, 1, 15, 10, 31, 2, tzinfo=UTC)
 MISSING = Problem(101, "PID-3 has no value; send the patient's identifier", "PID^1^3^1^1")

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Unavailable
-from gateway.wire.hl7.mllp import Deframer, Limits, MllpClient, MllpServer, Peer, frame
+from gateway.wire.hl7.mllp_client import MllpClient
+from gateway.wire.hl7.mllp_framing import Deframer, MllpPeer, frame
+from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
 
-LIMITS = Limits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=10, max_connections=500)
+LIMITS = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=10, max_connections=500)
 ORDER = b"MSH|^~\\&|RIS|||||ORM^O01|1|P|2.5.1\rPID|1||42\r"
 
 
@@ -30,25 +32,25 @@ class Desk:
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
-        self.peers: list[Peer] = []
+        self.peers: list[MllpPeer] = []
         self.refused: list[tuple[bytes, str]] = []
         self.noise: list[bytes] = []
 
-    async def answer(self, message: bytes, peer: Peer) -> bytes | None:
+    async def answer(self, message: bytes, peer: MllpPeer) -> bytes | None:
         self.messages.append(message)
         self.peers.append(peer)
         return b"ACK " + message
 
-    async def refuse(self, head: bytes, peer: Peer, reason: str) -> bytes | None:
+    async def refuse(self, head: bytes, peer: MllpPeer, reason: str) -> bytes | None:
         self.refused.append((head, reason))
         return b"NAK " + reason.encode()
 
-    def hear(self, peer: Peer, data: bytes) -> None:
+    def hear(self, peer: MllpPeer, data: bytes) -> None:
         self.noise.append(data)
 
 
 @asynccontextmanager
-async def serving(desk: Desk, limits: Limits = LIMITS) -> AsyncIterator[MllpServer]:
+async def serving(desk: Desk, limits: MllpLimits = LIMITS) -> AsyncIterator[MllpServer]:
     server = MllpServer(desk.answer, limits, on_noise=desk.hear, on_refused=desk.refuse)
     await server.start("127.0.0.1", 0)
     try:
@@ -164,7 +166,7 @@ async def test_pipelined_messages_are_answered_in_order_and_one_at_a_time() -> N
     desk = Desk()
     at_work = 0
 
-    async def answer(message: bytes, peer: Peer) -> bytes:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes:
         nonlocal at_work
         at_work += 1
         assert at_work == 1
@@ -187,7 +189,7 @@ async def test_no_message_is_read_before_the_last_one_is_answered() -> None:
     """What a sender may push at a slow station is bounded by the sockets' buffers, not by our memory."""
     release = asyncio.Event()
 
-    async def answer(message: bytes, peer: Peer) -> bytes:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes:
         await release.wait()
         return b"done"
 
@@ -297,7 +299,7 @@ async def test_a_message_cut_by_a_reset() -> None:
 
 async def test_a_message_too_slow() -> None:
     desk = Desk()
-    limits = Limits(max_message_bytes=1000, idle_seconds=10, message_seconds=0.2, max_connections=5)
+    limits = MllpLimits(max_message_bytes=1000, idle_seconds=10, message_seconds=0.2, max_connections=5)
     async with serving(desk, limits) as server, connected(server) as (reader, writer):
         writer.write(frame(b"a"))
         assert await reader.readexactly(8) == frame(b"ACK a")
@@ -311,7 +313,7 @@ async def test_a_message_too_slow() -> None:
 
 async def test_a_silent_connection_is_closed_and_noise_does_not_keep_it_open() -> None:
     desk = Desk()
-    limits = Limits(max_message_bytes=1000, idle_seconds=0.3, message_seconds=10, max_connections=5)
+    limits = MllpLimits(max_message_bytes=1000, idle_seconds=0.3, message_seconds=10, max_connections=5)
     async with serving(desk, limits) as server, connected(server) as (reader, writer):
         received = asyncio.create_task(reader.read())
         while not received.done():
@@ -323,7 +325,7 @@ async def test_a_silent_connection_is_closed_and_noise_does_not_keep_it_open() -
 
 async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
     desk = Desk()
-    limits = Limits(max_message_bytes=1000, idle_seconds=10, message_seconds=10, max_connections=2)
+    limits = MllpLimits(max_message_bytes=1000, idle_seconds=10, message_seconds=10, max_connections=2)
     async with serving(desk, limits) as server:
         async with connected(server), connected(server) as (reader, writer):
             await until(lambda: server.connections == 2)
@@ -338,10 +340,10 @@ async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
 
 
 async def test_a_peer_that_never_takes_its_answers_holds_nobody_up() -> None:
-    limits = Limits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=0.5, max_connections=5)
+    limits = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=0.5, max_connections=5)
     answers = 0
 
-    async def answer(message: bytes, peer: Peer) -> bytes:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes:
         nonlocal answers
         answers += message == b"deaf"
         return b"x" * 100_000 if message == b"deaf" else b"fine"
@@ -399,7 +401,7 @@ async def test_no_delay_on_either_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_failing_handler_closes_its_own_connection_only(caplog: pytest.LogCaptureFixture) -> None:
-    async def answer(message: bytes, peer: Peer) -> bytes | None:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes | None:
         if message == b"none":
             return None
         if message == b"Doe^Anna":
@@ -426,12 +428,12 @@ async def test_a_refused_peer_that_is_gone_leaves_nothing_behind() -> None:
     unhandled: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
 
-    async def refuse(head: bytes, peer: Peer, reason: str) -> bytes:
+    async def refuse(head: bytes, peer: MllpPeer, reason: str) -> bytes:
         begun.set()
         await release.wait()
         return b"NAK"
 
-    limits = Limits(max_message_bytes=10, idle_seconds=5, message_seconds=5, max_connections=5)
+    limits = MllpLimits(max_message_bytes=10, idle_seconds=5, message_seconds=5, max_connections=5)
     server = MllpServer(Desk().answer, limits, on_refused=refuse)
     await server.start("127.0.0.1", 0)
     with socket.create_connection(("127.0.0.1", server.port)) as peer:
@@ -447,7 +449,7 @@ async def test_a_refused_peer_that_is_gone_leaves_nothing_behind() -> None:
 async def test_stop_answers_the_messages_in_work_and_no_others() -> None:
     begun, release = asyncio.Event(), asyncio.Event()
 
-    async def answer(message: bytes, peer: Peer) -> bytes:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes:
         begun.set()
         await release.wait()
         return b"ACK " + message
@@ -472,7 +474,7 @@ async def test_stop_answers_the_messages_in_work_and_no_others() -> None:
 async def test_stop_does_not_wait_for_ever() -> None:
     begun = asyncio.Event()
 
-    async def answer(message: bytes, peer: Peer) -> bytes:
+    async def answer(message: bytes, peer: MllpPeer) -> bytes:
         begun.set()
         await asyncio.Event().wait()
         return b""

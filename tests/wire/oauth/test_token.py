@@ -21,9 +21,10 @@ from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.fhir import FhirClient, Refused
 from gateway.wire.oauth.authorization import Basic, Bearer
+from gateway.wire.oauth.clients import KeyClient, SecretClient
 from gateway.wire.oauth.keys import KeyRing, key_set
 from gateway.wire.oauth.scopes import missing
-from gateway.wire.oauth.token import KeyClient, SecretClient, TokenAuthorization
+from gateway.wire.oauth.token import TokenAuthorization
 from tests.peers.openssl import make_key
 from tests.peers.smart_ehr import ASSERTION_TYPE, SmartEhr
 from tests.wire.fhir.test_client import STUDY, UID, serving

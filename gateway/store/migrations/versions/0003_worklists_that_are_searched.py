@@ -4,7 +4,7 @@ import orjson
 import sqlalchemy as sa
 from alembic import op
 
-from gateway.worklist.matching import name_key
+from gateway.worklist.names import name_key
 
 revision = "0003"
 down_revision = "0002"

@@ -1,0 +1,17 @@
+"""Listening on a port, with an error that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.errors import ConfigError
+
+
+async def bind(key: str, host: str, port: int, start: Callable[[], Any]) -> Any:
+    try:
+        return await start()
+    except OSError as error:
+        raise ConfigError(
+            [f"{key}: cannot listen on {host}:{port} ({error.strerror or error}); free the port or choose another"]
+        ) from error

@@ -1,0 +1,61 @@
+"""The kinds of work in the outbox, with the station of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway import mapping
+from gateway.assembly.studies import study_settling
+from gateway.clock import Clock
+from gateway.config.ehrs import Ehr
+from gateway.config.tree import Config
+from gateway.journey.ehr_delivery.links import EhrLinks, Mode
+from gateway.journey.ehr_delivery.station import EhrDelivery
+from gateway.journey.order_telling.station import ServiceRequestStation
+from gateway.records.delivery import EHR, REQUEST, SERVE, SETTLE
+from gateway.store import Store
+from gateway.wire.fhir import FhirClient
+from gateway.wire.fhir.capability import Way
+from gateway.wire.fhir.writer import FhirWriter
+from gateway.work.breaker import Breaker
+from gateway.work.worker import Kind
+
+LONGEST_SILENCE_SECONDS: Final = 60.0
+"""An EHR that does not answer is tried at least so often, whatever the retries of single studies."""
+
+
+def kinds_of_work(
+    config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
+) -> dict[str, Kind]:
+    station = study_settling(config, store, mappings, clock)
+    kinds = {SETTLE: Kind(station.settle, concurrency=2)}
+    if told := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
+        kinds[REQUEST] = Kind(ServiceRequestStation(store, mappings.studies.settings, told, clock).tell, concurrency=2)
+    if config.facade.enabled:
+        kinds[SERVE] = Kind(station.serve, concurrency=1)
+    for ehr in config.ehrs:
+        longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
+        breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
+        client = clients[ehr.name]
+        writer = writer_of(ehr, client)
+        orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
+        links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
+        kinds[f"{EHR}{ehr.name}"] = Kind(
+            EhrDelivery(ehr.name, store, writer, clock, breaker, links).deliver,
+            concurrency=ehr.concurrency,
+            first_retry_seconds=ehr.retry.first_seconds,
+            max_retry_seconds=ehr.retry.max_seconds,
+            gate=breaker,
+        )
+    return kinds
+
+
+def writer_of(ehr: Ehr, client: FhirClient) -> FhirWriter:
+    """How resources are brought to `ehr`."""
+    return FhirWriter(
+        client,
+        way=None if ehr.write == "auto" else Way(ehr.write),
+        duplicates=ehr.duplicates,
+        when_deleted=ehr.when_deleted,
+        timeout_seconds=ehr.timeout_seconds,
+    )

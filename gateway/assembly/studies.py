@@ -1,0 +1,31 @@
+"""Studies: their arrival, and their settling into resources."""
+
+from __future__ import annotations
+
+from gateway import mapping
+from gateway.clock import Clock
+from gateway.config.ehrs import Ehr
+from gateway.config.tree import Config
+from gateway.journey.study_arrival.station import StudyArrival
+from gateway.journey.study_settling.station import ImagingStudyStation, Target
+from gateway.records.study import CONTAINED_ENDPOINT, Shape
+from gateway.store import Store
+from gateway.web import facade
+
+
+def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:
+    return StudyArrival(store, mappings.studies.keywords, config.studies.quiet_seconds, clock)
+
+
+def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
+    targets = [Target(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
+    served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
+    return ImagingStudyStation(store, mappings.studies, targets, clock, served=served, zone=config.site.zone)
+
+
+def shape_of(ehr: Ehr) -> Shape:
+    """How `ehr` wants a study to be said."""
+    instances = {"all": None, "none": 0}.get(str(ehr.instances), ehr.instances)
+    assert not isinstance(instances, str)
+    endpoint = CONTAINED_ENDPOINT if ehr.endpoints else ""
+    return Shape(ehr.fhir_version, ehr.resource, ehr.series == "all", instances, endpoint)

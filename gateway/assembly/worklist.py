@@ -1,0 +1,109 @@
+"""The DICOM server: worklist queries and arriving instances, and who may associate."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import ssl
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+from gateway import mapping
+from gateway.assembly.binding import bind
+from gateway.assembly.orders import GRACE_SECONDS
+from gateway.assembly.studies import make_arrival
+from gateway.assembly.tls import server_tls
+from gateway.clock import Clock
+from gateway.config.dicom import Dicom
+from gateway.config.tree import Config
+from gateway.journey.worklist.query_log import QueryLog
+from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
+from gateway.mapping.identifiers import derived_uid
+from gateway.operations.why_not_shown import Why
+from gateway.operations.why_not_shown import why as explain
+from gateway.store import Store
+from gateway.wire.dimse import DimseServer, Policy
+from gateway.wire.dimse import MllpPeer as DimsePeer
+
+log = logging.getLogger(__name__)
+
+
+async def why(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: str, station: str
+) -> Why | None:
+    """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
+    rules = rules_of(config, mappings)
+    return await store.read(lambda connection: explain(connection, config.dicom, rules, accession, station, clock()))
+
+
+async def serve_dicom(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, stack: AsyncExitStack
+) -> DimseServer:
+    dicom = config.dicom
+    queries = QueryLog(store)
+    stack.push_async_callback(queries.close)
+    worklist = Worklist(store, rules_of(config, mappings), clock, queries)
+    arrival = make_arrival(config, store, mappings, clock)
+    server = DimseServer(
+        policy=policy_of(dicom),
+        find=worklist.find,
+        store=arrival.store,
+        implementation_uid=implementation_uid(config),
+        max_bytes=dicom.max_pdu_bytes,
+        max_data_set_bytes=dicom.max_object_bytes,
+        idle_seconds=dicom.idle_seconds,
+    )
+    stack.push_async_callback(server.stop, GRACE_SECONDS)
+    for key, port, tls in dicom_ports(dicom):
+        listening = await bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
+        log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
+    return server
+
+
+def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:
+    """What the site says of its worklist."""
+    dicom = config.dicom
+    return Rules(
+        hidden_states=dicom.hidden_states,
+        max_matches=dicom.max_worklist_matches,
+        pn_implicit_wildcard=dicom.pn_implicit_wildcard,
+        zone=config.site.zone,
+        started_grace_seconds=dicom.started_grace_seconds,
+        known=mappings.orders.tags | WITHOUT_MAPPING if dicom.warn_of_unknown_keys else None,
+        stations=mappings.stations,
+    )
+
+
+def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]]:
+    """Key, port and TLS of each DICOM port. Raises `ConfigError` when a certificate cannot be used."""
+    if dicom.tls is None or not dicom.tls.only:
+        yield "dicom", dicom.port, None
+    if dicom.tls is not None:
+        yield "dicom.tls", dicom.tls.port, server_tls("dicom.tls", dicom.tls)
+
+
+def policy_of(dicom: Dicom) -> Policy:
+    """Who may associate with us, and for what."""
+    peers = {title: DimsePeer() for title in dicom.allowed_calling_aes}
+    for peer in dicom.peers:
+        peers[peer.ae_title] = DimsePeer(
+            addresses=tuple(ipaddress.ip_network(one, strict=False) for one in peer.allowed_addresses),
+            certificate_names=frozenset(peer.allowed_certificates),
+            services=frozenset(peer.services),
+            max_associations=peer.max_associations,
+            user=peer.user,
+            passcode=peer.passcode,
+        )
+    return Policy(
+        ae_title=dicom.ae_title,
+        check_called_ae=dicom.check_called_ae,
+        peers=peers,
+        others=None if dicom.allowed_calling_aes else DimsePeer(),
+        max_associations=dicom.max_associations,
+    )
+
+
+def implementation_uid(config: Config) -> str:
+    root = config.site.uid_root
+    return derived_uid("implementation") if root == "2.25" else f"{root}.1"

@@ -1,0 +1,72 @@
+"""Section `dicom`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName
+from gateway.config.hl7 import ListenerTls
+
+
+class DicomPeer(Section):
+    """A calling AE title; what is empty allows all."""
+
+    ae_title: AETitle
+    allowed_addresses: list[Network] = []
+    allowed_certificates: list[str] = []
+    """Common or DNS names; the association must then come over TLS with a certificate that `tls.client_ca` signed."""
+    services: list[Literal["verification", "worklist", "storage"]] = ["verification", "worklist", "storage"]
+    max_associations: Annotated[int, Field(ge=1)] | None = None
+    user: str = ""
+    """User Identity that the association must show, with `passcode` (or `passcode_file`)."""
+    passcode: str = Field(default="", repr=False)
+
+
+class DicomTls(ListenerTls):
+    port: Port = 2762
+    only: bool = False
+    """Do not listen on `dicom.port`."""
+
+
+class Dicom(Section):
+    ae_title: AETitle = "GATEWAY"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    check_called_ae: bool = False
+    """Refuse associations that call another AE title than ours."""
+    allowed_calling_aes: list[AETitle] = []
+    """Empty: any calling AE title is served."""
+    peers: list[DicomPeer] = []
+    """What single calling AE titles may do, and from where; a title listed here is served."""
+    tls: DicomTls | None = None
+    """One more port, on which associations are made over TLS."""
+    max_associations: Annotated[int, Field(ge=1)] = 100
+    idle_seconds: Seconds = 600.0
+    """An association without traffic for this long is aborted."""
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = 131072
+    """The longest P-DATA-TF that peers are told to send."""
+    max_object_bytes: Annotated[int, Field(ge=1048576)] = 4294967296
+    """A longer data set is read and refused with A700."""
+    max_worklist_matches: Annotated[int, Field(ge=1)] = 1000
+    """A query that matches more gets these and then A700 (out of resources)."""
+    pn_implicit_wildcard: bool = False
+    """Answer the name key SMITH as if it were SMITH*."""
+    hidden_states: list[StepStateName] = ["CANCELED", "DISCONTINUED", "COMPLETED", "HELD"]
+    started_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Where STARTED is hidden: how long a step is shown all the same after it has started."""
+    warn_of_unknown_keys: bool = False
+    """Answer a query for attributes that no item holds with FF01 instead of FF00."""
+
+    @field_validator("peers", mode="before")
+    @classmethod
+    def _none_is_listed(cls, value: Any) -> Any:
+        return [] if value is None else value
+
+    @model_validator(mode="after")
+    def _certificates_can_be_asked_for(self) -> Self:
+        asking = next((one.ae_title for one in self.peers if one.allowed_certificates), None)
+        if asking and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError(f"peer {asking} is to show a certificate: set dicom.tls with client_ca")
+        return self

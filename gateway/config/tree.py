@@ -1,0 +1,123 @@
+"""The whole configuration, and how the file and the environment make it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from gateway.config.database import Database
+from gateway.config.dicom import Dicom
+from gateway.config.ehrs import Ehr
+from gateway.config.fields import Section, mark_doubled
+from gateway.config.hl7 import Hl7
+from gateway.config.http import Facade, Http
+from gateway.config.site import Site
+from gateway.config.studies import Studies
+from gateway.config.yaml_file import Source, fault, not_json, read
+from gateway.errors import ConfigError
+
+
+class MappingsSection(Section):
+    overlay: Path | None = None
+    """Directory of a site's own mapping files; each of their rows replaces one of ours."""
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+    phi: bool = False
+    """Write names and identifiers of patients into the log. Off unless someone is looking for a fault."""
+
+
+class Config(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    site: Site = Site()
+    database: Database = Database()
+    hl7: Hl7 = Hl7()
+    dicom: Dicom = Dicom()
+    studies: Studies = Studies()
+    ehrs: list[Ehr] = []
+    http: Http = Http()
+    facade: Facade = Facade()
+    mappings: MappingsSection = MappingsSection()
+    log: Log = Log()
+
+    @field_validator("ehrs", mode="before")
+    @classmethod
+    def _names_are_unique(cls, value: Any) -> Any:
+        return mark_doubled(value)
+
+    @field_validator("ehrs")
+    @classmethod
+    def _a_viewer_is_known(cls, value: list[Ehr], info: ValidationInfo) -> list[Ehr]:
+        site = info.data.get("site")
+        for ehr in value if site is not None and not site.viewer_url else ():
+            if ehr.resource == "DocumentReference":
+                raise ValueError(f"{ehr.name}: a DocumentReference is a link to a viewer; set site.viewer_url")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path` (None: built-in defaults) and the environment.
+
+    Raises `ConfigError` with every fault found, each as `file:line: key: what is wrong`.
+    """
+    faults = _unknown_environment(os.environ)
+    source = read(path) if path is not None else Source("(defaults)")
+    faults += source.faults
+    config: Config | None = None
+    try:
+        config = Config(**_without_overridden(source.data, "GATEWAY_"))
+    except ValidationError as error:
+        faults += [fault(Config, source, one) for one in error.errors()]
+    except SettingsError as error:
+        faults.append(not_json(error))
+    if config is None or faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _without_overridden(data: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The file without secrets that the environment gives in the other form: `token` against `token_file`."""
+    given = {key.upper() for key in os.environ}
+    kept = {}
+    for key, value in data.items():
+        other = key.removesuffix("_file") if key.endswith("_file") else f"{key}_file"
+        if f"{prefix}{other}".upper() not in given:
+            kept[key] = _without_overridden(value, f"{prefix}{key}__") if _is_section(value) else value
+    return kept
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+def _unknown_environment(environ: Mapping[str, str]) -> list[str]:
+    sections = {key.upper() for key in Config.model_fields}
+    return [
+        f"environment {key}: no such key; the sections are {', '.join(sorted(Config.model_fields))}"
+        for key in sorted(environ)
+        if key.startswith("GATEWAY_") and key.removeprefix("GATEWAY_").split("__")[0] not in sections
+    ]

@@ -1,0 +1,125 @@
+"""Order numbers, parents, prior patients and the event of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.errors import GatewayError, InvalidValue, RequiredMissing
+from gateway.mapping.orders.groups import Group
+from gateway.mapping.orders.paths import Message, Scope, stated
+from gateway.mapping.orders.times import micros, parse_dtm
+from gateway.records.order import Attributes, Number
+from gateway.records.patient import Identity
+from gateway.records.step import APPOINTMENTS, RESULTS, StepEvent, event_of
+
+AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
+"""How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
+
+
+PLACER: Final = (("ORC", 2), ("OBR", 2), ("SCH", 26), ("SCH", 1))
+
+FILLER: Final = (("ORC", 3), ("OBR", 3), ("SCH", 27), ("SCH", 2))
+"""Where an order's numbers stand. An appointment of before HL7 2.5 has no SCH-26 and SCH-27: senders use the order's
+numbers for its own."""
+
+
+def number_at(scope: Scope, places: Sequence[tuple[str, int]]) -> Number | None:
+    """An order number (EI) with the authority that gave it, as far as the message says it."""
+    for name, field in places:
+        for segment in scope.order.get(name, ())[:1]:
+            value = stated(segment.leaf(field))
+            if value:
+                return Number(value, stated(segment.leaf(field, 2)) or stated(segment.leaf(field, 3)))
+    return None
+
+
+def parent_of(scope: Scope) -> Number | None:
+    """ORC-8 (EIP): the parent's placer number, in the subcomponents of component 1."""
+    for orc in scope.order.get("ORC", ())[:1]:
+        value = stated(orc.leaf(8))
+        if value:
+            return Number(value, stated(orc.leaf(8, 1, 2)) or stated(orc.leaf(8, 1, 3)))
+    return None
+
+
+def prior_identities(scope: Scope, issuer: str) -> tuple[Identity, ...]:
+    """MRG-1, each repetition, else MRG-4 of before HL7 2.5; of the survivor's issuer unless another is stated."""
+    for merge in scope.patient.get("MRG", ())[:1]:
+        for field in (1, 4):
+            found = []
+            for repetition in merge.repetitions(field):
+                leaves = [[stated(leaf) for leaf in component] for component in repetition]
+                authority = leaves[3] if len(leaves) > 3 else []
+                if leaves[0][0]:
+                    found.append(Identity(leaves[0][0], next(filter(None, authority[:2]), issuer)))
+            if found:
+                return tuple(dict.fromkeys(found))
+    return ()
+
+
+def issuer_of(order: Attributes) -> str:
+    """Who gave the accession number, if the order says it."""
+    items = order.get("IssuerOfAccessionNumberSequence") or [{}]
+    return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
+
+
+def event_at(group: Group, message: Message, scope: Scope) -> int:
+    """ORC-9, else MSH-7, else the time of receipt.
+
+    A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
+    """
+    said = stated_at(scope, message, ("ORC", 9), group.place)
+    return said if said <= scope.received_at + AHEAD_MICROS else scope.received_at
+
+
+def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: str = "") -> int:
+    name, field = where
+    zone = scope.settings.message_zone or scope.settings.zone
+    for segment in scope.segments(name, None)[:1]:
+        written = stated(segment.leaf(field))
+        if written:
+            try:
+                return micros(parse_dtm(written, zone)[0])
+            except GatewayError as error:
+                raise InvalidValue(error.message, place=f"{place or name}-{field}") from error
+    try:
+        return micros(parse_dtm(stated(message.timestamp), zone)[0])
+    except InvalidValue:
+        return scope.received_at
+
+
+def utc_of(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y%m%d%H%M%S}+0000"
+
+
+# What a message does
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEvent:
+    event: StepEvent | None
+    control: str = ""
+    """ORC-1."""
+
+
+def by_order_control(_message: Message, group: Group) -> GroupEvent:
+    """ORC-1 with ORC-5."""
+    orc = group.segments["ORC"][0]
+    control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
+    if not control:
+        raise RequiredMissing("order control is empty", place=f"{group.place}-1")
+    return GroupEvent(event_of(control, status), control)
+
+
+def by_result_status(_message: Message, group: Group) -> GroupEvent:
+    """OBR-25: a report tells that the examination is done."""
+    statuses = [stated(obr.leaf(25)).upper() for obr in group.segments.get("OBR", ())]
+    done = any(status in RESULTS for status in statuses)
+    return GroupEvent(StepEvent.COMPLETE if done else StepEvent.STATUS)
+
+
+def by_trigger(message: Message, _group: Group) -> GroupEvent:
+    return GroupEvent(APPOINTMENTS[message.trigger])

@@ -1,0 +1,94 @@
+"""An order as the worklist holds it: Imaging Service Request, Requested Procedures, Scheduled Procedure Steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.records.order import Attributes, Number, OrderedProcedure
+from gateway.records.step import StepState
+
+PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
+
+STEP_ID: Final = "ScheduledProcedureStepID"
+
+START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
+
+APPOINTMENT: Final = frozenset({
+    START_DATE, START_TIME, "ScheduledStationAETitle", "ScheduledStationName", "ScheduledProcedureStepLocation",
+    "ScheduledPerformingPhysicianName",
+})  # fmt: skip
+"""What a reschedule may change of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A Scheduled Procedure Step."""
+
+    step_id: str
+    state: StepState
+    attributes: Attributes
+    derived: bool
+    """The step id is ours, because no message gave one."""
+    row: int | None = None
+    """Its row in the store; None until it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """A Requested Procedure."""
+
+    attributes: Attributes
+    derived: frozenset[str]
+    """Which of `PROCEDURE_KEYS` are ours."""
+    event_at: int
+    """Of the newest message that spoke of it."""
+    steps: tuple[Step, ...] = ()
+    row: int | None = None
+
+    @property
+    def study_uid(self) -> str:
+        return str(self.attributes["StudyInstanceUID"])
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An Imaging Service Request. Without procedures it is a tombstone, or waits for the message that orders it."""
+
+    authority: str
+    """Who gave the accession number; empty: nobody knows yet."""
+    sender: str
+    """Whose numbers those without authority are; empty: nobody knows yet."""
+    placer: Number
+    filler: Number
+    parent: str
+    """Placer number of the order that this one is a part of."""
+    attributes: Attributes = field(default_factory=dict)
+    event_at: int = 0
+    """Of the newest message that spoke of it."""
+    moved_at: int = 0
+    """Of the newest message that did something to what was ordered, such as a cancel."""
+    procedures: tuple[Procedure, ...] = ()
+    patient: int | None = None
+    row: int | None = None
+
+    @property
+    def accession(self) -> str:
+        return str(self.attributes.get("AccessionNumber") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The patient came (ADT^A10): what is to be done on that day is ARRIVED."""
+
+    event_at: int
+    day: str
+    """DA, in the site's zone."""
+
+
+Said = OrderedProcedure | Arrival
+
+PERFORMED: Final = frozenset({StepState.STARTED, StepState.DISCONTINUED})
+"""States that only a modality gives."""
+
+NO_NUMBER: Final = Number("", "")

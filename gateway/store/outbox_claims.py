@@ -1,0 +1,183 @@
+"""Claiming work that is due, and closing it: done, retried, parked, rejected, handed back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from gateway.errors import Fate
+from gateway.records.delivery import ACTIVE, TRANSITIONS, Work, WorkEvent, WorkState
+from gateway.store.outbox import OVERTAKEN
+from gateway.store.schema import outbox
+from gateway.store.writer import announce
+
+ACTIVE_STATES: Final = tuple(state.value for state in ACTIVE)
+
+_AFTER_FATE: Final = {fate: TRANSITIONS[(WorkState.LEASED, WorkEvent(fate.value))] for fate in Fate}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a station says of work that succeeded."""
+
+    outcome: dict[str, Any] = field(default_factory=dict)
+    also: Callable[[Connection], None] | None = None
+    """Written in the transaction that closes the work; not at all when the lease was lost."""
+
+
+def is_active(rows: FromClause) -> ColumnElement[bool]:
+    """The condition of the partial indexes, in their own words: a database does not compare it with a parameter."""
+    return rows.c.state.in_([literal_column(f"'{state}'") for state in ACTIVE])
+
+
+_earlier, _later = outbox.alias("earlier"), outbox.alias("later")
+
+_is_head = ~exists().where(_earlier.c.lane == outbox.c.lane, _earlier.c.id < outbox.c.id, is_active(_earlier))
+
+_claimable = and_(
+    outbox.c.kind == bindparam("the_kind"),
+    is_active(outbox),
+    # True of leased rows too, they were due when they were claimed; said of both so that the index serves.
+    outbox.c.due_at <= bindparam("now"),
+    or_(outbox.c.state == WorkState.PENDING.value, outbox.c.lease_until <= bindparam("now")),
+    # A row whose earlier sibling's lease has ended is no head: the sibling is, and goes again first.
+    _is_head,
+    # Replayed work stands before later work of its lane; what is under way there is let finish.
+    ~exists().where(
+        _later.c.lane == outbox.c.lane, _later.c.id > outbox.c.id, is_active(_later),
+        _later.c.state == WorkState.LEASED.value, _later.c.lease_until > bindparam("now"),
+    ),
+)  # fmt: skip
+
+# The heads go through a materialised CTE: as a plain subquery PostgreSQL may run it again while updating and take
+# more rows than the limit.
+_HEADS = (
+    select(outbox.c.id)
+    .where(_claimable)
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("the_limit"))
+    .with_for_update(skip_locked=True)
+    .cte("heads")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+
+CLAIM = (
+    update(outbox)
+    .where(outbox.c.id.in_(select(_HEADS.c.id)))
+    .values(
+        state=WorkState.LEASED.value, lease=bindparam("the_lease"), lease_until=bindparam("until"),
+        attempts=outbox.c.attempts + 1,
+    )
+    .returning(
+        outbox.c.id, outbox.c.kind, outbox.c.lane, outbox.c.subject, outbox.c.payload, outbox.c.attempts - 1,
+        outbox.c.lease, outbox.c.created_at,
+    )
+)  # fmt: skip
+
+
+def claim(connection: Connection, *, kind: str, now: int, lease_micros: int, limit: int) -> list[Work]:
+    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`."""
+    values = {
+        "the_kind": kind, "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
+    }  # fmt: skip
+    rows = connection.execute(CLAIM, values).all()
+    return [Work(*row) for row in sorted(rows)]
+
+
+NEXT_DUE = (
+    select(outbox.c.due_at)
+    .where(
+        outbox.c.kind == bindparam("the_kind"), is_active(outbox), outbox.c.state == WorkState.PENDING.value, _is_head
+    )
+    .order_by(outbox.c.due_at)
+    .limit(1)
+)  # fmt: skip
+
+NEXT_LEASE_END = select(func.min(outbox.c.lease_until)).where(
+    outbox.c.kind == bindparam("the_kind"), outbox.c.state == WorkState.LEASED.value
+)
+
+
+def next_due(connection: Connection, kind: str) -> int | None:
+    """When the next head of a lane of `kind` falls due or its lease ends; None when nothing waits."""
+    times = [connection.execute(wanted, {"the_kind": kind}).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
+    return min((at for at in times if at is not None), default=None)
+
+
+def has_due(connection: Connection, kind: str, now: int) -> bool:
+    """Whether `claim` would find anything."""
+    return connection.execute(HAS_DUE, {"the_kind": kind, "now": now}).first() is not None
+
+
+HAS_DUE = select(outbox.c.id).where(_claimable).limit(1)
+
+_mine = and_(
+    outbox.c.id == bindparam("the_id"),
+    outbox.c.lease == bindparam("the_lease"),
+    outbox.c.state == WorkState.LEASED.value,
+)
+
+
+def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, Any]) -> bool:
+    """Close `work`. False, and nothing changed, when its lease was lost to another worker."""
+    done = update(outbox).where(_mine).values(
+        state=TRANSITIONS[(WorkState.LEASED, WorkEvent.SUCCEED)].value,
+        finished_at=now, outcome=outcome,
+    )  # fmt: skip
+    changed = connection.execute(done, {"the_id": work.id, "the_lease": work.lease}).rowcount
+    if changed:
+        # What was parked before it has been overtaken: nobody need look at it any more.
+        connection.execute(OVERTAKEN, {"the_subject": work.subject, "the_lane": work.lane, "before": work.id})
+    announce(connection)
+    return bool(changed)
+
+
+def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: int, outcome: dict[str, Any]) -> bool:
+    """Settle a try that failed by its fate; `due_at` counts for `Fate.RETRY`. False when the lease was lost."""
+    state = _AFTER_FATE[fate]
+    failed = update(outbox).where(_mine).values(
+        state=state.value, due_at=due_at, lease="", lease_until=0, outcome=outcome,
+        finished_at=None if state is WorkState.PENDING else now,
+    )  # fmt: skip
+    changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
+    announce(connection)
+    return bool(changed)
+
+
+def renew(connection: Connection, work: Work, *, until: int) -> bool:
+    """Keep the lease of `work` until `until`. False when it was lost."""
+    renewed = update(outbox).where(_mine).values(lease_until=until)
+    return bool(connection.execute(renewed, {"the_id": work.id, "the_lease": work.lease}).rowcount)
+
+
+_RELEASE = update(outbox).values(
+    state=TRANSITIONS[(WorkState.LEASED, WorkEvent.LEASE_ENDS)].value, lease="", lease_until=0
+)
+
+
+def release(connection: Connection, works: Sequence[Work]) -> None:
+    """End the leases of `works` early, so that another worker takes them up at once; one that was lost stays lost."""
+    for work in works:
+        connection.execute(_RELEASE.where(_mine), {"the_id": work.id, "the_lease": work.lease})
+    announce(connection)
+
+
+def release_all(connection: Connection) -> int:
+    """End every lease. Only for a database that no other process works on, right after a start."""
+    return connection.execute(_RELEASE.where(outbox.c.state == WorkState.LEASED.value)).rowcount

@@ -1,0 +1,157 @@
+"""What waits, what is parked and why, for people; and trying it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from gateway.errors import Conflict, UnknownKey
+from gateway.records.cause import Cause, cause_of
+from gateway.records.delivery import TRANSITIONS, WorkEvent, WorkState
+from gateway.store.outbox_claims import ACTIVE_STATES
+from gateway.store.schema import outbox
+from gateway.store.writer import announce
+
+
+def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]:
+    """Make parked, rejected or waiting work due now; returns the ids.
+
+    Raises `UnknownKey` for an id that does not exist; `Conflict` for work that is done, under way or superseded, and
+    for work that later work of its lane has overtaken: what it says is older than what the receiver has by now.
+    """
+    wanted = (
+        select(outbox.c.id, outbox.c.state, outbox.c.lane, outbox.c.subject)
+        .where(outbox.c.id.in_(ids))
+        .order_by(outbox.c.id)
+        .with_for_update()
+    )
+    found = {row.id: row for row in connection.execute(wanted)}
+    for one in ids:
+        if one not in found:
+            raise UnknownKey(f"there is no delivery {one}", place=f"delivery {one}")
+        if (WorkState(found[one].state), WorkEvent.REPLAY) not in TRANSITIONS:
+            raise Conflict(
+                f"it is {found[one].state}; only parked, rejected or pending work can be sent again",
+                place=f"delivery {one}",
+            )
+        overtaken = _overtaken_by(connection, one, found[one].lane, found[one].subject)
+        if overtaken is not None:
+            raise Conflict(
+                f"delivery {overtaken} of the same lane was sent after it; sending this one now would put older "
+                "contents in its place",
+                place=f"delivery {one}",
+            )
+    again = (
+        update(outbox).where(outbox.c.id.in_(ids)).values(state=WorkState.PENDING.value, due_at=now, finished_at=None)
+    )
+    connection.execute(again)
+    announce(connection)
+    return list(ids)
+
+
+@dataclass(slots=True)
+class Stuck:
+    """Work that is parked or rejected for one cause."""
+
+    cause: Cause
+    ids: list[int]
+    """Oldest first."""
+    first_at: int
+    last_at: int
+    subject: str
+    """Of the newest: an example."""
+    outcome: dict[str, Any] | None
+    """The same."""
+
+
+def stuck(connection: Connection) -> list[Stuck]:
+    """What is parked or rejected, by cause, the most frequent first."""
+    states = (WorkState.PARKED.value, WorkState.REJECTED.value)
+    wanted = (
+        select(outbox.c.id, outbox.c.kind, outbox.c.subject, outbox.c.outcome, outbox.c.finished_at)
+        .where(outbox.c.state.in_(states))
+        .order_by(outbox.c.id)
+    )
+    found: dict[str, Stuck] = {}
+    for row in connection.execute(wanted):
+        cause, at = cause_of(row.kind, row.outcome), row.finished_at or 0
+        group = found.setdefault(cause.key, Stuck(cause, [], at, at, row.subject, row.outcome))
+        group.ids.append(row.id)
+        group.last_at, group.subject, group.outcome = at, row.subject, row.outcome
+    return sorted(found.values(), key=lambda one: (-len(one.ids), one.ids[0]))
+
+
+def replay_cause(connection: Connection, key: str, *, now: int) -> tuple[list[int], list[str]]:
+    """Make all work of a cause due now; returns the ids, and why the others are not. Raises `UnknownKey`."""
+    group = next((one for one in stuck(connection) if one.cause.key == key), None)
+    if group is None:
+        raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
+    done, left = [], []
+    for one in group.ids:
+        try:
+            done += replay(connection, [one], now=now)
+        except (Conflict, UnknownKey) as error:
+            # Found out before anything was changed.
+            left.append(str(error))
+    return done, left
+
+
+def _overtaken_by(connection: Connection, work: int, lane: str, subject: str) -> int | None:
+    """The first later row of the lane that was sent or is under way. The others are held until the transaction ends,
+    so that none is claimed meanwhile."""
+    later = (
+        select(outbox.c.id, outbox.c.state)
+        .where(
+            outbox.c.subject == subject, outbox.c.lane == lane, outbox.c.id > work,
+            outbox.c.state.in_([WorkState.PENDING.value, WorkState.LEASED.value, WorkState.DONE.value]),
+        )
+        .order_by(outbox.c.id)
+        .with_for_update()
+    )  # fmt: skip
+    sent = [row.id for row in connection.execute(later) if row.state != WorkState.PENDING]
+    return sent[0] if sent else None
+
+
+def listing(
+    connection: Connection,
+    *,
+    states: Sequence[str] = (),
+    subject: str = "",
+    limit: int = 100,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """Rows for people, newest first, without their payloads."""
+    columns = [column for column in outbox.c if column.name not in ("payload", "lease")]
+    wanted = select(*columns).order_by(outbox.c.id.desc()).limit(limit)
+    if states:
+        wanted = wanted.where(outbox.c.state.in_(states))
+    if subject:
+        wanted = wanted.where(outbox.c.subject == subject)
+    if before is not None:
+        wanted = wanted.where(outbox.c.id < before)
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def counts(connection: Connection) -> list[tuple[str, str, int]]:
+    """(kind, state, rows) of all work that is not done, for metrics and readiness."""
+    wanted = (
+        select(outbox.c.kind, outbox.c.state, func.count())
+        .where(outbox.c.state.in_([*ACTIVE_STATES, WorkState.PARKED.value]))
+        .group_by(outbox.c.kind, outbox.c.state)
+    )
+    return [(kind, state, number) for kind, state, number in connection.execute(wanted)]
+
+
+def retrying(connection: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
+    """Work that failed at least once and waits for its next try, the oldest first; without payloads."""
+    columns = [column for column in outbox.c if column.name not in ("payload", "lease")]
+    wanted = (
+        select(*columns)
+        .where(outbox.c.state == WorkState.PENDING.value, outbox.c.attempts > 0)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(wanted).mappings()]

@@ -1,0 +1,80 @@
+"""Answers about a journey: events, and why a scanner does not see an order."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gateway.web.api.answer import Answer, Moment
+from gateway.web.api.order_answers import Finding, Order, Step
+from gateway.web.api.study_answers import Delivery, Study
+
+
+class JourneyMessage(Answer):
+    id: int
+    order: int
+    received_at: Moment
+    listener: str
+    type: str
+    control_id: str
+    ack_code: str
+    findings: list[Finding]
+    outcome: str = Field(description="What it did to the order: created, updated, stale, tombstone")
+
+
+class JourneyStep(Step):
+    order: int
+    requested_procedure_id: str
+    study_uid: str
+
+
+class Asker(Answer):
+    """A scanner that was told of the steps."""
+
+    calling_ae: str
+    first_at: Moment
+    last_at: Moment
+    times: int
+
+
+class JourneyStudy(Study):
+    tied_by: Literal["study_uid", "accession"]
+    linked: bool = Field(description="false: the accession number is the same, the patient or the order is not")
+
+
+class Event(Answer):
+    at: Moment
+    station: str
+    text: str
+
+
+class StepWhy(Answer):
+    step_id: str
+    state: str
+    stations: str = Field(description="AE titles joined by a backslash; empty: every station's")
+    start: str
+    reasons: list[str] = Field(description="What keeps it off the scanner; empty: it is shown")
+    told_at: Moment | None
+
+
+class Why(Answer):
+    accession: str
+    station: str
+    asked_at: Moment | None = Field(description="When the scanner last asked, as far back as queries are kept")
+    answers: int = Field(description="How many steps it was told then")
+    status: int = Field(description="Status (0000,0900) of the last answer")
+    keys: dict[str, Any]
+    steps: list[StepWhy]
+    remarks: list[str]
+
+
+class Journey(Answer):
+    accession: str
+    orders: list[Order]
+    messages: list[JourneyMessage]
+    steps: list[JourneyStep]
+    worklist: list[Asker]
+    studies: list[JourneyStudy]
+    deliveries: list[Delivery]
+    events: list[Event] = Field(description="All of it by time, for people")

@@ -1,0 +1,109 @@
+"""Answers about orders, worklist items and messages."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gateway.records.step import StepState
+from gateway.web.api.answer import Answer, Attributes, Moment, Text, Titles
+
+
+class Patient(Answer):
+    patient_id: str
+    issuer: str
+    attributes: Attributes
+    updated_at: Moment
+
+
+class Step(Answer):
+    """A Scheduled Procedure Step."""
+
+    step_id: str
+    state: StepState
+    modality: str
+    station_aes: Titles
+    start_date: str
+    start_time: str
+    updated_at: Moment
+
+
+class StepDetail(Step):
+    attributes: Attributes
+
+
+class Procedure(Answer):
+    """A Requested Procedure."""
+
+    requested_procedure_id: str
+    study_uid: str
+    attributes: Attributes
+    steps: list[StepDetail]
+
+
+class Order(Answer):
+    """An Imaging Service Request."""
+
+    id: int
+    accession: str
+    authority: str
+    placer: str = Field(description="authority|number, or empty")
+    filler: str = Field(description="authority|number, or empty")
+    event_at: Moment = Field(description="Of the newest message applied")
+    created_at: Moment
+    updated_at: Moment
+    attributes: Attributes
+    patient: Patient | None = Field(description="null while only a cancel is known")
+    procedures: list[Procedure]
+
+
+class Orders(Answer):
+    orders: list[Order]
+
+
+class WorklistItem(Step):
+    accession: str
+    requested_procedure_id: str
+    study_uid: str
+    patient_id: str
+    issuer: str
+    patient: Attributes
+    procedure: Attributes
+
+
+class WorklistItems(Answer):
+    items: list[WorklistItem]
+
+
+class Finding(Answer):
+    place: str
+    text: str
+
+
+class Message(Answer):
+    """An HL7 message as it came and what became of it."""
+
+    id: int
+    received_at: Moment
+    listener: str
+    peer: str
+    sender: str = Field(description="MSH-3|MSH-4")
+    control_id: str = Field(description="MSH-10")
+    type: str = Field(description="MSH-9 as TYPE^TRIGGER")
+    state: str
+    ack_code: str = Field(description="MSA-1")
+    findings: list[Finding]
+
+
+class Messages(Answer):
+    messages: list[Message]
+    next_before: int | None = Field(description="`before` of the next page; null on the last one")
+
+
+class MessageDetail(Message):
+    body: Text
+    ack: Text
+
+
+class Replayed(Answer):
+    id: int
+    ack_code: str

@@ -1,0 +1,101 @@
+"""Answers about studies and deliveries."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gateway.records.delivery import WorkState
+from gateway.web.api.answer import Answer, Attributes, Moment
+
+
+class Delivery(Answer):
+    """A row of the outbox."""
+
+    id: int
+    kind: str = Field(description="`settle`, or `ehr:` and the EHR's name")
+    lane: str
+    study_uid: str = Field(validation_alias="subject")
+    state: WorkState
+    due_at: Moment
+    attempts: int
+    created_at: Moment
+    finished_at: Moment | None
+    outcome: dict[str, Any] | None = Field(description="Of the last try: error and place, or status, id and version")
+
+
+class Deliveries(Answer):
+    deliveries: list[Delivery]
+    next_before: int | None = Field(description="`before` of the next page; null on the last one")
+
+
+class Cause(Answer):
+    """Work that is parked or rejected for one cause."""
+
+    key: str = Field(description="The same for the same cause")
+    kind: str = Field(description="`settle`, or `ehr:` and the EHR's name")
+    text: str = Field(description="The error, without what differs from study to study")
+    count: int
+    first_at: Moment
+    last_at: Moment
+    example: int = Field(description="Id of the newest delivery")
+    outcome: dict[str, Any] | None = Field(description="Of the newest")
+
+
+class Causes(Answer):
+    causes: list[Cause]
+
+
+class RetriedCause(Answer):
+    key: str
+    retried: list[int]
+    left: int = Field(description="So many of this cause were overtaken by later work on their study, and stay")
+
+
+class Retried(Answer):
+    id: int
+    state: Literal["pending"] = "pending"
+
+
+class Study(Answer):
+    study_uid: str
+    accession: str
+    patient_id: str
+    patient_issuer: str
+    source_ae: str
+    revision: int = Field(description="Counts what changed")
+    settled_revision: int = Field(description="The revision that was last turned into deliveries")
+    first_at: Moment
+    last_at: Moment
+    settled_at: Moment | None
+    withdrawn_at: Moment | None = Field(description="When a person said that it is in error; null: it counts")
+    series_count: int
+    instance_count: int
+
+
+class Instance(Answer):
+    sop_uid: str
+    sop_class_uid: str
+    attributes: Attributes
+
+
+class Series(Answer):
+    series_uid: str
+    attributes: Attributes
+    instances: list[Instance]
+
+
+class LinkedOrder(Answer):
+    id: int
+    accession: str
+    authority: str
+    placer: str
+    filler: str
+
+
+class StudyDetail(Study):
+    attributes: Attributes
+    series: list[Series]
+    orders: list[LinkedOrder]
+    deliveries: list[Delivery]

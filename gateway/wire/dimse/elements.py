@@ -1,0 +1,187 @@
+"""The encoded elements of a data set, walked over without decoding a value (PS3.5 7.1, 7.5, Annex A)."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydicom.tag import BaseTag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+from gateway.errors import Malformed
+from gateway.wire.dimse.header import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, effective_vr
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+
+DEFLATED = frozenset(
+    {
+        "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian (PS3.5 A.5)
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate (A.7)
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate (A.9)
+    }
+)
+"""Transfer syntaxes whose whole data set is deflated. Deflated Image Frame Compression deflates frames
+only."""
+
+MAX_DEPTH = 64
+"""Sequences nested deeper than this are taken for an attack; the deepest of PS3.3 nest about ten."""
+
+Encoded = bytes | mmap.mmap
+
+_UNDEFINED = 0xFFFFFFFF
+
+_FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0xFFFE, 0xFFFF})
+"""Command set, File Meta Information, item delimiters: PS3.5 7.1 keeps them out of a data set's own level."""
+
+_VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
+
+_LONG_VRS = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How elements are encoded (PS3.5 A.1, A.2, A.3)."""
+
+    implicit: bool
+    little: bool
+
+    @property
+    def mark(self) -> str:
+        return "<" if self.little else ">"
+
+
+class EncodedElement(NamedTuple):
+    tag: int
+    vr: str
+    length: int
+    at: int
+    """Offset of the value."""
+
+
+def coding_of(data: Encoded, transfer_syntax_uid: str) -> Encoding:
+    """Implicit or explicit VR as found in the first element: some senders name the one and send the other."""
+    said = Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
+    if len(data) < 6 or not said.little:
+        return said
+    return Encoding(not _looks_like_vr(data[4:6]), little=True)
+
+
+def _looks_like_vr(two: bytes) -> bool:
+    return len(two) == 2 and 0x41 <= two[0] <= 0x5A and 0x41 <= two[1] <= 0x5A
+
+
+def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedElement:
+    """The element that begins at `at`: its value must fit before `end` (PS3.5 7.1.2, 7.1.3)."""
+    if end - at < 8:
+        raise Malformed(f"{end - at} bytes left where an element should begin", place="data set")
+    group, number = struct.unpack_from(coding.mark + "HH", data, at)
+    tag = group << 16 | number
+    if group in _FOREIGN_GROUPS:
+        raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
+    vr, value_at = "", at + 8
+    if not coding.implicit and _looks_like_vr(data[at + 4 : at + 6]):
+        vr = _VRS.get(data[at + 4 : at + 6], "")
+        if not vr:
+            raise Malformed("unknown value representation", place=tag_name(tag))
+    elif not coding.implicit:
+        raise Malformed("no value representation", place=tag_name(tag))
+    if vr in _LONG_VRS:
+        if end - at < 12:
+            raise Malformed("the element is cut off", place=tag_name(tag))
+        (length,) = struct.unpack_from(coding.mark + "L", data, at + 8)
+        value_at = at + 12
+    else:
+        (length,) = struct.unpack_from(coding.mark + ("H" if vr else "L"), data, at + (6 if vr else 4))
+    if length != _UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
+        raise Malformed(f"{length} bytes announced, {end - value_at} there", place=tag_name(tag))
+    return EncodedElement(tag, vr, length, value_at)
+
+
+def elements_of(data: Encoded, at: int, end: int, coding: Encoding) -> Iterator[EncodedElement]:
+    while at < end:
+        element = element_at(data, at, end, coding)
+        yield element
+        at = value_end(data, element, end, coding, None)
+
+
+def value_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding, depth: int | None) -> int:
+    """Where the value ends. With a `depth` (1 at the top) the items of defined-length sequences are checked
+    too."""
+    inside = coding
+    if element.length == _UNDEFINED:
+        if element.vr == "UN":  # PS3.5 6.2.2 note 2: its items are implicit VR little endian
+            inside = Encoding(implicit=True, little=True)
+        return _sequence_end(data, element, end, inside, depth or 1, deep=depth is not None)
+    if depth is not None and element.length and effective_vr(element) == "SQ":
+        _sequence_end(data, element, element.at + element.length, inside, depth, deep=True)
+    return element.at + element.length
+
+
+def _sequence_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding, depth: int, *, deep: bool) -> int:
+    """Walk items (PS3.5 7.5) from the value of `element`; the offset after its delimiter, or `end`."""
+    if depth > MAX_DEPTH:
+        raise Malformed(f"sequences nest deeper than {MAX_DEPTH}", place=tag_name(element.tag))
+    at = element.at
+    while at < end or element.length == _UNDEFINED:
+        if end - at < 8:
+            raise Malformed("the sequence is cut off", place=tag_name(element.tag))
+        group, number, length = struct.unpack_from(coding.mark + "HHL", data, at)
+        tag, at = group << 16 | number, at + 8
+        if tag == SEQUENCE_END and element.length == _UNDEFINED:
+            return at
+        if tag != ITEM:
+            raise Malformed(f"{tag_name(tag)} where an item should begin", place=tag_name(element.tag))
+        if length == _UNDEFINED:
+            at = _item_end(data, element, at, end, coding, depth, deep=deep)
+            continue
+        if at + length > end:
+            raise Malformed(f"an item of {length} bytes is cut off", place=tag_name(element.tag))
+        if deep:
+            _walk_item(data, at, at + length, coding, depth)
+        at += length
+    return at
+
+
+def _item_end(
+    data: Encoded, parent: EncodedElement, at: int, end: int, coding: Encoding, depth: int, *, deep: bool
+) -> int:
+    """The offset after the Item Delimitation Item of an item of undefined length."""
+    coding = _item_coding(data, at, coding)
+    while True:
+        if end - at < 8:
+            raise Malformed("an item is cut off", place=tag_name(parent.tag))
+        if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
+            return at + 8
+        element = element_at(data, at, end, _switched(data, at, coding))
+        at = value_end(data, element, end, coding, depth + 1 if deep or element.length == _UNDEFINED else None)
+
+
+def _walk_item(data: Encoded, at: int, end: int, coding: Encoding, depth: int) -> None:
+    coding = _item_coding(data, at, coding)
+    while at < end:
+        element = element_at(data, at, end, _switched(data, at, coding))
+        at = value_end(data, element, end, coding, depth + 1)
+
+
+def _item_coding(data: Encoded, at: int, coding: Encoding) -> Encoding:
+    """Some writers put implicit VR items into an explicit VR data set; pydicom reads them, and so do we."""
+    return coding if coding.implicit else _switched(data, at, coding)
+
+
+def _switched(data: Encoded, at: int, coding: Encoding) -> Encoding:
+    if coding.implicit or _looks_like_vr(data[at + 4 : at + 6]):
+        return coding
+    return Encoding(implicit=True, little=coding.little)
+
+
+def dictionary_vr(tag: BaseTag) -> str:
+    return effective_vr(EncodedElement(int(tag), "", 0, 0))
+
+
+def tag_name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

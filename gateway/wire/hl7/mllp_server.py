@@ -1,0 +1,291 @@
+"""An MLLP listener on asyncio: takes messages of many connections, each answered in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.wire.access import Network, certificate_names, is_within
+from gateway.wire.hl7.mllp import COMMIT, NEGATIVE_COMMIT
+from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close, frame, peer_of, refusal_of
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_TRAILER_SECONDS = 2.0
+"""How long an end byte may wait for its CR; a sender that leaves it out is then taken to be done."""
+
+_FAREWELL_SECONDS = 5.0
+"""How long a refused sender may go on sending before the connection is closed under it."""
+
+_FAREWELL_PAUSE = 0.002
+
+_HEAD_BYTES = 64 * 1024
+"""What is handed on of a message that is too large: enough to see whose it is."""
+
+_HANDSHAKE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class MllpLimits:
+    max_message_bytes: int
+    idle_seconds: float
+    """Between two messages."""
+    message_seconds: float
+    """From the first to the last byte of a message, and for taking its answer."""
+    max_connections: int
+
+
+@dataclass(frozen=True)
+class ListenerAccess:
+    """Who is let in. What is empty lets in all."""
+
+    tls: ssl.SSLContext | None = None
+    addresses: tuple[Network, ...] = ()
+    certificate_names: frozenset[str] = frozenset()
+
+    def admits_address(self, host: str) -> bool:
+        return not self.addresses or is_within(host, self.addresses)
+
+    def admits_certificate(self, names: Sequence[str]) -> bool:
+        return not self.certificate_names or not self.certificate_names.isdisjoint(names)
+
+
+Answer = bytes | Sequence[bytes] | None
+
+Handler = Callable[[bytes, MllpPeer], Awaitable[Answer]]
+
+RefusalHandler = Callable[[bytes, MllpPeer, str], Awaitable[bytes | None]]
+
+
+class _RefusedError(Exception):
+    def __init__(self, head: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.head = head
+        self.reason = reason
+
+
+class MllpServer:
+    """Answers each message of each connection in order; the next is read when the last one has been answered.
+
+    handler: message -> the block, or blocks, that answer it; None closes the connection without one.
+    on_turned_away: (peer, "connections" | "address" | "tls" | "certificate", why) of who was not let in.
+    on_refused: (what arrived, peer, "too large" | "truncated" | "too slow") -> answer, then closed.
+    on_noise: (peer, bytes) that stood outside blocks and were skipped.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: MllpLimits,
+        *,
+        on_noise: Callable[[MllpPeer, bytes], None] | None = None,
+        on_refused: RefusalHandler | None = None,
+        on_turned_away: Callable[[MllpPeer, str, str], None] = lambda peer, reason, why: None,
+        door: ListenerAccess = ListenerAccess(),
+        release: int = 1,
+    ) -> None:
+        self._handler = handler
+        self._on_turned_away = on_turned_away
+        self._door = door
+        self._release = release
+        self._limits = limits
+        self._on_noise = on_noise
+        self._on_refused = on_refused
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def port(self) -> int:
+        if self._server is None or not self._server.sockets:
+            return 0
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connections(self) -> int:
+        return len(self._tasks)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one. asyncio itself sets TCP_NODELAY on each connection."""
+        self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK_BYTES, backlog=512)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Accept no more, let messages in work be answered for up to `grace_seconds`, then close."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks - self._answering:
+            task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            self._tasks.clear()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:
+            writer.close()
+            return
+        peer = peer_of(writer)
+        refusal = ""
+        if len(self._tasks) >= self._limits.max_connections:
+            refusal, why = "connections", f"{len(self._tasks)} are open"
+        elif not self._door.admits_address(peer.host):
+            refusal, why = "address", "the address is not on the list"
+        if refusal:
+            self._on_turned_away(peer, refusal, why)
+            writer.transport.abort()
+            return
+        if self._door.tls is not None:
+            # What the client says first is for TLS, not for the reader.
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Also for a task that is cancelled before it has run at all.
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            peer = await self._admitted(writer)
+            if peer is not None:
+                await self._converse(reader, writer, peer)
+        except OSError:
+            pass  # the peer went away, also between an answer and the end of it, or does not take its answers
+        finally:
+            await close(writer)
+
+    async def _admitted(self, writer: asyncio.StreamWriter) -> MllpPeer | None:
+        """The peer once TLS, if there is any, has told who it is; None when it is not let in."""
+        peer = peer_of(writer)
+        if self._door.tls is None:
+            return peer
+        try:
+            await writer.start_tls(self._door.tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
+        except (OSError, EOFError) as error:
+            self._on_turned_away(peer, "tls", refusal_of(error))
+            return None
+        names = certificate_names(writer.transport)
+        if not self._door.admits_certificate(names):
+            self._on_turned_away(peer, "certificate", "its certificate names nobody on the list")
+            return None
+        return MllpPeer(peer.host, peer.port, names)
+
+    async def _judged(self, work: Awaitable[T | None], peer: MllpPeer) -> T | None:
+        """What a handler answers; None when it fails, which closes this connection and no other."""
+        try:
+            return await work
+        except Exception as error:
+            # The type alone: the text of an error may quote the message.
+            log.error("MLLP connection from %s closed: %s", peer.host, type(error).__name__)
+            return None
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        deframer = Deframer()
+        while not self._stopping:
+            try:
+                message = await self._receive(reader, deframer, peer)
+                if message is None:
+                    return
+                self._answering.add(task)
+                answers: Answer = await self._judged(self._handler(message, peer), peer)
+                if self._release == 2:
+                    await self._send(writer, NEGATIVE_COMMIT if answers is None else COMMIT)
+                if answers is None:
+                    return
+                for answer in [answers] if isinstance(answers, bytes) else answers:
+                    await self._send(writer, answer)
+            except _RefusedError as refused:
+                self._answering.add(task)
+                await self._refuse(reader, writer, peer, refused)
+                return
+            finally:
+                self._answering.discard(task)
+
+    async def _receive(self, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer) -> bytes | None:
+        """The next message; None when the peer has closed or has been silent for too long."""
+        limits = self._limits
+        clock = asyncio.get_running_loop().time
+        silent_at, late_at, begun = clock() + limits.idle_seconds, 0.0, False
+        while True:
+            message = deframer.next()
+            if (noise := deframer.noise()) and self._on_noise:
+                self._on_noise(peer, noise)
+            if message in (COMMIT, NEGATIVE_COMMIT):
+                # Release 2: the sender confirms an answer of ours.
+                begun = False
+                continue
+            if message is not None:
+                return self._within_limit(message)
+            if len(deframer) > limits.max_message_bytes:
+                raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
+            if deframer.inside and not begun:
+                begun, late_at = True, clock() + limits.message_seconds
+            until = late_at if begun else silent_at
+            if deframer.ending:
+                until = min(until, clock() + _TRAILER_SECONDS)
+            try:
+                async with asyncio.timeout_at(until):
+                    data = await reader.read(CHUNK_BYTES)
+            except TimeoutError:
+                return self._broken_off(deframer, "too slow")
+            except ConnectionError:
+                data = b""
+            if not data:
+                return self._broken_off(deframer, "truncated")
+            deframer.feed(data)
+
+    def _within_limit(self, message: bytes) -> bytes:
+        limit = self._limits.max_message_bytes
+        if len(message) > limit:
+            raise _RefusedError(message[:_HEAD_BYTES], "too large")
+        return message
+
+    def _broken_off(self, deframer: Deframer, reason: str) -> bytes | None:
+        if deframer.ending:
+            return self._within_limit(deframer.finish())
+        if deframer.inside:
+            raise _RefusedError(deframer.head(self._limits.max_message_bytes), reason)
+        return None
+
+    async def _refuse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer, refused: _RefusedError
+    ) -> None:
+        log.warning("MLLP message from %s refused: %s", peer.host, refused.reason)
+        if self._on_refused is None:
+            return
+        answer: bytes | None = await self._judged(self._on_refused(refused.head, peer, refused.reason), peer)
+        if self._release == 2:
+            await self._send(writer, NEGATIVE_COMMIT)
+        if answer is None:
+            return
+        await self._send(writer, answer)
+        # Closing while bytes are still arriving resets the connection, and the peer would lose the answer.
+        if writer.can_write_eof():
+            writer.write_eof()
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            data = b"?"
+            while data:
+                data = await reader.read(CHUNK_BYTES)
+                # Who goes on sending all the same does so at a pace that leaves the loop to the others.
+                await asyncio.sleep(_FAREWELL_PAUSE)
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        writer.write(frame(answer))
+        if writer.transport.get_write_buffer_size() == 0 and not writer.transport.is_closing():
+            return
+        async with asyncio.timeout(self._limits.message_seconds):
+            await writer.drain()

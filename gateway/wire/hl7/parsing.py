@@ -1,0 +1,202 @@
+"""Bytes to a message: where MSH begins, which character set, which segments (HL7 2.5.1 ch. 2.6, 2.15.9.18)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from gateway.errors import Malformed, Undecodable
+from gateway.wire import charsets
+from gateway.wire.hl7.escapes import Delimiters, read_delimiters
+from gateway.wire.hl7.message import Message
+from gateway.wire.hl7.segment import Segment, split_text
+
+HEADERS = frozenset({"MSH", "FHS", "BHS"})
+"""Segments whose field 1 is the field separator and field 2 the encoding characters."""
+
+# A message may stand in a batch envelope; blank lines and a stray MLLP start byte before it are skipped.
+_START = r"([ \t\r\n\v\f]*)(?:[FB]HS[^\r\n]*[\r\n]+)*(MSH[^\r\n]*)"
+
+_START_BYTES = re.compile(_START.encode())
+
+_START_TEXT = re.compile(_START)
+
+# Sets whose second bytes may look like delimiters, so that MSH-18 can only be found after decoding.
+_DELIMITER_BEARING = ("iso2022_jp_2", "gb18030", "shift_jis", "big5")
+
+
+def sender_of(raw: bytes) -> tuple[str, str]:
+    """(MSH-3.1, MSH-4.1) before anything is decoded; they are compared with names in ASCII. Empty without an MSH."""
+    for bom, codec in charsets.BYTE_ORDER_MARKS:
+        if raw.startswith(bom):
+            raw = raw[len(bom) :].decode(codec, "replace").encode()
+            break
+    start = _START_BYTES.match(raw)
+    header = start[2].decode("latin_1") if start else ""
+    fields = header.split(header[3:4] or "|", 4)
+    component = header[4:5]
+    names = [field.split(component, 1)[0] if component else field for field in (*fields[2:4], "", "")]
+    return names[0].strip(), names[1].strip()
+
+
+def parse(raw: bytes, *, charset: str = "", fallback_charset: str = "", replace_undecodable: bool = False) -> Message:
+    """Read one message.
+
+    charset: table 0211 name of what this sender uses whatever MSH-18 says. fallback_charset: what it uses while its
+    MSH-18 is empty or says ASCII. replace_undecodable: read what the set does not have as U+FFFD.
+
+    Raises Malformed (place `MSH`, `MSH-1`, `MSH-2`) and Undecodable (place such as `PID-5`; `MSH-18` for an
+    unknown character set), nothing else.
+    """
+    bom, text, declared, codec = _decode(raw, charset, fallback_charset, replace_undecodable)
+    start = _START_TEXT.match(text)
+    if start is None:
+        raise _no_msh()
+    delimiters = read_delimiters(start[2])
+    lead = start[1]
+    segments = tuple(_segments(text[len(lead) :], delimiters, codec))
+    if [segment.name for segment in segments].count("MSH") != 1:
+        raise Malformed("more than one MSH: send each message by itself", place="MSH")
+    return Message(
+        raw,
+        text,
+        declared_charset=declared,
+        codec=codec,
+        bom=bom,
+        lead=lead,
+        delimiters=delimiters,
+        segments=segments,
+    )
+
+
+def _no_msh() -> Malformed:
+    return Malformed("no MSH segment at the start of the message", place="MSH")
+
+
+# bytes to text
+
+
+def _decode(raw: bytes, charset: str, fallback: str, lenient: bool) -> tuple[bytes, str, str, str]:
+    """(byte order mark, text, MSH-18 as sent, codec). Decoding goes before splitting: the second bytes of
+    kanji look like delimiters."""
+    for bom, codec in charsets.BYTE_ORDER_MARKS:
+        if raw.startswith(bom):
+            body = raw[len(bom) :]
+            text = _read(body, codec, lenient)
+            start = _START_TEXT.match(text)
+            return bom, text, _field_18(start[2]) if start else "", codec
+    start_bytes = _START_BYTES.match(raw)
+    if start_bytes is None:
+        raise _no_msh()
+    declared, names = _declared(start_bytes[2])
+    codecs = charsets.codecs_of(charset) if charset else charsets.candidates(names, raw, fallback)
+    if not codecs:
+        raise Undecodable("unknown character set; send a name of HL7 table 0211, such as UNICODE UTF-8", place="MSH-18")
+    for codec in codecs:
+        try:
+            return b"", raw.decode(codec), declared, codec
+        except UnicodeError:
+            continue
+    return b"", _read(raw, codecs[0], lenient), declared, codecs[0]
+
+
+def _read(body: bytes, codec: str, lenient: bool) -> str:
+    try:
+        return body.decode(codec, "replace" if lenient else "strict")
+    except UnicodeDecodeError as error:
+        raise Undecodable(
+            f"byte 0x{body[error.start]:02X} at offset {error.start} is not {codec} text: "
+            "send the character set that MSH-18 declares, or declare the one that is sent",
+            place=_place(body, error.start, codec),
+        ) from None
+
+
+def _declared(header: bytes) -> tuple[str, list[str]]:
+    """MSH-18 and its repetitions, from the bytes of an MSH not yet decoded."""
+    plain = header.decode("latin_1")
+    readings = [plain]
+    if not header.isascii() or b"\x1b" in header:
+        readings += [header.decode(codec, "replace") for codec in _DELIMITER_BEARING]
+    for reading in readings:
+        declared = _field_18(reading)
+        names = split_text(declared, reading[5:6])
+        if declared and all(charsets.is_known(name) for name in names if name):
+            return declared, names
+    return _field_18(plain), split_text(_field_18(plain), plain[5:6])
+
+
+def _field_18(msh: str) -> str:
+    parts = msh.split(msh[3:4] or "|", 18)
+    return parts[17] if len(parts) > 17 else ""
+
+
+def _place(body: bytes, offset: int, codec: str) -> str:
+    """`PID-5` for the byte at `offset`, as far as the text before it can be read."""
+    before = body[:offset].decode(codec, "replace")
+    start = _START_TEXT.match(before)
+    if start is None or len(start[2]) < 4:
+        return "MSH"
+    separator = start[2][3]
+    begun = re.compile(rf"(?:\A|[\r\n])([A-Z][A-Z0-9]{{2}})(?={re.escape(separator)}|[\r\n])")
+    begins = [match.start(1) for match in begun.finditer(before)]
+    text = before[begins[-1] :] if begins else start[2]
+    field = text.count(separator) + (text[:3] in HEADERS)
+    return f"{text[:3]}-{field}" if field else text[:3]
+
+
+# text to segments
+
+
+@lru_cache(maxsize=64)
+def _segment_start(separator: str) -> re.Pattern[str]:
+    return re.compile(rf"[A-Z][A-Z0-9]{{2}}(?:{re.escape(separator)}|\Z)")
+
+
+def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment]:
+    lines, ends = _lines(body, delimiters.field)
+    begins = _segment_start(delimiters.field).match
+    starts = [i for i, line in enumerate(lines) if begins(line)]
+    if len(lines) == len(starts) + 1 and lines[-1] == "":
+        lines.pop()  # what stands after the last terminator
+    if not starts or starts[0] != 0:
+        raise Malformed("the batch header does not use the delimiters of MSH", place=lines[0][:3])
+    occurrences: dict[str, int] = {}
+    for position, (i, j) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True)):
+        text, end = lines[i], ends[i]
+        if j - i > 1:
+            text, end = _glued(lines, ends, i, j)
+        name = text[:3]
+        occurrences[name] = occurrence = occurrences.get(name, 0) + 1
+        yield Segment(text, end, occurrence, position, delimiters, codec)
+
+
+def _lines(body: str, separator: str) -> tuple[list[str], list[str]]:
+    """The lines of a message and the terminator after each, as sent.
+
+    The terminator is CR; when there is any, a lone LF is text, unless a segment begins after it (text has no
+    bare field separator: such a sender mixes the two). Without any CR it is LF.
+    """
+    cr, lf = body.count("\r"), body.count("\n")
+    if cr and lf and not cr == lf == body.count("\r\n"):
+        pieces = _mixed(separator).split(body)
+        return pieces[::2], [*pieces[1::2], ""]
+    terminator = "\r" * bool(cr) + "\n" * bool(lf) or "\r"
+    lines = body.split(terminator)
+    return lines, [*[terminator] * (len(lines) - 1), ""]
+
+
+@lru_cache(maxsize=64)
+def _mixed(separator: str) -> re.Pattern[str]:
+    return re.compile(rf"(\n?\r\n?|\n(?=[A-Z][A-Z0-9]{{2}}{re.escape(separator)}))")
+
+
+def _glued(lines: list[str], ends: list[str], i: int, j: int) -> tuple[str, str]:
+    """Lines i to j-1, of which the first alone begins a segment: (segment text, what follows it). The rest is
+    text after a break that should have been \\.br\\; blank lines at the end are left out."""
+    last = j - 1
+    while last > i and not lines[last].strip():
+        last -= 1
+    text = "".join([part for k in range(i, last) for part in (lines[k], ends[k])]) + lines[last]
+    end = ends[last] + "".join([part for k in range(last + 1, j) for part in (lines[k], ends[k])])
+    return text, end

@@ -1,0 +1,125 @@
+"""A segment of an HL7 v2 message: fields, repetitions, components, subcomponents (HL7 2.5.1 ch. 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.wire.hl7.escapes import LINE_BREAK, Delimiters, unescape
+from gateway.wire.hl7.parsing import HEADERS
+
+
+class Segment:
+    """One segment. Positions are 1-based as in the standard; what is absent reads as empty."""
+
+    __slots__ = (
+        "_codec",
+        "_delimiters",
+        "_end",
+        "_fields",
+        "_plain",
+        "_text",
+        "name",
+        "occurrence",
+        "position",
+    )
+
+    def __init__(self, text: str, end: str, occurrence: int, position: int, delimiters: Delimiters, codec: str) -> None:
+        self.name = text[:3]
+        self.occurrence = occurrence
+        """Which one among the segments of this name in the message, from 1 (ERR-2.2)."""
+        self.position = position
+        """Place in the message, from 0."""
+        self._text = text
+        self._end = end
+        self._delimiters = delimiters
+        self._codec = codec
+        self._fields: list[str] | None = None
+        escape = delimiters.escape
+        self._plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
+
+    @property
+    def text(self) -> str:
+        """As sent, without its terminator."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<Segment {self.name} {self.occurrence}>"
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The fields as sent, still encoded, by their number; 0 is the name. MSH-1 and MSH-2 are the delimiters."""
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = self._text.split(self._delimiters.field)
+            if self.name in HEADERS:
+                fields.insert(1, self._delimiters.field)
+        return fields
+
+    def field(self, n: int) -> str:
+        """Field n as sent, still encoded; "" when absent."""
+        fields = self._fields or self.fields
+        return fields[n] if n < len(fields) else ""
+
+    def components(self, n: int) -> list[str]:
+        """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
+        raw = self.field(n)
+        delimiters = self._delimiters
+        # A delimiter that this sender lacks is "", which is in every text.
+        if not self._plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
+            return []
+        return raw.split(delimiters.component)
+
+    def repetitions(self, n: int) -> list[list[list[str]]]:
+        """Field n as [repetition][component][subcomponent], unescaped; [] when absent or empty.
+
+        A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3).
+        """
+        raw = self.field(n)
+        if not raw:
+            return []
+        if n <= 2 and self.name in HEADERS:
+            return [[[raw]]]
+        delimiters = self._delimiters
+        split = [
+            [
+                split_text(component, delimiters.subcomponent)
+                for component in split_text(repetition, delimiters.component)
+            ]
+            for repetition in split_text(raw, delimiters.repetition)
+        ]
+        if self._plain:
+            return split
+        value = self._value
+        return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
+
+    def leaf(self, n: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
+        """One subcomponent, unescaped; "" when absent. An undivided component is its subcomponent 1."""
+        raw = self.field(n)
+        if not raw:
+            return ""
+        if n <= 2 and self.name in HEADERS:
+            return raw if component == subcomponent == repetition == 1 else ""
+        delimiters = self._delimiters
+        if repetition != 1 or delimiters.repetition in raw:
+            raw = part_of(raw, delimiters.repetition, repetition)
+        if component != 1 or delimiters.component in raw:
+            raw = part_of(raw, delimiters.component, component)
+        if subcomponent != 1 or delimiters.subcomponent in raw:
+            raw = part_of(raw, delimiters.subcomponent, subcomponent)
+        return raw if self._plain else self._value(raw)
+
+    def _value(self, raw: str) -> str:
+        """A leaf of a segment that holds escapes or line breaks."""
+        if "\r" in raw or "\n" in raw:
+            raw = LINE_BREAK.sub("\r\n", raw)
+        return unescape(raw, self._delimiters, self._codec)
+
+
+def split_text(text: str, separator: str) -> list[str]:
+    return text.split(separator) if separator else [text]
+
+
+def part_of(text: str, separator: str, place: int) -> str:
+    """Part `place` (1-based) of a text, "" when it has fewer; without a separator it is a single part."""
+    parts = text.split(separator, place) if separator else [text]
+    return parts[place - 1] if place <= len(parts) else ""
