@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from typer.core import TyperGroup
 
-from gateway.cli import cli
+from gateway.cli.commands import cli
 from gateway.config.tree import Config, load
 from gateway.journey import STATIONS
 from gateway.observe import metrics

@@ -72,6 +72,11 @@ def access_of(listener: Listener) -> ListenerAccess:
     )
 
 
+def first_listener(config: Config) -> Listener:
+    """The listener by whose rules messages are read that belong to none: a file, a listener that is gone."""
+    return config.hl7.listeners[0] if config.hl7.listeners else Listener()
+
+
 def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
     """Reads messages of all listeners, kept ones too."""
     listeners = config.hl7.listeners or [Listener()]

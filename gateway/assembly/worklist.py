@@ -24,7 +24,7 @@ from gateway.operations.why_not_shown import Why
 from gateway.operations.why_not_shown import why as explain
 from gateway.store import Store
 from gateway.wire.dimse import DimseServer, Policy
-from gateway.wire.dimse import MllpPeer as DimsePeer
+from gateway.wire.dimse import Peer as DimsePeer
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ async def why(
     config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: str, station: str
 ) -> Why | None:
     """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
-    rules = rules_of(config, mappings)
-    return await store.read(lambda connection: explain(connection, config.dicom, rules, accession, station, clock()))
+    rules, policy = rules_of(config, mappings), policy_of(config.dicom)
+    return await store.read(lambda connection: explain(connection, policy, rules, accession, station, clock()))
 
 
 async def serve_dicom(

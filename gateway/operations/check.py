@@ -1,205 +1,76 @@
-"""`gateway check`: everything that would go wrong at the start or tonight, all at once."""
+"""Checks of a machine before the gateway starts: ports that are free, a database that can be read."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
-from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
-from gateway.assembly.deliveries import writer_of
-from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
-from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import access_of
-from gateway.assembly.worklist import dicom_ports
-from gateway.config.ehrs import Ehr
-from gateway.config.hl7 import Listener
-from gateway.config.tree import Config
-from gateway.errors import ConfigError, GatewayError
-from gateway.journey.order_intake.sources import SERVED
+from gateway.errors import ConfigError
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
-from gateway.wire.fhir.capability import Way
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
+class CheckFinding:
+    """The result of one check."""
 
     what: str
+    """Key of the configuration."""
     ok: bool
     detail: str
     warning: bool = False
     """Worth a look, but no reason not to start."""
 
 
-async def check(config: Config, *, offline: bool) -> list[Finding]:
-    """Look at mappings and settings, and unless `offline` at ports, database and EHRs."""
-    findings = [*_mappings(config), *_settings(config)]
-    if not offline:
-        findings += _ports(config)
-        findings.append(await asyncio.to_thread(_database, config))
-        findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
-    return findings
+@dataclass(frozen=True, slots=True)
+class ListeningPort:
+    """An address that the gateway will listen on."""
+
+    key: str
+    host: str
+    port: int
 
 
-def _mappings(config: Config) -> list[Finding]:
-    try:
-        mappings = load_mappings(config)
-    except ConfigError as error:
-        return [Finding("mappings", False, fault) for fault in error.faults]
-    rows = sum(len(level) for file in mappings.files.values() for level in file.rows.values())
-    return [Finding("mappings", True, f"{len(mappings.files)} files, {rows} rows")]
-
-
-def _settings(config: Config) -> list[Finding]:
-    findings = [
-        finding
-        for listener in config.hl7.listeners
-        for finding in (*_usable(partial(access_of, listener)), *_types(listener))
-    ]
-    findings += _usable(lambda: list(dicom_ports(config.dicom)))
-    findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
-    findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
-    if not config.hl7.listeners:
-        findings.append(Finding("hl7.listeners", True, "none: no RIS can send", warning=True))
-    if not config.ehrs:
-        findings.append(Finding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
-    issuer = config.site.patient_id_issuer
-    if config.ehrs and not issuer:
-        text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
-        findings.append(Finding("site.patient_id_issuer", True, text, warning=True))
-    elif config.ehrs and issuer not in config.site.identifier_systems:
-        text = f"has no system for {issuer}; a derived urn:uuid: is sent, which the EHR will not know"
-        findings.append(Finding("site.identifier_systems", True, text, warning=True))
-    if config.ehrs and not config.site.order_systems:
-        text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
-        findings.append(Finding("site.order_systems", True, text, warning=True))
-    return findings
-
-
-def _usable(certificates: Callable[[], object]) -> Iterator[Finding]:
-    try:
-        certificates()
-    except ConfigError as error:
-        for fault in error.faults:
-            what, _, detail = fault.partition(": ")
-            yield Finding(what, False, detail)
-
-
-def _access(ehr: Ehr) -> None:
-    authorization_of(ehr)
-    tls_of(ehr)
-
-
-def _in_the_clear(ehr: Ehr) -> Iterator[Finding]:
-    """A password or token that anybody on the way can read."""
-    auth = ehr.auth
-    for url in (ehr.url, (auth.token_url if auth else None) or ""):
-        host = urlsplit(url).hostname or ""
-        if auth and auth.kind != "none" and url.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
-            yield Finding(f"ehrs {ehr.name}", True, f"{auth.kind}: {host} is reached without TLS", warning=True)
-
-
-def _types(listener: Listener) -> Iterator[Finding]:
-    """Types that are listed and yet never applied."""
-    kinds = {kind for kind, _ in SERVED}
-    listed = [one for rules in (listener, *listener.sources) for one in rules.message_types]
-    for one in dict.fromkeys(listed):
-        kind, _, trigger = one.partition("^")
-        if kind not in kinds or (trigger and (kind, trigger) not in SERVED):
-            yield Finding(f"hl7.listeners {listener.name}", True, f"message_types: {one} is not served", warning=True)
-
-
-def _ports(config: Config) -> list[Finding]:
-    wanted = [(f"hl7.listeners {one.name}", one.host, one.port) for one in config.hl7.listeners]
-    dicom = config.dicom
-    if dicom.tls is None or not dicom.tls.only:
-        wanted.append(("dicom", dicom.host, dicom.port))
-    if dicom.tls is not None:
-        wanted.append(("dicom.tls", dicom.host, dicom.tls.port))
-    wanted.append(("http", config.http.host, config.http.port))
-    findings: list[Finding] = []
+def check_ports(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
+    """Listen on each port for a moment: a finding for each."""
+    findings: list[CheckFinding] = []
     taken: dict[tuple[str, int], str] = {}
-    for what, host, port in wanted:
+    for address in wanted:
+        key, host, port = address.key, address.host, address.port
         if port and (host, port) in taken:
-            findings.append(Finding(what, False, f"{host}:{port} is already the port of {taken[host, port]}"))
+            findings.append(CheckFinding(key, False, f"{host}:{port} is already the port of {taken[host, port]}"))
             continue
-        taken[host, port] = what
+        taken[host, port] = key
         try:
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-                findings.append(Finding(what, True, f"{host}:{port} is free"))
+                findings.append(CheckFinding(key, True, f"{host}:{port} is free"))
         except OSError as error:
-            findings.append(Finding(what, False, f"cannot listen on {host}:{port}: {error.strerror}"))
+            findings.append(CheckFinding(key, False, f"cannot listen on {host}:{port}: {error.strerror}"))
     return findings
 
 
-def _database(config: Config) -> Finding:
+def check_database(url: str) -> CheckFinding:
+    """Whether the database can be reached, and whether its schema is that of this program."""
     what = "database"
-    url = config.database.url
     try:
         file = sqlite_file(url)
         if file is not None and not file.exists():
             folder = file.absolute().parent
             there = folder.is_dir()
-            return Finding(what, there, "will be created" if there else f"the folder {folder} does not exist")
+            return CheckFinding(what, there, "will be created" if there else f"the folder {folder} does not exist")
         engine = open_engine(url)
         with engine.connect().execution_options(reading=True) as connection:
             connection.execute(text("SELECT 1"))
             revision = current(connection)
         engine.dispose()
     except ConfigError as error:
-        return Finding(what, False, "; ".join(error.faults))
+        return CheckFinding(what, False, "; ".join(error.faults))
     except Exception as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()
-        return Finding(what, False, f"cannot be reached: {reason[0] if reason else type(error).__name__}")
+        return CheckFinding(what, False, f"cannot be reached: {reason[0] if reason else type(error).__name__}")
     if revision not in (None, newest()):
-        return Finding(what, False, f"schema {revision}, this program needs {newest()}: run 'gateway db upgrade'")
-    return Finding(what, True, f"reachable, schema {revision or 'not yet created'}")
-
-
-async def _ehr(config: Config, number: int) -> Finding:
-    ehr = config.ehrs[number]
-    what, kind = f"ehrs {ehr.name}", kind_of(ehr)
-    try:
-        authorization = authorization_of(ehr)
-        await authorization.headers()
-        async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
-            writer = writer_of(ehr, client)
-            found = await writer.capabilities(ehr.resource)
-            way = await writer.way(ehr.resource)
-    except ConfigError:
-        return Finding(what, False, f"auth {kind}: not asked, for it cannot be reached with these settings")
-    except GatewayError as error:
-        return Finding(what, False, f"auth {kind}: {error}")
-    if not found.speaks(ehr.fhir_version):
-        return Finding(
-            what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
-        )
-    shown = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
-    detail = f"FHIR {found.fhir_version}, {shown}, {ehr.resource} is written by {WAYS[way]}"
-    if not found.served:
-        return Finding(what, True, f"{detail}; the EHR does not announce {ehr.resource} at all", warning=True)
-    if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
-        return Finding(what, True, f"{detail}, which the EHR does not announce", warning=True)
-    if way is Way.TRANSACTION and not found.transactions:
-        return Finding(what, True, f"{detail}; the EHR does not announce transactions", warning=True)
-    if way is Way.SEARCH:
-        return Finding(what, True, f"{detail}; another writer may double it, which is found afterwards", warning=True)
-    return Finding(what, True, detail)
-
-
-TOKENS: Final = ("client_credentials", "smart")
-"""Kinds of authentication that ask for a token first."""
-WAYS: Final = {
-    Way.CLIENT_ID: "PUT under an id of ours",
-    Way.CONDITIONAL_UPDATE: "conditional update",
-    Way.CONDITIONAL_CREATE: "conditional create, then by id",
-    Way.TRANSACTION: "conditional update in a transaction",
-    Way.SEARCH: "search, then POST, then by id",
-}
+        return CheckFinding(what, False, f"schema {revision}, this program needs {newest()}: run 'gateway db upgrade'")
+    return CheckFinding(what, True, f"reachable, schema {revision or 'not yet created'}")

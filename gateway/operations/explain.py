@@ -10,13 +10,10 @@ from typing import Any, Final
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import make_reader
 from gateway.clock import now
-from gateway.config.hl7 import Listener
-from gateway.config.tree import Config
 from gateway.errors import GatewayError
 from gateway.journey.order_intake.acknowledgement import ack_code
+from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.study_arrival.station import ALWAYS
 from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
@@ -47,12 +44,13 @@ class Explanation:
         return found if self.resource is None else found | {"resource": self.resource}
 
 
-def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -> list[Explanation]:
+def explain(
+    mappings: Mappings, reader: MessageReader, listener: str, paths: Iterable[Path], *, release: Release = "R4"
+) -> list[Explanation]:
     """Explain HL7 messages and DICOM files or folders; the files of one study are explained together.
 
-    A path that holds neither is an explanation with an error. Raises `ConfigError` for faulty mappings.
+    Messages are read as those of `listener`, by its name. A path that holds neither is an explanation with an error.
     """
-    mappings = load_mappings(config)
     explanations, datasets = [], []
     for path in paths:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
@@ -63,7 +61,7 @@ def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -
                 with file.open("rb") as handle:
                     start = handle.read(8)
                 if start.startswith(HL7_STARTS):
-                    explanations.append(_explain_message(config, mappings, file))
+                    explanations.append(_explain_message(reader, listener, file))
                 else:
                     datasets.append(pydicom.dcmread(file, stop_before_pixels=True))
             except InvalidDicomError:
@@ -80,15 +78,14 @@ def explain(config: Config, paths: Iterable[Path], *, release: Release = "R4") -
     return explanations + [_explain_study(mappings, uid, files, release) for uid, files in studies.items()]
 
 
-def _explain_message(config: Config, mappings: Mappings, path: Path) -> Explanation:
+def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explanation:
     trace: list[Trace] = []
-    listener = config.hl7.listeners[0] if config.hl7.listeners else Listener()
     raw = path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r"
-    reading = make_reader(config, mappings).read(raw, now(), listener.name, trace)
+    reading = reader.read(raw, now(), listener, trace)
     message, what = reading.message, "HL7 message"
     if message is not None:
         what = f"{message.type}^{message.trigger} {message.control_id}"
-    title = f"{path}: {what} -> worklist item, as from {listener.name}"
+    title = f"{path}: {what} -> worklist item, as from {listener}"
     if reading.error is not None:
         return Explanation(title, trace, f"would be answered {ack_code(reading.error)}: {reading.error}")
     if reading.unserved:

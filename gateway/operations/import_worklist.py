@@ -18,13 +18,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.assembly.orders import make_reader, scheduling_policy
 from gateway.clock import Clock
-from gateway.config.tree import Config
 from gateway.errors import ConfigError, DuplicateKey, GatewayError, Rejected, Unavailable
 from gateway.journey import scheduling
-from gateway.journey.order_intake.reading import WORKLIST_FILE, internal
-from gateway.mapping import Mappings
+from gateway.journey.order_intake.reading import WORKLIST_FILE, MessageReader, internal
 from gateway.records.order import OrderedProcedure
 from gateway.store import Store, messages
 from gateway.wire.dimse import part10 as dicom_file
@@ -82,10 +79,12 @@ class Import:
     """`sender`: whose accession numbers the files hold, in the words of MSH-4 (else MSH-3) of the RIS's messages;
     empty: nobody knows."""
 
-    def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock, sender: str) -> None:
+    def __init__(
+        self, store: Store, reader: MessageReader, policy: scheduling.Policy, clock: Clock, sender: str
+    ) -> None:
         self._store = store
-        self._reader = make_reader(config, mappings)
-        self._policy = scheduling_policy(config)
+        self._reader = reader
+        self._policy = policy
         self._clock = clock
         self._listener = f"{WORKLIST_FILE}{sender}"
 

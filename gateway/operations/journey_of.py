@@ -10,10 +10,10 @@ from sqlalchemy import Connection, RowMapping
 from gateway.journey import STATIONS
 from gateway.records.delivery import EHR, SETTLE, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
-from gateway.web.api import studies_view
-from gateway.web.api.journey_answers import Asker, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy
-from gateway.web.api.order_answers import Order
-from gateway.web.api.study_answers import Delivery
+from gateway.operations import studies_view
+from gateway.operations.answers.journey import Asker, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy
+from gateway.operations.answers.orders import Order
+from gateway.operations.answers.studies import Delivery
 
 _S = WorkState
 DELIVERED: Final = {

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import orjson
 from sqlalchemy import Connection, RowMapping
 
-from gateway.assembly.orders import intakes, make_reader
 from gateway.clock import Clock
-from gateway.config.tree import Config
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Rejected
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
-from gateway.mapping import Mappings
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.records.order import OrderedProcedure
 from gateway.records.patient import Identity, PatientStatement, as_item, identity_of
-from gateway.store import Store, messages, patients, worklist
+from gateway.store import Store, messages, outbox_listing, patients, worklist
 
 Item = dict[str, Any]
 
@@ -70,6 +68,47 @@ def _shown(value: Any) -> str:
     return "(none)" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
+class Repeats:
+    """Repeats deliveries, messages and studies, one after the other."""
+
+    def __init__(
+        self, store: Store, arrival: StudyArrival, replay_message: Callable[[int], Awaitable[str]], clock: Clock
+    ) -> None:
+        """`replay_message` works on a kept message again and returns its new MSA-1."""
+        self._store = store
+        self._arrival = arrival
+        self._replay_message = replay_message
+        self._clock = clock
+
+    async def repeat(self, kind: str, number: Any) -> str:
+        """Repeat a delivery (`d`), a message (`m`) or a `study`; returns what came of it in a few words.
+
+        Raises `GatewayError`, also for a message that is still not accepted.
+        """
+        if kind == "study":
+            return f"{await self._arrival.replay(number)} instances, due now"
+        if kind == "m":
+            return await self._repeat_message(number)
+        await self._store.write(lambda connection: outbox_listing.replay(connection, [number], now=self._clock()))
+        return "due now"
+
+    async def _repeat_message(self, number: int) -> str:
+        code = await self._replay_message(number)
+        if code == "AA":
+            return code
+        row = await self._store.read(lambda connection: messages.get(connection, number))
+        assert row is not None
+        finding = row["findings"][-1]
+        raise Rejected(f"{code}, {finding['place']}: {finding['text']}", place=f"m{number}")
+
+    async def cause(self, key: str) -> tuple[int, list[str]]:
+        """Repeat all deliveries that were parked for a cause: how many, and why others stay. Raises `UnknownKey`."""
+        done, remaining = await self._store.write(
+            lambda connection: outbox_listing.replay_cause(connection, key, now=self._clock())
+        )
+        return len(done), remaining
+
+
 class _UndoError(Exception):
     """Takes a transaction back, with what was learned in it."""
 
@@ -81,10 +120,11 @@ class _UndoError(Exception):
 class DryRun:
     """Tries kept messages in transactions that are taken back, one for each group of patients."""
 
-    def __init__(self, config: Config, store: Store, mappings: Mappings, clock: Clock) -> None:
+    def __init__(self, store: Store, reader: MessageReader, intakes: Callable[[str], OrderIntake]) -> None:
+        """`intakes` gives the intake of a listener by its name."""
         self._store = store
-        self._reader = make_reader(config, mappings)
-        self._intakes = intakes(config, store, self._reader, clock)
+        self._reader = reader
+        self._intakes = intakes
 
     async def outcomes(self, ids: Sequence[int]) -> AsyncIterator[Outcome]:
         """What would come of working on these messages again, group by group. Changes nothing."""

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.config.dicom import Dicom
 from gateway.errors import InvalidValue
 from gateway.journey.worklist.station import OUT_OF_RESOURCES, Question, Rules, item_of, without_station
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
+from gateway.wire.dimse import Policy
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_attributes
 from gateway.worklist.matching import START_DATE, START_TIME, matcher
@@ -52,7 +52,7 @@ class Why:
     remarks: tuple[str, ...] = ()
 
 
-def why(connection: Connection, dicom: Dicom, rules: Rules, accession: str, station: str, now: int) -> Why | None:
+def why(connection: Connection, policy: Policy, rules: Rules, accession: str, station: str, now: int) -> Why | None:
     """None when nothing was ordered under this accession number."""
     rows = worklist.of_accession(connection, accession)
     if not rows:
@@ -84,15 +84,14 @@ def why(connection: Connection, dicom: Dicom, rules: Rules, accession: str, stat
         status=query["status"] if query else 0,
         keys=keys,
         steps=steps,
-        remarks=tuple(_remarks(dicom, question, station, query)),
+        remarks=tuple(_remarks(policy, question, station, query)),
     )
 
 
-def _remarks(dicom: Dicom, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
-    listed = {one.ae_title: one for one in dicom.peers}
-    if dicom.allowed_calling_aes and station not in {*dicom.allowed_calling_aes, *listed}:
+def _remarks(policy: Policy, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+    if policy.others is None and station not in policy.peers:
         yield f"{station} is not among dicom.allowed_calling_aes: its associations are refused"
-    elif station in listed and "worklist" not in listed[station].services:
+    elif station in policy.peers and "worklist" not in policy.peers[station].services:
         yield f"dicom.peers {station}: worklist is not among its services"
     if query is None:
         yield f"{station} has not asked, as far back as queries are kept; states and rules are all that can be told of"

@@ -16,7 +16,7 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, requests
-from gateway.web.api.answer import Answer, Failure, Problem
+from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.web.api.health import Component
 from gateway.web.api.routes import Context, Route
 from gateway.web.console import views

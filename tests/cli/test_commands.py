@@ -22,7 +22,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from sqlalchemy import Connection
 
-from gateway.cli import Control
+from gateway.cli.simulation import Control
 from gateway.errors import Fate
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners

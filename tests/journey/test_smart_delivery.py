@@ -8,12 +8,12 @@ from typing import Any
 
 import aiohttp
 
+from gateway.assembly import checks as check
 from gateway.assembly import process as app
 from gateway.config.database import Database
 from gateway.config.ehrs import Ehr, EhrAuth, Retry
 from gateway.config.http import Http
 from gateway.config.tree import Config
-from gateway.operations import check
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing
 from tests.conftest import until

@@ -21,6 +21,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import make_reader, scheduling_policy
 from gateway.config.tree import Config
 from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store
@@ -300,7 +301,12 @@ async def both(start: Start, config: Config, folder: Path, identifiers: list[Dat
     mappings = load_mappings(config)
     store = await Store.open(config.database.url)
     try:
-        taken = [one async for one in Import(config, store, mappings, lambda: 1, "").take(files_in(folder))]
+        taken = [
+            one
+            async for one in Import(
+                store, make_reader(config, mappings), scheduling_policy(config), lambda: 1, ""
+            ).take(files_in(folder))
+        ]
         assert {one.what for one in taken} == {CREATED}, taken
     finally:
         await store.close()

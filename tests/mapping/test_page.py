@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import mapping
-from gateway.cli import cli
+from gateway.cli.commands import cli
 from gateway.errors import ConfigError
 from gateway.mapping.identifiers import DERIVATIONS
 from gateway.mapping.language.files import ROW_KEYS

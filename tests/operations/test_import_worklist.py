@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmwrite
 from typer.testing import CliRunner
 
 from gateway.assembly import process as app
-from gateway.cli import cli
+from gateway.cli.commands import cli
 from gateway.config.tree import load
 from tests.journey.messages import orm
 from tests.journey.test_order_intake import send, told

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from gateway.assembly import process as app
-from gateway.cli import cli
+from gateway.cli.commands import cli
 from gateway.config.tree import load
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm

@@ -114,9 +114,9 @@ class OrderIntake:
         try:
             try:
                 kept = await self._store.write(lambda connection: self._keep(connection, raw, reading, host, now))
-            except Rejected as refused:
-                told = refused(reading, refused)
-                kept = await self._store.write(lambda connection: self._keep(connection, raw, told, host, now))
+            except Rejected as error:
+                rejected = refused(reading, error)
+                kept = await self._store.write(lambda connection: self._keep(connection, raw, rejected, host, now))
             self._check_soon(kept, reading)
             return kept.ack
         except Unavailable as error:
@@ -196,9 +196,9 @@ class OrderIntake:
         with connection.begin_nested() as savepoint:
             try:
                 judged = self._judge(connection, reading, row["body"], now, again=row["id"])
-            except Rejected as refused:
+            except Rejected as error:
                 savepoint.rollback()
-                judged = self._judge(connection, refused(reading, refused), row["body"], now)
+                judged = self._judge(connection, refused(reading, error), row["body"], now)
         before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"])
         told = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
         history = {"place": "", "text": f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}; {told}"}

@@ -11,15 +11,15 @@ from gateway.errors import Unavailable, UnknownKey
 from gateway.observe import metrics
 from gateway.operations.journey_of import read_journey
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
-from gateway.web.api import (
+from gateway.operations.answers import (
     answer,
-    journey_answers,
-    order_answers,
-    requests,
-    state_answers,
-    studies_view,
-    study_answers,
+    journey as journey_answers,
+    orders as order_answers,
+    state as state_answers,
+    studies as study_answers,
 )
+from gateway.web.api import requests
+from gateway.operations import studies_view
 from gateway.web.api.health import examine
 from gateway.web.api.routes import Context, Route
 from gateway.web.console import views

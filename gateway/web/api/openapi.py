@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from gateway.web.api.answer import Answer, Failure
+from gateway.operations.answers.answer import Answer, Failure
 from gateway.web.api.routes import Route
 
 REF: Final = "#/components/schemas/{model}"

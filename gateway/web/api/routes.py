@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.store import Store
-from gateway.web.api.answer import Answer
+from gateway.operations.answers.answer import Answer
 from gateway.web.api.health import Component
 from gateway.web.api.requests import Asked, Nothing
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.journey_of import why
+from gateway.operations.parked import unserved_text
 from gateway.records.delivery import WorkState
 from gateway.store import messages, outbox_listing, refusals
-from gateway.web.api.answer import iso
+from gateway.operations.answers.answer import iso
 from gateway.web.api.health import Component, examine
 from gateway.web.api.routes import Context
 
@@ -161,18 +162,13 @@ def _list_tables(lists: Lists) -> list[str]:
             ("id", "received", "from", "type", "state", "answered", "why", ""),
             map(_message_row, lists.wrong_messages),
         ),
-        *(f"<p>{escape(unserved(row))}</p>" for row in lists.unserved),
+        *(f"<p>{escape(unserved_text(row))}</p>" for row in lists.unserved),
         _table(
             "Arrived unreadable",
             ("id", "at", "from", "why", "bytes"),
             ((row["id"], iso(row["refused_at"]), row["source"], row["reason"], row["bytes"]) for row in lists.refused),
         ),
     ]
-
-
-def unserved(row: dict[str, Any]) -> str:
-    """One line for all messages of a type that is not served."""
-    return f"{row['count']} {row['type'].strip('^') or '(no type)'}: not served, last {iso(row['last'])[:19]}Z"
 
 
 def _component_row(item: tuple[str, Component]) -> tuple[Any, ...]:

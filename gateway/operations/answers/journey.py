@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gateway.web.api.answer import Answer, Moment
-from gateway.web.api.order_answers import Finding, Order, Step
-from gateway.web.api.study_answers import Delivery, Study
+from gateway.operations.answers.answer import Answer, Moment
+from gateway.operations.answers.orders import Finding, Order, Step
+from gateway.operations.answers.studies import Delivery, Study
 
 
 class JourneyMessage(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway.web.api.answer import Answer, Moment
+from gateway.operations.answers.answer import Answer, Moment
 
 
 class Live(Answer):

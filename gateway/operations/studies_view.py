@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from gateway.store import orders, outbox_listing, studies
-from gateway.web.api.study_answers import Delivery, Instance, LinkedOrder, Series, StudyDetail
+from gateway.operations.answers.studies import Delivery, Instance, LinkedOrder, Series, StudyDetail
 
 MOST_DELIVERIES = 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.records.step import StepState
-from gateway.web.api.answer import Answer, Attributes, Moment, Text, Titles
+from gateway.operations.answers.answer import Answer, Attributes, Moment, Text, Titles
 
 
 class Patient(Answer):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway.records.delivery import WorkState
-from gateway.web.api.answer import Answer, Attributes, Moment
+from gateway.operations.answers.answer import Answer, Attributes, Moment
 
 
 class Delivery(Answer):

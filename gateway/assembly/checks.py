@@ -1,0 +1,157 @@
+"""`gateway check`: everything that would go wrong at the start or tonight, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.assembly.deliveries import writer_of
+from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import access_of
+from gateway.assembly.worklist import dicom_ports
+from gateway.config.ehrs import Ehr
+from gateway.config.hl7 import Listener
+from gateway.config.tree import Config
+from gateway.errors import ConfigError, GatewayError
+from gateway.journey.order_intake.sources import SERVED
+from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
+from gateway.wire.fhir.capability import Way
+
+
+async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
+    """Look at mappings and settings, and unless `offline` at ports, database and EHRs."""
+    findings = [*_mappings(config), *_settings(config)]
+    if not offline:
+        findings += check_ports(list(_listening_ports(config)))
+        findings.append(await asyncio.to_thread(check_database, config.database.url))
+        findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
+    return findings
+
+
+def _mappings(config: Config) -> list[CheckFinding]:
+    try:
+        mappings = load_mappings(config)
+    except ConfigError as error:
+        return [CheckFinding("mappings", False, fault) for fault in error.faults]
+    rows = sum(len(level) for file in mappings.files.values() for level in file.rows.values())
+    return [CheckFinding("mappings", True, f"{len(mappings.files)} files, {rows} rows")]
+
+
+def _settings(config: Config) -> list[CheckFinding]:
+    findings = [
+        finding
+        for listener in config.hl7.listeners
+        for finding in (*_usable(partial(access_of, listener)), *_types(listener))
+    ]
+    findings += _usable(lambda: list(dicom_ports(config.dicom)))
+    findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
+    findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
+    if not config.hl7.listeners:
+        findings.append(CheckFinding("hl7.listeners", True, "none: no RIS can send", warning=True))
+    if not config.ehrs:
+        findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
+    issuer = config.site.patient_id_issuer
+    if config.ehrs and not issuer:
+        text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
+        findings.append(CheckFinding("site.patient_id_issuer", True, text, warning=True))
+    elif config.ehrs and issuer not in config.site.identifier_systems:
+        text = f"has no system for {issuer}; a derived urn:uuid: is sent, which the EHR will not know"
+        findings.append(CheckFinding("site.identifier_systems", True, text, warning=True))
+    if config.ehrs and not config.site.order_systems:
+        text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
+        findings.append(CheckFinding("site.order_systems", True, text, warning=True))
+    return findings
+
+
+def _usable(certificates: Callable[[], object]) -> Iterator[CheckFinding]:
+    try:
+        certificates()
+    except ConfigError as error:
+        for fault in error.faults:
+            what, _, detail = fault.partition(": ")
+            yield CheckFinding(what, False, detail)
+
+
+def _access(ehr: Ehr) -> None:
+    authorization_of(ehr)
+    tls_of(ehr)
+
+
+def _in_the_clear(ehr: Ehr) -> Iterator[CheckFinding]:
+    """A password or token that anybody on the way can read."""
+    auth = ehr.auth
+    for url in (ehr.url, (auth.token_url if auth else None) or ""):
+        host = urlsplit(url).hostname or ""
+        if auth and auth.kind != "none" and url.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
+            yield CheckFinding(f"ehrs {ehr.name}", True, f"{auth.kind}: {host} is reached without TLS", warning=True)
+
+
+def _types(listener: Listener) -> Iterator[CheckFinding]:
+    """Types that are listed and yet never applied."""
+    kinds = {kind for kind, _ in SERVED}
+    listed = [one for rules in (listener, *listener.sources) for one in rules.message_types]
+    for one in dict.fromkeys(listed):
+        kind, _, trigger = one.partition("^")
+        if kind not in kinds or (trigger and (kind, trigger) not in SERVED):
+            yield CheckFinding(
+                f"hl7.listeners {listener.name}", True, f"message_types: {one} is not served", warning=True
+            )
+
+
+def _listening_ports(config: Config) -> Iterator[ListeningPort]:
+    for listener in config.hl7.listeners:
+        yield ListeningPort(f"hl7.listeners {listener.name}", listener.host, listener.port)
+    dicom = config.dicom
+    if dicom.tls is None or not dicom.tls.only:
+        yield ListeningPort("dicom", dicom.host, dicom.port)
+    if dicom.tls is not None:
+        yield ListeningPort("dicom.tls", dicom.host, dicom.tls.port)
+    yield ListeningPort("http", config.http.host, config.http.port)
+
+
+async def _ehr(config: Config, number: int) -> CheckFinding:
+    ehr = config.ehrs[number]
+    what, kind = f"ehrs {ehr.name}", kind_of(ehr)
+    try:
+        authorization = authorization_of(ehr)
+        await authorization.headers()
+        async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
+            writer = writer_of(ehr, client)
+            found = await writer.capabilities(ehr.resource)
+            way = await writer.way(ehr.resource)
+    except ConfigError:
+        return CheckFinding(what, False, f"auth {kind}: not asked, for it cannot be reached with these settings")
+    except GatewayError as error:
+        return CheckFinding(what, False, f"auth {kind}: {error}")
+    if not found.speaks(ehr.fhir_version):
+        return CheckFinding(
+            what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
+        )
+    shown = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
+    detail = f"FHIR {found.fhir_version}, {shown}, {ehr.resource} is written by {WAYS[way]}"
+    if not found.served:
+        return CheckFinding(what, True, f"{detail}; the EHR does not announce {ehr.resource} at all", warning=True)
+    if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
+        return CheckFinding(what, True, f"{detail}, which the EHR does not announce", warning=True)
+    if way is Way.TRANSACTION and not found.transactions:
+        return CheckFinding(what, True, f"{detail}; the EHR does not announce transactions", warning=True)
+    if way is Way.SEARCH:
+        return CheckFinding(
+            what, True, f"{detail}; another writer may double it, which is found afterwards", warning=True
+        )
+    return CheckFinding(what, True, detail)
+
+
+TOKENS: Final = ("client_credentials", "smart")
+"""Kinds of authentication that ask for a token first."""
+WAYS: Final = {
+    Way.CLIENT_ID: "PUT under an id of ours",
+    Way.CONDITIONAL_UPDATE: "conditional update",
+    Way.CONDITIONAL_CREATE: "conditional create, then by id",
+    Way.TRANSACTION: "conditional update in a transaction",
+    Way.SEARCH: "search, then POST, then by id",
+}

@@ -1,0 +1,22 @@
+"""The tree of commands, to which each module adds its own."""
+
+from __future__ import annotations
+
+import typer
+
+cli = typer.Typer(
+    name="gateway",
+    help="HL7 orders to DICOM worklists, studies to FHIR: the gateway between RIS, modalities, PACS and EHR.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+simulate = typer.Typer(
+    help="Play the other side: a RIS, a modality or an EHR.", no_args_is_help=True, rich_markup_mode=None
+)
+
+db = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(simulate, name="simulate")
+cli.add_typer(db, name="db")

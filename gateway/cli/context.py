@@ -1,0 +1,46 @@
+"""The configuration and the store of a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gateway.cli.output import Failure
+
+if TYPE_CHECKING:
+    from gateway.config.tree import Config
+
+T = TypeVar("T")
+
+
+def configuration(path: Path | None) -> Config:
+    """The configuration of a command, and logging as it says."""
+    from gateway.config.tree import load
+    from gateway.observe import logs
+
+    default = Path("gateway.yaml")
+    config = load(path or (default if default.is_file() else None))
+    logs.configure(level=config.log.level, form=config.log.format, phi=config.log.phi)
+    return config
+
+
+def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: bool = False) -> T:
+    """Open the store, do `work`, close it. `create`: make a new one where there is none."""
+    from gateway.store import Store
+    from gateway.store.engine import sqlite_file
+
+    file = sqlite_file(config.database.url)
+    if file is not None and not file.exists() and not create:
+        raise Failure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
+
+    async def inside() -> T:
+        store = await Store.open(config.database.url)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    coroutine: Coroutine[Any, Any, T] = inside()
+    return asyncio.run(coroutine)

@@ -1,0 +1,27 @@
+"""`db upgrade`."""
+
+from __future__ import annotations
+
+from gateway.cli.commands import db
+from gateway.cli.context import configuration
+from gateway.cli.options import ConfigFile
+from gateway.cli.output import Failure, say
+
+
+@db.command(epilog="Example: gateway db upgrade -c gateway.yaml")
+def upgrade(config: ConfigFile = None) -> None:
+    """Bring the database's tables to this program's version. Make a backup first."""
+    from sqlalchemy.exc import DBAPIError
+
+    from gateway.store import migrations
+    from gateway.store.engine import open_engine
+    from gateway.store.writer import reason_of
+
+    engine = open_engine(configuration(config).database.url)
+    try:
+        before, after = migrations.upgrade(engine)
+    except DBAPIError as error:
+        raise Failure(f"the database refuses: {reason_of(error)}") from error
+    finally:
+        engine.dispose()
+    say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")

@@ -1,0 +1,104 @@
+"""`check`, `explain`, `show`, `why`: questions that change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.output import Failure, local_time, say, say_json
+from gateway.clock import now
+
+
+@cli.command(epilog="Example: gateway check -c gateway.yaml")
+def check(
+    config: ConfigFile = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Configuration and mappings only")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at configuration, mappings, ports, database and peers; report all faults at once."""
+    from gateway.assembly.checks import check as look
+
+    findings = asyncio.run(look(configuration(config), offline=offline))
+    if as_json:
+        say_json([{"what": one.what, "ok": one.ok, "warning": one.warning, "detail": one.detail} for one in findings])
+    for one in findings if not as_json else ():
+        mark = "FAULT" if not one.ok else "note " if one.warning else "ok   "
+        typer.echo(f"{mark}  {one.what}: {one.detail}", err=not one.ok)
+    if not all(one.ok for one in findings):
+        raise typer.Exit(1)
+
+
+class Release(StrEnum):
+    R4 = "R4"
+    R5 = "R5"
+
+
+@cli.command(epilog="Example: gateway explain order.hl7 study/")
+def explain(
+    files: Annotated[list[Path], typer.Argument(help="HL7 messages, DICOM files or folders", exists=True)],
+    config: ConfigFile = None,
+    fhir_version: Annotated[Release, typer.Option(help="FHIR release of the resources that studies give")] = Release.R4,
+    as_json: AsJson = False,
+) -> None:
+    """Dry run: what these files would become, each attribute with its source. Nothing is stored or sent."""
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import first_listener, make_reader
+    from gateway.operations.explain import explain as dry_run
+    from gateway.operations.explain import render
+
+    settings = configuration(config)
+    mappings = load_mappings(settings)
+    reader, listener = make_reader(settings, mappings), first_listener(settings).name
+    explanations = dry_run(mappings, reader, listener, files, release=fhir_version.value)
+    if as_json:
+        say_json([one.as_json() for one in explanations])
+    else:
+        say("\n\n".join(render(one) for one in explanations))
+    if any(one.error for one in explanations):
+        raise typer.Exit(1)
+
+
+@cli.command(epilog="Example: gateway show 00042000001")
+def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """The journey of an accession number: order, worklist, study, deliveries."""
+    from gateway.operations.journey_of import journey
+
+    found = with_store(configuration(config), lambda store: journey(store, accession))
+    if found is None:
+        raise Failure(f"no order and no study has the accession number {accession}")
+    if as_json:
+        say_json(found)
+        return
+    for event in found["events"]:
+        say(f"{event['at']}  {event['station']:<14}  {event['text']}")
+
+
+@cli.command(epilog="Example: gateway why 00042000001 --station CT1")
+def why(
+    accession: str,
+    station: Annotated[str, typer.Option(help="AE title of the scanner")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why a scanner does not see an order: what its last query asked for, and what keeps each step off."""
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.worklist import why as why_not_shown
+    from gateway.operations.why_not_shown import lines
+
+    settings = configuration(config)
+    mappings = load_mappings(settings)
+    found = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, accession, station))
+    if found is None:
+        raise Failure(f"nothing was ordered under the accession number {accession}")
+    if as_json:
+        say_json(asdict(found))
+        return
+    say("\n".join(lines(found, local_time)))

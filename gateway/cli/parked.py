@@ -1,0 +1,79 @@
+"""`parked`: what needs a person."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.output import local_time, say, say_json
+
+
+@cli.command(epilog="Example: gateway parked")
+def parked(
+    config: ConfigFile = None,
+    most: Annotated[int, typer.Option(min=1, help="At most this many deliveries and this many messages")] = 100,
+    by_cause: Annotated[bool, typer.Option("--by-cause", help="Deliveries by what stopped them, counted")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What needs a person: deliveries that were parked and messages that were not applied, each with its cure's id."""
+    from gateway.operations.parked import parked_work, unserved_text
+    from gateway.store import outbox_listing
+
+    settings = configuration(config)
+    if by_cause:
+        causes = with_store(settings, lambda store: store.read(outbox_listing.stuck))
+        if as_json:
+            say_json([asdict(cause) for cause in causes])
+        else:
+            _say_causes(causes)
+        return
+    work = with_store(settings, lambda store: store.read(partial(parked_work, most=most)))
+    if as_json:
+        say_json(work.as_json())
+        return
+    _say_parked(work.deliveries, work.more_deliveries)
+    _say_not_applied(work.messages, work.more_messages)
+    for row in work.not_served:
+        say(unserved_text(row))
+    if work.deliveries or work.messages:
+        say("Mend the cause, restart the gateway, then: gateway replay ID...")
+    elif not work.not_served:
+        say("Nothing is parked.")
+
+
+def _say_causes(groups: list[Any]) -> None:
+    for one in groups:
+        since = (
+            f"{local_time(one.first_at)} to {local_time(one.last_at)}" if len(one.ids) > 1 else local_time(one.last_at)
+        )
+        say(f"{one.cause.key}  {len(one.ids)} x {one.cause.kind}: {one.cause.text}  ({since})")
+        say(f"      such as d{one.ids[-1]} of study {one.subject}")
+        for issue in (one.outcome or {}).get("issues", ()):
+            say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
+    say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")
+
+
+def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
+    for row in deliveries:
+        outcome = row["outcome"] or {}
+        what = f"{row['kind']} of study {row['subject']}"
+        say(f"d{row['id']}  {local_time(row['finished_at'])}  {what}: {outcome.get('error', '')}")
+        for issue in outcome.get("issues", ()):
+            say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
+    if more:
+        say(f"... and {more} more deliveries (--most, --by-cause)")
+
+
+def _say_not_applied(failed: list[dict[str, Any]], more: int) -> None:
+    for row in failed:
+        why = "; ".join(f"{one['place']}: {one['text']}".removeprefix(": ") for one in row["findings"])
+        what = f"{row['type']} {row['control_id']} answered {row['ack_code']}"
+        say(f"m{row['id']}  {local_time(row['received_at'])}  {what}: {why}")
+    if more:
+        say(f"... and {more} more messages (--most)")

@@ -1,0 +1,175 @@
+"""`replay` and `withdraw`: work again on messages, deliveries and studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, tzinfo
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import MOMENTS, ConfigFile
+from gateway.cli.output import say, say_json
+from gateway.clock import now
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from gateway.config.tree import Config
+    from gateway.operations.replay import Outcome
+    from gateway.store import Store
+
+Request = tuple[str, Any]
+"""Kind (`d` delivery, `m` message, `study`) and number or UID."""
+
+
+@cli.command(epilog="Example: gateway replay d12 m7; gateway replay --dry-run --since 2026-01-23T12:00")
+def replay(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(help="d12: a delivery (12 alone, too); m7: a message; 1.2.840...: a study by its UID"),
+    ] = None,
+    cause: Annotated[
+        list[str] | None, typer.Option(help="All deliveries of a cause that 'gateway parked --by-cause' lists")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="All HL7 messages received from this time on, in the site's zone", formats=MOMENTS),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what messages would change")] = False,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs (--dry-run)")] = False,
+) -> None:
+    """Send parked deliveries again; work on kept messages or studies again with today's mappings.
+
+    Ends with 1 when any of them could not be; the others are replayed all the same.
+    """
+    requests = [_parse_id(text) for text in ids or ()]
+    if not requests and not cause and since is None:
+        raise typer.BadParameter("name what to replay, or give --cause or --since")
+    if dry_run and (cause or any(kind != "m" for kind, _ in requests)):
+        raise typer.BadParameter("--dry-run is for messages: m7, or --since")
+    settings = configuration(config)
+    first = None if since is None else microseconds(since, settings.site.zone)
+    if dry_run:
+        _say_dry_run(with_store(settings, partial(_try, settings, requests, first, not as_json)), as_json)
+    elif with_store(settings, partial(_repeat, settings, requests, cause or (), first)):
+        raise typer.Exit(1)
+
+
+def microseconds(moment: datetime, zone: tzinfo) -> int:
+    """A moment as the store counts time; without an offset of its own, the moment is in `zone`."""
+    return int(moment.replace(tzinfo=moment.tzinfo or zone).timestamp() * 1_000_000)
+
+
+async def _requests_since(store: Store, requests: Sequence[Request], first: int | None) -> list[Request]:
+    from gateway.store import messages
+
+    if first is None:
+        return [*requests]
+    return [*requests, *(("m", row) for row in await store.read(partial(messages.since, first=first)))]
+
+
+async def _repeat(
+    settings: Config, requests: Sequence[Request], causes: Sequence[str], first: int | None, store: Store
+) -> int:
+    """Do what was asked for and print a line for each; returns how many failed."""
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import replay_message
+    from gateway.assembly.studies import make_arrival
+    from gateway.operations.replay import Repeats
+
+    mappings = load_mappings(settings)
+    repeats = Repeats(
+        store,
+        make_arrival(settings, store, mappings, now),
+        partial(replay_message, settings, store, mappings, now),
+        now,
+    )
+    failures = 0
+    for key in causes:
+        try:
+            count, remaining = await repeats.cause(key)
+            say(f"{key}: {count} deliveries, due now")
+            failures += len(remaining)
+            for reason in remaining:
+                typer.echo(reason, err=True)
+        except GatewayError as error:
+            failures += 1
+            typer.echo(str(error), err=True)
+    for kind, number in await _requests_since(store, requests, first):
+        try:
+            say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
+        except GatewayError as error:
+            failures += 1
+            typer.echo(str(error), err=True)
+    return failures
+
+
+async def _try(
+    settings: Config, requests: Sequence[Request], first: int | None, loud: bool, store: Store
+) -> list[Outcome]:
+    """What working on the messages again would change; printed as the outcomes come when `loud`."""
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import intakes, make_reader
+    from gateway.operations.replay import DryRun
+
+    reader = make_reader(settings, load_mappings(settings))
+    outcomes = []
+    numbers = [number for _, number in await _requests_since(store, requests, first)]
+    async for outcome in DryRun(store, reader, intakes(settings, store, reader, now)).outcomes(numbers):
+        outcomes.append(outcome)
+        if loud and (outcome.answers or outcome.changes):
+            say("\n".join(outcome.lines()))
+    return outcomes
+
+
+def _say_dry_run(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    if as_json:
+        say_json([asdict(outcome) for outcome in outcomes])
+        return
+    count, steps = sum(outcome.messages for outcome in outcomes), sum(len(outcome.changes) for outcome in outcomes)
+    answers = sum(len(outcome.answers) for outcome in outcomes)
+    say(f"{count} messages: {steps} steps and {answers} answers would differ. Nothing was changed.")
+
+
+@cli.command(epilog="Example: gateway withdraw 1.2.840.113619.2.55")
+def withdraw(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
+    undo: Annotated[bool, typer.Option("--undo", help="They are what they claim to be after all")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Tell EHRs that studies were entered in error: another patient's images, a test. They keep their identifier.
+
+    Nothing is deleted here. Images that arrive later do not undo it.
+    """
+    from gateway.operations.withdraw import withdraw as withdraw_study
+
+    async def each(store: Store) -> int:
+        failures = 0
+        for uid in studies:
+            try:
+                changed = await store.write(partial(withdraw_study, study_uid=uid, now=now(), undo=undo))
+                done = "counts again" if undo else "withdrawn"
+                say(f"{uid}: {done + ', EHRs are told' if changed else 'was so already'}")
+            except GatewayError as error:
+                failures += 1
+                typer.echo(str(error), err=True)
+        return failures
+
+    if with_store(configuration(config), each):
+        raise typer.Exit(1)
+
+
+def _parse_id(written: str) -> tuple[str, Any]:
+    if "." in written:
+        return "study", written
+    kind, digits = (written[0], written[1:]) if written[:1] in ("d", "m") else ("d", written)
+    if not digits.isdigit():
+        raise typer.BadParameter(
+            f"{written!r} is not an id such as d12, m7 or a Study Instance UID; 'gateway parked' lists what waits"
+        )
+    return kind, int(digits)

@@ -1,0 +1,63 @@
+"""`run` and `demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration
+from gateway.cli.options import ConfigFile
+from gateway.cli.output import Failure, say
+
+log = logging.getLogger(__name__)
+
+
+@cli.command(epilog="Example: gateway run -c gateway.yaml")
+def run(config: ConfigFile = None) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    from gateway.assembly import process as app
+    from gateway.assembly.http import FACADE
+
+    settings = configuration(config)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with app.running(settings) as gateway:
+            ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
+            console = f"http://{settings.http.host}:{gateway.http_port}"
+            studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
+            say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
+            sys.stdout.flush()
+            app.spare_collections()
+            await stop.wait()
+            log.info("stopping: what is under way is finished or handed back")
+        log.info("stopped")
+
+    asyncio.run(serve())
+
+
+@cli.command(epilog="Example: gateway demo --once")
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play the loop one time and exit")] = False,
+) -> None:
+    """Play the whole loop with simulators on a temporary SQLite database, and tell it step by step."""
+    from gateway.assembly.demo import DemoFailed
+    from gateway.assembly.demo import demo as play
+    from gateway.observe import logs
+
+    logs.configure(level="warning", form="console", phi=False)
+    try:
+        asyncio.run(play(say, once=once))
+    except DemoFailed as error:
+        raise Failure(f"the demo failed: {error}") from error
+    except KeyboardInterrupt:
+        say("")

@@ -1,0 +1,114 @@
+"""`simulate ris`, `simulate modality`, `simulate ehr`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from gateway.cli.commands import simulate
+from gateway.cli.output import Failure, say
+from gateway.errors import GatewayError
+
+Control = Literal["NW", "XO", "CA", "DC", "HD", "RL"]
+"""The order control codes that the RIS simulator sends."""
+
+
+@simulate.command("ris", epilog="Example: gateway simulate ris --count 10")
+def simulate_ris(
+    host: str = "127.0.0.1",
+    port: int = 2575,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="How many orders")] = 1,
+    control: Annotated[Control, typer.Option(help="ORC-1")] = "NW",
+    seed: Annotated[int, typer.Option(min=0, max=99999, help="The same seed gives the same orders")] = 1,
+    connections: Annotated[int, typer.Option(min=1, max=64)] = 1,
+) -> None:
+    """Send made-up orders over MLLP and print each acknowledgement."""
+    from gateway.simulators import ris
+
+    orders = list(ris.orders(seed, count, first_day=datetime.now(UTC).date()))
+    revision = 0 if control == "NW" else 1
+    messages = [one.hl7(control, revision=revision) for one in orders]
+    codes: list[str] = []
+
+    def heard(index: int, answer: ris.Answer) -> None:
+        order = orders[index]
+        codes.append(answer.code)
+        say(f"{order.accession}  {order.modality}  {answer.code} {answer.text}  {answer.seconds * 1000:.1f} ms")
+
+    lost = ""
+    try:
+        asyncio.run(ris.send(host, port, messages, concurrency=connections, heard=heard))
+    except GatewayError as error:
+        lost = f"; then {error}"
+    if lost or codes.count("AA") < count:
+        raise Failure(f"{codes.count('AA')} of {count} messages were answered AA{lost}")
+
+
+@simulate.command("modality", epilog="Example: gateway simulate modality --accession 00001000000")
+def simulate_modality(
+    host: str = "127.0.0.1",
+    port: int = 11112,
+    called_ae: str = "GATEWAY",
+    calling_ae: str = "SCANNER",
+    accession: Annotated[str, typer.Option(help="Only this accession number")] = "",
+    modality: Annotated[str, typer.Option(help="Only this modality")] = "",
+    date: Annotated[str, typer.Option(help="Only this day, or a range of days: 20300107-20300108")] = "",
+    perform: Annotated[bool, typer.Option(help="Do the examinations and send the images")] = True,
+    most: Annotated[int, typer.Option(min=1, help="At most this many examinations")] = 1,
+) -> None:
+    """Ask the worklist, print it, and store a made-up study for each item."""
+    from gateway.simulators import modality as scanner
+    from gateway.simulators.studies import perform as do
+
+    async def work() -> None:
+        items = await scanner.query(
+            host, port, called_ae=called_ae, calling_ae=calling_ae, accession=accession, modality=modality, date=date
+        )
+        say(f"{len(items)} items")
+        for item in items:
+            step = item.ScheduledProcedureStepSequence[0]
+            start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
+            say(f"{item.AccessionNumber}  {step.Modality}  {start}  {item.PatientID}")
+        for item in items[:most] if perform else ():
+            stored = await scanner.send(host, port, do(item), called_ae=called_ae, calling_ae=calling_ae)
+            say(f"{item.AccessionNumber}: {stored} instances stored as study {item.StudyInstanceUID}")
+
+    asyncio.run(work())
+
+
+@simulate.command("ehr", epilog="Example: gateway simulate ehr --port 8090 --manners storm")
+def simulate_ehr(
+    port: Annotated[int, typer.Option(help="0 chooses a free one")] = 8090,
+    manners: Annotated[
+        str,
+        typer.Option(help="How it misbehaves: a file, or lossy, plain, proxy, race, storm, tokens (docs/manners.md)"),
+    ] = "",
+) -> None:
+    """A small FHIR R4 server in memory, until Ctrl-C. Put its address under 'ehrs' to see what the gateway writes."""
+    from gateway.simulators import manners_file
+    from gateway.simulators.ehr import EhrSimulator
+
+    script = manners_file.load(manners) if manners else None
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with EhrSimulator(port, script=script) as ehr:
+            say(f"FHIR R4 on {ehr.url}")
+            say("In gateway.yaml, instead of the line 'ehrs:' that stands there:")
+            say(f"ehrs: [{{name: simulator, url: {ehr.url}}}]")
+            sys.stdout.flush()
+            await stop.wait()
+            for line in ehr.told():
+                say(line)
+
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        raise Failure(f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port") from error

@@ -1,0 +1,59 @@
+"""`import-worklist`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.output import say, say_json
+from gateway.clock import now
+
+
+@cli.command(name="import-worklist", epilog="Example: gateway import-worklist /var/lib/worklists --sender HOSPITAL")
+def import_worklist(
+    folder: Annotated[Path, typer.Argument(help="Folder with .wl files, with or without a folder for each AE title")],
+    sender: Annotated[
+        str, typer.Option(help="Sending facility (MSH-4, else MSH-3) of the RIS whose accession numbers these are")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would become of each file")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over the worklist files of DCMTK's wlmscpfs or Orthanc as orders. May be repeated; files are only read.
+
+    What the RIS has said of an order stays. Ends with 1 when a file could not be taken; the others are.
+    """
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.orders import make_reader, scheduling_policy
+    from gateway.operations.import_worklist import NOT_TAKEN, Import, files_in, lines
+
+    settings = configuration(config)
+    reader, policy = make_reader(settings, load_mappings(settings)), scheduling_policy(settings)
+    paths = list(files_in(folder))
+    counts: Counter[str] = Counter()
+
+    async def work(store: Any) -> list[Any]:
+        done = []
+        async for taken in Import(store, reader, policy, now, sender).take(paths, dry_run=dry_run):
+            counts[taken.what] += 1
+            done.append(asdict(taken))
+            if taken.what == NOT_TAKEN:
+                typer.echo(f"{taken.file}: {taken.why}", err=True)
+            if len(done) % 1000 == 0:
+                typer.echo(f"{len(done)} of {len(paths)} files ...", err=True)
+        return done
+
+    done = with_store(settings, work, create=True)
+    if as_json:
+        say_json(done)
+    else:
+        say("\n".join(lines(counts)))
+    if counts[NOT_TAKEN]:
+        raise typer.Exit(1)

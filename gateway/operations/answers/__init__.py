@@ -1,0 +1,1 @@
+"""What operations return to pages, API and commands: values with a JSON form."""

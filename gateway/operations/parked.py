@@ -1,0 +1,50 @@
+"""What needs a person: deliveries that were parked and messages that were not applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.store import messages, outbox_listing
+
+MOST_ROWS: Final = 1_000_000
+"""Rows without payloads are small; there is no cheaper way to learn how many deliveries wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedWork:
+    """Parked or rejected deliveries and messages that were not applied, at most so many of each as were asked for."""
+
+    deliveries: list[dict[str, Any]]
+    more_deliveries: int
+    messages: list[dict[str, Any]]
+    more_messages: int
+    not_served: Sequence[Mapping[str, Any]]
+    """Types of messages that no rule serves, with their numbers: no alarm."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON that `gateway parked --json` prints."""
+        return asdict(self)
+
+
+def parked_work(connection: Connection, *, most: int) -> ParkedWork:
+    """At most `most` deliveries and `most` messages that need a person, newest first, and how many more there are."""
+    deliveries = outbox_listing.listing(connection, states=("parked", "rejected"), limit=MOST_ROWS)
+    failed = messages.wrong(connection, limit=most)
+    return ParkedWork(
+        deliveries[:most],
+        max(0, len(deliveries) - most),
+        failed,
+        messages.count_wrong(connection) - len(failed),
+        messages.unserved(connection),
+    )
+
+
+def unserved_text(row: Mapping[str, Any]) -> str:
+    """A line about the messages of a type that is not served."""
+    newest = datetime.fromtimestamp(row["last"] / 1e6, UTC)
+    return f"{row['count']} {row['type'].strip('^') or '(no type)'}: not served, last {newest:%Y-%m-%dT%H:%M:%S}Z"
