@@ -8,12 +8,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
-from gateway.records.delivery import EHR, SETTLE, WorkState
-from gateway.store import Store, messages, orders, studies, worklist
 from gateway.operations import studies_view
 from gateway.operations.answers.journey import Asker, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
+from gateway.records.delivery import EHR, SETTLE, WorkState
+from gateway.store import Store, messages, orders, studies, worklist
 
 _S = WorkState
 DELIVERED: Final = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.store import orders, outbox_listing, studies
 from gateway.operations.answers.studies import Delivery, Instance, LinkedOrder, Series, StudyDetail
+from gateway.store import orders, outbox_listing, studies
 
 MOST_DELIVERIES = 200
 

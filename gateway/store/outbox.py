@@ -110,17 +110,6 @@ _SUPERSEDE = (
     .returning(outbox.c.attempts, outbox.c.due_at, outbox.c.finished_at)
 )
 
-OVERTAKEN = (
-    update(outbox)
-    .where(
-        outbox.c.subject == bindparam("the_subject"),
-        outbox.c.lane == bindparam("the_lane"),
-        outbox.c.id < bindparam("before"),
-        outbox.c.state == WorkState.PARKED.value,
-    )
-    .values(state=TRANSITIONS[(WorkState.PARKED, WorkEvent.SUPERSEDE)].value)
-)
-
 
 _POSTPONE = (
     update(outbox)

@@ -23,7 +23,6 @@ from sqlalchemy import (
 
 from gateway.errors import Fate
 from gateway.records.delivery import ACTIVE, TRANSITIONS, Work, WorkEvent, WorkState
-from gateway.store.outbox import OVERTAKEN
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
 
@@ -45,6 +44,17 @@ def is_active(rows: FromClause) -> ColumnElement[bool]:
     """The condition of the partial indexes, in their own words: a database does not compare it with a parameter."""
     return rows.c.state.in_([literal_column(f"'{state}'") for state in ACTIVE])
 
+
+OVERTAKEN = (
+    update(outbox)
+    .where(
+        outbox.c.subject == bindparam("the_subject"),
+        outbox.c.lane == bindparam("the_lane"),
+        outbox.c.id < bindparam("before"),
+        outbox.c.state == WorkState.PARKED.value,
+    )
+    .values(state=TRANSITIONS[(WorkState.PARKED, WorkEvent.SUPERSEDE)].value)
+)
 
 _earlier, _later = outbox.alias("earlier"), outbox.alias("later")
 

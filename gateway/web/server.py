@@ -12,11 +12,11 @@ from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
 from gateway.errors import Conflict, GatewayError, InvalidValue, Rejected, Unavailable, UnknownKey
+from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, requests
-from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.web.api.health import Component
 from gateway.web.api.routes import Context, Route
 from gateway.web.console import views

@@ -50,10 +50,6 @@ def texts_or_codes(value: Value, settings: Settings) -> list[str]:
     return [one for repetition in value if (one := text_or_code([repetition], settings))]
 
 
-DAY, HOUR = 8, 10
-"""Significant digits of a DTM that names a day, an hour."""
-
-
 OF_LEAF: Final[dict[str, Callable[[str, Settings], str]]] = {
     function.__name__: function for function in (date, birth_date, time, start_time)
 }

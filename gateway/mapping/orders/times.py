@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import InvalidValue
-from gateway.mapping.orders.functions import DAY, HOUR
 from gateway.mapping.orders.paths import Settings as Settings
+
+DAY, HOUR = 8, 10
+"""Significant digits of a DTM that names a day, an hour."""
 
 _DASHES: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 

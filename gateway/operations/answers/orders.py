@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gateway.records.step import StepState
 from gateway.operations.answers.answer import Answer, Attributes, Moment, Text, Titles
+from gateway.records.step import StepState
 
 
 class Patient(Answer):

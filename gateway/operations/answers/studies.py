@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gateway.records.delivery import WorkState
 from gateway.operations.answers.answer import Answer, Attributes, Moment
+from gateway.records.delivery import WorkState
 
 
 class Delivery(Answer):

@@ -9,17 +9,25 @@ from aiohttp import web
 
 from gateway.errors import Unavailable, UnknownKey
 from gateway.observe import metrics
-from gateway.operations.journey_of import read_journey
-from gateway.store import messages, orders, outbox_listing, refusals, worklist
+from gateway.operations import studies_view
 from gateway.operations.answers import (
     answer,
+)
+from gateway.operations.answers import (
     journey as journey_answers,
+)
+from gateway.operations.answers import (
     orders as order_answers,
+)
+from gateway.operations.answers import (
     state as state_answers,
+)
+from gateway.operations.answers import (
     studies as study_answers,
 )
+from gateway.operations.journey_of import read_journey
+from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web.api import requests
-from gateway.operations import studies_view
 from gateway.web.api.health import examine
 from gateway.web.api.routes import Context, Route
 from gateway.web.console import views

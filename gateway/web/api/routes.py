@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.store import Store
 from gateway.operations.answers.answer import Answer
+from gateway.store import Store
 from gateway.web.api.health import Component
 from gateway.web.api.requests import Asked, Nothing
 

@@ -13,11 +13,11 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
+from gateway.operations.answers.answer import iso
 from gateway.operations.journey_of import why
 from gateway.operations.parked import unserved_text
 from gateway.records.delivery import WorkState
 from gateway.store import messages, outbox_listing, refusals
-from gateway.operations.answers.answer import iso
 from gateway.web.api.health import Component, examine
 from gateway.web.api.routes import Context
 

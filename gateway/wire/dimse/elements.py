@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from gateway.errors import Malformed
-from gateway.wire.dimse.header import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, effective_vr
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 
@@ -27,6 +27,11 @@ DEFLATED = frozenset(
 )
 """Transfer syntaxes whose whole data set is deflated. Deflated Image Frame Compression deflates frames
 only."""
+
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, Double Float and (integer or encapsulated) Pixel Data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
+
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 MAX_DEPTH = 64
 """Sequences nested deeper than this are taken for an attack; the deepest of PS3.3 nest about ten."""
@@ -185,3 +190,13 @@ def dictionary_vr(tag: BaseTag) -> str:
 
 def tag_name(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def effective_vr(element: EncodedElement) -> str:
+    """The VR sent, else that of PS3.6; UN for what neither names (PS3.5 6.2.2)."""
+    if element.vr:
+        return element.vr
+    try:
+        return dictionary_VR(element.tag)[:2]
+    except KeyError:
+        return "UN"

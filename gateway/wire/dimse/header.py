@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any
 
 import pydicom.config
-from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -24,11 +24,12 @@ from pydicom.valuerep import VR
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import (
     DEFLATED,
+    PIXEL_TAGS,
     Encoded,
-    EncodedElement,
     Encoding,
     coding_of,
     dictionary_vr,
+    effective_vr,
     element_at,
     elements_of,
     tag_name,
@@ -38,15 +39,12 @@ from gateway.wire.dimse.elements import (
 # With the default pydicom puts the offending value, which may be a patient's name, into a warning on stderr.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-"""Float, Double Float and (integer or encapsulated) Pixel Data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
 
 MAX_ELEMENT_BYTES = 64 * 1024
 
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """A deflated header that grows beyond this is taken for an attack."""
 
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 _BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
@@ -145,16 +143,6 @@ def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None, *, wh
     if not whole:
         raise Malformed("ends before its pixel data", place="data set")
     return b"".join([*kept, data[kept_from:end]])
-
-
-def effective_vr(element: EncodedElement) -> str:
-    """The VR sent, else that of PS3.6; UN for what neither names (PS3.5 6.2.2)."""
-    if element.vr:
-        return element.vr
-    try:
-        return dictionary_VR(element.tag)[:2]
-    except KeyError:
-        return "UN"
 
 
 def _convert(dataset: Dataset, strict: bool) -> None:

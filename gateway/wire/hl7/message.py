@@ -5,11 +5,8 @@ Nothing is split before it is asked for, escapes are resolved last; all that arr
 
 from __future__ import annotations
 
-from gateway.wire.hl7.escapes import Delimiters, escape, unescape
-from gateway.wire.hl7.parsing import parse
+from gateway.wire.hl7.escapes import Delimiters
 from gateway.wire.hl7.segment import Segment
-
-__all__ = ["Delimiters", "Message", "Segment", "escape", "parse", "unescape"]
 
 
 class Message:

@@ -10,9 +10,8 @@ from gateway.errors import Malformed, Undecodable
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
 from gateway.wire.hl7.message import Message
-from gateway.wire.hl7.segment import Segment, split_text
+from gateway.wire.hl7.segment import HEADERS, Segment, split_text
 
-HEADERS = frozenset({"MSH", "FHS", "BHS"})
 """Segments whose field 1 is the field separator and field 2 the encoding characters."""
 
 # A message may stand in a batch envelope; blank lines and a stray MLLP start byte before it are skipped.

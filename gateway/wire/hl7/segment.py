@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.wire.hl7.escapes import LINE_BREAK, Delimiters, unescape
-from gateway.wire.hl7.parsing import HEADERS
+
+HEADERS = frozenset({"MSH", "FHS", "BHS"})
 
 
 class Segment:

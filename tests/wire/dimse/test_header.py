@@ -19,8 +19,8 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import split_dataset
 
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import MAX_DEPTH
-from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, PIXEL_TAGS, read_header, split_header
+from gateway.wire.dimse.elements import MAX_DEPTH, PIXEL_TAGS
+from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, read_header, split_header
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (
     "1.2.840.10008.1.2",

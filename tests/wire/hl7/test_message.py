@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import Malformed, Undecodable
 from gateway.wire import charsets
-from gateway.wire.hl7.message import Delimiters, Message, escape, unescape
+from gateway.wire.hl7.escapes import Delimiters, escape, unescape
+from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.parsing import parse
 
 CORPUS = Path(__file__).resolve().parents[3].parent / "shared" / "corpus" / "hl7"
