@@ -40,18 +40,24 @@ class Place:
     """Segment that opens the group of the order, such as `ORC`, where a message holds more than one group."""
     group_number: int = 0
     """Which of those groups."""
+    path: str = ""
+    """How a mapping writes the place; shown in place of the numbers."""
 
     def __str__(self) -> str:
+        text = self.path or self._numbers()
+        return f"{text} of {self.group}[{self.group_number}]" if self.group_number else text
+
+    def _numbers(self) -> str:
         text = self.segment + (f"[{self.sequence}]" if self.sequence else "")
         if self.field:
             text += f"-{self.field}"
         if self.component:
             text += f".{self.component}" + (f".{self.subcomponent}" if self.subcomponent else "")
-        return f"{text} of {self.group}[{self.group_number}]" if self.group_number else text
+        return text
 
     def at(self, field: int, component: int = 0) -> Place:
         """The place of a field of this segment."""
-        return replace(self, field=field, component=component, subcomponent=0)
+        return replace(self, field=field, component=component, subcomponent=0, path="")
 
 
 class GatewayError(Exception):

@@ -12,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from gateway.clock import now
 from gateway.errors import GatewayError
-from gateway.journey.order_intake.acknowledgement import ack_code
+from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.study_arrival.station import ALWAYS
 from gateway.mapping import Mappings
@@ -87,7 +87,7 @@ def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explan
         what = f"{message.type}^{message.trigger} {message.control_id}"
     title = f"{path}: {what} -> worklist item, as from {listener}"
     if reading.error is not None:
-        return Explanation(title, trace, f"would be answered {ack_code(reading.error)}: {reading.error}")
+        return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {reading.error}")
     if reading.unserved:
         return Explanation(title, trace, "would be kept and answered AA: of its type nothing is read")
     return Explanation(title, trace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.errors import Place
 from gateway.records.step import StepEvent
 
 Attributes = dict[str, Any]
@@ -33,8 +34,8 @@ class OrderedProcedure:
     """One Requested Procedure with its order: an ORC/OBR group, or several that share Requested Procedure ID; also a
     result (ORU) or an appointment (SIU) that speaks of an order."""
 
-    place: str
-    """Where in the message, such as `ORC[2]`."""
+    place: Place
+    """The segment that opens the group."""
     event: StepEvent | None
     """What the message does to the steps; None for an order control that is none of table 0119's we know."""
     control: str

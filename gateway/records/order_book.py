@@ -257,7 +257,7 @@ def _rescheduled(step: Step, said: OrderedProcedure, event: StepEvent) -> Step:
 def _step_after(step: Step, event: StepEvent, said: OrderedProcedure) -> Step:
     after = TRANSITIONS[(step.state, event)]
     if isinstance(after, Refused):
-        raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=f"{said.place}-1")
+        raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=said.place.at(1))
     return step if after is step.state else replace(step, state=after)
 
 

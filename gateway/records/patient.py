@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
+from gateway.errors import Place
 from gateway.records.order import Attributes
 
 Stamps = dict[str, list[int]]
@@ -70,7 +71,7 @@ class Identity:
 class PatientStatement:
     """One PID group of an ADT message."""
 
-    place: str
+    place: Place
     event: PatientEvent
     event_at: int
     """EVN-2, else MSH-7, else the time of receipt; microseconds since 1970 UTC."""

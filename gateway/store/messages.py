@@ -40,7 +40,7 @@ _KEPT: Final = (
     "findings",
 )  # fmt: skip
 _ADD: Final = Statement(insert(messages), _KEPT)
-_COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.state)
+_COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.ack_code, messages.c.state)
 _SENDERS: Final = (messages.c.sender == bindparam("sender"), messages.c.control_id == bindparam("control_id"))
 _SAME: Final = select(*_COLUMNS, literal(1).label("same")).where(*_SENDERS, messages.c.digest == bindparam("digest"))
 _OTHER: Final = select(*_COLUMNS, literal(0).label("same")).where(*_SENDERS, messages.c.digest != bindparam("digest"))
@@ -56,6 +56,8 @@ class Earlier:
 
     ack: bytes | None = None
     """The acknowledgement that these very bytes got when they were applied: the answer to give again."""
+    ack_code: str = ""
+    """MSA-1 of that acknowledgement."""
     row: int | None = None
     """The row of these very bytes when they were not applied: to be worked on again, in place."""
     other: bool = False
@@ -96,7 +98,7 @@ def earlier(connection: Connection, *, sender: str, control_id: str, digest: byt
     if same is None:
         return Earlier(other=other)
     if same["state"] in APPLIED:
-        return Earlier(ack=same["ack"], other=other)
+        return Earlier(ack=same["ack"], ack_code=same["ack_code"], other=other)
     return Earlier(row=same["id"], other=other)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Conflict
+from gateway.errors import Conflict, Place
 from gateway.records.imaging_order import Arrival, Order
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.order_adoption import adopted
@@ -28,7 +28,7 @@ def said(event: StepEvent, at: int = 1, *steps: str, procedure: str = "RP1", **o
     listed = steps or ("S1",)
     start = {"ScheduledProcedureStepStartDate": DAY, "ScheduledProcedureStepStartTime": "0930"}
     return OrderedProcedure(
-        place="ORC[1]",
+        place=Place("ORC", sequence=1),
         event=event,
         control="NW",
         event_at=at,

@@ -1,45 +1,83 @@
-"""The acknowledgement of a message: codes from error classes, by one table each, and the bytes."""
+"""The acknowledgements of a listener: the only place where one is built, in original and in enhanced mode."""
 
 from __future__ import annotations
 
-import re
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
 
-from gateway.errors import (
-    Conflict,
-    DuplicateKey,
-    Fate,
-    GatewayError,
-    InvalidValue,
-    Malformed,
-    RequiredMissing,
-    Undecodable,
-    UnknownCode,
-    UnknownKey,
-    UnknownSender,
-    UnsupportedEvent,
-    UnsupportedType,
-    ValueTooLong,
-)
-from gateway.wire.hl7.acknowledgement import Problem
+from gateway.errors import GatewayError, Malformed, Place
+from gateway.journey.order_intake.codes import acknowledgement_code, condition_code
+from gateway.journey.order_intake.reading import Reading
+from gateway.wire.hl7.acknowledgement import Problem, acknowledge, recoded, reject_unreadable
+from gateway.wire.hl7.batch import Batch
+from gateway.wire.hl7.batch import answer as answer_batch
+from gateway.wire.hl7.message import Message
 
-CONDITIONS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
-    (Undecodable, 102),
-    (Malformed, 100),
-    (RequiredMissing, 101),
-    (InvalidValue, 102),
-    (UnknownCode, 103),
-    (UnknownSender, 103),
-    (ValueTooLong, 104),
-    (UnsupportedType, 200),
-    (UnsupportedEvent, 201),
-    (UnknownKey, 204),
-    (DuplicateKey, 205),
-    (Conflict, 207),
-    (GatewayError, 207),
-)
-"""Error -> message error condition code, HL7 table 0357; the first that fits."""
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """MSA-1 and the whole message that carries the code."""
+
+    code: str
+    block: bytes
+
+
+class Acknowledger:
+    """Builds acknowledgements; gives each its own MSH-10."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def of(self, raw: bytes, message: Message | None, error: GatewayError | None, now: int) -> Acknowledgement:
+        """The application acknowledgement (HL7 2.5.1 ch. 2.9.2) of `raw`, as far as the message could be read.
+
+        `error`: None for AA. `now`: microseconds.
+        """
+        number, moment = self._control_id(now), moment_of(now)
+        if message is None:
+            error = error or Malformed("not readable", place=Place("MSH"))
+            code = acknowledgement_code(error)
+            return Acknowledgement(
+                code, reject_unreadable(raw, problem_of(error), code=code, control_id=number, now=moment)
+            )
+        if error is None:
+            return Acknowledgement("AA", acknowledge(message, "AA", (), control_id=number, now=moment))
+        code = acknowledgement_code(error)
+        return Acknowledgement(code, acknowledge(message, code, [problem_of(error)], control_id=number, now=moment))
+
+    def blocks(self, reading: Reading, acknowledgement: Acknowledgement, now: int) -> Sequence[bytes]:
+        """The blocks that the sender's mode asks for."""
+        if reading.sender is None or reading.sender.acknowledge == "original" or reading.message is None:
+            return (acknowledgement.block,)
+        return self._enhanced(reading.message, acknowledgement, now)
+
+    def _enhanced(self, message: Message, acknowledgement: Acknowledgement, now: int) -> Sequence[bytes]:
+        """The accept acknowledgement, then the application's, as MSH-15 and MSH-16 ask (HL7 2.5.1 ch. 2.9.3).
+
+        A message that was kept is accepted (CA), whatever the application acknowledgement is. Where MSH-16 wants no
+        application acknowledgement, CE stands for AE.
+        """
+        code, block = acknowledgement.code, acknowledgement.block
+        accept, application = message.accept_acknowledgement, message.application_acknowledgement
+        if not accept and not application:
+            return (block,)
+        wants_application = wants(application, code)
+        commit = {"AA": "CA", "AE": "CA" if wants_application else "CE"}.get(code, "CR")
+        blocks = []
+        if wants(accept, commit):
+            blocks.append(recoded(message, block, commit, control_id=self._control_id(now), now=moment_of(now)))
+        if wants_application and commit != "CR":
+            blocks.append(block)
+        return blocks
+
+    def batch(self, batch: Batch, blocks: Sequence[bytes], now: int) -> bytes:
+        """One batch that holds the acknowledgements of a batch (HL7 2.5.1 ch. 2.10.3)."""
+        return answer_batch(batch, blocks, control_id=self._control_id(now), now=moment_of(now))
+
+    def _control_id(self, now: int) -> str:
+        return f"{now:x}{next(self._numbers) % 0x10000:04x}"
 
 
 def wants(condition: str, code: str) -> bool:
@@ -47,44 +85,25 @@ def wants(condition: str, code: str) -> bool:
     return condition == "AL" or condition == ("SU" if code.endswith("A") else "ER")
 
 
-def condition(error: GatewayError) -> int:
-    """The table 0357 code of an error."""
-    return next(code for kind, code in CONDITIONS if isinstance(error, kind))
+def problem_of(error: GatewayError) -> Problem:
+    """The ERR segment of an error, with its place as an ERL."""
+    return Problem(condition_code(error), str(error), error_location(error.place))
 
 
-def ack_code(error: GatewayError) -> str:
-    """MSA-1 for an error: AR when the content was not judged or we failed, AE when it is wrong (HL7 2.5.1 2.9.2)."""
-    if isinstance(error, Undecodable):
-        return "AE"
-    if error.fate is not Fate.REJECT or isinstance(error, (Malformed, UnknownSender)):
-        return "AR"
-    return "AR" if 200 <= condition(error) <= 203 else "AE"
-
-
-_PLACE: Final = re.compile(
-    r"(?:PATIENT/)?(?P<seg>[A-Z][A-Z0-9]{2})(?:\[(?P<seq>\d+)\])?\*?(?:-(?P<field>\d+)\*?(?:\.(?P<comp>\d+)(?:-\d+)?(?:\.(?P<sub>\d+))?)?)?"
-    r"(?: of ORC\[(?P<group>\d+)\])?.*"
-)
-
-
-def location(place: str) -> str:
-    """A place of ours (`PID-3.1`, `OBR-24.1 of ORC[2]`) as an ERL: segment^sequence^field^repetition^component^sub."""
-    match = _PLACE.fullmatch(place)
-    if match is None:
+def error_location(place: Place | str) -> str:
+    """A place as an ERL: segment^sequence^field^repetition^component^subcomponent; empty outside of messages."""
+    if isinstance(place, str):
         return ""
-    parts: list[Any] = [match["seg"], match["seq"] or match["group"] or "1"]
-    if match["field"]:
-        parts += [match["field"], "1"]
-    if match["comp"]:
-        parts.append(match["comp"])
-    if match["sub"]:
-        parts.append(match["sub"])
+    parts = [place.segment, str(place.sequence or place.group_number or 1)]
+    if place.field:
+        parts += [str(place.field), "1"]
+        if place.component:
+            parts.append(str(place.component))
+        if place.subcomponent:
+            parts.append(str(place.subcomponent))
     return "^".join(parts)
 
 
-def problem_of(error: GatewayError) -> Problem:
-    return Problem(condition(error), str(error), location(str(error.place)))
-
-
 def moment_of(now: int) -> datetime:
+    """Microseconds as an aware moment in UTC."""
     return datetime.fromtimestamp(now / 1e6, UTC)

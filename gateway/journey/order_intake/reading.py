@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import GatewayError, Malformed, NeedsPerson, UnknownSender
+from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, UnknownSender
 from gateway.journey.order_intake.sources import ListenerSource, SenderRule, is_taken
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.orders.reading import OrderMapping, Statement
@@ -69,12 +69,12 @@ class MessageReader:
             if listener.startswith(WORKLIST_FILE):
                 return Reading(None, None, (self._files.read(dicom_file.read(raw), listener[len(WORKLIST_FILE) :]),))
             if b"\0" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise Malformed("the message holds NUL bytes", place="MSH")
+                raise Malformed("the message holds NUL bytes", place=Place("MSH"))
             sender = self._sender(raw, listener)
             if sender is None:
                 message = parse(raw)
                 # The names are not repeated: whoever sends what it should not may put anything there.
-                raise UnknownSender("this sender is not taken here; list it under sources", place="MSH-3")
+                raise UnknownSender("this sender is not taken here; list it under sources", place=Place("MSH", 3))
             message = parse(
                 raw,
                 charset=sender.override_charset,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gateway.errors import UnsupportedEvent, UnsupportedType
+from gateway.errors import Place, UnsupportedEvent, UnsupportedType
 from gateway.mapping.orders.functions import Settings
 from gateway.records.patient import PATIENT_EVENTS
 from gateway.records.step import APPOINTMENTS
@@ -70,7 +70,7 @@ def is_taken(message: Message, sender: SenderRule) -> bool:
     if kind not in {one for one, _ in served}:
         known = ", ".join(dict.fromkeys(one for one, _ in served))
         text = f"message type {kind or '(empty)'!r} is not served; this listener takes {known}"
-        raise UnsupportedType(text, place="MSH-9.1")
+        raise UnsupportedType(text, place=Place("MSH", 9, 1))
     known = ", ".join(one for of, one in served if of == kind)
     text = f"trigger {trigger or '(empty)'!r} of {kind} is not served; this listener takes {known}"
-    raise UnsupportedEvent(text, place="MSH-9.2")
+    raise UnsupportedEvent(text, place=Place("MSH", 9, 2))

@@ -8,12 +8,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import GatewayError, Malformed
+from gateway.errors import GatewayError, Malformed, Place
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.observe import metrics
 from gateway.store import Store, messages
 from gateway.wire.hl7.message import Message
-from gateway.wire.hl7.structure import LONGEST, STRUCTURE, Checker
+from gateway.wire.hl7.structure import LONGEST, Checker, Severity
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,11 @@ class Conformance:
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
         """The first structural fault of a message, now. Raises `Unavailable` when the check fails."""
         if len(message.text) > LONGEST:
-            return Malformed(f"longer than the {LONGEST:,} characters whose structure is checked", place="MSH")
+            return Malformed(f"longer than the {LONGEST:,} characters whose structure is checked", place=Place("MSH"))
         faults = await self._checker.faults(_text(message), version)
         metrics.CHECKS.labels(listener, "checked").inc()
-        for one in faults:
-            if one["text"].startswith(STRUCTURE):
-                return Malformed(one["text"], place=one["place"])
-        return None
+        fault = next((finding for finding in faults if finding.severity is Severity.STRUCTURE), None)
+        return Malformed(str(fault), place=fault.place) if fault is not None else None
 
     async def run(self) -> None:
         try:
@@ -73,8 +71,8 @@ class Conformance:
             kept = await self._store.read(lambda connection: messages.get(connection, one.row))
             message = self._reader.read(kept["body"], kept["received_at"], one.listener).message if kept else None
             faults = await self._checker.faults(_text(message), one.version) if message else []
-            if faults:
-                await self._store.write(lambda connection: messages.add_findings(connection, one.row, faults))
+            if rows := [finding.as_row() for finding in faults]:
+                await self._store.write(lambda connection: messages.add_findings(connection, one.row, rows))
             metrics.CHECKS.labels(one.listener, "checked").inc()
         except Exception as error:
             metrics.CHECKS.labels(one.listener, "failed").inc()

@@ -1,60 +1,84 @@
-"""The verdict on a message: what its processing came to, as values."""
+"""The verdict on a message: its state, the MSA-1 code, the findings, and what the message touched."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import Fate, GatewayError, Place
+from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
-from gateway.wire.hl7.message import Message
+
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class Outcomes(Protocol):
-    """What station 2 did."""
+    """What scheduling did with the statements of a message."""
 
     orders: list[tuple[int | None, str]]
     patients: dict[int, str]
     findings: list[dict[str, str]]
 
 
-REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+@dataclass(frozen=True, slots=True)
+class IntakeFinding:
+    """A remark on a message that a person may have to read."""
+
+    place: Place | str
+    text: str
+
+    def as_row(self) -> dict[str, str]:
+        """The JSON that the store keeps."""
+        return {"place": str(self.place), "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a message."""
+    """The result of processing a message."""
 
     state: str
-    """`applied`, `stale` (older than what is applied), `stored` (of a type that says nothing to the worklist),
-    `rejected` or `failed`."""
+    """`applied`, `stale` (older than what is applied), `stored` (of a type without effect on the worklist), `rejected`
+    or `failed`."""
     code: str
     """MSA-1."""
-    ack: bytes
-    findings: list[dict[str, str]]
-    orders: dict[int, str] = field(default_factory=dict)
-    """Order -> what the message did to it."""
-    patients: dict[int, str] = field(default_factory=dict)
+    findings: Sequence[dict[str, str]]
+    """As the store keeps them."""
+    orders: Mapping[int, str] = field(default_factory=dict)
+    """Row of an order -> what the message did to the order."""
+    patients: Mapping[int, str] = field(default_factory=dict)
+
+    def with_findings(self, *before: IntakeFinding) -> list[dict[str, Any]]:
+        """The rows of all findings, `before` first."""
+        return [*(finding.as_row() for finding in before), *self.findings]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """What a message is answered, and its row if it was worked on now."""
+def unread_verdict(reading: Reading) -> Verdict | None:
+    """The verdict on a message that is not applied: of a type that is only kept, or with a fault. None: apply it."""
+    if reading.unserved:
+        finding = IntakeFinding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
+        return Verdict("stored", "AA", [finding.as_row()])
+    error = reading.error
+    if error is None:
+        return None
+    state = "rejected" if error.fate is Fate.REJECT else "failed"
+    return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()])
 
-    ack: bytes
-    row: int | None = None
+
+def error_finding(error: GatewayError) -> IntakeFinding:
+    """The finding that names an error and its place."""
+    return IntakeFinding(error.place, error.message)
 
 
-def refused(reading: Reading, error: GatewayError) -> Reading:
-    return replace(reading, error=error, statements=())
-
-
-def identity_of(raw: bytes, message: Message | None) -> dict[str, Any]:
-    """What tells a message from others, as far as it could be read."""
-    return {
-        "sender": f"{message.sending_application}|{message.sending_facility}" if message else "",
-        "control_id": message.control_id if message else "",
-        "type": f"{message.type}^{message.trigger}" if message else "",
-        "digest": hashlib.sha256(raw).digest(),
-    }
+def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
+    """The verdict on a message that scheduling applied."""
+    findings = list(outcomes.findings)
+    if reading.message is not None and REPLACEMENT in reading.message.text:
+        text = f"bytes that are not {reading.message.codec} text were read as {REPLACEMENT}"
+        findings.append(IntakeFinding(Place("MSH", 18), text).as_row())
+    orders: dict[int, str] = {}
+    for order, outcome in outcomes.orders:
+        if order is not None and orders.get(order, "stale") == "stale":
+            orders[order] = outcome
+    is_stale = {outcome for _, outcome in outcomes.orders} == {"stale"} and not outcomes.patients
+    return Verdict("stale" if is_stale else "applied", "AA", findings, orders, outcomes.patients)

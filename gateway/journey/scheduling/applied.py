@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from gateway.errors import Place
 from gateway.records.imaging_order import Order, Said
 
 History = Callable[[Connection, Order], Sequence[Said]]
@@ -42,9 +43,9 @@ class Applied:
     patients: dict[int, str] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
 
-    def note(self, place: str, text: str) -> None:
+    def note(self, place: Place, text: str) -> None:
         """Something remarkable that the message's readers should see."""
-        self.findings.append({"place": place, "text": text})
+        self.findings.append({"place": str(place), "text": text})
 
 
 @dataclass(frozen=True, slots=True)

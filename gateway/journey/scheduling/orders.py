@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import DuplicateKey, UnknownCode, UnknownKey
+from gateway.errors import DuplicateKey, Place, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, hear
 from gateway.records import order_book, order_matching
@@ -32,7 +32,7 @@ UNORDERED: Final = {
 def apply(work: Work, said: OrderedProcedure) -> None:
     """Apply one order group and note in `work.applied` what came of it."""
     if said.event is None and not work.policy.ignore_unknown_control:
-        raise UnknownCode(f"order control {said.control!r} is not one that the worklist knows", place=f"{said.place}-1")
+        raise UnknownCode(f"order control {said.control!r} is not one that the worklist knows", place=said.place.at(1))
     if said.event is None or said.event in MEANINGLESS:
         work.applied.orders.append((None, "ignored"))
         return
@@ -61,7 +61,7 @@ def _begins(said: OrderedProcedure, policy: Policy) -> bool:
     if said.event in ENDS:
         return True
     if policy.unknown_order == "reject":
-        raise UnknownKey(f"no order with this number is known; {said.event} needs one", place=f"{said.place}-2")
+        raise UnknownKey(f"no order with this number is known; {said.event} needs one", place=said.place.at(2))
     return True
 
 
@@ -81,7 +81,7 @@ def find(connection: Connection, said: OrderedProcedure) -> Order | None:
     for rank, order in found:
         meant = order_matching.means(said, order, ranked=rank)
         if meant is None:
-            raise DuplicateKey("the Study Instance UID belongs to another order", place=f"{said.place}-2")
+            raise DuplicateKey("the Study Instance UID belongs to another order", place=said.place.at(2))
         sure = not order_matching.is_guess(said, order, ranked=rank)
         if meant and (sure or _of_one_patient(connection, said, order)):
             return order
@@ -109,7 +109,7 @@ def _apply_to(
     row = book.save(work.connection, order, after, now=work.now)
     work.applied.orders.append((row, outcome))
     if outcome in UNORDERED:
-        work.applied.note(f"{said.place}-1", UNORDERED[outcome])
+        work.applied.note(said.place.at(1), UNORDERED[outcome])
     if said.event in CREATES:
         _resettle(work, after, said)
 
@@ -143,7 +143,7 @@ def _end_replaced(work: Work, said: OrderedProcedure, patient: int | None, arriv
     if replaced is None or replaced.row in (row for row, _ in work.applied.orders):
         return
     if replaced.patient != patient:
-        raise UnknownKey("the order to be replaced belongs to another patient", place=f"{said.place}-8")
+        raise UnknownKey("the order to be replaced belongs to another patient", place=said.place.at(8))
     _apply_to(work, end, replaced, patient, arrivals)
 
 
@@ -161,7 +161,7 @@ def _patient(work: Work, said: OrderedProcedure, who: Identity, order: Order | N
         assert row is not None
         # An issuer that the message does not state is a guess of ours, and no reason to refuse.
         if "IssuerOfPatientID" not in said.derived or who.patient_id not in _ids_of(row):
-            raise UnknownKey("the order with this number belongs to another patient", place="PID-3")
+            raise UnknownKey("the order with this number belongs to another patient", place=Place("PID", 3))
     rank = _rank(said, work.policy)
     if row is None:
         if said.event in CREATES:

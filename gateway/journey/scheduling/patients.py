@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.errors import Conflict, DuplicateKey
+from gateway.errors import Conflict, DuplicateKey, Place
 from gateway.journey.scheduling.applied import Work
 from gateway.records.imaging_order import Arrival
 from gateway.records.order import Attributes
@@ -44,7 +44,7 @@ def _update(work: Work, said: PatientStatement) -> None:
 def _leave_visit(work: Work, said: PatientStatement) -> None:
     gone: dict[str, None] = dict.fromkeys(VISIT)
     if patients.find(work.connection, said.identity) is None:
-        work.applied.note("PID-3", "no such patient is known; nothing to change")
+        work.applied.note(Place("PID", 3), "no such patient is known; nothing to change")
         return
     patient, _ = _told(work, replace(said, attributes={**said.attributes, **gone}))
     work.applied.patients[patient] = "updated"
@@ -86,15 +86,15 @@ def arrivals_of(row: Row) -> list[Arrival]:
 def _delete(work: Work, said: PatientStatement) -> None:
     row = patients.meant(work.connection, said.identity)
     if row is None:
-        work.applied.note("PID-3", "no such patient is known; nothing to delete")
+        work.applied.note(Place("PID", 3), "no such patient is known; nothing to delete")
         return
     if any(at > said.event_at for _, at in row["said"].values()):
-        work.applied.note("EVN-2", "newer things are known of the patient; not deleted")
+        work.applied.note(Place("EVN", 2), "newer things are known of the patient; not deleted")
         return
     for order in patients.orders_of(work.connection, row["id"]):
         steps = [step for procedure in book.get(work.connection, order).procedures for step in procedure.steps]
         if any(step.state not in CLOSED for step in steps):
-            raise Conflict("the patient still has steps to be done; cancel their orders first", place="PID-3")
+            raise Conflict("the patient still has steps to be done; cancel their orders first", place=Place("PID", 3))
     identity = {key: row["attributes"][key] for key in ("PatientID", "IssuerOfPatientID") if key in row["attributes"]}
     patients.change(work.connection, row["id"], attributes=identity, said={}, updated_at=work.now)
     work.applied.patients[row["id"]] = "deleted"
@@ -104,11 +104,13 @@ def _merge(work: Work, said: PatientStatement) -> None:
     """MRG ends in PID: its orders become the survivor's, and whoever still uses the old id means the survivor."""
     whole = patients.find(work.connection, said.identity)
     if whole is not None and whole["merged_into"] is not None:
-        raise DuplicateKey("this patient was merged into another; it cannot survive a merge", place="PID-3")
+        raise DuplicateKey("this patient was merged into another; it cannot survive a merge", place=Place("PID", 3))
     survivor, _ = _told(work, said)
     for prior in said.prior:
         if prior == said.identity:
-            raise DuplicateKey("the patient cannot be merged with itself: MRG-1 and PID-3 are the same", place="MRG-1")
+            raise DuplicateKey(
+                "the patient cannot be merged with itself: MRG-1 and PID-3 are the same", place=Place("MRG", 1)
+            )
         _absorb(work, survivor, prior)
     work.applied.patients[survivor] = "merged"
 
@@ -120,7 +122,7 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
         patients.add(work.connection, prior, attributes=_named(prior), said={}, now=work.now, merged_into=survivor)
     elif source["merged_into"] is not None:
         if patients.survivor(work.connection, source)["id"] != survivor:
-            raise DuplicateKey("the prior patient was merged into another before", place="MRG-1")
+            raise DuplicateKey("the prior patient was merged into another before", place=Place("MRG", 1))
         return
     else:
         for row in patients.move_orders(work.connection, source["id"], survivor):
@@ -158,12 +160,12 @@ def _change_id(work: Work, said: PatientStatement) -> None:
     """MRG-1 is from now on called PID-3."""
     [old, *_] = said.prior
     if old == said.identity:
-        raise DuplicateKey("the new Patient ID is the old one: MRG-1 and PID-3 are the same", place="MRG-1")
+        raise DuplicateKey("the new Patient ID is the old one: MRG-1 and PID-3 are the same", place=Place("MRG", 1))
     source, target = patients.find(work.connection, old), patients.find(work.connection, said.identity)
     if target is not None:
         done = source is not None and patients.survivor(work.connection, source)["id"] == target["id"]
         if not done:
-            raise DuplicateKey("the new Patient ID belongs to another patient; merge them (A40)", place="PID-3")
+            raise DuplicateKey("the new Patient ID belongs to another patient; merge them (A40)", place=Place("PID", 3))
     elif source is not None:
         row = patients.survivor(work.connection, source)
         renamed = {**row["attributes"], **_named(said.identity)}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import Malformed, RequiredMissing
+from gateway.errors import Malformed, Place, RequiredMissing
 from gateway.mapping.orders.paths import Message, Segment, stated
 
 Segments = dict[str, list[Segment]]
@@ -30,8 +30,9 @@ class Group:
     segments: Segments
 
     @property
-    def place(self) -> str:
-        return f"{self.opened_by}[{self.number}]"
+    def place(self) -> Place:
+        """The segment that opens the group."""
+        return Place(self.opened_by, sequence=self.number)
 
 
 def order_groups(message: Message) -> tuple[Segments, list[Group]]:
@@ -47,7 +48,7 @@ def order_groups(message: Message) -> tuple[Segments, list[Group]]:
             # The order's own list of notes, even when empty: the patient's are not for it.
             groups.append(Group(len(groups) + 1, "ORC", {"NTE": []}))
         elif name == "OBR" and not groups:
-            raise Malformed("OBR stands before any ORC", place="OBR")
+            raise Malformed("OBR stands before any ORC", place=Place("OBR"))
         elif name == "PID" and groups and message.type == "OMG":
             break
         elif name == "PID" and ("PID" in patient or groups):
@@ -92,7 +93,7 @@ def patient_groups(message: Message) -> list[Segments]:
             groups.append({key: list(value) for key, value in shared.items()})
         _put(groups[-1] if groups else shared, name, segment)
     if not groups:
-        raise RequiredMissing("the message has no PID segment", place="PID")
+        raise RequiredMissing("the message has no PID segment", place=Place("PID"))
     _bounded(len(groups), "PID")
     return groups
 
@@ -113,21 +114,23 @@ def _put(segments: Segments, name: str, segment: Segment) -> None:
     segments.setdefault(name, []).append(segment)
 
 
-def _late(patient: Segments) -> str:
-    return "PID[2]" if "PID" in patient else "PID[1]"
+def _late(patient: Segments) -> Place:
+    return Place("PID", sequence=2 if "PID" in patient else 1)
 
 
 def _check(patient: Segments, groups: list[Group], opens: str) -> None:
     if "PID" not in patient:
-        raise RequiredMissing("the message has no PID segment before its orders", place="PID")
+        raise RequiredMissing("the message has no PID segment before its orders", place=Place("PID"))
     if not groups:
-        raise RequiredMissing(f"the message has no {opens} segment", place=opens)
+        raise RequiredMissing(f"the message has no {opens} segment", place=Place(opens))
     _bounded(len(groups), opens)
 
 
 def _bounded(number: int, opens: str) -> None:
     if number > MAX_GROUPS:
-        raise Malformed(f"the message has {number} {opens} groups; send at most {MAX_GROUPS} in one", place=opens)
+        raise Malformed(
+            f"the message has {number} {opens} groups; send at most {MAX_GROUPS} in one", place=Place(opens)
+        )
 
 
 def _share_study(groups: Iterable[Group]) -> None:

@@ -16,14 +16,14 @@ def merge_groups(read: Sequence[OrderedProcedure]) -> Iterator[OrderedProcedure]
 
     Pairs of the same Scheduled Procedure Step ID are further protocol codes of one step.
     """
-    merged: dict[tuple[str, ...], OrderedProcedure] = {}
+    merged: dict[tuple[object, ...], OrderedProcedure] = {}
     for one in read:
         key = _identity(one)
         merged[key] = _join(merged[key], one) if key in merged else one
     yield from merged.values()
 
 
-def _identity(one: OrderedProcedure) -> tuple[str, ...]:
+def _identity(one: OrderedProcedure) -> tuple[object, ...]:
     if "StudyInstanceUID" not in one.derived:
         return one.control, str(one.procedure["StudyInstanceUID"])
     if not {"RequestedProcedureID", "AccessionNumber"} & one.derived:

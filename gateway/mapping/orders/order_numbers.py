@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.errors import GatewayError, InvalidValue, RequiredMissing
+from gateway.errors import GatewayError, InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
 from gateway.mapping.orders.paths import Message, Scope, stated
 from gateway.mapping.orders.times import micros, parse_dtm
@@ -75,7 +75,7 @@ def event_at(group: Group, message: Message, scope: Scope) -> int:
     return said if said <= scope.received_at + AHEAD_MICROS else scope.received_at
 
 
-def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: str = "") -> int:
+def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: Place | None = None) -> int:
     name, field = where
     zone = scope.settings.message_zone or scope.settings.zone
     for segment in scope.segments(name, None)[:1]:
@@ -84,7 +84,7 @@ def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: str
             try:
                 return micros(parse_dtm(written, zone)[0])
             except GatewayError as error:
-                raise InvalidValue(error.message, place=f"{place or name}-{field}") from error
+                raise InvalidValue(error.message, place=(place or Place(name)).at(field)) from error
     try:
         return micros(parse_dtm(stated(message.timestamp), zone)[0])
     except InvalidValue:
@@ -110,7 +110,7 @@ def by_order_control(_message: Message, group: Group) -> GroupEvent:
     orc = group.segments["ORC"][0]
     control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
     if not control:
-        raise RequiredMissing("order control is empty", place=f"{group.place}-1")
+        raise RequiredMissing("order control is empty", place=group.place.at(1))
     return GroupEvent(event_of(control, status), control)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from gateway.errors import GatewayError, RequiredMissing
+from gateway.errors import GatewayError, Place, RequiredMissing
 from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.language.trace import Trace
@@ -39,7 +39,7 @@ from gateway.mapping.orders.order_numbers import (
     stated_at,
     utc_of,
 )
-from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, stated
+from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, place_of, stated
 from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.order import Attributes, OrderedProcedure, OrderedStep
@@ -53,7 +53,7 @@ __all__ = ["ORDER_DIALECT", "OrderMapping", "issuer_of"]
 class _Context:
     """What holds for all levels of one group."""
 
-    place: str
+    place: Place
     number: int
     describes: bool
     """Must the message say all that a worklist item needs? A cancel need not repeat what it cancels."""
@@ -106,14 +106,15 @@ class OrderMapping:
 
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
-        context = _Context("PID" if number == 1 else f"PID[{number}]", 1, False, trace)
+        context = _Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace)
         known = Known({}, "", "", "", 0)
         patient, derived = self._level("patient", scope, known, context)
         visit, more = self._level("visit", scope, known, context)
-        place = f"MRG[{number}]"
         prior = prior_identities(scope, identity_of(patient).issuer)
         if not prior and event in (PatientEvent.MERGE, PatientEvent.CHANGE_ID):
-            raise RequiredMissing("no prior Patient ID; it is read from MRG-1 or MRG-4", place=f"{place}-1")
+            raise RequiredMissing(
+                "no prior Patient ID; it is read from MRG-1 or MRG-4", place=Place("MRG", 1, sequence=number)
+            )
         event_at = stated_at(scope, message, ("EVN", 2))
         return PatientStatement(
             place=context.place,
@@ -142,7 +143,7 @@ class OrderMapping:
         if not (placer or filler or order.get("AccessionNumber")):
             raise RequiredMissing(
                 "the order has no number: neither ORC-2, ORC-3 nor an accession number",
-                place=f"{group.place}-{26 if group.opened_by == 'SCH' else 2}",
+                place=group.place.at(26 if group.opened_by == "SCH" else 2),
             )
         known.attributes.update(patient)
         known.attributes.update(order)
@@ -183,7 +184,7 @@ class OrderMapping:
             try:
                 found = value_of(compiled, scope)
             except GatewayError as error:
-                error.place = _within(str(error.place), compiled, context)
+                error.place = _within(error.place, compiled, context)
                 raise
             if not found[0]:
                 if row.otherwise:
@@ -219,11 +220,14 @@ def _missing(compiled: CompiledRow, scope: Scope, context: _Context) -> Required
     places = [path for path in row.sources if not path.startswith(("site.", "source."))] or [row.target]
     first = next((path for path in places if is_there(path, scope)), places[0])
     text = f"{row.target} has no value; it is read from {' or '.join(places)}"
-    return RequiredMissing(text, place=_within(first, compiled, context))
+    return RequiredMissing(text, place=_within(place_of(first), compiled, context))
 
 
-def _within(path: str, compiled: CompiledRow, context: _Context) -> str:
-    return path if context.number == 1 or compiled.row.level == "patient" else f"{path} of {context.place}"
+def _within(place: Place | str, compiled: CompiledRow, context: _Context) -> Place | str:
+    """The place within its group, where the message has more than one."""
+    if isinstance(place, str) or context.number == 1 or compiled.row.level == "patient":
+        return place
+    return replace(place, group=context.place.segment, group_number=context.number)
 
 
 def _steps(scope: Scope) -> Iterator[Scope]:

@@ -14,7 +14,16 @@ from gateway.errors import GatewayError, InvalidValue, ValueTooLong
 from gateway.mapping.language.rows import Codes, Row
 from gateway.mapping.language.values import fitter, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS, LISTS, OF_LEAF
-from gateway.mapping.orders.paths import Repetition, Scope, Settings, Value, compile_leaf, compile_path, keys_of
+from gateway.mapping.orders.paths import (
+    Repetition,
+    Scope,
+    Settings,
+    Value,
+    compile_leaf,
+    compile_path,
+    keys_of,
+    place_of,
+)
 
 Found = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
@@ -87,7 +96,7 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
                 if value:
                     return value, path, remark
         except GatewayError as error:
-            error.place = error.place or path
+            error.place = error.place or place_of(path)
             raise
         if said is None:
             null = None, path, "explicit null"

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
-from gateway.errors import InvalidValue, Rejected, RequiredMissing, Undecodable
+from gateway.errors import InvalidValue, Place, Rejected, RequiredMissing, Undecodable
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.language.values import fit, vr_of
@@ -86,7 +86,7 @@ class WorklistFileMapping:
             steps.append(OrderedStep(step))
         _check_distinct(steps)
         return OrderedProcedure(
-            place=STEPS,
+            place=Place(STEPS),
             event=StepEvent.NEW,
             control="NW",
             event_at=BEFORE_EVERY_MESSAGE,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.errors import Malformed
+from gateway.errors import Malformed, Place
 
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -27,19 +27,19 @@ def read_delimiters(msh: str) -> Delimiters:
     """The delimiters that an MSH segment declares. Raises Malformed naming `MSH-1` or `MSH-2`."""
     separator = msh[3:4]
     if not _may_delimit(separator):
-        raise Malformed("the field separator must be one ASCII punctuation character, such as |", place="MSH-1")
+        raise Malformed("the field separator must be one ASCII punctuation character, such as |", place=Place("MSH", 1))
     characters, ended, _ = msh[4:].partition(separator)
     if not ended:
-        raise Malformed("the segment ends before MSH-3", place="MSH")
+        raise Malformed("the segment ends before MSH-3", place=Place("MSH"))
     return _delimiters(separator, characters)
 
 
 @lru_cache(maxsize=64)
 def _delimiters(separator: str, characters: str) -> Delimiters:
     if not 1 <= len(characters) <= 5 or not all(map(_may_delimit, characters)):
-        raise Malformed(r"the encoding characters must be punctuation, such as ^~\&", place="MSH-2")
+        raise Malformed(r"the encoding characters must be punctuation, such as ^~\&", place=Place("MSH", 2))
     if len({separator, *characters}) != len(characters) + 1:
-        raise Malformed("two delimiters are the same character", place="MSH-2")
+        raise Malformed("two delimiters are the same character", place=Place("MSH", 2))
     # `^~&` lacks the escape character, not the subcomponent separator. A fifth one (2.7) is for truncation.
     component, repetition, escape, subcomponent = (*characters[:4], *[""] * (4 - len(characters[:4])))
     if len(characters) == 3 and escape == "&":

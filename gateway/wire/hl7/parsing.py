@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from gateway.errors import Malformed, Undecodable
+from gateway.errors import Malformed, Place, Undecodable
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
 from gateway.wire.hl7.message import Message
@@ -56,7 +56,7 @@ def parse(raw: bytes, *, charset: str = "", fallback_charset: str = "", replace_
     lead = start[1]
     segments = tuple(_segments(text[len(lead) :], delimiters, codec))
     if [segment.name for segment in segments].count("MSH") != 1:
-        raise Malformed("more than one MSH: send each message by itself", place="MSH")
+        raise Malformed("more than one MSH: send each message by itself", place=Place("MSH"))
     return Message(
         raw,
         text,
@@ -70,7 +70,7 @@ def parse(raw: bytes, *, charset: str = "", fallback_charset: str = "", replace_
 
 
 def _no_msh() -> Malformed:
-    return Malformed("no MSH segment at the start of the message", place="MSH")
+    return Malformed("no MSH segment at the start of the message", place=Place("MSH"))
 
 
 # bytes to text
@@ -91,7 +91,9 @@ def _decode(raw: bytes, charset: str, fallback: str, lenient: bool) -> tuple[byt
     declared, names = _declared(start_bytes[2])
     codecs = charsets.codecs_of(charset) if charset else charsets.candidates(names, raw, fallback)
     if not codecs:
-        raise Undecodable("unknown character set; send a name of HL7 table 0211, such as UNICODE UTF-8", place="MSH-18")
+        raise Undecodable(
+            "unknown character set; send a name of HL7 table 0211, such as UNICODE UTF-8", place=Place("MSH", 18)
+        )
     for codec in codecs:
         try:
             return b"", raw.decode(codec), declared, codec
@@ -130,18 +132,18 @@ def _field_18(msh: str) -> str:
     return parts[17] if len(parts) > 17 else ""
 
 
-def _place(body: bytes, offset: int, codec: str) -> str:
+def _place(body: bytes, offset: int, codec: str) -> Place:
     """`PID-5` for the byte at `offset`, as far as the text before it can be read."""
     before = body[:offset].decode(codec, "replace")
     start = _START_TEXT.match(before)
     if start is None or len(start[2]) < 4:
-        return "MSH"
+        return Place("MSH")
     separator = start[2][3]
     begun = re.compile(rf"(?:\A|[\r\n])([A-Z][A-Z0-9]{{2}})(?={re.escape(separator)}|[\r\n])")
     begins = [match.start(1) for match in begun.finditer(before)]
     text = before[begins[-1] :] if begins else start[2]
     field = text.count(separator) + (text[:3] in HEADERS)
-    return f"{text[:3]}-{field}" if field else text[:3]
+    return Place(text[:3], field)
 
 
 # text to segments
@@ -159,7 +161,7 @@ def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment
     if len(lines) == len(starts) + 1 and lines[-1] == "":
         lines.pop()  # what stands after the last terminator
     if not starts or starts[0] != 0:
-        raise Malformed("the batch header does not use the delimiters of MSH", place=lines[0][:3])
+        raise Malformed("the batch header does not use the delimiters of MSH", place=Place(lines[0][:3]))
     occurrences: dict[str, int] = {}
     for position, (i, j) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True)):
         text, end = lines[i], ends[i]

@@ -1,7 +1,7 @@
 """Checks the structure of HL7 messages with hl7apy: segments, their order and number, data types, lengths, tables.
 
 hl7apy takes some ten milliseconds of processor for a message, so it works in a process of its own at the lowest
-priority: `Checker` starts `python -m gateway.wire.hl7_conformance` and speaks JSON lines with it. What it finds never
+priority: `Checker` starts this module and speaks JSON lines with it. A finding never
 holds a value of the message.
 """
 
@@ -16,13 +16,40 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
-from gateway.errors import Unavailable
+from gateway.errors import Place, Unavailable
 
-Faults = list[dict[str, str]]
-"""`place` (such as `PID-5` or `ORC`) and `text` of each fault."""
 
+class Severity(StrEnum):
+    """What a finding is about; the text begins with the value."""
+
+    STRUCTURE = "structure"
+    """The standard's abstract syntax forbids it."""
+    VALUE = "value"
+    """Lengths and tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class StructureFinding:
+    """One departure of a message from the standard; holds no value of the message."""
+
+    place: Place
+    text: str
+    severity: Severity | None = None
+    """None: about the check itself."""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.text}" if self.severity else self.text
+
+    def as_row(self) -> dict[str, str]:
+        """The JSON that the store keeps with the message."""
+        return {"place": str(self.place), "text": str(self)}
+
+
+MSH: Final = Place("MSH")
 SHOWN: Final = 10
 """Of more faults only their number is told."""
 LONGEST: Final = 256 * 1024
@@ -39,13 +66,13 @@ class Checker:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def faults(self, text: str, version: str = "") -> Faults:
+    async def faults(self, text: str, version: str = "") -> list[StructureFinding]:
         """What is wrong with a decoded message. `version`: HL7 version to go by; empty: that of MSH-12.
 
         Raises `Unavailable` when the check itself fails.
         """
         if len(text) > LONGEST:
-            return [{"place": "MSH", "text": f"not checked: longer than {LONGEST:,} characters"}]
+            return [StructureFinding(MSH, f"not checked: longer than {LONGEST:,} characters")]
         async with self._turn:
             done = False
             try:
@@ -63,7 +90,7 @@ class Checker:
         async with self._turn:
             await self._end()
 
-    async def _ask(self, question: dict[str, str]) -> Faults:
+    async def _ask(self, question: dict[str, str]) -> list[StructureFinding]:
         process = self._process
         if process is None or process.returncode is not None:
             process = self._process = await asyncio.create_subprocess_exec(
@@ -77,8 +104,10 @@ class Checker:
         line = await process.stdout.readline()
         if not line:
             raise ConnectionError("the checking process ended")
-        found: Faults = json.loads(line)
-        return found
+        return [
+            StructureFinding(Place(segment, field), text, Severity(severity) if severity else None)
+            for segment, field, text, severity in json.loads(line)
+        ]
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -91,7 +120,7 @@ class Checker:
 # In the process of its own
 
 
-def check(text: str, version: str) -> Faults:
+def check(text: str, version: str) -> list[StructureFinding]:
     """The faults that hl7apy finds. Raises nothing: what it cannot read is a fault."""
     from hl7apy import load_library
     from hl7apy.consts import VALIDATION_LEVEL
@@ -106,12 +135,13 @@ def check(text: str, version: str) -> Faults:
     try:
         known = load_library(fields[11]).MESSAGES
     except HL7apyException:
-        return [{"place": "MSH-12", "text": f"{STRUCTURE}there is no HL7 version of this name"}]
+        return [StructureFinding(Place("MSH", 12), "there is no HL7 version of this name", Severity.STRUCTURE)]
     if not any(one in known for one in structure):
         # Before 2.3.1 nobody says the structure, and hl7apy finds it for the first of each kind only.
         found_structure = next((one for one in _structures(kind, trigger) if one in known), None)
         if found_structure is None:
-            return [{"place": "MSH-9", "text": f"{VALUE}not checked: no structure of this message is known"}]
+            unknown = "not checked: no structure of this message is known"
+            return [StructureFinding(Place("MSH", 9), unknown, Severity.VALUE)]
         fields[8] = component.join((kind, trigger, found_structure))
     text = separator.join(fields).rstrip(separator) + end + rest
     with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".txt") as report:
@@ -120,10 +150,11 @@ def check(text: str, version: str) -> Faults:
             with contextlib.suppress(HL7apyException):
                 message.validate(report_file=report.name)
         except Exception as error:
-            return [{"place": "MSH", "text": f"{STRUCTURE}not readable as declared ({type(error).__name__})"}]
+            unreadable = f"not readable as declared ({type(error).__name__})"
+            return [StructureFinding(MSH, unreadable, Severity.STRUCTURE)]
         found = list(_faults(report.read()))
     more = len(found) - SHOWN
-    return found[:SHOWN] + ([{"place": "MSH", "text": f"{VALUE}{more} further faults"}] if more > 0 else [])
+    return found[:SHOWN] + ([StructureFinding(MSH, f"{more} further faults", Severity.VALUE)] if more > 0 else [])
 
 
 def _structures(kind: str, trigger: str) -> Iterator[str]:
@@ -142,8 +173,6 @@ _SAME_AS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("ADT", "A47"): ("A30",),
     **{("SIU", trigger): ("S12",) for trigger in ("S13", "S14", "S15", "S26")},
 }
-STRUCTURE, VALUE = "structure: ", "value: "
-"""How the text of a fault begins: of what the standard's abstract syntax forbids, and of lengths and tables."""
 _LINE: Final = re.compile(r"^(Error|Warning): (.*)$")
 _CHOICE: Final = re.compile(r"^Missing required child \w+_(?:CHOICE|SUPPGRP)\.")
 """hl7apy asks for every member of a group of which the standard asks for one."""
@@ -153,7 +182,7 @@ _VALUE: Final = re.compile(r"^Value .* not in table (\S+) in element (\S+)$", re
 _ELEMENT: Final = re.compile(r"<(\w+) (\S+?)(?: \([^>]*)?>")
 
 
-def _faults(report: str) -> Iterator[dict[str, str]]:
+def _faults(report: str) -> Iterator[StructureFinding]:
     seen = set()
     for line in report.splitlines():
         found = _LINE.match(line)
@@ -162,10 +191,10 @@ def _faults(report: str) -> Iterator[dict[str, str]]:
         text = _VALUE.sub(r"not in table \1: element \2", found[2])
         text = _ELEMENT.sub(r"\2", text)
         field, segment = _FIELD.search(text), _SEGMENT.search(text)
-        place = f"{field[1]}-{field[2]}" if field else segment[1] if segment else "MSH"
+        place = Place(field[1], int(field[2])) if field else Place(segment[1]) if segment else MSH
         if (place, text) not in seen:
             seen.add((place, text))
-            yield {"place": place, "text": (STRUCTURE if found[1] == "Error" else VALUE) + text}
+            yield StructureFinding(place, text, Severity.STRUCTURE if found[1] == "Error" else Severity.VALUE)
 
 
 def main() -> None:
@@ -177,7 +206,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
         asked: dict[str, Any] = json.loads(line)
-        answer = json.dumps(check(asked["text"], asked["version"])).encode() + b"\n"
+        findings = check(asked["text"], asked["version"])
+        rows = [[one.place.segment, one.place.field, one.text, one.severity or ""] for one in findings]
+        answer = json.dumps(rows).encode() + b"\n"
         try:
             # Past Python's buffers: at the end there is nothing left to be flushed to a gateway that is gone.
             os.write(sys.stdout.fileno(), answer)

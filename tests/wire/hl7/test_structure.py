@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.errors import Unavailable
+from gateway.errors import Place, Unavailable
 from gateway.records.patient import PATIENT_EVENTS
 from gateway.wire.hl7 import structure as hl7_conformance
-from gateway.wire.hl7.structure import LONGEST, STRUCTURE, Checker, check
+from gateway.wire.hl7.structure import LONGEST, Checker, Severity, StructureFinding, check
 from tests.journey.messages import adt, orm
 
 
@@ -27,22 +27,25 @@ async def checker() -> AsyncIterator[Checker]:
     await opened.close()
 
 
-def texts(faults: list[dict[str, str]]) -> str:
-    return "\n".join(f"{one['place']}: {one['text']}" for one in faults)
+def texts(findings: list[StructureFinding]) -> str:
+    return "\n".join(f"{finding.place}: {finding}" for finding in findings)
+
+
+NO_NAME = StructureFinding(Place("PID", 5), "Missing required child PID.PID_5", Severity.STRUCTURE)
 
 
 def test_an_order_as_ihe_has_it_is_well() -> None:
-    assert [one for one in check(order(), "") if one["text"].startswith(STRUCTURE)] == []
+    assert [finding for finding in check(order(), "") if finding.severity is Severity.STRUCTURE] == []
 
 
 def test_what_is_missing_is_named_by_its_field() -> None:
     without_name = order().replace("|MUSTER^MAX|", "||")
-    assert {"place": "PID-5", "text": "structure: Missing required child PID.PID_5"} in check(without_name, "")
+    assert NO_NAME in check(without_name, "")
 
 
 def test_values_are_never_told() -> None:
     found = check(order(name="SECRET^NAME", modality="PRIVATE").replace("|M\r", "|PRIVATE\r"), "2.5")
-    assert any(one["place"] == "PID-8" for one in found), texts(found)
+    assert any(finding.place == Place("PID", 8) for finding in found), texts(found)
     assert "SECRET" not in texts(found)
     assert "PRIVATE" not in texts(found)
 
@@ -50,7 +53,7 @@ def test_values_are_never_told() -> None:
 @pytest.mark.parametrize("text", ["MSH|^~\\&|x", "", "MSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|9.9\rPID|1\r", "\x00\x1c"])
 def test_what_cannot_be_read_is_a_fault(text: str) -> None:
     [fault] = check(text, "")
-    assert fault["text"].startswith("structure: ")
+    assert fault.severity is Severity.STRUCTURE
 
 
 VERSIONS = ("2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6")
@@ -77,7 +80,7 @@ def test_a_version_can_be_asked_for() -> None:
 
 async def test_the_process_answers_one_after_the_other(checker: Checker) -> None:
     found = await asyncio.gather(*(checker.faults(order().replace("|MUSTER^MAX|", "||")) for _ in range(3)))
-    assert all({"place": "PID-5", "text": "structure: Missing required child PID.PID_5"} in one for one in found)
+    assert all(NO_NAME in one for one in found)
 
 
 async def test_a_process_that_died_is_started_again(checker: Checker) -> None:
@@ -100,5 +103,5 @@ async def test_a_process_that_dies_at_work_is_told(checker: Checker, monkeypatch
 
 async def test_long_messages_are_not_checked(checker: Checker) -> None:
     [fault] = await checker.faults("x" * (LONGEST + 1))
-    assert "not checked" in fault["text"]
+    assert "not checked" in fault.text
     assert checker._process is None
