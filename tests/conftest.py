@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster
 
 from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
+from tests.blocking import watch
 from tests.peers import PLUGINS
 from tests.peers.postgres_database import postgres_database
 
@@ -90,7 +90,7 @@ async def until(condition: Callable[[], object], *, seconds: float = 20.0, what:
 @pytest.fixture(scope="session", autouse=True)
 def unblocked_loop() -> Iterator[None]:
     """A call from the gateway that blocks the event loop raises `BlockingError` where it stands."""
-    watch = BlockBuster(scanned_modules="gateway")
-    watch.activate()
+    blockbuster = watch()
+    blockbuster.activate()
     yield
-    watch.deactivate()
+    blockbuster.deactivate()
