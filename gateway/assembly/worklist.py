@@ -52,6 +52,7 @@ async def serve_dicom(
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,
+        temporary_folder=dicom.temporary_folder,
         idle_seconds=dicom.idle_seconds,
     )
     stack.push_async_callback(server.stop, GRACE_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import DirectoryPath, Field, field_validator, model_validator
 
 from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName
 from gateway.config.hl7 import ListenerTls
@@ -48,6 +48,7 @@ class Dicom(Section):
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = 131072
     """The longest P-DATA-TF that peers are told to send."""
     max_object_bytes: Annotated[int, Field(ge=1048576)] = 4294967296
+    temporary_folder: Annotated[DirectoryPath | None, Field(description="Where long data sets wait")] = None
     """A longer data set is read and refused with A700."""
     max_worklist_matches: Annotated[int, Field(ge=1)] = 1000
     """A query that matches more gets these and then A700 (out of resources)."""

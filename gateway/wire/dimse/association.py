@@ -1,3 +1,4 @@
+# Long: one state machine with its transport; its parts share every field.
 """One association of an acceptor: a connection, its protocol machine, and the operation at work on it.
 
 Everything happens on the event loop. The protocol machine (`upper_layer`) decides, this carries its effects out. Of
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -22,7 +24,7 @@ from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import CommandFault
 from gateway.wire.dimse.message import Assembler, Message
 from gateway.wire.dimse.negotiation import Agreement, Context
-from gateway.wire.dimse.pdu import Framer, PduFault
+from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
 from gateway.wire.dimse.policy import Rejection
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
 
@@ -51,6 +53,7 @@ class Owner(Protocol):
     farewell_seconds: float
     max_bytes: int
     max_data_set_bytes: int
+    temporary_folder: Path | None
 
     def connected(self, association: Association) -> None: ...
 
@@ -72,7 +75,10 @@ class Association(asyncio.Protocol):
         self.state = State.STA1
         self.agreement: Agreement | None = None
         self._framer = Framer(owner.max_bytes)
-        self._assembler = Assembler(owner.max_data_set_bytes)
+        self._assembler = Assembler(owner.max_data_set_bytes, owner.temporary_folder)
+        self._fragments: deque[Fragment] = deque()
+        """Of the PDU that was read last; more than none only while the disk is waited for."""
+        self._writing: asyncio.Future[Message | None] | None = None
         self._waiting: deque[Message] = deque()
         self._work: asyncio.Task[None] | None = None
         self._working_on: Message | None = None
@@ -121,11 +127,10 @@ class Association(asyncio.Protocol):
         self._last_traffic = self._loop.time()
         self._framer.feed(data)
         self._read_on()
-        if self._assembler.is_under_way:
-            self._acknowledge_now()
+        self._acknowledge_now()
 
     def _acknowledge_now(self) -> None:
-        """A peer without TCP_NODELAY holds its data set back until its command set has been acknowledged."""
+        """A peer without TCP_NODELAY holds what follows back until what came before has been acknowledged."""
         if _QUICKACK is not None:
             with suppress(OSError, AttributeError):
                 self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
@@ -141,16 +146,14 @@ class Association(asyncio.Protocol):
                     self._request = pdu.read_associate_rq(body)
                 self._on(event, body)
             except PduFault as fault:
-                log.warning("DICOM association with %s: %s", self.address, fault)
-                self._reason = fault.reason
-                self._on(Event.EVT19)
+                self._fail(fault)
         # Only who reads notices that the peer is gone.
         if not self._has_room and self._framer.waiting_bytes >= READ_AHEAD_BYTES:
             self.transport.pause_reading()
 
     @property
     def _has_room(self) -> bool:
-        return len(self._waiting) < MAX_WAITING
+        return self._writing is None and len(self._waiting) < MAX_WAITING
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -167,7 +170,8 @@ class Association(asyncio.Protocol):
         if self._idle is not None:
             self._idle.cancel()
         self._end_work()
-        self._assembler.close()
+        if self._writing is None:
+            self._assembler.close()
         self._may_write.set()
         self.closed.set()
         self._owner.ended(self)
@@ -198,18 +202,51 @@ class Association(asyncio.Protocol):
         self.transport.write(pdu.associate_rj(*self._answer[:3]))
 
     def _issue_p_data(self, body: bytes) -> None:
+        self._fragments.extend(pdu.fragments(body))
+        self._take_fragments()
+
+    def _take_fragments(self) -> None:
+        assert self.agreement is not None
         try:
-            for fragment in list(pdu.fragments(body)):
-                assert self.agreement is not None
+            while self._fragments and self._writing is None:
+                fragment = self._fragments.popleft()
                 if fragment.context_id not in self.agreement.contexts:
-                    why = f"presentation context {fragment.context_id} has not been accepted"
-                    raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
+                    reason = f"presentation context {fragment.context_id} has not been accepted"
+                    raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, reason)
                 message = self._assembler.add(fragment)
                 if message is not None:
                     self._take(message)
+                elif self._assembler.must_write:
+                    self._writing = self._loop.run_in_executor(None, self._assembler.write)
+                    self._writing.add_done_callback(self._written)
         except CommandFault as fault:
             log.warning("DICOM association with %s: %s", self.address, fault)
+            self._fragments.clear()
             self.abort()
+
+    def _written(self, writing: asyncio.Future[Message | None]) -> None:
+        """The disk has taken what waited: go on with the fragments and PDUs that came meanwhile."""
+        self._writing = None
+        message = writing.result()
+        if self.state is State.STA1 or self._transport is None or self._transport.is_closing():
+            if message is not None:
+                message.close()
+            self._assembler.close()
+            return
+        self._last_traffic = self._loop.time()
+        try:
+            if message is not None:
+                self._take(message)
+            self._take_fragments()
+        except PduFault as fault:
+            self._fail(fault)
+        self._go_on()
+
+    def _fail(self, fault: PduFault) -> None:
+        log.warning("DICOM association with %s: %s", self.address, fault)
+        self._fragments.clear()
+        self._reason = fault.reason
+        self._on(Event.EVT19)
 
     def _issue_release(self, body: bytes) -> None:
         if self.state is State.STA8 and not self.is_busy:
@@ -295,7 +332,7 @@ class Association(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        return self._work is not None or bool(self._waiting)
+        return self._work is not None or self._writing is not None or bool(self._waiting)
 
     def context(self, message: Message) -> Context:
         assert self.agreement is not None

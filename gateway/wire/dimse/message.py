@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from pathlib import Path
+from typing import Final
 
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
 from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
+from gateway.wire.dimse.spool import DataSetSpool
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
-MEMORY_BYTES: Final = 2 * 1024 * 1024
-"""A longer data set waits in an unnamed file for its last fragment."""
 
 
 @dataclass(slots=True)
@@ -37,21 +36,27 @@ class Message:
 class Assembler:
     """`add` each fragment; a message comes back with its last one.
 
-    `max_bytes` bounds a data set. One that is longer, or that the disk has no room for, is read to its end all the
-    same, so that its request can be answered.
+    While `must_write` is set no fragment may be added: `write` first, in a thread. `max_bytes` bounds a data set. What
+    is longer, or has no room on the disk, is read to its end all the same, so that its request can be answered. A long
+    data set waits in an unnamed file in `folder` (None: the system's folder for temporary files).
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
         self._command = bytearray()
         self._message: Message | None = None
         self._context_id = 0
-        self._spool = _Spool(max_bytes)
+        self._spool = DataSetSpool(max_bytes, folder)
+        self._is_complete = False
 
     @property
     def is_under_way(self) -> bool:
         """Has a message begun that has not ended?"""
         return self._message is not None or bool(self._command)
+
+    @property
+    def must_write(self) -> bool:
+        """Whether a block waits for the disk."""
+        return self._spool.is_full or self._is_complete
 
     def add(self, fragment: Fragment) -> Message | None:
         """Raises `CommandFault` for what is out of order."""
@@ -62,10 +67,25 @@ class Assembler:
             raise CommandFault("a command where a data set should be, or the other way round")
         if self._message is None:
             return self._add_command(fragment)
-        self._spool.write(fragment.data)
+        self._spool.add(fragment.data)
         if not fragment.control & LAST:
             return None
+        if self._spool.is_in_file:
+            self._is_complete = True
+            return None
+        return self._whole()
+
+    def write(self) -> Message | None:
+        """Write what waits to the file, and return the message if that was the last of the data set. Blocks."""
+        self._spool.write()
+        if not self._is_complete:
+            return None
+        self._is_complete = False
+        return self._whole()
+
+    def _whole(self) -> Message:
         message, self._message = self._message, None
+        assert message is not None
         message.data_set, message.lost = self._spool.take()
         return message
 
@@ -83,52 +103,5 @@ class Assembler:
         return message
 
     def close(self) -> None:
-        self._spool.take()
-
-
-class _Spool:
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._memory = bytearray()
-        self._size = 0
-        self._file: IO[Any] | None = None
-        self._lost = ""
-
-    def write(self, data: memoryview) -> None:
-        self._size += len(data)
-        if self._size > self._max_bytes:
-            self._lose(f"more than {self._max_bytes} bytes")
-        if self._lost:
-            return
-        if self._size <= MEMORY_BYTES:
-            self._memory += data
-            return
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="gateway-")  # noqa: SIM115 - closed by _lose or take
-                self._file.write(self._memory)
-                self._memory = bytearray()
-            self._file.write(data)
-        except OSError as error:
-            self._lose(error.strerror or type(error).__name__)
-
-    def _lose(self, why: str) -> None:
-        self._lost = self._lost or why
-        self._memory = bytearray()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def take(self) -> tuple[Encoded, str]:
-        """What was written, and why it is not all there; ready for the next data set."""
-        data: Encoded = bytes(self._memory)
-        lost = self._lost
-        if self._file is not None:
-            try:
-                self._file.flush()
-                data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-            except OSError as error:
-                lost = error.strerror or type(error).__name__
-            self._file.close()
-        self._memory, self._size, self._file, self._lost = bytearray(), 0, None, ""
-        return data, lost
+        """Let go of a data set that will not end."""
+        self._spool.close()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -37,7 +38,8 @@ class DimseServer:
     Associations that `policy` does not admit are rejected, those beyond its limit as transient, local limit exceeded
     (PS3.8 9.3.4). One without traffic for `idle_seconds` is aborted; a connection has `artim_seconds` for the whole
     of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are told
-    to send (0: no limit), `max_data_set_bytes` the longest data set that is taken.
+    to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
+    where a long data set waits for its last fragment (None: the folder of the system).
     """
 
     farewell_seconds = 1.0
@@ -54,6 +56,7 @@ class DimseServer:
         implementation_uid: str,
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
+        temporary_folder: Path | None = None,
         artim_seconds: float = 5.0,
         idle_seconds: float = 600.0,
     ) -> None:
@@ -62,6 +65,7 @@ class DimseServer:
         self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes
+        self.temporary_folder = temporary_folder
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
         self._servers: list[asyncio.Server] = []
