@@ -29,8 +29,10 @@ def kinds_of_work(
 ) -> dict[str, Kind]:
     station = study_settling(config, store, mappings, clock)
     kinds = {SETTLE: Kind(station.settle, concurrency=2)}
-    if told := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
-        kinds[REQUEST] = Kind(ServiceRequestStation(store, mappings.studies.settings, told, clock).tell, concurrency=2)
+    if receivers := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
+        kinds[REQUEST] = Kind(
+            ServiceRequestStation(store, mappings.studies.settings, receivers, clock).tell, concurrency=2
+        )
     if config.facade.enabled:
         kinds[SERVE] = Kind(station.serve, concurrency=1)
     for ehr in config.ehrs:

@@ -1,4 +1,4 @@
-"""`gateway demo`: the whole journey on this machine, told step by step."""
+"""`gateway demo`: the whole journey on this machine, step by step."""
 
 from __future__ import annotations
 
@@ -95,21 +95,21 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order)
     stored = await modality.send("127.0.0.1", gateway.dicom_port, datasets, calling_ae="SCANNER")
     pixels = sum(len(one.PixelData) for one in datasets) // 1024
     crossed = f"C-STORE of {stored} instances in 2 series, {pixels} KiB of pixels"
-    steps.told("Scanner sends its images", crossed, "Success for each; headers are on disk")
+    steps.show("Scanner sends its images", crossed, "Success for each; headers are on disk")
 
     first = await _resource(ehr, lambda one: one["numberOfInstances"] == stored)
     crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
-    steps.told(f"Study is quiet for {QUIET_SECONDS} s", crossed, f"EHR has {_described(first)}")
+    steps.show(f"Study is quiet for {QUIET_SECONDS} s", crossed, f"EHR has {_described(first)}")
     ordered, patient = first["basedOn"][0]["identifier"]["value"], first["subject"]["identifier"]["value"]
     linked = ordered == order.accession and patient == order.patient_id
     steps.must(linked, "the ImagingStudy is not linked to its order and patient")
-    steps.told("It is linked", f"subject Patient {patient}, basedOn ServiceRequest {ordered}", "what the RIS ordered")
+    steps.show("It is linked", f"subject Patient {patient}, basedOn ServiceRequest {ordered}", "what the RIS ordered")
 
     await modality.send("127.0.0.1", gateway.dicom_port, [late], calling_ae="SCANNER")
     second = await _resource(ehr, lambda one: one["numberOfInstances"] == stored + 1)
     same = second["id"] == first["id"] and len(ehr.resources("ImagingStudy")) == 1
     steps.must(same, "the study became two resources")
-    steps.told("One more image comes late", "C-STORE of 1 instance of the same study", f"EHR has {_described(second)}")
+    steps.show("One more image comes late", "C-STORE of 1 instance of the same study", f"EHR has {_described(second)}")
 
 
 async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
@@ -117,7 +117,7 @@ async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
     hl7 = order.hl7()
     [answer] = await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [hl7])
     crossed = f"ORM^O01, {len(hl7)} bytes of MLLP: {order.procedure} ({order.modality}), accession {order.accession}"
-    steps.told("RIS sends an order", crossed, f"gateway answers {answer.code}")
+    steps.show("RIS sends an order", crossed, f"gateway answers {answer.code}")
     steps.must(answer.code == "AA", f"the order was answered {answer.code} {answer.text}")
 
     items = await modality.query("127.0.0.1", gateway.dicom_port, calling_ae="SCANNER", accession=order.accession)
@@ -125,7 +125,7 @@ async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
     [step] = items[0].ScheduledProcedureStepSequence
     start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
     found = f"{items[0].PatientName}, {step.Modality} at {start}, study {_short(items[0].StudyInstanceUID)}"
-    steps.told("Scanner asks its worklist", f"C-FIND by SCANNER, accession {order.accession}", f"1 match: {found}")
+    steps.show("Scanner asks its worklist", f"C-FIND by SCANNER, accession {order.accession}", f"1 match: {found}")
     return items[0]
 
 
@@ -153,7 +153,7 @@ class _Steps:
         self._number = 0
         self._since = time.perf_counter()
 
-    def told(self, title: str, crossed: str, came_of_it: str) -> None:
+    def show(self, title: str, crossed: str, came_of_it: str) -> None:
         self._number += 1
         elapsed = time.perf_counter() - self._since
         self._say("")

@@ -35,14 +35,14 @@ def simulate_ris(
     messages = [one.hl7(control, revision=revision) for one in orders]
     codes: list[str] = []
 
-    def heard(index: int, answer: ris.Answer) -> None:
+    def answers(index: int, answer: ris.Answer) -> None:
         order = orders[index]
         codes.append(answer.code)
         say(f"{order.accession}  {order.modality}  {answer.code} {answer.text}  {answer.seconds * 1000:.1f} ms")
 
     lost = ""
     try:
-        asyncio.run(ris.send(host, port, messages, concurrency=connections, heard=heard))
+        asyncio.run(ris.send(host, port, messages, concurrency=connections, answered=answers))
     except GatewayError as error:
         lost = f"; then {error}"
     if lost or codes.count("AA") < count:
@@ -105,7 +105,7 @@ def simulate_ehr(
             say(f"ehrs: [{{name: simulator, url: {ehr.url}}}]")
             sys.stdout.flush()
             await stop.wait()
-            for line in ehr.told():
+            for line in ehr.answered():
                 say(line)
 
     try:

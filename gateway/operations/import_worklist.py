@@ -106,11 +106,11 @@ class Import:
         reading = self._reader.read(raw, now, self._listener)
         if reading.error is not None:
             return Taken(str(path), NOT_TAKEN, why=_told(reading.error))
-        [said] = reading.statements
-        assert isinstance(said, OrderedProcedure)
+        [statement] = reading.statements
+        assert isinstance(statement, OrderedProcedure)
 
         def unit(connection: Connection) -> Taken:
-            taken = self._keep(connection, path, raw, said, now)
+            taken = self._keep(connection, path, raw, statement, now)
             if dry_run:
                 raise _UndoError(taken)
             return taken
@@ -120,26 +120,26 @@ class Import:
         except _UndoError as undone:
             return undone.taken
         except Rejected as error:
-            return Taken(str(path), NOT_TAKEN, _accession(said), _refused(error))
+            return Taken(str(path), NOT_TAKEN, _accession(statement), _refused(error))
         except Unavailable:
             raise
         except Exception as error:
             # A fault of ours with one file is no reason to leave the others.
             log.exception("a worklist file could not be taken")
-            return Taken(str(path), NOT_TAKEN, _accession(said), _told(internal(error)))
+            return Taken(str(path), NOT_TAKEN, _accession(statement), _told(internal(error)))
 
-    def _keep(self, connection: Connection, path: Path, raw: bytes, said: OrderedProcedure, now: int) -> Taken:
+    def _keep(self, connection: Connection, path: Path, raw: bytes, statement: OrderedProcedure, now: int) -> Taken:
         digest = hashlib.sha256(raw).digest()
         sender, control_id = self._listener, digest.hex()[:20]
-        accession = _accession(said)
+        accession = _accession(statement)
         if messages.earlier(connection, sender=sender, control_id=control_id, digest=digest).ack is not None:
             return Taken(str(path), SAME, accession)
-        order = scheduling.find(connection, said)
+        order = scheduling.find(connection, statement)
         if order is not None and order.row is not None:
-            told = messages.bodies_of_order(connection, order.row)
-            if any(not one["listener"].startswith(WORKLIST_FILE) for one in told):
+            previous = messages.bodies_of_order(connection, order.row)
+            if any(not one["listener"].startswith(WORKLIST_FILE) for one in previous):
                 return Taken(str(path), OF_RIS, accession)
-        applied = scheduling.apply(connection, [said], now=now, policy=self._policy, history=self._reader.history)
+        applied = scheduling.apply(connection, [statement], now=now, policy=self._policy, history=self._reader.history)
         row = messages.add(
             connection, sender=sender, control_id=control_id, digest=digest, received_at=now, listener=sender,
             peer=path.name, type="worklist file", body=raw, state="applied", ack_code="AA", ack=b"",
@@ -157,8 +157,8 @@ def _bytes_of(path: Path) -> bytes | OSError:
         return error
 
 
-def _accession(said: OrderedProcedure) -> str:
-    return str(said.order.get("AccessionNumber") or "")
+def _accession(statement: OrderedProcedure) -> str:
+    return str(statement.order.get("AccessionNumber") or "")
 
 
 def _told(error: GatewayError) -> str:

@@ -50,7 +50,7 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
     found_orders = [Order.model_validate(row) for row in rows]
-    told = [
+    message_rows = [
         JourneyMessage.model_validate({**message, "order": row["id"]})
         for row in rows
         for message in _messages(connection, row)
@@ -60,12 +60,12 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
     return Journey(
         accession=accession,
         orders=found_orders,
-        messages=sorted(told, key=lambda one: (one.id, one.order)),
+        messages=sorted(message_rows, key=lambda one: (one.id, one.order)),
         steps=_steps(rows),
         worklist=askers,
         studies=tied,
         deliveries=found_deliveries,
-        events=_events(found_orders, told, askers, tied, found_deliveries),
+        events=_events(found_orders, message_rows, askers, tied, found_deliveries),
     )
 
 
@@ -113,13 +113,13 @@ def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, An
 
 def _events(
     found_orders: Sequence[Order],
-    told: Sequence[JourneyMessage],
+    message_rows: Sequence[JourneyMessage],
     askers: Sequence[Asker],
     tied: Sequence[JourneyStudy],
     found_deliveries: Sequence[Delivery],
 ) -> list[Event]:
     events = [
-        *_of_messages(told),
+        *_of_messages(message_rows),
         *(event for order in found_orders for event in _of_order(order)),
         *(_of_asker(asker) for asker in askers),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
@@ -128,11 +128,11 @@ def _events(
     return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
 
 
-def _of_messages(told: Sequence[JourneyMessage]) -> Iterator[Event]:
+def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
     outcomes: dict[int, list[str]] = {}
-    for message in told:
+    for message in message_rows:
         outcomes.setdefault(message.id, []).append(message.outcome)
-    for message in {message.id: message for message in told}.values():
+    for message in {message.id: message for message in message_rows}.values():
         outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
         text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
         text += "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in message.findings)

@@ -35,7 +35,7 @@ class StepWhy:
     reasons: tuple[str, ...]
     """What keeps it off; empty: it is shown."""
     told_at: int | None
-    """When the scanner was last told of it, microseconds."""
+    """When the scanner was last answered with the step, microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Why:
     asked_at: int | None
     """When the scanner last asked; None: not among the queries that are kept."""
     answers: int = 0
-    """How many steps it was told then."""
+    """How many steps the answer had."""
     status: int = 0
     keys: Attributes = field(default_factory=dict)
     steps: tuple[StepWhy, ...] = ()
@@ -59,7 +59,7 @@ def why(connection: Connection, policy: Policy, rules: Rules, accession: str, st
         return None
     query = worklist.last_query(connection, station)
     keys: Attributes = query["keys"] if query else {}
-    told = worklist.told(connection, station, [row["id"] for row in rows])
+    answered = worklist.answered(connection, station, [row["id"] for row in rows])
     try:
         question = Question(of_attributes(keys), station, rules, now)
     except InvalidValue:
@@ -72,7 +72,7 @@ def why(connection: Connection, policy: Policy, rules: Rules, accession: str, st
             stations=row["station_ae"],
             start=f"{row['start_date']} {row['start_time']}".strip(),
             reasons=tuple(_reasons(row, question, rules)),
-            told_at=told.get(row["id"]),
+            told_at=answered.get(row["id"]),
         )
         for row in rows
     )
@@ -94,9 +94,9 @@ def _remarks(policy: Policy, question: Question, station: str, query: RowMapping
     elif station in policy.peers and "worklist" not in policy.peers[station].services:
         yield f"dicom.peers {station}: worklist is not among its services"
     if query is None:
-        yield f"{station} has not asked, as far back as queries are kept; states and rules are all that can be told of"
+        yield f"{station} has not asked, as far back as queries are kept; states and rules are all that is known"
     elif query["status"] == OUT_OF_RESOURCES:
-        yield f"its last query matched more than the limit of {question.max_matches} steps; not all were told"
+        yield f"its last query matched more than the limit of {question.max_matches} steps; not all were sent"
     elif query["status"]:
         yield f"its last query ended with status {query['status']:04X}"
 
@@ -110,7 +110,7 @@ def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]
     names = NameMatching(rules.pn_implicit_wildcard)
     for asked in _single(identifier):
         if not matcher(asked, names)(item):
-            yield _told(asked, item, question)
+            yield _difference(asked, item, question)
 
 
 def _single(identifier: Item) -> Iterator[Item]:
@@ -127,7 +127,7 @@ def _single(identifier: Item) -> Iterator[Item]:
                 yield {tag: element, partner.tag: partner}
 
 
-def _told(asked: Item, item: Item, question: Question) -> str:
+def _difference(asked: Item, item: Item, question: Question) -> str:
     """The key of a query and what the step has; `asked` is of one root attribute, or of several of one sequence."""
     keys, there = asked, item
     first = next(iter(asked.values()))
@@ -149,11 +149,11 @@ def _shown(element: Element | None) -> str:
 def lines(found: Why, moment: Any) -> Iterable[str]:
     """For people; `moment` writes a time."""
     asked = "has not asked" if found.asked_at is None else f"last asked {moment(found.asked_at)}"
-    yield f"{found.station} {asked}" + ("" if found.asked_at is None else f" and was told {found.answers} steps")
+    yield f"{found.station} {asked}" + ("" if found.asked_at is None else f" and was answered {found.answers} steps")
     yield from found.remarks
     for step in found.steps:
-        told = f", told {moment(step.told_at)}" if step.told_at is not None else ", never told"
+        answered = f", answered {moment(step.told_at)}" if step.told_at is not None else ", never answered"
         where = step.stations or "every station"
         verdict = "would not be shown" if step.reasons else "would be shown"
-        yield f"{found.accession} step {step.step_id} ({step.state}, {step.start}, {where}){told}: {verdict}"
+        yield f"{found.accession} step {step.step_id} ({step.state}, {step.start}, {where}){answered}: {verdict}"
         yield from (f"    {reason}" for reason in step.reasons)

@@ -30,10 +30,10 @@ class Cause:
 
 def cause_of(kind: str, outcome: Mapping[str, Any] | None) -> Cause:
     """The cause of work that was parked or rejected with `outcome`."""
-    said = outcome or {}
-    text = str(said.get("error") or "unknown")
+    words = outcome or {}
+    text = str(words.get("error") or "unknown")
     for particular, sign in _PARTICULARS:
         text = particular.sub(sign, text)
-    codes = sorted({str(issue.get("code")) for issue in said.get("issues") or () if issue.get("code")})
+    codes = sorted({str(issue.get("code")) for issue in words.get("issues") or () if issue.get("code")})
     key = hashlib.sha256("\x1f".join([kind, text, *codes]).encode()).hexdigest()[:8]
     return Cause(key, kind, text)

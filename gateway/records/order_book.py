@@ -31,74 +31,74 @@ from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEven
 ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
 
 
-def begun(said: OrderedProcedure, patient: int | None = None) -> Order:
+def new_order(statement: OrderedProcedure, patient: int | None = None) -> Order:
     """An order of which only the numbers are known yet."""
     return Order(
         patient=patient,
-        authority=said.authority,
-        sender=said.sender,
-        placer=said.placer or NO_NUMBER,
-        filler=said.filler or NO_NUMBER,
-        parent=said.parent.value if said.parent and said.control == "CH" else "",
+        authority=statement.authority,
+        sender=statement.sender,
+        placer=statement.placer or NO_NUMBER,
+        filler=statement.filler or NO_NUMBER,
+        parent=statement.parent.value if statement.parent and statement.control == "CH" else "",
     )
 
 
-def sort_key(said: Said) -> tuple[int, bool]:
+def sort_key(statement: Said) -> tuple[int, bool]:
     """Where a message stands among those of its order; of one time, orders come before what is done to them."""
-    return said.event_at, isinstance(said, Arrival) or said.event not in CREATES
+    return statement.event_at, isinstance(statement, Arrival) or statement.event not in CREATES
 
 
-def applied(order: Order | None, said: OrderedProcedure, patient: int | None = None) -> tuple[Order, str]:
+def applied(order: Order | None, statement: OrderedProcedure, patient: int | None = None) -> tuple[Order, str]:
     """The order after a message that is not older than those applied before it, and what became of it: `created`,
     `updated`, `tombstone` (a cancel that came before its order) or `waiting` (other words of what was not ordered yet).
 
     `patient`: the row of the patient, for an order that begins. Raises `Conflict` when the state of a step forbids it.
     """
-    event = said.event
+    event = statement.event
     assert event is not None
-    before = order or begun(said, patient)
-    after = _numbered(before, said)
+    before = order or new_order(statement, patient)
+    after = _numbered(before, statement)
     if event in CREATES:
-        return _ordered(after, said, event)
-    procedures, outcome = _moved(after, said, event)
-    newest, moved_at = max(before.event_at, said.event_at), max(before.moved_at, said.event_at)
+        return _ordered(after, statement, event)
+    procedures, outcome = _moved(after, statement, event)
+    newest, moved_at = max(before.event_at, statement.event_at), max(before.moved_at, statement.event_at)
     return replace(after, procedures=procedures, event_at=newest, moved_at=moved_at), outcome
 
 
 def replayed(history: Iterable[Said]) -> Order | None:
     """The order that these messages make, whatever their order here. One that its state forbids changes nothing."""
     order: Order | None = None
-    for said in sorted(history, key=sort_key):
+    for statement in sorted(history, key=sort_key):
         try:
-            if isinstance(said, OrderedProcedure):
-                order, _ = applied(order, said)
+            if isinstance(statement, OrderedProcedure):
+                order, _ = applied(order, statement)
             elif order is not None:
-                order = arrived(order, said)
+                order = arrived(order, statement)
         except GatewayError:
             continue
     return order
 
 
-def outcome_of(order: Order, said: OrderedProcedure) -> str:
+def outcome_of(order: Order, statement: OrderedProcedure) -> str:
     """What became of a message that made `order` all by itself, arrivals apart."""
-    return "created" if order.procedures else _unordered(said)
+    return "created" if order.procedures else _unordered(statement)
 
 
-def _unordered(said: OrderedProcedure) -> str:
+def _unordered(statement: OrderedProcedure) -> str:
     """What became of words about something that was not ordered yet."""
-    return "tombstone" if said.event in ENDS else "waiting"
+    return "tombstone" if statement.event in ENDS else "waiting"
 
 
-def in_its_place(order: Order, history: Iterable[Said]) -> Order | None:
+def rebuilt_order(order: Order, history: Iterable[Said]) -> Order | None:
     """The order as its messages make it, in the rows that it has; None when none of them may be applied."""
     rebuilt = replayed(history)
     return None if rebuilt is None else adopted(rebuilt, order)
 
 
-def merged(stored: Attributes, said: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
+def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
     """`stored` with what a message said laid over it. None deletes; keywords in `keep` only fill what is missing."""
     result = dict(stored)
-    for keyword, value in said.items():
+    for keyword, value in statement.items():
         if keyword in keep and keyword in stored:
             continue
         if value is None:
@@ -108,38 +108,38 @@ def merged(stored: Attributes, said: Attributes, *, keep: frozenset[str] = froze
     return result
 
 
-def _numbered(order: Order, said: OrderedProcedure) -> Order:
+def _numbered(order: Order, statement: OrderedProcedure) -> Order:
     """With the numbers of the message; what it does not say stays."""
-    placer, filler = _with(order.placer, said.placer), _with(order.filler, said.filler)
+    placer, filler = _with(order.placer, statement.placer), _with(order.filler, statement.filler)
     if placer is order.placer and filler is order.filler:
         return order
     return replace(order, placer=placer, filler=filler)
 
 
-def _with(stored: Number, said: Number | None) -> Number:
-    if said is None or said == stored:
+def _with(stored: Number, statement: Number | None) -> Number:
+    if statement is None or statement == stored:
         return stored
-    return Number(said.value, said.authority or stored.authority)
+    return Number(statement.value, statement.authority or stored.authority)
 
 
 # What orders
 
 
-def _ordered(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[Order, str]:
-    attributes = merged(order.attributes, said.order, keep=said.derived)
-    concerned = _concerned(order, said, event)
+def _ordered(order: Order, statement: OrderedProcedure, event: StepEvent) -> tuple[Order, str]:
+    attributes = merged(order.attributes, statement.order, keep=statement.derived)
+    concerned = _concerned(order, statement, event)
     if concerned:
         [number] = concerned
-        changed = _changed(order.procedures[number], said, event)
+        changed = _changed(order.procedures[number], statement, event)
         procedures, outcome = _replaced(order.procedures, number, changed), "updated"
     else:
-        procedures, outcome = (*order.procedures, _added(said)), "updated" if order.procedures else "created"
-    authority = said.authority if "AccessionNumber" in said.order else order.authority
-    newest = max(order.event_at, said.event_at)
+        procedures, outcome = (*order.procedures, _added(statement)), "updated" if order.procedures else "created"
+    authority = statement.authority if "AccessionNumber" in statement.order else order.authority
+    newest = max(order.event_at, statement.event_at)
     after = replace(
         order,
         authority=authority or order.authority,
-        sender=order.sender or said.sender,
+        sender=order.sender or statement.sender,
         attributes=attributes,
         procedures=procedures,
         event_at=newest,
@@ -151,68 +151,68 @@ def _replaced(procedures: tuple[Procedure, ...], number: int, changed: Procedure
     return (*procedures[:number], changed, *procedures[number + 1 :])
 
 
-def _added(said: OrderedProcedure) -> Procedure:
-    steps = tuple(_new_step(said, step) for step in said.steps)
-    return Procedure(merged({}, said.procedure), said.derived & PROCEDURE_KEYS, said.event_at, steps)
+def _added(statement: OrderedProcedure) -> Procedure:
+    steps = tuple(_new_step(statement, step) for step in statement.steps)
+    return Procedure(merged({}, statement.procedure), statement.derived & PROCEDURE_KEYS, statement.event_at, steps)
 
 
-def _new_step(said: OrderedProcedure, step: OrderedStep) -> Step:
+def _new_step(statement: OrderedProcedure, step: OrderedStep) -> Step:
     attributes = merged({}, step.attributes)
-    return Step(str(attributes[STEP_ID]), StepState.SCHEDULED, attributes, STEP_ID in said.derived)
+    return Step(str(attributes[STEP_ID]), StepState.SCHEDULED, attributes, STEP_ID in statement.derived)
 
 
-def _concerned(order: Order, said: OrderedProcedure, event: StepEvent) -> list[int]:
+def _concerned(order: Order, statement: OrderedProcedure, event: StepEvent) -> list[int]:
     """Which of an order's procedures the message means; for `CREATES` at most one, none if it is a new one.
 
     Only identifiers that both sides were given are compared: one that we derived says nothing of what a sender means.
     """
     unsure = []
     for number, procedure in enumerate(order.procedures):
-        comparable = PROCEDURE_KEYS - said.derived - procedure.derived
-        if any(procedure.attributes.get(key) == said.procedure.get(key) for key in comparable):
+        comparable = PROCEDURE_KEYS - statement.derived - procedure.derived
+        if any(procedure.attributes.get(key) == statement.procedure.get(key) for key in comparable):
             return [number]
         if not comparable:
             unsure.append(number)
     if event in CREATES:
         return unsure if len(order.procedures) == len(unsure) == 1 else []
-    return list(range(len(order.procedures))) if said.derived >= PROCEDURE_KEYS else unsure
+    return list(range(len(order.procedures))) if statement.derived >= PROCEDURE_KEYS else unsure
 
 
-def _changed(procedure: Procedure, said: OrderedProcedure, event: StepEvent) -> Procedure:
+def _changed(procedure: Procedure, statement: OrderedProcedure, event: StepEvent) -> Procedure:
     """Add and change the steps that the message lists. A change lists all: what it leaves out is cancelled."""
-    attributes = merged(procedure.attributes, said.procedure, keep=said.derived | {"StudyInstanceUID"})
-    listed = {str(step.attributes[STEP_ID]): step for step in said.steps}
-    unnamed = STEP_ID in said.derived or any(step.derived for step in procedure.steps)
+    attributes = merged(procedure.attributes, statement.procedure, keep=statement.derived | {"StudyInstanceUID"})
+    listed = {str(step.attributes[STEP_ID]): step for step in statement.steps}
+    unnamed = STEP_ID in statement.derived or any(step.derived for step in procedure.steps)
     if unnamed and len(listed) == len(procedure.steps) == 1:
-        listed = {procedure.steps[0].step_id: said.steps[0]}
+        listed = {procedure.steps[0].step_id: statement.steps[0]}
     steps = []
     for step in procedure.steps:
         listing = listed.pop(step.step_id, None)
         if listing is not None:
-            step = _changed_step(step, said, event, listing, procedure.event_at)
+            step = _changed_step(step, statement, event, listing, procedure.event_at)
         elif event is StepEvent.CHANGE and step.state not in FROZEN:
-            step = _step_after(step, StepEvent.CANCEL, said)
+            step = _step_after(step, StepEvent.CANCEL, statement)
         steps.append(step)
-    steps += [_new_step(said, one) for one in listed.values()]
-    derived = procedure.derived - ({"RequestedProcedureID"} - said.derived)
+    steps += [_new_step(statement, one) for one in listed.values()]
+    derived = procedure.derived - ({"RequestedProcedureID"} - statement.derived)
     return replace(
         procedure,
         attributes=attributes,
         derived=derived,
-        event_at=max(procedure.event_at, said.event_at),
+        event_at=max(procedure.event_at, statement.event_at),
         steps=tuple(steps),
     )
 
 
-def _changed_step(step: Step, said: OrderedProcedure, event: StepEvent, listing: OrderedStep, newest: int) -> Step:
-    if step.state is StepState.CANCELED and said.event_at <= newest:
+def _changed_step(step: Step, statement: OrderedProcedure, event: StepEvent, listing: OrderedStep, newest: int) -> Step:
+    if step.state is StepState.CANCELED and statement.event_at <= newest:
         # Only something newer than the cancel brings a step back; a repeated order does not.
         return step
-    step = _step_after(step, event, said)
+    step = _step_after(step, event, statement)
     if step.state in FROZEN:
         return step
-    keep = said.derived | {STEP_ID}
-    if START_DATE not in said.derived:
+    keep = statement.derived | {STEP_ID}
+    if START_DATE not in statement.derived:
         keep -= {START_TIME}
     return replace(step, attributes=merged(step.attributes, listing.attributes, keep=keep))
 
@@ -220,44 +220,44 @@ def _changed_step(step: Step, said: OrderedProcedure, event: StepEvent, listing:
 # What is done to what was ordered
 
 
-def _moved(order: Order, said: OrderedProcedure, event: StepEvent) -> tuple[tuple[Procedure, ...], str]:
+def _moved(order: Order, statement: OrderedProcedure, event: StepEvent) -> tuple[tuple[Procedure, ...], str]:
     if event is StepEvent.PARENT:
         return order.procedures, "updated"
-    concerned = _concerned(order, said, event)
+    concerned = _concerned(order, statement, event)
     procedures, spoken_of = order.procedures, 0
     for number in concerned:
         procedure = procedures[number]
-        named = _named(procedure, said)
+        named = _named(procedure, statement)
         steps = tuple(
-            _rescheduled(_step_after(step, event, said), said, event) if step.step_id in named else step
+            _rescheduled(_step_after(step, event, statement), statement, event) if step.step_id in named else step
             for step in procedure.steps
         )
-        newest = max(procedure.event_at, said.event_at)
+        newest = max(procedure.event_at, statement.event_at)
         procedures = _replaced(procedures, number, replace(procedure, steps=steps, event_at=newest))
         spoken_of += len(named)
-    return (procedures, "updated") if spoken_of else (order.procedures, _unordered(said))
+    return (procedures, "updated") if spoken_of else (order.procedures, _unordered(statement))
 
 
-def _named(procedure: Procedure, said: OrderedProcedure) -> set[str]:
+def _named(procedure: Procedure, statement: OrderedProcedure) -> set[str]:
     """The steps that a cancel, hold or release means: those it names, or all when it names none."""
     there = {step.step_id for step in procedure.steps}
-    if STEP_ID in said.derived or all(step.derived for step in procedure.steps):
+    if STEP_ID in statement.derived or all(step.derived for step in procedure.steps):
         return there
-    return there & {str(step.attributes.get(STEP_ID)) for step in said.steps}
+    return there & {str(step.attributes.get(STEP_ID)) for step in statement.steps}
 
 
-def _rescheduled(step: Step, said: OrderedProcedure, event: StepEvent) -> Step:
-    if event is not StepEvent.RESCHEDULE or step.state in FROZEN or not said.steps:
+def _rescheduled(step: Step, statement: OrderedProcedure, event: StepEvent) -> Step:
+    if event is not StepEvent.RESCHEDULE or step.state in FROZEN or not statement.steps:
         return step
-    listing = next((one for one in said.steps if one.attributes.get(STEP_ID) == step.step_id), said.steps[0])
-    stated = {key: listing.attributes[key] for key in APPOINTMENT - said.derived if key in listing.attributes}
+    listing = next((one for one in statement.steps if one.attributes.get(STEP_ID) == step.step_id), statement.steps[0])
+    stated = {key: listing.attributes[key] for key in APPOINTMENT - statement.derived if key in listing.attributes}
     return replace(step, attributes=merged(step.attributes, stated))
 
 
-def _step_after(step: Step, event: StepEvent, said: OrderedProcedure) -> Step:
+def _step_after(step: Step, event: StepEvent, statement: OrderedProcedure) -> Step:
     after = TRANSITIONS[(step.state, event)]
     if isinstance(after, Refused):
-        raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=said.place.at(1))
+        raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=statement.place.at(1))
     return step if after is step.state else replace(step, state=after)
 
 

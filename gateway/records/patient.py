@@ -97,7 +97,9 @@ IDENTITY: Final = frozenset({"PatientID", "IssuerOfPatientID", "IssuerOfPatientI
 """Which patient it is: what a message says of them says nothing new."""
 
 
-def heard(attributes: Attributes, stamps: Stamps, said: Attributes, rank: Rank, at: int) -> tuple[Attributes, Stamps]:
+def values_after(
+    attributes: Attributes, stamps: Stamps, stated: Attributes, rank: Rank, at: int
+) -> tuple[Attributes, Stamps]:
     """What is known of a patient after a statement: of each attribute the weightiest word, among equals the newest.
 
     In whatever order the statements come, the result is the same, but for two of one weight and one time. A value
@@ -105,7 +107,7 @@ def heard(attributes: Attributes, stamps: Stamps, said: Attributes, rank: Rank, 
     """
     known, stamped = dict(attributes), dict(stamps)
     mine = [int(rank), at]
-    for keyword, value in said.items():
+    for keyword, value in stated.items():
         if keyword in IDENTITY:
             continue
         before = _stamp(stamps, keyword, keyword in attributes)
@@ -119,10 +121,10 @@ def heard(attributes: Attributes, stamps: Stamps, said: Attributes, rank: Rank, 
     return known, stamped
 
 
-def first_heard(said: Attributes, rank: Rank, at: int) -> tuple[Attributes, Stamps]:
-    """`heard` of a patient of whom nothing was known."""
-    nulls = {keyword: [int(rank), at] for keyword, value in said.items() if value is None}
-    return {keyword: value for keyword, value in said.items() if value is not None}, {"": [int(rank), at], **nulls}
+def first_values(stated: Attributes, rank: Rank, at: int) -> tuple[Attributes, Stamps]:
+    """`values_after` of a patient of whom nothing was known."""
+    nulls = {keyword: [int(rank), at] for keyword, value in stated.items() if value is None}
+    return {keyword: value for keyword, value in stated.items() if value is not None}, {"": [int(rank), at], **nulls}
 
 
 def _stamp(stamps: Stamps, keyword: str, there: bool) -> list[int] | None:

@@ -85,7 +85,7 @@ class EhrSimulator:
         """Copies of what is kept, the oldest first."""
         return [copy.deepcopy(one) for one in self._store.matches(resource_type, [])]
 
-    def told(self) -> Iterator[str]:
+    def answered(self) -> Iterator[str]:
         """What it saw and holds, for people: requests by answer, and studies that it holds more than once."""
         yield f"{self.requests.total()} requests"
         for (method, status), count in sorted(self.requests.items(), key=str):

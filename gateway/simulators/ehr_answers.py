@@ -90,13 +90,13 @@ def abort(request: web.Request) -> web.Response:
 def failure_answer(manners: Manners, *, code: str = "", text: str = "") -> web.Response:
     # Proxies answer with statuses of their own, such as 520.
     known = manners.status in HTTPStatus.__members__.values()
-    said = f"{manners.status} {HTTPStatus(manners.status).phrase if known else 'Failure'}"
+    stated = f"{manners.status} {HTTPStatus(manners.status).phrase if known else 'Failure'}"
     if manners.html:
-        page = f"<html><head><title>{said}</title></head><body><h1>{said}</h1></body></html>"
+        page = f"<html><head><title>{stated}</title></head><body><h1>{stated}</h1></body></html>"
         response = web.Response(status=manners.status, body=page.encode(), content_type="text/html")
     else:
         code = code or ("processing" if manners.status in (400, 403, 422) else _CODES.get(manners.status, "exception"))
-        response = outcome_answer(manners.status, [Issue(code, "", text or said)])
+        response = outcome_answer(manners.status, [Issue(code, "", text or stated)])
     if manners.retry_after is not None:
         response.headers["Retry-After"] = str(manners.retry_after)
     return response

@@ -155,11 +155,11 @@ async def send(
     *,
     concurrency: int = 1,
     timeout: float = 30.0,
-    heard: Callable[[int, Answer], None] | None = None,
+    answered: Callable[[int, Answer], None] | None = None,
 ) -> list[Answer]:
     """Send over `concurrency` connections, one message at a time on each; the answers are in message order.
 
-    timeout: seconds, for connecting and for each answer. heard: called with each answer as it comes, and with the
+    timeout: seconds, for connecting and for each answer. answered: called with each answer as it comes, and with the
     position of its message. Raises `Unavailable` when an answer does not come.
     """
     waiting = enumerate(messages)
@@ -173,8 +173,8 @@ async def send(
                 acknowledgement = parse(raw).first("MSA")
                 code, text = (acknowledgement.leaf(1), acknowledgement.leaf(3)) if acknowledgement else ("", "")
                 answers[index] = Answer(code, text, time.perf_counter() - begun, raw)
-                if heard is not None:
-                    heard(index, answers[index])
+                if answered is not None:
+                    answered(index, answers[index])
 
     connections = [asyncio.create_task(one_connection()) for _ in range(concurrency)]
     try:

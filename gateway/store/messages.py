@@ -171,8 +171,8 @@ def patients_of(connection: Connection, message: int) -> set[int]:
         .join(order_messages, order_messages.c.order == orders.c.id)
         .where(order_messages.c.message == message, orders.c.patient.is_not(None))
     )
-    told = select(patient_messages.c.patient).where(patient_messages.c.message == message)
-    return set(connection.execute(union_all(of_orders, told)).scalars())
+    answered = select(patient_messages.c.patient).where(patient_messages.c.message == message)
+    return set(connection.execute(union_all(of_orders, answered)).scalars())
 
 
 _BODIES: Final = (

@@ -196,11 +196,11 @@ def _save_procedure(connection: Connection, order: int, before: Procedure | None
         was = old.get(step.row)
         if was is step:
             continue
-        said = _step_row(step)
+        stated = _step_row(step)
         if was is None or was.row is None:
-            _add(connection, steps, {**said, "procedure": row, "updated_at": now})
-        elif said != _step_row(was):
-            _change(connection, steps, was.row, {**said, "updated_at": now})
+            _add(connection, steps, {**stated, "procedure": row, "updated_at": now})
+        elif stated != _step_row(was):
+            _change(connection, steps, was.row, {**stated, "updated_at": now})
 
 
 def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:

@@ -83,7 +83,7 @@ def add(
     identity: Identity,
     *,
     attributes: Attributes,
-    said: Stamps,
+    stamps: Stamps,
     now: int,
     merged_into: int | None = None,
 ) -> int:
@@ -93,7 +93,7 @@ def add(
             "patient_id": identity.patient_id,
             "issuer": identity.issuer,
             "attributes": attributes,
-            "said": said,
+            "said": stamps,
             "former": [],
             "name_key": _name_key(attributes),
             "merged_into": merged_into,

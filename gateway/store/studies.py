@@ -72,20 +72,20 @@ def load(connection: Connection, study_uid: str) -> Study | None:
         connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
     )
     tied = tuple(_linked(one) for one in linked)
-    said = {row["accession"]: _authority(attributes)}
+    stated = {row["accession"]: _authority(attributes)}
     for item in referenced_orders(all_series):
-        said.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
+        stated.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
     foreign = frozenset(
         number
-        for number, authority in said.items()
+        for number, authority in stated.items()
         if number
         and number not in {one.accession for one in tied}
         and orders.of_others_alone(connection, number, authority=authority, patient_id=patient_id, issuer=issuer)
     )
     known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
-    told = known["attributes"] if known is not None else {}
+    reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
-    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, told, withdrawn)
+    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, withdrawn)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:

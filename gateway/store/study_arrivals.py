@@ -84,13 +84,15 @@ def keep(
             connection.execute(update(series).where(series.c.id == series_key), {"attributes": series_attributes})
     else:
         connection.execute(insert(instances), values)
-    said = {
+    attributes_sent = {
         "attributes": {**(found.attributes if found else {}), **study},
         "accession": accession or (found.accession if found else ""),
         "patient_id": patient_id or (found.patient_id if found else ""),
         "patient_issuer": patient_issuer or (found.patient_issuer if found else ""),
     }
-    connection.execute(_GROW, {"the_id": study_key, "now": now, **{f"the_{key}": one for key, one in said.items()}})
+    connection.execute(
+        _GROW, {"the_id": study_key, "now": now, **{f"the_{key}": one for key, one in attributes_sent.items()}}
+    )
     return True
 
 
@@ -131,12 +133,14 @@ def say_again(
     ).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    levels = {one: said for one, (_, said) in read.items()}
+    levels = {one: attributes_sent for one, (_, attributes_sent) in read.items()}
     of_series: dict[int, Attributes] = {}
     for row in rows:
-        said = levels[row.id]
-        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": said["instance"]})
-        of_series.setdefault(row.series, said["series"])
+        attributes_sent = levels[row.id]
+        connection.execute(
+            update(instances).where(instances.c.id == row.id), {"attributes": attributes_sent["instance"]}
+        )
+        of_series.setdefault(row.series, attributes_sent["series"])
     for one, attributes in of_series.items():
         connection.execute(update(series).where(series.c.id == one), {"attributes": attributes})
     of_study: Attributes = {}

@@ -55,7 +55,7 @@ class Texts(NamedTuple):
     """What an item is made of, JSON as the database holds it: reading it is left to whoever has not read it before."""
 
     patient: str
-    said: str
+    stated: str
     order: str
     event_at: int
     former: str
@@ -203,7 +203,7 @@ def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
     return connection.execute(wanted).mappings().first()
 
 
-def told(connection: Connection, calling_ae: str, step_ids: Sequence[int]) -> dict[int, int]:
+def answered(connection: Connection, calling_ae: str, step_ids: Sequence[int]) -> dict[int, int]:
     """Step -> when this calling AE title was last told of it."""
     wanted = (
         select(query_matches.c.step, func.max(queries.c.asked_at).label("at"))

@@ -34,9 +34,9 @@ class _Form:
 
     __slots__ = ("_hash", "_said")
 
-    def __init__(self, said: tuple[object, ...]) -> None:
-        self._said = said
-        self._hash = hash(said)
+    def __init__(self, values: tuple[object, ...]) -> None:
+        self._said = values
+        self._hash = hash(values)
 
     def __hash__(self) -> int:
         return self._hash

@@ -80,8 +80,8 @@ class _Lazy(Mapping[int, Element]):
 
     __slots__ = ("_made", "_said")
 
-    def __init__(self, said: dict[int, tuple[str, str, Any]]) -> None:
-        self._said = said
+    def __init__(self, stored: dict[int, tuple[str, str, Any]]) -> None:
+        self._said = stored
         self._made: dict[int, Element] = {}
 
     def __getitem__(self, tag: int) -> Element:
@@ -110,12 +110,12 @@ class _Lazy(Mapping[int, Element]):
 
 def of_attributes(attributes: Mapping[str, Any]) -> Item:
     """Attributes by keyword, as they are kept; what is no keyword of PS3.6 is left out."""
-    said: dict[int, tuple[str, str, Any]] = {}
+    stored: dict[int, tuple[str, str, Any]] = {}
     for keyword, value in attributes.items():
         known = _known(keyword)
         if known is not None:
-            said[known[0]] = (known[1], keyword, value)
-    return _Lazy(said)
+            stored[known[0]] = (known[1], keyword, value)
+    return _Lazy(stored)
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -28,7 +28,7 @@ async def stored(gateway: app.Running, datasets: list[Dataset]) -> None:
     await quiet(gateway)
 
 
-def said_of(resource: dict[str, Any]) -> tuple[str, str, str]:
+def statement_about(resource: dict[str, Any]) -> tuple[str, str, str]:
     """Patient ID, name and accession number of the order."""
     subject, [order] = resource["subject"], resource["basedOn"]
     return subject["identifier"]["value"], subject["display"], order["identifier"]["value"]
@@ -40,12 +40,12 @@ async def test_a_study_that_was_sent_goes_to_the_survivor(start: Start, fhir_ser
         assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]
         await stored(gateway, await performed(gateway))
         [before] = await fhir_server.resources("ImagingStudy")
-        assert said_of(before) == ("OLD", "E MAIER", "ACC1")
+        assert statement_about(before) == ("OLD", "E MAIER", "ACC1")
         merge = adt(trigger, patient="NEW^^^HOSP", name="MEIER^ERIKA", prior="OLD^^^HOSP", at=LATER)
         assert await outcomes(gateway, merge) == ["AA"]
         await quiet(gateway)
         [after] = await fhir_server.resources("ImagingStudy")
-        assert said_of(after) == ("NEW", "ERIKA MEIER", "ACC1")
+        assert statement_about(after) == ("NEW", "ERIKA MEIER", "ACC1")
         assert after["id"] == before["id"]
         assert {key: after[key] for key in after if key not in ("subject", "meta", "basedOn")} == {
             key: before[key] for key in before if key not in ("subject", "meta", "basedOn")
@@ -62,7 +62,7 @@ async def test_images_that_come_after_the_merge_go_to_the_survivor(start: Start,
         assert await outcomes(gateway, merge) == ["AA"]
         await stored(gateway, datasets[1:])
         [held] = await fhir_server.resources("ImagingStudy")
-        assert (*said_of(held), held["numberOfInstances"]) == ("NEW", "ERIKA MEIER", "ACC1", 2)
+        assert (*statement_about(held), held["numberOfInstances"]) == ("NEW", "ERIKA MEIER", "ACC1", 2)
 
 
 async def test_a_chain_of_merges_takes_the_study_along(start: Start, fhir_server: FhirServer) -> None:
@@ -76,7 +76,7 @@ async def test_a_chain_of_merges_takes_the_study_along(start: Start, fhir_server
         assert await outcomes(gateway, second) == ["AA"]
         await quiet(gateway)
         [held] = await fhir_server.resources("ImagingStudy")
-        assert said_of(held) == ("NEW", "E MEYER", "ACC1")
+        assert statement_about(held) == ("NEW", "E MEYER", "ACC1")
 
 
 async def test_another_authority_s_patient_of_the_same_number_stays(start: Start, fhir_server: FhirServer) -> None:
@@ -87,4 +87,4 @@ async def test_another_authority_s_patient_of_the_same_number_stays(start: Start
         assert await outcomes(gateway, merge) == ["AA"]
         await quiet(gateway)
         [held] = await fhir_server.resources("ImagingStudy")
-        assert said_of(held) == ("OLD", "E MAIER", "ACC1")
+        assert statement_about(held) == ("OLD", "E MAIER", "ACC1")

@@ -16,7 +16,7 @@ from gateway.records.imaging_order import Arrival, Order
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.order_adoption import adopted
 from gateway.records.order_book import applied, arrived, replayed
-from gateway.records.order_matching import said_of
+from gateway.records.order_matching import statement_about
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
 DAY = "20301124"
@@ -138,5 +138,5 @@ def test_what_comes_in_order_is_applied_as_it_comes(history: list[Any]) -> None:
 def test_a_message_speaks_of_the_order_whose_number_it_has() -> None:
     order, _ = applied(None, said(StepEvent.NEW))
     other = replace(said(StepEvent.CANCEL, procedure="RP7"), placer=Number("P9", "RIS"), order={})
-    assert said_of(said(StepEvent.CANCEL), order) is not None
-    assert said_of(other, order) is None
+    assert statement_about(said(StepEvent.CANCEL), order) is not None
+    assert statement_about(other, order) is None

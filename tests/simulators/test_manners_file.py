@@ -105,7 +105,7 @@ async def test_another_writer_makes_the_same_or_changes_it() -> None:
     answers, ehr = await asked(script, ("POST", "ImagingStudy", STUDY), ("POST", "ImagingStudy", STUDY))
     assert [status for status, _ in answers] == [201, 201]
     assert len(ehr.resources("ImagingStudy")) == 3, "theirs, once, and both of ours"
-    assert any("held 3 times" in line for line in ehr.told())
+    assert any("held 3 times" in line for line in ehr.answered())
     answers, ehr = await asked(rules({"do": "change", "after": 1}), PUT, PUT)
     assert ehr.resources("ImagingStudy")[0]["meta"]["versionId"] == "3"
 
@@ -225,4 +225,4 @@ async def test_the_gateway_brings_every_study_once_through_every_script(start: S
         held = {one["identifier"][0]["value"]: one["numberOfInstances"] for one in ehr.resources("ImagingStudy")}
         assert held == {f"urn:oid:2.25.{number}": 2 for number in range(6)}
         assert len(ehr.resources("ImagingStudy")) == 6
-        assert not any("held" in line for line in ehr.told())
+        assert not any("held" in line for line in ehr.answered())

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from gateway.errors import ConfigError
-from gateway.records.patient import Identity, Rank, heard
+from gateway.records.patient import Identity, Rank, values_after
 from gateway.store import Store, migrations, order_book, patients
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
@@ -113,8 +113,8 @@ def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
         patient = patients.find(connection, Identity("P1", "HOSP"))
         order = order_book.get(connection, 1)
     assert patient is not None
-    older, _ = heard(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
-    newer, _ = heard(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
+    older, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
+    newer, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
     assert (older["PatientName"], newer["PatientName"]) == ("OLD^NAME", "NEW^X")
     assert (patient["former"], patient["merged_into"], patient["arrivals"]) == ([], None, [])
     assert (order.moved_at, [step.step_id for one in order.procedures for step in one.steps]) == (1000, ["S1"])

@@ -141,7 +141,7 @@ def add_order(
     who = Identity(patient_id, "HOSP")
     known = patients.find(connection, who)
     name = {"PatientName": "Muster^Erika"}
-    patient = known["id"] if known else patients.add(connection, who, attributes=name, said={}, now=at)
+    patient = known["id"] if known else patients.add(connection, who, attributes=name, stamps={}, now=at)
     step = {
         "ScheduledProcedureStepID": "SPS1",
         "ScheduledStationAETitle": station_ae,

@@ -75,5 +75,5 @@ class EhrDelivery:
 
 def _outcome(written: Written, notes: list[str]) -> dict[str, Any]:
     outcome = {"status": written.status, "id": written.id, "version": written.version}
-    said = "; ".join(one for one in (written.note, *notes) if one)
-    return outcome | ({"note": said} if said else {})
+    document = "; ".join(one for one in (written.note, *notes) if one)
+    return outcome | ({"note": document} if document else {})

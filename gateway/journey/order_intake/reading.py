@@ -20,7 +20,7 @@ from gateway.mapping.orders.reading import OrderMapping, Statement
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
 from gateway.records.imaging_order import Order
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_matching import said_by
+from gateway.records.order_matching import statements_about
 from gateway.store import messages
 from gateway.wire.dimse import part10 as dicom_file
 from gateway.wire.hl7.message import Message
@@ -98,10 +98,12 @@ class MessageReader:
         if order.row is None:
             return []
         return [
-            said
+            statement
             for row in messages.bodies_of_order(connection, order.row)
             if row["id"] != without
-            for said in said_by(self.read(row["body"], row["received_at"], row["listener"]).statements, order)
+            for statement in statements_about(
+                self.read(row["body"], row["received_at"], row["listener"]).statements, order
+            )
         ]
 
     def _sender(self, raw: bytes, listener: str) -> SenderRule | None:

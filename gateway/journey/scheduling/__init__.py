@@ -15,7 +15,7 @@ from gateway.journey.scheduling.applied import Applied, History, Policy, Work
 from gateway.records.delivery import REQUEST
 from gateway.records.imaging_order import Order, Said
 from gateway.records.order import OrderedProcedure
-from gateway.records.order_matching import said_by
+from gateway.records.order_matching import statements_about
 from gateway.records.patient import PatientStatement
 from gateway.store import order_book, outbox
 
@@ -42,10 +42,10 @@ def apply(
     """
     before: list[OrderedProcedure] = []
 
-    def told(connection: Connection, order: Order) -> list[Said]:
-        return [*history(connection, order), *said_by(before, order)]
+    def with_earlier_groups(connection: Connection, order: Order) -> list[Said]:
+        return [*history(connection, order), *statements_about(before, order)]
 
-    work = Work(connection, now, policy, told, again)
+    work = Work(connection, now, policy, with_earlier_groups, again)
     for statement in statements:
         if isinstance(statement, PatientStatement):
             patients.apply(work, statement)

@@ -10,16 +10,16 @@ from gateway.errors import Conflict, DuplicateKey, Place
 from gateway.journey.scheduling.applied import Work
 from gateway.records.imaging_order import Arrival
 from gateway.records.order import Attributes
-from gateway.records.order_book import arrived, in_its_place
+from gateway.records.order_book import arrived, rebuilt_order
 from gateway.records.patient import (
     VISIT,
     Identity,
     PatientEvent,
     PatientStatement,
     Rank,
-    first_heard,
-    heard,
+    first_values,
     inherited,
+    values_after,
 )
 from gateway.records.step import FROZEN, StepState
 from gateway.store import order_book as book
@@ -30,30 +30,30 @@ CLOSED: Final = FROZEN | {StepState.CANCELED}
 KEPT_ARRIVALS: Final = 20
 
 
-def apply(work: Work, said: PatientStatement) -> None:
+def apply(work: Work, statement: PatientStatement) -> None:
     """Apply one PID group and note in `work.applied` what came of it. Raises `DuplicateKey` and `Conflict`."""
-    patients.hold(work.connection, said.identity, *said.prior)
-    _EVENTS[said.event](work, said)
+    patients.hold(work.connection, statement.identity, *statement.prior)
+    _EVENTS[statement.event](work, statement)
 
 
-def _update(work: Work, said: PatientStatement) -> None:
-    patient, is_new = _told(work, said)
+def _update(work: Work, statement: PatientStatement) -> None:
+    patient, is_new = _told(work, statement)
     work.applied.patients[patient] = "created" if is_new else "updated"
 
 
-def _leave_visit(work: Work, said: PatientStatement) -> None:
+def _leave_visit(work: Work, statement: PatientStatement) -> None:
     gone: dict[str, None] = dict.fromkeys(VISIT)
-    if patients.find(work.connection, said.identity) is None:
+    if patients.find(work.connection, statement.identity) is None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to change")
         return
-    patient, _ = _told(work, replace(said, attributes={**said.attributes, **gone}))
+    patient, _ = _told(work, replace(statement, attributes={**statement.attributes, **gone}))
     work.applied.patients[patient] = "updated"
 
 
-def _arrive(work: Work, said: PatientStatement) -> None:
-    patient, is_new = _told(work, said)
+def _arrive(work: Work, statement: PatientStatement) -> None:
+    patient, is_new = _told(work, statement)
     work.applied.patients[patient] = "created" if is_new else "updated"
-    arrival = Arrival(said.event_at, said.day)
+    arrival = Arrival(statement.event_at, statement.day)
     held = patients.get(work.connection, patient)
     assert held is not None
     # Kept for orders that are still to come, or to be applied anew.
@@ -62,7 +62,7 @@ def _arrive(work: Work, said: PatientStatement) -> None:
     for row in patients.orders_of(work.connection, patient):
         order = book.get(work.connection, row)
         if arrival.event_at < order.event_at:
-            after = in_its_place(order, [*work.history(work.connection, order), *_as_arrivals(arrivals)]) or order
+            after = rebuilt_order(order, [*work.history(work.connection, order), *_as_arrivals(arrivals)]) or order
         else:
             after = arrived(order, arrival)
         if after.procedures != order.procedures:
@@ -83,12 +83,12 @@ def arrivals_of(row: Row) -> list[Arrival]:
     return _as_arrivals(row["arrivals"])
 
 
-def _delete(work: Work, said: PatientStatement) -> None:
-    row = patients.meant(work.connection, said.identity)
+def _delete(work: Work, statement: PatientStatement) -> None:
+    row = patients.meant(work.connection, statement.identity)
     if row is None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to delete")
         return
-    if any(at > said.event_at for _, at in row["said"].values()):
+    if any(at > statement.event_at for _, at in row["said"].values()):
         work.applied.note(Place("EVN", 2), "newer things are known of the patient; not deleted")
         return
     for order in patients.orders_of(work.connection, row["id"]):
@@ -100,14 +100,14 @@ def _delete(work: Work, said: PatientStatement) -> None:
     work.applied.patients[row["id"]] = "deleted"
 
 
-def _merge(work: Work, said: PatientStatement) -> None:
+def _merge(work: Work, statement: PatientStatement) -> None:
     """MRG ends in PID: its orders become the survivor's, and whoever still uses the old id means the survivor."""
-    whole = patients.find(work.connection, said.identity)
+    whole = patients.find(work.connection, statement.identity)
     if whole is not None and whole["merged_into"] is not None:
         raise DuplicateKey("this patient was merged into another; it cannot survive a merge", place=Place("PID", 3))
-    survivor, _ = _told(work, said)
-    for prior in said.prior:
-        if prior == said.identity:
+    survivor, _ = _told(work, statement)
+    for prior in statement.prior:
+        if prior == statement.identity:
             raise DuplicateKey(
                 "the patient cannot be merged with itself: MRG-1 and PID-3 are the same", place=Place("MRG", 1)
             )
@@ -119,7 +119,7 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
     source = patients.find(work.connection, prior)
     if source is None:
         # A late order on the old id lands on the survivor.
-        patients.add(work.connection, prior, attributes=_named(prior), said={}, now=work.now, merged_into=survivor)
+        patients.add(work.connection, prior, attributes=_named(prior), stamps={}, now=work.now, merged_into=survivor)
     elif source["merged_into"] is not None:
         if patients.survivor(work.connection, source)["id"] != survivor:
             raise DuplicateKey("the prior patient was merged into another before", place=Place("MRG", 1))
@@ -156,56 +156,58 @@ def _tell_studies_again(work: Work, ended: Sequence[Identity]) -> None:
             outbox.settle_soon(work.connection, uid, now=work.now)
 
 
-def _change_id(work: Work, said: PatientStatement) -> None:
+def _change_id(work: Work, statement: PatientStatement) -> None:
     """MRG-1 is from now on called PID-3."""
-    [old, *_] = said.prior
-    if old == said.identity:
+    [old, *_] = statement.prior
+    if old == statement.identity:
         raise DuplicateKey("the new Patient ID is the old one: MRG-1 and PID-3 are the same", place=Place("MRG", 1))
-    source, target = patients.find(work.connection, old), patients.find(work.connection, said.identity)
+    source, target = patients.find(work.connection, old), patients.find(work.connection, statement.identity)
     if target is not None:
         done = source is not None and patients.survivor(work.connection, source)["id"] == target["id"]
         if not done:
             raise DuplicateKey("the new Patient ID belongs to another patient; merge them (A40)", place=Place("PID", 3))
     elif source is not None:
         row = patients.survivor(work.connection, source)
-        renamed = {**row["attributes"], **_named(said.identity)}
+        renamed = {**row["attributes"], **_named(statement.identity)}
         renamed.pop("IssuerOfPatientIDQualifiersSequence", None)
         patients.change(
             work.connection,
             row["id"],
-            patient_id=said.identity.patient_id,
-            issuer=said.identity.issuer,
+            patient_id=statement.identity.patient_id,
+            issuer=statement.identity.issuer,
             attributes=renamed,
             former=[*row["former"], [old.patient_id, old.issuer]],
             updated_at=work.now,
         )
         if row["id"] == source["id"]:
-            patients.add(work.connection, old, attributes=_named(old), said={}, now=work.now, merged_into=row["id"])
-    patient, _ = _told(work, said)
+            patients.add(work.connection, old, attributes=_named(old), stamps={}, now=work.now, merged_into=row["id"])
+    patient, _ = _told(work, statement)
     if source is None:
-        patients.add(work.connection, old, attributes=_named(old), said={}, now=work.now, merged_into=patient)
+        patients.add(work.connection, old, attributes=_named(old), stamps={}, now=work.now, merged_into=patient)
     held = patients.get(work.connection, patient)
     _tell_studies_again(work, [old, *(Identity(*one) for one in (held["former"] if held is not None else ()))])
     work.applied.patients[patient] = "renamed"
 
 
-def _told(work: Work, said: PatientStatement) -> tuple[int, bool]:
+def _told(work: Work, statement: PatientStatement) -> tuple[int, bool]:
     """The patient with what the message says of them, and whether they are new."""
-    known = patients.meant(work.connection, said.identity)
+    known = patients.meant(work.connection, statement.identity)
     if known is None:
-        attributes, stamps = first_heard(said.attributes, Rank.REGISTRATION, said.event_at)
-        return patients.add(work.connection, said.identity, attributes=attributes, said=stamps, now=work.now), True
-    hear(work, known, said.attributes, Rank.REGISTRATION, said.event_at)
+        attributes, stamps = first_values(statement.attributes, Rank.REGISTRATION, statement.event_at)
+        return patients.add(
+            work.connection, statement.identity, attributes=attributes, stamps=stamps, now=work.now
+        ), True
+    update_patient(work, known, statement.attributes, Rank.REGISTRATION, statement.event_at)
     return int(known["id"]), False
 
 
-def hear(work: Work, row: Row, said: Attributes, rank: Rank, at: int) -> None:
+def update_patient(work: Work, row: Row, statement: Attributes, rank: Rank, at: int) -> None:
     """Add to what is known of a patient; the row is held only when something changes."""
-    if heard(row["attributes"], row["said"], said, rank, at) == (row["attributes"], row["said"]):
+    if values_after(row["attributes"], row["said"], statement, rank, at) == (row["attributes"], row["said"]):
         return
     held = patients.get(work.connection, row["id"], to_change=True)
     assert held is not None
-    attributes, stamps = heard(held["attributes"], held["said"], said, rank, at)
+    attributes, stamps = values_after(held["attributes"], held["said"], statement, rank, at)
     patients.change(work.connection, row["id"], attributes=attributes, said=stamps, updated_at=work.now)
 
 

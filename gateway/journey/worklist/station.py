@@ -105,22 +105,22 @@ class Worklist:
         """
         started = self._clock()
         identifier = of_dataset(request.identifier)
-        told: list[int] = []
+        answered: list[int] = []
         status = CANCELLED
         try:
             limit, found = await self._matches(request, identifier)
             pending = self._pending(identifier)
             for step, encoded in found:
-                if len(told) == limit:
+                if len(answered) == limit:
                     raise DimseFailure(OUT_OF_RESOURCES, f"more than {limit} steps match; narrow the query")
-                told.append(step)
+                answered.append(step)
                 yield Match(encoded, pending)
             status = 0
         except DimseFailure as failure:
             status = failure.status
             raise
         finally:
-            self._note(request, identifier, status, told, started)
+            self._note(request, identifier, status, answered, started)
 
     def _pending(self, identifier: Item) -> int:
         known = self._rules.known
@@ -160,7 +160,7 @@ class Worklist:
         except Unavailable as error:
             raise DimseFailure(UNABLE, "the database is away; ask again") from error
 
-    def _note(self, request: FindRequest, identifier: Item, status: int, told: list[int], started: int) -> None:
+    def _note(self, request: FindRequest, identifier: Item, status: int, answered: list[int], started: int) -> None:
         """Log the query without keeping the scanner waiting for it."""
         ended = self._clock()
         metrics.FINDS.labels(f"{status:04X}").inc()
@@ -172,7 +172,7 @@ class Worklist:
             address=request.caller.address,
             keys=as_attributes(identifier),
             status=status,
-            matches=told,
+            matches=answered,
             micros=ended - started,
         )
 
@@ -200,23 +200,23 @@ def _tags(identifier: Item) -> frozenset[int]:
 @lru_cache(maxsize=KEPT_ITEMS)
 def _kept_item(texts: worklist.Texts, state: str, station: str, form: Form) -> Item:
     """An item by what the database says of it: when one word of that changes, it is another item."""
-    said = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
-    return item_of(said, state, station, form)
+    stored = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
+    return item_of(stored, state, station, form)
 
 
-def item_of(said: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
+def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
     """The whole worklist item of a step; a step without a station is offered as `station`'s own.
 
     `said`: `patient`, `said`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
     """
     step: dict[str, Any] = {
         "ScheduledStationAETitle": station,
-        **said["step"],
+        **stored["step"],
         "ScheduledProcedureStepStatus": PUBLISHED[StepState(state)],
     }
     attributes: dict[str, Any] = {
-        **as_item(said["patient"], said["said"], said["order"], said["event_at"], said["former"]),
-        **said["procedure"],
+        **as_item(stored["patient"], stored["said"], stored["order"], stored["event_at"], stored["former"]),
+        **stored["procedure"],
         "ReferencedStudySequence": [],
         "ReferencedPatientSequence": [],
         "ScheduledProcedureStepSequence": [step],

@@ -151,9 +151,9 @@ class _Reading:
             self._remove(level, target, origin)
         else:
             before = len(self.faults)
-            said = self._read_keys(node, target, origin, place)
+            written = self._read_keys(node, target, origin, place)
             if len(self.faults) == before:
-                self._add(row_of(level, target, origin, said))
+                self._add(row_of(level, target, origin, written))
 
     def _misplaced(self, level: str, target: str) -> str:
         homes = [name for name, rows in self.rows.items() if name != level and target in rows]
@@ -179,14 +179,14 @@ class _Reading:
         """Key -> what it says; a key that takes a text has one item."""
         if not isinstance(node, yaml.MappingNode):
             return {"from": self._read_value(node, "from", target, origin)}
-        said = {}
+        written = {}
         for key_node, key, value in self._entries(node, place, f"{target}: "):
             here = _at(key_node, place)
             if key in self.dialect.keys:
-                said[key] = self._read_value(value, key, target, here)
+                written[key] = self._read_value(value, key, target, here)
             else:
                 self.faults.append(f"{here}: {target}: there is no key {key!r}{close(key, self.dialect.keys)}")
-        return said
+        return written
 
     def _read_value(self, node: yaml.Node, key: str, target: str, here: str) -> list[str]:
         nodes = node.value if isinstance(node, yaml.SequenceNode) and key in LISTS else [node]

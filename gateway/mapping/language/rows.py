@@ -93,16 +93,16 @@ class MappingFile:
         return Codes(row.table, self.tables[row.table].codes, row.unknown) if row.table else None
 
 
-def row_of(level: str, target: str, origin: str, said: Mapping[str, list[str]]) -> Row:
+def row_of(level: str, target: str, origin: str, written: Mapping[str, list[str]]) -> Row:
     def text(key: str, otherwise: str = "") -> str:
-        return said.get(key, [otherwise])[0]
+        return written.get(key, [otherwise])[0]
 
     return Row(
         level=level,
         target=target,
         origin=origin,
-        sources=tuple(said.get("from", ())),
-        companions=tuple(said.get("with", ())),
+        sources=tuple(written.get("from", ())),
+        companions=tuple(written.get("with", ())),
         function=text("as"),
         table=text("table"),
         unknown=text("unknown", "reject"),

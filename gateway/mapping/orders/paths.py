@@ -88,19 +88,19 @@ class Scope:
     """Microseconds since 1970 UTC."""
     first: dict[str, Segment] = field(init=False, repr=False, compare=False)
     """The first segment of each name."""
-    said: set[str] = field(init=False, repr=False, compare=False)
+    stated_keys: set[str] = field(init=False, repr=False, compare=False)
     """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
     nothing, and here learn it from one look."""
     split: dict[str, list[str]] = field(init=False, repr=False, compare=False)
     """The components of those of these fields that have been asked for, if they are divided no further; else []."""
 
     def __post_init__(self) -> None:
-        self.first, self.said, self.split = {}, set(), {}
+        self.first, self.stated_keys, self.split = {}, set(), {}
         for part in (self.order, self.patient):
             for name, segments in part.items():
                 if segments and (part is self.order or name not in self.order):
                     self.first[name] = first = segments[0]
-                    self.said.update(compress(_fields_of(name), first.fields))
+                    self.stated_keys.update(compress(_fields_of(name), first.fields))
 
     def components(self, name: str, number: int, key: str) -> list[str]:
         """The components of a field that is not empty; [] if they are divided further, or for a null."""
@@ -178,7 +178,7 @@ def is_there(path: str, scope: Scope) -> bool:
 
 
 def keys_of(paths: Iterable[str]) -> frozenset[str] | None:
-    """Keys of `Scope.said`: while it has none of them, none of the paths finds anything. None: it does not tell."""
+    """Keys of `Scope.stated_keys` without which none of the paths has a value. None: a value may come without any."""
     keys = set()
     for path in paths:
         match = PATH.fullmatch(path)
@@ -225,7 +225,7 @@ def compile_path(path: str) -> Lookup:
     key = f"{name}-{number}"
 
     def look(scope: Scope) -> Value | None:
-        if key not in scope.said:
+        if key not in scope.stated_keys:
             return []
         components = scope.components(name, number, key)
         if not components:
@@ -251,7 +251,7 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     key, first = f"{name}-{number}", flat.start
 
     def look(scope: Scope) -> str | None:
-        if key not in scope.said:
+        if key not in scope.stated_keys:
             return ""
         components = scope.components(name, number, key)
         if not components:

@@ -176,7 +176,7 @@ class OrderMapping:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
-        unsaid = scope.said.isdisjoint
+        unsaid = scope.stated_keys.isdisjoint
         for compiled in self.rows[name]:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:

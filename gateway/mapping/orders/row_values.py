@@ -48,7 +48,7 @@ class CompiledRow:
     ours: frozenset[str]
     """The sources whose value is ours, because the message has none."""
     fields: frozenset[str] | None
-    """What must be in `Scope.said` for the row to give anything, one of them at least; None: it is always asked."""
+    """Keys of `Scope.stated_keys` of which the row needs at least one to have a value; None: the row is always read."""
 
     @classmethod
     def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
@@ -90,23 +90,23 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
     null = NOTHING
     for path, read in compiled.sources:
         try:
-            said = read(scope)
-            if said:
-                value, remark = compiled.finish(said)
+            raw = read(scope)
+            if raw:
+                value, remark = compiled.finish(raw)
                 if value:
                     return value, path, remark
         except GatewayError as error:
             error.place = error.place or place_of(path)
             raise
-        if said is None:
+        if raw is None:
             null = None, path, "explicit null"
     return null
 
 
 def default_of(compiled: CompiledRow, settings: Settings) -> Found:
     """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
-    said = FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
-    value, remark = compiled.finish(said) if said else NOTHING[:2]
+    raw = FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
+    value, remark = compiled.finish(raw) if raw else NOTHING[:2]
     return value or "", "default", remark
 
 

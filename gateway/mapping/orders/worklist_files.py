@@ -53,14 +53,14 @@ class WorklistFileMapping:
 
         Raises `RequiredMissing`, `InvalidValue`, `ValueTooLong` and `Undecodable`, each with the keyword.
         """
-        said = from_dataset(dataset)
-        _check_text(said)
-        said = self._fitted(said)
-        items = said.pop(STEPS, None) or []
+        dataset_values = from_dataset(dataset)
+        _check_text(dataset_values)
+        dataset_values = self._fitted(dataset_values)
+        items = dataset_values.pop(STEPS, None) or []
         if not items:
             raise RequiredMissing("a worklist item has its scheduled step in an item of it", place=STEPS)
         levels: dict[str, Attributes] = {"patient": {}, "order": {}, "procedure": {}, "step": {}}
-        for keyword, value in said.items():
+        for keyword, value in dataset_values.items():
             if keyword not in OWN:
                 levels[self._level(keyword)][keyword] = value
         _need(levels["patient"], NEEDED)
@@ -101,9 +101,13 @@ class WorklistFileMapping:
             derived=frozenset(derived),
         )
 
-    def _fitted(self, said: Attributes) -> Attributes:
+    def _fitted(self, dataset_values: Attributes) -> Attributes:
         """Cut where the order mapping cuts, and where it says nothing."""
-        return {keyword: self._fit(keyword, value) for keyword, value in said.items() if keyword not in OWN - {STEPS}}
+        return {
+            keyword: self._fit(keyword, value)
+            for keyword, value in dataset_values.items()
+            if keyword not in OWN - {STEPS}
+        }
 
     def _fit(self, keyword: str, value: Any) -> Any:
         if isinstance(value, list):
@@ -145,16 +149,16 @@ def _check_distinct(steps: list[OrderedStep]) -> None:
         known.add(step_id)
 
 
-def _check_text(said: Attributes) -> None:
+def _check_text(dataset_values: Attributes) -> None:
     """Whether pydicom could decode what is there. Raises `Undecodable`."""
-    sets = said.get(CHARACTER_SET) or ()
+    sets = dataset_values.get(CHARACTER_SET) or ()
     terms = [sets] if isinstance(sets, str) else list(sets)
     strange = [one for one in terms if one not in python_encoding]
     if strange:
         raise Undecodable(f"{strange[0]!r} is no Defined Term of PS3.3 C.12.1.1.2; mend it", place=CHARACTER_SET)
     named = " or ".join(filter(None, terms)) or "ASCII"
     is_ascii = all(one in ASCII_SETS for one in terms)
-    for keyword, text in _texts(said):
+    for keyword, text in _texts(dataset_values):
         if REPLACED in text:
             raise Undecodable(f"holds bytes that are no text of {named}; mend {CHARACTER_SET}", place=keyword)
         if is_ascii and not text.isascii():

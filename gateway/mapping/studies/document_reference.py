@@ -50,8 +50,8 @@ def document_reference(study: dict[str, Any], study_uid: str, viewer_url: str, r
         return document | {key: value for key, value in more.items() if value}
     [uid] = [one for one in study["identifier"] if one["system"] == "urn:dicom:uid"]
     context = {"encounter": [encounter] if encounter else [], "period": period, "related": orders}
-    told = {key: value for key, value in context.items() if value}
-    return document | {"masterIdentifier": uid} | ({"context": told} if told else {})
+    subset = {key: value for key, value in context.items() if value}
+    return document | {"masterIdentifier": uid} | ({"context": subset} if subset else {})
 
 
 def _attachment(study: dict[str, Any], address: str) -> dict[str, Any]:

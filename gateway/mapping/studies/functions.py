@@ -155,12 +155,12 @@ _LATERALITY: Final = {
 
 def laterality(value: Any, _with: Sequence[Any], _codes: Codes | None, settings: FhirSettings) -> dict[str, Any] | None:
     """L, R, B, U, or a modifier code of the same meaning -> SNOMED CT (PS3.16 CID 244)."""
-    said = first(value)
-    if isinstance(said, dict):
-        meant = (coding(said, settings) or {}).get("code")
+    stated = first(value)
+    if isinstance(stated, dict):
+        meant = (coding(stated, settings) or {}).get("code")
         known = next((one for one in _LATERALITY.values() if one[0] == meant), None)
     else:
-        known = _LATERALITY.get(str(said).strip().upper())
+        known = _LATERALITY.get(str(stated).strip().upper())
     return {"system": SCT, "code": known[0], "display": known[1]} if known else None
 
 

@@ -71,8 +71,8 @@ class StudyMapping:
     def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
         """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
         if shape.resource == "DocumentReference":
-            told = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
-            return document_reference(told, study.uid, self.settings.viewer_url, shape.release)
+            listed = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
+            return document_reference(listed, study.uid, self.settings.viewer_url, shape.release)
         resource = self._imaging_study(study, shape, trace)
         return as_r5(resource) if shape.release == "R5" else resource
 

@@ -20,13 +20,13 @@ _BIRTH: Final = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 
 def patient(attributes: Attributes, identifier: dict[str, Any]) -> dict[str, Any]:
     """The Patient with `identifier`, as DICOM attributes name him; alike in R4 and R5."""
-    told: dict[str, Any] = {"resourceType": "Patient", "identifier": [identifier], "active": True}
+    patient_resource: dict[str, Any] = {"resourceType": "Patient", "identifier": [identifier], "active": True}
     if names := list(_names(plain(str(first(attributes.get("PatientName")) or "")))):
-        told["name"] = names
-    told["gender"] = _GENDERS.get(str(attributes.get("PatientSex") or "").strip().upper(), "unknown")
+        patient_resource["name"] = names
+    patient_resource["gender"] = _GENDERS.get(str(attributes.get("PatientSex") or "").strip().upper(), "unknown")
     if born := _BIRTH.fullmatch(str(attributes.get("PatientBirthDate") or "").strip()):
-        told["birthDate"] = "-".join(born.groups())
-    return told
+        patient_resource["birthDate"] = "-".join(born.groups())
+    return patient_resource
 
 
 def _names(written: str) -> Iterator[dict[str, Any]]:

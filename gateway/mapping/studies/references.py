@@ -148,15 +148,15 @@ def order_references(
 
 def _person(name: Any, item: Any, settings: FhirSettings) -> dict[str, Any] | None:
     """A Practitioner by name, and by the first id in `item` of an identification sequence whose scheme has a URI."""
-    said = _spoken(str(first(name) or ""))
-    if not said:
+    stated = _spoken(str(first(name) or ""))
+    if not stated:
         return None
     codes = item.get("PersonIdentificationCodeSequence") if isinstance(item, Mapping) else None
     coded = next((one for code in codes or () if (one := coding(code, settings))), None)
     who: dict[str, Any] = {"type": "Practitioner"} if coded else {}
     if coded:
         who["identifier"] = {"system": coded["system"], "value": coded["code"]}
-    return {**who, "display": said}
+    return {**who, "display": stated}
 
 
 def person_display(

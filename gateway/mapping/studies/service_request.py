@@ -25,37 +25,43 @@ def service_request(
 ) -> tuple[dict[str, Any], str]:
     """The ServiceRequest of an order that has procedures, and the identifier (`system|value`) it is known by."""
     identifiers = list(_identifiers(order, settings))
-    said: dict[str, Any] = {**patient, **order.attributes, **order.procedures[0].attributes}
+    statement: dict[str, Any] = {**patient, **order.attributes, **order.procedures[0].attributes}
     states = [step.state for procedure in order.procedures for step in procedure.steps]
-    subject = [said.get(key) for key in ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")]
+    subject = [
+        statement.get(key) for key in ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")
+    ]
     reasons = [
         concept
         for procedure in order.procedures
         for concept in _concepts(procedure.attributes, "ReasonForRequestedProcedureCodeSequence", settings)
         or _text(procedure.attributes, "ReasonForTheRequestedProcedure")
     ]
-    told: dict[str, Any] = {
+    resource: dict[str, Any] = {
         "resourceType": "ServiceRequest",
         "identifier": identifiers,
         "status": status_of(states),
         "intent": "order",
         "category": [_IMAGING],
-        "priority": _PRIORITIES.get(str(said.get("RequestedProcedurePriority") or "").upper()),
+        "priority": _PRIORITIES.get(str(statement.get("RequestedProcedurePriority") or "").upper()),
         "code": _code(order, settings),
-        "subject": patient_reference(said["PatientID"], subject, None, settings),
-        "encounter": encounter_reference(said["AdmissionID"], [said.get("IssuerOfAdmissionIDSequence")], None, settings)
-        if said.get("AdmissionID")
+        "subject": patient_reference(statement["PatientID"], subject, None, settings),
+        "encounter": encounter_reference(
+            statement["AdmissionID"], [statement.get("IssuerOfAdmissionIDSequence")], None, settings
+        )
+        if statement.get("AdmissionID")
         else None,
         "occurrenceDateTime": _occurrence(order, settings),
-        "authoredOn": _moment(said, "IssueDateOfImagingServiceRequest", "IssueTimeOfImagingServiceRequest", settings),
-        "requester": person_display(said["RequestingPhysician"], [], None, settings)
-        if said.get("RequestingPhysician")
+        "authoredOn": _moment(
+            statement, "IssueDateOfImagingServiceRequest", "IssueTimeOfImagingServiceRequest", settings
+        ),
+        "requester": person_display(statement["RequestingPhysician"], [], None, settings)
+        if statement.get("RequestingPhysician")
         else None,
         "reasonCode": _once(reasons),
     }
-    told = {key: value for key, value in told.items() if value not in (None, [], {})}
+    resource = {key: value for key, value in resource.items() if value not in (None, [], {})}
     own = next(one for one in identifiers if one["type"]["coding"][0]["code"] == "ACSN")
-    return (_as_r5(told) if release == "R5" else told), f"{own['system']}|{own['value']}"
+    return (_as_r5(resource) if release == "R5" else resource), f"{own['system']}|{own['value']}"
 
 
 def status_of(states: Sequence[StepState]) -> str:
@@ -115,10 +121,10 @@ def _moment(attributes: Attributes, date: str, time: str, settings: FhirSettings
     return date_time(attributes[date], [attributes.get(time)], None, settings) if attributes.get(date) else None
 
 
-def _as_r5(told: dict[str, Any]) -> dict[str, Any]:
-    changed = {key: value for key, value in told.items() if key != "reasonCode"}
-    if "code" in told:
-        changed["code"] = {"concept": told["code"]}
-    if "reasonCode" in told:
-        changed["reason"] = [{"concept": one} for one in told["reasonCode"]]
+def _as_r5(resource: dict[str, Any]) -> dict[str, Any]:
+    changed = {key: value for key, value in resource.items() if key != "reasonCode"}
+    if "code" in resource:
+        changed["code"] = {"concept": resource["code"]}
+    if "reasonCode" in resource:
+        changed["reason"] = [{"concept": one} for one in resource["reasonCode"]]
     return changed

@@ -62,8 +62,8 @@ def _parameters(route: Route) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _operation(route: Route, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    said = inspect.getdoc(route.handler) or ""
-    summary, _, description = said.partition("\n\n")
+    text = inspect.getdoc(route.handler) or ""
+    summary, _, description = text.partition("\n\n")
     if isinstance(route.answer, str):
         content: dict[str, Any] = {route.answer: {"schema": {"type": "string"}}}
     else:

@@ -89,8 +89,8 @@ def read(asked: type[Asked], request: web.Request) -> Asked:
         return asked.model_validate(given)
     except ValidationError as error:
         faults = {str(one["loc"][0]): _fault(asked, one) for one in error.errors(include_url=False)}
-        told = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) if len(faults) > 1 else None
-        raise InvalidValue(told or next(iter(faults.values())), place=", ".join(faults)) from None
+        text = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) if len(faults) > 1 else None
+        raise InvalidValue(text or next(iter(faults.values())), place=", ".join(faults)) from None
 
 
 def _fault(asked: type[Asked], one: Any) -> str:

@@ -192,11 +192,11 @@ def _retrying_row(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _message_row(row: dict[str, Any]) -> tuple[Any, ...]:
-    said = "; ".join(f"{one['place']}: {one['text']}" if one["place"] else one["text"] for one in row["findings"])
+    words = "; ".join(f"{one['place']}: {one['text']}" if one["place"] else one["text"] for one in row["findings"])
     source = f"{row['listener']} {row['peer']}"
     return (
         _link(f"/api/messages/{row['id']}", str(row["id"])), iso(row["received_at"]), source, row["type"],
-        row["state"], row["ack_code"], said, _button(f"/api/messages/{row['id']}/replay", "Work on it again"),
+        row["state"], row["ack_code"], words, _button(f"/api/messages/{row['id']}/replay", "Work on it again"),
     )  # fmt: skip
 
 

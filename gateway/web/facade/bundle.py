@@ -68,5 +68,5 @@ def _url(base: str, parameters: Sequence[tuple[str, str]]) -> str:
 
 def outcome(message: str, place: str, code: str) -> dict[str, Any]:
     """An OperationOutcome that a person can read."""
-    said = f"{place}: {message}" if place else message
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": said}]}
+    text = f"{place}: {message}" if place else message
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code, "diagnostics": text}]}

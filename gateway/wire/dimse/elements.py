@@ -70,9 +70,9 @@ class EncodedElement(NamedTuple):
 
 def coding_of(data: Encoded, transfer_syntax_uid: str) -> Encoding:
     """Implicit or explicit VR as found in the first element: some senders name the one and send the other."""
-    said = Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
-    if len(data) < 6 or not said.little:
-        return said
+    stated = Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
+    if len(data) < 6 or not stated.little:
+        return stated
     return Encoding(not _looks_like_vr(data[4:6]), little=True)
 
 

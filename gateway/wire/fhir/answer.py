@@ -89,15 +89,15 @@ def error_of(
     """What a failed request means. `conditional`: it named a condition that resources are searched by."""
     issues = issues_of(resource)
     texts = "; ".join(issue["text"] for issue in issues if issue["text"])
-    said = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
+    stated = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
     codes = {issue["code"] for issue in issues}
     passing = Contested if _contested(status, codes, conditional=conditional) else Unavailable
     if passing is Contested or status in RETRYABLE or codes & TRANSIENT_ISSUES:
-        error = passing(said, place=place, retry_after=retry_after)
+        error = passing(stated, place=place, retry_after=retry_after)
         error.details = {"status": status}
         return error
     kind = NotSupported if "not-supported" in codes else _KINDS.get(status, Refused)
-    return kind(said, place=place, details={"status": status, "issues": issues})
+    return kind(stated, place=place, details={"status": status, "issues": issues})
 
 
 def _contested(status: int, codes: set[str], *, conditional: bool) -> bool:

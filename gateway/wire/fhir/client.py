@@ -149,23 +149,23 @@ class FhirClient:
         """All of `entries` or none (R4 http 3.1.0.11); an answer for each, in their order."""
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
         answer = await self._request("POST", "", bundle)
-        told = (answer.resource or {}).get("entry") or []
-        if len(told) != len(entries):
+        reported = (answer.resource or {}).get("entry") or []
+        if len(reported) != len(entries):
             raise Unavailable(
-                f"a transaction of {len(entries)} entries was answered with {len(told)}", place=f"POST {self.base}"
+                f"a transaction of {len(entries)} entries was answered with {len(reported)}", place=f"POST {self.base}"
             )
         answers = []
-        for asked, one in zip(entries, told, strict=True):
-            said = one.get("response") or {}
-            status = int(str(said.get("status", "0"))[:3] or 0)
+        for asked, one in zip(entries, reported, strict=True):
+            stated = one.get("response") or {}
+            status = int(str(stated.get("status", "0"))[:3] or 0)
             if not 200 <= status < 300:
                 # Some servers run a transaction as a batch: each entry has a fate of its own.
                 conditional = "?" in asked["request"]["url"] or "ifNoneExist" in asked["request"]
-                outcome = one.get("resource") or said.get("outcome")
+                outcome = one.get("resource") or stated.get("outcome")
                 raise error_of(status, outcome, f"POST {self.base}", conditional=conditional)
             held = one.get("resource") or {}
-            identity = str(held.get("id") or id_of(str(said.get("location") or "")))
-            version = tag(str(said.get("etag") or "")) or version_of(held)
+            identity = str(held.get("id") or id_of(str(stated.get("location") or "")))
+            version = tag(str(stated.get("etag") or "")) or version_of(held)
             answers.append(Answer(status, held or None, identity, version))
         return answers
 

@@ -168,16 +168,16 @@ class FhirWriter:
             return held[0] if held else None
         ids = [str(one.get("id")) for one in held]
         place = f"{self.client.base}/{kind}"
-        said = f"the server holds {len(held)} resources with the identifier {identifier}: {', '.join(ids)}"
+        stated = f"the server holds {len(held)} resources with the identifier {identifier}: {', '.join(ids)}"
         if self._duplicates == "report":
             cure = "remove all but one there, or let the gateway do it (duplicates: remove)"
-            raise Duplicates(f"{said}; {cure}", place=place, ids=ids)
+            raise Duplicates(f"{stated}; {cure}", place=place, ids=ids)
         kept, *others = sorted(held, key=lambda one: (str((one.get("meta") or {}).get("lastUpdated")), str(one["id"])))
         for other in others:
             try:
                 await self.client.delete(kind, str(other["id"]))
             except Refused as error:
-                why = f"{said}, and does not let us remove {other['id']}: {error.message}"
+                why = f"{stated}, and does not let us remove {other['id']}: {error.message}"
                 raise Duplicates(why, place=place, ids=ids) from error
         return kept
 

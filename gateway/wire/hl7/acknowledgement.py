@@ -151,10 +151,10 @@ def _msh(received: _Received, control_id: str, now: datetime) -> list[str]:
 
 def _msa(received: _Received, code: str, problems: Sequence[Problem]) -> list[str]:
     delimiters = received.delimiters
-    said = (
+    stated = (
         _fitting(problems[0].text or CODES.get(problems[0].code, ""), _MSA_3_LENGTH, delimiters)[0] if problems else ""
     )
-    return ["MSA", code, _carried(received.field(10), delimiters), said]
+    return ["MSA", code, _carried(received.field(10), delimiters), stated]
 
 
 def _err(problems: Sequence[Problem], delimiters: Delimiters) -> list[list[str]]:

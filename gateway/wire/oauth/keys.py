@@ -130,7 +130,7 @@ def _from_jwk(jwk: Any) -> Key:
     return _key(kind.import_key(plain), jwk)
 
 
-def _key(jwk: RSAKey | ECKey, said: Mapping[str, Any]) -> Key:
+def _key(jwk: RSAKey | ECKey, written: Mapping[str, Any]) -> Key:
     if isinstance(jwk, RSAKey):
         algorithm, bits = "RS384", jwk.raw_value.key_size
         if bits < MIN_RSA_BITS:
@@ -139,7 +139,7 @@ def _key(jwk: RSAKey | ECKey, said: Mapping[str, Any]) -> Key:
         algorithm, curve = "ES384", jwk.curve_name
         if curve != "P-384":
             raise _NotUsable(f"an EC key on {curve} cannot sign ES384; it must be on P-384")
-    if said.get("alg", algorithm) != algorithm:
-        raise _NotUsable(f"a key is meant for {said['alg']}; SMART Backend Services take RS384 and ES384")
-    kid = str(said.get("kid") or jwk.thumbprint())
-    return Key(kid, algorithm, jwk.is_private and said.get("active") is not False, jwk)
+    if written.get("alg", algorithm) != algorithm:
+        raise _NotUsable(f"a key is meant for {written['alg']}; SMART Backend Services take RS384 and ES384")
+    kid = str(written.get("kid") or jwk.thumbprint())
+    return Key(kid, algorithm, jwk.is_private and written.get("active") is not False, jwk)

@@ -155,11 +155,11 @@ class TokenAuthorization:
             async with session.get(
                 URL(address, encoded=True), headers={"Accept": "application/json"}, allow_redirects=False
             ) as response:
-                said = _json(await read(response, MAX_BYTES))
+                stated = _json(await read(response, MAX_BYTES))
                 status, wait = response.status, retry_after_of(response)
         if status in RETRYABLE:
             raise Unavailable(f"HTTP {status}", place=f"GET {address}", retry_after=wait)
-        found = str(said.get("token_endpoint") or "")
+        found = str(stated.get("token_endpoint") or "")
         if status != 200 or not found.startswith(("https://", "http://")):
             raise NeedsPerson(f"HTTP {status} names no token_endpoint; set auth.token_url", place=f"GET {address}")
         if self._base.startswith("https://") and not found.startswith("https://"):
@@ -182,19 +182,19 @@ class TokenAuthorization:
                 # A redirect would carry secret or assertion to another origin.
                 allow_redirects=False,
             ) as response:
-                said = _json(await read(response, MAX_BYTES))
+                stated = _json(await read(response, MAX_BYTES))
                 status, wait = response.status, retry_after_of(response)
                 date = response.headers.get("Date", "")
         if status != 200:
-            error = self._error(status, said, place, wait, (*shown.form.values(), *shown.headers.values()))
-            if said.get("error") == "invalid_client" and self._client.dated:
+            error = self._error(status, stated, place, wait, (*shown.form.values(), *shown.headers.values()))
+            if stated.get("error") == "invalid_client" and self._client.dated:
                 difference = self._difference(date)
                 if abs(difference - self._skew) > SKEW_SECONDS:
                     raise _Stale(difference, error)
             if self._configured == "" and status in (404, 410):
                 self._discovered = ""
             raise error
-        return self._token_of(said, place, asked_at)
+        return self._token_of(stated, place, asked_at)
 
     def _difference(self, date: str) -> float:
         """How many seconds the server's clock is ahead of ours, by its Date header."""
@@ -204,28 +204,28 @@ class TokenAuthorization:
             return self._skew
 
     def _error(
-        self, status: int, said: Mapping[str, Any], place: str, wait: float | None, secrets: Sequence[str]
+        self, status: int, stated: Mapping[str, Any], place: str, wait: float | None, secrets: Sequence[str]
     ) -> GatewayError:
-        code = str(said.get("error") or "")[:80]
-        told = str(said.get("error_description") or "")[:2000]
+        code = str(stated.get("error") or "")[:80]
+        reported = str(stated.get("error_description") or "")[:2000]
         for secret in secrets:
-            told = told.replace(secret, "(left out)")
+            reported = reported.replace(secret, "(left out)")
         # An error code says more than the status: servers answer 400, 401 or even 500 with it.
         if code not in CURES and (status in RETRYABLE or code in PASSING):
             return Unavailable(f"no token: HTTP {status} {code}".rstrip(), place=place, retry_after=wait)
         cure = CURES.get(code) or "this is no token endpoint that takes us: check auth.token_url"
-        told = f" ({told[:300]})" if told else ""
-        return NeedsPerson(f"no token: HTTP {status} {code}{told}: {cure}".replace("  ", " "), place=place)
+        reported = f" ({reported[:300]})" if reported else ""
+        return NeedsPerson(f"no token: HTTP {status} {code}{reported}: {cure}".replace("  ", " "), place=place)
 
-    def _token_of(self, said: Mapping[str, Any], place: str, asked_at: float) -> Token:
-        value = said.get("access_token")
+    def _token_of(self, stated: Mapping[str, Any], place: str, asked_at: float) -> Token:
+        value = stated.get("access_token")
         if not isinstance(value, str) or not value:
             # A proxy's page in place of the answer.
             raise Unavailable("no token: HTTP 200 without access_token", place=place)
-        kind = str(said.get("token_type") or "bearer")
+        kind = str(stated.get("token_type") or "bearer")
         if kind.lower() != "bearer" or not value.isprintable():
             raise NeedsPerson(f"the token is of type {kind[:40]!r}; only bearer tokens can be used", place=place)
-        granted = said.get("scope")
+        granted = stated.get("scope")
         # Without a scope in the answer all were granted (RFC 6749 5.1).
         lacking = missing(self._scopes, granted.split()) if isinstance(granted, str) else []
         if lacking:
@@ -234,7 +234,7 @@ class TokenAuthorization:
                 "client, or take it out of auth.scopes",
                 place=place,
             )
-        life = _seconds(said.get("expires_in"))
+        life = _seconds(stated.get("expires_in"))
         renewed = max(min(0.8 * life, life - 30.0), life / 2)
         return Token(value, asked_at + renewed, asked_at + life)
 
@@ -259,16 +259,16 @@ def _reaching(place: str) -> Iterator[None]:
 
 def _json(content: bytes) -> Mapping[str, Any]:
     try:
-        said = orjson.loads(content)
+        stated = orjson.loads(content)
     except orjson.JSONDecodeError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return stated if isinstance(stated, dict) else {}
 
 
-def _seconds(said: object) -> float:
+def _seconds(stated: object) -> float:
     """`expires_in`, which some servers write as a text."""
     try:
-        life = float(str(said))
+        life = float(str(stated))
     except ValueError:
         return LIFE_SECONDS
     return life if 0 < life < float("inf") else LIFE_SECONDS

@@ -115,8 +115,8 @@ def test_what_is_no_path_is_named(path: str) -> None:
 
 def test_a_scope_knows_what_its_segments_say() -> None:
     within = scope("OBR|1||x", "AL1|||first", "AL1||second", patient=(PID, "AL1|||patient's"))
-    assert {"OBR", "OBR-1", "OBR-3", "AL1", "AL1-3", "PID", "PID-3"} <= within.said
-    assert not {"OBR-2", "AL1-2", "ZDS"} & within.said
+    assert {"OBR", "OBR-1", "OBR-3", "AL1", "AL1-3", "PID", "PID-3"} <= within.stated_keys
+    assert not {"OBR-2", "AL1-2", "ZDS"} & within.stated_keys
     assert keys_of(["OBR-4.2", "OBR-4.1", "AL1*-3", "OBX*"]) == frozenset({"OBR-4", "AL1", "OBX"})
     assert keys_of(["OBR-4", "site.name"]) is None
     assert keys_of(["PATIENT/NTE*-3"]) is None
