@@ -24,7 +24,7 @@ def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clo
 
 
 def shape_of(ehr: Ehr) -> Shape:
-    """How `ehr` wants a study to be said."""
+    """The form in which `ehr` wants a study."""
     instances = {"all": None, "none": 0}.get(str(ehr.instances), ehr.instances)
     assert not isinstance(instances, str)
     endpoint = CONTAINED_ENDPOINT if ehr.endpoints else ""

@@ -28,7 +28,7 @@ def import_worklist(
 ) -> None:
     """Take over the worklist files of DCMTK's wlmscpfs or Orthanc as orders. May be repeated; files are only read.
 
-    What the RIS has said of an order stays. Ends with 1 when a file could not be taken; the others are.
+    Values that the RIS has sent for an order stay. Ends with 1 when a file could not be taken; the others are.
     """
     from gateway.assembly.mappings import load_mappings
     from gateway.assembly.orders import make_reader, scheduling_policy

@@ -46,7 +46,7 @@ class Dicom(Section):
     idle_seconds: Seconds = 600.0
     """An association without traffic for this long is aborted."""
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = 131072
-    """The longest P-DATA-TF that peers are told to send."""
+    """The longest P-DATA-TF that peers may send."""
     max_object_bytes: Annotated[int, Field(ge=1048576)] = 4294967296
     temporary_folder: Annotated[DirectoryPath | None, Field(description="Where long data sets wait")] = None
     """A longer data set is read and refused with A700."""

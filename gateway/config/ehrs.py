@@ -91,13 +91,13 @@ class Ehr(Section):
     """FHIR base address, without a trailing slash."""
     fhir_version: Literal["R4", "R5"] = "R4"
     resource: Literal["ImagingStudy", "DocumentReference"] = "ImagingStudy"
-    """As what it is told of a study; a DocumentReference holds a link to `site.viewer_url`."""
+    """The resource type for a study; a DocumentReference holds a link to `site.viewer_url`."""
     timeout_seconds: Seconds = 30.0
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     max_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """Of this gateway, evenly spread; none: as fast as the EHR answers."""
     gzip: Literal["auto", "always", "never"] = "auto"
-    """Whether bodies are sent compressed; auto: once the EHR has said in an answer that it takes them so."""
+    """Whether bodies are sent compressed; auto: once an answer of the EHR has announced gzip."""
     series: Literal["all", "none"] = "all"
     """Whether ImagingStudy.series is listed; the counts are always sent."""
     instances: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "all"

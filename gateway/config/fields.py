@@ -49,8 +49,8 @@ URI = re.compile(r"^(urn:[a-z0-9][a-z0-9-]+:|https?://)\S+$")
 
 
 class Wrong:
-    """Stands for a value that was found wrong before its key is looked at, so that the fault is told at its key and
-    the other faults of the section are told as well."""
+    """Stands for a value with a fault that shows before its key is read, so that the fault is reported at its key and
+    the other faults of the section are reported as well."""
 
     def __init__(self, why: str) -> None:
         self.why = why

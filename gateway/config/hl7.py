@@ -14,7 +14,7 @@ class SenderRules(Section):
     """How messages are read and answered."""
 
     charset: Charset = ""
-    """Character set (HL7 table 0211) of messages whose MSH-18 is empty; empty means UTF-8, then Windows-1252."""
+    """Character set (HL7 table 0211) of messages whose MSH-18 is empty; empty: UTF-8, then Windows-1252."""
     override_charset: Charset = ""
     """Character set of all messages, for a sender whose MSH-18 is not true."""
     undecodable: Literal["reject", "replace"] = "reject"
@@ -97,7 +97,7 @@ class Hl7(Section):
     unknown_order: Literal["wait", "reject"] = "wait"
     """What to do with a hold or release of an order that has not come: keep it for when it does, or answer AE 204."""
     patient_data: Literal["fill", "newest"] = "fill"
-    """Whether orders only fill what ADT has not said of a patient, or the newest message counts."""
+    """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
 
     @field_validator("listeners", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 A replayed message, a second gateway, a restored backup: each must come to the same Study Instance UID, or one
 examination would become two. So every identifier here is derived from what the message does say, together with who
-said it; two sites that use the same accession number do not meet.
+sent it; two sites that use the same accession number do not meet.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _SIMPLE: Final = ("string_type", "list_type", "int_type", "int_parsing", "litera
 
 
 class _Row(BaseModel):
-    """One scanner's row, as written; `docs/mappings.md` says what each key means."""
+    """One scanner's row, as written; `docs/mappings.md` explains each key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -1,7 +1,7 @@
 """Worklist files of another server (DCMTK's wlmscpfs, Orthanc) become orders, so that a site can switch in a minute.
 
 A file is kept as it came, like a message, and is part of its order's history: as the oldest word, so whatever the RIS
-says of the order afterwards, or has said before, counts for more.
+sends of the order afterwards, or has sent before, counts for more.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Import:
     async def take(self, paths: Iterable[Path], *, dry_run: bool = False) -> AsyncIterator[Taken]:
         """Each file in its turn: of two that contradict each other the later counts.
 
-        Raises `Unavailable` when the database is away; what was told by then is kept.
+        Raises `Unavailable` when the database is away; what was reported by then is kept.
         """
         remaining = iter(paths)
         while some := list(itertools.islice(remaining, 1 if dry_run else TOGETHER)):

@@ -1,4 +1,4 @@
-"""The journey of one accession number: everything the store knows of it, and the same told as events by time."""
+"""The journey of one accession number: all stored data, and the same as events by time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
 
 
 def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """What spoke of an order, and of its patient as such; a message that did both is told once."""
+    """Messages about an order, and about its patient as such; a message about both is listed once."""
     found = messages.of_order(connection, row["id"])
     there = {message["id"] for message in found}
     of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []

@@ -96,7 +96,7 @@ def rebuilt_order(order: Order, history: Iterable[Said]) -> Order | None:
 
 
 def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
-    """`stored` with what a message said laid over it. None deletes; keywords in `keep` only fill what is missing."""
+    """`stored` with the attributes of a message laid over. None deletes; keywords in `keep` only fill what is missing."""
     result = dict(stored)
     for keyword, value in statement.items():
         if keyword in keep and keyword in stored:
@@ -162,9 +162,9 @@ def _new_step(statement: OrderedProcedure, step: OrderedStep) -> Step:
 
 
 def _concerned(order: Order, statement: OrderedProcedure, event: StepEvent) -> list[int]:
-    """Which of an order's procedures the message means; for `CREATES` at most one, none if it is a new one.
+    """Which of an order's procedures the message is about; for `CREATES` at most one, none if it is a new one.
 
-    Only identifiers that both sides were given are compared: one that we derived says nothing of what a sender means.
+    Only identifiers that both sides were given are compared: an identifier that we derived is unknown to the sender.
     """
     unsure = []
     for number, procedure in enumerate(order.procedures):
@@ -239,7 +239,7 @@ def _moved(order: Order, statement: OrderedProcedure, event: StepEvent) -> tuple
 
 
 def _named(procedure: Procedure, statement: OrderedProcedure) -> set[str]:
-    """The steps that a cancel, hold or release means: those it names, or all when it names none."""
+    """The steps of a cancel, hold or release: those that the message names, or all when it names none."""
     there = {step.step_id for step in procedure.steps}
     if STEP_ID in statement.derived or all(step.derived for step in procedure.steps):
         return there

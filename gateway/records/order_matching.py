@@ -12,7 +12,7 @@ from gateway.records.step import StepEvent
 
 
 def concerns(statement: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
-    """Whether a message means `order`, which it was found by. Ranked: 0 by its Study Instance UID, 1 filler number,
+    """Whether a statement is about `order`, to which a number led. Ranked: 0 Study Instance UID, 1 filler number,
     2 placer number, 3 accession number. None: it is another's Study Instance UID.
 
     The same placer number under two filler numbers, or one accession for two orders, is not the same order.
@@ -32,7 +32,7 @@ def is_ambiguous(statement: OrderedProcedure, order: Order, *, ranked: int) -> b
 
 
 def statements_about(statements: Iterable[Any], order: Order) -> Iterator[OrderedProcedure]:
-    """What is said of `order` by those of a message's statements that speak of orders and mean something."""
+    """The statements about `order` among those of a message."""
     for one in statements:
         if isinstance(one, OrderedProcedure) and one.event is not None:
             statement = statement_about(one, order)

@@ -20,7 +20,7 @@ class PatientEvent(StrEnum):
     """Registered, admitted, moved, discharged, corrected."""
     ARRIVE = "arrive"
     LEAVE_VISIT = "leave visit"
-    """The admission was a mistake: what it said of the visit no longer holds."""
+    """The admission was a mistake: its attributes of the visit no longer hold."""
     DELETE = "delete"
     MERGE = "merge"
     CHANGE_ID = "change id"

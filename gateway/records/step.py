@@ -55,7 +55,7 @@ class StepEvent(StrEnum):
 
 
 class Refused:
-    """The event is understood and may not happen in this state; the sender is told why."""
+    """The event is understood and may not happen in this state; the error names the reason."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -217,5 +217,5 @@ RESULTS: Final = frozenset({"P", "R", "F", "C"})
 
 
 def event_of(control: str, status: str) -> StepEvent | None:
-    """The event that ORC-1 `control` with ORC-5 `status` means, None if it means none to the worklist."""
+    """The event that ORC-1 `control` with ORC-5 `status` is; None if the pair has no effect on the worklist."""
     return ORDER_CONTROL.get((control, status)) or ORDER_CONTROL.get((control, ""))

@@ -51,7 +51,7 @@ class Study:
     patient: Attributes = field(default_factory=dict)
     """What ADT and orders say of its patient; empty when they say nothing."""
     withdrawn: bool = False
-    """A person has said that it is not what it claims to be."""
+    """A person has marked the study as entered in error."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:
@@ -66,7 +66,7 @@ def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:
 Release = Literal["R4", "R5"]
 """FHIR 4.0.1 or 5.0.0."""
 Resource = Literal["ImagingStudy", "DocumentReference"]
-"""As what an EHR is told of a study."""
+"""The resource type that an EHR gets for a study."""
 
 
 CONTAINED_ENDPOINT: Final = "#wado-rs"
@@ -74,18 +74,18 @@ CONTAINED_ENDPOINT: Final = "#wado-rs"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How an EHR wants a study to be said."""
+    """The form in which an EHR wants a study."""
 
     release: Release = "R4"
     resource: Resource = "ImagingStudy"
     """A DocumentReference holds a link to a viewer instead of the series."""
     series: bool = True
-    """List the series; the counts are said anyway."""
+    """List the series; the counts are there anyway."""
     instances: int | None = None
     """List the instances of studies that have no more than so many; None: of all, 0: of none."""
     endpoint: str = CONTAINED_ENDPOINT
-    """The reference that says where the images are retrieved, where the site has told it: `#...` is contained in the
-    study, '' leaves it out."""
+    """The reference to the address where the images are retrieved, where the site has set one: `#...` is contained in
+    the study, '' leaves it out."""
 
     def lists_instances(self, count: int) -> bool:
         return self.instances is None or count <= self.instances

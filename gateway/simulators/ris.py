@@ -109,7 +109,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the receiver said to one message."""
+    """The answer of the receiver to one message."""
 
     code: str
     """MSA-1: AA, AE, AR; empty when the answer has no MSA."""

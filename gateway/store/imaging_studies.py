@@ -193,7 +193,7 @@ def _having(parameter: str, alternatives: Sequence[TokenAsked]) -> Select[Any]:
 
 
 def _compared(low: ColumnElement[int], high: ColumnElement[int], asked: Compared) -> ColumnElement[bool]:
-    """What a prefix means between the period of a value, from `low` to before `high`, and the one asked (3.1.1.4.7).
+    """A prefix compares the period of a value, from `low` to before `high`, with that of the search (FHIR 3.1.1.4.7).
 
     The index knows where periods begin. No date is less exact than a year, so what ends after a moment begins no more
     than a year before it.

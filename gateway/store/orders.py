@@ -44,7 +44,7 @@ def _all(connection: Connection, table: Table, where: ColumnElement[bool]) -> li
 
 _OF_PATIENT: Final = and_(
     patients.c.patient_id == bindparam("patient_id"),
-    # Whose the Patient ID is need not be said on both sides; where it is, it must be the same.
+    # The issuer of the Patient ID need not be stored on both sides; where both have it, it must be the same.
     or_(bindparam("issuer") == "", patients.c.issuer == "", patients.c.issuer == bindparam("issuer")),
 )
 _LINK_BY_UID: Final = (

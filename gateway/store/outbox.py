@@ -31,7 +31,7 @@ def enqueue(
 ) -> int:
     """Add work to the end of `lane` and return its id.
 
-    `supersede`: rows of the lane that wait or are parked step back for this one, because it says all they said and
+    `supersede`: rows of the lane that wait or are parked step back for this row, which holds all that they hold and
     more. A row under way is left alone; this one follows it. A waiting row that was tried before may have reached its
     receiver: this one is then no first try either, and waits as long as that one would have.
     """

@@ -63,7 +63,7 @@ _is_head = ~exists().where(_earlier.c.lane == outbox.c.lane, _earlier.c.id < out
 _claimable = and_(
     outbox.c.kind == bindparam("the_kind"),
     is_active(outbox),
-    # True of leased rows too, they were due when they were claimed; said of both so that the index serves.
+    # True of leased rows too, they were due when they were claimed; stated for both so that the index serves.
     outbox.c.due_at <= bindparam("now"),
     or_(outbox.c.state == WorkState.PENDING.value, outbox.c.lease_until <= bindparam("now")),
     # A row whose earlier sibling's lease has ended is no head: the sibling is, and goes again first.

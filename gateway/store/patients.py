@@ -39,7 +39,7 @@ def find(connection: Connection, identity: Identity) -> Row | None:
 
 
 def survivor(connection: Connection, row: Row) -> Row:
-    """The patient whom a row means today: itself, or at the end of its merges."""
+    """The patient to whom a row leads today: itself, or at the end of its merges."""
     for _ in range(LONGEST_CHAIN):
         if row["merged_into"] is None:
             return row
@@ -51,7 +51,7 @@ def survivor(connection: Connection, row: Row) -> Row:
 
 
 def meant(connection: Connection, identity: Identity) -> Row | None:
-    """The patient whom an identity means today; None when it is not known."""
+    """The patient to whom an identity leads today; None when there is none."""
     row = find(connection, identity)
     return None if row is None else survivor(connection, row)
 

@@ -59,7 +59,7 @@ _INSTANCES_OF: Final = (
 
 
 def load(connection: Connection, study_uid: str) -> Study | None:
-    """The study as it stands, with the orders it answers, and under the patient whom its Patient ID means today."""
+    """The study as it stands, with the orders it answers, and under the patient to whom its Patient ID leads today."""
     row = get(connection, study_uid)
     if row is None:
         return None
@@ -99,7 +99,7 @@ def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> 
 
 
 def _authority(item: Attributes) -> str:
-    """Who gives the accession number of an item or of a study, '' if that is not said."""
+    """Who gives the accession number of an item or of a study, '' if no issuer is stored."""
     issuers = item.get("IssuerOfAccessionNumberSequence") or [{}]
     return str(issuers[0].get("LocalNamespaceEntityID") or "")
 

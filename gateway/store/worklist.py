@@ -55,7 +55,7 @@ class Texts(NamedTuple):
     """What an item is made of, JSON as the database holds it: reading it is left to whoever has not read it before."""
 
     patient: str
-    stated: str
+    stamps: str
     order: str
     event_at: int
     former: str
@@ -162,7 +162,7 @@ def log_query(
     matches: Sequence[int],
     micros: int,
 ) -> None:
-    """Keep what a scanner asked and which steps it was told of, for a bounded number of queries."""
+    """Keep the query of a scanner and the steps of the answer, for a bounded number of queries."""
     row = {
         "asked_at": asked_at, "calling_ae": calling_ae, "address": address, "keys": keys, "status": status,
         "matches": len(matches), "micros": micros,
@@ -177,7 +177,7 @@ def log_query(
 
 
 def askers(connection: Connection, step_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Who was told of these steps: calling AE title, first and last time, how often."""
+    """Scanners whose answers held these steps: calling AE title, first and last time, how often."""
     wanted = (
         select(
             queries.c.calling_ae, func.min(queries.c.asked_at).label("first_at"),
@@ -204,7 +204,7 @@ def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
 
 
 def answered(connection: Connection, calling_ae: str, step_ids: Sequence[int]) -> dict[int, int]:
-    """Step -> when this calling AE title was last told of it."""
+    """Step -> when an answer to this calling AE title last held it."""
     wanted = (
         select(query_matches.c.step, func.max(queries.c.asked_at).label("at"))
         .join(queries, queries.c.id == query_matches.c.query)

@@ -111,7 +111,7 @@ class Writer:
             batch, going = self._collect()
             if batch:
                 announced = self._commit(batch)
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to notify
                     self._loop.call_soon_threadsafe(self._settle, batch, announced)
         self._disconnect()
 
@@ -167,7 +167,7 @@ class Writer:
     def _transact(self, batch: list[_Job], run: Callable[[Connection, _Job], None]) -> bool:
         """One transaction on the writer's own connection; after a failure of the database the next gets a new one.
 
-        A connection that has gone stale since its last use is told by the first statement, before anything is done:
+        A connection that has gone stale since its last use shows at the first statement, before anything is done:
         then the work is begun anew on a fresh one. Once a commit is under way nothing is repeated.
         """
         fresh = self._connection is None
@@ -245,7 +245,7 @@ def _fail(batch: list[_Job], error: BaseException) -> None:
 
 
 def announce(connection: Connection) -> None:
-    """Ask that the worker be told after the commit: this unit left work that is due."""
+    """Ask that the worker be woken after the commit: this unit left work that is due."""
     connection.info["announce"] = True
 
 

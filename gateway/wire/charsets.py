@@ -118,5 +118,5 @@ def _begun_in(declared: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _with_windows(codecs: tuple[str, ...], data: bytes) -> tuple[str, ...]:
-    """Who declares ISO 8859-1 often means Windows-1252, which has letters in place of C1 controls."""
+    """Declared ISO 8859-1 is often Windows-1252, which has letters in place of C1 controls."""
     return ("cp1252", "latin_1") if codecs == ("latin_1",) and _C1_CONTROLS.search(data) else codecs

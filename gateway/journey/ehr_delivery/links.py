@@ -36,11 +36,11 @@ class EhrLinks:
         changed, notes = dict(resource), list[str]()
         for kind in self._modes:
             element = ELEMENTS[kind]
-            said = changed.get(element)
-            if isinstance(said, list):
-                changed[element] = [await self._link(kind, one, None, notes) for one in said]
-            elif said:
-                changed[element] = await self._link(kind, said, patient, notes)
+            references = changed.get(element)
+            if isinstance(references, list):
+                changed[element] = [await self._link(kind, reference, None, notes) for reference in references]
+            elif references:
+                changed[element] = await self._link(kind, references, patient, notes)
         return changed, notes
 
     async def _link(self, kind: str, reference: Resource, missing: Resource | None, notes: list[str]) -> Resource:

@@ -1,4 +1,4 @@
-"""Reading an HL7 message as its sender means it: whose it is, in which character set, of which types, saying what.
+"""Reading an HL7 message by the rules of its sender: character set, types, statements.
 
 Kept messages are read again by the same rules: `MessageReader.history` tells what all messages of an order say with
 today's mappings.

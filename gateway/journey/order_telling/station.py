@@ -1,4 +1,4 @@
-"""Orders, told to EHRs as ServiceRequests: when they come, and whenever their state changes."""
+"""Orders go to EHRs as ServiceRequests: when they come, and whenever their state changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ServiceRequestStation:
     async def tell(self, work: Work) -> Done:
         """Turn the order of a Study Instance UID into deliveries, unless nothing that an EHR would see has changed.
 
-        Raises `NeedsPerson` when it cannot be said in valid FHIR.
+        Raises `NeedsPerson` when the order has no valid form in FHIR.
         """
         found = await self._store.read(lambda connection: _look(connection, work.subject))
         if found is None:

@@ -1,4 +1,4 @@
-"""Station 2: what a message means for the worklist. Runs inside the transaction of station 1.
+"""Station `scheduling`: the effect of a message on the worklist. Runs inside the transaction of `order_intake`.
 
 An order is what its messages say, applied in the order of their times (`records.order_book`); a patient is what the
 weightiest and newest word says of each attribute (`records.patient`).

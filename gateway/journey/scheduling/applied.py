@@ -1,4 +1,4 @@
-"""What a site decides of scheduling, and a message that is being applied: by what means, and what came of it."""
+"""The site's rules of scheduling, and a message that is being applied: with its tools, and its outcomes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Policy:
     """What is a site's to decide."""
 
     ignore_unknown_control: bool = False
-    """Accept an ORC-1 that means nothing to a worklist, and do nothing."""
+    """Accept an ORC-1 without effect on a worklist, and do nothing."""
     unknown_order: Literal["wait", "reject"] = "wait"
     """What to do with a hold, release or report of an order that is not known: keep it for when the order comes, or
     tell the sender (AE 204). A cancel is always kept."""
     patient_data: Literal["fill", "newest"] = "fill"
-    """Whether orders only fill what ADT has not said of a patient, or the newest message counts, whichever it is."""
+    """Whether orders only fill attributes of a patient that no ADT has set, or the newest message of any type counts."""
     tell_orders: bool = False
-    """Whether an EHR is told of orders."""
+    """Whether an EHR gets orders."""
 
 
 @dataclass(slots=True)
@@ -58,5 +58,5 @@ class Work:
     history: History
     """With what the parts of the message before the present one say."""
     again: bool
-    """The message was applied before, and is to be applied with today's mappings in place of what it said then."""
+    """The message was applied before, and is to be applied with today's mappings in place of its earlier statements."""
     applied: Applied = field(default_factory=Applied)

@@ -54,7 +54,7 @@ def apply(work: Work, statement: OrderedProcedure) -> None:
 
 
 def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
-    """Whether a message of an unknown order is kept for it. Raises `UnknownKey` where a site wants to be told."""
+    """Whether a message of an unknown order is kept for it. Raises `UnknownKey` where the site wants AE 204."""
     if statement.event in CREATES:
         return True
     if statement.event is StepEvent.STATUS or not statement.control:
@@ -70,7 +70,7 @@ def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
 
 
 def find(connection: Connection, statement: OrderedProcedure) -> Order | None:
-    """The order that the message means, by the numbers they share.
+    """The order that the statement is about, by the numbers they share.
 
     Raises `DuplicateKey` when its Study Instance UID is another order's.
     """
@@ -157,7 +157,7 @@ def _end_replaced(work: Work, statement: OrderedProcedure, patient: int | None, 
 def _patient(
     work: Work, statement: OrderedProcedure, who: Identity, order: Order | None
 ) -> tuple[int, Sequence[Arrival]]:
-    """The row of the patient whom the message means, made if there is none, and when they last arrived.
+    """The row of the message's patient, made if there is none, and the patient's last arrivals.
 
     Raises `UnknownKey` when the order is another patient's.
     """
@@ -192,7 +192,7 @@ def _rank(statement: OrderedProcedure, policy: Policy) -> Rank:
 
 
 def _resettle(work: Work, order: Order, statement: OrderedProcedure) -> None:
-    """A study that came before its order is told again, now with the order."""
+    """A study that came before its order is settled again, now with the order."""
     waiting = studies.answering(
         work.connection,
         study_uid=str(statement.procedure.get("StudyInstanceUID") or ""),

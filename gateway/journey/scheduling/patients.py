@@ -101,7 +101,7 @@ def _delete(work: Work, statement: PatientStatement) -> None:
 
 
 def _merge(work: Work, statement: PatientStatement) -> None:
-    """MRG ends in PID: its orders become the survivor's, and whoever still uses the old id means the survivor."""
+    """MRG ends in PID: its orders become the survivor's, and the old id stands for the survivor from now on."""
     whole = patients.find(work.connection, statement.identity)
     if whole is not None and whole["merged_into"] is not None:
         raise DuplicateKey("this patient was merged into another; it cannot survive a merge", place=Place("PID", 3))

@@ -23,7 +23,7 @@ from gateway.wire.fhir.validation import faults_of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One EHR and how it wants a study to be said."""
+    """One EHR and the form in which it wants a study."""
 
     name: str
     shape: Shape = IN_FULL
@@ -59,7 +59,7 @@ class ImagingStudyStation:
     async def settle(self, work: Work) -> Done:
         """Turn the study into deliveries, unless nothing an EHR would see has changed.
 
-        Raises `NeedsPerson` when the study cannot be said in valid FHIR; the study stays, the work is parked.
+        Raises `NeedsPerson` when the study has no valid form in FHIR; the study stays, the work is parked.
         """
         study = await self._store.read(lambda connection: studies.load(connection, work.subject))
         if study is None:
@@ -73,7 +73,7 @@ class ImagingStudyStation:
         try:
             resource = self._mapping.build(study, shape=shape)
         except Rejected as error:
-            # Nobody waits for an answer who could be told: it is for a person here.
+            # No sender waits for an answer: a person here must act.
             raise NeedsPerson(error.message, place=error.place) from error
         faults = faults_of(resource, shape.release)
         if faults:

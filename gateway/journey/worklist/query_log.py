@@ -1,4 +1,4 @@
-"""What scanners asked and were told, for `gateway show` and `gateway why`: written after the answers."""
+"""Queries of scanners and the steps in the answers, for `gateway show` and `gateway why`: written after the answers."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ OFF: Final = "off"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, as written. See `docs/mappings.md` for what each key means."""
+    """One row, as written. `docs/mappings.md` explains each key."""
 
     level: str
     target: str

@@ -39,7 +39,7 @@ def _check_target(_level: str, target: str) -> str | None:
     if not vr:
         return "is not a DICOM attribute; write its keyword, such as AccessionNumber"
     if target in OWN:
-        return "is said by the gateway itself"
+        return "is set by the gateway itself"
     if vr not in MAX_LENGTH and vr not in INTEGERS and vr != "SQ":
         return f"has the value representation {vr}, which no row can fill"
     return None

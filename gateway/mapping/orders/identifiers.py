@@ -40,7 +40,7 @@ _LIKE: Final = {"ISO": _OID, "UUID": _UUID}
 
 def issuer_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:
     """EI components 2 to 4, or an HD: one HL7v2 Hierarchic Designator item (PS3.3 10.14), none if empty. A universal
-    id whose type is neither told nor plain to see is left out, for the item must tell it."""
+    id whose type is neither sent nor plain to see is left out, for the item requires a type."""
     if not value:
         return []
     item = {}

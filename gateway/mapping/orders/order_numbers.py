@@ -71,8 +71,8 @@ def event_at(group: Group, message: Message, scope: Scope) -> int:
 
     A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
     """
-    said = stated_at(scope, message, ("ORC", 9), group.place)
-    return said if said <= scope.received_at + AHEAD_MICROS else scope.received_at
+    transaction_at = stated_at(scope, message, ("ORC", 9), group.place)
+    return transaction_at if transaction_at <= scope.received_at + AHEAD_MICROS else scope.received_at
 
 
 def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: Place | None = None) -> int:

@@ -131,7 +131,7 @@ def _fields_of(name: str) -> tuple[str, ...]:
 
 
 Lookup = Callable[[Scope], "Value | None"]
-"""None: an explicit null. []: nothing said."""
+"""None: an explicit null. []: no value."""
 
 PATH: Final = re.compile(
     r"(?:(?P<part>PATIENT)/)?(?P<segment>[A-Z][A-Z0-9]{2})(?P<all>\*)?"

@@ -130,5 +130,5 @@ def time(written: str, settings: Settings) -> str:
 
 
 def start_time(written: str, settings: Settings) -> str:
-    """As `time`, but a date alone means its midnight: date and time of a step must come from one field."""
+    """As `time`, but a date alone is its midnight: date and time of a step must come from one field."""
     return time(written, settings) or "000000"

@@ -15,7 +15,7 @@ _SHAPE: Final = re.compile(
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 END_OF_TIME: Final = 253_402_300_800_000_000
-"""Microseconds, the end of the year 9999 UTC: who writes that year means no end."""
+"""Microseconds, the end of the year 9999 UTC: that year stands for no end."""
 
 
 def period_of(written: str, zone: tzinfo) -> Period:

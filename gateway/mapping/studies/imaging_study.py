@@ -182,7 +182,7 @@ def _orders_of_patient(references: list[dict[str, Any]], study: Study) -> list[d
 
 
 def wado_rs_endpoint(identity: str, address: str) -> dict[str, Any]:
-    """The R4 Endpoint where images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is said in words."""
+    """The R4 Endpoint where images are retrieved (PS3.18 10.4). DICOM has no payload type, so it is a text."""
     connection = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
     return {
         "resourceType": "Endpoint",

@@ -10,7 +10,7 @@ from gateway.mapping.studies.base import first, plain
 from gateway.records.order import Attributes
 
 PATIENT_KEYWORDS: Final = frozenset({"PatientName", "PatientBirthDate", "PatientSex"})
-"""What is told of a patient beside his identifier."""
+"""Attributes of a patient beside the identifier."""
 _GENDERS: Final = {"M": "male", "F": "female", "O": "other"}
 _REPRESENTATION: Final = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 _GROUPS: Final = ("ABC", "IDE", "SYL")

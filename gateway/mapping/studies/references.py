@@ -27,7 +27,7 @@ from gateway.records.study import LinkedOrder
 def patient_reference(
     value: Any, others: Sequence[Any], _codes: Codes | None, settings: FhirSettings
 ) -> dict[str, Any]:
-    """A logical reference to the Patient by identifier; the EHR owns the patient. A header without issuer means the
+    """A logical reference to the Patient by identifier; the EHR owns the patient. A header without issuer is of the
     issuer of its order."""
     issuer, qualifiers, name, orders = (*others, None, None, None, None)[:4]
     authority = str(first(issuer) or _ordered_issuer(orders) or settings.patient_id_issuer)

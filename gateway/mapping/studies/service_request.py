@@ -1,4 +1,4 @@
-"""An order as a FHIR ServiceRequest, for an EHR that is to be told of the orders of its RIS (v2-to-FHIR, ORM_O01)."""
+"""An order as a FHIR ServiceRequest, for an EHR that takes the orders of its RIS (v2-to-FHIR, ORM_O01)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class JourneyStep(Step):
 
 
 class Asker(Answer):
-    """A scanner that was told of the steps."""
+    """A scanner whose answers held the steps."""
 
     calling_ae: str
     first_at: Moment
@@ -62,7 +62,7 @@ class Why(Answer):
     accession: str
     station: str
     asked_at: Moment | None = Field(description="When the scanner last asked, as far back as queries are kept")
-    answers: int = Field(description="How many steps it was told then")
+    answers: int = Field(description="How many steps the answer had")
     status: int = Field(description="Status (0000,0900) of the last answer")
     keys: dict[str, Any]
     steps: list[StepWhy]

@@ -69,7 +69,7 @@ class Study(Answer):
     first_at: Moment
     last_at: Moment
     settled_at: Moment | None
-    withdrawn_at: Moment | None = Field(description="When a person said that it is in error; null: it counts")
+    withdrawn_at: Moment | None = Field(description="When a person withdrew the study; null: not withdrawn")
     series_count: int
     instance_count: int
 

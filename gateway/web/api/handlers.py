@@ -105,7 +105,7 @@ async def show_worklist(context: Context, asked: requests.WorklistAsked) -> orde
 
 
 async def show_journey(context: Context, asked: requests.JourneyAsked) -> journey_answers.Journey:
-    """All that is known of an accession number, and the same told by time."""
+    """All stored data of an accession number, and the same as events by time."""
     found = await context.store.read(lambda connection: read_journey(connection, asked.accession))
     if found is None:
         raise UnknownKey("neither an order nor a study has this accession number", place="accession")
@@ -113,7 +113,7 @@ async def show_journey(context: Context, asked: requests.JourneyAsked) -> journe
 
 
 async def show_why(context: Context, asked: requests.WhyAsked) -> journey_answers.Why:
-    """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was told."""
+    """What keeps an order off a scanner: which state, key or rule, its last query and the answer."""
     found = await context.why(asked.accession, asked.station)
     if found is None:
         raise UnknownKey("nothing was ordered under this accession number", place="accession")
@@ -148,7 +148,7 @@ async def show_message(context: Context, asked: requests.RowAsked) -> order_answ
 async def replay(context: Context, asked: requests.RowAsked) -> order_answers.Replayed:
     """Work on a kept message again, with today's mappings.
 
-    Answers with its new acknowledgement code; the sender is not told.
+    Answers with its new acknowledgement code; the sender gets none.
     """
     return order_answers.Replayed(id=asked.id, ack_code=await context.replay_message(asked.id))
 
@@ -228,7 +228,7 @@ def as_json(answer: answer.Answer, *, status: int = 200) -> web.Response:
 def as_text(raw: bytes) -> answer.Text:
     """HL7 bytes for people, split at segment ends (HL7 2.5.1 ch. 2.5.1, and the line feeds some senders use).
 
-    Not the reading that the gateway works with, which heeds MSH-18: every byte is shown, whatever it means.
+    Not the reading that the gateway works with, which heeds MSH-18: every byte is shown.
     """
     try:
         text, encoding = raw.decode(), "utf-8"

@@ -1,4 +1,4 @@
-"""What pynetdicom needs to be told before it is used: settings of the process, and one of each association."""
+"""What pynetdicom needs before it is used: settings of the process, and one of each association."""
 
 from __future__ import annotations
 

@@ -350,7 +350,7 @@ class Association(asyncio.Protocol):
             self._begin_waiting()
 
     def _cancel(self, message_id: int) -> None:
-        """For another operation, or one that is over, it means nothing (PS3.7 9.3.2.3)."""
+        """A C-CANCEL for another operation, or for one that is over, has no effect (PS3.7 9.3.2.3)."""
         if self._work is None or self._working_on is None or self.is_cancelled:
             return
         if self._working_on.command.message_id == message_id and self._working_on.command.field == command.C_FIND_RQ:

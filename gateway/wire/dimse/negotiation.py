@@ -3,7 +3,7 @@
 SOP classes: Verification, Modality Worklist Information Model FIND and every storage class known to pynetdicom, the
 first two in the transfer syntaxes that a data set without pixels can have, storage in every one of PS3.5. A
 presentation context for anything else, private storage classes included, is rejected with result 3, abstract syntax
-not supported: whether an unknown SOP class is storage at all cannot be told, and the peer learns at once which of its
+not supported: whether an unknown SOP class is storage at all is unknown, and the peer learns at once which of its
 objects will not arrive.
 """
 
@@ -165,7 +165,7 @@ class _Items:
         return None
 
     def identity_answer(self) -> list[UserIdentityNegotiation]:
-        """Says that the identity has been checked, to whoever wants to be told (PS3.7 D.3.3.7.2)."""
+        """States that the identity has been checked, where the requestor asks for a response (PS3.7 D.3.3.7.2)."""
         if not any(one.positive_response_requested for one in self._of(UserIdentityNegotiation)):
             return []
         item = UserIdentityNegotiation()
@@ -173,7 +173,7 @@ class _Items:
         return [item]
 
     def window(self) -> list[AsynchronousOperationsWindowNegotiation]:
-        """One operation at a time, whatever has been offered; left out, it means the same (PS3.7 D.3.3.3)."""
+        """One operation at a time, whatever has been offered; left out, the effect is the same (PS3.7 D.3.3.3)."""
         if not self._of(AsynchronousOperationsWindowNegotiation):
             return []
         item = AsynchronousOperationsWindowNegotiation()

@@ -27,7 +27,7 @@ _EVENTS: Final = {
 MAX_ASSOCIATE_BYTES: Final = 1024 * 1024
 """128 presentation contexts with every transfer syntax there is take 200 kB."""
 MAX_UNLIMITED_BYTES: Final = 16 * 1024 * 1024
-"""The longest P-DATA-TF taken from a peer that has been told of no limit."""
+"""The longest P-DATA-TF taken from a peer that got no limit."""
 _ASSOCIATE_FIXED: Final = 68
 _FOUR_BYTES: Final = frozenset({0x03, 0x05, 0x06, 0x07})
 
@@ -46,7 +46,7 @@ _USER_ITEMS: Final = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
 
 
 class PduFault(Exception):
-    """An invalid PDU: what the A-ABORT says of it. `frames_lost`: where the next PDU begins cannot be told."""
+    """An invalid PDU, with the reason in the A-ABORT. `frames_lost`: the start of the next PDU is unknown."""
 
     def __init__(self, reason: AbortReason, why: str, *, frames_lost: bool = False) -> None:
         super().__init__(why)

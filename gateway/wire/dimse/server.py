@@ -37,7 +37,7 @@ class DimseServer:
 
     Associations that `policy` does not admit are rejected, those beyond its limit as transient, local limit exceeded
     (PS3.8 9.3.4). One without traffic for `idle_seconds` is aborted; a connection has `artim_seconds` for the whole
-    of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are told
+    of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are asked
     to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
     where a long data set waits for its last fragment (None: the folder of the system).
     """

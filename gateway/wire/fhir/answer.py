@@ -1,4 +1,4 @@
-"""What an answer of a FHIR server means: its resource, id and version, or an error that carries its fate."""
+"""The content of an answer of a FHIR server: its resource, id and version, or an error that carries its fate."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def error_of(
     reason: str = "",
     retry_after: float | None = None,
 ) -> Unavailable | Refused:
-    """What a failed request means. `conditional`: it named a condition that resources are searched by."""
+    """The error of a failed request. `conditional`: it named a condition that resources are searched by."""
     issues = issues_of(resource)
     texts = "; ".join(issue["text"] for issue in issues if issue["text"])
     stated = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
@@ -183,7 +183,7 @@ async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def no_answer(error: Exception, place: str) -> Unavailable | NeedsPerson:
-    """What it means that a request got no answer from the server itself."""
+    """The error of a request that got no answer from the server itself."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         # Not in its own words, which may hold the proxy's password.
         if error.status == 407:

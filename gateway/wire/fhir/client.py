@@ -1,4 +1,4 @@
-"""FHIR over HTTP: reads, writes under conditions, searches, and what an answer means (HL7 FHIR http.html)."""
+"""FHIR over HTTP: reads, writes under conditions, searches, and the reading of answers (HL7 FHIR http.html)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FhirClient:
         compress: Gzip = "auto",
     ) -> None:
         """`per_second`: no more requests than so many. `compress`: whether bodies are sent compressed; auto: once the
-        server has said in an answer that it takes them so (Accept-Encoding, RFC 7694)."""
+        server has announced gzip in an answer (Accept-Encoding, RFC 7694)."""
         self.base = base.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(timeout_seconds, 10.0))
         self._authorization = authorization or Anonymous()
@@ -126,7 +126,7 @@ class FhirClient:
         answer = await self._request("PUT", f"{kind}/{identity}", resource, condition)
         if answer.version:
             return Answer(answer.status, answer.resource, identity, answer.version)
-        # Either kept without versions or not told; without one a later write cannot see that another came between.
+        # Either kept without versions or not reported; without one a later write cannot see that another came between.
         held = await self.read(kind, identity)
         return Answer(answer.status, held, identity, version_of(held or {}))
 
@@ -264,7 +264,7 @@ class FhirClient:
             else:
                 self._unpacks = True
                 return answer
-            # It said that it takes them and does not; it has done nothing with this one.
+            # The server announced gzip and refuses it; nothing was done with this request.
             self._gzip, self._compresses = "never", False
             return await self._exchange(method, address, body, sent, place, conditional)
         except (Refused, Unavailable) as error:

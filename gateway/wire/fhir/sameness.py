@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
-"""What a server adds to a resource; not part of what we said."""
+"""What a server adds to a resource; not part of what we sent."""
 
 
 def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:

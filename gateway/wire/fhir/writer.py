@@ -36,7 +36,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The server holds the resource as we said it."""
+    """The server holds the resource as we sent it."""
 
     status: int
     id: str

@@ -167,7 +167,7 @@ class MllpServer:
             await close(writer)
 
     async def _admitted(self, writer: asyncio.StreamWriter) -> MllpPeer | None:
-        """The peer once TLS, if there is any, has told who it is; None when it is not let in."""
+        """The peer, once a TLS handshake, if there is one, has named it; None when it is not let in."""
         peer = peer_of(writer)
         if self._door.tls is None:
             return peer

@@ -51,7 +51,7 @@ class StructureFinding:
 
 MSH: Final = Place("MSH")
 SHOWN: Final = 10
-"""Of more faults only their number is told."""
+"""Of more faults only the number is reported."""
 LONGEST: Final = 256 * 1024
 """Characters of a message; longer ones are not checked."""
 SECONDS: Final = 60.0
