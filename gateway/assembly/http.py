@@ -12,7 +12,6 @@ from aiohttp import web
 from gateway.assembly.binding import bind
 from gateway.clock import Clock
 from gateway.config.tree import Config
-from gateway.errors import Unavailable
 from gateway.store import Store
 from gateway.web import facade
 from gateway.web.login import guard
@@ -43,12 +42,9 @@ def mounted(config: Config, store: Store, clock: Clock) -> dict[str, web.Applica
 
 
 async def fill_facade(store: Store, clock: Clock) -> None:
-    """A database that is away puts it off until the next start."""
-    try:
-        if number := await facade.fill(store, clock):
-            log.info("%d studies that were here before are being read for %s", number, FACADE)
-    except Unavailable as error:
-        log.warning("studies that were here before are not in %s until the next start: %s", FACADE, error)
+    """Let studies that settled before the facade was switched on be read for the facade. Raises `Unavailable`."""
+    if number := await facade.fill(store, clock):
+        log.info("%d studies that were here before are being read for %s", number, FACADE)
 
 
 async def serve_http(config: Config, page: web.Application, stack: AsyncExitStack) -> int:

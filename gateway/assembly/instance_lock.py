@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from gateway.errors import ConfigError
 from gateway.store.engine import sqlite_file
 
 
-def hold_instance_lock(url: str, stack: AsyncExitStack) -> None:
-    """Two gateways on one SQLite file would take each other's work for left over; PostgreSQL is made for several."""
+def hold_instance_lock(url: str, stack: AsyncExitStack | ExitStack) -> None:
+    """Hold the lock of an SQLite file until `stack` ends: for a gateway that runs, and for a change of its schema.
+
+    Two gateways on one file would take each other's work for left over; PostgreSQL is made for several. Raises
+    `ConfigError` when another process holds the lock.
+    """
     file = sqlite_file(url)
     if file is None:
         return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
+from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
@@ -20,10 +22,13 @@ from gateway.clock import Clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
+from gateway.mapping import Mappings
 from gateway.store import Store, outbox_claims
 from gateway.web.api.health import Component
 from gateway.web.server import build
+from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up
+from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.worker import Worker
 
 GC_ALLOCATIONS: Final = 50_000
@@ -46,7 +51,8 @@ class Running:
 async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[Running]:
     """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
 
-    A background task that fails ends the context with its error: a gateway that serves half is worse than none.
+    A worker that fails ends the context with its error: a gateway that serves half is worse than none. Jobs that nobody
+    waits for are tried again (`keep_trying`).
     """
     mappings = load_mappings(config)
     async with AsyncExitStack() as stack:
@@ -56,48 +62,85 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         if store.engine.dialect.name == "sqlite":
             await store.write(outbox_claims.release_all)
         group = await stack.enter_async_context(_background())
-
-        clients = {ehr.name: await stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
-        group.create_task(asyncio.to_thread(warm_up), name="warm up")
-        worker = Worker(store, kinds_of_work(config, store, mappings, clients, clock), clock)
-        task = group.create_task(worker.run(), name="worker")
-        # Before the clients close: work that met a closed one would look as if something were wrong with it.
-        stack.push_async_callback(_end, task)
-
-        listeners = {}
-        reader = make_reader(config, mappings)
-        conformance = Conformance(store, reader)
-        stack.push_async_callback(_end, group.create_task(conformance.run(), name="conformance"))
-        for listener in config.hl7.listeners:
-            intake = make_intake(config, listener, store, reader, clock, conformance)
-            listeners[listener.name] = await listen(listener, intake, stack)
+        parts = _Parts(config, store, mappings, clock, stack, group)
+        worker, working = await _start_worker(parts)
+        listeners = await _start_listeners(parts)
         dicom = await serve_dicom(config, store, mappings, clock, stack)
-
-        async def components() -> dict[str, Component]:
-            found = {
-                f"hl7 {name}": Component(True, f"port {server.port}, {server.connections} connections")
-                for name, server in listeners.items()
-            }
-            found["dicom"] = Component(True, f"port {dicom.port}, {dicom.associations} associations")
-            found["worker"] = Component(not task.done(), "working" if not task.done() else "stopped")
-            return found
-
-        page = build(
-            store,
-            token=config.http.token,
-            components=components,
-            replay_message=lambda one: replay_message(config, store, mappings, clock, one),
-            why=lambda accession, station: why(config, store, mappings, clock, accession, station),
-            clock=clock,
-            version=VERSION,
-            published_keys=published_keys(config),
-            hidden_states=config.dicom.hidden_states,
-            mounted=mounted(config, store, clock),
-        )
-        if config.facade.enabled:
-            stack.push_async_callback(_end, group.create_task(fill_facade(store, clock), name="facade"))
-        http_port = await serve_http(config, page, stack)
+        components = partial(_components, listeners, dicom, working)
+        http_port = await _start_http(parts, components)
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every part of the gateway is made of."""
+
+    config: Config
+    store: Store
+    mappings: Mappings
+    clock: Clock
+    stack: AsyncExitStack
+    """Stops what was started, in reverse."""
+    group: asyncio.TaskGroup
+
+    def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `job` until the gateway stops."""
+        task = self.group.create_task(job, name=name)
+        self.stack.push_async_callback(_end, task)
+        return task
+
+
+async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
+    config = parts.config
+    clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
+    parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
+    kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
+    worker = Worker(parts.store, kinds, parts.clock)
+    # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
+    return worker, parts.start("worker", worker.run())
+
+
+async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
+    reader = make_reader(parts.config, parts.mappings)
+    checks = Conformance(parts.store, reader)
+    parts.start("conformance", keep_trying("the check of structures", checks.run))
+    servers = {}
+    for listener in parts.config.hl7.listeners:
+        intake = make_intake(parts.config, listener, parts.store, reader, parts.clock, checks)
+        servers[listener.name] = await listen(listener, intake, parts.stack)
+    return servers
+
+
+async def _start_http(parts: _Parts, components: Callable[[], Awaitable[dict[str, Component]]]) -> int:
+    config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
+    page = build(
+        store,
+        token=config.http.token,
+        components=components,
+        replay_message=partial(replay_message, config, store, mappings, clock),
+        why=partial(why, config, store, mappings, clock),
+        clock=clock,
+        version=VERSION,
+        published_keys=published_keys(config),
+        hidden_states=config.dicom.hidden_states,
+        mounted=mounted(config, store, clock),
+    )
+    if config.facade.enabled:
+        parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))
+    return await serve_http(config, page, parts.stack)
+
+
+async def _components(
+    listeners: Mapping[str, MllpServer], dicom: DimseServer, working: asyncio.Task[None]
+) -> dict[str, Component]:
+    """The state of each part, as pages and health checks show it."""
+    states = {
+        f"hl7 {name}": Component(True, f"port {server.port}, {server.connections} connections")
+        for name, server in listeners.items()
+    }
+    states["dicom"] = Component(True, f"port {dicom.port}, {dicom.associations} associations")
+    states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
+    return states
 
 
 def spare_collections() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from gateway.cli.commands import db
 from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
@@ -13,15 +15,18 @@ def upgrade(config: ConfigFile = None) -> None:
     """Bring the database's tables to this program's version. Make a backup first."""
     from sqlalchemy.exc import DBAPIError
 
+    from gateway.assembly.instance_lock import hold_instance_lock
     from gateway.store import migrations
     from gateway.store.engine import open_engine
     from gateway.store.writer import reason_of
 
-    engine = open_engine(configuration(config).database.url)
-    try:
-        before, after = migrations.upgrade(engine)
-    except DBAPIError as error:
-        raise Failure(f"the database refuses: {reason_of(error)}") from error
-    finally:
-        engine.dispose()
+    url = configuration(config).database.url
+    with ExitStack() as stack:
+        hold_instance_lock(url, stack)
+        engine = open_engine(url)
+        stack.callback(engine.dispose)
+        try:
+            before, after = migrations.upgrade(engine)
+        except DBAPIError as error:
+            raise Failure(f"the database refuses: {reason_of(error)}") from error
     say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")

@@ -96,7 +96,7 @@ def rebuilt_order(order: Order, history: Iterable[Said]) -> Order | None:
 
 
 def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
-    """`stored` with the attributes of a message laid over. None deletes; keywords in `keep` only fill what is missing."""
+    """`stored` with the attributes of a message laid over. None deletes; keywords in `keep` only fill gaps."""
     result = dict(stored)
     for keyword, value in statement.items():
         if keyword in keep and keyword in stored:

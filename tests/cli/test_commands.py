@@ -315,6 +315,15 @@ async def test_started_twice_the_second_says_why_and_leaves(tmp_path: Path) -> N
         assert "Traceback" not in second.stderr
 
 
+async def test_the_schema_of_a_running_gateway_is_not_changed(tmp_path: Path) -> None:
+    configure(tmp_path)
+    async with served(tmp_path):
+        upgrade = await gateway("db", "upgrade", folder=tmp_path)
+        assert upgrade.returncode == 1
+        assert "another gateway works on" in upgrade.stderr
+    assert (await gateway("db", "upgrade", folder=tmp_path)).returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_stops_in_peace(tmp_path: Path, number: signal.Signals) -> None:
     ports = configure(tmp_path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +185,14 @@ def _operations() -> Any:
     from alembic import op
 
     return op._proxy  # type: ignore[attr-defined]
+
+
+def test_no_migration_imports_the_program() -> None:
+    """A migration is history: what the program does today must not change what an upgrade does."""
+    folder = Path(migrations.__file__).parent / "versions"
+    importing = [
+        path.name
+        for path in sorted(folder.glob("*.py"))
+        if re.search(r"^\s*(from|import) gateway", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert importing == []

@@ -25,7 +25,7 @@ class Policy:
     """What to do with a hold, release or report of an order that is not known: keep it for when the order comes, or
     tell the sender (AE 204). A cancel is always kept."""
     patient_data: Literal["fill", "newest"] = "fill"
-    """Whether orders only fill attributes of a patient that no ADT has set, or the newest message of any type counts."""
+    """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
     tell_orders: bool = False
     """Whether an EHR gets orders."""
 

@@ -1,10 +1,10 @@
 """Worklists that are searched: patients by name, open steps by their start"""
 
+import unicodedata
+
 import orjson
 import sqlalchemy as sa
 from alembic import op
-
-from gateway.worklist.names import name_key
 
 revision = "0003"
 down_revision = "0002"
@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 BATCH = 10_000
+PADDING = " \0"
 IS_OPEN = sa.text("steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')")
 
 
@@ -48,6 +49,24 @@ def _fill(connection: sa.Connection) -> None:
         .order_by(patients.c.id)
         .limit(BATCH)
     ).all():
-        keys = ({"row": row, "key": name_key(str(orjson.loads(said).get("PatientName") or ""))} for row, said in rows)
+        keys = ({"row": row, "key": _name_key(str(orjson.loads(text).get("PatientName") or ""))} for row, text in rows)
         connection.execute(change, list(keys))
         after = rows[-1][0]
+
+
+# As the program had them when this migration was written: what the program does today must not change history.
+
+
+def _name_key(name: str) -> str:
+    first, *others = _component_groups(name)
+    return "" if any(group[:1].isascii() for group in others if group) else first
+
+
+def _component_groups(name: str) -> list[str]:
+    """Component groups Alphabetic=Ideographic=Phonetic without trailing empty components (PS3.5 6.2.1)."""
+    return ["^".join(part.strip(PADDING) for part in _plain(one).split("^")).rstrip("^") for one in name.split("=")]
+
+
+def _plain(name: str) -> str:
+    bare = "".join(sign for sign in unicodedata.normalize("NFKD", name) if not "\u0300" <= sign <= "\u036f")
+    return unicodedata.normalize("NFC", bare.casefold())
