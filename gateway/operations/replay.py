@@ -217,7 +217,7 @@ def _items(connection: Connection, keys: Iterable[int | Identity]) -> dict[int, 
 
 
 def _item(row: RowMapping) -> Item:
-    attributes = as_item(row["patient"], row["said"], row["order"], row["event_at"], row["former"])
+    attributes = as_item(row["patient"], row["stamps"], row["order"], row["event_at"], row["former"])
     return {**attributes, **row["procedure"], **row["step"], "state": row["state"]}
 
 

@@ -36,7 +36,7 @@ ITEMS: Final = (
         procedures.c.attributes.label("procedure"),
         procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
         orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
-        patients.c.issuer, patients.c.said, patients.c.former,
+        patients.c.issuer, patients.c.said.label("stamps"), patients.c.former,
     )
     .join(procedures, procedures.c.id == steps.c.procedure)
     .join(orders, orders.c.id == procedures.c.order)

@@ -207,7 +207,7 @@ def _kept_item(texts: worklist.Texts, state: str, station: str, form: Form) -> I
 def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
     """The whole worklist item of a step; a step without a station is offered as `station`'s own.
 
-    `stored`: `patient`, `said`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
+    `stored`: `patient`, `stamps`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
     """
     step: dict[str, Any] = {
         "ScheduledStationAETitle": station,
@@ -215,7 +215,7 @@ def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS
         "ScheduledProcedureStepStatus": PUBLISHED[StepState(state)],
     }
     attributes: dict[str, Any] = {
-        **as_item(stored["patient"], stored["said"], stored["order"], stored["event_at"], stored["former"]),
+        **as_item(stored["patient"], stored["stamps"], stored["order"], stored["event_at"], stored["former"]),
         **stored["procedure"],
         "ReferencedStudySequence": [],
         "ReferencedPatientSequence": [],
