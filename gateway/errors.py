@@ -1,8 +1,27 @@
 """The error tree of the gateway.
 
 Every error carries its *fate*: what the rest of the journey does about it. The code that raises an error decides
-the fate once; the edges alone turn it into an HL7 acknowledgement code, a DIMSE status or an HTTP status, and the
-worker alone turns it into a retry, a parked row or a rejected one.
+the fate once; the edges alone turn an error into an HL7 acknowledgement code, a DIMSE status or an HTTP status, and the
+worker alone turns an error into a retry, a parked row or a rejected row.
+
+    GatewayError                PARK
+    ├── Unavailable             RETRY   a database, disk or peer is away
+    ├── NeedsPerson             PARK    a person must decide
+    ├── ConfigError             REJECT  configuration or mapping file, all faults
+    └── Rejected                REJECT  the sender's to mend
+        ├── Malformed                   not what the bytes claim to be
+        │   └── Undecodable             bytes outside of the character set
+        ├── RequiredMissing             a required value is absent
+        ├── InvalidValue                the data type forbids the value
+        ├── ValueTooLong                an identifier that does not fit
+        ├── UnknownSender               not on the list of senders
+        ├── UnknownCode                 outside of a code table
+        ├── UnsupportedType             message type or SOP class
+        ├── UnsupportedEvent            trigger event
+        ├── UnknownKey                  no such patient, order or study
+        ├── DuplicateKey                an identifier that belongs to another
+        ├── Conflict                    the state forbids the event
+        └── TooLarge                    beyond a limit of bytes
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:
         zone=config.site.zone,
         started_grace_seconds=dicom.started_grace_seconds,
         known=mappings.orders.tags | WITHOUT_MAPPING if dicom.warn_of_unknown_keys else None,
-        stations=mappings.stations,
+        scanners=mappings.scanners,
     )
 
 

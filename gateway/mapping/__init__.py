@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
-from gateway.mapping import scanners as stations
+from gateway.mapping import scanners
 from gateway.mapping.language.files import close, read
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.orders.dialect import ORDER_DIALECT
@@ -18,10 +18,10 @@ from gateway.mapping.orders.worklist_files import WorklistFileMapping
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import STUDY_DIALECT
 from gateway.mapping.studies.imaging_study import StudyMapping
-from gateway.worklist.scanner_rules import StationRule
+from gateway.worklist.scanner_rules import ScannerRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
-_FILES: Final = (ORDERS, STUDIES, stations.STATIONS)
+_FILES: Final = (ORDERS, STUDIES, scanners.SCANNERS, scanners.FORMER_NAME)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -40,7 +40,7 @@ class Mappings:
     studies: StudyMapping
     files: Mapping[str, MappingFile]
     worklist_files: WorklistFileMapping
-    stations: tuple[StationRule, ...] = ()
+    scanners: tuple[ScannerRule, ...] = ()
 
 
 def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
@@ -48,7 +48,7 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     folders = [shipped()] if overlay is None else [shipped(), overlay]
     orders, faults = read(ORDERS, ORDER_DIALECT, folders)
     studies, more = read(STUDIES, STUDY_DIALECT, folders)
-    rules, wrong = stations.read(folders)
+    rules, wrong = scanners.read(folders)
     faults += [fault for fault in (*more, *wrong) if fault not in faults]
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.

@@ -1,7 +1,8 @@
-"""`stations.yaml`: what single scanners need, by the AE title they call with."""
+"""`scanners.yaml`: what single scanners need, by the AE title they call with."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,9 +16,12 @@ from gateway.mapping.language.files import close
 from gateway.mapping.language.rows import OFF
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, of_attributes
-from gateway.worklist.scanner_rules import Form, StationRule
+from gateway.worklist.scanner_rules import Form, ScannerRule
 
-STATIONS: Final = "stations.yaml"
+SCANNERS: Final = "scanners.yaml"
+FORMER_NAME: Final = "stations.yaml"
+"""What the file was called before; an overlay may still call it so."""
+log = logging.getLogger(__name__)
 STEPS: Final = "ScheduledProcedureStepSequence"
 _Title = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
 _Days = Annotated[int, Field(ge=0, le=3650)]
@@ -42,17 +46,28 @@ class _Row(BaseModel):
     note: str = ""
 
 
-def read(folders: Iterable[Path]) -> tuple[tuple[StationRule, ...], list[str]]:
+def read(folders: Iterable[Path]) -> tuple[tuple[ScannerRule, ...], list[str]]:
     """The rules, a site's before ours, and every fault found. A row of a later folder replaces that of the same AE
     title; `off` removes it. Raises nothing."""
-    rows: dict[str, StationRule] = {}
+    rows: dict[str, ScannerRule] = {}
     faults: list[str] = []
     for number, folder in enumerate(folders):
-        path = folder / STATIONS
+        path = _file_of(folder, faults)
         if path.is_file():
-            mine = dict(_rows(path, f"{folder.name}/{STATIONS}" if number else STATIONS, faults))
-            rows = {**mine, **{key: row for key, row in rows.items() if key not in mine}}
+            own_rows = dict(_rows(path, f"{folder.name}/{path.name}" if number else path.name, faults))
+            rows = {**own_rows, **{key: row for key, row in rows.items() if key not in own_rows}}
     return tuple(row for row in rows.values() if row is not None), faults
+
+
+def _file_of(folder: Path, faults: list[str]) -> Path:
+    path, former = folder / SCANNERS, folder / FORMER_NAME
+    if not former.is_file():
+        return path
+    if path.is_file():
+        faults.append(f"{folder.name}/{FORMER_NAME}: was renamed to {SCANNERS}, which is there too; remove one of them")
+        return path
+    log.warning("%s/%s is called %s now; rename the file", folder.name, FORMER_NAME, SCANNERS)
+    return former
 
 
 def _rows(path: Path, place: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
@@ -110,7 +125,7 @@ def _wrong(row: _Row) -> Iterator[str]:
         yield "unencodable: transliterate needs character_sets"
 
 
-def _rule(title: str, row: _Row) -> StationRule:
+def _rule(title: str, row: _Row) -> ScannerRule:
     form = Form(
         character_sets=tuple(tuple(one.split("\\")) for one in row.character_sets),
         transliterates=row.unencodable == "transliterate",
@@ -118,7 +133,7 @@ def _rule(title: str, row: _Row) -> StationRule:
         never=frozenset(int(tag_for_keyword(one.rpartition(".")[2]) or 0) for one in row.never),
         always=_always(row.always),
     )
-    return StationRule(
+    return ScannerRule(
         pattern=title,
         stations=tuple(row.stations),
         modalities=tuple(row.modalities),

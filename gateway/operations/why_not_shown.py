@@ -136,7 +136,7 @@ def _difference(asked: Item, item: Item, question: Question) -> str:
         keys, there = first.items[0], held.items[0] if held is not None and held.items else {}
     parts = [f"{one.keyword} = {_shown(one)}; it has {_shown(there.get(one.tag))}" for one in keys.values()]
     by_rule = first.tag == STEP_SEQUENCE and keys.keys() <= question.added.keys()
-    whose = f"the row {question.rule.pattern} of stations.yaml asks for " if by_rule else "asked for "
+    whose = f"the row {question.rule.pattern} of scanners.yaml asks for " if by_rule else "asked for "
     return whose + ", ".join(parts)
 
 

@@ -41,7 +41,7 @@ AS_IT_IS: Final = Form()
 
 
 @dataclass(frozen=True, slots=True)
-class StationRule:
+class ScannerRule:
     """`pattern`: the calling AE titles it holds for, with `*` and `?`. What is empty changes nothing."""
 
     pattern: str
@@ -74,10 +74,10 @@ class StationRule:
         return (f"{first}-{last}",)
 
 
-NO_RULE: Final = StationRule("*")
+NO_RULE: Final = ScannerRule("*")
 
 
-def rule_for(rules: Sequence[StationRule], calling_ae: str) -> StationRule:
+def rule_for(rules: Sequence[ScannerRule], calling_ae: str) -> ScannerRule:
     """The first that fits."""
     return next((rule for rule in rules if like(rule.pattern, calling_ae)), NO_RULE)
 

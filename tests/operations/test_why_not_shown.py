@@ -145,9 +145,9 @@ def test_what_was_never_ordered(site: Path, accession: str) -> None:
 
 
 def test_a_rule_of_its_station_is_named(site: Path) -> None:
-    (site.parent / "mappings.d" / "stations.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
+    (site.parent / "mappings.d" / "scanners.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
     [step] = why(site, "ACC1", station="NOBODY")["steps"]
-    assert step["reasons"] == ["the row NOB* of stations.yaml asks for Modality = MR; it has CT"]
+    assert step["reasons"] == ["the row NOB* of scanners.yaml asks for Modality = MR; it has CT"]
     [step] = why(site, "ACC1")["steps"]
     assert step["reasons"] == []  # the query named a modality itself
 

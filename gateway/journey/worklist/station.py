@@ -25,7 +25,7 @@ from gateway.worklist.items import Element, Item, as_attributes, of_attributes, 
 from gateway.worklist.matching import Predicate, matcher
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
-from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, StationRule, rule_for, shaped, with_keys
+from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, ScannerRule, rule_for, shaped, with_keys
 
 PENDING: Final = 0xFF00
 PENDING_WITHOUT_ALL: Final = 0xFF01
@@ -53,7 +53,7 @@ class Rules:
     """How long a STARTED step is shown although it is hidden."""
     known: frozenset[int] | None = None
     """Attributes that an item can hold; a query for another one is answered with FF01. None: never FF01."""
-    stations: Sequence[StationRule] = field(default_factory=tuple)
+    scanners: Sequence[ScannerRule] = field(default_factory=tuple)
 
     def visibility(self, identifier: Item, now: int) -> worklist.Visibility:
         """Who asks for a state sees it, even a hidden one; what is on hold is shown to nobody."""
@@ -69,7 +69,7 @@ class Question:
 
     def __init__(self, identifier: Item, calling_ae: str, rules: Rules, now: int, *, fuzzy: bool = False) -> None:
         self.asked = identifier
-        self.rule = rule_for(rules.stations, calling_ae)
+        self.rule = rule_for(rules.scanners, calling_ae)
         self.added = self.rule.added(identifier, calling_ae, local_day(now, rules.zone))
         self.identifier = with_keys(identifier, self.added)
         self.bounds = prefilter_of(self.identifier)

@@ -1,4 +1,4 @@
-"""`stations.yaml`: what single scanners need that their queries do not say."""
+"""`scanners.yaml`: what single scanners need that their queries do not say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway import mapping
 from gateway.config.dicom import Dicom
 from gateway.config.tree import MappingsSection
 from gateway.errors import ConfigError
-from gateway.mapping import scanners as stations
+from gateway.mapping import scanners
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send
@@ -22,7 +22,7 @@ STEP = "ScheduledProcedureStepSequence[0]."
 
 
 def overlay(folder: Path, rows: str) -> MappingsSection:
-    (folder / "stations.yaml").write_text(rows, encoding="utf-8")
+    (folder / "scanners.yaml").write_text(rows, encoding="utf-8")
     (folder / "order_to_worklist.yaml").write_text("step:\n  ScheduledStationAETitle: ORC-13.1\n", encoding="utf-8")
     return MappingsSection(overlay=folder)
 
@@ -168,22 +168,35 @@ async def test_keys_that_nobody_knows_are_warned_of_when_wanted(start: Start) ->
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, rows: str, fault: str) -> None:
-    (tmp_path / "stations.yaml").write_text(rows, encoding="utf-8")
-    _, faults = stations.read([mapping.shipped(), tmp_path])
+    (tmp_path / "scanners.yaml").write_text(rows, encoding="utf-8")
+    _, faults = scanners.read([mapping.shipped(), tmp_path])
     assert any(fault in one for one in faults), faults
-    assert all(one.startswith(f"{tmp_path.name}/stations.yaml") for one in faults)
+    assert all(one.startswith(f"{tmp_path.name}/scanners.yaml") for one in faults)
 
 
 def test_a_site_takes_a_row_away(tmp_path: Path) -> None:
     ours, site = tmp_path / "ours", tmp_path / "site"
     for folder, rows in ((ours, {"CT1": {"modalities": ["CT"]}, "MR1": {}}), (site, {"CT1": "off", "US1": {}})):
         folder.mkdir()
-        (folder / "stations.yaml").write_text(yaml.safe_dump(rows), encoding="utf-8")
-    rules, faults = stations.read([ours, site])
+        (folder / "scanners.yaml").write_text(yaml.safe_dump(rows), encoding="utf-8")
+    rules, faults = scanners.read([ours, site])
     assert (faults, [rule.pattern for rule in rules]) == ([], ["US1", "MR1"])
 
 
 async def test_a_mistake_keeps_the_gateway_from_starting(start: Start, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"stations\.yaml:1: CT1: station: no such key"):
+    with pytest.raises(ConfigError, match=r"scanners\.yaml:1: CT1: station: no such key"):
         async with start(mappings=overlay(tmp_path, "CT1: {station: [X]}")):
             pass
+
+
+def test_the_former_name_of_the_file_is_read_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "stations.yaml").write_text("CT1: {modalities: [CT]}\n")
+    rules, faults = scanners.read([mapping.shipped(), site])
+    assert faults == []
+    assert [rule.modalities for rule in rules if rule.pattern == "CT1"] == [("CT",)]
+    assert "site/stations.yaml is called scanners.yaml now; rename the file" in caplog.text
+    (site / "scanners.yaml").write_text("CT1: {modalities: [MR]}\n")
+    _, faults = scanners.read([mapping.shipped(), site])
+    assert faults == ["site/stations.yaml: was renamed to scanners.yaml, which is there too; remove one of them"]
