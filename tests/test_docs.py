@@ -20,7 +20,7 @@ from gateway.cli.commands import cli
 from gateway.config.tree import Config, load
 from gateway.journey import STATIONS
 from gateway.observe import metrics
-from gateway.web.api.handlers import ROUTES
+from gateway.web.server import ROUTES
 
 ROOT = Path(__file__).parents[1]
 README, ARCHITECTURE, OPERATIONS = ROOT / "README.md", ROOT / "docs/architecture.md", ROOT / "docs/operations.md"

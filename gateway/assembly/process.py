@@ -24,7 +24,7 @@ from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping import Mappings
 from gateway.store import Store, outbox_claims
-from gateway.web.api.health import Component
+from gateway.web.health import Component
 from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up

@@ -13,7 +13,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import Failure, local_time, say, say_json
+from gateway.cli.output import Failure, say, say_json, time_text
 from gateway.clock import now
 
 
@@ -26,13 +26,18 @@ def check(
     """Look at configuration, mappings, ports, database and peers; report all faults at once."""
     from gateway.assembly.checks import check as look
 
-    findings = asyncio.run(look(configuration(config), offline=offline))
+    results = asyncio.run(look(configuration(config), offline=offline))
     if as_json:
-        say_json([{"what": one.what, "ok": one.ok, "warning": one.warning, "detail": one.detail} for one in findings])
-    for one in findings if not as_json else ():
-        mark = "FAULT" if not one.ok else "note " if one.warning else "ok   "
-        typer.echo(f"{mark}  {one.what}: {one.detail}", err=not one.ok)
-    if not all(one.ok for one in findings):
+        say_json(
+            [
+                {"what": result.what, "ok": result.ok, "warning": result.warning, "detail": result.detail}
+                for result in results
+            ]
+        )
+    for result in results if not as_json else ():
+        mark = "FAULT" if not result.ok else "note " if result.warning else "ok   "
+        typer.echo(f"{mark}  {result.what}: {result.detail}", err=not result.ok)
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
@@ -59,10 +64,10 @@ def explain(
     reader, listener = make_reader(settings, mappings), first_listener(settings).name
     explanations = dry_run(mappings, reader, listener, files, release=fhir_version.value)
     if as_json:
-        say_json([one.as_json() for one in explanations])
+        say_json([explanation.as_json() for explanation in explanations])
     else:
-        say("\n\n".join(render(one) for one in explanations))
-    if any(one.error for one in explanations):
+        say("\n\n".join(render(explanation) for explanation in explanations))
+    if any(explanation.error for explanation in explanations):
         raise typer.Exit(1)
 
 
@@ -101,4 +106,4 @@ def why(
     if as_json:
         say_json(asdict(found))
         return
-    say("\n".join(lines(found, local_time)))
+    say("\n".join(lines(found, time_text)))

@@ -11,7 +11,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import local_time, say, say_json
+from gateway.cli.output import say, say_json, time_text
 
 
 @cli.command(epilog="Example: gateway parked")
@@ -48,13 +48,15 @@ def parked(
 
 
 def _say_causes(groups: list[Any]) -> None:
-    for one in groups:
+    for group in groups:
         since = (
-            f"{local_time(one.first_at)} to {local_time(one.last_at)}" if len(one.ids) > 1 else local_time(one.last_at)
+            f"{time_text(group.first_at)} to {time_text(group.last_at)}"
+            if len(group.ids) > 1
+            else time_text(group.last_at)
         )
-        say(f"{one.cause.key}  {len(one.ids)} x {one.cause.kind}: {one.cause.text}  ({since})")
-        say(f"      such as d{one.ids[-1]} of study {one.subject}")
-        for issue in (one.outcome or {}).get("issues", ()):
+        say(f"{group.cause.key}  {len(group.ids)} x {group.cause.kind}: {group.cause.text}  ({since})")
+        say(f"      such as d{group.ids[-1]} of study {group.subject}")
+        for issue in (group.outcome or {}).get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")
 
@@ -63,7 +65,7 @@ def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
     for row in deliveries:
         outcome = row["outcome"] or {}
         what = f"{row['kind']} of study {row['subject']}"
-        say(f"d{row['id']}  {local_time(row['finished_at'])}  {what}: {outcome.get('error', '')}")
+        say(f"d{row['id']}  {time_text(row['finished_at'])}  {what}: {outcome.get('error', '')}")
         for issue in outcome.get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     if more:
@@ -72,8 +74,8 @@ def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
 
 def _say_not_applied(failed: list[dict[str, Any]], more: int) -> None:
     for row in failed:
-        why = "; ".join(f"{one['place']}: {one['text']}".removeprefix(": ") for one in row["findings"])
+        why = "; ".join(f"{finding['place']}: {finding['text']}".removeprefix(": ") for finding in row["findings"])
         what = f"{row['type']} {row['control_id']} answered {row['ack_code']}"
-        say(f"m{row['id']}  {local_time(row['received_at'])}  {what}: {why}")
+        say(f"m{row['id']}  {time_text(row['received_at'])}  {what}: {why}")
     if more:
         say(f"... and {more} more messages (--most)")

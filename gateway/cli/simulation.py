@@ -32,7 +32,7 @@ def simulate_ris(
 
     orders = list(ris.orders(seed, count, first_day=datetime.now(UTC).date()))
     revision = 0 if control == "NW" else 1
-    messages = [one.hl7(control, revision=revision) for one in orders]
+    messages = [order.hl7(control, revision=revision) for order in orders]
     codes: list[str] = []
 
     def answers(index: int, answer: ris.Answer) -> None:

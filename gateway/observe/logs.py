@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if type(value) in (list, tuple, set, frozenset):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -85,8 +85,8 @@ def _lines(error: BaseException, indent: str, seen: set[int]) -> Iterator[str]:
     yield f"{indent}{_named(error)}" if indent else _named(error)
     yield from (f"{indent}    {frame}" for frame in _frames(error.__traceback__))
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _lines(one, f"{indent}  | ", seen)
+        for member in error.exceptions:
+            yield from _lines(member, f"{indent}  | ", seen)
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and id(cause) not in seen:
         yield from _lines(cause, f"{indent}  from ", seen)

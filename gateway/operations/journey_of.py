@@ -1,4 +1,4 @@
-"""The journey of one accession number: all stored data, and the same as events by time."""
+"""The journey of one accession number: all stored data of it, and the same as events by time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
 from gateway.operations import studies_view
-from gateway.operations.answers.journey import Asker, Event, Journey, JourneyMessage, JourneyStep, JourneyStudy
+from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
 from gateway.records.delivery import EHR, SETTLE, WorkState
@@ -55,22 +55,22 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
         for row in rows
         for message in _messages(connection, row)
     ]
-    askers = [Asker.model_validate(row) for row in worklist.askers(connection, step_ids)]
-    found_deliveries = [one for study in tied for one in studies_view.deliveries(connection, study.study_uid)]
+    scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
+    found_deliveries = [delivery for study in tied for delivery in studies_view.deliveries(connection, study.study_uid)]
     return Journey(
         accession=accession,
         orders=found_orders,
-        messages=sorted(message_rows, key=lambda one: (one.id, one.order)),
+        messages=sorted(message_rows, key=lambda message: (message.id, message.order)),
         steps=_steps(rows),
-        worklist=askers,
+        worklist=scanners,
         studies=tied,
         deliveries=found_deliveries,
-        events=_events(found_orders, message_rows, askers, tied, found_deliveries),
+        events=_events(found_orders, message_rows, scanners, tied, found_deliveries),
     )
 
 
 def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Messages about an order, and about its patient as such; a message about both is listed once."""
+    """Messages about an order or about its patient as such; a message about both is listed once."""
     found = messages.of_order(connection, row["id"])
     there = {message["id"] for message in found}
     of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
@@ -114,14 +114,14 @@ def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, An
 def _events(
     found_orders: Sequence[Order],
     message_rows: Sequence[JourneyMessage],
-    askers: Sequence[Asker],
+    scanners: Sequence[ScannerQueries],
     tied: Sequence[JourneyStudy],
     found_deliveries: Sequence[Delivery],
 ) -> list[Event]:
     events = [
         *_of_messages(message_rows),
         *(event for order in found_orders for event in _of_order(order)),
-        *(_of_asker(asker) for asker in askers),
+        *(_of_scanner(queries) for queries in scanners),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
         *(event for delivery in found_deliveries for event in _of_delivery(delivery)),
     ]
@@ -135,7 +135,10 @@ def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
     for message in {message.id: message for message in message_rows}.values():
         outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
         text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
-        text += "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in message.findings)
+        text += "".join(
+            f"; {finding.place}: {finding.text}" if finding.place else f"; {finding.text}"
+            for finding in message.findings
+        )
         yield Event(at=message.received_at, station="order_intake", text=text)
 
 
@@ -155,9 +158,9 @@ def _when(date: str, time: str) -> str:
     return f"{day} {time[:2]}:{time[2:4]}" if len(time) >= 4 else day
 
 
-def _of_asker(asker: Asker) -> Event:
-    times = "once" if asker.times == 1 else f"{asker.times} times, last at {asker.last_at}"
-    return Event(at=asker.first_at, station="worklist", text=f"worklist told {asker.calling_ae} ({times})")
+def _of_scanner(queries: ScannerQueries) -> Event:
+    times = "once" if queries.times == 1 else f"{queries.times} times, last at {queries.last_at}"
+    return Event(at=queries.first_at, station="worklist", text=f"worklist told {queries.calling_ae} ({times})")
 
 
 def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:

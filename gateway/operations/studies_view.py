@@ -41,13 +41,13 @@ def detail(connection: Connection, study_uid: str) -> StudyDetail | None:
         return None
     series = [
         Series(
-            series_uid=one["series_uid"],
-            attributes=one["attributes"],
+            series_uid=row_of_series["series_uid"],
+            attributes=row_of_series["attributes"],
             instances=[Instance.model_validate(dict(instance)) for instance in instances],
         )
-        for one, instances in studies.tree(connection, row["id"])
+        for row_of_series, instances in studies.tree(connection, row["id"])
     ]
-    tied = {one["id"]: LinkedOrder.model_validate(dict(one)) for one in linked(connection, row)}
+    tied = {order["id"]: LinkedOrder.model_validate(dict(order)) for order in linked(connection, row)}
     return StudyDetail.model_validate(
         {
             **summary(connection, row),

@@ -29,7 +29,7 @@ from gateway.store import (
     study_arrivals,
     worklist,
 )
-from gateway.web.api.health import Component
+from gateway.web.health import Component
 from gateway.web.server import build
 
 SECOND = 1_000_000

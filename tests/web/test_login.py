@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from gateway.errors import Fate
-from gateway.web.api.handlers import ROUTES
+from gateway.web.server import ROUTES
 from tests.web.served import NINE, Served, add_delivery, served
 
 TOKEN = "s3cret-tökén"

@@ -29,8 +29,8 @@ class JourneyStep(Step):
     study_uid: str
 
 
-class Asker(Answer):
-    """A scanner whose answers held the steps."""
+class ScannerQueries(Answer):
+    """A scanner whose queries were answered with the steps."""
 
     calling_ae: str
     first_at: Moment
@@ -62,7 +62,7 @@ class Why(Answer):
     accession: str
     station: str
     asked_at: Moment | None = Field(description="When the scanner last asked, as far back as queries are kept")
-    answers: int = Field(description="How many steps the answer had")
+    answers: int = Field(description="How many steps it was answered then")
     status: int = Field(description="Status (0000,0900) of the last answer")
     keys: dict[str, Any]
     steps: list[StepWhy]
@@ -74,7 +74,7 @@ class Journey(Answer):
     orders: list[Order]
     messages: list[JourneyMessage]
     steps: list[JourneyStep]
-    worklist: list[Asker]
+    worklist: list[ScannerQueries]
     studies: list[JourneyStudy]
     deliveries: list[Delivery]
     events: list[Event] = Field(description="All of it by time, for people")

@@ -69,7 +69,7 @@ class Study(Answer):
     first_at: Moment
     last_at: Moment
     settled_at: Moment | None
-    withdrawn_at: Moment | None = Field(description="When a person withdrew the study; null: not withdrawn")
+    withdrawn_at: Moment | None = Field(description="When a person withdrew it as entered in error; null: it counts")
     series_count: int
     instance_count: int
 

@@ -27,33 +27,35 @@ from gateway.operations.answers import (
 )
 from gateway.operations.journey_of import read_journey
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
-from gateway.web.api import requests
-from gateway.web.api.health import examine
-from gateway.web.api.routes import Context, Route
-from gateway.web.console import views
+from gateway.web import requests
+from gateway.web.health import examine
+from gateway.web.routes import Context, Route
 
 KEYS_SECONDS: Final = 60
 """How long an EHR may keep our JWK Set."""
 
 
-async def live(context: Context, asked: requests.Nothing) -> state_answers.Live:
+async def live(context: Context, parameters: requests.NoParameters) -> state_answers.Live:
     """Whether the process serves at all."""
     return state_answers.Live()
 
 
-async def ready(context: Context, asked: requests.Nothing) -> web.Response:
+async def ready(context: Context, parameters: requests.NoParameters) -> web.Response:
     """Whether every component can do its work.
 
     200 when all are well, 503 otherwise; the body is the same.
     """
-    found = await examine(context.store, context.components)
-    well = all(one.ok for one in found.values())
-    states = {name: state_answers.ComponentState(ok=one.ok, detail=one.detail) for name, one in found.items()}
+    components = await examine(context.store, context.components)
+    well = all(component.ok for component in components.values())
+    states = {
+        name: state_answers.ComponentState(ok=component.ok, detail=component.detail)
+        for name, component in components.items()
+    }
     body = state_answers.Ready(status="ready" if well else "not ready", components=states)
     return as_json(body, status=200 if well else 503)
 
 
-async def show_metrics(context: Context, asked: requests.Nothing) -> web.Response:
+async def show_metrics(context: Context, parameters: requests.NoParameters) -> web.Response:
     """Counters, for Prometheus."""
     try:
         waiting = await context.store.read(outbox_listing.counts)
@@ -62,173 +64,168 @@ async def show_metrics(context: Context, asked: requests.Nothing) -> web.Respons
     return web.Response(body=metrics.render(waiting), content_type="text/plain", charset="utf-8")
 
 
-async def openapi(context: Context, asked: requests.Nothing) -> web.Response:
+async def openapi(context: Context, parameters: requests.NoParameters) -> web.Response:
     """This document."""
     return web.json_response(context.document)
 
 
-async def show_keys(context: Context, asked: requests.Nothing) -> web.Response:
+async def show_keys(context: Context, parameters: requests.NoParameters) -> web.Response:
     """The public keys that EHRs check our assertions with: a JWK Set (RFC 7517 5)."""
     # Short: a key that was just added is asked for soon, and a removed one should be forgotten soon.
     headers = {"Cache-Control": f"public, max-age={KEYS_SECONDS}"}
     return web.json_response(context.published_keys(), headers=headers)
 
 
-async def page(context: Context, asked: requests.Nothing) -> web.Response:
-    """What is stuck and why, for the night operator.
-
-    503 when the database does not answer; the page says so.
-    """
-    found = await views.overview(context)
-    return web.Response(text=views.page(found), content_type="text/html", status=503 if found.lists is None else 200)
-
-
-async def find_orders(context: Context, asked: requests.OrdersAsked) -> order_answers.Orders:
+async def find_orders(context: Context, parameters: requests.OrdersParameters) -> order_answers.Orders:
     """Orders with their patient, procedures and steps, newest first."""
     rows = await context.store.read(
         lambda connection: orders.search(
-            connection, accession=asked.accession, patient=asked.patient, limit=asked.limit
+            connection, accession=parameters.accession, patient=parameters.patient, limit=parameters.limit
         )
     )
     return order_answers.Orders(orders=[order_answers.Order.model_validate(row) for row in rows])
 
 
-async def show_worklist(context: Context, asked: requests.WorklistAsked) -> order_answers.WorklistItems:
+async def show_worklist(context: Context, parameters: requests.WorklistParameters) -> order_answers.WorklistItems:
     """The steps that a scanner would be offered, in the order in which they are to be done."""
     rows = await context.store.read(
         lambda connection: worklist.scheduled(
-            connection, hidden=context.hidden_states, date=asked.date, modality=asked.modality,
-            station_ae=asked.station, limit=asked.limit,
+            connection, hidden=context.hidden_states, date=parameters.date, modality=parameters.modality,
+            station_ae=parameters.station, limit=parameters.limit,
         )
     )  # fmt: skip
     return order_answers.WorklistItems(items=[order_answers.WorklistItem.model_validate(row) for row in rows])
 
 
-async def show_journey(context: Context, asked: requests.JourneyAsked) -> journey_answers.Journey:
+async def show_journey(context: Context, parameters: requests.JourneyParameters) -> journey_answers.Journey:
     """All stored data of an accession number, and the same as events by time."""
-    found = await context.store.read(lambda connection: read_journey(connection, asked.accession))
+    found = await context.store.read(lambda connection: read_journey(connection, parameters.accession))
     if found is None:
         raise UnknownKey("neither an order nor a study has this accession number", place="accession")
     return found
 
 
-async def show_why(context: Context, asked: requests.WhyAsked) -> journey_answers.Why:
-    """What keeps an order off a scanner: which state, key or rule, its last query and the answer."""
-    found = await context.why(asked.accession, asked.station)
+async def show_why(context: Context, parameters: requests.WhyParameters) -> journey_answers.Why:
+    """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was answered."""
+    found = await context.why(parameters.accession, parameters.station)
     if found is None:
         raise UnknownKey("nothing was ordered under this accession number", place="accession")
     return journey_answers.Why.model_validate(found, from_attributes=True)
 
 
-async def show_study(context: Context, asked: requests.StudyAsked) -> study_answers.StudyDetail:
+async def show_study(context: Context, parameters: requests.StudyParameters) -> study_answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
-    found = await context.store.read(lambda connection: studies_view.detail(connection, asked.uid))
+    found = await context.store.read(lambda connection: studies_view.detail(connection, parameters.uid))
     if found is None:
         raise UnknownKey("no instance of a study with this Study Instance UID has arrived", place="uid")
     return found
 
 
-async def list_messages(context: Context, asked: requests.MessagesAsked) -> order_answers.Messages:
+async def list_messages(context: Context, parameters: requests.MessagesParameters) -> order_answers.Messages:
     """HL7 messages, newest first."""
     rows = await context.store.read(
-        lambda connection: messages.listing(connection, state=asked.state, limit=asked.limit, before=asked.before)
+        lambda connection: messages.listing(
+            connection, state=parameters.state, limit=parameters.limit, before=parameters.before
+        )
     )
     found = [order_answers.Message.model_validate(row) for row in rows]
-    return order_answers.Messages(messages=found, next_before=_next(rows, asked.limit))
+    return order_answers.Messages(messages=found, next_before=_next(rows, parameters.limit))
 
 
-async def show_message(context: Context, asked: requests.RowAsked) -> order_answers.MessageDetail:
+async def show_message(context: Context, parameters: requests.RowParameters) -> order_answers.MessageDetail:
     """One HL7 message with its segments, its acknowledgement and what was wrong with it."""
-    row = await context.store.read(lambda connection: messages.get(connection, asked.id))
+    row = await context.store.read(lambda connection: messages.get(connection, parameters.id))
     if row is None:
-        raise UnknownKey(f"there is no message {asked.id}", place="id")
+        raise UnknownKey(f"there is no message {parameters.id}", place="id")
     return order_answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
 
 
-async def replay(context: Context, asked: requests.RowAsked) -> order_answers.Replayed:
+async def replay(context: Context, parameters: requests.RowParameters) -> order_answers.Replayed:
     """Work on a kept message again, with today's mappings.
 
-    Answers with its new acknowledgement code; the sender gets none.
+    Answers with its new acknowledgement code; the sender is not notified.
     """
-    return order_answers.Replayed(id=asked.id, ack_code=await context.replay_message(asked.id))
+    return order_answers.Replayed(id=parameters.id, ack_code=await context.replay_message(parameters.id))
 
 
-async def list_deliveries(context: Context, asked: requests.DeliveriesAsked) -> study_answers.Deliveries:
+async def list_deliveries(context: Context, parameters: requests.DeliveriesParameters) -> study_answers.Deliveries:
     """Work of the outbox, newest first."""
-    states = (asked.state.value,) if asked.state else ()
+    states = (parameters.state.value,) if parameters.state else ()
     rows = await context.store.read(
-        lambda connection: outbox_listing.listing(connection, states=states, limit=asked.limit, before=asked.before)
+        lambda connection: outbox_listing.listing(
+            connection, states=states, limit=parameters.limit, before=parameters.before
+        )
     )
     found = [study_answers.Delivery.model_validate(row) for row in rows]
-    return study_answers.Deliveries(deliveries=found, next_before=_next(rows, asked.limit))
+    return study_answers.Deliveries(deliveries=found, next_before=_next(rows, parameters.limit))
 
 
-async def retry(context: Context, asked: requests.RowAsked) -> study_answers.Retried:
+async def retry(context: Context, parameters: requests.RowParameters) -> study_answers.Retried:
     """Try parked, rejected or waiting work again now.
 
     409 for work that is done, under way or superseded.
     """
     now = context.clock()
-    await context.store.write(lambda connection: outbox_listing.replay(connection, [asked.id], now=now))
-    return study_answers.Retried(id=asked.id)
+    await context.store.write(lambda connection: outbox_listing.replay(connection, [parameters.id], now=now))
+    return study_answers.Retried(id=parameters.id)
 
 
-async def list_causes(context: Context, _asked: requests.Nothing) -> study_answers.Causes:
+async def list_causes(context: Context, _parameters: requests.NoParameters) -> study_answers.Causes:
     """What is parked or rejected, by cause, the most frequent first."""
     groups = await context.store.read(outbox_listing.stuck)
     return study_answers.Causes(causes=[
         study_answers.Cause(
-            key=one.cause.key, kind=one.cause.kind, text=one.cause.text, count=len(one.ids), first_at=one.first_at,
-            last_at=one.last_at, example=one.ids[-1], outcome=one.outcome,
+            key=group.cause.key, kind=group.cause.kind, text=group.cause.text, count=len(group.ids),
+            first_at=group.first_at, last_at=group.last_at, example=group.ids[-1], outcome=group.outcome,
         )
-        for one in groups
+        for group in groups
     ])  # fmt: skip
 
 
-async def retry_cause(context: Context, asked: requests.CauseAsked) -> study_answers.RetriedCause:
+async def retry_cause(context: Context, parameters: requests.CauseParameters) -> study_answers.RetriedCause:
     """Try all work of a cause again now."""
-    replayed = partial(outbox_listing.replay_cause, key=asked.key, now=context.clock())
+    replayed = partial(outbox_listing.replay_cause, key=parameters.key, now=context.clock())
     done, left = await context.store.write(replayed)
-    return study_answers.RetriedCause(key=asked.key, retried=done, left=len(left))
+    return study_answers.RetriedCause(key=parameters.key, retried=done, left=len(left))
 
 
-async def list_refusals(context: Context, asked: requests.RefusalsAsked) -> state_answers.Refusals:
+async def list_refusals(context: Context, parameters: requests.RefusalsParameters) -> state_answers.Refusals:
     """What arrived and could not be read at all, newest first."""
-    rows = await context.store.read(lambda connection: refusals.listing(connection, limit=asked.limit))
+    rows = await context.store.read(lambda connection: refusals.listing(connection, limit=parameters.limit))
     return state_answers.Refusals(refusals=[state_answers.Refusal.model_validate(row) for row in rows])
 
 
 ROUTES: Final = (
-    Route("GET", "/", page, "text/html", also=(503,)),
     Route("GET", "/health/live", live, state_answers.Live, open=True),
     Route("GET", "/health/ready", ready, state_answers.Ready, also=(503,), open=True),
     Route("GET", "/metrics", show_metrics, "text/plain"),
     Route("GET", "/.well-known/jwks.json", show_keys, "application/json", open=True),
     Route("GET", "/api/openapi.json", openapi, "application/json"),
-    Route("GET", "/api/orders", find_orders, order_answers.Orders, requests.OrdersAsked),
-    Route("GET", "/api/worklist", show_worklist, order_answers.WorklistItems, requests.WorklistAsked),
-    Route("GET", "/api/journey/{accession}", show_journey, journey_answers.Journey, requests.JourneyAsked, (404,)),
-    Route("GET", "/api/why/{accession}", show_why, journey_answers.Why, requests.WhyAsked, (404,)),
-    Route("GET", "/api/studies/{uid}", show_study, study_answers.StudyDetail, requests.StudyAsked, (404,)),
-    Route("GET", "/api/messages", list_messages, order_answers.Messages, requests.MessagesAsked),
-    Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowAsked, (404,)),
-    Route("POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowAsked, (404, 422)),
-    Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesAsked),
+    Route("GET", "/api/orders", find_orders, order_answers.Orders, requests.OrdersParameters),
+    Route("GET", "/api/worklist", show_worklist, order_answers.WorklistItems, requests.WorklistParameters),
+    Route("GET", "/api/journey/{accession}", show_journey, journey_answers.Journey, requests.JourneyParameters, (404,)),
+    Route("GET", "/api/why/{accession}", show_why, journey_answers.Why, requests.WhyParameters, (404,)),
+    Route("GET", "/api/studies/{uid}", show_study, study_answers.StudyDetail, requests.StudyParameters, (404,)),
+    Route("GET", "/api/messages", list_messages, order_answers.Messages, requests.MessagesParameters),
+    Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowParameters, (404,)),
+    Route("POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422)),
+    Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesParameters),
     Route("GET", "/api/causes", list_causes, study_answers.Causes),
-    Route("POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseAsked, (404,)),
-    Route("POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowAsked, (404, 409)),
-    Route("GET", "/api/refusals", list_refusals, state_answers.Refusals, requests.RefusalsAsked),
+    Route("POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseParameters, (404,)),
+    Route("POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowParameters, (404, 409)),
+    Route("GET", "/api/refusals", list_refusals, state_answers.Refusals, requests.RefusalsParameters),
 )
 
 
 def as_json(answer: answer.Answer, *, status: int = 200) -> web.Response:
+    """The model as a JSON answer."""
     return web.Response(text=answer.model_dump_json(), content_type="application/json", status=status)
 
 
 def as_text(raw: bytes) -> answer.Text:
     """HL7 bytes for people, split at segment ends (HL7 2.5.1 ch. 2.5.1, and the line feeds some senders use).
 
-    Not the reading that the gateway works with, which heeds MSH-18: every byte is shown.
+    Every byte is shown, whatever its character set; the gateway itself reads messages by MSH-18.
     """
     try:
         text, encoding = raw.decode(), "utf-8"

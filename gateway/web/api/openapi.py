@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from gateway.operations.answers.answer import Answer, Failure
-from gateway.web.api.routes import Route
+from gateway.web.routes import Route
 
 REF: Final = "#/components/schemas/{model}"
 EVERYONES: Final = (400,)
@@ -19,6 +19,7 @@ LOGIN: Final = (401, 403, 503)
 
 @lru_cache(maxsize=4)
 def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document that describes `routes`; `version` is that of the gateway."""
     models: set[type[Answer]] = {route.answer for route in routes if isinstance(route.answer, type)} | {Failure}
     ordered = sorted(models, key=lambda model: model.__name__)
     _, schema = models_json_schema([(model, "serialization") for model in ordered], ref_template=REF)
@@ -49,15 +50,17 @@ def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
 
 
 def _parameters(route: Route) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    schema = route.asked.model_json_schema(ref_template=REF)
+    schema = route.parameters.model_json_schema(ref_template=REF)
     required = schema.get("required", ())
     parameters = []
-    for name, one in schema.get("properties", {}).items():
+    for name, parameter_schema in schema.get("properties", {}).items():
         in_path = f"{{{name}}}" in route.path
         parameter = {"name": name, "in": "path" if in_path else "query", "required": in_path or name in required}
-        description = one.pop("description", None)
-        one.pop("title", None)
-        parameters.append({**parameter, **({"description": description} if description else {}), "schema": one})
+        description = parameter_schema.pop("description", None)
+        parameter_schema.pop("title", None)
+        parameters.append(
+            {**parameter, **({"description": description} if description else {}), "schema": parameter_schema}
+        )
     return parameters, schema.get("$defs", {})
 
 

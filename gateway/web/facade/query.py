@@ -16,6 +16,7 @@ from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import period_of
 from gateway.records.search import Compared, Prefix, Question, TokenAsked
 from gateway.web.facade.parameters import INCLUDE, PARAMETERS, RESULT
+from gateway.web.failures import NotAcceptable
 
 Summary = Literal["false", "true", "count", "data", "text"]
 MOST: Final = 500
@@ -26,7 +27,9 @@ LARGEST: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ImagingStudySearch:
+    """A search of ImagingStudy: what it looks for and how its answer is to be given."""
+
     question: Question
     used: tuple[tuple[str, str], ...]
     """The parameters that were heeded, for the `self` link."""
@@ -37,7 +40,7 @@ class Asked:
     total: bool = True
 
 
-def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> Asked:
+def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySearch:
     """Raises `InvalidValue` for what cannot be answered; parameters that are not known are named in `ignored`."""
     criteria: dict[str, list[Any]] = {"ids": [], "tokens": [], "started": [], "last_updated": []}
     results: dict[str, str] = {}
@@ -71,12 +74,12 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> Asked:
         count=count,
         after=_after(results.get("_page", "")),
     )
-    return Asked(
+    return ImagingStudySearch(
         question,
-        tuple(one for one in used if one[0] != "_page"),
+        tuple(parameter for parameter in used if parameter[0] != "_page"),
         tuple(ignored),
         "count" if count == 0 else summary,
-        frozenset(one.strip() for one in results.get("_elements", "").split(",") if one.strip()),
+        frozenset(name.strip() for name in results.get("_elements", "").split(",") if name.strip()),
         "_include" in results,
         results.get("_total", "accurate") != "none",
     )
@@ -108,12 +111,12 @@ def _criterion(
             place=written,
         )
     if parameter.kind == "date":
-        dates = tuple(_date(one, written, zone) for one in alternatives)
+        dates = tuple(_date(value, written, zone) for value in alternatives)
         criteria["started" if name == "started" else "last_updated"].append(dates)
     elif name == "_id":
-        criteria["ids"].append(tuple(_plain(one) for one in alternatives))
+        criteria["ids"].append(tuple(_plain(value) for value in alternatives))
     else:
-        criteria["tokens"].append((parameter.column or name, tuple(_token(one, written) for one in alternatives)))
+        criteria["tokens"].append((parameter.column or name, tuple(_token(value, written) for value in alternatives)))
 
 
 def _split(value: str, by: str) -> Iterator[str]:
@@ -134,7 +137,7 @@ def _plain(written: str) -> str:
 
 
 def _token(written: str, place: str) -> TokenAsked:
-    parts = [_plain(one) for one in _split(written, "|")]
+    parts = [_plain(part) for part in _split(written, "|")]
     if len(parts) > 2 or not any(parts):
         raise InvalidValue(f"{written!r} is no token; write system|value, value, |value or system|", place=place)
     if len(parts) == 1:
@@ -178,14 +181,10 @@ def _sort(written: str) -> tuple[Any, bool]:
 
 
 def check_format(written: str) -> None:
-    """Raises `NotServed` for any representation but JSON."""
+    """Raises `NotAcceptable` for any representation but JSON."""
     # A '+' that was not encoded arrives as a space.
     if written.replace(" ", "+") not in ("", "json", "application/json", "application/fhir+json", "text/json"):
-        raise NotServed(f"{written!r} is not served, only JSON", place="_format")
-
-
-class NotServed(InvalidValue):
-    """A representation that this server does not have: 406."""
+        raise NotAcceptable(f"{written!r} is not served, only JSON", place="_format")
 
 
 def page_mark(position: tuple[int, int]) -> str:
@@ -198,7 +197,7 @@ def _after(mark: str) -> tuple[int, int] | None:
         return None
     try:
         first, second = orjson.loads(base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)))
-        if not all(type(one) is int and abs(one) < LARGEST for one in (first, second)):
+        if not all(type(number) is int and abs(number) < LARGEST for number in (first, second)):
             raise ValueError
     except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidValue("this is no page of ours; follow the link 'next' as it stands", place="_page") from error

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import traceback
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from email.utils import format_datetime
@@ -17,30 +14,28 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from sqlalchemy import Connection
 
-from gateway.errors import GatewayError, InvalidValue, Unavailable
+from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import instant
 from gateway.mapping.studies.imaging_study import wado_rs_endpoint
 from gateway.store import Store, imaging_studies
 from gateway.store.imaging_studies import Served
-from gateway.web.facade import query as asking
+from gateway.web.facade import query
 from gateway.web.facade.bundle import outcome, resource_of, searchset
 from gateway.web.facade.capability import statement
 from gateway.web.facade.parameters import PARAMETERS
-from gateway.web.facade.query import Asked, NotServed
-
-log = logging.getLogger(__name__)
+from gateway.web.facade.query import ImagingStudySearch
+from gateway.web.failures import Handler, NotAcceptable, failures
 
 ENDPOINT: Final = "Endpoint/wado-rs"
 """Where the Endpoint of the images is read, below the base address."""
 FHIR_JSON: Final = "application/fhir+json"
-RETRY_AFTER_SECONDS: Final = 5
 _JSON_TYPES: Final = ("application/fhir+json", "application/json", "text/json", "application/*", "text/*", "*/*")
 _ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 SEARCHES: Final = 2
 """At a time: worklist queries share the store's readers."""
 _CODES: Final = {
     400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 406: "not-supported",
-    413: "too-long", 415: "not-supported", 503: "transient",
+    413: "too-long", 415: "not-supported", 422: "processing", 503: "transient",
 }  # fmt: skip
 """HTTP status -> issue-type of the OperationOutcome."""
 
@@ -73,7 +68,7 @@ def build(
 ) -> web.Application:  # fmt: skip
     """The facade below `path`. `guard` lets in who may read; `zone` is that of dates without an offset; `public_url`
     is the base address to give in links, '' the one by which it was asked; `wado_rs_url` is where images are."""
-    application = web.Application(middlewares=[_in_fhir, guard])
+    application = web.Application(middlewares=[_FAILURES_AS_OUTCOME, _only_json, guard])
     application[_CONTEXT] = Context(store, zone, version, public_url, wado_rs_url, path, instant(now))
     application.router.add_get("/metadata", _metadata)
     application.router.add_get("/ImagingStudy", _search)
@@ -92,15 +87,15 @@ async def _read(request: web.Request) -> web.Response:
     uid = request.match_info["id"]
     if not _ID.fullmatch(uid):
         raise web.HTTPNotFound(text="there is no ImagingStudy of this id")
-    one = await request.app[_CONTEXT].store.read(lambda connection: imaging_studies.get(connection, uid))
-    if one is None:
+    served = await request.app[_CONTEXT].store.read(lambda connection: imaging_studies.get(connection, uid))
+    if served is None:
         raise web.HTTPNotFound(text=f"there is no ImagingStudy {uid}")
-    tag = f'W/"{one.version}"'
-    changed = datetime.fromtimestamp(one.updated_at / 1_000_000, UTC)
+    tag = f'W/"{served.version}"'
+    changed = datetime.fromtimestamp(served.updated_at / 1_000_000, UTC)
     headers: dict[str, str] = {hdrs.ETAG: tag, hdrs.LAST_MODIFIED: format_datetime(changed, usegmt=True)}
     if _is_known(request, tag, changed):
         return web.Response(status=304, headers=headers)
-    return _answer(resource_of(one), headers=headers)
+    return _answer(resource_of(served), headers=headers)
 
 
 def _is_known(request: web.Request, tag: str, changed: datetime) -> bool:
@@ -108,7 +103,7 @@ def _is_known(request: web.Request, tag: str, changed: datetime) -> bool:
     if named := request.headers.get(hdrs.IF_NONE_MATCH):
         # Weak comparison (13.1.2).
         held = tag.removeprefix("W/")
-        return named.strip() == "*" or held in (one.strip().removeprefix("W/") for one in named.split(","))
+        return named.strip() == "*" or held in (tag.strip().removeprefix("W/") for tag in named.split(","))
     since = request.if_modified_since
     return since is not None and changed.replace(microsecond=0) <= since
 
@@ -122,30 +117,30 @@ async def _read_endpoint(request: web.Request) -> web.Response:
 
 async def _search(request: web.Request) -> web.Response:
     context = request.app[_CONTEXT]
-    asked = asking.read(await _parameters(request), context.zone)
-    if asked.ignored and "handling=lenient" not in request.headers.get("Prefer", "").replace(" ", "").lower():
+    search = query.read(await _parameters(request), context.zone)
+    if search.ignored and "handling=lenient" not in request.headers.get("Prefer", "").replace(" ", "").lower():
         # Not left out: what was meant to narrow the search would find other patients' studies.
         raise InvalidValue(
-            f"not served: {', '.join(asked.ignored)}; served are {', '.join(PARAMETERS)}; with 'Prefer: "
+            f"not served: {', '.join(search.ignored)}; served are {', '.join(PARAMETERS)}; with 'Prefer: "
             "handling=lenient' others are left out"
         )
     async with context.searching:
-        shown, more, total = await context.store.read(lambda connection: _look(connection, asked))
+        shown, more, total = await context.store.read(lambda connection: _look(connection, search))
     base, endpoint = context.base(request), context.endpoint()
 
     def body() -> bytes:
-        return orjson.dumps(searchset(base, asked, shown, more=more, total=total, endpoint=endpoint))
+        return orjson.dumps(searchset(base, search, shown, more=more, total=total, endpoint=endpoint))
 
     return _json(await asyncio.to_thread(body))
 
 
-def _look(connection: Connection, asked: Asked) -> tuple[list[Served], bool, int | None]:
+def _look(connection: Connection, search: ImagingStudySearch) -> tuple[list[Served], bool, int | None]:
     # Counted once: on the first page.
-    counted = (asked.total and asked.question.after is None) or asked.summary == "count"
-    total = imaging_studies.total(connection, asked.question) if counted else None
-    if asked.summary == "count":
+    counted = (search.total and search.question.after is None) or search.summary == "count"
+    total = imaging_studies.total(connection, search.question) if counted else None
+    if search.summary == "count":
         return [], False, total
-    return *imaging_studies.search(connection, asked.question), total
+    return *imaging_studies.search(connection, search.question), total
 
 
 async def _parameters(request: web.Request) -> list[tuple[str, str]]:
@@ -172,53 +167,25 @@ def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = No
 
 
 @web.middleware
-async def _in_fhir(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """JSON or nothing; every error as an OperationOutcome."""
-    try:
-        _check_accepted(request)
-        return await handler(request)
-    except GatewayError as error:
-        return _failure(error.message, str(error.place), _status(error))
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = _failure(_SAID.get(error.status) or error.text or error.reason, "", error.status)
-        for name, value in error.headers.items():
-            if name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE):
-                response.headers.add(name, value)
-        return response
-    except Exception as error:
-        # The words of an error may hold a patient's, and so may the address: only their shape is logged.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("%s failed: %s\n%s", request.method, type(error).__name__, frames)
-        return _failure("internal error; the gateway's log says where", "", 500)
-
-
-_SAID: Final = {405: "this server is read-only; its CapabilityStatement is at /metadata"}
+async def _only_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serve JSON or nothing."""
+    _check_accepted(request)
+    return await handler(request)
 
 
 def _check_accepted(request: web.Request) -> None:
     """`_format` goes before Accept (R4 3.1.0.1.11)."""
     if "_format" in request.query:
-        asking.check_format(request.query["_format"])
+        query.check_format(request.query["_format"])
         return
     accepted = request.headers.get(hdrs.ACCEPT, "*/*")
-    if not any(one.split(";")[0].strip().lower() in (*_JSON_TYPES, "") for one in accepted.split(",")):
-        raise NotServed("only JSON is served", place="Accept")
+    if not any(media_type.split(";")[0].strip().lower() in (*_JSON_TYPES, "") for media_type in accepted.split(",")):
+        raise NotAcceptable("only JSON is served", place="Accept")
 
 
-def _status(error: GatewayError) -> int:
-    if isinstance(error, NotServed):
-        return 406
-    if isinstance(error, InvalidValue):
-        return 400
-    return 503 if isinstance(error, Unavailable) else 500
+def _outcome(message: str, place: str, status: int) -> web.Response:
+    return _answer(outcome(message, place, _CODES.get(status, "exception")), status=status)
 
 
-def _failure(message: str, place: str, status: int) -> web.Response:
-    response = _answer(outcome(message, place, _CODES.get(status, "exception")), status=status)
-    if status == 503:
-        response.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
-    return response
+_TEXTS: Final = {405: "this server is read-only; its CapabilityStatement is at /metadata"}
+_FAILURES_AS_OUTCOME: Final = failures(_outcome, _TEXTS)

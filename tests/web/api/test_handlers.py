@@ -262,7 +262,7 @@ async def test_a_fault_of_ours_is_logged_without_what_it_was_about(
     with caplog.at_level(logging.DEBUG, logger="gateway"):
         status, body = await console.get("/api/journey/A100")
     assert (status, body["error"]["message"]) == (500, "internal error; the log says where")
-    (record,) = [one for one in caplog.records if one.name == "gateway.web.server"]
+    (record,) = [one for one in caplog.records if one.name == "gateway.web.failures"]
     said = record.getMessage()
     assert "GET /api/journey/{accession} failed: JSONDecodeError" in said
     assert "schema.py" in said

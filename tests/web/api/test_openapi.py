@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of
-from gateway.web.api.handlers import ROUTES
+from gateway.web.server import ROUTES
 from tests.web.schema import faults
 from tests.web.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
 

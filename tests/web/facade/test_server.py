@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -42,6 +43,9 @@ ONE_OF_EACH = list(
     {str(pydicom.dcmread(one, stop_before_pixels=True).StudyInstanceUID): one for one in files_of_patient()}.values()
 )
 """A file of each of three MR studies of one patient."""
+
+LARGE_FORM = b"modality=" + b"C" * 2_000_000
+FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 @asynccontextmanager
@@ -282,7 +286,15 @@ async def test_nothing_is_written_and_nothing_but_fhir_is_answered(start: Start)
             ("GET", f"/ImagingStudy/{CT_UID}?_format=xml", {}, 406),
             ("GET", "/metadata", {"headers": {"Accept": "application/fhir+xml"}}, 406),
             ("POST", "/ImagingStudy/_search", {"json": {}}, 415),
-            ("POST", "/ImagingStudy/_search", {"data": {"modality": "C" * 2_000_000}}, 413),
+            (
+                "POST",
+                "/ImagingStudy/_search",
+                {
+                    "data": io.BytesIO(b"modality=" + b"C" * 2_000_000),
+                    "headers": {"Content-Type": "application/x-www-form-urlencoded"},
+                },
+                413,
+            ),
         ]
         for method, path, more, status in asked:
             async with session.request(method, base + path, **more) as answer:

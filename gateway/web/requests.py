@@ -20,80 +20,82 @@ Day = Annotated[
 ]  # fmt: skip
 
 
-class Asked(BaseModel):
+class RequestParameters(BaseModel):
+    """The base of all models of parameters; a parameter that the model does not name is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Nothing(Asked):
+class NoParameters(RequestParameters):
     pass
 
 
-class OrdersAsked(Asked):
+class OrdersParameters(RequestParameters):
     accession: Words = Field(default="", description="Accession number")
     patient: Words = Field(default="", description="Patient ID")
     limit: Limit = 100
 
 
-class WorklistAsked(Asked):
+class WorklistParameters(RequestParameters):
     date: Day = Field(default="", description="Scheduled start date, YYYYMMDD or YYYY-MM-DD")
     modality: Words = ""
     station: Words = Field(default="", description="AE title; steps without a station are every station's")
     limit: Limit = 100
 
 
-class JourneyAsked(Asked):
+class JourneyParameters(RequestParameters):
     accession: Annotated[Words, Field(min_length=1)]
 
 
-class WhyAsked(Asked):
+class WhyParameters(RequestParameters):
     accession: Annotated[Words, Field(min_length=1)]
     station: Annotated[Words, Field(min_length=1, description="AE title of the scanner")]
 
 
-class StudyAsked(Asked):
+class StudyParameters(RequestParameters):
     uid: Annotated[Words, Field(min_length=1, description="Study Instance UID")]
 
 
-class MessagesAsked(Asked):
+class MessagesParameters(RequestParameters):
     state: Literal["", "received", "applied", "stale", "rejected", "failed"] = ""
     limit: Limit = 100
     before: Before = None
 
 
-class DeliveriesAsked(Asked):
+class DeliveriesParameters(RequestParameters):
     state: WorkState | None = None
     limit: Limit = 100
     before: Before = None
 
 
-class CauseAsked(Asked):
+class CauseParameters(RequestParameters):
     key: Annotated[Words, Field(pattern=r"^[0-9a-f]{8}$", description="Key of a cause")]
 
 
-class RefusalsAsked(Asked):
+class RefusalsParameters(RequestParameters):
     limit: Limit = 100
 
 
-class RowAsked(Asked):
+class RowParameters(RequestParameters):
     id: RowId
 
 
-def read(asked: type[Asked], request: web.Request) -> Asked:
-    """The parameters of `request` as `asked` has them. Raises `InvalidValue` that names each wrong one."""
+def read(model: type[RequestParameters], request: web.Request) -> RequestParameters:
+    """Read the path and query parameters of `request`. Raises `InvalidValue` that names each faulty parameter."""
     given: dict[str, str] = dict(request.match_info)
     for name in request.query:
         if name in given or len(request.query.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)
         given[name] = request.query[name]
     try:
-        return asked.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        faults = {str(one["loc"][0]): _fault(asked, one) for one in error.errors(include_url=False)}
+        faults = {str(fault["loc"][0]): _fault(model, fault) for fault in error.errors(include_url=False)}
         text = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) if len(faults) > 1 else None
         raise InvalidValue(text or next(iter(faults.values())), place=", ".join(faults)) from None
 
 
-def _fault(asked: type[Asked], one: Any) -> str:
-    if one["type"] == "extra_forbidden":
-        return f"no such parameter; known here: {', '.join(asked.model_fields) or 'none'}"
-    return str(one["msg"])
+def _fault(model: type[RequestParameters], fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"no such parameter; known here: {', '.join(model.model_fields) or 'none'}"
+    return str(fault["msg"])

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import Fate
+from gateway.journey import STATIONS
 from gateway.store import outbox, outbox_claims, outbox_listing
-from gateway.web.api.health import Component
+from gateway.web.health import Component
 from tests.web.served import NINE, Served, add_delivery, add_message, add_refusal, whole_journey
 
 HOSTILE = "<script>alert('x')</script>&\""
@@ -158,3 +159,9 @@ async def test_work_that_is_tried_again_and_again_calls_for_somebody(console: Se
     assert "Nothing is stuck." in (await shown(console))[0]
     await console.store.write(lambda c: tried(c, range(4, 5)))
     assert "Someone should look at this. (work was tried 5 times or more: 1)" in (await shown(console))[0]
+
+
+async def test_the_page_lists_the_stations_of_the_journey_in_order(console: Served) -> None:
+    html, _, _ = await shown(console)
+    (listed,) = re.findall(r'<ol class="stations">(.*?)</ol>', html)
+    assert tuple(re.findall(r"<li>(\w+)</li>", listed)) == STATIONS

@@ -11,8 +11,8 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.operations.answers.answer import Answer
 from gateway.store import Store
-from gateway.web.api.health import Component
-from gateway.web.api.requests import Asked, Nothing
+from gateway.web.health import Component
+from gateway.web.requests import NoParameters, RequestParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ Handler = Callable[[Context, Any], Awaitable[Answer | web.Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`handler` gets the context and an `asked`; its docstring is the route's description."""
+    """`handler` gets the context and the `parameters` of the request; its docstring is the route's description."""
 
     method: str
     path: str
     handler: Handler
     answer: type[Answer] | str
     """The JSON object of a 200, or the media type when it is something else."""
-    asked: type[Asked] = Nothing
+    parameters: type[RequestParameters] = NoParameters
     errors: tuple[int, ...] = ()
     """Statuses of its own; 400 is everyone's; 401, 403 and 503 are those routes' that ask for a login."""
     also: tuple[int, ...] = ()

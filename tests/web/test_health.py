@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from gateway.store import Store
-from gateway.web.api.health import Component, examine
+from gateway.web.health import Component, examine
 from tests.web.served import Served
 
 
