@@ -12,7 +12,7 @@ from gateway.cli.output import Failure, say
 
 @db.command(epilog="Example: gateway db upgrade -c gateway.yaml")
 def upgrade(config: ConfigFile = None) -> None:
-    """Bring the database's tables to this program's version. Make a backup first."""
+    """Bring the database's tables to this program's version. Make a backup first, and stop the gateway."""
     from sqlalchemy.exc import DBAPIError
 
     from gateway.assembly.instance_lock import hold_instance_lock
