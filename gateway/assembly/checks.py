@@ -19,7 +19,7 @@ from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
-from gateway.wire.fhir.capability import Way
+from gateway.wire.fhir.capability import Capabilities, Way
 
 
 async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
@@ -131,19 +131,23 @@ async def _ehr(config: Config, number: int) -> CheckFinding:
         return CheckFinding(
             what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
         )
-    shown = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
-    detail = f"FHIR {found.fhir_version}, {shown}, {ehr.resource} is written by {WAYS[way]}"
+    access = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
+    remark = _remark_on(found, way, ehr.resource)
+    detail = f"FHIR {found.fhir_version}, {access}, {ehr.resource} is written by {WAYS[way]}{remark}"
+    return CheckFinding(what, True, detail, warning=bool(remark))
+
+
+def _remark_on(found: Capabilities, way: Way, resource: str) -> str:
+    """What a person should know of this way of writing at this EHR; empty: nothing."""
     if not found.served:
-        return CheckFinding(what, True, f"{detail}; the EHR does not announce {ehr.resource} at all", warning=True)
+        return f"; the EHR does not announce {resource} at all"
     if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
-        return CheckFinding(what, True, f"{detail}, which the EHR does not announce", warning=True)
+        return ", which the EHR does not announce"
     if way is Way.TRANSACTION and not found.transactions:
-        return CheckFinding(what, True, f"{detail}; the EHR does not announce transactions", warning=True)
+        return "; the EHR does not announce transactions"
     if way is Way.SEARCH:
-        return CheckFinding(
-            what, True, f"{detail}; another writer may double it, which is found afterwards", warning=True
-        )
-    return CheckFinding(what, True, detail)
+        return "; another writer may double it, which is found afterwards"
+    return ""
 
 
 TOKENS: Final = ("client_credentials", "smart")

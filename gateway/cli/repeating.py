@@ -19,7 +19,7 @@ from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
-    from gateway.operations.replay import Outcome
+    from gateway.operations.replay import Outcome, Repeats
     from gateway.store import Store
 
 Request = tuple[str, Any]
@@ -89,24 +89,26 @@ async def _repeat(
         partial(replay_message, settings, store, mappings, now),
         now,
     )
-    failures = 0
-    for key in causes:
-        try:
-            count, remaining = await repeats.cause(key)
-            say(f"{key}: {count} deliveries, due now")
-            failures += len(remaining)
-            for reason in remaining:
-                typer.echo(reason, err=True)
-        except GatewayError as error:
-            failures += 1
-            typer.echo(str(error), err=True)
+    failures = [await _repeat_cause(repeats, key) for key in causes]
     for kind, number in await _requests_since(store, requests, first):
         try:
             say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
         except GatewayError as error:
-            failures += 1
+            failures.append(1)
             typer.echo(str(error), err=True)
-    return failures
+    return sum(failures)
+
+
+async def _repeat_cause(repeats: Repeats, key: str) -> int:
+    try:
+        count, remaining = await repeats.cause(key)
+    except GatewayError as error:
+        typer.echo(str(error), err=True)
+        return 1
+    say(f"{key}: {count} deliveries, due now")
+    for reason in remaining:
+        typer.echo(reason, err=True)
+    return len(remaining)
 
 
 async def _try(

@@ -92,18 +92,23 @@ def _rows(path: Path, place: str, faults: list[str]) -> Iterator[tuple[str, Any]
         if node.value in (OFF, "false"):
             yield title, None
             continue
-        try:
-            row = _Row.model_validate(loaded.get(title) or {})
-        except ValidationError as error:
-            faults += [f"{place}:{line}: {title}: {_said(one)}" for one in error.errors()]
-            continue
-        wrong = list(_wrong(row))
-        faults += [f"{place}:{line}: {title}: {one}" for one in wrong]
-        if not wrong:
-            yield title, _rule(title, row)
+        rule = _read_rule(title, loaded.get(title) or {}, f"{place}:{line}", faults)
+        if rule is not None:
+            yield title, rule
 
 
-def _said(error: Mapping[str, Any]) -> str:
+def _read_rule(title: str, written: Any, place: str, faults: list[str]) -> ScannerRule | None:
+    try:
+        row = _Row.model_validate(written)
+    except ValidationError as error:
+        faults += [f"{place}: {title}: {_text_of(fault)}" for fault in error.errors()]
+        return None
+    wrong = list(_wrong(row))
+    faults += [f"{place}: {title}: {fault}" for fault in wrong]
+    return None if wrong else _rule(title, row)
+
+
+def _text_of(error: Mapping[str, Any]) -> str:
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"{where}: no such key{close(str(error['loc'][-1]), list(_Row.model_fields))}"

@@ -100,8 +100,7 @@ def _without_patients(_logger: Any, _method: str, event: EventDict) -> EventDict
     return {key: "(hidden)" if key in PHI_KEYS else _plain(value) for key, value in event.items()}
 
 
-def configure(*, level: str, form: str, phi: bool) -> None:
-    """Send all logging to standard error, as text for people or as JSON lines."""
+def _handler(form: str, phi: bool) -> logging.Handler:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -121,6 +120,12 @@ def configure(*, level: str, form: str, phi: bool) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    return handler
+
+
+def configure(*, level: str, form: str, phi: bool) -> None:
+    """Send all logging to standard error, as text for people or as JSON lines."""
+    handler = _handler(form, phi)
     if not phi:
         handler.addFilter(_WithoutValues())
     root = logging.getLogger()

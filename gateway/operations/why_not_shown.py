@@ -65,17 +65,7 @@ def why(connection: Connection, policy: Policy, rules: Rules, accession: str, st
     except InvalidValue:
         # Its answer was A900, whatever the steps were like.
         question = Question({}, station, rules, now)
-    steps = tuple(
-        StepWhy(
-            step_id=row["step_id"],
-            state=row["state"],
-            stations=row["station_ae"],
-            start=f"{row['start_date']} {row['start_time']}".strip(),
-            reasons=tuple(_reasons(row, question, rules)),
-            told_at=answered.get(row["id"]),
-        )
-        for row in rows
-    )
+    steps = tuple(_step(row, question, rules, answered.get(row["id"])) for row in rows)
     return Why(
         accession=accession,
         station=station,
@@ -85,6 +75,17 @@ def why(connection: Connection, policy: Policy, rules: Rules, accession: str, st
         keys=keys,
         steps=steps,
         remarks=tuple(_remarks(policy, question, station, query)),
+    )
+
+
+def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhy:
+    return StepWhy(
+        step_id=row["step_id"],
+        state=row["state"],
+        stations=row["station_ae"],
+        start=f"{row['start_date']} {row['start_time']}".strip(),
+        reasons=tuple(_reasons(row, question, rules)),
+        told_at=answered_at,
     )
 
 

@@ -1,3 +1,4 @@
+# Long: one server, whose handlers share its resources and rules.
 """An EHR for demos and faults: FHIR R4 (4.0.1) over HTTP, in memory, polite or badly behaved.
 
 It takes less than a real server does, never more: a resource or a query that it accepts, a real server

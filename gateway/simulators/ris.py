@@ -148,6 +148,14 @@ def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iter
         )
 
 
+async def _exchange(client: MllpClient, message: bytes) -> Answer:
+    begun = time.perf_counter()
+    raw = await client.send(message)
+    msa = parse(raw).first("MSA")
+    code, text = (msa.leaf(1), msa.leaf(3)) if msa else ("", "")
+    return Answer(code, text, time.perf_counter() - begun, raw)
+
+
 async def send(
     host: str,
     port: int,
@@ -168,11 +176,7 @@ async def send(
     async def one_connection() -> None:
         async with MllpClient(host, port, timeout=timeout) as client:
             for index, message in waiting:
-                begun = time.perf_counter()
-                raw = await client.send(message)
-                acknowledgement = parse(raw).first("MSA")
-                code, text = (acknowledgement.leaf(1), acknowledgement.leaf(3)) if acknowledgement else ("", "")
-                answers[index] = Answer(code, text, time.perf_counter() - begun, raw)
+                answers[index] = await _exchange(client, message)
                 if answered is not None:
                     answered(index, answers[index])
 

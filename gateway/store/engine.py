@@ -52,6 +52,25 @@ def _parsed(url: str) -> URL:
         raise ConfigError(["database.url: is not an address such as postgresql://USER:PASSWORD@HOST/NAME"]) from None
 
 
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver's own transaction handling would hide savepoints; we say BEGIN ourselves.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once: a read that later turned into a write could only fail. So a reader may not
+    # write at all.
+    reading = connection.get_execution_options().get("reading", False)
+    if connection.info.get("reading", False) != reading:
+        connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
+        connection.info["reading"] = reading
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
 def _sqlite(url: URL) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ConfigError(["database.url: an in-memory SQLite would forget orders it has acknowledged; name a file"])
@@ -62,25 +81,8 @@ def _sqlite(url: URL) -> Engine:
         url, hide_parameters=True, connect_args={"timeout": LOCK_TIMEOUT_MS / 1000, "check_same_thread": False}
     )
 
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _record: Any) -> None:
-        # The driver's own transaction handling would hide savepoints; we say BEGIN ourselves.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A writer takes its lock at once: a read that later turned into a write could only fail. So a reader may not
-        # write at all.
-        reading = connection.get_execution_options().get("reading", False)
-        if connection.info.get("reading", False) != reading:
-            connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
-            connection.info["reading"] = reading
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     _create_private(path)
     return engine
 

@@ -1,3 +1,4 @@
+# Long: every table of the database, in one place.
 """The tables, in the order of the journey.
 
 Times are integers: microseconds since 1970 UTC, from the application's clock.

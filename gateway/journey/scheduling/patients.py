@@ -128,6 +128,13 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
         for row in patients.move_orders(work.connection, source["id"], survivor):
             work.applied.orders.append((row, "moved"))
         patients.change(work.connection, source["id"], merged_into=survivor, updated_at=work.now)
+    _inherit(work, survivor, source, prior)
+    ended = [prior, *(Identity(*one) for one in (source["former"] if source is not None else ()))]
+    _tell_studies_again(work, ended)
+
+
+def _inherit(work: Work, survivor: int, source: Row | None, prior: Identity) -> None:
+    """Give the survivor what the prior patient had: attributes, former identities, arrivals."""
     into = patients.get(work.connection, survivor, to_change=True)
     assert into is not None
     attributes, stamps, former, arrivals = (into[key] for key in ("attributes", "said", "former", "arrivals"))
@@ -144,8 +151,6 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
         arrivals=arrivals,
         updated_at=work.now,
     )
-    ended = [prior, *(Identity(*one) for one in (source["former"] if source is not None else ()))]
-    _tell_studies_again(work, ended)
 
 
 def _tell_studies_again(work: Work, ended: Sequence[Identity]) -> None:

@@ -16,8 +16,6 @@ from itertools import compress
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from gateway.errors import Place
-
 Repetition = list[list[str]]
 """[component][subcomponent], unescaped."""
 Value = list[Repetition]
@@ -299,18 +297,3 @@ def _narrow_flat(match: re.Match[str]) -> slice:
     if match["sub"] and int(match["sub"]) > 1:
         return slice(0, 0)
     return slice(first, int(match["last"] or first + 1))
-
-
-_PLACE: Final = re.compile(
-    r"(?:PATIENT/)?(?P<segment>[A-Z][A-Z0-9]{2})\*?"
-    r"(?:-(?P<field>\d+)\*?(?:\.(?P<component>\d+)(?:-\d+)?(?:\.(?P<subcomponent>\d+))?)?)?"
-)
-
-
-def place_of(path: str) -> Place | str:
-    """The place in a message that a path looks at; the path itself where the path looks at a setting."""
-    match = _PLACE.fullmatch(path)
-    if match is None:
-        return path
-    field_, component, subcomponent = (int(match[name] or 0) for name in ("field", "component", "subcomponent"))
-    return Place(match["segment"], field_, component, subcomponent, path=path)

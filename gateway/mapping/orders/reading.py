@@ -39,7 +39,8 @@ from gateway.mapping.orders.order_numbers import (
     stated_at,
     utc_of,
 )
-from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, place_of, stated
+from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, stated
+from gateway.mapping.orders.places import place_of
 from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.order import Attributes, OrderedProcedure, OrderedStep

@@ -22,8 +22,8 @@ from gateway.mapping.orders.paths import (
     compile_leaf,
     compile_path,
     keys_of,
-    place_of,
 )
+from gateway.mapping.orders.places import place_of
 
 Found = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the

@@ -80,15 +80,21 @@ class Terms:
 Admit = Callable[[Caller, tuple[str, str] | None], Peer | Rejection]
 
 
+def _protocol_fault(request: A_ASSOCIATE, version: int) -> Rejection | None:
+    if not version & _VERSION:
+        return Rejection(1, 2, 2, f"protocol version {version:#06x}")
+    if str(request.application_context_name) != APPLICATION_CONTEXT:
+        return Rejection(1, 1, 2, f"application context {request.application_context_name}")
+    return None
+
+
 def negotiate(
     request: A_ASSOCIATE, version: int, address: str, names: tuple[str, ...], admit: Admit, terms: Terms
 ) -> Agreement | Rejection:
     """The answer to an A-ASSOCIATE indication. `version`: the protocol versions of its PDU."""
     caller = Caller(str(request.calling_ae_title).strip(), str(request.called_ae_title).strip(), address, names)
-    if not version & _VERSION:
-        return Rejection(1, 2, 2, f"protocol version {version:#06x}")
-    if str(request.application_context_name) != APPLICATION_CONTEXT:
-        return Rejection(1, 1, 2, f"application context {request.application_context_name}")
+    if (rejection := _protocol_fault(request, version)) is not None:
+        return rejection
     items = _Items(request.user_information)
     peer = admit(caller, items.identity)
     if isinstance(peer, Rejection):
