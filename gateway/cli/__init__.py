@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli import database, diagnosis, parked, repeating, serving, simulation, worklist_files
 from gateway.cli.commands import cli
-from gateway.cli.output import Failure
+from gateway.cli.output import CommandFailure
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = ["cli", "database", "diagnosis", "main", "parked", "repeating", "serving", "simulation", "worklist_files"]
@@ -26,6 +26,6 @@ def main() -> None:
         for fault in error.faults:
             typer.echo(fault, err=True)
         sys.exit(1)
-    except (GatewayError, Failure) as error:
+    except (GatewayError, CommandFailure) as error:
         typer.echo(str(error), err=True)
         sys.exit(1)

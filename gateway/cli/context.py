@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.cli.output import Failure
+from gateway.cli.output import CommandFailure
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
@@ -33,7 +33,7 @@ def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: b
 
     file = sqlite_file(config.database.url)
     if file is not None and not file.exists() and not create:
-        raise Failure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
+        raise CommandFailure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
 
     async def inside() -> T:
         store = await Store.open(config.database.url)

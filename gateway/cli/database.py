@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from gateway.cli.commands import db
 from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
-from gateway.cli.output import Failure, say
+from gateway.cli.output import CommandFailure, say
 
 
 @db.command(epilog="Example: gateway db upgrade -c gateway.yaml")
@@ -28,5 +28,5 @@ def upgrade(config: ConfigFile = None) -> None:
         try:
             before, after = migrations.upgrade(engine)
         except DBAPIError as error:
-            raise Failure(f"the database refuses: {reason_of(error)}") from error
+            raise CommandFailure(f"the database refuses: {reason_of(error)}") from error
     say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")

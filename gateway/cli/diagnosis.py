@@ -13,7 +13,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import Failure, say, say_json, time_text
+from gateway.cli.output import CommandFailure, say, say_json, time_text
 from gateway.clock import now
 
 
@@ -76,13 +76,13 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
     """The journey of an accession number: order, worklist, study, deliveries."""
     from gateway.operations.journey_of import journey
 
-    found = with_store(configuration(config), lambda store: journey(store, accession))
-    if found is None:
-        raise Failure(f"no order and no study has the accession number {accession}")
+    result = with_store(configuration(config), lambda store: journey(store, accession))
+    if result is None:
+        raise CommandFailure(f"no order and no study has the accession number {accession}")
     if as_json:
-        say_json(found)
+        say_json(result)
         return
-    for event in found["events"]:
+    for event in result["events"]:
         say(f"{event['at']}  {event['station']:<14}  {event['text']}")
 
 
@@ -100,10 +100,10 @@ def why(
 
     settings = configuration(config)
     mappings = load_mappings(settings)
-    found = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, accession, station))
-    if found is None:
-        raise Failure(f"nothing was ordered under the accession number {accession}")
+    result = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, accession, station))
+    if result is None:
+        raise CommandFailure(f"nothing was ordered under the accession number {accession}")
     if as_json:
-        say_json(asdict(found))
+        say_json(asdict(result))
         return
-    say("\n".join(lines(found, time_text)))
+    say("\n".join(lines(result, time_text)))

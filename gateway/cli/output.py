@@ -9,7 +9,7 @@ import orjson
 import typer
 
 
-class Failure(Exception):
+class CommandFailure(Exception):
     """Ends a command with exit code 1 and these lines on standard error."""
 
 

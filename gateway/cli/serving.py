@@ -13,7 +13,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
-from gateway.cli.output import Failure, say
+from gateway.cli.output import CommandFailure, say
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,6 @@ def demo(
     try:
         asyncio.run(play(say, once=once))
     except DemoFailed as error:
-        raise Failure(f"the demo failed: {error}") from error
+        raise CommandFailure(f"the demo failed: {error}") from error
     except KeyboardInterrupt:
         say("")

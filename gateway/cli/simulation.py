@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from gateway.cli.commands import simulate
-from gateway.cli.output import Failure, say
+from gateway.cli.output import CommandFailure, say
 from gateway.errors import GatewayError
 
 Control = Literal["NW", "XO", "CA", "DC", "HD", "RL"]
@@ -46,7 +46,7 @@ def simulate_ris(
     except GatewayError as error:
         lost = f"; then {error}"
     if lost or codes.count("AA") < count:
-        raise Failure(f"{codes.count('AA')} of {count} messages were answered AA{lost}")
+        raise CommandFailure(f"{codes.count('AA')} of {count} messages were answered AA{lost}")
 
 
 @simulate.command("modality", epilog="Example: gateway simulate modality --accession 00001000000")
@@ -111,4 +111,6 @@ def simulate_ehr(
     try:
         asyncio.run(serve())
     except OSError as error:
-        raise Failure(f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port") from error
+        raise CommandFailure(
+            f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port"
+        ) from error

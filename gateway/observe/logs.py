@@ -61,8 +61,8 @@ def _plain(value: Any) -> Any:
 
 def _warning_without_text(message: str) -> str:
     """`file:line: Category` of what `warnings.formatwarning` gives; what follows quotes the value."""
-    found = re.match(r"[^\n]*?:\d+: \w+(?=:)", message)
-    return found[0] if found else "a warning"
+    match = re.match(r"[^\n]*?:\d+: \w+(?=:)", message)
+    return match[0] if match else "a warning"
 
 
 def _first_words(message: str) -> str:

@@ -73,7 +73,10 @@ DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered 
 
 
 def render(waiting: Iterable[tuple[str, str, int]] | None) -> bytes:
-    """All metrics as text. `waiting` is what `outbox.counts` found, None when the database did not answer."""
+    """All metrics as text (Prometheus text format 0.0.4).
+
+    `waiting`: kind, state and number of rows of the work that is not done; None when the database did not answer.
+    """
     OUTBOX.clear()
     DATABASE_UP.set(waiting is not None)
     for kind, state, rows in waiting or ():

@@ -36,8 +36,8 @@ STUCK: Final = (_S.PARKED, _S.REJECTED)
 
 async def journey(store: Store, accession: str) -> dict[str, Any] | None:
     """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
-    found = await store.read(lambda connection: read_journey(connection, accession))
-    return found.model_dump(mode="json") if found else None
+    result = await store.read(lambda connection: read_journey(connection, accession))
+    return result.model_dump(mode="json") if result else None
 
 
 def read_journey(connection: Connection, accession: str) -> Journey | None:
@@ -49,32 +49,32 @@ def read_journey(connection: Connection, accession: str) -> Journey | None:
     if not rows and not tied:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
-    found_orders = [Order.model_validate(row) for row in rows]
+    order_answers = [Order.model_validate(row) for row in rows]
     message_rows = [
         JourneyMessage.model_validate({**message, "order": row["id"]})
         for row in rows
         for message in _messages(connection, row)
     ]
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
-    found_deliveries = [delivery for study in tied for delivery in studies_view.deliveries(connection, study.study_uid)]
+    deliveries = [delivery for study in tied for delivery in studies_view.deliveries(connection, study.study_uid)]
     return Journey(
         accession=accession,
-        orders=found_orders,
+        orders=order_answers,
         messages=sorted(message_rows, key=lambda message: (message.id, message.order)),
         steps=_steps(rows),
         worklist=scanners,
         studies=tied,
-        deliveries=found_deliveries,
-        events=_events(found_orders, message_rows, scanners, tied, found_deliveries),
+        deliveries=deliveries,
+        events=_events(order_answers, message_rows, scanners, tied, deliveries),
     )
 
 
 def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
     """Messages about an order or about its patient as such; a message about both is listed once."""
-    found = messages.of_order(connection, row["id"])
-    there = {message["id"] for message in found}
+    of_order = messages.of_order(connection, row["id"])
+    ids = {message["id"] for message in of_order}
     of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
-    return [*found, *(message for message in of_patient if message["id"] not in there)]
+    return [*of_order, *(message for message in of_patient if message["id"] not in ids)]
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
@@ -90,14 +90,14 @@ def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, An
     """Studies of the orders' Study Instance UIDs, then those that carry the accession number."""
     by_uid = {procedure["study_uid"] for row in rows for procedure in row["procedures"]}
     numbers = {accession, *(row["accession"] for row in rows)} - {""}
-    found: dict[str, RowMapping] = {}
+    by_study_uid: dict[str, RowMapping] = {}
     for uid in sorted(by_uid):
         study = studies.get(connection, uid)
         if study is not None:
-            found[uid] = study
+            by_study_uid[uid] = study
     for number in sorted(numbers):
         for study in studies.of_accession(connection, number):
-            found.setdefault(study["study_uid"], study)
+            by_study_uid.setdefault(study["study_uid"], study)
     ours = {row["id"] for row in rows}
     return [
         JourneyStudy.model_validate(
@@ -107,23 +107,23 @@ def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, An
                 "linked": any(order["id"] in ours for order in studies_view.linked(connection, study)),
             }
         )
-        for uid, study in found.items()
+        for uid, study in by_study_uid.items()
     ]
 
 
 def _events(
-    found_orders: Sequence[Order],
+    order_answers: Sequence[Order],
     message_rows: Sequence[JourneyMessage],
     scanners: Sequence[ScannerQueries],
     tied: Sequence[JourneyStudy],
-    found_deliveries: Sequence[Delivery],
+    deliveries: Sequence[Delivery],
 ) -> list[Event]:
     events = [
         *_of_messages(message_rows),
-        *(event for order in found_orders for event in _of_order(order)),
+        *(event for order in order_answers for event in _of_order(order)),
         *(_of_scanner(queries) for queries in scanners),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
-        *(event for delivery in found_deliveries for event in _of_delivery(delivery)),
+        *(event for delivery in deliveries for event in _of_delivery(delivery)),
     ]
     return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
 

@@ -1,8 +1,8 @@
 """Who may use the console.
 
 With a token every path but the health checks asks for it. Without one the gateway is bound to loopback, and the
-danger left is a web page in somebody's browser: one that makes its own name mean 127.0.0.1 (DNS rebinding), or that
-sends a form across sites. The first is met by the Host it must send, the second by its Origin.
+danger left is a web page in somebody's browser: one that makes its own name resolve to 127.0.0.1 (DNS rebinding), or
+that sends a form across sites. The first is met by the Host it must send, the second by its Origin.
 """
 
 from __future__ import annotations

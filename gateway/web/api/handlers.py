@@ -99,26 +99,26 @@ async def show_worklist(context: Context, parameters: requests.WorklistParameter
 
 async def show_journey(context: Context, parameters: requests.JourneyParameters) -> journey_answers.Journey:
     """All stored data of an accession number, and the same as events by time."""
-    found = await context.store.read(lambda connection: read_journey(connection, parameters.accession))
-    if found is None:
+    journey = await context.store.read(lambda connection: read_journey(connection, parameters.accession))
+    if journey is None:
         raise UnknownKey("neither an order nor a study has this accession number", place="accession")
-    return found
+    return journey
 
 
 async def show_why(context: Context, parameters: requests.WhyParameters) -> journey_answers.Why:
     """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was answered."""
-    found = await context.why(parameters.accession, parameters.station)
-    if found is None:
+    explanation = await context.why(parameters.accession, parameters.station)
+    if explanation is None:
         raise UnknownKey("nothing was ordered under this accession number", place="accession")
-    return journey_answers.Why.model_validate(found, from_attributes=True)
+    return journey_answers.Why.model_validate(explanation, from_attributes=True)
 
 
 async def show_study(context: Context, parameters: requests.StudyParameters) -> study_answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
-    found = await context.store.read(lambda connection: studies_view.detail(connection, parameters.uid))
-    if found is None:
+    study = await context.store.read(lambda connection: studies_view.detail(connection, parameters.uid))
+    if study is None:
         raise UnknownKey("no instance of a study with this Study Instance UID has arrived", place="uid")
-    return found
+    return study
 
 
 async def list_messages(context: Context, parameters: requests.MessagesParameters) -> order_answers.Messages:
@@ -128,8 +128,8 @@ async def list_messages(context: Context, parameters: requests.MessagesParameter
             connection, state=parameters.state, limit=parameters.limit, before=parameters.before
         )
     )
-    found = [order_answers.Message.model_validate(row) for row in rows]
-    return order_answers.Messages(messages=found, next_before=_next(rows, parameters.limit))
+    page = [order_answers.Message.model_validate(row) for row in rows]
+    return order_answers.Messages(messages=page, next_before=_next(rows, parameters.limit))
 
 
 async def show_message(context: Context, parameters: requests.RowParameters) -> order_answers.MessageDetail:
@@ -156,8 +156,8 @@ async def list_deliveries(context: Context, parameters: requests.DeliveriesParam
             connection, states=states, limit=parameters.limit, before=parameters.before
         )
     )
-    found = [study_answers.Delivery.model_validate(row) for row in rows]
-    return study_answers.Deliveries(deliveries=found, next_before=_next(rows, parameters.limit))
+    page = [study_answers.Delivery.model_validate(row) for row in rows]
+    return study_answers.Deliveries(deliveries=page, next_before=_next(rows, parameters.limit))
 
 
 async def retry(context: Context, parameters: requests.RowParameters) -> study_answers.Retried:

@@ -20,9 +20,9 @@ async def fill(store: Store, clock: Clock) -> int:
     They are a kind of work of their own, so that no study that arrives now waits behind them.
     """
     after = total = 0
-    while found := await store.read(partial(imaging_studies.not_kept, after=after, limit=BATCH)):
-        await store.write(partial(_serve, uids=[uid for _, uid in found], now=clock()))
-        after, total = found[-1][0], total + len(found)
+    while batch := await store.read(partial(imaging_studies.not_kept, after=after, limit=BATCH)):
+        await store.write(partial(_serve, uids=[uid for _, uid in batch], now=clock()))
+        after, total = batch[-1][0], total + len(batch)
     return total
 
 

@@ -68,7 +68,7 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySea
         # The order in which an index finds them.
         sort = "_lastUpdated" if criteria["last_updated"] else "started" if criteria["started"] else ""
     question = Question(
-        **{name: tuple(found) for name, found in criteria.items()},
+        **{name: tuple(values) for name, values in criteria.items()},
         sort=sort,
         descending=descending,
         count=count,

@@ -41,7 +41,7 @@ _CODES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class FacadeContext:
     store: Store
     zone: tzinfo
     version: str
@@ -59,7 +59,7 @@ class Context:
         return wado_rs_endpoint(ENDPOINT.partition("/")[2], self.wado_rs_url) if self.wado_rs_url else None
 
 
-_CONTEXT: Final = web.AppKey("context", Context)
+_CONTEXT: Final = web.AppKey("context", FacadeContext)
 
 
 def build(
@@ -69,7 +69,7 @@ def build(
     """The facade below `path`. `guard` lets in who may read; `zone` is that of dates without an offset; `public_url`
     is the base address to give in links, '' the one by which it was asked; `wado_rs_url` is where images are."""
     application = web.Application(middlewares=[_FAILURES_AS_OUTCOME, _only_json, guard])
-    application[_CONTEXT] = Context(store, zone, version, public_url, wado_rs_url, path, instant(now))
+    application[_CONTEXT] = FacadeContext(store, zone, version, public_url, wado_rs_url, path, instant(now))
     application.router.add_get("/metadata", _metadata)
     application.router.add_get("/ImagingStudy", _search)
     application.router.add_post("/ImagingStudy/_search", _search)
