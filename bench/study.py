@@ -32,6 +32,7 @@ from gateway.config.tree import Config
 from gateway.journey.study_arrival.station import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
+from gateway.records.arrival import InstanceArrival
 from gateway.records.delivery import EHR, SETTLE, Work
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
@@ -115,14 +116,15 @@ class Keeper:
             series = 1 + number // IN_A_SERIES
             series_uid, sop_uid = f"{STUDY_UID}.{series}", f"{STUDY_UID}.{series}.{number}"
             instance = self._levels["instance"] | {"SOPInstanceUID": sop_uid, "InstanceNumber": str(number)}
-            study_arrivals.keep(
-                connection, study_uid=STUDY_UID, study=self._levels["study"], accession="A1", patient_id="P1",
+            arrival = InstanceArrival(
+                study_uid=STUDY_UID, study=self._levels["study"], accession_number="A1", patient_id="P1",
                 patient_issuer="RIS", series_uid=series_uid,
-                series_attributes=self._levels["series"] | {"SeriesInstanceUID": series_uid},
+                series=self._levels["series"] | {"SeriesInstanceUID": series_uid},
                 sop_uid=sop_uid, sop_class_uid=str(instance["SOPClassUID"]), instance=instance,
                 transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"", digest=sop_uid.encode(), source_ae="CT1",
-                now=now(),
+                received_at=now(),
             )  # fmt: skip
+            study_arrivals.keep(connection, arrival)
 
 
 def _item() -> Dataset:

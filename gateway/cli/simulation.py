@@ -111,6 +111,5 @@ def simulate_ehr(
     try:
         asyncio.run(serve())
     except OSError as error:
-        raise CommandFailure(
-            f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port"
-        ) from error
+        text = f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port"
+        raise CommandFailure(text) from error

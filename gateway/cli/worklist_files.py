@@ -44,16 +44,18 @@ def import_worklist(
         async for taken in Import(store, reader, policy, now, sender).take(paths, dry_run=dry_run):
             counts[taken.what] += 1
             done.append(asdict(taken))
-            if taken.what == NOT_TAKEN:
-                typer.echo(f"{taken.file}: {taken.why}", err=True)
-            if len(done) % 1000 == 0:
-                typer.echo(f"{len(done)} of {len(paths)} files ...", err=True)
+            _report(f"{taken.file}: {taken.why}" if taken.what == NOT_TAKEN else "", len(done), len(paths))
         return done
 
     done = with_store(settings, work, create=True)
-    if as_json:
-        say_json(done)
-    else:
-        say("\n".join(lines(counts)))
+    say_json(done) if as_json else say("\n".join(lines(counts)))
     if counts[NOT_TAKEN]:
         raise typer.Exit(1)
+
+
+def _report(fault: str, done: int, total: int) -> None:
+    """Say on standard error what could not be taken, and how far a long import is."""
+    if fault:
+        typer.echo(fault, err=True)
+    if done % 1000 == 0:
+        typer.echo(f"{done} of {total} files ...", err=True)

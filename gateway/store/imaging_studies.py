@@ -1,3 +1,4 @@
+# Long: two statements that belong to one write.
 """ImagingStudy resources as the gateway itself serves them, and the values they are found by."""
 
 from __future__ import annotations

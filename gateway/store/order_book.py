@@ -1,3 +1,4 @@
+# Long: one statement gives a whole order.
 """Orders with their procedures and steps, read and written as a whole."""
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
@@ -29,70 +30,61 @@ def _key(result: Any) -> int:
     return int(result.inserted_primary_key[0])
 
 
-def keep(
-    connection: Connection,
-    *,
-    study_uid: str,
-    study: Attributes,
-    accession: str,
-    patient_id: str,
-    patient_issuer: str,
-    series_uid: str,
-    series_attributes: Attributes,
-    sop_uid: str,
-    sop_class_uid: str,
-    instance: Attributes,
-    transfer_syntax_uid: str,
-    header: bytes,
-    digest: bytes,
-    source_ae: str,
-    now: int,
-) -> bool:
-    """Keep one instance under its study and series. False when it was here already, the same to the byte.
+def keep(connection: Connection, arrival: InstanceArrival) -> bool:
+    """Keep one instance under its study and series. False when the same bytes were here already.
 
-    Of the study the newest instance has the last word, so that one sent again with corrected data corrects it; of a
-    series the first that came, also when it is sent again.
+    Of the study the newest instance has the last word, so that an instance sent again with corrected data corrects the
+    study; of a series the first that came, also when it is sent again.
     """
-    lock(connection, f"study|{study_uid}")
-    found = connection.execute(_STUDY, {"uid": study_uid}).first()
-    if found is None:
-        row = {
-            "study_uid": study_uid, "accession": accession, "patient_id": patient_id, "patient_issuer": patient_issuer,
-            "source_ae": source_ae, "attributes": study, "revision": 0, "settled_revision": 0, "first_at": now,
-            "last_at": now,
-        }  # fmt: skip
-        study_key = _key(connection.execute(insert(studies), row))
-    else:
-        study_key = found.id
-    row_of_series = connection.execute(_SERIES, {"the_study": study_key, "uid": series_uid}).first()
-    if row_of_series is None:
-        new = {"study": study_key, "series_uid": series_uid, "attributes": series_attributes}
-        series_key = _key(connection.execute(insert(series), new))
-    else:
-        series_key = row_of_series.id
-    values = {
-        "series": series_key, "sop_uid": sop_uid, "sop_class_uid": sop_class_uid, "attributes": instance,
-        "transfer_syntax_uid": transfer_syntax_uid, "header": zlib.compress(header, 1), "digest": digest,
-        "received_at": now,
-    }  # fmt: skip
-    known = connection.execute(_INSTANCE, {"the_series": series_key, "uid": sop_uid}).first()
-    if known is not None and known.digest == digest:
+    lock(connection, f"study|{arrival.study_uid}")
+    study = connection.execute(_STUDY, {"uid": arrival.study_uid}).first()
+    study_row = _new_study(connection, arrival) if study is None else int(study.id)
+    if not _keep_instance(connection, arrival, _series_row(connection, arrival, study_row)):
         return False
-    if known is not None:
-        connection.execute(update(instances).where(instances.c.id == known.id), values)
-        if connection.execute(_FIRST_OF_SERIES, {"the_series": series_key}).scalar() == known.id:
-            connection.execute(update(series).where(series.c.id == series_key), {"attributes": series_attributes})
-    else:
-        connection.execute(insert(instances), values)
-    attributes_sent = {
-        "attributes": {**(found.attributes if found else {}), **study},
-        "accession": accession or (found.accession if found else ""),
-        "patient_id": patient_id or (found.patient_id if found else ""),
-        "patient_issuer": patient_issuer or (found.patient_issuer if found else ""),
+    grown = {
+        "attributes": {**(study.attributes if study else {}), **arrival.study},
+        "accession": arrival.accession_number or (study.accession if study else ""),
+        "patient_id": arrival.patient_id or (study.patient_id if study else ""),
+        "patient_issuer": arrival.patient_issuer or (study.patient_issuer if study else ""),
     }
-    connection.execute(
-        _GROW, {"the_id": study_key, "now": now, **{f"the_{key}": one for key, one in attributes_sent.items()}}
-    )
+    values = {f"the_{column}": value for column, value in grown.items()}
+    connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
+    return True
+
+
+def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
+    row = {
+        "study_uid": arrival.study_uid, "accession": arrival.accession_number, "patient_id": arrival.patient_id,
+        "patient_issuer": arrival.patient_issuer, "source_ae": arrival.source_ae, "attributes": arrival.study,
+        "revision": 0, "settled_revision": 0, "first_at": arrival.received_at, "last_at": arrival.received_at,
+    }  # fmt: skip
+    return _key(connection.execute(insert(studies), row))
+
+
+def _series_row(connection: Connection, arrival: InstanceArrival, study_row: int) -> int:
+    stored = connection.execute(_SERIES, {"the_study": study_row, "uid": arrival.series_uid}).first()
+    if stored is not None:
+        return int(stored.id)
+    row = {"study": study_row, "series_uid": arrival.series_uid, "attributes": arrival.series}
+    return _key(connection.execute(insert(series), row))
+
+
+def _keep_instance(connection: Connection, arrival: InstanceArrival, series_row: int) -> bool:
+    """False when the same bytes are there."""
+    stored = connection.execute(_INSTANCE, {"the_series": series_row, "uid": arrival.sop_uid}).first()
+    if stored is not None and stored.digest == arrival.digest:
+        return False
+    values = {
+        "series": series_row, "sop_uid": arrival.sop_uid, "sop_class_uid": arrival.sop_class_uid,
+        "attributes": arrival.instance, "transfer_syntax_uid": arrival.transfer_syntax_uid,
+        "header": zlib.compress(arrival.header, 1), "digest": arrival.digest, "received_at": arrival.received_at,
+    }  # fmt: skip
+    if stored is None:
+        connection.execute(insert(instances), values)
+        return True
+    connection.execute(update(instances).where(instances.c.id == stored.id), values)
+    if connection.execute(_FIRST_OF_SERIES, {"the_series": series_row}).scalar() == stored.id:
+        connection.execute(update(series).where(series.c.id == series_row), {"attributes": arrival.series})
     return True
 
 

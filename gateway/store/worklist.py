@@ -1,3 +1,4 @@
+# Long: one statement with its columns and filters.
 """Scheduled steps as worklist items, and the log of what scanners asked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Long: the loop of one kind of work, with its way in and out.
 """Works off the outbox: claims due rows, calls the station registered for their kind, settles them by their fate.
 
 It knows fates, not stations. Each kind has its own task and its own limit, so that a slow or broken receiver never

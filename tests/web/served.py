@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
+from gateway.records.arrival import InstanceArrival
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
 from gateway.records.patient import Identity
@@ -179,14 +180,15 @@ def add_instance(
     accession: str = "A100",
     patient_id: str = "4711",
 ) -> None:
-    study_arrivals.keep(
-        connection, study_uid=study_uid, study={"StudyDescription": "CT head"}, accession=accession,
+    arrival = InstanceArrival(
+        study_uid=study_uid, study={"StudyDescription": "CT head"}, accession_number=accession,
         patient_id=patient_id, patient_issuer="HOSP", series_uid=f"{study_uid}.{number % 2}",
-        series_attributes={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
+        series={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance={"InstanceNumber": str(number)},
         transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"header", digest=bytes([number]) * 32,
-        source_ae="ORTHANC", now=at,
+        source_ae="ORTHANC", received_at=at,
     )  # fmt: skip
+    study_arrivals.keep(connection, arrival)
 
 
 def add_delivery(

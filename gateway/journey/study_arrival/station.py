@@ -1,4 +1,4 @@
-"""Station 5: instances arrive by C-STORE. Their headers are kept, their pixels are not; Success follows the commit."""
+"""Station `study_arrival`: instances arrive. Headers are kept, pixels are not; Success follows the commit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pydicom import Dataset
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.errors import Conflict, Malformed, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset
 from gateway.observe import metrics
+from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import DimseFailure, StoreRequest
@@ -62,17 +63,17 @@ class StudyArrival:
 
     async def _store_one(self, request: StoreRequest) -> None:
         try:
-            values = await asyncio.to_thread(self._read, request)
+            arrival = await asyncio.to_thread(self._read, request, self._clock())
         except DimseFailure as failure:
             await self._refuse(request, failure)
             raise
-        now = self._clock()
 
         def keep(connection: Connection) -> bool:
-            new = study_arrivals.keep(connection, **values, source_ae=request.caller.calling_ae, now=now)
-            if new:
-                outbox.settle_at(connection, values["study_uid"], due_at=now + self._quiet, now=now)
-            return new
+            is_new = study_arrivals.keep(connection, arrival)
+            if is_new:
+                now = arrival.received_at
+                outbox.settle_at(connection, arrival.study_uid, due_at=now + self._quiet, now=now)
+            return is_new
 
         try:
             await self._store.write(keep)
@@ -117,7 +118,7 @@ class StudyArrival:
     def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
         return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}
 
-    def _read(self, request: StoreRequest) -> dict[str, Any]:
+    def _read(self, request: StoreRequest, now: int) -> InstanceArrival:
         try:
             header = split_header(request.data, request.transfer_syntax_uid)
             dataset = read_header(header, request.transfer_syntax_uid)
@@ -126,21 +127,23 @@ class StudyArrival:
             raise DimseFailure(CANNOT_UNDERSTAND, str(error)) from error
         _check(request, dataset)
         study = levels["study"]
-        return {
-            "study_uid": str(dataset.StudyInstanceUID),
-            "study": study,
-            "accession": _text(study, "AccessionNumber"),
-            "patient_id": _text(study, "PatientID"),
-            "patient_issuer": _text(study, "IssuerOfPatientID"),
-            "series_uid": str(dataset.SeriesInstanceUID),
-            "series_attributes": levels["series"],
-            "sop_uid": str(dataset.SOPInstanceUID),
-            "sop_class_uid": request.sop_class_uid,
-            "instance": levels["instance"],
-            "transfer_syntax_uid": request.transfer_syntax_uid,
-            "header": header,
-            "digest": hashlib.sha256(header).digest(),
-        }
+        return InstanceArrival(
+            study_uid=str(dataset.StudyInstanceUID),
+            study=study,
+            accession_number=_text(study, "AccessionNumber"),
+            patient_id=_text(study, "PatientID"),
+            patient_issuer=_text(study, "IssuerOfPatientID"),
+            series_uid=str(dataset.SeriesInstanceUID),
+            series=levels["series"],
+            sop_uid=str(dataset.SOPInstanceUID),
+            sop_class_uid=request.sop_class_uid,
+            instance=levels["instance"],
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            header=header,
+            digest=hashlib.sha256(header).digest(),
+            source_ae=request.caller.calling_ae,
+            received_at=now,
+        )
 
     async def _refuse(self, request: StoreRequest, failure: DimseFailure) -> None:
         caller = request.caller

@@ -132,15 +132,9 @@ class Worklist:
             question = Question(identifier, calling_ae, self._rules, self._clock(), fuzzy=request.fuzzy)
         except InvalidValue as error:
             raise DimseFailure(DOES_NOT_MATCH, str(error)) from error
-        form = question.rule.form
-        syntax = request.transfer_syntax_uid
-        answers = Answers(
-            identifier,
-            is_explicit(syntax),
-            character_sets=form.character_sets,
-            never=form.never,
-            always=form.always,
-        )
+        form, syntax = question.rule.form, request.transfer_syntax_uid
+        sets = form.character_sets
+        answers = Answers(identifier, is_explicit(syntax), character_sets=sets, never=form.never, always=form.always)
 
         def select(connection: Connection) -> list[tuple[int, bytes]]:
             # In the reader's thread: thousands of items may have to be weighed for a query by name alone.

@@ -1,3 +1,4 @@
+# Long: the compiler of paths is one function of all forms that a path has.
 """Paths into an HL7 message, such as `PID-3.4.1`, and the part of a message in which they are looked up.
 
 `SEG-field.component.subcomponent`, 1-based as in the standard. `SEG*` stands for all segments of that name instead of

@@ -1,3 +1,4 @@
+# Long: one group is read level by level, in one sequence.
 """Reading messages: an HL7 message -> what it says of patients, orders, procedures and steps."""
 
 from __future__ import annotations

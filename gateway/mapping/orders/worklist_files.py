@@ -1,3 +1,4 @@
+# Long: one item is read level by level, in one sequence.
 """A worklist item in a file, as wlmscpfs and Orthanc serve it, read as the order that a message would have been."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Long: the resource is built in the order of its elements.
 """A study -> its FHIR ImagingStudy, by the rows of `study_to_imagingstudy.yaml`."""
 
 from __future__ import annotations

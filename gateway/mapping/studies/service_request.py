@@ -1,3 +1,4 @@
+# Long: the resource is built in the order of its elements.
 """An order as a FHIR ServiceRequest, for an EHR that takes the orders of its RIS (v2-to-FHIR, ORM_O01)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Long: all search parameters are read in one sequence.
 """What a search asks for, read from its parameters (FHIR R4 search, 3.1.1)."""
 
 from __future__ import annotations

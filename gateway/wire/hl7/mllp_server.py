@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -234,9 +235,7 @@ class MllpServer:
                 raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
             if deframer.inside and not begun:
                 begun, late_at = True, clock() + limits.message_seconds
-            until = late_at if begun else silent_at
-            if deframer.ending:
-                until = min(until, clock() + _TRAILER_SECONDS)
+            until = min(late_at if begun else silent_at, clock() + _TRAILER_SECONDS if deframer.ending else math.inf)
             try:
                 async with asyncio.timeout_at(until):
                     data = await reader.read(CHUNK_BYTES)

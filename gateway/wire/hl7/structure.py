@@ -123,9 +123,7 @@ class Checker:
 def check(text: str, version: str) -> list[StructureFinding]:
     """The faults that hl7apy finds. Raises nothing: what it cannot read is a fault."""
     from hl7apy import load_library
-    from hl7apy.consts import VALIDATION_LEVEL
     from hl7apy.exceptions import HL7apyException
-    from hl7apy.parser import parse_message
 
     header, end, rest = text.partition("\r")
     separator, component = header[3:4] or "|", header[4:5] or "^"
@@ -143,7 +141,14 @@ def check(text: str, version: str) -> list[StructureFinding]:
             unknown = "not checked: no structure of this message is known"
             return [StructureFinding(Place("MSH", 9), unknown, Severity.VALUE)]
         fields[8] = component.join((kind, trigger, found_structure))
-    text = separator.join(fields).rstrip(separator) + end + rest
+    return _validated(separator.join(fields).rstrip(separator) + end + rest)
+
+
+def _validated(text: str) -> list[StructureFinding]:
+    from hl7apy.consts import VALIDATION_LEVEL
+    from hl7apy.exceptions import HL7apyException
+    from hl7apy.parser import parse_message
+
     with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".txt") as report:
         try:
             message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)

@@ -1,0 +1,34 @@
+"""An instance as a source brings it: what every source of studies fills, whatever its protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.records.order import Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceArrival:
+    """One SOP instance with the attributes of its study and series, as its own data set has them."""
+
+    study_uid: str
+    study: Attributes
+    accession_number: str
+    patient_id: str
+    patient_issuer: str
+    """Issuer of Patient ID (0010,0021); empty: none."""
+    series_uid: str
+    series: Attributes
+    sop_uid: str
+    sop_class_uid: str
+    instance: Attributes
+    transfer_syntax_uid: str
+    """How `header` is encoded."""
+    header: bytes
+    """The encoded elements before the pixel data."""
+    digest: bytes
+    """SHA-256 of `header`: tells a repetition from a correction."""
+    source_ae: str
+    """Who sent the instance: a calling AE title, or the name of another source."""
+    received_at: int
+    """Microseconds since 1970 UTC."""
