@@ -26,6 +26,7 @@ worker alone turns an error into a retry, a parked row or a rejected row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -172,11 +173,25 @@ class TooLarge(Rejected):
     """Beyond the limit of bytes that the configuration allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class SettingFault:
+    """A fault of a setting whose value was read, but cannot be used."""
+
+    section: str
+    """The section and the name of the entry, such as `ehrs main`."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.section}: {self.text}"
+
+
 class ConfigError(GatewayError):
     """The configuration or a mapping file is wrong. Holds every fault found, not just the first."""
 
     fate = Fate.REJECT
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+    def __init__(self, faults: Sequence[str | SettingFault]) -> None:
+        self.causes: Sequence[str | SettingFault] = faults
+        """The faults as they were raised; `faults` are their texts."""
+        self.faults = [str(fault) for fault in faults]
+        super().__init__("\n".join(self.faults))

@@ -16,7 +16,7 @@ from gateway.assembly.worklist import dicom_ports
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -71,9 +71,11 @@ def _usable(certificates: Callable[[], object]) -> Iterator[CheckFinding]:
     try:
         certificates()
     except ConfigError as error:
-        for fault in error.faults:
-            what, _, detail = fault.partition(": ")
-            yield CheckFinding(what, False, detail)
+        for fault in error.causes:
+            if isinstance(fault, SettingFault):
+                yield CheckFinding(fault.section, False, fault.text)
+            else:
+                yield CheckFinding("configuration", False, fault)
 
 
 def _access(ehr: Ehr) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.tree import Config
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, SettingFault
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Anonymous, Authorization, Basic, Bearer
 
@@ -45,7 +45,7 @@ def authorization_of(ehr: Ehr) -> Authorization:
     try:
         return _MAKERS[kind_of(ehr)](ehr, ehr.auth or EhrAuth(kind="none"))
     except ConfigError as error:
-        raise ConfigError([f"ehrs {ehr.name}: auth: {fault}" for fault in error.faults]) from error
+        raise ConfigError([SettingFault(f"ehrs {ehr.name}", f"auth: {fault}") for fault in error.faults]) from error
 
 
 def published_keys(config: Config) -> Callable[[], dict[str, Any]]:
@@ -70,11 +70,11 @@ def tls_of(ehr: Ehr) -> ssl.SSLContext | None:
     tls = ehr.tls
     if tls is None:
         return None
-    key = f"ehrs {ehr.name}: tls"
+    section = f"ehrs {ehr.name}"
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:
-        raise ConfigError([f"{key}.ca: {tls.ca} cannot be used ({_reason(error)})"]) from error
+        raise ConfigError([SettingFault(section, f"tls.ca: {tls.ca} cannot be used ({_reason(error)})")]) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate is not None:
         try:
@@ -82,7 +82,8 @@ def tls_of(ehr: Ehr) -> ssl.SSLContext | None:
             context.load_cert_chain(tls.certificate, tls.key, tls.key_password or "")
         except OSError as error:
             why = f"{tls.certificate} with {tls.key or 'the key in it'} cannot be used ({_reason(error)})"
-            raise ConfigError([f"{key}.certificate: {why}; give PEM files that belong together"]) from error
+            text = f"tls.certificate: {why}; give PEM files that belong together"
+            raise ConfigError([SettingFault(section, text)]) from error
     return context
 
 

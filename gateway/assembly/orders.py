@@ -16,7 +16,7 @@ from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.hl7 import Listener, SenderRules, SenderSource
 from gateway.config.tree import Config
-from gateway.errors import UnknownKey
+from gateway.errors import SettingFault, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.sources import SERVED, ListenerSource, SenderRule
@@ -65,8 +65,12 @@ def sender_rule(settings: Settings, listener: Listener, source: SenderSource) ->
 
 def access_of(listener: Listener) -> ListenerAccess:
     """Who a listener lets in. Raises `ConfigError` when a certificate or key cannot be used."""
+
+    def tls_fault(key: str, text: str) -> SettingFault:
+        return SettingFault(f"hl7.listeners {listener.name}", f"tls.{key}: {text}")
+
     return ListenerAccess(
-        tls=server_tls(f"hl7.listeners {listener.name}: tls", listener.tls) if listener.tls is not None else None,
+        tls=server_tls(listener.tls, tls_fault) if listener.tls is not None else None,
         addresses=tuple(ipaddress.ip_network(one, strict=False) for one in listener.allowed_addresses),
         certificate_names=frozenset(listener.allowed_certificates),
     )

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from gateway.config.hl7 import ListenerTls
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, SettingFault
 
 
-def server_tls(key: str, tls: ListenerTls) -> ssl.SSLContext:
-    """TLS 1.2 and later (BCP 195, PS3.15 B.9); with `client_ca`, only clients that show a certificate of it."""
+def server_tls(tls: ListenerTls, fault_at: Callable[[str, str], SettingFault]) -> ssl.SSLContext:
+    """TLS 1.2 and later (BCP 195, PS3.15 B.9); with `client_ca`, only clients that show a certificate of it.
+
+    `fault_at` makes a fault of a key of `tls` and a text. Raises `ConfigError` when a file cannot be used.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # An empty password, not None: OpenSSL would ask for one at the terminal.
         context.load_cert_chain(tls.certificate, tls.key, tls.key_password or "")
     except OSError as error:
         why = f"{tls.certificate} with {tls.key} cannot be used ({reason_of(error)})"
-        raise ConfigError([f"{key}.certificate: {why}; give PEM files that belong together"]) from error
+        raise ConfigError([fault_at("certificate", f"{why}; give PEM files that belong together")]) from error
     if tls.client_ca is not None:
         try:
             context.load_verify_locations(tls.client_ca)
         except OSError as error:
-            raise ConfigError([f"{key}.client_ca: {tls.client_ca} cannot be used ({reason_of(error)})"]) from error
+            why = f"{tls.client_ca} cannot be used ({reason_of(error)})"
+            raise ConfigError([fault_at("client_ca", why)]) from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 

@@ -17,6 +17,7 @@ from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
+from gateway.errors import SettingFault
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.identifiers import derived_uid
@@ -76,12 +77,16 @@ def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:
     )
 
 
+def _tls_fault(key: str, text: str) -> SettingFault:
+    return SettingFault(f"dicom.tls.{key}", text)
+
+
 def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]]:
     """Key, port and TLS of each DICOM port. Raises `ConfigError` when a certificate cannot be used."""
     if dicom.tls is None or not dicom.tls.only:
         yield "dicom", dicom.port, None
     if dicom.tls is not None:
-        yield "dicom.tls", dicom.tls.port, server_tls("dicom.tls", dicom.tls)
+        yield "dicom.tls", dicom.tls.port, server_tls(dicom.tls, _tls_fault)
 
 
 def policy_of(dicom: Dicom) -> Policy:

@@ -48,8 +48,8 @@ class Dicom(Section):
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = 131072
     """The longest P-DATA-TF that peers may send."""
     max_object_bytes: Annotated[int, Field(ge=1048576)] = 4294967296
-    temporary_folder: Annotated[DirectoryPath | None, Field(description="Where long data sets wait")] = None
     """A longer data set is read and refused with A700."""
+    temporary_folder: Annotated[DirectoryPath | None, Field(description="Where long data sets wait")] = None
     max_worklist_matches: Annotated[int, Field(ge=1)] = 1000
     """A query that matches more gets these and then A700 (out of resources)."""
     pn_implicit_wildcard: bool = False
