@@ -49,7 +49,8 @@ class Dicom(Section):
     """The longest P-DATA-TF that peers may send."""
     max_object_bytes: Annotated[int, Field(ge=1048576)] = 4294967296
     """A longer data set is read and refused with A700."""
-    temporary_folder: Annotated[DirectoryPath | None, Field(description="Where long data sets wait")] = None
+    temporary_folder: DirectoryPath | None = None
+    """Where a data set above 2 MiB waits for its last fragment; None: the folder of the system."""
     max_worklist_matches: Annotated[int, Field(ge=1)] = 1000
     """A query that matches more gets these and then A700 (out of resources)."""
     pn_implicit_wildcard: bool = False

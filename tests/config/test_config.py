@@ -137,6 +137,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.idle_seconds": (60, 60.0),
     "dicom.max_pdu_bytes": (16384, 16384),
     "dicom.max_object_bytes": (2097152, 2097152),
+    "dicom.temporary_folder": ("/", Path("/")),
     "dicom.max_worklist_matches": (8, 8),
     "dicom.pn_implicit_wildcard": (True, True),
     "dicom.hidden_states": (["HELD"], ["HELD"]),
