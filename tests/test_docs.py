@@ -197,3 +197,21 @@ def test_no_machine_and_no_index_is_named(path: Path) -> None:
     hosts = [one for one in re.findall(r"://(?:[^\s/@`]*@)?([^\s/:`\"'>)]+)", text) if not HOSTS.fullmatch(one)]
     paths = [one for one in re.findall(r"(?<![\w.}:/*)\]<…-])/([a-z]\w*)/", text) if one not in PLACES]
     assert (hosts, paths) == ([], [])
+
+
+def listeners(model: type[BaseModel] = Config, place: str = "") -> set[str]:
+    """Every section of the configuration that listens on a port."""
+    paths = [key for key, _ in keys(model, place) if key.endswith(".port")]
+    return {key.removesuffix(".port") for key in paths}
+
+
+def test_the_threat_model_lists_every_listener() -> None:
+    page = read(ROOT / "THREAT_MODEL.md").partition("## Entry points")[2].partition("##")[0]
+    assert set(re.findall(r"^\| `([a-z0-9_.\[\]]+)` \|", page, re.MULTILINE)) == listeners()
+
+
+def test_a_key_without_a_row_in_operations_is_named() -> None:
+    """The comparison above bites: a page that lacks a key is not equal to the configuration."""
+    page = read(OPERATIONS).replace("| `dicom.port` |", "| dicom.port |")
+    rows = re.findall(r"^\| `([a-z0-9_.\[\]]+)` \| (.+?) \| .+ \|$", page, re.MULTILINE)
+    assert dict(keys(Config)).keys() - dict(rows).keys() == {"dicom.port"}

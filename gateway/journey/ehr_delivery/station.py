@@ -1,4 +1,4 @@
-"""Station 7: a delivery that is due goes to its EHR, once, whatever happens on the way.
+"""Station `ehr_delivery`: a delivery that is due goes to its EHR, once, whatever happens on the way.
 
 What the EHR holds of ours is kept in a ledger: its id and the version seen last. `FhirWriter` knows how to write so
 that nothing is there twice; a try whose outcome is unknown is not repeated before the EHR was asked.

@@ -1,4 +1,4 @@
-"""Station 3: a scanner asks what it is to do. Modality Worklist C-FIND, PS3.4 Annex K."""
+"""Station `worklist`: a scanner asks for its scheduled procedure steps (Modality Worklist C-FIND, PS3.4 Annex K)."""
 
 from __future__ import annotations
 
