@@ -1,4 +1,4 @@
-"""Station `study_settling`: a study that has been quiet, or has grown again, becomes FHIR resources: one delivery for each EHR."""
+"""Station `study_settling`: a quiet study, or one that has grown again, becomes resources: a delivery for each EHR."""
 
 from __future__ import annotations
 
