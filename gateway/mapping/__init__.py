@@ -21,7 +21,7 @@ from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.worklist.scanner_rules import ScannerRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
-_FILES: Final = (ORDERS, STUDIES, scanners.SCANNERS, scanners.FORMER_NAME)
+_FILES: Final = (ORDERS, STUDIES, scanners.SCANNERS)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -68,7 +68,7 @@ def _strangers(overlay: Path) -> Iterator[str]:
         yield f"mappings.overlay: there is no folder {overlay}"
         return
     for path in sorted(overlay.glob("*.y*ml")):
-        if path.name not in _FILES:
+        if path.name not in (*_FILES, scanners.FORMER_NAME):
             yield f"{overlay.name}/{path.name}: is not a mapping file{close(path.name, _FILES)}"
     for path in sorted(overlay.glob("*.csv")):
         yield f"{overlay.name}/{path.name}: belongs into {overlay.name}/tables/"

@@ -94,8 +94,8 @@ class Import:
         Raises `Unavailable` when the database is away; what was reported by then is kept.
         """
         remaining = iter(paths)
-        while some := list(itertools.islice(remaining, 1 if dry_run else TOGETHER)):
-            read = await asyncio.to_thread(list, map(_bytes_of, some))
+        while batch := await asyncio.to_thread(_read_some, remaining, 1 if dry_run else TOGETHER):
+            some, read = zip(*batch, strict=True)
             for taken in await asyncio.gather(*map(self._take, some, read, itertools.repeat(dry_run))):
                 yield taken
 
@@ -148,6 +148,11 @@ class Import:
         outcomes = {number: outcome for number, outcome in applied.orders if number is not None}
         messages.tie(connection, row, outcomes, applied.patients)
         return Taken(str(path), CREATED if CREATED in outcomes.values() else UPDATED, accession)
+
+
+def _read_some(paths: Iterator[Path], most: int) -> list[tuple[Path, bytes | OSError]]:
+    """The next files, at most so many, with their bytes. Blocks: the paths may come from a folder that is walked."""
+    return [(path, _bytes_of(path)) for path in itertools.islice(paths, most)]
 
 
 def _bytes_of(path: Path) -> bytes | OSError:

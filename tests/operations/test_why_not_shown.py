@@ -1,4 +1,4 @@
-"""`gateway why`: what keeps an order off a scanner, told in the scanner's own keys."""
+"""`gateway why`: what keeps an order off a scanner."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_it_says_when_the_scanner_asked_and_what_it_was_told(site: Path) -> None
     done = CliRunner().invoke(cli, ["why", "ACC4", "--station", "CT1", "-c", str(site)])
     first, step, reason = done.output.splitlines()
     assert first.startswith("CT1 last asked 20")
-    assert first.endswith("and was told 1 steps")
-    assert step == "ACC4 step S4 (SCHEDULED, 20301124 093000, every station), never told: would not be shown"
+    assert first.endswith("and was answered 1 steps")
+    assert step == "ACC4 step S4 (SCHEDULED, 20301124 093000, every station), never answered: would not be shown"
     assert reason == "    asked for Modality = CT; it has MR"
 
 
@@ -124,7 +124,7 @@ def test_a_scanner_that_never_asked(site: Path) -> None:
     found = why(site, "ACC1", station="NOBODY")
     assert found["asked_at"] is None
     assert found["remarks"] == [
-        "NOBODY has not asked, as far back as queries are kept; states and rules are all that can be told of"
+        "NOBODY has not asked, as far back as queries are kept; states and rules are all that is known"
     ]
 
 

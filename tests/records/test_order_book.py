@@ -53,7 +53,7 @@ def states(order: Order | None) -> list[StepState]:
     return [] if order is None else [step.state for procedure in order.procedures for step in procedure.steps]
 
 
-@pytest.mark.parametrize(("state", "event"), product(StepState, BY_MESSAGE))
+@pytest.mark.parametrize(("state", "event"), list(product(StepState, BY_MESSAGE)))
 def test_every_event_does_to_every_state_what_the_table_says(state: StepState, event: StepEvent) -> None:
     before = in_state(state)
     outcome = TRANSITIONS[(state, event)]

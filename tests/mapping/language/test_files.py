@@ -109,7 +109,7 @@ FILE_FAULTS = [
 
 ROW_FAULTS = [
     ("order", "PatientSex", "PID-8", "is a row of the level patient; write it there"),
-    ("order", "SpecificCharacterSet", "MSH-18", "is said by the gateway itself"),
+    ("order", "SpecificCharacterSet", "MSH-18", "is set by the gateway itself"),
     ("order", "PixelData", "OBX-5", "has the value representation OB or OW, which no row can fill"),
     ("procedure", "StudyInstanceUID", "off", "cannot be off: the gateway cannot work without it"),
     ("order", "PatientSize", "off", "is a row of the level patient"),
