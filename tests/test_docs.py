@@ -147,8 +147,13 @@ def keys(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{place}{name}", field.default
 
 
+def key_rows(page: str) -> list[tuple[str, str]]:
+    """(key, default) of each row of a table of keys, as written."""
+    return re.findall(r"^\| `([a-z0-9_.\[\]]+)` \| (.+?) \| .+ \|$", page, re.MULTILINE)
+
+
 def test_operations_explains_every_key_with_its_default() -> None:
-    rows = re.findall(r"^\| `([a-z0-9_.\[\]]+)` \| (.+?) \| .+ \|$", read(OPERATIONS), re.MULTILINE)
+    rows = key_rows(read(OPERATIONS))
     told = {key: default for key, default in rows if key.split(".")[0].split("[")[0] in Config.model_fields}
     words = {"required": PydanticUndefined, "not set": None}
     written = {
@@ -213,5 +218,4 @@ def test_the_threat_model_lists_every_listener() -> None:
 def test_a_key_without_a_row_in_operations_is_named() -> None:
     """The comparison above bites: a page that lacks a key is not equal to the configuration."""
     page = read(OPERATIONS).replace("| `dicom.port` |", "| dicom.port |")
-    rows = re.findall(r"^\| `([a-z0-9_.\[\]]+)` \| (.+?) \| .+ \|$", page, re.MULTILINE)
-    assert dict(keys(Config)).keys() - dict(rows).keys() == {"dicom.port"}
+    assert dict(keys(Config)).keys() - dict(key_rows(page)).keys() == {"dicom.port"}

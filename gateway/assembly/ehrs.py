@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.assembly.tls import reason_of
 from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, SettingFault
@@ -74,21 +75,17 @@ def tls_of(ehr: Ehr) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:
-        raise ConfigError([SettingFault(section, f"tls.ca: {tls.ca} cannot be used ({_reason(error)})")]) from error
+        raise ConfigError([SettingFault(section, f"tls.ca: {tls.ca} cannot be used ({reason_of(error)})")]) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate is not None:
         try:
             # An empty password, not None: OpenSSL would ask for one at the terminal.
             context.load_cert_chain(tls.certificate, tls.key, tls.key_password or "")
         except OSError as error:
-            why = f"{tls.certificate} with {tls.key or 'the key in it'} cannot be used ({_reason(error)})"
+            why = f"{tls.certificate} with {tls.key or 'the key in it'} cannot be used ({reason_of(error)})"
             text = f"tls.certificate: {why}; give PEM files that belong together"
             raise ConfigError([SettingFault(section, text)]) from error
     return context
-
-
-def _reason(error: OSError) -> str:
-    return str(getattr(error, "reason", None) or error.strerror or error)
 
 
 def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:

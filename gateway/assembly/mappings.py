@@ -19,6 +19,11 @@ def settings_of(config: Config, listener: Listener) -> Settings:
     )
 
 
+def first_listener(config: Config) -> Listener:
+    """The listener by whose rules messages are read that belong to none: a file, a listener that is gone."""
+    return config.hl7.listeners[0] if config.hl7.listeners else Listener()
+
+
 def load_mappings(config: Config) -> mapping.Mappings:
     """The mapping files with the site's overlay. Raises `ConfigError`."""
     site = config.site
@@ -33,7 +38,7 @@ def load_mappings(config: Config) -> mapping.Mappings:
         viewer_url=site.viewer_url,
     )
     return mapping.load(
-        settings_of(config, config.hl7.listeners[0] if config.hl7.listeners else Listener()),
+        settings_of(config, first_listener(config)),
         fhir,
         config.mappings.overlay,
     )

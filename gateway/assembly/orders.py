@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway import mapping
 from gateway.assembly.binding import bind
-from gateway.assembly.mappings import settings_of
+from gateway.assembly.mappings import first_listener, settings_of
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.hl7 import Listener, SenderRules, SenderSource
@@ -76,16 +76,11 @@ def access_of(listener: Listener) -> ListenerAccess:
     )
 
 
-def first_listener(config: Config) -> Listener:
-    """The listener by whose rules messages are read that belong to none: a file, a listener that is gone."""
-    return config.hl7.listeners[0] if config.hl7.listeners else Listener()
-
-
 def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
     """Reads messages of all listeners, kept ones too."""
-    listeners = config.hl7.listeners or [Listener()]
+    listeners = config.hl7.listeners or [first_listener(config)]
     sources = {listener.name: source_of(config, listener) for listener in listeners}
-    return MessageReader(mappings.orders, mappings.worklist_files, sources, sources[listeners[0].name])
+    return MessageReader(mappings.orders, mappings.worklist_files, sources, sources[first_listener(config).name])
 
 
 def scheduling_policy(config: Config) -> scheduling.Policy:
@@ -106,7 +101,7 @@ def make_intake(
     clock: Clock,
     conformance: Conformance | None = None,
 ) -> OrderIntake:
-    """Stations 1 and 2 for one listener."""
+    """The intake of one listener, which schedules what its messages state."""
     policy = scheduling_policy(config)
     source = source_of(config, listener)
     checks = conformance or Conformance(store, reader)
@@ -123,7 +118,7 @@ async def replay_message(config: Config, store: Store, mappings: mapping.Mapping
 
 def intakes(config: Config, store: Store, reader: MessageReader, clock: Clock) -> Callable[[str], OrderIntake]:
     """The intake of each listener by its name, for kept messages; of one that is no longer configured, the first."""
-    listeners = {listener.name: listener for listener in config.hl7.listeners or [Listener()]}
+    listeners = {listener.name: listener for listener in config.hl7.listeners or [first_listener(config)]}
     made = {name: make_intake(config, listener, store, reader, clock) for name, listener in listeners.items()}
     first = next(iter(made.values()))
     return lambda name: made.get(name, first)
@@ -150,7 +145,7 @@ async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack)
         on_noise=noise,
         on_refused=intake.refuse,
         on_turned_away=turned_away,
-        door=access_of(listener),
+        access=access_of(listener),
         release=listener.mllp_release,
     )
     key = f"hl7.listeners {listener.name}"

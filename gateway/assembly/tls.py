@@ -32,4 +32,5 @@ def server_tls(tls: ListenerTls, fault_at: Callable[[str, str], SettingFault]) -
 
 
 def reason_of(error: OSError) -> str:
+    """Why a certificate, key or authority cannot be used, in the words of OpenSSL or of the system."""
     return str(getattr(error, "reason", None) or error.strerror or error)

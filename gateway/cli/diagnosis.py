@@ -54,8 +54,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Dry run: what these files would become, each attribute with its source. Nothing is stored or sent."""
-    from gateway.assembly.mappings import load_mappings
-    from gateway.assembly.orders import first_listener, make_reader
+    from gateway.assembly.mappings import first_listener, load_mappings
+    from gateway.assembly.orders import make_reader
     from gateway.operations.explain import explain as dry_run
     from gateway.operations.explain import render
 

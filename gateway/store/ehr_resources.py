@@ -53,18 +53,3 @@ def remember(connection: Connection, key: Key, entry: Entry, *, now: int) -> Non
     }  # fmt: skip
     if not connection.execute(_CHANGE.values(**values), key.values()).rowcount:
         connection.execute(insert(ledger), {"ehr": key.ehr, "kind": key.kind, "identifier": key.identifier, **values})
-
-
-def forget(connection: Connection, key: Key) -> None:
-    """The EHR no longer holds it, or we no longer know under which id."""
-    connection.execute(_FORGET, key.values())
-
-
-def of_ehr(connection: Connection, ehr: str, kind: str) -> dict[str, Entry]:
-    """Identifier -> entry of everything of `kind` that `ehr` holds of ours."""
-    wanted = (
-        select(ledger.c.identifier, ledger.c.resource_id, ledger.c.version, ledger.c.digest)
-        .where(ledger.c.ehr == ehr, ledger.c.kind == kind)
-        .order_by(ledger.c.identifier)
-    )
-    return {row[0]: Entry(*row[1:]) for row in connection.execute(wanted)}

@@ -1,4 +1,4 @@
-"""Who stands at the door: addresses against networks, and the names in a certificate that TLS has verified."""
+"""Who may connect: addresses against networks, and the names in a certificate that TLS has verified."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class OrderIntake:
         def keep(connection: Connection) -> None:
             messages.add(
                 connection, **identity_of(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
-                body=raw, state="failed", ack_code="AR", ack=acknowledgement.block,
+                body=raw, state="failed", ack_code=acknowledgement.code, ack=acknowledgement.block,
                 findings=[error_finding(failure).as_row()],
             )  # fmt: skip
 

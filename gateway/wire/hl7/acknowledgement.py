@@ -86,14 +86,6 @@ def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: da
     return b"".join([plain.partition(b"\rMSA")[0], found, rest[:1], code.encode(message.codec), rest[3:]])
 
 
-def code_of(ack: bytes | None) -> str:
-    """MSA-1 of an acknowledgement; `none` where there is none."""
-    if ack is None:
-        return "none"
-    _, _, msa = ack.partition(b"\rMSA")
-    return msa[1:3].decode("ascii", "replace")
-
-
 def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:
     """The answer to what could not be read as a message: with what its MSH still tells, else a plain one."""
     return _answer(_recovered(raw), code, [problem], control_id, now)

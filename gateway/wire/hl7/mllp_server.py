@@ -88,12 +88,12 @@ class MllpServer:
         on_noise: Callable[[MllpPeer, bytes], None] | None = None,
         on_refused: RefusalHandler | None = None,
         on_turned_away: Callable[[MllpPeer, str, str], None] = lambda peer, reason, why: None,
-        door: ListenerAccess = ListenerAccess(),
+        access: ListenerAccess = ListenerAccess(),
         release: int = 1,
     ) -> None:
         self._handler = handler
         self._on_turned_away = on_turned_away
-        self._door = door
+        self._access = access
         self._release = release
         self._limits = limits
         self._on_noise = on_noise
@@ -142,13 +142,13 @@ class MllpServer:
         refusal = ""
         if len(self._tasks) >= self._limits.max_connections:
             refusal, why = "connections", f"{len(self._tasks)} are open"
-        elif not self._door.admits_address(peer.host):
+        elif not self._access.admits_address(peer.host):
             refusal, why = "address", "the address is not on the list"
         if refusal:
             self._on_turned_away(peer, refusal, why)
             writer.transport.abort()
             return
-        if self._door.tls is not None:
+        if self._access.tls is not None:
             # What the client says first is for TLS, not for the reader.
             writer.transport.pause_reading()  # type: ignore[attr-defined]
         task = asyncio.create_task(self._serve(reader, writer))
@@ -170,15 +170,15 @@ class MllpServer:
     async def _admitted(self, writer: asyncio.StreamWriter) -> MllpPeer | None:
         """The peer, once a TLS handshake, if there is one, has named it; None when it is not let in."""
         peer = peer_of(writer)
-        if self._door.tls is None:
+        if self._access.tls is None:
             return peer
         try:
-            await writer.start_tls(self._door.tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
+            await writer.start_tls(self._access.tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
         except (OSError, EOFError) as error:
             self._on_turned_away(peer, "tls", refusal_of(error))
             return None
         names = certificate_names(writer.transport)
-        if not self._door.admits_certificate(names):
+        if not self._access.admits_certificate(names):
             self._on_turned_away(peer, "certificate", "its certificate names nobody on the list")
             return None
         return MllpPeer(peer.host, peer.port, names)
