@@ -23,7 +23,7 @@ from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
 from gateway.config.tree import Config
 from gateway.operations.explain import study_of
-from gateway.records.delivery import EHR
+from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox
 
 LANES: Final = 16
@@ -86,7 +86,7 @@ async def _fill(config: Config, size: int, count: int) -> None:
     uid = study_uid(0)
     template = study_of(mappings, uid, made_study(0, series=SERIES, instances=size // SERIES))
     body = orjson.dumps(mappings.studies.build(template)).decode()
-    kind = f"{EHR}{config.ehrs[0].name}"
+    kind = delivery_to(config.ehrs[0].name)
     moment = now()
 
     def unit(connection: Connection) -> None:
@@ -94,7 +94,7 @@ async def _fill(config: Config, size: int, count: int) -> None:
             own = f"{uid}.{number}"
             resource = orjson.loads(body.replace(uid, own))
             outbox.enqueue(
-                connection, kind=kind, lane=f"{kind}|{own}", subject=own,
+                connection, lane=Lane(kind, own),
                 payload={"resource": resource, "digest": own, "revision": 1}, due_at=moment, now=moment,
             )  # fmt: skip
 

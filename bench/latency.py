@@ -19,7 +19,7 @@ from bench.figures import Report, Table, at_most, milliseconds, percentile
 from bench.gateway_process import Gateway
 from bench.mllp_load import ACCEPTED
 from bench.worklist import asked_for
-from gateway.records.delivery import SETTLE
+from gateway.records.work import SETTLE
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
@@ -98,7 +98,7 @@ async def _told(url: str, ehr: EhrSimulator) -> list[float]:
     """Seconds from the moment at which each study was due until the EHR kept its resource; in the EHR's order."""
     store = await Store.open(url)
     try:
-        wanted = select(outbox.c.subject, outbox.c.due_at).where(outbox.c.kind == SETTLE)
+        wanted = select(outbox.c.subject, outbox.c.due_at).where(outbox.c.kind == str(SETTLE))
         due = await store.read(lambda connection: {row.subject: row.due_at for row in connection.execute(wanted)})
     finally:
         await store.close()

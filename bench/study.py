@@ -33,7 +33,7 @@ from gateway.journey.study_arrival.station import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.arrival import InstanceArrival
-from gateway.records.delivery import EHR, SETTLE, Work
+from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store, outbox, outbox_claims, outbox_listing, studies, study_arrivals
@@ -200,12 +200,12 @@ async def _parts(
     watch.lap(BY_FHIR_RESOURCES)
     hashlib.sha256(orjson.dumps(built, option=orjson.OPT_SORT_KEYS)).hexdigest()
     watch.lap("digest")
-    done = await station.settle(Work(0, SETTLE, "", STUDY_UID, {}, 0, "", 0))
+    done = await station.settle(Work(0, Lane(SETTLE, STUDY_UID), {}, 0, "", 0))
     watch.skip()
     if done.also is not None:
         await store.write(done.also)
     watch.lap("to outbox")
-    kind = f"{EHR}{config.ehrs[0].name}"
+    kind = delivery_to(config.ehrs[0].name)
     [work] = await store.write(
         lambda connection: outbox_claims.claim(connection, kind=kind, now=now(), lease_micros=10**8, limit=1)
     )

@@ -12,13 +12,13 @@ from gateway.config.tree import Config
 from gateway.journey.ehr_delivery.links import EhrLinks, Mode
 from gateway.journey.ehr_delivery.station import EhrDelivery
 from gateway.journey.order_telling.station import ServiceRequestStation
-from gateway.records.delivery import EHR, REQUEST, SERVE, SETTLE
+from gateway.records.work import REQUEST, SERVE, SETTLE, WorkKind, delivery_to
 from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.writer import FhirWriter
 from gateway.work.breaker import Breaker
-from gateway.work.worker import Kind
+from gateway.work.worker import Handling
 
 LONGEST_SILENCE_SECONDS: Final = 60.0
 """An EHR that does not answer is tried at least so often, whatever the retries of single studies."""
@@ -26,15 +26,15 @@ LONGEST_SILENCE_SECONDS: Final = 60.0
 
 def kinds_of_work(
     config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
-) -> dict[str, Kind]:
+) -> dict[WorkKind, Handling]:
     station = study_settling(config, store, mappings, clock)
-    kinds = {SETTLE: Kind(station.settle, concurrency=2)}
+    kinds = {SETTLE: Handling(station.settle, concurrency=2)}
     if receivers := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
-        kinds[REQUEST] = Kind(
+        kinds[REQUEST] = Handling(
             ServiceRequestStation(store, mappings.studies.settings, receivers, clock).tell, concurrency=2
         )
     if config.facade.enabled:
-        kinds[SERVE] = Kind(station.serve, concurrency=1)
+        kinds[SERVE] = Handling(station.serve, concurrency=1)
     for ehr in config.ehrs:
         longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
         breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
@@ -42,7 +42,7 @@ def kinds_of_work(
         writer = writer_of(ehr, client)
         orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
         links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
-        kinds[f"{EHR}{ehr.name}"] = Kind(
+        kinds[delivery_to(ehr.name)] = Handling(
             EhrDelivery(ehr.name, store, writer, clock, breaker, links).deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,

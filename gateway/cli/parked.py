@@ -51,11 +51,11 @@ def _say_causes(groups: list[Any]) -> None:
     for group in groups:
         since = (
             f"{time_text(group.first_at)} to {time_text(group.last_at)}"
-            if len(group.ids) > 1
+            if group.count > 1
             else time_text(group.last_at)
         )
-        say(f"{group.cause.key}  {len(group.ids)} x {group.cause.kind}: {group.cause.text}  ({since})")
-        say(f"      such as d{group.ids[-1]} of study {group.subject}")
+        say(f"{group.cause.key}  {group.count} x {group.cause.kind}: {group.cause.text}  ({since})")
+        say(f"      such as d{group.newest} of study {group.subject}")
         for issue in (group.outcome or {}).get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")

@@ -12,7 +12,7 @@ from gateway.operations import studies_view
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
-from gateway.records.delivery import EHR, SETTLE, WorkState
+from gateway.records.work import SETTLE, Activity, WorkKind, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
 
 _S = WorkState
@@ -184,9 +184,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def _of_delivery(delivery: Delivery) -> Iterator[Event]:
-    if delivery.kind == SETTLE:
+    kind = WorkKind.of(delivery.kind)
+    if kind == SETTLE:
         station, form = "study_settling", SETTLED.get(delivery.state)
-    elif not delivery.kind.startswith(EHR):
+    elif kind.activity is not Activity.DELIVER:
         # What it leads to says it, unless it leads nowhere.
         station, form = "study_settling", SETTLED.get(delivery.state) if delivery.state in STUCK else None
     else:
@@ -197,7 +198,7 @@ def _of_delivery(delivery: Delivery) -> Iterator[Event]:
         return
     outcome = delivery.outcome or {}
     text = form.format(
-        to=delivery.kind.removeprefix(EHR),
+        to=kind.target,
         attempts=delivery.attempts,
         id=outcome.get("id", ""),
         resource=outcome.get("resource", "ImagingStudy"),

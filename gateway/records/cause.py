@@ -1,4 +1,4 @@
-"""Why work is stuck, without what tells one piece of it from another: the same cause is mended once."""
+"""Why work failed, without what differs from study to study: the same cause is mended once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from gateway.records.work import WorkKind
 
 _PARTICULARS: Final = (
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "UUID"),
@@ -23,17 +25,16 @@ _PARTICULARS: Final = (
 class Cause:
     key: str
     """Short, and the same for the same cause: `gateway replay --cause KEY`."""
-    kind: str
-    """Of the work: `settle`, `ehr:NAME`."""
+    kind: WorkKind
     text: str
+    """The error without the numbers and names of a single study."""
 
 
-def cause_of(kind: str, outcome: Mapping[str, Any] | None) -> Cause:
-    """The cause of work that was parked or rejected with `outcome`."""
-    words = outcome or {}
-    text = str(words.get("error") or "unknown")
+def cause_of(kind: WorkKind, outcome: Mapping[str, Any]) -> Cause:
+    """The cause of a failure with this outcome. The words are an EHR's, which has no code for each of its refusals."""
+    text = str(outcome.get("error") or "unknown")
     for particular, sign in _PARTICULARS:
         text = particular.sub(sign, text)
-    codes = sorted({str(issue.get("code")) for issue in words.get("issues") or () if issue.get("code")})
-    key = hashlib.sha256("\x1f".join([kind, text, *codes]).encode()).hexdigest()[:8]
+    codes = sorted({str(issue.get("code")) for issue in outcome.get("issues") or () if issue.get("code")})
+    key = hashlib.sha256("\x1f".join([str(kind), text, *codes]).encode(errors="replace")).hexdigest()[:8]
     return Cause(key, kind, text)

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Text,
     and_,
     bindparam,
     delete,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     literal,
     not_,
     select,
-    type_coerce,
     union_all,
     update,
 )
@@ -32,12 +30,9 @@ APPLIED: Final = ("applied", "stale", "stored")
 """States in which a message has been dealt with for good."""
 WRONG: Final = ("failed", "rejected")
 """States of a message that was not applied."""
-_UNSERVED: Final = type_coerce(messages.c.findings, Text).contains('"place":"MSH-9.')
-"""Refused for its type or trigger alone: what it says was never looked at."""
-
 _KEPT: Final = (
     "received_at", "listener", "peer", "sender", "control_id", "type", "digest", "body", "state", "ack_code", "ack",
-    "findings",
+    "findings", "unserved",
 )  # fmt: skip
 _ADD: Final = Statement(insert(messages), _KEPT)
 _COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.ack_code, messages.c.state)
@@ -79,8 +74,9 @@ def add(
     ack_code: str,
     ack: bytes,
     findings: list[dict[str, str]],
+    unserved: bool = False,
 ) -> int:
-    """Keep a message; returns its id."""
+    """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read."""
     values = {key: value for key, value in locals().items() if key != "connection"}
     return _ADD.add(connection, values)
 
@@ -110,16 +106,18 @@ def settle(
     ack_code: str,
     ack: bytes,
     findings: list[dict[str, str]],
+    unserved: bool = False,
 ) -> None:
     """Note what became of a message that was worked on again."""
     values = {"the_id": message, "state": state, "ack_code": ack_code, "ack": ack, "findings": findings}
+    values["unserved"] = unserved
     connection.execute(_SETTLE, values)
 
 
 _SETTLE: Final = (
     update(messages)
     .where(messages.c.id == bindparam("the_id"))
-    .values({name: bindparam(name) for name in ("state", "ack_code", "ack", "findings")})
+    .values({name: bindparam(name) for name in ("state", "ack_code", "ack", "findings", "unserved")})
 )
 
 
@@ -219,7 +217,7 @@ def unserved(connection: Connection) -> list[dict[str, Any]]:
     """`type`, `count` and `last` (when the newest came) of messages whose type is not served, by type."""
     wanted = (
         select(messages.c.type, func.count().label("count"), func.max(messages.c.received_at).label("last"))
-        .where(messages.c.state.in_(WRONG), _UNSERVED)
+        .where(messages.c.state.in_(WRONG), messages.c.unserved)
         .group_by(messages.c.type)
         .order_by(messages.c.type)
     )
@@ -227,11 +225,11 @@ def unserved(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _wrong() -> ColumnElement[bool]:
-    return and_(messages.c.state.in_(WRONG), not_(_UNSERVED))
+    return and_(messages.c.state.in_(WRONG), not_(messages.c.unserved))
 
 
 def _rows(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:
-    columns = [column for column in messages.c if column.name not in ("body", "ack", "digest")]
+    columns = [column for column in messages.c if column.name not in ("body", "ack", "digest", "unserved")]
     wanted = select(*columns).where(*where).order_by(messages.c.id.desc()).limit(limit)
     return [_plain(row) for row in connection.execute(wanted).mappings()]
 

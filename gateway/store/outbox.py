@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from gateway.records.delivery import SETTLE, TRANSITIONS, WorkEvent, WorkState
+from gateway.records.delivery import Delivery
+from gateway.records.work import SETTLE, TRANSITIONS, Lane, WorkEvent, WorkState
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
@@ -21,9 +22,7 @@ from gateway.store.writer import announce
 def enqueue(
     connection: Connection,
     *,
-    kind: str,
-    lane: str,
-    subject: str,
+    lane: Lane,
     payload: dict[str, Any],
     due_at: int,
     now: int,
@@ -35,16 +34,17 @@ def enqueue(
     more. A row under way is left alone; this one follows it. A waiting row that was tried before may have reached its
     receiver: this one is then no first try either, and waits as long as that one would have.
     """
-    lock(connection, lane)
+    lock(connection, str(lane))
     attempts = 0
     if supersede:
-        replaced = connection.execute(_SUPERSEDE, {"the_subject": subject, "the_lane": lane, "now": now}).all()
+        replaced = connection.execute(_SUPERSEDE, {**_key(lane), "now": now}).all()
         tried = [one for one in replaced if one.attempts and one.finished_at == now]
         attempts = max((one.attempts for one in tried), default=0)
         due_at = max([due_at, *(one.due_at for one in tried)])
     row = {
-        "kind": kind, "lane": lane, "subject": subject, "payload": payload, "state": WorkState.PENDING.value,
-        "due_at": due_at, "attempts": attempts, "lease": "", "lease_until": 0, "created_at": now,
+        "kind": str(lane.kind), "lane": str(lane), "subject": lane.subject, "payload": payload,
+        "state": WorkState.PENDING.value, "due_at": due_at, "attempts": attempts, "lease": "", "lease_until": 0,
+        "created_at": now,
     }  # fmt: skip
     key = connection.execute(insert(outbox), row).inserted_primary_key
     assert key is not None
@@ -52,43 +52,45 @@ def enqueue(
     return int(key[0])
 
 
-def postpone(connection: Connection, *, kind: str, lane: str, subject: str, due_at: int, now: int) -> None:
+def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int) -> None:
     """Let the one waiting row of `lane` fall due at `due_at`; add the row if none waits.
 
     What was parked in the lane steps back for the new row, which looks at the same thing again.
     """
-    lock(connection, lane)
-    if not connection.execute(_POSTPONE, {"the_lane": lane, "the_due": due_at}).rowcount:
-        enqueue(connection, kind=kind, lane=lane, subject=subject, payload={}, due_at=due_at, now=now, supersede=True)
+    lock(connection, str(lane))
+    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": due_at}).rowcount:
+        enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
 def settle_at(connection: Connection, study_uid: str, *, due_at: int, now: int) -> None:
     """Let the study be looked at when it has been quiet until `due_at`."""
-    postpone(connection, kind=SETTLE, lane=f"{SETTLE}|{study_uid}", subject=study_uid, due_at=due_at, now=now)
+    postpone(connection, Lane(SETTLE, study_uid), due_at=due_at, now=now)
 
 
 def settle_soon(connection: Connection, study_uid: str, *, now: int) -> None:
     """Let the study be looked at now, unless it is still arriving and will be looked at anyway."""
-    lane = f"{SETTLE}|{study_uid}"
+    lane = str(Lane(SETTLE, study_uid))
     lock(connection, lane)
     if connection.execute(_WAITING, {"the_lane": lane}).first() is None:
         settle_at(connection, study_uid, due_at=now, now=now)
 
 
-def latest(connection: Connection, lane: str) -> dict[str, Any] | None:
+def latest(connection: Connection, lane: Lane) -> dict[str, Any] | None:
     """State and payload of the newest row of `lane`, None when it has none."""
-    row = connection.execute(_LATEST, {"the_subject": lane.rsplit("|", 1)[-1], "the_lane": lane}).mappings().first()
+    row = connection.execute(_LATEST, _key(lane)).mappings().first()
     return dict(row) if row else None
 
 
-def deliver(connection: Connection, *, kind: str, lane: str, subject: str, payload: dict[str, Any], now: int) -> None:
-    """Add a delivery in place of those that wait in `lane`, unless the last one there has the same `digest`."""
+def deliver(connection: Connection, lane: Lane, delivery: Delivery, *, now: int) -> None:
+    """Add a delivery in place of those that wait in `lane`, unless the last one there has the same digest."""
     last = latest(connection, lane)
-    if last and last["payload"].get("digest") == payload["digest"] and last["state"] != WorkState.SUPERSEDED:
+    if last and last["payload"].get("digest") == delivery.digest and last["state"] != WorkState.SUPERSEDED:
         return
-    enqueue(
-        connection, kind=kind, lane=lane, subject=subject, payload=payload, due_at=now, now=now, supersede=True
-    )  # fmt: skip
+    enqueue(connection, lane=lane, payload=delivery.as_payload(), due_at=now, now=now, supersede=True)
+
+
+def _key(lane: Lane) -> dict[str, str]:
+    return {"the_subject": lane.subject, "the_lane": str(lane)}
 
 
 _LATEST = (

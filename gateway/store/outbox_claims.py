@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from gateway.errors import Fate
-from gateway.records.delivery import ACTIVE, TRANSITIONS, Work, WorkEvent, WorkState
+from gateway.records.cause import cause_of
+from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
 
@@ -95,19 +96,19 @@ CLAIM = (
         attempts=outbox.c.attempts + 1,
     )
     .returning(
-        outbox.c.id, outbox.c.kind, outbox.c.lane, outbox.c.subject, outbox.c.payload, outbox.c.attempts - 1,
-        outbox.c.lease, outbox.c.created_at,
+        outbox.c.id, outbox.c.lane, outbox.c.payload, outbox.c.attempts - 1, outbox.c.lease, outbox.c.created_at,
     )
 )  # fmt: skip
 
 
-def claim(connection: Connection, *, kind: str, now: int, lease_micros: int, limit: int) -> list[Work]:
+def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int) -> list[Work]:
     """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`."""
     values = {
-        "the_kind": kind, "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
+        "the_kind": str(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex,
+        "until": now + lease_micros,
     }  # fmt: skip
     rows = connection.execute(CLAIM, values).all()
-    return [Work(*row) for row in sorted(rows)]
+    return [Work(id, Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
 
 
 NEXT_DUE = (
@@ -124,15 +125,15 @@ NEXT_LEASE_END = select(func.min(outbox.c.lease_until)).where(
 )
 
 
-def next_due(connection: Connection, kind: str) -> int | None:
+def next_due(connection: Connection, kind: WorkKind) -> int | None:
     """When the next head of a lane of `kind` falls due or its lease ends; None when nothing waits."""
-    times = [connection.execute(wanted, {"the_kind": kind}).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
+    times = [connection.execute(wanted, {"the_kind": str(kind)}).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
     return min((at for at in times if at is not None), default=None)
 
 
-def has_due(connection: Connection, kind: str, now: int) -> bool:
+def has_due(connection: Connection, kind: WorkKind, now: int) -> bool:
     """Whether `claim` would find anything."""
-    return connection.execute(HAS_DUE, {"the_kind": kind, "now": now}).first() is not None
+    return connection.execute(HAS_DUE, {"the_kind": str(kind), "now": now}).first() is not None
 
 
 HAS_DUE = select(outbox.c.id).where(_claimable).limit(1)
@@ -153,17 +154,17 @@ def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, 
     changed = connection.execute(done, {"the_id": work.id, "the_lease": work.lease}).rowcount
     if changed:
         # What was parked before it has been overtaken: nobody need look at it any more.
-        connection.execute(OVERTAKEN, {"the_subject": work.subject, "the_lane": work.lane, "before": work.id})
+        connection.execute(OVERTAKEN, {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id})
     announce(connection)
     return bool(changed)
 
 
 def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: int, outcome: dict[str, Any]) -> bool:
-    """Settle a try that failed by its fate; `due_at` counts for `Fate.RETRY`. False when the lease was lost."""
-    state = _AFTER_FATE[fate]
+    """Close a try that failed by its fate; `due_at` counts for `Fate.RETRY`. False when the lease was lost."""
+    state, cause = _AFTER_FATE[fate], cause_of(work.kind, outcome)
     failed = update(outbox).where(_mine).values(
         state=state.value, due_at=due_at, lease="", lease_until=0, outcome=outcome,
-        finished_at=None if state is WorkState.PENDING else now,
+        finished_at=None if state is WorkState.PENDING else now, cause=cause.key, cause_text=cause.text,
     )  # fmt: skip
     changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
     announce(connection)

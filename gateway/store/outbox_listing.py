@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
 
 from gateway.errors import Conflict, UnknownKey
-from gateway.records.cause import Cause, cause_of
-from gateway.records.delivery import TRANSITIONS, WorkEvent, WorkState
+from gateway.records.cause import Cause
+from gateway.records.work import TRANSITIONS, WorkEvent, WorkKind, WorkState
 from gateway.store.outbox_claims import ACTIVE_STATES
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
+
+_INTERNAL: Final = ("payload", "lease", "cause", "cause_text")
+"""Columns that are not listed."""
 
 
 def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]:
@@ -52,49 +55,64 @@ def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]
     return list(ids)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Stuck:
     """Work that is parked or rejected for one cause."""
 
     cause: Cause
-    ids: list[int]
-    """Oldest first."""
+    count: int
     first_at: int
     last_at: int
+    newest: int
+    """Id of the newest, an example."""
     subject: str
-    """Of the newest: an example."""
+    """Study Instance UID of the newest."""
     outcome: dict[str, Any] | None
-    """The same."""
+    """Of the newest."""
+
+
+STUCK: Final = (WorkState.PARKED.value, WorkState.REJECTED.value)
+_is_stuck = outbox.c.state.in_(STUCK)
 
 
 def stuck(connection: Connection) -> list[Stuck]:
     """What is parked or rejected, by cause, the most frequent first."""
-    states = (WorkState.PARKED.value, WorkState.REJECTED.value)
+    newest = func.max(outbox.c.id).label("newest")
+    groups = (
+        select(
+            newest, func.count().label("rows"), func.min(outbox.c.finished_at).label("first_at"),
+            func.max(outbox.c.finished_at).label("last_at"),
+        )
+        .where(_is_stuck)
+        .group_by(outbox.c.cause)
+        .subquery()
+    )  # fmt: skip
     wanted = (
-        select(outbox.c.id, outbox.c.kind, outbox.c.subject, outbox.c.outcome, outbox.c.finished_at)
-        .where(outbox.c.state.in_(states))
-        .order_by(outbox.c.id)
+        select(groups, outbox.c.kind, outbox.c.cause, outbox.c.cause_text, outbox.c.subject, outbox.c.outcome)
+        .join(outbox, outbox.c.id == groups.c.newest)
+        .order_by(groups.c.rows.desc(), groups.c.newest)
     )
-    found: dict[str, Stuck] = {}
-    for row in connection.execute(wanted):
-        cause, at = cause_of(row.kind, row.outcome), row.finished_at or 0
-        group = found.setdefault(cause.key, Stuck(cause, [], at, at, row.subject, row.outcome))
-        group.ids.append(row.id)
-        group.last_at, group.subject, group.outcome = at, row.subject, row.outcome
-    return sorted(found.values(), key=lambda one: (-len(one.ids), one.ids[0]))
+    return [
+        Stuck(
+            Cause(row.cause, WorkKind.of(row.kind), row.cause_text), row.rows, row.first_at or 0, row.last_at or 0,
+            row.newest, row.subject, row.outcome,
+        )
+        for row in connection.execute(wanted)
+    ]  # fmt: skip
 
 
 def replay_cause(connection: Connection, key: str, *, now: int) -> tuple[list[int], list[str]]:
     """Make all work of a cause due now; returns the ids, and why the others are not. Raises `UnknownKey`."""
-    group = next((one for one in stuck(connection) if one.cause.key == key), None)
-    if group is None:
+    wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key).order_by(outbox.c.id)
+    ids = list(connection.execute(wanted).scalars())
+    if not ids:
         raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
     done, left = [], []
-    for one in group.ids:
+    for work in ids:
         try:
-            done += replay(connection, [one], now=now)
+            done += replay(connection, [work], now=now)
         except (Conflict, UnknownKey) as error:
-            # Found out before anything was changed.
+            # Raised before anything was changed.
             left.append(str(error))
     return done, left
 
@@ -124,7 +142,7 @@ def listing(
     before: int | None = None,
 ) -> list[dict[str, Any]]:
     """Rows for people, newest first, without their payloads."""
-    columns = [column for column in outbox.c if column.name not in ("payload", "lease")]
+    columns = [column for column in outbox.c if column.name not in _INTERNAL]
     wanted = select(*columns).order_by(outbox.c.id.desc()).limit(limit)
     if states:
         wanted = wanted.where(outbox.c.state.in_(states))
@@ -147,7 +165,7 @@ def counts(connection: Connection) -> list[tuple[str, str, int]]:
 
 def retrying(connection: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
     """Work that failed at least once and waits for its next try, the oldest first; without payloads."""
-    columns = [column for column in outbox.c if column.name not in ("payload", "lease")]
+    columns = [column for column in outbox.c if column.name not in _INTERNAL]
     wanted = (
         select(*columns)
         .where(outbox.c.state == WorkState.PENDING.value, outbox.c.attempts > 0)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -72,6 +74,7 @@ messages = Table(
     Column("ack_code", Text, nullable=False),
     Column("ack", LargeBinary, nullable=False),
     Column("findings", Json, nullable=False, comment="What was wrong or remarkable: [{place, text}]"),
+    Column("unserved", Boolean, nullable=False, server_default=false(), comment="Refused for its type alone"),
     Index(None, "sender", "control_id", "digest"),
     Index(None, "state", "id"),
 )
@@ -267,6 +270,14 @@ outbox = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=True),
     Column("outcome", Json, nullable=True, comment="Of the last try"),
+    Column(
+        "cause",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="Key of the cause of the last failure",
+    ),
+    Column("cause_text", Text, nullable=False, server_default=text("''"), comment="The cause in words"),
     Index(None, "subject"),
     Index(None, "state", "id"),
     Index(

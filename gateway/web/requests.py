@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import InvalidValue
-from gateway.records.delivery import WorkState
+from gateway.records.work import WorkState
 
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
 Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]

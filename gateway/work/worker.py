@@ -22,7 +22,7 @@ from sqlalchemy.exc import StatementError
 from gateway.clock import Clock
 from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
-from gateway.records.delivery import Work
+from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Handling:
     """How one kind of work is done."""
 
     handler: Handler
@@ -64,11 +64,11 @@ class Kind:
 class Worker:
     """Works off `kinds` of work; `run` it until cancelled."""
 
-    def __init__(self, store: Store, kinds: Mapping[str, Kind], clock: Clock) -> None:
+    def __init__(self, store: Store, kinds: Mapping[WorkKind, Handling], clock: Clock) -> None:
         self._store = store
         self._kinds = kinds
         self._clock = clock
-        self._hints = {name: asyncio.Event() for name in kinds}
+        self._hints = {kind: asyncio.Event() for kind in kinds}
         store.on_due(self._hint)
 
     def _hint(self) -> None:
@@ -78,40 +78,40 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
         async with asyncio.TaskGroup() as group:
-            for name, kind in self._kinds.items():
-                group.create_task(self._run_kind(name, kind), name=f"worker {name}")
+            for kind, handling in self._kinds.items():
+                group.create_task(self._run_kind(kind, handling), name=f"worker {kind}")
 
-    async def _run_kind(self, name: str, kind: Kind) -> None:
-        hint, running = self._hints[name], dict[asyncio.Task[None], Work]()
+    async def _run_kind(self, kind: WorkKind, handling: Handling) -> None:
+        hint, running = self._hints[kind], dict[asyncio.Task[None], Work]()
         away = False
         try:
             while True:
                 hint.clear()
                 wait = POLL_SECONDS
                 try:
-                    free, admitted = kind.concurrency - len(running), kind.admits(len(running))
-                    for work in await self._claim(name, kind, admitted):
-                        task = asyncio.create_task(self._do(kind, work), name=f"{name} {work.id}")
+                    free, admitted = handling.concurrency - len(running), handling.admits(len(running))
+                    for work in await self._claim(kind, handling, admitted):
+                        task = asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}")
                         running[task] = work
                         task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
-                    if kind.gate is not None and admitted == 0 < free:
+                    if handling.gate is not None and admitted == 0 < free:
                         # Until it opens, or the one try that it let through is over.
-                        opens_in = kind.gate.opens_in()
+                        opens_in = handling.gate.opens_in()
                         wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
-                    elif len(running) < kind.concurrency:
-                        wait = await self._pause(name)
+                    elif len(running) < handling.concurrency:
+                        wait = await self._pause(kind)
                     if away:
-                        log.info("the outbox can be read again for %s", name)
+                        log.info("the outbox can be read again for %s", kind)
                         away = False
                 except Unavailable as error:
                     if not away:
-                        log.warning("the outbox cannot be read for %s: %s", name, error)
+                        log.warning("the outbox cannot be read for %s: %s", kind, error)
                         away = True
                 except Exception:
                     # One kind's trouble must not end the others; it is tried again after a while.
                     if not away:
-                        log.exception("the work of %s cannot be claimed", name)
+                        log.exception("the work of %s cannot be claimed", kind)
                         away = True
                 # Not wait_for: Python 3.11's loses a cancellation that meets the hint, and the gateway would not stop.
                 with suppress(TimeoutError):
@@ -124,14 +124,14 @@ class Worker:
             await asyncio.gather(*under_way, return_exceptions=True)
             await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
 
-    async def _claim(self, name: str, kind: Kind, free: int) -> list[Work]:
+    async def _claim(self, kind: WorkKind, handling: Handling, free: int) -> list[Work]:
         now = self._clock()
-        if free <= 0 or not await self._store.read(lambda connection: outbox_claims.has_due(connection, name, now)):
+        if free <= 0 or not await self._store.read(lambda connection: outbox_claims.has_due(connection, kind, now)):
             return []
-        lease = round(kind.lease_seconds * 1_000_000)
+        lease = round(handling.lease_seconds * 1_000_000)
         claiming = asyncio.ensure_future(
             self._store.write(
-                lambda connection: outbox_claims.claim(connection, kind=name, now=now, lease_micros=lease, limit=free)
+                lambda connection: outbox_claims.claim(connection, kind=kind, now=now, lease_micros=lease, limit=free)
             )
         )
         try:
@@ -151,37 +151,37 @@ class Worker:
         except Unavailable as error:
             log.warning("work under way could not be handed back, its lease must end first: %s", error)
 
-    async def _pause(self, name: str) -> float:
-        due = await self._store.read(lambda connection: outbox_claims.next_due(connection, name))
+    async def _pause(self, kind: WorkKind) -> float:
+        due = await self._store.read(lambda connection: outbox_claims.next_due(connection, kind))
         if due is None:
             return POLL_SECONDS
         return min(POLL_SECONDS, max((due - self._clock()) / 1_000_000, 0.002))
 
-    async def _do(self, kind: Kind, work: Work) -> None:
+    async def _do(self, handling: Handling, work: Work) -> None:
         me = asyncio.current_task()
         assert me is not None
-        keeper = asyncio.create_task(self._keep_lease(kind, work, me))
+        keeper = asyncio.create_task(self._keep_lease(handling, work, me))
         try:
-            done = await kind.handler(work)
+            done = await handling.handler(work)
             await self._finish(work, done)
-            metrics.WORK.labels(work.kind, "done").inc()
+            metrics.WORK.labels(str(work.kind), "done").inc()
         except GatewayError as error:
-            await self._settle_failure(kind, work, error)
+            await self._settle_failure(handling, work, error)
         except Exception as error:
             log.exception("%s %d failed", work.kind, work.id)
-            await self._settle_failure(kind, work, GatewayError(f"internal error {type(error).__name__}"))
+            await self._settle_failure(handling, work, GatewayError(f"internal error {type(error).__name__}"))
         finally:
             keeper.cancel()
 
-    async def _keep_lease(self, kind: Kind, work: Work, doing: asyncio.Task[None]) -> None:
+    async def _keep_lease(self, handling: Handling, work: Work, doing: asyncio.Task[None]) -> None:
         """Renew the lease while the handler works; stop the handler when the lease is lost.
 
         Another worker has the work then, and two must not write one after the other.
         """
-        lease = round(kind.lease_seconds * 1_000_000)
+        lease = round(handling.lease_seconds * 1_000_000)
         ends = self._clock() + lease
         while True:
-            await asyncio.sleep(kind.lease_seconds / 3)
+            await asyncio.sleep(handling.lease_seconds / 3)
             until = self._clock() + lease
             try:
                 kept = await self._store.write(partial(outbox_claims.renew, work=work, until=until))
@@ -203,10 +203,10 @@ class Worker:
 
         await self._store.write(unit)
 
-    async def _settle_failure(self, kind: Kind, work: Work, error: GatewayError) -> None:
-        metrics.WORK.labels(work.kind, error.fate.value).inc()
+    async def _settle_failure(self, handling: Handling, work: Work, error: GatewayError) -> None:
+        metrics.WORK.labels(str(work.kind), error.fate.value).inc()
         now = self._clock()
-        due = now + round(self._delay(kind, work, error) * 1_000_000)
+        due = now + round(self._delay(handling, work, error) * 1_000_000)
         outcome = {"error": error.message, "place": error.place, **error.details}
         if error.fate is not Fate.RETRY:
             log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
@@ -225,11 +225,11 @@ class Worker:
             log.warning("the outcome of %s %d could not be written: %s", work.kind, work.id, failure)
 
     @staticmethod
-    def _delay(kind: Kind, work: Work, error: GatewayError) -> float:
+    def _delay(handling: Handling, work: Work, error: GatewayError) -> float:
         """Seconds until the next try: what the receiver asks for, else doubling up to the longest pause, less up to a
         quarter by chance so that lanes do not return in step."""
         if isinstance(error, Unavailable) and error.retry_after is not None:
             # Zero would be a loop.
-            return min(max(error.retry_after, kind.first_retry_seconds), LONGEST_WAIT_SECONDS)
-        doubled = kind.first_retry_seconds * 2 ** min(work.attempts, 30)
-        return float(min(doubled, kind.max_retry_seconds) * random.uniform(0.75, 1.0))
+            return min(max(error.retry_after, handling.first_retry_seconds), LONGEST_WAIT_SECONDS)
+        doubled = handling.first_retry_seconds * 2 ** min(work.attempts, 30)
+        return float(min(doubled, handling.max_retry_seconds) * random.uniform(0.75, 1.0))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from gateway.assembly import process as app
 from gateway.config.ehrs import Ehr, Retry
 from gateway.config.site import Site
+from gateway.records.work import Lane, delivery_to
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
@@ -223,8 +224,7 @@ def _fill(connection: Connection, *, first: int) -> None:
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
         }  # fmt: skip
         outbox.enqueue(
-            connection, kind="ehr:ehr0", lane=f"ehr:ehr0|{uid}", subject=uid, payload={"resource": resource},
-            due_at=1, now=1,
+            connection, lane=Lane(delivery_to("ehr0"), uid), payload={"resource": resource}, due_at=1, now=1
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select, text
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import make_reader
 from gateway.journey import scheduling
-from gateway.records.delivery import SETTLE
+from gateway.records.work import SETTLE
 from gateway.store import migrations, outbox, outbox_claims, studies
 from gateway.store.engine import open_engine
 from gateway.store.schema import patients

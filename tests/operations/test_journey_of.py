@@ -9,6 +9,7 @@ from gateway.operations.journey_of import journey
 from gateway.records.imaging_order import Order
 from gateway.records.order import Number
 from gateway.records.step import StepState
+from gateway.records.work import Lane, WorkKind, delivery_to
 from gateway.store import messages, order_book, outbox, outbox_claims
 from tests.web.served import (
     NINE,
@@ -115,10 +116,9 @@ async def test_every_state_of_a_delivery_is_told(console: Served) -> None:
         add_delivery(connection, at=NINE + SECOND, kind="ehr:slow", fate=Fate.RETRY, outcome=why)
         for kind in ("ehr:busy", "ehr:waits", "settle"):
             outbox.enqueue(
-                connection, kind=kind, lane=f"{kind}|{STUDY}", subject=STUDY, payload={}, due_at=NINE + 9 * SECOND,
-                now=NINE,
+                connection, lane=Lane(WorkKind.of(kind), STUDY), payload={}, due_at=NINE + 9 * SECOND, now=NINE
             )  # fmt: skip
-        outbox_claims.claim(connection, kind="ehr:busy", now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
+        outbox_claims.claim(connection, kind=delivery_to("busy"), now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
 
     await console.store.write(fill)
     events = {text: (at, station) for at, station, text in await told(console)}
@@ -145,7 +145,7 @@ async def test_a_later_version_takes_the_place_of_one_not_sent(console: Served) 
         add_instance(connection, 1, at=NINE)
         for second in (1, 2):
             outbox.enqueue(
-                connection, kind="ehr:main", lane=f"ehr:main|{STUDY}", subject=STUDY, payload={},
+                connection, lane=Lane(delivery_to("main"), STUDY), payload={},
                 due_at=NINE + second * SECOND, now=NINE + second * SECOND, supersede=True,
             )  # fmt: skip
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.records.cause import cause_of
+from gateway.records.work import WorkKind, delivery_to
 
+MAIN = delivery_to("a")
 NUMBERS = st.integers(1, 10**12)
 
 
@@ -23,7 +25,7 @@ def test_what_differs_from_study_to_study_is_no_other_cause(one: int, other: int
         )
         return {"error": text, "request_id": token}
 
-    first, second = cause_of("ehr:a", said(one, str(unique))), cause_of("ehr:a", said(other, str(uuid.UUID(int=1))))
+    first, second = cause_of(MAIN, said(one, str(unique))), cause_of(MAIN, said(other, str(uuid.UUID(int=1))))
     assert first == second
     assert str(one) not in first.text.replace("urn:oid", "") or one < 10
 
@@ -35,14 +37,14 @@ def test_what_differs_from_study_to_study_is_no_other_cause(one: int, other: int
         ("ehr:a", {"error": "HTTP 403: no such patient"}),
         ("ehr:a", {"error": "HTTP 422: no such order"}),
         ("ehr:a", {"error": "HTTP 422: no such patient", "issues": [{"code": "not-found"}]}),
-        ("ehr:a", None),
+        ("ehr:a", {}),
     ],
 )
-def test_another_ehr_status_text_or_issue_is_another_cause(kind: str, outcome: dict[str, Any] | None) -> None:
-    assert cause_of(kind, outcome).key != cause_of("ehr:a", {"error": "HTTP 422: no such patient"}).key
+def test_another_ehr_status_text_or_issue_is_another_cause(kind: str, outcome: dict[str, Any]) -> None:
+    assert cause_of(WorkKind.of(kind), outcome).key != cause_of(MAIN, {"error": "HTTP 422: no such patient"}).key
 
 
 def test_the_text_is_still_for_people() -> None:
-    cause = cause_of("ehr:a", {"error": "HTTP 422: Patient 4711 is not known, see 1.2.840.10008.1"})
+    cause = cause_of(MAIN, {"error": "HTTP 422: Patient 4711 is not known, see 1.2.840.10008.1"})
     assert cause.text == "HTTP 422: Patient N is not known, see UID"
     assert len(cause.key) == 8

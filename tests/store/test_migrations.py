@@ -17,8 +17,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from gateway.errors import ConfigError
+from gateway.records.cause import cause_of
 from gateway.records.patient import Identity, Rank, values_after
-from gateway.store import Store, migrations, order_book, patients
+from gateway.records.work import SETTLE, delivery_to
+from gateway.store import Store, messages, migrations, order_book, outbox_listing, patients
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
 
@@ -120,6 +122,50 @@ def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
     assert (older["PatientName"], newer["PatientName"]) == ("OLD^NAME", "NEW^X")
     assert (patient["former"], patient["merged_into"], patient["arrivals"]) == ([], None, [])
     assert (order.moved_at, [step.step_id for one in order.procedures for step in one.steps]) == (1000, ["S1"])
+
+
+_WORK_OF_0007 = """
+INSERT INTO outbox (kind, lane, subject, payload, state, due_at, attempts, lease, lease_until, created_at, outcome)
+    VALUES (:kind, 'x', '1.2', '{}', :state, 1, 1, '', 0, 1, :outcome)
+"""
+_MESSAGE_OF_0007 = """
+INSERT INTO messages (received_at, listener, peer, sender, control_id, type, digest, body, state, ack_code, ack,
+                      findings)
+    VALUES (1, 'main', '127.0.0.1', 'RIS|HOSP', 'M', :type, :bytes, :bytes, :state, 'AR', :bytes, :findings)
+"""
+_UNKNOWN_PATIENT = '{{"error":"HTTP 422: Patient {} is not known","issues":[{{"code":"not-found"}}]}}'
+
+
+def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> None:
+    """0008: work is grouped as today's program groups it; messages of a type that is not served stay apart."""
+    work = [
+        ("ehr:main", "parked", _UNKNOWN_PATIENT.format(4711)),
+        ("ehr:main", "rejected", _UNKNOWN_PATIENT.format(4712)),
+        ("settle", "parked", None),
+        ("ehr:main", "done", '{"id":"7"}'),
+    ]
+    received = [
+        ("ADT^A08", "rejected", '[{"place":"MSH-9.2","text":"trigger is not served"}]'),
+        ("ORM^O01", "rejected", '[{"place":"PID-3","text":"not MSH-9."}]'),
+        ("BAR^P01", "stored", '[{"place":"MSH-9","text":"kept only"}]'),
+    ]
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0007")
+        for kind, state, outcome in work:
+            connection.execute(text(_WORK_OF_0007), {"kind": kind, "state": state, "outcome": outcome})
+        for kind, state, findings in received:
+            values = {"type": kind, "bytes": b"x", "state": state, "findings": findings}
+            connection.execute(text(_MESSAGE_OF_0007), values)
+    assert migrations.upgrade(engine) == ("0007", migrations.newest())
+    unknown = {"error": "HTTP 422: Patient 1 is not known", "issues": [{"code": "not-found"}]}
+    with engine.connect() as connection:
+        groups = outbox_listing.stuck(connection)
+        unserved, wrong = messages.unserved(connection), messages.wrong(connection)
+    assert [(group.cause, group.count) for group in groups] == [
+        (cause_of(delivery_to("main"), unknown), 2), (cause_of(SETTLE, {}), 1),
+    ]  # fmt: skip
+    assert [row["type"] for row in unserved] == ["ADT^A08"]
+    assert [row["type"] for row in wrong] == ["ORM^O01"]
 
 
 _PREPARE = """

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from gateway.errors import Conflict, Fate, UnknownKey
-from gateway.records.delivery import SETTLE, Work
+from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.conftest import Time, until
@@ -36,7 +36,7 @@ async def test_only_the_head_of_a_lane_is_claimed(store: Store) -> None:
     other = await store.write(adding("b", due_at=NOW, now=NOW))
     claimed = await store.write(claiming(NOW))
     assert [work.id for work in claimed] == [first, other]
-    assert claimed[0] == Work(first, KIND, "test|a", "a", {"number": 1}, 0, claimed[0].lease, NOW)
+    assert claimed[0] == Work(first, Lane(KIND, "a"), {"number": 1}, 0, claimed[0].lease, NOW)
     assert await store.write(claiming(NOW)) == []
     assert await store.write(succeeding(claimed[0]))
     assert [work.id for work in await store.write(claiming(NOW))] == [second]
@@ -60,10 +60,10 @@ async def test_work_that_is_given_up_does_not_hold_its_lane(store: Store, fate: 
 
 
 async def test_a_kind_sees_its_own_work_only(store: Store) -> None:
-    await store.write(adding("a", due_at=NOW, now=NOW, kind="other"))
+    await store.write(adding("a", due_at=NOW, now=NOW, kind=delivery_to("other")))
     assert await store.write(claiming(NOW)) == []
     assert not await store.read(lambda connection: outbox_claims.has_due(connection, KIND, NOW))
-    assert await store.read(lambda connection: outbox_claims.has_due(connection, "other", NOW))
+    assert await store.read(lambda connection: outbox_claims.has_due(connection, delivery_to("other"), NOW))
 
 
 async def test_the_limit_holds_and_the_earliest_come_first(store: Store) -> None:
@@ -223,7 +223,7 @@ async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
     await store.write(adding("a", due_at=NOW + 5 * SECOND, now=NOW))
     await store.write(adding("a", due_at=NOW, now=NOW))
     assert await store.read(next_due) == NOW + 5 * SECOND, "not the row behind the head"
-    await store.write(adding("other", due_at=NOW, now=NOW, kind="other"))
+    await store.write(adding("other", due_at=NOW, now=NOW, kind=delivery_to("other")))
     assert await store.read(next_due) == NOW + 5 * SECOND
     await store.write(claiming(NOW + 5 * SECOND))
     assert await store.read(next_due) == NOW + 5 * SECOND + LEASE
@@ -272,7 +272,7 @@ async def test_later_work_follows_what_is_under_way(store: Store) -> None:
 
 
 async def _settles(store: Store) -> list[tuple[str, int]]:
-    wanted = select(table.c.state, table.c.due_at).where(table.c.kind == SETTLE).order_by(table.c.id)
+    wanted = select(table.c.state, table.c.due_at).where(table.c.kind == str(SETTLE)).order_by(table.c.id)
     return [(one.state, one.due_at) for one in await store.read(lambda connection: connection.execute(wanted).all())]
 
 
@@ -306,12 +306,12 @@ async def test_two_processes_that_see_one_study_leave_one_settling(shared_postgr
 
 async def test_latest_is_the_newest_row_of_the_lane(store: Store) -> None:
     def latest(connection: Connection) -> object:
-        return outbox.latest(connection, f"{KIND}|a")
+        return outbox.latest(connection, Lane(KIND, "a"))
 
     assert await store.read(latest) is None
     await store.write(adding("a", due_at=NOW, now=NOW, number=1))
     number = await store.write(adding("a", due_at=NOW, now=NOW, number=2))
-    await store.write(adding("a", due_at=NOW, now=NOW, kind="other"))
+    await store.write(adding("a", due_at=NOW, now=NOW, kind=delivery_to("other")))
     assert await store.read(latest) == {"id": number, "state": "pending", "payload": {"number": 2}}
 
 
@@ -435,4 +435,4 @@ async def test_the_listing_tells_all_but_payload_and_lease(store: Store) -> None
     assert await listed(subject="a") == [ids[2], ids[0]]
     assert await listed(limit=1) == [ids[2]]
     assert await listed(before=ids[2]) == [ids[1], ids[0]]
-    assert sorted(await store.read(outbox_listing.counts)) == [(KIND, "parked", 1), (KIND, "pending", 2)]
+    assert sorted(await store.read(outbox_listing.counts)) == [(str(KIND), "parked", 1), (str(KIND), "pending", 2)]

@@ -17,7 +17,7 @@ ROWS, WAITING = 100_000, 200
 _FILL = """
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows - 1)
 INSERT INTO outbox (kind, lane, subject, payload, state, due_at, attempts, lease, lease_until, created_at)
-SELECT 'test', 'test|' || n, CAST(n AS TEXT), '{}', CASE WHEN n < :waiting THEN 'pending' ELSE 'done' END,
+SELECT 'ehr:test', 'ehr:test|' || n, CAST(n AS TEXT), '{}', CASE WHEN n < :waiting THEN 'pending' ELSE 'done' END,
        :now - n, 1, '', 0, :now FROM numbers
 """
 
@@ -30,12 +30,12 @@ def _fill(connection: Connection) -> None:
 QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
     "claim": (
         outbox_claims.CLAIM,
-        {"the_kind": KIND, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
+        {"the_kind": str(KIND), "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
         "ix_outbox_active_",
     ),
-    "has_due": (outbox_claims.HAS_DUE, {"the_kind": KIND, "now": NOW}, "ix_outbox_active_"),
-    "next_due": (outbox_claims.NEXT_DUE, {"the_kind": KIND}, "ix_outbox_active_"),
-    "next lease end": (outbox_claims.NEXT_LEASE_END, {"the_kind": KIND}, "ix_outbox_"),
+    "has_due": (outbox_claims.HAS_DUE, {"the_kind": str(KIND), "now": NOW}, "ix_outbox_active_"),
+    "next_due": (outbox_claims.NEXT_DUE, {"the_kind": str(KIND)}, "ix_outbox_active_"),
+    "next lease end": (outbox_claims.NEXT_LEASE_END, {"the_kind": str(KIND)}, "ix_outbox_"),
     "postpone": (outbox._POSTPONE, {"the_lane": f"{KIND}|7", "the_due": NOW}, "ix_outbox_active_lane"),
     "supersede": (
         outbox._SUPERSEDE,

@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from gateway.errors import Conflict, Fate
-from gateway.records.delivery import TRANSITIONS, Work, WorkEvent, WorkState
+from gateway.records.work import TRANSITIONS, Work, WorkEvent, WorkState
 from gateway.store import Store, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.store.work import LEASE, adding, claiming, state

@@ -7,26 +7,27 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from gateway.records.delivery import Work
+from gateway.records.work import Lane, Work, WorkKind, delivery_to
 from gateway.store import Store, outbox, outbox_claims
 from gateway.store.schema import outbox as table
 
 SECOND = 1_000_000
 LEASE = 60 * SECOND
-KIND = "test"
+KIND = delivery_to("test")
 
 
 def adding(
-    lane: str = "a", *, due_at: int, now: int, kind: str = KIND, supersede: bool = False, **payload: Any
+    lane: str = "a", *, due_at: int, now: int, kind: WorkKind = KIND, supersede: bool = False, **payload: Any
 ) -> Callable[[Connection], int]:
-    """A unit that adds work to `lane`; as everywhere, the lane ends with its subject."""
+    """A unit that adds work to `lane`; `lane` is the subject of the lane."""
     return lambda connection: outbox.enqueue(
-        connection, kind=kind, lane=f"{kind}|{lane}", subject=lane, payload=payload, due_at=due_at, now=now,
-        supersede=supersede,
+        connection, lane=Lane(kind, lane), payload=payload, due_at=due_at, now=now, supersede=supersede
     )  # fmt: skip
 
 
-def claiming(now: int, *, kind: str = KIND, limit: int = 10, lease: int = LEASE) -> Callable[[Connection], list[Work]]:
+def claiming(
+    now: int, *, kind: WorkKind = KIND, limit: int = 10, lease: int = LEASE
+) -> Callable[[Connection], list[Work]]:
     return lambda connection: outbox_claims.claim(connection, kind=kind, now=now, lease_micros=lease, limit=limit)
 
 

@@ -18,6 +18,7 @@ from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
 from gateway.records.patient import Identity
 from gateway.records.step import StepState
+from gateway.records.work import Lane, WorkKind
 from gateway.store import (
     Store,
     messages,
@@ -119,12 +120,13 @@ def add_message(
     body: bytes = ORM,
     findings: list[dict[str, str]] | None = None,
     type: str = "ORM^O01",
+    unserved: bool = False,
 ) -> int:
     code = "AA" if state == "applied" else "AE"
     return messages.add(
         connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
         type=type, digest=b"\0" * 32, body=body, state=state, ack_code=code,
-        ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [],
+        ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [], unserved=unserved,
     )  # fmt: skip
 
 
@@ -201,10 +203,8 @@ def add_delivery(
     outcome: dict[str, Any] | None = None,
 ) -> int:
     """A delivery that was tried once; without a fate it succeeded."""
-    row = outbox.enqueue(
-        connection, kind=kind, lane=f"{kind}|{study_uid}", subject=study_uid, payload={}, due_at=at, now=at
-    )
-    (work,) = outbox_claims.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
+    row = outbox.enqueue(connection, lane=Lane(WorkKind.of(kind), study_uid), payload={}, due_at=at, now=at)
+    (work,) = outbox_claims.claim(connection, kind=WorkKind.of(kind), now=at, lease_micros=SECOND, limit=1)
     if fate is None:
         outbox_claims.succeed(connection, work, now=at + SECOND, outcome=outcome or {})
     else:

@@ -16,22 +16,22 @@ from sqlalchemy import Connection, select
 
 from gateway import clock as clocks
 from gateway.errors import Fate, GatewayError, NeedsPerson, Rejected, Unavailable
-from gateway.records.delivery import Work
+from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
-from gateway.work.worker import LONGEST_WAIT_SECONDS, Kind, Worker
+from gateway.work.worker import LONGEST_WAIT_SECONDS, Handling, Worker
 from tests.conftest import Time, until
 from tests.store.notes import kept, note
-from tests.store.work import SECOND, adding, claiming, row
+from tests.store.work import KIND, SECOND, adding, claiming, row
 
 Do = Callable[[Work], Awaitable[Done]]
 
 
 @asynccontextmanager
-async def working(store: Store, clock: Callable[[], int], **kinds: Kind) -> AsyncIterator[Worker]:
-    """A worker at work; ends it, and fails with what it failed with."""
-    worker = Worker(store, kinds, clock)
+async def working(store: Store, clock: Callable[[], int], **handlings: Handling) -> AsyncIterator[Worker]:
+    """A worker of deliveries to receivers of these names, at work; ends it, and fails with what it failed with."""
+    worker = Worker(store, {delivery_to(name): handling for name, handling in handlings.items()}, clock)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -43,7 +43,7 @@ async def working(store: Store, clock: Callable[[], int], **kinds: Kind) -> Asyn
 
 
 async def add(store: Store, now: int, lane: str = "a", *, kind: str = "test", due_in: float = 0) -> int:
-    return await store.write(adding(lane, due_at=now + round(due_in * SECOND), now=now, kind=kind))
+    return await store.write(adding(lane, due_at=now + round(due_in * SECOND), now=now, kind=delivery_to(kind)))
 
 
 async def reach(store: Store, work: int, wanted: str, *, tries: int | None = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _note(connection: Connection, *, reason: str) -> None:
 
 async def test_work_that_succeeds_is_done_with_its_outcome(store: Store, clock: Time) -> None:
     station = Station()
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         number = await add(store, clock.now)
         found = await reach(store, number, "done")
     assert (found["outcome"], found["finished_at"], found["attempts"]) == ({"answer": 201}, clock.now, 1)
@@ -105,7 +105,7 @@ async def test_work_that_succeeds_is_done_with_its_outcome(store: Store, clock: 
 async def test_a_fate_becomes_a_state(
     store: Store, clock: Time, error: Exception, state: str, outcome: dict[str, Any]
 ) -> None:
-    async with working(store, clock, test=Kind(Station(error))):
+    async with working(store, clock, test=Handling(Station(error))):
         first = await add(store, clock.now)
         second = await add(store, clock.now, lane="b")
         found = await reach(store, first, state)
@@ -117,7 +117,7 @@ async def test_a_fate_becomes_a_state(
 async def test_details_of_an_error_are_kept(store: Store, clock: Time) -> None:
     error = NeedsPerson("no")
     error.details = {"issue": [{"code": "invalid"}]}
-    async with working(store, clock, test=Kind(Station(error))):
+    async with working(store, clock, test=Handling(Station(error))):
         found = await reach(store, await add(store, clock.now), "parked")
     assert found["outcome"]["issue"] == [{"code": "invalid"}]
 
@@ -127,7 +127,7 @@ async def test_an_outcome_that_cannot_be_kept_is_parked_all_the_same(store: Stor
         return Done({"object": object()})
 
     error = NeedsPerson("\ud800 is half a character")
-    async with working(store, clock, test=Kind(Station(error)), odd=Kind(odd)):
+    async with working(store, clock, test=Handling(Station(error)), odd=Handling(odd)):
         first = await reach(store, await add(store, clock.now), "parked")
         second = await reach(store, await add(store, clock.now, kind="odd"), "parked")
     assert first["outcome"]["error"].startswith("NeedsPerson, whose details could not be kept")
@@ -136,7 +136,7 @@ async def test_an_outcome_that_cannot_be_kept_is_parked_all_the_same(store: Stor
 
 async def test_work_that_is_away_is_tried_again_when_it_is_due(store: Store, clock: Time) -> None:
     station = Station(Unavailable("away"), Unavailable("away"))
-    kind = Kind(station, first_retry_seconds=10, max_retry_seconds=1000)
+    kind = Handling(station, first_retry_seconds=10, max_retry_seconds=1000)
     async with working(store, clock, test=kind):
         number = await add(store, clock.now)
         found = await reach(store, number, "pending", tries=1)
@@ -151,10 +151,10 @@ async def test_work_that_is_away_is_tried_again_when_it_is_due(store: Store, clo
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    kind = Kind(Station(), first_retry_seconds=2, max_retry_seconds=600)
+    kind = Handling(Station(), first_retry_seconds=2, max_retry_seconds=600)
 
     def pauses(attempts: int, error: GatewayError) -> list[float]:
-        work = Work(1, "test", "a", "a", {}, attempts, "x", 0)
+        work = Work(1, Lane(KIND, "a"), {}, attempts, "x", 0)
         return sorted(Worker._delay(kind, work, error) for _ in range(300))
 
     away = Unavailable("away")
@@ -172,7 +172,7 @@ async def test_no_more_at_once_than_the_kind_allows(store: Store, clock: Time) -
     station.go.clear()
     for number in range(7):
         await add(store, clock.now, str(number))
-    async with working(store, clock, test=Kind(station, concurrency=3)):
+    async with working(store, clock, test=Handling(station, concurrency=3)):
         await until(lambda: station.running == 3)
         last = await add(store, clock.now, "last")
         station.go.set()
@@ -184,7 +184,7 @@ async def test_no_more_at_once_than_the_kind_allows(store: Store, clock: Time) -
 async def test_one_lane_is_worked_off_one_at_a_time_and_in_order(store: Store, clock: Time) -> None:
     station = Station()
     ids = [await add(store, clock.now) for _ in range(5)]
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         await reach(store, ids[-1], "done")
     assert [work.id for work in station.works] == ids
     assert station.most == 1
@@ -193,7 +193,7 @@ async def test_one_lane_is_worked_off_one_at_a_time_and_in_order(store: Store, c
 async def test_a_slow_kind_does_not_hold_another(store: Store, clock: Time) -> None:
     slow, quick = Station(), Station()
     slow.go.clear()
-    async with working(store, clock, slow=Kind(slow, concurrency=1), quick=Kind(quick)):
+    async with working(store, clock, slow=Handling(slow, concurrency=1), quick=Handling(quick)):
         stuck = await add(store, clock.now, "a", kind="slow")
         await add(store, clock.now, "b", kind="slow")
         await until(lambda: slow.running == 1)
@@ -217,7 +217,7 @@ async def test_a_lane_that_waits_costs_nothing(store: Store, clock: Time) -> Non
     for concurrency in (1, 4):
         station = Station()
         station.go.clear()
-        async with working(store, clock, test=Kind(station, concurrency=concurrency)):
+        async with working(store, clock, test=Handling(station, concurrency=concurrency)):
             lane = f"lane {concurrency}"
             for _ in range(3):
                 await add(store, clock.now - SECOND, lane)
@@ -233,7 +233,7 @@ async def test_a_lane_that_waits_costs_nothing(store: Store, clock: Time) -> Non
 async def test_long_work_keeps_its_lease(store: Store) -> None:
     station = Station()
     station.go.clear()
-    async with working(store, clocks.now, test=Kind(station, lease_seconds=0.3)):
+    async with working(store, clocks.now, test=Handling(station, lease_seconds=0.3)):
         number = await add(store, clocks.now())
         await until(lambda: station.running == 1)
         first = (await row(store, number))["lease_until"]
@@ -249,7 +249,7 @@ async def test_long_work_keeps_its_lease(store: Store) -> None:
 async def test_it_stops_at_whatever_moment(store: Store, clock: Time) -> None:
     """Also when a hint and the end come together, some turns of the loop apart."""
     for turns in range(12):
-        worker = Worker(store, {"test": Kind(Station())}, clock)
+        worker = Worker(store, {KIND: Handling(Station())}, clock)
         task = asyncio.create_task(worker.run())
         await reach(store, await add(store, clock.now), "done")
         await store.read(lambda connection: None)
@@ -268,7 +268,7 @@ async def test_work_of_a_worker_that_died_is_taken_up_again_after_its_lease(stor
     station = Station()
     number = await add(store, clock.now)
     await store.write(claiming(clock.now))
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         other = await add(store, clock.now, "other")
         await reach(store, other, "done")
         assert (await row(store, number))["state"] == "leased"
@@ -281,14 +281,14 @@ async def test_work_under_way_at_a_stop_is_handed_back(store: Store, clock: Time
     """Its try counts, because it may have reached its receiver; nobody waits for its lease."""
     station = Station()
     station.go.clear()
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         number = await add(store, clock.now)
         await until(lambda: station.running == 1)
     assert station.running == 0, "it was cut off"
     found = await row(store, number)
     assert (found["state"], found["lease"], found["attempts"]) == ("pending", "", 1)
     station.go.set()
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         await reach(store, number, "done")
     assert [work.attempts for work in station.works] == [0, 1]
 
@@ -298,7 +298,7 @@ async def test_no_stop_leaves_work_claimed_that_nobody_does(store: Store, clock:
     station = Station()
     station.go.clear()
     for turns in range(40):
-        worker = Worker(store, {"test": Kind(station)}, clock)
+        worker = Worker(store, {KIND: Handling(station)}, clock)
         task = asyncio.create_task(worker.run())
         number = await add(store, clock.now, f"lane {turns}")
         for _ in range(turns):
@@ -312,7 +312,7 @@ async def test_who_lost_the_lease_writes_nothing(store: Store, clock: Time) -> N
     station = Station()
     station.go.clear()
     # Busy with this one, it does not take up its own work again.
-    async with working(store, clock, test=Kind(station, concurrency=1)):
+    async with working(store, clock, test=Handling(station, concurrency=1)):
         number = await add(store, clock.now)
         await until(lambda: station.running == 1)
         clock.pass_seconds(61)
@@ -334,7 +334,7 @@ async def test_a_failure_of_what_is_written_with_it_is_a_failure_of_the_work(sto
     async def handle(work: Work) -> Done:
         return Done({}, also)
 
-    async with working(store, clock, test=Kind(handle)):
+    async with working(store, clock, test=Handling(handle)):
         found = await reach(store, await add(store, clock.now), "parked")
     assert found["outcome"]["error"] == "the study is gone"
     assert await kept(store) == []
@@ -342,7 +342,7 @@ async def test_a_failure_of_what_is_written_with_it_is_a_failure_of_the_work(sto
 
 async def test_work_that_comes_while_the_worker_rests_is_taken_at_once(store: Store, clock: Time) -> None:
     station = Station()
-    async with working(store, clock, test=Kind(station)):
+    async with working(store, clock, test=Handling(station)):
         for lane in "abcdefgh":
             number = await add(store, clock.now, lane)
             async with asyncio.timeout(0.9):  # less than POLL_SECONDS: by the hint
@@ -350,7 +350,7 @@ async def test_work_that_comes_while_the_worker_rests_is_taken_at_once(store: St
 
 
 async def test_work_falls_due_without_a_hint(store: Store) -> None:
-    async with working(store, clocks.now, test=Kind(Station())):
+    async with working(store, clocks.now, test=Handling(Station())):
         number = await add(store, clocks.now(), due_in=0.2)
         found = await reach(store, number, "done")
     assert found["finished_at"] >= found["due_at"]
@@ -366,7 +366,7 @@ async def test_two_workers_do_each_work_once(postgres_url: str) -> None:
 
     await one.write(fill)
     left = select(table.c.id).where(table.c.state != "done").limit(1)
-    async with working(one, clocks.now, test=Kind(station)), working(two, clocks.now, test=Kind(station)):
+    async with working(one, clocks.now, test=Handling(station)), working(two, clocks.now, test=Handling(station)):
         async with asyncio.timeout(30):
             while await one.read(lambda connection: connection.execute(left).first()):
                 await asyncio.sleep(0.02)
@@ -385,7 +385,7 @@ async def test_a_database_that_was_away_is_waited_for(
     station = Station()
     station.go.clear()
     clock = Time()
-    async with working(store, clock, test=Kind(station, lease_seconds=60)):
+    async with working(store, clock, test=Handling(station, lease_seconds=60)):
         under_way = await add(store, clock.now, "a")
         await until(lambda: station.running == 1)
         waiting = await add(store, clock.now, "b", due_in=1)
@@ -409,7 +409,7 @@ async def test_a_connection_that_died_is_replaced(postgres_url: str) -> None:
 
     store = await Store.open(postgres_url)
     station = Station()
-    async with working(store, clocks.now, test=Kind(station, first_retry_seconds=0.01)):
+    async with working(store, clocks.now, test=Handling(station, first_retry_seconds=0.01)):
         await reach(store, await add(store, clocks.now()), "done")
         with psycopg.connect(postgres_url, autocommit=True) as other:
             for _ in range(3):
@@ -446,7 +446,7 @@ class Gate:
 async def test_a_gate_is_not_asked_again_and_again(store: Store, clock: Time, opens_in: float) -> None:
     """Nothing is due, or nothing may be done: the outbox is left alone meanwhile."""
     gate, station = Gate(opens_in), Station()
-    async with working(store, clock, test=Kind(station, gate=gate)):
+    async with working(store, clock, test=Handling(station, gate=gate)):
         await until(lambda: gate.asked >= 2)
         first = gate.asked
         await asyncio.sleep(0.5)
@@ -458,7 +458,7 @@ async def test_a_gate_is_not_asked_again_and_again(store: Store, clock: Time, op
 
 async def test_one_that_a_gate_lets_through_is_followed_by_the_next(store: Store, clock: Time) -> None:
     station = Station()
-    async with working(store, clock, test=Kind(station, gate=Gate(0.0))):
+    async with working(store, clock, test=Handling(station, gate=Gate(0.0))):
         works = [await add(store, clock.now, lane=str(number)) for number in range(5)]
         for one in works:
             await reach(store, one, "done")

@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.journey.ehr_delivery.links import EhrLinks
-from gateway.records.delivery import Work, digest_of
+from gateway.records.delivery import Delivery
+from gateway.records.digest import digest_of
+from gateway.records.work import Work
 from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox_claims import Done
@@ -42,14 +44,14 @@ class EhrDelivery:
 
     async def deliver(self, work: Work) -> Done:
         """Write what tells of a study or an order. Raises what `FhirWriter.write` raises."""
-        resource: dict[str, Any] = work.payload["resource"]  # type: ignore[assignment]
-        patient: dict[str, Any] | None = work.payload.get("patient")  # type: ignore[assignment]
-        identifier = str(work.payload.get("identifier") or f"urn:dicom:uid|urn:oid:{work.subject}")
+        delivery = Delivery.of(work.payload)
+        resource = delivery.resource
+        identifier = delivery.identifier or f"urn:dicom:uid|urn:oid:{work.subject}"
         key = Key(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = Known(held.resource_id, held.version) if held else None
         with self._watched():
-            resource, notes = await self._links.linked(resource, patient)
+            resource, notes = await self._links.linked(resource, delivery.patient)
             written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
         entry = Entry(written.id, written.version, digest_of(resource))
 

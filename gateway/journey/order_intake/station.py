@@ -167,7 +167,7 @@ class OrderIntake:
         row = messages.add(
             connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
             state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
-            findings=verdict.with_findings(*[REUSED] * earlier.other),
+            findings=verdict.with_findings(*[REUSED] * earlier.other), unserved=verdict.unserved,
         )  # fmt: skip
         messages.tie(connection, row, verdict.orders, verdict.patients)
         return Receipt(acknowledgement, row)
@@ -283,5 +283,13 @@ def _with_error(reading: Reading, error: GatewayError) -> Reading:
 
 def _update(connection: Connection, row: int, verdict: Verdict, ack: bytes, findings: list[dict[str, Any]]) -> None:
     messages.untie(connection, row)
-    messages.settle(connection, row, state=verdict.state, ack_code=verdict.code, ack=ack, findings=findings)
+    messages.settle(
+        connection,
+        row,
+        state=verdict.state,
+        ack_code=verdict.code,
+        ack=ack,
+        findings=findings,
+        unserved=verdict.unserved,
+    )
     messages.tie(connection, row, verdict.orders, verdict.patients)

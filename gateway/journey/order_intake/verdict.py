@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from gateway.errors import Fate, GatewayError, Place
+from gateway.errors import Fate, GatewayError, Place, UnsupportedEvent, UnsupportedType
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
 
@@ -47,6 +47,8 @@ class Verdict:
     orders: Mapping[int, str] = field(default_factory=dict)
     """Row of an order -> what the message did to the order."""
     patients: Mapping[int, str] = field(default_factory=dict)
+    unserved: bool = False
+    """Refused for its type or trigger event alone."""
 
     def with_findings(self, *before: IntakeFinding) -> list[dict[str, Any]]:
         """The rows of all findings, `before` first."""
@@ -62,7 +64,8 @@ def unread_verdict(reading: Reading) -> Verdict | None:
     if error is None:
         return None
     state = "rejected" if error.fate is Fate.REJECT else "failed"
-    return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()])
+    unserved = isinstance(error, UnsupportedType | UnsupportedEvent)
+    return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()], unserved=unserved)
 
 
 def error_finding(error: GatewayError) -> IntakeFinding:

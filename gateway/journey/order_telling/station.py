@@ -12,8 +12,10 @@ from gateway.clock import Clock
 from gateway.errors import NeedsPerson
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.service_request import service_request
-from gateway.records.delivery import EHR, Work, digest_of
+from gateway.records.delivery import Delivery
+from gateway.records.digest import digest_of
 from gateway.records.study import Release
+from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, order_book, outbox, patients
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
@@ -45,18 +47,17 @@ class ServiceRequestStation:
         }
         return Done({}, lambda connection: self._deliver(connection, work.subject, bodies))
 
-    def _build(self, order: Any, patient: dict[str, Any], release: Release) -> dict[str, Any]:
+    def _build(self, order: Any, patient: dict[str, Any], release: Release) -> Delivery:
         resource, identifier = service_request(order, patient, self._settings, release)
         if faults := faults_of(resource, release):
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ServiceRequest")
-        return {"resource": resource, "identifier": identifier, "digest": digest_of(resource).hex()}
+        return Delivery(resource, digest_of(resource).hex(), identifier)
 
-    def _deliver(self, connection: Connection, subject: str, bodies: dict[Release, dict[str, Any]]) -> None:
+    def _deliver(self, connection: Connection, study_uid: str, deliveries: dict[Release, Delivery]) -> None:
         now = self._clock()
         for name, release in self._targets:
-            kind = f"{EHR}{name}"
-            lane = f"{kind}|request|{subject}"
-            outbox.deliver(connection, kind=kind, lane=lane, subject=subject, payload=bodies[release], now=now)
+            lane = Lane(delivery_to(name), study_uid, of_order=True)
+            outbox.deliver(connection, lane, deliveries[release], now=now)
 
 
 def _look(connection: Connection, study_uid: str) -> tuple[Any, dict[str, Any]] | None:

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, Work
-from gateway.records.delivery import REQUEST
 from gateway.records.imaging_order import Order, Said
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.patient import PatientStatement
+from gateway.records.work import REQUEST, Lane
 from gateway.store import order_book, outbox
 
 find = orders.find
@@ -64,4 +64,4 @@ UNTOLD = frozenset({"ignored", "stale", "tombstone", "waiting"})
 def _tell(connection: Connection, applied: Applied, now: int) -> None:
     for row, outcome in dict(applied.orders).items():
         if row is not None and outcome not in UNTOLD and (uid := order_book.study_uid(connection, row)):
-            outbox.postpone(connection, kind=REQUEST, lane=f"{REQUEST}|{uid}", subject=uid, due_at=now, now=now)
+            outbox.postpone(connection, Lane(REQUEST, uid), due_at=now, now=now)

@@ -14,8 +14,10 @@ from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.search_values import findable
-from gateway.records.delivery import EHR, Work, digest_of
+from gateway.records.delivery import Delivery
+from gateway.records.digest import digest_of
 from gateway.records.study import IN_FULL, Shape, Study
+from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, imaging_studies, outbox, studies
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
@@ -29,9 +31,6 @@ class Target:
     shape: Shape = IN_FULL
     creates_patients: bool = False
     """It lets us make the Patients that it does not know."""
-
-    def lane(self, study_uid: str) -> str:
-        return f"{EHR}{self.name}|{study_uid}"
 
 
 class ImagingStudyStation:
@@ -86,11 +85,9 @@ class ImagingStudyStation:
         assert row is not None
         for target in self._targets:
             resource, digest = bodies[target.shape]
-            payload = {"resource": resource, "digest": digest, "revision": study.revision}
-            if target.creates_patients:
-                payload["patient"] = self._mapping.patient(study, resource)
-            kind, lane = f"{EHR}{target.name}", target.lane(study.uid)
-            outbox.deliver(connection, kind=kind, lane=lane, subject=study.uid, payload=payload, now=now)
+            patient = self._mapping.patient(study, resource) if target.creates_patients else None
+            delivery = Delivery(resource, digest, "", study.revision, patient)
+            outbox.deliver(connection, Lane(delivery_to(target.name), study.uid), delivery, now=now)
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now)

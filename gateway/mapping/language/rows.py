@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import UnknownCode
+from gateway.mapping.language.functions import Registry
 
 CHOICES: Final = {"unknown": ("reject", "keep", "empty"), "too_long": ("reject", "cut"), "required": ("true", "false")}
 
@@ -66,7 +67,7 @@ class Dialect:
     name: str
     levels: tuple[str, ...]
     keys: tuple[str, ...]
-    functions: Mapping[str, Callable[..., Any]]
+    functions: Registry
     derivations: Mapping[str, Callable[..., Any]]
     indispensable: Mapping[str, str]
     """target -> level of rows that a site may change but not remove."""

@@ -10,7 +10,7 @@ from gateway.errors import GatewayError
 from gateway.mapping.identifiers import DERIVATIONS
 from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
-from gateway.mapping.orders.functions import FUNCTIONS, RETURNS, WHOLE_SEGMENT
+from gateway.mapping.orders.functions import FUNCTIONS
 from gateway.mapping.orders.paths import Settings, check, is_whole_segment
 from gateway.mapping.orders.row_values import CompiledRow, default_of
 
@@ -47,16 +47,17 @@ def _check_target(_level: str, target: str) -> str | None:
 
 def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
     function, vr = row.function or "text", vr_of(row.target)
-    wanted = vr if vr in RETURNS.values() else ""
-    given = RETURNS.get(function, "")
+    wanted = vr if vr in {entry.returns for entry in FUNCTIONS.values()} else ""
+    given = FUNCTIONS[function].returns
     if wanted != given:
-        fits = [name for name in FUNCTIONS if RETURNS.get(name, "") == wanted]
+        fits = [name for name, entry in FUNCTIONS.items() if entry.returns == wanted]
         yield f"'as: {function}' gives no {vr}; use {' or '.join(fits) if wanted else 'a function that gives text'}"
         return
+    whole_segment = {name for name, entry in FUNCTIONS.items() if "segment" in entry.takes}
     for path in row.sources:
-        if is_whole_segment(path) and function not in WHOLE_SEGMENT:
-            yield f"{path!r} names a segment without a field, which only {' and '.join(sorted(WHOLE_SEGMENT))} take"
-        if function in WHOLE_SEGMENT and not is_whole_segment(path):
+        if is_whole_segment(path) and function not in whole_segment:
+            yield f"{path!r} names a segment without a field, which only {' and '.join(sorted(whole_segment))} take"
+        if function in whole_segment and not is_whole_segment(path):
             yield f"'as: {function}' takes segments without a field, such as OBX*, not {path!r}"
     if row.table and given:
         yield f"'table' translates texts, and 'as: {function}' gives none"

@@ -8,10 +8,9 @@ data type does not allow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, Final
 
+from gateway.mapping.language.functions import MappingFunction, registry
 from gateway.mapping.orders.identifiers import (
     code_sequence,
     issuer_sequence,
@@ -48,21 +47,6 @@ def text_or_code(value: Value, _settings: Settings) -> str:
 def texts_or_codes(value: Value, settings: Settings) -> list[str]:
     """CE, CWE of every repetition: the text, else the identifier."""
     return [one for repetition in value if (one := text_or_code([repetition], settings))]
-
-
-OF_LEAF: Final[dict[str, Callable[[str, Settings], str]]] = {
-    function.__name__: function for function in (date, birth_date, time, start_time)
-}
-"""What some functions make of the first leaf of a value, the only one they ask for; it is not empty."""
-
-
-def _of_value(function: Callable[[str, Settings], str]) -> Callable[[Value, Settings], str]:
-    @wraps(function)
-    def of_value(value: Value, settings: Settings) -> str:
-        written = text(value, settings)
-        return function(written, settings) if written else ""
-
-    return of_value
 
 
 _KILOGRAMS: Final = {"KG": 1.0, "G": 0.001, "LB": 0.45359237, "LBS": 0.45359237, "OZ": 0.028349523125}
@@ -107,23 +91,36 @@ def location(value: Value, _settings: Settings) -> str:
     return " ".join(filter(None, leaves(value[0], 1, 4))) if value else ""
 
 
-FUNCTIONS: Final[dict[str, Callable[[Value, Settings], Any]]] = {
-    function.__name__: function
-    for function in (
-        text, texts, lines, text_or_code, texts_or_codes, person_name, provider_name, provider_names, technician_name,
-        *map(_of_value, OF_LEAF.values()), code_sequence, issuer_sequence,
-        universal_issuer_sequence, other_identifiers, weight, height, address, location,
-    )
-}  # fmt: skip
+_F = MappingFunction
+FUNCTIONS: Final = registry(
+    _F(text),
+    _F(texts, is_list=True),
+    _F(lines),
+    _F(text_or_code),
+    _F(texts_or_codes, is_list=True),
+    _F(person_name),
+    _F(provider_name),
+    _F(provider_names, is_list=True),
+    _F(technician_name),
+    _F(date, "DA", of_leaf=True),
+    _F(birth_date, "DA", of_leaf=True),
+    _F(time, "TM", of_leaf=True),
+    _F(start_time, "TM", of_leaf=True),
+    _F(code_sequence, "SQ"),
+    _F(issuer_sequence, "SQ"),
+    _F(universal_issuer_sequence, "SQ"),
+    _F(other_identifiers, "SQ"),
+    _F(weight, takes=("segment",)),
+    _F(height, takes=("segment",)),
+    _F(address),
+    _F(location),
+)
+"""What `as` may name in `order_to_worklist.yaml`."""
 
-RETURNS: Final = {
-    "date": "DA", "birth_date": "DA", "time": "TM", "start_time": "TM", "code_sequence": "SQ",
-    "issuer_sequence": "SQ", "universal_issuer_sequence": "SQ", "other_identifiers": "SQ",
-}  # fmt: skip
-"""The VR that a function gives; what is not here gives text, fit for every VR but these."""
 
-LISTS: Final = frozenset({"texts", "texts_or_codes", "provider_names"})
-"""Functions that give a list of texts."""
-
-WHOLE_SEGMENT: Final = frozenset({"weight", "height"})
-"""Functions that take segments as a whole, `OBX*`."""
+def apply(entry: MappingFunction, value: Value, settings: Settings) -> Any:
+    """The result of a function for a value; '' for an empty first leaf where the function takes that alone."""
+    if not entry.of_leaf:
+        return entry.function(value, settings)
+    written = text(value, settings)
+    return entry.function(written, settings) if written else ""

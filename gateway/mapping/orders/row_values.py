@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from pydicom.datadict import dictionary_VM
@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_VM
 from gateway.errors import GatewayError, InvalidValue, ValueTooLong
 from gateway.mapping.language.rows import Codes, Row
 from gateway.mapping.language.values import fitter, vr_of
-from gateway.mapping.orders.functions import FUNCTIONS, LISTS, OF_LEAF
+from gateway.mapping.orders.functions import FUNCTIONS, apply
 from gateway.mapping.orders.paths import (
     Repetition,
     Scope,
@@ -71,9 +71,10 @@ def _reader(path: str, name: str) -> Callable[[Scope], Any]:
     look: Callable[[Scope], Any] | None = compile_leaf(path)
     if look is not None and name == "text":
         return look
-    function: Callable[[Any, Settings], Any] | None = OF_LEAF.get(name)
-    if look is None or function is None:
-        look, function = compile_path(path), FUNCTIONS[name]
+    entry = FUNCTIONS[name]
+    function: Callable[[Any, Settings], Any] = entry.function
+    if look is None or not entry.of_leaf:
+        look, function = compile_path(path), partial(apply, entry) if entry.of_leaf else entry.function
 
     def read(scope: Scope) -> Any:
         found = look(scope)
@@ -105,7 +106,7 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
 
 def default_of(compiled: CompiledRow, settings: Settings) -> Found:
     """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
-    raw = FUNCTIONS[compiled.row.function or "text"](_field(compiled.row.default), settings)
+    raw = apply(FUNCTIONS[compiled.row.function or "text"], _field(compiled.row.default), settings)
     value, remark = compiled.finish(raw) if raw else NOTHING[:2]
     return value or "", "default", remark
 
@@ -134,7 +135,7 @@ def _finisher(row: Row, codes: Codes | None) -> Callable[[Any], tuple[Any, str]]
             texts = texts[:1]
         return texts if len(texts) > 1 else "".join(texts), "; ".join(filter(None, remarks))
 
-    if row.function in LISTS:
+    if row.function and FUNCTIONS[row.function].is_list:
         return finish_list
     if codes is None:
         return fitted

@@ -40,6 +40,8 @@ class FhirSettings:
     """Address of a viewer, with `{study_uid}` where the Study Instance UID goes."""
 
 
+LINKED_ORDER: Final = "LinkedOrder"
+"""The path of the orders that the gateway has linked to the study."""
 Function = Callable[[Any, Sequence[Any], Codes | None, FhirSettings], Any]
 
 

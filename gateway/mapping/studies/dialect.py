@@ -11,8 +11,8 @@ from gateway.errors import GatewayError
 from gateway.mapping.attributes import BINARY
 from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import vr_of
-from gateway.mapping.studies.base import FhirSettings
-from gateway.mapping.studies.functions import COMPANIONS, FUNCTIONS, RETURNS, TABLES
+from gateway.mapping.studies.base import LINKED_ORDER, FhirSettings
+from gateway.mapping.studies.functions import FUNCTIONS
 
 LEVELS: Final = ("study", "series", "instance")
 KEYS: Final = ("from", "with", "as", "table", "unknown", "default", "required", "note")
@@ -40,7 +40,6 @@ INDISPENSABLE: Final = {"identifier[study]": "study", "status": "study", "subjec
 """R4 asks for status and subject, and for one Study Instance UID."""
 STATUSES: Final = ("registered", "available", "cancelled", "entered-in-error", "unknown")
 """imagingstudy-status, a required binding."""
-LINKED_ORDER: Final = "LinkedOrder"
 REFERENCED_ORDERS: Final = "ReferencedOrders"
 """Items of the Request Attributes Sequences of all series and the Referenced Request Sequences of all instances."""
 GATHERED: Final = {
@@ -89,23 +88,25 @@ def _check_target(level: str, target: str) -> str | None:
 
 def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
     function, wanted = row.function or "text", ELEMENTS[row.level][element_of(row.target)]
-    given = RETURNS[function]
+    entry = FUNCTIONS[function]
+    given = entry.returns
     if given not in (wanted, wanted.rstrip("*")):
-        fits = [name for name, kind in RETURNS.items() if kind in (wanted, wanted.rstrip("*"))]
+        fits = [name for name, other in FUNCTIONS.items() if other.returns in (wanted, wanted.rstrip("*"))]
         yield f"'as: {function}' gives a {given}, not a {wanted}; use {' or '.join(fits)}"
         return
     for path in row.sources:
         last = path.split(".")[-1]
         kind = "sequence" if vr_of(last) == "SQ" or last == REFERENCED_ORDERS else "text"
         kind = LINKED_ORDER if path == LINKED_ORDER else kind
-        if kind not in _TAKES.get(function, ("text",)):
-            yield f"'as: {function}' cannot take {path!r}; it takes a {' or '.join(_TAKES.get(function, ('text',)))}"
-    if len(row.companions) > COMPANIONS.get(function, 0):
-        yield f"'as: {function}' takes {COMPANIONS.get(function, 'no')} attributes in 'with'"
-    if row.table and function not in TABLES:
-        yield f"'as: {function}' uses no 'table'; {' and '.join(sorted(TABLES))} do"
-    if function in NEED_TABLE and not row.table:
-        yield f"'as: {function}' needs a 'table' {NEED_TABLE[function]}"
+        if kind not in entry.takes:
+            yield f"'as: {function}' cannot take {path!r}; it takes a {' or '.join(entry.takes)}"
+    if len(row.companions) > entry.companions:
+        yield f"'as: {function}' takes {entry.companions or 'no'} attributes in 'with'"
+    if row.table and entry.table is None:
+        users = sorted(name for name, other in FUNCTIONS.items() if other.table is not None)
+        yield f"'as: {function}' uses no 'table'; {' and '.join(users)} do"
+    if entry.table and not row.table:
+        yield f"'as: {function}' needs a 'table' {entry.table}"
     if row.unknown != "reject" and not row.table:
         yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
     if row.default:
@@ -114,32 +115,17 @@ def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
 
 def _check_default(row: Row, function: str, tables: Mapping[str, Table]) -> Iterator[str]:
     codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table else None
-    if "text" not in _TAKES.get(function, ("text",)):
+    if "text" not in FUNCTIONS[function].takes:
         yield f"'as: {function}' can have no default"
         return
     try:
-        if not FUNCTIONS[function](row.default, (), codes, FhirSettings(ZoneInfo("UTC"), "any")):
+        if not FUNCTIONS[function].function(row.default, (), codes, FhirSettings(ZoneInfo("UTC"), "any")):
             yield f"the default {row.default!r} does not fit 'as: {function}'"
     except GatewayError as error:
         yield f"the default {row.default!r} does not fit: {error.message}"
     if row.target == "status" and row.default not in STATUSES:
         yield f"the default {row.default!r} is not one of {', '.join(STATUSES)}"
 
-
-NEED_TABLE: Final = {
-    "modalities": "of the modalities to list",
-    "frames_extension": "that has the extension's address at NUMBEROFFRAMES",
-}
-
-_TAKES: Final = {
-    "codeable_concepts": ("text", "sequence"),
-    "body_site": ("text", "sequence"),
-    "laterality": ("text", "sequence"),
-    "specimens": ("text", "sequence"),
-    "request_references": ("sequence",),
-    "order_references": (LINKED_ORDER,),
-}
-"""What a function takes, where that is not text."""
 
 STUDY_DIALECT: Final = Dialect(
     name="study_to_imagingstudy",

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from gateway.mapping.language.functions import MappingFunction, registry
 from gateway.mapping.language.rows import Codes
-from gateway.mapping.studies.base import DCM, SCT, FhirSettings, Function, coding, first, plain
+from gateway.mapping.studies.base import DCM, LINKED_ORDER, SCT, FhirSettings, coding, first, plain
 from gateway.mapping.studies.references import (
     accession_identifier,
     accession_reference,
@@ -178,33 +179,34 @@ def frames_extension(
     return [{"url": url, "valueInteger": number}] if url and number is not None else []
 
 
-FUNCTIONS: Final[dict[str, Function]] = {
-    function.__name__: function
-    for function in (
-        text, uid_identifier, accession_identifier, study_id_identifier, patient_reference, encounter_reference,
-        order_references, request_references, accession_reference, date_time, unsigned, dicom_code, modalities,
-        codeable_concepts, body_site, laterality, person_display, person_displays, display, performers, operators,
-        device_performer, institution_performer, specimens, sop_class, frames_extension,
-    )
-}  # fmt: skip
-
-RETURNS: Final = {
-    "text": "string", "uid_identifier": "Identifier", "accession_identifier": "Identifier",
-    "study_id_identifier": "Identifier", "patient_reference": "Reference", "encounter_reference": "Reference",
-    "order_references": "Reference*", "request_references": "Reference*", "accession_reference": "Reference",
-    "date_time": "dateTime", "unsigned": "unsignedInt", "dicom_code": "Coding", "modalities": "Coding*",
-    "codeable_concepts": "CodeableConcept*", "body_site": "Coding", "laterality": "Coding",
-    "person_display": "Reference", "person_displays": "Reference*", "display": "Reference",
-    "performers": "performer*", "operators": "performer*", "device_performer": "performer*",
-    "institution_performer": "performer*", "specimens": "Reference*", "sop_class": "Coding",
-    "frames_extension": "Extension*",
-}  # fmt: skip
-"""The FHIR type that a function gives; `*` for a list."""
-COMPANIONS: Final = {
-    "accession_identifier": 2, "accession_reference": 2, "request_references": 2, "patient_reference": 4,
-    "encounter_reference": 1, "date_time": 2, "person_display": 1, "person_displays": 1, "performers": 1,
-    "operators": 1, "device_performer": 4, "institution_performer": 1,
-}  # fmt: skip
-"""How many attributes a function takes in `with`."""
-TABLES: Final = frozenset({"modalities", "body_site", "frames_extension"})
-"""Functions that use the row's code table."""
+_F = MappingFunction
+_TEXT_OR_SEQUENCE: Final = ("text", "sequence")
+FUNCTIONS: Final = registry(
+    _F(text, "string"),
+    _F(uid_identifier, "Identifier"),
+    _F(accession_identifier, "Identifier", companions=2),
+    _F(study_id_identifier, "Identifier"),
+    _F(patient_reference, "Reference", companions=4),
+    _F(encounter_reference, "Reference", companions=1),
+    _F(order_references, "Reference*", (LINKED_ORDER,)),
+    _F(request_references, "Reference*", ("sequence",), companions=2),
+    _F(accession_reference, "Reference", companions=2),
+    _F(date_time, "dateTime", companions=2),
+    _F(unsigned, "unsignedInt"),
+    _F(dicom_code, "Coding"),
+    _F(modalities, "Coding*", table="of the modalities to list"),
+    _F(codeable_concepts, "CodeableConcept*", _TEXT_OR_SEQUENCE),
+    _F(body_site, "Coding", _TEXT_OR_SEQUENCE, table=""),
+    _F(laterality, "Coding", _TEXT_OR_SEQUENCE),
+    _F(person_display, "Reference", companions=1),
+    _F(person_displays, "Reference*", companions=1),
+    _F(display, "Reference"),
+    _F(performers, "performer*", companions=1),
+    _F(operators, "performer*", companions=1),
+    _F(device_performer, "performer*", companions=4),
+    _F(institution_performer, "performer*", companions=1),
+    _F(specimens, "Reference*", _TEXT_OR_SEQUENCE),
+    _F(sop_class, "Coding"),
+    _F(frames_extension, "Extension*", table="that has the extension's address at NUMBEROFFRAMES"),
+)
+"""What `as` may name in `study_to_imagingstudy.yaml`."""

@@ -157,7 +157,7 @@ class StudyMapping:
 def _compile(row: Row, file: MappingFile) -> _Compiled:
     element = element_of(row.target)
     is_list = ELEMENTS[row.level][element].endswith("*")
-    return _Compiled(row, element, is_list, FUNCTIONS[row.function or "text"], file.codes(row))
+    return _Compiled(row, element, is_list, FUNCTIONS[row.function or "text"].function, file.codes(row))
 
 
 def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:

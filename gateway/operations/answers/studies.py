@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Attributes, Moment
-from gateway.records.delivery import WorkState
+from gateway.records.work import WorkState
 
 
 class Delivery(Answer):

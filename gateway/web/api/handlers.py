@@ -175,8 +175,8 @@ async def list_causes(context: Context, _parameters: requests.NoParameters) -> s
     groups = await context.store.read(outbox_listing.stuck)
     return study_answers.Causes(causes=[
         study_answers.Cause(
-            key=group.cause.key, kind=group.cause.kind, text=group.cause.text, count=len(group.ids),
-            first_at=group.first_at, last_at=group.last_at, example=group.ids[-1], outcome=group.outcome,
+            key=group.cause.key, kind=str(group.cause.kind), text=group.cause.text, count=group.count,
+            first_at=group.first_at, last_at=group.last_at, example=group.newest, outcome=group.outcome,
         )
         for group in groups
     ])  # fmt: skip

@@ -58,7 +58,7 @@ def status_page(status: Status) -> str:
     return _STATUS.render(
         status=status,
         lists=status.lists,
-        frequent_causes=[group for group in status.lists.causes if len(group.ids) > 1] if status.lists else [],
+        frequent_causes=[group for group in status.lists.causes if group.count > 1] if status.lists else [],
         verdict="Nothing is stuck." if nothing_stuck else f"Someone should look at this.{explanation}",
         nothing_stuck=nothing_stuck,
         stations=STATIONS,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.answers.answer import iso
-from gateway.records.delivery import WorkState
+from gateway.records.work import WorkState
 from gateway.store import messages, outbox_listing, refusals
 from gateway.web.health import Component, examine
 from gateway.web.routes import Context

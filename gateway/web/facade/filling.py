@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.records.delivery import SERVE
+from gateway.records.work import SERVE, Lane
 from gateway.store import Store, imaging_studies, outbox
 
 BATCH: Final = 200
@@ -28,4 +28,4 @@ async def fill(store: Store, clock: Clock) -> int:
 
 def _serve(connection: Connection, uids: list[str], now: int) -> None:
     for uid in uids:
-        outbox.postpone(connection, kind=SERVE, lane=f"{SERVE}|{uid}", subject=uid, due_at=now, now=now)
+        outbox.postpone(connection, Lane(SERVE, uid), due_at=now, now=now)

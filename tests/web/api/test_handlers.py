@@ -11,6 +11,7 @@ from yarl import URL
 
 from gateway.errors import Fate
 from gateway.observe import metrics
+from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
 from tests.web.served import (
     NINE,
@@ -149,9 +150,9 @@ async def test_what_is_stuck_for_one_cause_is_tried_again_at_once(console: Serve
 def _overtake(connection: Connection, study_uid: str) -> None:
     """Later work of the same study is under way."""
     now = NINE + 100
-    lane = f"ehr:main|{study_uid}"
-    outbox.enqueue(connection, kind="ehr:main", lane=lane, subject=study_uid, payload={}, due_at=now, now=now)
-    outbox_claims.claim(connection, kind="ehr:main", now=now, lease_micros=10**12, limit=1)
+    kind = delivery_to("main")
+    outbox.enqueue(connection, lane=Lane(kind, study_uid), payload={}, due_at=now, now=now)
+    outbox_claims.claim(connection, kind=kind, now=now, lease_micros=10**12, limit=1)
 
 
 async def test_a_delivery_that_is_done_is_not_sent_again(console: Served) -> None:

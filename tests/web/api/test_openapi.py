@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of
+from gateway.records.work import delivery_to
 from gateway.web.server import ROUTES
 from tests.web.schema import faults
 from tests.web.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
@@ -59,7 +60,7 @@ async def test_every_path_parameter_is_documented_and_every_reference_leads_some
     assert document["info"]["version"] == "1.2.3"
 
 
-CAUSE = cause_of("ehr:main", {"error": "no"}).key
+CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),

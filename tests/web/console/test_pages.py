@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.journey import STATIONS
+from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
 from gateway.web.health import Component
 from tests.web.served import NINE, Served, add_delivery, add_message, add_refusal, whole_journey
@@ -135,7 +136,7 @@ async def test_types_that_are_not_served_are_a_line_and_no_alarm(console: Served
     def fill(connection: Connection) -> None:
         for minute in range(3):
             at = NINE + minute * 60 * 1_000_000
-            add_message(connection, at=at, state="rejected", findings=NOT_SERVED, type="ADT^A08")
+            add_message(connection, at=at, state="rejected", findings=NOT_SERVED, type="ADT^A08", unserved=True)
 
     await console.store.write(fill)
     html, reader, _ = await shown(console)
@@ -148,11 +149,11 @@ async def test_work_that_is_tried_again_and_again_calls_for_somebody(console: Se
     def tried(connection: Connection, tries: range) -> None:
         for number in tries:
             at = NINE + number * 3600 * 1_000_000
-            (work,) = outbox_claims.claim(connection, kind="ehr:b", now=at, lease_micros=1_000_000, limit=1)
+            (work,) = outbox_claims.claim(connection, kind=delivery_to("b"), now=at, lease_micros=1_000_000, limit=1)
             outbox_claims.fail(connection, work, Fate.RETRY, now=at, due_at=at + 1, outcome={"error": "HTTP 503"})
 
     def begin(connection: Connection) -> None:
-        outbox.enqueue(connection, kind="ehr:b", lane="ehr:b|1", subject="1.2", payload={}, due_at=NINE, now=NINE)
+        outbox.enqueue(connection, lane=Lane(delivery_to("b"), "1.2"), payload={}, due_at=NINE, now=NINE)
         tried(connection, range(4))
 
     await console.store.write(begin)

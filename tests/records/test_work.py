@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import Fate
-from gateway.records.delivery import ACTIVE, TRANSITIONS, WorkEvent, WorkState
+from gateway.records.work import (
+    ACTIVE,
+    REQUEST,
+    SERVE,
+    SETTLE,
+    TRANSITIONS,
+    Lane,
+    WorkEvent,
+    WorkKind,
+    WorkState,
+    delivery_to,
+)
 
 S, E = WorkState, WorkEvent
 
@@ -47,3 +60,29 @@ def test_a_lane_is_held_by_what_can_go_on_by_itself() -> None:
     assert set(ACTIVE) == {S.PENDING, S.LEASED}
     by_itself = {E.CLAIM, E.SUCCEED, E.FAIL_RETRY, E.LEASE_ENDS}
     assert {state for state, event in TRANSITIONS if event in by_itself} == set(ACTIVE)
+
+
+NAMES = st.text(st.characters(codec="ascii", categories=("L", "N"), include_characters="-_.:"), min_size=1)
+KINDS = st.one_of(st.sampled_from([SETTLE, REQUEST, SERVE]), NAMES.map(delivery_to))
+
+
+@given(KINDS, st.from_regex(r"[0-2](\.[0-9]{1,9}){1,6}", fullmatch=True), st.booleans())
+def test_a_lane_is_read_as_it_was_written(kind: WorkKind, study_uid: str, of_order: bool) -> None:
+    lane = Lane(kind, study_uid, of_order)
+    assert Lane.of(str(lane)) == lane
+    assert WorkKind.of(str(kind)) == kind
+
+
+def test_kinds_and_lanes_keep_the_texts_that_databases_hold() -> None:
+    assert [str(kind) for kind in (SETTLE, REQUEST, SERVE, delivery_to("main"))] == [
+        "settle", "request", "serve", "ehr:main",
+    ]  # fmt: skip
+    main = delivery_to("main")
+    assert str(Lane(main, "1.2")) == "ehr:main|1.2"
+    assert str(Lane(main, "1.2", of_order=True)) == "ehr:main|request|1.2"
+    assert str(Lane(SETTLE, "1.2")) == "settle|1.2"
+
+
+def test_an_activity_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        WorkKind.of("nothing")

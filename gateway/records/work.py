@@ -1,0 +1,141 @@
+"""Work that waits in the outbox: what it is, in which lane it waits, its states and what moves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+from gateway.errors import Fate
+
+
+class WorkState(StrEnum):
+    PENDING = "pending"
+    """Due now or later; also between two tries."""
+    LEASED = "leased"
+    """A worker is at it until its lease ends."""
+    DONE = "done"
+    PARKED = "parked"
+    """Needs a person: `gateway parked` lists it, `gateway replay` sends it again."""
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    """A later version of the same thing took its place before it was sent."""
+
+
+class WorkEvent(StrEnum):
+    CLAIM = "claim"
+    SUCCEED = "succeed"
+    FAIL_RETRY = Fate.RETRY.value
+    FAIL_PARK = Fate.PARK.value
+    FAIL_REJECT = Fate.REJECT.value
+    LEASE_ENDS = "lease-ends"
+    SUPERSEDE = "supersede"
+    REPLAY = "replay"
+
+
+_S, _E = WorkState, WorkEvent
+TRANSITIONS: Final[dict[tuple[WorkState, WorkEvent], WorkState]] = {
+    (_S.PENDING, _E.CLAIM): _S.LEASED,
+    (_S.PENDING, _E.SUPERSEDE): _S.SUPERSEDED,
+    (_S.PENDING, _E.REPLAY): _S.PENDING,
+    (_S.LEASED, _E.SUCCEED): _S.DONE,
+    (_S.LEASED, _E.FAIL_RETRY): _S.PENDING,
+    (_S.LEASED, _E.FAIL_PARK): _S.PARKED,
+    (_S.LEASED, _E.FAIL_REJECT): _S.REJECTED,
+    (_S.LEASED, _E.LEASE_ENDS): _S.PENDING,
+    (_S.PARKED, _E.REPLAY): _S.PENDING,
+    (_S.PARKED, _E.SUPERSEDE): _S.SUPERSEDED,
+    (_S.REJECTED, _E.REPLAY): _S.PENDING,
+}
+"""A pair that is not here cannot happen: the store refuses it."""
+
+ACTIVE: Final = (_S.PENDING, _S.LEASED)
+"""States that hold a lane: later work of the same lane waits."""
+
+
+class Activity(StrEnum):
+    """What is done; the station of each is named in `assembly.deliveries`."""
+
+    SETTLE = "settle"
+    """Look at a study that has been quiet."""
+    REQUEST = "request"
+    """Make the ServiceRequest of an order; the subject is the Study Instance UID of the order's first procedure."""
+    SERVE = "serve"
+    """Keep a study that was settled already for those who read it here; no EHR gets a delivery."""
+    DELIVER = "ehr"
+    """Deliver a resource to an EHR."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkKind:
+    """An activity and the receiver that it has, if any: no kind waits for another."""
+
+    activity: Activity
+    target: str = ""
+    """Name of the EHR, for `Activity.DELIVER`."""
+
+    def __str__(self) -> str:
+        """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
+        return f"{self.activity}:{self.target}" if self.target else str(self.activity)
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The kind that `str` wrote. Raises `ValueError` for an activity that does not exist."""
+        activity, _, target = text.partition(":")
+        return cls(Activity(activity), target)
+
+
+SETTLE: Final = WorkKind(Activity.SETTLE)
+REQUEST: Final = WorkKind(Activity.REQUEST)
+SERVE: Final = WorkKind(Activity.SERVE)
+
+
+def delivery_to(ehr: str) -> WorkKind:
+    """The kind of the deliveries to an EHR of this name."""
+    return WorkKind(Activity.DELIVER, ehr)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Rows that are worked off one after the other: of one kind and one study.
+
+    An EHR has two lanes for a study, since the order's ServiceRequest does not wait for the ImagingStudy.
+    """
+
+    kind: WorkKind
+    subject: str
+    """Study Instance UID."""
+    of_order: bool = False
+    """The lane delivers the order of the study."""
+
+    def __str__(self) -> str:
+        """The text in the database, by which rows are compared."""
+        return "|".join([str(self.kind), *[Activity.REQUEST.value] * self.of_order, self.subject])
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The lane that `str` wrote. Raises `ValueError` for a text that is no lane."""
+        kind, *between, subject = text.split("|")
+        return cls(WorkKind.of(kind), subject, of_order=between == [Activity.REQUEST])
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed row of the outbox."""
+
+    id: int
+    lane: Lane
+    payload: dict[str, object]
+    attempts: int
+    """Tries begun before this one, those included that were cut off."""
+    lease: str
+    created_at: int
+
+    @property
+    def kind(self) -> WorkKind:
+        return self.lane.kind
+
+    @property
+    def subject(self) -> str:
+        """Study Instance UID."""
+        return self.lane.subject
