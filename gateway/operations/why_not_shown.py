@@ -9,11 +9,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import InvalidValue
-from gateway.journey.worklist.station import OUT_OF_RESOURCES, Question, Rules, item_of, without_station
+from gateway.journey.worklist.station import Question, Rules, item_of, without_station
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
 from gateway.wire.dimse import Policy
+from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_attributes
 from gateway.worklist.matching import START_DATE, START_TIME, matcher

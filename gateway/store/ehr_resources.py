@@ -17,7 +17,12 @@ _ONE: Final = (
 )
 _GET: Final = select(ledger.c.resource_id, ledger.c.version, ledger.c.digest).where(_ONE)
 _CHANGE: Final = update(ledger).where(_ONE)
-_FORGET: Final = delete(ledger).where(_ONE)
+_FORGET_OTHERS: Final = delete(ledger).where(
+    ledger.c.ehr == bindparam("the_ehr"),
+    ledger.c.kind == bindparam("the_kind"),
+    ledger.c.resource_id == bindparam("the_id"),
+    ledger.c.identifier != bindparam("the_identifier"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,13 @@ def get(connection: Connection, key: Key) -> Entry | None:
 
 
 def remember(connection: Connection, key: Key, entry: Entry, *, now: int) -> None:
-    """Note what the EHR holds of `key` from now on."""
-    lock(connection, f"ehr|{key.ehr}|{key.kind}|{key.identifier}")
+    """Note what the EHR holds of `key` from now on.
+
+    An id belongs to one identifier. Another identifier that the ledger has for this id is forgotten: the EHR lost that
+    resource and has given its id again.
+    """
+    lock(connection, f"ehr|{key.ehr}|{key.kind}|{key.identifier}", f"ehr|{key.ehr}|{key.kind}/{entry.resource_id}")
+    connection.execute(_FORGET_OTHERS, key.values() | {"the_id": entry.resource_id})
     values = {
         "resource_id": entry.resource_id, "version": entry.version, "digest": entry.digest, "written_at": now,
     }  # fmt: skip

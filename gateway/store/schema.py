@@ -308,6 +308,7 @@ ehr_resources = Table(
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of what we wrote last, empty: only found"),
     Column("written_at", BigInteger, nullable=False),
     UniqueConstraint("ehr", "kind", "identifier"),
+    Index("ix_ehr_resources_id", "ehr", "kind", "resource_id", unique=True),
 )
 
 imaging_studies = Table(

@@ -22,7 +22,7 @@ from gateway.store import Store, ehr_resources
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.answer import Contested
-from gateway.wire.fhir.writer import FhirWriter, Known, Written
+from gateway.wire.fhir.writer import FhirWriter, Written
 from gateway.work.breaker import Breaker
 
 NO_ANSWER: Final = (None, 408, 429, 502, 503, 504)
@@ -49,7 +49,7 @@ class EhrDelivery:
         identifier = delivery.identifier or f"urn:dicom:uid|urn:oid:{work.subject}"
         key = Key(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
-        known = Known(held.resource_id, held.version) if held else None
+        known = held.resource_id if held else None
         with self._watched():
             resource, notes = await self._links.linked(resource, delivery.patient)
             written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))

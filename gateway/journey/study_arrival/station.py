@@ -12,21 +12,17 @@ from pydicom import Dataset
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import Conflict, Malformed, Unavailable, UnknownKey
+from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
-from gateway.wire.dimse import DimseFailure, StoreRequest
+from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
 
 log = logging.getLogger(__name__)
-
-OUT_OF_RESOURCES: Final = 0xA700
-DOES_NOT_MATCH: Final = 0xA900
-CANNOT_UNDERSTAND: Final = 0xC000
-"""Failure statuses of the Storage Service Class, PS3.4 Table B.2-1."""
 
 REPLAY_TRIES: Final = 5
 
@@ -53,18 +49,22 @@ class StudyArrival:
         self._clock = clock
 
     async def store(self, request: StoreRequest) -> None:
-        """Keep one instance. Raises `DimseFailure` with A700 (database), A900 (not what it claims), C000 (broken)."""
+        """Keep one instance.
+
+        Raises `ExplainedFailure`: without a database with `Unavailable`, for a data set that is not the instance of the
+        request with `Rejected`, for a broken data set with `Malformed`.
+        """
         try:
             await self._store_one(request)
-        except DimseFailure as failure:
-            metrics.STORES.labels(f"{failure.status:04X}").inc()
+        except ExplainedFailure as failure:
+            metrics.STORES.labels(_code(failure)).inc()
             raise
-        metrics.STORES.labels("0000").inc()
+        metrics.STORES.labels(f"{SUCCESS:04X}").inc()
 
     async def _store_one(self, request: StoreRequest) -> None:
         try:
             arrival = await asyncio.to_thread(self._read, request, self._clock())
-        except DimseFailure as failure:
+        except ExplainedFailure as failure:
             await self._refuse(request, failure)
             raise
 
@@ -78,7 +78,7 @@ class StudyArrival:
         try:
             await self._store.write(keep)
         except Unavailable as error:
-            raise DimseFailure(OUT_OF_RESOURCES, "the database is away; send again") from error
+            raise ExplainedFailure(Unavailable("the database is away; send again")) from error
 
     async def replay(self, study_uid: str) -> int:
         """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
@@ -124,7 +124,7 @@ class StudyArrival:
             dataset = read_header(header, request.transfer_syntax_uid)
             levels = self._levels(dataset)
         except Malformed as error:
-            raise DimseFailure(CANNOT_UNDERSTAND, str(error)) from error
+            raise ExplainedFailure(error) from error
         _check(request, dataset)
         study = levels["study"]
         return InstanceArrival(
@@ -145,19 +145,23 @@ class StudyArrival:
             received_at=now,
         )
 
-    async def _refuse(self, request: StoreRequest, failure: DimseFailure) -> None:
+    async def _refuse(self, request: StoreRequest, failure: ExplainedFailure) -> None:
         caller = request.caller
-        log.warning("instance from %s refused with %04X", caller.calling_ae, failure.status)
+        log.warning("instance from %s refused with %s", caller.calling_ae, _code(failure))
         now = self._clock()
         try:
             await self._store.write(
                 lambda connection: refusals.add(
                     connection, refused_at=now, source=f"{caller.calling_ae} {caller.address}",
-                    reason=f"{failure.status:04X} {failure.comment}", body=bytes(request.data[: refusals.KEPT_BYTES]),
+                    reason=f"{_code(failure)} {failure.comment}", body=bytes(request.data[: refusals.KEPT_BYTES]),
                 )
             )  # fmt: skip
         except Unavailable as error:
             log.error("refused instance not kept: %s", error)
+
+
+def _code(failure: ExplainedFailure) -> str:
+    return f"{status_of(failure, STORE_STATUSES):04X}"
 
 
 def _text(attributes: Attributes, keyword: str) -> str:
@@ -168,10 +172,10 @@ def _text(attributes: Attributes, keyword: str) -> str:
 def _check(request: StoreRequest, dataset: Dataset) -> None:
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not dataset.get(keyword):
-            raise DimseFailure(DOES_NOT_MATCH, f"{keyword} is missing")
+            raise ExplainedFailure(RequiredMissing(f"{keyword} is missing"))
     for keyword, announced in (
         ("SOPInstanceUID", request.sop_instance_uid),
         ("SOPClassUID", request.sop_class_uid),
     ):
         if str(dataset.get(keyword) or announced) != announced:
-            raise DimseFailure(DOES_NOT_MATCH, f"{keyword} is not the one of the C-STORE request")
+            raise ExplainedFailure(InvalidValue(f"{keyword} is not the one of the C-STORE request"))

@@ -12,13 +12,13 @@ import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock, local_day
-from gateway.errors import InvalidValue, Unavailable
+from gateway.errors import InvalidValue, TooLarge, Unavailable
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.observe import metrics
 from gateway.records.patient import as_item
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
-from gateway.wire.dimse import DimseFailure, FindRequest, Match
+from gateway.wire.dimse import ExplainedFailure, FindRequest, Match, Pending, statuses
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
 from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_dataset
@@ -27,13 +27,6 @@ from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
 from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, ScannerRule, rule_for, shaped, with_keys
 
-PENDING: Final = 0xFF00
-PENDING_WITHOUT_ALL: Final = 0xFF01
-"""Some optional keys are not supported for existence (Table K.4-1)."""
-OUT_OF_RESOURCES: Final = 0xA700
-DOES_NOT_MATCH: Final = 0xA900
-UNABLE: Final = 0xC001
-CANCELLED: Final = 0xFE00
 STEP_STATUS: Final = 0x00400020
 WITHOUT_MAPPING: Final = NEVER_KEYS | {STEP_STATUS, STEP_SEQUENCE, 0x00081110, 0x00081120}
 """What an answer can hold that no row of the mapping gives: status, sequence of steps, referenced study and patient."""
@@ -100,38 +93,38 @@ class Worklist:
     async def find(self, request: FindRequest) -> AsyncIterator[Match]:
         """One answer per matching step, with what was asked for and nothing more.
 
-        A query that matches more than the limit ends with A700 after that many answers; one that carries a value
-        that is no date, time or range with A900.
+        Raises `ExplainedFailure`: after as many answers as the limit with `TooLarge`; for a value that is no date, time
+        or range with `InvalidValue`; without a database with `Unavailable`.
         """
         started = self._clock()
         identifier = of_dataset(request.identifier)
         answered: list[int] = []
-        status = CANCELLED
+        status = statuses.CANCEL
         try:
             limit, found = await self._matches(request, identifier)
             pending = self._pending(identifier)
             for step, encoded in found:
                 if len(answered) == limit:
-                    raise DimseFailure(OUT_OF_RESOURCES, f"more than {limit} steps match; narrow the query")
+                    raise ExplainedFailure(TooLarge(f"more than {limit} steps match; narrow the query"))
                 answered.append(step)
                 yield Match(encoded, pending)
-            status = 0
-        except DimseFailure as failure:
-            status = failure.status
+            status = statuses.SUCCESS
+        except Exception as failure:
+            status = statuses.status_of(failure, statuses.FIND_STATUSES)
             raise
         finally:
             self._note(request, identifier, status, answered, started)
 
-    def _pending(self, identifier: Item) -> int:
+    def _pending(self, identifier: Item) -> Pending:
         known = self._rules.known
-        return PENDING if known is None or _tags(identifier) <= known else PENDING_WITHOUT_ALL
+        return Pending.ALL_KEYS if known is None or _tags(identifier) <= known else Pending.SOME_KEYS
 
     async def _matches(self, request: FindRequest, identifier: Item) -> tuple[int, list[tuple[int, bytes]]]:
         calling_ae = request.caller.calling_ae
         try:
             question = Question(identifier, calling_ae, self._rules, self._clock(), fuzzy=request.fuzzy)
         except InvalidValue as error:
-            raise DimseFailure(DOES_NOT_MATCH, str(error)) from error
+            raise ExplainedFailure(error) from error
         form, syntax = question.rule.form, request.transfer_syntax_uid
         sets = form.character_sets
         answers = Answers(identifier, is_explicit(syntax), character_sets=sets, never=form.never, always=form.always)
@@ -152,7 +145,7 @@ class Worklist:
         try:
             return question.max_matches, await self._store.read(select)
         except Unavailable as error:
-            raise DimseFailure(UNABLE, "the database is away; ask again") from error
+            raise ExplainedFailure(Unavailable("the database is away; ask again")) from error
 
     def _note(self, request: FindRequest, identifier: Item, status: int, answered: list[int], started: int) -> None:
         """Log the query without keeping the scanner waiting for it."""

@@ -2,17 +2,20 @@
 
 from gateway.wire.dimse.policy import SERVICES, Caller, Peer, Policy
 from gateway.wire.dimse.server import DimseServer
-from gateway.wire.dimse.services import DimseFailure, FindHandler, FindRequest, Match, StoreHandler, StoreRequest
+from gateway.wire.dimse.services import FindHandler, FindRequest, Match, StoreHandler, StoreRequest
+from gateway.wire.dimse.statuses import DimseFailure, ExplainedFailure, Pending
 
 __all__ = [
     "SERVICES",
     "Caller",
     "DimseFailure",
     "DimseServer",
+    "ExplainedFailure",
     "FindHandler",
     "FindRequest",
     "Match",
     "Peer",
+    "Pending",
     "Policy",
     "StoreHandler",
     "StoreRequest",

@@ -19,7 +19,7 @@ from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
-from gateway.errors import Conflict, GatewayError, Malformed, Rejected, TooLarge, Unavailable, UnsupportedType
+from gateway.errors import GatewayError, TooLarge
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded
@@ -27,15 +27,24 @@ from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
+from gateway.wire.dimse.statuses import (
+    CANCEL,
+    CANNOT_ENCODE,
+    FIND_STATUSES,
+    OUT_OF_RESOURCES,
+    SOP_CLASS_NOT_SUPPORTED,
+    STORE_STATUSES,
+    SUCCESS,
+    UNRECOGNIZED_OPERATION,
+    DimseFailure,
+    ExplainedFailure,
+    Pending,
+    Statuses,
+    status_of,
+)
 
 log = logging.getLogger(__name__)
 
-SUCCESS, PENDING, CANCEL = 0x0000, 0xFF00, 0xFE00
-OUT_OF_RESOURCES = 0xA700
-SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
-UNRECOGNIZED_OPERATION: Final = 0x0211
-"""PS3.7 C.5.6, C.5.25."""
-CANNOT_ENCODE: Final = 0xC312
 MAX_IDENTIFIER_BYTES: Final = 1024 * 1024
 
 
@@ -67,42 +76,13 @@ class Match(NamedTuple):
     """A response identifier that is encoded already, in the transfer syntax of its request."""
 
     identifier: bytes
-    status: int = PENDING
-
-
-class DimseFailure(Exception):
-    """Ends an operation with this Status (0000,0900) and Error Comment (0000,0902).
-
-    The comment is cut at the 64 characters of an LO, what is not ASCII becomes `?`; it must not hold PHI.
-    """
-
-    def __init__(self, status: int, comment: str = "") -> None:
-        super().__init__(f"{status:04X} {comment}".strip())
-        self.status = status
-        self.comment = comment
+    pending: Pending = Pending.ALL_KEYS
 
 
 FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | Match]]
 """Each thing it yields is one pending response: a data set is encoded here and sent with FF00."""
 StoreHandler = Callable[[StoreRequest], Awaitable[None]]
 """Returns when the instance is safe: that is the Success."""
-
-_Statuses = tuple[tuple[type[Exception], int], ...]
-_FIND_STATUSES: Final[_Statuses] = (
-    (Unavailable, 0xA700),  # Refused: out of resources (Table K.4-1)
-    (TooLarge, 0xA700),
-    (Rejected, 0xA900),  # Failed: data set (identifier) does not match SOP class
-    (Exception, 0xC001),  # Failed: unable to process
-)
-_STORE_STATUSES: Final[_Statuses] = (
-    (Unavailable, 0xA700),  # Refused: out of resources (Table B.2-1)
-    (TooLarge, 0xA700),
-    (UnsupportedType, 0x0122),  # Refused: SOP class not supported (PS3.7 C.5.6)
-    (Conflict, 0x0111),  # Duplicate SOP instance (PS3.7 C.5.8)
-    (Malformed, 0xC000),  # Error: cannot understand
-    (Rejected, 0xA900),  # Error: data set does not match SOP class
-    (Exception, 0x0110),  # Processing failure (PS3.7 C.5.16)
-)
 
 
 class Services:
@@ -156,7 +136,7 @@ async def _store(handler: StoreHandler, association: Association, message: Messa
             raise DimseFailure(OUT_OF_RESOURCES, f"the data set cannot be kept: {message.lost}")
         await handler(request)
     except Exception as error:
-        association.respond(message, _failure(message, error, _STORE_STATUSES))
+        association.respond(message, _failure(message, error, STORE_STATUSES))
     else:
         association.respond(message, _response(message, SUCCESS))
 
@@ -169,7 +149,7 @@ async def _find(handler: FindHandler, association: Association, message: Message
             raise
         association.respond(message, _response(message, CANCEL))
     except Exception as error:
-        association.respond(message, _failure(message, error, _FIND_STATUSES))
+        association.respond(message, _failure(message, error, FIND_STATUSES))
     else:
         status = CANCEL if association.is_cancelled else SUCCESS
         association.respond(message, _response(message, status))
@@ -191,7 +171,7 @@ async def _send_matches(handler: FindHandler, association: Association, message:
         async for match in matches:
             if association.is_cancelled:
                 return
-            encoded, status = match if isinstance(match, Match) else (_encoded(match, syntax), PENDING)
+            encoded, status = match if isinstance(match, Match) else (_encoded(match, syntax), Pending.ALL_KEYS)
             if status not in pending:
                 pending[status] = command.response(message.command, status, has_data_set=True)
             association.respond(message, pending[status], encoded)
@@ -243,11 +223,11 @@ def _blank_foreign_text(dataset: Dataset) -> None:
             element.value = re.sub(r"[^\x00-\x7f]", "?", str(element.value or ""))
 
 
-def _failure(message: Message, error: Exception, table: _Statuses) -> bytes:
+def _failure(message: Message, error: Exception, statuses: Statuses) -> bytes:
     """The comment names the class of an error and its place; the message may hold values, so it stays here."""
-    if isinstance(error, DimseFailure):
-        return _response(message, error.status, error.comment)
-    code = next(status for kind, status in table if isinstance(error, kind))
+    code = status_of(error, statuses)
+    if isinstance(error, DimseFailure | ExplainedFailure):
+        return _response(message, code, error.comment)
     place = error.place if isinstance(error, GatewayError) else ""
     kind = type(error).__name__
     if not isinstance(error, GatewayError):

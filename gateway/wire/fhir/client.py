@@ -39,8 +39,9 @@ REQUEST_ID: Final = "X-Request-Id"
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 
-STRICT: Final = {"Prefer": "handling=strict"}
-"""A search parameter that the server does not know is an error, not left out (R4 search 3.1.1.1)."""
+SEARCH_HEADERS: Final = {"Prefer": "handling=strict", "Cache-Control": "no-cache"}
+"""A search parameter that the server does not know is an error, not left out (R4 search 3.1.1.1); and the answer is of
+now: some servers answer an equal search from a cache for a minute, "nothing found" too."""
 
 
 class FhirClient:
@@ -174,14 +175,13 @@ class FhirClient:
 
         Raises `NeedsPerson` where a server finds others than were asked for: writes by identifier are not safe there.
         """
-        answer = await self._request("GET", f"{kind}?identifier={escape(identifier)}", headers=STRICT)
+        answer = await self._request("GET", f"{kind}?identifier={escape(identifier)}", headers=SEARCH_HEADERS)
         if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
             # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
             raise Unavailable("a search was answered with something else than a Bundle", place=f"{self.base}/{kind}")
         entries = answer.resource.get("entry") or []
         found = [one["resource"] for one in entries if one.get("resource", {}).get("resourceType") == kind]
-        system, _, value = identifier.partition("|")
-        strangers = [one for one in found if not _carries(one, system, value)]
+        strangers = [one for one in found if not carries(one, identifier)]
         if strangers:
             raise NeedsPerson(
                 f"a search for one identifier finds {len(strangers)} resources that do not have it: the server ignores "
@@ -292,7 +292,9 @@ class FhirClient:
             raise no_answer(error, place) from error
 
 
-def _carries(resource: Resource, system: str, value: str) -> bool:
+def carries(resource: Resource, identifier: str) -> bool:
+    """Whether a resource has this identifier (`system|value`)."""
+    system, _, value = identifier.partition("|")
     return any(
         one.get("value") == value and one.get("system", "") == system
         for one in resource.get("identifier") or ()

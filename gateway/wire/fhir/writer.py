@@ -1,8 +1,9 @@
 """Brings a resource that is known by an identifier to a server, once, whatever happens on the way.
 
-A resource is *created* by the way that suits the server (`Way`) and, once its id is known, *updated* by that id and
-only where the version is the one seen last. A try that may have reached the server is never repeated before the server
-was asked what it holds.
+A resource is *created* by the way that suits the server (`Way`) and, once its id is known, *updated* by that id: only
+after a read has shown that what stands there has the resource's identifier, and only where the version is still the one
+that was read. A server that has lost data gives ids again, and a remembered id and version may be another patient's. A
+try that may have reached the server is never repeated before the server was asked what it holds.
 """
 
 from __future__ import annotations
@@ -18,20 +19,12 @@ from typing import Final, Literal
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.wire.fhir.answer import Answer, Contested, Gone, NotSupported, Refused, Resource, version_of
 from gateway.wire.fhir.capability import Capabilities, Way, capabilities_of
-from gateway.wire.fhir.client import FhirClient
+from gateway.wire.fhir.client import FhirClient, carries
 from gateway.wire.fhir.encoding import escape
 from gateway.wire.fhir.sameness import says_the_same
 
 ROUNDS: Final = 4
 """How often a write is applied again to what another writer made of the resource meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is remembered of a resource on the server."""
-
-    id: str
-    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +44,18 @@ class Duplicates(NeedsPerson):
     def __init__(self, message: str, *, place: str, ids: Sequence[str]) -> None:
         super().__init__(message, place=place)
         self.details = {"duplicates": list(ids)}
+
+
+class Replaced(Unavailable):
+    """Under the id that was remembered stands a resource without our identifier: the server lost ours."""
+
+
+class AlreadyThere(Contested):
+    """A conditional create met a resource: another writer's, or ours whose answer was lost. It was not written."""
+
+    def __init__(self, id: str, *, place: str) -> None:
+        super().__init__("a resource with this identifier was there already", place=place)
+        self.id = id
 
 
 class FhirWriter:
@@ -85,29 +90,29 @@ class FhirWriter:
         }
 
     async def write(
-        self, resource: Resource, identifier: str, *, known: Known | None = None, unsure: bool = False
+        self, resource: Resource, identifier: str, *, known: str | None = None, unsure: bool = False
     ) -> Written:
         """Let the server hold `resource`, which carries `identifier` (`system|value`).
 
-        `known`: what is remembered of it. `unsure`: an earlier try may have reached the server, so it is asked first.
+        `known`: the id that is remembered. `unsure`: an earlier try may have reached the server, so it is asked first.
         Raises `Unavailable` for what may pass, `NeedsPerson` for the rest: `Refused`, duplicates, a deletion.
         """
+        note = ""
         for _ in range(ROUNDS):
             try:
-                if known is None:
-                    held = await self._held(resource, identifier, unsure=unsure)
-                    if held is None:
-                        return await self._create(resource, identifier)
-                    known, unsure = Known(str(held["id"]), version_of(held)), False
-                    if says_the_same(resource, held):
-                        return Written(200, known.id, known.version, "already there")
-                elif unsure:
-                    held = await self._read(resource, known)
-                    if says_the_same(resource, held):
-                        return Written(200, known.id, version_of(held), "already there")
-                    known, unsure = Known(known.id, version_of(held)), False
-                answer = await self._update({**resource, "id": known.id}, known.version)
-                return Written(answer.status, answer.id, answer.version)
+                held = await self._find(resource, identifier, known, unsure=unsure)
+                if held is None:
+                    answer = await self._create(resource, identifier)
+                    return Written(answer.status, answer.id, answer.version, note)
+                known = str(held["id"])
+                if says_the_same(resource, held):
+                    return Written(200, known, version_of(held), "; ".join(filter(None, (note, "already there"))))
+                answer = await self._update({**resource, "id": known}, version_of(held))
+                return Written(answer.status, answer.id, answer.version, note)
+            except Replaced as error:
+                note, known, unsure = error.message, None, True
+            except AlreadyThere as error:
+                known = error.id
             except Gone as error:
                 self._deleted(resource, identifier, known, error)
                 known, unsure = None, True
@@ -150,14 +155,20 @@ class FhirWriter:
         await self.client.find(kind, f"urn:ietf:rfc:3986|urn:uuid:{uuid.uuid4()}")
         return capabilities_of(statement, kind)
 
-    async def _held(self, resource: Resource, identifier: str, *, unsure: bool) -> Resource | None:
-        """What the server holds under `identifier`, asked only where the way or an earlier try makes it needed."""
+    async def _find(self, resource: Resource, identifier: str, known: str | None, *, unsure: bool) -> Resource | None:
+        """The server's resource with `identifier`; None: there is none, or the way of creating looks by itself.
+
+        Raises `Gone` and `Replaced` for an id that is remembered and leads to nothing, or to another resource.
+        """
         kind = str(resource["resourceType"])
+        if known is not None:
+            return await self._read(kind, identifier, known)
         way = await self.way(kind)
         if not unsure and way not in _SEARCHING:
             return None
         held = await self.client.find(kind, identifier)
-        if way is Way.CLIENT_ID and unsure and (ours := await self.client.read(kind, id_for(identifier))):
+        ours = await self.client.read(kind, id_for(identifier)) if way is Way.CLIENT_ID and unsure else None
+        if ours is not None and carries(ours, identifier):
             # A search may lag behind what was committed; a read does not.
             held = [ours, *(one for one in held if one.get("id") != ours.get("id"))]
         return await self._only(kind, identifier, held)
@@ -181,33 +192,46 @@ class FhirWriter:
                 raise Duplicates(why, place=place, ids=ids) from error
         return kept
 
-    async def _read(self, resource: Resource, known: Known) -> Resource:
-        kind = str(resource["resourceType"])
-        held = await self.client.read(kind, known.id)
+    async def _read(self, kind: str, identifier: str, known: str) -> Resource:
+        held = await self.client.read(kind, known)
+        place = f"{self.client.base}/{kind}/{known}"
         if held is None:
-            raise Gone("it was deleted", place=f"{self.client.base}/{kind}/{known.id}", details={})
+            raise Gone("it was deleted", place=place, details={})
+        if not carries(held, identifier):
+            raise Replaced(f"the server has given {kind}/{known} to another resource since", place=place)
         return held
 
-    def _deleted(self, resource: Resource, identifier: str, known: Known | None, error: Gone) -> None:
+    def _deleted(self, resource: Resource, identifier: str, known: str | None, error: Gone) -> None:
         if known is None:
             # Not a resource that is gone: the address as a whole leads nowhere.
             raise error
         if self._when_deleted == "stop":
             raise NeedsPerson(
-                f"{resource['resourceType']}/{known.id} ({identifier}) was deleted on the server; set "
+                f"{resource['resourceType']}/{known} ({identifier}) was deleted on the server; set "
                 "when_deleted: recreate if it is to be made anew",
                 place=error.place,
             ) from error
 
     async def _update(self, resource: Resource, version: str) -> Answer:
         if self._configured is not Way.TRANSACTION:
-            return await self.client.put(resource, version=version)
+            return await self._put(resource, version)
         request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
         return await self._in_transaction(resource, request | ({"ifMatch": f'W/"{version}"'} if version else {}))
 
+    async def _put(self, resource: Resource, version: str) -> Answer:
+        try:
+            return await self.client.put(resource, version=version)
+        except Gone:
+            raise
+        except Refused as error:
+            # Some say 400 to an update of what was deleted since the read.
+            if await self.client.read(str(resource["resourceType"]), str(resource["id"])) is None:
+                raise Gone(error.message, place=str(error.place), details=error.details) from error
+            raise
+
     # Ways to create
 
-    async def _create(self, resource: Resource, identifier: str) -> Written:
+    async def _create(self, resource: Resource, identifier: str) -> Answer:
         kind = str(resource["resourceType"])
         way = await self.way(kind)
         try:
@@ -226,9 +250,8 @@ class FhirWriter:
             await self._only(kind, identifier, held)
             raise Contested("several resources had this identifier; one is left", place=error.place) from error
         if answer.status == 200 and way is Way.CONDITIONAL_CREATE:
-            # Somebody else's, or ours whose answer was lost: it was found, not written.
-            raise Contested("a resource with this identifier was there already", place=f"{self.client.base}/{kind}")
-        return Written(answer.status, answer.id, answer.version)
+            raise AlreadyThere(answer.id, place=f"{self.client.base}/{kind}")
+        return answer
 
     async def _create_by_id(self, resource: Resource, identifier: str) -> Answer:
         answer = await self.client.put({**resource, "id": id_for(identifier)})

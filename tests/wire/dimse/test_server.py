@@ -131,7 +131,7 @@ async def test_responses_are_encoded_in_their_own_character_set() -> None:
         (DimseFailure(0xA700, "too many matches"), 0xA700, "too many matches"),
         (DimseFailure(0xC123, "Größe " + "x" * 100), 0xC123, "Gr??e " + "x" * 58),
         (DimseFailure(0x0124), 0x0124, None),
-        (Unavailable("db: Probe^Anna"), 0xA700, "Unavailable"),
+        (Unavailable("db: Probe^Anna"), 0xC001, "Unavailable"),
         (InvalidValue("Probe^Anna", place="PatientBirthDate"), 0xA900, "InvalidValue: PatientBirthDate"),
         (RuntimeError("Probe^Anna"), 0xC001, "RuntimeError"),
         (TimeoutError(), 0xC001, "TimeoutError"),

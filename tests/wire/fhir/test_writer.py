@@ -14,8 +14,9 @@ from gateway.errors import NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.fhir import FhirClient, Refused, Resource
 from gateway.wire.fhir.capability import Way, capabilities_of
-from gateway.wire.fhir.writer import Duplicates, FhirWriter, Known, Written, id_for
+from gateway.wire.fhir.writer import Duplicates, FhirWriter, Written, id_for
 from tests.peers.fhir_server import FhirServer
+from tests.wire.fhir.forgetful import ForgetfulServer
 
 UID = "urn:dicom:uid|urn:oid:1.2.3"
 WAYS = list(Way)
@@ -87,7 +88,7 @@ async def test_create_update_and_nothing_new(client: FhirClient, fhir_server: Fh
     made = await writer.write(study(), UID)
     assert made.version
     assert made.note == ""
-    known = Known(made.id, made.version)
+    known = made.id
     changed = await writer.write(study("second"), UID, known=known)
     assert (changed.id, changed.status) == (made.id, 200)
     assert changed.version != made.version
@@ -116,12 +117,12 @@ async def test_a_write_that_is_lost_is_there_once_after_the_next_try(
         with pytest.raises(Unavailable):
             await writer.write(study(), UID)
         made = await writer.write(study(), UID, unsure=True)
-        known = Known(made.id, made.version)
+        known = made.id
         if lost == "after":
             assert (len(writes), made.note) == (1, "already there")
             # The next write to be lost is the third.
-            between_them = await writer.write(study("between"), UID, known=known)
-            known = Known(made.id, between_them.version)
+            await writer.write(study("between"), UID, known=known)
+            known = made.id
         with pytest.raises(Unavailable):
             await writer.write(study("second"), UID, known=known)
         await writer.write(study("second"), UID, known=known, unsure=True)
@@ -145,7 +146,7 @@ async def test_a_version_that_moved_is_read_again(client: FhirClient, fhir_serve
     writer = FhirWriter(client, way=way)
     made = await writer.write(study(), UID)
     await client.put({**study("somebody else's"), "id": made.id})
-    changed = await writer.write(study("ours"), UID, known=Known(made.id, made.version))
+    changed = await writer.write(study("ours"), UID, known=made.id)
     [held] = await fhir_server.resources("ImagingStudy")
     assert (held["description"], held["meta"]["versionId"]) == ("ours", changed.version)
 
@@ -178,13 +179,68 @@ async def test_a_try_after_a_lost_one_sees_what_another_writer_made(
 async def test_a_resource_that_was_deleted_stops_or_is_made_anew(client: FhirClient, way: Way) -> None:
     made = await FhirWriter(client, way=way).write(study(), UID)
     await client.delete("ImagingStudy", made.id)
-    known = Known(made.id, made.version)
+    known = made.id
     with pytest.raises(NeedsPerson, match="was deleted on the server; set when_deleted: recreate"):
         await FhirWriter(client, way=way).write(study("second"), UID, known=known)
     assert await client.find("ImagingStudy", UID) == []
     again = await FhirWriter(client, way=way, when_deleted="recreate").write(study("second"), UID, known=known)
     [held] = await client.find("ImagingStudy", UID)
     assert (held["id"], held["description"]) == (again.id, "second")
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way is not Way.CLIENT_ID])
+async def test_an_id_that_was_given_again_is_another_patients(way: Way, version: str) -> None:
+    """An EHR that lost its data gives ids again; what stands under a remembered id now must stay as it is.
+
+    An id that is derived from the identifier is given to nobody else.
+    """
+    server, theirs = ForgetfulServer(), "urn:dicom:uid|urn:oid:1.9.9"
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+        writer = FhirWriter(client, way=way)
+        made = await writer.write(study("ours"), UID)
+        server.empty()
+        other = await writer.write(study("another patient's", "1.9.9"), theirs)
+        if version == "2":
+            other = await writer.write(study("another patient's, grown", "1.9.9"), theirs, known=other.id)
+        assert (other.id, other.version) == (made.id, version)
+        before = server.held()[made.id]
+        again = await writer.write(study("ours, grown"), UID, known=made.id)
+    assert server.held()[made.id] == before
+    assert again.id != made.id
+    assert server.held()[again.id]["description"] == "ours, grown"
+    assert len(server.held()) == 2
+    assert again.note == f"the server has given ImagingStudy/{made.id} to another resource since"
+
+
+async def test_a_lost_resource_is_an_error_of_its_own_whatever_the_server_answers() -> None:
+    """A PUT under a number that is not there is 400 on some servers."""
+    server = ForgetfulServer()
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+        made = await FhirWriter(client, way=Way.SEARCH).write(study(), UID)
+        server.empty()
+        with pytest.raises(NeedsPerson, match="was deleted on the server"):
+            await FhirWriter(client, way=Way.SEARCH).write(study("grown"), UID, known=made.id)
+        writer = FhirWriter(client, way=Way.SEARCH, when_deleted="recreate")
+        await writer.write(study("grown"), UID, known=made.id)
+    assert [one["description"] for one in server.held().values()] == ["grown"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_search_from_a_cache_makes_no_second_resource(way: Way) -> None:
+    server = ForgetfulServer(caches_searches=True)
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+        writer = FhirWriter(client, way=way)
+        await client.find("ImagingStudy", UID)
+        made = await writer.write(study(), UID)
+        again = await writer.write(study(), UID, unsure=True)
+        assert (again.id, again.note) == (made.id, "already there")
+        assert len(server.writes) == 1
+        # Nothing is remembered and no try is known to be lost: what stands there is found all the same.
+        grown = await writer.write(study("grown"), UID)
+    assert grown.id == made.id
+    assert [one["description"] for one in server.held().values()] == ["grown"]
+    assert len(server.writes) <= 3
 
 
 @pytest.mark.parametrize("way", [Way.CLIENT_ID, Way.SEARCH])
@@ -226,7 +282,7 @@ async def test_the_way_follows_from_what_the_server_announces(
                 writer = FhirWriter(client)
                 assert await writer.way("ImagingStudy") is way
                 made = await writer.write(study(), UID)
-                changed = await writer.write(study("second"), UID, known=Known(made.id, made.version))
+                changed = await writer.write(study("second"), UID, known=made.id)
                 [held] = await client.find("ImagingStudy", UID)
                 assert (held["id"], held["description"], held["meta"]["versionId"]) == (
                     made.id,
