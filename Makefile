@@ -21,10 +21,10 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus fuzz crash peers lock clean
+.PHONY: help demo run test check bench corpus fuzz crash java-peers whole-ehr peers lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(ENVIRONMENT) ## Play the whole journey with simulators (DEMO_ARGS, default --once)
 	$(BIN)/gateway demo $(DEMO_ARGS)
@@ -53,6 +53,12 @@ fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for
 
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)
+
+java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
+	@tests/peers/install.sh java
+
+whole-ehr: $(ENVIRONMENT) peers java-peers ## 140 studies with lost answers, an emptied EHR and a restart, on HAPI FHIR and Medplum
+	WHOLE_EHR_STUDIES=140 $(BIN)/python -m pytest tests/journey/test_whole_ehr.py
 
 peers: ## Install what the tests talk to: DCMTK, Orthanc, dcmjs-dimse, a FHIR server
 	@tests/peers/install.sh

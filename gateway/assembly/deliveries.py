@@ -12,7 +12,7 @@ from gateway.config.tree import Config
 from gateway.journey.ehr_delivery.links import EhrLinks, Mode
 from gateway.journey.ehr_delivery.station import EhrDelivery
 from gateway.journey.order_telling.station import ServiceRequestStation
-from gateway.records.work import REQUEST, SERVE, SETTLE, WorkKind, delivery_to
+from gateway.records.work import REQUEST, SERVE, SETTLE, WorkKind, delivery_to, links_at
 from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
@@ -42,8 +42,11 @@ def kinds_of_work(
         writer = writer_of(ehr, client)
         orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
         links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
+        delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links)
+        if links.are_made:
+            kinds[links_at(ehr.name)] = Handling(delivery.look, concurrency=1, gate=breaker)
         kinds[delivery_to(ehr.name)] = Handling(
-            EhrDelivery(ehr.name, store, writer, clock, breaker, links).deliver,
+            delivery.deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,

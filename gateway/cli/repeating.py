@@ -26,7 +26,7 @@ Request = tuple[str, Any]
 """Kind (`d` delivery, `m` message, `study`) and number or UID."""
 
 
-@cli.command(epilog="Example: gateway replay d12 m7; gateway replay --dry-run --since 2026-01-23T12:00")
+@cli.command(epilog="Example: gateway replay d12 m7; gateway replay --ehr main --since 2026-01-23")
 def replay(
     ids: Annotated[
         list[str] | None,
@@ -39,6 +39,14 @@ def replay(
         datetime | None,
         typer.Option(help="All HL7 messages received from this time on, in the site's zone", formats=MOMENTS),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send the studies named by UID once more, changed or not")
+    ] = False,
+    ehr: Annotated[
+        str | None,
+        typer.Option(help="Send an EHR once more all that it was sent, or all since --since"),
+    ] = None,
+    per_second: Annotated[float, typer.Option(min=0.01, help="Deliveries per second (--ehr)")] = 10.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what messages would change")] = False,
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs (--dry-run)")] = False,
@@ -48,15 +56,24 @@ def replay(
     Ends with 1 when any of them could not be; the others are replayed all the same.
     """
     requests = [_parse_id(text) for text in ids or ()]
-    if not requests and not cause and since is None:
-        raise typer.BadParameter("name what to replay, or give --cause or --since")
+    if not requests and not cause and since is None and ehr is None:
+        raise typer.BadParameter("name what to replay, or give --cause, --since or --ehr")
+    if ehr is not None and (requests or cause or dry_run or again):
+        raise typer.BadParameter("--ehr goes with --since and --per-second alone")
+    if again and (not requests or any(kind != "study" for kind, _ in requests)):
+        raise typer.BadParameter("--again is for studies: name their UIDs")
     if dry_run and (cause or any(kind != "m" for kind, _ in requests)):
         raise typer.BadParameter("--dry-run is for messages: m7, or --since")
     settings = configuration(config)
     first = None if since is None else microseconds(since, settings.site.zone)
-    if dry_run:
+    if ehr is not None:
+        names = [one.name for one in settings.ehrs]
+        if ehr not in names:
+            raise typer.BadParameter(f"there is no EHR {ehr!r}; the configuration has {', '.join(names) or 'none'}")
+        with_store(settings, partial(_fill_ehr, ehr, first or 0, per_second))
+    elif dry_run:
         _say_dry_run(with_store(settings, partial(_try, settings, requests, first, not as_json)), as_json)
-    elif with_store(settings, partial(_repeat, settings, requests, cause or (), first)):
+    elif with_store(settings, partial(_repeat, settings, requests, cause or (), first, again)):
         raise typer.Exit(1)
 
 
@@ -74,13 +91,19 @@ async def _requests_since(store: Store, requests: Sequence[Request], first: int 
 
 
 async def _repeat(
-    settings: Config, requests: Sequence[Request], causes: Sequence[str], first: int | None, store: Store
+    settings: Config,
+    requests: Sequence[Request],
+    causes: Sequence[str],
+    first: int | None,
+    again: bool,
+    store: Store,
 ) -> int:
     """Do what was asked for and print a line for each; returns how many failed."""
     from gateway.assembly.mappings import load_mappings
     from gateway.assembly.orders import replay_message
     from gateway.assembly.studies import make_arrival
     from gateway.operations.replay import Repeats
+    from gateway.operations.resend import resend_study
 
     mappings = load_mappings(settings)
     repeats = Repeats(
@@ -92,11 +115,23 @@ async def _repeat(
     failures = [await _repeat_cause(repeats, key) for key in causes]
     for kind, number in await _requests_since(store, requests, first):
         try:
-            say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
+            if again:
+                say(f"{number}: {await resend_study(store, number, now)} deliveries, due now")
+            else:
+                say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
         except GatewayError as error:
             failures.append(1)
             typer.echo(str(error), err=True)
     return sum(failures)
+
+
+async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> None:
+    from gateway.operations.resend import resend_all
+
+    total = 0
+    async for total in resend_all(store, name, now, first=first, per_second=per_second):
+        typer.echo(f"{total} deliveries added", err=True)
+    say(f"{name}: {total} deliveries, the last due in {total / per_second:.0f} s")
 
 
 async def _repeat_cause(repeats: Repeats, key: str) -> int:

@@ -86,7 +86,7 @@ class Repeats:
         Raises `GatewayError`, also for a message that is still not accepted.
         """
         if kind == "study":
-            return f"{await self._arrival.replay(number)} instances, due now"
+            return f"{await self._arrival.replay(number)} instances; EHRs get what has changed (--again: all)"
         if kind == "m":
             return await self._repeat_message(number)
         await self._store.write(lambda connection: outbox_listing.replay(connection, [number], now=self._clock()))

@@ -64,6 +64,8 @@ class Activity(StrEnum):
     """Keep a study that was settled already for those who read it here; no EHR gets a delivery."""
     DELIVER = "ehr"
     """Deliver a resource to an EHR."""
+    LINK = "link"
+    """Ask an EHR again for what a delivered resource refers to and the EHR did not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class WorkKind:
 
     activity: Activity
     target: str = ""
-    """Name of the EHR, for `Activity.DELIVER`."""
+    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -93,6 +95,11 @@ SERVE: Final = WorkKind(Activity.SERVE)
 def delivery_to(ehr: str) -> WorkKind:
     """The kind of the deliveries to an EHR of this name."""
     return WorkKind(Activity.DELIVER, ehr)
+
+
+def links_at(ehr: str) -> WorkKind:
+    """The kind of the looks for missing links at an EHR of this name."""
+    return WorkKind(Activity.LINK, ehr)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from gateway.records.delivery import Delivery
-from gateway.records.work import SETTLE, TRANSITIONS, Lane, WorkEvent, WorkState
+from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, WorkEvent, WorkKind, WorkState
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
@@ -89,6 +89,38 @@ def deliver(connection: Connection, lane: Lane, delivery: Delivery, *, now: int)
     enqueue(connection, lane=lane, payload=delivery.as_payload(), due_at=now, now=now, supersede=True)
 
 
+def repeat(connection: Connection, lane: Lane, *, now: int, due_at: int | None = None) -> bool:
+    """Add the newest delivery of `lane` once more, due now or at `due_at`.
+
+    False, and nothing added, where there is none, or where it waits, is parked or rejected: a delivery that waits is
+    sent anyway, the others need a person.
+    """
+    last = latest(connection, lane)
+    if last is None or WorkState(last["state"]) not in (WorkState.DONE, WorkState.LEASED):
+        return False
+    due_at = now if due_at is None else due_at
+    enqueue(connection, lane=lane, payload=last["payload"], due_at=due_at, now=now, supersede=True)
+    return True
+
+
+def repeat_study(connection: Connection, study_uid: str, *, now: int) -> int:
+    """Add the newest delivery of each lane of a study once more; returns how many were added."""
+    lanes = map(Lane.of, connection.execute(_LANES_OF, {"the_subject": study_uid}).scalars())
+    return sum(repeat(connection, lane, now=now) for lane in lanes if lane.kind.activity is Activity.DELIVER)
+
+
+def lanes_since(
+    connection: Connection, kind: WorkKind, *, first: int, before: int, after: int, limit: int
+) -> list[tuple[int, Lane]]:
+    """The newest row, and its lane, of each lane of `kind` with a delivery that was added from `first` to `before`.
+
+    By the ids of those rows, from the one behind `after`; at most `limit`.
+    """
+    values = {"the_kind": str(kind), "first": first, "before": before, "after": after}
+    rows = connection.execute(_LANES_SINCE.limit(limit), values)
+    return [(row.newest, Lane.of(row.lane)) for row in rows]
+
+
 def _key(lane: Lane) -> dict[str, str]:
     return {"the_subject": lane.subject, "the_lane": str(lane)}
 
@@ -98,6 +130,21 @@ _LATEST = (
     .where(outbox.c.subject == bindparam("the_subject"), outbox.c.lane == bindparam("the_lane"))
     .order_by(outbox.c.id.desc())
     .limit(1)
+)
+
+_LANES_OF = select(outbox.c.lane).where(outbox.c.subject == bindparam("the_subject")).distinct()
+
+_NEWEST = func.max(outbox.c.id)
+_LANES_SINCE = (
+    select(_NEWEST.label("newest"), outbox.c.lane)
+    .where(
+        outbox.c.kind == bindparam("the_kind"),
+        outbox.c.created_at >= bindparam("first"),
+        outbox.c.created_at < bindparam("before"),
+    )
+    .group_by(outbox.c.lane)
+    .having(bindparam("after") < _NEWEST)
+    .order_by(_NEWEST)
 )
 
 _SUPERSEDE = (

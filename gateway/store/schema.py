@@ -311,6 +311,19 @@ ehr_resources = Table(
     Index("ix_ehr_resources_id", "ehr", "kind", "resource_id", unique=True),
 )
 
+missing_links = Table(
+    "missing_links",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("ehr", Text, nullable=False),
+    Column("lane", Text, nullable=False, comment="Of the looks for what a delivered resource lacks"),
+    Column("kind", Text, nullable=False, comment="FHIR resource type of what it refers to"),
+    Column("identifier", Text, nullable=False, comment="system|value of what it refers to"),
+    Column("since", BigInteger, nullable=False),
+    Index(None, "ehr", "kind", "identifier"),
+    Index(None, "ehr", "lane"),
+)
+
 imaging_studies = Table(
     "imaging_studies",
     metadata,

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from gateway.assembly.process import Running
 from gateway.config.ehrs import Ehr, Retry
+from gateway.config.site import Site
 from gateway.mapping.studies.patient import patient
-from gateway.store import outbox_listing
+from gateway.records.link import Target
+from gateway.store import missing_links, outbox_listing
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
@@ -55,7 +58,6 @@ ACC1 = {"system": "urn:oid:2.25.77", "value": "ACC1"}
 @pytest.fixture(autouse=True)
 def order_system(monkeypatch: pytest.MonkeyPatch) -> None:
     """The orders of the test's RIS have this system."""
-    from gateway.config.site import Site
     from tests.journey import running
 
     site = Site(
@@ -117,6 +119,77 @@ async def test_without_conditional_create_no_patient_is_made(start: Start, plain
         [row] = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked",)))
     assert "does not announce conditional create for Patient" in row["outcome"]["error"]
     assert await plain_fhir_server.resources("Patient") == []
+
+
+ORDER = orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID))
+
+
+async def sent(gateway: Running, what: str) -> None:
+    if what == "order":
+        await mllp_send(gateway.hl7_ports["ris"], ORDER)
+    else:
+        await send(gateway, sample())
+    await quiet(gateway)
+
+
+@pytest.mark.parametrize("first", ["order", "study"])
+@pytest.mark.parametrize("patient_mode", ["find", "create"])
+async def test_all_links_stand_whatever_came_first(
+    start: Start, fhir_server: FhirServer, first: str, patient_mode: str
+) -> None:
+    """Both are delivered; each refers to the other or to the Patient, who may be made only for the second."""
+    if patient_mode == "find":
+        await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER]})
+    async with start(ehrs=ehr(fhir_server.url, orders="write", patient=patient_mode)) as gateway:
+        for what in ("order", "study") if first == "order" else ("study", "order"):
+            await sent(gateway, what)
+    [person] = await fhir_server.resources("Patient")
+    [request] = await fhir_server.resources("ServiceRequest")
+    [study] = await fhir_server.resources("ImagingStudy")
+    assert study["subject"]["reference"] == request["subject"]["reference"] == f"Patient/{person['id']}"
+    assert [one.get("reference") for one in study["basedOn"]] == [f"ServiceRequest/{request['id']}"]
+
+
+async def test_a_patient_who_is_registered_later_is_linked(
+    start: Start, fhir_server: FhirServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.journey.ehr_delivery.station.FIRST_LOOK_MICROS", 100_000)
+    async with start(ehrs=ehr(fhir_server.url, patient="find")) as gateway:
+        await sent(gateway, "study")
+        [before] = await fhir_server.resources("ImagingStudy")
+        assert "reference" not in before["subject"]
+        person = await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER]})
+        targets = [Target("Patient", f"urn:oid:2.25.1|{ID}")]
+        async with asyncio.timeout(20):
+            while await gateway.store.read(lambda one: missing_links.waiting_for(one, "ehr0", targets)):
+                await asyncio.sleep(0.02)
+        await quiet(gateway)
+    [study] = await fhir_server.resources("ImagingStudy")
+    assert study["subject"]["reference"] == f"Patient/{person['id']}"
+
+
+async def test_an_order_without_an_accession_number_is_delivered(start: Start, fhir_server: FhirServer) -> None:
+    async with start(ehrs=ehr(fhir_server.url, orders="write")) as gateway:
+        await mllp_send(gateway.hl7_ports["ris"], orm(accession="", filler=""))
+        await quiet(gateway)
+        parked = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
+    assert parked == []
+    [request] = await fhir_server.resources("ServiceRequest")
+    assert {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3.4.5"} in request["identifier"]
+
+
+async def test_a_document_in_r4_is_linked_with_its_order(start: Start, fhir_server: FhirServer) -> None:
+    site = Site(
+        patient_id_issuer="HOSP", viewer_url="https://viewer.test/{study_uid}",
+        order_systems=dict.fromkeys(("HOSP", "RIS", "HOSPITAL"), "urn:oid:2.25.77"),
+    )  # fmt: skip
+    ehrs = ehr(fhir_server.url, orders="write", resource="DocumentReference")
+    async with start(site=site, ehrs=ehrs) as gateway:
+        await sent(gateway, "order")
+        await sent(gateway, "study")
+    [request] = await fhir_server.resources("ServiceRequest")
+    [document] = await fhir_server.resources("DocumentReference")
+    assert [one.get("reference") for one in document["context"]["related"]] == [f"ServiceRequest/{request['id']}"]
 
 
 @pytest.mark.parametrize(

@@ -43,5 +43,26 @@ node_peer() {
     fi
 }
 
+java_peer() {
+    if [ ! "$1/cp.txt" -nt "$1/pom.xml" ]; then
+        (cd "$1" && mvn -q -B compile dependency:build-classpath -Dmdep.outputFile=cp.txt) ||
+            cannot "$2" "mvn -B compile dependency:build-classpath -Dmdep.outputFile=cp.txt in tests/peers/$1"
+    fi
+}
+
+java_peers() {
+    if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then
+        cannot "Maven with a JDK of 17 or later" "sudo apt-get install -y maven"
+        return
+    fi
+    java_peer hapi "the HAPI FHIR server"
+    java_peer fhirvalidator "HL7's FHIR validator"
+    java_peer hapihl7 "HAPI's HL7 v2 client"
+}
+
+if [ "${1:-}" = java ]; then
+    java_peers
+    exit
+fi
 debian
 node_peers

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.errors import NeedsPerson
+from gateway.records.link import MissingLink, Target
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Capabilities, Way
 
 Resource = dict[str, Any]
 Mode = Literal["identifier", "find", "create"]
-ELEMENTS: Final = {"Patient": "subject", "ServiceRequest": "basedOn"}
-"""Type -> the element of a study's resource that refers to it by identifier."""
+ELEMENTS: Final = {"Patient": ("subject",), "ServiceRequest": ("basedOn", "context.related")}
+"""Type -> the elements that refer to it by identifier; `context.related` in an R4 DocumentReference."""
+
+
+@dataclass(slots=True)
+class Linked:
+    """A resource with the links that the EHR's own resources allow."""
+
+    resource: Resource
+    missing: list[MissingLink] = field(default_factory=list)
+    made: list[Target] = field(default_factory=list)
+    """Resources that were made for the sake of a link."""
 
 
 class EhrLinks:
@@ -28,34 +40,54 @@ class EhrLinks:
         self._capabilities = capabilities
         self._modes = {kind: mode for kind, mode in modes.items() if mode != "identifier"}
 
-    async def linked(self, resource: Resource, patient: Resource | None) -> tuple[Resource, list[str]]:
-        """`resource` with links, and what could not be linked and why, in plain words.
+    @property
+    def are_made(self) -> bool:
+        """Whether any reference becomes a link at all."""
+        return bool(self._modes)
 
-        `patient` is made where it is looked for in vain and may be. Raises what `FhirClient` raises.
+    async def linked(self, resource: Resource, patient: Resource | None) -> Linked:
+        """`resource` with links, and what could not be linked.
+
+        `patient` is made where the EHR holds none and lets us make Patients. Raises what `FhirClient` raises.
         """
-        changed, notes = dict(resource), list[str]()
+        linked = Linked(dict(resource))
         for kind in self._modes:
-            element = ELEMENTS[kind]
-            references = changed.get(element)
-            if isinstance(references, list):
-                changed[element] = [await self._link(kind, reference, None, notes) for reference in references]
-            elif references:
-                changed[element] = await self._link(kind, references, patient, notes)
-        return changed, notes
+            for path in ELEMENTS[kind]:
+                await self._link_element(linked, path.split("."), kind, patient if kind == "Patient" else None)
+        return linked
 
-    async def _link(self, kind: str, reference: Resource, missing: Resource | None, notes: list[str]) -> Resource:
+    async def _link_element(self, linked: Linked, path: list[str], kind: str, missing: Resource | None) -> None:
+        holder = linked.resource
+        for name in path[:-1]:
+            if not isinstance(holder.get(name), dict):
+                return
+            holder[name] = dict(holder[name])
+            holder = holder[name]
+        references = holder.get(path[-1])
+        if isinstance(references, list):
+            holder[path[-1]] = [await self._link(linked, kind, one, None) for one in references]
+        elif references:
+            holder[path[-1]] = await self._link(linked, kind, references, missing)
+
+    async def _link(self, linked: Linked, kind: str, reference: Resource, missing: Resource | None) -> Resource:
         identifier = reference.get("identifier") or {}
         system, value = identifier.get("system"), identifier.get("value")
         if reference.get("type") != kind or not system or not value:
             return reference
-        found = await self._client.find(kind, f"{system}|{value}")
-        held = [one for one in map(_standing, found) if one]
+        target = Target(kind, f"{system}|{value}")
+        held = await self.held(target)
         if not held and missing is not None and self._modes[kind] == "create":
-            held = [await self._create(kind, missing, f"{system}|{value}")]
-        if len(set(held)) == 1:
-            return {"reference": held[0], **reference}
-        notes.append(f"the EHR holds {len(set(held)) or 'no'} {kind} with the identifier {system}|{value}")
+            held = {await self._create(kind, missing, target.identifier)}
+            linked.made.append(target)
+        if len(held) == 1:
+            return {"reference": held.pop(), **reference}
+        linked.missing.append(MissingLink(target, len(held)))
         return reference
+
+    async def held(self, target: Target) -> set[str]:
+        """References to what the EHR holds with the identifier of `target`, without what counts no longer."""
+        found = await self._client.find(target.kind, target.identifier)
+        return {one for one in map(_standing, found) if one}
 
     async def _create(self, kind: str, resource: Resource, identifier: str) -> str:
         known = await self._capabilities(kind)

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
-from gateway.journey.ehr_delivery.links import EhrLinks
+from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
-from gateway.records.work import Work
-from gateway.store import Store, ehr_resources
+from gateway.records.link import MissingLink, Target
+from gateway.records.work import Lane, Work, delivery_to
+from gateway.store import Store, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.writer import FhirWriter, Written
 from gateway.work.breaker import Breaker
 
+FIRST_LOOK_MICROS: Final = 1_000_000
+"""A delivery to the same EHR that was under way at the same time may have brought the resource."""
+LONGEST_PAUSE_MICROS: Final = 12 * 3600 * 1_000_000
+MOST_LOOKS: Final = 75
+"""About a month of looks."""
 NO_ANSWER: Final = (None, 408, 429, 502, 503, 504)
 """Statuses that do not come from the EHR's own judgement of a write; None: no answer at all."""
 
@@ -51,14 +58,49 @@ class EhrDelivery:
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = held.resource_id if held else None
         with self._watched():
-            resource, notes = await self._links.linked(resource, delivery.patient)
-            written = await self._writer.write(resource, identifier, known=known, unsure=bool(work.attempts))
-        entry = Entry(written.id, written.version, digest_of(resource))
+            linked = await self._links.linked(resource, delivery.patient)
+            written = await self._writer.write(linked.resource, identifier, known=known, unsure=bool(work.attempts))
+        entry = Entry(written.id, written.version, digest_of(linked.resource))
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
+            self._note_links(connection, work.lane, linked)
 
-        return Done({"resource": key.kind, **_outcome(written, notes)}, note)
+        return Done({"resource": key.kind, **_outcome(written, linked.missing)}, note)
+
+    def _note_links(self, connection: Connection, lane: Lane, linked: Linked) -> None:
+        """Note which links the resource lacks, and let those be looked for again that this delivery has brought."""
+        now = self._clock()
+        looks = missing_links.lane_of(lane)
+        missing_links.replace(connection, self._name, looks, [one.target for one in linked.missing], now=now)
+        if linked.missing:
+            outbox.postpone(connection, looks, due_at=now + FIRST_LOOK_MICROS, now=now)
+        for waiting in missing_links.waiting_for(connection, self._name, [*_targets(linked.resource), *linked.made]):
+            outbox.postpone(connection, waiting, due_at=now, now=now)
+
+    async def look(self, work: Work) -> Done:
+        """Ask for the links that the resource of a lane lacks; deliver the resource again when the EHR has one of them.
+
+        The pause between two looks doubles from seconds to half a day; the looks end after some weeks.
+        """
+        targets = await self._store.read(lambda connection: missing_links.of_lane(connection, work.lane))
+        with self._watched():
+            held = [len(await self._links.held(target)) for target in targets]
+        if not targets or 1 not in held:
+            return Done({}, partial(self._look_later, work=work) if targets else None)
+        lane = Lane(delivery_to(self._name), work.subject, work.lane.of_order)
+        return Done({"linked": held.count(1)}, lambda connection: self._repeat(connection, lane))
+
+    def _look_later(self, connection: Connection, work: Work) -> None:
+        looks = int(str(work.payload.get("looks", 0))) + 1
+        pause = min(FIRST_LOOK_MICROS * 2**looks, LONGEST_PAUSE_MICROS)
+        if looks < MOST_LOOKS:
+            now = self._clock()
+            payload = {"looks": looks}
+            outbox.enqueue(connection, lane=work.lane, payload=payload, due_at=now + pause, now=now, supersede=True)
+
+    def _repeat(self, connection: Connection, lane: Lane) -> None:
+        outbox.repeat(connection, lane, now=self._clock())
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -75,7 +117,14 @@ class EhrDelivery:
         self._breaker.answered()
 
 
-def _outcome(written: Written, notes: list[str]) -> dict[str, Any]:
+def _targets(resource: dict[str, Any]) -> list[Target]:
+    """What another resource may refer to, when this resource has reached the EHR."""
+    kind = str(resource["resourceType"])
+    identifiers = resource.get("identifier") or ()
+    return [Target(kind, f"{one.get('system', '')}|{one['value']}") for one in identifiers if one.get("value")]
+
+
+def _outcome(written: Written, missing: list[MissingLink]) -> dict[str, Any]:
     outcome = {"status": written.status, "id": written.id, "version": written.version}
-    document = "; ".join(one for one in (written.note, *notes) if one)
+    document = "; ".join(one for one in (written.note, *map(str, missing)) if one)
     return outcome | ({"note": document} if document else {})

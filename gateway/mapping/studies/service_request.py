@@ -61,7 +61,7 @@ def service_request(
         "reasonCode": _once(reasons),
     }
     resource = {key: value for key, value in resource.items() if value not in (None, [], {})}
-    own = next(one for one in identifiers if one["type"]["coding"][0]["code"] == "ACSN")
+    own = _own(identifiers)
     return (_as_r5(resource) if release == "R5" else resource), f"{own['system']}|{own['value']}"
 
 
@@ -86,6 +86,13 @@ def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any
             yield typed(code, display, order_system_of(authority, settings), number)
     for procedure in order.procedures:
         yield {"system": "urn:dicom:uid", "value": f"urn:oid:{procedure.study_uid}"}
+
+
+def _own(identifiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The identifier that no other order has: the accession number, or the Study Instance UID where there is none."""
+    accession = (one for one in identifiers if "type" in one and one["type"]["coding"][0]["code"] == "ACSN")
+    first_study = next(one for one in identifiers if "type" not in one)
+    return next(accession, first_study)
 
 
 def _code(order: Order, settings: FhirSettings) -> dict[str, Any] | None:

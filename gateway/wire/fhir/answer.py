@@ -157,6 +157,16 @@ def version_of(resource: dict[str, Any]) -> str:
     return str((resource.get("meta") or {}).get("versionId") or "")
 
 
+def carries(resource: Resource, identifier: str) -> bool:
+    """Whether a resource has this identifier (`system|value`)."""
+    system, _, value = identifier.partition("|")
+    return any(
+        one.get("value") == value and one.get("system", "") == system
+        for one in resource.get("identifier") or ()
+        if isinstance(one, dict)
+    )
+
+
 def retry_after_of(response: aiohttp.ClientResponse) -> float | None:
     """Retry-After in seconds, from seconds or an HTTP date; no more than an hour."""
     written = response.headers.get("Retry-After", "").strip()

@@ -21,6 +21,7 @@ from gateway.wire.fhir.answer import (
     Gone,
     Refused,
     Resource,
+    carries,
     error_of,
     id_of,
     judge,
@@ -290,13 +291,3 @@ class FhirClient:
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
             raise no_answer(error, place) from error
-
-
-def carries(resource: Resource, identifier: str) -> bool:
-    """Whether a resource has this identifier (`system|value`)."""
-    system, _, value = identifier.partition("|")
-    return any(
-        one.get("value") == value and one.get("system", "") == system
-        for one in resource.get("identifier") or ()
-        if isinstance(one, dict)
-    )

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.errors import NeedsPerson, Unavailable
-from gateway.wire.fhir.answer import Answer, Contested, Gone, NotSupported, Refused, Resource, version_of
+from gateway.wire.fhir.answer import Answer, Contested, Gone, NotSupported, Refused, Resource, carries, version_of
 from gateway.wire.fhir.capability import Capabilities, Way, capabilities_of
-from gateway.wire.fhir.client import FhirClient, carries
+from gateway.wire.fhir.client import FhirClient
 from gateway.wire.fhir.encoding import escape
 from gateway.wire.fhir.sameness import says_the_same
 
