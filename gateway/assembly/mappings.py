@@ -13,6 +13,7 @@ def settings_of(config: Config, listener: Listener) -> Settings:
     return Settings(
         zone=config.site.zone,
         patient_id_issuer=config.site.patient_id_issuer,
+        patient_id_types=tuple(config.site.patient_id_types),
         site_name=config.site.name,
         source_name=listener.name,
         station_aes=tuple(listener.station_aes),

@@ -1,3 +1,4 @@
+# Long: the options of a command are the arguments of its function, each with its help.
 """`replay` and `withdraw`: work again on messages, deliveries and studies."""
 
 from __future__ import annotations

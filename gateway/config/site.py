@@ -19,6 +19,9 @@ class Site(Section):
     """Root for the gateway's own implementation class UID; identifiers it derives are UUID-based below 2.25."""
     patient_id_issuer: str = ""
     """Assigning authority of a Patient ID that comes without one."""
+    patient_id_types: list[str] = ["MR", "PI", "PT"]
+    """Of several identifiers in PID-3: the types (HL7 table 0203) that count, the best first; patient_id_issuer counts
+    before them."""
     order_systems: dict[str, str] = {}
     """Assigning authority or sending facility -> FHIR system of its accession, placer and filler numbers."""
     identifier_systems: dict[str, str] = {}

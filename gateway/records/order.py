@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.errors import Place
+from gateway.errors import Place, RequiredMissing
+from gateway.records.finding import Finding
 from gateway.records.step import StepEvent
 
 Attributes = dict[str, Any]
@@ -57,3 +58,7 @@ class OrderedProcedure:
     """ORC-8.1: the order that this one is part of (CH) or takes the place of (RO)."""
     derived: frozenset[str] = field(default_factory=frozenset)
     """Keywords whose value is the gateway's own, because the message had none."""
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
+    """What the message holds and could not be taken over."""
+    missing: tuple[RequiredMissing, ...] = field(default=(), compare=False)
+    """Required attributes that a change leaves out: no fault where the order has them already."""

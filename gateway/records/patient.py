@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 from gateway.errors import Place
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
 Stamps = dict[str, list[int]]
@@ -83,6 +84,8 @@ class PatientStatement:
     """MRG-1: the identities that end (A40, A47)."""
     derived: frozenset[str] = field(default_factory=frozenset)
     """Keywords whose value the message does not state."""
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
+    """What the message holds and could not be taken over."""
 
     @property
     def identity(self) -> Identity:

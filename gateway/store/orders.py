@@ -76,6 +76,29 @@ def linked(connection: Connection, *, study_uid: str, accession: str, patient_id
     return list(connection.execute(_LINK_BY_ACCESSION, {"accession": accession, **patient}).mappings())
 
 
+_PATIENTS_BY_UID: Final = (
+    select(patients)
+    .join(orders, orders.c.patient == patients.c.id)
+    .join(procedures, procedures.c.order == orders.c.id)
+    .where(procedures.c.study_uid == bindparam("study_uid"))
+    .distinct()
+)
+_PATIENTS_BY_ACCESSION: Final = (
+    select(patients)
+    .join(orders, orders.c.patient == patients.c.id)
+    .where(orders.c.accession == bindparam("accession"))
+    .distinct()
+)
+
+
+def patient_of(connection: Connection, *, study_uid: str, accession: str) -> RowMapping | None:
+    """The one patient whose order has this Study Instance UID, else this accession number; None for none or several."""
+    found = connection.execute(_PATIENTS_BY_UID, {"study_uid": study_uid}).mappings().all()
+    if not found and accession:
+        found = connection.execute(_PATIENTS_BY_ACCESSION, {"accession": accession}).mappings().all()
+    return found[0] if len(found) == 1 else None
+
+
 def of_others_alone(
     connection: Connection, accession: str, *, authority: str = "", patient_id: str, issuer: str
 ) -> bool:

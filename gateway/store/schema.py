@@ -208,6 +208,7 @@ studies = Table(
     Column("patient_issuer", Text, nullable=False),
     Column("source_ae", Text, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     Column("revision", Integer, nullable=False),
     Column("settled_revision", Integer, nullable=False),
     Column("first_at", BigInteger, nullable=False),
@@ -226,6 +227,7 @@ series = Table(
     Column("study", Key, ForeignKey("studies.id"), nullable=False),
     Column("series_uid", Text, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     UniqueConstraint("study", "series_uid"),
 )
 

@@ -64,10 +64,7 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     if row is None:
         return None
     all_series = _all_series(connection, row["id"])
-    patient_id, issuer, attributes = row["patient_id"], row["patient_issuer"], row["attributes"]
-    if survivor := patients.merged_into(connection, Identity(patient_id, issuer)):
-        patient_id, issuer = survivor["patient_id"], survivor["issuer"]
-        attributes = _of_survivor(attributes, survivor["attributes"], Identity(patient_id, issuer))
+    (patient_id, issuer), attributes = _patient_today(connection, row)
     linked = orders.linked(
         connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
     )
@@ -86,6 +83,24 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
     return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, withdrawn)
+
+
+def _patient_today(connection: Connection, row: RowMapping) -> tuple[tuple[str, str], Attributes]:
+    """Patient ID and issuer of a study, and its attributes under them.
+
+    The survivor of a merge takes the place of the patient; where the images have no Patient ID, the patient of the
+    study's order does.
+    """
+    patient_id, issuer, attributes = row["patient_id"], row["patient_issuer"], row["attributes"]
+    if patient_id:
+        other = patients.merged_into(connection, Identity(patient_id, issuer))
+    else:
+        ordered = orders.patient_of(connection, study_uid=row["study_uid"], accession=row["accession"])
+        other = dict(ordered) if ordered is not None else None
+    if other is None:
+        return (patient_id, issuer), attributes
+    identity = Identity(other["patient_id"], other["issuer"])
+    return (identity.patient_id, identity.issuer), _of_survivor(attributes, other["attributes"], identity)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:

@@ -6,18 +6,24 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from gateway.records.agreement import Sources, agreed
 from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
 
 _STUDY: Final = select(
-    studies.c.id, studies.c.attributes, studies.c.accession, studies.c.patient_id, studies.c.patient_issuer
+    studies.c.id,
+    studies.c.attributes,
+    studies.c.sources,
+    studies.c.accession,
+    studies.c.patient_id,
+    studies.c.patient_issuer,
 ).where(studies.c.study_uid == bindparam("uid"))
 
-_SERIES: Final = select(series.c.id).where(
+_SERIES: Final = select(series.c.id, series.c.attributes, series.c.sources).where(
     series.c.study == bindparam("the_study"), series.c.series_uid == bindparam("uid")
 )
 
@@ -33,19 +39,23 @@ def _key(result: Any) -> int:
 def keep(connection: Connection, arrival: InstanceArrival) -> bool:
     """Keep one instance under its study and series. False when the same bytes were here already.
 
-    Of the study the newest instance has the last word, so that an instance sent again with corrected data corrects the
-    study; of a series the first that came, also when it is sent again.
+    What study and series say follows from their instances by `agreement`, not from the order in which they came; an
+    instance that is sent again with corrected data corrects both.
     """
     lock(connection, f"study|{arrival.study_uid}")
     study = connection.execute(_STUDY, {"uid": arrival.study_uid}).first()
     study_row = _new_study(connection, arrival) if study is None else int(study.id)
-    if not _keep_instance(connection, arrival, _series_row(connection, arrival, study_row)):
+    if not _keep_instance(connection, arrival, study_row):
         return False
+    attributes, sources = agreed(
+        study.attributes if study else {}, study.sources if study else {}, arrival.study, arrival.sop_uid
+    )  # fmt: skip
     grown = {
-        "attributes": {**(study.attributes if study else {}), **arrival.study},
-        "accession": arrival.accession_number or (study.accession if study else ""),
-        "patient_id": arrival.patient_id or (study.patient_id if study else ""),
-        "patient_issuer": arrival.patient_issuer or (study.patient_issuer if study else ""),
+        "attributes": attributes,
+        "sources": sources,
+        "accession": _text(attributes, "AccessionNumber"),
+        "patient_id": _text(attributes, "PatientID"),
+        "patient_issuer": _text(attributes, "IssuerOfPatientID"),
     }
     values = {f"the_{column}": value for column, value in grown.items()}
     connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
@@ -56,24 +66,34 @@ def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
     row = {
         "study_uid": arrival.study_uid, "accession": arrival.accession_number, "patient_id": arrival.patient_id,
         "patient_issuer": arrival.patient_issuer, "source_ae": arrival.source_ae, "attributes": arrival.study,
+        "sources": {},
         "revision": 0, "settled_revision": 0, "first_at": arrival.received_at, "last_at": arrival.received_at,
     }  # fmt: skip
     return _key(connection.execute(insert(studies), row))
 
 
-def _series_row(connection: Connection, arrival: InstanceArrival, study_row: int) -> int:
-    stored = connection.execute(_SERIES, {"the_study": study_row, "uid": arrival.series_uid}).first()
-    if stored is not None:
-        return int(stored.id)
-    row = {"study": study_row, "series_uid": arrival.series_uid, "attributes": arrival.series}
-    return _key(connection.execute(insert(series), row))
+def _text(attributes: Attributes, keyword: str) -> str:
+    value = attributes.get(keyword, "")
+    return str(value[0] if isinstance(value, list) and value else value or "")
 
 
-def _keep_instance(connection: Connection, arrival: InstanceArrival, series_row: int) -> bool:
+def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: int) -> bool:
     """False when the same bytes are there."""
-    stored = connection.execute(_INSTANCE, {"the_series": series_row, "uid": arrival.sop_uid}).first()
-    if stored is not None and stored.digest == arrival.digest:
-        return False
+    of_series = connection.execute(_SERIES, {"the_study": study_row, "uid": arrival.series_uid}).first()
+    if of_series is None:
+        attributes, sources = agreed({}, {}, arrival.series, arrival.sop_uid)
+        row = {"study": study_row, "series_uid": arrival.series_uid, "attributes": attributes, "sources": sources}
+        series_row, stored = _key(connection.execute(insert(series), row)), None
+    else:
+        series_row = int(of_series.id)
+        stored = connection.execute(_INSTANCE, {"the_series": series_row, "uid": arrival.sop_uid}).first()
+        if stored is not None and stored.digest == arrival.digest:
+            return False
+        attributes, sources = agreed(of_series.attributes, of_series.sources, arrival.series, arrival.sop_uid)
+        if (attributes, sources) != (of_series.attributes, of_series.sources):
+            connection.execute(
+                _SET_SERIES, {"the_id": series_row, "the_attributes": attributes, "the_sources": sources}
+            )
     values = {
         "series": series_row, "sop_uid": arrival.sop_uid, "sop_class_uid": arrival.sop_class_uid,
         "attributes": arrival.instance, "transfer_syntax_uid": arrival.transfer_syntax_uid,
@@ -83,12 +103,17 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, series_row:
         connection.execute(insert(instances), values)
         return True
     connection.execute(update(instances).where(instances.c.id == stored.id), values)
-    if connection.execute(_FIRST_OF_SERIES, {"the_series": series_row}).scalar() == stored.id:
-        connection.execute(update(series).where(series.c.id == series_row), {"attributes": arrival.series})
     return True
 
 
-_FIRST_OF_SERIES: Final = select(func.min(instances.c.id)).where(instances.c.series == bindparam("the_series"))
+_SET_SERIES: Final = (
+    update(series)
+    .where(series.c.id == bindparam("the_id"))
+    .values(
+        attributes=bindparam("the_attributes", type_=series.c.attributes.type),
+        sources=bindparam("the_sources", type_=series.c.sources.type),
+    )
+)
 
 _GROW: Final = (
     update(studies)
@@ -97,6 +122,7 @@ _GROW: Final = (
         revision=studies.c.revision + 1,
         last_at=bindparam("now"),
         attributes=bindparam("the_attributes", type_=studies.c.attributes.type),
+        sources=bindparam("the_sources", type_=studies.c.sources.type),
         accession=bindparam("the_accession"),
         patient_id=bindparam("the_patient_id"),
         patient_issuer=bindparam("the_patient_issuer"),
@@ -113,12 +139,12 @@ def say_again(
     """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
     read and what it says at each level.
 
-    As in `keep`, the newest instance has the last word of the study, the first of a series. False, and nothing
-    changed, when the study no longer has just these instances with these headers.
+    As in `keep`, study and series follow from the instances by `agreement`. False, and nothing changed, when the study
+    no longer has just these instances with these headers.
     """
     lock(connection, f"study|{study_uid}")
     rows = connection.execute(
-        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.received_at)
+        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.sop_uid)
         .join(series, series.c.id == instances.c.series)
         .where(series.c.study == study)
         .order_by(instances.c.id)
@@ -126,17 +152,17 @@ def say_again(
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
     levels = {one: attributes_sent for one, (_, attributes_sent) in read.items()}
-    of_series: dict[int, Attributes] = {}
+    of_series: dict[int, tuple[Attributes, Sources]] = {}
+    of_study: tuple[Attributes, Sources] = ({}, {})
     for row in rows:
         attributes_sent = levels[row.id]
         connection.execute(
             update(instances).where(instances.c.id == row.id), {"attributes": attributes_sent["instance"]}
         )
-        of_series.setdefault(row.series, attributes_sent["series"])
-    for one, attributes in of_series.items():
-        connection.execute(update(series).where(series.c.id == one), {"attributes": attributes})
-    of_study: Attributes = {}
-    for row in sorted(rows, key=lambda row: (row.received_at, row.id)):
-        of_study |= levels[row.id]["study"]
-    connection.execute(update(studies).where(studies.c.id == study), {"attributes": of_study})
+        of_series[row.series] = agreed(*of_series.get(row.series, ({}, {})), attributes_sent["series"], row.sop_uid)
+        of_study = agreed(*of_study, attributes_sent["study"], row.sop_uid)
+    for one, (attributes, sources) in of_series.items():
+        connection.execute(_SET_SERIES, {"the_id": one, "the_attributes": attributes, "the_sources": sources})
+    values = dict(zip(("attributes", "sources"), of_study, strict=True))
+    connection.execute(update(studies).where(studies.c.id == study), values)
     return True

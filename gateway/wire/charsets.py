@@ -87,13 +87,14 @@ def is_known(name: str) -> bool:
 
 
 def candidates(names: Sequence[str], data: bytes, fallback: str) -> tuple[str, ...]:
-    """The codecs to try on `data`, in order, for the repetitions of MSH-18; () when a name is unknown.
+    """The codecs to try on `data`, in order, for the repetitions of MSH-18; () for an unknown name that matters.
 
     `fallback` is what this sender is known to use while declaring nothing, or ASCII.
     """
     declared = [codecs_of(name) for name in names if name.strip()]
     if not all(declared):
-        return ()
+        # Every set of table 0211 has ASCII: what stands in MSH-18 makes no difference.
+        return ("ascii",) if data.isascii() and b"\x1b" not in data else ()
     plain = all(codecs == ("ascii",) for codecs in declared)
     if not plain:
         return _with_windows(_begun_in([codecs for codecs in declared if codecs != ("ascii",)]), data)

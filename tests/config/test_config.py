@@ -72,6 +72,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "site.timezone": ("Europe/Berlin", "Europe/Berlin"),
     "site.uid_root": ("1.2.840.99999", "1.2.840.99999"),
     "site.patient_id_issuer": ("HOSP", "HOSP"),
+    "site.patient_id_types": (["MR", "U"], ["MR", "U"]),
     "site.identifier_systems": ({"HOSP": "urn:oid:1.2.3"}, {"HOSP": "urn:oid:1.2.3"}),
     "site.study_id_system": ("urn:oid:1.2.5", "urn:oid:1.2.5"),
     "site.viewer_url": ("https://viewer.test/?study={study_uid}", "https://viewer.test/?study={study_uid}"),

@@ -231,13 +231,14 @@ async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
         assert ("basedOn" in resource) is named
 
 
-async def test_a_replay_keeps_what_the_newest_instance_corrected(start: Start, database_url: str) -> None:
+async def test_a_replay_keeps_what_an_instance_corrected(start: Start, database_url: str) -> None:
     first, second = sample(), sample()
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
-    first.StudyDescription, second.StudyDescription = "Wrong", "Right"
+    first.StudyDescription, second.StudyDescription = "Wrong", "Another"
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await send(gateway, first, second)
+        first.StudyDescription = "Right"
         await send(gateway, first)
-        await send(gateway, second)
         config = config_of(database_url, ehr.url)
         arrival = make_arrival(config, gateway.store, load_mappings(config), now)
         assert await arrival.replay(str(first.StudyInstanceUID)) == 2
@@ -260,7 +261,7 @@ async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> No
 
 
 async def test_a_series_sent_again_corrected_is_corrected(start: Start) -> None:
-    """Of a series the first instance has the word; sent again, it is still the first."""
+    """Of a series the instance of the lowest UID counts, also when another is sent again."""
     first, second = sample(), sample()
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
     first.SeriesDescription = second.SeriesDescription = "LEFT knee"

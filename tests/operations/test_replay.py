@@ -168,7 +168,10 @@ def test_what_was_replayed_says_so(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [((), "name what to replay, or give --cause or --since"), (("d1", "--dry-run"), "--dry-run is for messages")],
+    [
+        ((), "name what to replay, or give --cause, --since or --ehr"),
+        (("d1", "--dry-run"), "--dry-run is for messages"),
+    ],
 )
 def test_wrong_use_is_told(words: tuple[str, ...], told: str) -> None:
     done = CliRunner().invoke(cli, ["replay", *words])

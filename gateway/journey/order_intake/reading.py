@@ -7,7 +7,7 @@ today's mappings.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +18,12 @@ from gateway.journey.order_intake.sources import ListenerSource, SenderRule, is_
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.orders.reading import OrderMapping, Statement
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
+from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.store import messages
+from gateway.wire import charsets
 from gateway.wire.dimse import part10 as dicom_file
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.parsing import parse, sender_of
@@ -44,6 +46,17 @@ class Reading:
     """Of a type that says nothing to the worklist, from a sender whose messages are kept all the same."""
     is_answer: bool = False
     """An acknowledgement, from a sender that may have to send them (enhanced mode)."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What is odd about the message as a whole."""
+        message = self.message
+        if message is None or message.codec != "ascii":
+            return ()
+        names = message.declared_charset.split("~")
+        if all(charsets.is_known(name) for name in names if name.strip()):
+            return ()
+        return [Finding(Place("MSH", 18), "unknown character set; the message is ASCII and was read as such")]
 
 
 class MessageReader:
@@ -68,8 +81,7 @@ class MessageReader:
         try:
             if listener.startswith(WORKLIST_FILE):
                 return Reading(None, None, (self._files.read(dicom_file.read(raw), listener[len(WORKLIST_FILE) :]),))
-            if b"\0" in raw and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise Malformed("the message holds NUL bytes", place=Place("MSH"))
+            raw = _without_padding(raw)
             sender = self._sender(raw, listener)
             if sender is None:
                 message = parse(raw)
@@ -113,6 +125,16 @@ class MessageReader:
             return source.senders[0]
         application, facility = sender_of(raw)
         return next((sender for sender in source.senders if sender.is_of(application, facility)), None)
+
+
+def _without_padding(raw: bytes) -> bytes:
+    """A message without the NUL at its end, which some senders count as part of it. Raises `Malformed` for another."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw
+    raw = raw.rstrip(b"\0")
+    if b"\0" in raw:
+        raise Malformed("the message holds NUL bytes", place=Place("MSH"))
+    return raw
 
 
 def internal(error: Exception) -> GatewayError:

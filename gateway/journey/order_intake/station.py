@@ -21,7 +21,6 @@ from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknow
 from gateway.journey.order_intake.reading import MessageReader, Reading, internal
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import (
-    IntakeFinding,
     Outcomes,
     Verdict,
     applied_verdict,
@@ -29,6 +28,7 @@ from gateway.journey.order_intake.verdict import (
     unread_verdict,
 )
 from gateway.observe import metrics
+from gateway.records.finding import Finding
 from gateway.store import Store, messages, refusals
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
@@ -40,7 +40,7 @@ Apply = Callable[..., Outcomes]
 """`scheduling.apply`; handed in by the assembly, so that neither station imports the other."""
 LONG_BYTES: Final = 64 * 1024
 """A longer message is read in a thread: no other sender waits for the reading."""
-REUSED: Final = IntakeFinding(Place("MSH", 10), "another message came under this control id")
+REUSED: Final = Finding(Place("MSH", 10), "another message came under this control id")
 
 
 class StructureChecks(Protocol):
@@ -261,7 +261,7 @@ class OrderIntake:
                 verdict = self._judge(connection, _with_error(reading, error), now)
         before = "; ".join(f"{finding['place']}: {finding['text']}" for finding in row["findings"])
         answered = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
-        history = IntakeFinding("", f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}; {answered}")
+        history = Finding("", f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}; {answered}")
         # The sender keeps the acknowledgement that the sender got.
         _update(connection, row["id"], verdict, row["ack"], verdict.with_findings(history))
         return verdict

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from gateway.errors import Fate, GatewayError, Place, UnsupportedEvent, UnsupportedType
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
+from gateway.records.finding import Finding
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -19,18 +20,6 @@ class Outcomes(Protocol):
     orders: list[tuple[int | None, str]]
     patients: dict[int, str]
     findings: list[dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeFinding:
-    """A remark on a message that a person may have to read."""
-
-    place: Place | str
-    text: str
-
-    def as_row(self) -> dict[str, str]:
-        """The JSON that the store keeps."""
-        return {"place": str(self.place), "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +39,7 @@ class Verdict:
     unserved: bool = False
     """Refused for its type or trigger event alone."""
 
-    def with_findings(self, *before: IntakeFinding) -> list[dict[str, Any]]:
+    def with_findings(self, *before: Finding) -> list[dict[str, Any]]:
         """The rows of all findings, `before` first."""
         return [*(finding.as_row() for finding in before), *self.findings]
 
@@ -58,7 +47,7 @@ class Verdict:
 def unread_verdict(reading: Reading) -> Verdict | None:
     """The verdict on a message that is not applied: of a type that is only kept, or with a fault. None: apply it."""
     if reading.unserved:
-        finding = IntakeFinding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
+        finding = Finding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
         return Verdict("stored", "AA", [finding.as_row()])
     error = reading.error
     if error is None:
@@ -68,17 +57,19 @@ def unread_verdict(reading: Reading) -> Verdict | None:
     return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()], unserved=unserved)
 
 
-def error_finding(error: GatewayError) -> IntakeFinding:
+def error_finding(error: GatewayError) -> Finding:
     """The finding that names an error and its place."""
-    return IntakeFinding(error.place, error.message)
+    return Finding(error.place, error.message)
 
 
 def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
     """The verdict on a message that scheduling applied."""
-    findings = list(outcomes.findings)
+    findings = [one.as_row() for one in reading.findings]
+    findings += [one.as_row() for statement in reading.statements for one in statement.findings]
+    findings += outcomes.findings
     if reading.message is not None and REPLACEMENT in reading.message.text:
         text = f"bytes that are not {reading.message.codec} text were read as {REPLACEMENT}"
-        findings.append(IntakeFinding(Place("MSH", 18), text).as_row())
+        findings.append(Finding(Place("MSH", 18), text).as_row())
     orders: dict[int, str] = {}
     for order, outcome in outcomes.orders:
         if order is not None and orders.get(order, "stale") == "stale":

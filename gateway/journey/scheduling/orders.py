@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import DuplicateKey, Place, UnknownCode, UnknownKey
+from gateway.errors import DuplicateKey, Place, RequiredMissing, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, update_patient
 from gateway.records import order_book, order_matching
@@ -38,19 +38,39 @@ def apply(work: Work, statement: OrderedProcedure) -> None:
     if statement.event is None or statement.event in MEANINGLESS:
         work.applied.orders.append((None, "ignored"))
         return
-    who = identity_of(statement.patient)
-    patients.hold(work.connection, who)
+    who = identity_of(statement.patient) if "PatientID" in statement.patient else None
+    if who is not None:
+        patients.hold(work.connection, who)
     order = find(work.connection, statement)
     if order is None and not _begins(statement, work.policy):
         work.applied.orders.append((None, "ignored"))
+        work.applied.note(statement.place.at(2), "no order with this number is known; the message changes nothing")
         return
-    patient, arrivals = _patient(work, statement, who, order)
+    if lacking := _lacking(statement, order):
+        raise lacking
+    patient, arrivals = _patient(work, statement, who, order) if who is not None else _patient_of(work, order)
     _apply_to(work, statement, order, patient, arrivals)
     if statement.event not in CREATES and statement.placer is not None:
         for child in book.children(work.connection, parent=statement.placer.value, sender=statement.sender):
             _apply_to(work, order_matching.of_child(statement), child, child.patient, arrivals)
     if statement.control == "RO" and statement.parent is not None:
         _end_replaced(work, statement, patient, arrivals)
+
+
+def _lacking(statement: OrderedProcedure, order: Order | None) -> RequiredMissing | None:
+    """The required attribute that a change leaves out and the order does not have either."""
+    if not statement.missing or order is None or not order.procedures:
+        return next(iter(statement.missing), None)
+    held = {step.step_id for procedure in order.procedures for step in procedure.steps}
+    stated = {str(step.attributes.get("ScheduledProcedureStepID")) for step in statement.steps}
+    is_new = "ScheduledProcedureStepID" not in statement.derived and not stated <= held
+    return statement.missing[0] if is_new else None
+
+
+def _patient_of(work: Work, order: Order | None) -> tuple[int | None, Sequence[Arrival]]:
+    """The patient of an order, for a message that does not name one."""
+    row = patients.get(work.connection, order.patient) if order is not None and order.patient is not None else None
+    return (int(row["id"]), arrivals_of(row)) if row is not None else (None, [])
 
 
 def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
@@ -94,7 +114,7 @@ def find(connection: Connection, statement: OrderedProcedure) -> Order | None:
 
 def _of_one_patient(connection: Connection, statement: OrderedProcedure, order: Order) -> bool:
     row = None if order.patient is None else patients.get(connection, order.patient)
-    return row is not None and identity_of(statement.patient).patient_id in _ids_of(row)
+    return row is not None and statement.patient.get("PatientID") in _ids_of(row)
 
 
 def _apply_to(

@@ -19,12 +19,14 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
-from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.header import read_header, readable_header, split_header
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
 
 log = logging.getLogger(__name__)
 
 REPLAY_TRIES: Final = 5
+NAMES: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+"""Attributes without which an instance cannot be kept."""
 
 ALWAYS: Final = {
     "study": frozenset({"StudyInstanceUID", "AccessionNumber", "PatientID", "IssuerOfPatientID", "PatientName"}),
@@ -119,12 +121,8 @@ class StudyArrival:
         return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}
 
     def _read(self, request: StoreRequest, now: int) -> InstanceArrival:
-        try:
-            header = split_header(request.data, request.transfer_syntax_uid)
-            dataset = read_header(header, request.transfer_syntax_uid)
-            levels = self._levels(dataset)
-        except Malformed as error:
-            raise ExplainedFailure(error) from error
+        header, dataset = _header_of(request)
+        levels = self._levels(dataset)
         _check(request, dataset)
         study = levels["study"]
         return InstanceArrival(
@@ -160,6 +158,27 @@ class StudyArrival:
             log.error("refused instance not kept: %s", error)
 
 
+def _header_of(request: StoreRequest) -> tuple[bytes, Dataset]:
+    """The header of an instance; of a broken one what stands before the fault, if that names the instance."""
+    syntax = request.transfer_syntax_uid
+    try:
+        header = split_header(request.data, syntax)
+        return header, read_header(header, syntax)
+    except Malformed as error:
+        try:
+            header = readable_header(request.data, syntax)
+            dataset = read_header(header, syntax)
+        except Malformed:
+            raise ExplainedFailure(error) from error
+        if not all(dataset.get(keyword) for keyword in NAMES):
+            raise ExplainedFailure(error) from error
+        log.warning(
+            "an instance from %s is kept without its elements from %s on: %s",
+            request.caller.calling_ae, error.place, error.message,
+        )  # fmt: skip
+        return header, dataset
+
+
 def _code(failure: ExplainedFailure) -> str:
     return f"{status_of(failure, STORE_STATUSES):04X}"
 
@@ -170,7 +189,7 @@ def _text(attributes: Attributes, keyword: str) -> str:
 
 
 def _check(request: StoreRequest, dataset: Dataset) -> None:
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+    for keyword in NAMES:
         if not dataset.get(keyword):
             raise ExplainedFailure(RequiredMissing(f"{keyword} is missing"))
     for keyword, announced in (

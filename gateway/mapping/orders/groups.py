@@ -54,7 +54,7 @@ def order_groups(message: Message) -> tuple[Segments, list[Group]]:
         elif name == "PID" and ("PID" in patient or groups):
             raise Malformed("send one message for each patient, its PID before the orders", place=_late(patient))
         _put(groups[-1].segments if groups else patient, name, segment)
-    _check(patient, groups, "ORC")
+    _check(groups, "ORC")
     if len(groups) > 1:
         _share_study(groups)
     return patient, groups
@@ -70,7 +70,7 @@ def result_groups(message: Message) -> tuple[Segments, list[Group]]:
         elif name == "PID" and ("PID" in patient or groups):
             raise Malformed("send one message for each patient, its PID before the results", place=_late(patient))
         _put(groups[-1].segments if groups else patient, name, segment)
-    _check(patient, groups, "OBR")
+    _check(groups, "OBR")
     return patient, groups
 
 
@@ -80,7 +80,7 @@ def appointment_groups(message: Message) -> tuple[Segments, list[Group]]:
     group = Group(1, "SCH", {})
     for name, segment in _noted(message):
         _put(patient if name in _PATIENT else group.segments, name, segment)
-    _check(patient, [group] if "SCH" in group.segments else [], "SCH")
+    _check([group] if "SCH" in group.segments else [], "SCH")
     return patient, [group]
 
 
@@ -118,9 +118,7 @@ def _late(patient: Segments) -> Place:
     return Place("PID", sequence=2 if "PID" in patient else 1)
 
 
-def _check(patient: Segments, groups: list[Group], opens: str) -> None:
-    if "PID" not in patient:
-        raise RequiredMissing("the message has no PID segment before its orders", place=Place("PID"))
+def _check(groups: list[Group], opens: str) -> None:
     if not groups:
         raise RequiredMissing(f"the message has no {opens} segment", place=Place(opens))
     _bounded(len(groups), opens)

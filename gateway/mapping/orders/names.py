@@ -9,6 +9,8 @@ from gateway.mapping.orders.leaves import leaf, leaves
 from gateway.mapping.orders.paths import Repetition, Value
 from gateway.mapping.orders.paths import Settings as Settings
 
+_TIME: Final = re.compile(r"\d{8,}([.+-]\d+)*", re.ASCII)
+"""NDL.2 and NDL.3: start and end."""
 _PN_UNSAFE: Final = re.compile(r"[\^=\\]+")
 
 
@@ -21,13 +23,12 @@ def _component_group(family: str, given: str, middle: str, prefix: str, suffix: 
 
 
 def _family(component: list[str]) -> str:
-    """FN: the surname, with its own prefix ("van") in front unless it is there already (HL7 2.5.1, 2.A.30)."""
-    surname = component[0].strip() if component else ""
-    prefix = component[1].strip() if len(component) > 1 else ""
-    if not prefix:
-        return surname
-    there = surname.lower().startswith(prefix.lower() + ("" if prefix.endswith("'") else " "))
-    return surname if there else f"{prefix} {surname}".strip()
+    """FN (HL7 2.5.1, 2.A.30): component 1 is the whole surname; where it is empty, or the own surname alone, the own
+    surname with its prefix."""
+    whole, prefix, own = [*(part.strip() for part in component[:3]), "", "", ""][:3]
+    if whole and whole != own:
+        return whole
+    return f"{prefix}{own}" if prefix.endswith("'") else f"{prefix} {own}".strip()
 
 
 def _extended_name(repetition: Repetition, first: int) -> str:
@@ -72,5 +73,10 @@ def technician_name(value: Value, settings: Settings) -> str:
     if not value:
         return ""
     first = value[0][0] if value[0] else []
-    as_components: Repetition = [[part] for part in first] if len(first) > 1 else value[0]
+    times = [part for component in value[0][1:3] for part in component[:1]]
+    if len(first) > 1 or any(_TIME.fullmatch(part) for part in times):
+        # An NDL by its definition: times, rooms and numbers in components 2 and on are no parts of a name.
+        as_components: Repetition = [[part] for part in first]
+    else:
+        as_components = value[0]
     return provider_name([as_components], settings)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.errors import GatewayError, InvalidValue, Place, RequiredMissing
+from gateway.errors import InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
+from gateway.mapping.orders.identifier_choice import preferred_identifiers
 from gateway.mapping.orders.paths import Message, Scope, stated
 from gateway.mapping.orders.times import micros, parse_dtm
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number
 from gateway.records.patient import Identity
 from gateway.records.step import APPOINTMENTS, RESULTS, StepEvent, event_of
@@ -50,7 +52,7 @@ def prior_identities(scope: Scope, issuer: str) -> tuple[Identity, ...]:
     for merge in scope.patient.get("MRG", ())[:1]:
         for field in (1, 4):
             found = []
-            for repetition in merge.repetitions(field):
+            for repetition in preferred_identifiers(merge.repetitions(field), scope.settings):
                 leaves = [[stated(leaf) for leaf in component] for component in repetition]
                 authority = leaves[3] if len(leaves) > 3 else []
                 if leaves[0][0]:
@@ -66,16 +68,19 @@ def issuer_of(order: Attributes) -> str:
     return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
 
 
-def event_at(group: Group, message: Message, scope: Scope) -> int:
+def event_at(group: Group, message: Message, scope: Scope, findings: list[Finding]) -> int:
     """ORC-9, else MSH-7, else the time of receipt.
 
     A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
     """
-    transaction_at = stated_at(scope, message, ("ORC", 9), group.place)
+    transaction_at = stated_at(scope, message, ("ORC", 9), findings, group.place)
     return transaction_at if transaction_at <= scope.received_at + AHEAD_MICROS else scope.received_at
 
 
-def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: Place | None = None) -> int:
+def stated_at(
+    scope: Scope, message: Message, where: tuple[str, int], findings: list[Finding], place: Place | None = None
+) -> int:
+    """The time at `where`, else MSH-7, else the time of receipt. A time that cannot be read becomes a finding."""
     name, field = where
     zone = scope.settings.message_zone or scope.settings.zone
     for segment in scope.segments(name, None)[:1]:
@@ -83,8 +88,9 @@ def stated_at(scope: Scope, message: Message, where: tuple[str, int], place: Pla
         if written:
             try:
                 return micros(parse_dtm(written, zone)[0])
-            except GatewayError as error:
-                raise InvalidValue(error.message, place=(place or Place(name)).at(field)) from error
+            except InvalidValue as error:
+                text = f"{error.message}; the time of the message is taken"
+                findings.append(Finding((place or Place(name)).at(field), text))
     try:
         return micros(parse_dtm(stated(message.timestamp), zone)[0])
     except InvalidValue:

@@ -40,6 +40,9 @@ class Segment(Protocol):
     def repetitions(self, n: int, /) -> Value:
         """Field n, unescaped; [] when absent."""
 
+    def reordered(self, n: int, order: Sequence[int], /) -> Segment:
+        """The segment with these repetitions of field n, from 0, in this order."""
+
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, /) -> str:
         """One subcomponent of the first repetition, unescaped; '' when absent."""
 
@@ -74,6 +77,8 @@ class Settings:
     message_zone: tzinfo | None = None
     """The offset of MSH-7, in which the message's other times without one are meant (HL7 2.5.1 ch. 2.15.9.7); None:
     `zone`."""
+    patient_id_types: tuple[str, ...] = ("MR", "PI", "PT")
+    """HL7 table 0203: the types of identifier that a Patient ID may have, the best first."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from gateway.errors import GatewayError, Place, RequiredMissing
+from gateway.errors import GatewayError, Place, Rejected, RequiredMissing
 from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.language.trace import Trace
@@ -23,6 +23,7 @@ from gateway.mapping.orders.groups import (
     patient_groups,
     result_groups,
 )
+from gateway.mapping.orders.identifier_choice import with_preferred_identifiers
 from gateway.mapping.orders.merging import distinct_steps, merge_groups
 from gateway.mapping.orders.order_numbers import (
     AHEAD_MICROS,
@@ -44,9 +45,10 @@ from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, sta
 from gateway.mapping.orders.places import place_of
 from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
 from gateway.mapping.orders.times import date, offset_of
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes, OrderedProcedure, OrderedStep
 from gateway.records.patient import PATIENT_EVENTS, PatientEvent, PatientStatement, identity_of
-from gateway.records.step import CREATES
+from gateway.records.step import CREATES, StepEvent
 
 __all__ = ["ORDER_DIALECT", "OrderMapping", "issuer_of"]
 
@@ -60,6 +62,9 @@ class _Context:
     describes: bool
     """Must the message say all that a worklist item needs? A cancel need not repeat what it cancels."""
     trace: list[Trace] | None
+    findings: list[Finding]
+    missing: list[RequiredMissing] | None = None
+    """Required attributes without a value, where the order may have them already; None: they are an error."""
 
 
 Statement = OrderedProcedure | PatientStatement
@@ -108,7 +113,8 @@ class OrderMapping:
 
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
-        context = _Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace)
+        scope, findings = _preferring(scope)
+        context = _Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace, findings)
         known = Known({}, "", "", "", 0)
         patient, derived = self._level("patient", scope, known, context)
         visit, more = self._level("visit", scope, known, context)
@@ -117,7 +123,7 @@ class OrderMapping:
             raise RequiredMissing(
                 "no prior Patient ID; it is read from MRG-1 or MRG-4", place=Place("MRG", 1, sequence=number)
             )
-        event_at = stated_at(scope, message, ("EVN", 2))
+        event_at = stated_at(scope, message, ("EVN", 2), context.findings)
         return PatientStatement(
             place=context.place,
             event=event,
@@ -126,17 +132,21 @@ class OrderMapping:
             attributes=patient | visit,
             prior=prior,
             derived=frozenset(derived | more),
+            findings=tuple(context.findings),
         )
 
     def _read_group(
         self, message: Message, group: Group, event: GroupEvent, scope: Scope, trace: list[Trace] | None
     ) -> OrderedProcedure:
-        context = _Context(group.place, group.number, event.event in CREATES, trace)
+        scope, findings = _preferring(scope)
+        describes = event.event in CREATES
+        missing: list[RequiredMissing] | None = [] if event.event is StepEvent.CHANGE else None
+        context = _Context(group.place, group.number, describes, trace, findings, missing)
         sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
         placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
         known = Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
 
-        patient, derived = self._level("patient", scope, known, context)
+        patient, derived = self._patient_of_order(scope, known, context)
         visit, more = self._level("visit", scope, known, context)
         derived |= more
         order, more = self._level("order", scope, known, context)
@@ -160,7 +170,7 @@ class OrderMapping:
             place=group.place,
             event=event.event,
             control=event.control,
-            event_at=event_at(group, message, scope),
+            event_at=event_at(group, message, scope, context.findings),
             patient=patient,
             order=order,
             procedure=procedure,
@@ -172,7 +182,23 @@ class OrderMapping:
             parent=parent_of(scope),
             # What any step says, the message says.
             derived=frozenset(derived | set.intersection(*(own for _, own in steps))),
+            findings=tuple(context.findings),
+            missing=tuple(context.missing or ()),
         )
+
+    def _patient_of_order(self, scope: Scope, known: Known, context: _Context) -> tuple[Attributes, set[str]]:
+        """The patient, whom a message that only speaks of an order need not name."""
+        if context.describes:
+            if "PID" not in scope.patient:
+                raise RequiredMissing("the message has no PID segment before its orders", place=Place("PID"))
+            return self._level("patient", scope, known, context)
+        if "PID" not in scope.patient:
+            return {}, set()
+        try:
+            return self._level("patient", scope, known, context)
+        except Rejected as error:
+            context.findings.append(Finding(error.place, f"the patient is left out: {error.message}"))
+            return {}, set()
 
     def _level(self, name: str, scope: Scope, known: Known, context: _Context) -> tuple[Attributes, set[str]]:
         """The attributes of one level, and which of them are ours because the message has none."""
@@ -183,21 +209,14 @@ class OrderMapping:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
                 continue
-            try:
-                found = value_of(compiled, scope)
-            except GatewayError as error:
-                error.place = _within(error.place, compiled, context)
-                raise
-            if not found[0]:
-                if row.otherwise:
-                    found = _derive(compiled, replace(known, attributes=known.attributes | result)) or found
-                if not found[0] and row.default:
-                    found = default_of(compiled, scope.settings)
-                if not found[0] and _is_needed(compiled, context):
-                    raise _missing(compiled, scope, context)
-                if found[0] == "":
-                    continue
+            found = self._found(compiled, scope, replace(known, attributes=known.attributes | result), context)
             value, source, remark = found
+            if value == "":
+                continue
+            if value is None and row.required:
+                text = f"{row.target} must have a value; the null is not applied"
+                context.findings.append(Finding(_within(place_of(row.sources[0]), compiled, context), text))
+                continue
             result[row.target] = value
             if source in compiled.ours:
                 ours.add(row.target)
@@ -205,6 +224,59 @@ class OrderMapping:
                 level = name if context.number == 1 or name == "patient" else f"{name}[{context.number}]"
                 context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
         return result, ours
+
+    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, context: _Context) -> Found:
+        """The value of a row: of the message, derived, or the default. Raises `Rejected` for what cannot be done
+        without; all else that cannot be used is left out with a finding."""
+        row, faults = compiled.row, list[GatewayError]()
+        found = value_of(compiled, scope, faults)
+        for error in faults:
+            error.place = _within(error.place, compiled, context)
+        if faults and not found[0] and row.target in REFUSES and context.describes:
+            raise faults[0]
+        if not found[0]:
+            if row.otherwise:
+                found = _derive(compiled, known) or found
+            if not found[0] and row.default:
+                found = default_of(compiled, scope.settings)
+            if not found[0] and _is_needed(compiled, context):
+                error = faults[0] if faults else _missing(compiled, scope, context)
+                if context.missing is None or row.target in INDISPENSABLE:
+                    raise error
+                context.missing.append(RequiredMissing(error.message, place=error.place))
+        context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
+        if row.target in ASSIGNED and "IPC" in scope.order:
+            context.findings.extend(_differing(compiled, scope, found))
+        return found
+
+
+REFUSES: Final = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID"})
+"""Attributes in whose place nothing else may stand: who is examined, and the number by which others know the exam."""
+ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
+"""Attributes that a message may give in two places, IPC and OBR-18 or ZDS."""
+
+
+def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Finding]:
+    """A finding for each other place that gives another value than the one taken."""
+    for path, read in compiled.sources:
+        raw = read(scope)
+        if raw and path != found[1] and raw != found[0]:
+            yield Finding(
+                place_of(path), f"{compiled.row.target} {raw!r} differs from that of {found[1]}, which is taken"
+            )
+
+
+def _preferring(scope: Scope) -> tuple[Scope, list[Finding]]:
+    """The scope with the identifiers that count in the first place, and what is odd about them."""
+    findings: list[Finding] = []
+    patient = dict(scope.patient)
+    for name in ("PID", "PV1"):
+        if segments := patient.get(name):
+            chosen = with_preferred_identifiers(segments[0], scope.settings, findings)
+            if chosen is not segments[0]:
+                patient[name] = [chosen, *segments[1:]]
+    changed = any(patient[name] is not scope.patient[name] for name in patient)
+    return (replace(scope, patient=patient) if changed else scope), findings
 
 
 def _derive(compiled: CompiledRow, known: Known) -> Found | None:

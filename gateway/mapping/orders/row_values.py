@@ -83,10 +83,11 @@ def _reader(path: str, name: str) -> Callable[[Scope], Any]:
     return read
 
 
-def value_of(compiled: CompiledRow, scope: Scope) -> Found:
-    """What the first path that says anything says. Raises `GatewayError` with the path as its place.
+def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) -> Found:
+    """The value at the first path that has a value that can be used.
 
-    A null says "nothing": the other paths are still asked, and only when none has a value is the answer null.
+    A null says "nothing": the other paths are still asked, and only when none has a value is the answer null. A value
+    that cannot be used is added to `faults`, with the path as its place, and the other paths are asked as well.
     """
     null = NOTHING
     for path, read in compiled.sources:
@@ -98,7 +99,8 @@ def value_of(compiled: CompiledRow, scope: Scope) -> Found:
                     return value, path, remark
         except GatewayError as error:
             error.place = error.place or place_of(path)
-            raise
+            faults.append(error)
+            continue
         if raw is None:
             null = None, path, "explicit null"
     return null

@@ -77,6 +77,7 @@ class WorklistFileMapping:
         derived |= {*self._derive("AccessionNumber", order, known)}
         for keyword in ("RequestedProcedureID", "StudyInstanceUID"):
             derived |= {*self._derive(keyword, procedure, known)}
+            _need_number(procedure, keyword)
         steps = []
         for position, item in enumerate(items):
             # Some files hold an attribute of the step beside its sequence.
@@ -84,6 +85,7 @@ class WorklistFileMapping:
             _need(step, NEEDED_OF_STEP)
             of_step = Known(known.attributes, sender, known.placer, known.filler, position)
             derived |= {*self._derive("ScheduledProcedureStepID", step, of_step)}
+            _need_number(step, "ScheduledProcedureStepID")
             steps.append(OrderedStep(step))
         _check_distinct(steps)
         return OrderedProcedure(
@@ -139,6 +141,14 @@ def _need(attributes: Mapping[str, object], keywords: tuple[str, ...]) -> None:
     for keyword in keywords:
         if not attributes.get(keyword):
             raise RequiredMissing("has no value; give the file one", place=keyword)
+
+
+def _need_number(attributes: Attributes, keyword: str) -> None:
+    if not attributes.get(keyword):
+        raise RequiredMissing(
+            f"the item has no {keyword}, and no order number, accession number or procedure ID to derive it from",
+            place=keyword,
+        )
 
 
 def _check_distinct(steps: list[OrderedStep]) -> None:

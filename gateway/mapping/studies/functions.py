@@ -48,7 +48,8 @@ def uid_identifier(value: Any, _with: Sequence[Any], _codes: Codes | None, _sett
 
 _DATE: Final = re.compile(r"(\d{4})([.]?)(\d{2})\2(\d{2})", re.ASCII)
 """DA, and its form before DICOM 3.0 (PS3.5 6.2)."""
-_TIME: Final = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_TIME: Final = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?\d*)?)?", re.ASCII)
+"""TM; digits behind the seconds without a point are seen and say nothing."""
 _STAMP: Final = re.compile(r"(\d{8})(\d{2}[\d.]*)([+-]\d{4})?", re.ASCII)
 """DT down to the hour at least."""
 _OFFSET: Final = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)", re.ASCII)
@@ -99,9 +100,12 @@ def unsigned(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: 
     return number if 0 <= number <= MAX_UNSIGNED else None
 
 
-def dicom_code(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> dict[str, Any]:
-    """A Defined Term as a Coding of the DICOM ontology."""
-    return {"system": DCM, "code": str(first(value)).strip()}
+def dicom_code(value: Any, _with: Sequence[Any], codes: Codes | None, _settings: FhirSettings) -> dict[str, Any] | None:
+    """A Defined Term as a Coding of the DICOM ontology; with a table, a term of the table, in capital letters."""
+    code = " ".join(str(first(value)).split())
+    if codes is not None:
+        code = codes.translate(code) or codes.translate(code.upper()) or ""
+    return {"system": DCM, "code": code} if code else None
 
 
 def modalities(value: Any, _with: Sequence[Any], codes: Codes | None, _settings: FhirSettings) -> list[dict[str, Any]]:
@@ -150,12 +154,12 @@ _LATERALITY: Final = {
     "L": ("7771000", "Left"),
     "R": ("24028007", "Right"),
     "B": ("51440002", "Right and left"),
-    "U": ("66459002", "Unilateral"),
 }
+"""U (unpaired) is no laterality; SNOMED CT's "Unilateral" says something else."""
 
 
 def laterality(value: Any, _with: Sequence[Any], _codes: Codes | None, settings: FhirSettings) -> dict[str, Any] | None:
-    """L, R, B, U, or a modifier code of the same meaning -> SNOMED CT (PS3.16 CID 244)."""
+    """L, R, B, or a modifier code of the same meaning -> SNOMED CT (PS3.16 CID 244)."""
     stated = first(value)
     if isinstance(stated, dict):
         meant = (coding(stated, settings) or {}).get("code")
@@ -193,7 +197,7 @@ FUNCTIONS: Final = registry(
     _F(accession_reference, "Reference", companions=2),
     _F(date_time, "dateTime", companions=2),
     _F(unsigned, "unsignedInt"),
-    _F(dicom_code, "Coding"),
+    _F(dicom_code, "Coding", table=""),
     _F(modalities, "Coding*", table="of the modalities to list"),
     _F(codeable_concepts, "CodeableConcept*", _TEXT_OR_SEQUENCE),
     _F(body_site, "Coding", _TEXT_OR_SEQUENCE, table=""),

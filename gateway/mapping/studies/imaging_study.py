@@ -26,9 +26,10 @@ from gateway.mapping.studies.document_reference import document_reference
 from gateway.mapping.studies.functions import FUNCTIONS
 from gateway.mapping.studies.imaging_study_r5 import as_r5
 from gateway.mapping.studies.patient import PATIENT_KEYWORDS, patient
+from gateway.mapping.studies.tidy import tidied
 from gateway.records.order import Attributes
 from gateway.records.rejection import standing
-from gateway.records.study import IN_FULL, Release, Shape, Study, referenced_orders
+from gateway.records.study import IN_FULL, Release, Series, Shape, Study, referenced_orders
 
 __all__ = ["STUDY_DIALECT", "StudyMapping"]
 
@@ -72,9 +73,9 @@ class StudyMapping:
     def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
         """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
         if shape.resource == "DocumentReference":
-            listed = self._imaging_study(study, Shape(instances=0, endpoint=""), trace)
+            listed = tidied(self._imaging_study(study, Shape(instances=0, endpoint=""), trace))
             return document_reference(listed, study.uid, self.settings.viewer_url, shape.release)
-        resource = self._imaging_study(study, shape, trace)
+        resource = tidied(self._imaging_study(study, shape, trace))
         return as_r5(resource) if shape.release == "R5" else resource
 
     def patient(self, study: Study, resource: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class StudyMapping:
             **study.attributes,
             "NumberOfStudyRelatedSeries": len(study.series),
             "NumberOfStudyRelatedInstances": count,
-            "ModalitiesInStudy": sorted({str(one.attributes.get("Modality") or "OT") for one in study.series}),
+            "ModalitiesInStudy": sorted({self._modality(shape.release, one) for one in study.series}),
             "LinkedOrder": list(study.orders),
             REFERENCED_ORDERS: list(referenced_orders(study.series)),
         }
@@ -116,6 +117,12 @@ class StudyMapping:
         if all_series:
             resource["series"] = all_series
         return resource
+
+    def _modality(self, release: Release, series: Series) -> str:
+        """The modality of a series as the series itself names it."""
+        rows = [one for one in self._rows[release, "series"] if one.element == "modality"]
+        codings = (self._value(one, series.attributes)[0] for one in rows)
+        return str(next((one["code"] for one in codings if one), "OT"))
 
     def _level(self, release: Release, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
         result: dict[str, Any] = {}

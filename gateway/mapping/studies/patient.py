@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, Final
 
 from gateway.mapping.studies.base import first, plain
@@ -24,9 +25,24 @@ def patient(attributes: Attributes, identifier: dict[str, Any]) -> dict[str, Any
     if names := list(_names(plain(str(first(attributes.get("PatientName")) or "")))):
         patient_resource["name"] = names
     patient_resource["gender"] = _GENDERS.get(str(attributes.get("PatientSex") or "").strip().upper(), "unknown")
-    if born := _BIRTH.fullmatch(str(attributes.get("PatientBirthDate") or "").strip()):
-        patient_resource["birthDate"] = "-".join(born.groups())
+    if born := _birth_date(str(attributes.get("PatientBirthDate") or "").strip()):
+        patient_resource["birthDate"] = born
     return patient_resource
+
+
+def _birth_date(written: str) -> str:
+    """DA -> date, as far as it is known: some systems write zeros for the day, the month or the year; '' for none."""
+    match = _BIRTH.fullmatch(written)
+    if match is None or match[1] == "0000":
+        return ""
+    year, month, day = match.groups()
+    if month == "00":
+        return year
+    try:
+        known = date(int(year), int(month), int(day) or 1).isoformat()
+    except ValueError:
+        return year
+    return known if day != "00" else known[:7]
 
 
 def _names(written: str) -> Iterator[dict[str, Any]]:

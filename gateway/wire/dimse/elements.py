@@ -40,12 +40,16 @@ Encoded = bytes | mmap.mmap
 
 _UNDEFINED = 0xFFFFFFFF
 
-_FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0xFFFE, 0xFFFF})
-"""Command set, File Meta Information, item delimiters: PS3.5 7.1 keeps them out of a data set's own level."""
+_FOREIGN_GROUPS = frozenset({0x0000, 0xFFFE, 0xFFFF})
+"""Command set, item delimiters: PS3.5 7.1 keeps them out of a data set's own level. File Meta Information
+(0002) does not belong there either, but some writers leave its elements in items."""
+
+_FRAGMENT_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+"""Of undefined length they hold fragments, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
 
 _VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
 
-_LONG_VRS = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
+LONG_VRS = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
 
 
 @dataclass(frozen=True)
@@ -89,22 +93,36 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
     if group in _FOREIGN_GROUPS:
         raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
     vr, value_at = "", at + 8
-    if not coding.implicit and _looks_like_vr(data[at + 4 : at + 6]):
+    if not coding.implicit:
         vr = _VRS.get(data[at + 4 : at + 6], "")
-        if not vr:
-            raise Malformed("unknown value representation", place=tag_name(tag))
-    elif not coding.implicit:
-        raise Malformed("no value representation", place=tag_name(tag))
-    if vr in _LONG_VRS:
+        if not vr and not _is_followed(data, at, end, coding, tag):
+            letters = _looks_like_vr(data[at + 4 : at + 6])
+            raise Malformed(f"{'unknown' if letters else 'no'} value representation", place=tag_name(tag))
+    if vr in LONG_VRS:
         if end - at < 12:
             raise Malformed("the element is cut off", place=tag_name(tag))
         (length,) = struct.unpack_from(coding.mark + "L", data, at + 8)
         value_at = at + 12
     else:
-        (length,) = struct.unpack_from(coding.mark + ("H" if vr else "L"), data, at + (6 if vr else 4))
+        (length,) = struct.unpack_from(
+            coding.mark + ("L" if coding.implicit else "H"), data, at + (4 if coding.implicit else 6)
+        )
     if length != _UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
         raise Malformed(f"{length} bytes announced, {end - value_at} there", place=tag_name(tag))
     return EncodedElement(tag, vr, length, value_at)
+
+
+def _is_followed(data: Encoded, at: int, end: int, coding: Encoding, tag: int) -> bool:
+    """Whether an element without a known VR, its length read as that of a short one, ends where the data do or where
+    an element of a higher tag with a known VR begins."""
+    (length,) = struct.unpack_from(coding.mark + "H", data, at + 6)
+    after = at + 8 + length
+    if after == end:
+        return True
+    if after + 8 > end:
+        return False
+    group, number = struct.unpack_from(coding.mark + "HH", data, after)
+    return (group << 16 | number) > tag and data[after + 4 : after + 6] in _VRS
 
 
 def elements_of(data: Encoded, at: int, end: int, coding: Encoding) -> Iterator[EncodedElement]:
@@ -121,7 +139,8 @@ def value_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding
     if element.length == _UNDEFINED:
         if element.vr == "UN":  # PS3.5 6.2.2 note 2: its items are implicit VR little endian
             inside = Encoding(implicit=True, little=True)
-        return _sequence_end(data, element, end, inside, depth or 1, deep=depth is not None)
+        fragments = element.tag in PIXEL_TAGS or element.vr in _FRAGMENT_VRS
+        return _sequence_end(data, element, end, inside, depth or 1, deep=depth is not None and not fragments)
     if depth is not None and element.length and effective_vr(element) == "SQ":
         _sequence_end(data, element, element.at + element.length, inside, depth, deep=True)
     return element.at + element.length
@@ -138,6 +157,9 @@ def _sequence_end(data: Encoded, element: EncodedElement, end: int, coding: Enco
         group, number, length = struct.unpack_from(coding.mark + "HHL", data, at)
         tag, at = group << 16 | number, at + 8
         if tag == SEQUENCE_END and element.length == _UNDEFINED:
+            return at
+        if tag == SEQUENCE_END and length == 0 and at == end:
+            # A delimiter that a sequence of defined length does not need.
             return at
         if tag != ITEM:
             raise Malformed(f"{tag_name(tag)} where an item should begin", place=tag_name(element.tag))

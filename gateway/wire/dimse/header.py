@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Any
 
 import pydicom.config
+from pydicom.charset import python_encoding
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -24,8 +25,10 @@ from pydicom.valuerep import VR
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import (
     DEFLATED,
+    LONG_VRS,
     PIXEL_TAGS,
     Encoded,
+    EncodedElement,
     Encoding,
     coding_of,
     dictionary_vr,
@@ -35,6 +38,10 @@ from gateway.wire.dimse.elements import (
     tag_name,
     value_end,
 )
+
+# Latin-9, in PS3.3 C.12.1.1.2 since 2023 and in no release of pydicom yet.
+python_encoding.setdefault("ISO_IR 203", "iso8859_15")
+python_encoding.setdefault("ISO 2022 IR 203", "iso8859_15")
 
 # With the default pydicom puts the offending value, which may be a patient's name, into a warning on stderr.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -47,6 +54,8 @@ MAX_INFLATED_BYTES = 256 * 1024 * 1024
 
 
 _BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+
+_KNOWN_VRS = frozenset(vr.value for vr in VR)
 
 _NUMBER_VRS = frozenset({"DS", "IS"})
 
@@ -97,6 +106,25 @@ def read_header(
     return dataset
 
 
+def readable_header(data: Encoded, transfer_syntax_uid: str) -> bytes:
+    """The elements before the first that cannot be read, for a data set that `split_header` or `read_header` refuses.
+
+    What stands in a part that nobody reads need not refuse an instance. Raises `Malformed` for a deflated data set.
+    """
+    if transfer_syntax_uid in DEFLATED:
+        raise Malformed("deflated data set cannot be inflated", place="data set")
+    coding, at, end = coding_of(data, transfer_syntax_uid), 0, len(data)
+    try:
+        while at < end:
+            element = element_at(data, at, end, coding)
+            if element.tag in PIXEL_TAGS:
+                break
+            at = value_end(data, element, end, coding, 1)
+    except Malformed:
+        pass
+    return data[:at]
+
+
 def _split_deflated(data: Encoded, max_element_bytes: int | None) -> bytes:
     """Inflate in growing steps until the pixels are met or the stream ends (RFC 1951, no zlib header)."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -135,6 +163,9 @@ def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None, *, wh
         if element.tag in PIXEL_TAGS:
             return b"".join([*kept, data[kept_from:start]])
         after = value_end(data, element, end, coding, None)
+        if not coding.implicit and not element.vr:
+            kept += [data[kept_from : start + 4], _short_vr(element)]
+            kept_from = start + 6
         too_long = max_element_bytes is not None and after - element.at > max_element_bytes
         if too_long and effective_vr(element) in _BULK_VRS:
             kept.append(data[kept_from:start])
@@ -143,6 +174,12 @@ def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None, *, wh
     if not whole:
         raise Malformed("ends before its pixel data", place="data set")
     return b"".join([*kept, data[kept_from:end]])
+
+
+def _short_vr(element: EncodedElement) -> bytes:
+    """The VR of an element whose own is none: of the dictionary, as far as its length has two bytes."""
+    vr = effective_vr(element)
+    return b"LO" if vr in LONG_VRS else vr.encode()
 
 
 def _convert(dataset: Dataset, strict: bool) -> None:
@@ -160,7 +197,8 @@ def _convert(dataset: Dataset, strict: bool) -> None:
             if strict:
                 raise Malformed(f"unreadable value ({type(error).__name__})", place=tag_name(tag)) from error
             raw_vr = dataset.get_item(tag).VR
-            dataset[tag] = DataElement(tag, raw_vr or dictionary_vr(tag), None)
+            known = raw_vr if raw_vr in _KNOWN_VRS else dictionary_vr(tag)
+            dataset[tag] = DataElement(tag, known, None)
 
 
 def _listed(value: Any) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context
 from pynetdicom.pdu_primitives import (
@@ -134,11 +135,19 @@ def _asked(request: A_ASSOCIATE) -> set[str]:
     return {str(one.abstract_syntax) for one in request.presentation_context_definition_list}
 
 
+_RETIRED_STORAGE: Final = [
+    uid
+    for uid, (name, kind, _, retired, _) in UID_dictionary.items()
+    if kind == "SOP Class" and retired and "Storage" in name and "Commitment" not in name and "Directory" not in name
+]
+"""Classes that PS3.6 no longer has, and whose images archives still send."""
+
+
 @cache
 def _served() -> dict[str, PresentationContext]:
     made = {str(uid): build_context(uid, PLAIN_SYNTAXES) for uid in (Verification, ModalityWorklistInformationFind)}
-    for context in AllStoragePresentationContexts:
-        made[str(context.abstract_syntax)] = build_context(context.abstract_syntax, TRANSFER_SYNTAXES)
+    for uid in (*(one.abstract_syntax for one in AllStoragePresentationContexts), *_RETIRED_STORAGE):
+        made[str(uid)] = build_context(uid, TRANSFER_SYNTAXES)
     for context in made.values():
         context.scu_role, context.scp_role = True, False  # of the requestor: it may ask, and not be asked
     return made

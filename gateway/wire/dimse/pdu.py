@@ -42,6 +42,9 @@ RELEASE_RP: Final = bytes.fromhex("06000000000400000000")
 
 _ITEMS: Final = frozenset({0x10, 0x20, 0x50})
 _CONTEXT_ITEMS: Final = frozenset({0x30, 0x40})
+VERSION_NAME: Final = 0x55
+VERSION_NAME_BYTES: Final = 16
+"""Implementation Version Name (PS3.7 D.3.3.2.4): informational, and of more than 16 characters in some products."""
 _USER_ITEMS: Final = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
 
 
@@ -114,7 +117,7 @@ def read_associate_rq(body: bytes) -> A_ASSOCIATE:
     items = b"".join(_known_items(body[_ASSOCIATE_FIXED:]))
     pdu = A_ASSOCIATE_RQ()
     try:
-        pdu.decode(struct.pack(">BBI", 1, 0, _ASSOCIATE_FIXED + len(items)) + body[:_ASSOCIATE_FIXED] + items)
+        pdu.decode(struct.pack(">BBI", 1, 0, _ASSOCIATE_FIXED + len(items)) + _fixed(body) + items)
         request = pdu.to_primitive()
     except Exception as error:  # pynetdicom raises whatever its parsers met
         why = f"A-ASSOCIATE-RQ cannot be read ({type(error).__name__})"
@@ -127,6 +130,11 @@ def read_associate_rq(body: bytes) -> A_ASSOCIATE:
             why = f"presentation context {one.context_id} names no abstract or no transfer syntax"
             raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
     return request
+
+
+def _fixed(body: bytes) -> bytes:
+    """The fixed fields with the AE titles padded by blanks: some callers pad them with NUL (PS3.8 9.3.2)."""
+    return body[:4] + body[4:36].replace(b"\0", b" ") + body[36:_ASSOCIATE_FIXED]
 
 
 def protocol_version(body: bytes) -> int:
@@ -145,7 +153,11 @@ def _known_items(data: bytes) -> Iterator[bytes]:
 
 
 def _only(kinds: frozenset[int], data: bytes) -> bytes:
-    return b"".join(_item(kind, value) for kind, value in _split(data) if kind in kinds)
+    return b"".join(
+        _item(kind, value[:VERSION_NAME_BYTES] if kind == VERSION_NAME else value)
+        for kind, value in _split(data)
+        if kind in kinds
+    )
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -93,6 +93,14 @@ class Segment:
         value = self._value
         return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
 
+    def reordered(self, n: int, order: Sequence[int]) -> Segment:
+        """The segment with these repetitions of field n (not of a header), from 0, in this order."""
+        fields = list(self.fields)
+        repetitions = split_text(fields[n], self._delimiters.repetition)
+        fields[n] = self._delimiters.repetition.join([repetitions[number] for number in order])
+        text = self._delimiters.field.join(fields)
+        return Segment(text, self._end, self.occurrence, self.position, self._delimiters, self._codec)
+
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One subcomponent, unescaped; "" when absent. An undivided component is its subcomponent 1."""
         raw = self.field(n)

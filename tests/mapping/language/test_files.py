@@ -201,7 +201,7 @@ ROW_STUDY_FAULTS = [
         "study",
         "description",
         "{from: StudyDescription, table: sex}",
-        "'as: text' uses no 'table'; body_site and frames_extension and modalities do",
+        "'as: text' uses no 'table'; body_site and dicom_code and frames_extension and modalities do",
     ),
     ("study", "modality", "{from: ModalitiesInStudy, as: modalities}", "'as: modalities' needs a 'table'"),
     ("study", "description", "{from: StudyDescription, unknown: keep}", "'unknown' says what to do"),

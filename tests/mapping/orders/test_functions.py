@@ -65,10 +65,12 @@ NAMES: list[tuple[str, str]] = [
     # The degree joins the suffix.
     ("Doe^Jane^^Jr^^MD", "Doe^Jane^^^Jr MD"),
     ("Doe^Jane^^^^MD", "Doe^Jane^^^MD"),
-    # FN: own prefix in front of the surname, unless it is there.
+    # FN: component 1 is the whole surname, unless it is empty or the own surname without its prefix.
     ("Beek&van&Beek^Anna", "van Beek^Anna"),
     ("van Beek&van&Beek^Anna", "van Beek^Anna"),
-    ("Vandenberg&van^Anna", "van Vandenberg^Anna"),
+    ("Vandenberg&van^Anna", "Vandenberg^Anna"),
+    ("Jansen-de Vries&de&Vries&&Jansen^Anna", "Jansen-de Vries^Anna"),
+    ("&de&Vries^Jan", "de Vries^Jan"),
     ("d'Arc&d'^Jeanne", "d'Arc^Jeanne"),
     # Delimiters of PN inside a part.
     ("Doe\\S\\Roe^J=A\\E\\B", "Doe Roe^J A B"),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gateway.errors import (
     GatewayError,
-    InvalidValue,
     Malformed,
     Rejected,
     RequiredMissing,
@@ -21,7 +20,8 @@ from gateway.errors import (
 )
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.orders.functions import Settings
-from gateway.records.order import Number
+from gateway.records.order import Number, OrderedProcedure
+from gateway.records.step import CREATES
 from gateway.wire.hl7.parsing import parse
 from tests.mapping.samples import (
     MSH,
@@ -77,18 +77,14 @@ WRONG: list[tuple[tuple[str, ...], type[GatewayError], str]] = [
     ((MSH, PID.replace("P1^^^HOSPITAL^MR", '""'), ORC, OBR), RequiredMissing, "PID-3.1"),
     ((MSH, PID.replace("Doe^Jane", ""), ORC, OBR), RequiredMissing, "PID-5*"),
     ((MSH, PID.replace("P1", "P" * 65), ORC, OBR), ValueTooLong, "PID-3.1"),
-    ((MSH, PID.replace("19800102", "1980-99-99"), ORC, OBR), InvalidValue, "PID-7"),
     ((MSH, PID, ORC.replace("NW", ""), OBR), RequiredMissing, "ORC[1]-1"),
     ((MSH, PID, ORC.replace("NW", '""'), OBR), RequiredMissing, "ORC[1]-1"),
     ((MSH, PID, "ORC|NW", request("S1")), RequiredMissing, "ORC[1]-2"),
-    ((MSH, PID, ORC.replace("20260115082900", "soon"), OBR), InvalidValue, "ORC-9"),
-    ((MSH, PID, ORC.replace("20260116090000", "202601"), OBR), InvalidValue, "ORC-7.4"),
     ((MSH, PID, ORC, OBR.replace("|A1|", "|a-number-of-more-than-16|")), ValueTooLong, "OBR-18.1"),
     ((MSH, PID, ORC, OBR.replace("||||CT", "||||")), RequiredMissing, "OBR-24.1"),
     ((MSH, PID, ORC, OBR.replace("||||CT", "||||"), "IPC|A1"), RequiredMissing, "IPC-5.1"),
     ((MSH, PID, ORC), RequiredMissing, "IPC-5.1"),
     ((MSH, PID, ORC, OBR.replace("||||CT", "||||XRAY")), UnknownCode, "OBR-24.1"),
-    ((MSH, PID, ORC, OBR, "ZDS|1.2.x"), InvalidValue, "ZDS-1.1"),
     ((*FIRST, order(number="2"), request(modality="XRAY")), UnknownCode, "OBR-24.1 of ORC[2]"),
     ((*FIRST, order(number="2"), request(modality="")), RequiredMissing, "OBR-24.1 of ORC[2]"),
     ((MSH, PID, order(), request(), "ORC||PL2", request()), RequiredMissing, "ORC[2]-1"),
@@ -102,6 +98,39 @@ def test_what_is_wrong_is_told_with_its_place(segments: tuple[str, ...], kind: t
         read(*segments)
     assert type(raised.value) is kind
     assert str(raised.value.place) == place
+
+
+LEFT_OUT: list[tuple[tuple[str, ...], str, str]] = [
+    ((MSH, PID.replace("19800102", "1980-99-99"), ORC, OBR), "PatientBirthDate", "PID-7"),
+    ((MSH, PID.replace("19800102", "00000000"), ORC, OBR), "PatientBirthDate", "PID-7"),
+    ((MSH, PID, "PV1|1|O|||||||||||||||||" + "V" * 70, ORC, OBR), "AdmissionID", "PV1-19.1"),
+    ((MSH, PID, ORC.replace("20260115082900", "soon"), OBR), "IssueDateOfImagingServiceRequest", "ORC-9"),
+]
+
+
+@pytest.mark.parametrize(("segments", "keyword", "place"), LEFT_OUT)
+def test_what_cannot_be_said_and_is_not_needed_is_left_out_with_a_finding(
+    segments: tuple[str, ...], keyword: str, place: str
+) -> None:
+    [procedure] = read(*segments)
+    assert isinstance(procedure, OrderedProcedure)
+    assert keyword not in {**procedure.patient, **procedure.order}
+    assert place in [str(finding.place) for finding in procedure.findings]
+
+
+def test_another_place_is_asked_when_the_first_holds_nothing_that_can_be_used() -> None:
+    trace: list[Trace] = []
+    [procedure] = read(MSH, PID, ORC.replace("20260116090000", "202601"), f"{OBR}", trace=trace)
+    assert isinstance(procedure, OrderedProcedure)
+    [step] = procedure.steps
+    assert step.attributes["ScheduledProcedureStepStartDate"]
+    assert "ORC-7.4" in [str(finding.place) for finding in procedure.findings]
+
+
+def test_a_study_uid_that_is_none_is_derived() -> None:
+    one = only(MSH, PID, ORC, OBR, "ZDS|1.2.x")
+    assert "StudyInstanceUID" in one.derived
+    assert [str(finding.place) for finding in one.findings] == ["ZDS-1.1"]
 
 
 def test_an_item_whose_code_does_not_fit_is_left_out() -> None:
@@ -246,7 +275,9 @@ def test_read_raises_nothing_but_rejected_and_gives_what_the_worklist_needs(raw:
             pytest.fail(f"an error without a place: {error}")
         return
     for procedure in procedures:
-        needed: list[Any] = [procedure.patient["PatientID"], procedure.procedure["StudyInstanceUID"]]
+        needed: list[Any] = [procedure.procedure["StudyInstanceUID"]]
+        if procedure.event in CREATES:
+            needed.append(procedure.patient["PatientID"])
         needed += [procedure.procedure["RequestedProcedureID"], *step_ids(procedure)]
         assert all(isinstance(one, str) and one for one in needed)
         assert len(set(step_ids(procedure))) == len(procedure.steps) >= 1

@@ -282,7 +282,7 @@ def test_body_site() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "code"), [("L", "7771000"), ("r ", "24028007"), ("B", "51440002"), ("U", "66459002"), ("X", None)]
+    ("value", "code"), [("L", "7771000"), ("r ", "24028007"), ("B", "51440002"), ("U", None), ("X", None)]
 )
 def test_laterality(value: str, code: str | None) -> None:
     found = run("laterality", value)

@@ -109,7 +109,7 @@ def rejected(result: int, source: int, reason: int) -> bytes:
 
 
 USER = raw.item(0x50, raw.item(0x51, struct.pack(">I", 16384)) + raw.item(0x52, b"1.2.3"))
-ODD_NAMES = (b"A\\B", b"A\nB", b"A\x1b(B", b"A\0", b"", bytes(16))
+ODD_NAMES = (b"A\\B", b"A\nB", b"A\x1b(B", b"", bytes(16))
 REQUESTS: list[tuple[str, bytes, bytes | int]] = [
     ("nothing but its fixed part", raw.associate_rq(application=b"", contexts=b"", user=b""), rejected(1, 1, 2)),
     ("cut off in its fixed part", raw.pdu(0x01, bytes(40)), USER_ABORT),
@@ -147,6 +147,10 @@ REQUESTS: list[tuple[str, bytes, bytes | int]] = [
     ("a maximum length of 0, which is none", raw.associate_rq(max_bytes=0), ACCEPTED),
     *[(f"a caller named {name!r}", raw.associate_rq(calling=name), INVALID) for name in ODD_NAMES],
     *[(f"a callee named {name!r}", raw.associate_rq(called=name), INVALID) for name in ODD_NAMES],
+    ("a name padded with NUL", raw.associate_rq(calling=b"CT1" + bytes(13)), ACCEPTED),
+    ("a callee padded with NUL", raw.associate_rq(called=b"GATEWAY" + bytes(9)), ACCEPTED),
+    ("a version name of 20 letters", raw.associate_rq(user=USER[:2] + struct.pack(">H", len(USER) - 4 + 24) + USER[
+        4:] + raw.item(0x55, b"V" * 20)), ACCEPTED),
     ("a name of 16 letters behind a blank", raw.associate_rq(calling=b" " + b"X" * 15), ACCEPTED),
     ("a name of other letters", raw.associate_rq(calling=b"\xc4RZTE"), INVALID),
     ("a name in lower case with a blank", raw.associate_rq(calling=b"ct one"), ACCEPTED),

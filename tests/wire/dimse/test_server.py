@@ -264,7 +264,7 @@ def raw_find(association: Any, identifier: bytes) -> Dataset:
     ("identifier", "comment"),
     [
         (b"\x10\x00\x20\x00LO\x40\x00ABC", "Malformed: (0010,0020)"),
-        (b"\x10\x00\x20\x00XX\x04\x00ABCD", "Malformed: (0010,0020)"),
+        (b"\x10\x00\x20\x00XX\x06\x00ABCD", "Malformed: (0010,0020)"),
         (b"\x10\x00\x20\x00LO\x04\x00ABCD\xff\xff\xff", "Malformed: data set"),
         (b"\x20\x00\x13\x00IS\x04\x00abcd", "Malformed: (0020,0013)"),
         (b"\x40\x00\x00\x01SQ\x00\x00\x04\x00\x00\x00junk", "Malformed: (0040,0100)"),

@@ -1,0 +1,32 @@
+"""The last step of every resource: what has no value is left out, so that one odd attribute never stops a study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def tidied(resource: dict[str, Any]) -> dict[str, Any]:
+    """`resource` without empty texts, identifiers without a value, references to nothing and empty elements."""
+    return {key: value for key, one in resource.items() if not _is_empty(value := _tidy(key, one))}
+
+
+def _tidy(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.strip() else ""
+    if isinstance(value, list):
+        return [one for item in value if not _is_empty(one := _tidy(key, item))]
+    if not isinstance(value, dict):
+        return value
+    tidy = tidied(value)
+    if key == "identifier" and "value" not in tidy:
+        return {}
+    if set(tidy) <= {"type"} and "type" in tidy and set(value) - {"type"}:
+        # A reference whose identifier had no value.
+        return {}
+    if set(tidy) <= {"system"} and "code" in value:
+        return {}
+    return tidy
+
+
+def _is_empty(value: Any) -> bool:
+    return value in ("", [], {}) or value is None
