@@ -57,6 +57,7 @@ def sender_rule(settings: Settings, listener: Listener, source: SenderSource) ->
         undecodable=rules["undecodable"],
         message_types=types or SERVED,
         unserved=rules["unserved_types"],
+        training=rules["training"],
         acknowledge=rules["acknowledge"],
         conformance=rules["conformance"],
         conformance_version=rules["conformance_version"],

@@ -14,7 +14,8 @@ from gateway.web import facade
 
 
 def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:
-    return StudyArrival(store, mappings.studies.keywords, config.studies.quiet_seconds, clock)
+    quiet, longest = config.studies.quiet_seconds, config.studies.longest_wait_seconds
+    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest)
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:

@@ -23,6 +23,8 @@ class SenderRules(Section):
     """Types that are taken, such as ORM or ADT^A40; empty: all that the gateway serves."""
     unserved_types: Literal["reject", "store"] = "reject"
     """What to do with other types: answer AR 200 or 201, or keep the message and answer AA."""
+    training: Literal["keep", "apply"] = "keep"
+    """What to do with messages for training and debugging (MSH-11 T or D): keep and answer AA, or apply them."""
     conformance: Literal["off", "warn", "reject"] = "warn"
     """Check the structure by the standard: not, beside the journey with what is found kept, or before an AR 100."""
     conformance_version: Literal[

@@ -18,7 +18,9 @@ from gateway.journey.study_arrival.station import ALWAYS
 from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.language.trace import Trace
-from gateway.records.study import Instance, Release, Series, Shape, Study
+from gateway.records.agreement import Sources, agreed
+from gateway.records.order import Attributes
+from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
 LONGEST_SHOWN: Final = 160
@@ -88,8 +90,8 @@ def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explan
     title = f"{path}: {what} -> worklist item, as from {listener}"
     if reading.error is not None:
         return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {reading.error}")
-    if reading.unserved:
-        return Explanation(title, trace, "would be kept and answered AA: of its type nothing is read")
+    if reading.kept_only is not None:
+        return Explanation(title, trace, f"would be answered AA; {reading.kept_only.place}: {reading.kept_only.text}")
     return Explanation(title, trace)
 
 
@@ -111,25 +113,19 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], r
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
     """The files of one study as the gateway would keep them."""
     keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
-    grouped: dict[str, dict[str, pydicom.Dataset]] = {}
+    study: tuple[Attributes, Sources] = ({}, {})
+    of_series: dict[str, tuple[Attributes, Sources]] = {}
+    members: dict[str, dict[str, Instance]] = {}
     for dataset in files:
+        series_uid, sop_uid = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
+        study = agreed(*study, from_dataset(dataset, keywords["study"]), sop_uid)
+        held = of_series.get(series_uid, ({}, {}))
+        of_series[series_uid] = agreed(*held, from_dataset(dataset, keywords["series"]), sop_uid)
+        instance = Instance(sop_uid, str(dataset.SOPClassUID), from_dataset(dataset, keywords["instance"]))
         # An instance that comes again takes the place of the first.
-        grouped.setdefault(str(dataset.SeriesInstanceUID), {})[str(dataset.SOPInstanceUID)] = dataset
-    return Study(
-        uid,
-        from_dataset(files[0], keywords["study"]),
-        tuple(
-            Series(
-                series_uid,
-                from_dataset(next(iter(members.values())), keywords["series"]),
-                tuple(
-                    Instance(str(one.SOPInstanceUID), str(one.SOPClassUID), from_dataset(one, keywords["instance"]))
-                    for one in members.values()
-                ),
-            )
-            for series_uid, members in grouped.items()
-        ),
-    )
+        members.setdefault(series_uid, {})[sop_uid] = instance
+    all_series = [Series(one, of_series[one][0], in_order(members[one].values())) for one in members]
+    return Study(uid, study[0], tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes))))
 
 
 def render(explanation: Explanation, *, instances: int = 1) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import orjson
 from sqlalchemy import Connection, RowMapping
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Rejected
+from gateway.errors import GatewayError, Rejected, UnknownKey
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
@@ -103,10 +104,23 @@ class Repeats:
 
     async def cause(self, key: str) -> tuple[int, list[str]]:
         """Repeat all deliveries that were parked for a cause: how many, and why others stay. Raises `UnknownKey`."""
-        done, remaining = await self._store.write(
-            lambda connection: outbox_listing.replay_cause(connection, key, now=self._clock())
-        )
+        done, remaining = await replay_cause(self._store, key, self._clock)
         return len(done), remaining
+
+
+async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[int], list[str]]:
+    """Make all work of a cause due now, page by page: the ids, and why others stay. Raises `UnknownKey`."""
+    done, left, after = list[int](), list[str](), 0
+    while True:
+        page = await store.write(partial(outbox_listing.replay_cause, key=key, now=clock(), after=after))
+        if page.last is None:
+            break
+        done += page.done
+        left += page.left
+        after = page.last
+    if not after:
+        raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
+    return done, left
 
 
 class _UndoError(Exception):

@@ -23,6 +23,24 @@ class Series:
     instances: tuple[Instance, ...]
 
 
+def in_order(instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Instances by their Instance Number, then by UID, whatever the order in which they came."""
+    return tuple(sorted(instances, key=lambda one: (_number(one.attributes.get("InstanceNumber")), one.uid)))
+
+
+def series_place(uid: str, attributes: Attributes) -> tuple[int, str]:
+    """What series are sorted by: Series Number, then UID."""
+    return _number(attributes.get("SeriesNumber")), uid
+
+
+def _number(written: Any) -> int:
+    """An IS for sorting; what is no number stands at the end."""
+    try:
+        return int(written)
+    except (TypeError, ValueError):
+        return 2**31
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedOrder:
     """The order that a study answers, tied by Study Instance UID or by accession number and patient."""
@@ -41,7 +59,7 @@ class LinkedOrder:
 class Study:
     uid: str
     attributes: Attributes
-    """Study- and patient-level attributes, from the first instance that arrived."""
+    """Study- and patient-level attributes, as its instances agree."""
     series: tuple[Series, ...]
     orders: tuple[LinkedOrder, ...] = ()
     revision: int = 0

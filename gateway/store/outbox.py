@@ -7,9 +7,9 @@ ids; a later row waits while an earlier one is pending or leased. Lanes never wa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
 
 from gateway.records.delivery import Delivery
 from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, WorkEvent, WorkKind, WorkState
@@ -17,6 +17,9 @@ from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
+
+NEVER: Final = 2**60
+"""Microseconds; some 36,000 years."""
 
 
 def enqueue(
@@ -52,19 +55,21 @@ def enqueue(
     return int(key[0])
 
 
-def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int) -> None:
-    """Let the one waiting row of `lane` fall due at `due_at`; add the row if none waits.
+def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longest: int = NEVER) -> None:
+    """Let the waiting row of `lane` fall due at `due_at`; add the row if none waits.
+
+    `longest`: microseconds after which the row falls due in any case, counted from when it was added.
 
     What was parked in the lane steps back for the new row, which looks at the same thing again.
     """
     lock(connection, str(lane))
-    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": due_at}).rowcount:
+    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": due_at, "longest": longest}).rowcount:
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
-def settle_at(connection: Connection, study_uid: str, *, due_at: int, now: int) -> None:
-    """Let the study be looked at when it has been quiet until `due_at`."""
-    postpone(connection, Lane(SETTLE, study_uid), due_at=due_at, now=now)
+def settle_at(connection: Connection, study_uid: str, *, due_at: int, now: int, longest: int = NEVER) -> None:
+    """Let the study be looked at when it has been quiet until `due_at`, or `longest` after its first instance."""
+    postpone(connection, Lane(SETTLE, study_uid), due_at=due_at, now=now, longest=longest)
 
 
 def settle_soon(connection: Connection, study_uid: str, *, now: int) -> None:
@@ -160,10 +165,19 @@ _SUPERSEDE = (
 )
 
 
+_LAST_DUE = outbox.c.created_at + bindparam("longest", type_=BigInteger)
 _POSTPONE = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
-    .values(due_at=bindparam("the_due"))
+    .values(
+        due_at=case(
+            (
+                outbox.c.created_at + bindparam("longest", type_=BigInteger) < bindparam("the_due"),
+                outbox.c.created_at + bindparam("longest", type_=BigInteger),
+            ),
+            else_=bindparam("the_due"),
+        )
+    )
 )
 
 _WAITING = (

@@ -71,6 +71,8 @@ class Stuck:
     """Of the newest."""
 
 
+PAGE: Final = 200
+"""Rows that are made due in one transaction: others must not wait long for the writer."""
 STUCK: Final = (WorkState.PARKED.value, WorkState.REJECTED.value)
 _is_stuck = outbox.c.state.in_(STUCK)
 
@@ -101,20 +103,30 @@ def stuck(connection: Connection) -> list[Stuck]:
     ]  # fmt: skip
 
 
-def replay_cause(connection: Connection, key: str, *, now: int) -> tuple[list[int], list[str]]:
-    """Make all work of a cause due now; returns the ids, and why the others are not. Raises `UnknownKey`."""
-    wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key).order_by(outbox.c.id)
-    ids = list(connection.execute(wanted).scalars())
-    if not ids:
-        raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
-    done, left = [], []
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One page of the work of a cause."""
+
+    done: list[int]
+    """Due now."""
+    left: list[str]
+    """Why the others are not."""
+    last: int | None
+    """Id of the last row that was looked at; None: there was none."""
+
+
+def replay_cause(connection: Connection, key: str, *, now: int, after: int = 0) -> Replayed:
+    """Make work of a cause due now: at most `PAGE` rows behind the id `after`."""
+    wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
+    ids = list(connection.execute(wanted.limit(PAGE)).scalars())
+    replayed = Replayed([], [], ids[-1] if ids else None)
     for work in ids:
         try:
-            done += replay(connection, [work], now=now)
+            replayed.done.extend(replay(connection, [work], now=now))
         except (Conflict, UnknownKey) as error:
             # Raised before anything was changed.
-            left.append(str(error))
-    return done, left
+            replayed.left.append(str(error))
+    return replayed
 
 
 def _overtaken_by(connection: Connection, work: int, lane: str, subject: str) -> int | None:

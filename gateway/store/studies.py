@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, selec
 from gateway.errors import UnknownKey
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
-from gateway.records.study import Instance, LinkedOrder, Series, Study, referenced_orders
+from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
 from gateway.store import orders, patients
 from gateway.store.schema import instances, series, studies
 from gateway.store.statement import Statement
@@ -45,8 +45,8 @@ def _all_series(connection: Connection, study: int) -> tuple[Series, ...]:
         held.setdefault(of_series, []).append(Instance(*instance))
     wanted = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
     return tuple(
-        Series(uid, attributes, tuple(held.get(row, ())))
-        for row, uid, attributes in connection.execute(wanted.order_by(series.c.id))
+        Series(uid, attributes, in_order(held.get(row, ())))
+        for row, uid, attributes in sorted(connection.execute(wanted), key=lambda row: series_place(row[1], row[2]))
     )
 
 
@@ -54,7 +54,6 @@ _INSTANCES_OF: Final = (
     select(instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.attributes)
     .join(series, series.c.id == instances.c.series)
     .where(series.c.study == bindparam("the_study"))
-    .order_by(instances.c.id)
 )
 
 

@@ -301,7 +301,36 @@ async def test_an_enhanced_sender_s_own_acknowledgements_are_not_answered(start:
     async with start(hl7=listening(acknowledge="enhanced")) as gateway:
         assert codes(await conversation(gateway.hl7_ports["ris"], ack, orm(), blocks=1)) == ["AA"]
     async with start(hl7=listening()) as gateway:
-        assert codes(await conversation(gateway.hl7_ports["ris"], ack, orm(control_id="2"), blocks=2)) == ["AR", "AA"]
+        assert codes(await conversation(gateway.hl7_ports["ris"], ack, orm(control_id="2"), blocks=1)) == ["AA"]
+        assert len(await gateway.store.read(messages.listing)) == 2, "an acknowledgement is not kept as a message"
+
+
+async def test_an_enhanced_sender_that_wants_no_accept_acknowledgement_hears_of_a_rejection(start: Start) -> None:
+    raw = asking("NE", "AL").replace(b"ORM^O01", b"XYZ^O01")
+    async with start(hl7=listening(acknowledge="enhanced")) as gateway:
+        assert codes(await conversation(gateway.hl7_ports["ris"], raw, blocks=1)) == ["AR"]
+
+
+@pytest.mark.parametrize(("training", "steps"), [("keep", 0), ("apply", 1)])
+@pytest.mark.parametrize("processing", ["T", "D"])
+async def test_a_message_for_training_is_answered_and_kept(
+    start: Start, processing: str, training: str, steps: int
+) -> None:
+    raw = orm().replace(b"|P|2.3.1", f"|{processing}|2.3.1".encode())
+    async with start(hl7=listening(training=training)) as gateway:
+        assert codes(await conversation(gateway.hl7_ports["ris"], raw, blocks=1)) == ["AA"]
+        [row] = await gateway.store.read(messages.listing)
+        assert row["state"] == ("applied" if steps else "stored")
+        assert [one["place"] for one in row["findings"]] == ["MSH-11"] * (not steps)
+
+
+@pytest.mark.parametrize("codec", ["utf_16_le", "utf_16_be"])
+async def test_a_sender_of_utf_16_can_read_its_acknowledgement(start: Start, codec: str) -> None:
+    mark = {"utf_16_le": b"\xff\xfe", "utf_16_be": b"\xfe\xff"}[codec]
+    async with start(hl7=listening()) as gateway:
+        [block] = await conversation(gateway.hl7_ports["ris"], mark + orm().decode().encode(codec), blocks=1)
+    assert block.startswith(mark)
+    assert "MSA|AA|MSG1" in block.decode("utf_16")
 
 
 async def test_what_an_original_sender_asks_for_does_not_matter(start: Start) -> None:

@@ -68,7 +68,8 @@ class Acknowledger:
         blocks = []
         if wants(accept, commit):
             blocks.append(recoded(message, block, commit, control_id=self._control_id(now), now=moment_of(now)))
-        if wants_application and commit != "CR":
+        if wants_application and (commit != "CR" or not blocks):
+            # A message that is not accepted has no application acknowledgement, unless nothing else would be sent.
             blocks.append(block)
         return blocks
 

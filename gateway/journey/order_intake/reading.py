@@ -42,10 +42,10 @@ class Reading:
     sender: SenderRule | None
     statements: tuple[Statement, ...] = ()
     error: GatewayError | None = None
-    unserved: bool = False
-    """Of a type that says nothing to the worklist, from a sender whose messages are kept all the same."""
+    kept_only: Finding | None = None
+    """Why the message is kept and answered AA, and not applied."""
     is_answer: bool = False
-    """An acknowledgement, from a sender that may have to send them (enhanced mode)."""
+    """An acknowledgement."""
 
     @property
     def findings(self) -> Sequence[Finding]:
@@ -57,6 +57,16 @@ class Reading:
         if all(charsets.is_known(name) for name in names if name.strip()):
             return ()
         return [Finding(Place("MSH", 18), "unknown character set; the message is ASCII and was read as such")]
+
+
+WITHOUT_EFFECT: Final = Finding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
+TRAINING: Final = {"T": "training", "D": "debugging"}
+"""MSH-11.1 (HL7 table 0103) of messages that are not of production."""
+
+
+def _of_training(message: Message) -> Finding:
+    use = TRAINING[message.processing_id]
+    return Finding(Place("MSH", 11), f"kept only: a message for {use} does not go on the worklist (training: apply)")
 
 
 class MessageReader:
@@ -93,10 +103,12 @@ class MessageReader:
                 fallback_charset=sender.charset,
                 replace_undecodable=sender.undecodable == "replace",
             )
-            if sender.acknowledge == "enhanced" and message.type in ("ACK", "MCF"):
+            if message.type in ("ACK", "MCF"):
                 return Reading(message, sender, is_answer=True)
             if not is_taken(message, sender):
-                return Reading(message, sender, unserved=True)
+                return Reading(message, sender, kept_only=WITHOUT_EFFECT)
+            if sender.training == "keep" and message.processing_id in TRAINING:
+                return Reading(message, sender, kept_only=_of_training(message))
             statements = self._mapping.read(message, received_at=received_at, settings=sender.settings, trace=trace)
             return Reading(message, sender, statements)
         except GatewayError as error:

@@ -38,6 +38,8 @@ class SenderRule:
     """(MSH-9.1, MSH-9.2) of what is taken; an empty trigger stands for all."""
     unserved: Literal["reject", "store"] = "reject"
     """What to do with a message of another type: answer AR, or keep it and answer AA."""
+    training: Literal["keep", "apply"] = "keep"
+    """Whether messages for training and debugging (MSH-11 T, D) are only kept and answered, or applied."""
     acknowledge: Literal["original", "enhanced"] = "original"
     """HL7 2.5.1 ch. 2.9.2 and 2.9.3."""
     conformance: Literal["off", "warn", "reject"] = "off"

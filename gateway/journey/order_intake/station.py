@@ -222,7 +222,7 @@ class OrderIntake:
     async def _checked(self, reading: Reading) -> Reading:
         """The reading with the structural fault for which the sender's messages are to be refused, if there is one."""
         message, sender = reading.message, reading.sender
-        if message is None or sender is None or reading.error is not None or reading.unserved:
+        if message is None or sender is None or reading.error is not None or reading.kept_only is not None:
             return reading
         if sender.conformance != "reject":
             return reading
@@ -234,7 +234,7 @@ class OrderIntake:
 
     def _check_soon(self, receipt: Receipt, reading: Reading) -> None:
         sender = reading.sender
-        if receipt.row is None or reading.message is None or sender is None or reading.unserved:
+        if receipt.row is None or reading.message is None or sender is None or reading.kept_only is not None:
             return
         if sender.conformance == "warn":
             self._checks.soon(receipt.row, sender.conformance_version, self._source.name)

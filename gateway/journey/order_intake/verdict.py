@@ -46,9 +46,8 @@ class Verdict:
 
 def unread_verdict(reading: Reading) -> Verdict | None:
     """The verdict on a message that is not applied: of a type that is only kept, or with a fault. None: apply it."""
-    if reading.unserved:
-        finding = Finding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
-        return Verdict("stored", "AA", [finding.as_row()])
+    if reading.kept_only is not None:
+        return Verdict("stored", "AA", [reading.kept_only.as_row()])
     error = reading.error
     if error is None:
         return None

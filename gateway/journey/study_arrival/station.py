@@ -43,11 +43,17 @@ class StudyArrival:
     """
 
     def __init__(
-        self, store: Store, keywords: Mapping[str, Collection[str]], quiet_seconds: float, clock: Clock
+        self,
+        store: Store,
+        keywords: Mapping[str, Collection[str]],
+        quiet_seconds: float,
+        clock: Clock,
+        longest_wait_seconds: float = 600.0,
     ) -> None:
         self._store = store
         self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
         self._quiet = round(quiet_seconds * 1_000_000)
+        self._longest = round(longest_wait_seconds * 1_000_000)
         self._clock = clock
 
     async def store(self, request: StoreRequest) -> None:
@@ -74,7 +80,9 @@ class StudyArrival:
             is_new = study_arrivals.keep(connection, arrival)
             if is_new:
                 now = arrival.received_at
-                outbox.settle_at(connection, arrival.study_uid, due_at=now + self._quiet, now=now)
+                outbox.settle_at(
+                    connection, arrival.study_uid, due_at=now + self._quiet, now=now, longest=self._longest
+                )
             return is_new
 
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -26,6 +25,7 @@ from gateway.operations.answers import (
     studies as study_answers,
 )
 from gateway.operations.journey_of import read_journey
+from gateway.operations.replay import replay_cause
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.health import examine
@@ -184,8 +184,7 @@ async def list_causes(context: Context, _parameters: requests.NoParameters) -> s
 
 async def retry_cause(context: Context, parameters: requests.CauseParameters) -> study_answers.RetriedCause:
     """Try all work of a cause again now."""
-    replayed = partial(outbox_listing.replay_cause, key=parameters.key, now=context.clock())
-    done, left = await context.store.write(replayed)
+    done, left = await replay_cause(context.store, parameters.key, context.clock)
     return study_answers.RetriedCause(key=parameters.key, retried=done, left=len(left))
 
 

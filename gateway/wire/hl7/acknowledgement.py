@@ -74,7 +74,8 @@ def acknowledge(
     msh = message.first("MSH")
     assert msh is not None
     received = _Received(message.delimiters, msh.field, msh.leaf(9, 2), msh.field(18), message.codec)
-    return _answer(received, code, problems, control_id, now)
+    # Without the mark of the sender's byte order nobody could tell UTF-16 from noise.
+    return message.bom + _answer(received, code, problems, control_id, now)
 
 
 def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: datetime) -> bytes:
@@ -82,8 +83,10 @@ def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: da
     plain = acknowledge(message, code, control_id=control_id, now=now)
     if code == "CA":
         return plain
-    _, found, rest = ack.partition(b"\rMSA")
-    return b"".join([plain.partition(b"\rMSA")[0], found, rest[:1], code.encode(message.codec), rest[3:]])
+    given, ours = (one.removeprefix(message.bom).decode(message.codec) for one in (ack, plain))
+    _, found, rest = given.partition("\rMSA")
+    text = "".join([ours.partition("\rMSA")[0], found, rest[:1], code, rest[3:]])
+    return message.bom + text.encode(message.codec)
 
 
 def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:

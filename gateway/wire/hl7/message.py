@@ -60,6 +60,11 @@ class Message:
         return self._msh.leaf(9, 2)
 
     @property
+    def bom(self) -> bytes:
+        """The byte order mark with which the message begins, if it has one."""
+        return self._bom
+
+    @property
     def control_id(self) -> str:
         return self._msh.leaf(10)
 
@@ -85,6 +90,7 @@ class Message:
 
     @property
     def processing_id(self) -> str:
+        """MSH-11.1, `P`."""
         return self._msh.leaf(11)
 
     @property
