@@ -1,0 +1,248 @@
+"""Odd input that real sites send, and what is right for it: a table of messages and one of images.
+
+The inputs are made here after the shape of public reports. Every row states what the worklist, the answer or the EHR
+must hold; `pytest -v` prints the rows with their results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLosslessSV1
+from sqlalchemy import Connection, select
+
+from gateway.config.ehrs import Ehr, Retry
+from gateway.config.site import Site
+from gateway.simulators.ehr import EhrSimulator
+from gateway.store import messages, outbox_listing
+from gateway.store.schema import patients, steps
+from gateway.wire.dimse import Caller, StoreRequest
+from tests.journey.messages import adt, orm
+from tests.journey.running import Start, quiet
+from tests.peers.mllp import mllp_send
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a conversation left."""
+
+    codes: list[str]
+    patient: dict[str, Any]
+    step: dict[str, Any]
+    findings: list[str]
+    """Places."""
+
+
+def changed(before: str, after: str, **fields: str) -> bytes:
+    raw = orm(**fields).decode()
+    assert before in raw
+    return raw.replace(before, after).encode()
+
+
+def without(raw: bytes, segment: str) -> bytes:
+    return b"".join(line + b"\r" for line in raw.split(b"\r") if line and not line.startswith(segment.encode()))
+
+
+CHANGE = {"control": "XO", "control_id": "MSG2", "at": "20260123130000", "start": "20301125100000"}
+CANCEL = {"control": "CA", "status": "CA", "control_id": "MSG2", "at": "20260123130000"}
+Row = tuple[str, list[bytes], Callable[[Held], bool]]
+MESSAGES: list[Row] = [
+    ("null name in A08", [orm(), adt("A08", name='""', at="20260123130000")],
+     lambda held: held.codes == ["AA", "AA"] and held.patient["PatientName"] == "MUSTER^MAX"),
+    ("null name in A28, then an order", [adt("A28", name='""'), orm()],
+     lambda held: held.codes == ["AA", "AA"] and held.patient["PatientName"] == "MUSTER^MAX"),
+    ("birth date 19460000", [changed("19800102", "19460000")],
+     lambda held: held.codes == ["AA"] and "PatientBirthDate" not in held.patient and held.findings == ["PID-7"]),
+    ("birth date 00000000 in A08", [orm(), adt("A08", birth="00000000", name="ROE^MAX", at="20260123130000")],
+     lambda held: held.patient["PatientName"] == "ROE^MAX" and held.patient["PatientBirthDate"] == "19800102"),
+    ("PID-3 begins with a null", [changed("PAT1^^^HOSP|", '""^^^NLRDW^DL~PAT1^^^HOSP^PI|')],
+     lambda held: held.patient["PatientID"] == "PAT1"),
+    ("PID-3 begins with another authority's number", [changed("PAT1^^^HOSP|", "900-00-0001^^^SSA^SS~PAT1^^^HOSP^MR|")],
+     lambda held: (held.patient["PatientID"], held.patient["IssuerOfPatientID"]) == ("PAT1", "HOSP")),
+    ("no identifier of the site", [changed("PAT1^^^HOSP|", "A^^^X^ZZ~B^^^Y^YY|")],
+     lambda held: held.patient["PatientID"] == "A" and "PID-3" in held.findings),
+    ("a change leaves out modality and code",
+     [orm(), changed("CTH^CT head^99RIS", "", **CHANGE).replace(b"|SPS1||||CT|", b"|SPS1|||||")],
+     lambda held: (held.codes, held.step["start_date"], held.step["modality"]) == (["AA", "AA"], "20301125", "CT")),
+    ("a change leaves out the name", [orm(), changed("MUSTER^MAX", "", **CHANGE)],
+     lambda held: held.codes == ["AA", "AA"] and held.step["start_date"] == "20301125"),
+    ("MSH-18 names no set", [orm(charset="").replace(b"2.3.1||||||", b"2.3.1||||||encoding")],
+     lambda held: held.codes == ["AA"] and held.findings == ["MSH-18"]),
+    ("NUL at the end", [orm() + b"\0"], lambda held: held.codes == ["AA"]),
+    ("PV1-19 of 70 characters", [changed("PV1|1|O|||||^REFERRER^RITA", "PV1|1|O" + "|" * 17 + "V" * 70)],
+     lambda held: held.codes == ["AA"] and "AdmissionID" not in held.patient and held.findings == ["PV1-19.1"]),
+    ("a cancel with a code of table 0074 in OBR-24", [orm(), orm(modality="RAD", **CANCEL)],
+     lambda held: held.codes == ["AA", "AA"] and held.step["state"] == "CANCELED"),
+    ("a cancel without PID", [orm(), without(orm(**CANCEL), "PID")],
+     lambda held: held.codes == ["AA", "AA"] and held.step["state"] == "CANCELED"),
+    ("a status of an unknown order", [orm(control="SC", status="IP")],
+     lambda held: held.codes == ["AA"] and held.findings == ["ORC[1]-2"]),
+    ("NDL with times in OBR-34",
+     [changed("^^R\rZDS", "^^R" + "|" * 7 + "T12^20301124093000^20301124100000^RAD^ROOM3\rZDS")],
+     lambda held: held.codes == ["AA"] and "ScheduledPerformingPhysicianName" not in held.step["attributes"]),
+    ("a surname beside the own surname", [changed("MUSTER^MAX", "Jansen-de Vries&de&Vries&&Jansen^Anna")],
+     lambda held: held.patient["PatientName"] == "Jansen-de Vries^Anna"),
+    ("a surname without its first part", [changed("MUSTER^MAX", "&de&Vries^Jan")],
+     lambda held: held.patient["PatientName"] == "de Vries^Jan"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "right"), [row[1:] for row in MESSAGES], ids=[row[0] for row in MESSAGES])
+async def test_messages(start: Start, sent: list[bytes], right: Callable[[Held], bool]) -> None:
+    site = Site(patient_id_issuer="HOSP")
+    async with start(site=site) as gateway:
+        answers = [(await mllp_send(gateway.hl7_ports["ris"], raw))[0] for raw in sent]
+
+        def look(connection: Connection) -> Held:
+            people = list(connection.execute(select(patients.c.attributes).where(patients.c.merged_into.is_(None))))
+            rows = [dict(row) for row in connection.execute(select(steps)).mappings()]
+            newest = messages.listing(connection)[0]
+            return Held(
+                [answer.split("MSA|")[1][:2] for answer in answers],
+                people[0].attributes if people else {},
+                rows[0] if rows else {},
+                [finding["place"] for finding in newest["findings"]],
+            )
+
+        held = await gateway.store.read(look)
+    assert right(held), held
+
+
+# Images
+
+
+CAPTURE, RETIRED = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6"
+"""Secondary Capture, and Ultrasound Image Storage as it was until 1994."""
+
+
+def image(**more: Any) -> Dataset:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CAPTURE, "2.25.1.1.1"
+    dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20260123", "093000", "ODD1"
+    dataset.Modality, dataset.PatientName, dataset.PatientID = "OT", "DOE^ODD", "ODD1"
+    dataset.PatientBirthDate, dataset.PatientSex = "19700101", "F"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SeriesNumber = "2.25.1", "2.25.1.1", "1"
+    for keyword, value in more.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """The data set as it goes over the wire, explicit VR little endian."""
+    whole = DicomBytesIO()
+    whole.is_implicit_VR, whole.is_little_endian = False, True
+    write_dataset(whole, dataset)
+    return whole.getvalue()
+
+
+def with_icon() -> bytes:
+    icon = Dataset()
+    icon.Rows = icon.Columns = 8
+    icon.PixelData = encapsulate([b"\xff\xd8" + bytes(range(60)) + b"\xff\xd9"])
+    icon["PixelData"].is_undefined_length = True
+    icon["PixelData"].VR = "OB"
+    dataset = image(IconImageSequence=Sequence([icon]))
+    dataset.PixelData = encapsulate([b"\xff\xd8" + bytes(80) + b"\xff\xd9"])
+    dataset["PixelData"].VR = "OB"
+    return encoded(dataset)
+
+
+def replaced(before: bytes, after: bytes, **more: Any) -> bytes:
+    raw = encoded(image(**more))
+    assert raw.count(before) == 1
+    return raw.replace(before, after)
+
+
+Image = tuple[str, bytes, UID, Callable[[dict[str, Any], dict[str, Any]], bool]]
+"""Name, data set, transfer syntax, and what is right of the ImagingStudy and the Patient."""
+PLAIN = ExplicitVRLittleEndian
+IMAGES: list[Image] = [
+    ("an icon with encapsulated pixels", with_icon(), JPEGLosslessSV1, lambda study, _: bool(study)),
+    ("birth date 19460000", encoded(image(PatientBirthDate="19460000")), PLAIN,
+     lambda _, patient: patient["birthDate"] == "1946"),
+    ("birth date 19700000", encoded(image(PatientBirthDate="00000000")), PLAIN,
+     lambda _, patient: "birthDate" not in patient),
+    ("an accession number of control characters", replaced(b"ODD1\x08\x00\x60", b"\x01\x02\x03\x04\x08\x00\x60"), PLAIN,
+     lambda study, _: len(study["identifier"]) == 1 and "basedOn" not in study),
+    ("a body part of control characters", replaced(b"CHST", b"\x01\x02\x03\x04", BodyPartExamined="CHST"), PLAIN,
+     lambda study, _: "bodySite" not in study["series"][0]),
+    ("a name of carets", encoded(image(PatientName="^^^^")), PLAIN, lambda study, _: "display" not in study["subject"]),
+    ("a Patient ID of two values", replaced(b"OD1\\", b"OD1\\", PatientID="OD1\\OD2"), PLAIN,
+     lambda study, _: study["subject"]["identifier"]["value"] == "OD1"),
+    ("a VR that is none", replaced(b"\x18\x00\x20\x10LO", b"\x18\x00\x20\x10\x06\x00", SoftwareVersions="AB"), PLAIN,
+     lambda study, _: bool(study)),
+    ("Windows-1252 in Latin-1",
+     replaced(b"NOVAKOVI_", b"NOVAKOVI\x8a", PatientName="NOVAKOVI_", SpecificCharacterSet="ISO_IR 100"), PLAIN,
+     lambda _, patient: patient["name"][0]["family"] == "NOVAKOVIŠ"),
+    ("Latin-9", replaced(b"_uro", b"\xa4uro", PatientName="_uro", SpecificCharacterSet="ISO_IR 203"), PLAIN,
+     lambda _, patient: patient["name"][0]["family"] == "€uro"),
+    ("UTF-8 that nothing declares",
+     replaced(b"M__ller", "Müller".encode(), PatientName="M__ller", SpecificCharacterSet=""), PLAIN,
+     lambda _, patient: patient["name"][0]["family"] == "Müller"),
+    ("a time of seven digits", encoded(image(StudyTime="0930005")), PLAIN,
+     lambda study, _: study["started"].startswith("2026-01-23T09:30:00")),
+    ("laterality unpaired", encoded(image(Laterality="U")), PLAIN,
+     lambda study, _: "laterality" not in study["series"][0]),
+    ("a modality in small letters", encoded(image(Modality="ct")), PLAIN,
+     lambda study, _: study["series"][0]["modality"]["code"] == "CT"),
+    ("a modality that is none", encoded(image(Modality="C  T")), PLAIN,
+     lambda study, _: study["series"][0]["modality"]["code"] == "OT"),
+    ("a modality of two values", encoded(image(Modality=["CT", "PT"])), PLAIN,
+     lambda study, _: study["series"][0]["modality"]["code"] == "CT"),
+    ("a retired image class", encoded(image(SOPClassUID=RETIRED)), PLAIN, lambda study, _: bool(study)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "syntax", "right"), [row[1:] for row in IMAGES], ids=[row[0] for row in IMAGES])
+async def test_images(
+    start: Start, data: bytes, syntax: UID, right: Callable[[dict[str, Any], dict[str, Any]], bool]
+) -> None:
+    async with EhrSimulator() as ehr:
+        ehrs = [Ehr(name="main", url=ehr.url, patient="create", retry=Retry(first_seconds=0.1, max_seconds=0.5))]
+        async with start(ehrs=ehrs, site=Site(patient_id_issuer="HOSP")) as gateway:
+            sop_class = (
+                "1.2.840.10008.5.1.4.1.1.6" if b"1.2.840.10008.5.1.4.1.1.6\0" in data else "1.2.840.10008.5.1.4.1.1.7"
+            )
+            request = StoreRequest(Caller("ODD", "GATEWAY", "127.0.0.1"), sop_class, "2.25.1.1.1", str(syntax), data)
+            assert await asyncio.to_thread(store, gateway.dicom_port, request) == 0
+            await quiet(gateway)
+            stuck = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
+            assert stuck == []
+        [study], [patient] = ehr.resources("ImagingStudy"), ehr.resources("Patient")
+    assert right(study, patient), (study, patient)
+
+
+def store(port: int, request: StoreRequest) -> int:
+    """C-STORE of a data set byte for byte, by pynetdicom; returns the status."""
+    from pynetdicom import AE
+    from pynetdicom.dimse_primitives import C_STORE
+
+    ae = AE(ae_title="ODD")
+    ae.add_requested_context(request.sop_class_uid, request.transfer_syntax_uid)
+    association = ae.associate("127.0.0.1", port, ae_title="GATEWAY")
+    assert association.accepted_contexts, "the class is not accepted"
+    primitive = C_STORE()
+    primitive.MessageID, primitive.Priority = 1, 2
+    primitive.AffectedSOPClassUID = UID(request.sop_class_uid)
+    primitive.AffectedSOPInstanceUID = UID(request.sop_instance_uid)
+    primitive.DataSet = io.BytesIO(bytes(request.data))
+    association._reactor_checkpoint.clear()
+    association.dimse.send_msg(primitive, association.accepted_contexts[0].context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    association.release()
+    assert answer is not None
+    return int(answer.Status)
