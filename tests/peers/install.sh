@@ -56,7 +56,7 @@ java_peers() {
         return
     fi
     java_peer hapi "the HAPI FHIR server"
-    java_peer fhirvalidator "HL7's FHIR validator"
+    java_peer hl7validator "HL7's FHIR validator"
     java_peer hapihl7 "HAPI's HL7 v2 client"
 }
 
