@@ -50,6 +50,8 @@ async def send(port: int, paths: Iterable[Path], *, root: Path) -> list[Answered
     async with MllpClient("127.0.0.1", port, timeout=60) as client:
         for path in paths:
             raw = path.read_bytes()
+            if _is_answer(raw):
+                continue  # an acknowledgement gets none
             answers = list(_acknowledgements(await client.send(raw)))
             batch = hl7_batch.split(raw)
             messages = batch.messages if batch else [raw]
@@ -58,6 +60,14 @@ async def send(port: int, paths: Iterable[Path], *, root: Path) -> list[Answered
             name = str(path.relative_to(root))
             found += [_answered(name, one, ack) for one, ack in zip(messages, answers, strict=True)]
     return found
+
+
+def _is_answer(raw: bytes) -> bool:
+    """Whether the file holds an acknowledgement, which is no message to be answered."""
+    try:
+        return parse(raw).type in ("ACK", "MCF")
+    except GatewayError:
+        return False
 
 
 def _acknowledgements(answer: bytes) -> Iterator[bytes]:

@@ -117,8 +117,7 @@ class Keeper:
             series_uid, sop_uid = f"{STUDY_UID}.{series}", f"{STUDY_UID}.{series}.{number}"
             instance = self._levels["instance"] | {"SOPInstanceUID": sop_uid, "InstanceNumber": str(number)}
             arrival = InstanceArrival(
-                study_uid=STUDY_UID, study=self._levels["study"], accession_number="A1", patient_id="P1",
-                patient_issuer="RIS", series_uid=series_uid,
+                study_uid=STUDY_UID, study=self._levels["study"], series_uid=series_uid,
                 series=self._levels["series"] | {"SeriesInstanceUID": series_uid},
                 sop_uid=sop_uid, sop_class_uid=str(instance["SOPClassUID"]), instance=instance,
                 transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"", digest=sop_uid.encode(), source_ae="CT1",

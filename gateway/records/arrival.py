@@ -13,10 +13,6 @@ class InstanceArrival:
 
     study_uid: str
     study: Attributes
-    accession_number: str
-    patient_id: str
-    patient_issuer: str
-    """Issuer of Patient ID (0010,0021); empty: none."""
     series_uid: str
     series: Attributes
     sop_uid: str

@@ -64,8 +64,8 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
 
 def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
     row = {
-        "study_uid": arrival.study_uid, "accession": arrival.accession_number, "patient_id": arrival.patient_id,
-        "patient_issuer": arrival.patient_issuer, "source_ae": arrival.source_ae, "attributes": arrival.study,
+        "study_uid": arrival.study_uid, "accession": "", "patient_id": "", "patient_issuer": "",
+        "source_ae": arrival.source_ae, "attributes": {},
         "sources": {},
         "revision": 0, "settled_revision": 0, "first_at": arrival.received_at, "last_at": arrival.received_at,
     }  # fmt: skip

@@ -198,6 +198,11 @@ def test_says_the_same() -> None:
     ours = {"resourceType": "ImagingStudy", "identifier": [{"value": "1"}]}
     assert says_the_same(ours, {**ours, "id": "x", "meta": {"versionId": "3"}, "text": {"div": ""}})
     assert not says_the_same(ours, {**ours, "status": "available"})
+    at, same, other = "2026-01-23T12:00:00.500+00:00", "2026-01-23T12:00:00.5Z", "2026-01-23T12:00:00.51Z"
+    assert says_the_same({"started": at}, {"started": same})
+    assert says_the_same({"started": "2026-01-23T12:00:00Z"}, {"started": "2026-01-23T12:00:00.000Z"})
+    assert not says_the_same({"started": at}, {"started": other})
+    assert not says_the_same({"a": "x"}, {"a": "y"})
     assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": [{"value": "1", "id": "7"}]})
     assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": []})
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, func, select
 
 from gateway.assembly.process import Running
 from gateway.config.ehrs import Ehr, Retry
@@ -13,6 +14,7 @@ from gateway.config.site import Site
 from gateway.mapping.studies.patient import patient
 from gateway.records.link import Target
 from gateway.store import missing_links, outbox_listing
+from gateway.store.schema import missing_links as missing_rows
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
@@ -132,6 +134,18 @@ async def sent(gateway: Running, what: str) -> None:
     await quiet(gateway)
 
 
+async def linked(gateway: Running) -> None:
+    """Wait until no delivered resource lacks a link."""
+
+    def missing(connection: Connection) -> int:
+        return int(connection.execute(select(func.count()).select_from(missing_rows)).scalar_one())
+
+    async with asyncio.timeout(20):
+        while await gateway.store.read(missing):
+            await asyncio.sleep(0.02)
+    await quiet(gateway)
+
+
 @pytest.mark.parametrize("first", ["order", "study"])
 @pytest.mark.parametrize("patient_mode", ["find", "create"])
 async def test_all_links_stand_whatever_came_first(
@@ -143,6 +157,7 @@ async def test_all_links_stand_whatever_came_first(
     async with start(ehrs=ehr(fhir_server.url, orders="write", patient=patient_mode)) as gateway:
         for what in ("order", "study") if first == "order" else ("study", "order"):
             await sent(gateway, what)
+        await linked(gateway)
     [person] = await fhir_server.resources("Patient")
     [request] = await fhir_server.resources("ServiceRequest")
     [study] = await fhir_server.resources("ImagingStudy")

@@ -122,6 +122,10 @@ def test_five_rows_connect_a_feed(site: Path, tmp_path: Path) -> None:
     assert asyncio.run(shown(site)) == []
 
     assert gateway("replay", "--since", "2026-01-01", "-c", str(changed)).splitlines() == ["m1: AA", "m2: AA"]
+    assert asyncio.run(sent(changed, two[0])) == ["AA"], "who sends the bytes again gets the answer of today"
+    older = gateway("replay", "m1", "-c", str(site), exit_code=1)
+    assert "would be answered AE" in older
+    assert "was left as it is" in older
     assert asyncio.run(shown(changed)) == [("ACC1", "CT", "20301124093000"), ("ACC2", "MR", "20301125101500")]
     again = gateway("replay", "--dry-run", "--since", "2026-01-01", "-c", str(changed))
     assert "0 steps and 0 answers would differ" in again

@@ -183,8 +183,12 @@ def add_instance(
     patient_id: str = "4711",
 ) -> None:
     arrival = InstanceArrival(
-        study_uid=study_uid, study={"StudyDescription": "CT head"}, accession_number=accession,
-        patient_id=patient_id, patient_issuer="HOSP", series_uid=f"{study_uid}.{number % 2}",
+        study_uid=study_uid,
+        study={
+            "StudyDescription": "CT head", "AccessionNumber": accession, "PatientID": patient_id,
+            "IssuerOfPatientID": "HOSP",
+        },
+        series_uid=f"{study_uid}.{number % 2}",
         series={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance={"InstanceNumber": str(number)},
         transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"header", digest=bytes([number]) * 32,

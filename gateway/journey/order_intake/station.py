@@ -258,13 +258,27 @@ class OrderIntake:
                 verdict = self._judge(connection, reading, now, repeated=row["id"])
             except Rejected as error:
                 savepoint.rollback()
-                verdict = self._judge(connection, _with_error(reading, error), now)
-        before = "; ".join(f"{finding['place']}: {finding['text']}" for finding in row["findings"])
+                reading = _with_error(reading, error)
+                verdict = self._judge(connection, reading, now)
+        if row["state"] in messages.APPLIED and verdict.state in messages.WRONG:
+            # What was applied stays applied: the mappings of today may be older than those of then.
+            why = "; ".join(finding["text"] for finding in verdict.findings)
+            text = f"{_worked_on_again(now)}; would be answered {verdict.code} ({why}) and was left as it is"
+            messages.add_findings(connection, row["id"], [Finding("", text).as_row()])
+            return verdict
+        # A finding without a place is the history itself.
+        before = "; ".join(f"{one['place']}: {one['text']}" for one in row["findings"] if one["place"])
         answered = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
-        history = Finding("", f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}; {answered}")
-        # The sender keeps the acknowledgement that the sender got.
-        _update(connection, row["id"], verdict, row["ack"], verdict.with_findings(history))
+        history = Finding("", f"{_worked_on_again(now)}; {answered}")
+        # Who sends these bytes again gets the answer of today.
+        fault = reading.error if verdict.state in messages.WRONG else None
+        block = self._acknowledger.of(row["body"], reading.message, fault, now).block if reading.sender else row["ack"]
+        _update(connection, row["id"], verdict, block, verdict.with_findings(history))
         return verdict
+
+
+def _worked_on_again(now: int) -> str:
+    return f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}"
 
 
 def identity_of(raw: bytes, message: Message | None) -> dict[str, Any]:

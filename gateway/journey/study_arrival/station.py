@@ -132,13 +132,9 @@ class StudyArrival:
         header, dataset = _header_of(request)
         levels = self._levels(dataset)
         _check(request, dataset)
-        study = levels["study"]
         return InstanceArrival(
             study_uid=str(dataset.StudyInstanceUID),
-            study=study,
-            accession_number=_text(study, "AccessionNumber"),
-            patient_id=_text(study, "PatientID"),
-            patient_issuer=_text(study, "IssuerOfPatientID"),
+            study=levels["study"],
             series_uid=str(dataset.SeriesInstanceUID),
             series=levels["series"],
             sop_uid=str(dataset.SOPInstanceUID),
@@ -189,11 +185,6 @@ def _header_of(request: StoreRequest) -> tuple[bytes, Dataset]:
 
 def _code(failure: ExplainedFailure) -> str:
     return f"{status_of(failure, STORE_STATUSES):04X}"
-
-
-def _text(attributes: Attributes, keyword: str) -> str:
-    value = attributes.get(keyword, "")
-    return str(value[0] if isinstance(value, list) and value else value or "")
 
 
 def _check(request: StoreRequest, dataset: Dataset) -> None:

@@ -88,7 +88,8 @@ def error_of(
 ) -> Unavailable | Refused:
     """The error of a failed request. `conditional`: it named a condition that resources are searched by."""
     issues = issues_of(resource)
-    texts = "; ".join(issue["text"] for issue in issues if issue["text"])
+    # Some servers put their warnings first; what stopped the write is an error.
+    texts = "; ".join(issue["text"] for issue in sorted(issues, key=_is_no_error) if issue["text"])
     stated = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
     codes = {issue["code"] for issue in issues}
     passing = Contested if _contested(status, codes, conditional=conditional) else Unavailable
@@ -98,6 +99,10 @@ def error_of(
         return error
     kind = NotSupported if "not-supported" in codes else _KINDS.get(status, Refused)
     return kind(stated, place=place, details={"status": status, "issues": issues})
+
+
+def _is_no_error(issue: dict[str, str]) -> bool:
+    return issue["severity"] not in ("error", "fatal")
 
 
 def _contested(status: int, codes: set[str], *, conditional: bool) -> bool:

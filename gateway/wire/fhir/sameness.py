@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
+_DATE_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
 """What a server adds to a resource; not part of what we sent."""
 
@@ -18,4 +20,17 @@ def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
         return len(ours) == len(theirs) and all(
             says_the_same(a, b, top=False) for a, b in zip(ours, theirs, strict=True)
         )
+    if isinstance(ours, str) and isinstance(theirs, str) and ours != theirs:
+        return _moment(ours) is not None and _moment(ours) == _moment(theirs)
     return bool(ours == theirs)
+
+
+def _moment(written: str) -> str | None:
+    """A dateTime without zeros at the end of its fraction of a second, which servers leave out or add; None for another
+    text."""
+    match = _DATE_TIME.fullmatch(written)
+    if match is None:
+        return None
+    seconds, fraction, zone = match.groups()
+    digits = (fraction or "").rstrip("0")
+    return "".join([seconds, f".{digits}" if digits else "", "+00:00" if zone == "Z" else zone])

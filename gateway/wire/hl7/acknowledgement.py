@@ -75,7 +75,12 @@ def acknowledge(
     assert msh is not None
     received = _Received(message.delimiters, msh.field, msh.leaf(9, 2), msh.field(18), message.codec)
     # Without the mark of the sender's byte order nobody could tell UTF-16 from noise.
-    return message.bom + _answer(received, code, problems, control_id, now)
+    return _mark(message) + _answer(received, code, problems, control_id, now)
+
+
+def _mark(message: Message) -> bytes:
+    """The byte order mark of an answer; UTF-8 needs none, and many receivers of HL7 do not expect one."""
+    return message.bom if message.codec.startswith(("utf_16", "utf_32")) else b""
 
 
 def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: datetime) -> bytes:
@@ -83,10 +88,10 @@ def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: da
     plain = acknowledge(message, code, control_id=control_id, now=now)
     if code == "CA":
         return plain
-    given, ours = (one.removeprefix(message.bom).decode(message.codec) for one in (ack, plain))
+    given, ours = (one.removeprefix(_mark(message)).decode(message.codec) for one in (ack, plain))
     _, found, rest = given.partition("\rMSA")
     text = "".join([ours.partition("\rMSA")[0], found, rest[:1], code, rest[3:]])
-    return message.bom + text.encode(message.codec)
+    return _mark(message) + text.encode(message.codec)
 
 
 def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:
