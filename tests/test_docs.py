@@ -129,8 +129,8 @@ def leaves(group: Any, before: str = "") -> Iterator[str]:
 @documents
 def test_every_target_of_make_exists(path: Path) -> None:
     makefile = read(ROOT / "Makefile")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    named = {match[1] for line in said(path) if (match := re.match(r"make ([a-z]+)", line))}
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {match[1] for line in said(path) if (match := re.match(r"make ([a-z-]+)", line))}
     assert named <= targets
 
 

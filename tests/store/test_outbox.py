@@ -297,6 +297,15 @@ async def test_a_settling_under_way_is_followed_by_another(store: Store) -> None
     assert [one.subject for one in await store.write(claiming(NOW + 2 * SECOND, kind=SETTLE))] == ["1.2.3"]
 
 
+async def test_a_settling_is_not_pushed_forward_for_ever(store: Store) -> None:
+    for second in range(8):
+        at = NOW + second * SECOND
+        await store.write(
+            partial(outbox.settle_at, study_uid="1.2.3", due_at=at + 2 * SECOND, now=at, longest=5 * SECOND)
+        )
+    assert await _settles(store) == [("pending", NOW + 5 * SECOND)]
+
+
 async def test_two_processes_that_see_one_study_leave_one_settling(shared_postgres: str) -> None:
     stores = await asyncio.gather(*(Store.open(shared_postgres) for _ in range(3)))
     await asyncio.gather(*(store.write(_settling(NOW + n)) for n, store in enumerate(stores * 5)))
