@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Unavailable
 
 
 async def bind(key: str, host: str, port: int, start: Callable[[], Any]) -> Any:
@@ -15,3 +15,5 @@ async def bind(key: str, host: str, port: int, start: Callable[[], Any]) -> Any:
         raise ConfigError(
             [f"{key}: cannot listen on {host}:{port} ({error.strerror or error}); free the port or choose another"]
         ) from error
+    except Unavailable as error:
+        raise ConfigError([f"{key}: {error}; free the port or choose another"]) from error

@@ -12,6 +12,7 @@ from functools import partial
 from gateway import mapping
 from gateway.assembly.binding import bind
 from gateway.assembly.orders import GRACE_SECONDS
+from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
@@ -46,6 +47,8 @@ async def serve_dicom(
     stack.push_async_callback(queries.close)
     worklist = Worklist(store, rules_of(config, mappings), clock, queries)
     arrival = make_arrival(config, store, mappings, clock)
+    refused = RefusedAssociations(store, clock)
+    stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),
         find=worklist.find,
@@ -55,6 +58,7 @@ async def serve_dicom(
         max_data_set_bytes=dicom.max_object_bytes,
         temporary_folder=dicom.temporary_folder,
         idle_seconds=dicom.idle_seconds,
+        on_refused=refused.note,
     )
     stack.push_async_callback(server.stop, GRACE_SECONDS)
     for key, port, tls in dicom_ports(dicom):

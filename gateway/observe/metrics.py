@@ -45,6 +45,12 @@ FIND_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     registry=REGISTRY,
 )
+DICOM_REFUSED: Final = Counter(
+    "gateway_dicom_refused",
+    "Associations and presentation contexts that were not accepted, by what: association, context.",
+    ("what",),
+    registry=REGISTRY,
+)
 STORES: Final = Counter(
     "gateway_stores",
     "C-STORE requests, by status in hexadecimal (0000, A700, A900, C000).",

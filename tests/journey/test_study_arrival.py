@@ -120,6 +120,14 @@ async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: 
     async with start() as gateway:
         done = await findscu(gateway.dicom_port, "PatientID", options=("-S",))
         assert "No Acceptable Presentation Contexts" in done.output
+
+        async def reasons() -> list[str]:
+            return [row["reason"] for row in await gateway.store.read(refusals.listing)]
+
+        async with asyncio.timeout(10):
+            while not (kept := await reasons()):
+                await asyncio.sleep(0.02)
+        assert kept[0].startswith("context refused: presentation context for Study Root Query/Retrieve")
         assert (await findscu(gateway.dicom_port, "PatientID")).status.startswith("Success")
 
 

@@ -6,10 +6,11 @@ today's mappings.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -137,6 +138,16 @@ class MessageReader:
             return source.senders[0]
         application, facility = sender_of(raw)
         return next((sender for sender in source.senders if sender.is_of(application, facility)), None)
+
+
+def identity_of(raw: bytes, message: Message | None) -> dict[str, Any]:
+    """Sender, control id, type and digest: what tells a message from others, as far as the message could be read."""
+    return {
+        "sender": f"{message.sending_application}|{message.sending_facility}" if message else "",
+        "control_id": message.control_id if message else "",
+        "type": f"{message.type}^{message.trigger}" if message else "",
+        "digest": hashlib.sha256(raw).digest(),
+    }
 
 
 def _without_padding(raw: bytes) -> bytes:

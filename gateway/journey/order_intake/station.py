@@ -6,7 +6,6 @@ The bytes are kept in the transaction that applies the message; the acknowledgem
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger, moment_of
-from gateway.journey.order_intake.reading import MessageReader, Reading, internal
+from gateway.journey.order_intake.reading import MessageReader, Reading, identity_of, internal
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import (
     Outcomes,
@@ -279,16 +278,6 @@ class OrderIntake:
 
 def _worked_on_again(now: int) -> str:
     return f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}"
-
-
-def identity_of(raw: bytes, message: Message | None) -> dict[str, Any]:
-    """Sender, control id, type and digest: what tells a message from others, as far as the message could be read."""
-    return {
-        "sender": f"{message.sending_application}|{message.sending_facility}" if message else "",
-        "control_id": message.control_id if message else "",
-        "type": f"{message.type}^{message.trigger}" if message else "",
-        "digest": hashlib.sha256(raw).digest(),
-    }
 
 
 def _with_error(reading: Reading, error: GatewayError) -> Reading:

@@ -10,9 +10,11 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from pydicom.uid import UID
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.errors import Unavailable
@@ -30,6 +32,16 @@ _POLL_SECONDS: Final = 0.05
 _BACKLOG: Final = 512
 VERSION_NAME: Final = "IMAGING_GATEWAY"
 """Implementation Version Name (PS3.7 D.3.3.2.2), at most 16 characters."""
+
+
+class Refusal(NamedTuple):
+    """An association or a presentation context that was not accepted."""
+
+    calling_ae: str
+    address: str
+    what: str
+    """`association` or `context`."""
+    why: str
 
 
 class DimseServer:
@@ -59,6 +71,7 @@ class DimseServer:
         temporary_folder: Path | None = None,
         artim_seconds: float = 5.0,
         idle_seconds: float = 600.0,
+        on_refused: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._policy = policy
         self._services = Services(find, store)
@@ -68,6 +81,7 @@ class DimseServer:
         self.temporary_folder = temporary_folder
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
+        self._on_refused = on_refused
         self._servers: list[asyncio.Server] = []
         self._connections: set[Association] = set()
         self._established: dict[Association, str] = {}
@@ -136,9 +150,20 @@ class DimseServer:
             lambda caller, identity: self._policy.admit(caller, identity, open_by_title),
             self._terms,
         )
+        calling_ae = str(request.calling_ae_title).strip()
         if isinstance(answer, Rejection):
             log.warning("DICOM association from %s refused: %s", association.address, answer.why)
+            self._refused(Refusal(calling_ae, association.address, "association", answer.why))
+            return answer
+        for context in request.presentation_context_definition_list:
+            if int(context.context_id) not in answer.contexts:
+                why = f"presentation context for {UID(str(context.abstract_syntax)).name}"
+                self._refused(Refusal(calling_ae, association.address, "context", why))
         return answer
+
+    def _refused(self, refusal: Refusal) -> None:
+        if self._on_refused is not None:
+            self._on_refused(refusal)
 
     def established(self, association: Association) -> None:
         assert association.agreement is not None

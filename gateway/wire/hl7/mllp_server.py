@@ -1,3 +1,4 @@
+# Long: a connection from its admission to its end is one sequence.
 """An MLLP listener on asyncio: takes messages of many connections, each answered in its turn."""
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ class MllpServer:
     on_noise: (peer, bytes) that stood outside blocks and were skipped.
     """
 
+    first_byte_seconds = 5.0
+    """A connection that is older than this and has sent nothing goes when another needs its place."""
+
     def __init__(
         self,
         handler: Handler,
@@ -100,6 +104,8 @@ class MllpServer:
         self._on_refused = on_refused
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: dict[asyncio.Task[None], float] = {}
+        """Connections without a first byte, the oldest first, and when they were opened."""
         self._answering: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -140,7 +146,7 @@ class MllpServer:
             return
         peer = peer_of(writer)
         refusal = ""
-        if len(self._tasks) >= self._limits.max_connections:
+        if len(self._tasks) >= self._limits.max_connections and not self._let_go_of_a_silent_peer():
             refusal, why = "connections", f"{len(self._tasks)} are open"
         elif not self._access.admits_address(peer.host):
             refusal, why = "address", "the address is not on the list"
@@ -153,9 +159,21 @@ class MllpServer:
             writer.transport.pause_reading()  # type: ignore[attr-defined]
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        self._silent[task] = asyncio.get_running_loop().time()
+        task.add_done_callback(lambda done: self._silent.pop(done, None))
         task.add_done_callback(self._tasks.discard)
         # Also for a task that is cancelled before it has run at all.
         task.add_done_callback(lambda _: writer.transport.abort())
+
+    def _let_go_of_a_silent_peer(self) -> bool:
+        """End the oldest connection that has been open for a while without a byte: whoever holds all places in silence
+        must not shut out those who send. False when there is none."""
+        task, since = next(iter(self._silent.items()), (None, math.inf))
+        if task is None or asyncio.get_running_loop().time() - since < self.first_byte_seconds:
+            return False
+        del self._silent[task]
+        self._tasks.discard(task)
+        return task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -245,6 +263,7 @@ class MllpServer:
                 data = b""
             if not data:
                 return self._broken_off(deframer, "truncated")
+            self._silent.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
             deframer.feed(data)
 
     def _within_limit(self, message: bytes) -> bytes:

@@ -323,6 +323,22 @@ async def test_a_silent_connection_is_closed_and_noise_does_not_keep_it_open() -
     assert desk.refused == []
 
 
+async def test_a_silent_connection_makes_room_for_one_that_sends() -> None:
+    desk = Desk()
+    limits = MllpLimits(max_message_bytes=1000, idle_seconds=3600, message_seconds=10, max_connections=2)
+    async with serving(desk, limits) as server, connected(server) as (silent, _), connected(server) as (reader, writer):
+        await until(lambda: server.connections == 2)
+        writer.write(frame(b"a"))
+        assert await reader.readexactly(8) == frame(b"ACK a")
+        server.first_byte_seconds = 0.0
+        async with connected(server) as (third, sending):
+            sending.write(frame(b"b"))
+            assert await third.readexactly(8) == frame(b"ACK b")
+            assert await silent.read() == b"", "the silent connection is let go"
+        writer.write(frame(b"c"))
+        assert await reader.readexactly(8) == frame(b"ACK c"), "a connection that has sent stays"
+
+
 async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
     desk = Desk()
     limits = MllpLimits(max_message_bytes=1000, idle_seconds=10, message_seconds=10, max_connections=2)

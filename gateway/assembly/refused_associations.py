@@ -1,0 +1,58 @@
+"""What is noted of an association or presentation context that was not accepted: a line, a count, a row."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.errors import Unavailable
+from gateway.observe import metrics
+from gateway.store import Store, refusals
+from gateway.wire.dimse.server import Refusal
+
+log = logging.getLogger(__name__)
+MOST_KNOWN: Final = 1000
+
+
+class RefusedAssociations:
+    """`note` is what the DIMSE server calls. A line and a row are made once for each scanner and reason; each refusal
+    is counted."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[Refusal, None] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def note(self, refusal: Refusal) -> None:
+        metrics.DICOM_REFUSED.labels(refusal.what).inc()
+        if refusal in self._known:
+            return
+        self._known[refusal] = None
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        if refusal.what == "context":
+            log.warning("%s (%s): %s is not accepted", refusal.calling_ae, refusal.address, refusal.why)
+        task = asyncio.create_task(self._keep(refusal))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def close(self) -> None:
+        """Wait until what was noted is kept."""
+        await asyncio.gather(*self._writing)
+
+    async def _keep(self, refusal: Refusal) -> None:
+        now, source = self._clock(), f"{refusal.calling_ae} {refusal.address}"
+        reason = f"{refusal.what} refused: {refusal.why}"
+
+        def keep(connection: Connection) -> None:
+            refusals.add(connection, refused_at=now, source=source, reason=reason, body=b"")
+
+        try:
+            await self._store.write(keep)
+        except Unavailable as error:
+            log.error("a refused association is not kept: %s", error)
