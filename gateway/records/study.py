@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.records.order import Attributes
+from gateway.records.patient import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Study:
     """Accession numbers in its headers that only orders of other patients have."""
     patient: Attributes = field(default_factory=dict)
     """What ADT and orders say of its patient; empty when they say nothing."""
+    identities: frozenset[Identity] = frozenset()
+    """The patients whom its instances name, as they are called today: a merge makes one of two."""
     withdrawn: bool = False
     """A person has marked the study as entered in error."""
 

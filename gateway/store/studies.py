@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
@@ -81,7 +82,24 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
     reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
-    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, withdrawn)
+    identities = _identities(connection, all_series)
+    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, identities, withdrawn)
+
+
+def _identities(connection: Connection, all_series: Iterable[Series]) -> frozenset[Identity]:
+    """The patients whom instances name, each under the survivor's Patient ID."""
+    named = {
+        Identity(str(one.attributes.get("PatientID") or ""), str(one.attributes.get("IssuerOfPatientID") or ""))
+        for of_series in all_series
+        for one in of_series.instances
+    }
+    if len(named) < 2:
+        return frozenset(named)
+    today = set()
+    for one in named:
+        survivor = patients.merged_into(connection, one) if one.patient_id else None
+        today.add(Identity(survivor["patient_id"], survivor["issuer"]) if survivor else one)
+    return frozenset(today)
 
 
 def _patient_today(connection: Connection, row: RowMapping) -> tuple[tuple[str, str], Attributes]:

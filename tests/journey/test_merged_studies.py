@@ -65,6 +65,20 @@ async def test_images_that_come_after_the_merge_go_to_the_survivor(start: Start,
         assert (*statement_about(held), held["numberOfInstances"]) == ("NEW", "ERIKA MEIER", "ACC1", 2)
 
 
+async def test_images_around_a_merge_are_of_one_patient(start: Start, fhir_server: FhirServer) -> None:
+    """The first image has the old Patient ID, the second the new one, which the modality has learnt meanwhile."""
+    async with start(fhir_server.url) as gateway:
+        assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]
+        first, second = await performed(gateway)
+        await stored(gateway, [first])
+        merge = adt("A40", patient="NEW^^^HOSP", name="MEIER^ERIKA", prior="OLD^^^HOSP", at=LATER)
+        assert await outcomes(gateway, merge) == ["AA"]
+        second.PatientID, second.PatientName = "NEW", "MEIER^ERIKA"
+        await stored(gateway, [second])
+        [held] = await fhir_server.resources("ImagingStudy")
+        assert (*statement_about(held), held["numberOfInstances"]) == ("NEW", "ERIKA MEIER", "ACC1", 2)
+
+
 async def test_a_chain_of_merges_takes_the_study_along(start: Start, fhir_server: FhirServer) -> None:
     async with start(fhir_server.url) as gateway:
         assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]

@@ -110,13 +110,8 @@ class ImagingStudyStation:
 
 def _one_patient(study: Study) -> None:
     """Raise `NeedsPerson` when the instances of a study name more than one patient."""
-    named = {
-        (one.attributes.get("PatientID", ""), one.attributes.get("IssuerOfPatientID", ""))
-        for series in study.series
-        for one in series.instances
-    }
-    ids = {patient for patient, _ in named if patient}
-    issuers = {issuer for _, issuer in named if issuer}
+    ids = {one.patient_id for one in study.identities if one.patient_id}
+    issuers = {one.issuer for one in study.identities if one.issuer}
     if len(ids) > 1 or len(issuers) > 1:
         raise NeedsPerson(
             f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send them again",
