@@ -134,7 +134,7 @@ async def _ehr(config: Config, number: int) -> CheckFinding:
             what, False, f"speaks FHIR {found.fhir_version or '(unknown)'}, configured is {ehr.fhir_version}"
         )
     access = f"auth {kind}" + (", token granted" if kind in TOKENS else "")
-    remark = _remark_on(found, way, ehr.resource)
+    remark = _remark_on(found, way, ehr.resource) + _remark_on_hapi(found, way, ehr)
     detail = f"FHIR {found.fhir_version}, {access}, {ehr.resource} is written by {WAYS[way]}{remark}"
     return CheckFinding(what, True, detail, warning=bool(remark))
 
@@ -143,13 +143,27 @@ def _remark_on(found: Capabilities, way: Way, resource: str) -> str:
     """What a person should know of this way of writing at this EHR; empty: nothing."""
     if not found.served:
         return f"; the EHR does not announce {resource} at all"
-    if way is not Way.SEARCH and way is not Way.TRANSACTION and way not in found.ways:
+    is_served = way in found.ways or (way is Way.CLIENT_ID and _is_hapi(found))
+    if way is not Way.SEARCH and way is not Way.TRANSACTION and not is_served:
         return ", which the EHR does not announce"
     if way is Way.TRANSACTION and not found.transactions:
         return "; the EHR does not announce transactions"
     if way is Way.SEARCH:
         return "; another writer may double it, which is found afterwards"
     return ""
+
+
+def _is_hapi(found: Capabilities) -> bool:
+    return "HAPI" in found.software
+
+
+def _remark_on_hapi(found: Capabilities, way: Way, ehr: Ehr) -> str:
+    """What HAPI FHIR does and its CapabilityStatement does not announce; empty for another server."""
+    if not _is_hapi(found):
+        return ""
+    safest = "; HAPI FHIR serves 'write: client_id', the safest way" if way is not Way.CLIENT_ID else ""
+    by_patient = "; its searches by patient find only studies with 'patient: find' or 'create'"
+    return safest + (by_patient if ehr.patient == "identifier" else "")
 
 
 TOKENS: Final = ("client_credentials", "smart")

@@ -9,12 +9,12 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.assembly.tls import reason_of
 from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, SettingFault
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Anonymous, Authorization, Basic, Bearer
+from gateway.wire.tls import TlsFileError, client_context
 
 if TYPE_CHECKING:
     from gateway.wire.oauth.clients import Client
@@ -71,21 +71,10 @@ def tls_of(ehr: Ehr) -> ssl.SSLContext | None:
     tls = ehr.tls
     if tls is None:
         return None
-    section = f"ehrs {ehr.name}"
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
-    except OSError as error:
-        raise ConfigError([SettingFault(section, f"tls.ca: {tls.ca} cannot be used ({reason_of(error)})")]) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.certificate is not None:
-        try:
-            # An empty password, not None: OpenSSL would ask for one at the terminal.
-            context.load_cert_chain(tls.certificate, tls.key, tls.key_password or "")
-        except OSError as error:
-            why = f"{tls.certificate} with {tls.key or 'the key in it'} cannot be used ({reason_of(error)})"
-            text = f"tls.certificate: {why}; give PEM files that belong together"
-            raise ConfigError([SettingFault(section, text)]) from error
-    return context
+        return client_context(tls.ca, tls.certificate, tls.key, tls.key_password)
+    except TlsFileError as error:
+        raise ConfigError([SettingFault(f"ehrs {ehr.name}", f"tls.{error}")]) from error
 
 
 def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:

@@ -1,7 +1,8 @@
 """Studies of several patients in random order, lost answers, an EHR that loses its data and a gateway that restarts.
 
-What must stand in the end: each Patient, ServiceRequest and ImagingStudy once, every link, the right patient. The
-number of studies is `WHOLE_EHR_STUDIES`; `make whole-ehr` plays 140 against HAPI FHIR and Medplum's router.
+What must stand in the end: each Patient, ServiceRequest and ImagingStudy once, every link, the right patient.
+`WHOLE_EHR_STUDIES` is the number of studies, `WHOLE_EHR_WRITE` the way of writing; `make whole-ehr` plays 140 studies
+against HAPI FHIR and Medplum's router.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from tests.peers.lossy_proxy import LossyProxy, lossy_proxy
 from tests.peers.mllp import mllp_send
 
 STUDIES = int(os.environ.get("WHOLE_EHR_STUDIES", "16"))
+WRITE: Any = os.environ.get("WHOLE_EHR_WRITE", "auto")
 PATIENTS = 5
 SYSTEMS = {"HOSP": "urn:oid:2.25.1"}
 ORDER_SYSTEMS = dict.fromkeys(("HOSP", "RIS", "HOSPITAL"), "urn:oid:2.25.77")
@@ -112,7 +114,7 @@ async def linked(gateway: Running) -> None:
 async def begun(start: Start, proxy: LossyProxy) -> AsyncIterator[Running]:
     ehr = Ehr(
         name="main", url=proxy.url, timeout_seconds=20, retry=Retry(first_seconds=0.1, max_seconds=0.5),
-        patient="create", orders="write", when_deleted="recreate",
+        patient="create", orders="write", when_deleted="recreate", write=WRITE,
     )  # fmt: skip
     site = Site(patient_id_issuer="HOSP", identifier_systems=SYSTEMS, order_systems=ORDER_SYSTEMS)
     async with start(site=site, ehrs=[ehr]) as gateway:

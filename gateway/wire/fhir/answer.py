@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 import orjson
 
 from gateway.errors import NeedsPerson, Unavailable
+from gateway.wire.http import RETRYABLE, retry_after_of
 
-RETRYABLE: Final = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505})
-"""Answers after which the same request may succeed; 409 is a write that met another. Proxies have 5xx of their own."""
 TRANSIENT_ISSUES: Final = frozenset(
     {"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
 )
@@ -170,44 +166,3 @@ def carries(resource: Resource, identifier: str) -> bool:
         for one in resource.get("identifier") or ()
         if isinstance(one, dict)
     )
-
-
-def retry_after_of(response: aiohttp.ClientResponse) -> float | None:
-    """Retry-After in seconds, from seconds or an HTTP date; no more than an hour."""
-    written = response.headers.get("Retry-After", "").strip()
-    if not written:
-        return None
-    if written.isdigit():
-        return min(float(written), 3600.0)
-    try:
-        at = email.utils.parsedate_to_datetime(written)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max((at - datetime.fromtimestamp(time.time(), UTC)).total_seconds(), 0.0), 3600.0)
-
-
-async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body, or its first `most` bytes and a little more."""
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(65536):
-        content += chunk
-        if len(content) > most:
-            break
-    return bytes(content)
-
-
-def no_answer(error: Exception, place: str) -> Unavailable | NeedsPerson:
-    """The error of a request that got no answer from the server itself."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        # Not in its own words, which may hold the proxy's password.
-        if error.status == 407:
-            return NeedsPerson("the proxy does not take our user and password (HTTP 407): check proxy", place=place)
-        return Unavailable(f"the proxy answers HTTP {error.status}", place=place)
-    return Unavailable(f"no answer ({type(error).__name__}: {_reason(error)})", place=place)
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong with a connection, in the system's words: refused, name not known, certificate."""
-    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return str(getattr(cause, "strerror", None) or cause)[:200]

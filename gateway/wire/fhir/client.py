@@ -25,13 +25,12 @@ from gateway.wire.fhir.answer import (
     error_of,
     id_of,
     judge,
-    no_answer,
-    read,
     tag,
     version_of,
 )
 from gateway.wire.fhir.encoding import COMPRESSED_BYTES, Gzip, escape, takes_gzip
 from gateway.wire.fhir.pace import Pace
+from gateway.wire.http import no_answer, read
 from gateway.wire.oauth.authorization import Anonymous, Authorization
 
 MEDIA_TYPE: Final = "application/fhir+json"

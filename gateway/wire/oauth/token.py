@@ -21,7 +21,7 @@ import orjson
 from yarl import URL
 
 from gateway.errors import GatewayError, NeedsPerson, Unavailable
-from gateway.wire.fhir.answer import RETRYABLE, no_answer, read, retry_after_of
+from gateway.wire.http import RETRYABLE, no_answer, read, retry_after_of
 from gateway.wire.oauth.clients import Client
 from gateway.wire.oauth.scopes import missing
 
