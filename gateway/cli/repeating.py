@@ -74,8 +74,10 @@ def replay(
         with_store(settings, partial(_fill_ehr, ehr, first or 0, per_second))
     elif dry_run:
         _say_dry_run(with_store(settings, partial(_try, settings, requests, first, not as_json)), as_json)
-    elif with_store(settings, partial(_repeat, settings, requests, cause or (), first, again)):
-        raise typer.Exit(1)
+    else:
+        work = partial(_resend, requests) if again else partial(_repeat, settings, requests, cause or (), first)
+        if with_store(settings, work):
+            raise typer.Exit(1)
 
 
 def microseconds(moment: datetime, zone: tzinfo) -> int:
@@ -96,7 +98,6 @@ async def _repeat(
     requests: Sequence[Request],
     causes: Sequence[str],
     first: int | None,
-    again: bool,
     store: Store,
 ) -> int:
     """Do what was asked for and print a line for each; returns how many failed."""
@@ -104,7 +105,6 @@ async def _repeat(
     from gateway.assembly.orders import replay_message
     from gateway.assembly.studies import make_arrival
     from gateway.operations.replay import Repeats
-    from gateway.operations.resend import resend_study
 
     mappings = load_mappings(settings)
     repeats = Repeats(
@@ -116,14 +116,25 @@ async def _repeat(
     failures = [await _repeat_cause(repeats, key) for key in causes]
     for kind, number in await _requests_since(store, requests, first):
         try:
-            if again:
-                say(f"{number}: {await resend_study(store, number, now)} deliveries, due now")
-            else:
-                say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
+            say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
         except GatewayError as error:
             failures.append(1)
             typer.echo(str(error), err=True)
     return sum(failures)
+
+
+async def _resend(requests: Sequence[Request], store: Store) -> int:
+    """Send studies once more and print a line for each; returns how many failed."""
+    from gateway.operations.resend import resend_study
+
+    failures = 0
+    for _, study_uid in requests:
+        try:
+            say(f"{study_uid}: {await resend_study(store, study_uid, now)} deliveries, due now")
+        except GatewayError as error:
+            failures += 1
+            typer.echo(str(error), err=True)
+    return failures
 
 
 async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import compress
 from typing import Final, Protocol
-from zoneinfo import ZoneInfo
+
+from gateway.mapping.orders.settings import Settings as Settings
 
 Repetition = list[list[str]]
 """[component][subcomponent], unescaped."""
@@ -62,23 +63,6 @@ class Message(Protocol):
     def sending_facility(self) -> str: ...
     @property
     def timestamp(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a site and a source say of themselves."""
-
-    zone: ZoneInfo
-    """The zone in which dates and times are written into DICOM."""
-    patient_id_issuer: str = ""
-    site_name: str = ""
-    source_name: str = ""
-    station_aes: tuple[str, ...] = ()
-    message_zone: tzinfo | None = None
-    """The offset of MSH-7, in which the message's other times without one are meant (HL7 2.5.1 ch. 2.15.9.7); None:
-    `zone`."""
-    patient_id_types: tuple[str, ...] = ("MR", "PI", "PT")
-    """HL7 table 0203: the types of identifier that a Patient ID may have, the best first."""
 
 
 @dataclass(slots=True)

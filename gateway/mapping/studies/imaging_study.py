@@ -104,19 +104,19 @@ class StudyMapping:
             if shape.endpoint.startswith("#"):
                 resource["contained"] = [wado_rs_endpoint(shape.endpoint[1:], self.settings.wado_rs_url)]
             resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": shape.endpoint}]
-        instances = shape.lists_instances(count)
-        all_series = []
-        for series in study.series if shape.series else ():
-            facts = {**series.attributes, "NumberOfSeriesRelatedInstances": len(series.instances)}
-            one = self._level(shape.release, "series", facts, trace)
-            if instances and series.instances:
-                one["instance"] = [
-                    self._level(shape.release, "instance", instance.attributes, trace) for instance in series.instances
-                ]
-            all_series.append(one)
-        if all_series:
-            resource["series"] = all_series
+        lists_instances = bool(shape.lists_instances(count))
+        if shape.series and study.series:
+            resource["series"] = [self._series(one, shape.release, lists_instances, trace) for one in study.series]
         return resource
+
+    def _series(
+        self, series: Series, release: Release, lists_instances: bool, trace: list[Trace] | None
+    ) -> dict[str, Any]:
+        facts = {**series.attributes, "NumberOfSeriesRelatedInstances": len(series.instances)}
+        result = self._level(release, "series", facts, trace)
+        if lists_instances and series.instances:
+            result["instance"] = [self._level(release, "instance", one.attributes, trace) for one in series.instances]
+        return result
 
     def _modality(self, release: Release, series: Series) -> str:
         """The modality of a series as the series itself names it."""
