@@ -35,7 +35,9 @@ from gateway.wire.dimse.policy import STORAGE, VERIFICATION, WORKLIST, Caller, P
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
-TRANSFER_SYNTAXES: Final = [EXPLICIT_LITTLE, *(uid for uid in ALL_TRANSFER_SYNTAXES if uid != EXPLICIT_LITTLE)]
+ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
+"""Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 A.4.11)."""
+TRANSFER_SYNTAXES: Final = list(dict.fromkeys([EXPLICIT_LITTLE, *ALL_TRANSFER_SYNTAXES, ENCAPSULATED_UNCOMPRESSED]))
 """In the order of our preference: only explicit VR keeps the VRs of private elements."""
 PLAIN_SYNTAXES: Final = [EXPLICIT_LITTLE, IMPLICIT_LITTLE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"]
 _USER_REJECTION: Final = 0x01

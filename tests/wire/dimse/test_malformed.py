@@ -193,9 +193,13 @@ async def test_what_becomes_of_each_context() -> None:
         raw.context(3, "1.2.3.4"),
         raw.context(255, VERIFICATION, "1.2.840.10008.1.2.4.50"),
         raw.context(9, WORKLIST, implicit, "1.2.3.4.5", raw.EXPLICIT),
+        raw.context(11, CT, "1.2.840.10008.1.2.1.98"),
+        raw.context(13, "1.2.840.10008.5.1.4.1.1.5"),
     )
     explicit = raw.EXPLICIT.encode()
-    assert given == {1: (0, explicit), 7: (0, implicit.encode()), 3: (3, b""), 255: (4, b""), 9: (0, explicit)}
+    assert given == {1: (0, explicit), 7: (0, implicit.encode()), 3: (3, b""), 255: (4, b""), 9: (0, explicit)} | {
+        11: (0, b"1.2.840.10008.1.2.1.98"), 13: (0, explicit),
+    }  # fmt: skip
     many = await results(*[raw.context(n, CT) for n in range(1, 256, 2)])
     assert many == dict.fromkeys(range(1, 256, 2), (0, explicit))
 
