@@ -64,7 +64,8 @@ class EhrDelivery:
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
-            self._note_links(connection, work.lane, linked)
+            if self._links.are_made:
+                self._note_links(connection, work.lane, linked)
 
         return Done({"resource": key.kind, **_outcome(written, linked.missing)}, note)
 
