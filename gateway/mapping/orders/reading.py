@@ -209,7 +209,7 @@ class OrderMapping:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
                 continue
-            found = self._found(compiled, scope, replace(known, attributes=known.attributes | result), context)
+            found = self._found(compiled, scope, known, result, context)
             value, source, remark = found
             if value == "":
                 continue
@@ -225,18 +225,23 @@ class OrderMapping:
                 context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
         return result, ours
 
-    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, context: _Context) -> Found:
-        """The value of a row: of the message, derived, or the default. Raises `Rejected` for what cannot be done
-        without; all else that cannot be used is left out with a finding."""
-        row, faults = compiled.row, list[GatewayError]()
+    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: _Context) -> Found:
+        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
+
+        Raises `Rejected` for what cannot be done without; all else that cannot be used is left out with a finding.
+        """
+        row = compiled.row
+        faults: list[GatewayError] = []
         found = value_of(compiled, scope, faults)
+        if found[0] and not faults and row.target not in ASSIGNED:
+            return found
         for error in faults:
             error.place = _within(error.place, compiled, context)
         if faults and not found[0] and row.target in REFUSES and context.describes:
             raise faults[0]
         if not found[0]:
             if row.otherwise:
-                found = _derive(compiled, known) or found
+                found = _derive(compiled, replace(known, attributes=known.attributes | before)) or found
             if not found[0] and row.default:
                 found = default_of(compiled, scope.settings)
             if not found[0] and _is_needed(compiled, context):
