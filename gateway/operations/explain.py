@@ -18,7 +18,7 @@ from gateway.journey.study_arrival.station import ALWAYS
 from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.language.trace import Trace
-from gateway.records.agreement import Sources, agreed
+from gateway.records.agreement import together
 from gateway.records.order import Attributes
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from gateway.wire.fhir.validation import faults_of_imaging_study
@@ -113,19 +113,20 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], r
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
     """The files of one study as the gateway would keep them."""
     keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
-    study: tuple[Attributes, Sources] = ({}, {})
-    of_series: dict[str, tuple[Attributes, Sources]] = {}
+    of_study: list[tuple[str, Attributes]] = []
+    of_series: dict[str, list[tuple[str, Attributes]]] = {}
     members: dict[str, dict[str, Instance]] = {}
     for dataset in files:
         series_uid, sop_uid = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
-        study = agreed(*study, from_dataset(dataset, keywords["study"]), sop_uid)
-        held = of_series.get(series_uid, ({}, {}))
-        of_series[series_uid] = agreed(*held, from_dataset(dataset, keywords["series"]), sop_uid)
+        of_study.append((sop_uid, from_dataset(dataset, keywords["study"])))
+        of_series.setdefault(series_uid, []).append((sop_uid, from_dataset(dataset, keywords["series"])))
         instance = Instance(sop_uid, str(dataset.SOPClassUID), from_dataset(dataset, keywords["instance"]))
         # An instance that comes again takes the place of the first.
         members.setdefault(series_uid, {})[sop_uid] = instance
-    all_series = [Series(one, of_series[one][0], in_order(members[one].values())) for one in members]
-    return Study(uid, study[0], tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes))))
+    all_series = [Series(one, together(of_series[one])[0], in_order(members[one].values())) for one in members]
+    return Study(
+        uid, together(of_study)[0], tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes)))
+    )
 
 
 def render(explanation: Explanation, *, instances: int = 1) -> str:

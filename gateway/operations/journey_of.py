@@ -12,7 +12,7 @@ from gateway.operations import studies_view
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
-from gateway.records.work import SETTLE, Activity, WorkKind, WorkState
+from gateway.records.work import SETTLE, STUCK, Activity, WorkKind, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
 
 _S = WorkState
@@ -31,7 +31,6 @@ SETTLED: Final = {
     _S.REJECTED: "rejected: {why}",
 }
 """Other states of a settle row say nothing that the study does not say itself."""
-STUCK: Final = (_S.PARKED, _S.REJECTED)
 
 
 async def journey(store: Store, accession: str) -> dict[str, Any] | None:

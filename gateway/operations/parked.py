@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from gateway.records.work import STUCK
 from gateway.store import messages, outbox_listing
 
 MOST_ROWS: Final = 1_000_000
@@ -33,7 +34,7 @@ class ParkedWork:
 
 def parked_work(connection: Connection, *, most: int) -> ParkedWork:
     """At most `most` deliveries and `most` messages that need a person, newest first, and how many more there are."""
-    deliveries = outbox_listing.listing(connection, states=("parked", "rejected"), limit=MOST_ROWS)
+    deliveries = outbox_listing.listing(connection, states=STUCK, limit=MOST_ROWS)
     failed = messages.wrong(connection, limit=most)
     return ParkedWork(
         deliveries[:most],

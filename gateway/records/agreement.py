@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.records.order import Attributes
@@ -32,3 +32,12 @@ def agreed(
         elif source is None or sop_uid <= source:
             attributes[keyword], counting[keyword] = value, sop_uid
     return attributes, counting
+
+
+def together(stated: Iterable[tuple[str, Attributes]]) -> tuple[Attributes, Sources]:
+    """What instances give together: (SOP Instance UID, its values) of each."""
+    attributes: Attributes = {}
+    sources: Sources = {}
+    for sop_uid, values in stated:
+        attributes, sources = agreed(attributes, sources, values, sop_uid)
+    return attributes, sources

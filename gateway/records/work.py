@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self
 
@@ -51,6 +51,8 @@ TRANSITIONS: Final[dict[tuple[WorkState, WorkEvent], WorkState]] = {
 
 ACTIVE: Final = (_S.PENDING, _S.LEASED)
 """States that hold a lane: later work of the same lane waits."""
+STUCK: Final = (_S.PARKED, _S.REJECTED)
+"""States that need a person."""
 
 
 class Activity(StrEnum):
@@ -124,6 +126,14 @@ class Lane:
         """The lane that `str` wrote. Raises `ValueError` for a text that is no lane."""
         kind, *between, subject = text.split("|")
         return cls(WorkKind.of(kind), subject, of_order=between == [Activity.REQUEST])
+
+    def of_looks(self) -> Self:
+        """The lane of the looks for what the resource of this lane of deliveries lacks."""
+        return replace(self, kind=links_at(self.kind.target))
+
+    def of_deliveries(self) -> Self:
+        """The lane of deliveries whose resource this lane of looks looks for."""
+        return replace(self, kind=delivery_to(self.kind.target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,10 @@ def settle(
     unserved: bool = False,
 ) -> None:
     """Note what became of a message that was worked on again."""
-    values = {"the_id": message, "state": state, "ack_code": ack_code, "ack": ack, "findings": findings}
-    values["unserved"] = unserved
+    values = {
+        "the_id": message, "state": state, "ack_code": ack_code, "ack": ack, "findings": findings,
+        "unserved": unserved,
+    }  # fmt: skip
     connection.execute(_SETTLE, values)
 
 

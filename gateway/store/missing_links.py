@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from gateway.records.link import Target
-from gateway.records.work import Lane, links_at
+from gateway.records.work import Lane
 from gateway.store.engine import lock
 from gateway.store.schema import missing_links
 
@@ -54,8 +54,3 @@ def waiting_for(connection: Connection, ehr: str, targets: Collection[Target]) -
         ).scalars()
     ]
     return [Lane.of(lane) for lane in dict.fromkeys(found)]
-
-
-def lane_of(lane: Lane) -> Lane:
-    """The lane of the looks for what the resource of a lane of deliveries lacks."""
-    return Lane(links_at(lane.kind.target), lane.subject, lane.of_order)

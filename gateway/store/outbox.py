@@ -165,19 +165,11 @@ _SUPERSEDE = (
 )
 
 
-_LAST_DUE = outbox.c.created_at + bindparam("longest", type_=BigInteger)
+_last_due = outbox.c.created_at + bindparam("longest", type_=BigInteger)
 _POSTPONE = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
-    .values(
-        due_at=case(
-            (
-                outbox.c.created_at + bindparam("longest", type_=BigInteger) < bindparam("the_due"),
-                outbox.c.created_at + bindparam("longest", type_=BigInteger),
-            ),
-            else_=bindparam("the_due"),
-        )
-    )
+    .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
 )
 
 _WAITING = (

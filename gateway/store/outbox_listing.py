@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
-from gateway.records.work import TRANSITIONS, WorkEvent, WorkKind, WorkState
+from gateway.records.work import STUCK, TRANSITIONS, WorkEvent, WorkKind, WorkState
 from gateway.store.outbox_claims import ACTIVE_STATES
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
@@ -73,7 +73,6 @@ class Stuck:
 
 PAGE: Final = 200
 """Rows that are made due in one transaction: others must not wait long for the writer."""
-STUCK: Final = (WorkState.PARKED.value, WorkState.REJECTED.value)
 _is_stuck = outbox.c.state.in_(STUCK)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
@@ -64,26 +64,41 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     if row is None:
         return None
     all_series = _all_series(connection, row["id"])
-    (patient_id, issuer), attributes = _patient_today(connection, row)
+    patient, attributes = _patient_today(connection, row)
     linked = orders.linked(
-        connection, study_uid=study_uid, accession=row["accession"], patient_id=patient_id, issuer=issuer
+        connection,
+        study_uid=study_uid,
+        accession=row["accession"],
+        patient_id=patient.patient_id,
+        issuer=patient.issuer,
     )
     tied = tuple(_linked(one) for one in linked)
     stated = {row["accession"]: _authority(attributes)}
     for item in referenced_orders(all_series):
         stated.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
-    foreign = frozenset(
-        number
-        for number, authority in stated.items()
-        if number
-        and number not in {one.accession for one in tied}
-        and orders.of_others_alone(connection, number, authority=authority, patient_id=patient_id, issuer=issuer)
-    )
-    known = patients.meant(connection, Identity(patient_id, issuer)) if patient_id else None
+    foreign = _foreign(connection, patient, stated, {"", *(one.accession for one in tied)})
+    known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
     identities = _identities(connection, all_series)
     return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, identities, withdrawn)
+
+
+def _foreign(
+    connection: Connection, patient: Identity, stated: Mapping[str, str], tied: Collection[str]
+) -> frozenset[str]:
+    """Which accession numbers of a study, beside those `tied` to it, belong to orders of other patients alone.
+
+    `stated`: accession number -> who gives it.
+    """
+    return frozenset(
+        number
+        for number, authority in stated.items()
+        if number not in tied
+        and orders.of_others_alone(
+            connection, number, authority=authority, patient_id=patient.patient_id, issuer=patient.issuer
+        )
+    )
 
 
 def _identities(connection: Connection, all_series: Iterable[Series]) -> frozenset[Identity]:
@@ -102,22 +117,22 @@ def _identities(connection: Connection, all_series: Iterable[Series]) -> frozens
     return frozenset(today)
 
 
-def _patient_today(connection: Connection, row: RowMapping) -> tuple[tuple[str, str], Attributes]:
-    """Patient ID and issuer of a study, and its attributes under them.
+def _patient_today(connection: Connection, row: RowMapping) -> tuple[Identity, Attributes]:
+    """The patient of a study, and its attributes under that Patient ID.
 
     The survivor of a merge takes the place of the patient; where the images have no Patient ID, the patient of the
     study's order does.
     """
-    patient_id, issuer, attributes = row["patient_id"], row["patient_issuer"], row["attributes"]
-    if patient_id:
-        other = patients.merged_into(connection, Identity(patient_id, issuer))
+    named, attributes = Identity(row["patient_id"], row["patient_issuer"]), row["attributes"]
+    if named.patient_id:
+        other = patients.merged_into(connection, named)
     else:
         ordered = orders.patient_of(connection, study_uid=row["study_uid"], accession=row["accession"])
         other = dict(ordered) if ordered is not None else None
     if other is None:
-        return (patient_id, issuer), attributes
-    identity = Identity(other["patient_id"], other["issuer"])
-    return (identity.patient_id, identity.issuer), _of_survivor(attributes, other["attributes"], identity)
+        return named, attributes
+    today = Identity(other["patient_id"], other["issuer"])
+    return today, _of_survivor(attributes, other["attributes"], today)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:

@@ -8,20 +8,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from gateway.records.agreement import Sources, agreed
+from gateway.records.agreement import Sources, agreed, together
 from gateway.records.arrival import InstanceArrival
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
 
-_STUDY: Final = select(
-    studies.c.id,
-    studies.c.attributes,
-    studies.c.sources,
-    studies.c.accession,
-    studies.c.patient_id,
-    studies.c.patient_issuer,
-).where(studies.c.study_uid == bindparam("uid"))
+_STUDY: Final = select(studies.c.id, studies.c.attributes, studies.c.sources).where(
+    studies.c.study_uid == bindparam("uid")
+)
 
 _SERIES: Final = select(series.c.id, series.c.attributes, series.c.sources).where(
     series.c.study == bindparam("the_study"), series.c.series_uid == bindparam("uid")
@@ -47,9 +42,8 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
     study_row = _new_study(connection, arrival) if study is None else int(study.id)
     if not _keep_instance(connection, arrival, study_row):
         return False
-    attributes, sources = agreed(
-        study.attributes if study else {}, study.sources if study else {}, arrival.study, arrival.sop_uid
-    )  # fmt: skip
+    held: tuple[Attributes, Sources] = (study.attributes, study.sources) if study else ({}, {})
+    attributes, sources = agreed(*held, arrival.study, arrival.sop_uid)
     grown = {
         "attributes": attributes,
         "sources": sources,
@@ -65,8 +59,7 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
 def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
     row = {
         "study_uid": arrival.study_uid, "accession": "", "patient_id": "", "patient_issuer": "",
-        "source_ae": arrival.source_ae, "attributes": {},
-        "sources": {},
+        "source_ae": arrival.source_ae, "attributes": {}, "sources": {},
         "revision": 0, "settled_revision": 0, "first_at": arrival.received_at, "last_at": arrival.received_at,
     }  # fmt: skip
     return _key(connection.execute(insert(studies), row))
@@ -151,18 +144,16 @@ def say_again(
     ).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    levels = {one: attributes_sent for one, (_, attributes_sent) in read.items()}
-    of_series: dict[int, tuple[Attributes, Sources]] = {}
-    of_study: tuple[Attributes, Sources] = ({}, {})
+    of_series: dict[int, list[tuple[str, Attributes]]] = {}
+    of_study: list[tuple[str, Attributes]] = []
     for row in rows:
-        attributes_sent = levels[row.id]
-        connection.execute(
-            update(instances).where(instances.c.id == row.id), {"attributes": attributes_sent["instance"]}
-        )
-        of_series[row.series] = agreed(*of_series.get(row.series, ({}, {})), attributes_sent["series"], row.sop_uid)
-        of_study = agreed(*of_study, attributes_sent["study"], row.sop_uid)
-    for one, (attributes, sources) in of_series.items():
+        _, levels = read[row.id]
+        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": levels["instance"]})
+        of_series.setdefault(row.series, []).append((row.sop_uid, levels["series"]))
+        of_study.append((row.sop_uid, levels["study"]))
+    for one, stated in of_series.items():
+        attributes, sources = together(stated)
         connection.execute(_SET_SERIES, {"the_id": one, "the_attributes": attributes, "the_sources": sources})
-    values = dict(zip(("attributes", "sources"), of_study, strict=True))
-    connection.execute(update(studies).where(studies.c.id == study), values)
+    attributes, sources = together(of_study)
+    connection.execute(update(studies).where(studies.c.id == study), {"attributes": attributes, "sources": sources})
     return True

@@ -7,7 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.records.agreement import MUST_AGREE, Sources, agreed
+from gateway.records import agreement
+from gateway.records.agreement import MUST_AGREE
 from gateway.records.order import Attributes
 
 KEYWORDS = ["SeriesDescription", "BodyPartExamined", *sorted(MUST_AGREE)]
@@ -15,10 +16,7 @@ STATED = st.dictionaries(st.sampled_from(KEYWORDS), st.sampled_from(["L", "R", "
 
 
 def together(instances: list[tuple[str, Attributes]]) -> Attributes:
-    held: tuple[Attributes, Sources] = ({}, {})
-    for uid, stated in instances:
-        held = agreed(*held, stated, uid)
-    return held[0]
+    return agreement.together(instances)[0]
 
 
 @given(st.dictionaries(st.from_regex(r"1\.[0-9]{1,3}", fullmatch=True), STATED, max_size=8), st.randoms())

@@ -19,7 +19,7 @@ from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
-from gateway.records.work import Lane, Work, delivery_to
+from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry, Key
 from gateway.store.outbox_claims import Done
@@ -72,7 +72,7 @@ class EhrDelivery:
     def _note_links(self, connection: Connection, lane: Lane, linked: Linked) -> None:
         """Note which links the resource lacks, and let those be looked for again that this delivery has brought."""
         now = self._clock()
-        looks = missing_links.lane_of(lane)
+        looks = lane.of_looks()
         missing_links.replace(connection, self._name, looks, [one.target for one in linked.missing], now=now)
         if linked.missing:
             outbox.postpone(connection, looks, due_at=now + FIRST_LOOK_MICROS, now=now)
@@ -89,8 +89,7 @@ class EhrDelivery:
             held = [len(await self._links.held(target)) for target in targets]
         if not targets or 1 not in held:
             return Done({}, partial(self._look_later, work=work) if targets else None)
-        lane = Lane(delivery_to(self._name), work.subject, work.lane.of_order)
-        return Done({"linked": held.count(1)}, lambda connection: self._repeat(connection, lane))
+        return Done({"linked": held.count(1)}, partial(self._repeat, work=work))
 
     def _look_later(self, connection: Connection, work: Work) -> None:
         looks = int(str(work.payload.get("looks", 0))) + 1
@@ -100,8 +99,8 @@ class EhrDelivery:
             payload = {"looks": looks}
             outbox.enqueue(connection, lane=work.lane, payload=payload, due_at=now + pause, now=now, supersede=True)
 
-    def _repeat(self, connection: Connection, lane: Lane) -> None:
-        outbox.repeat(connection, lane, now=self._clock())
+    def _repeat(self, connection: Connection, work: Work) -> None:
+        outbox.repeat(connection, work.lane.of_deliveries(), now=self._clock())
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

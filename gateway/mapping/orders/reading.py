@@ -123,7 +123,7 @@ class OrderMapping:
             raise RequiredMissing(
                 "no prior Patient ID; it is read from MRG-1 or MRG-4", place=Place("MRG", 1, sequence=number)
             )
-        event_at = stated_at(scope, message, ("EVN", 2), context.findings)
+        event_at = stated_at(scope, message, ("EVN", 2), findings)
         return PatientStatement(
             place=context.place,
             event=event,
@@ -132,16 +132,15 @@ class OrderMapping:
             attributes=patient | visit,
             prior=prior,
             derived=frozenset(derived | more),
-            findings=tuple(context.findings),
+            findings=tuple(findings),
         )
 
     def _read_group(
         self, message: Message, group: Group, event: GroupEvent, scope: Scope, trace: list[Trace] | None
     ) -> OrderedProcedure:
         scope, findings = _preferring(scope)
-        describes = event.event in CREATES
         missing: list[RequiredMissing] | None = [] if event.event is StepEvent.CHANGE else None
-        context = _Context(group.place, group.number, describes, trace, findings, missing)
+        context = _Context(group.place, group.number, event.event in CREATES, trace, findings, missing)
         sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
         placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
         known = Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
@@ -170,7 +169,7 @@ class OrderMapping:
             place=group.place,
             event=event.event,
             control=event.control,
-            event_at=event_at(group, message, scope, context.findings),
+            event_at=event_at(group, message, scope, findings),
             patient=patient,
             order=order,
             procedure=procedure,
@@ -182,8 +181,8 @@ class OrderMapping:
             parent=parent_of(scope),
             # What any step says, the message says.
             derived=frozenset(derived | set.intersection(*(own for _, own in steps))),
-            findings=tuple(context.findings),
-            missing=tuple(context.missing or ()),
+            findings=tuple(findings),
+            missing=tuple(missing or ()),
         )
 
     def _patient_of_order(self, scope: Scope, known: Known, context: _Context) -> tuple[Attributes, set[str]]:
@@ -209,8 +208,7 @@ class OrderMapping:
             row = compiled.row
             if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
                 continue
-            found = self._found(compiled, scope, known, result, context)
-            value, source, remark = found
+            value, source, remark = self._found(compiled, scope, known, result, context)
             if value == "":
                 continue
             if value is None and row.required:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.answers.answer import iso
-from gateway.records.work import WorkState
+from gateway.records.work import STUCK
 from gateway.store import messages, outbox_listing, refusals
 from gateway.web.health import Component, examine
 from gateway.web.routes import Context
@@ -61,11 +61,10 @@ async def status_of(context: Context) -> Status:
 
 
 def _lists(connection: Connection, since: int) -> Lists:
-    stuck = (WorkState.PARKED.value, WorkState.REJECTED.value)
     return Lists(
         counts=sorted(outbox_listing.counts(connection)),
         causes=outbox_listing.stuck(connection)[:SHOWN],
-        parked=outbox_listing.listing(connection, states=stuck, limit=SHOWN),
+        parked=outbox_listing.listing(connection, states=STUCK, limit=SHOWN),
         retrying=outbox_listing.retrying(connection, limit=SHOWN),
         wrong_messages=messages.wrong(connection, limit=SHOWN),
         fresh_wrong=messages.count_wrong(connection, since=since),

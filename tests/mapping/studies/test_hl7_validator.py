@@ -11,9 +11,8 @@ import orjson
 import pytest
 
 from gateway.mapping.studies.patient import patient
-from gateway.records.agreement import Sources, agreed
+from gateway.records.agreement import together
 from gateway.records.arrival import InstanceArrival
-from gateway.records.order import Attributes
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
@@ -24,15 +23,19 @@ OLD_CODES = "Unknown code"
 
 
 def study_of(uid: str, instances: list[InstanceArrival]) -> Study:
-    study: tuple[Attributes, Sources] = ({}, {})
-    of_series: dict[str, tuple[Attributes, Sources]] = {}
-    members: dict[str, list[Instance]] = {}
+    study = together((one.sop_uid, one.study) for one in instances)[0]
+    members: dict[str, list[InstanceArrival]] = {}
     for one in instances:
-        study = agreed(*study, one.study, one.sop_uid)
-        of_series[one.series_uid] = agreed(*of_series.get(one.series_uid, ({}, {})), one.series, one.sop_uid)
-        members.setdefault(one.series_uid, []).append(Instance(one.sop_uid, one.sop_class_uid, one.instance))
-    series = [Series(one, of_series[one][0], in_order(members[one])) for one in members]
-    return Study(uid, study[0], tuple(sorted(series, key=lambda one: series_place(one.uid, one.attributes))))
+        members.setdefault(one.series_uid, []).append(one)
+    series = [
+        Series(
+            series_uid,
+            together((one.sop_uid, one.series) for one in its)[0],
+            in_order(Instance(one.sop_uid, one.sop_class_uid, one.instance) for one in its),
+        )
+        for series_uid, its in members.items()
+    ]
+    return Study(uid, study, tuple(sorted(series, key=lambda one: series_place(one.uid, one.attributes))))
 
 
 def test_no_resource_of_a_public_study_has_an_error(tmp_path: Path) -> None:
