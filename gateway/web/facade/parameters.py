@@ -26,7 +26,9 @@ _BY_IDENTIFIER: Final = "by identifier: {0}:identifier=system|value or {0}.ident
 PARAMETERS: Final = {
     "_id": Parameter("token", "the Study Instance UID", from_base="Resource"),
     "_lastUpdated": Parameter("date", "when its content changed last", from_base="Resource"),
-    "identifier": Parameter("token", "Study Instance UID (urn:dicom:uid|urn:oid:...), accession number, Study ID"),
+    "identifier": Parameter(
+        "token", "Study Instance UID (urn:dicom:uid|urn:oid:...), accession number, Study ID", from_base="clinical"
+    ),
     "patient": Parameter("reference", _BY_IDENTIFIER.format("patient"), from_base="clinical"),
     "subject": Parameter("reference", _BY_IDENTIFIER.format("subject"), column="patient"),
     "basedon": Parameter("reference", _BY_IDENTIFIER.format("basedon")),
@@ -38,3 +40,12 @@ PARAMETERS: Final = {
 }
 INCLUDE: Final = "ImagingStudy:endpoint"
 RESULT: Final = ("_count", "_sort", "_summary", "_elements", "_include", "_total", "_format", "_page")
+NO_EFFECT: Final[dict[str, frozenset[str] | None]] = {
+    "_contained": frozenset({"false", "both"}),
+    "_containedType": None,
+    "_pretty": None,
+    "_score": None,
+    "_totalMethod": None,
+}
+"""Parameters that change neither which studies match nor what an answer holds, with the values for which this is so
+(None: all): no ImagingStudy is contained in another resource here, and JSON is JSON however it is laid out."""

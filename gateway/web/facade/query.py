@@ -16,7 +16,7 @@ import orjson
 from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import period_of
 from gateway.records.search import Compared, Prefix, Question, TokenAsked
-from gateway.web.facade.parameters import INCLUDE, PARAMETERS, RESULT
+from gateway.web.facade.parameters import INCLUDE, NO_EFFECT, PARAMETERS, RESULT
 from gateway.web.failures import NotAcceptable
 
 Summary = Literal["false", "true", "count", "data", "text"]
@@ -52,6 +52,8 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySea
         name, by_identifier = _name(written)
         if "\0" in value:
             raise InvalidValue("has a control character", place=written)
+        if _has_no_effect(name, value):
+            continue
         if name in RESULT:
             results[name] = value
         elif name not in PARAMETERS:
@@ -84,6 +86,11 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySea
         "_include" in results,
         results.get("_total", "accurate") != "none",
     )
+
+
+def _has_no_effect(name: str, value: str) -> bool:
+    values = NO_EFFECT.get(name, frozenset())
+    return values is None or value in values
 
 
 def _name(written: str) -> tuple[str, bool]:

@@ -23,11 +23,12 @@ from gateway.mapping.studies.search_values import findable
 from gateway.records.search import Question
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import imaging_studies
+from gateway.web.facade.capability import statement
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
 from tests.journey.test_whole_loop import files_of_patient
-from tests.peers.fhir_validators import Validators
+from tests.peers.fhir_validators import Validators, search_parameters
 from tests.peers.fhirkit_client import Fhirkit, FhirkitError, fhirkit
 from tests.peers.mllp import mllp_send
 
@@ -128,6 +129,15 @@ async def test_what_it_says_of_itself_is_valid_and_true(start: Start, fhir_valid
             assert one["name"] in bundle["link"][0]["url"]
 
 
+def test_each_search_parameter_is_named_as_r4_defines_it() -> None:
+    """A name that R4 shares among resources has a definition of its own: `clinical-identifier`."""
+    defined = search_parameters("ImagingStudy")
+    [study, _] = statement("https://gateway.test/fhir", "1", "2026-01-05T09:00:00Z")["rest"][0]["resource"]
+    named = {one["name"]: (one["definition"], one["type"]) for one in study["searchParam"]}
+    assert named == {name: defined[name] for name in named}
+    assert all(defined[name.removeprefix("ImagingStudy:")][1] == "reference" for name in study["searchInclude"])
+
+
 async def test_reading_tells_the_version_and_spares_who_has_it(start: Start, fhir_validators: Validators) -> None:
     async with reading(start) as (gateway, ehr, base), aiohttp.ClientSession() as session:
         first = await ehr.read("ImagingStudy", CT_UID)
@@ -205,6 +215,22 @@ async def test_parts_and_counts(start: Start) -> None:
         assert entry["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
         [entry] = (await ehr.search({"_id": CT_UID, "_elements": "started,modality"}))["entry"]
         assert entry["resource"].keys() == {"resourceType", "id", "meta", "status", "subject", "started", "modality"}
+
+
+async def test_parameters_without_effect_fail_no_search(start: Start) -> None:
+    """Clients send them unasked: fhirpy counts with `_totalMethod`, HAPI's asks for `_pretty`."""
+    async with reading(start) as (_, ehr, base):
+        counted = await ehr.search({"modality": "CT", "_count": "0", "_totalMethod": "count"})
+        assert (counted["total"], "entry" in counted) == (1, False)
+        for without in ("_pretty=true", "_contained=false", "_contained=both&_containedType=container", "_score=true"):
+            pairs = dict(one.split("=") for one in without.split("&"))
+            bundle = await ehr.search({"modality": "CT", **pairs})
+            assert uids(bundle) == {CT_UID}, without
+            assert bundle["link"] == [{"relation": "self", "url": f"{base}/ImagingStudy?modality=CT"}]
+        for narrowing in ("_has:Observation:subject:code", "_contained", "_tag", "_filter", "_pretty:not"):
+            with pytest.raises(FhirkitError) as raised:
+                await ehr.search({narrowing: "true"})
+            assert f"not served: {narrowing}" in raised.value.outcome["issue"][0]["diagnostics"]
 
 
 REFUSED: tuple[tuple[dict[str, str], str], ...] = (
