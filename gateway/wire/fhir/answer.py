@@ -17,6 +17,8 @@ TRANSIENT_ISSUES: Final = frozenset(
 """Issue types that FHIR groups under 'transient': worth a retry whatever the status."""
 
 
+ERRORS: Final = ("fatal", "error")
+"""Severities of what stopped a request; a warning beside it decides nothing."""
 MULTIPLE: Final = frozenset({"multiple-matches", "duplicate"})
 
 Resource = dict[str, Any]
@@ -84,10 +86,9 @@ def error_of(
 ) -> Unavailable | Refused:
     """The error of a failed request. `conditional`: it named a condition that resources are searched by."""
     issues = issues_of(resource)
-    # Some servers put their warnings first; what stopped the write is an error.
-    texts = "; ".join(issue["text"] for issue in sorted(issues, key=_is_no_error) if issue["text"])
+    texts = "; ".join(issue["text"] for issue in issues if issue["text"])
     stated = f"HTTP {status}: {texts or HINTS.get(status) or reason}"
-    codes = {issue["code"] for issue in issues}
+    codes = {issue["code"] for issue in issues if issue["severity"] in ERRORS} or {issue["code"] for issue in issues}
     passing = Contested if _contested(status, codes, conditional=conditional) else Unavailable
     if passing is Contested or status in RETRYABLE or codes & TRANSIENT_ISSUES:
         error = passing(stated, place=place, retry_after=retry_after)
@@ -95,10 +96,6 @@ def error_of(
         return error
     kind = NotSupported if "not-supported" in codes else _KINDS.get(status, Refused)
     return kind(stated, place=place, details={"status": status, "issues": issues})
-
-
-def _is_no_error(issue: dict[str, str]) -> bool:
-    return issue["severity"] not in ("error", "fatal")
 
 
 def _contested(status: int, codes: set[str], *, conditional: bool) -> bool:
@@ -119,18 +116,25 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 
 
 def issues_of(resource: Any) -> list[dict[str, str]]:
-    """The issues of an OperationOutcome as severity, code, text and path; [] for anything else."""
+    """The issues of an OperationOutcome as severity, code, text and path; [] for anything else. Errors come first,
+    wherever the server wrote them: they are what stopped the request."""
     if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
         return []
-    found = []
-    for issue in resource.get("issue") or []:
-        text = (issue.get("details") or {}).get("text") or issue.get("diagnostics") or ""
-        paths = issue.get("expression") or issue.get("location") or []
-        found.append({
-            "severity": str(issue.get("severity", "")), "code": str(issue.get("code", "")),
-            "text": str(text)[:1000], "path": ", ".join(str(one) for one in paths),
-        })  # fmt: skip
-    return found
+    written = resource.get("issue")
+    issues = [_issue(one) for one in (written if isinstance(written, list) else ()) if isinstance(one, dict)]
+    return sorted(issues, key=lambda issue: _RANK.get(issue["severity"], len(_RANK)))
+
+
+_RANK: Final = {severity: rank for rank, severity in enumerate((*ERRORS, "warning", "information"))}
+
+
+def _issue(written: dict[str, Any]) -> dict[str, str]:
+    details, paths = written.get("details"), written.get("expression") or written.get("location") or []
+    text = (details.get("text") if isinstance(details, dict) else "") or written.get("diagnostics") or ""
+    return {
+        "severity": str(written.get("severity", "")), "code": str(written.get("code", "")),
+        "text": str(text)[:1000], "path": ", ".join(map(str, paths if isinstance(paths, list) else [paths])),
+    }  # fmt: skip
 
 
 def _id(response: aiohttp.ClientResponse, resource: dict[str, Any] | None) -> str:

@@ -83,6 +83,25 @@ async def test_what_will_not_pass_is_refused_with_the_outcome(status: int) -> No
         ]
 
 
+async def test_the_text_of_a_refused_write_begins_with_what_stopped_it() -> None:
+    """A warning that comes first, or whose code would be worth a retry, decides nothing."""
+    issues = [
+        {"severity": "information", "code": "informational", "diagnostics": "a hint"},
+        {"severity": "warning", "code": "incomplete", "diagnostics": "no narrative"},
+        {"severity": "error", "code": "required", "details": {"text": "status is missing"}},
+        {"severity": "fatal", "code": "structure", "diagnostics": "cannot be read"},
+    ]
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"resourceType": "OperationOutcome", "issue": issues}, status=422)
+
+    async with serving(answer) as url:
+        with pytest.raises(Refused) as caught:
+            await put(url)
+    assert caught.value.message == "HTTP 422: cannot be read; status is missing; no narrative; a hint"
+    assert [one["severity"] for one in caught.value.details["issues"]] == ["fatal", "error", "warning", "information"]
+
+
 async def test_a_transient_issue_is_retried_whatever_the_status() -> None:
     async def answer(_request: web.Request) -> web.Response:
         issue = {"severity": "error", "code": "lock-error"}
@@ -93,7 +112,14 @@ async def test_a_transient_issue_is_retried_whatever_the_status() -> None:
             await put(url)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[1, 2]", b"\xff\xfe", b'{"resourceType": 7}'])
+ODD_BODIES = [
+    b"", b"<html>no</html>", b"[1, 2]", b"\xff\xfe", b'{"resourceType": 7}',
+    b'{"resourceType": "OperationOutcome", "issue": {"code": "invalid"}}',
+    b'{"resourceType": "OperationOutcome", "issue": ["no", 7, {"details": "no", "expression": "a", "severity": []}]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ODD_BODIES)
 async def test_any_body_of_an_error_is_survived(body: bytes) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=400, body=body)
