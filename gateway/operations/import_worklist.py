@@ -22,6 +22,7 @@ from gateway.clock import Clock
 from gateway.errors import ConfigError, DuplicateKey, GatewayError, Rejected, Unavailable
 from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import WORKLIST_FILE, MessageReader, internal
+from gateway.records.message import MessageState
 from gateway.records.order import OrderedProcedure
 from gateway.store import Store, messages
 from gateway.wire.dimse import part10 as dicom_file
@@ -142,7 +143,7 @@ class Import:
         applied = scheduling.apply(connection, [statement], now=now, policy=self._policy, history=self._reader.history)
         row = messages.add(
             connection, sender=sender, control_id=control_id, digest=digest, received_at=now, listener=sender,
-            peer=path.name, type="worklist file", body=raw, state="applied", ack_code="AA", ack=b"",
+            peer=path.name, type="worklist file", body=raw, state=MessageState.APPLIED, ack_code="AA", ack=b"",
             findings=applied.findings,
         )  # fmt: skip
         outcomes = {number: outcome for number, outcome in applied.orders if number is not None}

@@ -22,14 +22,11 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.store.engine import lock
 from gateway.store.schema import messages, order_messages, orders, patient_messages
 from gateway.store.statement import Statement
 
-APPLIED: Final = ("applied", "stale", "stored")
-"""States in which a message has been dealt with for good."""
-WRONG: Final = ("failed", "rejected")
-"""States of a message that was not applied."""
 _KEPT: Final = (
     "received_at", "listener", "peer", "sender", "control_id", "type", "digest", "body", "state", "ack_code", "ack",
     "findings", "unserved",
@@ -70,7 +67,7 @@ def add(
     type: str,
     digest: bytes,
     body: bytes,
-    state: str,
+    state: MessageState,
     ack_code: str,
     ack: bytes,
     findings: list[dict[str, str]],
@@ -102,7 +99,7 @@ def settle(
     connection: Connection,
     message: int,
     *,
-    state: str,
+    state: MessageState,
     ack_code: str,
     ack: bytes,
     findings: list[dict[str, str]],
@@ -195,7 +192,7 @@ def get(connection: Connection, message: int) -> dict[str, Any] | None:
 
 
 def listing(
-    connection: Connection, *, state: str = "", limit: int = 100, before: int | None = None
+    connection: Connection, *, state: MessageState | None = None, limit: int = 100, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Rows for people, newest first, without the bytes."""
     where = [messages.c.state == state] if state else []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import date
+from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.errors import InvalidValue
+from gateway.records.message import MessageState
 from gateway.records.work import WorkState
 
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
@@ -15,9 +17,17 @@ Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many rows")]
 Before = Annotated[RowId | None, Field(description="Only rows with a lower id: `next_before` of the page before")]
-Day = Annotated[
-    str, Field(pattern=r"^(\d{4}-?\d\d-?\d\d)?$"), AfterValidator(lambda value: value.replace("-", "")),
-]  # fmt: skip
+_EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
+
+
+def _day(written: str) -> str:
+    day = written.replace("-", "")
+    if day:
+        date.fromisoformat(day)
+    return day
+
+
+Day = Annotated[str, Field(pattern=r"^([0-9]{4}-?[0-9]{2}-?[0-9]{2})?$"), AfterValidator(_day)]
 
 
 class RequestParameters(BaseModel):
@@ -57,13 +67,13 @@ class StudyParameters(RequestParameters):
 
 
 class MessagesParameters(RequestParameters):
-    state: Literal["", "received", "applied", "stale", "rejected", "failed"] = ""
+    state: Annotated[MessageState | None, _EMPTY_IS_NONE] = None
     limit: Limit = 100
     before: Before = None
 
 
 class DeliveriesParameters(RequestParameters):
-    state: WorkState | None = None
+    state: Annotated[WorkState | None, _EMPTY_IS_NONE] = None
     limit: Limit = 100
     before: Before = None
 

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
+from gateway.records.message import WRONG, MessageState
 from gateway.store import Store, messages
 from gateway.store.messages import Earlier
 from tests.conftest import until
@@ -19,7 +20,7 @@ BODY = b"MSH|^~\\&|RIS|HOSP|GATEWAY||20260101||ORM^O01|1|P|2.5\r"
 
 
 def _adding(
-    control_id: str = "1", body: bytes = BODY, state: str = "applied", ack: bytes = b"AA"
+    control_id: str = "1", body: bytes = BODY, state: MessageState = MessageState.APPLIED, ack: bytes = b"AA"
 ) -> Callable[..., int]:
     return lambda connection: messages.add(
         connection, received_at=1, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id=control_id,
@@ -51,12 +52,14 @@ async def test_the_same_message_gets_the_same_answer(store: Store) -> None:
     assert await store.write(_earlier()) == Earlier(ack=b"AA", ack_code="AA", other=True)
 
 
-@pytest.mark.parametrize("state", ["failed", "rejected"])
-async def test_what_was_not_applied_is_worked_on_again(store: Store, state: str) -> None:
+@pytest.mark.parametrize("state", WRONG)
+async def test_what_was_not_applied_is_worked_on_again(store: Store, state: MessageState) -> None:
     number = await store.write(_adding(state=state, ack=b"AE"))
     assert await store.write(_earlier()) == Earlier(row=number)
     await store.write(
-        partial(messages.settle, message=number, state="applied", ack_code="AA", ack=b"AA later", findings=[])
+        partial(
+            messages.settle, message=number, state=MessageState.APPLIED, ack_code="AA", ack=b"AA later", findings=[]
+        )
     )
     assert await store.write(_earlier()) == Earlier(ack=b"AA later", ack_code="AA")
 
@@ -89,14 +92,15 @@ async def test_the_same_message_on_two_connections_is_one(shared_postgres: str) 
 
 
 async def test_the_listing_leaves_out_the_bytes(store: Store) -> None:
-    ids = [await store.write(_adding(str(n), state=state)) for n, state in enumerate(("applied", "failed", "applied"))]
+    states = (MessageState.APPLIED, MessageState.FAILED, MessageState.APPLIED)
+    ids = [await store.write(_adding(str(n), state=state)) for n, state in enumerate(states)]
 
-    async def listed(state: str = "", limit: int = 100, before: int | None = None) -> list[int]:
+    async def listed(state: MessageState | None = None, limit: int = 100, before: int | None = None) -> list[int]:
         rows = await store.read(partial(messages.listing, state=state, limit=limit, before=before))
         assert all(not {"body", "ack", "digest"} & set(row) for row in rows)
         return [row["id"] for row in rows]
 
     assert await listed() == ids[::-1]
-    assert await listed("failed") == [ids[1]]
+    assert await listed(MessageState.FAILED) == [ids[1]]
     assert await listed(limit=1) == [ids[2]]
     assert await listed(before=ids[2]) == [ids[1], ids[0]]

@@ -15,6 +15,7 @@ from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
 from gateway.records.arrival import InstanceArrival
 from gateway.records.imaging_order import Order, Procedure, Step
+from gateway.records.message import MessageState
 from gateway.records.order import Number
 from gateway.records.patient import Identity
 from gateway.records.step import StepState
@@ -125,7 +126,7 @@ def add_message(
     code = "AA" if state == "applied" else "AE"
     return messages.add(
         connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
-        type=type, digest=b"\0" * 32, body=body, state=state, ack_code=code,
+        type=type, digest=b"\0" * 32, body=body, state=MessageState(state), ack_code=code,
         ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [], unserved=unserved,
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ from gateway.journey.order_intake.verdict import (
 )
 from gateway.observe import metrics
 from gateway.records.finding import Finding
+from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.store import Store, messages, refusals
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
@@ -192,7 +193,7 @@ class OrderIntake:
         def keep(connection: Connection) -> None:
             messages.add(
                 connection, **identity_of(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
-                body=raw, state="failed", ack_code=acknowledgement.code, ack=acknowledgement.block,
+                body=raw, state=MessageState.FAILED, ack_code=acknowledgement.code, ack=acknowledgement.block,
                 findings=[error_finding(failure).as_row()],
             )  # fmt: skip
 
@@ -259,7 +260,7 @@ class OrderIntake:
                 savepoint.rollback()
                 reading = _with_error(reading, error)
                 verdict = self._judge(connection, reading, now)
-        if row["state"] in messages.APPLIED and verdict.state in messages.WRONG:
+        if row["state"] in APPLIED and verdict.state in WRONG:
             # What was applied stays applied: the mappings of today may be older than those of then.
             why = "; ".join(finding["text"] for finding in verdict.findings)
             text = f"{_worked_on_again(now)}; would be answered {verdict.code} ({why}) and was left as it is"
@@ -270,7 +271,7 @@ class OrderIntake:
         answered = f"answered {row['ack_code']} when it came ({before or 'nothing remarkable'})"
         history = Finding("", f"{_worked_on_again(now)}; {answered}")
         # Who sends these bytes again gets the answer of today.
-        fault = reading.error if verdict.state in messages.WRONG else None
+        fault = reading.error if verdict.state in WRONG else None
         block = self._acknowledger.of(row["body"], reading.message, fault, now).block if reading.sender else row["ack"]
         _update(connection, row["id"], verdict, block, verdict.with_findings(history))
         return verdict

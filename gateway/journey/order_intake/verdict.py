@@ -10,6 +10,7 @@ from gateway.errors import Fate, GatewayError, Place, UnsupportedEvent, Unsuppor
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
 from gateway.records.finding import Finding
+from gateway.records.message import MessageState
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -26,9 +27,7 @@ class Outcomes(Protocol):
 class Verdict:
     """The result of processing a message."""
 
-    state: str
-    """`applied`, `stale` (older than what is applied), `stored` (of a type without effect on the worklist), `rejected`
-    or `failed`."""
+    state: MessageState
     code: str
     """MSA-1."""
     findings: Sequence[dict[str, str]]
@@ -47,11 +46,11 @@ class Verdict:
 def unread_verdict(reading: Reading) -> Verdict | None:
     """The verdict on a message that is not applied: of a type that is only kept, or with a fault. None: apply it."""
     if reading.kept_only is not None:
-        return Verdict("stored", "AA", [reading.kept_only.as_row()])
+        return Verdict(MessageState.STORED, "AA", [reading.kept_only.as_row()])
     error = reading.error
     if error is None:
         return None
-    state = "rejected" if error.fate is Fate.REJECT else "failed"
+    state = MessageState.REJECTED if error.fate is Fate.REJECT else MessageState.FAILED
     unserved = isinstance(error, UnsupportedType | UnsupportedEvent)
     return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()], unserved=unserved)
 
@@ -74,4 +73,5 @@ def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
         if order is not None and orders.get(order, "stale") == "stale":
             orders[order] = outcome
     is_stale = {outcome for _, outcome in outcomes.orders} == {"stale"} and not outcomes.patients
-    return Verdict("stale" if is_stale else "applied", "AA", findings, orders, outcomes.patients)
+    state = MessageState.STALE if is_stale else MessageState.APPLIED
+    return Verdict(state, "AA", findings, orders, outcomes.patients)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Attributes, Moment, Text, Titles
+from gateway.records.message import MessageState
 from gateway.records.step import StepState
 
 
@@ -89,7 +90,7 @@ class Message(Answer):
     sender: str = Field(description="MSH-3|MSH-4")
     control_id: str = Field(description="MSH-10")
     type: str = Field(description="MSH-9 as TYPE^TRIGGER")
-    state: str
+    state: MessageState
     ack_code: str = Field(description="MSA-1")
     findings: list[Finding]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of
-from gateway.records.work import delivery_to
+from gateway.records.message import MessageState
+from gateway.records.work import WorkState, delivery_to
 from gateway.web.server import ROUTES
 from tests.web.schema import faults
 from tests.web.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
@@ -58,6 +59,18 @@ async def test_every_path_parameter_is_documented_and_every_reference_leads_some
     assert "Journey" in references
     assert document["openapi"] == "3.1.0"
     assert document["info"]["version"] == "1.2.3"
+
+
+async def test_the_states_that_exist_are_listed_and_each_is_taken(console: Served) -> None:
+    document = await document_of(console)
+    for path, states in (("/api/messages", MessageState), ("/api/deliveries", WorkState)):
+        [parameter] = [one for one in operations(document)["GET", path]["parameters"] if one["name"] == "state"]
+        [reference] = [one["$ref"] for one in parameter["schema"]["anyOf"] if "$ref" in one]
+        listed = document["components"]["schemas"][reference.rpartition("/")[2]]["enum"]
+        assert listed == [one.value for one in states]
+        for state in (*listed, ""):
+            status, _ = await console.get(f"{path}?state={state}")
+            assert status == 200, (path, state)
 
 
 CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
