@@ -20,6 +20,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from gateway.errors import GatewayError
+from gateway.observe.repeats import CountingHandler
 
 PHI_KEYS: Final = frozenset({"patient_id", "patient_name", "accession", "birth_date", "body", "values"})
 TALKATIVE: Final = ("pynetdicom", "pydicom", "sqlalchemy", "aiohttp.access", "alembic", "asyncio")
@@ -113,7 +114,7 @@ def _handler(form: str, phi: bool) -> logging.Handler:
         if form == "json"
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CountingHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -129,7 +130,10 @@ def configure(*, level: str, form: str, phi: bool) -> None:
     if not phi:
         handler.addFilter(_WithoutValues())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = root.handlers[:], [handler]
+    for one in before:
+        if isinstance(one, CountingHandler):
+            one.close()
     root.setLevel(level.upper())
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

@@ -1,0 +1,99 @@
+"""A fault of every image, message and delivery, in a process of its own: two lines of log for each cause."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pydicom
+from aiohttp import web
+
+from gateway.wire.dimse import client
+from gateway.wire.hl7.mllp_client import MllpClient
+from tests.journey.messages import orm
+from tests.journey.test_study_arrival import sample
+from tests.peers.process import free_port
+from tests.wire.fhir.test_client import serving
+
+FAULTS = 200
+STUDIES = 20
+
+
+async def refusing(_request: web.Request) -> web.Response:
+    issue = {"severity": "error", "code": "invalid", "diagnostics": "no"}
+    return web.json_response({"resourceType": "OperationOutcome", "issue": [issue]}, status=422)
+
+
+def without_series(number: int) -> pydicom.Dataset:
+    dataset = sample()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"2.25.{number}")
+    del dataset.SeriesInstanceUID, dataset.PixelData
+    return dataset
+
+
+def of_study(number: int) -> pydicom.Dataset:
+    dataset = sample()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"2.25.9{number}")
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"2.25.7{number}", f"2.25.8{number}"
+    del dataset.PixelData
+    return dataset
+
+
+async def _parked(http: int, count: int) -> None:
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        while True:
+            async with session.get(f"http://127.0.0.1:{http}/api/deliveries?state=parked") as answer:
+                if len((await answer.json())["deliveries"]) == count:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def _make_faults(hl7: int, dicom: int, http: int) -> None:
+    titles: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "SCANNER", "timeout": 20}
+    wrong = [without_series(number) for number in range(FAULTS)]
+    assert {status for _, status in await client.store("127.0.0.1", dicom, wrong, **titles)} == {0xA900}
+    right = [of_study(number) for number in range(STUDIES)]
+    assert {status for _, status in await client.store("127.0.0.1", dicom, right, **titles)} == {0}
+    async with MllpClient("127.0.0.1", hl7) as ris:
+        for number in range(FAULTS):
+            assert b"MSA|AR|" in await ris.send(orm(control_id=f"C{number}"))
+    await _parked(http, STUDIES)
+
+
+async def test_a_cause_is_two_lines_however_often_it_occurs(tmp_path: Path) -> None:
+    hl7, dicom, http = free_port(), free_port(), free_port()
+    config = tmp_path / "gateway.yaml"
+    async with serving(refusing) as ehr:
+        config.write_text(json.dumps({
+            "database": {"url": f"sqlite:///{tmp_path}/gateway.db"},
+            "hl7": {"listeners": [{"name": "ris", "port": hl7, "sources": [{"application": "ANOTHER"}]}]},
+            "dicom": {"port": dicom}, "http": {"port": http}, "studies": {"quiet_seconds": 0.1},
+            "ehrs": [{"name": "main", "url": ehr, "write": "conditional_update"}], "log": {"format": "json"},
+        }))  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "run", "-c", str(config),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(30):
+                assert (await process.stdout.readline()).startswith(b"ready")
+            await _make_faults(hl7, dicom, http)
+        finally:
+            process.terminate()
+            _, stderr = await process.communicate()
+    lines: dict[str, list[int]] = defaultdict(list)
+    for line in map(json.loads, stderr.decode().splitlines()):
+        if line["level"] != "info":
+            lines[line["logger"]].append(line.get("repeated", 1))
+    assert {logger: (len(counts) <= 2, sum(counts)) for logger, counts in lines.items()} == {
+        "gateway.journey.study_arrival.station": (True, FAULTS),
+        "gateway.journey.order_intake.station": (True, FAULTS),
+        "gateway.work.worker": (True, STUDIES),
+    }
+    assert b"2.25." not in stderr
