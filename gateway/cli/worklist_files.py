@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +45,7 @@ def import_worklist(
         async for taken in Import(store, reader, policy, now, sender).take(paths, dry_run=dry_run):
             counts[taken.what] += 1
             done.append(asdict(taken))
-            _report(f"{taken.file}: {taken.why}" if taken.what == NOT_TAKEN else "", len(done), len(paths))
+            _report(taken.remarks, len(done), len(paths))
         return done
 
     done = with_store(settings, work, create=True)
@@ -53,9 +54,9 @@ def import_worklist(
         raise typer.Exit(1)
 
 
-def _report(fault: str, done: int, total: int) -> None:
+def _report(remarks: Sequence[str], done: int, total: int) -> None:
     """Say on standard error what could not be taken, and how far a long import is."""
-    if fault:
-        typer.echo(fault, err=True)
+    for remark in remarks:
+        typer.echo(remark, err=True)
     if done % 1000 == 0:
         typer.echo(f"{done} of {total} files ...", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
     values that cannot be read as what their VR says."""
     tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
     result: Attributes = {}
-    undeclared = not dataset.get("SpecificCharacterSet")
     for tag in tags:
         try:
             element = dataset.get(tag)
@@ -37,21 +35,9 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
         if isinstance(value, list) and element.VR != "SQ" and dictionary_VM(element.tag) == "1":
             # One rule for all attributes of one value: the first counts.
             value = next(filter(None, value), "")
-        if undeclared and isinstance(value, str):
-            value = _as_utf8(value)
         if value not in ("", [], None):
             result[element.keyword] = value
     return result
-
-
-def _as_utf8(text: str) -> str:
-    """Text of a data set without a character set, which pydicom reads as Latin-1: UTF-8, if the bytes are that."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin_1").decode()
-    except UnicodeError:
-        return text
 
 
 def _plain(element: DataElement) -> Any:
@@ -67,19 +53,8 @@ def _plain(element: DataElement) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Without NUL, which pads where it should not and which PostgreSQL holds neither in text nor in JSON.
-
-    Escape sequences that pydicom leaves (ISO IR 58) go; C1 controls are the characters that Windows has in their place.
-    """
-    text = str(value).replace("\0", "")
-    return text if text.isascii() and "\x1b" not in text else _ESCAPES.sub("", text).translate(_WINDOWS)
-
-
-_ESCAPES: Final = re.compile(r"\x1b(?:\$[()*+\-./]?|[()*+\-./])[@-~]")
-"""Designations of ISO 2022."""
-_WINDOWS: Final = {
-    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
-}
+    """Without NUL, which pads where it should not and which PostgreSQL holds neither in text nor in JSON."""
+    return str(value).replace("\0", "")
 
 
 def to_dataset(attributes: Attributes) -> Dataset:

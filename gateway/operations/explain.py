@@ -21,6 +21,7 @@ from gateway.mapping.language.trace import Trace
 from gateway.records.agreement import together
 from gateway.records.order import Attributes
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
+from gateway.wire.dimse.text import mend_texts
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
 LONGEST_SHOWN: Final = 160
@@ -65,7 +66,9 @@ def explain(
                 if start.startswith(HL7_STARTS):
                     explanations.append(_explain_message(reader, listener, file))
                 else:
-                    datasets.append(pydicom.dcmread(file, stop_before_pixels=True))
+                    dataset = pydicom.dcmread(file, stop_before_pixels=True)
+                    mend_texts(dataset)
+                    datasets.append(dataset)
             except InvalidDicomError:
                 text = "neither an HL7 message (it does not start with MSH) nor a DICOM file (no DICM prefix)"
                 explanations.append(Explanation(str(file), (), text))

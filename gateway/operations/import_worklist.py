@@ -43,6 +43,13 @@ class Taken:
     accession: str = ""
     why: str = ""
     """Attribute and cure, when it was not taken."""
+    findings: tuple[str, ...] = ()
+    """What of the file was left out, and where."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines for people: why the file was not taken, or what of the file was left out."""
+        return [f"{self.file}: {text}" for text in ([self.why] if self.why else self.findings)]
 
 
 class _UndoError(Exception):
@@ -141,14 +148,16 @@ class Import:
             if any(not one["listener"].startswith(WORKLIST_FILE) for one in previous):
                 return Taken(str(path), OF_RIS, accession)
         applied = scheduling.apply(connection, [statement], now=now, policy=self._policy, history=self._reader.history)
+        findings = [finding.as_row() for finding in statement.findings] + applied.findings
         row = messages.add(
             connection, sender=sender, control_id=control_id, digest=digest, received_at=now, listener=sender,
             peer=path.name, type="worklist file", body=raw, state=MessageState.APPLIED, ack_code="AA", ack=b"",
-            findings=applied.findings,
+            findings=findings,
         )  # fmt: skip
         outcomes = {number: outcome for number, outcome in applied.orders if number is not None}
         messages.tie(connection, row, outcomes, applied.patients)
-        return Taken(str(path), CREATED if CREATED in outcomes.values() else UPDATED, accession)
+        what = CREATED if CREATED in outcomes.values() else UPDATED
+        return Taken(str(path), what, accession, findings=tuple(f"{one['place']}: {one['text']}" for one in findings))
 
 
 def _read_some(paths: Iterator[Path], most: int) -> list[tuple[Path, bytes | OSError]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import InvalidValue
-from gateway.journey.worklist.station import Question, Rules, item_of, without_station
+from gateway.journey.worklist.station import Question, Rules, items_of, without_station
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
@@ -17,11 +17,11 @@ from gateway.wire.dimse import Policy
 from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_attributes
-from gateway.worklist.matching import START_DATE, START_TIME, matcher
+from gateway.worklist.matching import ISSUER, PATIENT_ID, START_DATE, START_TIME, matcher
 from gateway.worklist.names import NameMatching
 
-SPAN: Final = {START_DATE: START_TIME, START_TIME: START_DATE}
-"""Keys that are matched as one (PS3.4 K.2.2.1.2)."""
+TOGETHER: Final = {START_DATE: START_TIME, START_TIME: START_DATE, PATIENT_ID: ISSUER, ISSUER: PATIENT_ID}
+"""Keys that are matched as one: an interval of instants (PS3.4 K.2.2.1.2), an identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]
     if not question.visible.shows(row["state"], row["updated_at"]):
         on_hold = row["state"] == StepState.HELD
         yield "the order is on hold" if on_hold else f"{row['state']} steps are not shown (dicom.hidden_states)"
-    item = item_of(dict(row), row["state"], row["station_ae"] or question.station)
+    items = items_of(dict(row), row["state"], row["station_ae"] or question.station)
     identifier = question.identifier if row["station_ae"] else without_station(question.identifier)
     names = NameMatching(rules.pn_implicit_wildcard)
     for asked in _single(identifier):
-        if not matcher(asked, names)(item):
-            yield _difference(asked, item, question)
+        if not any(map(matcher(asked, names), items)):
+            yield _difference(asked, items[0], question)
 
 
 def _single(identifier: Item) -> Iterator[Item]:
@@ -122,7 +122,7 @@ def _single(identifier: Item) -> Iterator[Item]:
             inner = list(_single(element.items[0]))
             yield from ({tag: Element(tag, element.vr, element.keyword, items=(one,))} for one in inner)
         elif not element.is_empty:
-            partner = identifier.get(SPAN.get(tag, 0))
+            partner = identifier.get(TOGETHER.get(tag, 0))
             if partner is None or partner.is_empty:
                 yield {tag: element}
             elif tag < partner.tag:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     Text,
     and_,
     delete,
@@ -117,7 +118,7 @@ def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -
 
 def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
     if wanted.patient_id is not None:
-        yield patients.c.patient_id == wanted.patient_id
+        yield patients.c.id.in_(_patients_named(wanted.patient_id))
     if wanted.name_prefix is not None:
         # An empty key stands for a name that this cannot tell of.
         key, prefix = patients.c.name_key, wanted.name_prefix
@@ -135,6 +136,15 @@ def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
         yield steps.c.start_date >= wanted.date_from
     if wanted.date_to is not None:
         yield steps.c.start_date <= wanted.date_to
+
+
+def _patients_named(patient_id: str) -> Select[tuple[int]]:
+    """The patients of this Patient ID, and those into whom such a patient was merged."""
+    named = select(patients.c.id, patients.c.merged_into).where(patients.c.patient_id == patient_id)
+    chain = named.cte("chain", recursive=True)
+    survivors = patients.alias("survivors")
+    chain = chain.union(select(survivors.c.id, survivors.c.merged_into).where(survivors.c.id == chain.c.merged_into))
+    return select(chain.c.id)
 
 
 _HIGHEST: Final = "\U0010ffff"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 BYTE_ORDER_MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\xef\xbb\xbf", "utf_8"),
@@ -80,6 +81,29 @@ _MULTI_BYTE_DESIGNATOR = b"\x1b$"
 def codecs_of(name: str) -> tuple[str, ...]:
     """The codecs that may read what `name` declares, the likeliest first; () when the name is unknown."""
     return _CODECS.get(_key(name), ())
+
+
+_WINDOWS: Final = {
+    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+}
+
+
+def windows_text(text: str) -> str:
+    """Text with the characters of Windows-1252 in place of C1 controls, which no sender writes."""
+    return text if text.isascii() else text.translate(_WINDOWS)
+
+
+def undeclared_text(text: str) -> str:
+    """The text of bytes without a declared character set, which a decoder has read as ISO 8859-1.
+
+    The bytes are UTF-8 if they can be, else Windows-1252: the rule of an HL7 message without MSH-18.
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin_1").decode()
+    except UnicodeError:
+        return windows_text(text)
 
 
 def is_known(name: str) -> bool:

@@ -136,16 +136,8 @@ def of_dataset(dataset: Dataset) -> dict[int, Element]:
     return made
 
 
-_LEFT_BY_PYDICOM: Final = "\x1b$)A"
-"""The escape sequence of ISO 2022 IR 58 stays in the text that pydicom decodes."""
-
-
 def _values(element: DataElement) -> Iterator[str]:
     """As text; `A\\` has two."""
-    return (text.replace(_LEFT_BY_PYDICOM, "") for text in _said(element))
-
-
-def _said(element: DataElement) -> Iterator[str]:
     value = element.value
     if isinstance(value, bytes):
         yield value.decode("latin-1").strip(PADDING)

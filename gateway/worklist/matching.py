@@ -12,7 +12,8 @@ matches a universal key only (K.2.2.1.1.1); Query/Retrieve says the opposite, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Sequence
 
 from gateway.errors import InvalidValue
 from gateway.worklist import moments
@@ -55,6 +56,7 @@ SUPPORTED_KEYS = _ROOT_KEYS | _STEP_KEYS
 Table K.6-1 and what modalities ask for besides. Any other attribute is compared if the item holds it, ignored
 if not."""
 
+ISSUER = 0x00100021
 START_DATE, START_TIME, MODALITY, STATION_AE = 0x00400002, 0x00400003, 0x00080060, 0x00400001
 
 PATIENT_ID, PATIENT_NAME, ACCESSION, STUDY_UID = 0x00100020, 0x00100010, 0x00080050, 0x0020000D
@@ -73,6 +75,21 @@ def matcher(identifier: Item, names: NameMatching = AS_WRITTEN) -> Predicate:
     """
     tests = list(_tests(identifier, _ROOT_KEYS, names))
     return lambda item: all(test(item) for test in tests)
+
+
+def under_each_identity(item: Item, former: Sequence[Sequence[str]]) -> tuple[Item, ...]:
+    """The item, then the item under each identity [Patient ID, issuer] that was merged into its patient or renamed.
+
+    A scanner that asks by the wristband of yesterday finds the steps of the patient who has survived (IHE RAD-12).
+    """
+    return item, *(ChainMap(_identity(*one), item) for one in former)  # type: ignore[arg-type]
+
+
+def _identity(patient_id: str, issuer: str) -> dict[int, Element]:
+    return {
+        PATIENT_ID: Element(PATIENT_ID, "LO", "PatientID", (patient_id,)),
+        ISSUER: Element(ISSUER, "LO", "IssuerOfPatientID", (issuer,) if issuer else ()),
+    }
 
 
 def _tests(keys: Item, supported: frozenset[str], names: NameMatching) -> Iterator[Predicate]:

@@ -60,6 +60,32 @@ async def test_a_chain_of_merges_leads_to_its_end(start: Start) -> None:
         assert told(ack) == ("AE", "205", "PID^1^3")
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (["PatientID=A"], True),
+        (["PatientID=B"], True),
+        (["PatientID=C"], True),
+        (["PatientID=A*"], True),
+        (["PatientID=B", "IssuerOfPatientID=HOSP"], True),
+        (["PatientID=B", "IssuerOfPatientID=CLINIC"], False),
+        (["PatientID=B", "PatientName=C*"], True),
+        (["PatientID=B", "PatientName=B*"], False),
+        (["PatientID=D"], False),
+    ],
+)
+async def test_a_query_by_a_former_id_finds_the_steps_of_the_survivor(
+    start: Start, keys: list[str], found: bool
+) -> None:
+    """A merged into B (A40), B renamed to C (A47): whoever reads an old wristband finds the patient."""
+    async with start() as gateway:
+        merge = adt("A40", control_id="1", patient="B^^^HOSP", name="B^B", prior="A^^^HOSP", at=EARLIER)
+        renamed = adt("A47", control_id="2", patient="C^^^HOSP", name="C^C", prior="B^^^HOSP", at=LATER)
+        assert await outcomes(gateway, merge, renamed, orm(control_id="3", patient="C^^^HOSP")) == ["AA"] * 3
+        items = (await findscu(gateway.dicom_port, "StudyInstanceUID", *keys)).items
+        assert [item.PatientID for item in items] == ["C"] * found
+
+
 async def test_several_merges_of_one_message(start: Start) -> None:
     more = ["PID|1||N2^^^HOSP||N2^X||19800102|M", "MRG|O2^^^HOSP"]
     async with start() as gateway:

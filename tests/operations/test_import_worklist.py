@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from pydicom import Dataset, dcmwrite
+from pydicom.sequence import Sequence
 from typer.testing import CliRunner
 
 from gateway.assembly import process as app
@@ -47,6 +49,32 @@ async def imported(site: Path, folder: Path, *options: str, code: int = 0) -> Co
     done = await asyncio.to_thread(CliRunner().invoke, cli, command)
     assert done.exit_code == code, done.output
     return Counter(one["what"] for one in json.loads(done.stdout))
+
+
+async def report(site: Path, folder: Path) -> list[dict[str, Any]]:
+    command = ["import-worklist", str(folder), "-c", str(site), "--json"]
+    done = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    assert done.exit_code == 0, done.output
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    shown = [line for line in done.stderr.splitlines() if line.startswith(str(folder))]
+    assert shown == [f"{one['file']}: {text}" for one in found for text in one["findings"]]
+    return found
+
+
+async def offered(site: Path, keywords: Iterable[str]) -> dict[str, Any]:
+    """These attributes of the only item, those of its step too."""
+    of_step = {"ScheduledStationAETitle"}
+    async with app.running(load(site)) as gateway:
+        keys = [f"{STEP}{one}" if one in of_step else one for one in keywords]
+        [found] = (await findscu(gateway.dicom_port, *keys)).items
+    step = found.ScheduledProcedureStepSequence[0] if of_step & set(keywords) else Dataset()
+    return {one: _shown((step if one in of_step else found)[one].value) for one in keywords}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Sequence):
+        return [item.CodeValue for item in value]
+    return value if isinstance(value, int) else str(value or "")
 
 
 async def complaints(site: Path, folder: Path) -> str:
@@ -215,12 +243,11 @@ async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path:
         ({"PatientName": ""}, "PatientName: has no value; give the file one"),
         ({"Modality": None}, "Modality: has no value; give the file one"),
         ({DATE: "24.11.2030"}, f"{DATE}: '24.11.2030' is not a date"),
-        ({"ScheduledStationAETitle": ["CT1", "A" * 17]}, "ScheduledStationAETitle: 17 characters do not fit AE (16)"),
         ({"AccessionNumber": "W" * 17}, "AccessionNumber: 17 characters do not fit SH (16)"),
-        ({"StudyInstanceUID": "1.2.abc"}, "StudyInstanceUID: '1.2.abc' is not a UID"),
         ({"PatientName": "M\N{REPLACEMENT CHARACTER}ller", "SpecificCharacterSet": "ISO_IR 192"},
          "PatientName: holds bytes that are no text of ISO_IR 192; mend SpecificCharacterSet"),
-        ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
+        ({"PatientName": "Müller", "SpecificCharacterSet": "ISO_IR 999"},
+         "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_taken_is_named_and_the_others_are(
@@ -240,20 +267,62 @@ async def test_what_only_its_bytes_tell_is_named(site: Path, tmp_path: Path) -> 
     folder.mkdir()
     whole = bare(item(1, PatientName="Müller^Jörg"))
     (folder / "cut.wl").write_bytes(whole[:-10])
-    (folder / "undeclared.wl").write_bytes(bare(item(2, PatientName="Müller")).replace(b"ISO_IR 100", b"ISO_IR 6  "))
-    (folder / "number.wl").write_bytes(bare(item(3, PatientWeight="7123")).replace(b"7123", b"abcd"))
     twice = item(4)
     twice.ScheduledProcedureStepSequence.append(twice.ScheduledProcedureStepSequence[0])
     (folder / "twice.wl").write_bytes(bare(twice))
     (folder / "whole.wl").write_bytes(whole)
     (folder / "zzz.wl").write_bytes(bare(item(5, StudyInstanceUID="1.2.826.0.1.3680043.8.498.1")))
-    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 5}
+    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 3}
     told = await complaints(site, folder)
     assert "cut.wl: data set: ends in the middle of an element; the file was cut off" in told
-    assert "undeclared.wl: PatientName: is not ASCII; say which character set it is in SpecificCharacterSet" in told
-    assert "number.wl: PatientWeight: 'abcd' is not a decimal number; mend it in the file" in told
     assert "twice.wl: ScheduledProcedureStepID: two items have 'S4'; give each its own" in told
     assert "zzz.wl: PatientID: another patient's order has this accession number or Study Instance UID" in told
+
+
+def code(value: str) -> Dataset:
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = value, "99RIS", "CT head"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("odd", "place", "kept"),
+    [
+        ({"ScheduledStationAETitle": ["CT1", "A" * 17]}, "ScheduledStationAETitle", {"ScheduledStationAETitle": "CT1"}),
+        ({"PatientBirthDate": "19801301"}, "PatientBirthDate", {"PatientBirthDate": ""}),
+        ({"PregnancyStatus": 4, "AdmissionID": "7" * 70}, "AdmissionID", {"AdmissionID": "", "PregnancyStatus": 4}),
+        ({"RequestedProcedureCodeSequence": [code("CTH"), code("X" * 17)]},
+         "RequestedProcedureCodeSequence.CodeValue", {"RequestedProcedureCodeSequence": ["CTH"]}),
+        ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet", {"PatientName": "Muster^Max"}),
+    ],
+)  # fmt: skip
+async def test_an_odd_value_costs_only_itself(
+    site: Path, tmp_path: Path, odd: dict[str, Any], place: str, kept: dict[str, Any]
+) -> None:
+    write(tmp_path / "worklists", item(1, **{"PatientName": "Muster^Max", **odd}))
+    [taken] = await report(site, tmp_path / "worklists")
+    assert (taken["what"], [text.partition(": ")[0] for text in taken["findings"]]) == ("created", [place])
+    assert await offered(site, kept) == kept
+
+
+async def test_a_study_uid_that_is_none_is_derived(site: Path, tmp_path: Path) -> None:
+    write(tmp_path / "worklists", item(1, StudyInstanceUID="1.2.abc"))
+    [taken] = await report(site, tmp_path / "worklists")
+    assert taken["findings"] == ["StudyInstanceUID: '1.2.abc' is not a UID; it is left out"]
+    assert (await offered(site, ["StudyInstanceUID"]))["StudyInstanceUID"].startswith("2.25.")
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "cp1252"])
+async def test_text_without_a_character_set_is_read_as_hl7_reads_it(site: Path, tmp_path: Path, codec: str) -> None:
+    """Š, Ž and € are C1 controls to whoever reads ISO 8859-1."""
+    name = "NOVAKOVIŠ^Ž€"
+    raw = bare(item(1, PatientName="NAME", SpecificCharacterSet="ISO_IR 6"))
+    at = raw.index(b"\x10\x00\x10\x00\x04\x00\x00\x00NAME")
+    written = name.encode(codec) + b" " * (len(name.encode(codec)) % 2)
+    (tmp_path / "one.wl").write_bytes(raw[: at + 4] + len(written).to_bytes(4, "little") + written + raw[at + 12 :])
+    [taken] = await report(site, tmp_path / "one.wl")
+    assert [text.partition(": ")[0] for text in taken["findings"]] == ["SpecificCharacterSet"]
+    assert (await offered(site, ["PatientName"]))["PatientName"] == name
 
 
 def test_a_folder_that_is_not_there(site: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gateway.assembly import process as app
 from gateway.cli.commands import cli
 from gateway.config.tree import load
 from gateway.wire.hl7.mllp_client import MllpClient
-from tests.journey.messages import orm
+from tests.journey.messages import adt, orm
 from tests.peers.dcmtk import findscu
 
 STEP = "ScheduledProcedureStepSequence[0]."
@@ -126,6 +126,22 @@ def test_a_scanner_that_never_asked(site: Path) -> None:
     assert found["remarks"] == [
         "NOBODY has not asked, as far back as queries are kept; states and rules are all that is known"
     ]
+
+
+def test_who_asks_by_a_former_patient_id_and_who_by_anothers(site: Path) -> None:
+    async def merge_and_ask() -> None:
+        async with app.running(load(site)) as running:
+            async with MllpClient("127.0.0.1", running.hl7_ports["ris"]) as client:
+                merge = adt("A40", patient="NEW^^^HOSP", name="MUSTER^MAX", prior="PAT1^^^HOSP", at="20260124120000")
+                assert b"MSA|AA|" in await client.send(merge)
+            for issuer in ("HOSP", "CLINIC"):
+                keys = "PatientID=PAT1", f"IssuerOfPatientID={issuer}", "AccessionNumber=ACC1"
+                await findscu(running.dicom_port, *keys, calling_ae=issuer)
+
+    asyncio.run(merge_and_ask())
+    [of_ours], [of_others] = (why(site, "ACC1", station)["steps"] for station in ("HOSP", "CLINIC"))
+    assert of_ours["reasons"] == []
+    assert of_others["reasons"] == ["asked for PatientID = PAT1; it has NEW, IssuerOfPatientID = CLINIC; it has HOSP"]
 
 
 def test_a_station_that_is_not_let_in(site: Path) -> None:

@@ -22,7 +22,7 @@ from gateway.wire.dimse import ExplainedFailure, FindRequest, Match, Pending, st
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
 from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_dataset
-from gateway.worklist.matching import Predicate, matcher
+from gateway.worklist.matching import Predicate, matcher, under_each_identity
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
 from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, ScannerRule, rule_for, shaped, with_keys
@@ -133,11 +133,11 @@ class Worklist:
             # In the reader's thread: thousands of items may have to be weighed for a query by name alone.
             found: list[tuple[int, bytes]] = []
             for row in worklist.candidates(connection, question.bounds, question.visible):
-                item = _kept_item(row.texts, row.state, row.station_ae or question.station, form)
-                if question.accepts(row.station_ae)(item):
+                items = _kept_items(row.texts, row.state, row.station_ae or question.station, form)
+                if any(map(question.accepts(row.station_ae), items)):
                     # The one beyond the limit is only to be counted.
                     is_told = len(found) < question.max_matches
-                    found.append((row.id, recoded(answers.encode(item), syntax) if is_told else b""))
+                    found.append((row.id, recoded(answers.encode(items[0]), syntax) if is_told else b""))
                     if not is_told:
                         break
             return found
@@ -185,10 +185,15 @@ def _tags(identifier: Item) -> frozenset[int]:
 
 
 @lru_cache(maxsize=KEPT_ITEMS)
-def _kept_item(texts: worklist.Texts, state: str, station: str, form: Form) -> Item:
-    """An item by what the database says of it: when one word of that changes, it is another item."""
+def _kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Item, ...]:
+    """`items_of` by what the database says of a step: when one word of that changes, it is another item."""
     stored = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
-    return item_of(stored, state, station, form)
+    return items_of(stored, state, station, form)
+
+
+def items_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> tuple[Item, ...]:
+    """The item of a step, which answers it, then the items under former identities of the patient, which match too."""
+    return under_each_identity(item_of(stored, state, station, form), stored["former"])
 
 
 def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:

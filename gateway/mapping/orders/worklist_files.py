@@ -3,32 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pydicom import Dataset
-from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
-from gateway.errors import InvalidValue, Place, Rejected, RequiredMissing, Undecodable
+from gateway.errors import InvalidValue, Place, Rejected, RequiredMissing
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.identifiers import DERIVATIONS, Known
-from gateway.mapping.language.values import fit, vr_of
 from gateway.mapping.orders.dialect import OWN
+from gateway.mapping.orders.file_values import FileValues
 from gateway.mapping.orders.functions import Settings
 from gateway.mapping.orders.order_numbers import issuer_of
-from gateway.mapping.orders.reading import OrderMapping
+from gateway.mapping.orders.reading import REFUSES, OrderMapping
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.step import StepEvent
 
 STEPS: Final = "ScheduledProcedureStepSequence"
 STEP_ID: Final = "ScheduledProcedureStepID"
-ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
-REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 NEEDED: Final = ("PatientID", "PatientName")
 NEEDED_OF_STEP: Final = ("Modality", "ScheduledProcedureStepStartDate")
 """Type 1 in PS3.4 Table K.6-1, and nothing stands in for them."""
-CHARACTER_SET: Final = "SpecificCharacterSet"
 BEFORE_EVERY_MESSAGE: Final = 1
 """Microseconds since 1970: whatever the RIS says of the order is newer than its file."""
 _LEVEL_OF_GROUP: Final = {0x0010: "patient", 0x0038: "order"}
@@ -52,11 +49,14 @@ class WorklistFileMapping:
     def read(self, dataset: Dataset, sender: str) -> OrderedProcedure:
         """`sender`: whose accession numbers these are, as the HL7 messages of the RIS name it; empty: nobody knows.
 
-        Raises `RequiredMissing`, `InvalidValue`, `ValueTooLong` and `Undecodable`, each with the keyword.
+        A value that does not fit its attribute is left out with a finding. Raises `RequiredMissing`, `InvalidValue`,
+        `ValueTooLong` and `Undecodable`, each with the keyword, for what nothing may stand in the place of.
         """
-        dataset_values = from_dataset(dataset)
-        _check_text(dataset_values)
-        dataset_values = self._fitted(dataset_values)
+        values = FileValues(self._too_long, STEPS)
+        dataset_values = values.fitted(from_dataset(dataset), without=OWN - {STEPS})
+        for fault in values.faults:
+            if fault.place in REFUSES:
+                raise fault
         items = dataset_values.pop(STEPS, None) or []
         if not items:
             raise RequiredMissing("a worklist item has its scheduled step in an item of it", place=STEPS)
@@ -64,7 +64,7 @@ class WorklistFileMapping:
         for keyword, value in dataset_values.items():
             if keyword not in OWN:
                 levels[self._level(keyword)][keyword] = value
-        _need(levels["patient"], NEEDED)
+        _need(levels["patient"], NEEDED, values.faults)
         derived = set[str]()
         issuer = self._settings.patient_id_issuer
         if issuer and "IssuerOfPatientID" not in levels["patient"]:
@@ -82,7 +82,7 @@ class WorklistFileMapping:
         for position, item in enumerate(items):
             # Some files hold an attribute of the step beside its sequence.
             step = {**levels["step"], **{key: value for key, value in item.items() if key not in OWN}}
-            _need(step, NEEDED_OF_STEP)
+            _need(step, NEEDED_OF_STEP, values.faults)
             of_step = Known(known.attributes, sender, known.placer, known.filler, position)
             derived |= {*self._derive("ScheduledProcedureStepID", step, of_step)}
             _need_number(step, "ScheduledProcedureStepID")
@@ -102,23 +102,11 @@ class WorklistFileMapping:
             placer=placer,
             filler=filler,
             derived=frozenset(derived),
+            findings=(
+                *values.findings,
+                *(Finding(one.place, f"{one.message}; it is left out") for one in values.faults),
+            ),
         )
-
-    def _fitted(self, dataset_values: Attributes) -> Attributes:
-        """Cut where the order mapping cuts, and where it says nothing."""
-        return {
-            keyword: self._fit(keyword, value)
-            for keyword, value in dataset_values.items()
-            if keyword not in OWN - {STEPS}
-        }
-
-    def _fit(self, keyword: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._fitted(one) if isinstance(one, dict) else self._fit(keyword, one) for one in value]
-        try:
-            return fit(vr_of(keyword), value, too_long=self._too_long.get(keyword, "cut"))[0]
-        except Rejected as error:
-            raise type(error)(f"{error.message}; mend it in the file", place=keyword) from error
 
     def _level(self, keyword: str) -> str:
         tag = tag_for_keyword(keyword) or 0
@@ -137,10 +125,11 @@ class WorklistFileMapping:
         return ()
 
 
-def _need(attributes: Mapping[str, object], keywords: tuple[str, ...]) -> None:
+def _need(attributes: Mapping[str, object], keywords: tuple[str, ...], faults: Sequence[Rejected]) -> None:
     for keyword in keywords:
         if not attributes.get(keyword):
-            raise RequiredMissing("has no value; give the file one", place=keyword)
+            missing = RequiredMissing("has no value; give the file one", place=keyword)
+            raise next((fault for fault in faults if fault.place == keyword), missing)
 
 
 def _need_number(attributes: Attributes, keyword: str) -> None:
@@ -160,33 +149,10 @@ def _check_distinct(steps: list[OrderedStep]) -> None:
         known.add(step_id)
 
 
-def _check_text(dataset_values: Attributes) -> None:
-    """Whether pydicom could decode what is there. Raises `Undecodable`."""
-    sets = dataset_values.get(CHARACTER_SET) or ()
-    terms = [sets] if isinstance(sets, str) else list(sets)
-    strange = [one for one in terms if one not in python_encoding]
-    if strange:
-        raise Undecodable(f"{strange[0]!r} is no Defined Term of PS3.3 C.12.1.1.2; mend it", place=CHARACTER_SET)
-    named = " or ".join(filter(None, terms)) or "ASCII"
-    is_ascii = all(one in ASCII_SETS for one in terms)
-    for keyword, text in _texts(dataset_values):
-        if REPLACED in text:
-            raise Undecodable(f"holds bytes that are no text of {named}; mend {CHARACTER_SET}", place=keyword)
-        if is_ascii and not text.isascii():
-            raise Undecodable(f"is not ASCII; say which character set it is in {CHARACTER_SET}", place=keyword)
-
-
-def _texts(value: Any, keyword: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for inner, one in value.items():
-            yield from _texts(one, inner)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one, keyword)
-    else:
-        yield keyword, value
-
-
 def _number(order: Attributes, keyword: str) -> Number | None:
     value = str(order.get(keyword) or "")
     return Number(value, "") if value else None
+
+
+def _left_out(fault: Rejected) -> Finding:
+    return Finding(fault.place, f"{fault.message}; it is left out")

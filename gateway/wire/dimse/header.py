@@ -38,6 +38,7 @@ from gateway.wire.dimse.elements import (
     tag_name,
     value_end,
 )
+from gateway.wire.dimse.text import mend_texts
 
 # Latin-9, in PS3.3 C.12.1.1.2 since 2023 and in no release of pydicom yet.
 python_encoding.setdefault("ISO_IR 203", "iso8859_15")
@@ -99,6 +100,7 @@ def read_header(
     try:
         dataset = read_dataset(BytesIO(header), coding.implicit, coding.little, specific_tags=wanted)
         _convert(dataset, strict)
+        mend_texts(dataset)
     except Malformed:
         raise
     except Exception as error:  # pydicom raises whatever its parsers met

@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from gateway.errors import Malformed
+from gateway.wire.dimse.text import mend_texts
 
 _PREAMBLE: Final = 128
 _HEADER: Final = 8
@@ -39,6 +40,7 @@ def read(raw: bytes) -> Dataset:
     try:
         dataset = dcmread(file, force=True)
         dataset.walk(lambda _dataset, _element: None)
+        mend_texts(dataset)
     except Exception as error:  # pydicom raises whatever its parsers met
         raise Malformed(f"cannot be read as DICOM ({type(error).__name__})", place="data set") from error
     if not dataset:

@@ -288,6 +288,10 @@ async def test_an_identifier_that_cannot_be_decoded(identifier: bytes, comment: 
         (b"ISO_IR 192", "Müller*".encode(), "Müller*"),
         (b"ISO_IR 100", "Müller*".encode("latin-1"), "Müller*"),
         (b"", b"Muller*", "Muller*"),
+        (b"", "Müller*".encode(), "Müller*"),
+        (b"", "NOVAKOVIŠ*".encode("cp1252"), "NOVAKOVIŠ*"),
+        (b"ISO_IR 6", "Müller*".encode(), "Müller*"),
+        (b"ISO_IR 100", "NOVAKOVIŠ*".encode("cp1252"), "NOVAKOVIŠ*"),
         (b"NO_SUCH_1 ", "Müller*".encode("latin-1"), "M?ller*"),
     ],
 )

@@ -1,0 +1,71 @@
+"""The text of a data set as its sender wrote it, where pydicom reads other characters.
+
+Without Specific Character Set (0008,0005) the standard allows ASCII alone (PS3.3 C.12.1.1.2), and pydicom reads
+ISO 8859-1; real senders write UTF-8 or Windows-1252. An escape sequence of ISO 2022 IR 58 stays in the text that
+pydicom decodes, and Windows-1252 under the name of ISO_IR 100 becomes C1 controls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
+
+from gateway.wire.charsets import undeclared_text, windows_text
+
+TEXT_VRS: Final = CUSTOMIZABLE_CHARSET_VR
+"""Value representations in the character set of the data set (PS3.5 6.1.2.3)."""
+ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+"""Values of Specific Character Set that declare no more than ASCII."""
+_ESCAPES: Final = re.compile(r"\x1b(?:\$[()*+\-./]?|[()*+\-./])[@-~]")
+"""Designations of ISO 2022."""
+Rule = Callable[[str], str]
+
+
+def mend_texts(dataset: Dataset, inherited: Rule = undeclared_text) -> None:
+    """Put the text that the sender wrote in the place of what pydicom decoded, in nested items too.
+
+    `inherited`: the rule of the data set around an item, which counts unless the item names a character set.
+    """
+    rule = _rule_of(dataset, inherited)
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # pydicom reads a value when it is asked for; one without a value has no text
+            continue
+        if element.VR == "SQ":
+            for item in element.value or ():
+                mend_texts(item, rule)
+        elif element.VR in TEXT_VRS:
+            _mend(element, rule)
+
+
+def _rule_of(dataset: Dataset, inherited: Rule) -> Rule:
+    sets = dataset.get("SpecificCharacterSet")
+    if sets is None:
+        return inherited
+    declared = set(sets) if isinstance(sets, MultiValue) else {str(sets)}
+    return undeclared_text if declared <= ASCII_SETS else windows_text
+
+
+def _mend(element: DataElement, rule: Rule) -> None:
+    value = element.value
+    if isinstance(value, MultiValue):
+        texts: Any = [str(one) for one in value]
+        if not all(map(_is_plain, texts)):
+            element.value = [_mended(text, rule) for text in texts]
+    elif value and not _is_plain(text := str(value)):
+        element.value = _mended(text, rule)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\x1b" not in text
+
+
+def _mended(text: str, rule: Rule) -> str:
+    return rule(_ESCAPES.sub("", text))
