@@ -18,6 +18,7 @@ from gateway.mapping.orders.worklist_files import WorklistFileMapping
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import STUDY_DIALECT
 from gateway.mapping.studies.imaging_study import StudyMapping
+from gateway.mapping.studies.literals import scheme_faults
 from gateway.worklist.scanner_rules import ScannerRule
 
 ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
@@ -49,7 +50,8 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     orders, faults = read(ORDERS, ORDER_DIALECT, folders)
     studies, more = read(STUDIES, STUDY_DIALECT, folders)
     rules, wrong = scanners.read(folders)
-    faults += [fault for fault in (*more, *wrong) if fault not in faults]
+    schemes = scheme_faults(studies.tables[CODING_SCHEMES])
+    faults += [fault for fault in (*more, *wrong, *schemes) if fault not in faults]
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
         faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]

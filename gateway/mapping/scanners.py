@@ -12,9 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
+from gateway.errors import GatewayError
 from gateway.mapping.language.files import close
+from gateway.mapping.language.literals import literal_of
 from gateway.mapping.language.rows import OFF
+from gateway.mapping.orders.dialect import OWN
 from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.encoding import encodes
 from gateway.worklist.items import Element, of_attributes
 from gateway.worklist.scanner_rules import Form, ScannerRule
 
@@ -122,12 +126,30 @@ def _wrong(row: _Row) -> Iterator[str]:
             yield f"{keyword}: no DICOM keyword"
         elif keyword.count(".") > 1 or ("." in keyword and not keyword.startswith(f"{STEPS}.")):
             yield f"{keyword}: an attribute of the item, or one of {STEPS}"
+        elif keyword in row.always:
+            yield from _wrong_value(row, keyword)
     for sets in row.character_sets:
         for term in sets.split("\\"):
             if term and term not in python_encoding:
                 yield f"character_sets: {term!r} is no Defined Term of PS3.3 C.12.1.1.2{close(term, python_encoding)}"
     if row.unencodable == "transliterate" and not row.character_sets:
         yield "unencodable: transliterate needs character_sets"
+
+
+def _wrong_value(row: _Row, keyword: str) -> Iterator[str]:
+    name = keyword.rpartition(".")[2]
+    if name in OWN:
+        yield f"always: {keyword}: is set by the gateway itself"
+        return
+    try:
+        values = literal_of(name, row.always[keyword])
+    except GatewayError as error:
+        yield f"always: {keyword}: {error.message}"
+        return
+    characters = frozenset("".join(values))
+    sets = [tuple(one.split("\\")) for one in row.character_sets]
+    if row.unencodable == "transliterate" and sets and not any(encodes(one, characters) for one in sets):
+        yield f"always: {keyword}: none of character_sets can write {row.always[keyword]!r}"
 
 
 def _rule(title: str, row: _Row) -> ScannerRule:
@@ -150,8 +172,12 @@ def _rule(title: str, row: _Row) -> ScannerRule:
 
 
 def _always(given: Mapping[str, str]) -> dict[int, Element]:
-    of_step = {keyword.partition(".")[2]: value for keyword, value in given.items() if "." in keyword}
-    made = dict(of_attributes({keyword: value for keyword, value in given.items() if "." not in keyword}))
+    of_item: dict[str, list[str]] = {}
+    of_step: dict[str, list[str]] = {}
+    for keyword, written in given.items():
+        above, _, name = keyword.rpartition(".")
+        (of_step if above else of_item)[name] = literal_of(name, written)
+    made = dict(of_attributes(of_item))
     if of_step:
         made[STEP_SEQUENCE] = Element(STEP_SEQUENCE, "SQ", STEPS, items=(of_attributes(of_step),))
     return made

@@ -153,6 +153,46 @@ async def test_keys_that_nobody_knows_are_warned_of_when_wanted(start: Start) ->
             assert "(Pending)" in found.output
 
 
+WRONG_VALUES = [
+    ("PatientBirthDate", "20260230", "'20260230' is not a date (YYYYMMDD)"),
+    ("ScheduledProcedureStepSequence.ScheduledProcedureStepStartTime", "noon", "'noon' is not a time (HHMMSS)"),
+    ("Modality", "mr$", "'MR$' is not a code string"),
+    ("Modality", "ANGIOSCOPY_AND_MORE", "19 characters do not fit CS (16)"),
+    ("StudyInstanceUID", "1.02.3", "'1.02.3' is not a UID"),
+    ("StudyInstanceUID", "1.2\\\\1.3", "'1.2\\\\1.3' has 2 values, and the attribute takes one"),
+    ("NumberOfTemporalPositions", "many", "'many' is not a whole number"),
+    ("PregnancyStatus", "70000", "'70000' is not a whole number from 0 to 65535"),
+    ("PatientWeight", "heavy", "'heavy' is not a decimal number"),
+    ("PatientAge", "40", "'40' is not an age such as 040Y"),
+    ("ScheduledProcedureStepStartDateTime", "2026-01-23", "'2026-01-23' is not a date and time"),
+    ("RequestedProcedureCodeSequence", "CT1", "has the value representation SQ, which no text can fill"),
+    ("PixelData", "1", "has the value representation OB or OW, which no text can fill"),
+    ("AffectedSOPClassUID", "1.2.3", "is no attribute of a data set"),
+    ("SpecificCharacterSet", "ISO_IR 100", "is set by the gateway itself"),
+]
+
+
+async def test_values_of_every_kind_are_told(start: Start, tmp_path: Path) -> None:
+    """What a file gives as text goes out as its value representation wants it."""
+    rows = """
+OLD:
+  always:
+    PregnancyStatus: "4"
+    PatientWeight: "72.5"
+    PatientAge: 040Y
+    PatientSex: o
+    OtherPatientIDs: "A1\\\\B2"
+    PatientComments: ""
+"""
+    async with start(mappings=overlay(tmp_path, rows)) as gateway:
+        await send(gateway, order(1))
+        [item] = (await findscu(gateway.dicom_port, "AccessionNumber", calling_ae="OLD")).items
+    assert (item.PregnancyStatus, str(item.PatientWeight), item.PatientAge) == (4, "72.5", "040Y")
+    assert list(item.OtherPatientIDs) == ["A1", "B2"]
+    assert item.PatientSex == "M"
+    assert item.PatientComments in ("", None)
+
+
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
@@ -163,6 +203,14 @@ async def test_keys_that_nobody_knows_are_warned_of_when_wanted(start: Start) ->
         ("CT1: {}\nCT1: {}", ":2: CT1 stands twice"),
         ("- CT1", ":1: rows are AE titles, each with keys below it"),
         ("CT1: {always: {A.B.PatientName: x}}", "an attribute of the item, or one of ScheduledProcedureStepSequence"),
+        *(
+            (f'CT1: {{always: {{{keyword}: "{value}"}}}}', f":1: CT1: always: {keyword}: {fault}")
+            for keyword, value, fault in WRONG_VALUES
+        ),
+        (
+            "CT1: {unencodable: transliterate, character_sets: [ISO_IR 100], always: {PatientComments: Прага}}",
+            ":1: CT1: always: PatientComments: none of character_sets can write 'Прага'",
+        ),
         ("CT1: {character_sets: [LATIN]}", ":1: CT1: character_sets: 'LATIN' is no Defined Term"),
         ("CT1: [", "cannot be read"),
     ],

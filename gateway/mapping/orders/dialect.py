@@ -65,12 +65,26 @@ def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
         yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
     if row.too_long == "cut" and (row.target in IDENTIFIERS or vr in NEVER_CUT):
         yield "'too_long: cut' would make another value of it; leave it out"
+    codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table and not given else None
+    if codes is not None:
+        yield from _check_table(row, codes)
     if row.default:
-        codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table else None
         try:
-            default_of(CompiledRow.of(row, codes), Settings(ZoneInfo("UTC")))
+            value, _, remark = default_of(CompiledRow.of(row, codes), Settings(ZoneInfo("UTC")))
+            if vr == "SQ" and not value:
+                yield f"the default {row.default!r} does not fit: {remark or 'it gives no item'}"
         except GatewayError as error:
             yield f"the default {row.default!r} does not fit: {error.message}"
+
+
+def _check_table(row: Row, codes: Codes) -> Iterator[str]:
+    """What the table gives and the attribute cannot hold."""
+    compiled, is_list = CompiledRow.of(row, codes), FUNCTIONS[row.function or "text"].is_list
+    for code, meant in codes.codes.items():
+        try:
+            compiled.finish([code] if is_list else code)
+        except GatewayError as error:
+            yield f"the table {row.table!r} gives {meant!r} for {code!r}: {error.message}"
 
 
 ORDER_DIALECT: Final = Dialect(

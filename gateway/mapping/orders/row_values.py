@@ -143,7 +143,7 @@ def _finisher(row: Row, codes: Codes | None) -> Callable[[Any], tuple[Any, str]]
         return fitted
     finished = {}
     for code in codes.codes:
-        # A value of the table that does not fit is the message's fault no sooner than one asks for it.
+        # What does not fit, the dialect names when the file is read.
         with suppress(GatewayError):
             finished[code] = finish_list([code])
     return lambda code: finished.get(code) or finish_list([code])

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from gateway.errors import GatewayError
 from gateway.mapping.attributes import BINARY
 from gateway.mapping.language.rows import Codes, Dialect, Row, Table
-from gateway.mapping.language.values import vr_of
+from gateway.mapping.language.values import fit, vr_of
 from gateway.mapping.studies.base import LINKED_ORDER, FhirSettings
 from gateway.mapping.studies.functions import FUNCTIONS
+from gateway.mapping.studies.literals import table_faults
 
 LEVELS: Final = ("study", "series", "instance")
 KEYS: Final = ("from", "with", "as", "table", "unknown", "default", "required", "note")
@@ -109,8 +110,12 @@ def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
         yield f"'as: {function}' needs a 'table' {entry.table}"
     if row.unknown != "reject" and not row.table:
         yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
+    yield from table_faults(row, function, tables)
     if row.default:
         yield from _check_default(row, function, tables)
+
+
+_OF_UIDS: Final = frozenset({"uid_identifier", "sop_class"})
 
 
 def _check_default(row: Row, function: str, tables: Mapping[str, Table]) -> Iterator[str]:
@@ -119,6 +124,8 @@ def _check_default(row: Row, function: str, tables: Mapping[str, Table]) -> Iter
         yield f"'as: {function}' can have no default"
         return
     try:
+        if function in _OF_UIDS:
+            fit("UI", row.default, too_long="reject")
         if not FUNCTIONS[function].function(row.default, (), codes, FhirSettings(ZoneInfo("UTC"), "any")):
             yield f"the default {row.default!r} does not fit 'as: {function}'"
     except GatewayError as error:

@@ -160,6 +160,12 @@ ROW_FAULTS = [
         "{from: OBR-24, table: modality, default: XRY}",
         "the default 'XRY' does not fit: 'XRY' is not in the table 'modality'",
     ),
+    (
+        "step",
+        "ScheduledProtocolCodeSequence",
+        f"{{from: OBR-4.4-6, as: code_sequence, default: STD^Standard^{'X' * 17}}}",
+        f"the default 'STD^Standard^{'X' * 17}' does not fit: an item was left out: 17 characters do not fit SH (16)",
+    ),
     ("visit", "AdmissionID", "[PV1-0, site.nam]", "'PV1-0' is not a path"),
     ("visit", "AdmissionID", "[PV1-19, site.nam]", "there is no setting 'site.nam'; known: site.patient_id_issuer,"),
     ("visit", "AdmissionID", "PV1-19.3-2", "'PV1-19.3-2': the range of components runs backwards"),
@@ -194,6 +200,12 @@ ROW_STUDY_FAULTS = [
         "reasonCode",
         "{from: LinkedOrder, as: codeable_concepts}",
         "'as: codeable_concepts' cannot take 'LinkedOrder'; it takes a text or sequence",
+    ),
+    (
+        "instance",
+        "sopClass",
+        "{from: SOPClassUID, as: sop_class, default: CT}",
+        "the default 'CT' does not fit: 'CT' is not a UID",
     ),
     ("study", "basedOn", "{as: request_references, default: x}", "'as: request_references' can have no default"),
     ("study", "description", "{from: StudyDescription, with: [StudyDate]}", "'as: text' takes no attributes in 'with'"),
@@ -269,6 +281,33 @@ def test_a_file_that_nothing_reads_is_a_fault(tmp_path: Path) -> None:
         "mappings.d/x.yml: is not a mapping file; "
         "known: order_to_worklist.yaml, study_to_imagingstudy.yaml, scanners.yaml",
     ]
+
+
+TABLE_FAULTS = [
+    ("modality", "TOMO,c.t.", "Modality: the table 'modality' gives 'c.t.' for 'TOMO': 'C.T.' is not a code string"),
+    ("pregnancy", "B6,yes", "PregnancyStatus: the table 'pregnancy' gives 'yes' for 'B6': 'yes' is not a whole number"),
+    (
+        "priority",
+        "X,AS SOON AS POSSIBLE",
+        "the table 'priority' gives 'AS SOON AS POSSIBLE' for 'X': 19 characters do not fit SH (16)",
+    ),
+    (
+        "bodypart_snomed",
+        "SOUL,|Soul",
+        "bodySite: the table 'bodypart_snomed' gives '|Soul' for 'SOUL', which is not a code of SNOMED CT",
+    ),
+    ("coding_scheme", "99X,our own", "the table 'coding_scheme' gives 'our own' for '99X', which is no URI"),
+]
+
+
+@pytest.mark.parametrize(("table", "line", "fault"), TABLE_FAULTS)
+def test_what_a_table_gives_and_its_attribute_cannot_hold_is_named(
+    tmp_path: Path, table: str, line: str, fault: str
+) -> None:
+    """When the file is read, not when a message asks for the code."""
+    found = faults(orders(tmp_path, "", **{table: f"{line}\n"}))
+    assert len(found) == 1
+    assert fault in found[0]
 
 
 def test_an_unused_table_is_a_fault_only_when_there_is_no_other(tmp_path: Path) -> None:
