@@ -56,14 +56,18 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def run(*command: str | Path, timeout: float = 60.0, env: Mapping[str, str] | None = None) -> Completed:
-    """Run to the end without blocking the event loop; `timeout` in seconds, after which it is killed."""
+async def run(*command: str | Path, timeout: float = 60.0, env: Mapping[str, str | None] | None = None) -> Completed:
+    """Run to the end without blocking the event loop; `timeout` in seconds, after which it is killed.
+
+    `env` is added to the environment; None takes a variable out of it.
+    """
+    environment = {**os.environ, **(env or {})}
     process = await asyncio.create_subprocess_exec(
         *map(str, command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **(env or {})},
+        env={name: value for name, value in environment.items() if value is not None},
     )
     try:
         async with asyncio.timeout(timeout):

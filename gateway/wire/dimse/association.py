@@ -127,10 +127,14 @@ class Association(asyncio.Protocol):
         self._last_traffic = self._loop.time()
         self._framer.feed(data)
         self._read_on()
-        self._acknowledge_now()
+        if self._framer.waiting_bytes or self._assembler.is_under_way:
+            self._acknowledge_now()
 
     def _acknowledge_now(self) -> None:
-        """A peer without TCP_NODELAY holds what follows back until what came before has been acknowledged."""
+        """A peer without TCP_NODELAY holds the rest of a PDU or message back until its beginning has been acknowledged.
+
+        Whole messages need no such packet: their response acknowledges them, and the peer waits for it.
+        """
         if _QUICKACK is not None:
             with suppress(OSError, AttributeError):
                 self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)

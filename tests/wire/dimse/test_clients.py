@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.data import get_testdata_files
+from pydicom.data import get_testdata_file, get_testdata_files
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AllStoragePresentationContexts
@@ -19,7 +20,7 @@ from pynetdicom.dsutils import split_dataset
 
 from gateway.wire.dimse import FindRequest, StoreRequest
 from tests.peers.dcmjs import scu
-from tests.peers.dcmtk import echoscu, findscu, storescu
+from tests.peers.dcmtk import dcmtk, echoscu, findscu, storescu
 from tests.peers.orthanc import Orthanc, orthanc
 from tests.peers.process import NO_DELAY, run
 from tests.wire.dimse.peers import HOST, match, serving
@@ -128,6 +129,35 @@ OPTIONS = {
     "1.2.840.10008.1.2.5": "-xr",
 }
 """Transfer syntax -> DCMTK's option. The others (JPEG 57, HTJ2K, JPEG XL) storescu 3.6.7 has no option for."""
+
+
+EXCHANGES = 50
+DELAYED_ACKNOWLEDGEMENT_SECONDS = 0.04
+"""The least that Linux waits with an acknowledgement that is not asked for."""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("echoscu",), ("storescu", str(get_testdata_file("CT_small.dcm")))],
+    ids=lambda command: str(command[0]),
+)
+async def test_dcmtk_as_it_is_packaged_waits_for_no_acknowledgement(command: tuple[str, ...]) -> None:
+    """Without TCP_NODELAY it holds the body of a PDU back until its header has been acknowledged.
+
+    An exchange that waits takes 40 ms or more, whatever the machine; the others take 1 to 20 ms. The best of five runs
+    counts, so that a busy machine does not fail the test.
+    """
+    name, *files = command
+    repeated = (dcmtk(name), "-aec", "GATEWAY", "--repeat", str(EXCHANGES - 1))
+    waited = EXCHANGES * DELAYED_ACKNOWLEDGEMENT_SECONDS
+    async with serving() as server:
+        seconds: list[float] = []
+        while len(seconds) < 5 and min(seconds, default=waited) >= waited * 0.75:
+            begun = time.monotonic()
+            done = await run(*repeated, HOST, str(server.port), *files, env={"TCP_NODELAY": None})
+            seconds.append(time.monotonic() - begun)
+            assert done.returncode == 0, done.stderr
+    assert min(seconds) < waited * 0.75
 
 
 async def test_the_programs_of_pynetdicom(tmp_path: Path) -> None:
