@@ -19,6 +19,9 @@ COMPILE = --universal --generate-hashes --no-emit-index-url --no-annotate --quie
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
+# Each of the processes that the tests start would compile every module.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo run test check bench corpus fuzz crash java-peers whole-ehr peers lock clean
