@@ -111,6 +111,7 @@ def policy_of(dicom: Dicom) -> Policy:
         peers=peers,
         others=None if dicom.allowed_calling_aes else DimsePeer(),
         max_associations=dicom.max_associations,
+        storage_classes=frozenset(dicom.storage_classes),
     )
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import DirectoryPath, Field, field_validator, model_validator
+from pydantic import AfterValidator, DirectoryPath, Field, field_validator, model_validator
 
 from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName
 from gateway.config.hl7 import ListenerTls
+
+_UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
+
+
+def _storage_class(uid: str) -> str:
+    if len(uid) > 64 or not _UID.fullmatch(uid):
+        raise ValueError(f"{uid!r} is not a UID of at most 64 characters, such as 1.3.12.2.1107.5.9.1")
+    # Only who names a class waits for the dictionary.
+    from gateway.wire.dimse.storage_classes import other_use
+
+    if name := other_use(uid):
+        raise ValueError(f"{uid} is {name}, which is no storage class")
+    return uid
+
+
+StorageClass = Annotated[str, AfterValidator(_storage_class)]
 
 
 class DicomPeer(Section):
@@ -42,6 +59,8 @@ class Dicom(Section):
     """What single calling AE titles may do, and from where; a title listed here is served."""
     tls: DicomTls | None = None
     """One more port, on which associations are made over TLS."""
+    storage_classes: list[StorageClass] = []
+    """SOP Class UIDs that are taken by C-STORE beside those of the standard: private, or of a later edition."""
     max_associations: Annotated[int, Field(ge=1)] = 100
     idle_seconds: Seconds = 600.0
     """An association without traffic for this long is aborted."""

@@ -17,6 +17,7 @@ from gateway.assembly import process as app
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.studies import make_arrival
 from gateway.clock import now
+from gateway.config.dicom import Dicom
 from gateway.config.site import Site
 from gateway.config.tree import MappingsSection
 from gateway.simulators.ehr import EhrSimulator
@@ -114,6 +115,25 @@ async def test_a_broken_header_is_refused_and_kept_raw(start: Start, tmp_path: P
         [row] = await gateway.store.read(refusals.listing)
         assert row["reason"].startswith("C000")
         assert (await storescu(gateway.dicom_port, Path(str(get_testdata_file("CT_small.dcm"))))).returncode == 0
+
+
+async def test_a_storage_class_that_the_site_names_is_kept_and_delivered(start: Start) -> None:
+    """pynetdicom sends instances of two private classes; one of them is named."""
+    named, other = sample(), sample()
+    for dataset, uid in ((named, "1.3.12.2.1107.5.9.1"), (other, "1.3.12.2.1107.5.9.2")):
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(uid)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"{uid}.7")
+    dicom = Dicom(port=0, storage_classes=["1.3.12.2.1107.5.9.1"])
+    async with EhrSimulator() as ehr, start(ehr.url, dicom=dicom) as gateway:
+        assert await send(gateway, named, other, sample()) == [0, 0x0122, 0]
+        await quiet(gateway)
+        [resource] = ehr.resources("ImagingStudy")
+    async with start(dicom=dicom) as gateway:
+        # What was refused is kept when a gateway has ended.
+        [row] = await gateway.store.read(refusals.listing)
+        assert "1.3.12.2.1107.5.9.2" in row["reason"]
+    classes = {one["sopClass"]["code"] for one in resource["series"][0]["instance"]}
+    assert classes == {"urn:oid:1.3.12.2.1107.5.9.1", f"urn:oid:{sample().SOPClassUID}"}
 
 
 async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: Start) -> None:

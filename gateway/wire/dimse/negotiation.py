@@ -1,10 +1,9 @@
 """What an association is agreed to be for (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3).
 
-SOP classes: Verification, Modality Worklist Information Model FIND and every storage class known to pynetdicom, the
-first two in the transfer syntaxes that a data set without pixels can have, storage in every one of PS3.5. A
-presentation context for anything else, private storage classes included, is rejected with result 3, abstract syntax
-not supported: whether an unknown SOP class is storage at all is unknown, and the peer learns at once which of its
-objects will not arrive.
+SOP classes: Verification, Modality Worklist Information Model FIND and every storage class known to pynetdicom or named
+by the site, the first two in the transfer syntaxes that a data set without pixels can have, storage in every one of
+PS3.5. A presentation context for anything else is rejected with result 3, abstract syntax not supported: whether an
+unknown SOP class is storage at all is unknown, and the peer learns at once which of its objects will not arrive.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context
 from pynetdicom.pdu_primitives import (
@@ -31,6 +29,7 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 
 from gateway.wire.dimse.policy import STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
+from gateway.wire.dimse.storage_classes import RETIRED
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
@@ -73,11 +72,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Terms:
-    """What we say of ourselves (PS3.7 D.3.3.1, D.3.3.2)."""
+    """What we say of ourselves (PS3.7 D.3.3.1, D.3.3.2), and what we take."""
 
     implementation_uid: str
     implementation_version: str
     max_bytes: int
+    more_storage: frozenset[str] = frozenset()
+    """Storage classes beside those of the standard."""
 
 
 Admit = Callable[[Caller, tuple[str, str] | None], Peer | Rejection]
@@ -105,9 +106,10 @@ def negotiate(
     max_bytes = items.max_bytes
     if 0 < max_bytes < MIN_PEER_BYTES:
         return Rejection(1, 1, 1, f"a maximum length of {max_bytes} bytes leaves no room for data")
+    served = _served(terms.more_storage)
     results, roles = negotiate_as_acceptor(
         request.presentation_context_definition_list,
-        [_served()[one] for one in _asked(request) & _served().keys()],
+        [served[one] for one in _asked(request) & served.keys()],
         items.roles,
     )
     _refuse_services(results, peer.services)
@@ -137,18 +139,11 @@ def _asked(request: A_ASSOCIATE) -> set[str]:
     return {str(one.abstract_syntax) for one in request.presentation_context_definition_list}
 
 
-_RETIRED_STORAGE: Final = [
-    uid
-    for uid, (name, kind, _, retired, _) in UID_dictionary.items()
-    if kind == "SOP Class" and retired and "Storage" in name and "Commitment" not in name and "Directory" not in name
-]
-"""Classes that PS3.6 no longer has, and whose images archives still send."""
-
-
 @cache
-def _served() -> dict[str, PresentationContext]:
+def _served(more_storage: frozenset[str]) -> dict[str, PresentationContext]:
     made = {str(uid): build_context(uid, PLAIN_SYNTAXES) for uid in (Verification, ModalityWorklistInformationFind)}
-    for uid in (*(one.abstract_syntax for one in AllStoragePresentationContexts), *_RETIRED_STORAGE):
+    standard = (one.abstract_syntax for one in AllStoragePresentationContexts)
+    for uid in (*standard, *RETIRED, *sorted(more_storage)):
         made[str(uid)] = build_context(uid, TRANSFER_SYNTAXES)
     for context in made.values():
         context.scu_role, context.scp_role = True, False  # of the requestor: it may ask, and not be asked

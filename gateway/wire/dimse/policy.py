@@ -55,6 +55,8 @@ class Policy:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     others: Peer | None = Peer()
     max_associations: int = 100
+    storage_classes: frozenset[str] = frozenset()
+    """UIDs of storage classes that are taken beside those of the standard."""
 
     def admit(
         self, caller: Caller, identity: tuple[str, str] | None, open_by_title: Mapping[str, int]

@@ -75,7 +75,7 @@ class DimseServer:
     ) -> None:
         self._policy = policy
         self._services = Services(find, store)
-        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes)
+        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes
         self.temporary_folder = temporary_folder
