@@ -9,8 +9,8 @@ from typing import Final
 
 from gateway.errors import InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
-from gateway.mapping.orders.identifier_choice import preferred_identifiers
 from gateway.mapping.orders.paths import Message, Scope, stated
+from gateway.mapping.orders.repetition_choice import preferred_identifiers
 from gateway.mapping.orders.times import micros, parse_dtm
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number

@@ -35,6 +35,9 @@ class Segment(Protocol):
     def field(self, n: int, /) -> str:
         """Field n as sent, '' when absent."""
 
+    def is_repeated(self, n: int, /) -> bool:
+        """Whether field n has more than one repetition."""
+
     def components(self, n: int, /) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
 
@@ -65,12 +68,15 @@ class Message(Protocol):
     def timestamp(self) -> str: ...
 
 
+SegmentsByName = Mapping[str, Sequence[Segment]]
+
+
 @dataclass(slots=True)
 class Scope:
     """The segments that speak of one step: those of its order group, then those of patient and visit."""
 
-    order: Mapping[str, Sequence[Segment]]
-    patient: Mapping[str, Sequence[Segment]]
+    order: SegmentsByName
+    patient: SegmentsByName
     settings: Settings
     received_at: int
     """Microseconds since 1970 UTC."""

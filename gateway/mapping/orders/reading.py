@@ -23,7 +23,6 @@ from gateway.mapping.orders.groups import (
     patient_groups,
     result_groups,
 )
-from gateway.mapping.orders.identifier_choice import with_preferred_identifiers
 from gateway.mapping.orders.merging import distinct_steps, merge_groups
 from gateway.mapping.orders.order_numbers import (
     AHEAD_MICROS,
@@ -41,8 +40,9 @@ from gateway.mapping.orders.order_numbers import (
     stated_at,
     utc_of,
 )
-from gateway.mapping.orders.paths import Message, Scope, Settings, is_there, stated
+from gateway.mapping.orders.paths import Message, Scope, SegmentsByName, Settings, is_there, stated
 from gateway.mapping.orders.places import place_of
+from gateway.mapping.orders.repetition_choice import REPEATED, with_preferred_repetitions
 from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.finding import Finding
@@ -270,16 +270,21 @@ def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Fi
 
 
 def _preferring(scope: Scope) -> tuple[Scope, list[Finding]]:
-    """The scope with the identifiers that count in the first place, and what is odd about them."""
+    """The scope with the identifiers and persons that count in the first place, and what is odd about them."""
     findings: list[Finding] = []
-    patient = dict(scope.patient)
-    for name in ("PID", "PV1"):
-        if segments := patient.get(name):
-            chosen = with_preferred_identifiers(segments[0], scope.settings, findings)
-            if chosen is not segments[0]:
-                patient[name] = [chosen, *segments[1:]]
-    changed = any(patient[name] is not scope.patient[name] for name in patient)
-    return (replace(scope, patient=patient) if changed else scope), findings
+    patient, order = (_preferred(part, scope.settings, findings) for part in (scope.patient, scope.order))
+    unchanged = patient is scope.patient and order is scope.order
+    return (scope if unchanged else replace(scope, patient=patient, order=order)), findings
+
+
+def _preferred(part: SegmentsByName, settings: Settings, findings: list[Finding]) -> SegmentsByName:
+    changed = {}
+    for name in REPEATED.keys() & part.keys():
+        for segment in part[name][:1]:
+            first = with_preferred_repetitions(segment, settings, findings)
+            if first is not segment:
+                changed[name] = [first, *part[name][1:]]
+    return {**part, **changed} if changed else part
 
 
 def _derive(compiled: CompiledRow, known: Known) -> Found | None:

@@ -61,6 +61,11 @@ class Segment:
         fields = self._fields or self.fields
         return fields[n] if n < len(fields) else ""
 
+    def is_repeated(self, n: int) -> bool:
+        """Whether field n has more than one repetition."""
+        separator = self._delimiters.repetition
+        return bool(separator) and separator in self.field(n)
+
     def components(self, n: int) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
         raw = self.field(n)
