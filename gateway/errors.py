@@ -92,6 +92,8 @@ class GatewayError(Exception):
         self.place = place
         self.details: dict[str, Any] = {}
         """What else helps whoever looks at it; JSON."""
+        self.others: tuple[GatewayError, ...] = ()
+        """Further faults of the same message, in the order of its parts."""
 
     def __str__(self) -> str:
         place = str(self.place)
@@ -119,6 +121,16 @@ class Rejected(GatewayError):
     """The sender's fault, or at least the sender's to mend."""
 
     fate = Fate.REJECT
+
+
+def together(refusals: Sequence[GatewayError]) -> GatewayError:
+    """The first of the faults of a message, with the others beside it, each once: a sender mends all at once."""
+    distinct: dict[str, GatewayError] = {}
+    for refusal in refusals:
+        distinct.setdefault(str(refusal), refusal)
+    first, *others = distinct.values()
+    first.others = tuple(others)
+    return first
 
 
 class Malformed(Rejected):

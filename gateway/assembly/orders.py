@@ -6,6 +6,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -49,7 +50,7 @@ def sender_rule(settings: Settings, listener: Listener, source: SenderSource) ->
     rules |= {name: getattr(source, name) for name in source.model_fields_set & SenderRules.model_fields.keys()}
     types = frozenset((kind, trigger) for kind, _, trigger in (one.partition("^") for one in rules["message_types"]))
     return SenderRule(
-        settings=settings,
+        settings=replace(settings, without_modality=rules["without_modality"]),
         application=source.application,
         facility=source.facility,
         charset=rules["charset"],

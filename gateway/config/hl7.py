@@ -25,6 +25,9 @@ class SenderRules(Section):
     """What to do with other types: answer AR 200 or 201, or keep the message and answer AA."""
     training: Literal["keep", "apply"] = "keep"
     """What to do with messages for training and debugging (MSH-11 T or D): keep and answer AA, or apply them."""
+    without_modality: Literal["reject", "store"] = "reject"
+    """What to do with an order without a modality of the table `modality`, such as one for a laboratory: answer AE, or
+    keep its message and answer AA."""
     conformance: Literal["off", "warn", "reject"] = "warn"
     """Check the structure by the standard: not, beside the journey with what is found kept, or before an AR 100."""
     conformance_version: Literal[

@@ -11,6 +11,7 @@ from gateway.errors import ConfigError
 from gateway.mapping import scanners
 from gateway.mapping.language.files import close, read
 from gateway.mapping.language.rows import MappingFile
+from gateway.mapping.orders import order_control
 from gateway.mapping.orders.dialect import ORDER_DIALECT
 from gateway.mapping.orders.functions import Settings
 from gateway.mapping.orders.reading import OrderMapping
@@ -50,8 +51,8 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     orders, faults = read(ORDERS, ORDER_DIALECT, folders)
     studies, more = read(STUDIES, STUDY_DIALECT, folders)
     rules, wrong = scanners.read(folders)
-    schemes = scheme_faults(studies.tables[CODING_SCHEMES])
-    faults += [fault for fault in (*more, *wrong, *schemes) if fault not in faults]
+    of_tables = (*scheme_faults(studies.tables[CODING_SCHEMES]), *order_control.faults_of(orders.tables))
+    faults += [fault for fault in (*more, *wrong, *of_tables) if fault not in faults]
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
         faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]
@@ -77,7 +78,8 @@ def _strangers(overlay: Path) -> Iterator[str]:
 
 
 def _unused_tables(overlay: Path, files: Iterable[MappingFile]) -> Iterator[str]:
-    used = {row.table for file in files for level in file.rows.values() for row in level} - {""}
+    of_rows = {row.table for file in files for level in file.rows.values() for row in level} - {""}
+    used = of_rows | {CODING_SCHEMES, order_control.ORDER_CONTROL}
     for path in sorted((overlay / "tables").glob("*.csv")):
-        if path.stem not in used | {CODING_SCHEMES}:
+        if path.stem not in used:
             yield f"{overlay.name}/tables/{path.name}: no row uses this table{close(path.stem, sorted(used))}"

@@ -92,10 +92,10 @@ def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explan
         what = f"{message.type}^{message.trigger} {message.control_id}"
     title = f"{path}: {what} -> worklist item, as from {listener}"
     if reading.error is not None:
-        return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {reading.error}")
-    if reading.kept_only is not None:
-        return Explanation(title, trace, f"would be answered AA; {reading.kept_only.place}: {reading.kept_only.text}")
-    return Explanation(title, trace)
+        faults = "; ".join(map(str, (reading.error, *reading.error.others)))
+        return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {faults}")
+    kept = [reading.kept_only, *(getattr(statement, "not_imaging", None) for statement in reading.statements)]
+    return Explanation(title, trace, "; ".join(f"would be answered AA; {one.place}: {one.text}" for one in kept if one))
 
 
 def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import Place, RequiredMissing
 from gateway.records.finding import Finding
@@ -12,6 +12,9 @@ from gateway.records.step import StepEvent
 Attributes = dict[str, Any]
 """DICOM keyword -> value: a string, a list of strings (VM > 1) or a list of `Attributes` (a sequence's items).
 None is the explicit null of HL7 (`""`): delete what is stored. A keyword that is not there says nothing."""
+
+NOT_IMAGING: Final = "not imaging"
+"""What became of an order of a source that sends other orders than of images too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,5 @@ class OrderedProcedure:
     """What the message holds and could not be taken over."""
     missing: tuple[RequiredMissing, ...] = field(default=(), compare=False)
     """Required attributes that a change leaves out: no fault where the order has them already."""
+    not_imaging: Finding | None = field(default=None, compare=False)
+    """Why this is no order for the worklist, unless the order is there already; None: it is one."""

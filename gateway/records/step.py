@@ -26,6 +26,8 @@ class StepEvent(StrEnum):
     """ORC-1 NW, SN, RO, CH."""
     CHANGE = "change"
     """ORC-1 XO, XX."""
+    ENSURE = "ensure"
+    """A status that makes the order where it has not come, and moves no step; no ORC-1 of ours, but a site's."""
     ARRIVE = "arrive"
     """The patient is here (ADT^A10, or a RIS status)."""
     CANCEL = "cancel"
@@ -97,7 +99,7 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
         )
     },
     # Who only tells how an order stands moves no step: that it runs is the modality's to say (MPPS).
-    **{(state, event): state for state in _S for event in (_E.STATUS, _E.PARENT, _E.RESPONSE)},
+    **{(state, event): state for state in _S for event in (_E.STATUS, _E.ENSURE, _E.PARENT, _E.RESPONSE)},
     # An appointment moves what still waits for it; a cancelled one is made again.
     **{(state, _E.RESCHEDULE): state for state in _S},
     (_S.CANCELED, _E.RESCHEDULE): _S.SCHEDULED,
@@ -158,49 +160,13 @@ PUBLISHED: Final[dict[StepState, str]] = {
 }
 """Internal state -> a Defined Term of (0040,0020), PS3.3 Table C.4-10."""
 
-ORDER_CONTROL: Final[dict[tuple[str, str], StepEvent]] = {
-    ("NW", ""): _E.NEW,
-    ("XO", ""): _E.CHANGE,
-    ("XX", ""): _E.CHANGE,
-    ("SC", ""): _E.STATUS,
-    # An ORC-5 that says how it ended or is held weighs more than the verb.
-    **{
-        (control, status): event
-        for control in ("NW", "XO", "XX", "SC")
-        for status, event in (
-            ("CM", _E.COMPLETE),
-            ("CA", _E.CANCEL),
-            ("DC", _E.DISCONTINUE),
-            ("HD", _E.HOLD),
-        )
-    },
-    ("CA", ""): _E.CANCEL,
-    ("OC", ""): _E.CANCEL,
-    # Replaced: the old order ends here, the new one (RO) is a group of its own, applied in the same transaction.
-    ("RP", ""): _E.CANCEL,
-    ("RU", ""): _E.CANCEL,
-    ("RQ", ""): _E.CANCEL,
-    ("RO", ""): _E.NEW,
-    ("CH", ""): _E.NEW,
-    ("PA", ""): _E.PARENT,
-    # The filler's own order asks for a placer number (SN), which comes with NA.
-    ("SN", ""): _E.NEW,
-    ("NA", ""): _E.STATUS,
-    ("DC", ""): _E.DISCONTINUE,
-    ("OD", ""): _E.DISCONTINUE,
-    ("HD", ""): _E.HOLD,
-    ("OH", ""): _E.HOLD,
-    ("RL", ""): _E.RELEASE,
-    ("OE", ""): _E.RELEASE,
-    ("OR", ""): _E.RELEASE,
-    **{
-        (control, ""): _E.RESPONSE
-        for control in ("XR", "UX", "CR", "UC", "DR", "UD", "HR", "UH", "UR", "UM", "OK", "UA")
-    },
-}
-"""(ORC-1, ORC-5) -> event, HL7 tables 0119 and 0038. The row with an empty ORC-5 serves every ORC-5 not named."""
+ORDER_EVENTS: Final = (
+    _E.NEW, _E.CHANGE, _E.ENSURE, _E.ARRIVE, _E.CANCEL, _E.DISCONTINUE, _E.HOLD, _E.RELEASE, _E.COMPLETE, _E.STATUS,
+    _E.PARENT, _E.RESPONSE,
+)  # fmt: skip
+"""What the order control of a message (ORC-1, ORC-5) may be to a step."""
 
-CREATES: Final = frozenset({_E.NEW, _E.CHANGE})
+CREATES: Final = frozenset({_E.NEW, _E.CHANGE, _E.ENSURE})
 """Events that may bring an order into being; the others speak of one that should exist."""
 
 APPOINTMENTS: Final[dict[str, StepEvent]] = {
@@ -214,8 +180,3 @@ APPOINTMENTS: Final[dict[str, StepEvent]] = {
 
 RESULTS: Final = frozenset({"P", "R", "F", "C"})
 """OBR-25 (table 0123) of a report that nobody can write before the examination is done."""
-
-
-def event_of(control: str, status: str) -> StepEvent | None:
-    """The event that ORC-1 `control` with ORC-5 `status` is; None if the pair has no effect on the worklist."""
-    return ORDER_CONTROL.get((control, status)) or ORDER_CONTROL.get((control, ""))

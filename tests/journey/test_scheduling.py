@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, update
 
 from gateway.assembly import process as app
 from gateway.config.hl7 import Hl7, Listener
+from gateway.config.tree import MappingsSection
 from gateway.store import messages
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import steps as steps_table
@@ -191,6 +193,70 @@ async def test_change_of_an_unknown_order_creates_it(start: Start, control: str)
     async with start() as gateway:
         assert await outcomes(gateway, orm(control=control)) == ["AA"]
         assert await visible(gateway) == [STEP]
+
+
+def by_status(folder: Path) -> MappingsSection:
+    """A site whose RIS orders with SC, and writes its own code for a patient who is there."""
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tables/order_control.csv").write_text("code,value\nSC,ensure\nSC/HERE,arrive\n")
+    return MappingsSection(overlay=folder)
+
+
+async def test_a_status_makes_the_order_where_a_site_says_so(start: Start, tmp_path: Path) -> None:
+    async with start(mappings=by_status(tmp_path / "mappings.d")) as gateway:
+        assert await outcomes(gateway, orm(control="SC", status="IP")) == ["AA"]
+        assert (await visible(gateway), await states(gateway)) == ([STEP], ["SCHEDULED"])
+        here = orm(control="SC", status="HERE", control_id="2", at=LATER)
+        assert await outcomes(gateway, here) == ["AA"]
+        assert await states(gateway) == ["ARRIVED"]
+        cancel = orm(control="CA", control_id="3", at="20260123133000")
+        late = orm(control="SC", status="IP", control_id="4", at="20260123134000", start="20301126070000")
+        assert await outcomes(gateway, cancel, late) == ["AA", "AA"]
+        # Unlike an order, a status brings nothing back.
+        assert await states(gateway) == ["CANCELED"]
+
+
+LABORATORY = orm(modality="LAB", accession="LAB1", placer="L1", filler="L2", study_uid="", control_id="9")
+
+
+async def test_an_order_of_a_laboratory_is_kept_where_a_source_sends_such(start: Start) -> None:
+    feed = Listener(port=0, conformance="off", without_modality="store")
+    async with start(hl7=Hl7(listeners=[feed])) as gateway:
+        changed = LABORATORY.replace(b"ORC|NW", b"ORC|XO").replace(b"|9|", b"|10|")
+        assert await outcomes(gateway, LABORATORY, changed, orm()) == ["AA"] * 3
+        assert await visible(gateway) == [STEP]
+        kept = list(reversed(await gateway.store.read(messages.listing)))
+        assert [row["state"] for row in kept] == ["stored", "stored", "applied"]
+        for row in kept[:2]:
+            last = row["findings"][-1]
+            assert (last["place"], last["text"][:37]) == ("OBR-24.1", "kept only: no imaging order ('LAB' is")
+        # What is done to an order of images needs no modality.
+        assert await outcomes(gateway, orm(control="CA", modality="LAB", control_id="11", at=LATER)) == ["AA"]
+        assert await states(gateway) == ["CANCELED"]
+
+
+async def test_orders_of_a_laboratory_and_of_images_in_one_message(start: Start) -> None:
+    feed = Listener(port=0, conformance="off", without_modality="store")
+    both = orm() + b"".join(line + b"\r" for line in LABORATORY.split(b"\r") if line[:3] in (b"ORC", b"OBR"))
+    async with start(hl7=Hl7(listeners=[feed])) as gateway:
+        assert await outcomes(gateway, both) == ["AA"]
+        assert await visible(gateway) == [STEP]
+        [row] = await gateway.store.read(messages.listing)
+        assert (row["state"], row["findings"][-1]["place"]) == ("applied", "OBR-24.1 of ORC[2]")
+
+
+async def test_all_faults_of_a_message_are_in_one_answer(start: Start) -> None:
+    wrong = orm(name="", modality="LAB").replace(b"|2.3.1|", b"|2.5.1|")
+    second = orm(placer="", filler="", accession="A" * 17, study_uid="")
+    wrong += b"".join(line + b"\r" for line in second.split(b"\r") if line[:3] in (b"ORC", b"OBR"))
+    async with start() as gateway:
+        [ack] = await send(gateway, wrong)
+        problems = [line.split("|") for line in ack.text.split("\r") if line.startswith("ERR")]
+        assert [(err[2], err[3].partition("^")[0]) for err in problems] == [
+            ("PID^1^5^1", "101"), ("OBR^1^24^1^1", "103"), ("OBR^2^18^1^1", "104"), ("ORC^2^2^1", "101"),
+        ]  # fmt: skip
+        [row] = await gateway.store.read(messages.listing)
+        assert len(row["findings"]) == 4
 
 
 async def test_a_change_does_not_rewrite_the_patient(start: Start) -> None:

@@ -10,13 +10,12 @@ from gateway.records.step import (
     APPOINTMENTS,
     CREATES,
     FROZEN,
-    ORDER_CONTROL,
+    ORDER_EVENTS,
     PUBLISHED,
     TRANSITIONS,
     Refused,
     StepEvent,
     StepState,
-    event_of,
 )
 
 S, E = StepState, StepEvent
@@ -95,7 +94,7 @@ def test_an_event_that_comes_twice_does_nothing_the_second_time(state: StepState
 @pytest.mark.parametrize("state", S)
 def test_only_orders_and_appointments_bring_a_cancelled_step_back(state: StepState) -> None:
     back = {event for event in ORDERS if after(S.CANCELED, event) in OPEN}
-    assert back == {E.NEW, E.CHANGE, E.RESCHEDULE} == {*CREATES, E.RESCHEDULE}
+    assert back == {E.NEW, E.CHANGE, E.RESCHEDULE} == {*CREATES, E.RESCHEDULE} - {E.ENSURE}
 
 
 def test_an_arrived_patient_does_not_go_back() -> None:
@@ -112,28 +111,11 @@ def test_what_is_published_is_a_defined_term() -> None:
     assert {S.STARTED, *ENDED} == FROZEN
 
 
-@pytest.mark.parametrize(
-    ("control", "status", "event"),
-    [
-        ("NW", "", E.NEW), ("NW", "SC", E.NEW), ("XO", "", E.CHANGE), ("XO", "CM", E.COMPLETE), ("XX", "", E.CHANGE),
-        ("CA", "", E.CANCEL), ("OC", "", E.CANCEL), ("DC", "", E.DISCONTINUE), ("OD", "", E.DISCONTINUE),
-        ("HD", "", E.HOLD), ("OH", "", E.HOLD), ("RL", "", E.RELEASE), ("OE", "", E.RELEASE),
-        ("RP", "", E.CANCEL), ("RU", "", E.CANCEL), ("RQ", "", E.CANCEL), ("RO", "", E.NEW), ("CH", "", E.NEW),
-        ("PA", "", E.PARENT), ("SN", "", E.NEW), ("NA", "", E.STATUS), ("OR", "", E.RELEASE), ("OK", "", E.RESPONSE),
-        ("SC", "CM", E.COMPLETE), ("SC", "CA", E.CANCEL), ("SC", "IP", E.STATUS),
-        ("SC", "", E.STATUS), ("ZZ", "", None), ("", "", None),
-    ],
-)  # fmt: skip
-def test_order_control_codes(control: str, status: str, event: StepEvent | None) -> None:
-    """HL7 2.5.1 ch. 4, tables 0119 and 0038."""
-    assert event_of(control, status) is event
-
-
-def test_every_order_event_but_arrival_has_a_code() -> None:
-    assert set(ORDER_CONTROL.values()) == set(ORDERS) - {E.ARRIVE, E.RESCHEDULE}
+def test_which_events_order_messages_have() -> None:
+    assert set(ORDER_EVENTS) == set(ORDERS) - {E.RESCHEDULE}
     assert set(APPOINTMENTS.values()) == {E.RESCHEDULE, E.CANCEL}
 
 
 @pytest.mark.parametrize("state", S)
 def test_a_status_report_moves_nothing(state: StepState) -> None:
-    assert after(state, E.STATUS) is state
+    assert after(state, E.STATUS) is after(state, E.ENSURE) is state

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from gateway.errors import GatewayError, Malformed, Place
 from gateway.journey.order_intake.codes import acknowledgement_code, condition_code
@@ -14,6 +15,9 @@ from gateway.wire.hl7.acknowledgement import Problem, acknowledge, recoded, reje
 from gateway.wire.hl7.batch import Batch
 from gateway.wire.hl7.batch import answer as answer_batch
 from gateway.wire.hl7.message import Message
+
+MOST_PROBLEMS: Final = 50
+"""ERR segments of one acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Acknowledger:
         if error is None:
             return Acknowledgement("AA", acknowledge(message, "AA", (), control_id=number, now=moment))
         code = acknowledgement_code(error)
-        return Acknowledgement(code, acknowledge(message, code, [problem_of(error)], control_id=number, now=moment))
+        problems = [problem_of(one) for one in (error, *error.others)[:MOST_PROBLEMS]]
+        return Acknowledgement(code, acknowledge(message, code, problems, control_id=number, now=moment))
 
     def blocks(self, reading: Reading, acknowledgement: Acknowledgement, now: int) -> Sequence[bytes]:
         """The blocks that the sender's mode asks for."""

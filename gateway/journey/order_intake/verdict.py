@@ -11,6 +11,7 @@ from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
 from gateway.records.finding import Finding
 from gateway.records.message import MessageState
+from gateway.records.order import NOT_IMAGING
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -52,7 +53,8 @@ def unread_verdict(reading: Reading) -> Verdict | None:
         return None
     state = MessageState.REJECTED if error.fate is Fate.REJECT else MessageState.FAILED
     unserved = isinstance(error, UnsupportedType | UnsupportedEvent)
-    return Verdict(state, acknowledgement_code(error), [error_finding(error).as_row()], unserved=unserved)
+    findings = [error_finding(one).as_row() for one in (error, *error.others)]
+    return Verdict(state, acknowledgement_code(error), findings, unserved=unserved)
 
 
 def error_finding(error: GatewayError) -> Finding:
@@ -72,6 +74,12 @@ def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
     for order, outcome in outcomes.orders:
         if order is not None and orders.get(order, "stale") == "stale":
             orders[order] = outcome
-    is_stale = {outcome for _, outcome in outcomes.orders} == {"stale"} and not outcomes.patients
-    state = MessageState.STALE if is_stale else MessageState.APPLIED
+    outcome, *others = {outcome for _, outcome in outcomes.orders} or {""}
+    state = MessageState.APPLIED
+    if not others and not outcomes.patients:
+        state = _WITHOUT_EFFECT.get(outcome, state)
     return Verdict(state, "AA", findings, orders, outcomes.patients)
+
+
+_WITHOUT_EFFECT: Final = {"stale": MessageState.STALE, NOT_IMAGING: MessageState.STORED}
+"""The outcome of all orders of a message -> the state of a message that changed nothing."""

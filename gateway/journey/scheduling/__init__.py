@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, Work
 from gateway.records.imaging_order import Order, Said
-from gateway.records.order import OrderedProcedure
+from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.patient import PatientStatement
 from gateway.records.work import REQUEST, Lane
@@ -57,7 +57,7 @@ def apply(
     return work.applied
 
 
-UNTOLD = frozenset({"ignored", "stale", "tombstone", "waiting"})
+UNTOLD = frozenset({"ignored", NOT_IMAGING, "stale", "tombstone", "waiting"})
 """Outcomes of which an EHR would see nothing."""
 
 

@@ -36,14 +36,14 @@ class Applied:
 
     Of an order: `created`, `updated`, `stale` (older than what is applied, and nothing in it is news), `tombstone` (a
     cancel that came before its order), `waiting` (other words of what was not ordered yet), `arrived`, `moved` (to
-    the survivor of a merge), `ignored`.
+    the survivor of a merge), `ignored`, `not imaging` (of a source that sends other orders too).
     """
 
     orders: list[tuple[int | None, str]] = field(default_factory=list)
     patients: dict[int, str] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
 
-    def note(self, place: Place, text: str) -> None:
+    def note(self, place: Place | str, text: str) -> None:
         """Something remarkable that the message's readers should see."""
         self.findings.append({"place": str(place), "text": text})
 

@@ -13,7 +13,7 @@ from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, update_patient
 from gateway.records import order_book, order_matching
 from gateway.records.imaging_order import Arrival, Order, Said
-from gateway.records.order import OrderedProcedure
+from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_values, identity_of
 from gateway.records.step import CREATES, StepEvent
@@ -47,7 +47,11 @@ def apply(work: Work, statement: OrderedProcedure) -> None:
         work.applied.note(statement.place.at(2), "no order with this number is known; the message changes nothing")
         return
     if lacking := _lacking(statement, order):
-        raise lacking
+        if statement.not_imaging is None:
+            raise lacking
+        work.applied.orders.append((None, NOT_IMAGING))
+        work.applied.note(statement.not_imaging.place, statement.not_imaging.text)
+        return
     patient, arrivals = _patient(work, statement, who, order) if who is not None else _patient_of(work, order)
     _apply_to(work, statement, order, patient, arrivals)
     if statement.event not in CREATES and statement.placer is not None:

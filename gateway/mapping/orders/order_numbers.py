@@ -9,13 +9,14 @@ from typing import Final
 
 from gateway.errors import InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
+from gateway.mapping.orders.order_control import Controls, event_of
 from gateway.mapping.orders.paths import Message, Scope, stated
 from gateway.mapping.orders.repetition_choice import preferred_identifiers
 from gateway.mapping.orders.times import micros, parse_dtm
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number
 from gateway.records.patient import Identity
-from gateway.records.step import APPOINTMENTS, RESULTS, StepEvent, event_of
+from gateway.records.step import APPOINTMENTS, RESULTS, StepEvent
 
 AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
@@ -111,21 +112,21 @@ class GroupEvent:
     """ORC-1."""
 
 
-def by_order_control(_message: Message, group: Group) -> GroupEvent:
-    """ORC-1 with ORC-5."""
+def by_order_control(_message: Message, group: Group, controls: Controls) -> GroupEvent:
+    """ORC-1 with ORC-5, by the code table `order_control`."""
     orc = group.segments["ORC"][0]
     control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
     if not control:
         raise RequiredMissing("order control is empty", place=group.place.at(1))
-    return GroupEvent(event_of(control, status), control)
+    return GroupEvent(event_of(controls, control, status), control)
 
 
-def by_result_status(_message: Message, group: Group) -> GroupEvent:
+def by_result_status(_message: Message, group: Group, _controls: Controls) -> GroupEvent:
     """OBR-25: a report tells that the examination is done."""
     statuses = [stated(obr.leaf(25)).upper() for obr in group.segments.get("OBR", ())]
     done = any(status in RESULTS for status in statuses)
     return GroupEvent(StepEvent.COMPLETE if done else StepEvent.STATUS)
 
 
-def by_trigger(message: Message, _group: Group) -> GroupEvent:
+def by_trigger(message: Message, _group: Group, _controls: Controls) -> GroupEvent:
     return GroupEvent(APPOINTMENTS[message.trigger])

@@ -1,20 +1,18 @@
-# Long: one group is read level by level, in one sequence.
 """Reading messages: an HL7 message -> what it says of patients, orders, procedures and steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from gateway.errors import GatewayError, Place, Rejected, RequiredMissing
-from gateway.mapping.identifiers import DERIVATIONS, Known
+from gateway.errors import GatewayError, Place, Rejected, RequiredMissing, together
+from gateway.mapping.identifiers import Known
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.language.trace import Trace
-from gateway.mapping.language.values import fit
-from gateway.mapping.orders.dialect import INDISPENSABLE, ORDER_DIALECT
+from gateway.mapping.orders.dialect import ORDER_DIALECT
 from gateway.mapping.orders.groups import (
     Group,
     Segments,
@@ -23,7 +21,9 @@ from gateway.mapping.orders.groups import (
     patient_groups,
     result_groups,
 )
+from gateway.mapping.orders.levels import Context, Everything, LevelRead, Levels
 from gateway.mapping.orders.merging import distinct_steps, merge_groups
+from gateway.mapping.orders.order_control import Controls, controls_of
 from gateway.mapping.orders.order_numbers import (
     AHEAD_MICROS,
     FILLER,
@@ -40,31 +40,16 @@ from gateway.mapping.orders.order_numbers import (
     stated_at,
     utc_of,
 )
-from gateway.mapping.orders.paths import Message, Scope, SegmentsByName, Settings, is_there, stated
-from gateway.mapping.orders.places import place_of
+from gateway.mapping.orders.paths import Message, Scope, SegmentsByName, Settings, stated
 from gateway.mapping.orders.repetition_choice import REPEATED, with_preferred_repetitions
-from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
+from gateway.mapping.orders.row_values import CompiledRow
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.finding import Finding
-from gateway.records.order import Attributes, OrderedProcedure, OrderedStep
+from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import PATIENT_EVENTS, PatientEvent, PatientStatement, identity_of
 from gateway.records.step import CREATES, StepEvent
 
 __all__ = ["ORDER_DIALECT", "OrderMapping", "issuer_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What holds for all levels of one group."""
-
-    place: Place
-    number: int
-    describes: bool
-    """Must the message say all that a worklist item needs? A cancel need not repeat what it cancels."""
-    trace: list[Trace] | None
-    findings: list[Finding]
-    missing: list[RequiredMissing] | None = None
-    """Required attributes without a value, where the order may have them already; None: they are an error."""
 
 
 Statement = OrderedProcedure | PatientStatement
@@ -76,6 +61,8 @@ class OrderMapping:
     def __init__(self, file: MappingFile, settings: Settings) -> None:
         self._settings = settings
         self.rows = {level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()}
+        self._levels = Levels(self.rows)
+        self.controls = controls_of(file.tables)
 
     @property
     def tags(self) -> frozenset[int]:
@@ -94,7 +81,7 @@ class OrderMapping:
         """What `message` states of orders or patients, in its order.
 
         `received_at`: microseconds, for what the message does not date. `trace`, if given, collects the source of
-        every value. Raises `Rejected` with the field's place.
+        every value. Raises `Rejected` with the field's place, and all other faults of the message beside it.
         """
         settings = settings or self._settings
         zone = offset_of(message.timestamp)
@@ -105,19 +92,26 @@ class OrderMapping:
             return tuple(self._read_patient(message, n, scope, trace) for n, scope in enumerate(scopes, start=1))
         split, event_in = _ORDERS.get(message.type, _ORDERS["ORM"])
         patient, groups = split(message)
-        read = []
+        read: list[OrderedProcedure] = []
+        refusals: list[GatewayError] = []
         for group in groups:
             scope = Scope(group.segments, patient, settings, received_at)
-            read.append(self._read_group(message, group, event_in(message, group), scope, trace))
+            try:
+                read.append(self._read_group(message, group, event_in(message, group, self.controls), scope, trace))
+            except Rejected as error:
+                refusals += [error, *error.others]
+        if refusals:
+            raise together(refusals)
         return tuple(merge_groups(read)) if len(read) > 1 else tuple(read)
 
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
         scope, findings = _preferring(scope)
-        context = _Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace, findings)
+        context = Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace, findings)
         known = Known({}, "", "", "", 0)
-        patient, derived = self._level("patient", scope, known, context)
-        visit, more = self._level("visit", scope, known, context)
+        patient, derived = self._levels.read("patient", scope, known, context)
+        visit, more = self._levels.read("visit", scope, known, context)
+        context.check()
         prior = prior_identities(scope, identity_of(patient).issuer)
         if not prior and event in (PatientEvent.MERGE, PatientEvent.CHANGE_ID):
             raise RequiredMissing(
@@ -139,32 +133,12 @@ class OrderMapping:
         self, message: Message, group: Group, event: GroupEvent, scope: Scope, trace: list[Trace] | None
     ) -> OrderedProcedure:
         scope, findings = _preferring(scope)
-        missing: list[RequiredMissing] | None = [] if event.event is StepEvent.CHANGE else None
-        context = _Context(group.place, group.number, event.event in CREATES, trace, findings, missing)
-        sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
+        may_lack = _may_lack(event, scope.settings)
+        context = Context(group.place, group.number, event.event in CREATES, trace, findings, may_lack)
         placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
-        known = Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
-
-        patient, derived = self._patient_of_order(scope, known, context)
-        visit, more = self._level("visit", scope, known, context)
-        derived |= more
-        order, more = self._level("order", scope, known, context)
-        order = visit | order
-        derived |= more
-        if not (placer or filler or order.get("AccessionNumber")):
-            raise RequiredMissing(
-                "the order has no number: neither ORC-2, ORC-3 nor an accession number",
-                place=group.place.at(26 if group.opened_by == "SCH" else 2),
-            )
-        known.attributes.update(patient)
-        known.attributes.update(order)
-        procedure, more = self._level("procedure", scope, known, context)
-        derived |= more
-        known.attributes.update(procedure)
-        steps = [
-            self._level("step", within, replace(known, position=position) if position else known, context)
-            for position, within in enumerate(_steps(scope))
-        ]
+        known = _known(message, scope, placer, filler)
+        patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
+        context.check()
         return OrderedProcedure(
             place=group.place,
             event=event.event,
@@ -174,99 +148,84 @@ class OrderMapping:
             order=order,
             procedure=procedure,
             steps=distinct_steps([OrderedStep(attributes) for attributes, _ in steps]),
-            authority=issuer_of(order) or sender,
-            sender=sender,
+            authority=issuer_of(order) or known.authority,
+            sender=known.authority,
             placer=placer,
             filler=filler,
             parent=parent_of(scope),
             # What any step says, the message says.
             derived=frozenset(derived | set.intersection(*(own for _, own in steps))),
             findings=tuple(findings),
-            missing=tuple(missing or ()),
+            missing=tuple(context.missing.values()),
+            not_imaging=_not_imaging(context, scope.settings),
         )
 
-    def _patient_of_order(self, scope: Scope, known: Known, context: _Context) -> tuple[Attributes, set[str]]:
+    def _read_levels(
+        self, group: Group, scope: Scope, known: Known, context: Context
+    ) -> tuple[Attributes, Attributes, Attributes, list[LevelRead], set[str]]:
+        """Patient, order with its visit, procedure and steps of a group, and what the gateway gives to them itself.
+
+        Each level knows what has been read of those before it.
+        """
+        patient, derived = self._patient_of_order(scope, known, context)
+        visit, more = self._levels.read("visit", scope, known, context)
+        derived |= more
+        order, more = self._levels.read("order", scope, known, context)
+        order = visit | order
+        derived |= more
+        if not (known.placer or known.filler or order.get("AccessionNumber")):
+            place = group.place.at(26 if group.opened_by == "SCH" else 2)
+            text = "the order has no number: neither ORC-2, ORC-3 nor an accession number"
+            context.refusals.append(RequiredMissing(text, place=place))
+        known.attributes.update(patient)
+        known.attributes.update(order)
+        procedure, more = self._levels.read("procedure", scope, known, context)
+        derived |= more
+        known.attributes.update(procedure)
+        steps = [
+            self._levels.read("step", within, replace(known, position=position) if position else known, context)
+            for position, within in enumerate(_steps(scope))
+        ]
+        return patient, order, procedure, steps, derived
+
+    def _patient_of_order(self, scope: Scope, known: Known, context: Context) -> LevelRead:
         """The patient, whom a message that only speaks of an order need not name."""
-        if context.describes:
-            if "PID" not in scope.patient:
-                raise RequiredMissing("the message has no PID segment before its orders", place=Place("PID"))
-            return self._level("patient", scope, known, context)
         if "PID" not in scope.patient:
+            if context.describes:
+                text = "the message has no PID segment before its orders"
+                context.refusals.append(RequiredMissing(text, place=Place("PID")))
             return {}, set()
-        try:
-            return self._level("patient", scope, known, context)
-        except Rejected as error:
+        if context.describes:
+            return self._levels.read("patient", scope, known, context)
+        of_patient = replace(context, refusals=[])
+        read = self._levels.read("patient", scope, known, of_patient)
+        for error in of_patient.refusals[:1]:
             context.findings.append(Finding(error.place, f"the patient is left out: {error.message}"))
             return {}, set()
-
-    def _level(self, name: str, scope: Scope, known: Known, context: _Context) -> tuple[Attributes, set[str]]:
-        """The attributes of one level, and which of them are ours because the message has none."""
-        result: Attributes = {}
-        ours: set[str] = set()
-        unsaid = scope.stated_keys.isdisjoint
-        for compiled in self.rows[name]:
-            row = compiled.row
-            if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
-                continue
-            value, source, remark = self._found(compiled, scope, known, result, context)
-            if value == "":
-                continue
-            if value is None and row.required:
-                text = f"{row.target} must have a value; the null is not applied"
-                context.findings.append(Finding(_within(place_of(row.sources[0]), compiled, context), text))
-                continue
-            result[row.target] = value
-            if source in compiled.ours:
-                ours.add(row.target)
-            if context.trace is not None:
-                level = name if context.number == 1 or name == "patient" else f"{name}[{context.number}]"
-                context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
-        return result, ours
-
-    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: _Context) -> Found:
-        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
-
-        Raises `Rejected` for what cannot be done without; all else that cannot be used is left out with a finding.
-        """
-        row = compiled.row
-        faults: list[GatewayError] = []
-        found = value_of(compiled, scope, faults)
-        if found[0] and not faults and row.target not in ASSIGNED:
-            return found
-        for error in faults:
-            error.place = _within(error.place, compiled, context)
-        if faults and not found[0] and row.target in REFUSES and context.describes:
-            raise faults[0]
-        if not found[0]:
-            if row.otherwise:
-                found = _derive(compiled, replace(known, attributes=known.attributes | before)) or found
-            if not found[0] and row.default:
-                found = default_of(compiled, scope.settings)
-            if not found[0] and _is_needed(compiled, context):
-                error = faults[0] if faults else _missing(compiled, scope, context)
-                if context.missing is None or row.target in INDISPENSABLE:
-                    raise error
-                context.missing.append(RequiredMissing(error.message, place=error.place))
-        context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
-        if row.target in ASSIGNED and "IPC" in scope.order:
-            context.findings.extend(_differing(compiled, scope, found))
-        return found
+        return read
 
 
-REFUSES: Final = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID"})
-"""Attributes in whose place nothing else may stand: who is examined, and the number by which others know the exam."""
-ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
-"""Attributes that a message may give in two places, IPC and OBR-18 or ZDS."""
+_MODALITY: Final = "Modality"
 
 
-def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Finding]:
-    """A finding for each other place that gives another value than the one taken."""
-    for path, read in compiled.sources:
-        raw = read(scope)
-        if raw and path != found[1] and raw != found[0]:
-            yield Finding(
-                place_of(path), f"{compiled.row.target} {raw!r} differs from that of {found[1]}, which is taken"
-            )
+def _known(message: Message, scope: Scope, placer: Number | None, filler: Number | None) -> Known:
+    """What derivations may look at before any attribute is read: who ordered, and the numbers."""
+    sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
+    return Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
+
+
+def _may_lack(event: GroupEvent, settings: Settings) -> Collection[str] | Everything:
+    if event.event in (StepEvent.CHANGE, StepEvent.ENSURE):
+        return Everything()
+    return (_MODALITY,) if settings.without_modality == "store" else ()
+
+
+def _not_imaging(context: Context, settings: Settings) -> Finding | None:
+    """Why the group is no imaging order, for a source that sends others too."""
+    fault = context.missing.get(_MODALITY)
+    if fault is None or settings.without_modality != "store":
+        return None
+    return Finding(fault.place, f"kept only: no imaging order ({fault.message})")
 
 
 def _preferring(scope: Scope) -> tuple[Scope, list[Finding]]:
@@ -287,31 +246,6 @@ def _preferred(part: SegmentsByName, settings: Settings, findings: list[Finding]
     return {**part, **changed} if changed else part
 
 
-def _derive(compiled: CompiledRow, known: Known) -> Found | None:
-    value, remark = fit(compiled.vr, DERIVATIONS[compiled.row.otherwise](known), too_long="reject")
-    return (value, derived_by(compiled.row), remark) if value else None
-
-
-def _is_needed(compiled: CompiledRow, context: _Context) -> bool:
-    return compiled.row.target in INDISPENSABLE or (compiled.row.required and context.describes)
-
-
-def _missing(compiled: CompiledRow, scope: Scope, context: _Context) -> RequiredMissing:
-    """The error for a required value, at the first of its places whose segment the message has."""
-    row = compiled.row
-    places = [path for path in row.sources if not path.startswith(("site.", "source."))] or [row.target]
-    first = next((path for path in places if is_there(path, scope)), places[0])
-    text = f"{row.target} has no value; it is read from {' or '.join(places)}"
-    return RequiredMissing(text, place=_within(place_of(first), compiled, context))
-
-
-def _within(place: Place | str, compiled: CompiledRow, context: _Context) -> Place | str:
-    """The place within its group, where the message has more than one."""
-    if isinstance(place, str) or context.number == 1 or compiled.row.level == "patient":
-        return place
-    return replace(place, group=context.place.segment, group_number=context.number)
-
-
 def _steps(scope: Scope) -> Iterator[Scope]:
     """One scope per IPC (OMI_O23), else the group itself: one step."""
     protocols = scope.order.get("IPC", ())
@@ -323,7 +257,9 @@ def _steps(scope: Scope) -> Iterator[Scope]:
 
 
 _ORDERS: Final[
-    dict[str, tuple[Callable[[Message], tuple[Segments, list[Group]]], Callable[[Message, Group], GroupEvent]]]
+    dict[
+        str, tuple[Callable[[Message], tuple[Segments, list[Group]]], Callable[[Message, Group, Controls], GroupEvent]]
+    ]
 ] = {
     "ORM": (order_groups, by_order_control),
     "OMG": (order_groups, by_order_control),

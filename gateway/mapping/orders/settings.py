@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 
@@ -22,3 +23,5 @@ class Settings:
     `zone`."""
     patient_id_types: tuple[str, ...] = ("MR", "PI", "PT")
     """HL7 table 0203: the types of identifier that a Patient ID may have, the best first."""
+    without_modality: Literal["reject", "store"] = "reject"
+    """What to do with an order that has no modality of the table: refuse it, or keep it as no imaging order."""

@@ -15,8 +15,9 @@ from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.orders.dialect import OWN
 from gateway.mapping.orders.file_values import FileValues
 from gateway.mapping.orders.functions import Settings
+from gateway.mapping.orders.levels import REFUSES
 from gateway.mapping.orders.order_numbers import issuer_of
-from gateway.mapping.orders.reading import REFUSES, OrderMapping
+from gateway.mapping.orders.reading import OrderMapping
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.step import StepEvent

@@ -1,0 +1,159 @@
+"""One level of an order (patient, visit, order, procedure, step): the value of each row of the mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.errors import GatewayError, Place, RequiredMissing, together
+from gateway.mapping.identifiers import DERIVATIONS, Known
+from gateway.mapping.language.trace import Trace
+from gateway.mapping.language.values import fit
+from gateway.mapping.orders.dialect import INDISPENSABLE
+from gateway.mapping.orders.paths import Scope, is_there
+from gateway.mapping.orders.places import place_of
+from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
+from gateway.records.finding import Finding
+from gateway.records.order import Attributes
+
+REFUSES: Final = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID"})
+"""Attributes in whose place nothing else may stand: who is examined, and the number by which others know the exam."""
+ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
+"""Attributes that a message may give in two places, IPC and OBR-18 or ZDS."""
+
+
+LevelRead = tuple[Attributes, set[str]]
+"""The attributes of one level, and which of them are ours because the message has none."""
+_NOTHING: Final[Found] = ("", "", "")
+
+
+class Everything:
+    """Holds every attribute."""
+
+    def __contains__(self, _keyword: object) -> bool:
+        return True
+
+
+@dataclass(slots=True)
+class Context:
+    """What holds for all levels of one group, and what was wrong with them."""
+
+    place: Place
+    number: int
+    describes: bool
+    """Must the message say all that a worklist item needs? A cancel need not repeat what it cancels."""
+    trace: list[Trace] | None
+    findings: list[Finding]
+    may_lack: Collection[str] | Everything = ()
+    """Required attributes that the order may have already."""
+    missing: dict[str, RequiredMissing] = field(default_factory=dict)
+    """Those of them without a value."""
+    refusals: list[GatewayError] = field(default_factory=list)
+    """All that the message is refused for."""
+
+    def check(self) -> None:
+        """Raise the first refusal, with the others beside it."""
+        if self.refusals:
+            raise together(self.refusals)
+
+
+class Levels:
+    """The rows of all levels, ready to be applied."""
+
+    def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
+        self.rows = rows
+
+    def read(self, name: str, scope: Scope, known: Known, context: Context) -> LevelRead:
+        """The attributes of one level, and which of them are ours because the message has none."""
+        result: Attributes = {}
+        ours: set[str] = set()
+        unsaid = scope.stated_keys.isdisjoint
+        for compiled in self.rows[name]:
+            row = compiled.row
+            if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
+                continue
+            value, source, remark = self._found(compiled, scope, known, result, context)
+            if value == "":
+                continue
+            if value is None and row.required:
+                text = f"{row.target} must have a value; the null is not applied"
+                context.findings.append(Finding(_within(place_of(row.sources[0]), compiled, context), text))
+                continue
+            result[row.target] = value
+            if source in compiled.ours:
+                ours.add(row.target)
+            if context.trace is not None:
+                level = name if context.number == 1 or name == "patient" else f"{name}[{context.number}]"
+                context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
+        return result, ours
+
+    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: Context) -> Found:
+        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
+
+        What cannot be done without is refused (`Context.refusals`); all else that cannot be used is left out with a
+        finding.
+        """
+        row = compiled.row
+        faults: list[GatewayError] = []
+        found = value_of(compiled, scope, faults)
+        if found[0] and not faults and row.target not in ASSIGNED:
+            return found
+        for error in faults:
+            error.place = _within(error.place, compiled, context)
+        if faults and not found[0] and row.target in REFUSES and context.describes:
+            context.refusals.append(faults[0])
+            return _NOTHING
+        if not found[0]:
+            if row.otherwise:
+                if context.refusals:
+                    # What would be derived hangs on what is refused: its absence is no fault of its own.
+                    return _NOTHING
+                found = _derive(compiled, replace(known, attributes=known.attributes | before)) or found
+            if not found[0] and row.default:
+                found = default_of(compiled, scope.settings)
+            if not found[0] and _is_needed(compiled, context):
+                error = faults[0] if faults else _missing(compiled, scope, context)
+                if row.target in INDISPENSABLE or row.target not in context.may_lack:
+                    context.refusals.append(error)
+                    return _NOTHING
+                context.missing[row.target] = RequiredMissing(error.message, place=error.place)
+        context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
+        if row.target in ASSIGNED and "IPC" in scope.order:
+            context.findings.extend(_differing(compiled, scope, found))
+        return found
+
+
+def _derive(compiled: CompiledRow, known: Known) -> Found | None:
+    value, remark = fit(compiled.vr, DERIVATIONS[compiled.row.otherwise](known), too_long="reject")
+    return (value, derived_by(compiled.row), remark) if value else None
+
+
+def _is_needed(compiled: CompiledRow, context: Context) -> bool:
+    return compiled.row.target in INDISPENSABLE or (compiled.row.required and context.describes)
+
+
+def _missing(compiled: CompiledRow, scope: Scope, context: Context) -> RequiredMissing:
+    """The error for a required value, at the first of its places whose segment the message has."""
+    row = compiled.row
+    places = [path for path in row.sources if not path.startswith(("site.", "source."))] or [row.target]
+    first = next((path for path in places if is_there(path, scope)), places[0])
+    text = f"{row.target} has no value; it is read from {' or '.join(places)}"
+    return RequiredMissing(text, place=_within(place_of(first), compiled, context))
+
+
+def _within(place: Place | str, compiled: CompiledRow, context: Context) -> Place | str:
+    """The place within its group, where the message has more than one."""
+    if isinstance(place, str) or context.number == 1 or compiled.row.level == "patient":
+        return place
+    return replace(place, group=context.place.segment, group_number=context.number)
+
+
+def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Finding]:
+    """A finding for each other place that gives another value than the one taken."""
+    for path, read in compiled.sources:
+        raw = read(scope)
+        if raw and path != found[1] and raw != found[0]:
+            yield Finding(
+                place_of(path), f"{compiled.row.target} {raw!r} differs from that of {found[1]}, which is taken"
+            )
