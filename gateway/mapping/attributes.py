@@ -10,6 +10,7 @@ from pydicom.datadict import dictionary_VM, tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+from gateway.mapping import frames
 from gateway.mapping.language.values import INTEGERS, vr_of
 from gateway.records.order import Attributes
 
@@ -20,7 +21,10 @@ _NUMBERS: Final = frozenset(INTEGERS) - {"IS"}
 
 def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> Attributes:
     """The elements named in `keywords` (None: all), without binary ones, private and unknown ones, empty values, and
-    values that cannot be read as what their VR says."""
+    values that cannot be read as what their VR says.
+
+    What is named and said of frames or within the coded anatomy alone is gathered from there (`frames.gathered`).
+    """
     tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
     result: Attributes = {}
     for tag in tags:
@@ -37,6 +41,9 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
             value = next(filter(None, value), "")
         if value not in ("", [], None):
             result[element.keyword] = value
+    if keywords is not None and (missing := frames.GATHERED.intersection(keywords) - result.keys()):
+        stated = frames.gathered(dataset, from_dataset)
+        result |= {keyword: stated[keyword] for keyword in sorted(missing) if keyword in stated}
     return result
 
 

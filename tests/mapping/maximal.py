@@ -69,9 +69,14 @@ MAXIMAL: dict[str, Any] = {
     "AnatomicRegionSequence": [
         code("T-D3000", "SRT", "Chest", AnatomicRegionModifierSequence=[code("51440002", "SCT", "Right and left")]),
     ],
+    "SharedFunctionalGroupsSequence": [
+        item(FrameAnatomySequence=[item(FrameLaterality="L", AnatomicRegionSequence=[code("69536005", "SCT", "Head")])])
+    ],
+    "PrimaryAnatomicStructureSequence": [code("76752008", "SCT", "Breast")],
     "BodyPartExamined": "ABDOMEN",
     "Laterality": "L",
     "ImageLaterality": "R",
+    "MeasurementLaterality": "R",
     "ContainerIdentifier": "BOX1",
     "SpecimenDescriptionSequence": [item(SpecimenIdentifier="SP1", SpecimenUID="2.25.14")],
     "SeriesDate": "20260117",

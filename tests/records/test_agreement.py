@@ -11,7 +11,7 @@ from gateway.records import agreement
 from gateway.records.agreement import MUST_AGREE
 from gateway.records.order import Attributes
 
-KEYWORDS = ["SeriesDescription", "BodyPartExamined", *sorted(MUST_AGREE)]
+KEYWORDS = ["SeriesDescription", "BodyPartExamined", *(keyword for group in MUST_AGREE for keyword in group)]
 STATED = st.dictionaries(st.sampled_from(KEYWORDS), st.sampled_from(["L", "R", "x"]))
 
 
@@ -39,3 +39,21 @@ def test_an_instance_sent_again_corrects_what_it_said() -> None:
 def test_sides_that_differ_are_no_side() -> None:
     assert together([("1.1", {"Laterality": "L"}), ("1.2", {"Laterality": "R"}), ("1.3", {"Laterality": "L"})]) == {}
     assert together([("1.1", {"Laterality": "L"}), ("1.2", {"Laterality": "L"})]) == {"Laterality": "L"}
+
+
+def test_sides_in_different_attributes_are_compared() -> None:
+    assert (
+        together([("1.1", {"Laterality": "L"}), ("1.2", {"FrameLaterality": "R"}), ("1.3", {"Laterality": "L"})]) == {}
+    )
+    assert together([("1.2", {"FrameLaterality": ["L", "R"]}), ("1.1", {"FrameLaterality": "L"})]) == {}
+    agreeing: list[tuple[str, Attributes]] = [("1.1", {"Laterality": "L"}), ("1.2", {"ImageLaterality": "L"})]
+    assert together(agreeing) == {"Laterality": "L", "ImageLaterality": "L"}
+
+
+def test_modifiers_that_differ_leave_the_side_alone() -> None:
+    front, back = [{"CodeValue": "255549009"}], [{"CodeValue": "255551008"}]
+    modified: list[tuple[str, Attributes]] = [
+        ("1.1", {"Laterality": "L", "AnatomicRegionModifierSequence": front}),
+        ("1.2", {"AnatomicRegionModifierSequence": back}),
+    ]
+    assert together(modified) == {"Laterality": "L"}

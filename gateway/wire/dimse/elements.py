@@ -38,7 +38,8 @@ MAX_DEPTH = 64
 
 Encoded = bytes | mmap.mmap
 
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF
+"""The length of a value that a delimiter ends."""
 
 _FOREIGN_GROUPS = frozenset({0x0000, 0xFFFE, 0xFFFF})
 """Command set, item delimiters: PS3.5 7.1 keeps them out of a data set's own level. File Meta Information
@@ -107,7 +108,7 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
         (length,) = struct.unpack_from(
             coding.mark + ("L" if coding.implicit else "H"), data, at + (4 if coding.implicit else 6)
         )
-    if length != _UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
+    if length != UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
         raise Malformed(f"{length} bytes announced, {end - value_at} there", place=tag_name(tag))
     return EncodedElement(tag, vr, length, value_at)
 
@@ -136,7 +137,7 @@ def value_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding
     """Where the value ends. With a `depth` (1 at the top) the items of defined-length sequences are checked
     too."""
     inside = coding
-    if element.length == _UNDEFINED:
+    if element.length == UNDEFINED:
         if element.vr == "UN":  # PS3.5 6.2.2 note 2: its items are implicit VR little endian
             inside = Encoding(implicit=True, little=True)
         fragments = element.tag in PIXEL_TAGS or element.vr in _FRAGMENT_VRS
@@ -151,19 +152,19 @@ def _sequence_end(data: Encoded, element: EncodedElement, end: int, coding: Enco
     if depth > MAX_DEPTH:
         raise Malformed(f"sequences nest deeper than {MAX_DEPTH}", place=tag_name(element.tag))
     at = element.at
-    while at < end or element.length == _UNDEFINED:
+    while at < end or element.length == UNDEFINED:
         if end - at < 8:
             raise Malformed("the sequence is cut off", place=tag_name(element.tag))
         group, number, length = struct.unpack_from(coding.mark + "HHL", data, at)
         tag, at = group << 16 | number, at + 8
-        if tag == SEQUENCE_END and element.length == _UNDEFINED:
+        if tag == SEQUENCE_END and element.length == UNDEFINED:
             return at
         if tag == SEQUENCE_END and length == 0 and at == end:
             # A delimiter that a sequence of defined length does not need.
             return at
         if tag != ITEM:
             raise Malformed(f"{tag_name(tag)} where an item should begin", place=tag_name(element.tag))
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             at = _item_end(data, element, at, end, coding, depth, deep=deep)
             continue
         if at + length > end:
@@ -185,7 +186,7 @@ def _item_end(
         if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
             return at + 8
         element = element_at(data, at, end, _switched(data, at, coding))
-        at = value_end(data, element, end, coding, depth + 1 if deep or element.length == _UNDEFINED else None)
+        at = value_end(data, element, end, coding, depth + 1 if deep or element.length == UNDEFINED else None)
 
 
 def _walk_item(data: Encoded, at: int, end: int, coding: Encoding, depth: int) -> None:

@@ -19,7 +19,6 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import VR
 
 from gateway.errors import Malformed
@@ -38,6 +37,7 @@ from gateway.wire.dimse.elements import (
     tag_name,
     value_end,
 )
+from gateway.wire.dimse.selection import selected
 from gateway.wire.dimse.text import mend_texts
 
 # Latin-9, in PS3.3 C.12.1.1.2 since 2023 and in no release of pydicom yet.
@@ -85,20 +85,23 @@ def read_header(
     *,
     keywords: Collection[str] | None = None,
     strict: bool = False,
+    faults: list[Malformed] | None = None,
 ) -> Dataset:
     """Decode what `split_header` gave; every value is converted, so reading an attribute later cannot fail.
 
-    `keywords` limits the work to those attributes of the top level (and Specific Character Set). A value that
-    its VR does not allow (the text of an IS that is no number) reads as empty; with `strict` it raises
-    `Malformed`, as does every fault of structure, nested ones included.
+    `keywords` limits the work to those attributes of the top level and Specific Character Set (see `selected` for what
+    is left of frames); of these, one with broken items is left out and added to `faults`, where given. A value that
+    its VR does not allow (the text of an IS that is no number) reads as empty; with `strict` it raises `Malformed`,
+    as does every fault of structure, nested ones included.
     """
     coding = coding_of(header, transfer_syntax_uid)
-    wanted: list[BaseTag | int] | None = None if keywords is None else [Tag(keyword_dict[name]) for name in keywords]
-    for element in elements_of(header, 0, len(header), coding):
-        if wanted is None or element.tag in wanted:
+    if keywords is None:
+        for element in elements_of(header, 0, len(header), coding):
             value_end(header, element, len(header), coding, 1)
+    else:
+        header = selected(header, coding, {keyword_dict[name] for name in keywords if name in keyword_dict}, faults)
     try:
-        dataset = read_dataset(BytesIO(header), coding.implicit, coding.little, specific_tags=wanted)
+        dataset = read_dataset(BytesIO(header), coding.implicit, coding.little)
         _convert(dataset, strict)
         mend_texts(dataset)
     except Malformed:

@@ -1,0 +1,85 @@
+"""What an image says of anatomy and side, wherever it says so, under one keyword each.
+
+An enhanced multi-frame object says it of its frames: in the Frame Anatomy Sequence (PS3.3 C.7.6.16.2.8) of the Shared
+Functional Groups Sequence, or else of each item of the Per-frame Functional Groups Sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from pydicom import Dataset
+
+from gateway.records.order import Attributes
+
+ANATOMY: Final = "FrameAnatomySequence"
+SIDE: Final = "FrameLaterality"
+MODIFIERS: Final = "AnatomicRegionModifierSequence"
+_GROUPS: Final = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_REGIONS: Final = {
+    "AnatomicRegionSequence": "AnatomicRegionModifierSequence",
+    "PrimaryAnatomicStructureSequence": "PrimaryAnatomicStructureModifierSequence",
+}
+"""Sequence of an anatomic code -> the sequence in its items that modifies the code (PS3.3 10.5)."""
+GATHERED: Final = frozenset({ANATOMY, SIDE, MODIFIERS})
+"""Attributes that `gathered` gives, which do not stand at the top level of a data set."""
+
+
+def read_for(keywords: Collection[str]) -> frozenset[str]:
+    """The attributes of the top level that must be read to have those named in `keywords`."""
+    asked = frozenset(keywords)
+    return asked.union(_GROUPS, _REGIONS) if asked & GATHERED else asked
+
+
+def gathered(dataset: Dataset, plain: Callable[[Dataset], Attributes]) -> Attributes:
+    """`ANATOMY` of the first frame that has it, `SIDE` and `MODIFIERS` of all frames; `plain` reads an item.
+
+    Frames that show different sides give a list of all, which is no side.
+    """
+    anatomies = [plain(one) for one in _frame_anatomies(dataset)]
+    sides = sorted({str(one[SIDE]) for one in anatomies if one.get(SIDE)})
+    top = _regions(dataset, plain)
+    modifiers = _distinct(item for holder in (top, *anatomies) for item in _modifiers(holder))
+    stated: dict[str, Any] = {
+        ANATOMY: anatomies[:1],
+        SIDE: sides[0] if len(sides) == 1 else sides,
+        MODIFIERS: modifiers,
+    }
+    return {keyword: value for keyword, value in stated.items() if value}
+
+
+def _regions(dataset: Dataset, plain: Callable[[Dataset], Attributes]) -> Attributes:
+    """The coded anatomy of the top level."""
+    return {keyword: [plain(item) for item in _items(dataset, keyword)] for keyword in _REGIONS}
+
+
+def _frame_anatomies(dataset: Dataset) -> list[Dataset]:
+    for groups in _GROUPS:
+        stated = [anatomy for group in _items(dataset, groups) for anatomy in _items(group, ANATOMY)]
+        if stated:
+            return stated
+    return []
+
+
+def _items(dataset: Dataset, keyword: str) -> Iterable[Dataset]:
+    try:
+        value = dataset.get(keyword)
+    except Exception:
+        # pydicom reads a value when it is asked for, and has many ways of failing at it.
+        return ()
+    return value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else ()
+
+
+def _modifiers(holder: Attributes) -> Iterable[Attributes]:
+    for region, modifiers in _REGIONS.items():
+        for item in holder.get(region) or ():
+            yield from item.get(modifiers) or ()
+
+
+def _distinct(items: Iterable[Attributes]) -> list[Attributes]:
+    kept: list[Attributes] = []
+    for item in items:
+        if item not in kept:
+            kept.append(item)
+    return kept
