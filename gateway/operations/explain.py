@@ -19,6 +19,7 @@ from gateway.mapping import Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.language.trace import Trace
 from gateway.records.agreement import together
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from gateway.wire.dimse.text import mend_texts
@@ -37,12 +38,14 @@ class Explanation:
     traces: Sequence[Trace]
     error: str = ""
     resource: dict[str, Any] | None = None
+    findings: Sequence[Finding] = ()
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "title": self.title,
             "rows": [asdict(trace) for trace in self.traces],
             "error": self.error,
+            "findings": [finding.as_row() for finding in self.findings],
         }
         return found if self.resource is None else found | {"resource": self.resource}
 
@@ -95,22 +98,24 @@ def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explan
         faults = "; ".join(map(str, (reading.error, *reading.error.others)))
         return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {faults}")
     kept = [reading.kept_only, *(getattr(statement, "not_imaging", None) for statement in reading.statements)]
-    return Explanation(title, trace, "; ".join(f"would be answered AA; {one.place}: {one.text}" for one in kept if one))
+    answer = "; ".join(f"would be answered AA; {one.place}: {one.text}" for one in kept if one)
+    return Explanation(title, trace, answer, findings=reading.findings)
 
 
 def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:
     title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy ({release})"
     trace: list[Trace] = []
+    findings: list[Finding] = []
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
         if not all(one.get(keyword) for one in files):
             return Explanation(title, trace, f"would not be taken: an instance has no {keyword}")
     try:
         study = study_of(mappings, uid, files)
-        resource = mappings.studies.build(study, shape=Shape(release), trace=trace)
+        resource = mappings.studies.build(study, shape=Shape(release), trace=trace, findings=findings)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")
     faults = faults_of_imaging_study(resource, release)
-    return Explanation(title, trace, "; ".join(faults), resource)
+    return Explanation(title, trace, "; ".join(faults), resource, findings)
 
 
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
@@ -157,6 +162,7 @@ def render(explanation: Explanation, *, instances: int = 1) -> str:
     )
     if repeated:
         lines.append(f"  ... and {repeated} more rows of further series and instances (--json shows all)")
+    lines += (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
     if explanation.error:
         lines.append(f"  PROBLEM: {explanation.error}")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
 from gateway.operations import studies_view
+from gateway.operations.answers.answer import Finding
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
@@ -134,11 +135,7 @@ def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
     for message in {message.id: message for message in message_rows}.values():
         outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
         text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
-        text += "".join(
-            f"; {finding.place}: {finding.text}" if finding.place else f"; {finding.text}"
-            for finding in message.findings
-        )
-        yield Event(at=message.received_at, station="order_intake", text=text)
+        yield Event(at=message.received_at, station="order_intake", text=text + _listed(message.findings))
 
 
 def _of_order(order: Order) -> Iterator[Event]:
@@ -175,7 +172,12 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         yield Event(at=study.withdrawn_at, station="study_settling", text=f"withdrawn{which}: it was entered in error")
     if study.settled_at is not None:
         grown = "" if study.settled_revision == study.revision else "; changed since"
-        yield Event(at=study.settled_at, station="study_settling", text=f"settled{which}{grown}")
+        text = f"settled{which}{grown}{_listed(study.findings)}"
+        yield Event(at=study.settled_at, station="study_settling", text=text)
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    return "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in findings)
 
 
 def _count(number: int, noun: str) -> str:

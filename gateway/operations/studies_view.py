@@ -7,15 +7,16 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from gateway.operations.answers.studies import Delivery, Instance, LinkedOrder, Series, StudyDetail
-from gateway.store import orders, outbox_listing, studies
+from gateway.store import orders, outbox_listing, studies, study_findings
 
 MOST_DELIVERIES = 200
 
 
 def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
-    """The row with its counts, as `answers.Study` wants it."""
+    """The row with its counts and findings, as `answers.Study` wants it."""
     series, instances = studies.counts(connection, row["id"])
-    return {**row, "series_count": series, "instance_count": instances}
+    shared = [one.as_row() for one in study_findings.of_shared_uids(connection, row["id"])]
+    return {**row, "series_count": series, "instance_count": instances, "findings": [*row["findings"], *shared]}
 
 
 def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:

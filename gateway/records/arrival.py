@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
 
@@ -28,3 +29,5 @@ class InstanceArrival:
     """Who sent the instance: a calling AE title, or the name of another source."""
     received_at: int
     """Microseconds since 1970 UTC."""
+    findings: tuple[Finding, ...] = ()
+    """What could not be read of it and was left out."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity
 
@@ -73,6 +74,8 @@ class Study:
     """The patients whom its instances name, as they are called today: a merge makes one of two."""
     withdrawn: bool = False
     """A person has marked the study as entered in error."""
+    findings: tuple[Finding, ...] = ()
+    """What was remarkable when its instances arrived."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:

@@ -215,6 +215,13 @@ studies = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
     Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
+    Column(
+        "findings",
+        Json,
+        nullable=False,
+        server_default="[]",
+        comment="What was remarkable when it settled last: [{place, text}]",
+    ),
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
     Index(None, "patient_id"),
@@ -229,6 +236,7 @@ series = Table(
     Column("attributes", Json, nullable=False),
     Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     UniqueConstraint("study", "series_uid"),
+    Index(None, "series_uid"),
 )
 
 instances = Table(
@@ -244,6 +252,15 @@ instances = Table(
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the header"),
     Column("received_at", BigInteger, nullable=False),
     UniqueConstraint("series", "sop_uid"),
+    Index(None, "sop_uid"),
+)
+
+instance_findings = Table(
+    "instance_findings",
+    metadata,
+    # A table of its own: in a row of `instances` they would stand behind the header, which is read with them.
+    Column("instance", Key, ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    Column("findings", Json, nullable=False, comment="What could not be read of it: [{place, text}]"),
 )
 
 refusals = Table(

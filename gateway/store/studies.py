@@ -9,10 +9,11 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
-from gateway.store import orders, patients
+from gateway.store import orders, patients, study_findings
 from gateway.store.schema import instances, series, studies
 from gateway.store.statement import Statement
 
@@ -80,8 +81,11 @@ def load(connection: Connection, study_uid: str) -> Study | None:
     known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
-    identities = _identities(connection, all_series)
-    return Study(study_uid, attributes, all_series, tied, row["revision"], foreign, reported, identities, withdrawn)
+    return Study(
+        study_uid, attributes, all_series, tied, row["revision"], foreign, reported,
+        identities=_identities(connection, all_series), withdrawn=withdrawn,
+        findings=study_findings.of_arrival(connection, row["id"]),
+    )  # fmt: skip
 
 
 def _foreign(
@@ -163,8 +167,13 @@ def _linked(row: RowMapping) -> LinkedOrder:
     )
 
 
-def mark_settled(connection: Connection, study: int, *, revision: int, now: int) -> None:
-    connection.execute(update(studies).where(studies.c.id == study), {"settled_revision": revision, "settled_at": now})
+def mark_settled(
+    connection: Connection, study: int, *, revision: int, now: int, findings: Iterable[Finding] = ()
+) -> None:
+    """Note that a study has become deliveries as it was at `revision`, and what they do not say."""
+    rows = [one.as_row() for one in findings]
+    values = {"settled_revision": revision, "settled_at": now, "findings": rows}
+    connection.execute(update(studies).where(studies.c.id == study), values)
 
 
 def counts(connection: Connection, study: int) -> tuple[int, int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.records.agreement import Sources, agreed, together
 from gateway.records.arrival import InstanceArrival
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
-from gateway.store.schema import instances, series, studies
+from gateway.store.schema import instance_findings, instances, series, studies
 
 _STUDY: Final = select(studies.c.id, studies.c.attributes, studies.c.sources).where(
     studies.c.study_uid == bindparam("uid")
@@ -44,16 +45,20 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
         return False
     held: tuple[Attributes, Sources] = (study.attributes, study.sources) if study else ({}, {})
     attributes, sources = agreed(*held, arrival.study, arrival.sop_uid)
-    grown = {
+    values = {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
+    connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
+    return True
+
+
+def _columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
+    """What a row of `studies` holds of what its instances say."""
+    return {
         "attributes": attributes,
         "sources": sources,
         "accession": _text(attributes, "AccessionNumber"),
         "patient_id": _text(attributes, "PatientID"),
         "patient_issuer": _text(attributes, "IssuerOfPatientID"),
     }
-    values = {f"the_{column}": value for column, value in grown.items()}
-    connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
-    return True
 
 
 def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
@@ -93,10 +98,19 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: 
         "header": zlib.compress(arrival.header, 1), "digest": arrival.digest, "received_at": arrival.received_at,
     }  # fmt: skip
     if stored is None:
-        connection.execute(insert(instances), values)
-        return True
-    connection.execute(update(instances).where(instances.c.id == stored.id), values)
+        instance = _key(connection.execute(insert(instances), values))
+    else:
+        instance = int(stored.id)
+        connection.execute(update(instances).where(instances.c.id == instance), values)
+        connection.execute(delete(instance_findings).where(instance_findings.c.instance == instance))
+    _note(connection, instance, arrival.findings)
     return True
+
+
+def _note(connection: Connection, instance: int, findings: Sequence[Finding]) -> None:
+    if findings:
+        rows = [finding.as_row() for finding in findings]
+        connection.execute(insert(instance_findings), {"instance": instance, "findings": rows})
 
 
 _SET_SERIES: Final = (
@@ -155,5 +169,5 @@ def say_again(
         attributes, sources = together(stated)
         connection.execute(_SET_SERIES, {"the_id": one, "the_attributes": attributes, "the_sources": sources})
     attributes, sources = together(of_study)
-    connection.execute(update(studies).where(studies.c.id == study), {"attributes": attributes, "sources": sources})
+    connection.execute(update(studies).where(studies.c.id == study), _columns(attributes, sources))
     return True

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
 from gateway.records.arrival import InstanceArrival
+from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.message import MessageState
 from gateway.records.order import Number
@@ -231,7 +232,10 @@ def whole_journey(connection: Connection) -> dict[str, int]:
         add_instance(connection, number, at=NINE + (1800 + number) * SECOND)
     study = studies.get(connection, STUDY)
     assert study is not None
-    studies.mark_settled(connection, study["id"], revision=study["revision"], now=NINE + 1840 * SECOND)
+    findings = [Finding("StudyDate", "started: '20261399' is no date; it is left out")]
+    studies.mark_settled(
+        connection, study["id"], revision=study["revision"], now=NINE + 1840 * SECOND, findings=findings
+    )
     delivery = add_delivery(connection, at=NINE + 1840 * SECOND, outcome={"status": 201, "id": "is-1", "version": "1"})
     return {"message": message, "order": order, "step": step, "delivery": delivery}
 

@@ -14,8 +14,10 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset
+from gateway.mapping.frames import read_for
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
@@ -52,6 +54,7 @@ class StudyArrival:
     ) -> None:
         self._store = store
         self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
+        self._read_for = read_for(frozenset(NAMES).union(*self._keywords.values()))
         self._quiet = round(quiet_seconds * 1_000_000)
         self._longest = round(longest_wait_seconds * 1_000_000)
         self._clock = clock
@@ -123,13 +126,17 @@ class StudyArrival:
     def _read_again(
         self, headers: Sequence[tuple[int, bytes, str, bytes]]
     ) -> dict[int, tuple[bytes, dict[str, Attributes]]]:
-        return {one: (digest, self._levels(read_header(header, syntax))) for one, digest, syntax, header in headers}
+        read = {}
+        for one, digest, syntax, header in headers:
+            dataset = read_header(header, syntax, keywords=self._read_for, faults=[])
+            read[one] = digest, self._levels(dataset)
+        return read
 
     def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
         return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}
 
     def _read(self, request: StoreRequest, now: int) -> InstanceArrival:
-        header, dataset = _header_of(request)
+        header, dataset, findings = _header_of(request, self._read_for)
         levels = self._levels(dataset)
         _check(request, dataset)
         return InstanceArrival(
@@ -145,6 +152,7 @@ class StudyArrival:
             digest=hashlib.sha256(header).digest(),
             source_ae=request.caller.calling_ae,
             received_at=now,
+            findings=findings,
         )
 
     async def _refuse(self, request: StoreRequest, failure: ExplainedFailure) -> None:
@@ -162,25 +170,28 @@ class StudyArrival:
             log.error("refused instance not kept: %s", error)
 
 
-def _header_of(request: StoreRequest) -> tuple[bytes, Dataset]:
-    """The header of an instance; of a broken one what stands before the fault, if that names the instance."""
+def _header_of(request: StoreRequest, keywords: Collection[str]) -> tuple[bytes, Dataset, tuple[Finding, ...]]:
+    """The header of an instance, and the attributes `keywords` of it.
+
+    Of a broken header what stands before the fault, if that names the instance; of a broken attribute the others.
+    """
     syntax = request.transfer_syntax_uid
+    faults: list[Malformed] = []
     try:
-        header = split_header(request.data, syntax)
-        return header, read_header(header, syntax)
+        header, rest = split_header(request.data, syntax), "the attribute is left out"
+        dataset = read_header(header, syntax, keywords=keywords, faults=faults)
     except Malformed as error:
         try:
-            header = readable_header(request.data, syntax)
-            dataset = read_header(header, syntax)
+            header, rest = readable_header(request.data, syntax), "the header is kept up to there"
+            dataset = read_header(header, syntax, keywords=keywords)
         except Malformed:
             raise ExplainedFailure(error) from error
         if not all(dataset.get(keyword) for keyword in NAMES):
             raise ExplainedFailure(error) from error
-        log.warning(
-            "an instance from %s is kept without its elements from %s on: %s",
-            request.caller.calling_ae, error.place, error.message,
-        )  # fmt: skip
-        return header, dataset
+        faults = [error]
+    for fault in faults:
+        log.warning("an instance from %s: %s %s; %s", request.caller.calling_ae, fault.place, fault.message, rest)
+    return header, dataset, tuple(Finding(fault.place, f"{fault.message}; {rest}") for fault in faults)
 
 
 def _code(failure: ExplainedFailure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -13,14 +14,18 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
 from gateway.mapping.studies.imaging_study import StudyMapping
+from gateway.mapping.studies.remarks import is_id
 from gateway.mapping.studies.search_values import findable
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
+from gateway.records.finding import Finding
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
-from gateway.store import Store, imaging_studies, outbox, studies
+from gateway.store import Store, imaging_studies, outbox, studies, study_findings
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,26 @@ class ImagingStudyStation:
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
-        shapes = {target.shape for target in self._targets} | ({self._served} if self._served else set())
-        bodies = {shape: await asyncio.to_thread(self._build, study, shape) for shape in shapes}
-        return Done({"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies))
+        served = [self._served] if self._served else []
+        shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
+        findings = [*study.findings]
+        bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings) for shape in shapes}
+        remarkable = list(dict.fromkeys(findings))
+        await self._log(work, remarkable)
+        return Done(
+            {"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies, remarkable)
+        )
 
-    def _build(self, study: Study, shape: Shape) -> tuple[dict[str, Any], str]:
+    async def _log(self, work: Work, findings: Sequence[Finding]) -> None:
+        """Places and numbers alone: values may be a patient's."""
+        shared = await self._store.read(lambda connection: study_findings.shared_by(connection, work.subject))
+        if findings or shared:
+            places = ", ".join(dict.fromkeys(str(one.place) for one in (*findings, *shared)))
+            log.warning("%s %d: findings of a study (%d): %s", work.kind, work.id, len(findings) + len(shared), places)
+
+    def _build(self, study: Study, shape: Shape, findings: list[Finding] | None = None) -> tuple[dict[str, Any], str]:
         try:
-            resource = self._mapping.build(study, shape=shape)
+            resource = self._mapping.build(study, shape=shape, findings=findings)
         except Rejected as error:
             # No sender waits for an answer: a person here must act.
             raise NeedsPerson(error.message, place=error.place) from error
@@ -79,7 +97,13 @@ class ImagingStudyStation:
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place=shape.resource)
         return resource, digest_of(resource).hex()
 
-    def _deliver(self, connection: Connection, study: Study, bodies: dict[Shape, tuple[dict[str, Any], str]]) -> None:
+    def _deliver(
+        self,
+        connection: Connection,
+        study: Study,
+        bodies: dict[Shape, tuple[dict[str, Any], str]],
+        findings: Sequence[Finding],
+    ) -> None:
         now = self._clock()
         row = studies.get(connection, study.uid)
         assert row is not None
@@ -90,7 +114,7 @@ class ImagingStudyStation:
             outbox.deliver(connection, Lane(delivery_to(target.name), study.uid), delivery, now=now)
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
-        studies.mark_settled(connection, row["id"], revision=study.revision, now=now)
+        studies.mark_settled(connection, row["id"], revision=study.revision, now=now, findings=findings)
 
     async def serve(self, work: Work) -> Done:
         """Keep a study as it was settled for those who read it here, and tell nobody. Raises as `settle` does."""
@@ -102,6 +126,9 @@ class ImagingStudyStation:
         return Done({"revision": study.revision}, lambda connection: self._keep(connection, study, resource, digest))
 
     def _keep(self, connection: Connection, study: Study, resource: dict[str, Any], digest: str) -> None:
+        if not is_id(study.uid):
+            # Its id would be none of FHIR; the finding of the Study Instance UID stands in the study.
+            return
         imaging_studies.keep(
             connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
             revision=study.revision, now=self._clock(),

@@ -17,6 +17,8 @@ SCT: Final = "http://snomed.info/sct"
 V2_0203: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 PARTICIPATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 MAX_UNSIGNED: Final = 2**31 - 1
+MAX_UID: Final = 64
+"""Characters of a UID in DICOM (PS3.5 9.1), and of an `id` in FHIR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,18 @@ def universal(items: Any) -> str:
     return f"{prefix}{universal}" if shape and shape.fullmatch(universal) else ""
 
 
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
 _UNIVERSAL: Final = {
-    "ISO": (re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII), "urn:oid:"),
+    "ISO": (_OID, "urn:oid:"),
     "UUID": (re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "urn:uuid:"),
     "URI": (re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"), ""),
 }
 """Universal Entity ID Type -> what such an id looks like, and what makes it a URI."""
+
+
+def oid_uri(uid: str) -> str:
+    """The URI of a UID (RFC 3061), '' for what is none (PS3.5 9.1)."""
+    return f"urn:oid:{uid}" if len(uid) <= MAX_UID and _OID.fullmatch(uid) else ""
 
 
 def plain(written: str) -> str:
@@ -102,8 +110,7 @@ def coding(item: Mapping[str, Any], settings: FhirSettings) -> dict[str, Any] | 
         from pydicom.sr._snomed_dict import mapping as snomed
 
         code, scheme = snomed["SRT"].get(code, ""), "SCT"
-    uid = str(item.get("CodingSchemeUID") or "")
-    system = settings.coding_schemes.get(scheme) or (f"urn:oid:{uid}" if uid else "")
+    system = settings.coding_schemes.get(scheme) or oid_uri(str(item.get("CodingSchemeUID") or ""))
     if not code or not system:
         return None
     result = {"system": system, "code": code}

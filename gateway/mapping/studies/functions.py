@@ -1,7 +1,8 @@
 """The named functions of `study_to_imagingstudy.yaml`: from DICOM values to FHIR elements.
 
 Each takes the value, the row's companions (`with`), the row's code table (or None) and the `FhirSettings`, and returns
-a FHIR element, a list of them, or None for nothing.
+a FHIR element, a list of them, or None for nothing. Raises `InvalidValue` for what FHIR cannot hold: the attribute is
+then left out with a finding, and the row's next path is asked.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from gateway.errors import InvalidValue
 from gateway.mapping.language.functions import MappingFunction, registry
 from gateway.mapping.language.rows import Codes
-from gateway.mapping.studies.base import DCM, LINKED_ORDER, SCT, FhirSettings, coding, first, plain
+from gateway.mapping.studies.base import DCM, LINKED_ORDER, SCT, FhirSettings, coding, first, oid_uri, plain
 from gateway.mapping.studies.references import (
     accession_identifier,
     accession_reference,
@@ -60,11 +62,11 @@ def date_time(value: Any, others: Sequence[Any], _codes: Codes | None, settings:
     date alone when the time or every zone is unknown, for a time without offset is not legal in FHIR."""
     date, written, offset = _parts(str(first(value)).strip(), others)
     if date is None:
-        return None
+        raise InvalidValue(f"{first(value)!r} is no date")
     try:
         day = datetime(int(date[1]), int(date[3]), int(date[4]))  # noqa: DTZ001 (a calendar day has no zone)
-    except ValueError:
-        return None
+    except ValueError as error:
+        raise InvalidValue(f"{first(value)!r} is no date") from error
     time, zone = _TIME.fullmatch(written), _zone(offset, settings)
     hour, minute, second = (int(part or 0) for part in time.group(1, 2, 3)) if time else (99, 0, 0)
     if time is None or zone is None or hour > 23 or minute > 59 or second > 60:
@@ -97,14 +99,21 @@ def unsigned(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: 
     """IS -> unsignedInt; nothing when it is no whole number or out of range."""
     match = re.fullmatch(r"\+?(\d{1,12})(\.0*)?", str(first(value)).strip(), re.ASCII)
     number = int(match[1]) if match else -1
-    return number if 0 <= number <= MAX_UNSIGNED else None
+    if not 0 <= number <= MAX_UNSIGNED:
+        raise InvalidValue(f"{first(value)!r} is no whole number from 0 to {MAX_UNSIGNED}")
+    return number
 
 
 def dicom_code(value: Any, _with: Sequence[Any], codes: Codes | None, _settings: FhirSettings) -> dict[str, Any] | None:
     """A Defined Term as a Coding of the DICOM ontology; with a table, a term of the table, in capital letters."""
     code = " ".join(str(first(value)).split())
     if codes is not None:
-        code = codes.translate(code) or codes.translate(code.upper()) or ""
+        known = codes.translate(code) or codes.translate(code.upper())
+        if known is None and codes.unknown == "keep":
+            known = code
+        if known is None:
+            raise InvalidValue(f"{code!r} is not in the table {codes.table!r}")
+        code = known
     return {"system": DCM, "code": code} if code else None
 
 
@@ -139,7 +148,9 @@ def body_site(value: Any, _with: Sequence[Any], codes: Codes | None, settings: F
     """Anatomic Region Sequence as it is; Body Part Examined through the row's table (`code|meaning` of SNOMED CT),
     kept as display alone when it is not in there."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return coding(value[0], settings)
+        if (region := coding(value[0], settings)) is None:
+            raise InvalidValue("the code has no coding scheme with an address")
+        return region
     raw = plain(str(first(value)))
     if codes is None:
         return {"display": raw}
@@ -155,23 +166,35 @@ _LATERALITY: Final = {
     "R": ("24028007", "Right"),
     "B": ("51440002", "Right and left"),
 }
-"""U (unpaired) is no laterality; SNOMED CT's "Unilateral" says something else."""
+_UNPAIRED: Final = "U"
+"""No laterality; SNOMED CT's "Unilateral" says something else."""
 
 
 def laterality(value: Any, _with: Sequence[Any], _codes: Codes | None, settings: FhirSettings) -> dict[str, Any] | None:
-    """L, R, B, or a modifier code of the same meaning -> SNOMED CT (PS3.16 CID 244)."""
-    stated = first(value)
+    """L, R, B, or modifier codes of the same meaning -> SNOMED CT (PS3.16 CID 244); different ones are no side."""
+    stated = value if isinstance(value, list) else [value]
+    sides = dict.fromkeys(side for one in stated if (side := _side(one, settings)))
+    if len(sides) > 1 or (sides and any(isinstance(one, str) and _side(one, settings) is None for one in stated)):
+        raise InvalidValue("the images show different sides")
+    return next(({"system": SCT, "code": code, "display": meaning} for code, meaning in sides), None)
+
+
+def _side(stated: Any, settings: FhirSettings) -> tuple[str, str] | None:
+    """Raises `InvalidValue` for a letter that is none of PS3.3 C.7.3.1.1.1."""
     if isinstance(stated, dict):
         meant = (coding(stated, settings) or {}).get("code")
-        known = next((one for one in _LATERALITY.values() if one[0] == meant), None)
-    else:
-        known = _LATERALITY.get(str(stated).strip().upper())
-    return {"system": SCT, "code": known[0], "display": known[1]} if known else None
+        return next((one for one in _LATERALITY.values() if one[0] == meant), None)
+    letter = str(stated).strip().upper()
+    if letter not in _LATERALITY and letter != _UNPAIRED:
+        raise InvalidValue(f"{letter!r} is none of L, R, B, U")
+    return _LATERALITY.get(letter)
 
 
 def sop_class(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> dict[str, Any]:
     """A SOP Class UID as a Coding of the URI namespace."""
-    return {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{first(value)}"}
+    if not (uri := oid_uri(str(first(value)))):
+        raise InvalidValue(f"{first(value)!r} is no UID")
+    return {"system": "urn:ietf:rfc:3986", "code": uri}
 
 
 def frames_extension(

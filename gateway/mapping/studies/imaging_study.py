@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from gateway.errors import GatewayError, RequiredMissing
+from gateway.errors import GatewayError, InvalidValue, RequiredMissing
 from gateway.mapping.attributes import look
 from gateway.mapping.language.rows import Codes, MappingFile, Row
 from gateway.mapping.language.trace import Trace
@@ -26,14 +26,23 @@ from gateway.mapping.studies.document_reference import document_reference
 from gateway.mapping.studies.functions import FUNCTIONS
 from gateway.mapping.studies.imaging_study_r5 import as_r5
 from gateway.mapping.studies.patient import PATIENT_KEYWORDS, patient
+from gateway.mapping.studies.remarks import Remarks, is_listed, note_uids
 from gateway.mapping.studies.tidy import tidied
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.rejection import standing
 from gateway.records.study import IN_FULL, Release, Series, Shape, Study, referenced_orders
 
 __all__ = ["STUDY_DIALECT", "StudyMapping"]
 
-"""Id of the contained Endpoint."""
+
+@dataclass(frozen=True, slots=True)
+class _Building:
+    """One resource that is being built, and what is noted on the way."""
+
+    release: Release
+    trace: list[Trace] | None
+    remarks: Remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +79,33 @@ class StudyMapping:
         }
         """The DICOM attributes that rows of each level read: what must be kept of a header."""
 
-    def build(self, study: Study, *, shape: Shape = IN_FULL, trace: list[Trace] | None = None) -> dict[str, Any]:
-        """What tells of `study`, complete but for ids. Raises `GatewayError` with the attribute's place."""
-        if shape.resource == "DocumentReference":
-            listed = tidied(self._imaging_study(study, Shape(instances=0, endpoint=""), trace))
-            return document_reference(listed, study.uid, self.settings.viewer_url, shape.release)
-        resource = tidied(self._imaging_study(study, shape, trace))
+    def build(
+        self,
+        study: Study,
+        *,
+        shape: Shape = IN_FULL,
+        trace: list[Trace] | None = None,
+        findings: list[Finding] | None = None,
+    ) -> dict[str, Any]:
+        """What tells of `study`, complete but for ids; `findings` gets what it cannot say.
+
+        Raises `GatewayError` with the attribute's place.
+        """
+        building = _Building(shape.release, trace, Remarks())
+        note_uids(study, building.remarks)
+        is_link = shape.resource == "DocumentReference"
+        resource = tidied(self._imaging_study(study, Shape(instances=0, endpoint="") if is_link else shape, building))
+        if findings is not None:
+            findings += building.remarks.findings()
+        if is_link:
+            return document_reference(resource, study.uid, self.settings.viewer_url, shape.release)
         return as_r5(resource) if shape.release == "R5" else resource
 
     def patient(self, study: Study, resource: dict[str, Any]) -> dict[str, Any]:
         """The Patient to whom `resource` refers, as ADT, orders and the headers of `study` name him."""
         return patient({**study.attributes, **study.patient}, resource["subject"]["identifier"])
 
-    def _imaging_study(self, study: Study, shape: Shape, trace: list[Trace] | None) -> dict[str, Any]:
+    def _imaging_study(self, study: Study, shape: Shape, building: _Building) -> dict[str, Any]:
         """By the names of R4."""
         left = standing(study)
         study = left.study
@@ -91,11 +114,11 @@ class StudyMapping:
             **study.attributes,
             "NumberOfStudyRelatedSeries": len(study.series),
             "NumberOfStudyRelatedInstances": count,
-            "ModalitiesInStudy": sorted({self._modality(shape.release, one) for one in study.series}),
+            "ModalitiesInStudy": sorted({self._modality(building.release, one) for one in study.series}),
             "LinkedOrder": list(study.orders),
             REFERENCED_ORDERS: list(referenced_orders(study.series)),
         }
-        resource = {"resourceType": "ImagingStudy", **self._level(shape.release, "study", attributes, trace)}
+        resource = {"resourceType": "ImagingStudy", **self._level("study", study.uid, attributes, building)}
         if based_on := _orders_of_patient(resource.pop("basedOn", []), study):
             resource["basedOn"] = based_on
         if left.entered_in_error:
@@ -106,29 +129,34 @@ class StudyMapping:
             resource["endpoint"] = [*resource.get("endpoint", ()), {"reference": shape.endpoint}]
         lists_instances = bool(shape.lists_instances(count))
         if shape.series and study.series:
-            resource["series"] = [self._series(one, shape.release, lists_instances, trace) for one in study.series]
+            listed = [one for one in study.series if is_listed("series", one.uid, building.remarks)]
+            resource["series"] = [self._series(one, lists_instances, building) for one in listed]
         return resource
 
-    def _series(
-        self, series: Series, release: Release, lists_instances: bool, trace: list[Trace] | None
-    ) -> dict[str, Any]:
+    def _series(self, series: Series, lists_instances: bool, building: _Building) -> dict[str, Any]:
         facts = {**series.attributes, "NumberOfSeriesRelatedInstances": len(series.instances)}
-        result = self._level(release, "series", facts, trace)
+        result = self._level("series", series.uid, facts, building)
         if lists_instances and series.instances:
-            result["instance"] = [self._level(release, "instance", one.attributes, trace) for one in series.instances]
+            listed = (one for one in series.instances if is_listed("instance", one.uid, building.remarks))
+            built = (self._level("instance", one.uid, one.attributes, building) for one in listed)
+            result["instance"] = [one for one in built if "sopClass" in one]
         return result
 
     def _modality(self, release: Release, series: Series) -> str:
         """The modality of a series as the series itself names it."""
         rows = [one for one in self._rows[release, "series"] if one.element == "modality"]
-        codings = (self._value(one, series.attributes)[0] for one in rows)
+        codings = (self._value(one, series.attributes, lambda _path, _error: None)[0] for one in rows)
         return str(next((one["code"] for one in codings if one), "OT"))
 
-    def _level(self, release: Release, level: str, attributes: Attributes, trace: list[Trace] | None) -> dict[str, Any]:
+    def _level(self, level: str, uid: str, attributes: Attributes, building: _Building) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for compiled in self._rows[release, level]:
+        for compiled in self._rows[building.release, level]:
             row = compiled.row
-            value, source = self._value(compiled, attributes)
+
+            def note(path: str, error: InvalidValue, target: str = row.target) -> None:
+                building.remarks.add(level, uid, path, f"{target}: {error.message}; it is left out", cause=target)
+
+            value, source = self._value(compiled, attributes, note)
             if value is None or value == []:
                 if row.required:
                     raise RequiredMissing(f"{row.target} of the {level} has no value", place=" or ".join(row.sources))
@@ -137,11 +165,14 @@ class StudyMapping:
                 result[compiled.element] = value
             else:
                 result.setdefault(compiled.element, []).extend(value if isinstance(value, list) else [value])
-            if trace is not None:
-                trace.append(Trace(level, row.target, value, source, row.origin))
+            if building.trace is not None:
+                building.trace.append(Trace(level, row.target, value, source, row.origin))
         return result
 
-    def _value(self, compiled: _Compiled, attributes: Attributes) -> tuple[Any, str]:
+    def _value(
+        self, compiled: _Compiled, attributes: Attributes, note: Callable[[str, InvalidValue], None]
+    ) -> tuple[Any, str]:
+        """The value of a row and the path that has it; `note` gets each path whose value cannot be said."""
         row = compiled.row
         for path in row.sources:
             raw = attributes.get(path) if "." not in path else look(attributes, path)
@@ -151,6 +182,9 @@ class StudyMapping:
                 value = compiled.function(
                     raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
                 )
+            except InvalidValue as error:
+                note(path, error)
+                continue
             except GatewayError as error:
                 error.place = error.place or path
                 raise

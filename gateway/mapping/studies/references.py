@@ -14,6 +14,7 @@ from gateway.mapping.studies.base import (
     FhirSettings,
     coding,
     first,
+    oid_uri,
     order_system_of,
     plain,
     site_system,
@@ -207,8 +208,8 @@ def device_performer(
     if not spoken:
         return []
     device: dict[str, Any] = {"type": "Device"}
-    if uid:
-        device["identifier"] = {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}
+    if oid_uri(uid):
+        device["identifier"] = {"system": "urn:dicom:uid", "value": oid_uri(uid)}
     elif serial:
         # A serial number is its maker's; two makers may give the same one.
         made_by = uuid.uuid5(NAMESPACE, "manufacturer" + chr(31) + maker.upper())
@@ -239,8 +240,8 @@ def specimens(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings:
         uid, name = (plain(str(item.get(key) or "")) for key in ("SpecimenUID", "SpecimenIdentifier"))
         system = universal(item.get("IssuerOfTheSpecimenIdentifierSequence"))
         reference: dict[str, Any] = {"type": "Specimen"}
-        if uid:
-            reference["identifier"] = {"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}
+        if oid_uri(uid):
+            reference["identifier"] = {"system": "urn:dicom:uid", "value": oid_uri(uid)}
         elif name and system:
             reference["identifier"] = {"system": system, "value": name}
         if name:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from gateway.errors import InvalidValue
 from gateway.mapping.studies.base import FhirSettings, first, order_system_of, plain, typed
 from gateway.mapping.studies.functions import codeable_concepts, date_time
 from gateway.mapping.studies.references import encounter_reference, patient_reference, person_display
@@ -126,7 +128,9 @@ def _occurrence(order: Order, settings: FhirSettings) -> str | None:
 
 
 def _moment(attributes: Attributes, date: str, time: str, settings: FhirSettings) -> str | None:
-    return date_time(attributes[date], [attributes.get(time)], None, settings) if attributes.get(date) else None
+    with suppress(InvalidValue):
+        return date_time(attributes[date], [attributes.get(time)], None, settings) if attributes.get(date) else None
+    return None
 
 
 def _as_r5(resource: dict[str, Any]) -> dict[str, Any]:

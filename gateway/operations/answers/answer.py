@@ -37,6 +37,11 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
+class Finding(Answer):
+    place: str
+    text: str
+
+
 class Problem(Answer):
     message: str
     place: str = Field(description="Where: a parameter, a delivery, a component; may be empty")

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gateway.operations.answers.answer import Answer, Moment
-from gateway.operations.answers.orders import Finding, Order, Step
+from gateway.operations.answers.answer import Answer, Finding, Moment
+from gateway.operations.answers.orders import Order, Step
 from gateway.operations.answers.studies import Delivery, Study
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gateway.operations.answers.answer import Answer, Attributes, Moment, Text, Titles
+from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment, Text, Titles
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
 
@@ -73,11 +73,6 @@ class WorklistItem(Step):
 
 class WorklistItems(Answer):
     items: list[WorklistItem]
-
-
-class Finding(Answer):
-    place: str
-    text: str
 
 
 class Message(Answer):

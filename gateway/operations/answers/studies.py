@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gateway.operations.answers.answer import Answer, Attributes, Moment
+from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
 from gateway.records.work import WorkState
 
 
@@ -72,6 +72,9 @@ class Study(Answer):
     withdrawn_at: Moment | None = Field(description="When a person withdrew it as entered in error; null: it counts")
     series_count: int
     instance_count: int
+    findings: list[Finding] = Field(
+        description="What its resources do not say, as it settled last, and UIDs that other studies have too"
+    )
 
 
 class Instance(Answer):

@@ -222,7 +222,7 @@ ROW_STUDY_FAULTS = [
         "series",
         "number",
         "{from: SeriesNumber, as: unsigned, default: -1}",
-        "the default '-1' does not fit 'as: unsigned'",
+        "the default '-1' does not fit: '-1' is no whole number from 0 to 2147483647",
     ),
     (
         "series",

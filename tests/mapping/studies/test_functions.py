@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import UnknownCode
+from gateway.errors import InvalidValue, UnknownCode
 from gateway.mapping.language.rows import Codes
 from gateway.mapping.studies.base import (
     DCM,
@@ -34,7 +34,11 @@ BODY = Codes("body", {"CHEST": "43799004|Chest", "HEAD": "69536005"}, "keep")
 
 
 def run(name: str, value: Any, *others: Any, codes: Codes | None = None, settings: FhirSettings = SETTINGS) -> Any:
-    return FUNCTIONS[name].function(value, others, codes, settings)
+    """None also for what is left out with a finding."""
+    try:
+        return FUNCTIONS[name].function(value, others, codes, settings)
+    except InvalidValue:
+        return None
 
 
 def typed(code: str, display: str, system: str, value: str) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""What is remarkable of a study, as its rows show: parts that could not be read, UIDs that other studies have too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
+
+from gateway.records.finding import Finding
+from gateway.store.schema import instance_findings, instances, series, studies
+
+MOST: Final = 20
+"""Findings of one kind; a person who has read so many knows what to look for."""
+_OF_ARRIVAL: Final = (
+    select(instances.c.sop_uid, instance_findings.c.findings)
+    .select_from(series)
+    .join(instances, instances.c.series == series.c.id)
+    .join(instance_findings, instance_findings.c.instance == instances.c.id)
+    .where(series.c.study == bindparam("the_study"))
+    .order_by(instances.c.sop_uid)
+    .limit(MOST)
+)
+
+
+def of_arrival(connection: Connection, study: int) -> tuple[Finding, ...]:
+    """What could not be read of the study's instances, by SOP Instance UID, at most `MOST` instances."""
+    rows = connection.execute(_OF_ARRIVAL, {"the_study": study})
+    return tuple(
+        Finding(one["place"], f"{one['text']} (instance {sop_uid})") for sop_uid, findings in rows for one in findings
+    )
+
+
+_ONE, _OTHER = series.alias("one"), series.alias("other")
+_MEMBER, _TWIN = instances.alias("member"), instances.alias("twin")
+
+
+def _grouped(shared: Select[Any], number: ColumnElement[Any]) -> Select[Any]:
+    """(row, UID, count of distinct `number`) of each study that `_OTHER` belongs to."""
+    return (
+        shared.add_columns(studies.c.id, studies.c.study_uid, func.count(func.distinct(number)))
+        .where(_ONE.c.study == bindparam("the_study"))
+        .group_by(studies.c.id, studies.c.study_uid)
+        .order_by(studies.c.study_uid)
+        .limit(MOST)
+    )
+
+
+_INSTANCES_TOO: Final = _grouped(
+    select()
+    .select_from(_ONE)
+    .join(_MEMBER, _MEMBER.c.series == _ONE.c.id)
+    .join(_TWIN, and_(_TWIN.c.sop_uid == _MEMBER.c.sop_uid, _TWIN.c.id != _MEMBER.c.id))
+    .join(_OTHER, _OTHER.c.id == _TWIN.c.series)
+    .join(studies, studies.c.id == _OTHER.c.study),
+    _MEMBER.c.sop_uid,
+)
+_SERIES_TOO: Final = _grouped(
+    select()
+    .select_from(_ONE)
+    .join(_OTHER, and_(_OTHER.c.series_uid == _ONE.c.series_uid, _OTHER.c.id != _ONE.c.id))
+    .join(studies, studies.c.id == _OTHER.c.study),
+    _ONE.c.series_uid,
+)
+
+
+def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
+    """Which other studies have instances or series under UIDs of this one, as of now.
+
+    A UID names one thing for ever (PS3.5 9.1), and no rule knows which study is wrong: all keep and tell what they got.
+    """
+    return tuple(_shared(connection, study))
+
+
+def shared_by(connection: Connection, study_uid: str) -> tuple[Finding, ...]:
+    """`of_shared_uids` of the study with this Study Instance UID."""
+    row = connection.execute(_ROW, {"the_uid": study_uid}).scalar_one_or_none()
+    return of_shared_uids(connection, row) if row is not None else ()
+
+
+_ROW: Final = select(studies.c.id).where(studies.c.study_uid == bindparam("the_uid"))
+
+
+def _shared(connection: Connection, study: int) -> Iterator[Finding]:
+    for other, uid, count in connection.execute(_INSTANCES_TOO, {"the_study": study}):
+        if other == study:
+            yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} in more than one series of this study")
+        else:
+            yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} also in study {uid}; both tell of them")
+    for _, uid, count in connection.execute(_SERIES_TOO, {"the_study": study}):
+        yield Finding("SeriesInstanceUID", f"{_counted(count, 'series')} also in study {uid}; both tell of them")
+
+
+def _counted(count: int, noun: str) -> str:
+    many = noun if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun} is" if count == 1 else f"{count} {many} are"
