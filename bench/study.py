@@ -33,6 +33,7 @@ from gateway.journey.study_arrival.station import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.arrival import InstanceArrival
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
@@ -199,7 +200,7 @@ async def _parts(
     watch.lap(BY_FHIR_RESOURCES)
     hashlib.sha256(orjson.dumps(built, option=orjson.OPT_SORT_KEYS)).hexdigest()
     watch.lap("digest")
-    done = await station.settle(Work(0, Lane(SETTLE, STUDY_UID), {}, 0, "", 0))
+    done = await station.settle(Work(WorkRow(0), Lane(SETTLE, STUDY_UID), {}, 0, "", 0))
     watch.skip()
     if done.also is not None:
         await store.write(done.also)

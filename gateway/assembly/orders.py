@@ -25,6 +25,7 @@ from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping.orders.functions import Settings
 from gateway.observe import metrics
+from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.wire.hl7.mllp_server import ListenerAccess, MllpLimits, MllpServer
@@ -110,7 +111,9 @@ def make_intake(
     return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)
 
 
-async def replay_message(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: int) -> str:
+async def replay_message(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, message: MessageRow
+) -> str:
     """Work on a kept message again as its own listener would; returns the acknowledgement code."""
     row = await store.read(lambda connection: messages.get(connection, message))
     if row is None:

@@ -17,6 +17,7 @@ from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.records.order import OrderedProcedure
 from gateway.records.patient import Identity, PatientStatement, as_item, identity_of
+from gateway.records.row_ids import MessageRow, PatientRow, WorkRow
 from gateway.store import Store, messages, outbox_listing, patients, worklist
 
 Item = dict[str, Any]
@@ -93,7 +94,7 @@ class Repeats:
         await self._store.write(lambda connection: outbox_listing.replay(connection, [number], now=self._clock()))
         return "due now"
 
-    async def _repeat_message(self, number: int) -> str:
+    async def _repeat_message(self, number: MessageRow) -> str:
         code = await self._replay_message(number)
         if code == "AA":
             return code
@@ -108,9 +109,9 @@ class Repeats:
         return len(done), remaining
 
 
-async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[int], list[str]]:
+async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[WorkRow], list[str]]:
     """Make all work of a cause due now, page by page: the ids, and why others stay. Raises `UnknownKey`."""
-    done, left, after = list[int](), list[str](), 0
+    done, left, after = list[WorkRow](), list[str](), WorkRow(0)
     while True:
         page = await store.write(partial(outbox_listing.replay_cause, key=key, now=clock(), after=after))
         if page.last is None:
@@ -140,7 +141,7 @@ class DryRun:
         self._reader = reader
         self._intakes = intakes
 
-    async def outcomes(self, ids: Sequence[int]) -> AsyncIterator[Outcome]:
+    async def outcomes(self, ids: Sequence[MessageRow]) -> AsyncIterator[Outcome]:
         """What would come of working on these messages again, group by group. Changes nothing."""
         groups = _Groups()
         for message in ids:
@@ -152,18 +153,20 @@ class DryRun:
             except _UndoError as done:
                 yield done.outcome
 
-    def _keys(self, connection: Connection, message: int) -> set[int | Identity]:
+    def _keys(self, connection: Connection, message: MessageRow) -> set[PatientRow | Identity]:
         """Whom a message is about: rows of patients, and identities of those who have none."""
         row = messages.get(connection, message)
         if row is None:
             return set()
-        found: set[int | Identity] = set(messages.patients_of(connection, message))
+        found: set[PatientRow | Identity] = set(messages.patients_of(connection, message))
         for identity in _identities(self._reader, row):
             known = patients.find(connection, identity)
             found.add(identity if known is None else patients.survivor(connection, known)["id"])
         return found
 
-    def _try(self, connection: Connection, group: Sequence[int], keys: Iterable[int | Identity]) -> NoReturn:
+    def _try(
+        self, connection: Connection, group: Sequence[MessageRow], keys: Iterable[PatientRow | Identity]
+    ) -> NoReturn:
         before = _items(connection, keys)
         outcome = Outcome(messages=len(group))
         for message in group:
@@ -200,11 +203,11 @@ class _Groups:
     """Messages that share a patient, or a patient of a patient's: each group is tried as a whole."""
 
     def __init__(self) -> None:
-        self._messages: dict[int, list[int]] = {}
-        self._keys: dict[int, set[int | Identity]] = {}
-        self._group_of: dict[int | Identity, int] = {}
+        self._messages: dict[MessageRow, list[MessageRow]] = {}
+        self._keys: dict[MessageRow, set[PatientRow | Identity]] = {}
+        self._group_of: dict[PatientRow | Identity, MessageRow] = {}
 
-    def add(self, message: int, keys: set[int | Identity]) -> None:
+    def add(self, message: MessageRow, keys: set[PatientRow | Identity]) -> None:
         joined = sorted({self._group_of[key] for key in keys if key in self._group_of})
         number = joined[0] if joined else message
         together = self._messages.setdefault(number, [])
@@ -220,7 +223,7 @@ class _Groups:
         return iter([(sorted(group), self._keys[number]) for number, group in self._messages.items()])
 
 
-def _items(connection: Connection, keys: Iterable[int | Identity]) -> dict[int, tuple[RowMapping, Item]]:
+def _items(connection: Connection, keys: Iterable[PatientRow | Identity]) -> dict[int, tuple[RowMapping, Item]]:
     """The worklist items of these patients, by the row of their step."""
     rows = set()
     for key in keys:

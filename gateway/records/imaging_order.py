@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.records.order import Attributes, Number, OrderedProcedure
+from gateway.records.row_ids import OrderRow, PatientRow, ProcedureRow, StepRow
 from gateway.records.step import StepState
 
 PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
@@ -30,7 +31,7 @@ class Step:
     attributes: Attributes
     derived: bool
     """The step id is ours, because no message gave one."""
-    row: int | None = None
+    row: StepRow | None = None
     """Its row in the store; None until it has one."""
 
 
@@ -44,7 +45,7 @@ class Procedure:
     event_at: int
     """Of the newest message that spoke of it."""
     steps: tuple[Step, ...] = ()
-    row: int | None = None
+    row: ProcedureRow | None = None
 
     @property
     def study_uid(self) -> str:
@@ -69,8 +70,8 @@ class Order:
     moved_at: int = 0
     """Of the newest message that did something to what was ordered, such as a cancel."""
     procedures: tuple[Procedure, ...] = ()
-    patient: int | None = None
-    row: int | None = None
+    patient: PatientRow | None = None
+    row: OrderRow | None = None
 
     @property
     def accession(self) -> str:

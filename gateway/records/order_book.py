@@ -26,12 +26,13 @@ from gateway.records.imaging_order import (
 )
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.order_adoption import adopted
+from gateway.records.row_ids import PatientRow
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
 ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
 
 
-def new_order(statement: OrderedProcedure, patient: int | None = None) -> Order:
+def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) -> Order:
     """An order of which only the numbers are known yet."""
     return Order(
         patient=patient,
@@ -48,7 +49,7 @@ def sort_key(statement: Said) -> tuple[int, bool]:
     return statement.event_at, isinstance(statement, Arrival) or statement.event not in CREATES
 
 
-def applied(order: Order | None, statement: OrderedProcedure, patient: int | None = None) -> tuple[Order, str]:
+def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None = None) -> tuple[Order, str]:
     """The order after a message that is not older than those applied before it, and what became of it: `created`,
     `updated`, `tombstone` (a cancel that came before its order) or `waiting` (other words of what was not ordered yet).
 

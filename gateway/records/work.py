@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from gateway.errors import Fate
+from gateway.records.row_ids import WorkRow
 
 
 class WorkState(StrEnum):
@@ -140,7 +141,7 @@ class Lane:
 class Work:
     """A claimed row of the outbox."""
 
-    id: int
+    id: WorkRow
     lane: Lane
     payload: dict[str, object]
     attempts: int

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from gateway.records.message import APPLIED, WRONG, MessageState
+from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
 from gateway.store.engine import lock
 from gateway.store.schema import messages, order_messages, orders, patient_messages
 from gateway.store.statement import Statement
@@ -50,7 +51,7 @@ class Earlier:
     """The acknowledgement that these very bytes got when they were applied: the answer to give again."""
     ack_code: str = ""
     """MSA-1 of that acknowledgement."""
-    row: int | None = None
+    row: MessageRow | None = None
     """The row of these very bytes when they were not applied: to be worked on again, in place."""
     other: bool = False
     """Whether other bytes came under the same MSH-10."""
@@ -72,10 +73,10 @@ def add(
     ack: bytes,
     findings: list[dict[str, str]],
     unserved: bool = False,
-) -> int:
+) -> MessageRow:
     """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read."""
     values = {key: value for key, value in locals().items() if key != "connection"}
-    return _ADD.add(connection, values)
+    return MessageRow(_ADD.add(connection, values))
 
 
 def earlier(connection: Connection, *, sender: str, control_id: str, digest: bytes) -> Earlier:
@@ -97,7 +98,7 @@ def earlier(connection: Connection, *, sender: str, control_id: str, digest: byt
 
 def settle(
     connection: Connection,
-    message: int,
+    message: MessageRow,
     *,
     state: MessageState,
     ack_code: str,
@@ -120,7 +121,7 @@ _SETTLE: Final = (
 )
 
 
-def add_findings(connection: Connection, message: int, findings: list[dict[str, str]]) -> None:
+def add_findings(connection: Connection, message: MessageRow, findings: list[dict[str, str]]) -> None:
     """Add to what was found in a message after it has been answered."""
     before = connection.execute(_FINDINGS, {"the_id": message}).scalar_one_or_none()
     if before is not None:
@@ -134,7 +135,10 @@ _ADD_FINDINGS: Final = (
 
 
 def tie(
-    connection: Connection, message: int, outcomes: Mapping[int, str], patients: Mapping[int, str] | None = None
+    connection: Connection,
+    message: MessageRow,
+    outcomes: Mapping[OrderRow, str],
+    patients: Mapping[PatientRow, str] | None = None,
 ) -> None:
     """Note of which orders and patients `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
     for order, outcome in outcomes.items():
@@ -147,13 +151,13 @@ _TIE: Final = Statement(insert(order_messages), ("order", "message", "outcome"))
 _TIE_PATIENT: Final = Statement(insert(patient_messages), ("patient", "message", "outcome"))
 
 
-def untie(connection: Connection, message: int) -> None:
+def untie(connection: Connection, message: MessageRow) -> None:
     """Forget what `message` did to orders and patients, before it is worked on again."""
     for table in (order_messages, patient_messages):
         connection.execute(delete(table).where(table.c.message == message))
 
 
-def since(connection: Connection, *, first: int, last: int | None = None) -> list[int]:
+def since(connection: Connection, *, first: int, last: int | None = None) -> list[MessageRow]:
     """Ids of the messages received from `first` on (microseconds), in the order they came; up to `last` if given."""
     wanted = select(messages.c.id).where(messages.c.received_at >= first).order_by(messages.c.id)
     if last is not None:
@@ -161,7 +165,7 @@ def since(connection: Connection, *, first: int, last: int | None = None) -> lis
     return list(connection.execute(wanted).scalars())
 
 
-def patients_of(connection: Connection, message: int) -> set[int]:
+def patients_of(connection: Connection, message: MessageRow) -> set[PatientRow]:
     """Rows of the patients of whom a message spoke."""
     of_orders = (
         select(orders.c.patient)
@@ -180,12 +184,12 @@ _BODIES: Final = (
 )
 
 
-def bodies_of_order(connection: Connection, order: int) -> list[RowMapping]:
+def bodies_of_order(connection: Connection, order: OrderRow) -> list[RowMapping]:
     """`id`, `received_at`, `listener` and `body` of the messages that spoke of an order, in the order they came."""
     return list(connection.execute(_BODIES, {"the_order": order}).mappings())
 
 
-def get(connection: Connection, message: int) -> dict[str, Any] | None:
+def get(connection: Connection, message: MessageRow) -> dict[str, Any] | None:
     """The whole row, with its bytes."""
     row = connection.execute(select(messages).where(messages.c.id == message)).mappings().first()
     return dict(row) if row else None
@@ -244,7 +248,7 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
-def of_order(connection: Connection, order: int) -> list[dict[str, Any]]:
+def of_order(connection: Connection, order: OrderRow) -> list[dict[str, Any]]:
     """The messages that spoke of an order, oldest first."""
     wanted = (
         select(*_TOLD, order_messages.c.outcome)
@@ -255,7 +259,7 @@ def of_order(connection: Connection, order: int) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
-def of_patient(connection: Connection, patient: int, *, limit: int = 50) -> list[dict[str, Any]]:
+def of_patient(connection: Connection, patient: PatientRow, *, limit: int = 50) -> list[dict[str, Any]]:
     """The last messages that spoke of a patient as such (ADT), oldest first."""
     wanted = (
         select(*_TOLD, patient_messages.c.outcome)

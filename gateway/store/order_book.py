@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Attributes, Number
+from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.records.step import StepState
 from gateway.store.engine import lock
 from gateway.store.schema import orders, procedures, steps
@@ -99,7 +100,7 @@ def find(
     return [(one["rank"], found[one["id"]]) for one in best]
 
 
-def get(connection: Connection, order: int) -> Order:
+def get(connection: Connection, order: OrderRow) -> Order:
     """The order in a row, held until the transaction ends."""
     row = _ORDER.first(connection, {"the_order": order})
     assert row is not None
@@ -112,7 +113,7 @@ def of_study(connection: Connection, study_uid: str) -> Order | None:
     return None if row is None else _loaded(connection, row)
 
 
-def study_uid(connection: Connection, order: int) -> str:
+def study_uid(connection: Connection, order: OrderRow) -> str:
     """The Study Instance UID of the first procedure of an order, '' if it has none."""
     row = next(iter(_PROCEDURES.rows(connection, {"the_order": order})), None)
     return str(row["study_uid"]) if row is not None else ""
@@ -125,7 +126,7 @@ def children(connection: Connection, *, parent: str, sender: str) -> list[Order]
 
 
 def _loaded(connection: Connection, row: Row) -> Order:
-    within: dict[int, list[Step]] = {}
+    within: dict[ProcedureRow, list[Step]] = {}
     for step in _STEPS.rows(connection, {"the_order": row["id"]}):
         within.setdefault(step["procedure"], []).append(
             Step(
@@ -160,11 +161,11 @@ def _loaded(connection: Connection, row: Row) -> Order:
     )
 
 
-def save(connection: Connection, before: Order | None, after: Order, *, now: int) -> int:
+def save(connection: Connection, before: Order | None, after: Order, *, now: int) -> OrderRow:
     """Write what is different between two states of an order; returns its row."""
     values = _order_row(after)
     if before is None or before.row is None:
-        order = _add(connection, orders, {**values, "created_at": now, "updated_at": now})
+        order = OrderRow(_add(connection, orders, {**values, "created_at": now, "updated_at": now}))
     else:
         order = before.row
         if values != _order_row(before):
@@ -180,12 +181,14 @@ def save(connection: Connection, before: Order | None, after: Order, *, now: int
     return order
 
 
-def _save_procedure(connection: Connection, order: int, before: Procedure | None, after: Procedure, now: int) -> None:
+def _save_procedure(
+    connection: Connection, order: OrderRow, before: Procedure | None, after: Procedure, now: int
+) -> None:
     if before is after:
         return
     values = _procedure_row(after)
     if before is None or before.row is None:
-        row = _add(connection, procedures, {**values, "order": order})
+        row = ProcedureRow(_add(connection, procedures, {**values, "order": order}))
     else:
         row = before.row
         if values != _procedure_row(before):

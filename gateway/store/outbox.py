@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
 
 from gateway.records.delivery import Delivery
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, WorkEvent, WorkKind, WorkState
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
@@ -30,7 +31,7 @@ def enqueue(
     due_at: int,
     now: int,
     supersede: bool = False,
-) -> int:
+) -> WorkRow:
     """Add work to the end of `lane` and return its id.
 
     `supersede`: rows of the lane that wait or are parked step back for this row, which holds all that they hold and
@@ -52,7 +53,7 @@ def enqueue(
     key = connection.execute(insert(outbox), row).inserted_primary_key
     assert key is not None
     announce(connection)
-    return int(key[0])
+    return WorkRow(key[0])
 
 
 def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longest: int = NEVER) -> None:

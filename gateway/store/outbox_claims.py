@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
@@ -108,7 +109,7 @@ def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int
         "until": now + lease_micros,
     }  # fmt: skip
     rows = connection.execute(CLAIM, values).all()
-    return [Work(id, Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
+    return [Work(WorkRow(id), Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
 
 
 NEXT_DUE = (

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import STUCK, TRANSITIONS, WorkEvent, WorkKind, WorkState
 from gateway.store.outbox_claims import ACTIVE_STATES
 from gateway.store.schema import outbox
@@ -19,7 +20,7 @@ _INTERNAL: Final = ("payload", "lease", "cause", "cause_text")
 """Columns that are not listed."""
 
 
-def replay(connection: Connection, ids: Sequence[int], *, now: int) -> list[int]:
+def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[WorkRow]:
     """Make parked, rejected or waiting work due now; returns the ids.
 
     Raises `UnknownKey` for an id that does not exist; `Conflict` for work that is done, under way or superseded, and
@@ -106,15 +107,18 @@ def stuck(connection: Connection) -> list[Stuck]:
 class Replayed:
     """One page of the work of a cause."""
 
-    done: list[int]
+    done: list[WorkRow]
     """Due now."""
     left: list[str]
     """Why the others are not."""
-    last: int | None
+    last: WorkRow | None
     """Id of the last row that was looked at; None: there was none."""
 
 
-def replay_cause(connection: Connection, key: str, *, now: int, after: int = 0) -> Replayed:
+_BEGINNING: Final = WorkRow(0)
+
+
+def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = _BEGINNING) -> Replayed:
     """Make work of a cause due now: at most `PAGE` rows behind the id `after`."""
     wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
     ids = list(connection.execute(wanted.limit(PAGE)).scalars())
@@ -128,7 +132,7 @@ def replay_cause(connection: Connection, key: str, *, now: int, after: int = 0) 
     return replayed
 
 
-def _overtaken_by(connection: Connection, work: int, lane: str, subject: str) -> int | None:
+def _overtaken_by(connection: Connection, work: WorkRow, lane: str, subject: str) -> WorkRow | None:
     """The first later row of the lane that was sent or is under way. The others are held until the transaction ends,
     so that none is claimed meanwhile."""
     later = (

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
+from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
@@ -73,7 +74,7 @@ def merged_into(connection: Connection, identity: Identity) -> Row | None:
     return next(iter(meant_now.values()))
 
 
-def get(connection: Connection, patient: int, *, to_change: bool = False) -> Row | None:
+def get(connection: Connection, patient: PatientRow, *, to_change: bool = False) -> Row | None:
     """The patient's row; `to_change` keeps it from others until the transaction ends."""
     return (_HOLD if to_change else _BY_ID).first(connection, {"the_row": patient})
 
@@ -85,9 +86,9 @@ def add(
     attributes: Attributes,
     stamps: Stamps,
     now: int,
-    merged_into: int | None = None,
-) -> int:
-    return _ADD.add(
+    merged_into: PatientRow | None = None,
+) -> PatientRow:
+    row = _ADD.add(
         connection,
         {
             "patient_id": identity.patient_id,
@@ -101,13 +102,14 @@ def add(
             "updated_at": now,
         },
     )
+    return PatientRow(row)
 
 
 def _name_key(attributes: Attributes) -> str:
     return name_key(str(attributes.get("PatientName") or ""))
 
 
-def change(connection: Connection, patient: int, **values: Any) -> None:
+def change(connection: Connection, patient: PatientRow, **values: Any) -> None:
     if "attributes" in values:
         values["name_key"] = _name_key(values["attributes"])
     connection.execute(_CHANGE, {"the_row": patient, **values})
@@ -117,11 +119,11 @@ _MOVE: Final = update(orders).where(orders.c.patient == bindparam("the_old")).va
 _ORDERS: Final = select(orders.c.id).where(orders.c.patient == bindparam("the_patient")).order_by(orders.c.id)
 
 
-def orders_of(connection: Connection, patient: int) -> list[int]:
+def orders_of(connection: Connection, patient: PatientRow) -> list[OrderRow]:
     return list(connection.execute(_ORDERS, {"the_patient": patient}).scalars())
 
 
-def move_orders(connection: Connection, old: int, new: int) -> list[int]:
+def move_orders(connection: Connection, old: PatientRow, new: PatientRow) -> list[OrderRow]:
     """Give all orders of one patient to another; returns them."""
     moved = orders_of(connection, old)
     if moved:

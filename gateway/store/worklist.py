@@ -24,6 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from gateway.records.row_ids import PatientRow, StepRow
 from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
 from gateway.worklist.prefilter import Prefilter
 
@@ -48,7 +49,7 @@ ITEMS: Final = (
 """A row for each step with all that an answer can hold."""
 
 
-def of_patients(connection: Connection, rows: Sequence[int]) -> list[RowMapping]:
+def of_patients(connection: Connection, rows: Sequence[PatientRow]) -> list[RowMapping]:
     """All steps of these patients, whatever their state."""
     return list(connection.execute(ITEMS.where(patients.c.id.in_(rows))).mappings())
 
@@ -66,7 +67,7 @@ class Texts(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    id: int
+    id: StepRow
     state: str
     station_ae: str
     texts: Texts
@@ -170,7 +171,7 @@ def log_query(
     address: str,
     keys: dict[str, Any],
     status: int,
-    matches: Sequence[int],
+    matches: Sequence[StepRow],
     micros: int,
 ) -> None:
     """Keep the query of a scanner and the steps of the answer, for a bounded number of queries."""
@@ -187,7 +188,7 @@ def log_query(
         connection.execute(delete(queries).where(queries.c.id <= key[0] - KEPT_QUERIES))
 
 
-def askers(connection: Connection, step_ids: Sequence[int]) -> list[dict[str, Any]]:
+def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str, Any]]:
     """Scanners whose answers held these steps: calling AE title, first and last time, how often."""
     wanted = (
         select(
@@ -214,7 +215,7 @@ def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
     return connection.execute(wanted).mappings().first()
 
 
-def answered(connection: Connection, calling_ae: str, step_ids: Sequence[int]) -> dict[int, int]:
+def answered(connection: Connection, calling_ae: str, step_ids: Sequence[StepRow]) -> dict[StepRow, int]:
     """Step -> when an answer to this calling AE title last held it."""
     wanted = (
         select(query_matches.c.step, func.max(queries.c.asked_at).label("at"))

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.operations.answers.answer import Answer
+from gateway.records.row_ids import MessageRow
 from gateway.store import Store
 from gateway.web.health import Component
 from gateway.web.requests import NoParameters, RequestParameters
@@ -21,7 +22,7 @@ class Context:
 
     store: Store
     components: Callable[[], Awaitable[dict[str, Component]]]
-    replay_message: Callable[[int], Awaitable[str]]
+    replay_message: Callable[[MessageRow], Awaitable[str]]
     why: Callable[[str, str], Awaitable[Any]]
     clock: Clock
     version: str

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
 from gateway.operations.answers.answer import Answer, Failure, Problem
+from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
@@ -42,7 +43,7 @@ def build(
     *,
     token: str | None,
     components: Callable[[], Awaitable[dict[str, Component]]],
-    replay_message: Callable[[int], Awaitable[str]],
+    replay_message: Callable[[MessageRow], Awaitable[str]],
     why: Callable[[str, str], Awaitable[Any]],
     clock: Clock,
     version: str,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from gateway.assembly import process as app
 from gateway.config.ehrs import Ehr, Retry
 from gateway.config.site import Site
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, delivery_to
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
@@ -157,13 +158,13 @@ def _patient(url: str) -> Ehr:
     return Ehr(name="ehr0", url=url, retry=Retry(first_seconds=60, max_seconds=60))
 
 
-async def tried(gateway: app.Running) -> int:
+async def tried(gateway: app.Running) -> WorkRow:
     """Wait until nothing is left but one delivery that waits for its next try; returns its id."""
     async with asyncio.timeout(30):
         while True:
             rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("pending", "leased")))
             if [(row["kind"], row["state"], row["attempts"]) for row in rows] == [("ehr:ehr0", "pending", 1)]:
-                return int(rows[0]["id"])
+                return WorkRow(rows[0]["id"])
             await asyncio.sleep(0.02)
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gateway.assembly import process as app
 from gateway.cli.commands import cli
 from gateway.config.tree import load
+from gateway.records.row_ids import MessageRow
 from gateway.store import messages
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
@@ -163,7 +164,7 @@ def test_what_was_replayed_says_so(site: Path) -> None:
 
     async def row() -> Any:
         async with app.running(load(changed)) as running:
-            return await running.store.read(lambda connection: messages.get(connection, 1))
+            return await running.store.read(lambda connection: messages.get(connection, MessageRow(1)))
 
     kept = asyncio.run(row())
     assert (kept["state"], kept["ack_code"]) == ("applied", "AA")

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.records.message import WRONG, MessageState
+from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.store.messages import Earlier
 from tests.conftest import until
@@ -21,7 +22,7 @@ BODY = b"MSH|^~\\&|RIS|HOSP|GATEWAY||20260101||ORM^O01|1|P|2.5\r"
 
 def _adding(
     control_id: str = "1", body: bytes = BODY, state: MessageState = MessageState.APPLIED, ack: bytes = b"AA"
-) -> Callable[..., int]:
+) -> Callable[..., MessageRow]:
     return lambda connection: messages.add(
         connection, received_at=1, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id=control_id,
         type="ORM^O01", digest=hashlib.sha256(body).digest(), body=body, state=state, ack_code="AA", ack=ack,
@@ -39,7 +40,7 @@ async def test_the_bytes_are_kept_as_they_came(store: Store) -> None:
     row = await store.read(lambda connection: messages.get(connection, number))
     assert row is not None
     assert (row["body"], row["ack"], row["findings"]) == (odd, b"AA", [{"place": "PID-3", "text": "remarkable"}])
-    assert await store.read(lambda connection: messages.get(connection, number + 1)) is None
+    assert await store.read(lambda connection: messages.get(connection, MessageRow(number + 1))) is None
 
 
 async def test_the_same_message_gets_the_same_answer(store: Store) -> None:

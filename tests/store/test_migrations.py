@@ -19,6 +19,7 @@ from sqlalchemy import Engine, inspect, text
 from gateway.errors import ConfigError
 from gateway.records.cause import cause_of
 from gateway.records.patient import Identity, Rank, values_after
+from gateway.records.row_ids import OrderRow
 from gateway.records.work import SETTLE, delivery_to
 from gateway.store import Store, messages, migrations, order_book, outbox_listing, patients
 from gateway.store.engine import open_engine
@@ -115,7 +116,7 @@ def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
     assert migrations.upgrade(engine) == ("0001", migrations.newest())
     with engine.connect() as connection:
         patient = patients.find(connection, Identity("P1", "HOSP"))
-        order = order_book.get(connection, 1)
+        order = order_book.get(connection, OrderRow(1))
     assert patient is not None
     older, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
     newer, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)

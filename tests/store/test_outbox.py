@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from gateway.errors import Conflict, Fate, UnknownKey
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
@@ -345,7 +346,7 @@ async def test_replay_of_waiting_work_ends_its_pause(store: Store) -> None:
 async def test_replay_of_what_does_not_exist_is_refused_whole(store: Store) -> None:
     number = await store.write(adding("a", due_at=NOW + SECOND, now=NOW))
     with pytest.raises(UnknownKey, match="delivery 999: there is no delivery 999"):
-        await store.write(partial(outbox_listing.replay, ids=[number, 999], now=NOW))
+        await store.write(partial(outbox_listing.replay, ids=[number, WorkRow(999)], now=NOW))
     assert (await row(store, number))["due_at"] == NOW + SECOND
 
 

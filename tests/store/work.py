@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, Work, WorkKind, delivery_to
 from gateway.store import Store, outbox, outbox_claims
 from gateway.store.schema import outbox as table
@@ -18,7 +19,7 @@ KIND = delivery_to("test")
 
 def adding(
     lane: str = "a", *, due_at: int, now: int, kind: WorkKind = KIND, supersede: bool = False, **payload: Any
-) -> Callable[[Connection], int]:
+) -> Callable[[Connection], WorkRow]:
     """A unit that adds work to `lane`; `lane` is the subject of the lane."""
     return lambda connection: outbox.enqueue(
         connection, lane=Lane(kind, lane), payload=payload, due_at=due_at, now=now, supersede=supersede

@@ -19,6 +19,7 @@ from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.message import MessageState
 from gateway.records.order import Number
 from gateway.records.patient import Identity
+from gateway.records.row_ids import MessageRow, OrderRow, StepRow
 from gateway.records.step import StepState
 from gateway.records.work import Lane, WorkKind
 from gateway.store import (
@@ -83,7 +84,7 @@ async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Ser
             return await console.components()
         return {"dicom": Component(True, "port 11112, 2 associations")}
 
-    async def replay(message: int) -> str:
+    async def replay(message: MessageRow) -> str:
         if await store.read(lambda connection: messages.get(connection, message)) is None:
             raise UnknownKey(f"there is no message {message}", place=f"message {message}")
         console.replayed.append(message)
@@ -123,7 +124,7 @@ def add_message(
     findings: list[dict[str, str]] | None = None,
     type: str = "ORM^O01",
     unserved: bool = False,
-) -> int:
+) -> MessageRow:
     code = "AA" if state == "applied" else "AE"
     return messages.add(
         connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
@@ -141,7 +142,7 @@ def add_order(
     station_ae: str = "CT1",
     state: str = "SCHEDULED",
     at: int = NINE,
-) -> tuple[int, int]:
+) -> tuple[OrderRow, StepRow]:
     """(order, step) of a patient, one procedure, one CT step."""
     who = Identity(patient_id, "HOSP")
     known = patients.find(connection, who)
@@ -172,7 +173,9 @@ def add_order(
         patient=patient,
     )
     row = order_book.save(connection, None, order, now=at)
-    return row, order_book.get(connection, row).procedures[0].steps[0].row or 0
+    step_row = order_book.get(connection, row).procedures[0].steps[0].row
+    assert step_row is not None
+    return row, step_row
 
 
 def add_instance(
@@ -218,7 +221,7 @@ def add_delivery(
     return row
 
 
-def whole_journey(connection: Connection) -> dict[str, int]:
+def whole_journey(connection: Connection) -> dict[str, Any]:
     """An order, two queries, three instances in two series, settled, delivered; ids by name."""
     message = add_message(connection)
     order, step = add_order(connection)

@@ -23,6 +23,7 @@ from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
+from gateway.records.row_ids import MessageRow
 from gateway.store import messages
 from gateway.wire import charsets
 from gateway.wire.dimse import part10 as dicom_file
@@ -118,7 +119,9 @@ class MessageReader:
             log.exception("message could not be read")
             return Reading(message, sender, error=internal(error))
 
-    def history(self, connection: Connection, order: Order, without: int | None = None) -> list[OrderedProcedure]:
+    def history(
+        self, connection: Connection, order: Order, without: MessageRow | None = None
+    ) -> list[OrderedProcedure]:
         """What the messages kept so far say of an order; `without` leaves one of them out."""
         if order.row is None:
             return []

@@ -29,6 +29,7 @@ from gateway.journey.order_intake.verdict import (
 from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
+from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages, refusals
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
@@ -46,7 +47,7 @@ REUSED: Final = Finding(Place("MSH", 10), "another message came under this contr
 class StructureChecks(Protocol):
     """The background check of structure (`structure.Conformance`)."""
 
-    def soon(self, row: int, version: str, listener: str) -> None:
+    def soon(self, row: MessageRow, version: str, listener: str) -> None:
         """Check a kept message when there is time."""
 
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
@@ -58,7 +59,7 @@ class Receipt:
     """The acknowledgement of a message that is kept, and the message's row if the message was processed now."""
 
     acknowledgement: Acknowledgement
-    row: int | None = None
+    row: MessageRow | None = None
 
 
 class OrderIntake:
@@ -172,7 +173,9 @@ class OrderIntake:
         messages.tie(connection, row, verdict.orders, verdict.patients)
         return Receipt(acknowledgement, row)
 
-    def _judge(self, connection: Connection, reading: Reading, now: int, *, repeated: int | None = None) -> Verdict:
+    def _judge(
+        self, connection: Connection, reading: Reading, now: int, *, repeated: MessageRow | None = None
+    ) -> Verdict:
         """Apply the message, or say why it is not applied. `repeated`: its row, if it was processed before.
 
         Raises `Rejected`, with the transaction to be taken back, when the stored order or patient forbids the message.
@@ -239,7 +242,7 @@ class OrderIntake:
         if sender.conformance == "warn":
             self._checks.soon(receipt.row, sender.conformance_version, self._source.name)
 
-    async def replay(self, message_id: int) -> str:
+    async def replay(self, message_id: MessageRow) -> str:
         """Process a kept message again, with today's mappings; returns its new acknowledgement code.
 
         Raises `UnknownKey` when there is no such message.
@@ -285,7 +288,9 @@ def _with_error(reading: Reading, error: GatewayError) -> Reading:
     return replace(reading, error=error, statements=())
 
 
-def _update(connection: Connection, row: int, verdict: Verdict, ack: bytes, findings: list[dict[str, Any]]) -> None:
+def _update(
+    connection: Connection, row: MessageRow, verdict: Verdict, ack: bytes, findings: list[dict[str, Any]]
+) -> None:
     messages.untie(connection, row)
     messages.settle(
         connection,

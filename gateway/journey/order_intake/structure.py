@@ -11,6 +11,7 @@ from typing import Final
 from gateway.errors import GatewayError, Malformed, Place
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.observe import metrics
+from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.structure import LONGEST, Checker, Severity
@@ -23,7 +24,7 @@ MOST_WAITING: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    row: int
+    row: MessageRow
     version: str
     listener: str
 
@@ -38,7 +39,7 @@ class Conformance:
         self._waiting: deque[_Waiting] = deque()
         self._woken = asyncio.Event()
 
-    def soon(self, row: int, version: str, listener: str) -> None:
+    def soon(self, row: MessageRow, version: str, listener: str) -> None:
         """Check a kept message when there is time, and add what is found to its findings."""
         if len(self._waiting) >= MOST_WAITING:
             metrics.CHECKS.labels(listener, "skipped").inc()

@@ -12,6 +12,7 @@ from gateway.journey.order_intake.reading import Reading
 from gateway.records.finding import Finding
 from gateway.records.message import MessageState
 from gateway.records.order import NOT_IMAGING
+from gateway.records.row_ids import OrderRow, PatientRow
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -19,8 +20,8 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 class Outcomes(Protocol):
     """What scheduling did with the statements of a message."""
 
-    orders: list[tuple[int | None, str]]
-    patients: dict[int, str]
+    orders: list[tuple[OrderRow | None, str]]
+    patients: dict[PatientRow, str]
     findings: list[dict[str, str]]
 
 
@@ -33,9 +34,9 @@ class Verdict:
     """MSA-1."""
     findings: Sequence[dict[str, str]]
     """As the store keeps them."""
-    orders: Mapping[int, str] = field(default_factory=dict)
+    orders: Mapping[OrderRow, str] = field(default_factory=dict)
     """Row of an order -> what the message did to the order."""
-    patients: Mapping[int, str] = field(default_factory=dict)
+    patients: Mapping[PatientRow, str] = field(default_factory=dict)
     unserved: bool = False
     """Refused for its type or trigger event alone."""
 
@@ -70,7 +71,7 @@ def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
     if reading.message is not None and REPLACEMENT in reading.message.text:
         text = f"bytes that are not {reading.message.codec} text were read as {REPLACEMENT}"
         findings.append(Finding(Place("MSH", 18), text).as_row())
-    orders: dict[int, str] = {}
+    orders: dict[OrderRow, str] = {}
     for order, outcome in outcomes.orders:
         if order is not None and orders.get(order, "stale") == "stale":
             orders[order] = outcome

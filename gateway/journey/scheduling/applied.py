@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Place
 from gateway.records.imaging_order import Order, Said
+from gateway.records.row_ids import OrderRow, PatientRow
 
 History = Callable[[Connection, Order], Sequence[Said]]
 """What the messages kept so far say of an order, read with today's mappings."""
@@ -39,8 +40,8 @@ class Applied:
     the survivor of a merge), `ignored`, `not imaging` (of a source that sends other orders too).
     """
 
-    orders: list[tuple[int | None, str]] = field(default_factory=list)
-    patients: dict[int, str] = field(default_factory=dict)
+    orders: list[tuple[OrderRow | None, str]] = field(default_factory=list)
+    patients: dict[PatientRow, str] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
 
     def note(self, place: Place | str, text: str) -> None:

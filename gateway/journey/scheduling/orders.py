@@ -16,6 +16,7 @@ from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_values, identity_of
+from gateway.records.row_ids import PatientRow
 from gateway.records.step import CREATES, StepEvent
 from gateway.store import order_book as book
 from gateway.store import outbox, patients, studies
@@ -71,10 +72,10 @@ def _lacking(statement: OrderedProcedure, order: Order | None) -> RequiredMissin
     return statement.missing[0] if is_new else None
 
 
-def _patient_of(work: Work, order: Order | None) -> tuple[int | None, Sequence[Arrival]]:
+def _patient_of(work: Work, order: Order | None) -> tuple[PatientRow | None, Sequence[Arrival]]:
     """The patient of an order, for a message that does not name one."""
     row = patients.get(work.connection, order.patient) if order is not None and order.patient is not None else None
-    return (int(row["id"]), arrivals_of(row)) if row is not None else (None, [])
+    return (PatientRow(row["id"]), arrivals_of(row)) if row is not None else (None, [])
 
 
 def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
@@ -122,7 +123,11 @@ def _of_one_patient(connection: Connection, statement: OrderedProcedure, order: 
 
 
 def _apply_to(
-    work: Work, statement: OrderedProcedure, order: Order | None, patient: int | None, arrivals: Sequence[Arrival]
+    work: Work,
+    statement: OrderedProcedure,
+    order: Order | None,
+    patient: PatientRow | None,
+    arrivals: Sequence[Arrival],
 ) -> None:
     known = order is not None and bool(order.procedures)
     if work.again or _is_older(statement, order, arrivals):
@@ -164,7 +169,9 @@ def _in_its_place(statement: OrderedProcedure, order: Order | None, history: Seq
     return after, "stale" if replace(after, event_at=order.event_at) == order else "updated"
 
 
-def _end_replaced(work: Work, statement: OrderedProcedure, patient: int | None, arrivals: Sequence[Arrival]) -> None:
+def _end_replaced(
+    work: Work, statement: OrderedProcedure, patient: PatientRow | None, arrivals: Sequence[Arrival]
+) -> None:
     """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
     end = order_matching.replacement(statement)
     replaced = find(work.connection, end)
@@ -180,7 +187,7 @@ def _end_replaced(work: Work, statement: OrderedProcedure, patient: int | None, 
 
 def _patient(
     work: Work, statement: OrderedProcedure, who: Identity, order: Order | None
-) -> tuple[int, Sequence[Arrival]]:
+) -> tuple[PatientRow, Sequence[Arrival]]:
     """The row of the message's patient, made if there is none, and the patient's last arrivals.
 
     Raises `UnknownKey` when the order is another patient's.
@@ -202,7 +209,7 @@ def _patient(
         return patients.add(work.connection, who, attributes=attributes, stamps=stamps, now=work.now), []
     if statement.event in CREATES:
         update_patient(work, row, statement.patient, rank, statement.event_at)
-    return int(row["id"]), arrivals_of(row)
+    return PatientRow(row["id"]), arrivals_of(row)
 
 
 def _ids_of(row: Row) -> set[str]:

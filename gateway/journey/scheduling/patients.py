@@ -21,6 +21,7 @@ from gateway.records.patient import (
     inherited,
     values_after,
 )
+from gateway.records.row_ids import PatientRow
 from gateway.records.step import FROZEN, StepState
 from gateway.store import order_book as book
 from gateway.store import outbox, patients, studies
@@ -115,7 +116,7 @@ def _merge(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[survivor] = "merged"
 
 
-def _absorb(work: Work, survivor: int, prior: Identity) -> None:
+def _absorb(work: Work, survivor: PatientRow, prior: Identity) -> None:
     source = patients.find(work.connection, prior)
     if source is None:
         # A late order on the old id lands on the survivor.
@@ -133,7 +134,7 @@ def _absorb(work: Work, survivor: int, prior: Identity) -> None:
     _tell_studies_again(work, ended)
 
 
-def _inherit(work: Work, survivor: int, source: Row | None, prior: Identity) -> None:
+def _inherit(work: Work, survivor: PatientRow, source: Row | None, prior: Identity) -> None:
     """Give the survivor what the prior patient had: attributes, former identities, arrivals."""
     into = patients.get(work.connection, survivor, to_change=True)
     assert into is not None
@@ -194,7 +195,7 @@ def _change_id(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[patient] = "renamed"
 
 
-def _told(work: Work, statement: PatientStatement) -> tuple[int, bool]:
+def _told(work: Work, statement: PatientStatement) -> tuple[PatientRow, bool]:
     """The patient with what the message says of them, and whether they are new."""
     known = patients.meant(work.connection, statement.identity)
     if known is None:
@@ -203,7 +204,7 @@ def _told(work: Work, statement: PatientStatement) -> tuple[int, bool]:
             work.connection, statement.identity, attributes=attributes, stamps=stamps, now=work.now
         ), True
     update_patient(work, known, statement.attributes, Rank.REGISTRATION, statement.event_at)
-    return int(known["id"]), False
+    return PatientRow(known["id"]), False
 
 
 def update_patient(work: Work, row: Row, statement: Attributes, rank: Rank, at: int) -> None:

@@ -26,6 +26,7 @@ from gateway.operations.answers import (
 )
 from gateway.operations.journey_of import read_journey
 from gateway.operations.replay import replay_cause
+from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.health import examine
@@ -134,7 +135,7 @@ async def list_messages(context: Context, parameters: requests.MessagesParameter
 
 async def show_message(context: Context, parameters: requests.RowParameters) -> order_answers.MessageDetail:
     """One HL7 message with its segments, its acknowledgement and what was wrong with it."""
-    row = await context.store.read(lambda connection: messages.get(connection, parameters.id))
+    row = await context.store.read(lambda connection: messages.get(connection, MessageRow(parameters.id)))
     if row is None:
         raise UnknownKey(f"there is no message {parameters.id}", place="id")
     return order_answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
@@ -145,7 +146,7 @@ async def replay(context: Context, parameters: requests.RowParameters) -> order_
 
     Answers with its new acknowledgement code; the sender is not notified.
     """
-    return order_answers.Replayed(id=parameters.id, ack_code=await context.replay_message(parameters.id))
+    return order_answers.Replayed(id=parameters.id, ack_code=await context.replay_message(MessageRow(parameters.id)))
 
 
 async def list_deliveries(context: Context, parameters: requests.DeliveriesParameters) -> study_answers.Deliveries:
@@ -166,7 +167,7 @@ async def retry(context: Context, parameters: requests.RowParameters) -> study_a
     409 for work that is done, under way or superseded.
     """
     now = context.clock()
-    await context.store.write(lambda connection: outbox_listing.replay(connection, [parameters.id], now=now))
+    await context.store.write(lambda connection: outbox_listing.replay(connection, [WorkRow(parameters.id)], now=now))
     return study_answers.Retried(id=parameters.id)
 
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.mapping.studies.service_request import service_request, status_of
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
+from gateway.records.row_ids import PatientRow
 from gateway.records.step import StepState
 from gateway.records.study import Release
 from gateway.wire.fhir.validation import faults_of
@@ -36,7 +37,7 @@ ORDER = Order(
         "IssueTimeOfImagingServiceRequest": "1200", "AdmissionID": "V1",
     },
     procedures=(PROCEDURE, replace(PROCEDURE, attributes={**PROCEDURE.attributes, "StudyInstanceUID": "1.2.4"})),
-    patient=1,
+    patient=PatientRow(1),
 )  # fmt: skip
 SETTINGS = SHIPPED.studies.settings
 RELEASES: tuple[Release, ...] = ("R4", "R5")
@@ -65,7 +66,9 @@ def test_every_part_of_an_order_is_said(release: Release, fhir_validators: Valid
 @pytest.mark.parametrize("release", RELEASES)
 def test_an_order_that_says_little_is_valid_too(release: Release, fhir_validators: Validators) -> None:
     bare = Procedure({"StudyInstanceUID": "1.2.3"}, frozenset(), 1, (Step("S1", S.SCHEDULED, {}, False),))
-    order = Order("", "", Number("", ""), Number("", ""), "", {"AccessionNumber": "A1"}, procedures=(bare,), patient=1)
+    order = Order(
+        "", "", Number("", ""), Number("", ""), "", {"AccessionNumber": "A1"}, procedures=(bare,), patient=PatientRow(1)
+    )
     made, _ = service_request(order, {"PatientID": "P1"}, SETTINGS, release)
     assert faults_of(made, release) == []
     assert {name: one for name, one in fhir_validators.findings(release, made).items() if one} == {}
