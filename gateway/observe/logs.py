@@ -8,7 +8,6 @@ nobody caught, go the same way.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 import traceback
@@ -20,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from gateway.errors import GatewayError
+from gateway.observe.quoting import WITHOUT_VALUES
 from gateway.observe.repeats import CountingHandler
 
 PHI_KEYS: Final = frozenset({"patient_id", "patient_name", "accession", "birth_date", "body", "values"})
@@ -38,10 +38,8 @@ class _WithoutValues(logging.Filter):
             record.args = {key: _plain(value) for key, value in record.args.items()}
         elif record.args:
             record.args = tuple(_plain(value) for value in record.args)
-        if record.name == "py.warnings":
-            record.msg, record.args = _warning_without_text(record.getMessage()), ()
-        elif record.name == "asyncio":
-            record.msg, record.args = _first_words(record.getMessage()), ()
+        if record.name in WITHOUT_VALUES:
+            record.msg, record.args = WITHOUT_VALUES[record.name](record.getMessage()), ()
         if record.exc_info and record.exc_info[1] is not None:
             record.msg = f"{record.getMessage()}: {described(record.exc_info[1])}"
             record.args, record.exc_info = (), None
@@ -58,17 +56,6 @@ def _plain(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return [_plain(item) for item in value]
     return value
-
-
-def _warning_without_text(message: str) -> str:
-    """`file:line: Category` of what `warnings.formatwarning` gives; what follows quotes the value."""
-    match = re.match(r"[^\n]*?:\d+: \w+(?=:)", message)
-    return match[0] if match else "a warning"
-
-
-def _first_words(message: str) -> str:
-    """What asyncio complains of. It goes on with the task, its result or the bytes that a callback was called with."""
-    return re.split(r"[(<\n]", message, maxsplit=1)[0].strip()
 
 
 def _named(error: BaseException) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from threading import Timer
 from typing import Any, Final, TextIO
 
+from gateway.observe.quoting import WITHOUT_VALUES
+
 SECONDS: Final = 60.0
 MOST_CAUSES: Final = 1000
 LEAST: Final = logging.WARNING
 """What is below tells of single events, such as a listener that has started."""
-_PARTICULARS: Final = re.compile(r"\b[0-2](?:\.\d+){4,}\b|(?<!HTTP )(?<![\w.:])\d+(?![\w.:])")
-"""UIDs and numbers, but no addresses: what differs from instance to instance."""
+_PARTICULARS: Final = re.compile(r"'[^']*'|\b[0-2](?:\.\d+){4,}\b|(?<!HTTP )(?<![\w.:])\d+(?![\w.:])")
+"""Quoted values, UIDs and numbers, but no addresses: what differs from instance to instance."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class CountingHandler(logging.StreamHandler[TextIO]):
 
     def handle(self, record: logging.LogRecord) -> bool:
         # The filters make text of values and errors; the cause is what they were.
-        cause = cause_of(record) if record.levelno >= LEAST else None
+        cause = _cause_or_none(record)
         passed = bool(self.filter(record))
         if passed:
             self.acquire()
@@ -70,7 +72,8 @@ class CountingHandler(logging.StreamHandler[TextIO]):
             self._windows[cause] = _Window(now + self._seconds)
 
     def _end_windows(self, now: float) -> None:
-        for cause, window in list(self._windows.items()):
+        while self._windows:
+            cause, window = next(iter(self._windows.items()))
             if window.ends > now:
                 break
             del self._windows[cause]
@@ -117,8 +120,19 @@ class CountingHandler(logging.StreamHandler[TextIO]):
         super().close()
 
 
+def _cause_or_none(record: logging.LogRecord) -> Hashable | None:
+    """None for a record that is written each time."""
+    try:
+        return cause_of(record) if record.levelno >= LEAST else None
+    except Exception:
+        # A record whose values have no text: writing it must fail, not the caller.
+        return None
+
+
 def cause_of(record: logging.LogRecord) -> Hashable:
-    """What two records of the same cause have in common: where they come from, and their text without numbers."""
+    """What two records of the same cause have in common: where they come from, and their text without particulars."""
+    if record.name in WITHOUT_VALUES:
+        return record.name, record.levelno, WITHOUT_VALUES[record.name](record.getMessage())
     given = record.args or ()
     values = given.values() if isinstance(given, Mapping) else given
     error = record.exc_info[1] if record.exc_info else None

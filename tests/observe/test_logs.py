@@ -124,6 +124,19 @@ def test_values_are_written_when_asked_for(
         assert all(isinstance(json.loads(line), dict) for line in written.splitlines())
 
 
+def test_warnings_of_one_line_of_a_library_are_one_cause(
+    configure: Configure, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each names another value; what is written of them is the same."""
+    configure(level="info", form="json", phi=False)
+    warnings.simplefilter("always")
+    for number in range(200):
+        warnings.warn(f"Invalid value for VR UI: '1.2.{number}'", UserWarning, stacklevel=1)
+    configure(level="info", form="json", phi=False)
+    first, last = map(json.loads, capfd.readouterr().err.splitlines())
+    assert (first["event"], last["repeated"]) == (last["event"], 199)
+
+
 def test_class_and_place_are_written(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
     configure(level="info", form="json", phi=False)
     log.error("refused: %s", invalid())

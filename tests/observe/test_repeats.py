@@ -84,6 +84,7 @@ SAME: list[tuple[Callable[[logging.Logger], None], Callable[[logging.Logger], No
     (lambda log: log.warning("lost: %s", "1.2.840.10008.7.1"), lambda log: log.warning("lost: %s", "1.2.840.10008.9")),
     (lambda log: log.warning("%s", "4 bytes there"), lambda log: log.warning("%s", "71 bytes there")),
     (lambda log: log.error("no: %s", ValueError("a")), lambda log: log.error("no: %s", ValueError("b"))),
+    (lambda log: log.error("no: %s", "'a' is no UID"), lambda log: log.error("no: %s", "'b' is no UID")),
     (lambda log: log.error("%(n)d", {"n": 1}), lambda log: log.error("%(n)d", {"n": 2})),
     (
         lambda log: log.error("%d", 1, exc_info=_raised(KeyError("a"))),
@@ -132,6 +133,19 @@ def test_nothing_is_lost_at_the_end(handler: Made, written: io.StringIO, log: lo
     assert written.getvalue().splitlines() == ["a -", "b -", "a 1", "b 2"]
     log.warning("a")
     assert written.getvalue().splitlines()[-1] == "a -"
+
+
+def test_a_record_that_has_no_text_does_no_harm(
+    handler: Made, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def __str__(self) -> str:
+            raise ValueError
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    handler()
+    for _ in range(2):
+        log.warning("%s", Silent())
 
 
 def test_many_causes_take_no_more_memory(handler: Made, written: io.StringIO, log: logging.Logger) -> None:
