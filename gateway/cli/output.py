@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import typer
 
+from gateway.errors import GatewayError
+
+T = TypeVar("T")
+
 
 class CommandFailure(Exception):
     """Ends a command with exit code 1 and these lines on standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a request."""
+
+    text: str
+    """A line for standard output; '' for none."""
+    failures: Sequence[str] = ()
+    """Lines for standard error: what of the request could not be done."""
 
 
 def say(text: str = "") -> None:
@@ -21,6 +37,25 @@ def say(text: str = "") -> None:
 def say_json(value: Any) -> None:
     """Print JSON, indented by two. Bytes are printed as Latin-1, other foreign types as their `str`."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode())
+
+
+async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Done]]) -> int:
+    """Do `work` for each request and print what came of it; the others are done whatever one of them fails of.
+
+    Returns how many failures there were; each is a line on standard error.
+    """
+    failures = 0
+    for request in requests:
+        try:
+            done = await work(request)
+        except GatewayError as error:
+            done = Done("", (str(error),))
+        if done.text:
+            say(done.text)
+        for failure in done.failures:
+            typer.echo(failure, err=True)
+        failures += len(done.failures)
+    return failures
 
 
 def _plain(value: Any) -> Any:

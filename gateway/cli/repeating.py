@@ -1,5 +1,5 @@
 # Long: the options of a command are the arguments of its function, each with its help.
-"""`replay` and `withdraw`: work again on messages, deliveries and studies."""
+"""`replay`: work again on messages, deliveries and studies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import MOMENTS, ConfigFile
-from gateway.cli.output import say, say_json
+from gateway.cli.output import Done, each, say, say_json
 from gateway.clock import now
-from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
-    from gateway.operations.replay import Outcome, Repeats
+    from gateway.operations.replay import Outcome
     from gateway.store import Store
 
 Request = tuple[str, Any]
@@ -113,28 +112,27 @@ async def _repeat(
         partial(replay_message, settings, store, mappings, now),
         now,
     )
-    failures = [await _repeat_cause(repeats, key) for key in causes]
-    for kind, number in await _requests_since(store, requests, first):
-        try:
-            say(f"{number if kind == 'study' else f'{kind}{number}'}: {await repeats.repeat(kind, number)}")
-        except GatewayError as error:
-            failures.append(1)
-            typer.echo(str(error), err=True)
-    return sum(failures)
+
+    async def cause(key: str) -> Done:
+        count, remaining = await repeats.cause(key)
+        return Done(f"{key}: {count} deliveries, due now", remaining)
+
+    async def request(wanted: Request) -> Done:
+        kind, number = wanted
+        done = await repeats.repeat(kind, number)
+        return Done(f"{number if kind == 'study' else f'{kind}{number}'}: {done}")
+
+    return await each(causes, cause) + await each(await _requests_since(store, requests, first), request)
 
 
 async def _resend(requests: Sequence[Request], store: Store) -> int:
     """Send studies once more and print a line for each; returns how many failed."""
     from gateway.operations.resend import resend_study
 
-    failures = 0
-    for _, study_uid in requests:
-        try:
-            say(f"{study_uid}: {await resend_study(store, study_uid, now)} deliveries, due now")
-        except GatewayError as error:
-            failures += 1
-            typer.echo(str(error), err=True)
-    return failures
+    async def resend(study_uid: str) -> Done:
+        return Done(f"{study_uid}: {await resend_study(store, study_uid, now)} deliveries, due now")
+
+    return await each([study_uid for _, study_uid in requests], resend)
 
 
 async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> None:
@@ -144,18 +142,6 @@ async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> N
     async for total in resend_all(store, name, now, first=first, per_second=per_second):
         typer.echo(f"{total} deliveries added", err=True)
     say(f"{name}: {total} deliveries, the last due in {total / per_second:.0f} s")
-
-
-async def _repeat_cause(repeats: Repeats, key: str) -> int:
-    try:
-        count, remaining = await repeats.cause(key)
-    except GatewayError as error:
-        typer.echo(str(error), err=True)
-        return 1
-    say(f"{key}: {count} deliveries, due now")
-    for reason in remaining:
-        typer.echo(reason, err=True)
-    return len(remaining)
 
 
 async def _try(
@@ -183,34 +169,6 @@ def _say_dry_run(outcomes: Sequence[Outcome], as_json: bool) -> None:
     count, steps = sum(outcome.messages for outcome in outcomes), sum(len(outcome.changes) for outcome in outcomes)
     answers = sum(len(outcome.answers) for outcome in outcomes)
     say(f"{count} messages: {steps} steps and {answers} answers would differ. Nothing was changed.")
-
-
-@cli.command(epilog="Example: gateway withdraw 1.2.840.113619.2.55")
-def withdraw(
-    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
-    undo: Annotated[bool, typer.Option("--undo", help="They are what they claim to be after all")] = False,
-    config: ConfigFile = None,
-) -> None:
-    """Tell EHRs that studies were entered in error: another patient's images, a test. They keep their identifier.
-
-    Nothing is deleted here. Images that arrive later do not undo it.
-    """
-    from gateway.operations.withdraw import withdraw as withdraw_study
-
-    async def each(store: Store) -> int:
-        failures = 0
-        for uid in studies:
-            try:
-                changed = await store.write(partial(withdraw_study, study_uid=uid, now=now(), undo=undo))
-                done = "counts again" if undo else "withdrawn"
-                say(f"{uid}: {done + ', EHRs are told' if changed else 'was so already'}")
-            except GatewayError as error:
-                failures += 1
-                typer.echo(str(error), err=True)
-        return failures
-
-    if with_store(configuration(config), each):
-        raise typer.Exit(1)
 
 
 def _parse_id(written: str) -> tuple[str, Any]:

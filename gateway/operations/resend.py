@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -12,9 +11,6 @@ from gateway.clock import Clock
 from gateway.errors import UnknownKey
 from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox
-
-PAGE: Final = 200
-"""Deliveries that are added in one transaction: others must not wait long for the writer."""
 
 
 async def resend_study(store: Store, study_uid: str, clock: Clock) -> int:
@@ -36,7 +32,7 @@ async def resend_all(store: Store, ehr: str, clock: Clock, *, first: int, per_se
     """
     after, added, start = 0, 0, clock()
     while page := await store.read(
-        partial(outbox.lanes_since, kind=delivery_to(ehr), first=first, before=start, after=after, limit=PAGE)
+        partial(outbox.lanes_since, kind=delivery_to(ehr), first=first, before=start, after=after, limit=outbox.PAGE)
     ):
         after = page[-1][0]
         added = await store.write(

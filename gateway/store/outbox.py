@@ -21,6 +21,8 @@ from gateway.store.writer import announce
 
 NEVER: Final = 2**60
 """Microseconds; some 36,000 years."""
+PAGE: Final = 200
+"""Rows that are added or made due in one transaction: others must not wait long for the writer."""
 
 
 def enqueue(
@@ -115,6 +117,12 @@ def repeat_study(connection: Connection, study_uid: str, *, now: int) -> int:
     return sum(repeat(connection, lane, now=now) for lane in lanes if lane.kind.activity is Activity.DELIVER)
 
 
+def receivers_of(connection: Connection, study_uid: str) -> set[str]:
+    """Names of the EHRs to which the study itself, not only its order, was delivered."""
+    delivered = map(Lane.of, connection.execute(_DELIVERED, {"the_subject": study_uid}).scalars())
+    return {lane.kind.target for lane in delivered if lane.kind.activity is Activity.DELIVER and not lane.of_order}
+
+
 def lanes_since(
     connection: Connection, kind: WorkKind, *, first: int, before: int, after: int, limit: int
 ) -> list[tuple[int, Lane]]:
@@ -139,6 +147,8 @@ _LATEST = (
 )
 
 _LANES_OF = select(outbox.c.lane).where(outbox.c.subject == bindparam("the_subject")).distinct()
+
+_DELIVERED = _LANES_OF.where(outbox.c.state == WorkState.DONE.value)
 
 _NEWEST = func.max(outbox.c.id)
 _LANES_SINCE = (

@@ -12,6 +12,7 @@ from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import STUCK, TRANSITIONS, WorkEvent, WorkKind, WorkState
+from gateway.store.outbox import PAGE
 from gateway.store.outbox_claims import ACTIVE_STATES
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
@@ -72,8 +73,6 @@ class Stuck:
     """Of the newest."""
 
 
-PAGE: Final = 200
-"""Rows that are made due in one transaction: others must not wait long for the writer."""
 _is_stuck = outbox.c.state.in_(STUCK)
 
 

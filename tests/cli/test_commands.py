@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -252,12 +253,18 @@ async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
 
             await until(lambda: status() == [("available", 1)])
             done = await gateway("withdraw", uid, "9.9", folder=tmp_path)
-            assert (done.returncode, done.stdout) == (1, f"{uid}: withdrawn, EHRs are told\n")
+            text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", done.stdout)
+            assert (done.returncode, text) == (1, f"{uid}: withdrawn since MOMENT; 1 delivery follows, to main\n")
             assert done.stderr == "9.9: there is no such study\n"
             await until(lambda: status() == [("entered-in-error", 0)])
-            assert (await gateway("withdraw", uid, folder=tmp_path)).stdout == f"{uid}: was so already\n"
-            again = await gateway("withdraw", "--undo", uid, folder=tmp_path)
-            assert again.stdout == f"{uid}: counts again, EHRs are told\n"
+            again = await gateway("withdraw", uid, folder=tmp_path)
+            assert again.stdout == done.stdout.replace("; 1 delivery follows, to main", " already, nothing was done")
+            undone = await gateway("withdraw", "--undo", "--json", uid, "9.9", folder=tmp_path)
+            assert (undone.returncode, undone.stderr) == (1, "9.9: there is no such study\n")
+            main = {"name": "main", "holds": True, "notified": True}
+            assert json.loads(undone.stdout) == [
+                {"study_uid": uid, "withdrawn_at": None, "changed": True, "receivers": [main], "deliveries": 1}
+            ]
             await until(lambda: status() == [("available", 1)])
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.records.work import SERVE, Lane
 from gateway.store import Store, imaging_studies, outbox
-
-BATCH: Final = 200
 
 
 async def fill(store: Store, clock: Clock) -> int:
@@ -20,7 +17,7 @@ async def fill(store: Store, clock: Clock) -> int:
     They are a kind of work of their own, so that no study that arrives now waits behind them.
     """
     after = total = 0
-    while batch := await store.read(partial(imaging_studies.not_kept, after=after, limit=BATCH)):
+    while batch := await store.read(partial(imaging_studies.not_kept, after=after, limit=outbox.PAGE)):
         await store.write(partial(_serve, uids=[uid for _, uid in batch], now=clock()))
         after, total = batch[-1][0], total + len(batch)
     return total

@@ -1,0 +1,51 @@
+"""`withdraw`: studies that were entered in error."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.output import Done, each, say_json
+from gateway.clock import now
+
+if TYPE_CHECKING:
+    from gateway.operations.withdraw import Withdrawal
+    from gateway.store import Store
+
+
+@cli.command(epilog="Example: gateway withdraw 1.2.840.113619.2.55")
+def withdraw(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
+    undo: Annotated[bool, typer.Option("--undo", help="They are what they claim to be after all")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell EHRs that studies were entered in error: another patient's images, a test. They keep their identifier.
+
+    Nothing is deleted here. Images that arrive later do not undo it.
+    """
+    from gateway.operations.withdraw import withdraw as withdraw_study
+
+    settings = configuration(config)
+    ehrs = [one.name for one in settings.ehrs]
+    withdrawals: list[Withdrawal] = []
+
+    async def work(store: Store) -> int:
+        async def study(uid: str) -> Done:
+            unit = partial(withdraw_study, study_uid=uid, ehrs=ehrs, now=now(), undo=undo)
+            withdrawals.append(await store.write(unit))
+            return Done("" if as_json else f"{uid}: {withdrawals[-1]}")
+
+        return await each(studies, study)
+
+    failures = with_store(settings, work)
+    if as_json:
+        say_json([{**asdict(one), "deliveries": one.deliveries} for one in withdrawals])
+    if failures:
+        raise typer.Exit(1)
