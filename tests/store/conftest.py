@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +43,9 @@ def shared_postgres(_shared_postgres: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database without rows, once of each kind."""
+    """The URL of a database with our tables and without rows, once of each kind."""
     if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "gateway.db")
         return f"sqlite:///{tmp_path}/gateway.db"
     url: str = request.getfixturevalue("shared_postgres")
     return url
