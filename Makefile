@@ -35,7 +35,8 @@ demo: $(ENVIRONMENT) ## Play the whole journey with simulators (DEMO_ARGS, defau
 run: $(ENVIRONMENT) gateway.yaml ## Run the gateway with gateway.yaml, which is written first if there is none
 	$(BIN)/gateway run $(RUN_ARGS)
 
-test: check peers ## Every check and every test (PYTEST_ARGS); stops at the first red one
+test: $(ENVIRONMENT) ## Every check and every test (PYTEST_ARGS); stops at the first red one
+	@$(MAKE) -j 2 check peers
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(ENVIRONMENT) ## Style, types and import rules
