@@ -19,13 +19,7 @@ from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger, moment_of
 from gateway.journey.order_intake.reading import MessageReader, Reading, identity_of, internal
 from gateway.journey.order_intake.sources import ListenerSource
-from gateway.journey.order_intake.verdict import (
-    Outcomes,
-    Verdict,
-    applied_verdict,
-    error_finding,
-    unread_verdict,
-)
+from gateway.journey.order_intake.verdict import Outcomes, Verdict, applied_verdict, error_finding, unread_verdict
 from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
