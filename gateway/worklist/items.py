@@ -6,20 +6,16 @@ here an element is just what matching and answering ask for, and keeps the bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Whose bytes depend on Specific Character Set (PS3.5 6.1.2.3)."""
-_GROUPS_OUTSIDE_DATA_SETS: Final = 0x0007
-
 _NONE: Final[frozenset[str]] = frozenset()
 _KEPT_FORMS: Final = 8
 
@@ -124,27 +120,32 @@ def _texts(value: Any) -> Iterable[str]:
     return () if value is None or value == "" else (str(value).strip(PADDING),)
 
 
-def of_dataset(dataset: Dataset) -> dict[int, Element]:
-    """Without group lengths (gggg,0000) and strays of the command set or the file meta group."""
-    made: dict[int, Element] = {}
-    for element in dataset:
-        tag = int(element.tag)
-        if tag & 0xFFFF and tag >> 16 > _GROUPS_OUTSIDE_DATA_SETS:
-            vr = str(element.VR)[:2]
-            items = tuple(of_dataset(one) for one in element.value or ()) if vr == "SQ" else ()
-            made[tag] = Element(tag, vr, element.keyword, () if vr == "SQ" else tuple(_values(element)), items)
-    return made
+class Decoded(Protocol):
+    """One decoded attribute of an identifier."""
+
+    @property
+    def tag(self) -> int: ...
+    @property
+    def vr(self) -> str: ...
+    @property
+    def values(self) -> tuple[str, ...]: ...
+    @property
+    def items(self) -> Sequence[Mapping[int, Decoded]]: ...
 
 
-def _values(element: DataElement) -> Iterator[str]:
-    """As text; `A\\` has two."""
-    value = element.value
-    if isinstance(value, bytes):
-        yield value.decode("latin-1").strip(PADDING)
-    elif element.VM > 1:
-        yield from (str(one).strip(PADDING) for one in value)
-    elif value is not None:
-        yield str(value).strip(PADDING)
+def of_identifier(identifier: Mapping[int, Decoded]) -> dict[int, Element]:
+    """The keys of a query."""
+    return {tag: _key(decoded) for tag, decoded in identifier.items()}
+
+
+def _key(decoded: Decoded) -> Element:
+    items = tuple(map(of_identifier, decoded.items))
+    return Element(decoded.tag, decoded.vr, _keyword(decoded.tag), decoded.values, items)
+
+
+@lru_cache(maxsize=4096)
+def _keyword(tag: int) -> str:
+    return str(keyword_for_tag(tag))
 
 
 def as_attributes(item: Item) -> dict[str, Any]:

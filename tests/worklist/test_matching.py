@@ -12,10 +12,9 @@ from pydicom.dataset import Dataset
 
 from gateway.worklist import matching
 from gateway.worklist.answering import NEVER_KEYS
-from gateway.worklist.items import of_dataset
 from gateway.worklist.matching import SUPPORTED_KEYS
 from gateway.worklist.prefilter import Prefilter, prefilter_of
-from tests.worklist.worklist_items import STEP, answer, dataset, item, matches, worklist
+from tests.worklist.worklist_items import STEP, answer, dataset, item, matches, of_dataset, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import InvalidValue
-from gateway.worklist.items import of_dataset
 from gateway.worklist.prefilter import prefilter_of
-from tests.worklist.worklist_items import STEP, item, matches, worklist
+from tests.worklist.worklist_items import STEP, item, matches, of_dataset, worklist
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nvalid value for VR", "ignore:A value of type")
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from gateway.worklist import matching
 from gateway.worklist.answering import Answers
-from gateway.worklist.items import of_dataset
+from gateway.worklist.items import PADDING, Element
 from gateway.worklist.names import NameMatching
 
 STEP = {
@@ -28,6 +30,28 @@ STEP = {
     "ScheduledStationName",
     "ScheduledProcedureStepStartDateTime",
 }
+
+
+def of_dataset(dataset: Dataset) -> dict[int, Element]:
+    """The elements of a data set, without group lengths and strays of the command set or the file meta group."""
+    made: dict[int, Element] = {}
+    for element in dataset:
+        tag = int(element.tag)
+        if tag & 0xFFFF and tag >> 16 > 0x0007:
+            vr = str(element.VR)[:2]
+            items = tuple(of_dataset(one) for one in element.value or ()) if vr == "SQ" else ()
+            made[tag] = Element(tag, vr, element.keyword, () if vr == "SQ" else tuple(_values(element)), items)
+    return made
+
+
+def _values(element: DataElement) -> Iterator[str]:
+    value = element.value
+    if isinstance(value, bytes):
+        yield value.decode("latin-1").strip(PADDING)
+    elif element.VM > 1:
+        yield from (str(one).strip(PADDING) for one in value)
+    elif value is not None:
+        yield str(value).strip(PADDING)
 
 
 def dataset(**values: Any) -> Dataset:

@@ -157,7 +157,7 @@ class OrderIntake:
                 return Receipt(Acknowledgement(earlier.ack_code, earlier.ack))
         verdict = self._judge(connection, reading, now)
         if earlier.row is not None:
-            _update(connection, earlier.row, verdict, acknowledgement.block, verdict.with_findings())
+            _update(connection, earlier.row, verdict, acknowledgement.block)
             return Receipt(acknowledgement, earlier.row)
         row = messages.add(
             connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
@@ -270,7 +270,7 @@ class OrderIntake:
         # Who sends these bytes again gets the answer of today.
         fault = reading.error if verdict.state in WRONG else None
         block = self._acknowledger.of(row["body"], reading.message, fault, now).block if reading.sender else row["ack"]
-        _update(connection, row["id"], verdict, block, verdict.with_findings(history))
+        _update(connection, row["id"], verdict, block, history)
         return verdict
 
 
@@ -282,9 +282,7 @@ def _with_error(reading: Reading, error: GatewayError) -> Reading:
     return replace(reading, error=error, statements=())
 
 
-def _update(
-    connection: Connection, row: MessageRow, verdict: Verdict, ack: bytes, findings: list[dict[str, Any]]
-) -> None:
+def _update(connection: Connection, row: MessageRow, verdict: Verdict, ack: bytes, *before: Finding) -> None:
     messages.untie(connection, row)
     messages.settle(
         connection,
@@ -292,7 +290,7 @@ def _update(
         state=verdict.state,
         ack_code=verdict.code,
         ack=ack,
-        findings=findings,
+        findings=verdict.with_findings(*before),
         unserved=verdict.unserved,
     )
     messages.tie(connection, row, verdict.orders, verdict.patients)

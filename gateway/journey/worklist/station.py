@@ -21,7 +21,7 @@ from gateway.store import Store, worklist
 from gateway.wire.dimse import ExplainedFailure, FindRequest, Match, Pending, statuses
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
-from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_dataset
+from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_identifier
 from gateway.worklist.matching import Predicate, matcher, under_each_identity
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
@@ -97,7 +97,7 @@ class Worklist:
         or range with `InvalidValue`; without a database with `Unavailable`.
         """
         started = self._clock()
-        identifier = of_dataset(request.identifier)
+        identifier = of_identifier(request.identifier)
         answered: list[int] = []
         status = statuses.CANCEL
         try:

@@ -175,6 +175,23 @@ def _sequence_end(data: Encoded, element: EncodedElement, end: int, coding: Enco
     return at
 
 
+def items_of(data: Encoded, element: EncodedElement, end: int, coding: Encoding) -> Iterator[tuple[int, int, Encoding]]:
+    """(first offset, end, encoding) of each item of a sequence whose structure `value_end` has checked."""
+    is_open = element.length == UNDEFINED
+    # PS3.5 6.2.2 note 2: the items of a UN are in implicit VR little endian.
+    inside = Encoding(implicit=True, little=True) if is_open and element.vr == "UN" else coding
+    at = element.at
+    end = end if is_open else element.at + element.length
+    while at < end:
+        group, number, length = struct.unpack_from(inside.mark + "HHL", data, at)
+        at += 8
+        if group << 16 | number == SEQUENCE_END:
+            return
+        after = _item_end(data, element, at, end, inside, 1, deep=False) if length == UNDEFINED else at + length
+        yield at, after - 8 if length == UNDEFINED else after, _item_coding(data, at, inside)
+        at = after
+
+
 def _item_end(
     data: Encoded, parent: EncodedElement, at: int, end: int, coding: Encoding, depth: int, *, deep: bool
 ) -> int:
@@ -207,7 +224,7 @@ def _switched(data: Encoded, at: int, coding: Encoding) -> Encoding:
     return Encoding(implicit=True, little=coding.little)
 
 
-def dictionary_vr(tag: BaseTag) -> str:
+def dictionary_vr(tag: BaseTag | int) -> str:
     return effective_vr(EncodedElement(int(tag), "", 0, 0))
 
 

@@ -6,16 +6,13 @@ Stations are plain async callables: a handler sees the request as data, and answ
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
-from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
@@ -23,7 +20,8 @@ from gateway.errors import GatewayError, TooLarge
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded
-from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.header import split_header
+from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
@@ -65,7 +63,7 @@ class FindRequest:
     """A C-FIND request with its decoded identifier (PS3.7 9.1.2)."""
 
     caller: Caller
-    identifier: Dataset
+    identifier: Identifier
     transfer_syntax_uid: str
     """Of the identifier and of the answers."""
     fuzzy: bool = False
@@ -191,36 +189,11 @@ def _encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
     return encoded
 
 
-def _identifier(message: Message, transfer_syntax: str) -> Dataset:
+def _identifier(message: Message, transfer_syntax: str) -> Identifier:
     """Raises `Malformed`, or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_IDENTIFIER_BYTES:
         raise TooLarge("no identifier is that long", place="identifier")
-    encoded = split_header(bytes(message.data_set), transfer_syntax, max_element_bytes=None)
-    identifier = read_header(encoded, transfer_syntax, strict=True)
-    sets = identifier.get("SpecificCharacterSet") or ""
-    if not all(map(_is_known_character_set, [sets] if isinstance(sets, str) else sets)):
-        _blank_foreign_text(identifier)
-    return identifier
-
-
-def _is_known_character_set(term: str) -> bool:
-    """A defined term of PS3.3 C.12.1.1.2, one of the misspellings that pydicom mends, or a Python codec."""
-    if {term, re.sub(r"^ISO[^_]IR", "ISO_IR", term), re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term)} & set(
-        python_encoding
-    ):
-        return True
-    try:
-        codecs.lookup(term)
-    except (LookupError, ValueError):
-        return False
-    return True
-
-
-def _blank_foreign_text(dataset: Dataset) -> None:
-    """In an unknown character set only ASCII can be read; any other character matches as `?` would."""
-    for element in dataset.iterall():
-        if isinstance(element.value, str) or element.VR == "PN":
-            element.value = re.sub(r"[^\x00-\x7f]", "?", str(element.value or ""))
+    return decode(split_header(bytes(message.data_set), transfer_syntax, max_element_bytes=None), transfer_syntax)
 
 
 def _failure(message: Message, error: Exception, statuses: Statuses) -> bytes:

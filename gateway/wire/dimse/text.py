@@ -7,14 +7,17 @@ pydicom decodes, and Windows-1252 under the name of ISO_IR 100 becomes C1 contro
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, PN_DELIMS, TEXT_VR_DELIMS
 
 from gateway.wire.charsets import undeclared_text, windows_text
 
@@ -25,6 +28,63 @@ ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ESCAPES: Final = re.compile(r"\x1b(?:\$[()*+\-./]?|[()*+\-./])[@-~]")
 """Designations of ISO 2022."""
 Rule = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterSet:
+    """How the bytes of text are read."""
+
+    encodings: tuple[str, ...]
+    """Python codecs: the first, and those that escape sequences switch to (PS3.5 6.1.2.5)."""
+    rule: Rule
+
+    @classmethod
+    def of(cls, terms: Sequence[str]) -> CharacterSet:
+        """The set of a Specific Character Set (0008,0005). In an undefined one only ASCII can be read; any other
+        character becomes `?`, which matches any."""
+        if not all(map(_is_defined, terms)):
+            return _UNDEFINED
+        if ASCII_SETS.issuperset(terms):
+            return ASCII
+        return cls(tuple(convert_encodings(list(terms))), windows_text)
+
+    def decoded(self, raw: bytes, vr: str, *, single: bool) -> list[str]:
+        """The values of an element, still padded. `single`: a backslash is part of the value."""
+        if raw.isascii() and b"\x1b" not in raw:
+            text = raw.decode("ascii")
+            return [text] if single else text.split("\\")
+        if single or self.encodings[0].startswith("gb"):
+            # The second byte of a character may be that of a backslash.
+            text = self._decoded(raw, vr)
+            return [text] if single else text.split("\\")
+        return [self._decoded(part, vr) for part in raw.split(b"\\")]
+
+    def _decoded(self, raw: bytes, vr: str) -> str:
+        if b"\x1b" not in raw:
+            return self.rule(raw.decode(self.encodings[0], "replace"))
+        parts = raw.split(b"=") if vr == "PN" else [raw]
+        delimiters = PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS
+        return "=".join(_mended(decode_bytes(part, self.encodings, delimiters), self.rule) for part in parts)
+
+
+def _is_defined(term: str) -> bool:
+    """A Defined Term of PS3.3 C.12.1.1.2, one of the misspellings that pydicom mends, or a Python codec."""
+    spellings = {term, re.sub(r"^ISO[^_]IR", "ISO_IR", term), re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term)}
+    if spellings & set(python_encoding):
+        return True
+    try:
+        codecs.lookup(term)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _only_ascii(text: str) -> str:
+    return re.sub(r"[^\x00-\x7f]", "?", text)
+
+
+ASCII: Final = CharacterSet(("latin_1",), undeclared_text)
+_UNDEFINED: Final = CharacterSet(("latin_1",), _only_ascii)
 
 
 def mend_texts(dataset: Dataset, inherited: Rule = undeclared_text) -> None:

@@ -34,6 +34,7 @@ from gateway.errors import (
 )
 from gateway.wire.dimse import Caller, DimseFailure, FindRequest, StoreRequest, client
 from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.identifier import Identifier
 from tests.wire.dimse.peers import (
     CT,
     ECHO,
@@ -61,7 +62,7 @@ async def test_echo() -> None:
 
 
 async def test_findscu_gets_each_match_and_a_final_success() -> None:
-    asked: list[tuple[Caller, Dataset, int]] = []
+    asked: list[tuple[Caller, Identifier, int]] = []
 
     async def find(request: FindRequest) -> AsyncIterator[Dataset]:
         asked.append((request.caller, request.identifier, threading.get_ident()))
@@ -79,8 +80,7 @@ async def test_findscu_gets_each_match_and_a_final_success() -> None:
     assert "Received Final Find Response (Success)" in output
     ((caller, identifier, thread),) = asked
     assert caller == Caller(calling_ae="CT1", called_ae="GATEWAY", address=HOST)
-    assert str(identifier.PatientName) == "PROBE*"
-    assert identifier["PatientID"].is_empty
+    assert {tag: key.values for tag, key in identifier.items()} == {0x00100010: ("PROBE*",), 0x00100020: ()}
     assert thread == threading.get_ident()
 
 
@@ -299,7 +299,7 @@ async def test_character_sets_of_identifiers(character_set: bytes, name: bytes, 
     names: list[str] = []
 
     async def find(request: FindRequest) -> AsyncIterator[Dataset]:
-        names.append(str(request.identifier.PatientName))
+        names.extend(request.identifier[0x00100010].values)
         for one in list[Dataset]():
             yield one
 
