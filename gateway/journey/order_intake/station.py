@@ -285,12 +285,7 @@ def _with_error(reading: Reading, error: GatewayError) -> Reading:
 def _update(connection: Connection, row: MessageRow, verdict: Verdict, ack: bytes, *before: Finding) -> None:
     messages.untie(connection, row)
     messages.settle(
-        connection,
-        row,
-        state=verdict.state,
-        ack_code=verdict.code,
-        ack=ack,
-        findings=verdict.with_findings(*before),
+        connection, row, state=verdict.state, ack_code=verdict.code, ack=ack, findings=verdict.with_findings(*before),
         unserved=verdict.unserved,
-    )
+    )  # fmt: skip
     messages.tie(connection, row, verdict.orders, verdict.patients)
