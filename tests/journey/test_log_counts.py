@@ -20,8 +20,8 @@ from tests.journey.test_study_arrival import sample
 from tests.peers.process import free_port
 from tests.wire.fhir.test_client import serving
 
-FAULTS = 200
-STUDIES = 20
+IMAGES, MESSAGES, STUDIES = 200, 50, 5
+SECONDS = 60
 
 
 async def refusing(_request: web.Request) -> web.Response:
@@ -45,7 +45,7 @@ def of_study(number: int) -> pydicom.Dataset:
 
 
 async def _parked(http: int, count: int) -> None:
-    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(SECONDS):
         while True:
             async with session.get(f"http://127.0.0.1:{http}/api/deliveries?state=parked") as answer:
                 if len((await answer.json())["deliveries"]) == count:
@@ -54,13 +54,13 @@ async def _parked(http: int, count: int) -> None:
 
 
 async def _make_faults(hl7: int, dicom: int, http: int) -> None:
-    titles: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "SCANNER", "timeout": 20}
-    wrong = [without_series(number) for number in range(FAULTS)]
+    titles: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "SCANNER", "timeout": SECONDS}
+    wrong = [without_series(number) for number in range(IMAGES)]
     assert {status for _, status in await client.store("127.0.0.1", dicom, wrong, **titles)} == {0xA900}
     right = [of_study(number) for number in range(STUDIES)]
     assert {status for _, status in await client.store("127.0.0.1", dicom, right, **titles)} == {0}
     async with MllpClient("127.0.0.1", hl7) as ris:
-        for number in range(FAULTS):
+        for number in range(MESSAGES):
             assert b"MSA|AR|" in await ris.send(orm(control_id=f"C{number}"))
     await _parked(http, STUDIES)
 
@@ -81,7 +81,7 @@ async def test_a_cause_is_two_lines_however_often_it_occurs(tmp_path: Path) -> N
         )  # fmt: skip
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SECONDS):
                 assert (await process.stdout.readline()).startswith(b"ready")
             await _make_faults(hl7, dicom, http)
         finally:
@@ -92,8 +92,8 @@ async def test_a_cause_is_two_lines_however_often_it_occurs(tmp_path: Path) -> N
         if line["level"] != "info":
             lines[line["logger"]].append(line.get("repeated", 1))
     assert {logger: (len(counts) <= 2, sum(counts)) for logger, counts in lines.items()} == {
-        "gateway.journey.study_arrival.station": (True, FAULTS),
-        "gateway.journey.order_intake.station": (True, FAULTS),
+        "gateway.journey.study_arrival.station": (True, IMAGES),
+        "gateway.journey.order_intake.station": (True, MESSAGES),
         "gateway.work.worker": (True, STUDIES),
     }
     assert b"2.25." not in stderr
