@@ -34,6 +34,13 @@ class Site(Section):
     viewer_url: str = ""
     """Address of a viewer of a study, with {study_uid} where the Study Instance UID goes."""
 
+    @field_validator("patient_id_issuer")
+    @classmethod
+    def _issuer_fits(cls, value: str) -> str:
+        if not re.fullmatch(r"[^\\\x00-\x1f\x7f]{0,64}", value):
+            raise ValueError("does not fit Issuer of Patient ID (LO): at most 64 characters, no backslash or control")
+        return value
+
     @field_validator("viewer_url")
     @classmethod
     def _viewer_names_the_study(cls, value: str) -> str:

@@ -323,6 +323,11 @@ def test_every_fault_is_told_with_its_line(write: Write) -> None:
         ("site:\n  name: 5\n", "gateway.yaml:2: site.name: write a text, in quotes if it looks like a number"),
         ("ehrs:\n- url: http://x\n", "gateway.yaml:2: ehrs.0.name: Field required"),
         ("site:\n  name: a\n  name: b\n", "gateway.yaml:3: site.name: stands twice"),
+        ("site:\n  patient_id_issuer: 'A\\B'\n", "gateway.yaml:2: site.patient_id_issuer: does not fit Issuer"),
+        (
+            f"site:\n  patient_id_issuer: {'H' * 65}\n",
+            "gateway.yaml:2: site.patient_id_issuer: does not fit Issuer of Patient ID (LO): at most 64 characters",
+        ),
         ("site:\n  viewer_url: https://x\n", "gateway.yaml:2: site.viewer_url: 'https://x' is no address of a viewer"),
         (
             "ehrs:\n- {name: a, url: http://x, resource: DocumentReference}\n",
