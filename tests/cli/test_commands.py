@@ -39,6 +39,7 @@ from tests.peers.dcmtk import storescu
 from tests.peers.process import Completed, free_port, run
 
 GATEWAY = (sys.executable, "-m", "gateway")
+START_SECONDS = 60
 
 
 async def gateway(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> Completed:
@@ -65,10 +66,10 @@ async def served(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         "env", "-C", folder, *GATEWAY, "run", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
-        line = await process.stdout.readline()
-    assert line.startswith(b"ready"), (line, await process.stderr.read() if process.stderr else b"")
     try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
+        assert line.startswith(b"ready"), (line, await process.stderr.read() if process.stderr else b"")
         yield process
     finally:
         if process.returncode is None:
@@ -341,11 +342,14 @@ async def test_an_empty_folder_and_the_defaults(tmp_path: Path) -> None:
         "env", "-C", tmp_path, *GATEWAY, "run", stdout=asyncio.subprocess.PIPE, env={**os.environ, **env}
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
-        assert (await process.stdout.readline()).startswith(b"ready")
-    assert (tmp_path / "gateway.db").stat().st_mode & 0o777 == 0o600
-    process.terminate()
-    assert await process.wait() == 0
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            assert (await process.stdout.readline()).startswith(b"ready")
+        assert (tmp_path / "gateway.db").stat().st_mode & 0o777 == 0o600
+    finally:
+        process.terminate()
+        code = await process.wait()
+    assert code == 0
 
 
 async def test_db_upgrade_and_wrong_usage(tmp_path: Path) -> None:

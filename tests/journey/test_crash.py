@@ -44,7 +44,7 @@ class Process:
             sys.executable, "-m", "gateway", "run", "-c", str(self._config), stdout=asyncio.subprocess.PIPE
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await self._process.stdout.readline()
         assert line.startswith(b"ready"), line
 
@@ -63,8 +63,8 @@ class Process:
 @asynccontextmanager
 async def running(folder: Path, database_url: str) -> AsyncIterator[Process]:
     process = Process(folder, database_url)
-    await process.start()
     try:
+        await process.start()
         yield process
     finally:
         await process.stop()
