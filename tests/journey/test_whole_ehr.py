@@ -26,6 +26,7 @@ from gateway.clock import now
 from gateway.config.ehrs import Ehr, Retry
 from gateway.config.site import Site
 from gateway.operations.resend import resend_all
+from gateway.records.study import Release
 from gateway.store import outbox_listing
 from gateway.store.schema import missing_links
 from tests.journey.messages import orm
@@ -111,10 +112,10 @@ async def linked(gateway: Running) -> None:
 
 
 @asynccontextmanager
-async def begun(start: Start, proxy: LossyProxy) -> AsyncIterator[Running]:
+async def begun(start: Start, proxy: LossyProxy, release: Release) -> AsyncIterator[Running]:
     ehr = Ehr(
         name="main", url=proxy.url, timeout_seconds=20, retry=Retry(first_seconds=0.1, max_seconds=0.5),
-        patient="create", orders="write", when_deleted="recreate", write=WRITE,
+        patient="create", orders="write", when_deleted="recreate", write=WRITE, fhir_version=release,
     )  # fmt: skip
     site = Site(patient_id_issuer="HOSP", identifier_systems=SYSTEMS, order_systems=ORDER_SYSTEMS)
     async with start(site=site, ehrs=[ehr]) as gateway:
@@ -151,16 +152,26 @@ def medplums(address: str) -> Server:
     return one
 
 
-@pytest.fixture(params=["medplum", "hapi", "hapi that validates"])
-def server(request: pytest.FixtureRequest) -> Server:
+@pytest.fixture(params=["medplum", "hapi", "hapi that validates", "hapi of R5"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def release(kind: str) -> Release:
+    return "R5" if kind.endswith("R5") else "R4"
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, kind: str, release: Release) -> Server:
     """Gives an EHR that holds nothing, each time."""
-    if request.param == "medplum":
+    if kind == "medplum":
         return medplums(request.getfixturevalue("fhir_process"))
-    return partial(hapi_server, validates="validates" in request.param)
+    return partial(hapi_server, release, validates="validates" in kind)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_every_study_stands_once_with_all_links(start: Start, server: Server) -> None:
+async def test_every_study_stands_once_with_all_links(start: Start, server: Server, release: Release) -> None:
     shuffled = random.Random(STUDIES)
     exams = [Exam(number) for number in range(STUDIES)]
     events = [(what, exam) for exam in exams for what in ("order", "1", "2")]
@@ -169,13 +180,13 @@ async def test_every_study_stands_once_with_all_links(start: Start, server: Serv
     async with lossy_proxy("") as proxy:
         async with server() as first:
             proxy.target = first.url
-            async with begun(start, proxy) as gateway:
+            async with begun(start, proxy, release) as gateway:
                 await play(gateway, events[:half])
                 await settled(gateway)
         async with server() as second:
             # The same address, nothing in the server, and the ids that it gives have been given before.
             proxy.target = second.url
-            async with begun(start, proxy) as gateway:
+            async with begun(start, proxy, release) as gateway:
                 await play(gateway, events[half:])
                 await settled(gateway)
                 async for _ in resend_all(gateway.store, "main", now, first=0, per_second=1e6):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -138,25 +138,21 @@ class StudyMapping:
         result = self._level("series", series.uid, facts, building)
         if lists_instances and series.instances:
             listed = (one for one in series.instances if is_listed("instance", one.uid, building.remarks))
-            built = (self._level("instance", one.uid, one.attributes, building) for one in listed)
-            result["instance"] = [one for one in built if "sopClass" in one]
+            result["instance"] = [self._level("instance", one.uid, one.attributes, building) for one in listed]
         return result
 
     def _modality(self, release: Release, series: Series) -> str:
         """The modality of a series as the series itself names it."""
         rows = [one for one in self._rows[release, "series"] if one.element == "modality"]
-        codings = (self._value(one, series.attributes, lambda _path, _error: None)[0] for one in rows)
+        building = _Building(release, None, Remarks())
+        codings = (self._value(one, series.uid, series.attributes, building)[0] for one in rows)
         return str(next((one["code"] for one in codings if one), "OT"))
 
     def _level(self, level: str, uid: str, attributes: Attributes, building: _Building) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for compiled in self._rows[building.release, level]:
             row = compiled.row
-
-            def note(path: str, error: InvalidValue, target: str = row.target) -> None:
-                building.remarks.add(level, uid, path, f"{target}: {error.message}; it is left out", cause=target)
-
-            value, source = self._value(compiled, attributes, note)
+            value, source = self._value(compiled, uid, attributes, building)
             if value is None or value == []:
                 if row.required:
                     raise RequiredMissing(f"{row.target} of the {level} has no value", place=" or ".join(row.sources))
@@ -169,10 +165,8 @@ class StudyMapping:
                 building.trace.append(Trace(level, row.target, value, source, row.origin))
         return result
 
-    def _value(
-        self, compiled: _Compiled, attributes: Attributes, note: Callable[[str, InvalidValue], None]
-    ) -> tuple[Any, str]:
-        """The value of a row and the path that has it; `note` gets each path whose value cannot be said."""
+    def _value(self, compiled: _Compiled, uid: str, attributes: Attributes, building: _Building) -> tuple[Any, str]:
+        """The value of a row, and the path that has it."""
         row = compiled.row
         for path in row.sources:
             raw = attributes.get(path) if "." not in path else look(attributes, path)
@@ -183,7 +177,8 @@ class StudyMapping:
                     raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
                 )
             except InvalidValue as error:
-                note(path, error)
+                text = f"{row.target}: {error.message}; it is left out"
+                building.remarks.add(row.level, uid, path, text, cause=row.target)
                 continue
             except GatewayError as error:
                 error.place = error.place or path

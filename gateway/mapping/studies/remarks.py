@@ -74,8 +74,15 @@ def note_uids(study: Study, remarks: Remarks) -> None:
         levels.append(("series", series.uid, series.attributes))
         levels += (("instance", one.uid, one.attributes) for one in series.instances)
     for level, uid, attributes in levels:
+        if not _may_hold_uids(attributes):
+            continue
         for place, value in _without_uri(attributes):
             remarks.add(level, uid, place, f"{value!r} is no UID or URI; it is left out", cause="no URI")
+
+
+def _may_hold_uids(attributes: Attributes) -> bool:
+    """Whether a closer look is worth it: most instances of a study hold nothing but texts."""
+    return any(isinstance(value, list) for value in attributes.values()) or not _UIDS.isdisjoint(attributes)
 
 
 def _without_uri(attributes: Attributes) -> Iterator[tuple[str, Any]]:
