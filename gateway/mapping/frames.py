@@ -68,13 +68,18 @@ def _items(dataset: Dataset, keyword: str) -> Iterable[Dataset]:
     except Exception:
         # pydicom reads a value when it is asked for, and has many ways of failing at it.
         return ()
-    return value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else ()
+    # An element of another VR than the dictionary's holds no items.
+    return [one for one in value if isinstance(one, Dataset)] if isinstance(value, Iterable) else ()
 
 
 def _modifiers(holder: Attributes) -> Iterable[Attributes]:
     for region, modifiers in _REGIONS.items():
-        for item in holder.get(region) or ():
-            yield from item.get(modifiers) or ()
+        for item in _dicts(holder.get(region)):
+            yield from _dicts(item.get(modifiers))
+
+
+def _dicts(value: Any) -> Iterable[Attributes]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else ()
 
 
 def _distinct(items: Iterable[Attributes]) -> list[Attributes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from gateway.mapping.attributes import from_dataset
@@ -62,6 +63,19 @@ def test_modifiers_of_all_regions_and_structures() -> None:
     assert codes == ["7771000", "24028007"]
     framed = multi_frame(item(), group("", LEFT), group("", LEFT))
     assert len(from_dataset(framed, GATHERED)["AnatomicRegionModifierSequence"]) == 1
+
+
+@pytest.mark.parametrize("keyword", ["0x52009229", "0x52009230", "0x00082218", "0x00082228"])
+def test_an_attribute_of_another_vr_holds_no_items(keyword: str) -> None:
+    """pydicom keeps the VR that the sender wrote."""
+    for vr, value in (("LO", ["a", "b"]), ("LO", "a"), ("US", 7), ("OB", b"ab")):
+        dataset = item(PatientID="P1")
+        dataset[int(keyword, 16)] = DataElement(int(keyword, 16), vr, value)
+        assert from_dataset(dataset, GATHERED | {"PatientID"}) == {"PatientID": "P1"}
+    inner = Dataset()
+    inner[0x00082218] = DataElement(0x00082218, "LO", ["a", "b"])
+    framed = multi_frame(item(FrameAnatomySequence=[inner]))
+    assert "AnatomicRegionModifierSequence" not in from_dataset(framed, GATHERED)
 
 
 def test_only_what_is_asked_for_is_gathered() -> None:

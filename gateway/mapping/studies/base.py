@@ -83,6 +83,8 @@ _UNIVERSAL: Final = {
     "URI": (re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"), ""),
 }
 """Universal Entity ID Type -> what such an id looks like, and what makes it a URI."""
+UNIVERSAL_TYPES: Final = frozenset(_UNIVERSAL)
+"""Types whose ids are URIs."""
 
 
 def oid_uri(uid: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from gateway.mapping.language.values import vr_of
-from gateway.mapping.studies.base import oid_uri, universal
+from gateway.mapping.studies.base import UNIVERSAL_TYPES, oid_uri, universal
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.study import Study
@@ -90,16 +90,19 @@ def _without_uri(attributes: Attributes) -> Iterator[tuple[str, Any]]:
     for keyword, value in attributes.items():
         if isinstance(value, list) and vr_of(keyword) == "SQ":
             yield from _of_items(keyword, value)
-        elif _is_identifier(keyword) and not _uri(keyword, attributes):
+        elif _is_wrong(keyword, attributes):
             yield keyword, value
 
 
-def _is_identifier(keyword: str) -> bool:
-    return keyword in _UIDS or keyword == "UniversalEntityID"
+def _is_wrong(keyword: str, attributes: Attributes) -> bool:
+    if keyword == "UniversalEntityID":
+        return _has_uri(attributes) and not universal([attributes])
+    return keyword in _UIDS and not oid_uri(str(attributes[keyword]))
 
 
-def _uri(keyword: str, attributes: Attributes) -> str:
-    return universal([attributes]) if keyword == "UniversalEntityID" else oid_uri(str(attributes[keyword]))
+def _has_uri(issuer: Attributes) -> bool:
+    """Whether identifiers of this type are URIs: a domain name is right, and none."""
+    return str(issuer.get("UniversalEntityIDType") or "ISO").upper() in UNIVERSAL_TYPES
 
 
 def _of_items(keyword: str, items: Iterable[Any]) -> Iterator[tuple[str, Any]]:

@@ -293,6 +293,16 @@ def test_laterality(value: str, code: str | None) -> None:
     assert (found["system"], found["code"]) == (SCT, code) if code else found is None
 
 
+def test_different_sides_are_none() -> None:
+    left, right, front = (
+        {"CodeValue": code, "CodingSchemeDesignator": "SCT"} for code in ("7771000", "24028007", "255549009")
+    )
+    assert run("laterality", [front, left])["code"] == "7771000"
+    for stated in ([left, right], ["L", "R"], ["L", "U"]):
+        with pytest.raises(InvalidValue, match="different sides"):
+            FUNCTIONS["laterality"].function(stated, (), None, SETTINGS)
+
+
 @pytest.mark.parametrize(("name", "code"), [("performers", "PRF"), ("operators", "SPRF")])
 def test_performers(name: str, code: str) -> None:
     first, second = run(name, ["Doe^Jane", "Roe"])
