@@ -85,7 +85,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
         "StudyDate": "20261399",
         "DeviceUID": "SERIAL-77", "DeviceSerialNumber": "77", "Manufacturer": "ACME",
         "ProcedureCodeSequence": [code("CTX", "99RIS", "CT head", CodingSchemeUID="99RIS")],
-        "Modality": "C  T",
+        "Modality": "C  T", "StudyDescription": "\x01\x02",
     }  # fmt: skip
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         with caplog.at_level(logging.WARNING, "gateway.journey.study_settling"):
@@ -97,6 +97,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
     assert resource["series"][0]["performer"][0]["actor"]["identifier"]["value"] == "77"
     assert kept == {
         "StudyDate": "started: '20261399' is no date; it is left out",
+        "StudyDescription": "description: nothing but control characters; it is left out",
         "Modality": "modality: 'C T' is not in the table 'study_modality'; it is left out (series 2.25.1.1)",
         "ProcedureCodeSequence.CodingSchemeUID": "'99RIS' is no UID or URI; it is left out",
         "DeviceUID": "'SERIAL-77' is no UID or URI; it is left out (series 2.25.1.1)",
@@ -105,7 +106,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
     [settled] = [event["text"] for event in told["events"] if event["text"].startswith("settled")]
     assert all(f"{place}: {text}" in settled for place, text in kept.items())
     [line] = [record.getMessage() for record in caplog.records if "findings of a study" in record.getMessage()]
-    assert "(4): " in line
+    assert "(5): " in line
     assert not any(value in line for value in ("SECRET", "20261399", "2.25.1"))
 
 

@@ -11,7 +11,7 @@ from gateway.errors import GatewayError, InvalidValue, RequiredMissing
 from gateway.mapping.attributes import look
 from gateway.mapping.language.rows import Codes, MappingFile, Row
 from gateway.mapping.language.trace import Trace
-from gateway.mapping.studies.base import FhirSettings, Function
+from gateway.mapping.studies.base import FhirSettings, Function, plain
 from gateway.mapping.studies.dialect import (
     COMPUTED,
     ELEMENTS,
@@ -173,6 +173,8 @@ class StudyMapping:
             if raw is None or raw == "" or raw == []:
                 continue
             try:
+                if isinstance(raw, str) and not raw.isprintable() and not plain(raw):
+                    raise InvalidValue("nothing but control characters")
                 value = compiled.function(
                     raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
                 )
