@@ -30,6 +30,7 @@ from bench.figures import Report, Table, at_most
 from bench.made_studies import made_study, study_uid
 from gateway.assembly.mappings import load_mappings
 from gateway.config.tree import Config
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Study
 from gateway.simulators import modality
 from gateway.store import studies
@@ -233,7 +234,7 @@ async def _compare(engine: Engine, config: Config, server: str, count: int) -> t
     for number in range(count):
         uid = study_uid(number)
         with engine.connect() as connection:
-            study = studies.load(connection, uid)
+            study = studies.load(connection, StudyInstanceUID(uid))
         found = held.get(f"urn:oid:{uid}", [])
         wrong += not (isinstance(study, Study) and len(found) == 1 and _is_last(mapping.build(study), found[0]))
     return wrong, sum(len(one) for one in held.values())

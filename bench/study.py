@@ -33,6 +33,7 @@ from gateway.journey.study_arrival.station import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.arrival import InstanceArrival
+from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.simulators.ehr import EhrSimulator
@@ -118,12 +119,19 @@ class Keeper:
             series_uid, sop_uid = f"{STUDY_UID}.{series}", f"{STUDY_UID}.{series}.{number}"
             instance = self._levels["instance"] | {"SOPInstanceUID": sop_uid, "InstanceNumber": str(number)}
             arrival = InstanceArrival(
-                study_uid=STUDY_UID, study=self._levels["study"], series_uid=series_uid,
+                study_uid=StudyInstanceUID(STUDY_UID),
+                study=self._levels["study"],
+                series_uid=SeriesInstanceUID(series_uid),
                 series=self._levels["series"] | {"SeriesInstanceUID": series_uid},
-                sop_uid=sop_uid, sop_class_uid=str(instance["SOPClassUID"]), instance=instance,
-                transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"", digest=sop_uid.encode(), source_ae="CT1",
+                sop_uid=SOPInstanceUID(sop_uid),
+                sop_class_uid=str(instance["SOPClassUID"]),
+                instance=instance,
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+                header=b"",
+                digest=sop_uid.encode(),
+                source_ae="CT1",
                 received_at=now(),
-            )  # fmt: skip
+            )
             study_arrivals.keep(connection, arrival)
 
 
@@ -149,7 +157,7 @@ async def _through(store: Store, sink: Sink, keep: Keeper, number: int) -> float
 
     def unit(connection: Connection) -> None:
         keep(connection, numbers=range(number, number + 1))
-        outbox.settle_at(connection, STUDY_UID, due_at=due, now=due)
+        outbox.settle_at(connection, StudyInstanceUID(STUDY_UID), due_at=due, now=due)
 
     sink.arrived.clear()
     begun = time.perf_counter()
@@ -186,7 +194,7 @@ async def _parts(
 ) -> dict[str, float]:
     """The same work, function by function, each alone."""
     watch = _Watch()
-    study = await store.read(lambda connection: studies.load(connection, STUDY_UID))
+    study = await store.read(lambda connection: studies.load(connection, StudyInstanceUID(STUDY_UID)))
     assert study is not None
     watch.lap("read")
     mapping = load_mappings(config).studies
@@ -200,7 +208,7 @@ async def _parts(
     watch.lap(BY_FHIR_RESOURCES)
     hashlib.sha256(orjson.dumps(built, option=orjson.OPT_SORT_KEYS)).hexdigest()
     watch.lap("digest")
-    done = await station.settle(Work(WorkRow(0), Lane(SETTLE, STUDY_UID), {}, 0, "", 0))
+    done = await station.settle(Work(WorkRow(0), Lane(SETTLE, StudyInstanceUID(STUDY_UID)), {}, 0, "", 0))
     watch.skip()
     if done.also is not None:
         await store.write(done.also)

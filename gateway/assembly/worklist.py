@@ -24,6 +24,7 @@ from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.identifiers import derived_uid
 from gateway.operations.why_not_shown import Why
 from gateway.operations.why_not_shown import why as explain
+from gateway.records.identifiers import AccessionNumber
 from gateway.store import Store
 from gateway.wire.dimse import DimseServer, Policy
 from gateway.wire.dimse import Peer as DimsePeer
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 async def why(
-    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: str, station: str
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: AccessionNumber, station: str
 ) -> Why | None:
     """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
     rules, policy = rules_of(config, mappings), policy_of(config.dicom)

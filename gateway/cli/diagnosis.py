@@ -15,6 +15,7 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import CommandFailure, say, say_json, time_text
 from gateway.clock import now
+from gateway.records.identifiers import AccessionNumber
 
 
 @cli.command(epilog="Example: gateway check -c gateway.yaml")
@@ -76,7 +77,7 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
     """The journey of an accession number: order, worklist, study, deliveries."""
     from gateway.operations.journey_of import journey
 
-    result = with_store(configuration(config), lambda store: journey(store, accession))
+    result = with_store(configuration(config), lambda store: journey(store, AccessionNumber(accession)))
     if result is None:
         raise CommandFailure(f"no order and no study has the accession number {accession}")
     if as_json:
@@ -100,7 +101,8 @@ def why(
 
     settings = configuration(config)
     mappings = load_mappings(settings)
-    result = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, accession, station))
+    number = AccessionNumber(accession)
+    result = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, number, station))
     if result is None:
         raise CommandFailure(f"nothing was ordered under the accession number {accession}")
     if as_json:

@@ -16,6 +16,7 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import MOMENTS, ConfigFile
 from gateway.cli.output import Done, each, say, say_json
 from gateway.clock import now
+from gateway.records.identifiers import StudyInstanceUID
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
@@ -130,7 +131,7 @@ async def _resend(requests: Sequence[Request], store: Store) -> int:
     from gateway.operations.resend import resend_study
 
     async def resend(study_uid: str) -> Done:
-        return Done(f"{study_uid}: {await resend_study(store, study_uid, now)} deliveries, due now")
+        return Done(f"{study_uid}: {await resend_study(store, StudyInstanceUID(study_uid), now)} deliveries, due now")
 
     return await each([study_uid for _, study_uid in requests], resend)
 

@@ -13,6 +13,7 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import Done, each, say_json
 from gateway.clock import now
+from gateway.records.identifiers import StudyInstanceUID
 
 if TYPE_CHECKING:
     from gateway.operations.withdraw import Withdrawal
@@ -38,7 +39,7 @@ def withdraw(
 
     async def work(store: Store) -> int:
         async def study(uid: str) -> Done:
-            unit = partial(withdraw_study, study_uid=uid, ehrs=ehrs, now=now(), undo=undo)
+            unit = partial(withdraw_study, study_uid=StudyInstanceUID(uid), ehrs=ehrs, now=now(), undo=undo)
             withdrawals.append(await store.write(unit))
             return Done("" if as_json else f"{uid}: {withdrawals[-1]}")
 

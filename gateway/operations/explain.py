@@ -20,6 +20,7 @@ from gateway.mapping.attributes import from_dataset
 from gateway.mapping.language.trace import Trace
 from gateway.records.agreement import together
 from gateway.records.finding import Finding
+from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from gateway.wire.dimse.text import mend_texts
@@ -121,11 +122,11 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], r
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
     """The files of one study as the gateway would keep them."""
     keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
-    of_study: list[tuple[str, Attributes]] = []
-    of_series: dict[str, list[tuple[str, Attributes]]] = {}
+    of_study: list[tuple[SOPInstanceUID, Attributes]] = []
+    of_series: dict[str, list[tuple[SOPInstanceUID, Attributes]]] = {}
     members: dict[str, dict[str, Instance]] = {}
     for dataset in files:
-        series_uid, sop_uid = str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
+        series_uid, sop_uid = str(dataset.SeriesInstanceUID), SOPInstanceUID(str(dataset.SOPInstanceUID))
         of_study.append((sop_uid, from_dataset(dataset, keywords["study"])))
         of_series.setdefault(series_uid, []).append((sop_uid, from_dataset(dataset, keywords["series"])))
         instance = Instance(sop_uid, str(dataset.SOPClassUID), from_dataset(dataset, keywords["instance"]))
@@ -133,7 +134,9 @@ def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Stud
         members.setdefault(series_uid, {})[sop_uid] = instance
     all_series = [Series(one, together(of_series[one])[0], in_order(members[one].values())) for one in members]
     return Study(
-        uid, together(of_study)[0], tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes)))
+        StudyInstanceUID(uid),
+        together(of_study)[0],
+        tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes))),
     )
 
 

@@ -13,6 +13,7 @@ from gateway.operations.answers.answer import Finding
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.studies import Delivery
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.work import SETTLE, STUCK, Activity, WorkKind, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
 
@@ -34,13 +35,13 @@ SETTLED: Final = {
 """Other states of a settle row say nothing that the study does not say itself."""
 
 
-async def journey(store: Store, accession: str) -> dict[str, Any] | None:
+async def journey(store: Store, accession: AccessionNumber) -> dict[str, Any] | None:
     """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
     result = await store.read(lambda connection: read_journey(connection, accession))
     return result.model_dump(mode="json") if result else None
 
 
-def read_journey(connection: Connection, accession: str) -> Journey | None:
+def read_journey(connection: Connection, accession: AccessionNumber) -> Journey | None:
     """The journey of an accession number."""
     if not accession:
         return None
@@ -86,7 +87,7 @@ def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
     ]
 
 
-def _studies(connection: Connection, accession: str, rows: Sequence[dict[str, Any]]) -> list[JourneyStudy]:
+def _studies(connection: Connection, accession: AccessionNumber, rows: Sequence[dict[str, Any]]) -> list[JourneyStudy]:
     """Studies of the orders' Study Instance UIDs, then those that carry the accession number."""
     by_uid = {procedure["study_uid"] for row in rows for procedure in row["procedures"]}
     numbers = {accession, *(row["accession"] for row in rows)} - {""}

@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, Rejected, UnknownKey
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import OrderedProcedure
 from gateway.records.patient import Identity, PatientStatement, as_item, identity_of
 from gateway.records.row_ids import MessageRow, PatientRow, WorkRow
@@ -27,7 +28,7 @@ Item = dict[str, Any]
 class Change:
     """What would be different in one step of the worklist."""
 
-    accession: str
+    accession: AccessionNumber
     patient_id: str
     step_id: str
     what: str

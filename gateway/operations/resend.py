@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import UnknownKey
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox
 
 
-async def resend_study(store: Store, study_uid: str, clock: Clock) -> int:
+async def resend_study(store: Store, study_uid: StudyInstanceUID, clock: Clock) -> int:
     """Send once more what was delivered last of a study and its order; returns the number of deliveries.
 
     Raises `UnknownKey` when nothing of the study was delivered, or all of it waits or is parked.

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from gateway.operations.answers.studies import Delivery, Instance, LinkedOrder, Series, StudyDetail
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import orders, outbox_listing, studies, study_findings
 
 MOST_DELIVERIES = 200
@@ -30,13 +31,13 @@ def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
     )
 
 
-def deliveries(connection: Connection, study_uid: str) -> list[Delivery]:
+def deliveries(connection: Connection, study_uid: StudyInstanceUID) -> list[Delivery]:
     """Work of the study, oldest first: the last `MOST_DELIVERIES` rows."""
     rows = outbox_listing.listing(connection, subject=study_uid, limit=MOST_DELIVERIES)
     return [Delivery.model_validate(row) for row in reversed(rows)]
 
 
-def detail(connection: Connection, study_uid: str) -> StudyDetail | None:
+def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail | None:
     row = studies.get(connection, study_uid)
     if row is None:
         return None

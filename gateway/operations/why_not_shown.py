@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import InvalidValue
 from gateway.journey.worklist.station import Question, Rules, items_of, without_station
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
@@ -41,7 +42,7 @@ class StepWhy:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    accession: str
+    accession: AccessionNumber
     station: str
     asked_at: int | None
     """When the scanner last asked; None: not among the queries that are kept."""
@@ -53,7 +54,9 @@ class Why:
     remarks: tuple[str, ...] = ()
 
 
-def why(connection: Connection, policy: Policy, rules: Rules, accession: str, station: str, now: int) -> Why | None:
+def why(
+    connection: Connection, policy: Policy, rules: Rules, accession: AccessionNumber, station: str, now: int
+) -> Why | None:
     """None when nothing was ordered under this accession number."""
     rows = worklist.of_accession(connection, accession)
     if not rows:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from gateway.errors import UnknownKey
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import outbox, studies
 
 
@@ -31,7 +32,7 @@ class Receiver:
 class Withdrawal:
     """What a withdrawal, or its way back, has done."""
 
-    study_uid: str
+    study_uid: StudyInstanceUID
     withdrawn_at: int | None
     """Since when the study is withdrawn, microseconds; None: it counts."""
     changed: bool
@@ -61,7 +62,7 @@ class Withdrawal:
 
 
 def withdraw(
-    connection: Connection, study_uid: str, *, ehrs: Sequence[str], now: int, undo: bool = False
+    connection: Connection, study_uid: StudyInstanceUID, *, ehrs: Sequence[str], now: int, undo: bool = False
 ) -> Withdrawal:
     """Mark a study as entered in error, or with `undo` as valid, and let the EHRs that are configured know.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gateway.records.identifiers import SOPInstanceUID
 from gateway.records.order import Attributes
 
 Sources = dict[str, str]
@@ -17,7 +18,7 @@ MUST_AGREE: Final = (SIDES, ("AnatomicRegionModifierSequence",))
 
 
 def agreed(
-    held: Attributes, sources: Mapping[str, str], stated: Attributes, sop_uid: str
+    held: Attributes, sources: Mapping[str, str], stated: Attributes, sop_uid: SOPInstanceUID
 ) -> tuple[Attributes, Sources]:
     """`held` after an instance with the values `stated`.
 
@@ -38,7 +39,7 @@ def agreed(
 
 
 def _is_contested(
-    group: tuple[str, ...], held: Attributes, sources: Mapping[str, str], stated: Attributes, sop_uid: str
+    group: tuple[str, ...], held: Attributes, sources: Mapping[str, str], stated: Attributes, sop_uid: SOPInstanceUID
 ) -> bool:
     """Whether instances give the attributes of a group different values, whichever attribute each of them uses."""
     named = next((keyword for keyword in group if keyword in stated), None)
@@ -50,7 +51,7 @@ def _is_contested(
     return bool(stated[named] != held[before])
 
 
-def together(stated: Iterable[tuple[str, Attributes]]) -> tuple[Attributes, Sources]:
+def together(stated: Iterable[tuple[SOPInstanceUID, Attributes]]) -> tuple[Attributes, Sources]:
     """What instances give together: (SOP Instance UID, its values) of each."""
     attributes: Attributes = {}
     sources: Sources = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.records.finding import Finding
+from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 
 
@@ -12,11 +13,11 @@ from gateway.records.order import Attributes
 class InstanceArrival:
     """One SOP instance with the attributes of its study and series, as its own data set has them."""
 
-    study_uid: str
+    study_uid: StudyInstanceUID
     study: Attributes
-    series_uid: str
+    series_uid: SeriesInstanceUID
     series: Attributes
-    sop_uid: str
+    sop_uid: SOPInstanceUID
     sop_class_uid: str
     instance: Attributes
     transfer_syntax_uid: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes, Number, OrderedProcedure
 from gateway.records.row_ids import OrderRow, PatientRow, ProcedureRow, StepRow
 from gateway.records.step import StepState
@@ -48,8 +49,8 @@ class Procedure:
     row: ProcedureRow | None = None
 
     @property
-    def study_uid(self) -> str:
-        return str(self.attributes["StudyInstanceUID"])
+    def study_uid(self) -> StudyInstanceUID:
+        return StudyInstanceUID(self.attributes["StudyInstanceUID"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class Order:
     row: OrderRow | None = None
 
     @property
-    def accession(self) -> str:
-        return str(self.attributes.get("AccessionNumber") or "")
+    def accession(self) -> AccessionNumber:
+        return AccessionNumber(self.attributes.get("AccessionNumber") or "")
 
 
 @dataclass(frozen=True, slots=True)

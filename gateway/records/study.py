@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.records.finding import Finding
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity
 
@@ -47,7 +48,7 @@ def _number(written: Any) -> int:
 class LinkedOrder:
     """The order that a study answers, tied by Study Instance UID or by accession number and patient."""
 
-    accession: str
+    accession: AccessionNumber
     accession_issuer: str
     placer: str
     placer_authority: str
@@ -59,7 +60,7 @@ class LinkedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    uid: str
+    uid: StudyInstanceUID
     attributes: Attributes
     """Study- and patient-level attributes, as its instances agree."""
     series: tuple[Series, ...]

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from gateway.errors import Fate
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 
 
@@ -113,7 +114,7 @@ class Lane:
     """
 
     kind: WorkKind
-    subject: str
+    subject: StudyInstanceUID
     """Study Instance UID."""
     of_order: bool = False
     """The lane delivers the order of the study."""
@@ -126,7 +127,7 @@ class Lane:
     def of(cls, text: str) -> Self:
         """The lane that `str` wrote. Raises `ValueError` for a text that is no lane."""
         kind, *between, subject = text.split("|")
-        return cls(WorkKind.of(kind), subject, of_order=between == [Activity.REQUEST])
+        return cls(WorkKind.of(kind), StudyInstanceUID(subject), of_order=between == [Activity.REQUEST])
 
     def of_looks(self) -> Self:
         """The lane of the looks for what the resource of this lane of deliveries lacks."""
@@ -154,6 +155,6 @@ class Work:
         return self.lane.kind
 
     @property
-    def subject(self) -> str:
+    def subject(self) -> StudyInstanceUID:
         """Study Instance UID."""
         return self.lane.subject

@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.search import Compared, Findable, Period, Question, TokenAsked
 from gateway.store.engine import lock
 from gateway.store.schema import imaging_studies as served
@@ -40,7 +41,7 @@ YEAR: Final = 367 * 86_400_000_000
 
 class Served(NamedTuple):
     row: int
-    study_uid: str
+    study_uid: StudyInstanceUID
     """Its logical id too: a UID is made of nothing but what a FHIR id may hold."""
     version: int
     updated_at: int
@@ -58,14 +59,14 @@ _KNOWN: Final = select(served.c.id, served.c.version, served.c.revision, served.
 )
 
 
-def get(connection: Connection, study_uid: str) -> Served | None:
+def get(connection: Connection, study_uid: StudyInstanceUID) -> Served | None:
     row = connection.execute(_GET, {"the_uid": study_uid}).first()
     return Served(*row) if row else None
 
 
 def keep(
     connection: Connection,
-    study_uid: str,
+    study_uid: StudyInstanceUID,
     resource: dict[str, Any],
     digest: bytes,
     found_by: Findable,
@@ -103,7 +104,7 @@ def keep(
         connection.execute(insert(tokens), new)
 
 
-def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
+def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[int, StudyInstanceUID]]:
     """(row, Study Instance UID) of studies that were settled while nobody asked for them to be served."""
     wanted = (
         select(studies.c.id, studies.c.study_uid)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Attributes, Number
 from gateway.records.row_ids import OrderRow, ProcedureRow
@@ -73,7 +74,13 @@ _CHILDREN: Final = Statement(
 
 
 def find(
-    connection: Connection, *, study_uid: str, filler: str, placer: str, accession: str, authority: str
+    connection: Connection,
+    *,
+    study_uid: StudyInstanceUID,
+    filler: str,
+    placer: str,
+    accession: AccessionNumber,
+    authority: str,
 ) -> list[tuple[int, Order]]:
     """Orders that share a number with the one looked for, as (rank, order), best first.
 
@@ -107,16 +114,16 @@ def get(connection: Connection, order: OrderRow) -> Order:
     return _loaded(connection, row)
 
 
-def of_study(connection: Connection, study_uid: str) -> Order | None:
+def of_study(connection: Connection, study_uid: StudyInstanceUID) -> Order | None:
     """The order of a Study Instance UID as it stands, held by nobody."""
     row = _OF_STUDY.first(connection, {"study_uid": study_uid})
     return None if row is None else _loaded(connection, row)
 
 
-def study_uid(connection: Connection, order: OrderRow) -> str:
+def study_uid(connection: Connection, order: OrderRow) -> StudyInstanceUID:
     """The Study Instance UID of the first procedure of an order, '' if it has none."""
     row = next(iter(_PROCEDURES.rows(connection, {"the_order": order})), None)
-    return str(row["study_uid"]) if row is not None else ""
+    return StudyInstanceUID(row["study_uid"] if row is not None else "")
 
 
 def children(connection: Connection, *, parent: str, sender: str) -> list[Order]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     select,
 )
 
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.store import patients as patient_rows
 from gateway.store.schema import orders, patients, procedures, steps
 
@@ -67,7 +68,9 @@ _HAS_ACCESSION: Final = (
 )
 
 
-def linked(connection: Connection, *, study_uid: str, accession: str, patient_id: str, issuer: str) -> list[RowMapping]:
+def linked(
+    connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber, patient_id: str, issuer: str
+) -> list[RowMapping]:
     """Orders that a study answers: by its Study Instance UID, else by accession number; both only of its patient."""
     patient = {"patient_id": patient_id, "issuer": issuer}
     rows = list(connection.execute(_LINK_BY_UID, {"study_uid": study_uid, **patient}).mappings())
@@ -91,7 +94,7 @@ _PATIENTS_BY_ACCESSION: Final = (
 )
 
 
-def patient_of(connection: Connection, *, study_uid: str, accession: str) -> RowMapping | None:
+def patient_of(connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber) -> RowMapping | None:
     """The one patient whose order has this Study Instance UID, else this accession number; None for none or several."""
     found = connection.execute(_PATIENTS_BY_UID, {"study_uid": study_uid}).mappings().all()
     if not found and accession:
@@ -100,7 +103,7 @@ def patient_of(connection: Connection, *, study_uid: str, accession: str) -> Row
 
 
 def of_others_alone(
-    connection: Connection, accession: str, *, authority: str = "", patient_id: str, issuer: str
+    connection: Connection, accession: AccessionNumber, *, authority: str = "", patient_id: str, issuer: str
 ) -> bool:
     """Whether orders have this accession number, of `authority` if that is known, and none is of this patient."""
     known = connection.execute(_HAS_ACCESSION, {"accession": accession, "authority": authority}).first()

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
 
 from gateway.records.delivery import Delivery
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, WorkEvent, WorkKind, WorkState
 from gateway.store.engine import lock
@@ -70,12 +71,14 @@ def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longe
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
-def settle_at(connection: Connection, study_uid: str, *, due_at: int, now: int, longest: int = NEVER) -> None:
+def settle_at(
+    connection: Connection, study_uid: StudyInstanceUID, *, due_at: int, now: int, longest: int = NEVER
+) -> None:
     """Let the study be looked at when it has been quiet until `due_at`, or `longest` after its first instance."""
     postpone(connection, Lane(SETTLE, study_uid), due_at=due_at, now=now, longest=longest)
 
 
-def settle_soon(connection: Connection, study_uid: str, *, now: int) -> None:
+def settle_soon(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
     """Let the study be looked at now, unless it is still arriving and will be looked at anyway."""
     lane = str(Lane(SETTLE, study_uid))
     lock(connection, lane)
@@ -111,13 +114,13 @@ def repeat(connection: Connection, lane: Lane, *, now: int, due_at: int | None =
     return True
 
 
-def repeat_study(connection: Connection, study_uid: str, *, now: int) -> int:
+def repeat_study(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> int:
     """Add the newest delivery of each lane of a study once more; returns how many were added."""
     lanes = map(Lane.of, connection.execute(_LANES_OF, {"the_subject": study_uid}).scalars())
     return sum(repeat(connection, lane, now=now) for lane in lanes if lane.kind.activity is Activity.DELIVER)
 
 
-def receivers_of(connection: Connection, study_uid: str) -> set[str]:
+def receivers_of(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
     """Names of the EHRs to which the study itself, not only its order, was delivered."""
     delivered = map(Lane.of, connection.execute(_DELIVERED, {"the_subject": study_uid}).scalars())
     return {lane.kind.target for lane in delivered if lane.kind.activity is Activity.DELIVER and not lane.of_order}

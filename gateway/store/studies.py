@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, selec
 
 from gateway.errors import UnknownKey
 from gateway.records.finding import Finding
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
@@ -18,7 +19,7 @@ from gateway.store.schema import instances, series, studies
 from gateway.store.statement import Statement
 
 
-def get(connection: Connection, study_uid: str) -> RowMapping | None:
+def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
     return connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().first()
 
 
@@ -59,7 +60,7 @@ _INSTANCES_OF: Final = (
 )
 
 
-def load(connection: Connection, study_uid: str) -> Study | None:
+def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     """The study as it stands, with the orders it answers, and under the patient to whom its Patient ID leads today."""
     row = get(connection, study_uid)
     if row is None:
@@ -100,7 +101,11 @@ def _foreign(
         for number, authority in stated.items()
         if number not in tied
         and orders.of_others_alone(
-            connection, number, authority=authority, patient_id=patient.patient_id, issuer=patient.issuer
+            connection,
+            AccessionNumber(number),
+            authority=authority,
+            patient_id=patient.patient_id,
+            issuer=patient.issuer,
         )
     )
 
@@ -187,7 +192,7 @@ def counts(connection: Connection, study: int) -> tuple[int, int]:
     return number[0], number[1]
 
 
-def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
+def of_accession(connection: Connection, accession: AccessionNumber) -> list[RowMapping]:
     return list(
         connection.execute(select(studies).where(studies.c.accession == accession).order_by(studies.c.id)).mappings()
     )
@@ -219,13 +224,15 @@ _ANSWERING: Final = Statement(
 )
 
 
-def answering(connection: Connection, *, study_uid: str, accession: str, patient_id: str) -> list[str]:
+def answering(
+    connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber, patient_id: str
+) -> list[StudyInstanceUID]:
     """UIDs of the studies that are already here when their order comes."""
     values = {"study_uid": study_uid, "accession": accession, "patient_id": patient_id}
     return [row["study_uid"] for row in _ANSWERING.rows(connection, values)]
 
 
-def withdraw(connection: Connection, study_uid: str, *, at: int | None) -> bool:
+def withdraw(connection: Connection, study_uid: StudyInstanceUID, *, at: int | None) -> bool:
     """Say that a study is in error from `at` on, or with None that it is not; False when that is known already.
 
     Raises `UnknownKey`.
@@ -240,7 +247,7 @@ def withdraw(connection: Connection, study_uid: str, *, at: int | None) -> bool:
     return True
 
 
-def touch(connection: Connection, study_uid: str) -> None:
+def touch(connection: Connection, study_uid: StudyInstanceUID) -> None:
     """Count a revision: something that the study's resources say has changed, though no instance came."""
     connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(revision=studies.c.revision + 1))
 
@@ -251,7 +258,7 @@ _OF_PATIENT: Final = select(studies.c.study_uid).where(
 )
 
 
-def of_patient(connection: Connection, identity: Identity) -> list[str]:
+def of_patient(connection: Connection, identity: Identity) -> list[StudyInstanceUID]:
     """UIDs of the studies whose headers name this patient, or their number without an issuer."""
     values = {"patient_id": identity.patient_id, "issuer": identity.issuer}
     return list(connection.execute(_OF_PATIENT.order_by(studies.c.id), values).scalars())

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from gateway.records.agreement import Sources, agreed, together
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
+from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.store.engine import lock
 from gateway.store.schema import instance_findings, instances, series, studies
@@ -139,7 +140,7 @@ _GROW: Final = (
 
 def say_again(
     connection: Connection,
-    study_uid: str,
+    study_uid: StudyInstanceUID,
     study: int,
     read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
 ) -> bool:
@@ -158,8 +159,8 @@ def say_again(
     ).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    of_series: dict[int, list[tuple[str, Attributes]]] = {}
-    of_study: list[tuple[str, Attributes]] = []
+    of_series: dict[int, list[tuple[SOPInstanceUID, Attributes]]] = {}
+    of_study: list[tuple[SOPInstanceUID, Attributes]] = []
     for row in rows:
         _, levels = read[row.id]
         connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": levels["instance"]})

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from gateway.records.finding import Finding
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.schema import instance_findings, instances, series, studies
 
 MOST: Final = 20
@@ -72,7 +73,7 @@ def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
     return tuple(_shared(connection, study))
 
 
-def shared_by(connection: Connection, study_uid: str) -> tuple[Finding, ...]:
+def shared_by(connection: Connection, study_uid: StudyInstanceUID) -> tuple[Finding, ...]:
     """`of_shared_uids` of the study with this Study Instance UID."""
     row = connection.execute(_ROW, {"the_uid": study_uid}).scalar_one_or_none()
     return of_shared_uids(connection, row) if row is not None else ()

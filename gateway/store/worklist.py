@@ -24,6 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.row_ids import PatientRow, StepRow
 from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
 from gateway.worklist.prefilter import Prefilter
@@ -203,7 +204,7 @@ def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
-def of_accession(connection: Connection, accession: str) -> list[RowMapping]:
+def of_accession(connection: Connection, accession: AccessionNumber) -> list[RowMapping]:
     """All steps of the orders with this accession number, whatever their state."""
     wanted = ITEMS.where(orders.c.accession == accession).order_by(steps.c.id)
     return list(connection.execute(wanted).mappings())

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 
 from gateway.cli.simulation import Control
 from gateway.errors import Fate
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
@@ -232,7 +233,7 @@ async def test_what_is_parked_for_one_cause_is_replayed_at_once(tmp_path: Path) 
 
 def park(connection: Connection, number: int, error: str) -> None:
     kind, uid = delivery_to("main"), f"1.2.{number}"
-    outbox.enqueue(connection, lane=Lane(kind, uid), payload={}, due_at=1, now=1)
+    outbox.enqueue(connection, lane=Lane(kind, StudyInstanceUID(uid)), payload={}, due_at=1, now=1)
     [work] = outbox_claims.claim(connection, kind=kind, now=2, lease_micros=10, limit=1)
     issue = {
         "severity": "error", "code": "not-found", "text": "the patient is not known", "path": "Patient.identifier",

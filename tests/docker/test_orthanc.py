@@ -21,6 +21,7 @@ from gateway.config.dicom import Dicom
 from gateway.config.hl7 import Hl7, Listener
 from gateway.config.http import Http
 from gateway.config.tree import Config
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import studies
 from tests.docker.test_compose import DOCKER, SERVICES, interpolated
 from tests.peers.orthanc import Orthanc
@@ -83,7 +84,7 @@ async def test_a_study_that_orthanc_gets_arrives_at_the_gateway(pacs: Pacs, tmp_
         await pacs.orthanc.upload(first, second)
 
         def arrived(connection: Connection) -> set[str]:
-            return {uid for uid in wanted if studies.get(connection, uid) is not None}
+            return {uid for uid in wanted if studies.get(connection, StudyInstanceUID(uid)) is not None}
 
         async with asyncio.timeout(60):
             while await gateway.store.read(arrived) != wanted:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from gateway.assembly import process as app
 from gateway.config.ehrs import Ehr, Retry
 from gateway.config.site import Site
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, delivery_to
 from gateway.simulators import modality, ris
@@ -230,8 +231,12 @@ def _fill(connection: Connection, *, first: int) -> None:
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
         }  # fmt: skip
         outbox.enqueue(
-            connection, lane=Lane(delivery_to("ehr0"), uid), payload={"resource": resource}, due_at=1, now=1
-        )  # fmt: skip
+            connection,
+            lane=Lane(delivery_to("ehr0"), StudyInstanceUID(uid)),
+            payload={"resource": resource},
+            due_at=1,
+            now=1,
+        )
 
 
 async def test_an_ehr_that_takes_no_imaging_study_gets_a_link_to_a_viewer(

@@ -9,6 +9,7 @@ import pytest
 from gateway.assembly import process as app
 from gateway.config.hl7 import Hl7, Listener
 from gateway.operations.journey_of import journey
+from gateway.records.identifiers import AccessionNumber
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told
@@ -225,7 +226,7 @@ async def test_the_journey_of_an_order_tells_what_was_said_of_its_patient(start:
         merge = adt("A40", control_id="2", patient="NEW^^^HOSP", prior="PAT1^^^HOSP", at=LATER)
         renamed = adt("A08", control_id="3", patient="NEW^^^HOSP", name="NEW^N", at=LATEST)
         await outcomes(gateway, orm(), merge, renamed)
-        told_of = await journey(gateway.store, "ACC1")
+        told_of = await journey(gateway.store, AccessionNumber("ACC1"))
         assert told_of is not None
         texts = [event["text"] for event in told_of["events"] if event["station"] == "order_intake"]
         assert texts == [

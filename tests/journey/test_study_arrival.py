@@ -20,6 +20,7 @@ from gateway.clock import now
 from gateway.config.dicom import Dicom
 from gateway.config.site import Site
 from gateway.config.tree import MappingsSection
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, refusals, studies
 from gateway.store.schema import instances
@@ -176,7 +177,7 @@ async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: P
         async with start(ehr.url, mappings=MappingsSection(overlay=overlay)) as gateway:
             config = config_of("sqlite:///unused.db", ehr.url, mappings=MappingsSection(overlay=overlay))
             arrival = make_arrival(config, gateway.store, load_mappings(config), now)
-            assert await arrival.replay(str(dataset.StudyInstanceUID)) == 1
+            assert await arrival.replay(StudyInstanceUID(str(dataset.StudyInstanceUID))) == 1
             await quiet(gateway)
             [after] = ehr.resources("ImagingStudy")
     assert after["id"] == before["id"]
@@ -269,7 +270,7 @@ async def test_a_replay_keeps_what_an_instance_corrected(start: Start, database_
         await send(gateway, first)
         config = config_of(database_url, ehr.url)
         arrival = make_arrival(config, gateway.store, load_mappings(config), now)
-        assert await arrival.replay(str(first.StudyInstanceUID)) == 2
+        assert await arrival.replay(StudyInstanceUID(str(first.StudyInstanceUID))) == 2
         await quiet(gateway)
         [resource] = ehr.resources("ImagingStudy")
         assert resource["description"] == "Right"
@@ -322,5 +323,5 @@ async def test_a_replay_overlooks_nothing_that_arrives_meanwhile(
             return read_again(headers)
 
         monkeypatch.setattr(arrival, "_read_again", meanwhile)
-        assert await arrival.replay(str(first.StudyInstanceUID)) == 2
+        assert await arrival.replay(StudyInstanceUID(str(first.StudyInstanceUID))) == 2
         assert arrived == [[0]]

@@ -18,6 +18,7 @@ from gateway.clock import now
 from gateway.config.http import Facade
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.operations.journey_of import journey
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, studies
 from gateway.store.schema import studies as rows
@@ -92,7 +93,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
             await send(gateway, image(number="1", **odd), image(number="2", **odd))
         [resource] = ehr.resources("ImagingStudy")
         kept = await findings(gateway)
-        told = await journey(gateway.store, "A1")
+        told = await journey(gateway.store, AccessionNumber("A1"))
     assert resource["procedureCode"] == [{"text": "CT head"}]
     assert resource["series"][0]["performer"][0]["actor"]["identifier"]["value"] == "77"
     assert kept == {
@@ -125,7 +126,7 @@ async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(star
         assert await findings(gateway) == {}
         await send(gateway, image("2.25.2", sop="2.25.9", AccessionNumber="A2"))
         first, second = await findings(gateway), await findings(gateway, "2.25.2")
-        told = await journey(gateway.store, "A1")
+        told = await journey(gateway.store, AccessionNumber("A1"))
         listed = {
             one["identifier"][0]["value"]: [each["uid"] for each in one["series"][0]["instance"]]
             for one in ehr.resources("ImagingStudy")
@@ -185,7 +186,7 @@ async def test_an_attribute_with_broken_items_costs_only_itself(start: Start) ->
         arrival = await arrive(gateway, broken, "2.25.1.1.1")
         [resource] = ehr.resources("ImagingStudy")
         kept = await findings(gateway)
-        assert await arrival.replay("2.25.1") == 1
+        assert await arrival.replay(StudyInstanceUID("2.25.1")) == 1
         await quiet(gateway)
         assert await findings(gateway) == kept
     assert "procedureCode" not in resource
@@ -205,8 +206,8 @@ async def test_headers_that_are_read_again_give_the_columns_too(start: Start, da
 
         await gateway.store.write(overwrite)
         config = config_of(database_url, ehr.url)
-        await make_arrival(config, gateway.store, load_mappings(config), now).replay("2.25.1")
-        [row] = await gateway.store.read(lambda c: studies.of_accession(c, "A1"))
+        await make_arrival(config, gateway.store, load_mappings(config), now).replay(StudyInstanceUID("2.25.1"))
+        [row] = await gateway.store.read(lambda c: studies.of_accession(c, AccessionNumber("A1")))
         assert (row["patient_id"], row["patient_issuer"]) == ("P1", "HOSP")
         assert await gateway.store.read(lambda c: c.execute(select(rows.c.accession)).scalars().all()) == ["A1"]
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, select, text
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import make_reader
 from gateway.journey import scheduling
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import SETTLE
 from gateway.store import migrations, outbox, outbox_claims, studies
 from gateway.store.engine import open_engine
@@ -80,7 +81,7 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
                 "revision, settled_revision, first_at, last_at) VALUES ('1.2.3', '', 'P', '', '', '{}', 1, 0, 0, 0)"
             )
         )
-        outbox.settle_at(connection, "1.2.3", due_at=NOW, now=NOW)
+        outbox.settle_at(connection, StudyInstanceUID("1.2.3"), due_at=NOW, now=NOW)
 
     def claimed() -> list[int]:
         with engine.begin() as connection:
@@ -88,7 +89,7 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
         return [work.id for work in works]
 
     with engine.begin() as connection:
-        studies.touch(connection, "1.2.3")
-        outbox.settle_soon(connection, "1.2.3", now=NOW)
+        studies.touch(connection, StudyInstanceUID("1.2.3"))
+        outbox.settle_soon(connection, StudyInstanceUID("1.2.3"), now=NOW)
         assert claimed() == []
     assert len(claimed()) == 1

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.operations.journey_of import journey
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.imaging_order import Order
 from gateway.records.order import Number
 from gateway.records.step import StepState
@@ -25,7 +26,7 @@ from tests.web.served import (
 
 
 async def told(console: Served, accession: str = "A100") -> list[tuple[str, str, str]]:
-    found = await journey(console.store, accession)
+    found = await journey(console.store, AccessionNumber(accession))
     assert found is not None
     return [(event["at"][11:19], event["station"], event["text"]) for event in found["events"]]
 
@@ -46,7 +47,7 @@ async def test_the_whole_journey_reads_from_top_to_bottom(console: Served) -> No
 
 async def test_the_object_holds_every_part(console: Served) -> None:
     ids = await console.store.write(whole_journey)
-    found = await journey(console.store, "A100")
+    found = await journey(console.store, AccessionNumber("A100"))
     assert found is not None
     assert [order["id"] for order in found["orders"]] == [ids["order"]]
     assert [(one["id"], one["outcome"], one["ack_code"]) for one in found["messages"]] == [
@@ -64,13 +65,13 @@ async def test_the_object_holds_every_part(console: Served) -> None:
 
 async def test_nothing_is_known_of_a_number_that_nobody_used(console: Served) -> None:
     await console.store.write(whole_journey)
-    assert await journey(console.store, "A10") is None
-    assert await journey(console.store, "") is None
+    assert await journey(console.store, AccessionNumber("A10")) is None
+    assert await journey(console.store, AccessionNumber("")) is None
 
 
 async def test_a_study_without_an_order_has_a_journey(console: Served) -> None:
     await console.store.write(lambda c: add_instance(c, 1, at=NINE, accession="A300"))
-    found = await journey(console.store, "A300")
+    found = await journey(console.store, AccessionNumber("A300"))
     assert found is not None
     assert (found["orders"], len(found["studies"])) == ([], 1)
     assert [event["text"] for event in found["events"]] == [
@@ -86,7 +87,7 @@ async def test_a_cancel_that_came_before_its_order_has_a_journey(console: Served
         )
 
     await console.store.write(tombstone)
-    found = await journey(console.store, "A400")
+    found = await journey(console.store, AccessionNumber("A400"))
     assert found is not None
     assert [(order["accession"], order["patient"]) for order in found["orders"]] == [("A400", None)]
 
@@ -116,8 +117,12 @@ async def test_every_state_of_a_delivery_is_told(console: Served) -> None:
         add_delivery(connection, at=NINE + SECOND, kind="ehr:slow", fate=Fate.RETRY, outcome=why)
         for kind in ("ehr:busy", "ehr:waits", "settle"):
             outbox.enqueue(
-                connection, lane=Lane(WorkKind.of(kind), STUDY), payload={}, due_at=NINE + 9 * SECOND, now=NINE
-            )  # fmt: skip
+                connection,
+                lane=Lane(WorkKind.of(kind), StudyInstanceUID(STUDY)),
+                payload={},
+                due_at=NINE + 9 * SECOND,
+                now=NINE,
+            )
         outbox_claims.claim(connection, kind=delivery_to("busy"), now=NINE + 9 * SECOND, lease_micros=SECOND, limit=1)
 
     await console.store.write(fill)
@@ -145,7 +150,7 @@ async def test_a_later_version_takes_the_place_of_one_not_sent(console: Served) 
         add_instance(connection, 1, at=NINE)
         for second in (1, 2):
             outbox.enqueue(
-                connection, lane=Lane(delivery_to("main"), STUDY), payload={},
+                connection, lane=Lane(delivery_to("main"), StudyInstanceUID(STUDY)), payload={},
                 due_at=NINE + second * SECOND, now=NINE + second * SECOND, supersede=True,
             )  # fmt: skip
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.records import agreement
 from gateway.records.agreement import MUST_AGREE
+from gateway.records.identifiers import SOPInstanceUID
 from gateway.records.order import Attributes
 
 KEYWORDS = ["SeriesDescription", "BodyPartExamined", *(keyword for group in MUST_AGREE for keyword in group)]
@@ -16,7 +17,7 @@ STATED = st.dictionaries(st.sampled_from(KEYWORDS), st.sampled_from(["L", "R", "
 
 
 def together(instances: list[tuple[str, Attributes]]) -> Attributes:
-    return agreement.together(instances)[0]
+    return agreement.together([(SOPInstanceUID(uid), values) for uid, values in instances])[0]
 
 
 @given(st.dictionaries(st.from_regex(r"1\.[0-9]{1,3}", fullmatch=True), STATED, max_size=8), st.randoms())

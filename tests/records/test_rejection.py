@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.rejection import EXPIRED, KEY_OBJECT_SELECTION, standing
 from gateway.records.study import Instance, Series, Study
 
@@ -27,7 +28,7 @@ def note(title: str, *rejected: str, scheme: str = "DCM", sop_class: str = KEY_O
 
 
 def study(*notes: Series) -> Study:
-    return Study("1", {}, (SERIES, OTHER, *notes))
+    return Study(StudyInstanceUID("1"), {}, (SERIES, OTHER, *notes))
 
 
 def uids(left: Study) -> list[str]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Fate
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import (
     ACTIVE,
     REQUEST,
@@ -68,7 +69,7 @@ KINDS = st.one_of(st.sampled_from([SETTLE, REQUEST, SERVE]), NAMES.map(delivery_
 
 @given(KINDS, st.from_regex(r"[0-2](\.[0-9]{1,9}){1,6}", fullmatch=True), st.booleans())
 def test_a_lane_is_read_as_it_was_written(kind: WorkKind, study_uid: str, of_order: bool) -> None:
-    lane = Lane(kind, study_uid, of_order)
+    lane = Lane(kind, StudyInstanceUID(study_uid), of_order)
     assert Lane.of(str(lane)) == lane
     assert WorkKind.of(str(kind)) == kind
 
@@ -78,9 +79,9 @@ def test_kinds_and_lanes_keep_the_texts_that_databases_hold() -> None:
         "settle", "request", "serve", "ehr:main",
     ]  # fmt: skip
     main = delivery_to("main")
-    assert str(Lane(main, "1.2")) == "ehr:main|1.2"
-    assert str(Lane(main, "1.2", of_order=True)) == "ehr:main|request|1.2"
-    assert str(Lane(SETTLE, "1.2")) == "settle|1.2"
+    assert str(Lane(main, StudyInstanceUID("1.2"))) == "ehr:main|1.2"
+    assert str(Lane(main, StudyInstanceUID("1.2"), of_order=True)) == "ehr:main|request|1.2"
+    assert str(Lane(SETTLE, StudyInstanceUID("1.2"))) == "settle|1.2"
 
 
 def test_an_activity_that_does_not_exist_is_refused() -> None:

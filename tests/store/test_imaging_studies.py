@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.search import Compared, Findable, Period, Prefix, Question, Token, TokenAsked
 from gateway.store import Store, imaging_studies
 from gateway.store.engine import open_engine
@@ -24,18 +25,20 @@ def keep(
 ) -> None:
     resource = {"resourceType": "ImagingStudy", "content": content}
     digest = f"{content}{sorted(tokens)}{started}".encode()
-    imaging_studies.keep(connection, uid, resource, digest, Findable(frozenset(tokens), started), now=now)
+    imaging_studies.keep(
+        connection, StudyInstanceUID(uid), resource, digest, Findable(frozenset(tokens), started), now=now
+    )
 
 
 async def test_a_version_is_made_of_what_changed(store: Store) -> None:
     old, new = Token("identifier", "s", "old"), Token("identifier", "s", "new")
     await store.write(lambda one: keep(one, "1.2", old))
     await store.write(lambda one: keep(one, "1.2", old, now=NOW + 1))
-    first = await store.read(lambda one: imaging_studies.get(one, "1.2"))
+    first = await store.read(lambda one: imaging_studies.get(one, StudyInstanceUID("1.2")))
     assert first is not None
     assert (first.version, first.updated_at) == (1, NOW)
     await store.write(lambda one: keep(one, "1.2", new, now=NOW + 2))
-    second = await store.read(lambda one: imaging_studies.get(one, "1.2"))
+    second = await store.read(lambda one: imaging_studies.get(one, StudyInstanceUID("1.2")))
     assert second is not None
     assert (second.version, second.updated_at, second.row) == (2, NOW + 2, first.row)
     for token, count in ((old, 0), (new, 1)):
@@ -182,12 +185,14 @@ async def test_a_page_of_large_studies_is_shorter(store: Store, monkeypatch: pyt
 async def test_an_older_reading_of_a_study_changes_nothing(store: Store) -> None:
     def kept(revision: int, content: str) -> Any:
         resource = {"resourceType": "ImagingStudy", "content": content}
-        made = partial(imaging_studies.keep, study_uid="1.2", resource=resource, digest=content.encode())
+        made = partial(
+            imaging_studies.keep, study_uid=StudyInstanceUID("1.2"), resource=resource, digest=content.encode()
+        )
         return lambda one: made(one, found_by=Findable(frozenset(), None), revision=revision, now=NOW)
 
     for revision, content in ((3, "new"), (2, "old"), (4, "new")):
         await store.write(kept(revision, content))
-    held = await store.read(lambda one: imaging_studies.get(one, "1.2"))
+    held = await store.read(lambda one: imaging_studies.get(one, StudyInstanceUID("1.2")))
     assert held is not None
     assert (held.resource["content"], held.version) == ("new", 1)
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from gateway.errors import Conflict, Fate, UnknownKey
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing
@@ -37,7 +38,7 @@ async def test_only_the_head_of_a_lane_is_claimed(store: Store) -> None:
     other = await store.write(adding("b", due_at=NOW, now=NOW))
     claimed = await store.write(claiming(NOW))
     assert [work.id for work in claimed] == [first, other]
-    assert claimed[0] == Work(first, Lane(KIND, "a"), {"number": 1}, 0, claimed[0].lease, NOW)
+    assert claimed[0] == Work(first, Lane(KIND, StudyInstanceUID("a")), {"number": 1}, 0, claimed[0].lease, NOW)
     assert await store.write(claiming(NOW)) == []
     assert await store.write(succeeding(claimed[0]))
     assert [work.id for work in await store.write(claiming(NOW))] == [second]
@@ -278,7 +279,7 @@ async def _settles(store: Store) -> list[tuple[str, int]]:
 
 
 def _settling(at: int, uid: str = "1.2.3") -> partial[None]:
-    return partial(outbox.settle_at, study_uid=uid, due_at=at, now=NOW)
+    return partial(outbox.settle_at, study_uid=StudyInstanceUID(uid), due_at=at, now=NOW)
 
 
 async def test_one_settling_waits_and_is_pushed_forward(store: Store) -> None:
@@ -302,7 +303,13 @@ async def test_a_settling_is_not_pushed_forward_for_ever(store: Store) -> None:
     for second in range(8):
         at = NOW + second * SECOND
         await store.write(
-            partial(outbox.settle_at, study_uid="1.2.3", due_at=at + 2 * SECOND, now=at, longest=5 * SECOND)
+            partial(
+                outbox.settle_at,
+                study_uid=StudyInstanceUID("1.2.3"),
+                due_at=at + 2 * SECOND,
+                now=at,
+                longest=5 * SECOND,
+            )
         )
     assert await _settles(store) == [("pending", NOW + 5 * SECOND)]
 
@@ -316,7 +323,7 @@ async def test_two_processes_that_see_one_study_leave_one_settling(shared_postgr
 
 async def test_latest_is_the_newest_row_of_the_lane(store: Store) -> None:
     def latest(connection: Connection) -> object:
-        return outbox.latest(connection, Lane(KIND, "a"))
+        return outbox.latest(connection, Lane(KIND, StudyInstanceUID("a")))
 
     assert await store.read(latest) is None
     await store.write(adding("a", due_at=NOW, now=NOW, number=1))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, Work, WorkKind, delivery_to
 from gateway.store import Store, outbox, outbox_claims
@@ -22,8 +23,13 @@ def adding(
 ) -> Callable[[Connection], WorkRow]:
     """A unit that adds work to `lane`; `lane` is the subject of the lane."""
     return lambda connection: outbox.enqueue(
-        connection, lane=Lane(kind, lane), payload=payload, due_at=due_at, now=now, supersede=supersede
-    )  # fmt: skip
+        connection,
+        lane=Lane(kind, StudyInstanceUID(lane)),
+        payload=payload,
+        due_at=due_at,
+        now=now,
+        supersede=supersede,
+    )
 
 
 def claiming(

@@ -15,6 +15,7 @@ from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
+from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.message import MessageState
 from gateway.records.order import Number
@@ -49,7 +50,7 @@ ORM = (
 
 
 A_REASON = Why(
-    "A1", "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
+    AccessionNumber("A1"), "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
     steps=(StepWhy("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
 )  # fmt: skip
 
@@ -188,13 +189,13 @@ def add_instance(
     patient_id: str = "4711",
 ) -> None:
     arrival = InstanceArrival(
-        study_uid=study_uid,
+        study_uid=StudyInstanceUID(study_uid),
         study={
             "StudyDescription": "CT head", "AccessionNumber": accession, "PatientID": patient_id,
             "IssuerOfPatientID": "HOSP",
         },
-        series_uid=f"{study_uid}.{number % 2}",
-        series={"Modality": "CT"}, sop_uid=f"{study_uid}.9.{number}",
+        series_uid=SeriesInstanceUID(f"{study_uid}.{number % 2}"),
+        series={"Modality": "CT"}, sop_uid=SOPInstanceUID(f"{study_uid}.9.{number}"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance={"InstanceNumber": str(number)},
         transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"header", digest=bytes([number]) * 32,
         source_ae="ORTHANC", received_at=at,
@@ -212,7 +213,9 @@ def add_delivery(
     outcome: dict[str, Any] | None = None,
 ) -> int:
     """A delivery that was tried once; without a fate it succeeded."""
-    row = outbox.enqueue(connection, lane=Lane(WorkKind.of(kind), study_uid), payload={}, due_at=at, now=at)
+    row = outbox.enqueue(
+        connection, lane=Lane(WorkKind.of(kind), StudyInstanceUID(study_uid)), payload={}, due_at=at, now=at
+    )
     (work,) = outbox_claims.claim(connection, kind=WorkKind.of(kind), now=at, lease_micros=SECOND, limit=1)
     if fate is None:
         outbox_claims.succeed(connection, work, now=at + SECOND, outcome=outcome or {})
@@ -233,7 +236,7 @@ def whole_journey(connection: Connection) -> dict[str, Any]:
         )  # fmt: skip
     for number in range(3):
         add_instance(connection, number, at=NINE + (1800 + number) * SECOND)
-    study = studies.get(connection, STUDY)
+    study = studies.get(connection, StudyInstanceUID(STUDY))
     assert study is not None
     findings = [Finding("StudyDate", "started: '20261399' is no date; it is left out")]
     studies.mark_settled(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 
 from gateway import clock as clocks
 from gateway.errors import Fate, GatewayError, NeedsPerson, Rejected, Unavailable
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, outbox_claims
@@ -155,7 +156,7 @@ def test_pauses_double_up_to_the_longest() -> None:
     kind = Handling(Station(), first_retry_seconds=2, max_retry_seconds=600)
 
     def pauses(attempts: int, error: GatewayError) -> list[float]:
-        work = Work(WorkRow(1), Lane(KIND, "a"), {}, attempts, "x", 0)
+        work = Work(WorkRow(1), Lane(KIND, StudyInstanceUID("a")), {}, attempts, "x", 0)
         return sorted(Worker._delay(kind, work, error) for _ in range(300))
 
     away = Unavailable("away")

@@ -14,6 +14,7 @@ from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.service_request import service_request
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Release
 from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, order_book, outbox, patients
@@ -53,14 +54,16 @@ class ServiceRequestStation:
             raise NeedsPerson("the resource is not valid: " + "; ".join(faults[:10]), place="ServiceRequest")
         return Delivery(resource, digest_of(resource).hex(), identifier)
 
-    def _deliver(self, connection: Connection, study_uid: str, deliveries: dict[Release, Delivery]) -> None:
+    def _deliver(
+        self, connection: Connection, study_uid: StudyInstanceUID, deliveries: dict[Release, Delivery]
+    ) -> None:
         now = self._clock()
         for name, release in self._targets:
             lane = Lane(delivery_to(name), study_uid, of_order=True)
             outbox.deliver(connection, lane, deliveries[release], now=now)
 
 
-def _look(connection: Connection, study_uid: str) -> tuple[Any, dict[str, Any]] | None:
+def _look(connection: Connection, study_uid: StudyInstanceUID) -> tuple[Any, dict[str, Any]] | None:
     order = order_book.of_study(connection, study_uid)
     if order is None or order.patient is None or not order.procedures:
         return None

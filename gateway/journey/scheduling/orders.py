@@ -12,6 +12,7 @@ from gateway.errors import DuplicateKey, Place, RequiredMissing, UnknownCode, Un
 from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, update_patient
 from gateway.records import order_book, order_matching
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_book import ENDS
@@ -101,10 +102,12 @@ def find(connection: Connection, statement: OrderedProcedure) -> Order | None:
     """
     found = book.find(
         connection,
-        study_uid=str(statement.procedure.get("StudyInstanceUID") or ""),
+        study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         filler=statement.filler.value if statement.filler else "",
         placer=statement.placer.value if statement.placer else "",
-        accession="" if "AccessionNumber" in statement.derived else str(statement.order.get("AccessionNumber") or ""),
+        accession=AccessionNumber(
+            "" if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber") or ""
+        ),
         authority=statement.authority,
     )
     for rank, order in found:
@@ -226,7 +229,7 @@ def _resettle(work: Work, order: Order, statement: OrderedProcedure) -> None:
     """A study that came before its order is settled again, now with the order."""
     waiting = studies.answering(
         work.connection,
-        study_uid=str(statement.procedure.get("StudyInstanceUID") or ""),
+        study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         accession=order.accession,
         patient_id=identity_of(statement.patient).patient_id,
     )

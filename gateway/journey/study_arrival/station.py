@@ -18,6 +18,7 @@ from gateway.mapping.frames import read_for
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
+from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
@@ -93,7 +94,7 @@ class StudyArrival:
         except Unavailable as error:
             raise ExplainedFailure(Unavailable("the database is away; send again")) from error
 
-    async def replay(self, study_uid: str) -> int:
+    async def replay(self, study_uid: StudyInstanceUID) -> int:
         """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
 
         What it says is delivered to each EHR that does not have it yet. Raises `UnknownKey`, or `Conflict` while
@@ -108,7 +109,7 @@ class StudyArrival:
                 return count
         raise Conflict("the study is arriving; it is read with today's mapping anyway", place=study_uid)
 
-    async def _replay(self, study_uid: str, study: int) -> int | None:
+    async def _replay(self, study_uid: StudyInstanceUID, study: int) -> int | None:
         """The number of instances read again; None when others came meanwhile."""
         headers = await self._store.read(lambda connection: studies.headers(connection, study))
         read = await asyncio.to_thread(self._read_again, headers)
@@ -140,11 +141,11 @@ class StudyArrival:
         levels = self._levels(dataset)
         _check(request, dataset)
         return InstanceArrival(
-            study_uid=str(dataset.StudyInstanceUID),
+            study_uid=StudyInstanceUID(str(dataset.StudyInstanceUID)),
             study=levels["study"],
-            series_uid=str(dataset.SeriesInstanceUID),
+            series_uid=SeriesInstanceUID(str(dataset.SeriesInstanceUID)),
             series=levels["series"],
-            sop_uid=str(dataset.SOPInstanceUID),
+            sop_uid=SOPInstanceUID(str(dataset.SOPInstanceUID)),
             sop_class_uid=request.sop_class_uid,
             instance=levels["instance"],
             transfer_syntax_uid=request.transfer_syntax_uid,

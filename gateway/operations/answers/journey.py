@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.operations.answers.answer import Answer, Finding, Moment
 from gateway.operations.answers.orders import Order, Step
 from gateway.operations.answers.studies import Delivery, Study
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 
 
 class JourneyMessage(Answer):
@@ -26,7 +27,7 @@ class JourneyMessage(Answer):
 class JourneyStep(Step):
     order: int
     requested_procedure_id: str
-    study_uid: str
+    study_uid: StudyInstanceUID
 
 
 class ScannerQueries(Answer):
@@ -59,7 +60,7 @@ class StepWhy(Answer):
 
 
 class Why(Answer):
-    accession: str
+    accession: AccessionNumber
     station: str
     asked_at: Moment | None = Field(description="When the scanner last asked, as far back as queries are kept")
     answers: int = Field(description="How many steps it was answered then")
@@ -70,7 +71,7 @@ class Why(Answer):
 
 
 class Journey(Answer):
-    accession: str
+    accession: AccessionNumber
     orders: list[Order]
     messages: list[JourneyMessage]
     steps: list[JourneyStep]

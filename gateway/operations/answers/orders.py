@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment, Text, Titles
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
 
@@ -36,7 +37,7 @@ class Procedure(Answer):
     """A Requested Procedure."""
 
     requested_procedure_id: str
-    study_uid: str
+    study_uid: StudyInstanceUID
     attributes: Attributes
     steps: list[StepDetail]
 
@@ -45,7 +46,7 @@ class Order(Answer):
     """An Imaging Service Request."""
 
     id: int
-    accession: str
+    accession: AccessionNumber
     authority: str
     placer: str = Field(description="authority|number, or empty")
     filler: str = Field(description="authority|number, or empty")
@@ -62,9 +63,9 @@ class Orders(Answer):
 
 
 class WorklistItem(Step):
-    accession: str
+    accession: AccessionNumber
     requested_procedure_id: str
-    study_uid: str
+    study_uid: StudyInstanceUID
     patient_id: str
     issuer: str
     patient: Attributes

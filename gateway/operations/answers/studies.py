@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
+from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import WorkState
 
 
@@ -16,7 +17,7 @@ class Delivery(Answer):
     id: int
     kind: str = Field(description="`settle`, or `ehr:` and the EHR's name")
     lane: str
-    study_uid: str = Field(validation_alias="subject")
+    study_uid: StudyInstanceUID = Field(validation_alias="subject")
     state: WorkState
     due_at: Moment
     attempts: int
@@ -59,8 +60,8 @@ class Retried(Answer):
 
 
 class Study(Answer):
-    study_uid: str
-    accession: str
+    study_uid: StudyInstanceUID
+    accession: AccessionNumber
     patient_id: str
     patient_issuer: str
     source_ae: str
@@ -78,20 +79,20 @@ class Study(Answer):
 
 
 class Instance(Answer):
-    sop_uid: str
+    sop_uid: SOPInstanceUID
     sop_class_uid: str
     attributes: Attributes
 
 
 class Series(Answer):
-    series_uid: str
+    series_uid: SeriesInstanceUID
     attributes: Attributes
     instances: list[Instance]
 
 
 class LinkedOrder(Answer):
     id: int
-    accession: str
+    accession: AccessionNumber
     authority: str
     placer: str
     filler: str

@@ -26,6 +26,7 @@ from gateway.operations.answers import (
 )
 from gateway.operations.journey_of import read_journey
 from gateway.operations.replay import replay_cause
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
@@ -100,7 +101,9 @@ async def show_worklist(context: Context, parameters: requests.WorklistParameter
 
 async def show_journey(context: Context, parameters: requests.JourneyParameters) -> journey_answers.Journey:
     """All stored data of an accession number, and the same as events by time."""
-    journey = await context.store.read(lambda connection: read_journey(connection, parameters.accession))
+    journey = await context.store.read(
+        lambda connection: read_journey(connection, AccessionNumber(parameters.accession))
+    )
     if journey is None:
         raise UnknownKey("neither an order nor a study has this accession number", place="accession")
     return journey
@@ -116,7 +119,9 @@ async def show_why(context: Context, parameters: requests.WhyParameters) -> jour
 
 async def show_study(context: Context, parameters: requests.StudyParameters) -> study_answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
-    study = await context.store.read(lambda connection: studies_view.detail(connection, parameters.uid))
+    study = await context.store.read(
+        lambda connection: studies_view.detail(connection, StudyInstanceUID(parameters.uid))
+    )
     if study is None:
         raise UnknownKey("no instance of a study with this Study Instance UID has arrived", place="uid")
     return study

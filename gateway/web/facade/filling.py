@@ -7,6 +7,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import SERVE, Lane
 from gateway.store import Store, imaging_studies, outbox
 
@@ -23,6 +24,6 @@ async def fill(store: Store, clock: Clock) -> int:
     return total
 
 
-def _serve(connection: Connection, uids: list[str], now: int) -> None:
+def _serve(connection: Connection, uids: list[StudyInstanceUID], now: int) -> None:
     for uid in uids:
         outbox.postpone(connection, Lane(SERVE, uid), due_at=now, now=now)

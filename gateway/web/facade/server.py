@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import instant
 from gateway.mapping.studies.imaging_study import wado_rs_endpoint
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import Store, imaging_studies
 from gateway.store.imaging_studies import Served
 from gateway.web.facade import query
@@ -87,7 +88,9 @@ async def _read(request: web.Request) -> web.Response:
     uid = request.match_info["id"]
     if not _ID.fullmatch(uid):
         raise web.HTTPNotFound(text="there is no ImagingStudy of this id")
-    served = await request.app[_CONTEXT].store.read(lambda connection: imaging_studies.get(connection, uid))
+    served = await request.app[_CONTEXT].store.read(
+        lambda connection: imaging_studies.get(connection, StudyInstanceUID(uid))
+    )
     if served is None:
         raise web.HTTPNotFound(text=f"there is no ImagingStudy {uid}")
     tag = f'W/"{served.version}"'

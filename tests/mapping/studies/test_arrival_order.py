@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Release, Shape
 from gateway.store import Store, studies, study_arrivals
 from tests.mapping.samples import SHIPPED
@@ -27,7 +28,7 @@ class _UndoError(Exception):
 def resources_of(connection: Connection, uid: str, instances: list[InstanceArrival]) -> list[Any]:
     for arrival in instances:
         study_arrivals.keep(connection, arrival)
-    study = studies.load(connection, uid)
+    study = studies.load(connection, StudyInstanceUID(uid))
     assert study is not None
     findings: list[Finding] = []
     shapes = [Shape(release) for release in get_args(Release)]

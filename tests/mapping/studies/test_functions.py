@@ -24,6 +24,7 @@ from gateway.mapping.studies.base import (
 )
 from gateway.mapping.studies.dialect import ELEMENTS
 from gateway.mapping.studies.functions import FUNCTIONS
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.study import LinkedOrder
 from gateway.wire.fhir.validation import STATUS
 from tests.mapping.samples import SHIPPED
@@ -206,7 +207,7 @@ def test_accession_identifier() -> None:
 
 def test_order_references_take_the_first_number_there_is() -> None:
     def linked(accession: str, placer: str, filler: str) -> LinkedOrder:
-        return LinkedOrder(accession, "RIS", placer, "EHR", filler, "RIS")
+        return LinkedOrder(AccessionNumber(accession), "RIS", placer, "EHR", filler, "RIS")
 
     ris, ehr = order_system_of("RIS", SETTINGS), order_system_of("EHR", SETTINGS)
     found = run(

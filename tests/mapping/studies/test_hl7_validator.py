@@ -15,6 +15,7 @@ import pytest
 from gateway.mapping.studies.patient import patient
 from gateway.records.agreement import together
 from gateway.records.arrival import InstanceArrival
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
@@ -37,7 +38,9 @@ def study_of(uid: str, instances: list[InstanceArrival]) -> Study:
         )
         for series_uid, its in members.items()
     ]
-    return Study(uid, study, tuple(sorted(series, key=lambda one: series_place(one.uid, one.attributes))))
+    return Study(
+        StudyInstanceUID(uid), study, tuple(sorted(series, key=lambda one: series_place(one.uid, one.attributes)))
+    )
 
 
 def test_no_resource_of_a_public_study_has_an_error(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gateway.errors import RequiredMissing
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.studies.imaging_study import StudyMapping
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.study import Instance, LinkedOrder, Release, Series, Shape, Study
 from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.samples import FHIR, SHIPPED, SITE, site
@@ -106,7 +107,7 @@ SERIES = Series(
     (INSTANCE,),
 )
 STUDY = Study(
-    "1.2.3",
+    StudyInstanceUID("1.2.3"),
     {
         "StudyInstanceUID": "1.2.3",
         "AccessionNumber": "A1",
@@ -121,7 +122,7 @@ STUDY = Study(
         "ProcedureCodeSequence": [{"CodeValue": "X", "CodingSchemeDesignator": "99LOCAL", "CodeMeaning": "Chest"}],
     },
     (SERIES, Series("1.2.3.2", {"SeriesInstanceUID": "1.2.3.2", "Modality": "SR"}, ())),
-    (LinkedOrder("A1", "RIS", "PL1", "EHR", "FI1", "RIS"),),
+    (LinkedOrder(AccessionNumber("A1"), "RIS", "PL1", "EHR", "FI1", "RIS"),),
 )
 
 
@@ -169,7 +170,7 @@ def test_the_trace_tells_where_each_value_came_from() -> None:
 def test_a_study_without_its_patient_is_refused_with_the_place() -> None:
     attributes = {key: value for key, value in STUDY.attributes.items() if key != "PatientID"}
     with pytest.raises(RequiredMissing) as raised:
-        SHIPPED.studies.build(Study("1.2.3", attributes, ()))
+        SHIPPED.studies.build(Study(StudyInstanceUID("1.2.3"), attributes, ()))
     assert raised.value.place == "PatientID"
 
 
@@ -183,7 +184,7 @@ def test_a_site_overlays_single_rows(tmp_path: Path) -> None:
     studies = mapping.load(SITE, FHIR, overlay).studies
     assert {"RequestedProcedureDescription", "StudyID"} <= studies.keywords["study"]
     extra = {"RequestedProcedureDescription": "Ordered", "StudyID": "S7"}
-    resource = studies.build(Study("1.2.3", STUDY.attributes | extra, STUDY.series))
+    resource = studies.build(Study(StudyInstanceUID("1.2.3"), STUDY.attributes | extra, STUDY.series))
     assert faults_of_imaging_study(resource) == []
     assert (resource["description"], "interpreter" in resource) == ("Ordered", False)
     assert [one["value"] for one in resource["identifier"]] == ["urn:oid:1.2.3", "A1", "S7"]

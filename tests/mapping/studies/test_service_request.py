@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.mapping.studies.service_request import service_request, status_of
+from gateway.records.identifiers import AccessionNumber
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Number
 from gateway.records.row_ids import PatientRow
@@ -103,7 +104,7 @@ def test_it_is_found_by_what_a_study_says_of_its_order() -> None:
     from gateway.records.study import LinkedOrder
     from tests.mapping.studies.test_imaging_study import STUDY
 
-    linked = LinkedOrder("A1", "RIS", "PL1", "EHR", "FI1", "RIS", "HOSPITAL")
+    linked = LinkedOrder(AccessionNumber("A1"), "RIS", "PL1", "EHR", "FI1", "RIS", "HOSPITAL")
     study: dict[str, Any] = SHIPPED.studies.build(replace(STUDY, orders=(linked,)))
     made, identifier = service_request(ORDER, PATIENT, SETTINGS, "R4")
     held = [(one["system"], one["value"]) for one in made["identifier"]]

@@ -11,6 +11,7 @@ from yarl import URL
 
 from gateway.errors import Fate
 from gateway.observe import metrics
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
 from tests.web.served import (
@@ -151,7 +152,7 @@ def _overtake(connection: Connection, study_uid: str) -> None:
     """Later work of the same study is under way."""
     now = NINE + 100
     kind = delivery_to("main")
-    outbox.enqueue(connection, lane=Lane(kind, study_uid), payload={}, due_at=now, now=now)
+    outbox.enqueue(connection, lane=Lane(kind, StudyInstanceUID(study_uid)), payload={}, due_at=now, now=now)
     outbox_claims.claim(connection, kind=kind, now=now, lease_micros=10**12, limit=1)
 
 

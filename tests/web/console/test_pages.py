@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.journey import STATIONS
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
 from gateway.web.health import Component
@@ -153,7 +154,9 @@ async def test_work_that_is_tried_again_and_again_calls_for_somebody(console: Se
             outbox_claims.fail(connection, work, Fate.RETRY, now=at, due_at=at + 1, outcome={"error": "HTTP 503"})
 
     def begin(connection: Connection) -> None:
-        outbox.enqueue(connection, lane=Lane(delivery_to("b"), "1.2"), payload={}, due_at=NINE, now=NINE)
+        outbox.enqueue(
+            connection, lane=Lane(delivery_to("b"), StudyInstanceUID("1.2")), payload={}, due_at=NINE, now=NINE
+        )
         tried(connection, range(4))
 
     await console.store.write(begin)

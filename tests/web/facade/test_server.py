@@ -20,6 +20,7 @@ from gateway.config.http import Facade, Http
 from gateway.config.site import Site
 from gateway.errors import Unavailable
 from gateway.mapping.studies.search_values import findable
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.search import Question
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import imaging_studies
@@ -179,7 +180,12 @@ def _many(connection: Connection, *, first: int, count: int, now: int) -> None:
         }  # fmt: skip
         found_by = findable(resource, SITE.zone)
         imaging_studies.keep(
-            connection, f"2.25.{number}", resource, number.to_bytes(4, "big"), found_by, now=now + number % 7
+            connection,
+            StudyInstanceUID(f"2.25.{number}"),
+            resource,
+            number.to_bytes(4, "big"),
+            found_by,
+            now=now + number % 7,
         )
 
 
