@@ -40,7 +40,7 @@ async def test_the_whole_journey_reads_from_top_to_bottom(console: Served) -> No
         ("09:10:00", "worklist", f"worklist told CT1 (2 times, last at {last})"),
         ("09:30:00", "study_arrival", "first instance arrived from ORTHANC"),
         ("09:30:02", "study_arrival", "3 instances in 2 series arrived from ORTHANC"),
-        ("09:30:40", "study_settling", "settled"),
+        ("09:30:40", "study_settling", "settled; StudyDate: started: '20261399' is no date; it is left out"),
         ("09:30:41", "ehr_delivery", "delivered to main as ImagingStudy/is-1 version 1"),
     ]
 

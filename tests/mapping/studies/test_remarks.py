@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.mapping.studies.remarks import Remarks, note_uids
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Instance, Series, Study
 
 
@@ -27,7 +28,7 @@ def findings(study: Study) -> list[tuple[str, str]]:
     ],
 )
 def test_issuers(issuer: dict[str, Any], named: bool) -> None:
-    held = Study("2.25.1", {"IssuerOfAccessionNumberSequence": [issuer]}, ())
+    held = Study(StudyInstanceUID("2.25.1"), {"IssuerOfAccessionNumberSequence": [issuer]}, ())
     assert bool(findings(held)) is named
 
 
@@ -35,7 +36,7 @@ def test_many_series_and_instances_are_one_finding() -> None:
     reason = {"ReferencedRequestSequence": [{"ProcedureCodeSequence": [{"CodingSchemeUID": "RIS"}]}]}
     instances = tuple(Instance(f"2.25.1.{number}", "1.2.3", reason) for number in range(1, 501))
     series = [Series(f"2.25.{number}", {"DeviceUID": "SN"}, ()) for number in (7, 8)]
-    held = Study("2.25.1", {}, (*series, Series("2.25.9", {}, instances)))
+    held = Study(StudyInstanceUID("2.25.1"), {}, (*series, Series("2.25.9", {}, instances)))
     place = "ReferencedRequestSequence.ProcedureCodeSequence.CodingSchemeUID"
     assert findings(held) == [
         ("DeviceUID", "'SN' is no UID or URI; it is left out (series 2.25.7 and 1 more series)"),
