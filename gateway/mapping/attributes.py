@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from pydicom import DataElement, Dataset
@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 
 from gateway.mapping import frames
 from gateway.mapping.language.values import INTEGERS, vr_of
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
 BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"})
@@ -45,6 +46,16 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
         stated = frames.gathered(dataset, from_dataset)
         result |= {keyword: stated[keyword] for keyword in sorted(missing) if keyword in stated}
     return result
+
+
+def surplus_values(dataset: Dataset, keywords: Collection[str]) -> Iterator[Finding]:
+    """A finding for each attribute of one value that has more, of which `from_dataset` takes the first."""
+    for keyword in sorted(keywords):
+        element = dataset.get(tag_for_keyword(keyword) or 0)
+        if isinstance(element, DataElement) and isinstance(element.value, MultiValue):
+            count = len([one for one in element.value if str(one).strip()])
+            if count > 1 and dictionary_VM(element.tag) == "1":
+                yield Finding(keyword, f"has {count} values; the first is taken")
 
 
 def _plain(element: DataElement) -> Any:

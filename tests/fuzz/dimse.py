@@ -18,6 +18,7 @@ with atheris.instrument_imports(include=["gateway.wire.dimse"]):
     from gateway.wire.dimse import command, pdu
     from gateway.wire.dimse.command import CommandFault
     from gateway.wire.dimse.header import read_header, split_header
+    from gateway.wire.dimse.identifier import decode
     from gateway.wire.dimse.message import Assembler
     from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
     from gateway.wire.dimse.pdu import Framer, PduFault
@@ -71,7 +72,8 @@ def _act(assembler: Assembler, event: Event, body: bytes) -> None:
 
 def _look(data_set: bytes) -> None:
     header = split_header(data_set, raw.EXPLICIT, max_element_bytes=None)
-    read_header(header, raw.EXPLICIT, strict=True)
+    read_header(header, raw.EXPLICIT)
+    decode(header, raw.EXPLICIT)
 
 
 def one(data: bytes) -> None:

@@ -111,6 +111,18 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
     assert not any(value in line for value in ("SECRET", "20261399", "2.25.1"))
 
 
+async def test_of_several_values_the_first_is_taken(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await send(gateway, image(StudyDescription=["CT head", "CT neck"], Modality=["CT", "PT"]))
+        [resource] = ehr.resources("ImagingStudy")
+        kept = await findings(gateway)
+    assert (resource["description"], resource["series"][0]["modality"]["code"]) == ("CT head", "CT")
+    assert kept == {
+        "StudyDescription": "has 2 values; the first is taken (instance 2.25.1.1.1)",
+        "Modality": "has 2 values; the first is taken (instance 2.25.1.1.1)",
+    }
+
+
 async def test_a_study_that_was_corrected_has_no_findings(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await send(gateway, image(StudyDate="20261399"))

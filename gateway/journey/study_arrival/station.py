@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
-from gateway.mapping.attributes import from_dataset
+from gateway.mapping.attributes import from_dataset, surplus_values
 from gateway.mapping.frames import read_for
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
@@ -153,7 +153,7 @@ class StudyArrival:
             digest=hashlib.sha256(header).digest(),
             source_ae=request.caller.calling_ae,
             received_at=now,
-            findings=findings,
+            findings=(*findings, *surplus_values(dataset, self._read_for)),
         )
 
     async def _refuse(self, request: StoreRequest, failure: ExplainedFailure) -> None:

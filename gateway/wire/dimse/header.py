@@ -84,15 +84,14 @@ def read_header(
     transfer_syntax_uid: str,
     *,
     keywords: Collection[str] | None = None,
-    strict: bool = False,
     faults: list[Malformed] | None = None,
 ) -> Dataset:
     """Decode what `split_header` gave; every value is converted, so reading an attribute later cannot fail.
 
     `keywords` limits the work to those attributes of the top level and Specific Character Set (see `selected` for what
-    is left of frames); of these, one with broken items is left out and added to `faults`, where given. A value that
-    its VR does not allow (the text of an IS that is no number) reads as empty; with `strict` it raises `Malformed`,
-    as does every fault of structure, nested ones included.
+    is left of frames); of these, one with broken items is left out. A value that its VR does not allow (the text of an
+    IS that is no number) reads as empty. Both are added to `faults`, where given. Raises `Malformed` for every other
+    fault of structure, nested ones included.
     """
     coding = coding_of(header, transfer_syntax_uid)
     if keywords is None:
@@ -102,7 +101,7 @@ def read_header(
         header = selected(header, coding, {keyword_dict[name] for name in keywords if name in keyword_dict}, faults)
     try:
         dataset = read_dataset(BytesIO(header), coding.implicit, coding.little)
-        _convert(dataset, strict)
+        _convert(dataset, faults if faults is not None else [])
         mend_texts(dataset)
     except Malformed:
         raise
@@ -187,20 +186,17 @@ def _short_vr(element: EncodedElement) -> bytes:
     return b"LO" if vr in LONG_VRS else vr.encode()
 
 
-def _convert(dataset: Dataset, strict: bool) -> None:
+def _convert(dataset: Dataset, faults: list[Malformed]) -> None:
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
             if element.VR == VR.SQ:
                 for item in element.value:
-                    _convert(item, strict)
+                    _convert(item, faults)
             elif element.VR in _NUMBER_VRS and any(map(_is_text, _listed(element.value))):
                 raise ValueError  # pydicom leaves what is no number as the text it found
-        except Malformed:
-            raise
         except Exception as error:  # a value that pydicom cannot convert
-            if strict:
-                raise Malformed(f"unreadable value ({type(error).__name__})", place=tag_name(tag)) from error
+            faults.append(Malformed(f"unreadable value ({type(error).__name__})", place=tag_name(tag)))
             raw_vr = dataset.get_item(tag).VR
             known = raw_vr if raw_vr in _KNOWN_VRS else dictionary_vr(tag)
             dataset[tag] = DataElement(tag, known, None)

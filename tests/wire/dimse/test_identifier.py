@@ -49,7 +49,7 @@ def plain(item: Any) -> dict[int, Any]:
 def assert_read_alike(dataset: Dataset) -> None:
     for syntax in SYNTAXES:
         data = encoded(dataset, syntax)
-        ours, theirs = of_identifier(decode(data, syntax)), of_dataset(read_header(data, syntax, strict=True))
+        ours, theirs = of_identifier(decode(data, syntax)), of_dataset(read_header(data, syntax))
         assert plain(ours) == plain(theirs), syntax
         assert [one.keyword for one in ours.values()] == [one.keyword for one in theirs.values()]
 
