@@ -24,7 +24,7 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
     """The elements named in `keywords` (None: all), without binary ones, private and unknown ones, empty values, and
     values that cannot be read as what their VR says.
 
-    What is named and said of frames or within the coded anatomy alone is gathered from there (`frames.gathered`).
+    What is given of frames or within the coded anatomy alone is gathered from there (`frames.gathered`).
     """
     tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
     result: Attributes = {}

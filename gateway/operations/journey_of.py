@@ -157,7 +157,7 @@ def _when(date: str, time: str) -> str:
 
 def _of_scanner(queries: ScannerQueries) -> Event:
     times = "once" if queries.times == 1 else f"{queries.times} times, last at {queries.last_at}"
-    return Event(at=queries.first_at, station="worklist", text=f"worklist told {queries.calling_ae} ({times})")
+    return Event(at=queries.first_at, station="worklist", text=f"worklist answered {queries.calling_ae} ({times})")
 
 
 def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:

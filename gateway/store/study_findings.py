@@ -87,9 +87,9 @@ def _shared(connection: Connection, study: int) -> Iterator[Finding]:
         if other == study:
             yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} in more than one series of this study")
         else:
-            yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} also in study {uid}; both tell of them")
+            yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} also in study {uid}; both list them")
     for _, uid, count in connection.execute(_SERIES_TOO, {"the_study": study}):
-        yield Finding("SeriesInstanceUID", f"{_counted(count, 'series')} also in study {uid}; both tell of them")
+        yield Finding("SeriesInstanceUID", f"{_counted(count, 'series')} also in study {uid}; both list them")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -144,8 +144,8 @@ async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(star
             for one in ehr.resources("ImagingStudy")
         }
     assert listed == {"urn:oid:2.25.1": ["2.25.9", "2.25.1.1.2"], "urn:oid:2.25.2": ["2.25.9"]}
-    assert first == {"SOPInstanceUID": "1 instance is also in study 2.25.2; both tell of them"}
-    assert second == {"SOPInstanceUID": "1 instance is also in study 2.25.1; both tell of them"}
+    assert first == {"SOPInstanceUID": "1 instance is also in study 2.25.2; both list them"}
+    assert second == {"SOPInstanceUID": "1 instance is also in study 2.25.1; both list them"}
     assert told is not None
     assert any("also in study 2.25.2" in event["text"] for event in told["events"])
 
@@ -158,8 +158,8 @@ async def test_a_series_in_two_studies_and_an_instance_in_two_series(start: Star
         found = {uid: await findings(gateway, uid) for uid in ("2.25.1", "2.25.2", "2.25.3")}
         assert len(ehr.resources("ImagingStudy")) == 3
     assert found == {
-        "2.25.1": {"SeriesInstanceUID": "1 series is also in study 2.25.2; both tell of them"},
-        "2.25.2": {"SeriesInstanceUID": "1 series is also in study 2.25.1; both tell of them"},
+        "2.25.1": {"SeriesInstanceUID": "1 series is also in study 2.25.2; both list them"},
+        "2.25.2": {"SeriesInstanceUID": "1 series is also in study 2.25.1; both list them"},
         "2.25.3": {"SOPInstanceUID": "1 instance is in more than one series of this study"},
     }
 

@@ -67,7 +67,7 @@ def note_uids(study: Study, remarks: Remarks) -> None:
     """Note the identifiers of coding schemes, devices, specimens and authorities that are no UID or URI."""
     if not oid_uri(study.uid):
         remarks.add(
-            "study", study.uid, "StudyInstanceUID", f"{study.uid!r} is no UID of PS3.5 9.1; it is told as it is"
+            "study", study.uid, "StudyInstanceUID", f"{study.uid!r} is no UID of PS3.5 9.1; it is sent unchanged"
         )
     levels: list[tuple[str, str, Attributes]] = [("study", study.uid, study.attributes)]
     for series in study.series:
@@ -86,7 +86,7 @@ def _may_hold_uids(attributes: Attributes) -> bool:
 
 
 def _without_uri(attributes: Attributes) -> Iterator[tuple[str, Any]]:
-    """(place, value) of the identifiers in `attributes` and their items that cannot be said as a URI."""
+    """(place, value) of the identifiers in `attributes` and their items that cannot be expressed as a URI."""
     for keyword, value in attributes.items():
         if isinstance(value, list) and vr_of(keyword) == "SQ":
             yield from _of_items(keyword, value)
