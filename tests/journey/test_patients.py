@@ -214,6 +214,15 @@ async def test_what_registers_or_corrects_changes_the_name(start: Start, trigger
         assert await names(gateway) == [("PAT1", "NEW^N")]
 
 
+async def test_all_faults_of_several_merges_are_in_one_answer(start: Start) -> None:
+    more = ["PID|2||||SECOND^NO ID||19800102|M", "MRG|O2^^^HOSP", "PID|3||N3^^^HOSP||THIRD^OF||19800102|M"]
+    merges = adt("A40", patient="", name="FIRST^NO ID", prior="O1^^^HOSP", more=more)
+    async with start() as gateway:
+        [ack] = await send(gateway, merges.replace(b"|2.3.1\r", b"|2.5.1\r"))
+        places = [line.split("|")[2] for line in ack.text.split("\r") if line.startswith("ERR")]
+        assert (told(ack)[0], places) == ("AE", ["PID^1^3^1^1", "PID^2^3^1^1", "MRG^3^1^1"])
+
+
 @pytest.mark.parametrize("trigger", ["A40", "A47"])
 async def test_a_merge_without_a_prior_id_is_refused(start: Start, trigger: str) -> None:
     async with start() as gateway:

@@ -144,7 +144,8 @@ def _missing(compiled: CompiledRow, scope: Scope, context: Context) -> RequiredM
 
 def _within(place: Place | str, compiled: CompiledRow, context: Context) -> Place | str:
     """The place within its group, where the message has more than one."""
-    if isinstance(place, str) or context.number == 1 or compiled.row.level == "patient":
+    of_all = compiled.row.level == "patient" and context.place.segment != "PID"
+    if isinstance(place, str) or context.number == 1 or of_all:
         return place
     return replace(place, group=context.place.segment, group_number=context.number)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from pydicom.datadict import tag_for_keyword
 
@@ -53,6 +54,7 @@ __all__ = ["ORDER_DIALECT", "OrderMapping", "issuer_of"]
 
 
 Statement = OrderedProcedure | PatientStatement
+_Read = TypeVar("_Read", bound=Statement)
 
 
 class OrderMapping:
@@ -88,26 +90,26 @@ class OrderMapping:
         if zone is not None:
             settings = replace(settings, message_zone=zone)
         if message.type == "ADT":
-            scopes = (Scope({}, segments, settings, received_at) for segments in patient_groups(message))
-            return tuple(self._read_patient(message, n, scope, trace) for n, scope in enumerate(scopes, start=1))
+            return tuple(
+                _all_of(
+                    partial(self._read_patient, message, number, Scope({}, segments, settings, received_at), trace)
+                    for number, segments in enumerate(patient_groups(message), start=1)
+                )
+            )
         split, event_in = _ORDERS.get(message.type, _ORDERS["ORM"])
         patient, groups = split(message)
-        read: list[OrderedProcedure] = []
-        refusals: list[GatewayError] = []
-        for group in groups:
-            scope = Scope(group.segments, patient, settings, received_at)
-            try:
-                read.append(self._read_group(message, group, event_in(message, group, self.controls), scope, trace))
-            except Rejected as error:
-                refusals += [error, *error.others]
-        if refusals:
-            raise together(refusals)
+        read: list[OrderedProcedure] = _all_of(
+            partial(
+                self._read_group, message, group, event_in, Scope(group.segments, patient, settings, received_at), trace
+            )
+            for group in groups
+        )
         return tuple(merge_groups(read)) if len(read) > 1 else tuple(read)
 
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
         scope, findings = _preferring(scope)
-        context = Context(Place("PID", sequence=0 if number == 1 else number), 1, False, trace, findings)
+        context = Context(Place("PID", sequence=0 if number == 1 else number), number, False, trace, findings)
         known = Known({}, "", "", "", 0)
         patient, derived = self._levels.read("patient", scope, known, context)
         visit, more = self._levels.read("visit", scope, known, context)
@@ -130,11 +132,11 @@ class OrderMapping:
         )
 
     def _read_group(
-        self, message: Message, group: Group, event: GroupEvent, scope: Scope, trace: list[Trace] | None
+        self, message: Message, group: Group, event_in: _EventIn, scope: Scope, trace: list[Trace] | None
     ) -> OrderedProcedure:
+        event = event_in(message, group, self.controls)
         scope, findings = _preferring(scope)
-        may_lack = _may_lack(event, scope.settings)
-        context = Context(group.place, group.number, event.event in CREATES, trace, findings, may_lack)
+        context = Context(group.place, group.number, event.event in CREATES, trace, findings, _may_lack(event, scope))
         placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
         known = _known(message, scope, placer, filler)
         patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
@@ -214,10 +216,10 @@ def _known(message: Message, scope: Scope, placer: Number | None, filler: Number
     return Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
 
 
-def _may_lack(event: GroupEvent, settings: Settings) -> Collection[str] | Everything:
+def _may_lack(event: GroupEvent, scope: Scope) -> Collection[str] | Everything:
     if event.event in (StepEvent.CHANGE, StepEvent.ENSURE):
         return Everything()
-    return (_MODALITY,) if settings.without_modality == "store" else ()
+    return (_MODALITY,) if scope.settings.without_modality == "store" else ()
 
 
 def _not_imaging(context: Context, settings: Settings) -> Finding | None:
@@ -256,11 +258,23 @@ def _steps(scope: Scope) -> Iterator[Scope]:
         yield replace(scope, order={**scope.order, "IPC": [protocol]})
 
 
-_ORDERS: Final[
-    dict[
-        str, tuple[Callable[[Message], tuple[Segments, list[Group]]], Callable[[Message, Group, Controls], GroupEvent]]
-    ]
-] = {
+def _all_of(readers: Iterable[Callable[[], _Read]]) -> list[_Read]:
+    """What all groups of a message state. Raises the faults of all groups together."""
+    read: list[_Read] = []
+    refusals: list[GatewayError] = []
+    for reader in readers:
+        try:
+            read.append(reader())
+        except Rejected as error:
+            refusals += [error, *error.others]
+    if refusals:
+        raise together(refusals)
+    return read
+
+
+_Split = Callable[[Message], tuple[Segments, list[Group]]]
+_EventIn = Callable[[Message, Group, Controls], GroupEvent]
+_ORDERS: Final[dict[str, tuple[_Split, _EventIn]]] = {
     "ORM": (order_groups, by_order_control),
     "OMG": (order_groups, by_order_control),
     "OMI": (order_groups, by_order_control),
