@@ -175,50 +175,29 @@ def _sequence_end(data: Encoded, element: EncodedElement, end: int, coding: Enco
     return at
 
 
-def items_of(data: Encoded, element: EncodedElement, end: int, coding: Encoding) -> Iterator[tuple[int, int, Encoding]]:
-    """(first offset, end, encoding) of each item of a sequence whose structure `value_end` has checked."""
-    is_open = element.length == UNDEFINED
-    # PS3.5 6.2.2 note 2: the items of a UN are in implicit VR little endian.
-    inside = Encoding(implicit=True, little=True) if is_open and element.vr == "UN" else coding
-    at = element.at
-    end = end if is_open else element.at + element.length
-    while at < end:
-        group, number, length = struct.unpack_from(inside.mark + "HHL", data, at)
-        at += 8
-        if group << 16 | number == SEQUENCE_END:
-            return
-        after = _item_end(data, element, at, end, inside, 1, deep=False) if length == UNDEFINED else at + length
-        yield at, after - 8 if length == UNDEFINED else after, _item_coding(data, at, inside)
-        at = after
-
-
 def _item_end(
     data: Encoded, parent: EncodedElement, at: int, end: int, coding: Encoding, depth: int, *, deep: bool
 ) -> int:
     """The offset after the Item Delimitation Item of an item of undefined length."""
-    coding = _item_coding(data, at, coding)
+    coding = coding_at(data, at, coding)
     while True:
         if end - at < 8:
             raise Malformed("an item is cut off", place=tag_name(parent.tag))
         if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
             return at + 8
-        element = element_at(data, at, end, _switched(data, at, coding))
+        element = element_at(data, at, end, coding_at(data, at, coding))
         at = value_end(data, element, end, coding, depth + 1 if deep or element.length == UNDEFINED else None)
 
 
 def _walk_item(data: Encoded, at: int, end: int, coding: Encoding, depth: int) -> None:
-    coding = _item_coding(data, at, coding)
+    coding = coding_at(data, at, coding)
     while at < end:
-        element = element_at(data, at, end, _switched(data, at, coding))
+        element = element_at(data, at, end, coding_at(data, at, coding))
         at = value_end(data, element, end, coding, depth + 1)
 
 
-def _item_coding(data: Encoded, at: int, coding: Encoding) -> Encoding:
+def coding_at(data: Encoded, at: int, coding: Encoding) -> Encoding:
     """Some writers put implicit VR items into an explicit VR data set; pydicom reads them, and so do we."""
-    return coding if coding.implicit else _switched(data, at, coding)
-
-
-def _switched(data: Encoded, at: int, coding: Encoding) -> Encoding:
     if coding.implicit or _looks_like_vr(data[at + 4 : at + 6]):
         return coding
     return Encoding(implicit=True, little=coding.little)

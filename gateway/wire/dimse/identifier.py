@@ -12,13 +12,17 @@ from typing import Final, NamedTuple
 
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import (
+    ITEM,
+    ITEM_END,
+    MAX_DEPTH,
+    SEQUENCE_END,
     UNDEFINED,
     EncodedElement,
     Encoding,
+    coding_at,
     coding_of,
     dictionary_vr,
-    elements_of,
-    items_of,
+    element_at,
     tag_name,
     value_end,
 )
@@ -28,6 +32,7 @@ PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
 _CHARACTER_SET: Final = 0x00080005
 _OUTSIDE_DATA_SETS: Final = 0x0007
+_OF_UNKNOWN: Final = Encoding(implicit=True, little=True)
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UT", "UR"})
 _BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
@@ -51,41 +56,94 @@ Identifier = Mapping[int, Key]
 
 def decode(data: bytes, transfer_syntax_uid: str) -> Identifier:
     """The keys of an encoded identifier that is not deflated. Raises `Malformed` with the tag of what cannot be read,
-    nested elements and numbers included."""
-    return _decoded(data, 0, len(data), coding_of(data, transfer_syntax_uid), ASCII, 1)
-
-
-def _decoded(data: bytes, at: int, end: int, coding: Encoding, around: CharacterSet, depth: int) -> dict[int, Key]:
-    """`around`: the character set of the data set that an item is in."""
+    nested elements and numbers included. Each byte is walked over once, however deep its item."""
     keys: dict[int, Key] = {}
-    text = around
-    for element in elements_of(data, at, end, coding):
-        vr = element.vr if element.vr not in ("", "UN") else dictionary_vr(element.tag)
-        value_end(data, element, end, coding, depth)
-        if vr == "SQ" or (vr == "UN" and element.length == UNDEFINED):
-            items = items_of(data, element, end, coding)
-            key = Key(element.tag, "SQ", (), tuple(_decoded(data, *item, text, depth + 1) for item in items))
-        else:
-            key = Key(element.tag, vr, _values(data, element, vr, coding, text))
-        if element.tag == _CHARACTER_SET:
-            text = CharacterSet.of(key.values)
-        if element.tag & 0xFFFF and element.tag >> 16 > _OUTSIDE_DATA_SETS:
-            keys[element.tag] = key
+    at, text = 0, ASCII
+    coding = coding_of(data, transfer_syntax_uid)
+    while at < len(data):
+        element = element_at(data, at, len(data), coding)
+        at, text = _add(keys, data, element, len(data), coding, text, 1)
     return keys
 
 
-def _values(data: bytes, element: EncodedElement, vr: str, coding: Encoding, text: CharacterSet) -> tuple[str, ...]:
-    raw = data[element.at : element.at + element.length]
+def _add(
+    keys: dict[int, Key],
+    data: bytes,
+    element: EncodedElement,
+    end: int,
+    coding: Encoding,
+    text: CharacterSet,
+    depth: int,
+) -> tuple[int, CharacterSet]:
+    """Where the element ends, and the character set behind it."""
+    vr = element.vr if element.vr not in ("", "UN") else dictionary_vr(element.tag)
+    if vr == "SQ" or (vr == "UN" and element.length == UNDEFINED):
+        items, after = _items(data, element, end, coding, text, depth)
+        key = Key(element.tag, "SQ", (), items)
+    else:
+        after = value_end(data, element, end, coding, depth)
+        key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text))
+    if element.tag == _CHARACTER_SET:
+        text = CharacterSet.of(key.values)
+    if element.tag & 0xFFFF and element.tag >> 16 > _OUTSIDE_DATA_SETS:
+        keys[element.tag] = key
+    return after, text
+
+
+def _items(
+    data: bytes, element: EncodedElement, end: int, coding: Encoding, text: CharacterSet, depth: int
+) -> tuple[tuple[Identifier, ...], int]:
+    """The items of a sequence, and where it ends."""
+    if depth > MAX_DEPTH:
+        raise Malformed(f"sequences nest deeper than {MAX_DEPTH}", place=tag_name(element.tag))
+    is_open = element.length == UNDEFINED
+    end = end if is_open else element.at + element.length
+    # PS3.5 6.2.2 note 2: the items of a UN are in implicit VR little endian; some writers leave them explicit.
+    inside = _OF_UNKNOWN if element.vr == "UN" and (is_open or not coding.little) else coding
+    items: list[Identifier] = []
+    at = element.at
+    while is_open or at < end:
+        if end - at < 8:
+            raise Malformed("the sequence is cut off", place=tag_name(element.tag))
+        group, number, length = struct.unpack_from(inside.mark + "HHL", data, at)
+        tag, at = group << 16 | number, at + 8
+        if tag == SEQUENCE_END and (is_open or at == end):
+            break
+        if tag != ITEM or (length != UNDEFINED and at + length > end):
+            raise Malformed(f"{tag_name(tag)} of {length} bytes is no item", place=tag_name(element.tag))
+        keys, at = _item(data, element.tag, at, end if length == UNDEFINED else at + length, inside, text, depth)
+        items.append(keys)
+    return tuple(items), at
+
+
+def _item(
+    data: bytes, parent: int, at: int, end: int, coding: Encoding, text: CharacterSet, depth: int
+) -> tuple[Identifier, int]:
+    """The keys of an item, and where it ends: at its delimiter, which only an item of undefined length has, or at
+    `end`."""
+    keys: dict[int, Key] = {}
+    coding = coding_at(data, at, coding)
+    while at < end:
+        if end - at < 8:
+            raise Malformed("an item is cut off", place=tag_name(parent))
+        if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
+            return keys, at + 8
+        inside = coding_at(data, at, coding)
+        at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1)
+    return keys, at
+
+
+def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet) -> tuple[str, ...]:
     if not raw:
         return ()
     if vr in _NUMBERS:
-        return tuple(_numbers(raw, element.tag, coding.mark + _NUMBERS[vr]))
+        return tuple(_numbers(raw, tag, coding.mark + _NUMBERS[vr]))
     if vr in _BYTES:
         return (raw.decode("latin_1").strip(PADDING),)
     written = text if vr in TEXT_VRS else ASCII
     values = tuple(value.strip(PADDING) for value in written.decoded(raw, vr, single=vr in _ONE_VALUE))
     if vr in ("IS", "DS"):
-        _check_numbers(values, element.tag)
+        _check_numbers(values, tag)
     return values
 
 

@@ -7,7 +7,6 @@ pydicom decodes, and Windows-1252 under the name of ISO_IR 100 becomes C1 contro
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 """Values of Specific Character Set that declare no more than ASCII."""
 _ESCAPES: Final = re.compile(r"\x1b(?:\$[()*+\-./]?|[()*+\-./])[@-~]")
 """Designations of ISO 2022."""
+_FOREIGN: Final = bytes(range(0x80, 0x100))
 Rule = Callable[[str], str]
 
 
@@ -68,12 +68,13 @@ class CharacterSet:
 
 
 def _is_defined(term: str) -> bool:
-    """A Defined Term of PS3.3 C.12.1.1.2, one of the misspellings that pydicom mends, or a Python codec."""
+    """A Defined Term of PS3.3 C.12.1.1.2, one of the misspellings that pydicom mends, or a Python codec of text that
+    reads any bytes; `hex`, `idna` and others do not."""
     spellings = {term, re.sub(r"^ISO[^_]IR", "ISO_IR", term), re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term)}
     if spellings & set(python_encoding):
         return True
     try:
-        codecs.lookup(term)
+        _FOREIGN.decode(term, "replace")
     except (LookupError, ValueError):
         return False
     return True

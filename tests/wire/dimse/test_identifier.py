@@ -13,6 +13,8 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import encode
 
 from gateway.errors import Malformed
+from gateway.wire.dimse import elements, identifier
+from gateway.wire.dimse.elements import element_at
 from gateway.wire.dimse.header import read_header
 from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.worklist.items import Element, of_identifier
@@ -136,8 +138,52 @@ def test_a_key_with_an_undefined_character_set_matches_any_foreign_letter() -> N
     assert values(decode(data, EXPLICIT)) == {0x00080005: ("ISO_IR99",), 0x00100010: ("M?ller",)}
 
 
-def values(identifier: Identifier) -> dict[int, tuple[str, ...]]:
-    return {tag: key.values for tag, key in identifier.items()}
+@pytest.mark.parametrize("term", ["hex", "idna", "undefined", "punycode", "zlib"])
+def test_a_codec_that_reads_no_text_is_an_undefined_character_set(term: str) -> None:
+    data = b"\x08\x00\x05\x00CS\x0a\x00" + term.encode().ljust(10) + b"\x10\x00\x10\x00PN\x06\x00M\xfcller"
+    assert decode(data, EXPLICIT)[0x00100010].values == ("M?ller",)
+
+
+@pytest.mark.parametrize("value", [b"abcd", b"abcdabcdabcd", b"\xfe\xff\x00\xe0\xff\x00\x00\x00ab"])
+def test_a_sequence_under_vr_un_that_holds_no_items_is_malformed(value: bytes) -> None:
+    data = b"\x40\x00\x00\x01UN\x00\x00" + len(value).to_bytes(4, "little") + value
+    assert place_of_fault(data, EXPLICIT) == "(0040,0100)"
+
+
+def nested(depth: int, *, undefined: bool) -> bytes:
+    """A thousand keys inside that many sequences."""
+    data = b"".join(b"\x11\x00" + (0x1000 + number).to_bytes(2, "little") + b"SH\0\0" for number in range(1000))
+    for _ in range(depth):
+        if undefined:
+            data = b"\xff\xff\xff\xff" + data + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+            length = b"\xff\xff\xff\xff"
+        else:
+            data = len(data).to_bytes(4, "little") + data
+            length = (len(data) + 4).to_bytes(4, "little")
+        data = b"\x40\x00\x00\x01SQ\0\0" + length + b"\xfe\xff\x00\xe0" + data
+    return data
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_each_element_of_a_deep_identifier_is_walked_over_once(
+    undefined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked = 0
+
+    def counted(*of: Any) -> Any:
+        nonlocal walked
+        walked += 1
+        return element_at(*of)
+
+    for module in (elements, identifier):
+        monkeypatch.setattr(module, "element_at", counted)
+    decode(nested(60, undefined=undefined), EXPLICIT)
+    assert walked == 1060
+    assert place_of_fault(nested(65, undefined=undefined), EXPLICIT) == "(0040,0100)"
+
+
+def values(keys: Identifier) -> dict[int, tuple[str, ...]]:
+    return {tag: key.values for tag, key in keys.items()}
 
 
 def test_elements_of_no_data_set_are_no_keys() -> None:
