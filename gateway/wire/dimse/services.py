@@ -43,7 +43,8 @@ from gateway.wire.dimse.statuses import (
 
 log = logging.getLogger(__name__)
 
-MAX_IDENTIFIER_BYTES: Final = 1024 * 1024
+MAX_IDENTIFIER_BYTES: Final = 256 * 1024
+"""Room for a list of 4,000 UIDs; what is decoded keeps all other peers waiting."""
 
 
 @dataclass(frozen=True)
