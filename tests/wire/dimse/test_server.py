@@ -282,6 +282,19 @@ async def test_an_identifier_that_cannot_be_decoded(identifier: bytes, comment: 
     assert echoed == 0x0000
 
 
+async def test_an_identifier_that_would_keep_others_waiting_is_refused() -> None:
+    tags = (b"\x10\x00\x10\x00", b"\x10\x00\x20\x00", b"\x10\x00\x21\x00", b"\x10\x00\x00\x20", b"\x10\x00\x10\x21")
+    long = b"".join(tag + b"LO" + (60_000).to_bytes(2, "little") + b"A" * 60_000 for tag in tags)
+
+    def ask(port: int) -> Dataset:
+        with associated(port, WORKLIST) as association:
+            return raw_find(association, long)
+
+    async with serving() as server:
+        refused = await asyncio.to_thread(ask, server.port)
+    assert (refused.Status, refused.ErrorComment) == (0xA700, "TooLarge: identifier")
+
+
 @pytest.mark.parametrize(
     ("character_set", "name", "expected"),
     [
