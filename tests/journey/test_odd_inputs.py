@@ -96,6 +96,8 @@ MESSAGES: list[Row] = [
      lambda held: held.patient["PatientName"] == "Jansen-de Vries^Anna"),
     ("a surname without its first part", [changed("MUSTER^MAX", "&de&Vries^Jan")],
      lambda held: held.patient["PatientName"] == "de Vries^Jan"),
+    ("a surname that is the partner's alone", [changed("MUSTER^MAX", "&&&van&Dijk^Anna")],
+     lambda held: held.patient["PatientName"] == "van Dijk^Anna"),
 ]  # fmt: skip
 
 

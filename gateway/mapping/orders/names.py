@@ -24,11 +24,15 @@ def _component_group(family: str, given: str, middle: str, prefix: str, suffix: 
 
 def _family(component: list[str]) -> str:
     """FN (HL7 2.5.1, 2.A.30): component 1 is the whole surname; where it is empty, or the own surname alone, the own
-    surname with its prefix."""
-    whole, prefix, own = [*(part.strip() for part in component[:3]), "", "", ""][:3]
+    surname with its prefix. A name that has no own surname is that of the partner (components 4 and 5)."""
+    whole, prefix, own, partner_prefix, partner = [*(part.strip() for part in component[:5]), "", "", "", "", ""][:5]
     if whole and whole != own:
         return whole
-    return f"{prefix}{own}" if prefix.endswith("'") else f"{prefix} {own}".strip()
+    return _prefixed(prefix, own) or _prefixed(partner_prefix, partner)
+
+
+def _prefixed(prefix: str, surname: str) -> str:
+    return f"{prefix}{surname}" if prefix.endswith("'") else f"{prefix} {surname}".strip()
 
 
 def _extended_name(repetition: Repetition, first: int) -> str:

@@ -71,6 +71,7 @@ NAMES: list[tuple[str, str]] = [
     ("Vandenberg&van^Anna", "Vandenberg^Anna"),
     ("Jansen-de Vries&de&Vries&&Jansen^Anna", "Jansen-de Vries^Anna"),
     ("&de&Vries^Jan", "de Vries^Jan"),
+    ("&&&van&Dijk^Anna", "van Dijk^Anna"),
     ("d'Arc&d'^Jeanne", "d'Arc^Jeanne"),
     # Delimiters of PN inside a part.
     ("Doe\\S\\Roe^J=A\\E\\B", "Doe Roe^J A B"),
