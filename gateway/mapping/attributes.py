@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -67,7 +68,14 @@ def _plain(element: DataElement) -> Any:
     if isinstance(value, (MultiValue, list)):
         values = [text for one in value if (text := _text(one).strip())]
         return values[0] if len(values) == 1 else values
-    return _text(value).strip(" ")
+    text = _text(value).strip(" ")
+    mark = _OLD_MARKS.get(element.VR, "")
+    return text.replace(mark, "") if mark in text and _OLD_FORMS.fullmatch(text) else text
+
+
+_OLD_MARKS: Final = {"DA": ".", "TM": ":"}
+_OLD_FORMS: Final = re.compile(r"\d{4}\.\d\d\.\d\d|\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
+"""Dates and times of ACR-NEMA 2.0, which archives still send (PS3.5 Table 6.2-1, DA and TM)."""
 
 
 def _text(value: Any) -> str:

@@ -67,10 +67,12 @@ def _lacking(statement: OrderedProcedure, order: Order | None) -> RequiredMissin
     """The required attribute that a change leaves out and the order does not have either."""
     if not statement.missing or order is None or not order.procedures:
         return next(iter(statement.missing), None)
+    # An order that is there has its patient.
+    of_steps = [lacking for lacking in statement.missing if lacking.place != Place("PID")]
     held = {step.step_id for procedure in order.procedures for step in procedure.steps}
     stated = {str(step.attributes.get("ScheduledProcedureStepID")) for step in statement.steps}
     is_new = "ScheduledProcedureStepID" not in statement.derived and not stated <= held
-    return statement.missing[0] if is_new else None
+    return of_steps[0] if of_steps and is_new else None
 
 
 def _patient_of(work: Work, order: Order | None) -> tuple[PatientRow | None, Sequence[Arrival]]:
@@ -227,11 +229,14 @@ def _rank(statement: OrderedProcedure, policy: Policy) -> Rank:
 
 def _resettle(work: Work, order: Order, statement: OrderedProcedure) -> None:
     """A study that came before its order is settled again, now with the order."""
+    patient_id = statement.patient.get("PatientID")
+    if patient_id is None and order.patient is not None and (row := patients.get(work.connection, order.patient)):
+        patient_id = row["patient_id"]
     waiting = studies.answering(
         work.connection,
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         accession=order.accession,
-        patient_id=identity_of(statement.patient).patient_id,
+        patient_id=patient_id or "",
     )
     for uid in waiting:
         studies.touch(work.connection, uid)

@@ -194,8 +194,11 @@ class OrderMapping:
         """The patient, whom a message that only speaks of an order need not name."""
         if "PID" not in scope.patient:
             if context.describes:
-                text = "the message has no PID segment before its orders"
-                context.refusals.append(RequiredMissing(text, place=Place("PID")))
+                lacking = RequiredMissing("the message has no PID segment before its orders", place=Place("PID"))
+                if "PatientID" in context.may_lack:
+                    context.missing["PatientID"] = lacking
+                else:
+                    context.refusals.append(lacking)
             return {}, set()
         if context.describes:
             return self._levels.read("patient", scope, known, context)

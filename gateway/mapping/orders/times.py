@@ -119,9 +119,11 @@ def date(written: str, settings: Settings) -> str:
 
 
 def birth_date(written: str, settings: Settings) -> str:
-    """DTM -> DA as written, without any zone; a year or month alone gives nothing, because DA cannot say it."""
+    """DTM -> DA as written, without any zone. A year or month alone has no DA and is refused."""
     moment, digits = parse_dtm(written, settings.message_zone or settings.zone)
-    return _da(moment) if digits >= DAY else ""
+    if digits < DAY:
+        raise InvalidValue(f"{written!r} names no day")
+    return _da(moment)
 
 
 def time(written: str, settings: Settings) -> str:

@@ -41,9 +41,9 @@ Encoded = bytes | mmap.mmap
 UNDEFINED = 0xFFFFFFFF
 """The length of a value that a delimiter ends."""
 
-_FOREIGN_GROUPS = frozenset({0x0000, 0xFFFE, 0xFFFF})
-"""Command set, item delimiters: PS3.5 7.1 keeps them out of a data set's own level. File Meta Information
-(0002) does not belong there either, but some writers leave its elements in items."""
+_FOREIGN_GROUPS = frozenset({0xFFFE, 0xFFFF})
+"""Item delimiters: PS3.5 7.1 keeps them out of a data set's own level. Elements of the command set (0000) and of File
+Meta Information (0002) do not belong there either, but some writers leave them in."""
 
 _FRAGMENT_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
 """Of undefined length they hold fragments, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
@@ -108,6 +108,8 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
         (length,) = struct.unpack_from(
             coding.mark + ("L" if coding.implicit else "H"), data, at + (4 if coding.implicit else 6)
         )
+    if not tag and not length:
+        raise Malformed("zeros where an element should begin", place=tag_name(tag))
     if length != UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
         raise Malformed(f"{length} bytes announced, {end - value_at} there", place=tag_name(tag))
     return EncodedElement(tag, vr, length, value_at)

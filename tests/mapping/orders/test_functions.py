@@ -235,12 +235,16 @@ def test_offset_of(written: str, offset: timedelta | None) -> None:
         # As written, whatever zone it was written in.
         ("19800102233000-1000", "19800102"),
         ("09990102", "09990102"),
-        ("1980", ""),
-        ("198001", ""),
     ],
 )
 def test_birth_date(written: str, day: str) -> None:
     assert run("birth_date", written) == day
+
+
+@pytest.mark.parametrize("written", ["1980", "198001"])
+def test_a_birth_date_without_a_day_is_none_for_dicom(written: str) -> None:
+    with pytest.raises(InvalidValue, match="names no day"):
+        run("birth_date", written)
 
 
 def test_micros() -> None:

@@ -215,7 +215,7 @@ def test_depth_of_nesting_is_bounded(defined: bool) -> None:
         (b"\x10\x00\x10\x00XX\x04\x00AB", EXPLICIT, "(0010,0010)"),
         (b"\x08\x00\x32\x10SQ\x00\x00\xff\xff\xff\xff", EXPLICIT, "(0008,1032)"),
         (b"\x08\x00\x32\x10SQ\x00\x00\xff\xff\xff\xff\x08\x00\x05\x00\0\0\0\0", EXPLICIT, "(0008,1032)"),
-        (b"\x00\x00\x10\x00UI\x02\x001\0", EXPLICIT, "(0000,0010)"),
+        (b"\xff\xff\x10\x00UI\x02\x001\0", EXPLICIT, "(FFFF,0010)"),
         (b"\xfe\xff\x00\xe0\x00\x00\x00\x00", IMPLICIT, "(FFFE,E000)"),
         (b"\0" * 64, IMPLICIT, "(0000,0000)"),
         (b"hello, this is not DICOM at all" * 20, EXPLICIT, ""),
