@@ -12,6 +12,7 @@ worker alone turns an error into a retry, a parked row or a rejected row.
         ├── Malformed                   not what the bytes claim to be
         │   └── Undecodable             bytes outside of the character set
         ├── RequiredMissing             a required value is absent
+        │   └── RequiredEmpty           its attribute is there, without the value
         ├── InvalidValue                the data type forbids the value
         ├── ValueTooLong                an identifier that does not fit
         ├── UnknownSender               not on the list of senders
@@ -143,6 +144,10 @@ class Undecodable(Malformed):
 
 class RequiredMissing(Rejected):
     """A field or attribute that must have a value has none."""
+
+
+class RequiredEmpty(RequiredMissing):
+    """An attribute that must have a value is there and empty."""
 
 
 class InvalidValue(Rejected):

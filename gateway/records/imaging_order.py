@@ -8,7 +8,7 @@ from typing import Final
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes, Number, OrderedProcedure
 from gateway.records.row_ids import OrderRow, PatientRow, ProcedureRow, StepRow
-from gateway.records.step import StepState
+from gateway.records.step import StepEvent, StepState
 
 PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
 
@@ -70,6 +70,8 @@ class Order:
     """Of the newest message that spoke of it."""
     moved_at: int = 0
     """Of the newest message that did something to what was ordered, such as a cancel."""
+    performed_at: int = 0
+    """Of the newest event of a performed step."""
     procedures: tuple[Procedure, ...] = ()
     patient: PatientRow | None = None
     row: OrderRow | None = None
@@ -88,9 +90,19 @@ class Arrival:
     """DA, in the site's zone."""
 
 
-Said = OrderedProcedure | Arrival
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """A modality began or ended an examination of one step of the order (MPPS)."""
 
-PERFORMED: Final = frozenset({StepState.STARTED, StepState.DISCONTINUED})
-"""States that only a modality gives."""
+    event_at: int
+    event: StepEvent
+    performed_step: str
+    """SOP Instance UID."""
+    study_uid: str
+    step_id: str
+
+
+Said = OrderedProcedure | Arrival | Performed
+"""Each element of an order's history."""
 
 NO_NUMBER: Final = Number("", "")

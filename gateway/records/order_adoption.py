@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gateway.records.imaging_order import PERFORMED, STEP_ID, Order, Procedure, Step
+from gateway.records.imaging_order import STEP_ID, Order, Procedure, Step
 
 
 def adopted(rebuilt: Order, stored: Order) -> Order:
@@ -44,8 +44,5 @@ def _adopted_steps(steps: Iterable[Step], left: list[Step]) -> tuple[Step, ...]:
             kept = {STEP_ID: old.step_id} if step.derived and old.derived else {}
             attributes = step.attributes | kept
             step = replace(step, step_id=str(attributes[STEP_ID]), attributes=attributes, row=old.row)
-            if old.state in PERFORMED:
-                # What a modality did is no message of the order's: replaying those does not undo it.
-                step = old
         found.append(step)
     return tuple(found)

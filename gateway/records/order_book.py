@@ -1,16 +1,15 @@
 """An order as the worklist holds it, and what a message makes of it: pure data, pure functions.
 
 `applied` is the order book's only rule. The state of an order is what its messages say, applied one after the other in
-the order of their times (`sort_key`); in whatever order they arrive, the book comes to the same.
+the order of their times (`order_history`); in whatever order they arrive, the book comes to the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from gateway.errors import Conflict, GatewayError
+from gateway.errors import Conflict
 from gateway.records.imaging_order import (
     APPOINTMENT,
     NO_NUMBER,
@@ -21,11 +20,9 @@ from gateway.records.imaging_order import (
     Arrival,
     Order,
     Procedure,
-    Said,
     Step,
 )
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
-from gateway.records.order_adoption import adopted
 from gateway.records.row_ids import PatientRow
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
@@ -42,11 +39,6 @@ def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) ->
         filler=statement.filler or NO_NUMBER,
         parent=statement.parent.value if statement.parent and statement.control == "CH" else "",
     )
-
-
-def sort_key(statement: Said) -> tuple[int, bool]:
-    """Where a message stands among those of its order; of one time, orders come before what is done to them."""
-    return statement.event_at, isinstance(statement, Arrival) or statement.event not in CREATES
 
 
 def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None = None) -> tuple[Order, str]:
@@ -66,20 +58,6 @@ def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRo
     return replace(after, procedures=procedures, event_at=newest, moved_at=moved_at), outcome
 
 
-def replayed(history: Iterable[Said]) -> Order | None:
-    """The order that these messages make, whatever their order here. One that its state forbids changes nothing."""
-    order: Order | None = None
-    for statement in sorted(history, key=sort_key):
-        try:
-            if isinstance(statement, OrderedProcedure):
-                order, _ = applied(order, statement)
-            elif order is not None:
-                order = arrived(order, statement)
-        except GatewayError:
-            continue
-    return order
-
-
 def outcome_of(order: Order, statement: OrderedProcedure) -> str:
     """What became of a message that made `order` all by itself, arrivals apart."""
     return "created" if order.procedures else _unordered(statement)
@@ -88,12 +66,6 @@ def outcome_of(order: Order, statement: OrderedProcedure) -> str:
 def _unordered(statement: OrderedProcedure) -> str:
     """What became of words about something that was not ordered yet."""
     return "tombstone" if statement.event in ENDS else "waiting"
-
-
-def rebuilt_order(order: Order, history: Iterable[Said]) -> Order | None:
-    """The order as its messages make it, in the rows that it has; None when none of them may be applied."""
-    rebuilt = replayed(history)
-    return None if rebuilt is None else adopted(rebuilt, order)
 
 
 def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:

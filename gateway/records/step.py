@@ -54,6 +54,8 @@ class StepEvent(StrEnum):
     """MPPS N-SET COMPLETED."""
     PPS_DISCONTINUE = "pps-discontinue"
     """MPPS N-SET DISCONTINUED."""
+    PPS_WRONG_ENTRY = "pps-wrong-entry"
+    """MPPS N-SET DISCONTINUED because the wrong worklist entry was chosen (DCM 110514)."""
 
 
 class Refused:
@@ -79,6 +81,9 @@ _PPS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
 
 TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
     **_PPS,
+    # What was chosen by mistake has not been begun; that the order was cancelled meanwhile holds.
+    **{(state, _E.PPS_WRONG_ENTRY): state for state in _S},
+    (_S.STARTED, _E.PPS_WRONG_ENTRY): _S.SCHEDULED,
     # After the end only a new performed step (append case) moves a step again.
     (_S.COMPLETED, _E.PPS_COMPLETE): _S.COMPLETED,
     (_S.COMPLETED, _E.PPS_DISCONTINUE): _S.COMPLETED,

@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Conflict, Place
-from gateway.records.imaging_order import Arrival, Order
+from gateway.records.imaging_order import Arrival, Order, Performed
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.order_adoption import adopted
-from gateway.records.order_book import applied, arrived, replayed
+from gateway.records.order_book import applied, arrived
+from gateway.records.order_history import Performances, replayed
 from gateway.records.order_matching import statement_about
 from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
 DAY = "20301124"
-PPS = frozenset({StepEvent.PPS_START, StepEvent.PPS_COMPLETE, StepEvent.PPS_DISCONTINUE})
+ENDS = (StepEvent.PPS_COMPLETE, StepEvent.PPS_DISCONTINUE, StepEvent.PPS_WRONG_ENTRY)
+PPS = frozenset({StepEvent.PPS_START, *ENDS})
 BY_MESSAGE = [event for event in StepEvent if event not in PPS | {StepEvent.ARRIVE}]
 
 
@@ -40,6 +42,10 @@ def said(event: StepEvent, at: int = 1, *steps: str, procedure: str = "RP1", **o
         sender="RIS",
         placer=Number("P1", "RIS"),
     )
+
+
+def performed(event: StepEvent, at: int, step: str = "S1", *, pps: str = "0", study: str = "1.2.1") -> Performed:
+    return Performed(at, event, pps, study, step)
 
 
 def in_state(state: StepState, at: int = 0) -> Order:
@@ -95,6 +101,20 @@ EVENTS = st.sampled_from([one for one in BY_MESSAGE if one is not StepEvent.PARE
 
 
 @st.composite
+def examinations(draw: st.DrawFn) -> list[Performed]:
+    """The events of up to three performed steps: each begins, and may end later."""
+    events = []
+    for number in range(draw(st.integers(0, 3))):
+        step = draw(st.sampled_from(["S1", "S2"]))
+        began = draw(st.integers(1, 50))
+        events.append(performed(StepEvent.PPS_START, began, step, pps=f"{number}"))
+        if draw(st.booleans()):
+            ended = draw(st.integers(began, 60))
+            events.append(performed(draw(st.sampled_from(ENDS)), ended, step, pps=f"{number}"))
+    return events
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> list[OrderedProcedure | Arrival]:
     times = draw(st.lists(st.integers(1, 50), unique=True, min_size=1, max_size=9))
     history: list[OrderedProcedure | Arrival] = []
@@ -111,9 +131,12 @@ def histories(draw: st.DrawFn) -> list[OrderedProcedure | Arrival]:
     return history
 
 
-@given(histories(), st.randoms(use_true_random=False))
-def test_the_order_in_which_messages_come_does_not_matter(history: list[Any], shuffle: random.Random) -> None:
-    """Each message is put in its place among those before it, as scheduling does."""
+@given(histories(), examinations(), st.randoms(use_true_random=False))
+def test_the_order_in_which_messages_come_does_not_matter(
+    messages: list[Any], events: list[Performed], shuffle: random.Random
+) -> None:
+    """Each message, and event of a performed step, is put in its place among those before it, as the stations do."""
+    history = [*messages, *events]
     shuffled = [*history]
     shuffle.shuffle(shuffled)
     order: Order | None = None
@@ -133,6 +156,63 @@ def test_what_comes_in_order_is_applied_as_it_comes(history: list[Any]) -> None:
         else:
             order, _ = applied(order, one)
     assert order == replayed(history)
+
+
+START, COMPLETE, DISCONTINUE, WRONG = StepEvent.PPS_START, *ENDS
+S = StepState
+APPEND = [performed(START, 2), performed(COMPLETE, 3), performed(START, 4, pps="1")]
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([performed(START, 2)], S.STARTED),
+        ([performed(START, 2), performed(COMPLETE, 3)], S.COMPLETED),
+        ([performed(START, 2), performed(DISCONTINUE, 3)], S.DISCONTINUED),
+        ([performed(START, 2), performed(WRONG, 3)], S.SCHEDULED),
+        # Appended acquisitions: ended by the last that is under way, completed if any was.
+        (APPEND, S.STARTED),
+        ([*APPEND, performed(COMPLETE, 5, pps="1")], S.COMPLETED),
+        ([*APPEND, performed(DISCONTINUE, 5, pps="1")], S.COMPLETED),
+        ([*APPEND, performed(WRONG, 5, pps="1")], S.COMPLETED),
+        ([performed(START, 2), performed(START, 3, pps="1"), performed(COMPLETE, 4)], S.STARTED),
+        ([performed(START, 2), performed(START, 3, pps="1"), performed(WRONG, 4)], S.STARTED),
+        ([performed(START, 2), performed(DISCONTINUE, 3), performed(START, 4, pps="1")], S.STARTED),
+        # A cancel of what runs is refused, whenever it comes; one before it leaves what was done.
+        ([performed(START, 2), said(StepEvent.CANCEL, 3)], S.STARTED),
+        ([said(StepEvent.CANCEL, 2), performed(START, 3)], S.STARTED),
+        ([said(StepEvent.CANCEL, 2), performed(START, 3), performed(WRONG, 4)], S.CANCELED),
+        ([said(StepEvent.HOLD, 2), performed(START, 3), performed(WRONG, 4)], S.HELD),
+        ([performed(START, 2), performed(COMPLETE, 3), said(StepEvent.CHANGE, 4)], S.COMPLETED),
+        # The clock of a modality is behind that of the RIS: the step waits for its order.
+        ([performed(START, 0)], S.STARTED),
+        ([performed(START, 0), performed(COMPLETE, 0)], S.COMPLETED),
+    ],
+)
+def test_what_performed_steps_make_of_a_scheduled_step(events: list[Any], state: StepState) -> None:
+    for history in ([said(StepEvent.NEW), *events], [*reversed(events), said(StepEvent.NEW)]):
+        assert states(replayed(history)) == [state]
+
+
+def test_what_is_performed_freezes_what_a_later_change_says_of_the_step() -> None:
+    late = said(StepEvent.CHANGE, 3, ScheduledProcedureStepStartTime="1700")
+    order = replayed([said(StepEvent.NEW), late, performed(START, 2)])
+    assert order is not None
+    assert order.procedures[0].steps[0].attributes["ScheduledProcedureStepStartTime"] == "0930"
+    assert order.performed_at == 2
+
+
+def test_an_event_of_a_step_that_the_order_does_not_have_changes_nothing() -> None:
+    order, _ = applied(None, said(StepEvent.NEW))
+    assert Performances().applied(order, performed(START, 2, "S9")) is None
+    assert Performances().applied(order, performed(START, 2, study="1.9")) is None
+
+
+def test_an_identifier_of_ours_that_is_derived_anew_is_the_step_all_the_same() -> None:
+    derived = replace(said(StepEvent.NEW), derived=frozenset({"StudyInstanceUID", "ScheduledProcedureStepID"}))
+    order, _ = applied(None, derived)
+    after = Performances().applied(order, performed(START, 2, "S9", study="1.9"))
+    assert states(after) == [StepState.STARTED]
 
 
 def test_a_message_speaks_of_the_order_whose_number_it_has() -> None:

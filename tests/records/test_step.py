@@ -21,7 +21,7 @@ from gateway.records.step import (
 S, E = StepState, StepEvent
 OPEN = (S.SCHEDULED, S.ARRIVED, S.READY)
 ENDED = (S.COMPLETED, S.DISCONTINUED)
-PPS = (E.PPS_START, E.PPS_COMPLETE, E.PPS_DISCONTINUE)
+PPS = (E.PPS_START, E.PPS_COMPLETE, E.PPS_DISCONTINUE, E.PPS_WRONG_ENTRY)
 ORDERS = tuple(event for event in E if event not in PPS)
 
 
@@ -49,9 +49,10 @@ def test_no_order_message_moves_a_step_that_has_ended(state: StepState, event: S
 
 
 @pytest.mark.parametrize("state", S)
-def test_what_has_begun_is_never_scheduled_again(state: StepState) -> None:
+def test_what_has_begun_is_scheduled_again_only_when_it_was_chosen_by_mistake(state: StepState) -> None:
+    assert after(state, E.PPS_WRONG_ENTRY) is (S.SCHEDULED if state is S.STARTED else state)
     if state in (S.STARTED, *ENDED):
-        reached = {after(state, event) for event in E}
+        reached = {after(state, event) for event in E if event is not E.PPS_WRONG_ENTRY}
         assert not reached & {*OPEN, S.HELD, S.CANCELED}
 
 

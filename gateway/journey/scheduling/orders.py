@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.errors import DuplicateKey, Place, RequiredMissing, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, Work
 from gateway.journey.scheduling.patients import arrivals_of, update_patient
-from gateway.records import order_book, order_matching
+from gateway.records import order_book, order_history, order_matching
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
@@ -154,18 +154,20 @@ def _apply_to(
 
 def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:
     """Whether the message belongs before something that has been applied. Of one time, an order belongs before what
-    is done to it."""
+    is done to it, and both before what was performed."""
     if arrivals and statement.event_at <= arrivals[-1].event_at:
         return True
     if order is None:
         return False
-    return statement.event_at < order.event_at or (statement.event_at == order.moved_at and statement.event in CREATES)
+    if statement.event_at < order.event_at or statement.event_at <= order.performed_at:
+        return True
+    return statement.event_at == order.moved_at and statement.event in CREATES
 
 
 def _in_its_place(statement: OrderedProcedure, order: Order | None, history: Sequence[Said]) -> tuple[Order, str]:
     """The order as it would be had its messages come in the order of their times."""
     messages = [*history, statement]
-    after = order_book.replayed(messages) if order is None else order_book.rebuilt_order(order, messages)
+    after = order_history.replayed(messages) if order is None else order_history.rebuilt_order(order, messages)
     if after is None:
         # Its state forbids the message; the error names the reason.
         return order_book.applied(order, statement)

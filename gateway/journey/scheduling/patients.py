@@ -10,7 +10,8 @@ from gateway.errors import Conflict, DuplicateKey, Place
 from gateway.journey.scheduling.applied import Work
 from gateway.records.imaging_order import Arrival
 from gateway.records.order import Attributes
-from gateway.records.order_book import arrived, rebuilt_order
+from gateway.records.order_book import arrived
+from gateway.records.order_history import rebuilt_order
 from gateway.records.patient import (
     VISIT,
     Identity,
@@ -62,7 +63,7 @@ def _arrive(work: Work, statement: PatientStatement) -> None:
     patients.change(work.connection, patient, arrivals=arrivals)
     for row in patients.orders_of(work.connection, patient):
         order = book.get(work.connection, row)
-        if arrival.event_at < order.event_at:
+        if arrival.event_at < max(order.event_at, order.performed_at):
             after = rebuilt_order(order, [*work.history(work.connection, order), *_as_arrivals(arrivals)]) or order
         else:
             after = arrived(order, arrival)
