@@ -27,6 +27,9 @@ def _storage_class(uid: str) -> str:
 StorageClass = Annotated[str, AfterValidator(_storage_class)]
 
 
+Service = Literal["verification", "worklist", "storage", "mpps"]
+
+
 class DicomPeer(Section):
     """A calling AE title; what is empty allows all."""
 
@@ -34,7 +37,9 @@ class DicomPeer(Section):
     allowed_addresses: list[Network] = []
     allowed_certificates: list[str] = []
     """Common or DNS names; the association must then come over TLS with a certificate that `tls.client_ca` signed."""
-    services: list[Literal["verification", "worklist", "storage"]] = ["verification", "worklist", "storage"]
+    services: list[Service] = ["verification", "worklist", "storage", "mpps"]
+    mpps: Literal["lenient", "strict"] = "lenient"
+    """Whether an MPPS request that leaves out what the standard requires is taken with a finding, or refused."""
     max_associations: Annotated[int, Field(ge=1)] | None = None
     user: str = ""
     """User Identity that the association must show, with `passcode` (or `passcode_file`)."""

@@ -63,7 +63,7 @@ def _act(assembler: Assembler, event: Event, body: bytes) -> None:
         for fragment in list(pdu.fragments(body)):
             message = assembler.add(fragment)
             if message is not None:
-                answer_set = command.response(message.command, 0x0000, names_instance=True)
+                answer_set = command.response(message.command, 0x0000, instance=message.command.sop_instance)
                 if command.read(answer_set + _NO_MESSAGE_ID).sop_class != message.command.sop_class:
                     raise AssertionError("answered for another SOP class")
                 _look(bytes(message.data_set))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,9 @@ C_STORE_RQ: Final = 0x0001
 C_FIND_RQ: Final = 0x0020
 C_ECHO_RQ: Final = 0x0030
 C_CANCEL_RQ: Final = 0x0FFF
+N_GET_RQ: Final = 0x0110
+N_SET_RQ: Final = 0x0120
+N_CREATE_RQ: Final = 0x0140
 RESPONSE: Final = 0x8000
 
 _AFFECTED_SOP_CLASS: Final = 0x0002
@@ -21,8 +24,11 @@ _RESPONDED_TO: Final = 0x0120
 _DATA_SET_TYPE: Final = 0x0800
 _STATUS: Final = 0x0900
 _ERROR_COMMENT: Final = 0x0902
+_ERROR_ID: Final = 0x0903
 _AFFECTED_SOP_INSTANCE: Final = 0x1000
 _REQUESTED_SOP_INSTANCE: Final = 0x1001
+_ATTRIBUTES: Final = 0x1005
+"""Attribute Identifier List."""
 _NO_DATA_SET: Final = 0x0101
 COMMENT_CHARS: Final = 64
 """Of an LO."""
@@ -42,6 +48,8 @@ class Command:
     sop_class: str
     sop_instance: str
     has_data_set: bool
+    attributes: tuple[int, ...] = ()
+    """Tags of the Attribute Identifier List (0000,1005)."""
 
 
 def read(data: bytes) -> Command:
@@ -54,13 +62,25 @@ def read(data: bytes) -> Command:
         sop_class=_uid(found, _AFFECTED_SOP_CLASS, _REQUESTED_SOP_CLASS),
         sop_instance=_uid(found, _AFFECTED_SOP_INSTANCE, _REQUESTED_SOP_INSTANCE),
         has_data_set=_number(found, _DATA_SET_TYPE) != _NO_DATA_SET,
+        attributes=_tags(found.get(_ATTRIBUTES, b"")),
     )
 
 
 def response(
-    request: Command, status: int, *, comment: str = "", has_data_set: bool = False, names_instance: bool = False
+    request: Command,
+    status: int,
+    *,
+    comment: str = "",
+    error_id: int | None = None,
+    has_data_set: bool = False,
+    instance: str = "",
+    attributes: Sequence[int] = (),
 ) -> bytes:
-    """The command set of a response. Of a comment that is too long the beginning is sent, what is not ASCII as `?`."""
+    """The command set of a response.
+
+    `instance`: Affected SOP Instance UID; `attributes`: tags of the Attribute Identifier List. Of a comment that is too
+    long the beginning is sent, what is not ASCII as `?`.
+    """
     values: list[tuple[int, bytes]] = []
     if request.sop_class:
         values.append((_AFFECTED_SOP_CLASS, _padded(request.sop_class)))
@@ -73,8 +93,12 @@ def response(
     if comment:
         text = comment.encode("ascii", "replace")[:COMMENT_CHARS]
         values.append((_ERROR_COMMENT, text + b" " * (len(text) % 2)))
-    if names_instance and request.sop_instance:
-        values.append((_AFFECTED_SOP_INSTANCE, _padded(request.sop_instance)))
+    if error_id is not None:
+        values.append((_ERROR_ID, _us(error_id)))
+    if instance:
+        values.append((_AFFECTED_SOP_INSTANCE, _padded(instance)))
+    if attributes:
+        values.append((_ATTRIBUTES, b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in attributes)))
     return _encoded(values)
 
 
@@ -109,6 +133,12 @@ def _uid(found: dict[int, bytes], *elements: int) -> str:
         return value.decode("ascii").strip(" \0")
     except UnicodeDecodeError:
         raise CommandFault("a UID that is no ASCII") from None
+
+
+def _tags(value: bytes) -> tuple[int, ...]:
+    if len(value) % 4:
+        raise CommandFault("(0000,1005) is no AT")
+    return tuple(group << 16 | element for group, element in struct.iter_unpack("<HH", value))
 
 
 def _us(number: int) -> bytes:

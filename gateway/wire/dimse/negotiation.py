@@ -1,9 +1,10 @@
 """What an association is agreed to be for (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3).
 
-SOP classes: Verification, Modality Worklist Information Model FIND and every storage class known to pynetdicom or named
-by the site, the first two in the transfer syntaxes that a data set without pixels can have, storage in every one of
-PS3.5. A presentation context for anything else is rejected with result 3, abstract syntax not supported: whether an
-unknown SOP class is storage at all is unknown, and the peer learns at once which of its objects will not arrive.
+SOP classes: Verification, Modality Worklist Information Model FIND, Modality Performed Procedure Step and its Retrieve,
+in the transfer syntaxes that a data set without pixels can have; every storage class known to pynetdicom or named by
+the site, in every one of PS3.5. A presentation context for anything else is rejected with result 3, abstract syntax not
+supported: whether an unknown SOP class is storage at all is unknown, and the peer learns at once which of its objects
+will not arrive.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ from pynetdicom.pdu_primitives import (
     UserIdentityNegotiation,
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
-from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepRetrieve,
+    ModalityWorklistInformationFind,
+    Verification,
+)
 
-from gateway.wire.dimse.policy import STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
+from gateway.wire.dimse.policy import MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
 from gateway.wire.dimse.storage_classes import RETIRED
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -125,8 +131,17 @@ def negotiate(
     return Agreement(caller, peer, accepted, max_bytes, fuzzy, answer)
 
 
+SERVICE_OF: Final = {
+    Verification: VERIFICATION,
+    ModalityWorklistInformationFind: WORKLIST,
+    ModalityPerformedProcedureStep: MPPS,
+    ModalityPerformedProcedureStepRetrieve: MPPS,
+}
+"""SOP class -> service; what is accepted beside these is a storage class."""
+
+
 def service_of(abstract_syntax: str) -> str:
-    return {Verification: VERIFICATION, ModalityWorklistInformationFind: WORKLIST}.get(UID(abstract_syntax), STORAGE)
+    return SERVICE_OF.get(UID(abstract_syntax), STORAGE)
 
 
 def _refuse_services(results: Collection[PresentationContext], services: Collection[str]) -> None:
@@ -141,7 +156,7 @@ def _asked(request: A_ASSOCIATE) -> set[str]:
 
 @cache
 def _served(more_storage: frozenset[str]) -> dict[str, PresentationContext]:
-    made = {str(uid): build_context(uid, PLAIN_SYNTAXES) for uid in (Verification, ModalityWorklistInformationFind)}
+    made = {str(uid): build_context(uid, PLAIN_SYNTAXES) for uid in SERVICE_OF}
     standard = (one.abstract_syntax for one in AllStoragePresentationContexts)
     for uid in (*standard, *RETIRED, *sorted(more_storage)):
         made[str(uid)] = build_context(uid, TRANSFER_SYNTAXES)

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from gateway.wire.access import Network, is_within
 
-VERIFICATION, WORKLIST, STORAGE = "verification", "worklist", "storage"
-SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE})
+VERIFICATION, WORKLIST, STORAGE, MPPS = "verification", "worklist", "storage", "mpps"
+SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE, MPPS})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What is done for a request: C-ECHO, C-FIND and C-STORE (PS3.7 9.1, PS3.4 Annexes A, B, K).
+"""What is done for a request: C-ECHO, C-FIND and C-STORE (PS3.7 9.1, PS3.4 Annexes A, B, K); the operations on
+performed steps stand in `normalized`.
 
 Stations are plain async callables: a handler sees the request as data, and answers by returning, yielding or raising.
 """
@@ -6,7 +7,6 @@ Stations are plain async callables: a handler sees the request as data, and answ
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import encode
 
-from gateway.errors import GatewayError, TooLarge
-from gateway.wire.dimse import command
+from gateway.errors import TooLarge
+from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Encoded
+from gateway.wire.dimse.elements import Encoded
+from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
+from gateway.wire.dimse.normalized import PerformedStepHandler
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
 from gateway.wire.dimse.statuses import (
     CANCEL,
-    CANNOT_ENCODE,
     FIND_STATUSES,
     OUT_OF_RESOURCES,
     SOP_CLASS_NOT_SUPPORTED,
@@ -35,13 +35,11 @@ from gateway.wire.dimse.statuses import (
     SUCCESS,
     UNRECOGNIZED_OPERATION,
     DimseFailure,
-    ExplainedFailure,
     Pending,
     Statuses,
+    comment_of,
     status_of,
 )
-
-log = logging.getLogger(__name__)
 
 MAX_IDENTIFIER_BYTES: Final = 256 * 1024
 """Room for a list of 4,000 UIDs; what is decoded keeps all other peers waiting."""
@@ -87,10 +85,13 @@ StoreHandler = Callable[[StoreRequest], Awaitable[None]]
 class Services:
     """The operations by Command Field (0000,0100)."""
 
-    def __init__(self, find: FindHandler, store: StoreHandler) -> None:
+    def __init__(
+        self, find: FindHandler, store: StoreHandler, performed_steps: PerformedStepHandler | None = None
+    ) -> None:
         self._operations: Mapping[int, Operation] = {
             command.C_FIND_RQ: partial(_find, find),
             command.C_STORE_RQ: partial(_store, store),
+            **(normalized.operations(performed_steps) if performed_steps is not None else {}),
         }
 
     def operation(self, association: Association, message: Message) -> Operation | None:
@@ -104,7 +105,7 @@ class Services:
         if operation is None or not _fits(request.field, context.abstract_syntax):
             association.respond(message, command.response(request, UNRECOGNIZED_OPERATION))
             return None
-        if request.sop_class != context.abstract_syntax:
+        if request.field not in normalized.FIELDS and request.sop_class != context.abstract_syntax:
             comment = "not the SOP class of its presentation context"
             association.respond(message, _response(message, SOP_CLASS_NOT_SUPPORTED, comment))
             return None
@@ -112,13 +113,15 @@ class Services:
 
 
 def _fits(field: int, abstract_syntax: str) -> bool:
-    is_storage = service_of(abstract_syntax) == STORAGE
-    return is_storage if field == command.C_STORE_RQ else service_of(abstract_syntax) == WORKLIST
+    if field in normalized.FIELDS:
+        return normalized.fits(field, abstract_syntax)
+    return service_of(abstract_syntax) == (STORAGE if field == command.C_STORE_RQ else WORKLIST)
 
 
 def _response(message: Message, status: int, comment: str = "") -> bytes:
     is_store = message.command.field == command.C_STORE_RQ
-    return command.response(message.command, status, comment=comment, names_instance=is_store)
+    instance = message.command.sop_instance if is_store else ""
+    return command.response(message.command, status, comment=comment, instance=instance)
 
 
 async def _store(handler: StoreHandler, association: Association, message: Message) -> None:
@@ -170,24 +173,12 @@ async def _send_matches(handler: FindHandler, association: Association, message:
         async for match in matches:
             if association.is_cancelled:
                 return
-            encoded, status = match if isinstance(match, Match) else (_encoded(match, syntax), Pending.ALL_KEYS)
+            encoded, status = match if isinstance(match, Match) else (encoded_dataset(match, syntax), Pending.ALL_KEYS)
             if status not in pending:
                 pending[status] = command.response(message.command, status, has_data_set=True)
             association.respond(message, pending[status], encoded)
             if association.is_full:
                 await association.drain()
-
-
-def _encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
-    encoded: bytes | None = encode(
-        dataset,
-        is_implicit_vr=transfer_syntax == IMPLICIT_LITTLE,
-        is_little_endian=transfer_syntax != EXPLICIT_BIG,
-        deflated=transfer_syntax in DEFLATED,
-    )
-    if encoded is None:
-        raise DimseFailure(CANNOT_ENCODE, "an answer cannot be encoded")
-    return encoded
 
 
 def _identifier(message: Message, transfer_syntax: str) -> Identifier:
@@ -198,12 +189,4 @@ def _identifier(message: Message, transfer_syntax: str) -> Identifier:
 
 
 def _failure(message: Message, error: Exception, statuses: Statuses) -> bytes:
-    """The comment names the class of an error and its place; the message may hold values, so it stays here."""
-    code = status_of(error, statuses)
-    if isinstance(error, DimseFailure | ExplainedFailure):
-        return _response(message, code, error.comment)
-    place = error.place if isinstance(error, GatewayError) else ""
-    kind = type(error).__name__
-    if not isinstance(error, GatewayError):
-        log.error("DICOM request ended with %04X: %s", code, kind)
-    return _response(message, code, f"{kind}: {place}" if place else kind)
+    return _response(message, status_of(error, statuses), comment_of(error))

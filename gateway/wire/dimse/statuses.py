@@ -5,10 +5,26 @@ Stations raise errors; which number a peer sees is decided here.
 
 from __future__ import annotations
 
+import logging
 from enum import IntEnum
 from typing import Final
 
-from gateway.errors import Conflict, GatewayError, Malformed, Rejected, TooLarge, Unavailable, UnsupportedType
+from gateway.errors import (
+    Conflict,
+    DuplicateKey,
+    GatewayError,
+    InvalidValue,
+    Malformed,
+    Rejected,
+    RequiredEmpty,
+    RequiredMissing,
+    TooLarge,
+    Unavailable,
+    UnknownKey,
+    UnsupportedType,
+)
+
+log = logging.getLogger(__name__)
 
 SUCCESS: Final = 0x0000
 CANCEL: Final = 0xFE00
@@ -17,6 +33,14 @@ SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
 UNRECOGNIZED_OPERATION: Final = 0x0211
 """PS3.7 C.5.6, C.5.25."""
 CANNOT_ENCODE: Final = 0xC312
+NOT_ALL_ATTRIBUTES: Final = 0x0001
+"""Warning of an N-GET: requested optional attributes are not supported (PS3.4 Table F.8.2-2)."""
+PROCESSING_FAILURE: Final = 0x0110
+INVALID_INSTANCE: Final = 0x0117
+NO_SUCH_CLASS: Final = 0x0118
+CLASS_INSTANCE_CONFLICT: Final = 0x0119
+NO_LONGER_UPDATED: Final = 0xA710
+"""Error ID (0000,0903) of a performed step that is final (PS3.4 Table F.7.2-2)."""
 
 
 class Pending(IntEnum):
@@ -62,13 +86,46 @@ STORE_STATUSES: Final[Statuses] = (
     (Conflict, 0x0111),  # Duplicate SOP instance (PS3.7 C.5.8)
     (Malformed, 0xC000),  # Error: cannot understand
     (Rejected, 0xA900),  # Error: the data set does not match the SOP class
-    (Exception, 0x0110),  # Processing failure (PS3.7 C.5.16)
+    (Exception, PROCESSING_FAILURE),  # PS3.7 C.5.16
 )
+NORMALIZED_STATUSES: Final[Statuses] = (
+    (Unavailable, 0x0213),  # Resource limitation (PS3.7 C.5)
+    (TooLarge, 0x0213),
+    (DuplicateKey, 0x0111),  # Duplicate SOP instance
+    (UnknownKey, 0x0112),  # No such SOP instance
+    (RequiredEmpty, 0x0121),  # Missing attribute value
+    (RequiredMissing, 0x0120),  # Missing attribute
+    (InvalidValue, 0x0106),  # Invalid attribute value
+    (Exception, PROCESSING_FAILURE),
+)
+"""Of N-CREATE, N-SET and N-GET (PS3.7 10.1, PS3.4 F.7, F.8)."""
+ERROR_IDS: Final[Statuses] = ((Conflict, NO_LONGER_UPDATED),)
+"""Error ID (0000,0903) of a class of errors that end a normalized operation."""
+
+
+def reason_of(error: Exception) -> Exception:
+    """The error of the station behind a failure."""
+    return error.error if isinstance(error, ExplainedFailure) else error
+
+
+def error_id_of(error: Exception) -> int | None:
+    """Error ID (0000,0903) beside the status of a normalized operation; None for most errors."""
+    return next((number for kind, number in ERROR_IDS if isinstance(reason_of(error), kind)), None)
 
 
 def status_of(error: Exception, statuses: Statuses) -> int:
     """The status with which `error` ends an operation."""
     if isinstance(error, DimseFailure):
         return error.status
-    reason = error.error if isinstance(error, ExplainedFailure) else error
-    return next(status for kind, status in statuses if isinstance(reason, kind))
+    return next(status for kind, status in statuses if isinstance(reason_of(error), kind))
+
+
+def comment_of(error: Exception) -> str:
+    """The Error Comment names the class of an error and its place; the message may hold values, so it stays here."""
+    if isinstance(error, DimseFailure | ExplainedFailure):
+        return error.comment
+    kind = type(error).__name__
+    if not isinstance(error, GatewayError):
+        log.error("DICOM request ended with a fault of ours: %s", kind)
+        return kind
+    return f"{kind}: {error.place}" if error.place else kind

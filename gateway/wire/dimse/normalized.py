@@ -1,0 +1,219 @@
+"""Operations on performed steps: N-CREATE, N-SET and N-GET (PS3.7 10.1; PS3.4 F.7, F.8).
+
+The handler gets the request as data; it answers by returning when the performed step is safe, or by raising.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepNotification,
+    ModalityPerformedProcedureStepRetrieve,
+)
+
+from gateway.errors import GatewayError, Malformed, TooLarge
+from gateway.wire.dimse import command
+from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.encoding import encoded_dataset
+from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.policy import Caller
+from gateway.wire.dimse.statuses import (
+    CLASS_INSTANCE_CONFLICT,
+    INVALID_INSTANCE,
+    NO_SUCH_CLASS,
+    NORMALIZED_STATUSES,
+    NOT_ALL_ATTRIBUTES,
+    SUCCESS,
+    DimseFailure,
+    comment_of,
+    error_id_of,
+    reason_of,
+    status_of,
+)
+
+MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
+"""A performed step names each of its images: this has room for a hundred thousand."""
+LONG_BYTES: Final = 64 * 1024
+"""A longer data set is read in a thread: no other association waits for the reading."""
+_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_CLASSES: Final = {
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepRetrieve,
+    ModalityPerformedProcedureStepNotification,
+}
+"""They share their SOP instances (PS3.4 F.8, F.9)."""
+CONTEXTS: Final[dict[int, str]] = {
+    command.N_CREATE_RQ: ModalityPerformedProcedureStep,
+    command.N_SET_RQ: ModalityPerformedProcedureStep,
+    command.N_GET_RQ: ModalityPerformedProcedureStepRetrieve,
+}
+"""Command Field -> abstract syntax of the presentation context in which it may be asked."""
+FIELDS: Final = frozenset(CONTEXTS)
+
+
+class AttributesRequest(NamedTuple):
+    """An N-CREATE or N-SET request with its decoded data set."""
+
+    caller: Caller
+    sop_instance_uid: str
+    """Of an N-CREATE without it the one that is assigned here (PS3.7 10.1.5.1.3)."""
+    dataset: Dataset
+
+
+class GetRequest(NamedTuple):
+    """An N-GET request."""
+
+    caller: Caller
+    sop_instance_uid: str
+    tags: Sequence[int]
+    """What is asked for; empty: all that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """The answer to an N-GET."""
+
+    dataset: Dataset
+    not_kept: Sequence[int] = ()
+    """Tags that were asked for and are not kept."""
+
+
+class PerformedStepHandler(Protocol):
+    """Returns when the performed step is safe: that is the Success."""
+
+    async def create(self, request: AttributesRequest) -> None:
+        """N-CREATE: a performed step begins."""
+
+    async def set(self, request: AttributesRequest) -> None:
+        """N-SET: a performed step goes on, or ends."""
+
+    async def get(self, request: GetRequest) -> Got:
+        """N-GET: what is kept of a performed step."""
+
+
+def operations(handler: PerformedStepHandler) -> Mapping[int, Operation]:
+    """The operations by Command Field (0000,0100)."""
+    work = {command.N_CREATE_RQ: _create, command.N_SET_RQ: _set, command.N_GET_RQ: _get}
+    return {field: partial(_answered, partial(one, handler)) for field, one in work.items()}
+
+
+def fits(field: int, abstract_syntax: str) -> bool:
+    """Whether the SOP class of a presentation context has the operation."""
+    return CONTEXTS[field] == abstract_syntax
+
+
+class _Answer(NamedTuple):
+    instance: str
+    status: int = SUCCESS
+    dataset: bytes | None = None
+    attributes: Sequence[int] = ()
+
+
+_Work = Callable[[Association, Message], Awaitable[_Answer]]
+
+
+async def _answered(work: _Work, association: Association, message: Message) -> None:
+    request = message.command
+    try:
+        _check(message)
+        answer = await work(association, message)
+    except Exception as error:
+        response = command.response(
+            request,
+            status_of(error, NORMALIZED_STATUSES),
+            comment=comment_of(error),
+            error_id=error_id_of(error),
+            instance=request.sop_instance if _is_uid(request.sop_instance) else "",
+            attributes=_tags_of(reason_of(error)),
+        )
+        association.respond(message, response)
+        return
+    response = command.response(
+        request,
+        answer.status,
+        has_data_set=answer.dataset is not None,
+        instance=answer.instance,
+        attributes=answer.attributes,
+    )
+    association.respond(message, response, answer.dataset)
+
+
+async def _create(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+    uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
+    dataset = await _dataset(association, message)
+    await handler.create(AttributesRequest(_caller(association), uid, dataset))
+    return _Answer(uid)
+
+
+async def _set(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+    uid = message.command.sop_instance
+    dataset = await _dataset(association, message)
+    await handler.set(AttributesRequest(_caller(association), uid, dataset))
+    return _Answer(uid)
+
+
+async def _get(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+    uid, tags = message.command.sop_instance, message.command.attributes
+    got = await handler.get(GetRequest(_caller(association), uid, tags))
+    encoded = encoded_dataset(got.dataset, association.context(message).transfer_syntax)
+    return _Answer(uid, NOT_ALL_ATTRIBUTES if got.not_kept else SUCCESS, encoded, got.not_kept)
+
+
+def _caller(association: Association) -> Caller:
+    assert association.agreement is not None
+    return association.agreement.caller
+
+
+def _check(message: Message) -> None:
+    """Raises `DimseFailure` for a class or an instance that the operation cannot have."""
+    request = message.command
+    if request.sop_class not in _CLASSES:
+        raise DimseFailure(NO_SUCH_CLASS, "not the SOP class of its presentation context")
+    allowed = {ModalityPerformedProcedureStep, CONTEXTS[request.field]}
+    if request.sop_class not in allowed:
+        raise DimseFailure(CLASS_INSTANCE_CONFLICT, "the SOP class does not have this operation")
+    is_assigned = request.field == command.N_CREATE_RQ and not request.sop_instance
+    if not is_assigned and not _is_uid(request.sop_instance):
+        raise DimseFailure(INVALID_INSTANCE, "the SOP Instance UID is none")
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+async def _dataset(association: Association, message: Message) -> Dataset:
+    """Raises `Malformed` or `TooLarge`."""
+    if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
+        raise TooLarge("no performed step is that long", place="data set")
+    syntax = association.context(message).transfer_syntax
+    data = bytes(message.data_set)
+    return await asyncio.to_thread(_read, data, syntax) if len(data) > LONG_BYTES else _read(data, syntax)
+
+
+def _read(data: bytes, transfer_syntax: str) -> Dataset:
+    if not data:
+        return Dataset()
+    dataset = read_header(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
+    if any(element.tag.group <= 2 for element in dataset):
+        raise Malformed("elements of a command set or file meta information in a data set", place="data set")
+    return dataset
+
+
+def _tags_of(error: Exception) -> list[int]:
+    """Attributes that an error and those beside it name, each once."""
+    if not isinstance(error, GatewayError):
+        return []
+    keywords = (str(one.place).partition(".")[0] for one in (error, *error.others))
+    tags = (tag_for_keyword(keyword) for keyword in keywords if keyword)
+    return list(dict.fromkeys(int(tag) for tag in tags if tag is not None))
