@@ -21,11 +21,12 @@ _NUMBERS: Final = frozenset(INTEGERS) - {"IS"}
 """Held as text here, as numbers by pydicom."""
 
 
-def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> Attributes:
+def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None, *, with_empty: bool = False) -> Attributes:
     """The elements named in `keywords` (None: all), without binary ones, private and unknown ones, empty values, and
     values that cannot be read as what their VR says.
 
     What is given of frames or within the coded anatomy alone is gathered from there (`frames.gathered`).
+    `with_empty`: also elements without a value, as "", and sequences without items, as [].
     """
     tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
     result: Attributes = {}
@@ -37,11 +38,13 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None) -> A
             continue
         if element is None or not element.keyword or BINARY.intersection(element.VR.split(" or ")):
             continue
-        value = _plain(element)
+        value = _plain(element, with_empty)
         if isinstance(value, list) and element.VR != "SQ" and dictionary_VM(element.tag) == "1":
             # One rule for all attributes of one value: the first counts.
             value = next(filter(None, value), "")
-        if value not in ("", [], None):
+        if with_empty and not value:
+            value = [] if element.VR == "SQ" else ""
+        if with_empty or value not in ("", [], None):
             result[element.keyword] = value
     if keywords is not None and (missing := frames.GATHERED.intersection(keywords) - result.keys()):
         stated = frames.gathered(dataset, from_dataset)
@@ -59,12 +62,12 @@ def surplus_values(dataset: Dataset, keywords: Collection[str]) -> Iterator[Find
                 yield Finding(keyword, f"has {count} values; the first is taken")
 
 
-def _plain(element: DataElement) -> Any:
+def _plain(element: DataElement, with_empty: bool) -> Any:
     value = element.value
     if value is None:
         return ""
     if element.VR == "SQ":
-        return [from_dataset(item) for item in value]
+        return [from_dataset(item, with_empty=with_empty) for item in value]
     if isinstance(value, (MultiValue, list)):
         values = [text for one in value if (text := _text(one).strip())]
         return values[0] if len(values) == 1 else values
@@ -84,7 +87,8 @@ def _text(value: Any) -> str:
 
 
 def to_dataset(attributes: Attributes) -> Dataset:
-    """A data set of the attributes; text stays unencoded until somebody sends it."""
+    """A data set of the attributes; "" and [] give elements without a value. Text stays unencoded until somebody
+    sends it."""
     dataset = Dataset()
     for keyword, value in attributes.items():
         tag, vr = tag_for_keyword(keyword), vr_of(keyword)
@@ -92,6 +96,8 @@ def to_dataset(attributes: Attributes) -> Dataset:
             continue
         if vr == "SQ":
             value = Sequence([to_dataset(item) for item in value])
+        elif value == "":
+            value = None
         elif vr in _NUMBERS:
             value = [int(one) for one in value] if isinstance(value, list) else int(value)
         dataset[tag] = DataElement(tag, vr, value)

@@ -57,6 +57,12 @@ STORES: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+PERFORMED_STEPS: Final = Counter(
+    "gateway_performed_step_requests",
+    "MPPS requests, by operation (N-CREATE, N-SET, N-GET) and status in hexadecimal (0000, 0110, 0112, ...).",
+    ("operation", "status"),
+    registry=REGISTRY,
+)
 WORK: Final = Counter(
     "gateway_outbox_tries",
     "Tries to do what waits, by kind (`settle`, `ehr:NAME`) and outcome (done, retry, park, reject).",

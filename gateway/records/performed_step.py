@@ -122,7 +122,7 @@ def _state_after(state: PerformedState, status: str) -> PerformedState:
         raise InvalidValue("the status is none of IN PROGRESS, COMPLETED, DISCONTINUED", place=STATUS)
     after = SET[(state, PerformedState(status or PerformedState.IN_PROGRESS))]
     if isinstance(after, Refused):
-        raise Conflict(after.why, place=STATUS)
+        raise Conflict(after.why)
     return after
 
 

@@ -153,6 +153,7 @@ def _loaded(connection: Connection, row: Row) -> Order:
         attributes=row["attributes"],
         event_at=row["event_at"],
         moved_at=row["moved_at"],
+        performed_at=row["performed_at"],
         procedures=tuple(
             Procedure(
                 attributes=procedure["attributes"],
@@ -236,6 +237,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "attributes": order.attributes,
         "event_at": order.event_at,
         "moved_at": order.moved_at,
+        "performed_at": order.performed_at,
     }
 
 

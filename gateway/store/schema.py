@@ -112,6 +112,7 @@ orders = Table(
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
     Column("moved_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the newest cancel, hold, ..."),
+    Column("performed_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the newest MPPS event"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index(None, "accession"),
@@ -196,6 +197,39 @@ query_matches = Table(
     Column("query", Key, ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True),
     Column("step", Key, primary_key=True),
     Index(None, "step"),
+)
+
+performed_steps = Table(
+    "performed_steps",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("sop_uid", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="Performed Procedure Step Status"),
+    Column("calling_ae", Text, nullable=False),
+    Column("accession", Text, nullable=False, comment="As the modality states it; empty: it does not"),
+    Column("attributes", Json, nullable=False),
+    Column("findings", Json, nullable=False, comment="Deviations from standard and order: [{place, text}]"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the attributes of the N-CREATE"),
+    Column("begun_at", BigInteger, nullable=False, comment="When it began, for the order's history"),
+    Column("ended_at", BigInteger, nullable=True, comment="When it ended, for the order's history"),
+    Column("end_event", Text, nullable=False, comment="What its end is to the scheduled steps; empty: in progress"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("sop_uid"),
+    Index(None, "accession"),
+)
+
+performed_step_links = Table(
+    "performed_step_links",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("performed_step", Key, ForeignKey("performed_steps.id"), nullable=False),
+    Column("order", Key, ForeignKey("orders.id"), nullable=False),
+    Column("study_uid", Text, nullable=False, comment="Of the scheduled step's procedure"),
+    Column("step_id", Text, nullable=False),
+    Column("match", Text, nullable=False, comment="What led to the scheduled step"),
+    UniqueConstraint("performed_step", "order", "study_uid", "step_id"),
+    Index(None, "order"),
 )
 
 studies = Table(

@@ -1,0 +1,89 @@
+"""Which scheduled step a modality has performed: by what it copied from the worklist into an item of its N-CREATE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.records.patient import Identity
+from gateway.records.performed_step import ScheduledItem
+from gateway.records.row_ids import OrderRow
+
+
+class Match(StrEnum):
+    """What led to the scheduled step."""
+
+    STEP = "study and step"
+    STUDY = "only step of the study"
+    ACCESSION = "accession number"
+
+
+class Candidate(NamedTuple):
+    """A scheduled step that may be meant."""
+
+    order: OrderRow
+    study_uid: str
+    procedure_id: str
+    step_id: str
+    patient: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The scheduled step of an item, or why there is none."""
+
+    candidate: Candidate | None
+    match: Match | None = None
+    why: str = ""
+    """What a person should know of the match; empty: nothing."""
+
+
+Candidates = Callable[[str], Sequence[Candidate]]
+"""Of a Study Instance UID or an accession number."""
+
+
+def matched(item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_accession: Candidates) -> Matched:
+    """The scheduled step that an item is about.
+
+    A Study Instance UID says which procedure it is, whoever the patient is said to be; an accession number, which two
+    sites may have given, says it only of the same patient.
+    """
+    if steps := of_study(item.study_uid):
+        return _of_study(item, steps)
+    if not item.accession:
+        return Matched(None, why="no order has this Study Instance UID, and there is no accession number")
+    steps = of_accession(item.accession)
+    if not steps:
+        return Matched(None, why="no order has this Study Instance UID or accession number")
+    ours = [one for one in steps if is_same_patient(patient, one.patient)]
+    if not ours:
+        return Matched(None, why="the order with this accession number is of another patient")
+    return _of_accession(item, ours)
+
+
+def _of_study(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
+    exact = next((one for one in steps if item.step_id and one.step_id == item.step_id), None)
+    if exact is not None:
+        return Matched(exact, Match.STEP)
+    if len(steps) > 1:
+        return Matched(None, why="the study has several scheduled steps, and none with this step ID")
+    return Matched(steps[0], Match.STUDY, "the study has another step ID" if item.step_id else "")
+
+
+def _of_accession(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
+    """By accession number, then Requested Procedure ID, then step ID, each as far as it is stated."""
+    named = [one for one in steps if not item.procedure_id or one.procedure_id == item.procedure_id]
+    exact = [one for one in named if item.step_id and one.step_id == item.step_id]
+    for found in (exact, named):
+        if len(found) == 1:
+            return Matched(found[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
+    return Matched(None, why="the accession number leads to none or several scheduled steps")
+
+
+def is_same_patient(stated: Identity, held: Identity) -> bool:
+    """Whether two identities may be of one patient: an issuer that one of them lacks may be any."""
+    if not stated.patient_id or stated.patient_id != held.patient_id:
+        return False
+    return stated.issuer == held.issuer or not (stated.issuer and held.issuer)

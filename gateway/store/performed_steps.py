@@ -1,0 +1,179 @@
+"""Performed steps (MPPS) and the scheduled steps to which they are linked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from gateway.records.imaging_order import Performed
+from gateway.records.patient import Identity
+from gateway.records.performed_matching import Candidate, Match
+from gateway.records.performed_step import PerformedStep, scheduled_items
+from gateway.records.row_ids import OrderRow, PerformedStepRow
+from gateway.records.step import StepEvent
+from gateway.store.engine import lock
+from gateway.store.schema import orders, patients, performed_step_links, performed_steps, procedures, steps
+from gateway.store.statement import Row, Statement
+
+_LINKS: Final = performed_step_links
+_BY_UID: Final = select(performed_steps).where(performed_steps.c.sop_uid == bindparam("sop_uid"))
+_FIND: Final = Statement(_BY_UID)
+_HOLD: Final = Statement(_BY_UID.with_for_update())
+_ADD: Final = Statement(
+    insert(performed_steps), [column.name for column in performed_steps.columns if not column.primary_key]
+)
+_CHANGE: Final = update(performed_steps).where(performed_steps.c.id == bindparam("the_row"))
+_LINK: Final = Statement(insert(_LINKS), ("performed_step", "order", "study_uid", "step_id", "match"))
+
+
+def find(connection: Connection, sop_uid: str) -> Row | None:
+    """The performed step of a SOP Instance UID."""
+    return _FIND.first(connection, {"sop_uid": sop_uid})
+
+
+def hold(connection: Connection, sop_uid: str) -> Row | None:
+    """The same, kept from others until the transaction ends; so is a UID that no performed step has."""
+    lock(connection, f"performed|{sop_uid}")
+    return _HOLD.first(connection, {"sop_uid": sop_uid})
+
+
+def add(
+    connection: Connection,
+    sop_uid: str,
+    step: PerformedStep,
+    *,
+    calling_ae: str,
+    digest: bytes,
+    begun_at: int,
+    now: int,
+) -> PerformedStepRow:
+    accessions = (item.accession for item in scheduled_items(step.attributes))
+    row = _ADD.add(
+        connection,
+        {
+            **_stated(step),
+            "sop_uid": sop_uid,
+            "calling_ae": calling_ae,
+            "accession": next(filter(None, accessions), ""),
+            "digest": digest,
+            "begun_at": begun_at,
+            "ended_at": None,
+            "end_event": "",
+            "created_at": now,
+            "updated_at": now,
+        },
+    )
+    return PerformedStepRow(row)
+
+
+def change(
+    connection: Connection, row: PerformedStepRow, step: PerformedStep, *, ended_at: int | None, now: int
+) -> None:
+    """Keep what an N-SET made of a performed step. `ended_at`: when it ended; None: it is in progress."""
+    end = {"ended_at": ended_at, "end_event": step.event.value} if ended_at is not None else {}
+    connection.execute(_CHANGE, {"the_row": row, **_stated(step), **end, "updated_at": now})
+
+
+def _stated(step: PerformedStep) -> dict[str, Any]:
+    return {
+        "state": step.state.value,
+        "attributes": step.attributes,
+        "findings": [finding.as_row() for finding in step.findings],
+    }
+
+
+def link(connection: Connection, row: PerformedStepRow, candidate: Candidate, match: Match) -> None:
+    """Note that a scheduled step has been performed, and what led to it."""
+    _LINK.run(
+        connection,
+        {
+            "performed_step": row,
+            "order": candidate.order,
+            "study_uid": candidate.study_uid,
+            "step_id": candidate.step_id,
+            "match": match.value,
+        },
+    )
+
+
+_ORDERS: Final = Statement(
+    select(_LINKS.c.order).where(_LINKS.c.performed_step == bindparam("the_row")).distinct().order_by(_LINKS.c.order)
+)
+_OF_ORDER: Final = Statement(
+    select(
+        performed_steps.c.id, performed_steps.c.sop_uid, performed_steps.c.begun_at, performed_steps.c.ended_at,
+        performed_steps.c.end_event, _LINKS.c.study_uid, _LINKS.c.step_id,
+    )
+    .join(_LINKS, _LINKS.c.performed_step == performed_steps.c.id)
+    .where(_LINKS.c.order == bindparam("the_order"))
+    .order_by(_LINKS.c.id)
+)  # fmt: skip
+
+
+def orders_of(connection: Connection, row: PerformedStepRow) -> list[OrderRow]:
+    """The orders of which a performed step carries out steps, in ascending order."""
+    return [found["order"] for found in _ORDERS.rows(connection, {"the_row": row})]
+
+
+def events_of(connection: Connection, order: OrderRow) -> list[Performed]:
+    """What modalities did to the steps of an order."""
+    return [event for row in _OF_ORDER.rows(connection, {"the_order": order}) for event in _events(row)]
+
+
+def _events(row: Row) -> Iterator[Performed]:
+    names = (row["sop_uid"], row["study_uid"], row["step_id"])
+    yield Performed(row["begun_at"], StepEvent.PPS_START, *names)
+    if row["ended_at"] is not None:
+        yield Performed(row["ended_at"], StepEvent(row["end_event"]), *names)
+
+
+_CANDIDATES: Final = (
+    select(
+        orders.c.id, procedures.c.study_uid, procedures.c.requested_procedure_id, steps.c.step_id,
+        patients.c.patient_id, patients.c.issuer,
+    )
+    .select_from(orders)
+    .join(procedures, procedures.c.order == orders.c.id)
+    .join(steps, steps.c.procedure == procedures.c.id)
+    .join(patients, patients.c.id == orders.c.patient)
+    .order_by(orders.c.id, steps.c.id)
+)  # fmt: skip
+_OF_STUDY: Final = Statement(_CANDIDATES.where(procedures.c.study_uid == bindparam("number")))
+_OF_ACCESSION: Final = Statement(_CANDIDATES.where(orders.c.accession == bindparam("number")))
+
+
+def of_study(connection: Connection, study_uid: str) -> list[Candidate]:
+    """The scheduled steps of a Study Instance UID."""
+    return _candidates(connection, _OF_STUDY, study_uid)
+
+
+def of_accession(connection: Connection, accession: str) -> list[Candidate]:
+    """The scheduled steps of the orders with an accession number, whoever gave it."""
+    return _candidates(connection, _OF_ACCESSION, accession)
+
+
+def _candidates(connection: Connection, statement: Statement, number: str) -> list[Candidate]:
+    return [
+        Candidate(
+            row["id"], row["study_uid"], row["requested_procedure_id"], row["step_id"],
+            Identity(row["patient_id"], row["issuer"]),
+        )
+        for row in statement.rows(connection, {"number": number})
+    ]  # fmt: skip
+
+
+def of_journey(connection: Connection, *, accession: str, orders: list[OrderRow]) -> list[dict[str, Any]]:
+    """The performed steps that are linked to these orders or state the accession number; each with its `links`."""
+    linked = select(_LINKS.c.performed_step).where(_LINKS.c.order.in_(orders))
+    wanted = (
+        select(performed_steps)
+        .where(or_(performed_steps.c.id.in_(linked), performed_steps.c.accession == accession))
+        .order_by(performed_steps.c.begun_at, performed_steps.c.id)
+    )
+    found = [dict(row) for row in connection.execute(wanted).mappings()]
+    for row in found:
+        of_row = select(_LINKS).where(_LINKS.c.performed_step == row["id"]).order_by(_LINKS.c.id)
+        row["links"] = [dict(one) for one in connection.execute(of_row).mappings()]
+    return found
