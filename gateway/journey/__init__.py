@@ -8,6 +8,7 @@ STATIONS = (
     "order_intake",
     "scheduling",
     "worklist",
+    "performed_step",
     "study_arrival",
     "study_settling",
     "order_telling",

@@ -8,10 +8,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
-from gateway.operations import studies_view
-from gateway.operations.answers.answer import Finding
+from gateway.operations import performed_steps_view, studies_view
+from gateway.operations.answers.answer import listed
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
+from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import Delivery
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.work import SETTLE, STUCK, Activity, WorkKind, WorkState
@@ -47,7 +48,8 @@ def read_journey(connection: Connection, accession: AccessionNumber) -> Journey 
         return None
     rows = list(reversed(orders.search(connection, accession=accession)))
     tied = _studies(connection, accession, rows)
-    if not rows and not tied:
+    performed = performed_steps_view.of_journey(connection, accession, [row["id"] for row in rows])
+    if not rows and not tied and not performed:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
     order_answers = [Order.model_validate(row) for row in rows]
@@ -64,9 +66,10 @@ def read_journey(connection: Connection, accession: AccessionNumber) -> Journey 
         messages=sorted(message_rows, key=lambda message: (message.id, message.order)),
         steps=_steps(rows),
         worklist=scanners,
+        performed_steps=performed,
         studies=tied,
         deliveries=deliveries,
-        events=_events(order_answers, message_rows, scanners, tied, deliveries),
+        events=_events(order_answers, message_rows, scanners, performed, tied, deliveries),
     )
 
 
@@ -116,6 +119,7 @@ def _events(
     order_answers: Sequence[Order],
     message_rows: Sequence[JourneyMessage],
     scanners: Sequence[ScannerQueries],
+    performed: Sequence[JourneyPerformedStep],
     tied: Sequence[JourneyStudy],
     deliveries: Sequence[Delivery],
 ) -> list[Event]:
@@ -123,6 +127,7 @@ def _events(
         *_of_messages(message_rows),
         *(event for order in order_answers for event in _of_order(order)),
         *(_of_scanner(queries) for queries in scanners),
+        *(event for step in performed for event in performed_steps_view.events_of(step)),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
         *(event for delivery in deliveries for event in _of_delivery(delivery)),
     ]
@@ -136,7 +141,7 @@ def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
     for message in {message.id: message for message in message_rows}.values():
         outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
         text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
-        yield Event(at=message.received_at, station="order_intake", text=text + _listed(message.findings))
+        yield Event(at=message.received_at, station="order_intake", text=text + listed(message.findings))
 
 
 def _of_order(order: Order) -> Iterator[Event]:
@@ -173,12 +178,8 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         yield Event(at=study.withdrawn_at, station="study_settling", text=f"withdrawn{which}: it was entered in error")
     if study.settled_at is not None:
         grown = "" if study.settled_revision == study.revision else "; changed since"
-        text = f"settled{which}{grown}{_listed(study.findings)}"
+        text = f"settled{which}{grown}{listed(study.findings)}"
         yield Event(at=study.settled_at, station="study_settling", text=text)
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    return "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in findings)
 
 
 def _count(number: int, noun: str) -> str:

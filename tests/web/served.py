@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, UnknownKey
 from gateway.operations.why_not_shown import StepWhy, Why
+from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
@@ -20,6 +21,7 @@ from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.message import MessageState
 from gateway.records.order import Number
 from gateway.records.patient import Identity
+from gateway.records.performed_matching import Candidate, Match
 from gateway.records.row_ids import MessageRow, OrderRow, StepRow
 from gateway.records.step import StepState
 from gateway.records.work import Lane, WorkKind
@@ -30,6 +32,7 @@ from gateway.store import (
     outbox,
     outbox_claims,
     patients,
+    performed_steps,
     refusals,
     studies,
     study_arrivals,
@@ -244,6 +247,19 @@ def whole_journey(connection: Connection) -> dict[str, Any]:
     )
     delivery = add_delivery(connection, at=NINE + 1840 * SECOND, outcome={"status": 201, "id": "is-1", "version": "1"})
     return {"message": message, "order": order, "step": step, "delivery": delivery}
+
+
+def add_performed_step(connection: Connection, order: OrderRow) -> None:
+    """An examination of the step of an order, which has ended."""
+    item = {"StudyInstanceUID": STUDY, "ScheduledProcedureStepID": "SPS1", "AccessionNumber": "A100"}
+    begun = performed_step.begun({"ScheduledStepAttributesSequence": [item]})
+    row = performed_steps.add(
+        connection, f"{STUDY}.9", begun, calling_ae="CT1", digest=b"", begun_at=NINE + SECOND, now=NINE + SECOND
+    )
+    candidate = Candidate(order, STUDY, "RP1", "SPS1", Identity("4711", "HOSP"))
+    performed_steps.link(connection, row, candidate, Match.STEP)
+    ended = performed_step.updated(begun, {"PerformedProcedureStepStatus": "COMPLETED"})
+    performed_steps.change(connection, row, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
 
 
 def add_refusal(connection: Connection, reason: str = "too large") -> int:

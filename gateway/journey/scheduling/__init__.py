@@ -12,16 +12,17 @@ from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, Work
-from gateway.records.imaging_order import Order, Said
+from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.patient import PatientStatement
 from gateway.records.work import REQUEST, Lane
-from gateway.store import order_book, outbox
+from gateway.store import order_book, outbox, performed_steps
+from gateway.store import patients as patient_rows
 
 find = orders.find
 
-__all__ = ["Applied", "History", "Policy", "apply", "find"]
+__all__ = ["Applied", "History", "Policy", "apply", "find", "whole_history"]
 
 
 def apply(
@@ -43,7 +44,7 @@ def apply(
     before: list[OrderedProcedure] = []
 
     def with_earlier_groups(connection: Connection, order: Order) -> list[Said]:
-        return [*history(connection, order), *statements_about(before, order)]
+        return [*history(connection, order), *statements_about(before, order), *_performed(connection, order)]
 
     work = Work(connection, now, policy, with_earlier_groups, again)
     for statement in statements:
@@ -55,6 +56,17 @@ def apply(
     if policy.tell_orders:
         _tell(connection, work.applied, now)
     return work.applied
+
+
+def whole_history(connection: Connection, order: Order, *, messages: History) -> list[Said]:
+    """All that an order is made of: its messages, the arrivals of its patient, and what modalities did to its steps."""
+    patient = None if order.patient is None else patient_rows.get(connection, order.patient)
+    arrivals = [] if patient is None else patients.arrivals_of(patient)
+    return [*arrivals, *messages(connection, order), *_performed(connection, order)]
+
+
+def _performed(connection: Connection, order: Order) -> list[Performed]:
+    return [] if order.row is None else performed_steps.events_of(connection, order.row)
 
 
 UNTOLD = frozenset({"ignored", NOT_IMAGING, "stale", "tombstone", "waiting"})

@@ -13,7 +13,7 @@ from gateway.records.imaging_order import Order, Said
 from gateway.records.row_ids import OrderRow, PatientRow
 
 History = Callable[[Connection, Order], Sequence[Said]]
-"""What the messages kept so far say of an order, read with today's mappings."""
+"""What the messages kept so far state of an order, read with today's mappings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Work:
     now: int
     policy: Policy
     history: History
-    """With what the parts of the message before the present one say."""
+    """With what the parts of the message before the present one say, and what modalities did."""
     again: bool
     """The message was applied before, and is to be applied with today's mappings in place of its earlier statements."""
     applied: Applied = field(default_factory=Applied)

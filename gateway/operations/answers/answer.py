@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,11 @@ class Answer(BaseModel):
 class Finding(Answer):
     place: str
     text: str
+
+
+def listed(findings: Sequence[Finding]) -> str:
+    """Findings behind a text, on its line."""
+    return "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in findings)
 
 
 class Problem(Answer):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Finding, Moment
 from gateway.operations.answers.orders import Order, Step
+from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import Delivery, Study
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 
@@ -76,6 +77,7 @@ class Journey(Answer):
     messages: list[JourneyMessage]
     steps: list[JourneyStep]
     worklist: list[ScannerQueries]
+    performed_steps: list[JourneyPerformedStep] = Field(description="Linked to the orders, or of the accession number")
     studies: list[JourneyStudy]
     deliveries: list[Delivery]
     events: list[Event] = Field(description="All of it by time, for people")

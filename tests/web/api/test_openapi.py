@@ -9,7 +9,16 @@ from gateway.records.message import MessageState
 from gateway.records.work import WorkState, delivery_to
 from gateway.web.server import ROUTES
 from tests.web.schema import faults
-from tests.web.served import NINE, STUDY, Served, add_delivery, add_message, add_refusal, whole_journey
+from tests.web.served import (
+    NINE,
+    STUDY,
+    Served,
+    add_delivery,
+    add_message,
+    add_performed_step,
+    add_refusal,
+    whole_journey,
+)
 
 
 async def document_of(console: Served) -> dict[str, Any]:
@@ -104,7 +113,8 @@ CALLS = (
 
 
 async def test_bodies_are_what_the_document_says(console: Served) -> None:
-    await console.store.write(whole_journey)
+    rows = await console.store.write(whole_journey)
+    await console.store.write(lambda connection: add_performed_step(connection, rows["order"]))
     wrong = [{"place": "PID-3", "text": "missing"}]
     await console.store.write(lambda connection: add_message(connection, state="rejected", findings=wrong))
     await console.store.write(

@@ -1,0 +1,92 @@
+"""The scheduled steps of a new performed step: found, and compared with what the modality states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from gateway.records.finding import Finding
+from gateway.records.imaging_order import Order
+from gateway.records.order import Attributes
+from gateway.records.patient import Identity
+from gateway.records.performed_matching import Candidate, Match, is_same_patient, matched
+from gateway.records.performed_step import SCHEDULED_STEPS, scheduled_items
+from gateway.records.row_ids import OrderRow
+from gateway.records.step import StepState
+from gateway.store import order_book as book
+from gateway.store import patients, performed_steps
+
+ALARMING: Final = {
+    StepState.CANCELED: "was cancelled, and is performed all the same",
+    StepState.HELD: "is on hold, and is performed all the same",
+}
+"""States of a scheduled step that a person should hear of when an examination begins."""
+
+
+class Link(NamedTuple):
+    """A scheduled step that is performed."""
+
+    candidate: Candidate
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """Links of a performed step, the orders that they lead to, and what a person should know of them."""
+
+    links: tuple[Link, ...]
+    orders: Sequence[Order]
+    """In ascending order of their rows, held until the transaction ends."""
+    findings: tuple[Finding, ...]
+
+
+def link(connection: Connection, attributes: Attributes) -> Linking:
+    """The scheduled steps that the attributes of an N-CREATE name: each item's own (group case), or none."""
+    stated = Identity(str(attributes.get("PatientID") or ""), str(attributes.get("IssuerOfPatientID") or ""))
+    findings: dict[Finding, None] = {}
+    links: dict[Candidate, Match] = {}
+    for item in scheduled_items(attributes):
+        found = matched(
+            item,
+            stated,
+            of_study=partial(performed_steps.of_study, connection),
+            of_accession=partial(performed_steps.of_accession, connection),
+        )
+        if found.why:
+            findings[Finding(SCHEDULED_STEPS, found.why)] = None
+        if found.candidate is not None and found.match is not None:
+            links.setdefault(found.candidate, found.match)
+    # In one order, so that two transactions do not wait for one another.
+    orders = [book.get(connection, row) for row in sorted({candidate.order for candidate in links})]
+    findings |= dict.fromkeys(_alarms(orders, links))
+    findings |= dict.fromkeys(_of_patients(connection, stated, links))
+    return Linking(tuple(Link(*one) for one in links.items()), orders, tuple(findings))
+
+
+def _alarms(orders: Iterable[Order], links: Iterable[Candidate]) -> Iterator[Finding]:
+    states: dict[tuple[OrderRow | None, str, str], StepState] = {
+        (order.row, procedure.study_uid, step.step_id): step.state
+        for order in orders
+        for procedure in order.procedures
+        for step in procedure.steps
+    }
+    for one in links:
+        alarm = ALARMING.get(states.get((one.order, one.study_uid, one.step_id), StepState.SCHEDULED))
+        if alarm is not None:
+            yield Finding(SCHEDULED_STEPS, f"step {one.step_id} {alarm}")
+
+
+def _of_patients(connection: Connection, stated: Identity, links: Iterable[Candidate]) -> Iterator[Finding]:
+    """A finding where the modality states another patient than the order's, whose old numbers are theirs too."""
+    held: dict[OrderRow, Identity] = {one.order: one.patient for one in links}
+    for identity in held.values():
+        if not stated.patient_id or is_same_patient(stated, identity):
+            continue
+        row = patients.find(connection, identity)
+        former = [Identity(*one) for one in row["former"]] if row is not None else []
+        if not any(is_same_patient(stated, one) for one in former):
+            yield Finding("PatientID", "is not that of the order's patient; nothing of the patient is overwritten")

@@ -1,0 +1,57 @@
+"""Scheduled steps moved by what a modality did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from gateway.records.imaging_order import Order, Performed, Said
+from gateway.records.order_history import Performances, rebuilt_order, sort_key
+from gateway.records.step import StepEvent
+from gateway.store import order_book as book
+from gateway.store import patients, performed_steps
+
+WholeHistory = Callable[[Connection, Order], Sequence[Said]]
+"""Messages of an order, arrivals of its patient, and what modalities did to its steps."""
+
+
+def move(
+    connection: Connection, orders: Iterable[Order], history: WholeHistory, sop_uid: str, event: StepEvent, *, now: int
+) -> None:
+    """Move the scheduled steps of the orders by an event of the performed step `sop_uid` that is kept already.
+
+    An event that is newer than all else of an order is applied to the order as it stands; another is put in its place
+    among the order's history.
+    """
+    for order in orders:
+        assert order.row is not None
+        events = performed_steps.events_of(connection, order.row)
+        if _is_newest(connection, order, events, sop_uid, event):
+            after = _applied(order, [one for one in events if one.event is event])
+        else:
+            rebuilt = rebuilt_order(order, history(connection, order))
+            # Messages that cannot be read any more do not undo what a modality did.
+            after = _applied(order, sorted(events, key=sort_key)) if rebuilt is None else rebuilt
+        book.save(connection, order, after, now=now)
+
+
+def _applied(order: Order, events: Iterable[Performed]) -> Order:
+    performances = Performances()
+    for event in events:
+        order = performances.applied(order, event) or order
+    return order
+
+
+def _is_newest(
+    connection: Connection, order: Order, events: Sequence[Performed], sop_uid: str, event: StepEvent
+) -> bool:
+    """Whether what comes of the event needs no knowledge of what was before: the order has no other performed step,
+    and nothing else of it is newer."""
+    if event is StepEvent.PPS_WRONG_ENTRY or any(one.performed_step != sop_uid for one in events):
+        return False
+    at = max(one.event_at for one in events)
+    if at < max(order.event_at, order.performed_at):
+        return False
+    patient = None if order.patient is None else patients.get(connection, order.patient)
+    return patient is None or all(at >= arrived for arrived, _ in patient["arrivals"])

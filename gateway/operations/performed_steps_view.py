@@ -1,0 +1,31 @@
+"""Performed steps as people see them: as values, and as events of a journey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from gateway.operations.answers.answer import listed
+from gateway.operations.answers.journey import Event
+from gateway.operations.answers.performed_steps import JourneyPerformedStep
+from gateway.records.identifiers import AccessionNumber
+from gateway.records.row_ids import OrderRow
+from gateway.store import performed_steps
+
+
+def of_journey(
+    connection: Connection, accession: AccessionNumber, orders: Sequence[OrderRow]
+) -> list[JourneyPerformedStep]:
+    """The performed steps that are linked to the orders, or state the accession number."""
+    rows = performed_steps.of_journey(connection, accession=accession, orders=list(orders))
+    return [JourneyPerformedStep.model_validate(row) for row in rows]
+
+
+def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
+    """What a modality told of a performed step, at the times at which the gateway received it."""
+    linked = ", ".join(f"step {link.step_id} (by {link.match})" for link in step.links) or "no scheduled step"
+    text = f"{step.calling_ae} began an examination of {linked}{listed(step.findings)}"
+    yield Event(at=step.created_at, station="performed_step", text=text)
+    if step.ended_at is not None:
+        yield Event(at=step.updated_at, station="performed_step", text=f"{step.calling_ae} ended it: {step.state}")
