@@ -22,10 +22,12 @@ from gateway.config.http import Http
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.tree import Config
+from gateway.records.identifiers import AccessionNumber
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ris import Order
 from gateway.simulators.studies import perform
+from gateway.store import worklist
 
 Say = Callable[[str], None]
 LIMIT_SECONDS = 30.0
@@ -92,10 +94,16 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order)
     steps = _Steps(say)
     item = await _order(steps, gateway, order)
     *datasets, late = perform(item, series=2, instances=4)
+    performed = await modality.begin("127.0.0.1", gateway.dicom_port, item, calling_ae="SCANNER")
+    await _must_be(steps, gateway, order, "STARTED")
+    steps.show("Scanner begins the examination", "N-CREATE of a performed step", "Success; the step has STARTED")
     stored = await modality.send("127.0.0.1", gateway.dicom_port, datasets, calling_ae="SCANNER")
     pixels = sum(len(one.PixelData) for one in datasets) // 1024
     crossed = f"C-STORE of {stored} instances in 2 series, {pixels} KiB of pixels"
     steps.show("Scanner sends its images", crossed, "Success for each; headers are on disk")
+    await modality.end("127.0.0.1", gateway.dicom_port, performed, datasets, calling_ae="SCANNER")
+    await _must_be(steps, gateway, order, "COMPLETED")
+    steps.show("Scanner ends the examination", "N-SET of the performed step", "Success; the step is off the worklist")
 
     first = await _resource(ehr, lambda one: one["numberOfInstances"] == stored)
     crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
@@ -127,6 +135,12 @@ async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
     found = f"{items[0].PatientName}, {step.Modality} at {start}, study {_short(items[0].StudyInstanceUID)}"
     steps.show("Scanner asks its worklist", f"C-FIND by SCANNER, accession {order.accession}", f"1 match: {found}")
     return items[0]
+
+
+async def _must_be(steps: _Steps, gateway: app.Running, order: Order, state: str) -> None:
+    accession = AccessionNumber(order.accession)
+    found = await gateway.store.read(lambda connection: worklist.of_accession(connection, accession))
+    steps.must([row["state"] for row in found] == [state], f"the step is not {state}")
 
 
 def _described(resource: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -59,26 +59,38 @@ def simulate_modality(
     modality: Annotated[str, typer.Option(help="Only this modality")] = "",
     date: Annotated[str, typer.Option(help="Only this day, or a range of days: 20300107-20300108")] = "",
     perform: Annotated[bool, typer.Option(help="Do the examinations and send the images")] = True,
+    mpps: Annotated[bool, typer.Option("--mpps", help="Begin and end each examination by MPPS")] = False,
     most: Annotated[int, typer.Option(min=1, help="At most this many examinations")] = 1,
 ) -> None:
     """Ask the worklist, print it, and store a made-up study for each item."""
     from gateway.simulators import modality as scanner
-    from gateway.simulators.studies import perform as do
+
+    titles: Any = {"called_ae": called_ae, "calling_ae": calling_ae}
 
     async def work() -> None:
-        items = await scanner.query(
-            host, port, called_ae=called_ae, calling_ae=calling_ae, accession=accession, modality=modality, date=date
-        )
+        items = await scanner.query(host, port, **titles, accession=accession, modality=modality, date=date)
         say(f"{len(items)} items")
         for item in items:
             step = item.ScheduledProcedureStepSequence[0]
             start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
             say(f"{item.AccessionNumber}  {step.Modality}  {start}  {item.PatientID}")
         for item in items[:most] if perform else ():
-            stored = await scanner.send(host, port, do(item), called_ae=called_ae, calling_ae=calling_ae)
-            say(f"{item.AccessionNumber}: {stored} instances stored as study {item.StudyInstanceUID}")
+            await _examine(host, port, item, titles, mpps=mpps)
 
     asyncio.run(work())
+
+
+async def _examine(host: str, port: int, item: Any, titles: Any, *, mpps: bool) -> None:
+    from gateway.simulators import modality as scanner
+    from gateway.simulators.studies import perform
+
+    study = perform(item)
+    performed = await scanner.begin(host, port, item, **titles) if mpps else ""
+    stored = await scanner.send(host, port, study, **titles)
+    say(f"{item.AccessionNumber}: {stored} instances stored as study {item.StudyInstanceUID}")
+    if mpps:
+        await scanner.end(host, port, performed, study, **titles)
+        say(f"{item.AccessionNumber}: performed step {performed} completed")
 
 
 @simulate.command("ehr", epilog="Example: gateway simulate ehr --port 8090 --manners storm")

@@ -1,4 +1,5 @@
-"""A modality: asks for its worklist and sends the studies that `studies.perform` makes of the items."""
+"""A modality: asks for its worklist, begins and ends examinations (MPPS), and sends the studies that `studies.perform`
+makes of the items."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterable
 from pydicom.dataset import Dataset
 
 from gateway.errors import Rejected
+from gateway.simulators import performed_steps
 from gateway.wire.dimse import client
 
 _RETURNED = (
@@ -64,6 +66,43 @@ async def query(
     identifier.ScheduledProcedureStepSequence = [step]
     return await client.find_worklist(
         host, port, identifier, called_ae=called_ae, calling_ae=calling_ae, timeout=timeout
+    )
+
+
+async def begin(
+    host: str,
+    port: int,
+    item: Dataset,
+    *,
+    called_ae: str = "GATEWAY",
+    calling_ae: str = "MODALITY",
+    timeout: float = 30.0,
+) -> str:
+    """Begin the examination of a worklist item by MPPS; returns the SOP Instance UID of the performed step.
+
+    timeout: seconds. Raises `Unavailable` or `Rejected`.
+    """
+    uid, attributes = performed_steps.new_uid(), performed_steps.begun(item, calling_ae)
+    await client.create_performed_step(
+        host, port, uid, attributes, called_ae=called_ae, calling_ae=calling_ae, timeout=timeout
+    )
+    return uid
+
+
+async def end(
+    host: str,
+    port: int,
+    uid: str,
+    study: Iterable[Dataset],
+    *,
+    called_ae: str = "GATEWAY",
+    calling_ae: str = "MODALITY",
+    timeout: float = 30.0,
+) -> None:
+    """Complete a performed step that has made the images of `study`. Raises `Unavailable` or `Rejected`."""
+    attributes = performed_steps.ended(study)
+    await client.set_performed_step(
+        host, port, uid, attributes, called_ae=called_ae, calling_ae=calling_ae, timeout=timeout
     )
 
 

@@ -87,7 +87,7 @@ async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
     done = await gateway("demo", "--once", folder=tmp_path, env=site)
     assert list(tmp_path.iterdir()) == []
     assert done.returncode == 0, done.stderr
-    for step in range(1, 7):
+    for step in range(1, 9):
         assert f"\n{step}. " in done.stdout
     assert "version 2" in done.stdout
     assert done.stdout.strip().splitlines()[-1].startswith("Try next: ")
@@ -164,8 +164,10 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             sent = await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
             assert sent.returncode == 0, sent.stderr
             accession = sent.stdout.split()[0]
-            performed = await gateway("simulate", "modality", "--port", str(ports["dicom"]), folder=tmp_path)
+            ask = ("simulate", "modality", "--mpps", "--port", str(ports["dicom"]))
+            performed = await gateway(*ask, folder=tmp_path)
             assert "instances stored" in performed.stdout
+            assert performed.stdout.strip().endswith("completed")
             parked = await until_parked(tmp_path)
             assert "HTTP 422" in parked
             number = parked.split()[0]
@@ -181,7 +183,7 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert shown.returncode == 0, shown.stderr
             as_json = json.loads((await gateway("show", accession, "--json", folder=tmp_path)).stdout)
             assert [one["accession"] for one in as_json["orders"]] == [accession]
-            for station in ("order_intake", "worklist", "study_arrival", "ehr_delivery"):
+            for station in ("order_intake", "worklist", "performed_step", "study_arrival", "ehr_delivery"):
                 assert station in shown.stdout, shown.stdout
         unknown = await gateway("show", "NOBODY", folder=tmp_path)
         assert unknown.returncode == 1

@@ -1,4 +1,4 @@
-"""Service class user: echo, worklist query and storage, one association per call (PS3.7 9.1).
+"""Service class user: echo, worklist query, storage and performed steps, one association per call (PS3.7 9.1, 10.1).
 
 For simulators and checks. The work is done in a thread; its time is bounded by `timeout`, in seconds, for
 each of connecting, negotiating and waiting for a response. Every function raises `Unavailable` when the peer
@@ -23,7 +23,11 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from pynetdicom.pdu import A_ASSOCIATE_RJ
-from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    ModalityPerformedProcedureStep,
+    ModalityWorklistInformationFind,
+    Verification,
+)
 
 from gateway.errors import Malformed, Rejected, RequiredMissing, Unavailable, UnsupportedType
 from gateway.wire.dimse import _pynetdicom
@@ -86,6 +90,20 @@ async def store(
     return await asyncio.to_thread(_store, _Peer(host, port, called_ae, calling_ae, timeout), datasets)
 
 
+async def create_performed_step(
+    host: str, port: int, uid: str, attributes: Dataset, *, called_ae: str, calling_ae: str, timeout: float
+) -> None:
+    """N-CREATE of a performed step with this SOP Instance UID (PS3.4 F.7.2.1)."""
+    await asyncio.to_thread(_perform, _Peer(host, port, called_ae, calling_ae, timeout), "create", uid, attributes)
+
+
+async def set_performed_step(
+    host: str, port: int, uid: str, modifications: Dataset, *, called_ae: str, calling_ae: str, timeout: float
+) -> None:
+    """N-SET of a performed step (PS3.4 F.7.2.2)."""
+    await asyncio.to_thread(_perform, _Peer(host, port, called_ae, calling_ae, timeout), "set", uid, modifications)
+
+
 def _echo(peer: _Peer) -> None:
     with _association(peer, [(Verification, ImplicitVRLittleEndian)]) as association:
         status = association.send_c_echo()
@@ -119,6 +137,16 @@ def _store(peer: _Peer, datasets: Iterable[Dataset | Path]) -> list[tuple[str, i
         except UnsupportedType:
             outcomes += [(one.sop_instance_uid, SOP_CLASS_NOT_SUPPORTED) for one in batch]
     return outcomes
+
+
+def _perform(peer: _Peer, operation: str, uid: str, attributes: Dataset) -> None:
+    syntaxes = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    with _association(peer, [(ModalityPerformedProcedureStep, one) for one in syntaxes]) as association:
+        send = association.send_n_create if operation == "create" else association.send_n_set
+        status, _ = send(attributes, ModalityPerformedProcedureStep, uid)
+        _require_answer(peer, f"N-{operation.upper()}", status)
+        if status.Status:
+            raise _failed(peer, f"N-{operation.upper()}", status)
 
 
 def _send(peer: _Peer, association: Any, instance: _Instance, accepted: set[tuple[str, str]]) -> int:
