@@ -18,6 +18,7 @@ from gateway.records.order import Attributes
 
 BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"})
 _NUMBERS: Final = frozenset(INTEGERS) - {"IS"}
+_FRACTIONS: Final = frozenset({"FD", "FL"})
 """Held as text here, as numbers by pydicom."""
 
 
@@ -98,8 +99,9 @@ def to_dataset(attributes: Attributes) -> Dataset:
             value = Sequence([to_dataset(item) for item in value])
         elif value == "":
             value = None
-        elif vr in _NUMBERS:
-            value = [int(one) for one in value] if isinstance(value, list) else int(value)
+        elif vr in _NUMBERS | _FRACTIONS:
+            number = float if vr in _FRACTIONS else int
+            value = [number(one) for one in value] if isinstance(value, list) else number(value)
         dataset[tag] = DataElement(tag, vr, value)
     return dataset
 

@@ -75,12 +75,15 @@ class _Performance:
     """The state of the step when the first of those that are under way began."""
     under_way: set[str] = field(default_factory=set)
     """SOP Instance UIDs of performed steps."""
-    is_completed: bool = False
-    """A performed step has been completed."""
+    end: StepEvent | None = None
+    """How those that have ended did: completed, when any of them was; None: none has, or all were chosen by mistake."""
 
     def after(self, state: StepState, event: Performed) -> StepState:
-        """The state of the step after the event. A step ends with the last performed step that is under way, and has
-        been completed when any of them has."""
+        """The state of the step after the event.
+
+        A step ends with the last performed step that is under way, and has been completed when any of them has. If it
+        was chosen by mistake, a step that was cancelled, held or arrived before is so again.
+        """
         if event.event is StepEvent.PPS_START:
             if not self.under_way:
                 self.before = state
@@ -88,13 +91,13 @@ class _Performance:
             return _moved(state, event.event)
         was_under_way = event.performed_step in self.under_way
         self.under_way.discard(event.performed_step)
-        self.is_completed |= event.event is StepEvent.PPS_COMPLETE
+        if event.event is not StepEvent.PPS_WRONG_ENTRY and self.end is not StepEvent.PPS_COMPLETE:
+            self.end = event.event
         if self.under_way:
             return state
-        if self.is_completed:
-            return _moved(state, StepEvent.PPS_COMPLETE)
+        if self.end is not None:
+            return _moved(state, self.end)
         after = _moved(state, event.event)
-        # Chosen by mistake: a step that was cancelled, held or arrived before is so again.
         return self.before if was_under_way and after is StepState.SCHEDULED else after
 
 

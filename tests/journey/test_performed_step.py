@@ -23,6 +23,8 @@ from tests.journey.messages import orm
 from tests.journey.modality import begin, end, going_on, item, modality_of, series
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told
+from tests.journey.test_scheduling import visible
+from tests.peers import dcmjs
 
 UID = "1.2.826.0.1.3680043.8.498.7"
 WRONG_ENTRY = "110514"
@@ -77,13 +79,23 @@ async def test_begin_and_end(start: Start) -> None:
         answer = await modality.create(begin(), UID)
         assert (answer.status, answer.uid) == (0, UID)
         assert await states(gateway) == {"SPS1": "STARTED"}
+        assert len(await visible(gateway)) == 1, "an acquisition may be appended"
         answer = await modality.set(end(), UID)
         assert (answer.status, answer.uid) == (0, UID)
         assert await states(gateway) == {"SPS1": "COMPLETED"}
+        assert await visible(gateway) == []
         assert await matches(gateway) == [("SPS1", "study and step")]
         [row] = await kept(gateway)
         assert (row["state"], row["calling_ae"], row["findings"]) == ("COMPLETED", "CT1", [])
         assert row["attributes"]["PerformedSeriesSequence"][0]["ProtocolName"] == "HEAD"
+
+
+async def test_dcmjs_performs_a_step(start: Start) -> None:
+    async with start() as gateway:
+        await ordered(gateway)
+        answer = await dcmjs.scu(gateway.dicom_port, "perform", UID, "1.2.3.4.5", "SPS1")
+        assert answer["statuses"] == [["begin", 0], ["end", 0]], answer
+        assert await states(gateway) == {"SPS1": "COMPLETED"}
 
 
 PAIRS = [*product(PerformedState, [*PerformedState, None, "ARRIVED"])]
@@ -154,7 +166,8 @@ async def test_unknown_and_malformed_instances(start: Start) -> None:
 async def test_n_get_answers_what_is_kept(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
-        await modality.create(begin(PatientName="Müller^Änne"), UID)
+        doses = going_on(KVP="120.5", DiffusionBValue=1.5, ExposuresOnDetectorSinceLastCalibration=7, SeriesNumber="")
+        await modality.create(begin(PatientName="Müller^Änne", ExposureDoseSequence=[doses]), UID)
         answer = await modality.get(UID, 0x00400252, 0x00100010, 0x00400250)
         assert answer.status == 0
         assert answer.dataset is not None
@@ -166,6 +179,8 @@ async def test_n_get_answers_what_is_kept(start: Start) -> None:
         answer = await modality.get(UID)
         assert answer.dataset is not None
         assert answer.dataset.ScheduledStepAttributesSequence[0].AccessionNumber == "ACC1"
+        [dose] = answer.dataset.ExposureDoseSequence
+        assert (dose.KVP, dose.DiffusionBValue, dose.SeriesNumber) == (120.5, 1.5, None)
 
 
 async def test_an_appended_acquisition(start: Start) -> None:

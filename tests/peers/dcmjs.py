@@ -11,8 +11,9 @@ from tests.peers.process import found, missing, run
 _PROGRAM = Path(__file__).parent / "dcmjs" / "scu.mjs"
 
 
-async def scu(port: int, action: str, *files: Path) -> dict[str, Any]:
-    """One association: `echo`, `find` (the worklist), `cancel` (a find, cancelled at its first match) or `store`.
+async def scu(port: int, action: str, *files: Path | str) -> dict[str, Any]:
+    """One association: `echo`, `find` (the worklist), `cancel` (a find, cancelled at its first match), `store` or
+    `perform` (N-CREATE and N-SET of a performed step: its UID, Study Instance UID and step ID in place of files).
 
     `statuses`: [what, Status] of each response; `items`: the identifiers; `unsendable`: file -> why not.
     """

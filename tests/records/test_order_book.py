@@ -178,6 +178,15 @@ APPEND = [performed(START, 2), performed(COMPLETE, 3), performed(START, 4, pps="
         ([performed(START, 2), performed(START, 3, pps="1"), performed(COMPLETE, 4)], S.STARTED),
         ([performed(START, 2), performed(START, 3, pps="1"), performed(WRONG, 4)], S.STARTED),
         ([performed(START, 2), performed(DISCONTINUE, 3), performed(START, 4, pps="1")], S.STARTED),
+        (
+            [
+                performed(START, 2),
+                performed(START, 3, pps="1"),
+                performed(DISCONTINUE, 4),
+                performed(WRONG, 5, pps="1"),
+            ],
+            S.DISCONTINUED,
+        ),
         # A cancel of what runs is refused, whenever it comes; one before it leaves what was done.
         ([performed(START, 2), said(StepEvent.CANCEL, 3)], S.STARTED),
         ([said(StepEvent.CANCEL, 2), performed(START, 3)], S.STARTED),

@@ -124,8 +124,9 @@ class PerformedSteps:
         step = begun(attributes, strict=request.caller.calling_ae in self._strict)
         digest, now = _digest(attributes), self._clock()
         alarms = await self._store.write(lambda connection: self._begin(connection, request, step, digest, now))
-        for finding in alarms:
-            log.warning("performed step of %s: %s: %s", request.caller.calling_ae, finding.place, finding.text)
+        if alarms:
+            places = ", ".join(dict.fromkeys(str(finding.place) for finding in alarms))
+            log.warning("findings of a performed step of %s: %s", request.caller.calling_ae, places)
 
     def _begin(
         self, connection: Connection, request: AttributesRequest, step: PerformedStep, digest: bytes, now: int

@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     ModalityPerformedProcedureStepRetrieve,
 )
 
-from gateway.errors import GatewayError, Malformed, TooLarge
+from gateway.errors import GatewayError, TooLarge
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.encoding import encoded_dataset
@@ -47,6 +47,8 @@ MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
 LONG_BYTES: Final = 64 * 1024
 """A longer data set is read in a thread: no other association waits for the reading."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_OUTSIDE_DATA_SETS: Final = 0x0007
+"""Groups of command sets, file meta information and directories (PS3.5 7.1); what a peer sends of them is left out."""
 _CLASSES: Final = {
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
@@ -205,8 +207,8 @@ def _read(data: bytes, transfer_syntax: str) -> Dataset:
     if not data:
         return Dataset()
     dataset = read_header(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
-    if any(element.tag.group <= 2 for element in dataset):
-        raise Malformed("elements of a command set or file meta information in a data set", place="data set")
+    for tag in [tag for tag in dataset.keys() if tag.group <= _OUTSIDE_DATA_SETS]:  # noqa: SIM118
+        del dataset[tag]
     return dataset
 
 

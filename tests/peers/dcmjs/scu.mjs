@@ -1,8 +1,8 @@
 // dcmjs-dimse as a scanner: `scu.mjs PORT echo|find|cancel|store [FILE...]`, one association each, for `store` one for each
-// file. Prints one JSON document: the status of each response, the identifiers it held, and what the library cannot send.
+// file; `scu.mjs PORT perform UID STUDY STEP` begins and ends a performed step. Prints one JSON document: the status of each response, the identifiers it held, and what the library cannot send.
 import dcmjsDimse from 'dcmjs-dimse';
 
-const { Client, requests } = dcmjsDimse;
+const { Client, Dataset, requests } = dcmjsDimse;
 dcmjsDimse.log.setLevel('silent');
 const [port, action, ...files] = process.argv.slice(2);
 const told = { statuses: [], items: [], unsendable: {} };
@@ -52,6 +52,19 @@ if (action === 'echo') {
       told.unsendable[file] = String(error);
     }
   }
+} else if (action === 'perform') {
+  const [uid, study, step] = files;
+  const mpps = '1.2.840.10008.3.1.2.3.3';
+  const begin = new requests.NCreateRequest(mpps, uid);
+  begin.setDataset(new Dataset({
+    ScheduledStepAttributesSequence: [{ StudyInstanceUID: study, ScheduledProcedureStepID: step }],
+    PerformedProcedureStepStatus: 'IN PROGRESS',
+    Modality: 'CT',
+  }));
+  await ask(begin, 'begin');
+  const end = new requests.NSetRequest(mpps, uid);
+  end.setDataset(new Dataset({ PerformedProcedureStepStatus: 'COMPLETED' }));
+  await ask(end, 'end');
 } else {
   await ask(requests.CFindRequest.createWorklistFindRequest({ PatientName: '', AccessionNumber: '' }), 'find');
 }

@@ -32,6 +32,7 @@ from gateway.errors import (
     together,
 )
 from gateway.wire.dimse import AttributesRequest, DimseServer, ExplainedFailure, GetRequest, Got, Peer
+from tests.wire.dimse import raw_peer
 from tests.wire.dimse.peers import ECHO, WORKLIST, associated, key, serving
 
 MPPS = build_context(ModalityPerformedProcedureStep, ExplicitVRLittleEndian)
@@ -214,3 +215,38 @@ async def test_a_peer_that_may_not_is_refused_the_context() -> None:
 
         _, rejected = await asyncio.to_thread(work)
         assert rejected == [ModalityPerformedProcedureStep, ModalityPerformedProcedureStepRetrieve]
+
+
+LONE = b"\x40\x00\x52\x02CS\xff\x0fIN"
+"""An element that says it is longer than its data set."""
+SEQUENCE = b"\x40\x00\x70\x02SQ\x00\x00\x40\x00\x00\x00\xfe\xff\x00\xe0\x38\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("instance", "data", "status"),
+    [
+        ("1.2..3", b"", 0x0117),
+        ("1.2.x", b"", 0x0117),
+        ("1" * 65, b"", 0x0117),
+        (UID, LONE, 0x0110),
+        (UID, SEQUENCE, 0x0110),
+        (UID, b"odd", 0x0110),
+        (UID, b"", 0x0000),
+    ],
+)
+@pytest.mark.parametrize("field", [0x0140, 0x0120])
+async def test_requests_that_no_library_sends(
+    server: DimseServer, field: int, instance: str, data: bytes, status: int
+) -> None:
+    """And the association goes on."""
+    contexts = raw_peer.context(1, ModalityPerformedProcedureStep)
+    elements: dict[str, Any] = {"e1000" if field == 0x0140 else "e1001": instance}
+    request = raw_peer.request(field, ModalityPerformedProcedureStep, data=bool(data), **elements)
+    async with raw_peer.connected(server.port) as peer:
+        peer.send(raw_peer.associate_rq(contexts=contexts))
+        assert (await peer.read())[0] == 0x02
+        for _ in range(2):
+            peer.send(raw_peer.pdu(0x04, raw_peer.pdv(1, 0x03, request)))
+            if data:
+                peer.send(raw_peer.pdu(0x04, raw_peer.pdv(1, 0x02, data)))
+            assert await peer.status() == (1, status)
