@@ -11,6 +11,7 @@ from gateway.operations.answers.journey import Event
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.row_ids import OrderRow
+from gateway.records.step import StepEvent
 from gateway.store import performed_steps
 
 
@@ -28,4 +29,6 @@ def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
     text = f"{step.calling_ae} began an examination of {linked}{listed(step.findings)}"
     yield Event(at=step.created_at, station="performed_step", text=text)
     if step.ended_at is not None:
-        yield Event(at=step.updated_at, station="performed_step", text=f"{step.calling_ae} ended it: {step.state}")
+        why = ", the wrong worklist entry was chosen" if step.end_event == StepEvent.PPS_WRONG_ENTRY else ""
+        text = f"{step.calling_ae} ended it: {step.state}{why}"
+        yield Event(at=step.updated_at, station="performed_step", text=text)

@@ -183,6 +183,20 @@ async def test_n_get_answers_what_is_kept(start: Start) -> None:
         assert (dose.KVP, dose.DiffusionBValue, dose.SeriesNumber) == (120.5, 1.5, None)
 
 
+async def test_an_examination_of_many_images(start: Start) -> None:
+    """The N-SET is longer than what is read on the event loop."""
+    images = [going_on(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=f"{UID}.1.{n}")
+              for n in range(2000)]  # fmt: skip
+    async with start() as gateway:
+        modality = modality_of(gateway)
+        await modality.create(begin(), UID)
+        long = series()
+        long.ReferencedImageSequence = images
+        assert (await modality.set(end(PerformedSeriesSequence=[long]), UID)).status == 0
+        [row] = await kept(gateway)
+        assert len(row["attributes"]["PerformedSeriesSequence"][0]["ReferencedImageSequence"]) == 2000
+
+
 async def test_an_appended_acquisition(start: Start) -> None:
     """A step is over with the last performed step that is under way, and completed when any was completed."""
     async with start() as gateway:
@@ -420,7 +434,7 @@ async def test_the_journey_shows_what_was_performed(start: Start) -> None:
         await ordered(gateway)
         modality = modality_of(gateway)
         await modality.create(begin(PatientID="PAT9"), UID)
-        await modality.set(end("DISCONTINUED"), UID)
+        await modality.set(end("DISCONTINUED", WRONG_ENTRY), UID)
         await modality.create(begin(item("1.9", "", "ACC1", "RP9")), f"{UID}.2")
         shown = await journey(gateway.store, AccessionNumber("ACC1"))
         assert shown is not None
@@ -432,5 +446,5 @@ async def test_the_journey_shows_what_was_performed(start: Start) -> None:
         texts = [event["text"] for event in shown["events"] if event["station"] == "performed_step"]
         assert texts[0].startswith("CT1 began an examination of step SPS1 (by study and step)")
         assert "PatientID: is not that of the order's patient" in texts[0]
-        assert texts[1] == "CT1 ended it: DISCONTINUED"
+        assert texts[1] == "CT1 ended it: DISCONTINUED, the wrong worklist entry was chosen"
         assert texts[2].startswith("CT1 began an examination of no scheduled step; ScheduledStepAttributesSequence: ")

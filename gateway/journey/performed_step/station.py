@@ -7,6 +7,7 @@ place among the order's messages (`records.order_history`).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -87,19 +88,14 @@ class PerformedSteps:
         _count("N-GET", NOT_ALL_ATTRIBUTES if got.not_kept else SUCCESS)
         return got
 
-    async def _answered(
-        self,
-        operation: str,
-        request: AttributesRequest,
-        work: Callable[[AttributesRequest, Attributes], Awaitable[None]],
-    ) -> None:
-        attributes = from_dataset(request.dataset, with_empty=True)
+    async def _answered(self, operation: str, request: AttributesRequest, work: _Work) -> None:
+        read = partial(from_dataset, request.dataset, with_empty=True)
+        attributes = await asyncio.to_thread(read) if request.is_long else read()
         try:
             await work(request, attributes)
         except GatewayError as error:
             status = status_of(error, NORMALIZED_STATUSES)
             _count(operation, status)
-            log.warning("%s from %s ended with %04X", operation, request.caller.calling_ae, status)
             if isinstance(error, Rejected):
                 await self._keep_refused(operation, request.caller, attributes, status, error)
             raise ExplainedFailure(error) from error

@@ -25,6 +25,9 @@ class JourneyPerformedStep(Answer):
     state: PerformedState
     calling_ae: str
     accession: str = Field(description="As the modality states it")
+    end_event: str = Field(
+        description="What its end was to the scheduled steps: pps-complete, pps-discontinue, pps-wrong-entry, or empty"
+    )
     begun_at: Moment = Field(description="By the modality's clock, where that can be believed")
     ended_at: Moment | None
     created_at: Moment

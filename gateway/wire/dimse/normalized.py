@@ -6,6 +6,7 @@ The handler gets the request as data; it answers by returning when the performed
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ from gateway.wire.dimse.statuses import (
     status_of,
 )
 
+log = logging.getLogger(__name__)
+
 MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
 """A performed step names each of its images: this has room for a hundred thousand."""
 LONG_BYTES: Final = 64 * 1024
@@ -62,6 +65,7 @@ CONTEXTS: Final[dict[int, str]] = {
 }
 """Command Field -> abstract syntax of the presentation context in which it may be asked."""
 FIELDS: Final = frozenset(CONTEXTS)
+NAMES: Final = {command.N_CREATE_RQ: "N-CREATE", command.N_SET_RQ: "N-SET", command.N_GET_RQ: "N-GET"}
 
 
 class AttributesRequest(NamedTuple):
@@ -71,6 +75,8 @@ class AttributesRequest(NamedTuple):
     sop_instance_uid: str
     """Of an N-CREATE without it the one that is assigned here (PS3.7 10.1.5.1.3)."""
     dataset: Dataset
+    is_long: bool = False
+    """Longer than `LONG_BYTES`: work on all of its attributes belongs into a thread."""
 
 
 class GetRequest(NamedTuple):
@@ -131,9 +137,11 @@ async def _answered(work: _Work, association: Association, message: Message) -> 
         _check(message)
         answer = await work(association, message)
     except Exception as error:
+        status = status_of(error, NORMALIZED_STATUSES)
+        log.warning("DICOM %s from %s ended with %04X", NAMES[request.field], _caller(association).calling_ae, status)
         response = command.response(
             request,
-            status_of(error, NORMALIZED_STATUSES),
+            status,
             comment=comment_of(error),
             error_id=error_id_of(error),
             instance=request.sop_instance if _is_uid(request.sop_instance) else "",
@@ -154,14 +162,14 @@ async def _answered(work: _Work, association: Association, message: Message) -> 
 async def _create(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
     uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
     dataset = await _dataset(association, message)
-    await handler.create(AttributesRequest(_caller(association), uid, dataset))
+    await handler.create(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
     return _Answer(uid)
 
 
 async def _set(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
     uid = message.command.sop_instance
     dataset = await _dataset(association, message)
-    await handler.set(AttributesRequest(_caller(association), uid, dataset))
+    await handler.set(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
     return _Answer(uid)
 
 
@@ -200,7 +208,11 @@ async def _dataset(association: Association, message: Message) -> Dataset:
         raise TooLarge("no performed step is that long", place="data set")
     syntax = association.context(message).transfer_syntax
     data = bytes(message.data_set)
-    return await asyncio.to_thread(_read, data, syntax) if len(data) > LONG_BYTES else _read(data, syntax)
+    return await asyncio.to_thread(_read, data, syntax) if _is_long(message) else _read(data, syntax)
+
+
+def _is_long(message: Message) -> bool:
+    return len(message.data_set) > LONG_BYTES
 
 
 def _read(data: bytes, transfer_syntax: str) -> Dataset:
