@@ -24,7 +24,7 @@ def of_journey(
 
 
 def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
-    """What a modality told of a performed step, at the times at which the gateway received it."""
+    """What a modality reported of a performed step, at the times at which the gateway received it."""
     linked = ", ".join(f"step {link.step_id} (by {link.match})" for link in step.links) or "no scheduled step"
     text = f"{step.calling_ae} began an examination of {linked}{listed(step.findings)}"
     yield Event(at=step.created_at, station="performed_step", text=text)

@@ -76,9 +76,9 @@ def _of_accession(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
     """By accession number, then Requested Procedure ID, then step ID, each as far as it is stated."""
     named = [one for one in steps if not item.procedure_id or one.procedure_id == item.procedure_id]
     exact = [one for one in named if item.step_id and one.step_id == item.step_id]
-    for found in (exact, named):
-        if len(found) == 1:
-            return Matched(found[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
+    for steps_left in (exact, named):
+        if len(steps_left) == 1:
+            return Matched(steps_left[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
     return Matched(None, why="the accession number leads to none or several scheduled steps")
 
 

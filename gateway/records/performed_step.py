@@ -133,7 +133,7 @@ def _may_be_set(keyword: str) -> bool:
 
 def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
     """The items of the Scheduled Step Attributes Sequence, each once."""
-    found = (
+    items = (
         ScheduledItem(
             _text(item.get("StudyInstanceUID")),
             _text(item.get("ScheduledProcedureStepID")),
@@ -142,7 +142,7 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
         )
         for item in _items(attributes.get(SCHEDULED_STEPS))
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(items))
 
 
 def _is_wrong_entry(attributes: Attributes) -> bool:

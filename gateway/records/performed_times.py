@@ -44,8 +44,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _offset(value: Any) -> tzinfo | None:
-    found = _OFFSET.fullmatch(str(value or "").strip())
-    if found is None:
+    offset = _OFFSET.fullmatch(str(value or "").strip())
+    if offset is None:
         return None
-    minutes = int(found[2]) * 60 + int(found[3])
-    return timezone(timedelta(minutes=minutes if found[1] == "+" else -minutes)) if minutes < 24 * 60 else None
+    minutes = int(offset[2]) * 60 + int(offset[3])
+    return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes)) if minutes < 24 * 60 else None

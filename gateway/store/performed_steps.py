@@ -114,7 +114,7 @@ _OF_ORDER: Final = Statement(
 
 def orders_of(connection: Connection, row: PerformedStepRow) -> list[OrderRow]:
     """The orders of which a performed step carries out steps, in ascending order."""
-    return [found["order"] for found in _ORDERS.rows(connection, {"the_row": row})]
+    return [one["order"] for one in _ORDERS.rows(connection, {"the_row": row})]
 
 
 def events_of(connection: Connection, order: OrderRow) -> list[Performed]:
@@ -172,8 +172,8 @@ def of_journey(connection: Connection, *, accession: str, orders: list[OrderRow]
         .where(or_(performed_steps.c.id.in_(linked), performed_steps.c.accession == accession))
         .order_by(performed_steps.c.begun_at, performed_steps.c.id)
     )
-    found = [dict(row) for row in connection.execute(wanted).mappings()]
-    for row in found:
+    rows = [dict(row) for row in connection.execute(wanted).mappings()]
+    for row in rows:
         of_row = select(_LINKS).where(_LINKS.c.performed_step == row["id"]).order_by(_LINKS.c.id)
         row["links"] = [dict(one) for one in connection.execute(of_row).mappings()]
-    return found
+    return rows

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom, DicomPeer
+from gateway.observe import metrics
 from gateway.operations.journey_of import journey
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.performed_step import SET, PerformedState
@@ -122,6 +123,22 @@ async def test_the_table_of_n_set(start: Start) -> None:
         for number, status in enumerate(("COMPLETED", "DISCONTINUED", "SCHEDULED")):
             answer = await modality.create(begin(PerformedProcedureStepStatus=status), f"{UID}.9{number}")
             assert (answer.status, answer.command.AttributeIdentifierList) == (0x0106, 0x00400252)
+
+
+async def test_requests_are_counted_by_status(start: Start) -> None:
+    def count(operation: str, status: str) -> float:
+        labels = {"operation": operation, "status": status}
+        return metrics.REGISTRY.get_sample_value("gateway_performed_step_requests_total", labels) or 0
+
+    wanted = [("N-CREATE", "0000"), ("N-CREATE", "0106"), ("N-SET", "0112"), ("N-GET", "0001")]
+    before = [count(*one) for one in wanted]
+    async with start() as gateway:
+        modality = modality_of(gateway)
+        await modality.create(begin(), UID)
+        await modality.create(begin(PerformedProcedureStepStatus="COMPLETED"), f"{UID}.1")
+        await modality.set(end(), f"{UID}.2")
+        await modality.get(UID, 0x00400280)
+    assert [count(*one) for one in wanted] == [one + 1 for one in before]
 
 
 async def test_an_n_create_after_a_lost_answer_and_a_uid_of_another(start: Start) -> None:

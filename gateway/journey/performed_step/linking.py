@@ -1,4 +1,4 @@
-"""The scheduled steps of a new performed step: found, and compared with what the modality states."""
+"""The scheduled steps of a new performed step, compared with what the modality states."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def link(connection: Connection, attributes: Attributes) -> Linking:
     findings: dict[Finding, None] = {}
     links: dict[Candidate, Match] = {}
     for item in scheduled_items(attributes):
-        found = matched(
+        outcome = matched(
             item,
             stated,
             of_study=partial(performed_steps.of_study, connection),
             of_accession=partial(performed_steps.of_accession, connection),
         )
-        if found.why:
-            findings[Finding(SCHEDULED_STEPS, found.why)] = None
-        if found.candidate is not None and found.match is not None:
-            links.setdefault(found.candidate, found.match)
+        if outcome.why:
+            findings[Finding(SCHEDULED_STEPS, outcome.why)] = None
+        if outcome.candidate is not None and outcome.match is not None:
+            links.setdefault(outcome.candidate, outcome.match)
     # In one order, so that two transactions do not wait for one another.
     orders = [book.get(connection, row) for row in sorted({candidate.order for candidate in links})]
     findings |= dict.fromkeys(_alarms(orders, links))
