@@ -1,4 +1,4 @@
-"""An EHR that takes everything at once: it announces conditional updates, keeps nothing, and says when bytes came."""
+"""An EHR that takes everything at once: announces conditional updates, keeps the last resource, notes when bytes came."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Sink:
         self.arrived_at = 0.0
         self.body_bytes = 0
         self.puts = 0
+        self._version = 0
+        self._held = b""
 
     async def __aenter__(self) -> Self:
         self._versions = itertools.count(1)
@@ -44,21 +46,34 @@ class Sink:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = _LENGTH.search(head)
                 size = int(length[1]) if length else 0
-                await reader.readexactly(size)
+                body = await reader.readexactly(size)
                 if not head.startswith(b"PUT"):
-                    writer.write(_answer(b"200 OK", _STATEMENT if b"/metadata" in head[:64] else _NOTHING))
+                    writer.write(self._read(head))
                     continue
                 self.arrived_at = time.perf_counter()
                 self.body_bytes = size
                 self.puts += 1
-                version = next(self._versions)
-                place = b'Location: /fhir/ImagingStudy/%d/_history/%d\r\nETag: W/"%d"\r\n' % (version, version, version)
-                writer.write(_answer(b"201 Created", b"", place))
+                self._version = next(self._versions)
+                self._held = body
+                place = b"Location: /fhir/ImagingStudy/1/_history/%d\r\n" % self._version
+                writer.write(_answer(b"201 Created", b"", place + self._tag()))
                 self.arrived.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
+
+    def _read(self, head: bytes) -> bytes:
+        if b"/metadata" in head[:64]:
+            return _answer(b"200 OK", _STATEMENT)
+        if b"/ImagingStudy/1 " not in head[:64] or not self._held:
+            return _answer(b"200 OK", _NOTHING)
+        # The gateway reads what stands there before it writes again.
+        identity = b'{"id":"1","meta":{"versionId":"%d"},' % self._version
+        return _answer(b"200 OK", identity + self._held[1:], self._tag())
+
+    def _tag(self) -> bytes:
+        return b'ETag: W/"%d"\r\n' % self._version
 
 
 def _answer(status: bytes, body: bytes, headers: bytes = b"") -> bytes:
