@@ -1,4 +1,4 @@
-"""An EHR that takes everything at once: announces conditional updates, keeps the last resource, notes when bytes came."""
+"""An EHR that takes everything at once: announces conditional updates, keeps what came last, notes when bytes came."""
 
 from __future__ import annotations
 

@@ -69,20 +69,19 @@ def note_uids(study: Study, remarks: Remarks) -> None:
         remarks.add(
             "study", study.uid, "StudyInstanceUID", f"{study.uid!r} is no UID of PS3.5 9.1; it is sent unchanged"
         )
-    levels: list[tuple[str, str, Attributes]] = [("study", study.uid, study.attributes)]
+    _note_level("study", study.uid, study.attributes, remarks)
     for series in study.series:
-        levels.append(("series", series.uid, series.attributes))
-        levels += (("instance", one.uid, one.attributes) for one in series.instances)
-    for level, uid, attributes in levels:
-        if not _may_hold_uids(attributes):
-            continue
-        for place, value in _without_uri(attributes):
-            remarks.add(level, uid, place, f"{value!r} is no UID or URI; it is left out", cause="no URI")
+        _note_level("series", series.uid, series.attributes, remarks)
+        for instance in series.instances:
+            _note_level("instance", instance.uid, instance.attributes, remarks)
 
 
-def _may_hold_uids(attributes: Attributes) -> bool:
-    """Whether a closer look is worth it: most instances of a study hold nothing but texts."""
-    return any(isinstance(value, list) for value in attributes.values()) or not _UIDS.isdisjoint(attributes)
+def _note_level(level: str, uid: str, attributes: Attributes, remarks: Remarks) -> None:
+    # Of thousands of instances most hold neither an identifier nor items.
+    if _UIDS.isdisjoint(attributes) and list not in map(type, attributes.values()):
+        return
+    for place, value in _without_uri(attributes):
+        remarks.add(level, uid, place, f"{value!r} is no UID or URI; it is left out", cause="no URI")
 
 
 def _without_uri(attributes: Attributes) -> Iterator[tuple[str, Any]]:

@@ -20,13 +20,13 @@ def _tidy(key: str, value: Any) -> Any:
     tidy = tidied(value)
     if key == "identifier" and "value" not in tidy:
         return {}
-    if set(tidy) <= {"type"} and "type" in tidy and set(value) - {"type"}:
+    if len(tidy) > 1:
+        return tidy
+    if "type" in tidy and len(value) > 1:
         # A reference whose identifier had no value.
         return {}
-    if set(tidy) <= {"system"} and "code" in value:
-        return {}
-    return tidy
+    return {} if "system" in tidy and "code" in value else tidy
 
 
 def _is_empty(value: Any) -> bool:
-    return value in ("", [], {}) or value is None
+    return value is None or (not value and isinstance(value, str | list | dict))
