@@ -47,8 +47,8 @@ Candidates = Callable[[str], Sequence[Candidate]]
 def matched(item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_accession: Candidates) -> Matched:
     """The scheduled step that an item is about.
 
-    A Study Instance UID says which procedure it is, whoever the patient is said to be; an accession number, which two
-    sites may have given, says it only of the same patient.
+    A Study Instance UID identifies the procedure, whatever patient the modality states; an accession number, which two
+    sites may have given, identifies the order only for the same patient.
     """
     if steps := of_study(item.study_uid):
         return _of_study(item, steps)
