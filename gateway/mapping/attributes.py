@@ -32,11 +32,7 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None, *, w
     tags = dataset.keys() if keywords is None else [tag for one in sorted(keywords) if (tag := tag_for_keyword(one))]
     result: Attributes = {}
     for tag in tags:
-        try:
-            element = dataset.get(tag)
-        except Exception:
-            # pydicom reads a value when it is asked for, and has many ways of failing at it.
-            continue
+        element = frames.held(dataset, tag)
         if element is None or not element.keyword or BINARY.intersection(element.VR.split(" or ")):
             continue
         value = _plain(element, with_empty)

@@ -62,12 +62,17 @@ def _frame_anatomies(dataset: Dataset) -> list[Dataset]:
     return []
 
 
-def _items(dataset: Dataset, keyword: str) -> Iterable[Dataset]:
+def held(dataset: Dataset, key: Any) -> Any:
+    """`dataset.get(key)`, and None for what cannot be read: pydicom reads a value when it is asked for, and has many
+    ways of failing at it."""
     try:
-        value = dataset.get(keyword)
+        return dataset.get(key)
     except Exception:
-        # pydicom reads a value when it is asked for, and has many ways of failing at it.
-        return ()
+        return None
+
+
+def _items(dataset: Dataset, keyword: str) -> Iterable[Dataset]:
+    value = held(dataset, keyword)
     # An element of another VR than the dictionary's holds no items.
     return [one for one in value if isinstance(one, Dataset)] if isinstance(value, Iterable) else ()
 

@@ -98,7 +98,7 @@ def _codecs(sets: CharacterSets) -> list[str]:
     return list(convert_encodings(list(sets) or ""))
 
 
-_ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ALONE: Final = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Sets without code extensions (PS3.3 C.12.1.1.2)."""
 REGIONAL: Final[Sequence[CharacterSets]] = (
@@ -115,7 +115,7 @@ def encodes(sets: CharacterSets, characters: frozenset[str]) -> bool:
     """Whether every one of the characters can be written. With code extensions each may come from another set."""
     if not all(one in python_encoding for one in sets) or (len(sets) > 1 and _ALONE.intersection(sets)):
         return False
-    codecs = ["ascii" if one in _ASCII_SETS else python_encoding[one] for one in sets]
+    codecs = ["ascii" if one in ASCII_SETS else python_encoding[one] for one in sets]
     return all(any(_fits(one, codec) for codec in codecs) for one in characters)
 
 

@@ -11,9 +11,9 @@ from gateway.errors import Rejected, Undecodable
 from gateway.mapping.language.values import fit, vr_of
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
+from gateway.worklist.encoding import ASCII_SETS
 
 CHARACTER_SET: Final = "SpecificCharacterSet"
-ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 TooLong = Callable[[str], str]
 """Keyword -> what to do with a value that is too long, "cut" or "reject"."""

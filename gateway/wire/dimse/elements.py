@@ -38,6 +38,12 @@ MAX_DEPTH = 64
 
 Encoded = bytes | mmap.mmap
 
+CHARACTER_SET = 0x00080005
+"""Specific Character Set."""
+
+OUTSIDE_DATA_SETS = 0x0007
+"""Groups up to this one are of command sets, file meta information and directories (PS3.5 7.1)."""
+
 UNDEFINED = 0xFFFFFFFF
 """The length of a value that a delimiter ends."""
 
@@ -63,6 +69,10 @@ class Encoding:
     @property
     def mark(self) -> str:
         return "<" if self.little else ">"
+
+
+OF_UNKNOWN = Encoding(implicit=True, little=True)
+"""Items under VR UN are in implicit VR little endian (PS3.5 6.2.2 note 2)."""
 
 
 class EncodedElement(NamedTuple):
@@ -140,8 +150,8 @@ def value_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding
     too."""
     inside = coding
     if element.length == UNDEFINED:
-        if element.vr == "UN":  # PS3.5 6.2.2 note 2: its items are implicit VR little endian
-            inside = Encoding(implicit=True, little=True)
+        if element.vr == "UN":
+            inside = OF_UNKNOWN
         fragments = element.tag in PIXEL_TAGS or element.vr in _FRAGMENT_VRS
         return _sequence_end(data, element, end, inside, depth or 1, deep=depth is not None and not fragments)
     if depth is not None and element.length and effective_vr(element) == "SQ":

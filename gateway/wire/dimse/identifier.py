@@ -12,9 +12,12 @@ from typing import Final, NamedTuple
 
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import (
+    CHARACTER_SET,
     ITEM,
     ITEM_END,
     MAX_DEPTH,
+    OF_UNKNOWN,
+    OUTSIDE_DATA_SETS,
     SEQUENCE_END,
     UNDEFINED,
     EncodedElement,
@@ -30,9 +33,6 @@ from gateway.wire.dimse.text import ASCII, TEXT_VRS, CharacterSet
 
 PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
-_CHARACTER_SET: Final = 0x00080005
-_OUTSIDE_DATA_SETS: Final = 0x0007
-_OF_UNKNOWN: Final = Encoding(implicit=True, little=True)
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UT", "UR"})
 _BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
@@ -83,9 +83,9 @@ def _add(
     else:
         after = value_end(data, element, end, coding, depth)
         key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text))
-    if element.tag == _CHARACTER_SET:
+    if element.tag == CHARACTER_SET:
         text = CharacterSet.of(key.values)
-    if element.tag & 0xFFFF and element.tag >> 16 > _OUTSIDE_DATA_SETS:
+    if element.tag & 0xFFFF and element.tag >> 16 > OUTSIDE_DATA_SETS:
         keys[element.tag] = key
     return after, text
 
@@ -98,8 +98,8 @@ def _items(
         raise Malformed(f"sequences nest deeper than {MAX_DEPTH}", place=tag_name(element.tag))
     is_open = element.length == UNDEFINED
     end = end if is_open else element.at + element.length
-    # PS3.5 6.2.2 note 2: the items of a UN are in implicit VR little endian; some writers leave them explicit.
-    inside = _OF_UNKNOWN if element.vr == "UN" and (is_open or not coding.little) else coding
+    # Some writers leave the items of a UN explicit.
+    inside = OF_UNKNOWN if element.vr == "UN" and (is_open or not coding.little) else coding
     items: list[Identifier] = []
     at = element.at
     while is_open or at < end:

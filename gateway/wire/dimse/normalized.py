@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from gateway.errors import GatewayError, TooLarge
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.elements import OUTSIDE_DATA_SETS
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import Message
@@ -50,8 +51,6 @@ MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
 LONG_BYTES: Final = 64 * 1024
 """A longer data set is read in a thread: no other association waits for the reading."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
-_OUTSIDE_DATA_SETS: Final = 0x0007
-"""Groups of command sets, file meta information and directories (PS3.5 7.1); what a peer sends of them is left out."""
 _CLASSES: Final = {
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
@@ -64,7 +63,6 @@ CONTEXTS: Final[dict[int, str]] = {
     command.N_GET_RQ: ModalityPerformedProcedureStepRetrieve,
 }
 """Command Field -> abstract syntax of the presentation context in which it may be asked."""
-FIELDS: Final = frozenset(CONTEXTS)
 NAMES: Final = {command.N_CREATE_RQ: "N-CREATE", command.N_SET_RQ: "N-SET", command.N_GET_RQ: "N-GET"}
 
 
@@ -219,7 +217,7 @@ def _read(data: bytes, transfer_syntax: str) -> Dataset:
     if not data:
         return Dataset()
     dataset = read_header(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
-    for tag in [tag for tag in dataset.keys() if tag.group <= _OUTSIDE_DATA_SETS]:  # noqa: SIM118
+    for tag in [tag for tag in dataset.keys() if tag.group <= OUTSIDE_DATA_SETS]:  # noqa: SIM118
         del dataset[tag]
     return dataset
 

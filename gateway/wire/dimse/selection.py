@@ -11,11 +11,20 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import ITEM, UNDEFINED, EncodedElement, Encoding, effective_vr, element_at, value_end
+from gateway.wire.dimse.elements import (
+    CHARACTER_SET,
+    ITEM,
+    OF_UNKNOWN,
+    UNDEFINED,
+    EncodedElement,
+    Encoding,
+    effective_vr,
+    element_at,
+    value_end,
+)
 
 PER_FRAME_GROUPS: Final = 0x52009230
 FRAME_ANATOMY: Final = 0x00209071
-_CHARACTER_SET: Final = 0x00080005
 
 
 def selected(header: bytes, coding: Encoding, wanted: Collection[int], faults: list[Malformed] | None = None) -> bytes:
@@ -29,7 +38,7 @@ def selected(header: bytes, coding: Encoding, wanted: Collection[int], faults: l
     at, end = 0, len(header)
     while at < end:
         element = element_at(header, at, end, coding)
-        is_wanted = element.tag in wanted or element.tag == _CHARACTER_SET
+        is_wanted = element.tag in wanted or element.tag == CHARACTER_SET
         if element.tag == PER_FRAME_GROUPS and (coding.implicit or element.vr in ("SQ", "UN")):
             if is_wanted:
                 kept.append(_frame_anatomies(header, at, element, coding))
@@ -61,8 +70,7 @@ def _is_sound(
 def _frame_anatomies(header: bytes, at: int, groups: EncodedElement, coding: Encoding) -> bytes:
     """The Per-frame Functional Groups Sequence that begins at `at`, with distinct items of Frame Anatomy alone."""
     end = len(header) if groups.length == UNDEFINED else groups.at + groups.length
-    # PS3.5 6.2.2 note 2: what is in a UN is implicit VR little endian.
-    inside = Encoding(implicit=True, little=True) if groups.vr == "UN" else coding
+    inside = OF_UNKNOWN if groups.vr == "UN" else coding
     items = b"".join(_item(one, inside) for one in _distinct(header, groups.at, end, inside))
     start = header[at : groups.at - 4]
     return start + struct.pack(coding.mark + "L", len(items)) + items

@@ -105,7 +105,7 @@ class Services:
         if operation is None or not _fits(request.field, context.abstract_syntax):
             association.respond(message, command.response(request, UNRECOGNIZED_OPERATION))
             return None
-        if request.field not in normalized.FIELDS and request.sop_class != context.abstract_syntax:
+        if request.field not in normalized.CONTEXTS and request.sop_class != context.abstract_syntax:
             comment = "not the SOP class of its presentation context"
             association.respond(message, _response(message, SOP_CLASS_NOT_SUPPORTED, comment))
             return None
@@ -113,7 +113,7 @@ class Services:
 
 
 def _fits(field: int, abstract_syntax: str) -> bool:
-    if field in normalized.FIELDS:
+    if field in normalized.CONTEXTS:
         return normalized.fits(field, abstract_syntax)
     return service_of(abstract_syntax) == (STORAGE if field == command.C_STORE_RQ else WORKLIST)
 
