@@ -28,6 +28,8 @@ class Candidate(NamedTuple):
     procedure_id: str
     step_id: str
     patient: Identity
+    former: tuple[Identity, ...] = ()
+    """Identities that were merged into the patient's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def matched(item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_
     steps = of_accession(item.accession)
     if not steps:
         return Matched(None, why="no order has this Study Instance UID or accession number")
-    ours = [one for one in steps if is_same_patient(patient, one.patient)]
+    ours = [one for one in steps if is_of_patient(patient, one)]
     if not ours:
         return Matched(None, why="the order with this accession number is of another patient")
     return _of_accession(item, ours)
@@ -80,6 +82,11 @@ def _of_accession(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
         if len(steps_left) == 1:
             return Matched(steps_left[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
     return Matched(None, why="the accession number leads to none or several scheduled steps")
+
+
+def is_of_patient(stated: Identity, candidate: Candidate) -> bool:
+    """Whether the order of a scheduled step may be the stated patient's, under today's identity or a former one."""
+    return any(is_same_patient(stated, held) for held in (candidate.patient, *candidate.former))
 
 
 def is_same_patient(stated: Identity, held: Identity) -> bool:

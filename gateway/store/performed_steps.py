@@ -132,7 +132,7 @@ def _events(row: Row) -> Iterator[Performed]:
 _CANDIDATES: Final = (
     select(
         orders.c.id, procedures.c.study_uid, procedures.c.requested_procedure_id, steps.c.step_id,
-        patients.c.patient_id, patients.c.issuer,
+        patients.c.patient_id, patients.c.issuer, patients.c.former,
     )
     .select_from(orders)
     .join(procedures, procedures.c.order == orders.c.id)
@@ -158,7 +158,7 @@ def _candidates(connection: Connection, statement: Statement, number: str) -> li
     return [
         Candidate(
             row["id"], row["study_uid"], row["requested_procedure_id"], row["step_id"],
-            Identity(row["patient_id"], row["issuer"]),
+            Identity(row["patient_id"], row["issuer"]), tuple(Identity(*one) for one in row["former"]),
         )
         for row in statement.rows(connection, {"number": number})
     ]  # fmt: skip

@@ -57,6 +57,14 @@ def test_the_scheduled_step_of_an_item(
     assert bool(found.why) == (expected is None or expected[1] is Match.ACCESSION or item[1] == "S9")
 
 
+def test_an_accession_number_leads_to_the_order_of_a_patient_who_was_merged() -> None:
+    merged = step("S1", who=Q)._replace(former=(P,))
+    item = ScheduledItem("9", "", "A", "")
+    for stated, expected in ((P, merged), (Identity("R", "HOSP"), None)):
+        found = matched(item, stated, of_study=lambda _: [], of_accession=lambda _: [merged])
+        assert found.candidate == expected
+
+
 @pytest.mark.parametrize(
     ("stated", "held", "same"),
     [

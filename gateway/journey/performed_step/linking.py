@@ -13,12 +13,12 @@ from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity
-from gateway.records.performed_matching import Candidate, Match, is_same_patient, matched
+from gateway.records.performed_matching import Candidate, Match, is_of_patient, matched
 from gateway.records.performed_step import SCHEDULED_STEPS, scheduled_items
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepState
 from gateway.store import order_book as book
-from gateway.store import patients, performed_steps
+from gateway.store import performed_steps
 
 ALARMING: Final = {
     StepState.CANCELED: "was cancelled, and is performed all the same",
@@ -63,7 +63,7 @@ def link(connection: Connection, attributes: Attributes) -> Linking:
     # In one order, so that two transactions do not wait for one another.
     orders = [book.get(connection, row) for row in sorted({candidate.order for candidate in links})]
     findings |= dict.fromkeys(_alarms(orders, links))
-    findings |= dict.fromkeys(_of_patients(connection, stated, links))
+    findings |= dict.fromkeys(_of_patients(stated, links))
     return Linking(tuple(Link(*one) for one in links.items()), orders, tuple(findings))
 
 
@@ -80,13 +80,7 @@ def _alarms(orders: Iterable[Order], links: Iterable[Candidate]) -> Iterator[Fin
             yield Finding(SCHEDULED_STEPS, f"step {one.step_id} {alarm}")
 
 
-def _of_patients(connection: Connection, stated: Identity, links: Iterable[Candidate]) -> Iterator[Finding]:
+def _of_patients(stated: Identity, links: Iterable[Candidate]) -> Iterator[Finding]:
     """A finding where the modality states another patient than the order's, whose old numbers are theirs too."""
-    held: dict[OrderRow, Identity] = {one.order: one.patient for one in links}
-    for identity in held.values():
-        if not stated.patient_id or is_same_patient(stated, identity):
-            continue
-        row = patients.find(connection, identity)
-        former = [Identity(*one) for one in row["former"]] if row is not None else []
-        if not any(is_same_patient(stated, one) for one in former):
-            yield Finding("PatientID", "is not that of the order's patient; nothing of the patient is overwritten")
+    if stated.patient_id and not all(is_of_patient(stated, one) for one in links):
+        yield Finding("PatientID", "is not that of the order's patient; nothing of the patient is overwritten")

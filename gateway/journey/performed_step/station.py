@@ -160,7 +160,10 @@ class PerformedSteps:
         before = performed_steps.hold(connection, request.sop_instance_uid)
         if before is None:
             raise UnknownKey("there is no such performed step")
-        step = updated(_step_of(before), attributes, strict=strict)
+        kept = _step_of(before)
+        step = updated(kept, attributes, strict=strict)
+        if step is kept:
+            return
         row = PerformedStepRow(before["id"])
         if step.state is PerformedState.IN_PROGRESS:
             performed_steps.change(connection, row, step, ended_at=None, now=now)
