@@ -67,7 +67,7 @@ async def _orders(gateway: Gateway, number: int) -> list[Seen]:
     async with MllpClient("127.0.0.1", gateway.hl7_port) as client:
         with Association(gateway.dicom_port) as association:
             for order in ris.orders(8, number + 10):
-                message, question = order.hl7(), encoded(asked_for(AccessionNumber=order.accession))
+                message, question = order.hl7(), encoded(asked_for(AccessionNumber=order.accession_number))
                 begun = time.perf_counter()
                 answer = await client.send(message)
                 acknowledged = time.perf_counter() - begun
@@ -81,7 +81,7 @@ async def _orders(gateway: Gateway, number: int) -> list[Seen]:
 async def _studies(gateway: Gateway, number: int, ehr: EhrSimulator) -> None:
     """Perform the first orders, six images each, and wait until the EHR has all of them."""
     for order in ris.orders(8, number):
-        [item] = await modality.query("127.0.0.1", gateway.dicom_port, accession=order.accession)
+        [item] = await modality.query("127.0.0.1", gateway.dicom_port, accession_number=order.accession_number)
         await modality.send("127.0.0.1", gateway.dicom_port, _images(item))
     end = time.monotonic() + LIMIT_SECONDS
     while len(ehr.resources("ImagingStudy")) < number:

@@ -109,7 +109,7 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order)
     crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
     steps.show(f"Study is quiet for {QUIET_SECONDS} s", crossed, f"EHR has {_described(first)}")
     ordered, patient = first["basedOn"][0]["identifier"]["value"], first["subject"]["identifier"]["value"]
-    linked = ordered == order.accession and patient == order.patient_id
+    linked = ordered == order.accession_number and patient == order.patient_id
     steps.must(linked, "the ImagingStudy is not linked to its order and patient")
     steps.show("It is linked", f"subject Patient {patient}, basedOn ServiceRequest {ordered}", "what the RIS ordered")
 
@@ -124,22 +124,28 @@ async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
     """Send the order and find it in the worklist."""
     hl7 = order.hl7()
     [answer] = await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [hl7])
-    crossed = f"ORM^O01, {len(hl7)} bytes of MLLP: {order.procedure} ({order.modality}), accession {order.accession}"
+    crossed = (
+        f"ORM^O01, {len(hl7)} bytes of MLLP: {order.procedure} ({order.modality}), accession {order.accession_number}"
+    )
     steps.show("RIS sends an order", crossed, f"gateway answers {answer.code}")
     steps.must(answer.code == "AA", f"the order was answered {answer.code} {answer.text}")
 
-    items = await modality.query("127.0.0.1", gateway.dicom_port, calling_ae="SCANNER", accession=order.accession)
-    steps.must(len(items) == 1, f"the worklist holds {len(items)} items for accession {order.accession}")
+    items = await modality.query(
+        "127.0.0.1", gateway.dicom_port, calling_ae="SCANNER", accession_number=order.accession_number
+    )
+    steps.must(len(items) == 1, f"the worklist holds {len(items)} items for accession {order.accession_number}")
     [step] = items[0].ScheduledProcedureStepSequence
     start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
     found = f"{items[0].PatientName}, {step.Modality} at {start}, study {_short(items[0].StudyInstanceUID)}"
-    steps.show("Scanner asks its worklist", f"C-FIND by SCANNER, accession {order.accession}", f"1 match: {found}")
+    steps.show(
+        "Scanner asks its worklist", f"C-FIND by SCANNER, accession {order.accession_number}", f"1 match: {found}"
+    )
     return items[0]
 
 
 async def _must_be(steps: _Steps, gateway: app.Running, order: Order, state: str) -> None:
-    accession = AccessionNumber(order.accession)
-    found = await gateway.store.read(lambda connection: worklist.of_accession(connection, accession))
+    accession_number = AccessionNumber(order.accession_number)
+    found = await gateway.store.read(lambda connection: worklist.of_accession_number(connection, accession_number))
     steps.must([row["state"] for row in found] == [state], f"the step is not {state}")
 
 

@@ -11,7 +11,8 @@ from functools import partial
 
 from gateway import mapping
 from gateway.assembly.binding import bind
-from gateway.assembly.orders import GRACE_SECONDS, make_reader
+from gateway.assembly.orders import GRACE_SECONDS
+from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.tls import server_tls
@@ -19,8 +20,6 @@ from gateway.clock import Clock
 from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
 from gateway.errors import SettingFault
-from gateway.journey import scheduling
-from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.identifiers import derived_uid
@@ -35,11 +34,16 @@ log = logging.getLogger(__name__)
 
 
 async def why(
-    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, accession: AccessionNumber, station: str
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    accession_number: AccessionNumber,
+    station: str,
 ) -> Why | None:
     """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
     rules, policy = rules_of(config, mappings), policy_of(config.dicom)
-    return await store.read(lambda connection: explain(connection, policy, rules, accession, station, clock()))
+    return await store.read(lambda connection: explain(connection, policy, rules, accession_number, station, clock()))
 
 
 async def serve_dicom(
@@ -50,15 +54,13 @@ async def serve_dicom(
     stack.push_async_callback(queries.close)
     worklist = Worklist(store, rules_of(config, mappings), clock, queries)
     arrival = make_arrival(config, store, mappings, clock)
-    history = partial(scheduling.whole_history, messages=make_reader(config, mappings).history)
-    strict = frozenset(peer.ae_title for peer in dicom.peers if peer.mpps == "strict")
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),
         find=worklist.find,
         store=arrival.store,
-        performed_steps=PerformedSteps(store, history, clock, zone=config.site.zone, strict=strict),
+        performed_steps=make_performed_steps(config, store, mappings, clock),
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,

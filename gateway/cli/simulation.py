@@ -38,7 +38,7 @@ def simulate_ris(
     def answers(index: int, answer: ris.Answer) -> None:
         order = orders[index]
         codes.append(answer.code)
-        say(f"{order.accession}  {order.modality}  {answer.code} {answer.text}  {answer.seconds * 1000:.1f} ms")
+        say(f"{order.accession_number}  {order.modality}  {answer.code} {answer.text}  {answer.seconds * 1000:.1f} ms")
 
     lost = ""
     try:
@@ -68,7 +68,7 @@ def simulate_modality(
     titles: Any = {"called_ae": called_ae, "calling_ae": calling_ae}
 
     async def work() -> None:
-        items = await scanner.query(host, port, **titles, accession=accession, modality=modality, date=date)
+        items = await scanner.query(host, port, **titles, accession_number=accession, modality=modality, date=date)
         say(f"{len(items)} items")
         for item in items:
             step = item.ScheduledProcedureStepSequence[0]

@@ -64,9 +64,9 @@ def requested_procedure_id(known: Known) -> str:
 
 def study_instance_uid(known: Known) -> str:
     """From who ordered, the accession number and the Requested Procedure ID."""
-    accession = str(known.attributes.get("AccessionNumber") or "")
+    accession_number = str(known.attributes.get("AccessionNumber") or "")
     procedure = str(known.attributes.get("RequestedProcedureID") or "")
-    return derived_uid("study", known.authority, accession or _number(known), procedure)
+    return derived_uid("study", known.authority, accession_number or _number(known), procedure)
 
 
 def scheduled_procedure_step_id(known: Known) -> str:

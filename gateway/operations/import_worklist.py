@@ -128,25 +128,25 @@ class Import:
         except _UndoError as undone:
             return undone.taken
         except Rejected as error:
-            return Taken(str(path), NOT_TAKEN, _accession(statement), _refused(error))
+            return Taken(str(path), NOT_TAKEN, _accession_number(statement), _refused(error))
         except Unavailable:
             raise
         except Exception as error:
             # A fault of ours with one file is no reason to leave the others.
             log.exception("a worklist file could not be taken")
-            return Taken(str(path), NOT_TAKEN, _accession(statement), _told(internal(error)))
+            return Taken(str(path), NOT_TAKEN, _accession_number(statement), _told(internal(error)))
 
     def _keep(self, connection: Connection, path: Path, raw: bytes, statement: OrderedProcedure, now: int) -> Taken:
         digest = hashlib.sha256(raw).digest()
         sender, control_id = self._listener, digest.hex()[:20]
-        accession = _accession(statement)
+        accession_number = _accession_number(statement)
         if messages.earlier(connection, sender=sender, control_id=control_id, digest=digest).ack is not None:
-            return Taken(str(path), SAME, accession)
+            return Taken(str(path), SAME, accession_number)
         order = scheduling.find(connection, statement)
         if order is not None and order.row is not None:
             previous = messages.bodies_of_order(connection, order.row)
             if any(not one["listener"].startswith(WORKLIST_FILE) for one in previous):
-                return Taken(str(path), OF_RIS, accession)
+                return Taken(str(path), OF_RIS, accession_number)
         applied = scheduling.apply(connection, [statement], now=now, policy=self._policy, history=self._reader.history)
         findings = [finding.as_row() for finding in statement.findings] + applied.findings
         row = messages.add(
@@ -157,7 +157,9 @@ class Import:
         outcomes = {number: outcome for number, outcome in applied.orders if number is not None}
         messages.tie(connection, row, outcomes, applied.patients)
         what = CREATED if CREATED in outcomes.values() else UPDATED
-        return Taken(str(path), what, accession, findings=tuple(f"{one['place']}: {one['text']}" for one in findings))
+        return Taken(
+            str(path), what, accession_number, findings=tuple(f"{one['place']}: {one['text']}" for one in findings)
+        )
 
 
 def _read_some(paths: Iterator[Path], most: int) -> list[tuple[Path, bytes | OSError]]:
@@ -172,7 +174,7 @@ def _bytes_of(path: Path) -> bytes | OSError:
         return error
 
 
-def _accession(statement: OrderedProcedure) -> str:
+def _accession_number(statement: OrderedProcedure) -> str:
     return str(statement.order.get("AccessionNumber") or "")
 
 

@@ -36,19 +36,19 @@ SETTLED: Final = {
 """Other states of a settle row say nothing that the study does not say itself."""
 
 
-async def journey(store: Store, accession: AccessionNumber) -> dict[str, Any] | None:
+async def journey(store: Store, accession_number: AccessionNumber) -> dict[str, Any] | None:
     """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
-    result = await store.read(lambda connection: read_journey(connection, accession))
+    result = await store.read(lambda connection: read_journey(connection, accession_number))
     return result.model_dump(mode="json") if result else None
 
 
-def read_journey(connection: Connection, accession: AccessionNumber) -> Journey | None:
+def read_journey(connection: Connection, accession_number: AccessionNumber) -> Journey | None:
     """The journey of an accession number."""
-    if not accession:
+    if not accession_number:
         return None
-    rows = list(reversed(orders.search(connection, accession=accession)))
-    tied = _studies(connection, accession, rows)
-    performed = performed_steps_view.of_journey(connection, accession, [row["id"] for row in rows])
+    rows = list(reversed(orders.search(connection, accession_number=accession_number)))
+    tied = _studies(connection, accession_number, rows)
+    performed = performed_steps_view.of_journey(connection, accession_number, [row["id"] for row in rows])
     if not rows and not tied and not performed:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
@@ -61,7 +61,7 @@ def read_journey(connection: Connection, accession: AccessionNumber) -> Journey 
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
     deliveries = [delivery for study in tied for delivery in studies_view.deliveries(connection, study.study_uid)]
     return Journey(
-        accession=accession,
+        accession=accession_number,
         orders=order_answers,
         messages=sorted(message_rows, key=lambda message: (message.id, message.order)),
         steps=_steps(rows),
@@ -90,17 +90,19 @@ def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
     ]
 
 
-def _studies(connection: Connection, accession: AccessionNumber, rows: Sequence[dict[str, Any]]) -> list[JourneyStudy]:
+def _studies(
+    connection: Connection, accession_number: AccessionNumber, rows: Sequence[dict[str, Any]]
+) -> list[JourneyStudy]:
     """Studies of the orders' Study Instance UIDs, then those that carry the accession number."""
     by_uid = {procedure["study_uid"] for row in rows for procedure in row["procedures"]}
-    numbers = {accession, *(row["accession"] for row in rows)} - {""}
+    numbers = {accession_number, *(row["accession"] for row in rows)} - {""}
     by_study_uid: dict[str, RowMapping] = {}
     for uid in sorted(by_uid):
         study = studies.get(connection, uid)
         if study is not None:
             by_study_uid[uid] = study
     for number in sorted(numbers):
-        for study in studies.of_accession(connection, number):
+        for study in studies.of_accession_number(connection, number):
             by_study_uid.setdefault(study["study_uid"], study)
     ours = {row["id"] for row in rows}
     return [

@@ -16,10 +16,10 @@ from gateway.store import performed_steps
 
 
 def of_journey(
-    connection: Connection, accession: AccessionNumber, orders: Sequence[OrderRow]
+    connection: Connection, accession_number: AccessionNumber, orders: Sequence[OrderRow]
 ) -> list[JourneyPerformedStep]:
     """The performed steps that are linked to the orders, or state the accession number."""
-    rows = performed_steps.of_journey(connection, accession=accession, orders=list(orders))
+    rows = performed_steps.of_journey(connection, accession_number=accession_number, orders=list(orders))
     return [JourneyPerformedStep.model_validate(row) for row in rows]
 
 

@@ -25,7 +25,7 @@ def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
     return orders.linked(
         connection,
         study_uid=row["study_uid"],
-        accession=row["accession"],
+        accession_number=row["accession"],
         patient_id=row["patient_id"],
         issuer=row["patient_issuer"],
     )

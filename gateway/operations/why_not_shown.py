@@ -55,10 +55,10 @@ class Why:
 
 
 def why(
-    connection: Connection, policy: Policy, rules: Rules, accession: AccessionNumber, station: str, now: int
+    connection: Connection, policy: Policy, rules: Rules, accession_number: AccessionNumber, station: str, now: int
 ) -> Why | None:
     """None when nothing was ordered under this accession number."""
-    rows = worklist.of_accession(connection, accession)
+    rows = worklist.of_accession_number(connection, accession_number)
     if not rows:
         return None
     query = worklist.last_query(connection, station)
@@ -71,7 +71,7 @@ def why(
         question = Question({}, station, rules, now)
     steps = tuple(_step(row, question, rules, answered.get(row["id"])) for row in rows)
     return Why(
-        accession=accession,
+        accession=accession_number,
         station=station,
         asked_at=query["asked_at"] if query else None,
         answers=query["matches"] if query else 0,

@@ -77,7 +77,7 @@ class Order:
     row: OrderRow | None = None
 
     @property
-    def accession(self) -> AccessionNumber:
+    def accession_number(self) -> AccessionNumber:
         return AccessionNumber(self.attributes.get("AccessionNumber") or "")
 
 

@@ -44,12 +44,16 @@ def statement_about(statement: OrderedProcedure, order: Order) -> OrderedProcedu
     """What a part of a message says of `order`: itself, what it does to a parent of which `order` is a part, the
     cancel of what it replaces; None if it speaks of another order."""
     uids = {procedure.study_uid for procedure in order.procedures}
-    accession = "" if "AccessionNumber" in statement.derived else str(statement.order.get("AccessionNumber") or "")
+    accession_number = (
+        "" if "AccessionNumber" in statement.derived else str(statement.order.get("AccessionNumber") or "")
+    )
     hits = (
         str(statement.procedure.get("StudyInstanceUID") or "") in uids,
         statement.filler is not None and statement.filler.value == order.filler.value,
         statement.placer is not None and statement.placer.value == order.placer.value,
-        bool(accession) and accession == order.accession and may_be_same(statement.authority, order.authority),
+        bool(accession_number)
+        and accession_number == order.accession_number
+        and may_be_same(statement.authority, order.authority),
     )
     if any(hit and concerns(statement, order, ranked=rank) for rank, hit in enumerate(hits)):
         return statement

@@ -46,7 +46,9 @@ Candidates = Callable[[str], Sequence[Candidate]]
 """Of a Study Instance UID or an accession number."""
 
 
-def matched(item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_accession: Candidates) -> Matched:
+def matched(
+    item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_accession_number: Candidates
+) -> Matched:
     """The scheduled step that an item is about.
 
     A Study Instance UID identifies the procedure, whatever patient the modality states; an accession number, which two
@@ -54,15 +56,15 @@ def matched(item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_
     """
     if steps := of_study(item.study_uid):
         return _of_study(item, steps)
-    if not item.accession:
+    if not item.accession_number:
         return Matched(None, why="no order has this Study Instance UID, and there is no accession number")
-    steps = of_accession(item.accession)
+    steps = of_accession_number(item.accession_number)
     if not steps:
         return Matched(None, why="no order has this Study Instance UID or accession number")
     ours = [one for one in steps if is_of_patient(patient, one)]
     if not ours:
         return Matched(None, why="the order with this accession number is of another patient")
-    return _of_accession(item, ours)
+    return _of_accession_number(item, ours)
 
 
 def _of_study(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
@@ -74,7 +76,7 @@ def _of_study(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
     return Matched(steps[0], Match.STUDY, "the study has another step ID" if item.step_id else "")
 
 
-def _of_accession(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
+def _of_accession_number(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
     """By accession number, then Requested Procedure ID, then step ID, each as far as it is stated."""
     named = [one for one in steps if not item.procedure_id or one.procedure_id == item.procedure_id]
     exact = [one for one in named if item.step_id and one.step_id == item.step_id]

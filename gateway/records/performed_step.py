@@ -75,7 +75,7 @@ class ScheduledItem:
 
     study_uid: str
     step_id: str
-    accession: str
+    accession_number: str
     procedure_id: str
 
 

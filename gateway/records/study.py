@@ -48,8 +48,8 @@ def _number(written: Any) -> int:
 class LinkedOrder:
     """The order that a study answers, tied by Study Instance UID or by accession number and patient."""
 
-    accession: AccessionNumber
-    accession_issuer: str
+    accession_number: AccessionNumber
+    accession_number_issuer: str
     placer: str
     placer_authority: str
     filler: str

@@ -46,7 +46,7 @@ async def query(
     modality: str = "",
     date: str = "",
     patient_id: str = "",
-    accession: str = "",
+    accession_number: str = "",
 ) -> list[Dataset]:
     """The worklist items that match (PS3.4 K.6); an empty key matches everything.
 
@@ -62,7 +62,7 @@ async def query(
     for keyword in _RETURNED:
         setattr(identifier, keyword, "")
     identifier.PatientID = patient_id
-    identifier.AccessionNumber = accession
+    identifier.AccessionNumber = accession_number
     identifier.ScheduledProcedureStepSequence = [step]
     return await client.find_worklist(
         host, port, identifier, called_ae=called_ae, calling_ae=calling_ae, timeout=timeout

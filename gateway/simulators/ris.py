@@ -60,7 +60,7 @@ _PROCEDURES = (
 class Order:
     """One examination of one patient: one requested procedure with one scheduled step."""
 
-    accession: str
+    accession_number: str
     patient_id: str
     study_uid: str
     patient_name: str
@@ -78,7 +78,7 @@ class Order:
 
     @property
     def step_id(self) -> str:
-        return f"SPS{self.accession}"
+        return f"SPS{self.accession_number}"
 
     def hl7(self, control: str = "NW", *, revision: int = 0) -> bytes:
         """The message for this order, in UTF-8.
@@ -88,18 +88,20 @@ class Order:
         """
         at = f"{self.issued + timedelta(minutes=revision):%Y%m%d%H%M%S}"
         timing = f"1^^^{self.start:%Y%m%d%H%M%S}^^R"
-        placer, filler = f"P{self.accession}^RIS", f"F{self.accession}^RIS"
+        placer, filler = f"P{self.accession_number}^RIS", f"F{self.accession_number}^RIS"
         code = f"{self.procedure_code}^{self.procedure}^99RIS"
         physician = f"1001^{self.physician}"
-        step = {18: self.accession, 19: f"RP{self.accession}", 20: self.step_id, 24: self.modality}
+        step = {18: self.accession_number, 19: f"RP{self.accession_number}", 20: self.step_id, 24: self.modality}
         header = {2: "^~\\&", 3: "RIS", 4: "IMAGING", 5: "GATEWAY", 6: "IMAGING", 7: at, 9: "ORM^O01"}
         patient = {3: f"{self.patient_id}^^^RIS^MR", 5: self.patient_name, 8: self.sex}
         order = {1: control, 2: placer, 3: filler, 5: _ORDER_STATUS[control], 7: timing, 9: at, 12: physician}
         service = {1: "1", 2: placer, 3: filler, 4: f"{code}^{code}", 16: physician, 27: timing, 44: code}
         segments = (
-            _segment("MSH", header | {10: f"{self.accession}{control}{revision}", 11: "P", 12: "2.3.1", 18: _UTF8}),
+            _segment(
+                "MSH", header | {10: f"{self.accession_number}{control}{revision}", 11: "P", 12: "2.3.1", 18: _UTF8}
+            ),
             _segment("PID", patient | {1: "1", 7: f"{self.birth_date:%Y%m%d}"}),
-            _segment("PV1", {1: "1", 2: "O", 8: physician, 19: f"V{self.accession}"}),
+            _segment("PV1", {1: "1", 2: "O", 8: physician, 19: f"V{self.accession_number}"}),
             _segment("ORC", order | {17: "RAD^Radiology^99RIS"}),
             _segment("OBR", service | step),
             _segment("ZDS", {1: f"{self.study_uid}^RIS^Application^DICOM"}),
@@ -133,7 +135,7 @@ def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iter
         modality, code, procedure = _PROCEDURES[index % len(_PROCEDURES)]
         sex = dice.choices("FMO", (49, 49, 2))[0]
         yield Order(
-            accession=f"{seed:05d}{index:06d}",
+            accession_number=f"{seed:05d}{index:06d}",
             patient_id=f"T{seed:05d}{index:06d}",
             study_uid=f"2.25.{uuid.uuid5(_NAMESPACE, f'{seed}/{index}').int}",
             patient_name=f"{dice.choice(_FAMILIES)}^{dice.choice(_GIVEN[sex])}",

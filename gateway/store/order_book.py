@@ -79,7 +79,7 @@ def find(
     study_uid: StudyInstanceUID,
     filler: str,
     placer: str,
-    accession: AccessionNumber,
+    accession_number: AccessionNumber,
     authority: str,
 ) -> list[tuple[int, Order]]:
     """Orders that share a number with the one looked for, as (rank, order), best first.
@@ -89,13 +89,13 @@ def find(
     """
     lock(
         connection,
-        *(f"order|{kind}|{key}" for kind, key in enumerate((study_uid, filler, placer, accession)) if key),
+        *(f"order|{kind}|{key}" for kind, key in enumerate((study_uid, filler, placer, accession_number)) if key),
     )
     values = {
         "study_uid": study_uid,
         "filler": filler,
         "placer": placer,
-        "accession": accession,
+        "accession": accession_number,
         "authority": authority,
     }
     ranked = _FIND.rows(connection, values)
@@ -227,7 +227,7 @@ def _order_row(order: Order) -> dict[str, Any]:
     return {
         "patient": order.patient,
         "authority": order.authority,
-        "accession": order.accession,
+        "accession": order.accession_number,
         "sender": order.sender,
         "placer": order.placer.value,
         "placer_authority": order.placer.authority,

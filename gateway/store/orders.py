@@ -20,11 +20,13 @@ from gateway.store import patients as patient_rows
 from gateway.store.schema import orders, patients, procedures, steps
 
 
-def search(connection: Connection, *, accession: str = "", patient: str = "", limit: int = 100) -> list[dict[str, Any]]:
+def search(
+    connection: Connection, *, accession_number: str = "", patient: str = "", limit: int = 100
+) -> list[dict[str, Any]]:
     """Orders for people: with patient, procedures and steps; newest first."""
     wanted = select(orders).order_by(orders.c.id.desc()).limit(limit)
-    if accession:
-        wanted = wanted.where(orders.c.accession == accession)
+    if accession_number:
+        wanted = wanted.where(orders.c.accession == accession_number)
     if patient:
         wanted = wanted.join(patients, patients.c.id == orders.c.patient).where(patients.c.patient_id == patient)
     found = []
@@ -69,14 +71,19 @@ _HAS_ACCESSION: Final = (
 
 
 def linked(
-    connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber, patient_id: str, issuer: str
+    connection: Connection,
+    *,
+    study_uid: StudyInstanceUID,
+    accession_number: AccessionNumber,
+    patient_id: str,
+    issuer: str,
 ) -> list[RowMapping]:
     """Orders that a study answers: by its Study Instance UID, else by accession number; both only of its patient."""
     patient = {"patient_id": patient_id, "issuer": issuer}
     rows = list(connection.execute(_LINK_BY_UID, {"study_uid": study_uid, **patient}).mappings())
-    if rows or not accession or not patient_id:
+    if rows or not accession_number or not patient_id:
         return rows
-    return list(connection.execute(_LINK_BY_ACCESSION, {"accession": accession, **patient}).mappings())
+    return list(connection.execute(_LINK_BY_ACCESSION, {"accession": accession_number, **patient}).mappings())
 
 
 _PATIENTS_BY_UID: Final = (
@@ -94,18 +101,23 @@ _PATIENTS_BY_ACCESSION: Final = (
 )
 
 
-def patient_of(connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber) -> RowMapping | None:
+def patient_of(
+    connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber
+) -> RowMapping | None:
     """The one patient whose order has this Study Instance UID, else this accession number; None for none or several."""
     found = connection.execute(_PATIENTS_BY_UID, {"study_uid": study_uid}).mappings().all()
-    if not found and accession:
-        found = connection.execute(_PATIENTS_BY_ACCESSION, {"accession": accession}).mappings().all()
+    if not found and accession_number:
+        found = connection.execute(_PATIENTS_BY_ACCESSION, {"accession": accession_number}).mappings().all()
     return found[0] if len(found) == 1 else None
 
 
 def of_others_alone(
-    connection: Connection, accession: AccessionNumber, *, authority: str = "", patient_id: str, issuer: str
+    connection: Connection, accession_number: AccessionNumber, *, authority: str = "", patient_id: str, issuer: str
 ) -> bool:
     """Whether orders have this accession number, of `authority` if that is known, and none is of this patient."""
-    known = connection.execute(_HAS_ACCESSION, {"accession": accession, "authority": authority}).first()
+    known = connection.execute(_HAS_ACCESSION, {"accession": accession_number, "authority": authority}).first()
     patient = {"patient_id": patient_id, "issuer": issuer}
-    return known is not None and not connection.execute(_LINK_BY_ACCESSION, {"accession": accession, **patient}).first()
+    return (
+        known is not None
+        and not connection.execute(_LINK_BY_ACCESSION, {"accession": accession_number, **patient}).first()
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from gateway.records.imaging_order import Performed
 from gateway.records.patient import Identity
@@ -49,14 +49,14 @@ def add(
     begun_at: int,
     now: int,
 ) -> PerformedStepRow:
-    accessions = (item.accession for item in scheduled_items(step.attributes))
+    accession_numbers = (item.accession_number for item in scheduled_items(step.attributes))
     row = _ADD.add(
         connection,
         {
             **_stated(step),
             "sop_uid": sop_uid,
             "calling_ae": calling_ae,
-            "accession": next(filter(None, accessions), ""),
+            "accession": next(filter(None, accession_numbers), ""),
             "digest": digest,
             "begun_at": begun_at,
             "ended_at": None,
@@ -140,6 +140,19 @@ _CANDIDATES: Final = (
     .join(patients, patients.c.id == orders.c.patient)
     .order_by(orders.c.id, steps.c.id)
 )  # fmt: skip
+_OF_LINKS: Final = Statement(
+    select(
+        _LINKS.c.order.label("id"), _LINKS.c.study_uid, procedures.c.requested_procedure_id, _LINKS.c.step_id,
+        patients.c.patient_id, patients.c.issuer, patients.c.former,
+    )
+    .select_from(_LINKS)
+    .join(orders, orders.c.id == _LINKS.c.order)
+    .join(patients, patients.c.id == orders.c.patient)
+    # A change of the order may have taken the procedure away meanwhile.
+    .outerjoin(procedures, and_(procedures.c.order == orders.c.id, procedures.c.study_uid == _LINKS.c.study_uid))
+    .where(_LINKS.c.performed_step == bindparam("number"))
+    .order_by(_LINKS.c.id)
+)  # fmt: skip
 _OF_STUDY: Final = Statement(_CANDIDATES.where(procedures.c.study_uid == bindparam("number")))
 _OF_ACCESSION: Final = Statement(_CANDIDATES.where(orders.c.accession == bindparam("number")))
 
@@ -149,27 +162,32 @@ def of_study(connection: Connection, study_uid: str) -> list[Candidate]:
     return _candidates(connection, _OF_STUDY, study_uid)
 
 
-def of_accession(connection: Connection, accession: str) -> list[Candidate]:
+def of_accession_number(connection: Connection, accession_number: str) -> list[Candidate]:
     """The scheduled steps of the orders with an accession number, whoever gave it."""
-    return _candidates(connection, _OF_ACCESSION, accession)
+    return _candidates(connection, _OF_ACCESSION, accession_number)
 
 
-def _candidates(connection: Connection, statement: Statement, number: str) -> list[Candidate]:
+def links_of(connection: Connection, row: PerformedStepRow) -> list[Candidate]:
+    """The scheduled steps that a performed step carries out, those included that its orders no longer have."""
+    return _candidates(connection, _OF_LINKS, row)
+
+
+def _candidates(connection: Connection, statement: Statement, number: str | int) -> list[Candidate]:
     return [
         Candidate(
-            row["id"], row["study_uid"], row["requested_procedure_id"], row["step_id"],
+            row["id"], row["study_uid"], row["requested_procedure_id"] or "", row["step_id"],
             Identity(row["patient_id"], row["issuer"]), tuple(Identity(*one) for one in row["former"]),
         )
         for row in statement.rows(connection, {"number": number})
     ]  # fmt: skip
 
 
-def of_journey(connection: Connection, *, accession: str, orders: list[OrderRow]) -> list[dict[str, Any]]:
+def of_journey(connection: Connection, *, accession_number: str, orders: list[OrderRow]) -> list[dict[str, Any]]:
     """The performed steps that are linked to these orders or state the accession number; each with its `links`."""
     linked = select(_LINKS.c.performed_step).where(_LINKS.c.order.in_(orders))
     wanted = (
         select(performed_steps)
-        .where(or_(performed_steps.c.id.in_(linked), performed_steps.c.accession == accession))
+        .where(or_(performed_steps.c.id.in_(linked), performed_steps.c.accession == accession_number))
         .order_by(performed_steps.c.begun_at, performed_steps.c.id)
     )
     rows = [dict(row) for row in connection.execute(wanted).mappings()]

@@ -70,7 +70,7 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     linked = orders.linked(
         connection,
         study_uid=study_uid,
-        accession=row["accession"],
+        accession_number=row["accession"],
         patient_id=patient.patient_id,
         issuer=patient.issuer,
     )
@@ -78,7 +78,7 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     stated = {row["accession"]: _authority(attributes)}
     for item in referenced_orders(all_series):
         stated.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
-    foreign = _foreign(connection, patient, stated, {"", *(one.accession for one in tied)})
+    foreign = _foreign(connection, patient, stated, {"", *(one.accession_number for one in tied)})
     known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
     withdrawn = row["withdrawn_at"] is not None
@@ -136,7 +136,7 @@ def _patient_today(connection: Connection, row: RowMapping) -> tuple[Identity, A
     if named.patient_id:
         other = patients.merged_into(connection, named)
     else:
-        ordered = orders.patient_of(connection, study_uid=row["study_uid"], accession=row["accession"])
+        ordered = orders.patient_of(connection, study_uid=row["study_uid"], accession_number=row["accession"])
         other = dict(ordered) if ordered is not None else None
     if other is None:
         return named, attributes
@@ -162,8 +162,8 @@ def _authority(item: Attributes) -> str:
 
 def _linked(row: RowMapping) -> LinkedOrder:
     return LinkedOrder(
-        accession=row["accession"],
-        accession_issuer=row["authority"],
+        accession_number=row["accession"],
+        accession_number_issuer=row["authority"],
         placer=row["placer"],
         placer_authority=row["placer_authority"] or row["sender"],
         filler=row["filler"],
@@ -192,9 +192,11 @@ def counts(connection: Connection, study: int) -> tuple[int, int]:
     return number[0], number[1]
 
 
-def of_accession(connection: Connection, accession: AccessionNumber) -> list[RowMapping]:
+def of_accession_number(connection: Connection, accession_number: AccessionNumber) -> list[RowMapping]:
     return list(
-        connection.execute(select(studies).where(studies.c.accession == accession).order_by(studies.c.id)).mappings()
+        connection.execute(
+            select(studies).where(studies.c.accession == accession_number).order_by(studies.c.id)
+        ).mappings()
     )
 
 
@@ -225,10 +227,10 @@ _ANSWERING: Final = Statement(
 
 
 def answering(
-    connection: Connection, *, study_uid: StudyInstanceUID, accession: AccessionNumber, patient_id: str
+    connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber, patient_id: str
 ) -> list[StudyInstanceUID]:
     """UIDs of the studies that are already here when their order comes."""
-    values = {"study_uid": study_uid, "accession": accession, "patient_id": patient_id}
+    values = {"study_uid": study_uid, "accession": accession_number, "patient_id": patient_id}
     return [row["study_uid"] for row in _ANSWERING.rows(connection, values)]
 
 

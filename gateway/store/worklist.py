@@ -125,8 +125,8 @@ def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
         # An empty key stands for a name that this cannot tell of.
         key, prefix = patients.c.name_key, wanted.name_prefix
         yield or_(and_(key >= prefix, key <= prefix + _HIGHEST), key == "")
-    if wanted.accession is not None:
-        yield orders.c.accession == wanted.accession
+    if wanted.accession_number is not None:
+        yield orders.c.accession == wanted.accession_number
     if wanted.study_uids is not None:
         yield procedures.c.study_uid.in_(wanted.study_uids)
     if wanted.modality is not None:
@@ -204,9 +204,9 @@ def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
-def of_accession(connection: Connection, accession: AccessionNumber) -> list[RowMapping]:
+def of_accession_number(connection: Connection, accession_number: AccessionNumber) -> list[RowMapping]:
     """All steps of the orders with this accession number, whatever their state."""
-    wanted = ITEMS.where(orders.c.accession == accession).order_by(steps.c.id)
+    wanted = ITEMS.where(orders.c.accession == accession_number).order_by(steps.c.id)
     return list(connection.execute(wanted).mappings())
 
 

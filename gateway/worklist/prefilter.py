@@ -31,7 +31,7 @@ class Prefilter:
     """Conditions that every matching item fulfils, so selecting by them loses none. None: no condition."""
 
     patient_id: str | None = None
-    accession: str | None = None
+    accession_number: str | None = None
     study_uids: tuple[str, ...] | None = None
     modality: str | None = None
     """In upper case."""
@@ -48,7 +48,7 @@ class Prefilter:
         """Whether it names one order, study or patient, or begins a name long enough: there are never very many steps
         of those."""
         named = self.name_prefix is not None and len(self.name_prefix) >= _LONG_PREFIX
-        return named or any(one is not None for one in (self.accession, self.patient_id, self.study_uids))
+        return named or any(one is not None for one in (self.accession_number, self.patient_id, self.study_uids))
 
 
 _LONG_PREFIX: Final = 5
@@ -64,7 +64,7 @@ def prefilter_of(identifier: Item) -> Prefilter:
     date_from, date_to = _days(step_keys)
     return Prefilter(
         patient_id=_exact(identifier, PATIENT_ID),
-        accession=_exact(identifier, ACCESSION),
+        accession_number=_exact(identifier, ACCESSION),
         study_uids=None if not uids or "*" in uids else tuple(uids),
         modality=modality.upper() if modality else None,
         station_ae=_exact(step_keys, STATION_AE),

@@ -87,7 +87,7 @@ async def test_every_acknowledged_order_is_there_once(tmp_path: Path, database_u
                             ack = parse(await connection.send(order.hl7())).first("MSA")
                             assert ack is not None
                             assert ack.leaf(1) == "AA", ack.leaf(3)
-                            acknowledged.append(order.accession)
+                            acknowledged.append(order.accession_number)
                             if not waiting:
                                 return
                             order = waiting.pop()
@@ -109,7 +109,7 @@ async def test_every_acknowledged_order_is_there_once(tmp_path: Path, database_u
         finally:
             for task in clients:
                 task.cancel()
-        assert sorted(acknowledged) == sorted(one.accession for one in orders)
+        assert sorted(acknowledged) == sorted(one.accession_number for one in orders)
         items = await modality.query("127.0.0.1", process.dicom, timeout=60)
         assert Counter(str(item.AccessionNumber) for item in items) == Counter(acknowledged)
         assert {str(item.StudyInstanceUID) for item in items} == {one.study_uid for one in orders}

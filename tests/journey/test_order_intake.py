@@ -63,7 +63,7 @@ async def test_aa_means_that_the_next_query_shows_the_order(start: Start) -> Non
             [ack] = await send(gateway, order.hl7())
             assert told(ack)[0] == "AA", number
             found = await findscu(
-                gateway.dicom_port, f"AccessionNumber={order.accession}", "PatientID", "StudyInstanceUID"
+                gateway.dicom_port, f"AccessionNumber={order.accession_number}", "PatientID", "StudyInstanceUID"
             )
             assert [item.StudyInstanceUID for item in found.items] == [order.study_uid]
 
@@ -236,7 +236,7 @@ async def test_an_order_of_another_patient_is_refused(start: Start) -> None:
     async with start() as gateway:
         [_, ack] = await send(gateway, orm(), orm(control_id="MSG2", control="XO", patient="PAT2^^^HOSP"))
         assert told(ack) == ("AE", "204", "PID^1^3")
-        found = await gateway.store.read(partial(orders.search, accession="ACC1"))
+        found = await gateway.store.read(partial(orders.search, accession_number="ACC1"))
         assert found[0]["patient"]["patient_id"] == "PAT1"
 
 

@@ -219,7 +219,7 @@ async def test_headers_that_are_read_again_give_the_columns_too(start: Start, da
         await gateway.store.write(overwrite)
         config = config_of(database_url, ehr.url)
         await make_arrival(config, gateway.store, load_mappings(config), now).replay(StudyInstanceUID("2.25.1"))
-        [row] = await gateway.store.read(lambda c: studies.of_accession(c, AccessionNumber("A1")))
+        [row] = await gateway.store.read(lambda c: studies.of_accession_number(c, AccessionNumber("A1")))
         assert (row["patient_id"], row["patient_issuer"]) == ("P1", "HOSP")
         assert await gateway.store.read(lambda c: c.execute(select(rows.c.accession)).scalars().all()) == ["A1"]
 

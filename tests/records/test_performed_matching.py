@@ -52,7 +52,7 @@ def test_the_scheduled_step_of_an_item(
     accession: list[Candidate],
     expected: tuple[Candidate, Match] | None,
 ) -> None:
-    found = matched(ScheduledItem(*item), P, of_study=lambda _: study, of_accession=lambda _: accession)
+    found = matched(ScheduledItem(*item), P, of_study=lambda _: study, of_accession_number=lambda _: accession)
     assert (found.candidate, found.match) == (expected or (None, None))
     assert bool(found.why) == (expected is None or expected[1] is Match.ACCESSION or item[1] == "S9")
 
@@ -61,7 +61,7 @@ def test_an_accession_number_leads_to_the_order_of_a_patient_who_was_merged() ->
     merged = step("S1", who=Q)._replace(former=(P,))
     item = ScheduledItem("9", "", "A", "")
     for stated, expected in ((P, merged), (Identity("R", "HOSP"), None)):
-        found = matched(item, stated, of_study=lambda _: [], of_accession=lambda _: [merged])
+        found = matched(item, stated, of_study=lambda _: [], of_accession_number=lambda _: [merged])
         assert found.candidate == expected
 
 

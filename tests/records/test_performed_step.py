@@ -199,5 +199,5 @@ def test_a_finding_is_kept_once() -> None:
 def test_the_items_each_once() -> None:
     item = {"StudyInstanceUID": "1.2", "ScheduledProcedureStepID": "S1", "AccessionNumber": ""}
     [found] = scheduled_items({SCHEDULED_STEPS: [item, {**item, "RequestedProcedureID": None}]})
-    assert (found.study_uid, found.step_id, found.accession, found.procedure_id) == ("1.2", "S1", "", "")
+    assert (found.study_uid, found.step_id, found.accession_number, found.procedure_id) == ("1.2", "S1", "", "")
     assert scheduled_items({SCHEDULED_STEPS: "odd"}) == scheduled_items({}) == []

@@ -33,7 +33,7 @@ def item_of(order: Order) -> Dataset:
     step.ScheduledProcedureStepID = order.step_id
     item = Dataset()
     item.SpecificCharacterSet = "ISO_IR 192"
-    item.AccessionNumber = order.accession
+    item.AccessionNumber = order.accession_number
     item.ReferringPhysicianName = order.physician
     item.PatientName = order.patient_name
     item.PatientID = order.patient_id
@@ -41,7 +41,7 @@ def item_of(order: Order) -> Dataset:
     item.PatientBirthDate = f"{order.birth_date:%Y%m%d}"
     item.PatientSex = order.sex
     item.StudyInstanceUID = order.study_uid
-    item.RequestedProcedureID = f"RP{order.accession}"
+    item.RequestedProcedureID = f"RP{order.accession_number}"
     item.RequestedProcedureDescription = order.procedure
     item.RequestedProcedurePriority = "ROUTINE"
     item.ScheduledProcedureStepSequence = [step]
@@ -60,11 +60,11 @@ def worklist() -> Iterator[int]:
 
 async def test_a_query_without_keys_gets_every_item(worklist: int) -> None:
     items = await modality.query("127.0.0.1", worklist, called_ae="WORKLIST")
-    assert {str(item.AccessionNumber) for item in items} == {order.accession for order in ORDERS}
+    assert {str(item.AccessionNumber) for item in items} == {order.accession_number for order in ORDERS}
     assert {str(item.PatientName) for item in items} == {order.patient_name for order in ORDERS}
 
 
-@pytest.mark.parametrize("key", ["modality", "patient_id", "accession"])
+@pytest.mark.parametrize("key", ["modality", "patient_id", "accession_number"])
 async def test_a_key_chooses_one(worklist: int, key: str) -> None:
     order = ORDERS[4]
     [item] = await modality.query("127.0.0.1", worklist, called_ae="WORKLIST", **{key: getattr(order, key)})
@@ -84,7 +84,7 @@ async def test_findscu_gets_what_the_modality_gets(worklist: int) -> None:
     theirs = await findscu(
         worklist, f"PatientID={order.patient_id}", "AccessionNumber", "StudyInstanceUID", called_ae="WORKLIST"
     )
-    assert [str(item.AccessionNumber) for item in theirs.items] == [order.accession]
+    assert [str(item.AccessionNumber) for item in theirs.items] == [order.accession_number]
     assert [str(item.StudyInstanceUID) for item in theirs.items] == [str(ours[0].StudyInstanceUID)]
     assert theirs.status == "Success"
 
@@ -147,7 +147,7 @@ def test_a_study_carries_patient_and_order(order: Order, tmp_path: Path) -> None
         dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
         read = dcmread(tmp_path / "one.dcm")
         assert read == dataset
-        assert (read.StudyInstanceUID, read.AccessionNumber) == (order.study_uid, order.accession)
+        assert (read.StudyInstanceUID, read.AccessionNumber) == (order.study_uid, order.accession_number)
         assert (str(read.PatientName), read.PatientID) == (order.patient_name, order.patient_id)
         assert read.Modality == order.modality
         assert read.StudyTime == f"{order.start:%H%M%S}"

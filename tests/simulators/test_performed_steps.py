@@ -20,4 +20,8 @@ def test_an_examination_breaks_no_rule() -> None:
     series = after.attributes["PerformedSeriesSequence"]
     assert [len(one["ReferencedImageSequence"]) for one in series] == [3, 3]
     [chosen] = scheduled_items(after.attributes)
-    assert (chosen.study_uid, chosen.step_id, chosen.accession) == (ORDER.study_uid, ORDER.step_id, ORDER.accession)
+    assert (chosen.study_uid, chosen.step_id, chosen.accession_number) == (
+        ORDER.study_uid,
+        ORDER.step_id,
+        ORDER.accession_number,
+    )

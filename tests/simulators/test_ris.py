@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_orders() -> None:
 
 def test_every_order_is_somebody_elses() -> None:
     both = [*orders(7, 100), *orders(8, 100)]
-    for name in ("accession", "patient_id", "study_uid", "step_id"):
+    for name in ("accession_number", "patient_id", "study_uid", "step_id"):
         assert len({getattr(order, name) for order in both}) == 200, name
     assert len({order.modality for order in both}) == 10
     assert all(len(order.step_id) <= 16 and len(order.study_uid) <= 64 for order in both)
@@ -70,7 +70,7 @@ def test_the_fields_stand_where_ihe_puts_them() -> None:
     )
     assert (orc.leaf(1), orc.leaf(5), orc.leaf(7, 4)) == ("NW", "SC", start)
     assert (obr.leaf(18), obr.leaf(20), obr.leaf(24), obr.leaf(27, 4)) == (
-        order.accession,
+        order.accession_number,
         order.step_id,
         order.modality,
         start,

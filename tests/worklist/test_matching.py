@@ -287,7 +287,7 @@ def bounds(identifier: Dataset) -> Prefilter:
     ("key", "expected"),
     [
         ({}, Prefilter()),
-        ({"PatientID": "P1 ", "AccessionNumber": "A"}, Prefilter(patient_id="P1", accession="A")),
+        ({"PatientID": "P1 ", "AccessionNumber": "A"}, Prefilter(patient_id="P1", accession_number="A")),
         ({"PatientID": "P*", "AccessionNumber": "A?"}, Prefilter()),
         ({"PatientID": "*", "Modality": "*"}, Prefilter()),
         ({"Modality": "ct"}, Prefilter(modality="CT")),

@@ -54,7 +54,7 @@ def link(connection: Connection, attributes: Attributes) -> Linking:
             item,
             stated,
             of_study=partial(performed_steps.of_study, connection),
-            of_accession=partial(performed_steps.of_accession, connection),
+            of_accession_number=partial(performed_steps.of_accession_number, connection),
         )
         if outcome.why:
             findings[Finding(SCHEDULED_STEPS, outcome.why)] = None

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import DuplicateKey, GatewayError, Rejected, Unavailable, UnknownKey
+from gateway.journey.performed_step.consequences import Change, Consequence, follow
 from gateway.journey.performed_step.linking import link
 from gateway.journey.performed_step.moving import WholeHistory, move
 from gateway.mapping.attributes import from_dataset, to_dataset
@@ -46,7 +47,7 @@ class PerformedSteps:
     """Keeps performed steps; what the DIMSE server calls.
 
     `history`: of an order, from the stations that know it; `zone`: of dates and times without offset; `strict`: calling
-    AE titles whose requests must be as the standard says.
+    AE titles whose requests must be as the standard says; `consequences`: queue what other stations do about a change.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class PerformedSteps:
         *,
         zone: tzinfo,
         strict: Collection[str] = frozenset(),
+        consequences: Sequence[Consequence] = (),
     ) -> None:
         self._store = store
         self._history = history
         self._clock = clock
         self._zone = zone
         self._strict = strict
+        self._consequences = consequences
 
     async def create(self, request: AttributesRequest) -> None:
         """N-CREATE: the performed step begins, and with it its scheduled steps.
@@ -147,6 +150,9 @@ class PerformedSteps:
         for one in linking.links:
             performed_steps.link(connection, row, *one)
         move(connection, linking.orders, self._history, request.sop_instance_uid, StepEvent.PPS_START, now=now)
+        concerned = tuple(one.candidate for one in linking.links)
+        start = Change(row, request.sop_instance_uid, step, StepEvent.PPS_START, begun_at, concerned, step.attributes)
+        follow(connection, self._consequences, start)
         return linking.findings
 
     async def _set(self, request: AttributesRequest, attributes: Attributes) -> None:
@@ -165,13 +171,17 @@ class PerformedSteps:
         if step is kept:
             return
         row = PerformedStepRow(before["id"])
-        if step.state is PerformedState.IN_PROGRESS:
-            performed_steps.change(connection, row, step, ended_at=None, now=now)
-            return
-        ended_at = max(before["begun_at"], event_time(step.attributes, "End", received_at=now, zone=self._zone))
+        ended_at = None
+        if step.state is not PerformedState.IN_PROGRESS:
+            ended_at = max(before["begun_at"], event_time(step.attributes, "End", received_at=now, zone=self._zone))
         performed_steps.change(connection, row, step, ended_at=ended_at, now=now)
-        orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
-        move(connection, orders, self._history, request.sop_instance_uid, step.event, now=now)
+        if ended_at is not None:
+            orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
+            move(connection, orders, self._history, request.sop_instance_uid, step.event, now=now)
+        event, at = (None, now) if ended_at is None else (step.event, ended_at)
+        concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
+        change = Change(row, request.sop_instance_uid, step, event, at, concerned, attributes)
+        follow(connection, self._consequences, change)
 
 
 def _step_of(row: Row) -> PerformedStep:

@@ -107,7 +107,7 @@ def find(connection: Connection, statement: OrderedProcedure) -> Order | None:
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         filler=statement.filler.value if statement.filler else "",
         placer=statement.placer.value if statement.placer else "",
-        accession=AccessionNumber(
+        accession_number=AccessionNumber(
             "" if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber") or ""
         ),
         authority=statement.authority,
@@ -237,7 +237,7 @@ def _resettle(work: Work, order: Order, statement: OrderedProcedure) -> None:
     waiting = studies.answering(
         work.connection,
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
-        accession=order.accession,
+        accession_number=order.accession_number,
         patient_id=patient_id or "",
     )
     for uid in waiting:

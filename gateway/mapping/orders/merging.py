@@ -27,8 +27,8 @@ def _identity(one: OrderedProcedure) -> tuple[object, ...]:
     if "StudyInstanceUID" not in one.derived:
         return one.control, str(one.procedure["StudyInstanceUID"])
     if not {"RequestedProcedureID", "AccessionNumber"} & one.derived:
-        accession = str(one.order.get("AccessionNumber") or "")
-        return one.control, one.authority, accession, str(one.procedure["RequestedProcedureID"])
+        accession_number = str(one.order.get("AccessionNumber") or "")
+        return one.control, one.authority, accession_number, str(one.procedure["RequestedProcedureID"])
     return (one.place,)
 
 

@@ -16,7 +16,9 @@ def as_r5(resource: dict[str, Any]) -> dict[str, Any]:
     study = _renamed(resource, _STUDY)
     ordered = [one.get("identifier") for one in resource.get("basedOn") or ()]
     if "identifier" in resource:
-        study["identifier"] = [one for one in resource["identifier"] if not (_is_accession(one) and one in ordered)]
+        study["identifier"] = [
+            one for one in resource["identifier"] if not (_is_accession_number(one) and one in ordered)
+        ]
     if "reasonCode" in resource or "reasonReference" in resource:
         study["reason"] = [
             *({"concept": one} for one in resource.get("reasonCode") or ()),
@@ -39,7 +41,7 @@ def endpoint_as_r5(endpoint: dict[str, Any]) -> dict[str, Any]:
     return changed | ({"payload": [payload]} if payload else {})
 
 
-def _is_accession(identifier: dict[str, Any]) -> bool:
+def _is_accession_number(identifier: dict[str, Any]) -> bool:
     codings = (identifier.get("type") or {}).get("coding") or ()
     return any(one.get("system") == V2_0203 and one.get("code") == "ACSN" for one in codings)
 

@@ -64,7 +64,7 @@ def accession_identifier(
     """Accession number, type ACSN, with the system of its issuer: as the header or else the linked order names it."""
     items, orders = (*others, None, None)[:2]
     number, item = str(first(value)), first(items) or {}
-    ordered = next((one.accession_issuer for one in orders or () if one.accession == number), "")
+    ordered = next((one.accession_number_issuer for one in orders or () if one.accession_number == number), "")
     authority = str(item.get("LocalNamespaceEntityID") or ordered or settings.patient_id_issuer or "accession")
     system = settings.order_systems.get(authority) or universal(items) or order_system_of(authority, settings)
     return typed("ACSN", "Accession ID", system, number)
@@ -105,10 +105,10 @@ def request_references(
     accession, else placer, else filler number."""
     references = []
     for item in value if isinstance(value, list) else []:
-        accession = plain(str(item.get("AccessionNumber") or ""))
-        if accession:
+        accession_number = plain(str(item.get("AccessionNumber") or ""))
+        if accession_number:
             issuer = item.get("IssuerOfAccessionNumberSequence") or (others or [None])[0]
-            references.append(accession_reference(accession, [issuer, *others[1:]], codes, settings))
+            references.append(accession_reference(accession_number, [issuer, *others[1:]], codes, settings))
             continue
         for code, meaning, keyword, authority in _NUMBERS:
             number = plain(str(item.get(keyword) or ""))
@@ -135,7 +135,7 @@ def order_references(
     for order in value:
         assert isinstance(order, LinkedOrder)
         numbers = (
-            ("ACSN", "Accession ID", order.accession_issuer, order.accession),
+            ("ACSN", "Accession ID", order.accession_number_issuer, order.accession_number),
             ("PLAC", "Placer Identifier", order.placer_authority, order.placer),
             ("FILL", "Filler Identifier", order.filler_authority, order.filler),
         )

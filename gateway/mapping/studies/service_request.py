@@ -81,7 +81,7 @@ def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any
     numbers = (
         ("PLAC", "Placer Identifier", order.placer.authority or order.sender, order.placer.value),
         ("FILL", "Filler Identifier", order.filler.authority or order.sender, order.filler.value),
-        ("ACSN", "Accession ID", order.authority, order.accession),
+        ("ACSN", "Accession ID", order.authority, order.accession_number),
     )
     for code, display, authority, number in numbers:
         if number:
@@ -92,9 +92,9 @@ def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any
 
 def _own(identifiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The identifier that no other order has: the accession number, or the Study Instance UID where there is none."""
-    accession = (one for one in identifiers if "type" in one and one["type"]["coding"][0]["code"] == "ACSN")
+    accession_number = (one for one in identifiers if "type" in one and one["type"]["coding"][0]["code"] == "ACSN")
     first_study = next(one for one in identifiers if "type" not in one)
-    return next(accession, first_study)
+    return next(accession_number, first_study)
 
 
 def _code(order: Order, settings: FhirSettings) -> dict[str, Any] | None:

@@ -82,7 +82,7 @@ async def find_orders(context: Context, parameters: requests.OrdersParameters) -
     """Orders with their patient, procedures and steps, newest first."""
     rows = await context.store.read(
         lambda connection: orders.search(
-            connection, accession=parameters.accession, patient=parameters.patient, limit=parameters.limit
+            connection, accession_number=parameters.accession, patient=parameters.patient, limit=parameters.limit
         )
     )
     return order_answers.Orders(orders=[order_answers.Order.model_validate(row) for row in rows])
