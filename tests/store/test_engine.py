@@ -63,7 +63,7 @@ async def test_a_server_that_is_away_is_an_outage() -> None:
 
 
 async def test_a_database_that_does_not_exist_is_named(shared_postgres: str) -> None:
-    missing = shared_postgres.replace("/store_", "/no_such_store_")
+    missing = shared_postgres.replace("/test_", "/no_such_store_")
     with pytest.raises((Unavailable, ConfigError), match="no_such_store_"):
         await Store.open(missing)
 
