@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_VM, tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.mapping import frames
 from gateway.mapping.language.values import INTEGERS, vr_of
 from gateway.records.finding import Finding

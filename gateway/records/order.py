@@ -34,6 +34,19 @@ class OrderedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class StepListing:
+    """What the action codes of a message (IPC-10) say of the steps of a procedure."""
+
+    withdrawn: frozenset[str] = frozenset()
+    """Ids of the steps that the message takes back."""
+    is_whole: bool = True
+    """A change cancels the steps that it leaves out; False: it states single steps, and the others stay."""
+
+
+WHOLE_LIST: Final = StepListing()
+
+
+@dataclass(frozen=True, slots=True)
 class OrderedProcedure:
     """One Requested Procedure with its order: an ORC/OBR group, or several that share Requested Procedure ID; also a
     result (ORU) or an appointment (SIU) that speaks of an order."""
@@ -50,6 +63,7 @@ class OrderedProcedure:
     order: Attributes
     procedure: Attributes
     steps: tuple[OrderedStep, ...]
+    """Of a message that takes back all of the steps that it names: none."""
     authority: str
     """Who gave the accession number: its issuer, else the sender. Empty: nobody knows (a worklist file)."""
     sender: str
@@ -59,6 +73,7 @@ class OrderedProcedure:
     filler: Number | None = None
     parent: Number | None = None
     """ORC-8.1: the order that this one is part of (CH) or takes the place of (RO)."""
+    listing: StepListing = WHOLE_LIST
     derived: frozenset[str] = field(default_factory=frozenset)
     """Keywords whose value is the gateway's own, because the message had none."""
     findings: tuple[Finding, ...] = field(default=(), compare=False)

@@ -105,8 +105,10 @@ def _ordered(order: Order, statement: OrderedProcedure, event: StepEvent) -> tup
         [number] = concerned
         changed = _changed(order.procedures[number], statement, event)
         procedures, outcome = _replaced(order.procedures, number, changed), "updated"
-    else:
+    elif statement.steps:
         procedures, outcome = (*order.procedures, _added(statement)), "updated" if order.procedures else "created"
+    else:
+        procedures, outcome = order.procedures, _unordered(statement)
     authority = statement.authority if "AccessionNumber" in statement.order else order.authority
     newest = max(order.event_at, statement.event_at)
     after = replace(
@@ -152,7 +154,8 @@ def _concerned(order: Order, statement: OrderedProcedure, event: StepEvent) -> l
 
 
 def _changed(procedure: Procedure, statement: OrderedProcedure, event: StepEvent) -> Procedure:
-    """Add and change the steps that the message lists. A change lists all: what it leaves out is cancelled."""
+    """Add and change the steps that the message lists. A change lists all, unless it states single ones: what it leaves
+    out is cancelled, and so is what the message takes back."""
     attributes = merged(procedure.attributes, statement.procedure, keep=statement.derived | {"StudyInstanceUID"})
     listed = {str(step.attributes[STEP_ID]): step for step in statement.steps}
     unnamed = STEP_ID in statement.derived or any(step.derived for step in procedure.steps)
@@ -163,7 +166,7 @@ def _changed(procedure: Procedure, statement: OrderedProcedure, event: StepEvent
         listing = listed.pop(step.step_id, None)
         if listing is not None:
             step = _changed_step(step, statement, event, listing, procedure.event_at)
-        elif event is StepEvent.CHANGE and step.state not in FROZEN:
+        elif step.state not in FROZEN and _is_left_out(step, statement, event):
             step = _step_after(step, StepEvent.CANCEL, statement)
         steps.append(step)
     steps += [_new_step(statement, one) for one in listed.values()]
@@ -175,6 +178,10 @@ def _changed(procedure: Procedure, statement: OrderedProcedure, event: StepEvent
         event_at=max(procedure.event_at, statement.event_at),
         steps=tuple(steps),
     )
+
+
+def _is_left_out(step: Step, statement: OrderedProcedure, event: StepEvent) -> bool:
+    return step.step_id in statement.listing.withdrawn or (event is StepEvent.CHANGE and statement.listing.is_whole)
 
 
 def _changed_step(step: Step, statement: OrderedProcedure, event: StepEvent, listing: OrderedStep, newest: int) -> Step:

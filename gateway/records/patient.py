@@ -54,7 +54,7 @@ class Rank(IntEnum):
 
 VISIT: Final = frozenset({
     "AdmissionID", "IssuerOfAdmissionIDSequence", "CurrentPatientLocation", "PregnancyStatus",
-    "ConfidentialityConstraintOnPatientDataDescription",
+    "ConfidentialityConstraintOnPatientDataDescription", "SexParametersForClinicalUseCategorySequence",
 })  # fmt: skip
 """What holds for a visit of the patient, not for the patient: an order says it of its own visit, ADT of the present
 one."""

@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
+import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
+
 PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})

@@ -24,7 +24,8 @@ class MappingFunction:
     companions: int = 0
     """How many attributes the row may name in `with` (FHIR)."""
     table: str | None = None
-    """None: the function uses no code table; empty: the row may name a table; else what the table must hold (FHIR)."""
+    """None: the function uses no code table; empty: the row may name a table; else what the table must hold (FHIR).
+    On the HL7 side every function that gives text may have a table; one that gives sequences if it says so."""
 
 
 Registry = dict[str, MappingFunction]

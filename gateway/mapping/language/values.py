@@ -11,11 +11,12 @@ from typing import Final
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.errors import InvalidValue, ValueTooLong
 
 MAX_LENGTH: Final = {
     "AE": 16, "CS": 16, "DA": 8, "DS": 16, "IS": 12, "LO": 64, "LT": 10240, "PN": 64, "SH": 16, "ST": 1024, "TM": 16,
-    "UI": 64, "UT": 2**32 - 2, "UC": 2**32 - 2,
+    "UI": 64, "UT": 2**32 - 2, "UC": 2**32 - 2, "DT": 26, "UR": 2**32 - 2,
 }  # fmt: skip
 """Characters, not bytes; for PN of each component group."""
 INTEGERS: Final = {
@@ -23,7 +24,7 @@ INTEGERS: Final = {
     "UV": (0, 2**64 - 1), "SV": (-(2**63), 2**63 - 1), "IS": (-(2**31), 2**31 - 1),
 }  # fmt: skip
 """Lowest and highest value."""
-NEVER_CUT: Final = frozenset({"AE", "CS", "DA", "DS", "IS", "TM", "UI"})
+NEVER_CUT: Final = frozenset({"AE", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 """A part of a code, number or identifier is another one."""
 
 _AT_ONCE: Final = frozenset({"CS", "LO", "PN", "SH", "UC", "UI"})
@@ -34,7 +35,7 @@ _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]+")
 _BACKSLASH: Final = {
     **dict.fromkeys(("LO", "SH", "UC"), "/"),
     "PN": " ",
-    **dict.fromkeys(("AE", "CS", "DA", "DS", "IS", "TM", "UI"), ""),
+    **dict.fromkeys(("AE", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"), ""),
 }
 """What stands for a backslash, which would separate values (PS3.5 6.4)."""
 
@@ -50,12 +51,26 @@ def _is_day(text: str) -> bool:
         return False
 
 
+_DT: Final = re.compile(
+    r"(\d{4}(?:\d\d){0,2})(?:(?<=\d{8})(?:\d\d){1,3}(?:(?<=\d{14})\.\d{1,6})?)?([+-]\d{4})?", re.ASCII
+)
+
+
+def _is_moment(text: str) -> bool:
+    match = _DT.fullmatch(text)
+    if match is None:
+        return False
+    return _is_day(match[1] + "0101"[len(match[1]) - 4 :])
+
+
 _SHAPES: Final[dict[str, tuple[Callable[[str], object], str]]] = {
     "AE": (_matches(r"[ -~]+"), "an AE title (ASCII characters)"),
     "CS": (_matches(r"[A-Z0-9_ ]+"), "a code string (upper case letters, digits, blank, underscore)"),
     "DA": (_is_day, "a date (YYYYMMDD)"),
+    "DT": (_is_moment, "a date and time (YYYY[MM[DD[HH[MM[SS[.FFFFFF]]]]]][&ZZXX])"),
     "DS": (_matches(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"), "a decimal number"),
     "TM": (_matches(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?"), "a time (HHMMSS)"),
+    "UR": (_matches(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+"), "a URI"),
     "UI": (_matches(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+"), "a UID"),
 }
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?\d{1,20}", re.ASCII)

@@ -11,6 +11,7 @@ from gateway.mapping.identifiers import DERIVATIONS
 from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS
+from gateway.mapping.orders.items import coded
 from gateway.mapping.orders.paths import Settings, check, is_whole_segment
 from gateway.mapping.orders.row_values import CompiledRow, default_of
 
@@ -59,15 +60,20 @@ def _check_row(row: Row, tables: Mapping[str, Table]) -> Iterator[str]:
             yield f"{path!r} names a segment without a field, which only {' and '.join(sorted(whole_segment))} take"
         if function in whole_segment and not is_whole_segment(path):
             yield f"'as: {function}' takes segments without a field, such as OBX*, not {path!r}"
-    if row.table and given:
+    takes_table = not given or FUNCTIONS[function].table is not None
+    if row.table and not takes_table:
         yield f"'table' translates texts, and 'as: {function}' gives none"
     if row.unknown != "reject" and not row.table:
         yield "'unknown' says what to do with a code that is not in the row's 'table', and it names none"
     if row.too_long == "cut" and (row.target in IDENTIFIERS or vr in NEVER_CUT):
         yield "'too_long: cut' would make another value of it; leave it out"
-    codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table and not given else None
+    codes = Codes(row.table, tables[row.table].codes, row.unknown) if row.table and takes_table else None
     if codes is not None:
-        yield from _check_table(row, codes)
+        yield from _check_codes(codes) if given else _check_table(row, codes)
+    yield from _check_default(row, codes, vr)
+
+
+def _check_default(row: Row, codes: Codes | None, vr: str) -> Iterator[str]:
     if row.default:
         try:
             value, _, remark = default_of(CompiledRow.of(row, codes), Settings(ZoneInfo("UTC")))
@@ -85,6 +91,18 @@ def _check_table(row: Row, codes: Codes) -> Iterator[str]:
             compiled.finish([code] if is_list else code)
         except GatewayError as error:
             yield f"the table {row.table!r} gives {meant!r} for {code!r}: {error.message}"
+
+
+def _check_codes(codes: Codes) -> Iterator[str]:
+    """What the table gives for a code and is no code with scheme and meaning that fits its attributes."""
+    for code, meant in codes.codes.items():
+        try:
+            item = coded(meant) if meant else None
+        except GatewayError as error:
+            yield f"the table {codes.table!r} gives {meant!r} for {code!r}: {error.message}"
+            continue
+        if meant and item is None:
+            yield f"the table {codes.table!r} gives {meant!r} for {code!r}; write code|scheme|meaning"
 
 
 ORDER_DIALECT: Final = Dialect(

@@ -21,6 +21,7 @@ from gateway.mapping.orders.leaves import leaf, leaves
 from gateway.mapping.orders.names import person_name, provider_name, provider_names, technician_name
 from gateway.mapping.orders.paths import Settings as Settings
 from gateway.mapping.orders.paths import Value
+from gateway.mapping.orders.sex_and_gender import gender_identity, names_to_use, pronouns, sex_parameters
 from gateway.mapping.orders.times import birth_date, date, start_time, time
 
 
@@ -106,10 +107,14 @@ FUNCTIONS: Final = registry(
     _F(birth_date, "DA", of_leaf=True),
     _F(time, "TM", of_leaf=True),
     _F(start_time, "TM", of_leaf=True),
-    _F(code_sequence, "SQ"),
+    _F(code_sequence, "SQ", table=""),
     _F(issuer_sequence, "SQ"),
     _F(universal_issuer_sequence, "SQ"),
     _F(other_identifiers, "SQ"),
+    _F(names_to_use, "SQ"),
+    _F(pronouns, "SQ", takes=("segment",), table=""),
+    _F(gender_identity, "SQ", takes=("segment",), table=""),
+    _F(sex_parameters, "SQ", takes=("segment",), table=""),
     _F(weight, takes=("segment",)),
     _F(height, takes=("segment",)),
     _F(address),

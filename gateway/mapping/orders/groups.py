@@ -16,9 +16,13 @@ from gateway.mapping.orders.paths import Message, Segment, stated
 
 Segments = dict[str, list[Segment]]
 MAX_GROUPS: Final = 200
-_PATIENT: Final = frozenset({"PID", "PD1", "PV1", "PV2"})
-_UNNOTED: Final = ("MSH", "SFT", "OBX")
+_PATIENT: Final = frozenset({
+    "PID", "PD1", "PV1", "PV2", "GSP", "GSR", "GSC", "ARV", "OH1", "OH2", "OH3", "OH4",
+})  # fmt: skip
+_UNNOTED: Final = ("MSH", "OBX")
 """Segments whose notes are of no use to a worklist."""
+_TRANSPARENT: Final = frozenset({"SFT", "UAC", "ARV", "PRT"})
+"""Segments that stand between a segment and its notes (HL7 2.9)."""
 
 
 @dataclass(slots=True)
@@ -103,7 +107,9 @@ def _noted(message: Message) -> Iterator[tuple[str, Segment]]:
     noted = "MSH"
     for segment in message.segments:
         name = segment.name
-        if name != "NTE":
+        if name in _TRANSPARENT:
+            pass
+        elif name != "NTE":
             noted = name
         elif noted in _UNNOTED:
             continue

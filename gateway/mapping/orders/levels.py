@@ -81,6 +81,8 @@ class Levels:
                 context.findings.append(Finding(_within(place_of(row.sources[0]), compiled, context), text))
                 continue
             result[row.target] = value
+            if remark and compiled.vr == "SQ":
+                context.findings.append(Finding(place_of(source), f"{row.target}: {remark}"))
             if source in compiled.ours:
                 ours.add(row.target)
             if context.trace is not None:

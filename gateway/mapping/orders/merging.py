@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.mapping.identifiers import Known, scheduled_procedure_step_id
-from gateway.records.order import Attributes, OrderedProcedure, OrderedStep
+from gateway.records.order import Attributes, OrderedProcedure, OrderedStep, StepListing
 
 
 def merge_groups(read: Sequence[OrderedProcedure]) -> Iterator[OrderedProcedure]:
@@ -45,7 +45,14 @@ def _join(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
             known = Known(more.procedure, more.authority, "", "", len(steps))
             key = scheduled_procedure_step_id(known)
             steps[key] = OrderedStep(step.attributes | {"ScheduledProcedureStepID": key})
-    return replace(first, steps=tuple(steps.values()), derived=first.derived & more.derived)
+    return replace(
+        first,
+        steps=tuple(steps.values()),
+        listing=StepListing(
+            first.listing.withdrawn | more.listing.withdrawn, first.listing.is_whole and more.listing.is_whole
+        ),
+        derived=first.derived & more.derived,
+    )
 
 
 def distinct_steps(steps: list[OrderedStep]) -> tuple[OrderedStep, ...]:

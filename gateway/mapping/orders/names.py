@@ -46,12 +46,18 @@ _GROUPS: Final = {"I": 1, "P": 2}
 """XPN.8 (table 0465) -> component group of a PN (PS3.5 6.2.1), from 0; all else is the alphabetic group."""
 
 
+_RANKS: Final = {"L": 0, "D": 1, "": 2, "N": 4, "NOUSE": 5}
+"""XPN.7 (table 0200): what counts as the name of a patient, the first most."""
+_OTHER: Final = 3
+
+
 def person_name(value: Value, _settings: Settings) -> str:
-    """XPN: the legal name (type L), else the display name (D), else the first; the same name in ideographic (I) and
-    phonetic (P) writing as second and third component group."""
+    """XPN: the legal name (type L), else the display name (D), else the first, a nickname (N) or a name that is no
+    longer used (NOUSE) last; the same name in ideographic (I) and phonetic (P) writing as second and third component
+    group."""
     if len(value) == 1 and leaf(value[0], 8) not in _GROUPS:
         return _extended_name(value[0], 1)
-    ranked = sorted(value, key=lambda one: {"L": 0, "D": 1, "": 2}.get(leaf(one, 7), 3))
+    ranked = sorted(value, key=lambda one: _RANKS.get(leaf(one, 7), _OTHER))
     alphabetic = next((one for one in ranked if leaf(one, 8) not in _GROUPS), None)
     kind = leaf(alphabetic or ranked[0], 7) if ranked else ""
     groups = [_extended_name(alphabetic, 1) if alphabetic else "", "", ""]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -42,11 +42,13 @@ from gateway.mapping.orders.order_numbers import (
     utc_of,
 )
 from gateway.mapping.orders.paths import Message, Scope, SegmentsByName, Settings, stated
+from gateway.mapping.orders.protocol_steps import StepsRead, is_whole_list, is_withdrawn, step_scopes
 from gateway.mapping.orders.repetition_choice import REPEATED, with_preferred_repetitions
 from gateway.mapping.orders.row_values import CompiledRow
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.finding import Finding
-from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
+from gateway.records.imaging_order import STEP_ID
+from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep, StepListing
 from gateway.records.patient import PATIENT_EVENTS, PatientEvent, PatientStatement, identity_of
 from gateway.records.step import CREATES, StepEvent
 
@@ -149,14 +151,14 @@ class OrderMapping:
             patient=patient,
             order=order,
             procedure=procedure,
-            steps=distinct_steps([OrderedStep(attributes) for attributes, _ in steps]),
+            steps=distinct_steps([OrderedStep(attributes) for attributes, _ in steps.listed]),
+            listing=steps.listing,
             authority=issuer_of(order) or known.authority,
             sender=known.authority,
             placer=placer,
             filler=filler,
             parent=parent_of(scope),
-            # What any step says, the message says.
-            derived=frozenset(derived | set.intersection(*(own for _, own in steps))),
+            derived=frozenset(derived | steps.derived()),
             findings=tuple(findings),
             missing=tuple(context.missing.values()),
             not_imaging=_not_imaging(context, scope.settings),
@@ -164,7 +166,7 @@ class OrderMapping:
 
     def _read_levels(
         self, group: Group, scope: Scope, known: Known, context: Context
-    ) -> tuple[Attributes, Attributes, Attributes, list[LevelRead], set[str]]:
+    ) -> tuple[Attributes, Attributes, Attributes, StepsRead, set[str]]:
         """Patient, order with its visit, procedure and steps of a group, and what the gateway gives to them itself.
 
         Each level knows what has been read of those before it.
@@ -184,11 +186,23 @@ class OrderMapping:
         procedure, more = self._levels.read("procedure", scope, known, context)
         derived |= more
         known.attributes.update(procedure)
-        steps = [
-            self._levels.read("step", within, replace(known, position=position) if position else known, context)
-            for position, within in enumerate(_steps(scope))
-        ]
-        return patient, order, procedure, steps, derived
+        return patient, order, procedure, self._read_steps(scope, known, context), derived
+
+    def _read_steps(self, scope: Scope, known: Known, context: Context) -> StepsRead:
+        listed: list[LevelRead] = []
+        withdrawn = set[str]()
+        for position, within in enumerate(step_scopes(scope)):
+            of_step = replace(known, position=position) if position else known
+            if not (context.describes and is_withdrawn(within)):
+                listed.append(self._levels.read("step", within, of_step, context))
+                continue
+            apart = replace(context, trace=None, findings=[], may_lack=Everything(), missing={}, refusals=[])
+            attributes, own = self._levels.read("step", within, of_step, apart)
+            if STEP_ID in attributes and STEP_ID not in own:
+                withdrawn.add(str(attributes[STEP_ID]))
+            else:
+                context.findings.append(Finding(Place("IPC", 10), "takes back a step and names none; nothing is done"))
+        return StepsRead(listed, StepListing(frozenset(withdrawn), is_whole_list(scope)))
 
     def _patient_of_order(self, scope: Scope, known: Known, context: Context) -> LevelRead:
         """The patient, whom a message that only speaks of an order need not name."""
@@ -249,16 +263,6 @@ def _preferred(part: SegmentsByName, settings: Settings, findings: list[Finding]
             if first is not segment:
                 changed[name] = [first, *part[name][1:]]
     return {**part, **changed} if changed else part
-
-
-def _steps(scope: Scope) -> Iterator[Scope]:
-    """One scope per IPC (OMI_O23), else the group itself: one step."""
-    protocols = scope.order.get("IPC", ())
-    if len(protocols) <= 1:
-        yield scope
-        return
-    for protocol in protocols:
-        yield replace(scope, order={**scope.order, "IPC": [protocol]})
 
 
 def _all_of(readers: Iterable[Callable[[], _Read]]) -> list[_Read]:

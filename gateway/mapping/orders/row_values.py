@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 from pydicom.datadict import dictionary_VM
 
-from gateway.errors import GatewayError, InvalidValue, ValueTooLong
+from gateway.errors import GatewayError
 from gateway.mapping.language.rows import Codes, Row
 from gateway.mapping.language.values import fitter, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS, apply
+from gateway.mapping.orders.items import items_finisher
 from gateway.mapping.orders.paths import (
     Repetition,
     Scope,
@@ -122,7 +123,7 @@ def _finisher(row: Row, codes: Codes | None) -> Callable[[Any], tuple[Any, str]]
     """What translates by the row's code table and fits to its VR."""
     vr = vr_of(row.target)
     if vr == "SQ":
-        return _fit_items
+        return items_finisher(codes)
     if vr in _FIT:
         return lambda text: (text, "")
     fitted, single = fitter(vr, row.too_long), dictionary_VM(row.target) == "1"
@@ -159,22 +160,3 @@ def _translate(codes: Codes, sent: list[str]) -> tuple[list[str], str]:
         if meant != code:
             changed.append(f"{code} -> {meant or '(empty)'}")
     return written, f"table {codes.table}: {', '.join(changed)}" if changed else ""
-
-
-def _fit_items(items: list[dict[str, str]]) -> tuple[list[dict[str, str]], str]:
-    """Items whose codes and identifiers fit; meanings are cut, an item of which something does not fit is left out."""
-    fitted, remarks = [], []
-    for item in items:
-        try:
-            fits = {keyword: _item_fitter(keyword)(text)[0] for keyword, text in item.items()}
-        except (ValueTooLong, InvalidValue) as error:
-            remarks.append(f"an item was left out: {error.message}")
-        else:
-            if "" not in fits.values():
-                fitted.append(fits)
-    return fitted, "; ".join(remarks)
-
-
-@lru_cache(maxsize=64)
-def _item_fitter(keyword: str) -> Callable[[str], tuple[str, str]]:
-    return fitter(vr_of(keyword), "cut" if keyword == "CodeMeaning" else "reject")

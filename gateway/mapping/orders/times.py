@@ -110,9 +110,14 @@ def _da(moment: datetime) -> str:
     return f"{moment.year:04}{moment.month:02}{moment.day:02}"
 
 
+def local_moment(written: str, settings: Settings) -> tuple[str, str]:
+    """DTM -> DA and TM in the site's zone, '' for what it does not state. Raises `InvalidValue`."""
+    return _local(written, settings.message_zone or settings.zone, settings.zone)
+
+
 def date(written: str, settings: Settings) -> str:
     """DTM -> DA in the site's zone. A month or year alone has no DA and is refused."""
-    day, _ = _local(written, settings.message_zone or settings.zone, settings.zone)
+    day, _ = local_moment(written, settings)
     if not day:
         raise InvalidValue(f"{written!r} names no day")
     return day
@@ -128,7 +133,7 @@ def birth_date(written: str, settings: Settings) -> str:
 
 def time(written: str, settings: Settings) -> str:
     """DTM -> TM in the site's zone; nothing when only a date is given."""
-    return _local(written, settings.message_zone or settings.zone, settings.zone)[1]
+    return local_moment(written, settings)[1]
 
 
 def start_time(written: str, settings: Settings) -> str:

@@ -12,6 +12,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
+import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.errors import Malformed
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.errors import Place, Unavailable
+from gateway.wire.hl7.newer_segments import without_newer
 
 
 class Severity(StrEnum):
@@ -54,6 +55,10 @@ SHOWN: Final = 10
 """Of more faults only the number is reported."""
 LONGEST: Final = 256 * 1024
 """Characters of a message; longer ones are not checked."""
+NEWEST_VERSION: Final = "2.8.2"
+"""That hl7apy knows."""
+NEWER_VERSIONS: Final = ("2.9", "2.9.1")
+"""Checked by the rules of `NEWEST_VERSION`; what they add is set aside (`newer_segments`)."""
 SECONDS: Final = 60.0
 """For one message, and for the start of the process."""
 LINE_BYTES: Final = 4 * 1024 * 1024
@@ -125,10 +130,12 @@ def check(text: str, version: str) -> list[StructureFinding]:
     from hl7apy import load_library
     from hl7apy.exceptions import HL7apyException
 
-    header, end, rest = text.partition("\r")
+    header, end, rest = without_newer(text).partition("\r")
     separator, component = header[3:4] or "|", header[4:5] or "^"
     fields = header.split(separator) + [""] * 12
     fields[11] = version or fields[11]
+    if fields[11] in NEWER_VERSIONS:
+        fields[11] = NEWEST_VERSION
     kind, trigger, *structure = [*fields[8].split(component), ""][:3]
     try:
         known = load_library(fields[11]).MESSAGES

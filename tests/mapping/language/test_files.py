@@ -135,7 +135,7 @@ ROW_FAULTS = [
     ),
     ("visit", "AdmissionID", "{from: PV1-19, as: date}", "'as: date' gives no LO; use a function that gives text"),
     ("order", "IssueDateOfImagingServiceRequest", "ORC-9", "'as: text' gives no DA; use date or birth_date"),
-    ("visit", "AdmissionID", "PV1", "'PV1' names a segment without a field, which only height and weight take"),
+    ("visit", "AdmissionID", "PV1", "'PV1' names a segment without a field, which only gender_identity and height and"),
     (
         "patient",
         "PatientWeight",
@@ -164,7 +164,7 @@ ROW_FAULTS = [
         "step",
         "ScheduledProtocolCodeSequence",
         f"{{from: OBR-4.4-6, as: code_sequence, default: STD^Standard^{'X' * 17}}}",
-        f"the default 'STD^Standard^{'X' * 17}' does not fit: an item was left out: 17 characters do not fit SH (16)",
+        f"the default 'STD^Standard^{'X' * 17}' does not fit: 17 characters do not fit SH (16)",
     ),
     ("visit", "AdmissionID", "[PV1-0, site.nam]", "'PV1-0' is not a path"),
     ("visit", "AdmissionID", "[PV1-19, site.nam]", "there is no setting 'site.nam'; known: site.patient_id_issuer,"),

@@ -17,6 +17,7 @@ WIDEST = {
     "IS": "-002147483648"[:12],
     "LO": "x" * 64,
     "LT": "x" * 10240,
+    "DT": "20260123235960.123456+0100",
     "PN": "x" * 64,
     "SH": "x" * 16,
     "ST": "x" * 1024,
@@ -27,7 +28,7 @@ WIDEST = {
 
 
 def test_every_limit_is_tried() -> None:
-    assert set(WIDEST) == set(MAX_LENGTH) - {"UT", "UC"}
+    assert set(WIDEST) == set(MAX_LENGTH) - {"UT", "UC", "UR"}
     assert all(len(text) == MAX_LENGTH[vr] for vr, text in WIDEST.items() if vr != "TM")
 
 

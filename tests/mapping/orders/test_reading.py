@@ -386,8 +386,8 @@ def test_an_ipc_without_ids_gets_them() -> None:
 
 
 def test_a_note_belongs_to_what_it_follows() -> None:
-    head = (MSH, "NTE|1||about the message", PID)
-    without = said(*head, ORC, request("S1"), "OBX|1|NM|x||1", "NTE|1||about the observation")
+    head = (MSH, "ARV|1|S", "NTE|1||about the message", PID)
+    without = said(*head, ORC, request("S1"), "OBX|1|NM|x||1", "PRT|1|AD", "NTE|1||about the observation")
     assert "PatientComments" not in without
     assert "RequestedProcedureComments" not in without
     patient_only = said(*head, "NTE|1||about the patient", ORC, request("S1"))
