@@ -10,13 +10,13 @@ import sys
 
 import typer
 
-from gateway.cli import database, diagnosis, parked, repeating, serving, simulation, withdrawal, worklist_files
+from gateway.cli import backup, database, diagnosis, parked, repeating, serving, simulation, withdrawal, worklist_files
 from gateway.cli.commands import cli
 from gateway.cli.output import CommandFailure
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "cli", "database", "diagnosis", "main", "parked", "repeating", "serving", "simulation", "withdrawal",
+    "backup", "cli", "database", "diagnosis", "main", "parked", "repeating", "serving", "simulation", "withdrawal",
     "worklist_files",
 ]  # fmt: skip
 
