@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
 from gateway.mapping import scanners
-from gateway.mapping.language.files import close, read
+from gateway.mapping.language.files import close, read, read_tables
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.orders import order_control
 from gateway.mapping.orders.dialect import ORDER_DIALECT
@@ -45,14 +46,20 @@ class Mappings:
     scanners: tuple[ScannerRule, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The content of the files of some folders, each of which was read once, and every fault found in them."""
+
+    orders: MappingFile
+    studies: MappingFile
+    scanners: tuple[ScannerRule, ...]
+    faults: tuple[str, ...]
+
+
 def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
     """Read our files and lay the site's `overlay` folder over them. Raises `ConfigError` with every fault found."""
-    folders = [shipped()] if overlay is None else [shipped(), overlay]
-    orders, faults = read(ORDERS, ORDER_DIALECT, folders)
-    studies, more = read(STUDIES, STUDY_DIALECT, folders)
-    rules, wrong = scanners.read(folders)
-    of_tables = (*scheme_faults(studies.tables[CODING_SCHEMES]), *order_control.faults_of(orders.tables))
-    faults += [fault for fault in (*more, *wrong, *of_tables) if fault not in faults]
+    content = _ours() if overlay is None else _read([shipped(), overlay])
+    orders, studies, faults = content.orders, content.studies, list(content.faults)
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
         faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]
@@ -62,7 +69,22 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     files = {ORDERS: orders, STUDIES: studies}
     of_orders = OrderMapping(orders, settings)
     of_files = WorklistFileMapping(of_orders, settings)
-    return Mappings(of_orders, StudyMapping(studies, fhir), files, of_files, rules)
+    return Mappings(of_orders, StudyMapping(studies, fhir), files, of_files, content.scanners)
+
+
+@cache
+def _ours() -> _Files:
+    """The files of the package, which no running process sees change."""
+    return _read([shipped()])
+
+
+def _read(folders: Sequence[Path]) -> _Files:
+    tables, faults = read_tables(folders)
+    orders, of_orders = read(ORDERS, ORDER_DIALECT, folders, tables)
+    studies, of_studies = read(STUDIES, STUDY_DIALECT, folders, tables)
+    rules, of_scanners = scanners.read(folders)
+    of_tables = (*scheme_faults(tables[CODING_SCHEMES]), *order_control.faults_of(tables))
+    return _Files(orders, studies, rules, (*faults, *of_orders, *of_studies, *of_scanners, *of_tables))
 
 
 def _strangers(overlay: Path) -> Iterator[str]:

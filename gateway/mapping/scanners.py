@@ -13,7 +13,7 @@ from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 
 from gateway.errors import GatewayError
-from gateway.mapping.language.files import close
+from gateway.mapping.language.files import close, compose
 from gateway.mapping.language.literals import literal_of
 from gateway.mapping.language.rows import OFF
 from gateway.mapping.orders.dialect import OWN
@@ -76,9 +76,9 @@ def _file_of(folder: Path, faults: list[str]) -> Path:
 
 def _rows(path: Path, place: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
-        root, loaded = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        root = compose(path.read_text(encoding="utf-8"))
+        loaded = yaml.constructor.SafeConstructor().construct_document(root) if root else None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or the 31st of February
         mark = getattr(error, "problem_mark", None)
         faults.append(f"{place}{f':{mark.line + 1}' if mark else ''}: cannot be read: {error}".splitlines()[0])
         return

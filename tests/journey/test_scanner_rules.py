@@ -213,6 +213,7 @@ OLD:
         ),
         ("CT1: {character_sets: [LATIN]}", ":1: CT1: character_sets: 'LATIN' is no Defined Term"),
         ("CT1: [", "cannot be read"),
+        ("CT1: {note: 2026-02-31}", "cannot be read: day is out of range for month"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, rows: str, fault: str) -> None:

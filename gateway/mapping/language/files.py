@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -38,14 +38,9 @@ _QUICK_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """That of libyaml, where PyYAML was built with it, takes a tenth of the time."""
 
 
-def read(name: str, dialect: Dialect, folders: Iterable[Path]) -> tuple[MappingFile, list[str]]:
-    """Read `name` from the first folder, which must have it, then lay the same file of each later folder over it.
-
-    A row of an overlay replaces the row of the same level and target as a whole and keeps its place; a new target is
-    added at the end of its level; `TARGET: off` removes the row. A code table of an overlay adds its lines to the table
-    of the same name. Returns the rows that hold and every fault found.
-    """
-    folders = list(folders)
+def read_tables(folders: Sequence[Path]) -> tuple[dict[str, Table], list[str]]:
+    """The code tables of all folders, by name, and every fault found. A table of a later folder adds its lines to the
+    table of the same name."""
     faults: list[str] = []
     tables: dict[str, Table] = {}
     for number, folder in enumerate(folders):
@@ -53,6 +48,19 @@ def read(name: str, dialect: Dialect, folders: Iterable[Path]) -> tuple[MappingF
             ours = tables.get(path.stem, Table(path.stem, "", {}))
             codes = _read_table(path, _place(path, folder, number), faults)
             tables[path.stem] = Table(path.stem, str(path), {**ours.codes, **codes})
+    return tables, faults
+
+
+def read(
+    name: str, dialect: Dialect, folders: Sequence[Path], tables: Mapping[str, Table]
+) -> tuple[MappingFile, list[str]]:
+    """Read `name` from the first folder, which must have it, then lay the same file of each later folder over it.
+
+    A row of an overlay replaces the row of the same level and target as a whole and keeps its place; a new target is
+    added at the end of its level; `TARGET: off` removes the row. `tables`: the code tables that rows may name. Returns
+    the rows that hold and every fault found.
+    """
+    faults: list[str] = []
     reading = _Reading(dialect, tables, faults)
     for number, folder in enumerate(folders):
         if (folder / name).is_file():
@@ -111,7 +119,7 @@ class _Reading:
 
     def read_file(self, path: Path, place: str) -> None:
         try:
-            root = _compose(path.read_text(encoding="utf-8"))
+            root = compose(path.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self.faults.append(f"{place}:{line}: not valid YAML: {error.problem}")
@@ -215,7 +223,7 @@ class _Reading:
         return None if text in known else f"there is no {kind} {text!r}{close(text, known)}"
 
 
-def _compose(text: str) -> yaml.Node | None:
+def compose(text: str) -> yaml.Node | None:
     """The nodes of a YAML text. Raises `yaml.YAMLError`."""
     try:
         return yaml.compose(text, Loader=_QUICK_LOADER)

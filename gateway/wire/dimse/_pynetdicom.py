@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, cast
 
 import pynetdicom
@@ -30,8 +31,14 @@ def configure() -> None:
     if _LOGGER.level < logging.WARNING:
         _LOGGER.setLevel(logging.WARNING)
     # A filter does not reach the records of child loggers, and a module may be imported, or its logger made, later.
-    for module in pkgutil.iter_modules(pynetdicom.__path__, "pynetdicom."):
-        logging.getLogger(module.name).addFilter(_name_the_class_only)
+    for name in _modules():
+        logging.getLogger(name).addFilter(_name_the_class_only)
+
+
+@cache
+def _modules() -> tuple[str, ...]:
+    """The names of pynetdicom's modules, which are those of its loggers."""
+    return tuple(module.name for module in pkgutil.iter_modules(pynetdicom.__path__, "pynetdicom."))
 
 
 def _name_the_class_only(record: logging.LogRecord) -> bool:

@@ -330,7 +330,7 @@ def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_a_file_of_ours_that_is_missing_is_a_fault(tmp_path: Path) -> None:
-    _, found = read("order_to_worklist.yaml", ORDER_DIALECT, [tmp_path])
+    _, found = read("order_to_worklist.yaml", ORDER_DIALECT, [tmp_path], {})
     assert found == [f"{tmp_path}/order_to_worklist.yaml: the file is missing"]
 
 
