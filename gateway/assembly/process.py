@@ -17,7 +17,8 @@ from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, make_reader, replay_message
-from gateway.assembly.worklist import serve_dicom, why
+from gateway.assembly.performed_steps import make_performed_steps
+from gateway.assembly.worklist import make_worklist, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
@@ -65,7 +66,9 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         parts = _Parts(config, store, mappings, clock, stack, group)
         worker, working = await _start_worker(parts)
         listeners = await _start_listeners(parts)
-        dicom = await serve_dicom(config, store, mappings, clock, stack)
+        worklist = make_worklist(config, store, mappings, clock, stack)
+        performed = make_performed_steps(config, store, mappings, clock)
+        dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed)
         components = partial(_components, listeners, dicom, working)
         http_port = await _start_http(parts, components)
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)

@@ -12,7 +12,6 @@ from functools import partial
 from gateway import mapping
 from gateway.assembly.binding import bind
 from gateway.assembly.orders import GRACE_SECONDS
-from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.tls import server_tls
@@ -20,7 +19,10 @@ from gateway.clock import Clock
 from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
 from gateway.errors import SettingFault
+from gateway.journey.performed_step.scp import PerformedStepsScp
+from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.query_log import QueryLog
+from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
 from gateway.mapping.identifiers import derived_uid
 from gateway.operations.why_not_shown import Why
@@ -46,21 +48,33 @@ async def why(
     return await store.read(lambda connection: explain(connection, policy, rules, accession_number, station, clock()))
 
 
-async def serve_dicom(
+def make_worklist(
     config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, stack: AsyncExitStack
-) -> DimseServer:
-    dicom = config.dicom
+) -> Worklist:
+    """The station that every way into the gateway shares."""
     queries = QueryLog(store)
     stack.push_async_callback(queries.close)
-    worklist = Worklist(store, rules_of(config, mappings), clock, queries)
+    return Worklist(store, rules_of(config, mappings), clock, queries)
+
+
+async def serve_dicom(
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    worklist: Worklist,
+    performed_steps: PerformedSteps,
+) -> DimseServer:
+    dicom = config.dicom
     arrival = make_arrival(config, store, mappings, clock)
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),
-        find=worklist.find,
+        find=WorklistScp(worklist).find,
         store=arrival.store,
-        performed_steps=make_performed_steps(config, store, mappings, clock),
+        performed_steps=PerformedStepsScp(performed_steps),
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,

@@ -14,16 +14,16 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import make_reader
 from gateway.clock import now
 from gateway.journey import scheduling
+from gateway.journey.performed_step.request import Request
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.mapping.attributes import from_dataset
 from gateway.store import worklist as worklist_rows
-from gateway.wire.dimse import AttributesRequest, Caller
 from tests.journey.messages import orm
 from tests.journey.modality import begin, end, item
 from tests.journey.running import Start, config_of
 from tests.journey.test_order_intake import send, told
 
 BASE = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=6)
-CALLER = Caller("CT1", "GATEWAY", "127.0.0.1")
 HISTORIES = 30
 
 
@@ -86,13 +86,14 @@ async def take(gateway: app.Running, station: PerformedSteps, prefix: str, event
         f"PerformedProcedureStep{which}Date": f"{event.at:%Y%m%d}",
         f"PerformedProcedureStep{which}Time": f"{event.at:%H%M%S}",
     }
-    work: Callable[[AttributesRequest], Awaitable[None]] = station.create
+    work: Callable[[Request], Awaitable[None]] = station.create
     stated = begin(item(f"1.2.{prefix}", "S1", f"A{prefix}"), **moment)
     if event.kind != "begin":
         work = station.set
         wrong = event.kind == "110514"
         stated = end("DISCONTINUED" if wrong else event.kind, event.kind if wrong else "", **moment)
-    await work(AttributesRequest(CALLER, f"1.2.3.{prefix}.{event.number}", stated))
+    attributes = from_dataset(stated, with_empty=True)
+    await work(Request("CT1", "127.0.0.1", f"1.2.3.{prefix}.{event.number}", attributes))
     return True
 
 

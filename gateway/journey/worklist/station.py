@@ -1,8 +1,9 @@
-"""Station `worklist`: a scanner asks for its scheduled procedure steps (Modality Worklist C-FIND, PS3.4 Annex K)."""
+"""Station `worklist`: a scanner asks for its scheduled procedure steps (Modality Worklist, PS3.4 Annex K;
+PS3.18 chapter 14)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from functools import lru_cache
@@ -12,16 +13,16 @@ import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock, local_day
-from gateway.errors import InvalidValue, TooLarge, Unavailable
+from gateway.errors import Unavailable
+from gateway.journey.worklist.query import WHOLE, Matches, Page, Query, Writer
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.observe import metrics
 from gateway.records.patient import as_item
+from gateway.records.row_ids import StepRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
-from gateway.wire.dimse import ExplainedFailure, FindRequest, Match, Pending, statuses
-from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
-from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE, Answers
-from gateway.worklist.items import Element, Item, as_attributes, of_attributes, of_identifier
+from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
+from gateway.worklist.items import Element, Item, as_attributes, of_attributes
 from gateway.worklist.matching import Predicate, matcher, under_each_identity
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
@@ -82,7 +83,7 @@ class Question:
 
 
 class Worklist:
-    """Answers C-FIND; `find` is what the DIMSE server calls."""
+    """Finds the steps that a scanner asks for; each protocol has an edge that calls it."""
 
     def __init__(self, store: Store, rules: Rules, clock: Clock, query_log: QueryLog) -> None:
         self._store = store
@@ -90,74 +91,54 @@ class Worklist:
         self._clock = clock
         self._query_log = query_log
 
-    async def find(self, request: FindRequest) -> AsyncIterator[Match]:
-        """One answer per matching step, with what was asked for and nothing more.
+    @property
+    def known(self) -> frozenset[int] | None:
+        """`Rules.known`."""
+        return self._rules.known
 
-        Raises `ExplainedFailure`: after as many answers as the limit with `TooLarge`; for a value that is no date, time
-        or range with `InvalidValue`; without a database with `Unavailable`.
-        """
-        started = self._clock()
-        identifier = of_identifier(request.identifier)
-        answered: list[int] = []
-        status = statuses.CANCEL
-        try:
-            limit, found = await self._matches(request, identifier)
-            pending = self._pending(identifier)
-            for step, encoded in found:
-                if len(answered) == limit:
-                    raise ExplainedFailure(TooLarge(f"more than {limit} steps match; narrow the query"))
-                answered.append(step)
-                yield Match(encoded, pending)
-            status = statuses.SUCCESS
-        except Exception as failure:
-            status = statuses.status_of(failure, statuses.FIND_STATUSES)
-            raise
-        finally:
-            self._note(request, identifier, status, answered, started)
+    def now(self) -> int:
+        """When a query begins, for `note`."""
+        return self._clock()
 
-    def _pending(self, identifier: Item) -> Pending:
-        known = self._rules.known
-        return Pending.ALL_KEYS if known is None or _tags(identifier) <= known else Pending.SOME_KEYS
+    async def matches(self, query: Query, writer: Writer, page: Page = WHOLE) -> Matches:
+        """A page of the matching steps. Raises `InvalidValue` for a key that is no date, time or range of them,
+        `Unavailable` without a database."""
+        question = Question(query.keys, query.scanner, self._rules, self._clock(), fuzzy=query.fuzzy)
+        form = question.rule.form
+        write = writer(form)
+        most = question.max_matches if page.limit is None else min(page.limit, question.max_matches)
 
-    async def _matches(self, request: FindRequest, identifier: Item) -> tuple[int, list[tuple[int, bytes]]]:
-        calling_ae = request.caller.calling_ae
-        try:
-            question = Question(identifier, calling_ae, self._rules, self._clock(), fuzzy=request.fuzzy)
-        except InvalidValue as error:
-            raise ExplainedFailure(error) from error
-        form, syntax = question.rule.form, request.transfer_syntax_uid
-        sets = form.character_sets
-        answers = Answers(identifier, is_explicit(syntax), character_sets=sets, never=form.never, always=form.always)
-
-        def select(connection: Connection) -> list[tuple[int, bytes]]:
+        def select(connection: Connection) -> Matches:
             # In the reader's thread: thousands of items may have to be weighed for a query by name alone.
-            found: list[tuple[int, bytes]] = []
+            answers: list[tuple[StepRow, bytes]] = []
+            number = 0
             for row in worklist.candidates(connection, question.bounds, question.visible):
                 items = _kept_items(row.texts, row.state, row.station_ae or question.station, form)
                 if any(map(question.accepts(row.station_ae), items)):
-                    # The one beyond the limit is only to be counted.
-                    is_told = len(found) < question.max_matches
-                    found.append((row.id, recoded(answers.encode(items[0]), syntax) if is_told else b""))
-                    if not is_told:
+                    number += 1
+                    if page.offset < number <= page.offset + most:
+                        answers.append((row.id, write(items[0])))
+                    elif number == page.offset + most + page.counted:
                         break
-            return found
+            return Matches(answers, max(number - page.offset - most, 0))
 
         try:
-            return question.max_matches, await self._store.read(select)
+            return await self._store.read(select)
         except Unavailable as error:
-            raise ExplainedFailure(Unavailable("the database is away; ask again")) from error
+            raise Unavailable("the database is away; ask again") from error
 
-    def _note(self, request: FindRequest, identifier: Item, status: int, answered: list[int], started: int) -> None:
-        """Log the query without keeping the scanner waiting for it."""
+    def note(self, query: Query, answered: Sequence[StepRow], status: int, *, started: int) -> None:
+        """Log the query without keeping the scanner waiting for it. `status`: that of a C-FIND with this outcome,
+        whatever the protocol (PS3.4 Table K.4-1); `started`: of `now`."""
         ended = self._clock()
         metrics.FINDS.labels(f"{status:04X}").inc()
         metrics.FIND_SECONDS.observe((ended - started) / 1_000_000)
 
         self._query_log.note(
             asked_at=started,
-            calling_ae=request.caller.calling_ae,
-            address=request.caller.address,
-            keys=as_attributes(identifier),
+            calling_ae=query.scanner,
+            address=query.address,
+            keys=as_attributes(query.keys),
             status=status,
             matches=answered,
             micros=ended - started,
@@ -177,11 +158,6 @@ def _names_a_status(identifier: Item) -> bool:
     step = identifier.get(STEP_SEQUENCE)
     status = step.items[0].get(STEP_STATUS) if step is not None and step.items else None
     return status is not None and any(value.strip("*") for value in status.values)
-
-
-def _tags(identifier: Item) -> frozenset[int]:
-    inner = (one for element in identifier.values() for one in element.items[:1])
-    return frozenset(identifier).union(*map(frozenset, inner))
 
 
 @lru_cache(maxsize=KEPT_ITEMS)
