@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from bench import gateway_process
 from bench.figures import Table
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import make_intake, make_reader
+from gateway.assembly.orders import make_intake
+from gateway.assembly.readers import make_reader
 from gateway.clock import now
 from gateway.config.tree import Config
 from gateway.simulators import ris

@@ -6,24 +6,24 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from gateway import mapping
 from gateway.assembly.binding import bind
-from gateway.assembly.mappings import first_listener, settings_of
+from gateway.assembly.mappings import first_listener
+from gateway.assembly.performed_steps import consequences_of
+from gateway.assembly.readers import make_reader, source_of
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
-from gateway.config.hl7 import Listener, SenderRules, SenderSource
+from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
 from gateway.errors import SettingFault, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import MessageReader
-from gateway.journey.order_intake.sources import SERVED, ListenerSource, SenderRule
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.order_intake.structure import Conformance
-from gateway.mapping.orders.functions import Settings
+from gateway.journey.performed_step.attaching import LateLinks
 from gateway.observe import metrics
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
@@ -33,37 +33,6 @@ from gateway.wire.hl7.mllp_server import ListenerAccess, MllpLimits, MllpServer
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 10.0
-
-
-def source_of(config: Config, listener: Listener) -> ListenerSource:
-    """Who may send to a listener, and how each is read."""
-    settings = settings_of(config, listener)
-    return ListenerSource(
-        name=listener.name,
-        senders=[sender_rule(settings, listener, source) for source in listener.sources]
-        or [sender_rule(settings, listener, SenderSource())],
-        close_on_failure=listener.on_failure == "close",
-    )
-
-
-def sender_rule(settings: Settings, listener: Listener, source: SenderSource) -> SenderRule:
-    rules = {name: getattr(listener, name) for name in SenderRules.model_fields}
-    rules |= {name: getattr(source, name) for name in source.model_fields_set & SenderRules.model_fields.keys()}
-    types = frozenset((kind, trigger) for kind, _, trigger in (one.partition("^") for one in rules["message_types"]))
-    return SenderRule(
-        settings=replace(settings, without_modality=rules["without_modality"]),
-        application=source.application,
-        facility=source.facility,
-        charset=rules["charset"],
-        override_charset=rules["override_charset"],
-        undecodable=rules["undecodable"],
-        message_types=types or SERVED,
-        unserved=rules["unserved_types"],
-        training=rules["training"],
-        acknowledge=rules["acknowledge"],
-        conformance=rules["conformance"],
-        conformance_version=rules["conformance_version"],
-    )
 
 
 def access_of(listener: Listener) -> ListenerAccess:
@@ -79,13 +48,6 @@ def access_of(listener: Listener) -> ListenerAccess:
     )
 
 
-def make_reader(config: Config, mappings: mapping.Mappings) -> MessageReader:
-    """Reads messages of all listeners, kept ones too."""
-    listeners = config.hl7.listeners or [first_listener(config)]
-    sources = {listener.name: source_of(config, listener) for listener in listeners}
-    return MessageReader(mappings.orders, mappings.worklist_files, sources, sources[first_listener(config).name])
-
-
 def scheduling_policy(config: Config) -> scheduling.Policy:
     """What the site decides of scheduling."""
     return scheduling.Policy(
@@ -93,6 +55,7 @@ def scheduling_policy(config: Config) -> scheduling.Policy:
         unknown_order=config.hl7.unknown_order,
         patient_data=config.hl7.patient_data,
         tell_orders=any(ehr.orders == "write" for ehr in config.ehrs),
+        late_links=LateLinks(consequences_of(config)),
     )
 
 

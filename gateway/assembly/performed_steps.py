@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gateway import mapping
-from gateway.assembly.orders import make_reader
+from gateway.assembly.readers import make_reader
 from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.journey import scheduling

@@ -16,8 +16,9 @@ from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import listen, make_intake, make_reader, replay_message
+from gateway.assembly.orders import listen, make_intake, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
+from gateway.assembly.readers import make_reader
 from gateway.assembly.worklist import make_worklist, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import now as system_clock

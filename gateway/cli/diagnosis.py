@@ -56,7 +56,7 @@ def explain(
 ) -> None:
     """Dry run: what these files would become, each attribute with its source. Nothing is stored or sent."""
     from gateway.assembly.mappings import first_listener, load_mappings
-    from gateway.assembly.orders import make_reader
+    from gateway.assembly.readers import make_reader
     from gateway.operations.explain import explain as dry_run
     from gateway.operations.explain import render
 

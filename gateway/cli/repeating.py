@@ -150,7 +150,8 @@ async def _try(
 ) -> list[Outcome]:
     """What working on the messages again would change; printed as the outcomes come when `loud`."""
     from gateway.assembly.mappings import load_mappings
-    from gateway.assembly.orders import intakes, make_reader
+    from gateway.assembly.orders import intakes
+    from gateway.assembly.readers import make_reader
     from gateway.operations.replay import DryRun
 
     reader = make_reader(settings, load_mappings(settings))

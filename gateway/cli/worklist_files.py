@@ -31,12 +31,12 @@ def import_worklist(
 
     Values that the RIS has sent for an order stay. Ends with 1 when a file could not be taken; the others are.
     """
+    from gateway.assembly import orders, readers
     from gateway.assembly.mappings import load_mappings
-    from gateway.assembly.orders import make_reader, scheduling_policy
     from gateway.operations.import_worklist import NOT_TAKEN, Import, files_in, lines
 
     settings = configuration(config)
-    reader, policy = make_reader(settings, load_mappings(settings)), scheduling_policy(settings)
+    reader, policy = readers.make_reader(settings, load_mappings(settings)), orders.scheduling_policy(settings)
     paths = list(files_in(folder))
     counts: Counter[str] = Counter()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from operator import eq
+from typing import Final, NamedTuple
 
 from gateway.records.patient import Identity
 from gateway.records.performed_step import ScheduledItem
@@ -18,6 +19,8 @@ class Match(StrEnum):
     STEP = "study and step"
     STUDY = "only step of the study"
     ACCESSION = "accession number"
+    HAND = "hand"
+    """A person said so."""
 
 
 class Candidate(NamedTuple):
@@ -30,6 +33,11 @@ class Candidate(NamedTuple):
     patient: Identity
     former: tuple[Identity, ...] = ()
     """Identities that were merged into the patient's."""
+
+
+def place_of(candidate: Candidate) -> tuple[OrderRow, str, str]:
+    """What tells a scheduled step from all others, whatever becomes of its patient: order, study and step."""
+    return candidate.order, candidate.study_uid, candidate.step_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,15 @@ Candidates = Callable[[str], Sequence[Candidate]]
 """Of a Study Instance UID or an accession number."""
 
 
+NO_ORDER: Final = "no order has this Study Instance UID, and there is no accession number"
+NO_NUMBER: Final = "no order has this Study Instance UID or accession number"
+OTHER_PATIENT: Final = "the order with this accession number is of another patient"
+NO_STEP: Final = "the study has several scheduled steps, and none with this step ID"
+SEVERAL: Final = "the accession number leads to none or several scheduled steps"
+UNMATCHED: Final = frozenset({NO_ORDER, NO_NUMBER, OTHER_PATIENT, NO_STEP, SEVERAL})
+"""Why there is no scheduled step."""
+
+
 def matched(
     item: ScheduledItem, patient: Identity, *, of_study: Candidates, of_accession_number: Candidates
 ) -> Matched:
@@ -57,13 +74,13 @@ def matched(
     if steps := of_study(item.study_uid):
         return _of_study(item, steps)
     if not item.accession_number:
-        return Matched(None, why="no order has this Study Instance UID, and there is no accession number")
+        return Matched(None, why=NO_ORDER)
     steps = of_accession_number(item.accession_number)
     if not steps:
-        return Matched(None, why="no order has this Study Instance UID or accession number")
+        return Matched(None, why=NO_NUMBER)
     ours = [one for one in steps if is_of_patient(patient, one)]
     if not ours:
-        return Matched(None, why="the order with this accession number is of another patient")
+        return Matched(None, why=OTHER_PATIENT)
     return _of_accession_number(item, ours)
 
 
@@ -72,7 +89,7 @@ def _of_study(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
     if exact is not None:
         return Matched(exact, Match.STEP)
     if len(steps) > 1:
-        return Matched(None, why="the study has several scheduled steps, and none with this step ID")
+        return Matched(None, why=NO_STEP)
     return Matched(steps[0], Match.STUDY, "the study has another step ID" if item.step_id else "")
 
 
@@ -83,7 +100,18 @@ def _of_accession_number(item: ScheduledItem, steps: Sequence[Candidate]) -> Mat
     for steps_left in (exact, named):
         if len(steps_left) == 1:
             return Matched(steps_left[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
-    return Matched(None, why="the accession number leads to none or several scheduled steps")
+    return Matched(None, why=SEVERAL)
+
+
+def nearest_item(items: Sequence[ScheduledItem], candidate: Candidate) -> int | None:
+    """The number of the item that a person most likely links to a scheduled step; None when there is none."""
+    asked = (candidate.study_uid, candidate.step_id, candidate.procedure_id)
+
+    def likeness(number: int) -> tuple[int, int]:
+        item = items[number]
+        return sum(map(eq, asked, (item.study_uid, item.step_id, item.procedure_id))), -number
+
+    return max(range(len(items)), key=likeness, default=None)
 
 
 def is_of_patient(stated: Identity, candidate: Candidate) -> bool:

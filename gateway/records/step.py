@@ -56,6 +56,8 @@ class StepEvent(StrEnum):
     """MPPS N-SET DISCONTINUED."""
     PPS_WRONG_ENTRY = "pps-wrong-entry"
     """MPPS N-SET DISCONTINUED because the wrong worklist entry was chosen (DCM 110514)."""
+    PPS_SILENT = "pps-silent"
+    """The site's rule ends a performed step whose modality gives no sign of life (PS3.4 F.7.2.2: the SCP may)."""
 
 
 class Refused:
@@ -84,6 +86,9 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
     # What was chosen by mistake has not been begun; that the order was cancelled meanwhile holds.
     **{(state, _E.PPS_WRONG_ENTRY): state for state in _S},
     (_S.STARTED, _E.PPS_WRONG_ENTRY): _S.SCHEDULED,
+    # What a rule supposes ends what runs, and nothing else.
+    **{(state, _E.PPS_SILENT): state for state in _S},
+    (_S.STARTED, _E.PPS_SILENT): _S.DISCONTINUED,
     # After the end only a new performed step (append case) moves a step again.
     (_S.COMPLETED, _E.PPS_COMPLETE): _S.COMPLETED,
     (_S.COMPLETED, _E.PPS_DISCONTINUE): _S.COMPLETED,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -87,10 +88,7 @@ def find(
     Rank 0: Study Instance UID, 1: filler order number, 2: placer order number, 3: accession number. Holds these
     identities and the orders found until the transaction ends.
     """
-    lock(
-        connection,
-        *(f"order|{kind}|{key}" for kind, key in enumerate((study_uid, filler, placer, accession_number)) if key),
-    )
+    lock(connection, *number_keys(study_uid, filler, placer, accession_number))
     values = {
         "study_uid": study_uid,
         "filler": filler,
@@ -105,6 +103,13 @@ def find(
     found = {row: get(connection, row) for row in sorted({one["id"] for one in ranked})}
     best = sorted(ranked, key=lambda one: (one["rank"], one["id"]))
     return [(one["rank"], found[one["id"]]) for one in best]
+
+
+def number_keys(study_uid: str = "", filler: str = "", placer: str = "", accession_number: str = "") -> Iterator[str]:
+    """What `lock` holds while an order with these numbers is looked for and made."""
+    for kind, number in enumerate((study_uid, filler, placer, accession_number)):
+        if number:
+            yield f"order|{kind}|{number}"
 
 
 def get(connection: Connection, order: OrderRow) -> Order:

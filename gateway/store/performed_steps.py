@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
+from gateway.records.finding import Finding
 from gateway.records.imaging_order import Performed
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, Match
-from gateway.records.performed_step import PerformedStep, scheduled_items
+from gateway.records.performed_step import PerformedState, PerformedStep, ScheduledItem, scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
 from gateway.store.engine import lock
+from gateway.store.order_book import number_keys
 from gateway.store.schema import orders, patients, performed_step_links, performed_steps, procedures, steps
 from gateway.store.statement import Row, Statement
 
@@ -21,6 +23,9 @@ _LINKS: Final = performed_step_links
 _BY_UID: Final = select(performed_steps).where(performed_steps.c.sop_uid == bindparam("sop_uid"))
 _FIND: Final = Statement(_BY_UID)
 _HOLD: Final = Statement(_BY_UID.with_for_update())
+_HOLD_ROW: Final = Statement(
+    select(performed_steps).where(performed_steps.c.id == bindparam("the_row")).with_for_update()
+)
 _ADD: Final = Statement(
     insert(performed_steps), [column.name for column in performed_steps.columns if not column.primary_key]
 )
@@ -33,10 +38,27 @@ def find(connection: Connection, sop_uid: str) -> Row | None:
     return _FIND.first(connection, {"sop_uid": sop_uid})
 
 
-def hold(connection: Connection, sop_uid: str) -> Row | None:
-    """The same, kept from others until the transaction ends; so is a UID that no performed step has."""
-    lock(connection, f"performed|{sop_uid}")
+def hold(connection: Connection, sop_uid: str, items: Iterable[ScheduledItem] = ()) -> Row | None:
+    """The same, kept from others until the transaction ends; so is a UID that no performed step has.
+
+    `items`: the orders that they name are kept from being made meanwhile, so that one of the two sees the other.
+    """
+    named = (key for item in items for key in number_keys(item.study_uid, accession_number=item.accession_number))
+    lock(connection, f"performed|{sop_uid}", *named)
     return _HOLD.first(connection, {"sop_uid": sop_uid})
+
+
+def hold_row(connection: Connection, row: PerformedStepRow) -> Row:
+    """The performed step of a row, kept from others until the transaction ends."""
+    held = _HOLD_ROW.first(connection, {"the_row": row})
+    assert held is not None
+    return held
+
+
+def step_of(row: Row) -> PerformedStep:
+    """The performed step that a row keeps."""
+    findings = tuple(Finding(one["place"], one["text"]) for one in row["findings"])
+    return PerformedStep(PerformedState(row["state"]), row["attributes"], findings)
 
 
 def add(
@@ -61,6 +83,7 @@ def add(
             "begun_at": begun_at,
             "ended_at": None,
             "end_event": "",
+            "silent_at": None,
             "created_at": now,
             "updated_at": now,
         },
@@ -72,8 +95,13 @@ def change(
     connection: Connection, row: PerformedStepRow, step: PerformedStep, *, ended_at: int | None, now: int
 ) -> None:
     """Keep what an N-SET made of a performed step. `ended_at`: when it ended; None: it is in progress."""
-    end = {"ended_at": ended_at, "end_event": step.event.value} if ended_at is not None else {}
+    end = {"ended_at": ended_at, "end_event": step.event.value if ended_at is not None else "", "silent_at": None}
     connection.execute(_CHANGE, {"the_row": row, **_stated(step), **end, "updated_at": now})
+
+
+def keep_findings(connection: Connection, row: PerformedStepRow, step: PerformedStep) -> None:
+    """Keep what a person should know of a performed step; the modality has stated nothing."""
+    connection.execute(_CHANGE, {"the_row": row, "findings": [finding.as_row() for finding in step.findings]})
 
 
 def _stated(step: PerformedStep) -> dict[str, Any]:
@@ -96,6 +124,20 @@ def link(connection: Connection, row: PerformedStepRow, candidate: Candidate, ma
             "match": match.value,
         },
     )
+
+
+_UNLINK: Final = delete(_LINKS).where(
+    _LINKS.c.performed_step == bindparam("the_row"),
+    _LINKS.c.order == bindparam("the_order"),
+    _LINKS.c.study_uid == bindparam("the_study"),
+    _LINKS.c.step_id == bindparam("the_step"),
+)
+
+
+def unlink(connection: Connection, row: PerformedStepRow, candidate: Candidate) -> None:
+    """Forget that a scheduled step has been performed by this performed step."""
+    values = {"the_order": candidate.order, "the_study": candidate.study_uid, "the_step": candidate.step_id}
+    connection.execute(_UNLINK, {"the_row": row, **values})
 
 
 _ORDERS: Final = Statement(
@@ -123,10 +165,15 @@ def events_of(connection: Connection, order: OrderRow) -> list[Performed]:
 
 
 def _events(row: Row) -> Iterator[Performed]:
-    names = (row["sop_uid"], row["study_uid"], row["step_id"])
-    yield Performed(row["begun_at"], StepEvent.PPS_START, *names)
+    for event, at in moments_of(row):
+        yield Performed(at, event, row["sop_uid"], row["study_uid"], row["step_id"])
+
+
+def moments_of(row: Row) -> Iterator[tuple[StepEvent, int]]:
+    """The start of a performed step and, where there is one, its end; microseconds since 1970."""
+    yield StepEvent.PPS_START, row["begun_at"]
     if row["ended_at"] is not None:
-        yield Performed(row["ended_at"], StepEvent(row["end_event"]), *names)
+        yield StepEvent(row["end_event"]), row["ended_at"]
 
 
 _CANDIDATES: Final = (

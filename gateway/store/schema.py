@@ -215,8 +215,15 @@ performed_steps = Table(
     Column("end_event", Text, nullable=False, comment="What its end is to the scheduled steps; empty: in progress"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("silent_at", BigInteger, nullable=True, comment="Since when it is known to give no sign of life"),
     UniqueConstraint("sop_uid"),
     Index(None, "accession"),
+    Index(
+        "ix_performed_steps_open",
+        "updated_at",
+        sqlite_where=text("state = 'IN PROGRESS'"),
+        postgresql_where=text("state = 'IN PROGRESS'"),
+    ),
 )
 
 performed_step_links = Table(
@@ -231,6 +238,39 @@ performed_step_links = Table(
     UniqueConstraint("performed_step", "order", "study_uid", "step_id"),
     Index(None, "order"),
 )
+
+unlinked_items = Table(
+    "unlinked_items",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("performed_step", Key, ForeignKey("performed_steps.id"), nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("step_id", Text, nullable=False),
+    Column("accession", Text, nullable=False),
+    Column("procedure_id", Text, nullable=False),
+    Column("by_person", Boolean, nullable=False, comment="A person took the link away; no rule links it again"),
+    Index(None, "performed_step"),
+    Index(None, "study_uid"),
+    Index(None, "accession"),
+)
+"""Items of Scheduled Step Attributes Sequences that led to no scheduled step."""
+
+link_changes = Table(
+    "link_changes",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("performed_step", Key, ForeignKey("performed_steps.id"), nullable=False),
+    Column("order", Key, ForeignKey("orders.id"), nullable=False),
+    Column("study_uid", Text, nullable=False, comment="Of the scheduled step's procedure"),
+    Column("step_id", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="link or unlink"),
+    Column("person", Text, nullable=False, comment="Who did it"),
+    Column("reason", Text, nullable=False, comment="Why, in the person's words; may be empty"),
+    Column("changed_at", BigInteger, nullable=False),
+    Index(None, "performed_step"),
+    Index(None, "order"),
+)
+"""What persons did to links of performed steps."""
 
 studies = Table(
     "studies",

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
 from gateway.records.finding import Finding
@@ -16,7 +16,6 @@ from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
 from gateway.store import orders, patients, study_findings
 from gateway.store.schema import instances, series, studies
-from gateway.store.statement import Statement
 
 
 def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
@@ -210,28 +209,6 @@ def headers(connection: Connection, study: int) -> list[tuple[int, bytes, str, b
     )
     rows = connection.execute(wanted)
     return [(one, digest, syntax, zlib.decompress(header)) for one, digest, syntax, header in rows]
-
-
-_ANSWERING: Final = Statement(
-    select(studies.c.study_uid).where(
-        or_(
-            studies.c.study_uid == bindparam("study_uid"),
-            and_(
-                bindparam("accession") != "",
-                studies.c.accession == bindparam("accession"),
-                studies.c.patient_id == bindparam("patient_id"),
-            ),
-        )
-    )
-)
-
-
-def answering(
-    connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber, patient_id: str
-) -> list[StudyInstanceUID]:
-    """UIDs of the studies that are already here when their order comes."""
-    values = {"study_uid": study_uid, "accession": accession_number, "patient_id": patient_id}
-    return [row["study_uid"] for row in _ANSWERING.rows(connection, values)]
 
 
 def withdraw(connection: Connection, study_uid: StudyInstanceUID, *, at: int | None) -> bool:

@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["gateway.wire", "gateway.mapping", "gateway.records", "gateway.journey"]):
     from gateway.assembly.mappings import load_mappings
-    from gateway.assembly.orders import make_reader
+    from gateway.assembly.readers import make_reader
     from gateway.config.tree import Config
     from gateway.errors import NeedsPerson, Rejected
     from gateway.journey import scheduling

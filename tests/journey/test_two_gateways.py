@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text
 
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import make_reader
+from gateway.assembly.readers import make_reader
 from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import SETTLE

@@ -21,7 +21,8 @@ from pynetdicom import AE, build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined,unused-ignore]
 
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import make_reader, scheduling_policy
+from gateway.assembly.orders import scheduling_policy
+from gateway.assembly.readers import make_reader
 from gateway.config.tree import Config
 from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store

@@ -21,7 +21,7 @@ from gateway.records.step import (
 S, E = StepState, StepEvent
 OPEN = (S.SCHEDULED, S.ARRIVED, S.READY)
 ENDED = (S.COMPLETED, S.DISCONTINUED)
-PPS = (E.PPS_START, E.PPS_COMPLETE, E.PPS_DISCONTINUE, E.PPS_WRONG_ENTRY)
+PPS = (E.PPS_START, E.PPS_COMPLETE, E.PPS_DISCONTINUE, E.PPS_WRONG_ENTRY, E.PPS_SILENT)
 ORDERS = tuple(event for event in E if event not in PPS)
 
 
@@ -68,8 +68,13 @@ def test_the_end_of_a_performed_step_ends_the_step(state: StepState) -> None:
     assert after(state, E.PPS_DISCONTINUE) is S.DISCONTINUED
 
 
+@pytest.mark.parametrize("state", S)
+def test_a_modality_that_fell_silent_ends_only_what_runs(state: StepState) -> None:
+    assert after(state, E.PPS_SILENT) is (S.DISCONTINUED if state is S.STARTED else state)
+
+
 @pytest.mark.parametrize("state", ENDED)
-@pytest.mark.parametrize("event", [E.PPS_COMPLETE, E.PPS_DISCONTINUE])
+@pytest.mark.parametrize("event", [E.PPS_COMPLETE, E.PPS_DISCONTINUE, E.PPS_SILENT])
 def test_the_first_end_stands(state: StepState, event: StepEvent) -> None:
     """PS3.4 F.7.2.2: a performed step that is COMPLETED or DISCONTINUED may no longer be set."""
     assert after(state, event) is state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ from gateway.records.imaging_order import Order
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, Match, is_of_patient, matched
-from gateway.records.performed_step import SCHEDULED_STEPS, scheduled_items
+from gateway.records.performed_step import SCHEDULED_STEPS, ScheduledItem
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepState
 from gateway.store import order_book as book
@@ -39,20 +39,22 @@ class Linking:
     """Links of a performed step, the orders that they lead to, and what a person should know of them."""
 
     links: tuple[Link, ...]
+    unlinked: tuple[ScheduledItem, ...]
+    """Items that lead to no scheduled step."""
     orders: Sequence[Order]
     """In ascending order of their rows, held until the transaction ends."""
     findings: tuple[Finding, ...]
 
 
-def link(connection: Connection, attributes: Attributes) -> Linking:
-    """The scheduled steps that the attributes of an N-CREATE name: each item's own (group case), or none."""
-    stated = Identity(str(attributes.get("PatientID") or ""), str(attributes.get("IssuerOfPatientID") or ""))
+def link(connection: Connection, attributes: Attributes, items: Iterable[ScheduledItem]) -> Linking:
+    """The scheduled steps that items of an N-CREATE name: each item's own (group case), or none."""
     findings: dict[Finding, None] = {}
     links: dict[Candidate, Match] = {}
-    for item in scheduled_items(attributes):
+    unlinked = []
+    for item in items:
         outcome = matched(
             item,
-            stated,
+            _patient_of(attributes),
             of_study=partial(performed_steps.of_study, connection),
             of_accession_number=partial(performed_steps.of_accession_number, connection),
         )
@@ -60,11 +62,27 @@ def link(connection: Connection, attributes: Attributes) -> Linking:
             findings[Finding(SCHEDULED_STEPS, outcome.why)] = None
         if outcome.candidate is not None and outcome.match is not None:
             links.setdefault(outcome.candidate, outcome.match)
+        else:
+            unlinked.append(item)
+    return linking_of(connection, attributes, links, unlinked, findings)
+
+
+def linking_of(
+    connection: Connection,
+    attributes: Attributes,
+    links: Mapping[Candidate, Match],
+    unlinked: Iterable[ScheduledItem],
+    findings: Iterable[Finding] = (),
+) -> Linking:
+    """These links, with their orders and all that a person should know. `findings`: of the matching."""
     # In one order, so that two transactions do not wait for one another.
     orders = [book.get(connection, row) for row in sorted({candidate.order for candidate in links})]
-    findings |= dict.fromkeys(_alarms(orders, links))
-    findings |= dict.fromkeys(_of_patients(stated, links))
-    return Linking(tuple(Link(*one) for one in links.items()), orders, tuple(findings))
+    every = dict.fromkeys((*findings, *_alarms(orders, links), *_of_patients(_patient_of(attributes), links)))
+    return Linking(tuple(Link(*one) for one in links.items()), tuple(unlinked), orders, tuple(every))
+
+
+def _patient_of(attributes: Attributes) -> Identity:
+    return Identity(str(attributes.get("PatientID") or ""), str(attributes.get("IssuerOfPatientID") or ""))
 
 
 def _alarms(orders: Iterable[Order], links: Iterable[Candidate]) -> Iterator[Finding]:

@@ -17,23 +17,40 @@ WholeHistory = Callable[[Connection, Order], Sequence[Said]]
 
 
 def move(
-    connection: Connection, orders: Iterable[Order], history: WholeHistory, sop_uid: str, event: StepEvent, *, now: int
+    connection: Connection,
+    orders: Iterable[Order],
+    history: WholeHistory,
+    sop_uid: str,
+    event: StepEvent,
+    *,
+    now: int,
+    anew: bool = False,
 ) -> None:
     """Move the scheduled steps of the orders by an event of the performed step `sop_uid` that is kept already.
 
     An event that is newer than all else of an order is applied to the order as it stands; another is put in its place
-    among the order's history.
+    among the order's history. `anew`: it takes the place of an earlier event of the same performed step.
     """
     for order in orders:
         assert order.row is not None
         events = performed_steps.events_of(connection, order.row)
-        if _is_newest(connection, order, events, sop_uid, event):
+        if not anew and _is_newest(connection, order, events, sop_uid, event):
             after = _applied(order, [one for one in events if one.event is event])
+            book.save(connection, order, after, now=now)
         else:
-            rebuilt = rebuilt_order(order, history(connection, order))
-            # Messages that cannot be read any more do not undo what a modality did.
-            after = _applied(order, sorted(events, key=sort_key)) if rebuilt is None else rebuilt
-        book.save(connection, order, after, now=now)
+            rebuild(connection, order, history, now=now)
+
+
+def rebuild(connection: Connection, order: Order, history: WholeHistory, *, now: int) -> bool:
+    """Bring an order to what its history makes of it; False when its messages cannot be read any more.
+
+    That does not undo what a modality did: its events are then applied to the order as it stands.
+    """
+    assert order.row is not None
+    rebuilt = rebuilt_order(order, history(connection, order))
+    events = sorted(performed_steps.events_of(connection, order.row), key=sort_key) if rebuilt is None else ()
+    book.save(connection, order, _applied(rebuilt or order, events), now=now)
+    return rebuilt is not None
 
 
 def _applied(order: Order, events: Iterable[Performed]) -> Order:

@@ -27,13 +27,12 @@ from gateway.journey.performed_step.moving import WholeHistory, move
 from gateway.journey.performed_step.request import Request
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
-from gateway.records.performed_step import PerformedState, PerformedStep, begun, updated
+from gateway.records.performed_step import PerformedState, PerformedStep, begun, scheduled_items, updated
 from gateway.records.performed_times import event_time
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
-from gateway.store import Store, performed_steps, refusals
+from gateway.store import Store, performed_steps, refusals, unlinked_items
 from gateway.store import order_book as book
-from gateway.store.statement import Row
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +109,13 @@ class PerformedSteps:
         self, connection: Connection, request: Request, step: PerformedStep, digest: bytes, now: int
     ) -> tuple[Finding, ...]:
         """What a person should know of the links. Raises `DuplicateKey`."""
-        before = performed_steps.hold(connection, request.sop_uid)
+        items = scheduled_items(step.attributes)
+        before = performed_steps.hold(connection, request.sop_uid, items)
         if before is not None:
             if before["digest"] == digest:
                 return ()
             raise DuplicateKey("another performed step has this SOP Instance UID")
-        linking = link(connection, step.attributes)
+        linking = link(connection, step.attributes, items)
         begun_at = event_time(step.attributes, "Start", received_at=now, zone=self._zone)
         row = performed_steps.add(
             connection,
@@ -128,6 +128,8 @@ class PerformedSteps:
         )
         for one in linking.links:
             performed_steps.link(connection, row, *one)
+        for item in linking.unlinked:
+            unlinked_items.add(connection, row, item, by_person=False)
         move(connection, linking.orders, self._history, request.sop_uid, StepEvent.PPS_START, now=now)
         concerned = tuple(one.candidate for one in linking.links)
         start = Change(row, request.sop_uid, step, StepEvent.PPS_START, begun_at, concerned, step.attributes)
@@ -139,7 +141,7 @@ class PerformedSteps:
         before = performed_steps.hold(connection, request.sop_uid)
         if before is None:
             raise UnknownKey(UNKNOWN)
-        kept = _step_of(before)
+        kept = performed_steps.step_of(before)
         step = updated(kept, request.attributes, strict=strict)
         if step is kept:
             return
@@ -148,18 +150,17 @@ class PerformedSteps:
         if step.state is not PerformedState.IN_PROGRESS:
             ended_at = max(before["begun_at"], event_time(step.attributes, "End", received_at=now, zone=self._zone))
         performed_steps.change(connection, row, step, ended_at=ended_at, now=now)
-        if ended_at is not None:
+        # The end that a rule has put gives way to the modality's own word.
+        was_ended = bool(before["end_event"])
+        if was_ended or ended_at is not None:
             orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
-            move(connection, orders, self._history, request.sop_uid, step.event, now=now)
+            move(connection, orders, self._history, request.sop_uid, step.event, now=now, anew=was_ended)
         event, at = (None, now) if ended_at is None else (step.event, ended_at)
+        if was_ended and ended_at is None:
+            event, at = step.event, before["begun_at"]
         concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
         follow(connection, self._consequences, change)
-
-
-def _step_of(row: Row) -> PerformedStep:
-    findings = tuple(Finding(one["place"], one["text"]) for one in row["findings"])
-    return PerformedStep(PerformedState(row["state"]), row["attributes"], findings)
 
 
 def _digest(attributes: Attributes) -> bytes:

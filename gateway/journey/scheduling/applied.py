@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy import Connection
 
 from gateway.errors import Place
 from gateway.records.imaging_order import Order, Said
-from gateway.records.row_ids import OrderRow, PatientRow
+from gateway.records.row_ids import OrderRow, PatientRow, PerformedStepRow
 
 History = Callable[[Connection, Order], Sequence[Said]]
 """What the messages kept so far state of an order, read with today's mappings."""
 
 
+class LateLinks(Protocol):
+    """Links what was performed before it was ordered; the station `performed_step`, handed in by the assembly."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        order: OrderRow,
+        performed_steps: Sequence[PerformedStepRow],
+        history: History,
+        *,
+        now: int,
+    ) -> None:
+        """Link those of the performed steps that name a step of the order. `history`: with the present message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is a site's to decide."""
+    """What is a site's to decide, and what the other stations do about an order."""
 
     ignore_unknown_control: bool = False
     """Accept an ORC-1 without effect on a worklist, and do nothing."""
@@ -29,6 +44,8 @@ class Policy:
     """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
     tell_orders: bool = False
     """Whether an EHR gets orders."""
+    late_links: LateLinks | None = None
+    """None: nothing is performed."""
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_values, identity_of
-from gateway.records.row_ids import PatientRow
+from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.records.step import CREATES, StepEvent
+from gateway.store import early, outbox, patients, studies
 from gateway.store import order_book as book
-from gateway.store import outbox, patients, studies
 from gateway.store.statement import Row
 
 MEANINGLESS: Final = frozenset({StepEvent.RESPONSE})
@@ -149,7 +149,7 @@ def _apply_to(
     if outcome in UNORDERED:
         work.applied.note(statement.place.at(1), UNORDERED[outcome])
     if statement.event in CREATES:
-        _resettle(work, after, statement)
+        _meet_early(work, row, after, statement, arrivals)
 
 
 def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:
@@ -229,17 +229,25 @@ def _rank(statement: OrderedProcedure, policy: Policy) -> Rank:
     return Rank.ORDER if statement.event is StepEvent.NEW else Rank.ORDER_CHANGE
 
 
-def _resettle(work: Work, order: Order, statement: OrderedProcedure) -> None:
-    """A study that came before its order is settled again, now with the order."""
+def _meet_early(
+    work: Work, row: OrderRow, order: Order, statement: OrderedProcedure, arrivals: Sequence[Arrival]
+) -> None:
+    """A study that came before its order is settled again, now with the order; a performed step is linked to it."""
     patient_id = statement.patient.get("PatientID")
-    if patient_id is None and order.patient is not None and (row := patients.get(work.connection, order.patient)):
-        patient_id = row["patient_id"]
-    waiting = studies.answering(
+    if patient_id is None and order.patient is not None and (held := patients.get(work.connection, order.patient)):
+        patient_id = held["patient_id"]
+    waiting = early.of_order(
         work.connection,
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         accession_number=order.accession_number,
         patient_id=patient_id or "",
     )
-    for uid in waiting:
+    for uid in waiting.studies:
         studies.touch(work.connection, uid)
         outbox.settle_soon(work.connection, uid, now=work.now)
+    if waiting.performed_steps and work.policy.late_links is not None:
+
+        def history(connection: Connection, order: Order) -> list[Said]:
+            return [*arrivals, *work.history(connection, order), statement]
+
+        work.policy.late_links(work.connection, row, waiting.performed_steps, history, now=work.now)

@@ -1,0 +1,57 @@
+"""What came before its order: studies, and items of performed steps. One look for both, with every order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, or_, select, union_all
+
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.records.row_ids import PerformedStepRow
+from gateway.store.schema import studies, unlinked_items
+from gateway.store.statement import Statement
+
+_NUMBERED: Final = bindparam("accession") != ""
+_EARLY: Final = Statement(
+    union_all(
+        select(studies.c.study_uid, literal(0).label("performed_step")).where(
+            or_(
+                studies.c.study_uid == bindparam("study_uid"),
+                and_(
+                    _NUMBERED,
+                    studies.c.accession == bindparam("accession"),
+                    studies.c.patient_id == bindparam("patient_id"),
+                ),
+            )
+        ),
+        select(cast(literal(""), Text), unlinked_items.c.performed_step).where(
+            unlinked_items.c.by_person == false(),
+            or_(
+                unlinked_items.c.study_uid == bindparam("study_uid"),
+                and_(_NUMBERED, unlinked_items.c.accession == bindparam("accession")),
+            ),
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What may belong to an order that comes later."""
+
+    studies: tuple[StudyInstanceUID, ...]
+    performed_steps: tuple[PerformedStepRow, ...]
+    """Those with an item that no rule has linked, and no person has kept from being linked."""
+
+
+def of_order(
+    connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber, patient_id: str
+) -> Early:
+    """What is here with the Study Instance UID of an order, or with its accession number."""
+    values = {"study_uid": study_uid, "accession": accession_number, "patient_id": patient_id}
+    rows = _EARLY.rows(connection, values)
+    return Early(
+        tuple(row["study_uid"] for row in rows if not row["performed_step"]),
+        tuple(dict.fromkeys(row["performed_step"] for row in rows if row["performed_step"])),
+    )
