@@ -59,7 +59,7 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
     mappings = load_mappings(config)
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
-        store = await Store.open(config.database.url)
+        store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
         stack.push_async_callback(store.close)
         if store.engine.dialect.name == "sqlite":
             await store.write(outbox_claims.release_all)

@@ -18,7 +18,7 @@ def upgrade(config: ConfigFile = None) -> None:
     from gateway.assembly.instance_lock import hold_instance_lock
     from gateway.store import migrations
     from gateway.store.engine import open_engine
-    from gateway.store.writer import reason_of
+    from gateway.store.outages import reason_of
 
     url = configuration(config).database.url
     with ExitStack() as stack:

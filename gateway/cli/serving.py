@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from typing import Annotated
+import threading
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +18,9 @@ from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, say
 
 log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 15.0
+"""For what is under way when a stop is asked for, above the time that a database may take to answer."""
 
 
 @cli.command(epilog="Example: gateway run -c gateway.yaml")
@@ -39,10 +44,23 @@ def run(config: ConfigFile = None) -> None:
             sys.stdout.flush()
             app.spare_collections()
             await stop.wait()
+            _end_within(settings.database.answer_seconds + GRACE_SECONDS)
             log.info("stopping: what is under way is finished or handed back")
         log.info("stopped")
 
     asyncio.run(serve())
+
+
+def _end_within(seconds: float) -> None:
+    """End the process if its stop takes longer: a thread that waits for a database which hangs cannot be ended."""
+
+    def end() -> None:
+        log.error("not stopped within %g s, ended all the same; nothing that was acknowledged is lost", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 @cli.command(epilog="Example: gateway demo --once")

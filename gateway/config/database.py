@@ -6,12 +6,14 @@ from pydantic import Field, field_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from gateway.config.fields import Section
+from gateway.config.fields import Seconds, Section
 
 
 class Database(Section):
     url: str = Field(default="sqlite:///gateway.db", repr=False)
     """Where everything is kept (or `url_file`); holds a password, so nothing prints it."""
+    answer_seconds: Seconds = 15.0
+    """How long an order, a query or an image waits for a database that hangs, before its sender is refused."""
 
     @field_validator("url")
     @classmethod

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import migrations
 from gateway.store.engine import begin_reading, open_engine
-from gateway.store.writer import Unit, Writer, is_outage, reason_of, unavailable
+from gateway.store.outages import is_outage, reason_of, unavailable, within
+from gateway.store.writer import Unit, Writer
 
 T = TypeVar("T")
 READERS = 4
@@ -26,20 +27,24 @@ class Store:
     `read` in one of a few reader threads on a snapshot of what is committed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self.engine: Engine = open_engine(url)
+        self._answer_seconds = answer_seconds
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
-        self._writer = Writer(self.engine, self._committed)
+        self._writer = Writer(self.engine, self._committed, answer_seconds=answer_seconds)
 
     @classmethod
-    async def open(cls, url: str) -> Store:
+    async def open(cls, url: str, *, answer_seconds: float | None = None) -> Store:
         """Open the database at `url`; an empty one gets its tables, an older one is refused with the cure.
+
+        `answer_seconds`: how long `read` and `write` wait for a database that neither answers nor closes its
+        connection; None: without end, for a command that a person can stop.
 
         Raises `ConfigError` (wrong address or schema) or `Unavailable`.
         """
-        store = cls(url)
+        store = cls(url, answer_seconds=answer_seconds)
         try:
             await asyncio.to_thread(migrations.prepare, store.engine)
         except DBAPIError as error:
@@ -68,10 +73,14 @@ class Store:
         return await self._writer.write(unit)
 
     async def read(self, unit: Unit[T]) -> T:
-        """Run `unit` on a snapshot; the database refuses it any change. Raises `Unavailable`."""
+        """Run `unit` on a snapshot; the database refuses it any change.
+
+        Raises `Unavailable`, also when the database does not answer in time.
+        """
         if self._closed:
             raise Unavailable("the store is closing", place="database")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
+        async with within(self._answer_seconds):
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
     def _read(self, unit: Unit[T]) -> T:
         try:

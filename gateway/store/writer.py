@@ -12,37 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
+from gateway.store.outages import is_deadlock, is_exhausted, is_lock_timeout, is_outage, unavailable, within
 from gateway.store.statement import execute
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
 MAX_BATCH: Final = 256
 TRIES: Final = 5
-_DEADLOCK: Final = frozenset({"40P01", "40001"})
-"""PostgreSQL deadlock_detected and serialization_failure: nothing was done, the same work may be tried again."""
-_LOCK_TIMEOUT: Final = "55P03"
-_READ_ONLY: Final = "25006"
-"""A standby, or a server that was made read-only: another will take its place."""
-_EXHAUSTED: Final = "53200"
-_OUTAGE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
-"""SQLSTATE classes: connection, resources (disk full), operator intervention, system; PostgreSQL appendix A."""
-_SQLITE_OUTAGES: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-    }
-)  # fmt: skip
-"""Primary result codes of SQLite that speak of the file or the disk, not of the statement."""
 
 
 class _Job:
@@ -72,10 +56,14 @@ class _Job:
 
 
 class Writer:
-    """`on_commit` is called on the loop after each commit in which a unit asked for it (see `announce`)."""
+    """`on_commit` is called on the loop after each commit in which a unit asked for it (see `announce`);
+    `answer_seconds`: how long a caller waits for the database, None: without end."""
 
-    def __init__(self, engine: Engine, on_commit: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, engine: Engine, on_commit: Callable[[], None] = lambda: None, *, answer_seconds: float | None = None
+    ) -> None:
         self._engine = engine
+        self._answer_seconds = answer_seconds
         self._on_commit = on_commit
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -91,13 +79,15 @@ class Writer:
         unit beside it failed, it is run again.
         Whoever stops waiting does not take the unit back.
 
-        Raises what the unit raises, with its work taken back, or `Unavailable` when the database is.
+        Raises what the unit raises, with its work taken back, or `Unavailable` when the database is. A database that
+        does not answer in time is unavailable too, and the unit may still be done.
         """
         if self._closed:
             raise Unavailable("the store is closing", place="database")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Job(unit, future))
-        return await future
+        async with within(self._answer_seconds):
+            return await future
 
     async def close(self) -> None:
         """Finish what was given, then end the thread."""
@@ -146,7 +136,7 @@ class Writer:
                     return False
                 return self._transact(batch, _run_guarded)
         except BaseException as error:
-            if not _is_deadlock(error) and not (len(batch) > 1 and _is_exhausted(error)):
+            if not is_deadlock(error) and not (len(batch) > 1 and is_exhausted(error)):
                 _fail(batch, error)
                 return False
         # Two processes took the same keys in different order, or all units together took more locks than there are:
@@ -159,7 +149,7 @@ class Writer:
             try:
                 return self._transact([job], _run_guarded)
             except BaseException as error:
-                if attempt == TRIES - 1 or not _is_deadlock(error):
+                if attempt == TRIES - 1 or not is_deadlock(error):
                     _fail([job], error)
                     break
         return False
@@ -208,8 +198,8 @@ def _run_bare(connection: Connection, job: _Job) -> None:
     try:
         job.result = job.unit(connection)
     except DBAPIError as error:
-        waited = _sqlstate(error) == _LOCK_TIMEOUT
-        if _is_deadlock(error) or (is_outage(error) and not waited):
+        waited = is_lock_timeout(error)
+        if is_deadlock(error) or (is_outage(error) and not waited):
             raise
         raise _UnitError(unavailable(error) if waited else error) from error
     except BaseException as error:
@@ -226,8 +216,8 @@ def _run_guarded(connection: Connection, job: _Job) -> None:
         execute(connection, "RELEASE SAVEPOINT unit")
         return
     except DBAPIError as error:
-        waited = _sqlstate(error) == _LOCK_TIMEOUT
-        if _is_deadlock(error) or (is_outage(error) and not waited):
+        waited = is_lock_timeout(error)
+        if is_deadlock(error) or (is_outage(error) and not waited):
             raise
         job.fail(unavailable(error) if waited else error)
     except BaseException as error:
@@ -247,38 +237,3 @@ def _fail(batch: list[_Job], error: BaseException) -> None:
 def announce(connection: Connection) -> None:
     """Ask that the worker be woken after the commit: this unit left work that is due."""
     connection.info["announce"] = True
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _is_deadlock(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and _sqlstate(error) in _DEADLOCK
-
-
-def _is_exhausted(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and _sqlstate(error) == _EXHAUSTED
-
-
-def is_outage(error: DBAPIError) -> bool:
-    """Whether the database itself failed (gone, full, locked), as against a statement it refused."""
-    if error.connection_invalidated:
-        return True
-    if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_OUTAGES
-    state = _sqlstate(error)
-    # psycopg tells of a connection that could not be made, or broke, without a state.
-    outage = state[:2] in _OUTAGE_CLASSES or state in (_LOCK_TIMEOUT, _READ_ONLY)
-    return outage or (isinstance(error, OperationalError) and not state)
-
-
-def reason_of(error: DBAPIError) -> str:
-    """The first line of what the database says; the statement and its values stay out of it."""
-    lines = str(error.orig or "").strip().splitlines()
-    return lines[0] if lines else type(error.orig).__name__
-
-
-def unavailable(error: DBAPIError) -> Unavailable:
-    """The error that callers see when the database failed them."""
-    return Unavailable(f"the database failed: {reason_of(error)}", place="database")

@@ -79,6 +79,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "site.wado_rs_url": ("https://pacs.test/dicomweb/studies/", "https://pacs.test/dicomweb"),
     "site.order_systems": ({"HOSP": "urn:oid:1.2.4"}, {"HOSP": "urn:oid:1.2.4"}),
     "database.url": ("postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
+    "database.answer_seconds": (5, 5.0),
     "hl7.listeners.name": ("second", "second"),
     "hl7.listeners.host": ("0.0.0.0", "0.0.0.0"),
     "hl7.listeners.port": (2576, 2576),

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from gateway.errors import Unavailable
 from gateway.records.patient import Identity
 from gateway.store import Store, patients
+from gateway.store.outages import is_outage
 from gateway.store.schema import patients as table
 from gateway.store.statement import Statement, execute
-from gateway.store.writer import is_outage
 
 TOLD = bindparam("told", type_=table.c.patient_id.type)
 COUNT = Statement(select(func.count().label("rows"), TOLD.label("told")).select_from(table))

@@ -180,6 +180,34 @@ async def test_a_caller_that_stops_waiting_breaks_nobody(store: Store) -> None:
     assert await kept(store) == ["first", "0", "1", "2"], "its unit is done all the same"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_callers_do_not_wait_for_a_database_that_hangs(database_url: str) -> None:
+    """Neither for a read nor for a write; a write may still be done later."""
+    goes_on = threading.Event()
+    store = await Store.open(database_url, answer_seconds=0.1)
+
+    def hanging(connection: Connection) -> bool:
+        note("late")(connection)
+        return goes_on.wait(SECONDS)
+
+    with pytest.raises(Unavailable, match="has not answered"):
+        await store.read(lambda _connection: goes_on.wait(SECONDS))
+    with pytest.raises(Unavailable, match="has not answered"):
+        await store.write(hanging)
+    goes_on.set()
+    assert await store.write(note("next")) == "next"
+    assert await kept(store) == ["late", "next"]
+    await store.close()
+
+
+async def test_a_units_own_timeout_is_the_callers(store: Store) -> None:
+    def failing(_connection: Connection) -> None:
+        raise TimeoutError("of the unit")
+
+    with pytest.raises(TimeoutError, match="of the unit"):
+        await store.write(failing)
+
+
 async def test_close_finishes_what_was_given(database_url: str) -> None:
     store = await Store.open(database_url)
     commits = Commits(store)
