@@ -7,7 +7,7 @@ from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.study_arrival.station import StudyArrival
-from gateway.journey.study_settling.station import ImagingStudyStation, Target
+from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
 from gateway.web import facade
@@ -19,7 +19,7 @@ def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
-    targets = [Target(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
+    targets = [EhrTarget(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
     served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
     return ImagingStudyStation(store, mappings.studies, targets, clock, served=served, zone=config.site.zone)
 

@@ -20,7 +20,7 @@ class CommandFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Reply:
     """What came of a request."""
 
     text: str
@@ -39,7 +39,7 @@ def say_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode())
 
 
-async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Done]]) -> int:
+async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Reply]]) -> int:
     """Do `work` for each request and print what came of it; the others are done whatever one of them fails of.
 
     Returns how many failures there were; each is a line on standard error.
@@ -49,7 +49,7 @@ async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Done]]) -> i
         try:
             done = await work(request)
         except GatewayError as error:
-            done = Done("", (str(error),))
+            done = Reply("", (str(error),))
         if done.text:
             say(done.text)
         for failure in done.failures:

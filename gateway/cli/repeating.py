@@ -14,7 +14,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import MOMENTS, ConfigFile
-from gateway.cli.output import Done, each, say, say_json
+from gateway.cli.output import Reply, each, say, say_json
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
 
@@ -114,14 +114,14 @@ async def _repeat(
         now,
     )
 
-    async def cause(key: str) -> Done:
+    async def cause(key: str) -> Reply:
         count, remaining = await repeats.cause(key)
-        return Done(f"{key}: {count} deliveries, due now", remaining)
+        return Reply(f"{key}: {count} deliveries, due now", remaining)
 
-    async def request(wanted: Request) -> Done:
+    async def request(wanted: Request) -> Reply:
         kind, number = wanted
         done = await repeats.repeat(kind, number)
-        return Done(f"{number if kind == 'study' else f'{kind}{number}'}: {done}")
+        return Reply(f"{number if kind == 'study' else f'{kind}{number}'}: {done}")
 
     return await each(causes, cause) + await each(await _requests_since(store, requests, first), request)
 
@@ -130,8 +130,8 @@ async def _resend(requests: Sequence[Request], store: Store) -> int:
     """Send studies once more and print a line for each; returns how many failed."""
     from gateway.operations.resend import resend_study
 
-    async def resend(study_uid: str) -> Done:
-        return Done(f"{study_uid}: {await resend_study(store, StudyInstanceUID(study_uid), now)} deliveries, due now")
+    async def resend(study_uid: str) -> Reply:
+        return Reply(f"{study_uid}: {await resend_study(store, StudyInstanceUID(study_uid), now)} deliveries, due now")
 
     return await each([study_uid for _, study_uid in requests], resend)
 

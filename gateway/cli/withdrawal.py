@@ -11,7 +11,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import Done, each, say_json
+from gateway.cli.output import Reply, each, say_json
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
 
@@ -38,10 +38,10 @@ def withdraw(
     withdrawals: list[Withdrawal] = []
 
     async def work(store: Store) -> int:
-        async def study(uid: str) -> Done:
+        async def study(uid: str) -> Reply:
             unit = partial(withdraw_study, study_uid=StudyInstanceUID(uid), ehrs=ehrs, now=now(), undo=undo)
             withdrawals.append(await store.write(unit))
-            return Done("" if as_json else f"{uid}: {withdrawals[-1]}")
+            return Reply("" if as_json else f"{uid}: {withdrawals[-1]}")
 
         return await each(studies, study)
 

@@ -25,7 +25,7 @@ Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StepChange:
     """What would be different in one step of the worklist."""
 
     accession: AccessionNumber
@@ -38,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class NewAnswer:
     """A message that would be answered otherwise than when it came."""
 
     message: int
@@ -54,8 +54,8 @@ class Outcome:
     """Of the messages of one patient, or of patients that have to do with each other."""
 
     messages: int = 0
-    answers: list[Answer] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    answers: list[NewAnswer] = field(default_factory=list)
+    changes: list[StepChange] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -181,7 +181,7 @@ class DryRun:
             if judged.code != row["ack_code"]:
                 why = "; ".join(f"{one['place']}: {one['text']}" for one in judged.findings)
                 outcome.answers.append(
-                    Answer(message, row["type"], row["control_id"], row["ack_code"], judged.code, why)
+                    NewAnswer(message, row["type"], row["control_id"], row["ack_code"], judged.code, why)
                 )
         outcome.changes = list(_changes(before, _items(connection, keys)))
         raise _UndoError(outcome)
@@ -239,15 +239,17 @@ def _item(row: RowMapping) -> Item:
     return {**attributes, **row["procedure"], **row["step"], "state": row["state"]}
 
 
-def _changes(before: dict[int, tuple[RowMapping, Item]], after: dict[int, tuple[RowMapping, Item]]) -> Iterable[Change]:
+def _changes(
+    before: dict[int, tuple[RowMapping, Item]], after: dict[int, tuple[RowMapping, Item]]
+) -> Iterable[StepChange]:
     for step in sorted(before.keys() | after.keys()):
         old, new = before.get(step), after.get(step)
         row: Any = (new or old or ({}, {}))[0]
         who = (row["accession"], row["patient_id"], row["step_id"])
         if old is None or new is None:
-            yield Change(*who, "new" if old is None else "gone")
+            yield StepChange(*who, "new" if old is None else "gone")
             continue
         keywords = sorted(old[1].keys() | new[1].keys())
         different = [(one, old[1].get(one), new[1].get(one)) for one in keywords if old[1].get(one) != new[1].get(one)]
         if different:
-            yield Change(*who, "changed", different)
+            yield StepChange(*who, "changed", different)

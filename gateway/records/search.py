@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"]
 
 
-class Token(NamedTuple):
+class SearchToken(NamedTuple):
     """A value of a resource that a search parameter of type token, or of type reference by identifier, meets."""
 
     parameter: str
@@ -39,12 +39,12 @@ class Compared(NamedTuple):
 class Findable:
     """Everything by which one resource is found."""
 
-    tokens: frozenset[Token]
+    tokens: frozenset[SearchToken]
     started: Period | None
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SearchParameters:
     """Alternatives of each list stand beside one another (or); the lists must all be met (and)."""
 
     ids: tuple[tuple[str, ...], ...] = ()

@@ -36,7 +36,7 @@ from gateway.simulators.ehr_answers import (
     served_type,
 )
 from gateway.simulators.fhir_rules import Issue
-from gateway.simulators.fhir_store import FhirError, Resource, Store, condition_of
+from gateway.simulators.fhir_store import FhirError, Resource, ResourceStore, condition_of
 from gateway.simulators.manners_file import Action, Mood, Rule, Script
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -73,7 +73,7 @@ class EhrSimulator:
         self.writes: list[Write] = []
         self._host = host
         self._port = port
-        self._store = Store()
+        self._store = ResourceStore()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
 

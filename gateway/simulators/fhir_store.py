@@ -33,7 +33,7 @@ class FhirError(Exception):
         self.issues = issues
 
 
-class Store:
+class ResourceStore:
     """The current version of each resource."""
 
     def __init__(self) -> None:

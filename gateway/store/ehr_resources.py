@@ -26,7 +26,7 @@ _FORGET_OTHERS: Final = delete(ledger).where(
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ResourceKey:
     """`identifier` (`system|value`) of a resource of type `kind` at `ehr`."""
 
     ehr: str
@@ -45,12 +45,12 @@ class Entry:
     """SHA-256 of what we wrote last; empty for a resource that was only found."""
 
 
-def get(connection: Connection, key: Key) -> Entry | None:
+def get(connection: Connection, key: ResourceKey) -> Entry | None:
     row = connection.execute(_GET, key.values()).first()
     return Entry(*row) if row else None
 
 
-def remember(connection: Connection, key: Key, entry: Entry, *, now: int) -> None:
+def remember(connection: Connection, key: ResourceKey, entry: Entry, *, now: int) -> None:
     """Note what the EHR holds of `key` from now on.
 
     An id belongs to one identifier. Another identifier that the ledger has for this id is forgotten: the EHR lost that

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.search import Compared, Findable, Period, Question, TokenAsked
+from gateway.records.search import Compared, Findable, Period, SearchParameters, TokenAsked
 from gateway.store.engine import lock
 from gateway.store.schema import imaging_studies as served
 from gateway.store.schema import imaging_study_tokens as tokens
@@ -118,13 +118,13 @@ def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[in
     return [(row[0], row[1]) for row in connection.execute(wanted)]
 
 
-def total(connection: Connection, question: Question) -> int:
+def total(connection: Connection, question: SearchParameters) -> int:
     """How many resources answer, on all pages."""
     found = connection.execute(select(func.count()).select_from(served).where(*_conditions(question))).scalar_one()
     return int(found)
 
 
-def search(connection: Connection, question: Question) -> tuple[list[Served], bool]:
+def search(connection: Connection, question: SearchParameters) -> tuple[list[Served], bool]:
     """A page, and whether another follows: of `question.count` resources, or fewer when they are large."""
     found = connection.execute(page(question)).all()
     rows: list[int] = []
@@ -143,7 +143,7 @@ PAGE_CHARACTERS: Final = 8 * 1024 * 1024
 """A page holds no more than this, or one resource."""
 
 
-def page(question: Question) -> Select[Any]:
+def page(question: SearchParameters) -> Select[Any]:
     """(row, characters of the resource) of a page and the one that follows it."""
     size = func.length(type_coerce(served.c.resource, Text))
     wanted = select(served.c.id, size).where(*_conditions(question)).limit(question.count + 1)
@@ -162,12 +162,12 @@ _SORTED: Final[dict[str, ColumnElement[Any]]] = {
 }
 
 
-def sort_key(question: Question, one: Served) -> tuple[int, int]:
+def sort_key(question: SearchParameters, one: Served) -> tuple[int, int]:
     """Where `one` stands in the order of `question`."""
     return {"": one.row, "started": one.started, "_lastUpdated": one.updated_at}[question.sort], one.row
 
 
-def _conditions(question: Question) -> list[ColumnElement[bool]]:
+def _conditions(question: SearchParameters) -> list[ColumnElement[bool]]:
     started = (served.c.started_from, served.c.started_to)
     return [
         *(served.c.study_uid.in_(one) for one in question.ids),

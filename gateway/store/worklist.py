@@ -67,7 +67,7 @@ class Texts(NamedTuple):
     step: str
 
 
-class Candidate(NamedTuple):
+class CandidateRow(NamedTuple):
     id: StepRow
     state: str
     station_ae: str
@@ -103,7 +103,7 @@ _CANDIDATES: Final = (
 )  # fmt: skip
 
 
-def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -> Iterator[Candidate]:
+def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -> Iterator[CandidateRow]:
     """Steps that may match, with all that an answer can hold; the caller decides by the matching rules.
 
     Read from the database as they are taken, so that who stops early has not loaded them all. Each condition that is
@@ -115,7 +115,7 @@ def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -
         statement = statement.execution_options(yield_per=500)
     found = connection.execute(statement)
     for identity, state, station_ae, *texts in found:
-        yield Candidate(identity, state, station_ae, Texts(*texts))
+        yield CandidateRow(identity, state, station_ae, Texts(*texts))
 
 
 def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.search import Compared, Findable, Period, Prefix, Question, Token, TokenAsked
+from gateway.records.search import Compared, Findable, Period, Prefix, SearchParameters, SearchToken, TokenAsked
 from gateway.store import Store, imaging_studies
 from gateway.store.engine import open_engine
 from gateway.store.imaging_studies import UNKNOWN, Served
@@ -21,7 +21,12 @@ NOW = 1_900_000_000_000_000
 
 
 def keep(
-    connection: Connection, uid: str, *tokens: Token, started: Period | None = None, content: str = "", now: int = NOW
+    connection: Connection,
+    uid: str,
+    *tokens: SearchToken,
+    started: Period | None = None,
+    content: str = "",
+    now: int = NOW,
 ) -> None:
     resource = {"resourceType": "ImagingStudy", "content": content}
     digest = f"{content}{sorted(tokens)}{started}".encode()
@@ -31,7 +36,7 @@ def keep(
 
 
 async def test_a_version_is_made_of_what_changed(store: Store) -> None:
-    old, new = Token("identifier", "s", "old"), Token("identifier", "s", "new")
+    old, new = SearchToken("identifier", "s", "old"), SearchToken("identifier", "s", "new")
     await store.write(lambda one: keep(one, "1.2", old))
     await store.write(lambda one: keep(one, "1.2", old, now=NOW + 1))
     first = await store.read(lambda one: imaging_studies.get(one, StudyInstanceUID("1.2")))
@@ -42,7 +47,7 @@ async def test_a_version_is_made_of_what_changed(store: Store) -> None:
     assert second is not None
     assert (second.version, second.updated_at, second.row) == (2, NOW + 2, first.row)
     for token, count in ((old, 0), (new, 1)):
-        question = Question(tokens=(("identifier", (TokenAsked("s", token.value),)),))
+        question = SearchParameters(tokens=(("identifier", (TokenAsked("s", token.value),)),))
         assert await store.read(partial(imaging_studies.total, question=question)) == count
 
 
@@ -77,7 +82,7 @@ def test_dates_are_compared_as_the_standard_says(
     with engine.connect() as connection:
         for number, period in enumerate(held):
             keep(connection, f"1.{number}", started=period)
-        found, _ = imaging_studies.search(connection, Question(started=tuple(asked)))
+        found, _ = imaging_studies.search(connection, SearchParameters(started=tuple(asked)))
         connection.rollback()
     expected = {
         f"1.{number}"
@@ -105,14 +110,14 @@ def test_moments_are_compared_as_the_standard_says(database_url: str, moments: l
     with _engine(database_url).connect() as connection:
         for number, moment in enumerate(moments):
             keep(connection, f"1.{number}", now=moment)
-        found, _ = imaging_studies.search(connection, Question(last_updated=((asked,),)))
+        found, _ = imaging_studies.search(connection, SearchParameters(last_updated=((asked,),)))
         connection.rollback()
     expected = {f"1.{n}" for n, moment in enumerate(moments) if _naive(Period(moment, moment + 1), asked)}
     assert {one.study_uid for one in found} == expected
 
 
 _SYSTEMS, _VALUES = st.sampled_from(["", "a", "b"]), st.sampled_from(["1", "2"])
-_TOKENS = st.builds(Token, st.sampled_from(["identifier", "patient"]), _SYSTEMS, _VALUES)
+_TOKENS = st.builds(SearchToken, st.sampled_from(["identifier", "patient"]), _SYSTEMS, _VALUES)
 _WANTED = st.builds(TokenAsked, st.none() | _SYSTEMS, st.none() | _VALUES).filter(lambda one: any(one))
 
 
@@ -125,16 +130,16 @@ _WANTED = st.builds(TokenAsked, st.none() | _SYSTEMS, st.none() | _VALUES).filte
     ),
 )
 def test_tokens_meet_by_system_and_value(
-    database_url: str, held: list[set[Token]], asked: list[tuple[str, tuple[TokenAsked, ...]]]
+    database_url: str, held: list[set[SearchToken]], asked: list[tuple[str, tuple[TokenAsked, ...]]]
 ) -> None:
-    def meets(tokens: set[Token], parameter: str, alternatives: tuple[TokenAsked, ...]) -> bool:
+    def meets(tokens: set[SearchToken], parameter: str, alternatives: tuple[TokenAsked, ...]) -> bool:
         return any(
             token.parameter == parameter and one.system in (None, token.system) and one.value in (None, token.value)
             for token in tokens
             for one in alternatives
         )
 
-    question = Question(tokens=tuple(asked))
+    question = SearchParameters(tokens=tuple(asked))
     with _engine(database_url).connect() as connection:
         for number, tokens in enumerate(held):
             keep(connection, f"1.{number}", *tokens)
@@ -156,7 +161,7 @@ async def test_pages_follow_one_another(store: Store, sort: Any, descending: boo
     found: list[Served] = []
     after = None
     while True:
-        question = Question(sort=sort, descending=descending, count=5, after=after)
+        question = SearchParameters(sort=sort, descending=descending, count=5, after=after)
         page, more = await store.read(partial(imaging_studies.search, question=question))
         found += page
         if not more:
@@ -173,7 +178,7 @@ async def test_a_page_of_large_studies_is_shorter(store: Store, monkeypatch: pyt
         await store.write(partial(keep, uid=f"1.{number}", content="x" * (1000 if number < 3 else 5000)))
     pages, after = [], None
     while True:
-        question = Question(count=10, after=after)
+        question = SearchParameters(count=10, after=after)
         page, more = await store.read(partial(imaging_studies.search, question=question))
         pages.append([one.study_uid for one in page])
         if not more:
@@ -217,17 +222,17 @@ _FILL = (
 LAST = Period(DAY * (MANY - 10), DAY * (MANY - 9))
 NEW = Period(NOW + MANY - 10, NOW + MANY - 9)
 QUESTIONS = {
-    "one identifier": Question(tokens=(("identifier", (TokenAsked("urn:dicom:uid", "urn:oid:1.77"),)),)),
-    "one patient": Question(tokens=(("patient", (TokenAsked(None, "P77"),)),), sort="started", descending=True),
-    "one id": Question(ids=(("1.77",),)),
-    "what is new": Question(
+    "one identifier": SearchParameters(tokens=(("identifier", (TokenAsked("urn:dicom:uid", "urn:oid:1.77"),)),)),
+    "one patient": SearchParameters(tokens=(("patient", (TokenAsked(None, "P77"),)),), sort="started", descending=True),
+    "one id": SearchParameters(ids=(("1.77",),)),
+    "what is new": SearchParameters(
         sort="_lastUpdated", last_updated=((Compared("ge", Period(NOW + MANY - 10, NOW + MANY - 9)),),)
     ),
-    "what was done lately": Question(sort="started", started=((Compared("ge", LAST),),)),
-    "what was done first": Question(sort="started", started=((Compared("lt", Period(DAY * 10, DAY * 11)),),)),
-    "the latest": Question(sort="started", descending=True, count=10),
-    "a later page": Question(sort="started", descending=True, count=10, after=(500, 500)),
-    "the next in order": Question(count=10, after=(1000, 1000)),
+    "what was done lately": SearchParameters(sort="started", started=((Compared("ge", LAST),),)),
+    "what was done first": SearchParameters(sort="started", started=((Compared("lt", Period(DAY * 10, DAY * 11)),),)),
+    "the latest": SearchParameters(sort="started", descending=True, count=10),
+    "a later page": SearchParameters(sort="started", descending=True, count=10, after=(500, 500)),
+    "the next in order": SearchParameters(count=10, after=(1000, 1000)),
 }
 
 
@@ -252,7 +257,7 @@ async def test_no_question_that_finds_few_reads_everything(store: Store) -> None
             assert "Sort" not in plan, f"{name}:\n{plan}"
 
 
-def _plan(connection: Connection, question: Question) -> str:
+def _plan(connection: Connection, question: SearchParameters) -> str:
     statement = imaging_studies.page(question).compile(connection, compile_kwargs={"literal_binds": True})
     head = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
     return "".join(f"{row[-1]}\n" for row in connection.exec_driver_sql(f"{head} {statement}".replace("%", "%%")))

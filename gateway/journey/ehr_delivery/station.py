@@ -21,7 +21,7 @@ from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
-from gateway.store.ehr_resources import Entry, Key
+from gateway.store.ehr_resources import Entry, ResourceKey
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.writer import FhirWriter, Written
@@ -54,7 +54,7 @@ class EhrDelivery:
         delivery = Delivery.of(work.payload)
         resource = delivery.resource
         identifier = delivery.identifier or f"urn:dicom:uid|urn:oid:{work.subject}"
-        key = Key(self._name, str(resource["resourceType"]), identifier)
+        key = ResourceKey(self._name, str(resource["resourceType"]), identifier)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = held.resource_id if held else None
         with self._watched():

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EhrTarget:
     """One EHR and the form in which it wants a study."""
 
     name: str
@@ -45,7 +45,7 @@ class ImagingStudyStation:
         self,
         store: Store,
         mapping: StudyMapping,
-        targets: Sequence[Target],
+        targets: Sequence[EhrTarget],
         clock: Clock,
         *,
         served: Shape | None = None,

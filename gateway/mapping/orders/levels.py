@@ -36,7 +36,7 @@ class Everything:
 
 
 @dataclass(slots=True)
-class Context:
+class LevelContext:
     """What holds for all levels of one group, and what was wrong with them."""
 
     place: Place
@@ -64,7 +64,7 @@ class Levels:
     def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
         self.rows = rows
 
-    def read(self, name: str, scope: Scope, known: Known, context: Context) -> LevelRead:
+    def read(self, name: str, scope: Scope, known: Known, context: LevelContext) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
@@ -90,10 +90,12 @@ class Levels:
                 context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
         return result, ours
 
-    def _found(self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: Context) -> Found:
-        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
-
-        What cannot be done without is refused (`Context.refusals`); all else that cannot be used is left out with a
+    def _found(
+        self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: LevelContext
+    ) -> Found:
+        What cannot be done without is refused (`LevelContext.refusals`); all else that cannot be used is left out with
+        a finding.
+        What cannot be done without is refused (`LevelContext.refusals`); all else that cannot be used is left out with a
         finding.
         """
         row = compiled.row
@@ -131,11 +133,11 @@ def _derive(compiled: CompiledRow, known: Known) -> Found | None:
     return (value, derived_by(compiled.row), remark) if value else None
 
 
-def _is_needed(compiled: CompiledRow, context: Context) -> bool:
+def _is_needed(compiled: CompiledRow, context: LevelContext) -> bool:
     return compiled.row.target in INDISPENSABLE or (compiled.row.required and context.describes)
 
 
-def _missing(compiled: CompiledRow, scope: Scope, context: Context) -> RequiredMissing:
+def _missing(compiled: CompiledRow, scope: Scope, context: LevelContext) -> RequiredMissing:
     """The error for a required value, at the first of its places whose segment the message has."""
     row = compiled.row
     places = [path for path in row.sources if not path.startswith(("site.", "source."))] or [row.target]
@@ -144,7 +146,7 @@ def _missing(compiled: CompiledRow, scope: Scope, context: Context) -> RequiredM
     return RequiredMissing(text, place=_within(place_of(first), compiled, context))
 
 
-def _within(place: Place | str, compiled: CompiledRow, context: Context) -> Place | str:
+def _within(place: Place | str, compiled: CompiledRow, context: LevelContext) -> Place | str:
     """The place within its group, where the message has more than one."""
     of_all = compiled.row.level == "patient" and context.place.segment != "PID"
     if isinstance(place, str) or context.number == 1 or of_all:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import period_of
-from gateway.records.search import Findable, Token
+from gateway.records.search import Findable, SearchToken
 
 Pair = tuple[str, str]
 STATUS_SYSTEM: Final = "http://hl7.org/fhir/imagingstudy-status"
@@ -16,7 +16,7 @@ STATUS_SYSTEM: Final = "http://hl7.org/fhir/imagingstudy-status"
 
 def findable(resource: dict[str, Any], zone: tzinfo) -> Findable:
     """What an R4 ImagingStudy is found by; `zone` is that of a `started` without a time."""
-    tokens = {Token(name, *pair) for name, values in _VALUES.items() for pair in values(resource) if pair[1]}
+    tokens = {SearchToken(name, *pair) for name, values in _VALUES.items() for pair in values(resource) if pair[1]}
     try:
         started = period_of(resource["started"], zone) if "started" in resource else None
     except InvalidValue:

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import period_of
-from gateway.records.search import Compared, Prefix, Question, TokenAsked
+from gateway.records.search import Compared, Prefix, SearchParameters, TokenAsked
 from gateway.web.facade.parameters import INCLUDE, NO_EFFECT, PARAMETERS, RESULT
 from gateway.web.failures import NotAcceptable
 
@@ -31,7 +31,7 @@ LARGEST: Final = 2**63
 class ImagingStudySearch:
     """A search of ImagingStudy: what it looks for and how its answer is to be given."""
 
-    question: Question
+    question: SearchParameters
     used: tuple[tuple[str, str], ...]
     """The parameters that were heeded, for the `self` link."""
     ignored: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySea
     if not sort:
         # The order in which an index finds them.
         sort = "_lastUpdated" if criteria["last_updated"] else "started" if criteria["started"] else ""
-    question = Question(
+    question = SearchParameters(
         **{name: tuple(values) for name, values in criteria.items()},
         sort=sort,
         descending=descending,

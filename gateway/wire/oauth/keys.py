@@ -25,7 +25,7 @@ MIN_RSA_BITS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SigningKey:
     kid: str
     algorithm: str
     """RS384 or ES384."""
@@ -51,11 +51,11 @@ class KeyRing:
         self._keys = Watched(paths, lambda files: _read(files, password))
 
     @property
-    def signer(self) -> Key:
+    def signer(self) -> SigningKey:
         return next(key for key in self._keys.value() if key.signs)
 
     @property
-    def keys(self) -> tuple[Key, ...]:
+    def keys(self) -> tuple[SigningKey, ...]:
         return self._keys.value()
 
 
@@ -65,14 +65,14 @@ def key_set(rings: Sequence[KeyRing]) -> dict[str, Any]:
     return {"keys": list(found.values())}
 
 
-def sign(key: Key, claims: Mapping[str, Any], *, jwks_url: str = "") -> str:
+def sign(key: SigningKey, claims: Mapping[str, Any], *, jwks_url: str = "") -> str:
     """A compact JWS of `claims` with `typ`, `kid` and, when it is known, `jku`."""
     header = {"alg": key.algorithm, "typ": "JWT", "kid": key.kid} | ({"jku": jwks_url} if jwks_url else {})
     return jwt.encode(header, dict(claims), key.jwk, algorithms=[key.algorithm])
 
 
-def _read(files: Sequence[Path], password: str | None) -> tuple[Key, ...]:
-    keys: list[Key] = []
+def _read(files: Sequence[Path], password: str | None) -> tuple[SigningKey, ...]:
+    keys: list[SigningKey] = []
     faults = []
     for file in files:
         try:
@@ -98,7 +98,7 @@ def _why(error: Exception) -> str:
     return "is no private key as PEM, JWK or JWK Set that can be read; if it is encrypted, check key_password"
 
 
-def _keys_of(text: str, password: str | None) -> list[Key]:
+def _keys_of(text: str, password: str | None) -> list[SigningKey]:
     if "-----BEGIN " in text:
         blocks = [match[0] for match in PEM.finditer(text) if "KEY" in match["label"]]
         return [_from_pem(block, password) for block in blocks]
@@ -107,7 +107,7 @@ def _keys_of(text: str, password: str | None) -> list[Key]:
     return [_from_jwk(one) for one in listed]
 
 
-def _from_pem(block: str, password: str | None) -> Key:
+def _from_pem(block: str, password: str | None) -> SigningKey:
     secret = password if "ENCRYPTED" in block else None
     last: Exception = ValueError()
     for kind in (RSAKey, ECKey):
@@ -120,7 +120,7 @@ def _from_pem(block: str, password: str | None) -> Key:
     raise last
 
 
-def _from_jwk(jwk: Any) -> Key:
+def _from_jwk(jwk: Any) -> SigningKey:
     kinds: dict[str, type[RSAKey | ECKey]] = {"RSA": RSAKey, "EC": ECKey}
     kind = kinds.get(str(jwk.get("kty"))) if isinstance(jwk, dict) else None
     if kind is None:
@@ -130,7 +130,7 @@ def _from_jwk(jwk: Any) -> Key:
     return _key(kind.import_key(plain), jwk)
 
 
-def _key(jwk: RSAKey | ECKey, written: Mapping[str, Any]) -> Key:
+def _key(jwk: RSAKey | ECKey, written: Mapping[str, Any]) -> SigningKey:
     if isinstance(jwk, RSAKey):
         algorithm, bits = "RS384", jwk.raw_value.key_size
         if bits < MIN_RSA_BITS:
@@ -142,4 +142,4 @@ def _key(jwk: RSAKey | ECKey, written: Mapping[str, Any]) -> Key:
     if written.get("alg", algorithm) != algorithm:
         raise _NotUsable(f"a key is meant for {written['alg']}; SMART Backend Services take RS384 and ES384")
     kid = str(written.get("kid") or jwk.thumbprint())
-    return Key(kid, algorithm, jwk.is_private and written.get("active") is not False, jwk)
+    return SigningKey(kid, algorithm, jwk.is_private and written.get("active") is not False, jwk)

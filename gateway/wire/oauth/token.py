@@ -66,7 +66,7 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     value: str
     renew_at: float
     """From here on a new one is fetched: at 80 % of its life or 30 s before its end, but not in its first half."""
@@ -99,8 +99,8 @@ class TokenAuthorization:
         self._clock = clock
         self._monotonic = monotonic
         self._skew = 0.0
-        self._token: Token | None = None
-        self._flight: asyncio.Task[Token] | None = None
+        self._token: AccessToken | None = None
+        self._flight: asyncio.Task[AccessToken] | None = None
 
     async def headers(self) -> Mapping[str, str]:
         token = self._token
@@ -114,7 +114,7 @@ class TokenAuthorization:
             self._token = None
         return True
 
-    async def _renewed(self, old: Token | None) -> Token:
+    async def _renewed(self, old: AccessToken | None) -> AccessToken:
         if self._flight is None:
             self._flight = asyncio.create_task(self._fetch(), name="token")
             self._flight.add_done_callback(self._landed)
@@ -126,12 +126,12 @@ class TokenAuthorization:
                 return old
             raise
 
-    def _landed(self, flight: asyncio.Task[Token]) -> None:
+    def _landed(self, flight: asyncio.Task[AccessToken]) -> None:
         self._flight = None
         if not flight.cancelled() and flight.exception() is None:
             self._token = flight.result()
 
-    async def _fetch(self) -> Token:
+    async def _fetch(self) -> AccessToken:
         async with self._connect.session() as session:
             url = self._configured or await self._discover(session)
             try:
@@ -167,7 +167,7 @@ class TokenAuthorization:
         self._discovered = found
         return found
 
-    async def _ask(self, session: aiohttp.ClientSession, url: str) -> Token:
+    async def _ask(self, session: aiohttp.ClientSession, url: str) -> AccessToken:
         place = f"POST {_place(url)}"
         shown = self._client.show(url, self._clock() + self._skew)
         form = {"grant_type": "client_credentials", **shown.form}
@@ -217,7 +217,7 @@ class TokenAuthorization:
         reported = f" ({reported[:300]})" if reported else ""
         return NeedsPerson(f"no token: HTTP {status} {code}{reported}: {cure}".replace("  ", " "), place=place)
 
-    def _token_of(self, stated: Mapping[str, Any], place: str, asked_at: float) -> Token:
+    def _token_of(self, stated: Mapping[str, Any], place: str, asked_at: float) -> AccessToken:
         value = stated.get("access_token")
         if not isinstance(value, str) or not value:
             # A proxy's page in place of the answer.
@@ -236,7 +236,7 @@ class TokenAuthorization:
             )
         life = _seconds(stated.get("expires_in"))
         renewed = max(min(0.8 * life, life - 30.0), life / 2)
-        return Token(value, asked_at + renewed, asked_at + life)
+        return AccessToken(value, asked_at + renewed, asked_at + life)
 
 
 class _Stale(Exception):

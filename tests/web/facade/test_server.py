@@ -21,7 +21,7 @@ from gateway.config.site import Site
 from gateway.errors import Unavailable
 from gateway.mapping.studies.search_values import findable
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.search import Question
+from gateway.records.search import SearchParameters
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import imaging_studies
 from gateway.web.facade.capability import statement
@@ -389,7 +389,7 @@ async def test_what_changed_while_it_was_off_is_in_it_afterwards(start: Start) -
 
 async def _until_served(gateway: app.Running, count: int) -> None:
     async with asyncio.timeout(20):
-        while await gateway.store.read(lambda one: imaging_studies.total(one, Question())) < count:
+        while await gateway.store.read(lambda one: imaging_studies.total(one, SearchParameters())) < count:
             await asyncio.sleep(0.02)
 
 
