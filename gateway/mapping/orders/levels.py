@@ -93,10 +93,10 @@ class Levels:
     def _found(
         self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: LevelContext
     ) -> Found:
+        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
+
         What cannot be done without is refused (`LevelContext.refusals`); all else that cannot be used is left out with
         a finding.
-        What cannot be done without is refused (`LevelContext.refusals`); all else that cannot be used is left out with a
-        finding.
         """
         row = compiled.row
         faults: list[GatewayError] = []
