@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -61,7 +62,7 @@ def build(
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [errors_as_json, guard(token, open_paths)]
     application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
-    document = openapi.document(ROUTES, version)
+    document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = Context(
         store, components, replay_message, why, clock, version, hidden_states, published_keys, document
     )

@@ -1,4 +1,7 @@
-"""The commands, as a person runs them: in processes of their own."""
+"""The commands, as a person runs them: in processes of their own.
+
+Of each group one is started `afresh`, so that what it imports when it runs is shown to be there.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,16 +34,17 @@ from gateway.store import Store, outbox, outbox_claims
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from tests.commands import START_SECONDS, gateway, served
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.peers.dcmtk import storescu
 from tests.peers.process import Completed, free_port, run
 
 GATEWAY = (sys.executable, "-m", "gateway")
-START_SECONDS = 60
 
 
-async def gateway(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> Completed:
+async def afresh(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> Completed:
+    """`gateway ARGUMENTS` in a process that loads by itself what it needs."""
     return await run("env", "-C", folder, *GATEWAY, *arguments, env=env)
 
 
@@ -61,30 +62,13 @@ def configure(folder: Path, **more: object) -> dict[str, int]:
     return ports
 
 
-@asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        "env", "-C", folder, *GATEWAY, "run", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            line = await process.stdout.readline()
-        assert line.startswith(b"ready"), (line, await process.stderr.read() if process.stderr else b"")
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
 async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
     """And keeps to itself: what the environment says of the site's own systems is not for it."""
     site = {
         "GATEWAY_DATABASE__URL": f"sqlite:///{tmp_path}/site.db",
         "GATEWAY_EHRS": '[{"name": "site", "url": "http://127.0.0.1:9/fhir"}]',
     }
-    done = await gateway("demo", "--once", folder=tmp_path, env=site)
+    done = await afresh("demo", "--once", folder=tmp_path, env=site)
     assert list(tmp_path.iterdir()) == []
     assert done.returncode == 0, done.stderr
     for step in range(1, 9):
@@ -112,7 +96,7 @@ async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_pat
             tmp_path, ehrs=[{"name": "good", "url": ehr.url}, {"name": "lost", "url": "http://127.0.0.1:9/fhir"}]
         )
         with socket.create_server(("127.0.0.1", ports["dicom"])):
-            done = await gateway("check", folder=tmp_path)
+            done = await afresh("check", folder=tmp_path)
         assert done.returncode == 1
         assert f"cannot listen on 127.0.0.1:{ports['dicom']}" in done.stderr
         assert "ehrs lost" in done.stderr
@@ -139,7 +123,7 @@ async def test_explain_gives_every_attribute_its_source(tmp_path: Path) -> None:
 async def test_explain_says_what_would_be_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.hl7").write_bytes(orm(modality="QQ"))
     (tmp_path / "note.txt").write_text("hello", encoding="utf-8")
-    done = await gateway("explain", "bad.hl7", "note.txt", folder=tmp_path)
+    done = await afresh("explain", "bad.hl7", "note.txt", folder=tmp_path)
     assert done.returncode == 1
     assert "would be answered AE" in done.stdout
     assert "neither an HL7 message" in done.stdout
@@ -165,7 +149,7 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert sent.returncode == 0, sent.stderr
             accession = sent.stdout.split()[0]
             ask = ("simulate", "modality", "--mpps", "--port", str(ports["dicom"]))
-            performed = await gateway(*ask, folder=tmp_path)
+            performed = await afresh(*ask, folder=tmp_path)
             assert "instances stored" in performed.stdout
             assert performed.stdout.strip().endswith("completed")
             parked = await until_parked(tmp_path)
@@ -256,7 +240,7 @@ async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
                 return [(one["status"], len(one.get("series", ()))) for one in ehr.resources("ImagingStudy")]
 
             await until(lambda: status() == [("available", 1)])
-            done = await gateway("withdraw", uid, "9.9", folder=tmp_path)
+            done = await afresh("withdraw", uid, "9.9", folder=tmp_path)
             text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", done.stdout)
             assert (done.returncode, text) == (1, f"{uid}: withdrawn since MOMENT; 1 delivery follows, to main\n")
             assert done.stderr == "9.9: there is no such study\n"
@@ -282,7 +266,7 @@ async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -
 
     server = MllpServer(two_then_none, MllpLimits(100_000, 10, 10, 5))
     await server.start("127.0.0.1", 0)
-    done = await gateway("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
+    done = await afresh("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
     await server.stop(1)
     assert done.returncode == 1
     assert [line.split()[2] for line in done.stdout.splitlines()] == ["AA", "AA"]
@@ -332,11 +316,9 @@ async def test_stops_in_peace(tmp_path: Path, number: signal.Signals) -> None:
     ports = configure(tmp_path)
     async with served(tmp_path) as process:
         await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
-        process.send_signal(number)
-        async with asyncio.timeout(15):
-            assert await process.wait() == 0
-        assert process.stderr is not None
-        assert b"Traceback" not in await process.stderr.read()
+        process.signal(number)
+        assert await process.ended() == 0
+        assert "Traceback" not in process.errors
 
 
 async def test_an_empty_folder_and_the_defaults(tmp_path: Path) -> None:
@@ -374,18 +356,18 @@ async def test_db_upgrade_waits_for_no_gateway_that_serves(tmp_path: Path) -> No
     assert "another gateway works on" in done.stderr
 
 
-def test_every_command_has_help_with_an_example() -> None:
+async def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
     for words in (
         ("run",), ("demo",), ("check",), ("explain",), ("show",), ("parked",), ("replay",), ("db", "upgrade"),
         ("simulate", "ris"), ("simulate", "modality"), ("simulate", "ehr"),
     ):  # fmt: skip
-        done = subprocess.run([*GATEWAY, *words, "--help"], capture_output=True, text=True, check=True)
+        done = await gateway(*words, "--help", folder=tmp_path)
         assert "Example: gateway " in done.stdout, words
 
 
 @pytest.mark.parametrize("command", [("show", "A1"), ("parked",), ("replay", "d1")])
 async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
-    done = await gateway(*command, folder=tmp_path)
+    done = await afresh(*command, folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"there is no database {tmp_path}/gateway.db" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -393,7 +375,7 @@ async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path
 
 async def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_text("no database at all, but long enough to be read as one" * 20)
-    done = await gateway("db", "upgrade", folder=tmp_path)
+    done = await afresh("db", "upgrade", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.strip() == "the database refuses: file is not a database"
 
@@ -401,7 +383,7 @@ async def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> No
 async def test_the_simulated_ehr_says_that_its_port_is_taken(tmp_path: Path) -> None:
     async with EhrSimulator() as ehr:
         port = ehr.url.split(":")[2].split("/")[0]
-        done = await gateway("simulate", "ehr", "--port", port, folder=tmp_path)
+        done = await afresh("simulate", "ehr", "--port", port, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}")
 
@@ -422,7 +404,7 @@ async def test_check_tells_of_keys_that_cannot_be_used_and_types_that_are_never_
     tls = {"certificate": str(tmp_path / "none.pem"), "key": str(tmp_path / "none.key")}
     listener = {"tls": tls, "message_types": ["ORM"], "sources": [{"message_types": ["ADT^A40", "ADT^A09", "MDM"]}]}
     file.write_text(yaml.safe_dump({"hl7": {"listeners": [listener]}}), encoding="utf-8")
-    checked = await run(*GATEWAY, "check", "--offline", "-c", file)
+    checked = await gateway("check", "--offline", "-c", file, folder=tmp_path)
     assert checked.returncode == 1
     assert "hl7.listeners ris: tls.certificate: " in checked.stderr
     assert "cannot be used (No such file or directory)" in checked.stderr

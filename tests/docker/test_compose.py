@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 from sqlalchemy import make_url
 
 from gateway.config.tree import Config, load
-from tests.peers.process import run
+from tests.commands import gateway
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
@@ -147,7 +146,7 @@ def test_orthanc_knows_the_gateway_and_publishes_its_own_ports(config: Config) -
 
 
 async def test_check_finds_no_fault_in_the_mounted_configuration(mounted: Path) -> None:
-    checked = await run(sys.executable, "-m", "gateway", "check", "--offline", "--json", "-c", mounted)
+    checked = await gateway("check", "--offline", "--json", "-c", mounted, folder=mounted.parent)
     assert checked.returncode == 0, checked.stderr
     findings = json.loads(checked.stdout)
     assert findings

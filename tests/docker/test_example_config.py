@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from pydantic import BaseModel
 from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.hl7 import Listener
 from gateway.config.tree import Config, load
+from tests.commands import gateway
 from tests.peers.openssl import Authority
-from tests.peers.process import run
 
 EXAMPLE = Path(__file__).parents[2] / "gateway.example.yaml"
 COMMENTED_KEY = re.compile(r"^(\s*)# (\s*(?:- )?[a-z_]+:(?: .*)?)$", re.MULTILINE)
@@ -103,7 +102,7 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     authority.certificate.rename(tmp_path / "clients.pem")
     file = tmp_path / "gateway.yaml"
     file.write_text(uncommented(tmp_path).replace("overlay: mappings.d", f"overlay: {overlay}"), encoding="utf-8")
-    checked = await run(sys.executable, "-m", "gateway", "check", "--offline", "-c", file)
+    checked = await gateway("check", "--offline", "-c", file, folder=tmp_path)
     assert checked.returncode == 0, checked.stderr
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import random
-import sys
+import signal
 import urllib.parse
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from gateway.errors import Unavailable
 from gateway.simulators import modality, ris
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
+from tests.commands import Command, ready
 from tests.peers.process import free_port
 
 ORDERS = int(os.environ.get("CRASH_ORDERS", "200"))
@@ -37,27 +38,21 @@ class Process:
             "http": {"port": 0},
         }
         self._config.write_text(json.dumps(settings), encoding="utf-8")
-        self._process: asyncio.subprocess.Process | None = None
+        self._command: Command | None = None
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run", "-c", str(self._config), stdout=asyncio.subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(60):
-            line = await self._process.stdout.readline()
-        assert line.startswith(b"ready"), line
+        self._command = Command(("run", "-c", self._config), self._config.parent, {})
+        await ready(self._command)
 
     async def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        await self._process.wait()
+        assert self._command is not None
+        self._command.signal(signal.SIGKILL)
+        assert await self._command.ended() == -signal.SIGKILL
+        await self._command.end()
 
     async def stop(self) -> None:
-        assert self._process is not None
-        if self._process.returncode is None:
-            self._process.terminate()
-            await self._process.wait()
+        if self._command is not None:
+            await self._command.end()
 
 
 @asynccontextmanager

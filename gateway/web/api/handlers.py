@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from aiohttp import web
@@ -68,7 +69,7 @@ async def show_metrics(context: Context, parameters: requests.NoParameters) -> w
 
 async def openapi(context: Context, parameters: requests.NoParameters) -> web.Response:
     """This document."""
-    return web.json_response(context.document)
+    return web.json_response(await asyncio.to_thread(context.document))
 
 
 async def show_keys(context: Context, parameters: requests.NoParameters) -> web.Response:

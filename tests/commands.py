@@ -1,0 +1,111 @@
+"""The gateway's commands in processes of their own, forked from one in which the gateway's modules are loaded.
+
+To load them takes a command a second of CPU. `tests/cli` starts each group of commands afresh once, as a person does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.peers.process import Completed
+
+START_SECONDS = 60.0
+END_SECONDS = 60.0
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.loaded_gateway", __name__])
+
+
+class Command:
+    """A command that was started; `output` and `errors` are what it has written so far."""
+
+    def __init__(self, arguments: tuple[str | Path, ...], folder: Path, env: Mapping[str, str]) -> None:
+        self._files = Path(tempfile.mkdtemp(prefix="gateway-command-"))
+        for name in ("out", "err"):
+            (self._files / name).touch()
+        environment = {**os.environ, **env}
+        self._process = _CONTEXT.Process(
+            target=_main, args=(tuple(map(str, arguments)), folder, environment, self._files), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def output(self) -> str:
+        return (self._files / "out").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def errors(self) -> str:
+        return (self._files / "err").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def signal(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    async def ended(self) -> int:
+        """The exit code, once it has ended; minus the signal's number if a signal ended it."""
+        await until(lambda: not self.is_alive, seconds=END_SECONDS, what=f"the end of a command ({self.output})")
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+    async def end(self) -> None:
+        """Ask to end, if it still runs, and forget what it has written."""
+        if self.is_alive:
+            self._process.terminate()
+            await self.ended()
+        shutil.rmtree(self._files, ignore_errors=True)
+
+
+def _main(arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], files: Path) -> None:
+    """In the new process: what `gateway ARGUMENTS` does in `folder`."""
+    from gateway.cli import main
+
+    for number, name in ((1, "out"), (2, "err")):
+        descriptor = os.open(files / name, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = ["gateway", *arguments]
+    main()
+
+
+async def gateway(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Completed:
+    """`gateway ARGUMENTS` in `folder`, to its end. `env` is added to the environment."""
+    command = Command(arguments, folder, env or {})
+    try:
+        return Completed(await command.ended(), command.output, command.errors)
+    finally:
+        await command.end()
+
+
+@asynccontextmanager
+async def served(folder: Path, *options: str | Path) -> AsyncIterator[Command]:
+    """`gateway run` in `folder`, once it is ready; it is asked to end if it still runs."""
+    command = Command(("run", *options), folder, {})
+    try:
+        await ready(command)
+        yield command
+    finally:
+        await command.end()
+
+
+async def ready(command: Command) -> None:
+    """Wait until `gateway run` serves; fail with its errors if it ends instead."""
+    await until(lambda: "\n" in command.output or not command.is_alive, seconds=START_SECONDS, what="ready")
+    if not command.output.startswith("ready"):
+        pytest.fail(f"it did not start: {command.output}{command.errors}")
