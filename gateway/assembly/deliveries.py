@@ -11,8 +11,9 @@ from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.ehr_delivery.links import EhrLinks, Mode
 from gateway.journey.ehr_delivery.station import EhrDelivery
-from gateway.journey.order_telling.station import ServiceRequestStation
-from gateway.records.work import REQUEST, SERVE, SETTLE, WorkKind, delivery_to, links_at
+from gateway.journey.order_telling.procedures import ProcedureStation
+from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
+from gateway.records.work import PROCEDURE, REQUEST, SERVE, SETTLE, Part, WorkKind, delivery_to, links_at
 from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
@@ -29,10 +30,11 @@ def kinds_of_work(
 ) -> dict[WorkKind, Handling]:
     station = study_settling(config, store, mappings, clock)
     kinds = {SETTLE: Handling(station.settle, concurrency=2)}
-    if receivers := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.orders == "write"]:
-        kinds[REQUEST] = Handling(
-            ServiceRequestStation(store, mappings.studies.settings, receivers, clock).tell, concurrency=2
-        )
+    settings = mappings.studies.settings
+    if receivers := [one for ehr in config.ehrs if (one := receiver_of(ehr)).parts]:
+        kinds[REQUEST] = Handling(ServiceRequestStation(store, settings, receivers, clock).tell, concurrency=2)
+    if performed := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.procedures == "write"]:
+        kinds[PROCEDURE] = Handling(ProcedureStation(store, settings, performed, clock).tell, concurrency=2)
     if config.facade.enabled:
         kinds[SERVE] = Handling(station.serve, concurrency=1)
     for ehr in config.ehrs:
@@ -53,6 +55,12 @@ def kinds_of_work(
             gate=breaker,
         )
     return kinds
+
+
+def receiver_of(ehr: Ehr) -> Receiver:
+    """What of orders an EHR gets."""
+    wanted = {Part.ORDER: ehr.orders, Part.TASK: ehr.tasks}
+    return Receiver(ehr.name, ehr.fhir_version, frozenset(part for part, mode in wanted.items() if mode == "write"))
 
 
 def writer_of(ehr: Ehr, client: FhirClient) -> FhirWriter:

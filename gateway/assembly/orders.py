@@ -54,7 +54,7 @@ def scheduling_policy(config: Config) -> scheduling.Policy:
         ignore_unknown_control=config.hl7.unknown_order_control == "ignore",
         unknown_order=config.hl7.unknown_order,
         patient_data=config.hl7.patient_data,
-        tell_orders=any(ehr.orders == "write" for ehr in config.ehrs),
+        tell_orders=any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs),
         late_links=LateLinks(consequences_of(config)),
     )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
+from sqlalchemy import Connection
+
 from gateway import mapping
 from gateway.assembly.readers import make_reader
-from gateway.clock import Clock
+from gateway.clock import Clock, now
 from gateway.config.tree import Config
 from gateway.journey import scheduling
-from gateway.journey.performed_step.consequences import Consequence
+from gateway.journey.order_telling.procedures import queue_procedure
+from gateway.journey.order_telling.station import queue_orders
+from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.store import Store
 
@@ -19,10 +23,22 @@ def make_performed_steps(config: Config, store: Store, mappings: mapping.Mapping
     history = partial(scheduling.whole_history, messages=make_reader(config, mappings).history)
     strict = frozenset(peer.ae_title for peer in config.dicom.peers if peer.mpps == "strict")
     return PerformedSteps(
-        store, history, clock, zone=config.site.zone, strict=strict, consequences=consequences_of(config)
+        store, history, clock, zone=config.site.zone, strict=strict, consequences=consequences_of(config, clock)
     )
 
 
-def consequences_of(config: Config) -> tuple[Consequence, ...]:
+def consequences_of(config: Config, clock: Clock = now) -> tuple[Consequence, ...]:
     """What the configuration wants done about a performed step that changes; each queues its work."""
-    return ()
+
+    def tell_orders(connection: Connection, change: Change) -> None:
+        rows = dict.fromkeys(link.order for link in change.links) if change.event is not None else {}
+        queue_orders(connection, rows, now=clock())
+
+    def tell_procedure(connection: Connection, change: Change) -> None:
+        queue_procedure(connection, change.sop_uid, change.step, now=clock())
+
+    wanted = (
+        (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
+        (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
+    )
+    return tuple(consequence for consequence, is_wanted in wanted if is_wanted)

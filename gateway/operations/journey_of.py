@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
@@ -14,7 +14,7 @@ from gateway.operations.answers.journey import Event, Journey, JourneyMessage, J
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import Delivery
-from gateway.records.identifiers import AccessionNumber
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.work import SETTLE, STUCK, Activity, WorkKind, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
 
@@ -59,7 +59,9 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
         for message in _messages(connection, row)
     ]
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
-    deliveries = [delivery for study in tied for delivery in studies_view.deliveries(connection, study.study_uid)]
+    deliveries = [
+        delivery for uid in _study_uids(rows, performed, tied) for delivery in studies_view.deliveries(connection, uid)
+    ]
     return Journey(
         accession=accession_number,
         orders=order_answers,
@@ -71,6 +73,16 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
         deliveries=deliveries,
         events=_events(order_answers, message_rows, scanners, performed, tied, deliveries),
     )
+
+
+def _study_uids(
+    rows: Sequence[dict[str, Any]], performed: Sequence[JourneyPerformedStep], tied: Sequence[JourneyStudy]
+) -> Iterable[StudyInstanceUID]:
+    """Of the studies that arrived, the orders and the performed steps, each once: an EHR gets orders and performed
+    steps before a study has come."""
+    of_orders = [StudyInstanceUID(procedure["study_uid"]) for row in rows for procedure in row["procedures"]]
+    of_performed = [StudyInstanceUID(uid) for step in performed for uid in step.study_uids]
+    return dict.fromkeys([*(study.study_uid for study in tied), *of_orders, *of_performed])
 
 
 def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -188,13 +200,17 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+_STATIONS: Final = {Activity.REQUEST: "order_telling", Activity.PROCEDURE: "order_telling"}
+
+
 def _of_delivery(delivery: Delivery) -> Iterator[Event]:
     kind = WorkKind.of(delivery.kind)
     if kind == SETTLE:
         station, form = "study_settling", SETTLED.get(delivery.state)
     elif kind.activity is not Activity.DELIVER:
         # What it leads to says it, unless it leads nowhere.
-        station, form = "study_settling", SETTLED.get(delivery.state) if delivery.state in STUCK else None
+        station = _STATIONS.get(kind.activity, "study_settling")
+        form = SETTLED.get(delivery.state) if delivery.state in STUCK else None
     else:
         station, form = "ehr_delivery", DELIVERED[delivery.state]
         if delivery.state is WorkState.PENDING and delivery.attempts:

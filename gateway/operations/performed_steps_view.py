@@ -10,6 +10,8 @@ from gateway.operations.answers.answer import listed
 from gateway.operations.answers.journey import Event
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.records.identifiers import AccessionNumber
+from gateway.records.order import Attributes
+from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepEvent
 from gateway.store import performed_steps
@@ -20,7 +22,11 @@ def of_journey(
 ) -> list[JourneyPerformedStep]:
     """The performed steps that are linked to the orders, or state the accession number."""
     rows = performed_steps.of_journey(connection, accession_number=accession_number, orders=list(orders))
-    return [JourneyPerformedStep.model_validate(row) for row in rows]
+    return [JourneyPerformedStep.model_validate({**row, "study_uids": _study_uids(row["attributes"])}) for row in rows]
+
+
+def _study_uids(attributes: Attributes) -> list[str]:
+    return list(dict.fromkeys(item.study_uid for item in scheduled_items(attributes) if item.study_uid))
 
 
 def events_of(step: JourneyPerformedStep) -> Iterator[Event]:

@@ -63,7 +63,10 @@ class Activity(StrEnum):
     SETTLE = "settle"
     """Look at a study that has been quiet."""
     REQUEST = "request"
-    """Make the ServiceRequest of an order; the subject is the Study Instance UID of the order's first procedure."""
+    """Make the ServiceRequest and the Task of an order; the subject is the Study Instance UID of its first
+    procedure."""
+    PROCEDURE = "procedure"
+    """Make the Procedure of a performed step; the subject is the Study Instance UID that the modality states."""
     SERVE = "serve"
     """Keep a study that was settled already for those who read it here; no EHR gets a delivery."""
     DELIVER = "ehr"
@@ -93,6 +96,7 @@ class WorkKind:
 
 SETTLE: Final = WorkKind(Activity.SETTLE)
 REQUEST: Final = WorkKind(Activity.REQUEST)
+PROCEDURE: Final = WorkKind(Activity.PROCEDURE)
 SERVE: Final = WorkKind(Activity.SERVE)
 
 
@@ -106,28 +110,40 @@ def links_at(ehr: str) -> WorkKind:
     return WorkKind(Activity.LINK, ehr)
 
 
+class Part(StrEnum):
+    """What a lane is about, beside the study itself: each has a lane of its own, and waits for no other."""
+
+    STUDY = ""
+    ORDER = "request"
+    """The ServiceRequest of the order."""
+    TASK = "task"
+    """The Task of the order."""
+    PROCEDURE = "procedure"
+    """The Procedure of a performed step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Rows that are worked off one after the other: of one kind and one study.
-
-    An EHR has two lanes for a study, since the order's ServiceRequest does not wait for the ImagingStudy.
-    """
+    """Rows that are worked off one after the other: of one kind, one study and one part of what it is about."""
 
     kind: WorkKind
     subject: StudyInstanceUID
     """Study Instance UID."""
-    of_order: bool = False
-    """The lane delivers the order of the study."""
+    part: Part = Part.STUDY
+    performed_step: str = ""
+    """SOP Instance UID, where the part is of a performed step."""
 
     def __str__(self) -> str:
         """The text in the database, by which rows are compared."""
-        return "|".join([str(self.kind), *[Activity.REQUEST.value] * self.of_order, self.subject])
+        part = f"{self.part}:{self.performed_step}" if self.performed_step else str(self.part)
+        return "|".join(filter(None, (str(self.kind), part, self.subject)))
 
     @classmethod
     def of(cls, text: str) -> Self:
         """The lane that `str` wrote. Raises `ValueError` for a text that is no lane."""
         kind, *between, subject = text.split("|")
-        return cls(WorkKind.of(kind), StudyInstanceUID(subject), of_order=between == [Activity.REQUEST])
+        part, _, performed_step = "".join(between).partition(":")
+        return cls(WorkKind.of(kind), StudyInstanceUID(subject), Part(part), performed_step)
 
     def of_looks(self) -> Self:
         """The lane of the looks for what the resource of this lane of deliveries lacks."""

@@ -33,6 +33,10 @@ _CODES = {
         "ServiceRequest.intent": "proposal plan directive order original-order reflex-order filler-order"
         " instance-order option",
         "ServiceRequest.priority": "routine urgent asap stat",
+        "Task.status": "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed"
+        " entered-in-error",
+        "Task.intent": "unknown proposal plan order original-order reflex-order filler-order instance-order option",
+        "Procedure.status": "preparation in-progress not-done on-hold stopped completed entered-in-error unknown",
         "Patient.gender": "male female other unknown",
         "Endpoint.status": "active suspended error off entered-in-error test",
         "Identifier.use": "usual official temp secondary old",
@@ -170,6 +174,36 @@ _ELEMENTS: dict[str, dict[str, str]] = {
         "note": "0..* any",
         "patientInstruction": "0..1 string",
     },
+    "Task": {
+        "identifier": "0..* Identifier",
+        "basedOn": "0..* any",
+        "status": "1..1 code",
+        "intent": "1..1 code",
+        "code": "0..1 CodeableConcept",
+        "description": "0..1 string",
+        "focus": "0..1 any",
+        "for": "0..1 any",
+        "encounter": "0..1 Reference(Encounter)",
+        "executionPeriod": "0..1 Period",
+        "authoredOn": "0..1 dateTime",
+        "owner": "0..1 any",
+        "location": "0..1 Reference(Location)",
+        "note": "0..* any",
+    },
+    "Procedure": {
+        "identifier": "0..* Identifier",
+        "basedOn": "0..* Reference(CarePlan|ServiceRequest)",
+        "partOf": "0..* Reference(Procedure|Observation|MedicationAdministration)",
+        "status": "1..1 code",
+        "category": "0..1 CodeableConcept",
+        "code": "0..1 CodeableConcept",
+        "subject": "1..1 Reference(Patient|Group)",
+        "encounter": "0..1 Reference(Encounter)",
+        "performedPeriod": "0..1 Period",
+        "performer": "0..* any",
+        "location": "0..1 Reference(Location)",
+        "note": "0..* any",
+    },
     "Endpoint": {
         "identifier": "0..* Identifier",
         "status": "1..1 code",
@@ -185,7 +219,7 @@ _ELEMENTS: dict[str, dict[str, str]] = {
     },
 }
 
-RESOURCES = ("Endpoint", "ImagingStudy", "Patient", "ServiceRequest")
+RESOURCES = ("Endpoint", "ImagingStudy", "Patient", "Procedure", "ServiceRequest", "Task")
 """The resource types that are served."""
 
 

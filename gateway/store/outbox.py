@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, se
 from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
-from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, WorkEvent, WorkKind, WorkState
+from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, Part, WorkEvent, WorkKind, WorkState
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
@@ -123,7 +123,9 @@ def repeat_study(connection: Connection, study_uid: StudyInstanceUID, *, now: in
 def receivers_of(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
     """Names of the EHRs to which the study itself, not only its order, was delivered."""
     delivered = map(Lane.of, connection.execute(_DELIVERED, {"the_subject": study_uid}).scalars())
-    return {lane.kind.target for lane in delivered if lane.kind.activity is Activity.DELIVER and not lane.of_order}
+    return {
+        lane.kind.target for lane in delivered if lane.kind.activity is Activity.DELIVER and lane.part is Part.STUDY
+    }
 
 
 def lanes_since(

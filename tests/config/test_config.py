@@ -161,6 +161,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ehrs.resource": ("DocumentReference", "DocumentReference"),
     "ehrs.patient": ("create", "create"),
     "ehrs.orders": ("find", "find"),
+    "ehrs.tasks": ("write", "write"),
+    "ehrs.procedures": ("write", "write"),
     "ehrs.concurrency": (10, 10),
     "ehrs.max_requests_per_second": (2.5, 2.5),
     "ehrs.gzip": ("never", "never"),

@@ -15,6 +15,7 @@ from gateway.records.work import (
     SETTLE,
     TRANSITIONS,
     Lane,
+    Part,
     WorkEvent,
     WorkKind,
     WorkState,
@@ -67,9 +68,9 @@ NAMES = st.text(st.characters(codec="ascii", categories=("L", "N"), include_char
 KINDS = st.one_of(st.sampled_from([SETTLE, REQUEST, SERVE]), NAMES.map(delivery_to))
 
 
-@given(KINDS, st.from_regex(r"[0-2](\.[0-9]{1,9}){1,6}", fullmatch=True), st.booleans())
-def test_a_lane_is_read_as_it_was_written(kind: WorkKind, study_uid: str, of_order: bool) -> None:
-    lane = Lane(kind, StudyInstanceUID(study_uid), of_order)
+@given(KINDS, st.from_regex(r"[0-2](\.[0-9]{1,9}){1,6}", fullmatch=True), st.sampled_from(Part))
+def test_a_lane_is_read_as_it_was_written(kind: WorkKind, study_uid: str, part: Part) -> None:
+    lane = Lane(kind, StudyInstanceUID(study_uid), part, "1.2.9" if part is Part.PROCEDURE else "")
     assert Lane.of(str(lane)) == lane
     assert WorkKind.of(str(kind)) == kind
 
@@ -80,7 +81,9 @@ def test_kinds_and_lanes_keep_the_texts_that_databases_hold() -> None:
     ]  # fmt: skip
     main = delivery_to("main")
     assert str(Lane(main, StudyInstanceUID("1.2"))) == "ehr:main|1.2"
-    assert str(Lane(main, StudyInstanceUID("1.2"), of_order=True)) == "ehr:main|request|1.2"
+    assert str(Lane(main, StudyInstanceUID("1.2"), Part.ORDER)) == "ehr:main|request|1.2"
+    assert str(Lane(main, StudyInstanceUID("1.2"), Part.TASK)) == "ehr:main|task|1.2"
+    assert str(Lane(main, StudyInstanceUID("1.2"), Part.PROCEDURE, "1.9")) == "ehr:main|procedure:1.9|1.2"
     assert str(Lane(SETTLE, StudyInstanceUID("1.2"))) == "settle|1.2"
 
 

@@ -13,8 +13,12 @@ from gateway.wire.fhir.capability import Capabilities, Way
 
 Resource = dict[str, Any]
 Mode = Literal["identifier", "find", "create"]
-ELEMENTS: Final = {"Patient": ("subject",), "ServiceRequest": ("basedOn", "context.related")}
-"""Type -> the elements that refer to it by identifier; `context.related` in an R4 DocumentReference."""
+ELEMENTS: Final = {
+    "Patient": ("subject", "for"),
+    "ServiceRequest": ("basedOn", "focus", "context.related"),
+}
+"""Type -> the elements that refer to it by identifier: `for` and `focus` in a Task, `context.related` in an R4
+DocumentReference."""
 
 
 @dataclass(slots=True)

@@ -30,9 +30,6 @@ def service_request(
     identifiers = list(_identifiers(order, settings))
     statement: dict[str, Any] = {**patient, **order.attributes, **order.procedures[0].attributes}
     states = [step.state for procedure in order.procedures for step in procedure.steps]
-    subject = [
-        statement.get(key) for key in ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")
-    ]
     reasons = [
         concept
         for procedure in order.procedures
@@ -47,23 +44,17 @@ def service_request(
         "category": [_IMAGING],
         "priority": _PRIORITIES.get(str(statement.get("RequestedProcedurePriority") or "").upper()),
         "code": _code(order, settings),
-        "subject": patient_reference(statement["PatientID"], subject, None, settings),
-        "encounter": encounter_reference(
-            statement["AdmissionID"], [statement.get("IssuerOfAdmissionIDSequence")], None, settings
-        )
-        if statement.get("AdmissionID")
-        else None,
+        "subject": subject_of(order, patient, settings),
+        "encounter": encounter_of(order, patient, settings),
         "occurrenceDateTime": _occurrence(order, settings),
-        "authoredOn": _moment(
-            statement, "IssueDateOfImagingServiceRequest", "IssueTimeOfImagingServiceRequest", settings
-        ),
+        "authoredOn": issued_at(order, settings),
         "requester": person_display(statement["RequestingPhysician"], [], None, settings)
         if statement.get("RequestingPhysician")
         else None,
         "reasonCode": _once(reasons),
     }
     resource = {key: value for key, value in resource.items() if value not in (None, [], {})}
-    own = _own(identifiers)
+    own = own_identifier(order, settings)
     return (_as_r5(resource) if release == "R5" else resource), f"{own['system']}|{own['value']}"
 
 
@@ -74,6 +65,31 @@ def status_of(states: Sequence[StepState]) -> str:
     if all(state in _ENDED for state in states):
         return "completed"
     return "on-hold" if all(state is StepState.HELD for state in states if state not in _ENDED) else "active"
+
+
+def request_reference(order: Order, settings: FhirSettings) -> dict[str, Any]:
+    """A logical reference to the ServiceRequest of an order."""
+    return {"type": "ServiceRequest", "identifier": own_identifier(order, settings)}
+
+
+def subject_of(order: Order, patient: Attributes, settings: FhirSettings) -> dict[str, Any]:
+    """A logical reference to the Patient of an order."""
+    statement = {**patient, **order.attributes, **order.procedures[0].attributes}
+    keywords = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")
+    return patient_reference(statement["PatientID"], [statement.get(key) for key in keywords], None, settings)
+
+
+def encounter_of(order: Order, patient: Attributes, settings: FhirSettings) -> dict[str, Any] | None:
+    """A logical reference to the visit of an order, else the present one of its patient; None without any."""
+    statement = {**patient, **order.attributes}
+    if not statement.get("AdmissionID"):
+        return None
+    return encounter_reference(statement["AdmissionID"], [statement.get("IssuerOfAdmissionIDSequence")], None, settings)
+
+
+def issued_at(order: Order, settings: FhirSettings) -> str | None:
+    """When the order was issued, as far as a message states it."""
+    return _moment(order.attributes, "IssueDateOfImagingServiceRequest", "IssueTimeOfImagingServiceRequest", settings)
 
 
 def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any]]:
@@ -90,8 +106,9 @@ def _identifiers(order: Order, settings: FhirSettings) -> Iterator[dict[str, Any
         yield {"system": "urn:dicom:uid", "value": f"urn:oid:{procedure.study_uid}"}
 
 
-def _own(identifiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def own_identifier(order: Order, settings: FhirSettings) -> dict[str, Any]:
     """The identifier that no other order has: the accession number, or the Study Instance UID where there is none."""
+    identifiers = list(_identifiers(order, settings))
     accession_number = (one for one in identifiers if "type" in one and one["type"]["coding"][0]["code"] == "ACSN")
     first_study = next(one for one in identifiers if "type" not in one)
     return next(accession_number, first_study)

@@ -25,6 +25,7 @@ class JourneyPerformedStep(Answer):
     state: PerformedState
     calling_ae: str
     accession: str = Field(description="As the modality states it")
+    study_uids: list[str] = Field(description="As the modality states them")
     end_event: str = Field(
         description="What its end was to the scheduled steps: pps-complete, pps-discontinue, pps-wrong-entry, or empty"
     )

@@ -75,12 +75,19 @@ STATUSES: Final = {
     "ServiceRequest": frozenset(
         {"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"}
     ),
+    "Task": frozenset({
+        "draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold",
+        "failed", "completed", "entered-in-error",
+    }),
+    "Procedure": frozenset({
+        "preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown",
+    }),
 }  # fmt: skip
-"""document-reference-status and request-status, required bindings of both releases."""
+"""document-reference-status, request-status, task-status and event-status, required bindings of both releases."""
 
 
 def faults_of(resource: dict[str, Any], release: Release = "R4") -> list[str]:
-    """Everything that is wrong with an ImagingStudy, DocumentReference or ServiceRequest, each as `path: what`."""
+    """Everything that is wrong with an ImagingStudy or a resource of `STATUSES`, each as `path: what`."""
     if resource["resourceType"] == "ImagingStudy":
         return faults_of_imaging_study(resource, release)
     kind, faults = resource["resourceType"], []

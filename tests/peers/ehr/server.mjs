@@ -77,7 +77,7 @@ const capabilities = (plain) => ({
     {
       mode: 'server',
       interaction: [{ code: 'transaction' }, { code: 'batch' }],
-      resource: ['ImagingStudy', 'Patient', 'ServiceRequest', 'Endpoint'].map((type) => ({
+      resource: ['ImagingStudy', 'Patient', 'ServiceRequest', 'Endpoint', 'Task', 'Procedure'].map((type) => ({
         type,
         interaction: ['create', 'read', 'update', 'delete', 'search-type'].map((code) => ({ code })),
         versioning: 'versioned',
