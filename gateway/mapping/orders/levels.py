@@ -36,7 +36,7 @@ class Everything:
 
 
 @dataclass(slots=True)
-class LevelContext:
+class GroupRead:
     """What holds for all levels of one group, and what was wrong with them."""
 
     place: Place
@@ -64,7 +64,7 @@ class Levels:
     def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
         self.rows = rows
 
-    def read(self, name: str, scope: Scope, known: Known, context: LevelContext) -> LevelRead:
+    def read(self, name: str, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
@@ -91,11 +91,11 @@ class Levels:
         return result, ours
 
     def _found(
-        self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: LevelContext
+        self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: GroupRead
     ) -> Found:
         """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
 
-        What cannot be done without is refused (`LevelContext.refusals`); all else that cannot be used is left out with
+        What cannot be done without is refused (`GroupRead.refusals`); all else that cannot be used is left out with
         a finding.
         """
         row = compiled.row
@@ -133,11 +133,11 @@ def _derive(compiled: CompiledRow, known: Known) -> Found | None:
     return (value, derived_by(compiled.row), remark) if value else None
 
 
-def _is_needed(compiled: CompiledRow, context: LevelContext) -> bool:
+def _is_needed(compiled: CompiledRow, context: GroupRead) -> bool:
     return compiled.row.target in INDISPENSABLE or (compiled.row.required and context.describes)
 
 
-def _missing(compiled: CompiledRow, scope: Scope, context: LevelContext) -> RequiredMissing:
+def _missing(compiled: CompiledRow, scope: Scope, context: GroupRead) -> RequiredMissing:
     """The error for a required value, at the first of its places whose segment the message has."""
     row = compiled.row
     places = [path for path in row.sources if not path.startswith(("site.", "source."))] or [row.target]
@@ -146,7 +146,7 @@ def _missing(compiled: CompiledRow, scope: Scope, context: LevelContext) -> Requ
     return RequiredMissing(text, place=_within(place_of(first), compiled, context))
 
 
-def _within(place: Place | str, compiled: CompiledRow, context: LevelContext) -> Place | str:
+def _within(place: Place | str, compiled: CompiledRow, context: GroupRead) -> Place | str:
     """The place within its group, where the message has more than one."""
     of_all = compiled.row.level == "patient" and context.place.segment != "PID"
     if isinstance(place, str) or context.number == 1 or of_all:

@@ -22,7 +22,7 @@ from gateway.mapping.orders.groups import (
     patient_groups,
     result_groups,
 )
-from gateway.mapping.orders.levels import Everything, LevelContext, LevelRead, Levels
+from gateway.mapping.orders.levels import Everything, GroupRead, LevelRead, Levels
 from gateway.mapping.orders.merging import distinct_steps, merge_groups
 from gateway.mapping.orders.order_control import Controls, controls_of
 from gateway.mapping.orders.order_numbers import (
@@ -111,7 +111,7 @@ class OrderMapping:
     def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
         scope, findings = _preferring(scope)
-        context = LevelContext(Place("PID", sequence=0 if number == 1 else number), number, False, trace, findings)
+        context = GroupRead(Place("PID", sequence=0 if number == 1 else number), number, False, trace, findings)
         known = Known({}, "", "", "", 0)
         patient, derived = self._levels.read("patient", scope, known, context)
         visit, more = self._levels.read("visit", scope, known, context)
@@ -138,9 +138,7 @@ class OrderMapping:
     ) -> OrderedProcedure:
         event = event_in(message, group, self.controls)
         scope, findings = _preferring(scope)
-        context = LevelContext(
-            group.place, group.number, event.event in CREATES, trace, findings, _may_lack(event, scope)
-        )
+        context = GroupRead(group.place, group.number, event.event in CREATES, trace, findings, _may_lack(event, scope))
         placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
         known = _known(message, scope, placer, filler)
         patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
@@ -167,7 +165,7 @@ class OrderMapping:
         )
 
     def _read_levels(
-        self, group: Group, scope: Scope, known: Known, context: LevelContext
+        self, group: Group, scope: Scope, known: Known, context: GroupRead
     ) -> tuple[Attributes, Attributes, Attributes, StepsRead, set[str]]:
         """Patient, order with its visit, procedure and steps of a group, and what the gateway gives to them itself.
 
@@ -190,7 +188,7 @@ class OrderMapping:
         known.attributes.update(procedure)
         return patient, order, procedure, self._read_steps(scope, known, context), derived
 
-    def _read_steps(self, scope: Scope, known: Known, context: LevelContext) -> StepsRead:
+    def _read_steps(self, scope: Scope, known: Known, context: GroupRead) -> StepsRead:
         listed: list[LevelRead] = []
         withdrawn = set[str]()
         for position, within in enumerate(step_scopes(scope)):
@@ -206,7 +204,7 @@ class OrderMapping:
                 context.findings.append(Finding(Place("IPC", 10), "takes back a step and names none; nothing is done"))
         return StepsRead(listed, StepListing(frozenset(withdrawn), is_whole_list(scope)))
 
-    def _patient_of_order(self, scope: Scope, known: Known, context: LevelContext) -> LevelRead:
+    def _patient_of_order(self, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The patient, whom a message that only speaks of an order need not name."""
         if "PID" not in scope.patient:
             if context.describes:
@@ -241,7 +239,7 @@ def _may_lack(event: GroupEvent, scope: Scope) -> Collection[str] | Everything:
     return (_MODALITY,) if scope.settings.without_modality == "store" else ()
 
 
-def _not_imaging(context: LevelContext, settings: Settings) -> Finding | None:
+def _not_imaging(context: GroupRead, settings: Settings) -> Finding | None:
     """Why the group is no imaging order, for a source that sends others too."""
     fault = context.missing.get(_MODALITY)
     if fault is None or settings.without_modality != "store":
