@@ -21,7 +21,7 @@ from gateway.config.tree import Config
 from gateway.errors import SettingFault, UnknownKey
 from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import MessageReader
-from gateway.journey.order_intake.station import OrderIntake
+from gateway.journey.order_intake.station import OnKept, OrderIntake
 from gateway.journey.order_intake.structure import Conformance
 from gateway.journey.performed_step.attaching import LateLinks
 from gateway.observe import metrics
@@ -66,12 +66,13 @@ def make_intake(
     reader: MessageReader,
     clock: Clock,
     conformance: Conformance | None = None,
+    on_kept: OnKept | None = None,
 ) -> OrderIntake:
     """The intake of one listener, which schedules what its messages state."""
     policy = scheduling_policy(config)
     source = source_of(config, listener)
     checks = conformance or Conformance(store, reader)
-    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks)
+    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks, on_kept)
 
 
 async def replay_message(

@@ -7,6 +7,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from gateway import mapping
+from gateway.assembly.destinations import status_consequences
 from gateway.assembly.readers import make_reader
 from gateway.clock import Clock, now
 from gateway.config.tree import Config
@@ -23,12 +24,22 @@ def make_performed_steps(config: Config, store: Store, mappings: mapping.Mapping
     history = partial(scheduling.whole_history, messages=make_reader(config, mappings).history)
     strict = frozenset(peer.ae_title for peer in config.dicom.peers if peer.mpps == "strict")
     return PerformedSteps(
-        store, history, clock, zone=config.site.zone, strict=strict, consequences=consequences_of(config, clock)
+        store,
+        history,
+        clock,
+        zone=config.site.zone,
+        strict=strict,
+        consequences=consequences_of(config, clock, mappings),
     )
 
 
-def consequences_of(config: Config, clock: Clock = now) -> tuple[Consequence, ...]:
-    """What the configuration wants done about a performed step that changes; each queues its work."""
+def consequences_of(
+    config: Config, clock: Clock = now, mappings: mapping.Mappings | None = None
+) -> tuple[Consequence, ...]:
+    """What the configuration wants done about a performed step that changes; each queues its work.
+
+    `mappings`: None where the order's own message may not be kept yet; what needs it is then made by the worker.
+    """
 
     def tell_orders(connection: Connection, change: Change) -> None:
         rows = dict.fromkeys(link.order for link in change.links) if change.event is not None else {}
@@ -41,4 +52,5 @@ def consequences_of(config: Config, clock: Clock = now) -> tuple[Consequence, ..
         (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
     )
-    return tuple(consequence for consequence, is_wanted in wanted if is_wanted)
+    of_ehrs = (consequence for consequence, is_wanted in wanted if is_wanted)
+    return (*status_consequences(config, mappings, clock), *of_ehrs)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
+from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
@@ -99,6 +100,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
     clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
+    kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
     worker = Worker(parts.store, kinds, parts.clock)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run())
@@ -110,7 +112,9 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
     parts.start("conformance", keep_trying("the check of structures", checks.run))
     servers = {}
     for listener in parts.config.hl7.listeners:
-        intake = make_intake(parts.config, listener, parts.store, reader, parts.clock, checks)
+        intake = make_intake(
+            parts.config, listener, parts.store, reader, parts.clock, checks, forwards_of(parts.config)
+        )
         servers[listener.name] = await listen(listener, intake, parts.stack)
     return servers
 

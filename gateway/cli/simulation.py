@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -26,11 +27,25 @@ def simulate_ris(
     control: Annotated[Control, typer.Option(help="ORC-1")] = "NW",
     seed: Annotated[int, typer.Option(min=0, max=99999, help="The same seed gives the same orders")] = 1,
     connections: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    listen: Annotated[int, typer.Option(help="Send nothing: listen on this port until Ctrl-C; 0 chooses one")] = -1,
+    manners: Annotated[
+        str, typer.Option(help="How it misbehaves when it listens: a file, or enhanced, lossy, refusing, slow")
+    ] = "",
 ) -> None:
-    """Send made-up orders over MLLP and print each acknowledgement."""
+    """Send made-up orders over MLLP and print each acknowledgement; or listen, and print each message that comes."""
     from gateway.simulators import ris
 
+    if listen >= 0:
+        _listen(listen, manners)
+        return
     orders = list(ris.orders(seed, count, first_day=datetime.now(UTC).date()))
+    _send(host, port, orders, control, connections)
+
+
+def _send(host: str, port: int, orders: list[Any], control: Control, connections: int) -> None:
+    """Raises `CommandFailure` unless all are answered AA."""
+    from gateway.simulators import ris
+
     revision = 0 if control == "NW" else 1
     messages = [order.hl7(control, revision=revision) for order in orders]
     codes: list[str] = []
@@ -45,8 +60,47 @@ def simulate_ris(
         asyncio.run(ris.send(host, port, messages, concurrency=connections, answered=answers))
     except GatewayError as error:
         lost = f"; then {error}"
-    if lost or codes.count("AA") < count:
-        raise CommandFailure(f"{codes.count('AA')} of {count} messages were answered AA{lost}")
+    if lost or codes.count("AA") < len(orders):
+        raise CommandFailure(f"{codes.count('AA')} of {len(orders)} messages were answered AA{lost}")
+
+
+def _listen(port: int, manners: str) -> None:
+    from gateway.simulators import ris_manners_file
+    from gateway.simulators.ris_listener import RisListener
+    from gateway.wire.hl7.message import Message
+
+    def show(message: Message, code: str) -> None:
+        order = message.first("ORC")
+        stated = f"  {order.leaf(1)}/{order.leaf(5)} {order.leaf(2)} {order.leaf(3)}" if order is not None else ""
+        say(f"{message.control_id}  {message.type}^{message.trigger}{stated}  {code}")
+        sys.stdout.flush()
+
+    async def serve() -> None:
+        script = ris_manners_file.load(manners) if manners else None
+        async with RisListener(port, script=script, on_message=show) as receiver:
+            say(f"MLLP on 127.0.0.1:{receiver.port}")
+            say("In gateway.yaml, under 'hl7:':")
+            say(f"  destinations: [{{name: simulator, port: {receiver.port}}}]")
+            sys.stdout.flush()
+            await _interrupted()
+            say(f"{len(receiver.received)} messages received, {len(receiver.accepted)} of them accepted")
+
+    _serve(serve, port)
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _serve(serve: Callable[[], Coroutine[Any, Any, None]], port: int) -> None:
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        text = f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another port"
+        raise CommandFailure(text) from error
 
 
 @simulate.command("modality", epilog="Example: gateway simulate modality --accession 00001000000")
@@ -108,20 +162,13 @@ def simulate_ehr(
     script = manners_file.load(manners) if manners else None
 
     async def serve() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with EhrSimulator(port, script=script) as ehr:
             say(f"FHIR R4 on {ehr.url}")
             say("In gateway.yaml, instead of the line 'ehrs:' that stands there:")
             say(f"ehrs: [{{name: simulator, url: {ehr.url}}}]")
             sys.stdout.flush()
-            await stop.wait()
+            await _interrupted()
             for line in ehr.answered():
                 say(line)
 
-    try:
-        asyncio.run(serve())
-    except OSError as error:
-        text = f"cannot listen on 127.0.0.1:{port} ({error.strerror}); choose another with --port"
-        raise CommandFailure(text) from error
+    _serve(serve, port)

@@ -1,4 +1,4 @@
-"""Section `hl7`: listeners and their senders."""
+"""Section `hl7`: listeners and their senders, and destinations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.config.destinations import Destination
 from gateway.config.fields import AETitle, Charset, MessageType, Network, Port, Seconds, Section, mark_doubled
 
 
@@ -98,13 +99,14 @@ class Listener(SenderRules):
 
 class Hl7(Section):
     listeners: list[Listener] = [Listener()]
+    destinations: list[Destination] = []
     unknown_order_control: Literal["reject", "ignore"] = "reject"
     unknown_order: Literal["wait", "reject"] = "wait"
     """What to do with a hold or release of an order that has not come: keep it for when it does, or answer AE 204."""
     patient_data: Literal["fill", "newest"] = "fill"
     """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
 
-    @field_validator("listeners", mode="before")
+    @field_validator("listeners", "destinations", mode="before")
     @classmethod
     def _names_are_unique(cls, value: Any) -> Any:
         return mark_doubled(value)

@@ -9,6 +9,7 @@ STATIONS = (
     "scheduling",
     "worklist",
     "performed_step",
+    "ris_status",
     "study_arrival",
     "study_settling",
     "order_telling",

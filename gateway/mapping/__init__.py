@@ -1,4 +1,4 @@
-"""The engine that reads `mappings/`: HL7 orders to worklist attributes, DICOM headers to FHIR resources."""
+"""The engine that reads `mappings/`: HL7 orders to DICOM worklists, DICOM headers to FHIR, performed steps to HL7."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from gateway.mapping.orders.dialect import ORDER_DIALECT
 from gateway.mapping.orders.functions import Settings
 from gateway.mapping.orders.reading import OrderMapping
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
+from gateway.mapping.status.dialect import STATUS_DIALECT
+from gateway.mapping.status.message import StatusMapping
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import STUDY_DIALECT
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.literals import scheme_faults
 from gateway.worklist.scanner_rules import ScannerRule
 
-ORDERS, STUDIES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml"
-_FILES: Final = (ORDERS, STUDIES, scanners.SCANNERS)
+ORDERS, STUDIES, STATUSES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml", "step_to_status.yaml"
+_FILES: Final = (ORDERS, STUDIES, STATUSES, scanners.SCANNERS)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -41,6 +43,7 @@ class Mappings:
 
     orders: OrderMapping
     studies: StudyMapping
+    statuses: StatusMapping
     files: Mapping[str, MappingFile]
     worklist_files: WorklistFileMapping
     scanners: tuple[ScannerRule, ...] = ()
@@ -52,6 +55,7 @@ class _Files:
 
     orders: MappingFile
     studies: MappingFile
+    statuses: MappingFile
     scanners: tuple[ScannerRule, ...]
     faults: tuple[str, ...]
 
@@ -59,17 +63,18 @@ class _Files:
 def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
     """Read our files and lay the site's `overlay` folder over them. Raises `ConfigError` with every fault found."""
     content = _ours() if overlay is None else _read([shipped(), overlay])
-    orders, studies, faults = content.orders, content.studies, list(content.faults)
+    orders, studies, statuses, faults = content.orders, content.studies, content.statuses, list(content.faults)
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
-        faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies))]
+        faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies, statuses))]
     if faults:
         raise ConfigError(faults)
     fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
-    files = {ORDERS: orders, STUDIES: studies}
+    files = {ORDERS: orders, STUDIES: studies, STATUSES: statuses}
     of_orders = OrderMapping(orders, settings)
     of_files = WorklistFileMapping(of_orders, settings)
-    return Mappings(of_orders, StudyMapping(studies, fhir), files, of_files, content.scanners)
+    of_statuses = StatusMapping(statuses, settings.zone)
+    return Mappings(of_orders, StudyMapping(studies, fhir), of_statuses, files, of_files, content.scanners)
 
 
 @cache
@@ -82,9 +87,12 @@ def _read(folders: Sequence[Path]) -> _Files:
     tables, faults = read_tables(folders)
     orders, of_orders = read(ORDERS, ORDER_DIALECT, folders, tables)
     studies, of_studies = read(STUDIES, STUDY_DIALECT, folders, tables)
+    statuses, of_statuses = read(STATUSES, STATUS_DIALECT, folders, tables)
     rules, of_scanners = scanners.read(folders)
     of_tables = (*scheme_faults(tables[CODING_SCHEMES]), *order_control.faults_of(tables))
-    return _Files(orders, studies, rules, (*faults, *of_orders, *of_studies, *of_scanners, *of_tables))
+    return _Files(
+        orders, studies, statuses, rules, (*faults, *of_orders, *of_studies, *of_statuses, *of_scanners, *of_tables)
+    )
 
 
 def _strangers(overlay: Path) -> Iterator[str]:

@@ -65,7 +65,7 @@ PERFORMED_STEPS: Final = Counter(
 )
 WORK: Final = Counter(
     "gateway_outbox_tries",
-    "Tries to do what waits, by kind (`settle`, `ehr:NAME`) and outcome (done, retry, park, reject).",
+    "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject).",
     ("kind", "outcome"),
     registry=REGISTRY,
 )
@@ -79,6 +79,12 @@ EHR_OPEN: Final = Gauge(
     "gateway_ehr_breaker_open",
     "1 while an EHR does not answer and its work waits, by name.",
     ("ehr",),
+    registry=REGISTRY,
+)
+DESTINATION_OPEN: Final = Gauge(
+    "gateway_hl7_destination_breaker_open",
+    "1 while an HL7 destination does not answer and its work waits, by name.",
+    ("destination",),
     registry=REGISTRY,
 )
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)

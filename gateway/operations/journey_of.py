@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
-from gateway.operations import performed_steps_view, studies_view
+from gateway.operations import performed_steps_view, studies_view, work_events
 from gateway.operations.answers.answer import listed
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import Delivery
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
-from gateway.records.work import SETTLE, STUCK, Activity, WorkKind, WorkState
 from gateway.store import Store, messages, orders, studies, worklist
-
-_S = WorkState
-DELIVERED: Final = {
-    _S.PENDING: "delivery to {to} is due at {due}",
-    _S.LEASED: "delivery to {to} is under way, try {attempts}",
-    _S.DONE: "delivered to {to} as {resource}/{id} version {version}{more}",
-    _S.PARKED: "delivery to {to} parked: {why}",
-    _S.REJECTED: "delivery to {to} rejected: {why}",
-    _S.SUPERSEDED: "a later version took the place of this delivery to {to}",
-}
-FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
-SETTLED: Final = {
-    _S.PENDING: "waits until {due} for more of the study; settles then if none came",
-    _S.PARKED: "parked: {why}",
-    _S.REJECTED: "rejected: {why}",
-}
-"""Other states of a settle row say nothing that the study does not say itself."""
 
 
 async def journey(store: Store, accession_number: AccessionNumber) -> dict[str, Any] | None:
@@ -143,7 +125,7 @@ def _events(
         *(_of_scanner(queries) for queries in scanners),
         *(event for step in performed for event in performed_steps_view.events_of(step)),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
-        *(event for delivery in deliveries for event in _of_delivery(delivery)),
+        *(event for delivery in deliveries for event in work_events.events_of(delivery)),
     ]
     return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
 
@@ -198,41 +180,3 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-_STATIONS: Final = {Activity.REQUEST: "order_telling", Activity.PROCEDURE: "order_telling"}
-
-
-def _of_delivery(delivery: Delivery) -> Iterator[Event]:
-    kind = WorkKind.of(delivery.kind)
-    if kind == SETTLE:
-        station, form = "study_settling", SETTLED.get(delivery.state)
-    elif kind.activity is not Activity.DELIVER:
-        # What it leads to says it, unless it leads nowhere.
-        station = _STATIONS.get(kind.activity, "study_settling")
-        form = SETTLED.get(delivery.state) if delivery.state in STUCK else None
-    else:
-        station, form = "ehr_delivery", DELIVERED[delivery.state]
-        if delivery.state is WorkState.PENDING and delivery.attempts:
-            form = FAILED_ONCE
-    if form is None:
-        return
-    outcome = delivery.outcome or {}
-    text = form.format(
-        to=kind.target,
-        attempts=delivery.attempts,
-        id=outcome.get("id", ""),
-        resource=outcome.get("resource", "ImagingStudy"),
-        more=(f" on try {delivery.attempts}" if delivery.attempts > 1 else "")
-        + (f" ({outcome['note']})" if outcome.get("note") else ""),
-        version=outcome.get("version", ""),
-        why=why(delivery.outcome),
-        due=f"{delivery.due_at[:19]}Z",
-    )
-    yield Event(at=delivery.finished_at or delivery.due_at, station=station, text=text)
-
-
-def why(outcome: dict[str, Any] | None) -> str:
-    """What went wrong at the last try, on one line."""
-    error, place = ((outcome or {}).get(key) or "" for key in ("error", "place"))
-    return " ".join(f"{place}: {error}".split()) if place else " ".join(str(error).split())

@@ -23,11 +23,17 @@ def event_time(attributes: Attributes, which: str, *, received_at: int, zone: tz
     """
     date, time = (attributes.get(f"PerformedProcedureStep{which}{part}") for part in ("Date", "Time"))
     offset = _offset(attributes.get("TimezoneOffsetFromUTC"))
-    moment = _moment(date, time, zone if offset is None else offset)
+    moment = _micros(date, time, zone if offset is None else offset)
     return moment if moment is not None and received_at - DAY <= moment <= received_at else received_at
 
 
-def _moment(date: Any, time: Any, zone: tzinfo) -> int | None:
+def moment_of(date: str, time: str, offset: str, zone: tzinfo) -> datetime | None:
+    """The moment of a DA and a TM, in `zone` unless an offset (`+0100`) is given; None for what is none."""
+    micros = _micros(date, time, _offset(offset) or zone)
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def _micros(date: Any, time: Any, zone: tzinfo) -> int | None:
     day, hour = _DATE.fullmatch(str(date or "").strip()), _TIME.fullmatch(str(time or "").strip())
     if day is None or hour is None:
         return None

@@ -73,6 +73,11 @@ class Activity(StrEnum):
     """Deliver a resource to an EHR."""
     LINK = "link"
     """Ask an EHR again for what a delivered resource refers to and the EHR did not hold."""
+    STATUS = "status"
+    """Tell a destination how an order stands; the subject is the Study Instance UID of the order's first procedure."""
+    FORWARD = "forward"
+    """Pass a received message on to a destination; the subject is a patient (`patient-17`), or where the message names
+    none that is known here, the listener (`listener-ris`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,16 @@ class WorkKind:
 
     activity: Activity
     target: str = ""
-    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`."""
+    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`; of the destination, for `STATUS` and `FORWARD`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
         return f"{self.activity}:{self.target}" if self.target else str(self.activity)
+
+    @property
+    def overtakes(self) -> bool:
+        """Whether what is done makes earlier work of its lane needless: a message that is passed on does not."""
+        return self.activity is not Activity.FORWARD
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -122,13 +132,23 @@ class Part(StrEnum):
     """The Procedure of a performed step."""
 
 
+def status_to(destination: str) -> WorkKind:
+    """The kind of the statuses to a destination of this name."""
+    return WorkKind(Activity.STATUS, destination)
+
+
+def forward_to(destination: str) -> WorkKind:
+    """The kind of the messages that are passed on to a destination of this name."""
+    return WorkKind(Activity.FORWARD, destination)
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Rows that are worked off one after the other: of one kind, one study and one part of what it is about."""
 
     kind: WorkKind
     subject: StudyInstanceUID
-    """Study Instance UID."""
+    """Study Instance UID, but for `Activity.FORWARD`."""
     part: Part = Part.STUDY
     performed_step: str = ""
     """SOP Instance UID, where the part is of a performed step."""

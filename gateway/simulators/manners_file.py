@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +13,7 @@ from gateway.config import yaml_file as config_file
 from gateway.errors import ConfigError
 
 SHIPPED: Final = Path(__file__).parent / "manners"
+T = TypeVar("T", bound=BaseModel)
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Action = Literal["answer", "drop_before", "drop_after", "half", "slow", "slow_body", "race", "change"]
 _METHODS: Final[dict[str, tuple[str, ...]]] = {"race": ("PUT", "POST"), "change": ("PUT", "POST")}
@@ -80,17 +81,22 @@ class Script(_Part):
 
 def load(named: str) -> Script:
     """The script in a file, or one of ours by its name. Raises `ConfigError` with every fault and its line."""
-    ours = SHIPPED / f"{named}.yaml"
+    return load_script(named, Script, SHIPPED)
+
+
+def load_script(named: str, kind: type[T], folder: Path) -> T:
+    """As `load`, for another kind of script, with those of ours in a folder of their own."""
+    ours = folder / f"{named}.yaml"
     path = ours if ours.is_file() and not Path(named).is_file() else Path(named)
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in SHIPPED.glob("*.yaml")))
+        known = ", ".join(sorted(one.stem for one in folder.glob("*.yaml")))
         raise ConfigError([f"{named}: there is no such file; scripts that come with the gateway: {known}"])
     source = config_file.read(path)
     faults = list(source.faults)
     try:
-        script = Script.model_validate(source.data)
+        script = kind.model_validate(source.data)
     except ValidationError as error:
-        faults += [config_file.fault(Script, source, one) for one in error.errors()]
+        faults += [config_file.fault(kind, source, one) for one in error.errors()]
     if faults:
         raise ConfigError(faults)
     return script

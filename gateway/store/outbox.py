@@ -71,6 +71,12 @@ def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longe
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
+def move_lane(connection: Connection, old: Lane, new: Lane) -> None:
+    """Put what waits or is under way in a lane into another, before what is added there later."""
+    lock(connection, *sorted((str(old), str(new))))
+    connection.execute(_MOVE_LANE, {"the_lane": str(old), "the_new": str(new), "the_subject": new.subject})
+
+
 def settle_at(
     connection: Connection, study_uid: StudyInstanceUID, *, due_at: int, now: int, longest: int = NEVER
 ) -> None:
@@ -186,6 +192,12 @@ _POSTPONE = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
     .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
+)
+
+_MOVE_LANE = (
+    update(outbox)
+    .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox))
+    .values(lane=bindparam("the_new"), subject=bindparam("the_subject"))
 )
 
 _WAITING = (

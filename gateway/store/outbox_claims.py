@@ -153,7 +153,7 @@ def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, 
         finished_at=now, outcome=outcome,
     )  # fmt: skip
     changed = connection.execute(done, {"the_id": work.id, "the_lease": work.lease}).rowcount
-    if changed:
+    if changed and work.kind.overtakes:
         # What was parked before it has been overtaken: nobody need look at it any more.
         connection.execute(OVERTAKEN, {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id})
     announce(connection)
@@ -170,6 +170,12 @@ def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: in
     changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
     announce(connection)
     return bool(changed)
+
+
+def keep_payload(connection: Connection, work: Work, payload: dict[str, Any]) -> bool:
+    """Give work that is under way another payload. False when its lease was lost."""
+    kept = update(outbox).where(_mine).values(payload=payload)
+    return bool(connection.execute(kept, {"the_id": work.id, "the_lease": work.lease}).rowcount)
 
 
 def renew(connection: Connection, work: Work, *, until: int) -> bool:

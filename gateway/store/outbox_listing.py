@@ -28,7 +28,7 @@ def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[
     for work that later work of its lane has overtaken: what it says is older than what the receiver has by now.
     """
     wanted = (
-        select(outbox.c.id, outbox.c.state, outbox.c.lane, outbox.c.subject)
+        select(outbox.c.id, outbox.c.kind, outbox.c.state, outbox.c.lane, outbox.c.subject)
         .where(outbox.c.id.in_(ids))
         .order_by(outbox.c.id)
         .with_for_update()
@@ -42,7 +42,7 @@ def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[
                 f"it is {found[one].state}; only parked, rejected or pending work can be sent again",
                 place=f"delivery {one}",
             )
-        overtaken = _overtaken_by(connection, one, found[one].lane, found[one].subject)
+        overtaken = _overtaken_by(connection, found[one])
         if overtaken is not None:
             raise Conflict(
                 f"delivery {overtaken} of the same lane was sent after it; sending this one now would put older "
@@ -131,13 +131,15 @@ def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow =
     return replayed
 
 
-def _overtaken_by(connection: Connection, work: WorkRow, lane: str, subject: str) -> WorkRow | None:
-    """The first later row of the lane that was sent or is under way. The others are held until the transaction ends,
-    so that none is claimed meanwhile."""
+def _overtaken_by(connection: Connection, row: Any) -> WorkRow | None:
+    """The first later row of the lane that was sent or is under way, of a kind of which that one holds all that this
+    one does. The others are held until the transaction ends, so that none is claimed meanwhile."""
+    if not WorkKind.of(row.kind).overtakes:
+        return None
     later = (
         select(outbox.c.id, outbox.c.state)
         .where(
-            outbox.c.subject == subject, outbox.c.lane == lane, outbox.c.id > work,
+            outbox.c.subject == row.subject, outbox.c.lane == row.lane, outbox.c.id > row.id,
             outbox.c.state.in_([WorkState.PENDING.value, WorkState.LEASED.value, WorkState.DONE.value]),
         )
         .order_by(outbox.c.id)

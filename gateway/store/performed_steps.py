@@ -159,6 +159,25 @@ def orders_of(connection: Connection, row: PerformedStepRow) -> list[OrderRow]:
     return [one["order"] for one in _ORDERS.rows(connection, {"the_row": row})]
 
 
+_BY_ROW: Final = Statement(select(performed_steps).where(performed_steps.c.id == bindparam("the_row")))
+_STEPS: Final = Statement(
+    select(_LINKS.c.study_uid, _LINKS.c.step_id).where(
+        _LINKS.c.performed_step == bindparam("the_row"), _LINKS.c.order == bindparam("the_order")
+    )
+)
+
+
+def get(connection: Connection, row: PerformedStepRow) -> Row | None:
+    """The whole row."""
+    return _BY_ROW.first(connection, {"the_row": row})
+
+
+def steps_of(connection: Connection, row: PerformedStepRow, order: OrderRow) -> frozenset[tuple[str, str]]:
+    """Study Instance UID and step id of the steps of an order that a performed step carries out."""
+    rows = _STEPS.rows(connection, {"the_row": row, "the_order": order})
+    return frozenset((one["study_uid"], one["step_id"]) for one in rows)
+
+
 def events_of(connection: Connection, order: OrderRow) -> list[Performed]:
     """What modalities did to the steps of an order."""
     return [event for row in _OF_ORDER.rows(connection, {"the_order": order}) for event in _events(row)]

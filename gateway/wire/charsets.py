@@ -110,6 +110,16 @@ def is_known(name: str) -> bool:
     return bool(codecs_of(name))
 
 
+_NAMES: Final = {codecs[0]: name for name, codecs in reversed(_TABLE_0211.items())} | {"utf_8": "UNICODE UTF-8"}
+
+
+def table_name(name: str) -> str:
+    """The name in table 0211 of the set that `name` stands for; `name` itself where the table has none, such as
+    windows-1252."""
+    codecs = codecs_of(name)
+    return _NAMES.get(codecs[0], name) if codecs else name
+
+
 def candidates(names: Sequence[str], data: bytes, fallback: str) -> tuple[str, ...]:
     """The codecs to try on `data`, in order, for the repetitions of MSH-18; () for an unknown name that matters.
 

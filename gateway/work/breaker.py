@@ -1,9 +1,11 @@
-"""Whether an EHR answers at all: while it does not, its work waits in the outbox instead of trying one by one."""
+"""Whether a receiver answers at all: while it does not, its work waits in the outbox instead of trying one by one."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
+
+from prometheus_client import Gauge
 
 from gateway.clock import Clock
 from gateway.observe import metrics
@@ -11,7 +13,7 @@ from gateway.observe import metrics
 log = logging.getLogger(__name__)
 
 FAILURES: Final = 5
-"""So many tries in a row without an answer of the EHR's own open the breaker."""
+"""So many tries in a row without an answer of the receiver's own open the breaker."""
 SECOND: Final = 1_000_000
 
 
@@ -19,11 +21,19 @@ class Breaker:
     """Closed: work goes through. Open: none does until a pause is over. Then one try at a time: an answer closes it,
     none opens it again for twice as long, up to `longest_seconds`.
 
-    An answer is whatever the EHR decides about a write, also a refusal; a timeout, a connection that is lost, 429, 502,
-    503 and 504 are none. A 500 is neither: it may be the fault of one study.
+    An answer is whatever a receiver decides about what it is sent, also a refusal; a timeout, a lost connection, 429,
+    502, 503 and 504 are none. A 500 is neither: it may be the fault of one study.
     """
 
-    def __init__(self, name: str, clock: Clock, *, first_seconds: float = 5.0, longest_seconds: float = 300.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        *,
+        first_seconds: float = 5.0,
+        longest_seconds: float = 300.0,
+        gauge: Gauge = metrics.EHR_OPEN,
+    ) -> None:
         self._name = name
         self._clock = clock
         self._first = round(first_seconds * SECOND)
@@ -31,7 +41,7 @@ class Breaker:
         self._failures = 0
         self._pause = 0
         self._until = 0
-        self._open = metrics.EHR_OPEN.labels(name)
+        self._open = gauge.labels(name)
         self._open.set(0)
 
     @property
@@ -55,7 +65,7 @@ class Breaker:
         self._failures = self._pause = 0
 
     def failed(self, retry_after: float | None) -> None:
-        """A try came to nothing; `retry_after`: what the EHR, or what stands before it, asks for, in seconds."""
+        """A try came to nothing; `retry_after`: what the receiver, or what stands before it, asks for, in seconds."""
         self._failures += 1
         if not self.is_open and self._failures < FAILURES:
             return

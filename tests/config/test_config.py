@@ -19,6 +19,7 @@ from gateway.config.hl7 import Hl7, Listener
 from gateway.config.http import Http
 from gateway.config.tree import Config, load
 from gateway.errors import ConfigError
+from gateway.records.order_progress import Progress
 from gateway.records.step import StepState
 
 Write = Callable[[str], Path]
@@ -80,6 +81,26 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "site.order_systems": ({"HOSP": "urn:oid:1.2.4"}, {"HOSP": "urn:oid:1.2.4"}),
     "database.url": ("postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
     "database.answer_seconds": (5, 5.0),
+    "hl7.destinations.name": ("ris", "ris"),
+    "hl7.destinations.host": ("ris.test", "ris.test"),
+    "hl7.destinations.port": (2580, 2580),
+    "hl7.destinations.tls.ca": ("ca.pem", Path("ca.pem")),
+    "hl7.destinations.tls.certificate": ("ours.pem", Path("ours.pem")),
+    "hl7.destinations.tls.key": ("ours.key", Path("ours.key")),
+    "hl7.destinations.tls.key_password": ("secret", "secret"),
+    "hl7.destinations.status": ("OMI^O23", "OMI^O23"),
+    "hl7.destinations.statuses": (["started"], [Progress.STARTED]),
+    "hl7.destinations.version": ("2.6", "2.6"),
+    "hl7.destinations.charset": ("8859/1", "8859/1"),
+    "hl7.destinations.sending_application": ("IMAGING", "IMAGING"),
+    "hl7.destinations.sending_facility": ("US", "US"),
+    "hl7.destinations.receiving_application": ("RIS", "RIS"),
+    "hl7.destinations.receiving_facility": ("HOSP", "HOSP"),
+    "hl7.destinations.forward": (["ADT", "ORM^O01"], ["ADT", "ORM^O01"]),
+    "hl7.destinations.connections": (4, 4),
+    "hl7.destinations.timeout_seconds": (5, 5.0),
+    "hl7.destinations.retry.first_seconds": (1, 1.0),
+    "hl7.destinations.retry.max_seconds": (30, 30.0),
     "hl7.listeners.name": ("second", "second"),
     "hl7.listeners.host": ("0.0.0.0", "0.0.0.0"),
     "hl7.listeners.port": (2576, 2576),
@@ -204,12 +225,16 @@ VALUES: dict[str, tuple[Any, Any]] = {
 }
 INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
 """Keys that cannot be given together with those above; they have tests of their own."""
-LISTS = ("hl7.listeners", "hl7.listeners.sources", "dicom.peers", "ehrs")
+LISTS = ("hl7.listeners", "hl7.destinations", "hl7.listeners.sources", "dicom.peers", "ehrs")
 
 
 def test_every_key_can_be_set(write: Write) -> None:
     assert set(VALUES) | INSTEAD == set(keys(Config))
-    tree: dict[str, Any] = {"hl7": {"listeners": [{"sources": [{}]}]}, "dicom": {"peers": [{}]}, "ehrs": [{}]}
+    tree: dict[str, Any] = {
+        "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
+        "dicom": {"peers": [{}]},
+        "ehrs": [{}],
+    }
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
         place[key.rsplit(".", 1)[-1]] = given

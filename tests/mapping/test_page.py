@@ -20,6 +20,9 @@ from gateway.mapping.language.functions import Registry
 from gateway.mapping.orders import functions as hl7_functions
 from gateway.mapping.orders.dialect import INDISPENSABLE, ORDER_DIALECT
 from gateway.mapping.orders.paths import SETTINGS, check
+from gateway.mapping.status import functions as status_functions
+from gateway.mapping.status.dialect import STATUS_DIALECT
+from gateway.mapping.status.scope import FACTS, NUMBERS
 from gateway.mapping.studies import functions as fhir_functions
 from gateway.mapping.studies.dialect import COMPUTED, STUDY_DIALECT
 from tests.mapping.samples import FHIR, SITE, site
@@ -62,6 +65,7 @@ def documented(registry: Registry) -> dict[str, Callable[..., Any]]:
         ("## Functions", "For `otherwise`:", documented(hl7_functions.FUNCTIONS)),
         ("For `otherwise`:", "For studies:", DERIVATIONS),
         ("For studies:", "An item of a sequence", documented(fhir_functions.FUNCTIONS)),
+        ("`status.number` |", "## Scanners", documented(status_functions.FUNCTIONS)),
     ],
 )
 def test_the_tables_of_functions_are_those_of_the_code(
@@ -111,6 +115,14 @@ def test_every_path_is_one() -> None:
     assert set(SETTINGS) | COMPUTED <= set(shown)
     for path in shown:
         assert check(path) is None or STUDY_DIALECT.check_path(path) is None, path
+
+
+def test_every_path_and_indispensable_field_of_a_status_is_one() -> None:
+    paths, targets = between("## Statuses", "| function |").split("are of SIU", 1)[1], STATUS_DIALECT.indispensable
+    shown = [name for name in names(paths) if name.startswith(("status.", "order.", "performed.", "ORC", "PID", "IPC"))]
+    assert set(FACTS) | set(NUMBERS) <= set(shown)
+    assert [path for path in shown if STATUS_DIALECT.check_path(path) is not None] == []
+    assert all(f"`{target}`" in PAGE for target in targets)
 
 
 def test_levels_and_indispensable_rows_are_named() -> None:

@@ -99,12 +99,7 @@ class MessageReader:
                 message = parse(raw)
                 # The names are not repeated: whoever sends what it should not may put anything there.
                 raise UnknownSender("this sender is not taken here; list it under sources", place=Place("MSH", 3))
-            message = parse(
-                raw,
-                charset=sender.override_charset,
-                fallback_charset=sender.charset,
-                replace_undecodable=sender.undecodable == "replace",
-            )
+            message = _parsed(raw, sender)
             if message.type in ("ACK", "MCF"):
                 return Reading(message, sender, is_answer=True)
             if not is_taken(message, sender):
@@ -134,6 +129,17 @@ class MessageReader:
             )
         ]
 
+    def message_of(self, raw: bytes, listener: str) -> Message | None:
+        """A kept message by the rules of its sender, not mapped; None for a worklist file and what cannot be read."""
+        if listener.startswith(WORKLIST_FILE):
+            return None
+        try:
+            raw = _without_padding(raw)
+            sender = self._sender(raw, listener)
+            return parse(raw) if sender is None else _parsed(raw, sender)
+        except GatewayError:
+            return None
+
     def _sender(self, raw: bytes, listener: str) -> SenderRule | None:
         """How the message is read; None when its sender is not listed."""
         source = self._sources.get(listener, self._otherwise)
@@ -141,6 +147,15 @@ class MessageReader:
             return source.senders[0]
         application, facility = sender_of(raw)
         return next((sender for sender in source.senders if sender.is_of(application, facility)), None)
+
+
+def _parsed(raw: bytes, sender: SenderRule) -> Message:
+    return parse(
+        raw,
+        charset=sender.override_charset,
+        fallback_charset=sender.charset,
+        replace_undecodable=sender.undecodable == "replace",
+    )
 
 
 def identity_of(raw: bytes, message: Message | None) -> dict[str, Any]:

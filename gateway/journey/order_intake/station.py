@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Apply = Callable[..., Outcomes]
 """`scheduling.apply`; handed in by the assembly, so that neither station imports the other."""
+OnKept = Callable[[Connection, MessageRow, str, str, int], None]
+"""What follows a message that is kept and answered AA, in its transaction: row, type (`ADT^A08`), listener, time."""
 LONG_BYTES: Final = 64 * 1024
 """A longer message is read in a thread: no other sender waits for the reading."""
 REUSED: Final = Finding(Place("MSH", 10), "another message came under this control id")
@@ -67,6 +69,7 @@ class OrderIntake:
         source: ListenerSource,
         clock: Clock,
         checks: StructureChecks,
+        on_kept: OnKept | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -74,6 +77,7 @@ class OrderIntake:
         self._source = source
         self._clock = clock
         self._checks = checks
+        self._on_kept = on_kept
         self._acknowledger = Acknowledger()
 
     async def receive(self, raw: bytes, peer: MllpPeer) -> Sequence[bytes] | None:
@@ -157,14 +161,17 @@ class OrderIntake:
                 return Receipt(Acknowledgement(earlier.ack_code, earlier.ack))
         verdict = self._judge(connection, reading, now)
         if earlier.row is not None:
-            _update(connection, earlier.row, verdict, acknowledgement.block)
-            return Receipt(acknowledgement, earlier.row)
-        row = messages.add(
-            connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
-            state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
-            findings=verdict.with_findings(*[REUSED] * earlier.other), unserved=verdict.unserved,
-        )  # fmt: skip
-        messages.tie(connection, row, verdict.orders, verdict.patients)
+            row = earlier.row
+            _update(connection, row, verdict, acknowledgement.block)
+        else:
+            row = messages.add(
+                connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
+                state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
+                findings=verdict.with_findings(*[REUSED] * earlier.other), unserved=verdict.unserved,
+            )  # fmt: skip
+            messages.tie(connection, row, verdict.orders, verdict.patients)
+        if self._on_kept is not None and verdict.code == "AA":
+            self._on_kept(connection, row, identity["type"], self._source.name, now)
         return Receipt(acknowledgement, row)
 
     def _judge(

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from gateway.journey import STATIONS
 from gateway.operations.answers.answer import iso
-from gateway.operations.journey_of import why
 from gateway.operations.parked import unserved_text
+from gateway.operations.work_events import why
 from gateway.web.console.status import Status, reasons_to_look
 
 REFRESH_SECONDS: Final = 10

@@ -29,17 +29,25 @@ class MllpClient:
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        try:
-            async with asyncio.timeout(self._timeout):
-                self._streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-        except (OSError, TimeoutError) as error:
-            raise Unavailable(f"no connection: {reason_of(error)}", place=self._place) from error
+        await self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def open(self) -> None:
+        """Connect, unless there is a connection that the receiver has not ended. Raises `Unavailable`."""
+        if self._streams is not None and not self._streams[0].at_eof():
+            return
+        await self.close()
+        self._deframer = Deframer()
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(f"no connection: {reason_of(error)}", place=self._place) from error
 
     async def close(self) -> None:
         streams, self._streams = self._streams, None
@@ -48,6 +56,13 @@ class MllpClient:
 
     async def send(self, raw: bytes) -> bytes:
         """Send one message and return the acknowledgement that came for it."""
+        return await self._answered(raw)
+
+    async def receive(self) -> bytes:
+        """The next block that the receiver sends, without a message of ours before it."""
+        return await self._answered(None)
+
+    async def _answered(self, raw: bytes | None) -> bytes:
         async with self._turn:
             if self._streams is None:
                 raise Unavailable("the connection is closed", place=self._place)
@@ -64,9 +79,10 @@ class MllpClient:
                     # An answer that comes later must not be taken for that of the next message.
                     await self.close()
 
-    async def _exchange(self, raw: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        writer.write(frame(raw))
-        await writer.drain()
+    async def _exchange(self, raw: bytes | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        if raw is not None:
+            writer.write(frame(raw))
+            await writer.drain()
         while True:
             answer = self._deframer.next()
             if answer == NEGATIVE_COMMIT:

@@ -1,0 +1,138 @@
+"""Destinations of HL7: who is told how orders stand, and who gets messages as they came."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.assembly.mappings import first_listener, settings_of
+from gateway.assembly.readers import make_reader
+from gateway.clock import Clock
+from gateway.config.destinations import Destination
+from gateway.config.tree import Config
+from gateway.errors import ConfigError, SettingFault
+from gateway.journey.performed_step.consequences import Change, Consequence
+from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
+from gateway.journey.ris_status.material import Materials
+from gateway.journey.ris_status.queueing import Forwards, Statuses
+from gateway.journey.ris_status.station import Delivery, ForwardStation, StatusStation
+from gateway.mapping import Mappings
+from gateway.mapping.status.shapes import SHAPES
+from gateway.observe import metrics
+from gateway.records.row_ids import MessageRow
+from gateway.records.work import WorkKind, forward_to, status_to
+from gateway.store import Store
+from gateway.wire.hl7.mllp_sender import MllpSender
+from gateway.wire.hl7.writing import Header
+from gateway.wire.tls import TlsFileError, client_context
+from gateway.work.breaker import Breaker
+from gateway.work.worker import Handler, Handling
+
+VERSIONS: Final = {"ORM^O01": "2.3.1"}
+OTHERS: Final = "2.5.1"
+"""HL7 version of IHE's messages of these types, and of all others."""
+CLAIMED: Final = 32
+"""Messages that are claimed for each connection at once: claiming costs a transaction, whatever it claims."""
+LONGEST_SILENCE_SECONDS: Final = 30.0
+"""A destination that does not answer is tried at least so often."""
+
+
+def status_consequences(config: Config, mappings: Mappings | None, clock: Clock) -> tuple[Consequence, ...]:
+    """What a performed step leads to at the destinations of statuses; empty: there are none. Without mappings the
+    messages are made by the worker."""
+    receivers = [_receiver(config, one) for one in config.hl7.destinations if one.status]
+    if not receivers:
+        return ()
+    statuses = Statuses(None if mappings is None else _maker(config, mappings, clock), receivers)
+
+    def queue(connection: Connection, change: Change) -> None:
+        orders = sorted({link.order for link in change.links})
+        if change.event is not None:
+            statuses.queue(connection, change.row, orders, change.event, at=change.event_at, now=clock())
+
+    return (queue,)
+
+
+def forwards_of(config: Config) -> Callable[[Connection, MessageRow, str, str, int], None] | None:
+    """What a kept message leads to; None when none is passed on."""
+    wanted = {one.name: frozenset(one.forward) for one in config.hl7.destinations if one.forward}
+    if not wanted:
+        return None
+    forwards = Forwards(wanted)
+    return lambda connection, row, kind, listener, now: forwards.queue(connection, row, kind, listener, now=now)
+
+
+def kinds_of_destinations(
+    config: Config, store: Store, mappings: Mappings, clock: Clock, stack: AsyncExitStack
+) -> dict[WorkKind, Handling]:
+    """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
+    kinds: dict[WorkKind, Handling] = {}
+    maker, reader = _maker(config, mappings, clock), make_reader(config, mappings)
+
+    def control_id_of(raw: bytes, listener: str) -> str:
+        message = reader.message_of(raw, listener)
+        return message.control_id if message is not None else ""
+
+    for one in config.hl7.destinations:
+        delivery, handling = _delivery(one, clock, stack)
+        if one.status:
+            kinds[status_to(one.name)] = handling(StatusStation(store, maker, _receiver(config, one), delivery).tell)
+        if one.forward:
+            kinds[forward_to(one.name)] = handling(ForwardStation(store, control_id_of, delivery).forward)
+    return kinds
+
+
+def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[Delivery, Callable[[Handler], Handling]]:
+    """The connections to a destination, and how its work is done: one breaker holds all of it."""
+    tls = tls_of_destination(one)
+    sender = MllpSender(one.host, one.port, timeout=one.timeout_seconds, connections=one.connections, tls=tls)
+    stack.push_async_callback(sender.close)
+    breaker = Breaker(
+        one.name,
+        clock,
+        first_seconds=one.retry.first_seconds,
+        longest_seconds=min(one.retry.max_seconds, LONGEST_SILENCE_SECONDS),
+        gauge=metrics.DESTINATION_OPEN,
+    )
+    handling = partial(
+        Handling,
+        concurrency=one.connections * CLAIMED,
+        first_retry_seconds=one.retry.first_seconds,
+        max_retry_seconds=one.retry.max_seconds,
+        gate=breaker,
+    )
+    return Delivery(sender, breaker), handling
+
+
+def tls_of_destination(destination: Destination) -> ssl.SSLContext | None:
+    """TLS 1.2 and later, host names checked; None: without. Raises `ConfigError`."""
+    tls = destination.tls
+    if tls is None:
+        return None
+    try:
+        return client_context(tls.ca, tls.certificate, tls.key, tls.key_password)
+    except TlsFileError as error:
+        raise ConfigError([SettingFault(f"hl7.destinations {destination.name}", f"tls.{error}")]) from error
+
+
+def _maker(config: Config, mappings: Mappings, clock: Clock) -> StatusMaker:
+    materials = Materials(make_reader(config, mappings).message_of, settings_of(config, first_listener(config)))
+    return StatusMaker(mappings.statuses, materials, clock)
+
+
+def _receiver(config: Config, destination: Destination) -> StatusReceiver:
+    kind, structure = destination.status, SHAPES[destination.status].structure
+    code, _, trigger = kind.partition("^")
+    header = Header(
+        sending=(destination.sending_application, destination.sending_facility or config.site.name),
+        receiving=(destination.receiving_application, destination.receiving_facility),
+        type=(code, trigger, structure),
+        version=destination.version or VERSIONS.get(kind, OTHERS),
+        charset=destination.charset,
+    )
+    return StatusReceiver(destination.name, kind, header, frozenset(destination.statuses))

@@ -1,0 +1,78 @@
+"""Rows of the outbox as events of a journey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway.operations.answers.journey import Event
+from gateway.operations.answers.studies import Delivery
+from gateway.records.work import STUCK, Activity, WorkKind, WorkState
+
+_S = WorkState
+DELIVERED: Final = {
+    _S.PENDING: "delivery to {to} is due at {due}",
+    _S.LEASED: "delivery to {to} is under way, try {attempts}",
+    _S.DONE: "delivered to {to} as {resource}/{id} version {version}{more}",
+    _S.PARKED: "delivery to {to} parked: {why}",
+    _S.REJECTED: "delivery to {to} rejected: {why}",
+    _S.SUPERSEDED: "a later version took the place of this delivery to {to}",
+}
+TOLD: Final = {
+    _S.PENDING: "status to {to} is due at {due}",
+    _S.LEASED: "status to {to} is under way, try {attempts}",
+    _S.DONE: "{to} has the status that the order is {what}, answered {status} to {id}{more}",
+    _S.PARKED: "status to {to} parked: {why}",
+    _S.REJECTED: "status to {to} rejected: {why}",
+    _S.SUPERSEDED: "a later status took the place of this one to {to}",
+}
+FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
+SETTLED: Final = {
+    _S.PENDING: "waits until {due} for more of the study; settles then if none came",
+    _S.PARKED: "parked: {why}",
+    _S.REJECTED: "rejected: {why}",
+}
+"""Other states of a settle row say nothing that the study does not say itself."""
+STUCK_ONLY: Final[Mapping[WorkState, str]] = {state: form for state, form in SETTLED.items() if state in STUCK}
+"""Of work that is shown by what it leads to, unless it leads nowhere."""
+FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
+    Activity.SETTLE: ("study_settling", SETTLED),
+    Activity.DELIVER: ("ehr_delivery", DELIVERED),
+    Activity.STATUS: ("ris_status", TOLD),
+    Activity.REQUEST: ("order_telling", STUCK_ONLY),
+    Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
+}
+"""Activity -> its station, and what is shown of a row in a state."""
+OTHERS: Final[tuple[str, Mapping[WorkState, str]]] = ("study_settling", STUCK_ONLY)
+
+
+def events_of(delivery: Delivery) -> Iterator[Event]:
+    """What is to be shown of a row, at the time at which it ended or falls due; nothing where others show it."""
+    kind = WorkKind.of(delivery.kind)
+    station, forms = FORMS.get(kind.activity, OTHERS)
+    form = forms.get(delivery.state)
+    if form is None:
+        return
+    if delivery.state is WorkState.PENDING and delivery.attempts and forms is not SETTLED:
+        form = FAILED_ONCE
+    outcome = delivery.outcome or {}
+    text = form.format(
+        to=kind.target,
+        attempts=delivery.attempts,
+        id=outcome.get("id", ""),
+        resource=outcome.get("resource", "ImagingStudy"),
+        more=(f" on try {delivery.attempts}" if delivery.attempts > 1 else "")
+        + (f" ({outcome['note']})" if outcome.get("note") else ""),
+        version=outcome.get("version", ""),
+        status=outcome.get("status", ""),
+        what=outcome.get("what", ""),
+        why=why(delivery.outcome),
+        due=f"{delivery.due_at[:19]}Z",
+    )
+    yield Event(at=delivery.finished_at or delivery.due_at, station=station, text=text)
+
+
+def why(outcome: dict[str, Any] | None) -> str:
+    """What went wrong at the last try, on one line."""
+    error, place = ((outcome or {}).get(key) or "" for key in ("error", "place"))
+    return " ".join(f"{place}: {error}".split()) if place else " ".join(str(error).split())

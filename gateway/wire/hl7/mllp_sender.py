@@ -1,0 +1,79 @@
+"""A few MLLP connections to one receiver, kept open and made anew when they are lost; one message at a time on each."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.errors import Malformed, Unavailable
+from gateway.wire.hl7.answers import Answer, read_answer
+from gateway.wire.hl7.mllp_client import MllpClient
+
+
+class MllpSender:
+    """Sends messages to `host`:`port`, on at most `connections` at a time; `timeout`: seconds for connecting and for
+    each acknowledgement. What waits for a connection is served in the order in which it came."""
+
+    def __init__(
+        self, host: str, port: int, *, timeout: float, connections: int = 1, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._place = f"{host}:{port}"
+        self._timeout = timeout
+        self._idle = [MllpClient(host, port, timeout=timeout, tls=tls) for _ in range(connections)]
+        self._clients = tuple(self._idle)
+        self._free = asyncio.Semaphore(connections)
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+    async def send(self, raw: bytes, control_id: str) -> Answer:
+        """The acknowledgement of a message, whose MSH-10 is `control_id`.
+
+        An acknowledgement of another message is not this one's: it is passed over. Raises `Unavailable` when none came,
+        and when what came could not be read; the receiver may have the message all the same.
+        """
+        async with self._connection() as client:
+            block = await client.send(raw)
+            answer = self._read(block)
+            others: list[str] = []
+            async with _limited(self._timeout, self._place, control_id, others):
+                while answer.control_id != control_id:
+                    others.append(answer.control_id)
+                    answer = self._read(await client.receive())
+            return answer
+
+    def _read(self, block: bytes) -> Answer:
+        try:
+            return read_answer(block)
+        except Malformed as error:
+            raise Unavailable(f"the acknowledgement cannot be read: {error}", place=self._place) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[MllpClient]:
+        async with self._free:
+            client = self._idle.pop()
+            answered = False
+            try:
+                await client.open()
+                yield client
+                answered = True
+            finally:
+                if not answered:
+                    # What comes late must not be taken for the answer to the next message.
+                    await client.close()
+                self._idle.append(client)
+
+
+@asynccontextmanager
+async def _limited(seconds: float, place: str, control_id: str, others: list[str]) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (TimeoutError, Unavailable) as error:
+        if not others:
+            raise
+        named = ", ".join(one or "(none)" for one in others[:3])
+        raise Unavailable(f"{control_id} was not acknowledged, but {named}", place=place) from error
