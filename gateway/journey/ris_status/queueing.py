@@ -65,9 +65,7 @@ class Forwards:
             return
         current, former = _patients_of(connection, message)
         subject = (
-            _subject(current)
-            if current is not None
-            else StudyInstanceUID(f"listener-{listener.replace(chr(124), chr(45))}")
+            _subject(current) if current is not None else StudyInstanceUID("listener-" + listener.replace("|", "-"))
         )
         for name in names:
             lane = Lane(forward_to(name), subject)
