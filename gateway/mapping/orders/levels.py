@@ -52,6 +52,11 @@ class GroupRead:
     refusals: list[GatewayError] = field(default_factory=list)
     """All that the message is refused for."""
 
+    def refuse(self, error: GatewayError) -> Found:
+        """Refuse the message for a value, which then there is none of."""
+        self.refusals.append(error)
+        return _NOTHING
+
     def check(self) -> None:
         """Raise the first refusal, with the others beside it."""
         if self.refusals:
@@ -106,8 +111,7 @@ class Levels:
         for error in faults:
             error.place = _within(error.place, compiled, context)
         if faults and not found[0] and row.target in REFUSES and context.describes:
-            context.refusals.append(faults[0])
-            return _NOTHING
+            return context.refuse(faults[0])
         if not found[0]:
             if row.otherwise:
                 if context.refusals:
@@ -119,8 +123,7 @@ class Levels:
             if not found[0] and _is_needed(compiled, context):
                 error = faults[0] if faults else _missing(compiled, scope, context)
                 if row.target in INDISPENSABLE or row.target not in context.may_lack:
-                    context.refusals.append(error)
-                    return _NOTHING
+                    return context.refuse(error)
                 context.missing[row.target] = RequiredMissing(error.message, place=error.place)
         context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
         if row.target in ASSIGNED and "IPC" in scope.order:
