@@ -126,8 +126,7 @@ class Levels:
                     return context.refuse(error)
                 context.missing[row.target] = RequiredMissing(error.message, place=error.place)
         context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
-        if row.target in ASSIGNED and "IPC" in scope.order:
-            context.findings.extend(_differing(compiled, scope, found))
+        context.findings.extend(_differing(compiled, scope, found))
         return found
 
 
@@ -158,7 +157,9 @@ def _within(place: Place | str, compiled: CompiledRow, context: GroupRead) -> Pl
 
 
 def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Finding]:
-    """A finding for each other place that gives another value than the one taken."""
+    """A finding for each other place of what a message may give twice that gives another value than the one taken."""
+    if compiled.row.target not in ASSIGNED or "IPC" not in scope.order:
+        return
     for path, read in compiled.sources:
         raw = read(scope)
         if raw and path != found[1] and raw != found[0]:
