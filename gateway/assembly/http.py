@@ -10,10 +10,13 @@ from typing import Final
 from aiohttp import web
 
 from gateway.assembly.binding import bind
+from gateway.assembly.worklist import policy_of
 from gateway.clock import Clock
 from gateway.config.tree import Config
+from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.worklist.station import Worklist
 from gateway.store import Store
-from gateway.web import facade
+from gateway.web import dicomweb, facade
 from gateway.web.login import guard
 
 log = logging.getLogger(__name__)
@@ -23,8 +26,16 @@ FACADE: Final = "/fhir"
 VERSION: Final = importlib.metadata.version("imaging-gateway")
 
 
-def mounted(config: Config, store: Store, clock: Clock) -> dict[str, web.Application]:
+def mounted(
+    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps
+) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
+    policy, token = policy_of(config.dicom), config.http.token
+    scanners = dicomweb.build(worklist, performed_steps, token=token, policy=policy, zone=config.site.zone)
+    return {dicomweb.PATH: scanners, **_facade(config, store, clock)}
+
+
+def _facade(config: Config, store: Store, clock: Clock) -> dict[str, web.Application]:
     if not config.facade.enabled:
         return {}
     login = guard(config.facade.token or config.http.token, frozenset({f"{FACADE}/metadata"}))

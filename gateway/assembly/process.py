@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from aiohttp import web
+
 from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
@@ -72,7 +74,7 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         performed = make_performed_steps(config, store, mappings, clock)
         dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed)
         components = partial(_components, listeners, dicom, working)
-        http_port = await _start_http(parts, components)
+        http_port = await _start_http(parts, components, mounted(config, store, clock, worklist, performed))
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
 
 
@@ -119,7 +121,11 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
     return servers
 
 
-async def _start_http(parts: _Parts, components: Callable[[], Awaitable[dict[str, Component]]]) -> int:
+async def _start_http(
+    parts: _Parts,
+    components: Callable[[], Awaitable[dict[str, Component]]],
+    beside: Mapping[str, web.Application],
+) -> int:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     page = build(
         store,
@@ -131,7 +137,7 @@ async def _start_http(parts: _Parts, components: Callable[[], Awaitable[dict[str
         version=VERSION,
         published_keys=published_keys(config),
         hidden_states=config.dicom.hidden_states,
-        mounted=mounted(config, store, clock),
+        mounted=beside,
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

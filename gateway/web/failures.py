@@ -25,7 +25,8 @@ class NotAcceptable(InvalidValue):
     """The request accepts no media type that is served (RFC 9110 15.5.7)."""
 
 
-STATUSES: Final[tuple[tuple[type[GatewayError], int], ...]] = (
+Statuses = tuple[tuple[type[GatewayError], int], ...]
+STATUSES: Final[Statuses] = (
     (NotAcceptable, 406),
     (InvalidValue, 400),
     (UnknownKey, 404),
@@ -37,15 +38,16 @@ STATUSES: Final[tuple[tuple[type[GatewayError], int], ...]] = (
 """Error -> HTTP status; the first row that fits counts."""
 
 
-def failures(render: Render, texts: Mapping[int, str]) -> Middleware:
-    """A middleware that answers every error with `render`; `texts` replaces what aiohttp writes for a status."""
+def failures(render: Render, texts: Mapping[int, str], statuses: Statuses = STATUSES) -> Middleware:
+    """A middleware that answers every error with `render`; `texts` replaces what aiohttp writes for a status, and
+    `statuses` is the table of the application."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except GatewayError as error:
-            response = render(error.message, str(error.place), status_of(error))
+            response = render(error.message, str(error.place), status_of(error, statuses))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -61,9 +63,9 @@ def failures(render: Render, texts: Mapping[int, str]) -> Middleware:
     return middleware
 
 
-def status_of(error: GatewayError) -> int:
+def status_of(error: GatewayError, statuses: Statuses = STATUSES) -> int:
     """The HTTP status of an error."""
-    return next(status for kind, status in STATUSES if isinstance(error, kind))
+    return next(status for kind, status in statuses if isinstance(error, kind))
 
 
 def _copy_headers(error: web.HTTPException, response: web.Response) -> None:

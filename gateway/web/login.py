@@ -12,6 +12,7 @@ import binascii
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,35 +29,56 @@ def guard(token: str | None, open_paths: frozenset[str]) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
-        if token and not _presents(request.headers.get("Authorization", ""), token):
-            headers = CIMultiDict(
-                (("WWW-Authenticate", 'Bearer realm="gateway"'),
-                 ("WWW-Authenticate", 'Basic realm="gateway", charset="UTF-8"'))
-            )  # fmt: skip
-            raise web.HTTPUnauthorized(
-                headers=headers, text="log in with the token: Bearer, or Basic with it as password"
-            )
-        if not token and not _is_local(request.host):
-            raise web.HTTPForbidden(text="without http.token the console answers to localhost and IP addresses only")
-        if request.method not in ("GET", "HEAD") and not _same_site(request):
-            raise web.HTTPForbidden(text="another site sent this request")
+        if token and not is_secret(credentials(request).secret, token):
+            raise not_logged_in("log in with the token: Bearer, or Basic with it as password")
+        check_origin(request, has_token=bool(token))
         return await handler(request)
 
     return middleware
 
 
-def _presents(authorization: str, token: str) -> bool:
-    """RFC 6750 Bearer, or RFC 7617 Basic with any user and the token as password."""
-    scheme, _, credentials = authorization.partition(" ")
-    given = credentials.strip().encode("utf-8", "surrogateescape")
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).partition(b":")[2]
-        except binascii.Error:
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given, token.encode())
+class Credentials(NamedTuple):
+    """What a request shows: RFC 7617 Basic, or RFC 6750 Bearer, which names no user."""
+
+    user: str = ""
+    secret: bytes = b""
+
+
+def credentials(request: web.Request) -> Credentials:
+    """Empty where a request shows none that can be read."""
+    scheme, _, written = request.headers.get("Authorization", "").partition(" ")
+    given = written.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() == "bearer":
+        return Credentials(secret=given)
+    if scheme.lower() != "basic":
+        return Credentials()
+    try:
+        user, _, secret = base64.b64decode(given, validate=True).partition(b":")
+    except binascii.Error:
+        return Credentials()
+    return Credentials(user.decode("utf-8", "replace"), secret)
+
+
+def is_secret(given: bytes, secret: str) -> bool:
+    """Whether a token or password is the right one, in the same time whatever it is."""
+    return hmac.compare_digest(given, secret.encode())
+
+
+def not_logged_in(text: str) -> web.HTTPUnauthorized:
+    """401 with the schemes that are taken (RFC 9110 11.6.1)."""
+    headers = CIMultiDict(
+        (("WWW-Authenticate", 'Bearer realm="gateway"'),
+         ("WWW-Authenticate", 'Basic realm="gateway", charset="UTF-8"'))
+    )  # fmt: skip
+    return web.HTTPUnauthorized(headers=headers, text=text)
+
+
+def check_origin(request: web.Request, *, has_token: bool) -> None:
+    """Raises 403 for what a web page of another site may have sent."""
+    if not has_token and not _is_local(request.host):
+        raise web.HTTPForbidden(text="without http.token the console answers to localhost and IP addresses only")
+    if request.method not in ("GET", "HEAD") and not _same_site(request):
+        raise web.HTTPForbidden(text="another site sent this request")
 
 
 def _is_local(host: str) -> bool:

@@ -82,7 +82,7 @@ def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if any(request.path.startswith(f"{path}/") for path in paths):
+        if any(f"{request.path}/".startswith(f"{path}/") for path in paths):
             return await handler(request)
         return await inner(request, handler)
 

@@ -63,24 +63,27 @@ class PerformedSteps:
         self._strict = strict
         self._consequences = consequences
 
-    async def create(self, request: Request) -> None:
+    async def create(self, request: Request) -> bool:
         """The performed step begins, and with it its scheduled steps.
 
-        The same request again, after an answer that was lost, changes nothing. Raises `DuplicateKey`, `InvalidValue`,
-        `RequiredMissing`, `Unavailable`.
+        The same request again, after an answer that was lost, changes nothing: False. Raises `DuplicateKey`,
+        `InvalidValue`, `RequiredMissing`, `Unavailable`.
         """
         step = begun(request.attributes, strict=request.modality in self._strict)
         digest, now = _digest(request.attributes), self._clock()
         alarms = await self._store.write(lambda connection: self._begin(connection, request, step, digest, now))
+        if alarms is None:
+            return False
         if alarms:
             places = ", ".join(dict.fromkeys(str(finding.place) for finding in alarms))
             log.warning("findings of a performed step of %s: %s", request.modality, places)
+        return True
 
-    async def set(self, request: Request) -> None:
-        """The performed step says more, or ends, and with it its scheduled steps. Raises `UnknownKey`, `Conflict`,
-        `InvalidValue`, `RequiredMissing`, `Unavailable`."""
+    async def set(self, request: Request) -> bool:
+        """The performed step says more, or ends, and with it its scheduled steps. False: it has ended already, as the
+        request says. Raises `UnknownKey`, `Conflict`, `InvalidValue`, `RequiredMissing`, `Unavailable`."""
         strict, now = request.modality in self._strict, self._clock()
-        await self._store.write(lambda connection: self._update(connection, request, strict, now))
+        return await self._store.write(lambda connection: self._update(connection, request, strict, now))
 
     async def get(self, sop_uid: str) -> Attributes:
         """All that is kept of a performed step. Raises `UnknownKey`, `Unavailable`."""
@@ -107,13 +110,13 @@ class PerformedSteps:
 
     def _begin(
         self, connection: Connection, request: Request, step: PerformedStep, digest: bytes, now: int
-    ) -> tuple[Finding, ...]:
-        """What a person should know of the links. Raises `DuplicateKey`."""
+    ) -> tuple[Finding, ...] | None:
+        """What a person should know of the links; None: it has begun already. Raises `DuplicateKey`."""
         items = scheduled_items(step.attributes)
         before = performed_steps.hold(connection, request.sop_uid, items)
         if before is not None:
             if before["digest"] == digest:
-                return ()
+                return None
             raise DuplicateKey("another performed step has this SOP Instance UID")
         linking = link(connection, step.attributes, items)
         begun_at = event_time(step.attributes, "Start", received_at=now, zone=self._zone)
@@ -136,7 +139,7 @@ class PerformedSteps:
         follow(connection, self._consequences, start)
         return linking.findings
 
-    def _update(self, connection: Connection, request: Request, strict: bool, now: int) -> None:
+    def _update(self, connection: Connection, request: Request, strict: bool, now: int) -> bool:
         """Raises `UnknownKey`, `Conflict` and `InvalidValue`, with `strict` `RequiredMissing` too."""
         before = performed_steps.hold(connection, request.sop_uid)
         if before is None:
@@ -144,7 +147,7 @@ class PerformedSteps:
         kept = performed_steps.step_of(before)
         step = updated(kept, request.attributes, strict=strict)
         if step is kept:
-            return
+            return False
         row = PerformedStepRow(before["id"])
         ended_at = None
         if step.state is not PerformedState.IN_PROGRESS:
@@ -161,6 +164,7 @@ class PerformedSteps:
         concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
         follow(connection, self._consequences, change)
+        return True
 
 
 def _digest(attributes: Attributes) -> bytes:

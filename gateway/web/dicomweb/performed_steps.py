@@ -1,0 +1,126 @@
+"""Create, Update and Retrieve of Modality Performed Procedure Steps (PS3.18 15.4 to 15.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from gateway.errors import Conflict, DuplicateKey, GatewayError, InvalidValue, Rejected
+from gateway.journey.performed_step.request import Request
+from gateway.observe import metrics
+from gateway.records.order import Attributes
+from gateway.web.dicomweb.attributes import attributes_of
+from gateway.web.dicomweb.context import CONTEXT, base_uri
+from gateway.web.dicomweb.login import SCANNER, check_service
+from gateway.web.dicomweb.representations import LONG_BYTES, payload, preferred, results, writer
+from gateway.web.dicomweb.statuses import STATUSES
+from gateway.web.failures import status_of
+from gateway.wire.dicomweb import search
+from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8
+from gateway.wire.dicomweb.media_types import ONE_RESULT
+from gateway.wire.dimse.policy import MPPS
+from gateway.worklist.items import Element, Item, of_attributes
+from gateway.worklist.results import selected, selection
+
+STEPS: Final = "/modality-performed-procedure-steps"
+_UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
+
+
+async def create_or_update(request: web.Request) -> web.Response:
+    """`?update` alone tells an Update from a Create (15.5.1)."""
+    return await (update(request) if "update" in request.query else create(request))
+
+
+async def create(request: web.Request) -> web.Response:
+    """The performed step begins: 201. A UID that is in use is refused whatever the content is (Table 15.4.3-1)."""
+    station = request.app[CONTEXT].performed_steps
+
+    async def begin(stated: Request) -> None:
+        if not await station.create(stated):
+            raise DuplicateKey("this performed step has been created already, with the same content")
+
+    uid = await _answered("Create", 201, request, begin)
+    return web.Response(status=201, headers={hdrs.LOCATION: _uri(request, uid)})
+
+
+async def update(request: web.Request) -> web.Response:
+    """The performed step goes on or ends: 200. A step that is final is refused whatever the content is."""
+    station = request.app[CONTEXT].performed_steps
+
+    async def state(stated: Request) -> None:
+        if not await station.set(stated):
+            raise Conflict("the performed step has ended already, as this update says")
+
+    await _answered("Update", 200, request, state)
+    return web.Response(status=200)
+
+
+async def retrieve(request: web.Request) -> web.Response:
+    """The performed step, all of it or what `includefield` names (15.6): an array of one object, or one document."""
+    check_service(request, MPPS)
+    media_type, *_ = preferred(request, ONE_RESULT)
+    fields = search.read((name, value) for name, value in request.query.items() if name == search.INCLUDE)
+    try:
+        uid = _uid(request)
+        attributes = await request.app[CONTEXT].performed_steps.get(uid)
+    except GatewayError as error:
+        _count("Retrieve", status_of(error, STATUSES))
+        raise
+    response = await asyncio.to_thread(lambda: results(media_type, [writer(media_type)(_item(attributes, fields))]))
+    response.headers[hdrs.CONTENT_LOCATION] = _uri(request, uid)
+    _count("Retrieve", 200)
+    return response
+
+
+async def _answered(
+    transaction: str, success: int, request: web.Request, work: Callable[[Request], Awaitable[None]]
+) -> str:
+    """The UID of the performed step, after the commit."""
+    check_service(request, MPPS)
+    stated: Request | None = None
+    try:
+        uid = _uid(request)
+        stated = Request(request[SCANNER], request.remote or "", uid, await _attributes(request))
+        await work(stated)
+    except GatewayError as error:
+        status = status_of(error, STATUSES)
+        _count(transaction, status)
+        if stated is not None and isinstance(error, Rejected):
+            await request.app[CONTEXT].performed_steps.keep_refused(stated, f"{transaction} {status}", error)
+        raise
+    _count(transaction, success)
+    return uid
+
+
+async def _attributes(request: web.Request) -> Attributes:
+    dataset = await payload(request)
+    is_long = (request.content_length or LONG_BYTES) >= LONG_BYTES
+    return await asyncio.to_thread(attributes_of, dataset) if is_long else attributes_of(dataset)
+
+
+def _uid(request: web.Request) -> str:
+    uid = request.match_info["uid"]
+    if not _UID.fullmatch(uid):
+        raise InvalidValue("is no UID (PS3.5 9.1)", place="SOP Instance UID")
+    return uid
+
+
+def _uri(request: web.Request, uid: str) -> str:
+    return f"{base_uri(request)}{STEPS}/{uid}"
+
+
+def _item(attributes: Attributes, fields: search.Search) -> Item:
+    stated = of_attributes(attributes)
+    item = dict(stated) if not fields.fields else selected(stated, selection(fields.fields, required={}))
+    item.pop(CHARACTER_SET, None)
+    if any(element.foreign for element in item.values()):
+        item[CHARACTER_SET] = Element(CHARACTER_SET, "CS", "SpecificCharacterSet", (UTF_8,))
+    return item
+
+
+def _count(transaction: str, status: int) -> None:
+    metrics.PERFORMED_STEPS.labels(transaction, str(status)).inc()

@@ -1,0 +1,26 @@
+"""The application below `/dicomweb`."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from aiohttp import web
+
+from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.worklist.station import Worklist
+from gateway.web.dicomweb.context import CONTEXT, DicomWebContext
+from gateway.web.dicomweb.login import scanner_login
+from gateway.web.dicomweb.statuses import failures_as_reports
+from gateway.web.dicomweb.transactions import add_routes
+from gateway.wire.dimse import Policy
+
+
+def build(
+    worklist: Worklist, performed_steps: PerformedSteps, *, token: str | None, policy: Policy, zone: tzinfo
+) -> web.Application:
+    """Worklist and performed steps over the web. `token`: of the console, which scanners without a passcode of their
+    own log in with; `policy`: what each AE title may do; `zone`: of the worklist's dates and times."""
+    application = web.Application(middlewares=[failures_as_reports, scanner_login(token, policy)])
+    application[CONTEXT] = DicomWebContext(worklist, performed_steps, zone)
+    add_routes(application)
+    return application

@@ -1,0 +1,139 @@
+"""The DICOM JSON Model (PS3.18 Annex F)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateway.errors import Malformed
+from gateway.wire.dicomweb.dataset import Attribute, Dataset, Readable, check_depth, is_of_data_sets, tag_of, vr_of
+
+_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+_WHOLE: Final = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_FRACTIONS: Final = frozenset({"DS", "FD", "FL"})
+_AS_TEXT_TOO: Final = frozenset({"DS", "IS", "SV", "UV"})
+"""Numbers that may be strings (PS3.18 F.2.2): those that cannot be read as numbers are left as they are."""
+_CURE: Final = 'send a DICOM JSON object, such as {"00400252": {"vr": "CS", "Value": ["IN PROGRESS"]}}'
+
+
+# To JSON
+
+
+def write(dataset: Mapping[int, Readable]) -> bytes:
+    """One data set as a JSON object, members in ascending order of their tags."""
+    return orjson.dumps(_object(dataset))
+
+
+def array(objects: Iterable[bytes]) -> bytes:
+    """The top-level array of a payload (F.2.1) of objects that are written already."""
+    return b"[" + b",".join(objects) + b"]"
+
+
+def _object(dataset: Mapping[int, Readable]) -> dict[str, Any]:
+    return {f"{tag:08X}": _member(dataset[tag]) for tag in sorted(dataset)}
+
+
+def _member(attribute: Readable) -> dict[str, Any]:
+    vr = attribute.vr
+    values: list[Any]
+    if vr == "SQ":
+        values = [_object(item) for item in attribute.items]
+    else:
+        write_value = _WRITERS.get(vr, _text)
+        values = [write_value(vr, value) for value in attribute.values]
+    # An attribute without a value has no Value (F.2.5).
+    return {"vr": vr, "Value": values} if any(one is not None for one in values) else {"vr": vr}
+
+
+def _text(_vr: str, value: str) -> Any:
+    return value or None
+
+
+def _name(_vr: str, value: str) -> Any:
+    groups = {name: group for name, group in zip(_GROUPS, value.split("="), strict=False) if group}
+    return groups or None
+
+
+def _number(vr: str, value: str) -> Any:
+    try:
+        number: float = int(value) if vr in _WHOLE else float(value)
+    except ValueError:
+        return value if value and vr in _AS_TEXT_TOO else None
+    if not math.isfinite(number) or abs(number) >= 2**63:
+        return value if vr in _AS_TEXT_TOO else None
+    return number
+
+
+_WRITERS: Final[dict[str, Callable[[str, str], Any]]] = {
+    "PN": _name,
+    **dict.fromkeys(_WHOLE | _FRACTIONS, _number),
+}
+
+
+# From JSON
+
+
+def read(body: bytes) -> Dataset:
+    """The data set of a JSON object, or of an array of one. Raises `Malformed` with the place and the cure."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"no JSON: {error}; {_CURE}", place="body") from None
+    if isinstance(parsed, list) and len(parsed) == 1:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        shape = f"an array of {len(parsed)}" if isinstance(parsed, list) else "no object"
+        raise Malformed(f"{shape}; {_CURE}", place="body")
+    return _dataset(parsed, "", 1)
+
+
+def _dataset(members: dict[str, Any], above: str, depth: int) -> Dataset:
+    check_depth(depth, above or "body")
+    attributes: dict[int, Attribute] = {}
+    for name, member in members.items():
+        tag, place = tag_of(name), above + name
+        if tag is None:
+            raise Malformed(f"the name of a member is a tag of eight hexadecimal digits; {_CURE}", place=place[:200])
+        if not isinstance(member, dict):
+            raise Malformed(f"a member is an object with vr and Value; {_CURE}", place=place)
+        if is_of_data_sets(tag):
+            attributes[tag] = _attribute(tag, member, place, depth)
+    return attributes
+
+
+def _attribute(tag: int, member: dict[str, Any], place: str, depth: int) -> Attribute:
+    vr = member.get("vr") or vr_of(tag)
+    if not isinstance(vr, str) or len(vr) != 2:
+        raise Malformed("vr is a VR of PS3.5, of two letters", place=place)
+    if "BulkDataURI" in member or "InlineBinary" in member:
+        return Attribute(tag, vr)
+    values = member.get("Value") or []
+    if not isinstance(values, list):
+        raise Malformed("Value is an array; put the value into [ ]", place=place)
+    if vr == "SQ":
+        return Attribute(tag, vr, items=tuple(_item(one, place, depth) for one in values))
+    return Attribute(tag, vr, tuple(_value(vr, one, place) for one in values))
+
+
+def _item(value: Any, place: str, depth: int) -> Dataset:
+    if not isinstance(value, dict | None):
+        raise Malformed("an item of a sequence is an object", place=place)
+    return _dataset(value or {}, f"{place}.", depth + 1)
+
+
+def _value(vr: str, value: Any, place: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if vr == "PN" and isinstance(value, dict):
+        groups = [value.get(name) or "" for name in _GROUPS]
+        if all(isinstance(group, str) for group in groups):
+            return "=".join(groups).rstrip("=")
+        raise Malformed("the component groups of a name are strings", place=place)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise Malformed("a value is a string, a number, or an object for a name", place=place)

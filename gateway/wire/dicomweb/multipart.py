@@ -1,0 +1,43 @@
+"""Bodies of several parts: `multipart/related` (RFC 2387, PS3.18 8.6.1.2)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import NamedTuple
+
+from gateway.errors import Malformed
+
+
+class Part(NamedTuple):
+    """A part of a body: its whole Content-Type, and its bytes."""
+
+    content_type: str
+    content: bytes
+
+
+def write(parts: Iterable[bytes], content_type: str) -> tuple[str, bytes]:
+    """The Content-Type and the body of parts that are all of one type."""
+    boundary = uuid.uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode("ascii")
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode("ascii")
+    return f'multipart/related; type="{content_type}"; boundary={boundary}', body
+
+
+def read(content_type: str, body: bytes) -> list[Part]:
+    """The parts of a body. Raises `Malformed`."""
+    # "replace": what is not ASCII in a boundary is no boundary.
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
+    message = BytesParser(policy=HTTP).parsebytes(head + body)
+    if not message.is_multipart():
+        raise Malformed("no parts; Content-Type names the boundary that stands between them", place="body")
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    return [Part(str(part.get("Content-Type", "")), _content(part)) for part in parts]
+
+
+def _content(part: Message) -> bytes:
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
