@@ -18,6 +18,7 @@ from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
+from gateway.assembly.linking import link_tools
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
@@ -138,6 +139,7 @@ async def _start_http(
         published_keys=published_keys(config),
         hidden_states=config.dicom.hidden_states,
         mounted=beside,
+        links=link_tools(config, mappings),
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

@@ -10,14 +10,25 @@ import sys
 
 import typer
 
-from gateway.cli import backup, database, diagnosis, parked, repeating, serving, simulation, withdrawal, worklist_files
+from gateway.cli import (
+    backup,
+    database,
+    diagnosis,
+    linking,
+    parked,
+    repeating,
+    serving,
+    simulation,
+    withdrawal,
+    worklist_files,
+)
 from gateway.cli.commands import cli
 from gateway.cli.output import CommandFailure
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "backup", "cli", "database", "diagnosis", "main", "parked", "repeating", "serving", "simulation", "withdrawal",
-    "worklist_files",
+    "backup", "cli", "database", "diagnosis", "linking", "main", "parked", "repeating", "serving", "simulation",
+    "withdrawal", "worklist_files",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from gateway.operations.answers.journey import Event, Journey, JourneyMessage, J
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import Delivery
+from gateway.operations.unlinked import suggested
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.store import Store, messages, orders, studies, worklist
 
@@ -35,11 +36,7 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
     order_answers = [Order.model_validate(row) for row in rows]
-    message_rows = [
-        JourneyMessage.model_validate({**message, "order": row["id"]})
-        for row in rows
-        for message in _messages(connection, row)
-    ]
+    message_rows = _messages(connection, rows)
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
     deliveries = [
         delivery for uid in _study_uids(rows, performed, tied) for delivery in studies_view.deliveries(connection, uid)
@@ -47,10 +44,11 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
     return Journey(
         accession=accession_number,
         orders=order_answers,
-        messages=sorted(message_rows, key=lambda message: (message.id, message.order)),
+        messages=message_rows,
         steps=_steps(rows),
         worklist=scanners,
         performed_steps=performed,
+        suggestions=suggested(connection, [row["id"] for row in rows]),
         studies=tied,
         deliveries=deliveries,
         events=_events(order_answers, message_rows, scanners, performed, tied, deliveries),
@@ -67,7 +65,16 @@ def _study_uids(
     return dict.fromkeys([*(study.study_uid for study in tied), *of_orders, *of_performed])
 
 
-def _messages(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
+def _messages(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[JourneyMessage]:
+    found = [
+        JourneyMessage.model_validate({**message, "order": row["id"]})
+        for row in rows
+        for message in _messages_of(connection, row)
+    ]
+    return sorted(found, key=lambda message: (message.id, message.order))
+
+
+def _messages_of(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
     """Messages about an order or about its patient as such; a message about both is listed once."""
     of_order = messages.of_order(connection, row["id"])
     ids = {message["id"] for message in of_order}

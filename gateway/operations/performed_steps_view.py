@@ -10,6 +10,7 @@ from gateway.operations.answers.answer import listed
 from gateway.operations.answers.journey import Event
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.records.identifiers import AccessionNumber
+from gateway.records.link_change import LinkAction
 from gateway.records.order import Attributes
 from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow
@@ -38,3 +39,8 @@ def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
         why = ", the wrong worklist entry was chosen" if step.end_event == StepEvent.PPS_WRONG_ENTRY else ""
         text = f"{step.calling_ae} ended it: {step.state}{why}"
         yield Event(at=step.updated_at, station="performed_step", text=text)
+    for change in step.changes:
+        done = "linked to" if change.action is LinkAction.LINK else "no longer linked to"
+        why = f": {change.reason}" if change.reason else ""
+        text = f"examination by {step.calling_ae} {done} step {change.step_id} by {change.person}{why}"
+        yield Event(at=change.changed_at, station="performed_step", text=text)

@@ -148,7 +148,7 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
             _text(item.get("AccessionNumber")),
             _text(item.get("RequestedProcedureID")),
         )
-        for item in _items(attributes.get(SCHEDULED_STEPS))
+        for item in items_of(attributes.get(SCHEDULED_STEPS))
     )
     return list(dict.fromkeys(items))
 
@@ -156,7 +156,7 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
 def _is_wrong_entry(attributes: Attributes) -> bool:
     return any(
         _text(item.get("CodeValue")) == WRONG_ENTRY and _text(item.get("CodingSchemeDesignator")) in ("DCM", "")
-        for item in _items(attributes.get(REASON))
+        for item in items_of(attributes.get(REASON))
     )
 
 
@@ -170,7 +170,7 @@ def _faults(attributes: Attributes, use: Use) -> Iterator[RequiredMissing]:
         if keyword not in excepted:
             yield from _fault(attributes, keyword, types.of(use), keyword)
     for sequence, rules in ITEMS.items():
-        for number, item in enumerate(_items(attributes.get(sequence)), 1):
+        for number, item in enumerate(items_of(attributes.get(sequence)), 1):
             for keyword, types in rules.items():
                 yield from _fault(item, keyword, types.of(use), f"{sequence}.{keyword}", f" of item {number}")
 
@@ -191,7 +191,8 @@ def _refuse(faults: Iterable[GatewayError]) -> None:
         raise together(refusals)
 
 
-def _items(value: Any) -> list[Attributes]:
+def items_of(value: Any) -> list[Attributes]:
+    """The items of a sequence, as far as they are any."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from gateway.records.link_change import LinkChange
 from gateway.records.row_ids import PerformedStepRow
@@ -25,9 +22,3 @@ def add(connection: Connection, performed_step: PerformedStepRow, change: LinkCh
         "changed_at": change.changed_at,
     }
     connection.execute(insert(link_changes), values)
-
-
-def of_steps(connection: Connection, performed_steps: Sequence[PerformedStepRow]) -> list[dict[str, Any]]:
-    """What was done to the links of these performed steps, the oldest first."""
-    wanted = select(link_changes).where(link_changes.c.performed_step.in_(performed_steps)).order_by(link_changes.c.id)
-    return [dict(row) for row in connection.execute(wanted).mappings()]

@@ -16,7 +16,15 @@ from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
 from gateway.store.engine import lock
 from gateway.store.order_book import number_keys
-from gateway.store.schema import orders, patients, performed_step_links, performed_steps, procedures, steps
+from gateway.store.schema import (
+    link_changes,
+    orders,
+    patients,
+    performed_step_links,
+    performed_steps,
+    procedures,
+    steps,
+)
 from gateway.store.statement import Row, Statement
 
 _LINKS: Final = performed_step_links
@@ -220,6 +228,7 @@ _OF_LINKS: Final = Statement(
     .order_by(_LINKS.c.id)
 )  # fmt: skip
 _OF_STUDY: Final = Statement(_CANDIDATES.where(procedures.c.study_uid == bindparam("number")))
+_OF_ORDER_ROW: Final = Statement(_CANDIDATES.where(orders.c.id == bindparam("number")))
 _OF_ACCESSION: Final = Statement(_CANDIDATES.where(orders.c.accession == bindparam("number")))
 
 
@@ -231,6 +240,11 @@ def of_study(connection: Connection, study_uid: str) -> list[Candidate]:
 def of_accession_number(connection: Connection, accession_number: str) -> list[Candidate]:
     """The scheduled steps of the orders with an accession number, whoever gave it."""
     return _candidates(connection, _OF_ACCESSION, accession_number)
+
+
+def of_order(connection: Connection, order: OrderRow) -> list[Candidate]:
+    """The scheduled steps of an order."""
+    return _candidates(connection, _OF_ORDER_ROW, order)
 
 
 def links_of(connection: Connection, row: PerformedStepRow) -> list[Candidate]:
@@ -249,15 +263,20 @@ def _candidates(connection: Connection, statement: Statement, number: str | int)
 
 
 def of_journey(connection: Connection, *, accession_number: str, orders: list[OrderRow]) -> list[dict[str, Any]]:
-    """The performed steps that are linked to these orders or state the accession number; each with its `links`."""
+    """The performed steps that are linked to these orders, were so until a person unlinked them, or state the accession
+    number; each with its `links` and `changes`."""
     linked = select(_LINKS.c.performed_step).where(_LINKS.c.order.in_(orders))
+    changed = select(link_changes.c.performed_step).where(link_changes.c.order.in_(orders))
+    steps = performed_steps.c
     wanted = (
         select(performed_steps)
-        .where(or_(performed_steps.c.id.in_(linked), performed_steps.c.accession == accession_number))
-        .order_by(performed_steps.c.begun_at, performed_steps.c.id)
+        .where(or_(steps.id.in_(linked), steps.id.in_(changed), steps.accession == accession_number))
+        .order_by(steps.begun_at, steps.id)
     )
     rows = [dict(row) for row in connection.execute(wanted).mappings()]
     for row in rows:
         of_row = select(_LINKS).where(_LINKS.c.performed_step == row["id"]).order_by(_LINKS.c.id)
         row["links"] = [dict(one) for one in connection.execute(of_row).mappings()]
+        of_changes = select(link_changes).where(link_changes.c.performed_step == row["id"]).order_by(link_changes.c.id)
+        row["changes"] = [{**one, "sop_uid": row["sop_uid"]} for one in connection.execute(of_changes).mappings()]
     return rows

@@ -120,7 +120,7 @@ def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -
 
 def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
     if wanted.patient_id is not None:
-        yield patients.c.id.in_(_patients_named(wanted.patient_id))
+        yield patients.c.id.in_(patients_named(wanted.patient_id))
     if wanted.name_prefix is not None:
         # An empty key stands for a name that this cannot tell of.
         key, prefix = patients.c.name_key, wanted.name_prefix
@@ -140,7 +140,7 @@ def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
         yield steps.c.start_date <= wanted.date_to
 
 
-def _patients_named(patient_id: str) -> Select[tuple[int]]:
+def patients_named(patient_id: str) -> Select[tuple[int]]:
     """The patients of this Patient ID, and those into whom such a patient was merged."""
     named = select(patients.c.id, patients.c.merged_into).where(patients.c.patient_id == patient_id)
     chain = named.cte("chain", recursive=True)

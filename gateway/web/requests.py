@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateway.errors import InvalidValue
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState
+from gateway.web.login import credentials
 
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
 Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
@@ -86,6 +87,19 @@ class RefusalsParameters(RequestParameters):
     limit: Limit = 100
 
 
+class PerformedStepParameters(RequestParameters):
+    limit: Limit = 100
+
+
+class LinkParameters(RequestParameters):
+    uid: Annotated[Words, Field(min_length=1, description="SOP Instance UID of the performed step")]
+    order: Annotated[RowId | None, _EMPTY_IS_NONE, Field(description="`id` of the order")] = None
+    accession: Words = Field(default="", description="Accession number of the order, where it tells it from others")
+    step: Words = Field(default="", description="Scheduled Procedure Step ID, where the order has several")
+    reason: Words = Field(default="", description="Why, for those who come later")
+    person: Words = Field(default="", description="Who decides: kept, not checked; default: the user of the login")
+
+
 class RowParameters(RequestParameters):
     id: RowId
 
@@ -93,8 +107,10 @@ class RowParameters(RequestParameters):
 def read(model: type[RequestParameters], request: web.Request) -> RequestParameters:
     """Read the path and query parameters of `request`. Raises `InvalidValue` that names each faulty parameter."""
     given: dict[str, str] = dict(request.match_info)
+    if "person" in model.model_fields:
+        given["person"] = credentials(request).user
     for name in request.query:
-        if name in given or len(request.query.getall(name)) > 1:
+        if name in request.match_info or len(request.query.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)
         given[name] = request.query[name]
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.clock import Clock
+from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
@@ -31,6 +32,8 @@ class Context:
     """The JWK Set by which EHRs know us."""
     document: Callable[[], dict[str, Any]]
     """Makes the OpenAPI document, in a fifth of a second of CPU, and keeps it."""
+    links: Tools | None = None
+    """What links of performed steps need; None: none are changed here."""
 
 
 Handler = Callable[[Context, Any], Awaitable[Answer | web.Response]]

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway.clock import Clock
+from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
@@ -51,20 +52,21 @@ def build(
     hidden_states: Sequence[str] = HIDDEN,
     published_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []},
     mounted: Mapping[str, web.Application] | None = None,
+    links: Tools | None = None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows. `published_keys`: the JWK Set
     (public keys) by which EHRs know us. `mounted`: applications of their own below a path, with logins and errors of
-    their own.
+    their own. `links`: what links of performed steps need.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [errors_as_json, guard(token, open_paths)]
     application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = Context(
-        store, components, replay_message, why, clock, version, hidden_states, published_keys, document
+        store, components, replay_message, why, clock, version, hidden_states, published_keys, document, links
     )
     application.on_response_prepare.append(_careful)
     for route in ROUTES:

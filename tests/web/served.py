@@ -11,22 +11,25 @@ from typing import Any
 from aiohttp import ClientSession, web
 from sqlalchemy import Connection
 
-from gateway.errors import Fate, UnknownKey
+from gateway.errors import Fate, Place, UnknownKey
+from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.why_not_shown import StepWhy, Why
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
+from gateway.records.link_change import LinkAction, LinkChange
 from gateway.records.message import MessageState
-from gateway.records.order import Number
+from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, Match
 from gateway.records.row_ids import MessageRow, OrderRow, StepRow
-from gateway.records.step import StepState
+from gateway.records.step import StepEvent, StepState
 from gateway.records.work import Lane, WorkKind
 from gateway.store import (
     Store,
+    link_changes,
     messages,
     order_book,
     outbox,
@@ -36,6 +39,7 @@ from gateway.store import (
     refusals,
     studies,
     study_arrivals,
+    unlinked_items,
     worklist,
 )
 from gateway.web.health import Component
@@ -105,6 +109,7 @@ async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Ser
         why=why,
         clock=lambda: console.now,
         version="1.2.3",
+        links=Tools(lambda _connection, order: [as_ordered(order)], ()),
     )
     console.application = application
     runner = web.AppRunner(application, access_log=None)
@@ -260,6 +265,34 @@ def add_performed_step(connection: Connection, order: OrderRow) -> None:
     performed_steps.link(connection, row, candidate, Match.STEP)
     ended = performed_step.updated(begun, {"PerformedProcedureStepStatus": "COMPLETED"})
     performed_steps.change(connection, row, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
+
+
+UNLINKED = f"{STUDY}.10"
+
+
+def add_unlinked_step(connection: Connection, order: OrderRow) -> None:
+    """An examination that names no order, was linked to one by mistake, and may be of it all the same."""
+    item = {"StudyInstanceUID": "1.2.9"}
+    stated = {"PatientID": "4711", "Modality": "CT", "PerformedProcedureStepStartDate": "20260105"}
+    begun = performed_step.begun({"ScheduledStepAttributesSequence": [item], **stated})
+    row = performed_steps.add(
+        connection, UNLINKED, begun, calling_ae="CT1", digest=b"", begun_at=NINE + SECOND, now=NINE + SECOND
+    )
+    [waiting] = performed_step.scheduled_items(begun.attributes)
+    unlinked_items.add(connection, row, waiting, by_person=True)
+    candidate = Candidate(order, STUDY, "RP1", "SPS1", Identity("4711", "HOSP"))
+    for action in LinkAction:
+        link_changes.add(connection, row, LinkChange(action, candidate, "anna", "a mistake", NINE + SECOND))
+
+
+def as_ordered(order: Order) -> OrderedProcedure:
+    """The message that ordered it."""
+    [procedure] = order.procedures
+    return OrderedProcedure(
+        place=Place("ORC"), event=StepEvent.NEW, control="NW", event_at=NINE, patient={}, order=order.attributes,
+        procedure=procedure.attributes, steps=tuple(OrderedStep(one.attributes) for one in procedure.steps),
+        authority=order.authority, sender=order.sender, placer=order.placer,
+    )  # fmt: skip
 
 
 def add_refusal(connection: Connection, reason: str = "too large") -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -11,9 +12,11 @@ from gateway.errors import Conflict
 from gateway.journey.performed_step.consequences import Change, Consequence, follow
 from gateway.journey.performed_step.linking import Linking, link, linking_of
 from gateway.journey.performed_step.moving import WholeHistory, rebuild
+from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.performed_matching import UNMATCHED, Candidate, Match, nearest_item, place_of
 from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
+from gateway.records.step import StepEvent
 from gateway.store import order_book as book
 from gateway.store import performed_steps, unlinked_items
 from gateway.store.statement import Row
@@ -80,8 +83,6 @@ def attach(connection: Connection, tools: Tools, performed: Row, linking: Linkin
     new = [one for one in linking.links if place_of(one.candidate) not in linked]
     for one in new:
         performed_steps.link(connection, row, *one)
-    for order in linking.orders:
-        rebuild(connection, order, tools.history, now=now)
     step = performed_steps.step_of(performed)
     left = () if linking.unlinked else UNMATCHED
     findings = dict.fromkeys((*(one for one in step.findings if one.text not in left), *linking.findings))
@@ -89,9 +90,27 @@ def attach(connection: Connection, tools: Tools, performed: Row, linking: Linkin
     performed_steps.keep_findings(connection, row, step)
     concerned = tuple(one.candidate for one in new)
     for event, at in performed_steps.moments_of(performed):
-        follow(
-            connection, tools.consequences, Change(row, performed["sop_uid"], step, event, at, concerned, request=None)
-        )
+        # One after the other, so that who is told of the begin sees the orders as they were then.
+        history = partial(_until, tools.history, performed["sop_uid"], event)
+        for order in linking.orders:
+            assert order.row is not None
+            rebuild(connection, book.get(connection, order.row), history, now=now)
+        change = Change(row, performed["sop_uid"], step, event, at, concerned, request=None)
+        follow(connection, tools.consequences, change)
+
+
+def _until(
+    history: WholeHistory, sop_uid: str, event: StepEvent, connection: Connection, order: Order
+) -> Sequence[Said]:
+    """The history of an order, of a performed step no more than its start where `event` is that."""
+    return [
+        one
+        for one in history(connection, order)
+        if not isinstance(one, Performed)
+        or one.performed_step != sop_uid
+        or event is not StepEvent.PPS_START
+        or one.event is event
+    ]
 
 
 def detach(connection: Connection, tools: Tools, performed: Row, target: Candidate, *, now: int) -> None:
@@ -109,3 +128,9 @@ def detach(connection: Connection, tools: Tools, performed: Row, target: Candida
         unlinked_items.add(connection, row, free[number], by_person=True)
     if not rebuild(connection, order, tools.history, now=now):
         raise Conflict("the messages of the order cannot be read with today's mappings, so it cannot be rebuilt")
+    # Who was told that the order was begun is told how it stands now: as if the wrong entry had been chosen.
+    change = Change(
+        row, performed["sop_uid"], performed_steps.step_of(performed), StepEvent.PPS_WRONG_ENTRY, now, (target,),
+        request=None,
+    )  # fmt: skip
+    follow(connection, tools.consequences, change)

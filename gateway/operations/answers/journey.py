@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Finding, Moment
 from gateway.operations.answers.orders import Order, Step
-from gateway.operations.answers.performed_steps import JourneyPerformedStep
+from gateway.operations.answers.performed_steps import JourneyPerformedStep, SuggestedStep
 from gateway.operations.answers.studies import Delivery, Study
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 
@@ -78,6 +78,9 @@ class Journey(Answer):
     steps: list[JourneyStep]
     worklist: list[ScannerQueries]
     performed_steps: list[JourneyPerformedStep] = Field(description="Linked to the orders, or of the accession number")
+    suggestions: list[SuggestedStep] = Field(
+        description="Performed steps that are linked to nothing and may carry out a step of these orders"
+    )
     studies: list[JourneyStudy]
     deliveries: list[Delivery]
     events: list[Event] = Field(description="All of it by time, for people")

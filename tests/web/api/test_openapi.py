@@ -12,11 +12,13 @@ from tests.web.schema import faults
 from tests.web.served import (
     NINE,
     STUDY,
+    UNLINKED,
     Served,
     add_delivery,
     add_message,
     add_performed_step,
     add_refusal,
+    add_unlinked_step,
     whole_journey,
 )
 
@@ -83,6 +85,7 @@ async def test_the_states_that_exist_are_listed_and_each_is_taken(console: Serve
 
 
 CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
+LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),
@@ -108,6 +111,12 @@ CALLS = (
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),
+    ("GET", "/api/unlinked", "/api/unlinked", 200),
+    ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
+    ("POST", LINK, "/api/performed-steps/1.2.3/link?accession=A100", 404),
+    ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link", 422),
+    ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 200),
+    ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 404),
     ("GET", "/api/refusals", "/api/refusals", 200),
 )
 
@@ -115,6 +124,7 @@ CALLS = (
 async def test_bodies_are_what_the_document_says(console: Served) -> None:
     rows = await console.store.write(whole_journey)
     await console.store.write(lambda connection: add_performed_step(connection, rows["order"]))
+    await console.store.write(lambda connection: add_unlinked_step(connection, rows["order"]))
     wrong = [{"place": "PID-3", "text": "missing"}]
     await console.store.write(lambda connection: add_message(connection, state="rejected", findings=wrong))
     await console.store.write(
