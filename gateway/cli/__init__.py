@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli import (
     backup,
+    conformance,
     database,
     diagnosis,
     linking,
@@ -27,8 +28,8 @@ from gateway.cli.output import CommandFailure
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "backup", "cli", "database", "diagnosis", "linking", "main", "parked", "repeating", "serving", "simulation",
-    "withdrawal", "worklist_files",
+    "backup", "cli", "conformance", "database", "diagnosis", "linking", "main", "parked", "repeating", "serving",
+    "simulation", "withdrawal", "worklist_files",
 ]  # fmt: skip
 
 

@@ -18,6 +18,8 @@ PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Whose bytes depend on Specific Character Set (PS3.5 6.1.2.3)."""
+WILDCARD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+"""Whose values may be asked for with wildcards (PS3.4 C.2.2.2.4)."""
 _NONE: Final[frozenset[str]] = frozenset()
 _KEPT_FORMS: Final = 8
 

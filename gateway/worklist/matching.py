@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gateway.errors import InvalidValue
 from gateway.worklist import moments
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
-from gateway.worklist.items import Element, Item
+from gateway.worklist.items import WILDCARD_VRS, Element, Item
 from gateway.worklist.names import AS_WRITTEN, NameMatching, fuzzy_test, like, name_test
 
 _ROOT_KEYS = frozenset(
@@ -62,8 +62,6 @@ START_DATE, START_TIME, MODALITY, STATION_AE = 0x00400002, 0x00400003, 0x0008006
 PATIENT_ID, PATIENT_NAME, ACCESSION, STUDY_UID = 0x00100020, 0x00100010, 0x00080050, 0x0020000D
 
 _UPPERCASE = frozenset({"Modality", "ScheduledProcedureStepStatus"})
-
-_WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 Predicate = Callable[[Item], bool]
 
@@ -140,7 +138,7 @@ def _one_value_test(key: Element, value: str, names: NameMatching) -> Callable[[
     if key.keyword in _UPPERCASE:
         value = value.upper()
         return lambda stored: like(value, stored.upper())
-    if key.vr in _WILDCARD_VRS:
+    if key.vr in WILDCARD_VRS:
         return lambda stored: like(value, stored)
     if key.vr in ("DS", "IS"):
         return lambda stored: stored == value or _number(stored) == _number(value) is not None

@@ -140,6 +140,11 @@ SERVICE_OF: Final = {
 """SOP class -> service; what is accepted beside these is a storage class."""
 
 
+def served_syntaxes(more_storage: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+    """SOP class -> the transfer syntaxes in which it is accepted, the preferred first."""
+    return {uid: [str(one) for one in context.transfer_syntax] for uid, context in _served(more_storage).items()}
+
+
 def service_of(abstract_syntax: str) -> str:
     return SERVICE_OF.get(UID(abstract_syntax), STORAGE)
 
