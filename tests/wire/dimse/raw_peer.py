@@ -121,12 +121,16 @@ class RawPeer:
 
     async def status(self) -> tuple[int, int]:
         """Message ID Being Responded To and Status of the next response; its data set, if it has one, is skipped."""
-        body = (await self.read())[6:]
-        elements = _elements(body[6:])
+        elements = await self.response()
+        return int.from_bytes(elements[0x0120], "little"), int.from_bytes(elements[0x0900], "little")
+
+    async def response(self) -> dict[int, bytes]:
+        """The command set of the next response, by element number; its data set, if it has one, is skipped."""
+        elements = _elements((await self.read())[12:])
         if elements[0x0800] != b"\x01\x01":
             while not (await self.read())[11] & 0x02:
                 pass
-        return int.from_bytes(elements[0x0120], "little"), int.from_bytes(elements[0x0900], "little")
+        return elements
 
 
 def _elements(data: bytes) -> dict[int, bytes]:
