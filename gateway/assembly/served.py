@@ -18,6 +18,7 @@ from gateway.dicom_dictionary import ADDED
 from gateway.journey.worklist.station import WITHOUT_MAPPING
 from gateway.operations.conformance import Section, Table
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
+from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, served_syntaxes
 from gateway.wire.dimse.negotiation import service_of as service_of_class
 from gateway.wire.dimse.policy import MPPS, STORAGE, VERIFICATION, WORKLIST
@@ -45,6 +46,7 @@ def statement(config: Config, mappings: mapping.Mappings) -> list[Section]:
         Section("N.1", "Overview", _OVERVIEW),
         Section("N.1.1", "Content and transfer", "", (_sop_classes(classes, storage=True),)),
         Section("N.1.2", "DIMSE services", "", (_sop_classes(classes, storage=False),)),
+        Section("N.1.3", "DICOM Web services", _WEB, (_transactions(),)),
         Section("N.4", "Implementation model", _MODEL),
         Section("N.5", "Service and interoperability description"),
         Section("N.5.2.2", "Modality Performed Procedure Step SCP", _MPPS, tuple(_performed_step())),
@@ -52,6 +54,7 @@ def statement(config: Config, mappings: mapping.Mappings) -> list[Section]:
         Section("N.6", "Configuration", "", (_configuration(config.dicom),)),
         Section("N.7.2", "Associations", "", (_associations(config.dicom), *_syntaxes())),
         Section("N.7.3", "Status codes", _STATUSES, tuple(_statuses())),
+        Section("N.7.3.3", "Status codes of web services", _WEB_STATUSES, (_web_statuses(),)),
         Section("N.8", "Security", _SECURITY),
         Section("N.9", "Character sets", _CHARACTER_SETS, (_character_sets(),)),
         Section("N.10", "Attributes of later editions", _LATER, (_later(),)),
@@ -65,6 +68,23 @@ def _sop_classes(classes: dict[str, list[str]], *, storage: bool) -> Table:
         if (service_of_class(uid) == STORAGE) == storage
     ]
     return Table("SOP classes", ("SOP Class", "UID", "Operations", "Role"), rows)
+
+
+def _transactions() -> Table:
+    columns = ("Transaction", "PS3.18", "Resource", "Method", "Media types", "User Agent", "Origin Server")
+    rows = [
+        (
+            one.method.id, one.method.clause, one.path, one.method.http_method,
+            ", ".join(dict.fromkeys((*one.method.request_types, *one.method.response_types))) or "–", "no", "yes",
+        )
+        for one in TRANSACTIONS
+    ]  # fmt: skip
+    return Table("Services of worklist and performed steps", columns, rows)
+
+
+def _web_statuses() -> Table:
+    rows = [(one.method.id, ", ".join(map(str, sorted(one.method.statuses)))) for one in TRANSACTIONS]
+    return Table("HTTP statuses by transaction", ("Transaction", "Statuses"), rows)
 
 
 # Modality Performed Procedure Step
@@ -207,6 +227,10 @@ it, from the tables by which the gateway serves, for the configuration at hand; 
 _OVERVIEW: Final = """\
 The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps, and receives
 instances whose headers it keeps and whose pixels it drops; it tells an EHR of each study in FHIR."""
+_WEB: Final = """\
+Under `/dicomweb` of the console's address, with the steps, rules and matching of the DIMSE services; the login is that
+of the console, or the AE title of a peer with its passcode."""
+_WEB_STATUSES: Final = "405 for a method that a resource does not have, 500 for a fault of the gateway."
 _MODEL: Final = """\
 One application entity, an acceptor of associations: Verification, Modality Worklist, Modality Performed Procedure
 Step and Storage. It answers Success to N-CREATE, N-SET and C-STORE when what it received is in its database."""

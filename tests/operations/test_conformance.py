@@ -18,6 +18,7 @@ from gateway.config.tree import Config
 from gateway.dicom_dictionary import ADDED
 from gateway.operations.conformance import as_data, markdown
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS
+from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse.negotiation import served_syntaxes, service_of
 from gateway.wire.dimse.policy import SERVICES
 from gateway.worklist import keys
@@ -84,6 +85,12 @@ def test_the_attributes_of_performed_steps_are_those_of_the_rules() -> None:
     assert len(listed) == len(ATTRIBUTES) + sum(map(len, ITEMS.values()))
     [start] = [row for row in listed if row["Attribute Name"] == "Performed Procedure Step Start Date"]
     assert (start["N-CREATE"], start["N-SET"]) == ("1", "not allowed")
+
+
+def test_every_web_transaction_is_listed() -> None:
+    listed = {(row["Transaction"], row["Method"], row["Resource"]) for row in rows(said()["N.1.3"])}
+    assert listed == {(one.method.id, one.method.http_method, one.path) for one in TRANSACTIONS}
+    assert len(rows(said()["N.7.3.3"])) == len(TRANSACTIONS)
 
 
 def test_every_attribute_of_a_later_edition_is_listed_with_its_edition() -> None:
