@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -114,36 +117,53 @@ def simulate_modality(
     date: Annotated[str, typer.Option(help="Only this day, or a range of days: 20300107-20300108")] = "",
     perform: Annotated[bool, typer.Option(help="Do the examinations and send the images")] = True,
     mpps: Annotated[bool, typer.Option("--mpps", help="Begin and end each examination by MPPS")] = False,
+    dicomweb: Annotated[str, typer.Option(help="Base URI at which worklist and MPPS are asked over the web")] = "",
     most: Annotated[int, typer.Option(min=1, help="At most this many examinations")] = 1,
 ) -> None:
     """Ask the worklist, print it, and store a made-up study for each item."""
-    from gateway.simulators import modality as scanner
-
-    titles: Any = {"called_ae": called_ae, "calling_ae": calling_ae}
+    keys = {"accession_number": accession, "modality": modality, "date": date}
+    scanner = _over_web(dicomweb, calling_ae) if dicomweb else _over_dimse(host, port, called_ae, calling_ae)
+    images = {"host": host, "port": port, "called_ae": called_ae, "calling_ae": calling_ae}
 
     async def work() -> None:
-        items = await scanner.query(host, port, **titles, accession_number=accession, modality=modality, date=date)
-        say(f"{len(items)} items")
-        for item in items:
-            step = item.ScheduledProcedureStepSequence[0]
-            start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
-            say(f"{item.AccessionNumber}  {step.Modality}  {start}  {item.PatientID}")
-        for item in items[:most] if perform else ():
-            await _examine(host, port, item, titles, mpps=mpps)
+        async with scanner as way:
+            items = await way.query(**keys)
+            say(f"{len(items)} items")
+            for item in items:
+                step = item.ScheduledProcedureStepSequence[0]
+                start = f"{step.ScheduledProcedureStepStartDate} {step.ScheduledProcedureStepStartTime}"
+                say(f"{item.AccessionNumber}  {step.Modality}  {start}  {item.PatientID}")
+            for item in items[:most] if perform else ():
+                await _examine(way, item, images, mpps=mpps)
 
     asyncio.run(work())
 
 
-async def _examine(host: str, port: int, item: Any, titles: Any, *, mpps: bool) -> None:
-    from gateway.simulators import modality as scanner
+def _over_web(url: str, ae_title: str) -> AbstractAsyncContextManager[Any]:
+    from gateway.simulators import modality_web
+
+    return modality_web.connected(url, ae_title=ae_title)
+
+
+@asynccontextmanager
+async def _over_dimse(host: str, port: int, called_ae: str, calling_ae: str) -> AsyncIterator[Any]:
+    from gateway.simulators import modality
+
+    titles = {"called_ae": called_ae, "calling_ae": calling_ae}
+    ways = {name: partial(getattr(modality, name), host, port, **titles) for name in ("query", "begin", "end")}
+    yield SimpleNamespace(**ways)
+
+
+async def _examine(way: Any, item: Any, images: Any, *, mpps: bool) -> None:
+    from gateway.simulators import modality
     from gateway.simulators.studies import perform
 
     study = perform(item)
-    performed = await scanner.begin(host, port, item, **titles) if mpps else ""
-    stored = await scanner.send(host, port, study, **titles)
+    performed = await way.begin(item) if mpps else ""
+    stored = await modality.send(datasets=study, **images)
     say(f"{item.AccessionNumber}: {stored} instances stored as study {item.StudyInstanceUID}")
     if mpps:
-        await scanner.end(host, port, performed, study, **titles)
+        await way.end(performed, study)
         say(f"{item.AccessionNumber}: performed step {performed} completed")
 
 

@@ -35,7 +35,7 @@ CHECKS: Final = Counter(
 )
 FINDS: Final = Counter(
     "gateway_worklist_queries",
-    "Worklist C-FIND requests, by final status in hexadecimal (0000, A700, ...).",
+    "Worklist queries over DIMSE and the web, by final status of a C-FIND in hexadecimal (0000, A700, ...).",
     ("status",),
     registry=REGISTRY,
 )
@@ -59,7 +59,8 @@ STORES: Final = Counter(
 )
 PERFORMED_STEPS: Final = Counter(
     "gateway_performed_step_requests",
-    "MPPS requests, by operation (N-CREATE, N-SET, N-GET) and status in hexadecimal (0000, 0110, 0112, ...).",
+    "MPPS requests, by operation and status: N-CREATE, N-SET, N-GET in hexadecimal (0000, 0110, ...), over the web "
+    "Create, Update, Retrieve with the HTTP status.",
     ("operation", "status"),
     registry=REGISTRY,
 )
