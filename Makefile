@@ -55,8 +55,9 @@ fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/requirements.lock
 	$(BIN)/python -m tests.fuzz.$(FUZZ) -max_total_time=$$(($(FUZZ_MINUTES) * 60)) $(FUZZ_SEEDS)
 
-crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, on both databases
-	CRASH_ORDERS=500 CRASH_KILLS=20 $(BIN)/python -m pytest tests/journey/test_crash.py $(PYTEST_ARGS)
+crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, and at every commit of an examination, on both databases
+	CRASH_ORDERS=500 CRASH_KILLS=20 CRASH_COMMITS=all $(BIN)/python -m pytest tests/journey/test_crash.py \
+	    tests/journey/test_ris_story.py $(PYTEST_ARGS)
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java

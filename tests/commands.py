@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,15 +27,22 @@ _CONTEXT.set_forkserver_preload(["tests.loaded_gateway", __name__])
 
 
 class Command:
-    """A command that was started; `output` and `errors` are what it has written so far."""
+    """A command that was started; `output` and `errors` are what it has written so far. `prepare` is called in its
+    process before it begins."""
 
-    def __init__(self, arguments: tuple[str | Path, ...], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str | Path, ...],
+        folder: Path,
+        env: Mapping[str, str],
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         self._files = Path(tempfile.mkdtemp(prefix="gateway-command-"))
         for name in ("out", "err"):
             (self._files / name).touch()
         environment = {**os.environ, **env}
         self._process = _CONTEXT.Process(
-            target=_main, args=(tuple(map(str, arguments)), folder, environment, self._files), daemon=True
+            target=_main, args=(tuple(map(str, arguments)), folder, environment, self._files, prepare), daemon=True
         )
         self._process.start()
 
@@ -69,7 +76,13 @@ class Command:
         shutil.rmtree(self._files, ignore_errors=True)
 
 
-def _main(arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], files: Path) -> None:
+def _main(
+    arguments: tuple[str, ...],
+    folder: Path,
+    environment: Mapping[str, str],
+    files: Path,
+    prepare: Callable[[], None] | None,
+) -> None:
     """In the new process: what `gateway ARGUMENTS` does in `folder`."""
     from gateway.cli import main
 
@@ -81,6 +94,8 @@ def _main(arguments: tuple[str, ...], folder: Path, environment: Mapping[str, st
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["gateway", *arguments]
+    if prepare is not None:
+        prepare()
     main()
 
 

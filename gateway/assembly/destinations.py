@@ -38,6 +38,8 @@ OTHERS: Final = "2.5.1"
 """HL7 version of IHE's messages of these types, and of all others."""
 CLAIMED: Final = 32
 """Messages that are claimed for each connection at once: claiming costs a transaction, whatever it claims."""
+LEASE_SECONDS: Final = 15.0
+"""How long what a killed gateway had in hand waits for another; one that lives renews its leases."""
 LONGEST_SILENCE_SECONDS: Final = 30.0
 """A destination that does not answer is tried at least so often."""
 
@@ -102,6 +104,7 @@ def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[De
     handling = partial(
         Handling,
         concurrency=one.connections * CLAIMED,
+        lease_seconds=LEASE_SECONDS,
         first_retry_seconds=one.retry.first_seconds,
         max_retry_seconds=one.retry.max_seconds,
         gate=breaker,

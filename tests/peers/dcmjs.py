@@ -13,7 +13,8 @@ _PROGRAM = Path(__file__).parent / "dcmjs" / "scu.mjs"
 
 async def scu(port: int, action: str, *files: Path | str) -> dict[str, Any]:
     """One association: `echo`, `find` (the worklist), `cancel` (a find, cancelled at its first match), `store` or
-    `perform` (N-CREATE and N-SET of a performed step: its UID, Study Instance UID and step ID in place of files).
+    `perform` (N-CREATE and N-SET of a performed step: its UID, Study Instance UID and step ID in place of files), or
+    `begin` and `end`, one of the two.
 
     `statuses`: [what, Status] of each response; `items`: the identifiers; `unsendable`: file -> why not.
     """

@@ -52,19 +52,23 @@ if (action === 'echo') {
       told.unsendable[file] = String(error);
     }
   }
-} else if (action === 'perform') {
+} else if (['perform', 'begin', 'end'].includes(action)) {
   const [uid, study, step] = files;
   const mpps = '1.2.840.10008.3.1.2.3.3';
-  const begin = new requests.NCreateRequest(mpps, uid);
-  begin.setDataset(new Dataset({
-    ScheduledStepAttributesSequence: [{ StudyInstanceUID: study, ScheduledProcedureStepID: step }],
-    PerformedProcedureStepStatus: 'IN PROGRESS',
-    Modality: 'CT',
-  }));
-  await ask(begin, 'begin');
-  const end = new requests.NSetRequest(mpps, uid);
-  end.setDataset(new Dataset({ PerformedProcedureStepStatus: 'COMPLETED' }));
-  await ask(end, 'end');
+  if (action !== 'end') {
+    const begin = new requests.NCreateRequest(mpps, uid);
+    begin.setDataset(new Dataset({
+      ScheduledStepAttributesSequence: [{ StudyInstanceUID: study, ScheduledProcedureStepID: step }],
+      PerformedProcedureStepStatus: 'IN PROGRESS',
+      Modality: 'CT',
+    }));
+    await ask(begin, 'begin');
+  }
+  if (action !== 'begin') {
+    const end = new requests.NSetRequest(mpps, uid);
+    end.setDataset(new Dataset({ PerformedProcedureStepStatus: 'COMPLETED' }));
+    await ask(end, 'end');
+  }
 } else {
   await ask(requests.CFindRequest.createWorklistFindRequest({ PatientName: '', AccessionNumber: '' }), 'find');
 }
