@@ -9,10 +9,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.assembly.deliveries import writer_of
+from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import access_of
 from gateway.assembly.worklist import dicom_ports
+from gateway.config.destinations import Destination
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
@@ -20,6 +22,10 @@ from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
 from gateway.wire.fhir.capability import Capabilities, Way
+from gateway.wire.hl7.mllp_client import MllpClient
+
+MOST_SECONDS: Final = 10.0
+"""For a connection to a destination, or an answer of an EHR."""
 
 
 async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
@@ -28,6 +34,7 @@ async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
     if not offline:
         findings += check_ports(list(_listening_ports(config)))
         findings.append(await asyncio.to_thread(check_database, config.database.url))
+        findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
 
@@ -48,6 +55,7 @@ def _settings(config: Config) -> list[CheckFinding]:
         for finding in (*_usable(partial(access_of, listener)), *_types(listener))
     ]
     findings += _usable(lambda: list(dicom_ports(config.dicom)))
+    findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
     findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
     if not config.hl7.listeners:
@@ -115,13 +123,29 @@ def _listening_ports(config: Config) -> Iterator[ListeningPort]:
     yield ListeningPort("http", config.http.host, config.http.port)
 
 
+async def _destination(destination: Destination) -> CheckFinding:
+    """Whether a destination lets us connect; nothing is sent."""
+    what, place = f"hl7.destinations {destination.name}", f"{destination.host}:{destination.port}"
+    try:
+        client = MllpClient(
+            destination.host, destination.port, timeout=MOST_SECONDS, tls=tls_of_destination(destination)
+        )
+        async with client:
+            return CheckFinding(what, True, f"{place} accepts connections")
+    except ConfigError:
+        return CheckFinding(what, False, "not asked, for it cannot be reached with these settings")
+    except GatewayError as error:
+        # Statuses wait until it listens: no reason not to start.
+        return CheckFinding(what, True, str(error), warning=True)
+
+
 async def _ehr(config: Config, number: int) -> CheckFinding:
     ehr = config.ehrs[number]
     what, kind = f"ehrs {ehr.name}", kind_of(ehr)
     try:
         authorization = authorization_of(ehr)
         await authorization.headers()
-        async with client_of(ehr, authorization=authorization, most_seconds=10.0) as client:
+        async with client_of(ehr, authorization=authorization, most_seconds=MOST_SECONDS) as client:
             writer = writer_of(ehr, client)
             found = await writer.capabilities(ehr.resource)
             way = await writer.way(ehr.resource)

@@ -15,6 +15,7 @@ from pydicom import Dataset
 
 from gateway.assembly import process as app
 from gateway.config.database import Database
+from gateway.config.destinations import Destination
 from gateway.config.dicom import Dicom
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Hl7, Listener
@@ -26,6 +27,7 @@ from gateway.records.identifiers import AccessionNumber
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ris import Order
+from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.studies import perform
 from gateway.store import worklist
 
@@ -44,13 +46,17 @@ async def demo(say: Say, *, once: bool, seed: int | None = None) -> None:
     Without `once` the gateway and the EHR go on serving until the task is cancelled.
     """
     with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
-        async with EhrSimulator() as ehr, app.running(_config(Path(folder), ehr.url)) as gateway:
+        async with (
+            EhrSimulator() as ehr,
+            RisListener() as receiver,
+            app.running(_config(Path(folder), ehr.url, receiver.port)) as gateway,
+        ):
             hl7, dicom = gateway.hl7_ports["ris"], gateway.dicom_port
             say(f"Gateway: HL7 on 127.0.0.1:{hl7}, DICOM as GATEWAY on 127.0.0.1:{dicom}, SQLite in {folder}")
             say(f"Console: http://127.0.0.1:{gateway.http_port}/    EHR simulator: {ehr.url}")
             seed = int(time.time()) % 100_000 if seed is None else seed
             [order] = ris.orders(seed, 1, first_day=datetime.now(UTC).date())
-            await _play(say, gateway, ehr, order)
+            await _play(say, gateway, ehr, receiver, order)
             say("")
             if once:
                 say("Try next: make run  (a gateway of your own; gateway.yaml is commented)")
@@ -74,7 +80,7 @@ class _Alone(Config):
         return (init_settings,)
 
 
-def _config(folder: Path, ehr_url: str) -> Config:
+def _config(folder: Path, ehr_url: str, ris_port: int) -> Config:
     return _Alone(
         site=Site(
             name="Demo site", patient_id_issuer="RIS",
@@ -82,7 +88,7 @@ def _config(folder: Path, ehr_url: str) -> Config:
             order_systems={"IMAGING": "urn:oid:2.25.2"},
         ),
         database=Database(url=f"sqlite:///{folder}/gateway.db"),
-        hl7=Hl7(listeners=[Listener(port=0)]),
+        hl7=Hl7(listeners=[Listener(port=0)], destinations=[Destination(name="ris", port=ris_port)]),
         dicom=Dicom(port=0),
         studies=Studies(quiet_seconds=QUIET_SECONDS),
         ehrs=[Ehr(name="ehr", url=ehr_url)],
@@ -90,13 +96,14 @@ def _config(folder: Path, ehr_url: str) -> Config:
     )  # fmt: skip
 
 
-async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order) -> None:
+async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, receiver: RisListener, order: Order) -> None:
     steps = _Steps(say)
     item = await _order(steps, gateway, order)
     *datasets, late = perform(item, series=2, instances=4)
     performed = await modality.begin("127.0.0.1", gateway.dicom_port, item, calling_ae="SCANNER")
     await _must_be(steps, gateway, order, "STARTED")
     steps.show("Scanner begins the examination", "N-CREATE of a performed step", "Success; the step has STARTED")
+    await _status(steps, receiver, "IP")
     stored = await modality.send("127.0.0.1", gateway.dicom_port, datasets, calling_ae="SCANNER")
     pixels = sum(len(one.PixelData) for one in datasets) // 1024
     crossed = f"C-STORE of {stored} instances in 2 series, {pixels} KiB of pixels"
@@ -104,6 +111,7 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, order: Order)
     await modality.end("127.0.0.1", gateway.dicom_port, performed, datasets, calling_ae="SCANNER")
     await _must_be(steps, gateway, order, "COMPLETED")
     steps.show("Scanner ends the examination", "N-SET of the performed step", "Success; the step is off the worklist")
+    await _status(steps, receiver, "CM")
 
     first = await _resource(ehr, lambda one: one["numberOfInstances"] == stored)
     crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
@@ -147,6 +155,19 @@ async def _must_be(steps: _Steps, gateway: app.Running, order: Order, state: str
     accession_number = AccessionNumber(order.accession_number)
     found = await gateway.store.read(lambda connection: worklist.of_accession_number(connection, accession_number))
     steps.must([row["state"] for row in found] == [state], f"the step is not {state}")
+
+
+async def _status(steps: _Steps, receiver: RisListener, expected: str) -> None:
+    """Wait for the status of the RIS, the newest of all that it has accepted."""
+    end = time.monotonic() + LIMIT_SECONDS
+    stated: list[str] = []
+    while time.monotonic() < end and stated[1:2] != [expected]:
+        orc = next((one.first("ORC") for one in reversed(receiver.accepted.values())), None)
+        stated = [] if orc is None else [orc.leaf(1), orc.leaf(5), orc.leaf(2)]
+        await asyncio.sleep(0.01)
+    steps.must(stated[1:2] == [expected], f"the RIS did not get the status {expected}")
+    crossed = f"ORM^O01 with ORC-1 {stated[0]}, ORC-5 {stated[1]} of the order {stated[2]}"
+    steps.show("Gateway tells the RIS", crossed, "RIS answers AA")
 
 
 def _described(resource: dict[str, Any]) -> str:

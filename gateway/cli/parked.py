@@ -55,7 +55,7 @@ def _say_causes(groups: list[Any]) -> None:
             else time_text(group.last_at)
         )
         say(f"{group.cause.key}  {group.count} x {group.cause.kind}: {group.cause.text}  ({since})")
-        say(f"      such as d{group.newest} of study {group.subject}")
+        say(f"      such as d{group.newest} of {_subject(str(group.cause.kind), group.subject)}")
         for issue in (group.outcome or {}).get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")
@@ -64,12 +64,18 @@ def _say_causes(groups: list[Any]) -> None:
 def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:
     for row in deliveries:
         outcome = row["outcome"] or {}
-        what = f"{row['kind']} of study {row['subject']}"
+        what = f"{row['kind']} of {_subject(row['kind'], row['subject'])}"
         say(f"d{row['id']}  {time_text(row['finished_at'])}  {what}: {outcome.get('error', '')}")
         for issue in outcome.get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
     if more:
         say(f"... and {more} more deliveries (--most, --by-cause)")
+
+
+def _subject(kind: str, subject: str) -> str:
+    from gateway.records.work import WorkKind
+
+    return f"study {subject}" if WorkKind.of(kind).of_study else subject
 
 
 def _say_not_applied(failed: list[dict[str, Any]], more: int) -> None:

@@ -93,6 +93,11 @@ class WorkKind:
         return f"{self.activity}:{self.target}" if self.target else str(self.activity)
 
     @property
+    def of_study(self) -> bool:
+        """Whether the subject is a Study Instance UID: that of a message that is passed on is not."""
+        return self.activity is not Activity.FORWARD
+
+    @property
     def overtakes(self) -> bool:
         """Whether what is done makes earlier work of its lane needless: a message that is passed on does not."""
         return self.activity is not Activity.FORWARD

@@ -71,7 +71,7 @@ async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
     done = await afresh("demo", "--once", folder=tmp_path, env=site)
     assert list(tmp_path.iterdir()) == []
     assert done.returncode == 0, done.stderr
-    for step in range(1, 9):
+    for step in range(1, 11):
         assert f"\n{step}. " in done.stdout
     assert "version 2" in done.stdout
     assert done.stdout.strip().splitlines()[-1].startswith("Try next: ")
