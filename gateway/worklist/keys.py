@@ -36,6 +36,8 @@ OF_STEP: Final[dict[str, KeyTypes]] = {
     "ScheduledProcedureStepLocation": _O2,
     "ScheduledProtocolCodeSequence": KeyTypes("O", "1C"),
     "ScheduledProcedureStepID": _O1,
+    "PreMedication": KeyTypes("O", "2C"),
+    "RequestedContrastAgent": KeyTypes("O", "2C"),
     "ScheduledProcedureStepStatus": _O3,
 }
 """Attributes within the Scheduled Procedure Step Sequence."""
@@ -64,6 +66,7 @@ OF_ROOT: Final[dict[str, KeyTypes]] = {
     "PatientWeight": _O2,
     "ConfidentialityConstraintOnPatientDataDescription": _O2,
     "PatientState": _O2,
+    "SpecialNeeds": _O2,
     "PregnancyStatus": _O2,
     "MedicalAlerts": _O2,
     "Allergies": _O2,

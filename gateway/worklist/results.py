@@ -11,45 +11,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
 from gateway.worklist.encoding import CHARACTER_SET
 from gateway.worklist.items import Element, Item
-
-_STEP: Final = [
-    "ScheduledStationAETitle",
-    "ScheduledProcedureStepStartDate",
-    "ScheduledProcedureStepStartTime",
-    "Modality",
-    "ScheduledPerformingPhysicianName",
-    "ScheduledProcedureStepID",
-    "ScheduledStationName",
-    "ScheduledProcedureStepLocation",
-    "PreMedication",
-    "RequestedContrastAgent",
-]
-_ITEM: Final = [
-    "RequestedProcedureID",
-    "StudyInstanceUID",
-    "ReferencedStudySequence",
-    "RequestedProcedurePriority",
-    "PatientTransportArrangements",
-    "AccessionNumber",
-    "RequestingPhysician",
-    "ReferringPhysicianName",
-    "AdmissionID",
-    "CurrentPatientLocation",
-    "ReferencedPatientSequence",
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientWeight",
-    "ConfidentialityConstraintOnPatientDataDescription",
-    "PatientState",
-    "PregnancyStatus",
-    "MedicalAlerts",
-    "Allergies",
-    "SpecialNeeds",
-]
-_CONDITIONAL_OF_STEP: Final = ["ScheduledProcedureStepDescription", "ScheduledProtocolCodeSequence"]
-_CONDITIONAL: Final = ["RequestedProcedureDescription", "RequestedProcedureCodeSequence"]
+from gateway.worklist.keys import OF_ROOT, OF_STEP, KeyTypes
 
 
 class Wanted(NamedTuple):
@@ -66,22 +28,25 @@ Selection = tuple[Wanted, ...]
 """In ascending order of tags."""
 
 
-def _required(keywords: Iterable[str], conditional: Iterable[str]) -> dict[int, Wanted]:
-    tags = {tag: True for keyword in keywords if (tag := tag_for_keyword(keyword))}
-    tags |= {tag: False for keyword in conditional if (tag := tag_for_keyword(keyword))}
-    return {tag: Wanted(tag, _vr(tag) if required else "") for tag, required in tags.items()}
+def _required(keys: Mapping[str, KeyTypes]) -> dict[int, Wanted]:
+    made = {}
+    for keyword, types in keys.items():
+        tag = tag_for_keyword(keyword)
+        if tag is not None and types.matching and types.returned != "3":
+            made[tag] = Wanted(tag, "" if types.returned == "1C" else _vr(tag))
+    return made
 
 
 def _vr(tag: int) -> str:
     return dictionary_VR(tag)[:2]
 
 
-_OF_STEP: Final = _required(_STEP, _CONDITIONAL_OF_STEP)
+_OF_STEP: Final = _required(OF_STEP)
 REQUIRED: Final[Mapping[int, Wanted]] = {
-    **_required(_ITEM, _CONDITIONAL),
+    **_required(OF_ROOT),
     STEP_SEQUENCE: Wanted(STEP_SEQUENCE, "SQ", tuple(_OF_STEP[tag] for tag in sorted(_OF_STEP))),
 }
-"""Return Key Type 1 and 2, and 1C and 2C where the item has them (PS3.4 Table K.6-1)."""
+"""Return Key Type 1, 2 and 2C, and 1C where the item has them (PS3.4 Table K.6-1)."""
 
 
 ALWAYS: Final[Selection] = tuple(REQUIRED[tag] for tag in sorted(REQUIRED))

@@ -16,6 +16,7 @@ from tests.journey.modality import begin, modality_of
 from tests.journey.running import Start
 from tests.journey.test_order_intake import send, told
 from tests.peers.dcmtk import findscu
+from tests.web.dicomweb.client import client_of
 from tests.wire.dimse.peers import associated
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -144,3 +145,19 @@ async def test_a_performed_step_keeps_them(start: Start) -> None:
     assert got.dataset is not None
     assert got.dataset.PersonNamesToUseSequence[0].NameToUse == "ALEX"
     assert [*got.dataset.EthnicGroups] == ["White", "Local"]
+
+
+async def test_the_web_finds_them_by_keyword_and_keeps_them(start: Start) -> None:
+    """The same attributes over DICOMweb: in the answer by a path of keywords, and in a performed step."""
+    name = Dataset()
+    name.NameToUse = "ALEX"
+    async with start() as gateway, client_of(gateway, "CT1") as client:
+        await send(gateway, order())
+        asked = "includefield=PersonNamesToUseSequence.NameToUse,00100041,EthnicGroups"
+        [item] = (await client.search(asked)).json
+        assert item["00100011"]["Value"] == [{"00100012": {"vr": "LT", "Value": ["ALEX MÜSTER"]}}]
+        assert item["00100041"]["Value"][0]["0040A034"] == {"vr": "DT", "Value": ["20220715"]}
+        assert item["00102162"] == {"vr": "UC", "Value": ["White", "Local"]}
+        assert (await client.post("/1.2.9", begin(PersonNamesToUseSequence=[name]))).status == 201
+        [kept] = (await client.get("/1.2.9")).json
+        assert kept["00100011"]["Value"] == [{"00100012": {"vr": "LT", "Value": ["ALEX"]}}]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
+import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.errors import Malformed
 
 MAX_DEPTH: Final = 64
