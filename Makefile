@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus fuzz crash java-peers whole-ehr peers lock clean
+.PHONY: help demo run test check bench corpus fuzz crash java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come i
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java
+
+rust-peers: ## Build the peer in Rust: the worklist client of the crate dicom-web (Cargo)
+	@tests/peers/install.sh rust
 
 whole-ehr: $(ENVIRONMENT) peers java-peers ## 140 studies with lost answers, an emptied EHR and a restart, on HAPI FHIR and Medplum
 	WHOLE_EHR_STUDIES=140 $(BIN)/python -m pytest tests/journey/test_whole_ehr.py

@@ -60,8 +60,20 @@ java_peers() {
     java_peer hapihl7 "HAPI's HL7 v2 client"
 }
 
+rust_peers() {
+    if ! command -v cargo >/dev/null; then
+        cannot "Cargo 1.85 or later" "sudo apt-get install -y cargo"
+        return
+    fi
+    (cd dicomweb-rs && cargo build --quiet) || cannot "the client of dicom-web" "cargo build in tests/peers/dicomweb-rs"
+}
+
 if [ "${1:-}" = java ]; then
     java_peers
+    exit
+fi
+if [ "${1:-}" = rust ]; then
+    rust_peers
     exit
 fi
 debian
