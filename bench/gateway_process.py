@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 60.0
-_READY = re.compile(r"ready: HL7 ris (\d+), DICOM (\d+),")
+_READY = re.compile(r"ready: HL7 ris (\d+), DICOM (\d+), console http://[^/]*:(\d+)/")
 _TICKS = os.sysconf("SC_CLK_TCK")
 MEBI = 1024 * 1024
 
@@ -25,6 +25,7 @@ class Gateway:
     pid: int
     hl7_port: int
     dicom_port: int
+    http_port: int
 
     def cpu_seconds(self) -> float:
         """User and system time of all its threads so far."""
@@ -83,7 +84,7 @@ def running(folder: Path, configuration: dict[str, Any], *, profile: Path | None
         if ready is None:
             raise RuntimeError(f"the gateway did not start: {errors.read_text(encoding='utf-8')[-2000:]}")
         alarm.cancel()
-        yield Gateway(process.pid, int(ready[1]), int(ready[2]))
+        yield Gateway(process.pid, *(int(port) for port in ready.groups()))
     finally:
         alarm.cancel()
         process.terminate()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from bench import gateway_process, order_book, postgres
+from bench import gateway_process, order_book, postgres, web_client
 from bench.dicom_client import Association, encoded
 from bench.figures import Report, Table, Target, at_most, milliseconds, percentile
 
@@ -26,6 +26,7 @@ BETWEEN = 20
 STRIDE = 7919
 """From one step to the next of those that are asked for once; prime, so that all have their turn."""
 ECHO = "C-ECHO"
+DIMSE, WEB = "C-FIND", "over the web"
 DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "postgresql": "PostgreSQL"}
 Book = tuple[str, int]
 """Database and number of steps."""
@@ -46,6 +47,7 @@ def run(*, sizes: Sequence[int], questions: int, databases: Sequence[str], round
     """
     with ExitStack() as stack:
         associations: dict[Book, Association] = {}
+        searches: dict[Book, web_client.Searches] = {}
         fills: dict[Book, float] = {}
         for database in databases:
             for size in sizes:
@@ -56,8 +58,9 @@ def run(*, sizes: Sequence[int], questions: int, databases: Sequence[str], round
                 fills[database, size] = order_book.filled(url, size)
                 gateway = stack.enter_context(gateway_process.running(folder, gateway_process.settings(url)))
                 associations[database, size] = stack.enter_context(Association(gateway.dicom_port))
+                searches[database, size] = stack.enter_context(web_client.connected(gateway.http_port))
         taken = _one_match(associations, questions)
-        many = _many_matches(associations, rounds)
+        many = _many_matches(associations, searches, rounds)
     single, targets = _report(taken, sizes, databases)
     return Report([single, _report_of_many(many, fills, sizes[0])], targets)
 
@@ -77,11 +80,16 @@ def asked_for(step: Mapping[str, str] | None = None, **keys: str) -> Dataset:
 
 def many_of(size: int) -> tuple[range, bytes]:
     """Steps of `MANY_DAYS` whole days amid a book, and the identifier that finds its `MANY` common ones."""
+    numbers, between = _many(size)
+    return numbers, encoded(asked_for({"ScheduledProcedureStepStartDate": between, "Modality": order_book.COMMON}))
+
+
+def _many(size: int) -> tuple[range, str]:
+    """Those steps, and their days as a range."""
     last_start = (order_book.days(size) - MANY_DAYS) * order_book.A_DAY
     first = min(order_book.middle(size), last_start)
     numbers = range(first, first + MANY_DAYS * order_book.A_DAY)
-    between = f"{order_book.day(numbers[0])}-{order_book.day(numbers[-1])}"
-    return numbers, encoded(asked_for({"ScheduledProcedureStepStartDate": between, "Modality": order_book.COMMON}))
+    return numbers, f"{order_book.day(numbers[0])}-{order_book.day(numbers[-1])}"
 
 
 def _one_match(associations: Mapping[Book, Association], questions: int) -> dict[tuple[Book, str], list[float]]:
@@ -121,15 +129,24 @@ def _questions(size: int) -> dict[str, Iterator[bytes | None]]:
     }
 
 
-def _many_matches(associations: Mapping[Book, Association], rounds: int) -> dict[Book, list[float]]:
-    """Seconds of S3's query in each book; the first time no item of it has been read."""
-    taken: dict[Book, list[float]] = {}
+def _many_matches(
+    associations: Mapping[Book, Association], searches: Mapping[Book, web_client.Searches], rounds: int
+) -> dict[tuple[Book, str], list[float]]:
+    """Seconds of S3's query in each book, by DIMSE and over the web; the first time no item of it has been read."""
+    taken: dict[tuple[Book, str], list[float]] = {}
     for _ in range(1 + rounds):
         for book, association in associations.items():
             answer = association.find(many_of(book[1])[1])
             if answer.status or answer.matches != MANY:
                 raise RuntimeError(f"answered {answer.status:04X} with {answer.matches} of {MANY} matches")
-            taken.setdefault(book, []).append(answer.seconds)
+            taken.setdefault((book, DIMSE), []).append(answer.seconds)
+        for book, web in searches.items():
+            step = "ScheduledProcedureStepSequence."
+            query = f"{step}Modality={order_book.COMMON}&{step}ScheduledProcedureStepStartDate={_many(book[1])[1]}"
+            found = web.search(query)
+            if found.matches != MANY:
+                raise RuntimeError(f"answered {found.matches} of {MANY} matches over the web")
+            taken.setdefault((book, WEB), []).append(found.seconds)
     return taken
 
 
@@ -160,14 +177,17 @@ def _report(
     return Table("S2 Worklist query with one match, on one association", header, rows), targets
 
 
-def _report_of_many(taken: Mapping[Book, Sequence[float]], fills: Mapping[Book, float], smallest: int) -> Table:
-    rates = {book: MANY / statistics.median(times[1:]) for book, times in taken.items()}
+def _report_of_many(
+    taken: Mapping[tuple[Book, str], Sequence[float]], fills: Mapping[Book, float], smallest: int
+) -> Table:
+    rates = {key: MANY / statistics.median(times[1:]) for key, times in taken.items()}
     rows = [
         (
-            f"{book[0]}, {book[1]:,} steps", f"{rate:,.0f}", f"{rates[book[0], smallest] / rate:.2f}",
-            f"{MANY / taken[book][0]:,.0f}", f"{fills[book]:.1f}",
+            f"{book[0]}, {book[1]:,} steps, {way}", f"{rate:,.0f}",
+            f"{rates[(book[0], smallest), way] / rate:.2f}",
+            f"{MANY / taken[book, way][0]:,.0f}", f"{fills[book]:.1f}",
         )
-        for book, rate in rates.items()
+        for (book, way), rate in rates.items()
     ]  # fmt: skip
     rounds = len(next(iter(taken.values()))) - 1
     header = ("S3", "responses/s", f"x the time of {smallest:,}", "the first time, responses/s", "s to fill the book")
