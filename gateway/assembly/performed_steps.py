@@ -42,7 +42,7 @@ def consequences_of(
     """
 
     def tell_orders(connection: Connection, change: Change) -> None:
-        rows = dict.fromkeys(link.order for link in change.links) if change.event is not None else {}
+        rows = sorted({link.order for link in change.links}) if change.event is not None else []
         queue_orders(connection, rows, now=clock())
 
     def tell_procedure(connection: Connection, change: Change) -> None:

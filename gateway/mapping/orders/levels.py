@@ -87,7 +87,8 @@ class Levels:
                 continue
             result[row.target] = value
             if remark and compiled.vr == "SQ":
-                context.findings.append(Finding(place_of(source), f"{row.target}: {remark}"))
+                place = _within(place_of(source), compiled, context)
+                context.findings.append(Finding(place, f"{row.target}: {remark}"))
             if source in compiled.ours:
                 ours.add(row.target)
             if context.trace is not None:
