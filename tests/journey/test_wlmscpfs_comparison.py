@@ -26,10 +26,10 @@ from gateway.assembly.readers import make_reader
 from gateway.config.tree import Config
 from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store
-from gateway.wire.dimse._pynetdicom import reactor_held
 from tests.journey.running import Start, config_of
 from tests.journey.worklist_files import OF_STEP, item, write
 from tests.peers.dcmtk import dcmtk, wlmscpfs
+from tests.peers.pynetdicom_scu import reactor_held
 
 EXAMPLES = Path("/usr/share/doc/dcmtk/examples")
 

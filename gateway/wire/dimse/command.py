@@ -21,6 +21,7 @@ _REQUESTED_SOP_CLASS: Final = 0x0003
 _COMMAND_FIELD: Final = 0x0100
 _MESSAGE_ID: Final = 0x0110
 _RESPONDED_TO: Final = 0x0120
+_PRIORITY: Final = 0x0700
 _DATA_SET_TYPE: Final = 0x0800
 _STATUS: Final = 0x0900
 _ERROR_COMMENT: Final = 0x0902
@@ -30,6 +31,9 @@ _REQUESTED_SOP_INSTANCE: Final = 0x1001
 _ATTRIBUTES: Final = 0x1005
 """Attribute Identifier List."""
 _NO_DATA_SET: Final = 0x0101
+_DATA_SET: Final = 0x0001
+_MEDIUM: Final = 0x0000
+"""Of the priorities."""
 COMMENT_CHARS: Final = 64
 """Of an LO."""
 
@@ -40,30 +44,60 @@ class CommandFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a request says of itself; `sop_class` and `sop_instance` are the Affected or Requested ones."""
+    """What a request or a response says of itself; `sop_class` and `sop_instance`: the Affected or Requested ones."""
 
     field: int
     message_id: int
-    """Of a C-CANCEL the Message ID Being Responded To."""
+    """Of a C-CANCEL and of a response the Message ID Being Responded To."""
     sop_class: str
     sop_instance: str
     has_data_set: bool
     attributes: tuple[int, ...] = ()
     """Tags of the Attribute Identifier List (0000,1005)."""
+    status: int = 0
+    """Status (0000,0900) of a response."""
+    comment: str = ""
+    """Error Comment (0000,0902) of a response."""
+    error_id: int | None = None
+    """Error ID (0000,0903) of a response."""
 
 
 def read(data: bytes) -> Command:
     """Raises `CommandFault`."""
     found = _elements(data)
     field = _number(found, _COMMAND_FIELD)
+    answers = field == C_CANCEL_RQ or bool(field & RESPONSE)
     return Command(
         field=field,
-        message_id=_number(found, _RESPONDED_TO if field == C_CANCEL_RQ else _MESSAGE_ID),
+        message_id=_number(found, _RESPONDED_TO if answers else _MESSAGE_ID),
         sop_class=_uid(found, _AFFECTED_SOP_CLASS, _REQUESTED_SOP_CLASS),
         sop_instance=_uid(found, _AFFECTED_SOP_INSTANCE, _REQUESTED_SOP_INSTANCE),
         has_data_set=_number(found, _DATA_SET_TYPE) != _NO_DATA_SET,
         attributes=_tags(found.get(_ATTRIBUTES, b"")),
+        status=_number(found, _STATUS) if field & RESPONSE else 0,
+        comment=found.get(_ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0"),
+        error_id=_number(found, _ERROR_ID) if _ERROR_ID in found else None,
     )
+
+
+def request(
+    field: int, message_id: int, sop_class: str, instance: str = "", *, has_data_set: bool, tags: Sequence[int] = ()
+) -> bytes:
+    """The command set of a request (PS3.7 9.3, 10.3). `tags`: of the Attribute Identifier List."""
+    is_of_existing = field in (N_SET_RQ, N_GET_RQ)
+    values = [
+        (_REQUESTED_SOP_CLASS if is_of_existing else _AFFECTED_SOP_CLASS, _padded(sop_class)),
+        (_COMMAND_FIELD, _us(field)),
+        (_MESSAGE_ID, _us(message_id)),
+    ]
+    if field in (C_STORE_RQ, C_FIND_RQ):
+        values.append((_PRIORITY, _us(_MEDIUM)))
+    values.append((_DATA_SET_TYPE, _us(_DATA_SET if has_data_set else _NO_DATA_SET)))
+    if instance:
+        values.append((_REQUESTED_SOP_INSTANCE if is_of_existing else _AFFECTED_SOP_INSTANCE, _padded(instance)))
+    if tags:
+        values.append((_ATTRIBUTES, _at(tags)))
+    return _encoded(values)
 
 
 def response(
@@ -98,7 +132,7 @@ def response(
     if instance:
         values.append((_AFFECTED_SOP_INSTANCE, _padded(instance)))
     if attributes:
-        values.append((_ATTRIBUTES, b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in attributes)))
+        values.append((_ATTRIBUTES, _at(attributes)))
     return _encoded(values)
 
 
@@ -139,6 +173,10 @@ def _tags(value: bytes) -> tuple[int, ...]:
     if len(value) % 4:
         raise CommandFault("(0000,1005) is no AT")
     return tuple(group << 16 | element for group, element in struct.iter_unpack("<HH", value))
+
+
+def _at(tags: Sequence[int]) -> bytes:
+    return b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in tags)
 
 
 def _us(number: int) -> bytes:

@@ -28,7 +28,7 @@ MAX_ASSOCIATE_BYTES: Final = 1024 * 1024
 """128 presentation contexts with every transfer syntax there is take 200 kB."""
 MAX_UNLIMITED_BYTES: Final = 16 * 1024 * 1024
 """The longest P-DATA-TF taken from a peer that got no limit."""
-_ASSOCIATE_FIXED: Final = 68
+ASSOCIATE_FIXED: Final = 68
 _FOUR_BYTES: Final = frozenset({0x03, 0x05, 0x06, 0x07})
 
 COMMAND: Final = 0x01
@@ -112,12 +112,12 @@ class Framer:
 
 def read_associate_rq(body: bytes) -> A_ASSOCIATE:
     """The A-ASSOCIATE indication. Unknown items are left out, as PS3.8 9.3.1 asks. Raises `PduFault`."""
-    if len(body) < _ASSOCIATE_FIXED:
+    if len(body) < ASSOCIATE_FIXED:
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "A-ASSOCIATE-RQ is cut off")
-    items = b"".join(_known_items(body[_ASSOCIATE_FIXED:]))
+    items = b"".join(_known_items(body[ASSOCIATE_FIXED:]))
     pdu = A_ASSOCIATE_RQ()
     try:
-        pdu.decode(struct.pack(">BBI", 1, 0, _ASSOCIATE_FIXED + len(items)) + _fixed(body) + items)
+        pdu.decode(struct.pack(">BBI", 1, 0, ASSOCIATE_FIXED + len(items)) + _fixed(body) + items)
         request = pdu.to_primitive()
     except Exception as error:  # pynetdicom raises whatever its parsers met
         why = f"A-ASSOCIATE-RQ cannot be read ({type(error).__name__})"
@@ -134,7 +134,7 @@ def read_associate_rq(body: bytes) -> A_ASSOCIATE:
 
 def _fixed(body: bytes) -> bytes:
     """The fixed fields with the AE titles padded by blanks: some callers pad them with NUL (PS3.8 9.3.2)."""
-    return body[:4] + body[4:36].replace(b"\0", b" ") + body[36:_ASSOCIATE_FIXED]
+    return body[:4] + body[4:36].replace(b"\0", b" ") + body[36:ASSOCIATE_FIXED]
 
 
 def protocol_version(body: bytes) -> int:
@@ -143,24 +143,25 @@ def protocol_version(body: bytes) -> int:
 
 
 def _known_items(data: bytes) -> Iterator[bytes]:
-    for kind, value in _split(data):
+    for kind, value in items(data):
         if kind == 0x20:
-            yield _item(kind, value[:4] + _only(_CONTEXT_ITEMS, value[4:]))
+            yield item(kind, value[:4] + _only(_CONTEXT_ITEMS, value[4:]))
         elif kind == 0x50:
-            yield _item(kind, _only(_USER_ITEMS, value))
+            yield item(kind, _only(_USER_ITEMS, value))
         elif kind in _ITEMS:
-            yield _item(kind, value)
+            yield item(kind, value)
 
 
 def _only(kinds: frozenset[int], data: bytes) -> bytes:
     return b"".join(
-        _item(kind, value[:VERSION_NAME_BYTES] if kind == VERSION_NAME else value)
-        for kind, value in _split(data)
+        item(kind, value[:VERSION_NAME_BYTES] if kind == VERSION_NAME else value)
+        for kind, value in items(data)
         if kind in kinds
     )
 
 
-def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
+def items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each item and sub-item (PS3.8 9.3.2.1). Raises `PduFault`."""
     at = 0
     while at < len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -171,7 +172,8 @@ def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += 4 + length
 
 
-def _item(kind: int, value: bytes) -> bytes:
+def item(kind: int, value: bytes) -> bytes:
+    """An item of an A-ASSOCIATE PDU."""
     return struct.pack(">BBH", kind, 0, len(value)) + value
 
 
@@ -204,6 +206,12 @@ def fragments(body: bytes) -> Iterator[Fragment]:
             raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
         yield Fragment(view[at + 4], view[at + 5], view[at + PDV_HEAD : end])
         at = end
+
+
+def p_data_of(context_id: int, part: bytes, *, is_last: bool) -> bytes:
+    """A P-DATA-TF with one fragment of a data set."""
+    control = LAST if is_last else 0
+    return struct.pack(">BBIIBB", 0x04, 0, len(part) + 6, len(part) + 2, context_id, control) + part
 
 
 def p_data(context_id: int, message: bytes, *, is_command: bool, max_bytes: int) -> bytes:

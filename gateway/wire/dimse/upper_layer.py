@@ -1,7 +1,7 @@
-"""The DICOM upper layer protocol machine of an association acceptor, as data (PS3.8 9.2, Table 9-10).
+"""The DICOM upper layer protocol machine of acceptors and requestors, as data (PS3.8 9.2, Table 9-10).
 
 States, events and actions carry the numbers and the words of the standard; whoever holds both pages can compare them
-line by line. Nothing here touches a socket: `association` carries the effects out.
+line by line. Nothing here touches a socket: `association` and `requestor` carry the effects out.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ from typing import Final
 
 
 class State(Enum):
-    """PS3.8 9.2.1. Sta4, Sta5, Sta9 and Sta11 are the requestor's."""
+    """PS3.8 9.2.1. Sta2, Sta3, Sta10 and Sta12 are the acceptor's, Sta4, Sta5, Sta9 and Sta11 the requestor's."""
 
     STA1 = "Idle"
     STA2 = "Transport connection open (awaiting A-ASSOCIATE-RQ PDU)"
     STA3 = "Awaiting local A-ASSOCIATE response primitive"
+    STA4 = "Awaiting transport connection opening to complete"
+    STA5 = "Awaiting A-ASSOCIATE-AC or A-ASSOCIATE-RJ PDU"
     STA6 = "Association established and ready for data transfer"
     STA7 = "Awaiting A-RELEASE-RP PDU"
     STA8 = "Awaiting local A-RELEASE response primitive"
+    STA9 = "Release collision requestor side; awaiting A-RELEASE response primitive"
     STA10 = "Release collision acceptor side; awaiting A-RELEASE-RP PDU"
+    STA11 = "Release collision requestor side; awaiting A-RELEASE-RP PDU"
     STA12 = "Release collision acceptor side; awaiting A-RELEASE response primitive"
     STA13 = "Awaiting transport connection close indication"
 
 
 class Event(Enum):
-    """PS3.8 9.2.2. Evt1 and Evt2 are the requestor's."""
+    """PS3.8 9.2.2."""
 
+    EVT1 = "A-ASSOCIATE request primitive"
+    EVT2 = "Transport connection confirmed"
     EVT3 = "A-ASSOCIATE-AC PDU received"
     EVT4 = "A-ASSOCIATE-RJ PDU received"
     EVT5 = "Transport connection indication"
@@ -50,6 +56,8 @@ class Event(Enum):
 class Effect(Enum):
     """What an action consists of. `SEND_...` is a PDU; `ISSUE_...` a primitive handed to the service user."""
 
+    OPEN_TRANSPORT = auto()
+    SEND_ASSOCIATE_RQ = auto()
     SEND_ASSOCIATE_AC = auto()
     SEND_ASSOCIATE_RJ = auto()
     SEND_P_DATA = auto()
@@ -60,6 +68,8 @@ class Effect(Enum):
     SEND_PROVIDER_ABORT = auto()
     """Source 2, service-provider, with the reason."""
     ISSUE_ASSOCIATE = auto()
+    ISSUE_ACCEPTANCE = auto()
+    ISSUE_REJECTION = auto()
     ISSUE_P_DATA = auto()
     ISSUE_RELEASE = auto()
     ISSUE_RELEASE_CONFIRMATION = auto()
@@ -71,6 +81,10 @@ class Effect(Enum):
 
 
 ACTIONS: Final[Mapping[str, tuple[Effect, ...]]] = {
+    "AE-1": (Effect.OPEN_TRANSPORT,),
+    "AE-2": (Effect.SEND_ASSOCIATE_RQ,),
+    "AE-3": (Effect.ISSUE_ACCEPTANCE,),
+    "AE-4": (Effect.ISSUE_REJECTION, Effect.CLOSE),
     "AE-5": (Effect.START_ARTIM,),
     "AE-6": (Effect.STOP_ARTIM, Effect.ISSUE_ASSOCIATE),
     "AE-7": (Effect.SEND_ASSOCIATE_AC,),
@@ -85,6 +99,7 @@ ACTIONS: Final[Mapping[str, tuple[Effect, ...]]] = {
     "AR-6": (Effect.ISSUE_P_DATA,),
     "AR-7": (Effect.SEND_P_DATA,),
     "AR-8": (Effect.ISSUE_RELEASE,),
+    "AR-9": (Effect.SEND_RELEASE_RP,),
     "AR-10": (Effect.ISSUE_RELEASE_CONFIRMATION,),
     "AA-1": (Effect.SEND_USER_ABORT, Effect.START_ARTIM),
     "AA-2": (Effect.STOP_ARTIM, Effect.CLOSE),
@@ -99,9 +114,11 @@ ACTIONS: Final[Mapping[str, tuple[Effect, ...]]] = {
 which leads to the very PDU and state that AE-6 names."""
 
 _S, _E = State, Event
-_ESTABLISHED: Final = (_S.STA3, _S.STA6, _S.STA7, _S.STA8, _S.STA10, _S.STA12)
+_OPEN: Final = (_S.STA3, _S.STA5, _S.STA6, _S.STA7, _S.STA8, _S.STA9, _S.STA10, _S.STA11, _S.STA12)
 
 TABLE: Final[Mapping[tuple[State, Event], tuple[str, State]]] = {
+    (_S.STA1, _E.EVT1): ("AE-1", _S.STA4),
+    (_S.STA4, _E.EVT2): ("AE-2", _S.STA5),
     (_S.STA1, _E.EVT5): ("AE-5", _S.STA2),
     (_S.STA2, _E.EVT6): ("AE-6", _S.STA3),
     (_S.STA3, _E.EVT7): ("AE-7", _S.STA6),
@@ -110,27 +127,33 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[str, State]]] = {
     (_S.STA8, _E.EVT9): ("AR-7", _S.STA8),
     (_S.STA6, _E.EVT11): ("AR-1", _S.STA7),
     (_S.STA8, _E.EVT14): ("AR-4", _S.STA13),
+    (_S.STA9, _E.EVT14): ("AR-9", _S.STA11),
     (_S.STA12, _E.EVT14): ("AR-4", _S.STA13),
     # A PDU where it is out of place ends the association ...
     **{(_S.STA2, event): ("AA-1", _S.STA13) for event in (_E.EVT3, _E.EVT4, _E.EVT10, _E.EVT12, _E.EVT13, _E.EVT19)},
     **{
         (state, event): ("AA-8", _S.STA13)
-        for state in _ESTABLISHED
+        for state in _OPEN
         for event in (_E.EVT3, _E.EVT4, _E.EVT6, _E.EVT10, _E.EVT12, _E.EVT13, _E.EVT19)
     },
     # ... but for these.
+    (_S.STA5, _E.EVT3): ("AE-3", _S.STA6),
+    (_S.STA5, _E.EVT4): ("AE-4", _S.STA1),
     (_S.STA6, _E.EVT10): ("DT-2", _S.STA6),
     (_S.STA7, _E.EVT10): ("AR-6", _S.STA7),
     (_S.STA6, _E.EVT12): ("AR-2", _S.STA8),
     (_S.STA7, _E.EVT12): ("AR-8", _S.STA10),
     (_S.STA7, _E.EVT13): ("AR-3", _S.STA1),
+    (_S.STA11, _E.EVT13): ("AR-3", _S.STA1),
     (_S.STA10, _E.EVT13): ("AR-10", _S.STA12),
     # The end, from either side.
-    **{(state, _E.EVT15): ("AA-1", _S.STA13) for state in _ESTABLISHED},
+    (_S.STA4, _E.EVT15): ("AA-2", _S.STA1),
+    (_S.STA4, _E.EVT17): ("AA-4", _S.STA1),
+    **{(state, _E.EVT15): ("AA-1", _S.STA13) for state in _OPEN},
     (_S.STA2, _E.EVT16): ("AA-2", _S.STA1),
-    **{(state, _E.EVT16): ("AA-3", _S.STA1) for state in _ESTABLISHED},
+    **{(state, _E.EVT16): ("AA-3", _S.STA1) for state in _OPEN},
     (_S.STA2, _E.EVT17): ("AA-5", _S.STA1),
-    **{(state, _E.EVT17): ("AA-4", _S.STA1) for state in _ESTABLISHED},
+    **{(state, _E.EVT17): ("AA-4", _S.STA1) for state in _OPEN},
     (_S.STA2, _E.EVT18): ("AA-2", _S.STA1),
     # After an A-ABORT, a rejection or a release nothing is waited for but the end of the connection.
     **{(_S.STA13, event): ("AA-6", _S.STA13) for event in (_E.EVT3, _E.EVT4, _E.EVT10, _E.EVT12, _E.EVT13)},
@@ -141,12 +164,16 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[str, State]]] = {
     (_S.STA13, _E.EVT17): ("AR-5", _S.STA1),
 }
 """(state, event) -> (action, next state). A pair that is not here cannot come from a peer; see `transition`."""
+OF_REQUESTOR: Final[Mapping[tuple[State, Event], tuple[str, State]]] = {(_S.STA7, _E.EVT12): ("AR-8", _S.STA9)}
+"""Where AR-8 leads each side to a state of its own."""
 
 IMPOSSIBLE: Final = ("AA-8", State.STA13)
 
 
-def transition(state: State, event: Event) -> tuple[str, State]:
+def transition(state: State, event: Event, *, is_requestor: bool = False) -> tuple[str, State]:
     """The action and the next state. A blank of Table 9-10 ends the association: to go on would be guessing."""
+    if is_requestor and (state, event) in OF_REQUESTOR:
+        return OF_REQUESTOR[state, event]
     return TABLE.get((state, event), IMPOSSIBLE)
 
 

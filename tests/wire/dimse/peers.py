@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 )
 
 from gateway.wire.dimse import DimseServer, FindRequest, Policy, StoreRequest
-from gateway.wire.dimse._pynetdicom import reactor_held
+from tests.peers.pynetdicom_scu import reactor_held
 
 HOST = "127.0.0.1"
 PEER: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "CT1", "timeout": 10.0}

@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.wire.dimse import DimseFailure, DimseServer, FindRequest, Peer, Policy, StoreRequest, client
-from gateway.wire.dimse._pynetdicom import rejection
+from tests.peers.pynetdicom_scu import rejection
 from tests.wire.dimse.peers import (
     ECHO,
     HOST,
@@ -94,10 +94,10 @@ async def test_unknown_sop_classes_are_rejected_and_the_others_served() -> None:
 @pytest.mark.parametrize(
     ("options", "calling", "called", "reason"),
     [
-        ({"check_called_ae": True}, "CT1", "OTHER", "Called AE title not recognised"),
+        ({"check_called_ae": True}, "CT1", "OTHER", "called-AE-title-not-recognized"),
         ({"check_called_ae": True}, "CT1", "GATEWAY", None),
         ({}, "CT1", "OTHER", None),
-        ({"peers": {"MR1": Peer()}, "others": None}, "CT1", "GATEWAY", "Calling AE title not recognised"),
+        ({"peers": {"MR1": Peer()}, "others": None}, "CT1", "GATEWAY", "calling-AE-title-not-recognized"),
         ({"peers": {"MR1": Peer(), "CT1": Peer()}, "others": None}, "CT1", "GATEWAY", None),
     ],
 )

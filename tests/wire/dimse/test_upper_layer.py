@@ -1,4 +1,4 @@
-"""The protocol machine against PS3.8 Table 9-10: every state and event of an acceptor."""
+"""The protocol machine against PS3.8 Table 9-10: every state and event."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from pynetdicom.fsm import TRANSITION_TABLE
 
 from gateway.wire.dimse.upper_layer import ACTIONS, TABLE, Effect, Event, State, transition
 
-# Columns as in the standard, without those of a requestor (Sta4, Sta5, Sta9, Sta11); a blank is `-`.
+# Columns as in the standard; a blank is `-`. Evt12 in Sta7 is the acceptor's: a requestor goes to Sta9.
 STANDARD = """
-        Sta1      Sta2       Sta3       Sta6       Sta7       Sta8       Sta10      Sta12      Sta13
-Evt3    -         AA-1/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-6/13
-Evt4    -         AA-1/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-6/13
-Evt5    AE-5/2    -          -          -          -          -          -          -          -
-Evt6    -         AE-6/3     AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-7/13
-Evt7    -         -          AE-7/6     -          -          -          -          -          -
-Evt8    -         -          AE-8/13    -          -          -          -          -          -
-Evt9    -         -          -          DT-1/6     -          AR-7/8     -          -          -
-Evt10   -         AA-1/13    AA-8/13    DT-2/6     AR-6/7     AA-8/13    AA-8/13    AA-8/13    AA-6/13
-Evt11   -         -          -          AR-1/7     -          -          -          -          -
-Evt12   -         AA-1/13    AA-8/13    AR-2/8     AR-8/10    AA-8/13    AA-8/13    AA-8/13    AA-6/13
-Evt13   -         AA-1/13    AA-8/13    AA-8/13    AR-3/1     AA-8/13    AR-10/12   AA-8/13    AA-6/13
-Evt14   -         -          -          -          -          AR-4/13    -          AR-4/13    -
-Evt15   -         -          AA-1/13    AA-1/13    AA-1/13    AA-1/13    AA-1/13    AA-1/13    -
-Evt16   -         AA-2/1     AA-3/1     AA-3/1     AA-3/1     AA-3/1     AA-3/1     AA-3/1     AA-2/1
-Evt17   -         AA-5/1     AA-4/1     AA-4/1     AA-4/1     AA-4/1     AA-4/1     AA-4/1     AR-5/1
-Evt18   -         AA-2/1     -          -          -          -          -          -          AA-2/1
-Evt19   -         AA-1/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-8/13    AA-7/13
+      Sta1    Sta2    Sta3    Sta4    Sta5    Sta6    Sta7    Sta8    Sta9    Sta10   Sta11   Sta12   Sta13
+Evt1  AE-1/4  -       -       -       -       -       -       -       -       -       -       -       -
+Evt2  -       -       -       AE-2/5  -       -       -       -       -       -       -       -       -
+Evt3  -       AA-1/13 AA-8/13 -       AE-3/6  AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-6/13
+Evt4  -       AA-1/13 AA-8/13 -       AE-4/1  AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-6/13
+Evt5  AE-5/2  -       -       -       -       -       -       -       -       -       -       -       -
+Evt6  -       AE-6/3  AA-8/13 -       AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-7/13
+Evt7  -       -       AE-7/6  -       -       -       -       -       -       -       -       -       -
+Evt8  -       -       AE-8/13 -       -       -       -       -       -       -       -       -       -
+Evt9  -       -       -       -       -       DT-1/6  -       AR-7/8  -       -       -       -       -
+Evt10 -       AA-1/13 AA-8/13 -       AA-8/13 DT-2/6  AR-6/7  AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-6/13
+Evt11 -       -       -       -       -       AR-1/7  -       -       -       -       -       -       -
+Evt12 -       AA-1/13 AA-8/13 -       AA-8/13 AR-2/8  AR-8/10 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-6/13
+Evt13 -       AA-1/13 AA-8/13 -       AA-8/13 AA-8/13 AR-3/1  AA-8/13 AA-8/13 AR-10/12 AR-3/1  AA-8/13 AA-6/13
+Evt14 -       -       -       -       -       -       -       AR-4/13 AR-9/11 -       -       AR-4/13 -
+Evt15 -       -       AA-1/13 AA-2/1  AA-1/13 AA-1/13 AA-1/13 AA-1/13 AA-1/13 AA-1/13 AA-1/13 AA-1/13 -
+Evt16 -       AA-2/1  AA-3/1  -       AA-3/1  AA-3/1  AA-3/1  AA-3/1  AA-3/1  AA-3/1  AA-3/1  AA-3/1  AA-2/1
+Evt17 -       AA-5/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AA-4/1  AR-5/1
+Evt18 -       AA-2/1  -       -       -       -       -       -       -       -       -       -       AA-2/1
+Evt19 -       AA-1/13 AA-8/13 -       AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-8/13 AA-7/13
 """
 
 
