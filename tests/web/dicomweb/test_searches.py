@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from collections.abc import AsyncIterator
 from email.message import Message
 from email.parser import BytesParser
+from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -14,8 +16,10 @@ import pytest
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom
 from tests.journey.messages import orm
+from tests.journey.modality import begin
 from tests.journey.running import Start
 from tests.journey.test_performed_step import ordered
+from tests.journey.test_scanner_rules import overlay
 from tests.web.dicomweb.client import JSON, STEPS, XML, Answer, client_of
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -226,3 +230,39 @@ async def test_queries_are_logged_and_explained_as_those_over_dimse(gateway: app
     assert (found["answers"], found["keys"]) == (1, {"ScheduledProcedureStepSequence": [{"Modality": "MR"}]})
     [step] = found["steps"]
     assert step["reasons"] == ["asked for Modality = MR; it has CT"]
+
+
+async def test_the_row_of_a_scanner_holds_for_its_login(start: Start, tmp_path: Path) -> None:
+    rows = """
+    MR*:
+      modalities: [MR]
+      names: plain
+      character_sets: ['']
+      unencodable: transliterate
+      never: [PatientBirthDate]
+      always: {InstitutionName: Radiology, ScheduledProcedureStepSequence.ScheduledStationName: Room 7}
+    CT*: {max_matches: 1}
+    """
+    async with start(mappings=overlay(tmp_path, textwrap.dedent(rows))) as gateway:
+        await ordered(gateway, *(order(*one) for one in ORDERS))
+        async with client_of(gateway, "MR7") as mr, client_of(gateway, "CT1") as ct:
+            for query in ("", "includefield=all"):
+                [found] = (await mr.search(query)).json
+                assert found["00100010"]["Value"] == [{"Alphabetic": "GRuN ANNA"}]
+                assert "00100030" not in found
+                assert found["00080080"] == {"vr": "LO", "Value": ["Radiology"]}
+                assert found[SEQUENCE]["Value"][0]["00400010"] == {"vr": "SH", "Value": ["Room 7"]}
+            first = await ct.search("limit=3")
+            assert (accession_numbers(first), first.warnings) == (
+                "1",
+                ["There are 2 additional results that can be requested"],
+            )
+            assert accession_numbers(await ct.search("offset=1")) == "2"
+
+
+async def test_the_database_is_away(gateway: app.Running) -> None:
+    async with client_of(gateway, "CT1") as client:
+        await gateway.store.close()
+        answer = await client.search()
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert (await client.post("/1.2.3", begin())).status == 503
