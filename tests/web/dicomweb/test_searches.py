@@ -240,7 +240,7 @@ async def test_the_row_of_a_scanner_holds_for_its_login(start: Start, tmp_path: 
       character_sets: ['']
       unencodable: transliterate
       never: [PatientBirthDate]
-      always: {InstitutionName: Radiology, ScheduledProcedureStepSequence.ScheduledStationName: Room 7}
+      always: {InstitutionalDepartmentName: Radiology, ScheduledProcedureStepSequence.ScheduledStationName: Room 7}
     CT*: {max_matches: 1}
     """
     async with start(mappings=overlay(tmp_path, textwrap.dedent(rows))) as gateway:
@@ -250,7 +250,7 @@ async def test_the_row_of_a_scanner_holds_for_its_login(start: Start, tmp_path: 
                 [found] = (await mr.search(query)).json
                 assert found["00100010"]["Value"] == [{"Alphabetic": "GRuN ANNA"}]
                 assert "00100030" not in found
-                assert found["00080080"] == {"vr": "LO", "Value": ["Radiology"]}
+                assert found["00081040"] == {"vr": "LO", "Value": ["Radiology"]}
                 assert found[SEQUENCE]["Value"][0]["00400010"] == {"vr": "SH", "Value": ["Room 7"]}
             first = await ct.search("limit=3")
             assert (accession_numbers(first), first.warnings) == (
