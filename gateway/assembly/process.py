@@ -18,12 +18,12 @@ from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
-from gateway.assembly.linking import link_tools
+from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
-from gateway.assembly.worklist import make_worklist, serve_dicom, why
+from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
@@ -73,6 +73,8 @@ async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[
         listeners = await _start_listeners(parts)
         worklist = make_worklist(config, store, mappings, clock, stack)
         performed = make_performed_steps(config, store, mappings, clock)
+        watch = make_silence_watch(config, store, mappings, clock)
+        parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
         dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed)
         components = partial(_components, listeners, dicom, working)
         http_port = await _start_http(parts, components, mounted(config, store, clock, worklist, performed))
@@ -138,6 +140,7 @@ async def _start_http(
         version=VERSION,
         published_keys=published_keys(config),
         hidden_states=config.dicom.hidden_states,
+        first_day=rules_of(config, mappings).first_day,
         mounted=beside,
         links=link_tools(config, mappings),
     )

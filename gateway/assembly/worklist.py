@@ -98,6 +98,7 @@ def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:
         pn_implicit_wildcard=dicom.pn_implicit_wildcard,
         zone=config.site.zone,
         started_grace_seconds=dicom.started_grace_seconds,
+        expire_after_days=config.worklist.expire_after_days,
         known=mappings.orders.tags | WITHOUT_MAPPING if dicom.warn_of_unknown_keys else None,
         scanners=mappings.scanners,
     )

@@ -75,9 +75,7 @@ def explain(
 @cli.command(epilog="Example: gateway show 00042000001")
 def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """The journey of an accession number: order, worklist, study, deliveries."""
-    from gateway.operations.answers.performed_steps import Suggestion
-    from gateway.operations.journey_of import journey
-    from gateway.operations.unlinked import suggestion_text
+    from gateway.operations.journey_of import journey, lines
 
     result = with_store(configuration(config), lambda store: journey(store, AccessionNumber(accession)))
     if result is None:
@@ -85,11 +83,7 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
     if as_json:
         say_json(result)
         return
-    for event in result["events"]:
-        say(f"{event['at']}  {event['station']:<14}  {event['text']}")
-    for one in result["suggestions"]:
-        say(f"perhaps performed: {one['sop_uid']}, begun by {one['calling_ae']} at {one['begun_at'][:19]}Z")
-        say(f"    {suggestion_text(Suggestion.model_validate(one['suggestion']))}")
+    say("\n".join(lines(result)))
 
 
 @cli.command(epilog="Example: gateway why 00042000001 --station CT1")

@@ -64,6 +64,11 @@ PERFORMED_STEPS: Final = Counter(
     ("operation", "status"),
     registry=REGISTRY,
 )
+SILENT_STEPS: Final = Gauge(
+    "gateway_performed_steps_silent",
+    "Performed steps in progress without a sign of life for longer than performed_steps.silent_hours.",
+    registry=REGISTRY,
+)
 WORK: Final = Counter(
     "gateway_outbox_tries",
     "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject).",

@@ -12,9 +12,9 @@ from gateway.operations import performed_steps_view, studies_view, work_events
 from gateway.operations.answers.answer import listed
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
-from gateway.operations.answers.performed_steps import JourneyPerformedStep
+from gateway.operations.answers.performed_steps import JourneyPerformedStep, SuggestedStep
 from gateway.operations.answers.studies import Delivery
-from gateway.operations.unlinked import suggested
+from gateway.operations.unlinked import suggested, suggestion_text
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.store import Store, messages, orders, studies, worklist
 
@@ -23,6 +23,15 @@ async def journey(store: Store, accession_number: AccessionNumber) -> dict[str, 
     """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
     result = await store.read(lambda connection: read_journey(connection, accession_number))
     return result.model_dump(mode="json") if result else None
+
+
+def lines(journey: dict[str, Any]) -> Iterator[str]:
+    """For people: the events by time, then what may have been performed of these orders."""
+    for event in journey["events"]:
+        yield f"{event['at']}  {event['station']:<14}  {event['text']}"
+    for one in map(SuggestedStep.model_validate, journey["suggestions"]):
+        yield f"perhaps performed: {one.sop_uid}, begun by {one.calling_ae} at {one.begun_at[:19]}Z"
+        yield f"    {suggestion_text(one.suggestion)}"
 
 
 def read_journey(connection: Connection, accession_number: AccessionNumber) -> Journey | None:

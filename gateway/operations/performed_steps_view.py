@@ -35,7 +35,11 @@ def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
     linked = ", ".join(f"step {link.step_id} (by {link.match})" for link in step.links) or "no scheduled step"
     text = f"{step.calling_ae} began an examination of {linked}{listed(step.findings)}"
     yield Event(at=step.created_at, station="performed_step", text=text)
-    if step.ended_at is not None:
+    if step.silent_at is not None:
+        ended = "; its scheduled steps are ended by rule" if step.end_event == StepEvent.PPS_SILENT else ""
+        text = f"no sign of life of the examination by {step.calling_ae}{ended}"
+        yield Event(at=step.silent_at, station="performed_step", text=text)
+    if step.ended_at is not None and step.end_event != StepEvent.PPS_SILENT:
         why = ", the wrong worklist entry was chosen" if step.end_event == StepEvent.PPS_WRONG_ENTRY else ""
         text = f"{step.calling_ae} ended it: {step.state}{why}"
         yield Event(at=step.updated_at, station="performed_step", text=text)

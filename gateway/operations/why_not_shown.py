@@ -110,6 +110,8 @@ def _reasons(row: RowMapping, question: Question, rules: Rules) -> Iterator[str]
     if not question.visible.shows(row["state"], row["updated_at"]):
         on_hold = row["state"] == StepState.HELD
         yield "the order is on hold" if on_hold else f"{row['state']} steps are not shown (dicom.hidden_states)"
+    elif question.visible.is_expired(row["state"], row["start_date"]):
+        yield "its day is past, and nobody has begun it (worklist.expire_after_days)"
     items = items_of(dict(row), row["state"], row["station_ae"] or question.station)
     identifier = question.identifier if row["station_ae"] else without_station(question.identifier)
     names = NameMatching(rules.pn_implicit_wildcard)

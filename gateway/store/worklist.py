@@ -31,6 +31,8 @@ from gateway.worklist.prefilter import Prefilter
 
 KEPT_QUERIES: Final = 10_000
 LOGGED_MATCHES: Final = 100
+NOT_BEGUN: Final = frozenset({"SCHEDULED", "ARRIVED", "READY", "HELD"})
+"""States in which a step expires."""
 
 
 ITEMS: Final = (
@@ -75,10 +77,16 @@ class CandidateRow(NamedTuple):
 
 
 class Visibility(NamedTuple):
-    """Which states are not shown; with `started_after`, STARTED steps that have changed since (microseconds) are."""
+    """Which states are not shown; with `started_after`, STARTED steps that have changed since (microseconds) are; with
+    `first_day` (DA), steps of earlier days that nobody has begun are not."""
 
     hidden: tuple[str, ...]
     started_after: int | None = None
+    first_day: str = ""
+
+    def is_expired(self, state: str, start_date: str) -> bool:
+        """Whether nobody began the step, and its day is past."""
+        return state in NOT_BEGUN and "" < start_date < self.first_day
 
     def shows(self, state: str, updated_at: int) -> bool:
         if state == "STARTED" and self.started_after is not None and updated_at >= self.started_after:
@@ -162,6 +170,12 @@ def _shown(visible: Visibility) -> Iterator[ColumnElement[bool]]:
         yield or_(steps.c.state != "STARTED", steps.c.updated_at >= visible.started_after)
     if hidden:
         yield steps.c.state.not_in(sorted(hidden))
+    if visible.first_day:
+        yield _not_expired(visible.first_day)
+
+
+def _not_expired(first_day: str) -> ColumnElement[bool]:
+    return or_(steps.c.start_date >= first_day, steps.c.start_date == "", steps.c.state.not_in(sorted(NOT_BEGUN)))
 
 
 def log_query(
@@ -231,6 +245,7 @@ def scheduled(
     connection: Connection,
     *,
     hidden: Sequence[str],
+    first_day: str = "",
     date: str = "",
     modality: str = "",
     station_ae: str = "",
@@ -251,6 +266,8 @@ def scheduled(
         .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
         .limit(limit)
     )  # fmt: skip
+    if first_day:
+        wanted = wanted.where(_not_expired(first_day))
     if date:
         wanted = wanted.where(steps.c.start_date == date)
     if modality:

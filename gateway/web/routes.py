@@ -28,6 +28,8 @@ class Context:
     clock: Clock
     version: str
     hidden_states: Sequence[str]
+    first_day: Callable[[int], str]
+    """DA at a moment: steps of earlier days that nobody has begun are not in the worklist; empty: they are."""
     published_keys: Callable[[], dict[str, Any]]
     """The JWK Set by which EHRs know us."""
     document: Callable[[], dict[str, Any]]

@@ -17,7 +17,7 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
-from gateway.web.api import openapi
+from gateway.web.api import openapi, performed_steps
 from gateway.web.console import handlers as console
 from gateway.web.console.pages import STYLE_HASH
 from gateway.web.failures import failures
@@ -25,7 +25,7 @@ from gateway.web.health import Component
 from gateway.web.login import Handler, guard
 from gateway.web.routes import Context, Route
 
-ROUTES: Final = (*console.ROUTES, *api.ROUTES)
+ROUTES: Final = (*console.ROUTES, *api.ROUTES, *performed_steps.ROUTES)
 """What is not in this table is neither served nor documented."""
 
 CONTEXT: Final = web.AppKey("context", Context)
@@ -50,6 +50,7 @@ def build(
     clock: Clock,
     version: str,
     hidden_states: Sequence[str] = HIDDEN,
+    first_day: Callable[[int], str] = lambda _now: "",
     published_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []},
     mounted: Mapping[str, web.Application] | None = None,
     links: Tools | None = None,
@@ -57,26 +58,31 @@ def build(
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
-    `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows. `published_keys`: the JWK Set
-    (public keys) by which EHRs know us. `mounted`: applications of their own below a path, with logins and errors of
-    their own. `links`: what links of performed steps need.
+    `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
+    (`Context.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`: applications of
+    their own below a path, with logins and errors of their own. `links`: what links of performed steps need.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [errors_as_json, guard(token, open_paths)]
     application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = Context(
-        store, components, replay_message, why, clock, version, hidden_states, published_keys, document, links
-    )
+        store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
+        links,
+    )  # fmt: skip
     application.on_response_prepare.append(_careful)
-    for route in ROUTES:
-        if route.method == hdrs.METH_GET:
-            application.router.add_get(route.path, _served(route))
-        else:
-            application.router.add_route(route.method, route.path, _served(route))
+    _add_routes(application.router)
     for path, other in (mounted or {}).items():
         application.add_subapp(path, other)
     return application
+
+
+def _add_routes(router: web.UrlDispatcher) -> None:
+    for route in ROUTES:
+        if route.method == hdrs.METH_GET:
+            router.add_get(route.path, _served(route))
+        else:
+            router.add_route(route.method, route.path, _served(route))
 
 
 def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:

@@ -37,6 +37,7 @@ from gateway.store import (
     patients,
     performed_steps,
     refusals,
+    silent_steps,
     studies,
     study_arrivals,
     unlinked_items,
@@ -280,6 +281,7 @@ def add_unlinked_step(connection: Connection, order: OrderRow) -> None:
     )
     [waiting] = performed_step.scheduled_items(begun.attributes)
     unlinked_items.add(connection, row, waiting, by_person=True)
+    silent_steps.mark(connection, row, NINE + 2 * SECOND)
     candidate = Candidate(order, STUDY, "RP1", "SPS1", Identity("4711", "HOSP"))
     for action in LinkAction:
         link_changes.add(connection, row, LinkChange(action, candidate, "anna", "a mistake", NINE + SECOND))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
@@ -45,6 +45,8 @@ class Rules:
     zone: tzinfo
     started_grace_seconds: float = 0.0
     """How long a STARTED step is shown although it is hidden."""
+    expire_after_days: int | None = None
+    """So many days after its day a step that nobody has begun is not shown any more; None: it is."""
     known: frozenset[int] | None = None
     """Attributes that an item can hold; a query for another one is answered with FF01. None: never FF01."""
     scanners: Sequence[ScannerRule] = field(default_factory=tuple)
@@ -55,7 +57,14 @@ class Rules:
             return worklist.Visibility((StepState.HELD,))
         hidden = tuple(dict.fromkeys((*self.hidden_states, StepState.HELD)))
         grace = round(self.started_grace_seconds * 1_000_000)
-        return worklist.Visibility(hidden, now - grace if grace and StepState.STARTED in hidden else None)
+        started_after = now - grace if grace and StepState.STARTED in hidden else None
+        return worklist.Visibility(hidden, started_after, self.first_day(now))
+
+    def first_day(self, now: int) -> str:
+        """DA: a step of an earlier day that nobody has begun has expired; empty: none expires."""
+        if self.expire_after_days is None:
+            return ""
+        return f"{local_day(now, self.zone) - timedelta(days=self.expire_after_days):%Y%m%d}"
 
 
 class Question:

@@ -43,12 +43,14 @@ class JourneyPerformedStep(Answer):
     accession: str = Field(description="As the modality states it")
     study_uids: list[str] = Field(description="As the modality states them")
     end_event: str = Field(
-        description="What its end was to the scheduled steps: pps-complete, pps-discontinue, pps-wrong-entry, or empty"
+        description="What its end was to the scheduled steps: "
+        "pps-complete, pps-discontinue, pps-wrong-entry, pps-silent, or empty"
     )
     begun_at: Moment = Field(description="By the modality's clock, where that can be believed")
     ended_at: Moment | None
     created_at: Moment
     updated_at: Moment
+    silent_at: Moment | None = Field(description="When it was noticed that it gives no sign of life")
     links: list[PerformedStepLink] = Field(description="Empty: nothing that was ordered is known to be performed")
     changes: list[LinkChanged] = Field(description="What persons did to the links, the oldest first")
     findings: list[Finding] = Field(description="Deviations from the standard and from the order")
@@ -64,6 +66,22 @@ class Suggestion(Answer):
     state: StepState
     score: int = Field(description="The sum of what each reason weighs")
     reasons: list[str]
+
+
+class SilentStep(Answer):
+    """A performed step in progress, without N-SET and images for longer than the site allows its modality."""
+
+    sop_uid: str
+    calling_ae: str
+    accession: str = Field(description="As the modality states it")
+    begun_at: Moment
+    updated_at: Moment = Field(description="Of the modality's last request")
+    silent_at: Moment = Field(description="When it was noticed")
+    end_event: str = Field(description="`pps-silent`: the site's rule has ended its scheduled steps; else empty")
+
+
+class SilentSteps(Answer):
+    performed_steps: list[SilentStep] = Field(description="The newest first")
 
 
 class UnlinkedStep(Answer):

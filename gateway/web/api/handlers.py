@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from gateway.errors import Unavailable, UnknownKey
 from gateway.observe import metrics
-from gateway.operations import link_by_hand, studies_view
+from gateway.operations import studies_view
 from gateway.operations.answers import (
     answer,
 )
@@ -22,9 +20,6 @@ from gateway.operations.answers import (
     orders as order_answers,
 )
 from gateway.operations.answers import (
-    performed_steps as performed_answers,
-)
-from gateway.operations.answers import (
     state as state_answers,
 )
 from gateway.operations.answers import (
@@ -32,9 +27,8 @@ from gateway.operations.answers import (
 )
 from gateway.operations.journey_of import read_journey
 from gateway.operations.replay import replay_cause
-from gateway.operations.unlinked import unlinked
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
-from gateway.records.row_ids import MessageRow, OrderRow, WorkRow
+from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.health import examine
@@ -99,8 +93,8 @@ async def show_worklist(context: Context, parameters: requests.WorklistParameter
     """The steps that a scanner would be offered, in the order in which they are to be done."""
     rows = await context.store.read(
         lambda connection: worklist.scheduled(
-            connection, hidden=context.hidden_states, date=parameters.date, modality=parameters.modality,
-            station_ae=parameters.station, limit=parameters.limit,
+            connection, hidden=context.hidden_states, first_day=context.first_day(context.clock()),
+            date=parameters.date, modality=parameters.modality, station_ae=parameters.station, limit=parameters.limit,
         )
     )  # fmt: skip
     return order_answers.WorklistItems(items=[order_answers.WorklistItem.model_validate(row) for row in rows])
@@ -201,44 +195,6 @@ async def retry_cause(context: Context, parameters: requests.CauseParameters) ->
     return study_answers.RetriedCause(key=parameters.key, retried=done, left=len(left))
 
 
-async def list_unlinked(
-    context: Context, parameters: requests.PerformedStepParameters
-) -> performed_answers.UnlinkedSteps:
-    """Performed steps (MPPS) of which nothing that was ordered is known to be performed, with suggestions.
-
-    A suggestion is for a person to decide; nothing is linked by it.
-    """
-    steps = await context.store.read(lambda connection: unlinked(connection, limit=parameters.limit))
-    return performed_answers.UnlinkedSteps(performed_steps=steps)
-
-
-async def link(context: Context, parameters: requests.LinkParameters) -> performed_answers.LinkOutcome:
-    """Link a performed step to a scheduled step. Kept with who, when and why.
-
-    409 when the order has several steps and none is named, or several orders have the accession number.
-    """
-    return await _change_link(context, link_by_hand.link, parameters)
-
-
-async def unlink(context: Context, parameters: requests.LinkParameters) -> performed_answers.LinkOutcome:
-    """Take the link of a performed step away; its order is what it would be without. Kept with who, when and why.
-
-    409 when several links are meant.
-    """
-    return await _change_link(context, link_by_hand.unlink, parameters)
-
-
-async def _change_link(
-    context: Context, change: Callable[..., performed_answers.LinkOutcome], parameters: requests.LinkParameters
-) -> performed_answers.LinkOutcome:
-    if context.links is None:
-        raise UnknownKey("links are not changed here", place="uid")
-    order = None if parameters.order is None else OrderRow(parameters.order)
-    person = parameters.person or "the API"
-    wish = link_by_hand.Wish(parameters.uid, person, parameters.reason, order, parameters.accession, parameters.step)
-    return await context.store.write(partial(change, tools=context.links, wish=wish, now=context.clock()))
-
-
 async def list_refusals(context: Context, parameters: requests.RefusalsParameters) -> state_answers.Refusals:
     """What arrived and could not be read at all, newest first."""
     rows = await context.store.read(lambda connection: refusals.listing(connection, limit=parameters.limit))
@@ -263,11 +219,6 @@ ROUTES: Final = (
     Route("GET", "/api/causes", list_causes, study_answers.Causes),
     Route("POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseParameters, (404,)),
     Route("POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowParameters, (404, 409)),
-    Route("GET", "/api/unlinked", list_unlinked, performed_answers.UnlinkedSteps, requests.PerformedStepParameters),
-    Route("POST", "/api/performed-steps/{uid}/link", link, performed_answers.LinkOutcome, requests.LinkParameters,
-          (404, 409, 422)),
-    Route("POST", "/api/performed-steps/{uid}/unlink", unlink, performed_answers.LinkOutcome, requests.LinkParameters,
-          (404, 409)),
     Route("GET", "/api/refusals", list_refusals, state_answers.Refusals, requests.RefusalsParameters),
 )  # fmt: skip
 

@@ -25,6 +25,8 @@ LINKS: Final = (
     "/api/deliveries?state=parked",
     "/api/causes",
     "/api/refusals",
+    "/api/unlinked",
+    "/api/silent",
     "/health/ready",
     "/metrics",
     "/api/openapi.json",

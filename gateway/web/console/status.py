@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from gateway.errors import Unavailable
 from gateway.operations.answers.answer import iso
 from gateway.records.work import STUCK
-from gateway.store import messages, outbox_listing, refusals
+from gateway.store import messages, outbox_listing, refusals, silent_steps
 from gateway.web.health import Component, examine
 from gateway.web.routes import Context
 
@@ -34,6 +34,8 @@ class Lists:
     """Messages that were not applied, of the last `FRESH_SECONDS`; those of a type that is not served do not count."""
     unserved: list[dict[str, Any]]
     refused: list[dict[str, Any]]
+    silent: list[dict[str, Any]]
+    """Examinations without a sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def _lists(connection: Connection, since: int) -> Lists:
         fresh_wrong=messages.count_wrong(connection, since=since),
         unserved=messages.unserved(connection),
         refused=refusals.listing(connection, limit=SHOWN),
+        silent=silent_steps.listing(connection, limit=SHOWN),
     )
 
 
@@ -83,5 +86,6 @@ def reasons_to_look(status: Status) -> list[str]:
         ("work is parked or rejected", len(status.lists.parked)),
         (f"work was tried {LASTING_TRIES} times or more", lasting),
         ("messages of the last 7 days were not applied", status.lists.fresh_wrong),
+        ("examinations give no sign of life", sum(not row["end_event"] for row in status.lists.silent)),
     )
     return reasons + [f"{text}: {number}{'+' if number == SHOWN else ''}" for text, number in counted if number]

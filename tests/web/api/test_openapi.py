@@ -111,6 +111,7 @@ CALLS = (
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),
+    ("GET", "/api/silent", "/api/silent", 200),
     ("GET", "/api/unlinked", "/api/unlinked", 200),
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
     ("POST", LINK, "/api/performed-steps/1.2.3/link?accession=A100", 404),

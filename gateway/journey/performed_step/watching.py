@@ -1,0 +1,100 @@
+"""Examinations that hang: a modality began, and gives no sign of life since (N-SET, images of the study).
+
+All is computed from times in the database, so that a gateway that was down for a day sees at once what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.journey.performed_step.attaching import Tools
+from gateway.journey.performed_step.consequences import Change, follow
+from gateway.journey.performed_step.moving import move
+from gateway.observe import metrics
+from gateway.records.performed_step import scheduled_items
+from gateway.records.row_ids import PerformedStepRow
+from gateway.records.silence import SilenceRule
+from gateway.records.step import StepEvent
+from gateway.store import Store, performed_steps, silent_steps
+from gateway.store import order_book as book
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+TOGETHER: Final = 100
+"""Performed steps that share a transaction."""
+
+
+class SilenceWatch:
+    """Lists and counts silent performed steps, and ends them where the site wants that. `run` never ends."""
+
+    def __init__(self, store: Store, tools: Tools, rule: SilenceRule, clock: Clock) -> None:
+        self._store = store
+        self._tools = tools
+        self._rule = rule
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look once a minute, the first time at once. Raises `Unavailable`."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Bring what is known of silent performed steps up to date. Raises `Unavailable`."""
+        after: PerformedStepRow | None = None
+        now = self._clock()
+        while True:
+            page = await self._store.read(
+                lambda connection, after=after: silent_steps.quiet_since(  # type: ignore[misc]
+                    connection, now - self._rule.shortest, after=after, limit=TOGETHER
+                )
+            )
+            if not page:
+                break
+            after = PerformedStepRow(page[-1]["id"])
+            rows = [PerformedStepRow(row["id"]) for row in page]
+            for calling_ae in await self._store.write(lambda connection, rows=rows: self._judge(connection, rows, now)):  # type: ignore[misc]
+                log.warning("an examination that %s began gives no sign of life", calling_ae)
+        metrics.SILENT_STEPS.set(await self._store.read(silent_steps.count))
+
+    def _judge(self, connection: Connection, rows: list[PerformedStepRow], now: int) -> list[str]:
+        """The calling AE titles of those that have become silent, or are ended."""
+        found = []
+        for row in rows:
+            performed = performed_steps.hold_row(connection, row)
+            is_silent = not performed["end_event"] and self._is_silent(connection, performed, now)
+            if is_silent and performed["silent_at"] is None:
+                silent_steps.mark(connection, row, now)
+                found.append(performed["calling_ae"])
+            elif not is_silent and performed["silent_at"] is not None and not performed["end_event"]:
+                silent_steps.mark(connection, row, None)
+            if is_silent and self._rule.close:
+                self._end(connection, performed, now)
+        return found
+
+    def _is_silent(self, connection: Connection, performed: Mapping[str, Any], now: int) -> bool:
+        links = performed_steps.links_of(connection, performed["id"])
+        uids = {one.study_uid for one in links} | {one.study_uid for one in scheduled_items(performed["attributes"])}
+        last = max(performed["updated_at"], silent_steps.last_image_at(connection, uids))
+        in_progress = performed["ended_at"] is None
+        return in_progress and self._rule.is_silent(str(performed["attributes"].get("Modality") or ""), last, now)
+
+    def _end(self, connection: Connection, performed: Mapping[str, Any], now: int) -> None:
+        """PS3.4 F.7.2.2: the SCP may end what its modality does not. A later N-SET of the modality is taken all the
+        same."""
+        row, uid = PerformedStepRow(performed["id"]), performed["sop_uid"]
+        ended_at = max(now, performed["begun_at"])
+        silent_steps.end(connection, row, ended_at)
+        orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
+        move(connection, orders, self._tools.history, uid, StepEvent.PPS_SILENT, now=now)
+        links = tuple(performed_steps.links_of(connection, row))
+        step = performed_steps.step_of(performed)
+        change = Change(row, uid, step, StepEvent.PPS_SILENT, ended_at, links, request=None)
+        follow(connection, self._tools.consequences, change)
