@@ -8,7 +8,7 @@ from pydicom.config import IGNORE
 
 from gateway.mapping.attributes import BINARY, from_dataset
 from gateway.records.order import Attributes
-from gateway.wire.dicomweb.dataset import Attribute, Dataset
+from gateway.wire.dicomweb.dataset import Attribute, Dataset, vr_of
 
 
 def attributes_of(dataset: Dataset) -> Attributes:
@@ -19,22 +19,31 @@ def attributes_of(dataset: Dataset) -> Attributes:
 def _as_pydicom(dataset: Dataset) -> PydicomDataset:
     made = PydicomDataset()
     for attribute in dataset.values():
-        if attribute.vr in BINARY:
+        vr = _vr(attribute)
+        if vr is None or vr in BINARY:
             continue
         try:
-            made[attribute.tag] = _element(attribute)
+            made[attribute.tag] = _element(attribute, vr)
         except (ValueError, TypeError, OverflowError, NotImplementedError):
             continue
     return made
 
 
-def _element(attribute: Attribute) -> DataElement:
-    if attribute.vr == "SQ":
+def _vr(attribute: Attribute) -> str | None:
+    """The VR of PS3.6, whatever was sent; None for a sequence where there is none, or the other way round."""
+    vr = vr_of(attribute.tag)
+    if vr == "UN":
+        return attribute.vr
+    return vr if (vr == "SQ") == (attribute.vr == "SQ") else None
+
+
+def _element(attribute: Attribute, vr: str) -> DataElement:
+    if vr == "SQ":
         return DataElement(attribute.tag, "SQ", [_as_pydicom(item) for item in attribute.items])
-    number = _NUMBERS.get(attribute.vr)
+    number = _NUMBERS.get(vr)
     values = [number(one) for one in attribute.values] if number is not None else list(attribute.values)
     value = values[0] if len(values) == 1 else values or None
-    return DataElement(attribute.tag, attribute.vr, value, validation_mode=IGNORE)
+    return DataElement(attribute.tag, vr, value, validation_mode=IGNORE)
 
 
 _NUMBERS = {**dict.fromkeys(("SL", "SS", "SV", "UL", "US", "UV"), int), **dict.fromkeys(("FD", "FL"), float)}

@@ -113,8 +113,11 @@ def _check_type(content_type: str) -> None:
 
 async def _body(request: web.Request) -> bytes:
     body = bytearray()
-    async for chunk in request.content.iter_chunked(65536):
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"longer than {MAX_BODY_BYTES} bytes", place="body")
+    try:
+        async for chunk in request.content.iter_chunked(65536):
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise TooLarge(f"longer than {MAX_BODY_BYTES} bytes", place="body")
+    except web.RequestPayloadError:
+        raise Malformed("it is cut off, or not in the encoding that Content-Encoding names", place="body") from None
     return bytes(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -85,6 +86,7 @@ STORY = (
     Case(f"/{UID}", body(begin()), 415, f"{JSON}; charset=utf-16", "Content-Type: JSON is sent in UTF-8"),
     Case(f"/{UID}", b" " * (16 * 1024 * 1024 + 1), 413, text="body: longer than"),
     Case("/one", body(begin()), 400, text="SOP Instance UID: is no UID"),
+    Case(f"/{UID}", b'{"00400270": {"vr": "LO", "Value": ["x"]}}', 400, text="ScheduledStepAttributesSequence: type 1"),
     # What a performed step cannot begin as.
     Case(f"/{UID}", body(begin(PerformedProcedureStepStatus="COMPLETED")), 400, text="a performed step is created"),
     Case(f"/{UID}", b"{}", 400, text="ScheduledStepAttributesSequence: type 1"),
@@ -131,6 +133,16 @@ async def test_each_request_of_a_story_has_its_status(gateway: app.Running) -> N
     assert 'gateway_performed_step_requests_total{operation="Create",status="201"}' in counted
     kept = await gateway.store.read(refusals.listing)
     assert "Update 409 the performed step has ended already, as this update says" in {one["reason"] for one in kept}
+
+
+async def test_a_body_that_cannot_be_decompressed(gateway: app.Running) -> None:
+    """Each on a connection of its own: aiohttp ends one whose body it cannot read."""
+    path = f"{PERFORMED}/{UID}"
+    bomb = gzip.compress(b" " * (64 * 1024 * 1024))
+    for sent, status in ((b"no gzip", 400), (bomb, 413)):
+        async with client_of(gateway, "CT1") as client:
+            answer = await client.ask("POST", path, body=sent, Content_Type=JSON, Content_Encoding="gzip")
+        assert (answer.status, answer.text.partition(":")[0]) == (status, "body")
 
 
 async def test_two_creates_of_one_uid_at_once_make_one_step(gateway: app.Running) -> None:
@@ -240,6 +252,8 @@ async def test_an_odd_attribute_does_not_stop_an_examination(gateway: app.Runnin
         "00020010": {"vr": "UI", "Value": ["1.2.840.10008.1.2"]},
         "00104000": {"vr": "LT", "Value": [None, 1.5]},
         "0018115E": {"vr": "DS", "Value": [0.25]},
+        "00081030": {"vr": "SQ", "Value": [{}]},
+        "00400254": {"vr": "UN", "Value": ["of another VR"]},
         "00400280": {"Value": ["without a VR"]},
     }
     async with client_of(gateway, "CT1") as client:
@@ -247,4 +261,5 @@ async def test_an_odd_attribute_does_not_stop_an_examination(gateway: app.Runnin
         [found] = (await client.get(f"/{UID}")).json
     assert found["0018115E"] == {"vr": "DS", "Value": [0.25]}
     assert found["00400280"]["Value"] == ["without a VR"]
-    assert not {"00280010", "00290010", "00420011", "00020010"} & found.keys()
+    assert found["00400254"] == {"vr": "LO", "Value": ["of another VR"]}
+    assert not {"00081030", "00280010", "00290010", "00420011", "00020010"} & found.keys()
