@@ -150,3 +150,18 @@ async def test_another_patient_than_the_orders_is_parked_for_a_person(start: Sta
         [stuck] = await gateway.store.read(outbox_listing.stuck)
         assert "another patient" in stuck.cause.text
         assert await statuses(fhir_server, "Task", "Procedure") == ["Task completed"]
+
+
+async def test_an_order_that_comes_after_its_examination_is_completed_at_once(
+    start: Start, fhir_server: FhirServer
+) -> None:
+    async with start(ehrs=everything(fhir_server.url)) as gateway:
+        modality = modality_of(gateway)
+        await modality.create(begin(), UID)
+        await modality.set(end("COMPLETED"), UID)
+        await quiet(gateway)
+        assert await statuses(fhir_server, "ServiceRequest", "Task", "Procedure") == ["Procedure completed"]
+        await ordered(gateway)
+        assert await statuses(fhir_server, "ServiceRequest", "Task") == ["ServiceRequest completed", "Task completed"]
+        [request], [procedure] = [await fhir_server.resources(kind) for kind in ("ServiceRequest", "Procedure")]
+        assert [one.get("reference") for one in procedure["basedOn"]] == [f"ServiceRequest/{request['id']}"]
