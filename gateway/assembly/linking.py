@@ -6,7 +6,7 @@ from functools import partial
 
 from gateway.assembly.performed_steps import consequences_of
 from gateway.assembly.readers import make_reader
-from gateway.clock import Clock
+from gateway.clock import Clock, now
 from gateway.config.tree import Config
 from gateway.journey import scheduling
 from gateway.journey.performed_step.attaching import Tools
@@ -16,14 +16,14 @@ from gateway.records.silence import SilenceRule
 from gateway.store import Store
 
 
-def link_tools(config: Config, mappings: Mappings) -> Tools:
+def link_tools(config: Config, mappings: Mappings, clock: Clock = now) -> Tools:
     """The history of an order, read with today's mappings, and what follows from a change of a performed step."""
     history = partial(scheduling.whole_history, messages=make_reader(config, mappings).history)
-    return Tools(history, consequences_of(config))
+    return Tools(history, consequences_of(config, clock, mappings))
 
 
 def make_silence_watch(config: Config, store: Store, mappings: Mappings, clock: Clock) -> SilenceWatch:
     """The watch with the hours of the site."""
     own = config.performed_steps
     rule = SilenceRule(own.silent_hours, own.silent_hours_of, own.close_silent)
-    return SilenceWatch(store, link_tools(config, mappings), rule, clock)
+    return SilenceWatch(store, link_tools(config, mappings, clock), rule, clock)

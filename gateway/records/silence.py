@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-HOUR: int = 3_600_000_000
+HOUR: Final = 3_600_000_000
 """Microseconds."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Connection, func, literal_column, select, update
+from sqlalchemy import Boolean, Connection, func, literal_column, or_, select, update
 
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
@@ -17,11 +17,12 @@ _IN_PROGRESS: Final = literal_column("state = 'IN PROGRESS'", Boolean)
 
 
 def quiet_since(
-    connection: Connection, moment: int, *, after: PerformedStepRow | None, limit: int
+    connection: Connection, moment: int, *, noticed_since: int, after: PerformedStepRow | None, limit: int
 ) -> list[dict[str, Any]]:
     """The performed steps that are IN PROGRESS and of which no request came since `moment`, in order of their rows from
-    the one behind `after`; those that a rule has ended are not among them."""
-    wanted = select(_STEPS).where(_IN_PROGRESS, _STEPS.c.updated_at < moment, _STEPS.c.end_event == "")
+    the one behind `after`; without those that a rule has ended, or that were noticed before `noticed_since`."""
+    is_fresh = or_(_STEPS.c.silent_at.is_(None), _STEPS.c.silent_at >= noticed_since)
+    wanted = select(_STEPS).where(_IN_PROGRESS, _STEPS.c.updated_at < moment, _STEPS.c.end_event == "", is_fresh)
     if after is not None:
         wanted = wanted.where(_STEPS.c.id > after)
     return [dict(row) for row in connection.execute(wanted.order_by(_STEPS.c.id).limit(limit)).mappings()]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from gateway.records.performed_step import ScheduledItem
 from gateway.records.row_ids import PerformedStepRow
+from gateway.records.step import StepEvent
 from gateway.store.schema import performed_steps, unlinked_items
 from gateway.store.statement import Row, Statement
 
@@ -62,11 +62,10 @@ def _item(row: Row) -> UnlinkedItem:
     return UnlinkedItem(row["id"], PerformedStepRow(row["performed_step"]), item, row["by_person"])
 
 
-def steps_with(connection: Connection, *, limit: int, sop_uids: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Performed steps of which an item waits, the newest first; of `sop_uids`, if any are given."""
+def steps_with(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
+    """Performed steps of which an item waits, the newest first; without those that a wrong worklist entry began."""
     waiting = select(_ITEMS.c.performed_step)
-    wanted = select(performed_steps).where(performed_steps.c.id.in_(waiting))
-    if sop_uids:
-        wanted = wanted.where(performed_steps.c.sop_uid.in_(sop_uids))
+    is_meant = performed_steps.c.end_event != StepEvent.PPS_WRONG_ENTRY.value
+    wanted = select(performed_steps).where(performed_steps.c.id.in_(waiting), is_meant)
     wanted = wanted.order_by(performed_steps.c.begun_at.desc(), performed_steps.c.id.desc()).limit(limit)
     return [dict(row) for row in connection.execute(wanted).mappings()]

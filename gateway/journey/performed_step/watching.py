@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from gateway.journey.performed_step.moving import move
 from gateway.observe import metrics
 from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import PerformedStepRow
-from gateway.records.silence import SilenceRule
+from gateway.records.silence import HOUR, SilenceRule
 from gateway.records.step import StepEvent
 from gateway.store import Store, performed_steps, silent_steps
 from gateway.store import order_book as book
@@ -28,7 +29,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
 TOGETHER: Final = 100
-"""Performed steps that share a transaction."""
+"""Performed steps that are read at once."""
+FORGOTTEN_AFTER: Final = 7 * 24 * HOUR
+"""A performed step that has been silent for so long is not looked at any more: some modalities never end one."""
 
 
 class SilenceWatch:
@@ -48,43 +51,48 @@ class SilenceWatch:
 
     async def look(self) -> None:
         """Bring what is known of silent performed steps up to date. Raises `Unavailable`."""
-        after: PerformedStepRow | None = None
-        now = self._clock()
+        now, after = self._clock(), None
         while True:
-            page = await self._store.read(
-                lambda connection, after=after: silent_steps.quiet_since(  # type: ignore[misc]
-                    connection, now - self._rule.shortest, after=after, limit=TOGETHER
-                )
-            )
-            if not page:
+            last, rows = await self._store.read(partial(self._changing, after=after, now=now))
+            for row in rows:
+                if calling_ae := await self._store.write(partial(self._judge, row=row, now=now)):
+                    log.warning("an examination that %s began gives no sign of life", calling_ae)
+            if last is None:
                 break
-            after = PerformedStepRow(page[-1]["id"])
-            rows = [PerformedStepRow(row["id"]) for row in page]
-            for calling_ae in await self._store.write(lambda connection, rows=rows: self._judge(connection, rows, now)):  # type: ignore[misc]
-                log.warning("an examination that %s began gives no sign of life", calling_ae)
+            after = last
         metrics.SILENT_STEPS.set(await self._store.read(silent_steps.count))
 
-    def _judge(self, connection: Connection, rows: list[PerformedStepRow], now: int) -> list[str]:
-        """The calling AE titles of those that have become silent, or are ended."""
-        found = []
-        for row in rows:
-            performed = performed_steps.hold_row(connection, row)
-            is_silent = not performed["end_event"] and self._is_silent(connection, performed, now)
-            if is_silent and performed["silent_at"] is None:
-                silent_steps.mark(connection, row, now)
-                found.append(performed["calling_ae"])
-            elif not is_silent and performed["silent_at"] is not None and not performed["end_event"]:
-                silent_steps.mark(connection, row, None)
-            if is_silent and self._rule.close:
-                self._end(connection, performed, now)
-        return found
+    def _changing(
+        self, connection: Connection, *, after: PerformedStepRow | None, now: int
+    ) -> tuple[PerformedStepRow | None, list[PerformedStepRow]]:
+        """Of the next page: its last row, None without any, and the rows of which something has changed."""
+        page = silent_steps.quiet_since(
+            connection, now - self._rule.shortest, noticed_since=now - FORGOTTEN_AFTER, after=after, limit=TOGETHER
+        )
+        silent = {one["id"]: self._is_silent(connection, one, now) for one in page}
+        changing = [
+            PerformedStepRow(one["id"])
+            for one in page
+            if silent[one["id"]] is (one["silent_at"] is None) or (silent[one["id"]] and self._rule.close)
+        ]
+        return PerformedStepRow(page[-1]["id"]) if page else None, changing
+
+    def _judge(self, connection: Connection, row: PerformedStepRow, now: int) -> str:
+        """The calling AE title of a performed step that has become silent, else empty."""
+        performed = performed_steps.hold_row(connection, row)
+        is_silent, was_silent = self._is_silent(connection, performed, now), performed["silent_at"] is not None
+        if is_silent != was_silent:
+            silent_steps.mark(connection, row, now if is_silent else None)
+        if is_silent and self._rule.close:
+            self._end(connection, performed, now)
+        return str(performed["calling_ae"]) if is_silent and not was_silent else ""
 
     def _is_silent(self, connection: Connection, performed: Mapping[str, Any], now: int) -> bool:
         links = performed_steps.links_of(connection, performed["id"])
         uids = {one.study_uid for one in links} | {one.study_uid for one in scheduled_items(performed["attributes"])}
         last = max(performed["updated_at"], silent_steps.last_image_at(connection, uids))
-        in_progress = performed["ended_at"] is None
-        return in_progress and self._rule.is_silent(str(performed["attributes"].get("Modality") or ""), last, now)
+        goes_on = performed["ended_at"] is None
+        return goes_on and self._rule.is_silent(str(performed["attributes"].get("Modality") or ""), last, now)
 
     def _end(self, connection: Connection, performed: Mapping[str, Any], now: int) -> None:
         """PS3.4 F.7.2.2: the SCP may end what its modality does not. A later N-SET of the modality is taken all the

@@ -37,7 +37,7 @@ GOING_ON: Final = (
 """State of a step -> task-status of its order, which has steps to be done: the first state that any step has counts."""
 ENDED: Final = ((_S.COMPLETED, "completed"), (_S.DISCONTINUED, "cancelled"), (_S.CANCELED, "cancelled"))
 """The same of an order all of whose steps have ended."""
-_ENDS: Final = frozenset({StepEvent.PPS_COMPLETE, StepEvent.PPS_DISCONTINUE})
+_ENDS: Final = frozenset({StepEvent.PPS_COMPLETE, StepEvent.PPS_DISCONTINUE, StepEvent.PPS_SILENT})
 
 
 def task(
