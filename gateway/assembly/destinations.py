@@ -108,6 +108,7 @@ def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[De
         first_retry_seconds=one.retry.first_seconds,
         max_retry_seconds=one.retry.max_seconds,
         gate=breaker,
+        refill=one.connections * CLAIMED // 2,
     )
     return Delivery(sender, breaker), handling
 

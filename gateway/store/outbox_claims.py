@@ -26,6 +26,7 @@ from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store.schema import outbox
+from gateway.store.statement import Statement
 from gateway.store.writer import announce
 
 ACTIVE_STATES: Final = tuple(state.value for state in ACTIVE)
@@ -47,7 +48,7 @@ def is_active(rows: FromClause) -> ColumnElement[bool]:
     return rows.c.state.in_([literal_column(f"'{state}'") for state in ACTIVE])
 
 
-OVERTAKEN = (
+OVERTAKEN = Statement(
     update(outbox)
     .where(
         outbox.c.subject == bindparam("the_subject"),
@@ -146,16 +147,25 @@ _mine = and_(
 )
 
 
+_DONE = Statement(
+    update(outbox)
+    .where(_mine)
+    .values(
+        state=TRANSITIONS[(WorkState.LEASED, WorkEvent.SUCCEED)].value,
+        finished_at=bindparam("finished_at"),
+        outcome=bindparam("outcome", type_=outbox.c.outcome.type),
+    )
+)
+
+
 def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, Any]) -> bool:
     """Close `work`. False, and nothing changed, when its lease was lost to another worker."""
-    done = update(outbox).where(_mine).values(
-        state=TRANSITIONS[(WorkState.LEASED, WorkEvent.SUCCEED)].value,
-        finished_at=now, outcome=outcome,
-    )  # fmt: skip
-    changed = connection.execute(done, {"the_id": work.id, "the_lease": work.lease}).rowcount
+    changed = _DONE.run(
+        connection, {"the_id": work.id, "the_lease": work.lease, "finished_at": now, "outcome": outcome}
+    )
     if changed and work.kind.overtakes:
         # What was parked before it has been overtaken: nobody need look at it any more.
-        connection.execute(OVERTAKEN, {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id})
+        OVERTAKEN.run(connection, {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id})
     announce(connection)
     return bool(changed)
 

@@ -78,8 +78,9 @@ class Statement:
         cursor = self._run(connection, compiled, values)
         return int(cursor.fetchone()[0] if compiled.has_key else cursor.lastrowid)
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> None:
-        self._run(connection, self._for(connection), values)
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Run it; the number of rows that an INSERT or UPDATE met."""
+        return int(self._run(connection, self._for(connection), values).rowcount)
 
     def _for(self, connection: Connection) -> _Compiled:
         dialect = connection.dialect

@@ -55,9 +55,13 @@ class Handling:
     first_retry_seconds: float = 2.0
     max_retry_seconds: float = 600.0
     gate: Gate | None = None
+    refill: int = 1
+    """So many places must be free for more to be claimed beside what is under way: claiming costs a transaction."""
 
     def admits(self, under_way: int) -> int:
         free = self.concurrency - under_way
+        if under_way and free < self.refill:
+            return 0
         return self.gate.admits(free, under_way) if self.gate is not None else free
 
 
@@ -96,7 +100,7 @@ class Worker:
                         task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
                     if handling.gate is not None and admitted == 0 < free:
-                        # Until it opens, or the one try that it let through is over.
+                        # Until it opens, or what it let through, or enough of what is under way, is over.
                         opens_in = handling.gate.opens_in()
                         wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
                     elif len(running) < handling.concurrency:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.assembly import process as app
 from gateway.clock import now
-from gateway.config.destinations import Destination, DestinationRetry
+from gateway.config.destinations import Destination, DestinationRetry, DestinationTls
 from gateway.config.hl7 import Hl7, Listener
 from gateway.config.tree import MappingsSection
 from gateway.observe import metrics
@@ -23,12 +24,14 @@ from gateway.simulators.ris_manners_file import RisRule, RisScript
 from gateway.store import outbox_listing
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.structure import check
+from gateway.wire.tls import server_context
 from tests.conftest import until
 from tests.journey.messages import adt, orm
 from tests.journey.modality import begin, end, going_on, item, modality_of
 from tests.journey.running import Start, quiet
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_performed_step import ordered
+from tests.peers.openssl import Authority
 
 UID = "1.2.826.0.1.3680043.8.498.7"
 
@@ -276,6 +279,23 @@ async def test_what_cannot_be_made_waits_for_a_person_and_stops_no_examination(s
             assert parked["outcome"]["error"].startswith("no message can be made: OBR-4: has no value"), parked
         async with start(**sections(ris)) as gateway:
             await gateway.store.write(lambda connection: outbox_listing.replay(connection, [parked["id"]], now=now()))
+            await quiet(gateway)
+            assert accepted(ris) == [BEGUN]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_destination_that_asks_for_our_certificate(start: Start, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    theirs, ours = authority.issue("ris.hospital"), authority.issue("gateway.hospital")
+    listens = server_context(theirs.certificate, theirs.key, None, authority.certificate)
+    given = DestinationTls(ca=authority.certificate, certificate=ours.certificate, key=ours.key)
+    async with RisListener(tls=listens) as ris:
+        async with start(**sections(ris, tls=DestinationTls(ca=authority.certificate))) as gateway:
+            await ordered(gateway)
+            await modality_of(gateway).create(begin(), UID)
+            await until(lambda: metrics.DESTINATION_OPEN.labels("ris0")._value.get() == 1)
+            assert ris.received == [], "without ours it does not listen"
+        async with start(**sections(ris, tls=given)) as gateway:
             await quiet(gateway)
             assert accepted(ris) == [BEGUN]
 

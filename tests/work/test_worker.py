@@ -465,3 +465,11 @@ async def test_one_that_a_gate_lets_through_is_followed_by_the_next(store: Store
         for one in works:
             await reach(store, one, "done")
     assert station.most == 1
+
+
+def test_more_is_claimed_when_enough_places_are_free() -> None:
+    async def nothing(_work: Work) -> Done:
+        return Done()
+
+    handling = Handling(nothing, concurrency=4, refill=2)
+    assert [handling.admits(under_way) for under_way in range(5)] == [4, 3, 2, 0, 0]

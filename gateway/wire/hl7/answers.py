@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from gateway.errors import Malformed, Place
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.parsing import parse
 
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]+")
 ACCEPTED: Final = frozenset({"AA", "CA"})
 REFUSED: Final = frozenset({"AE", "AR", "CE", "CR"})
 
@@ -46,4 +48,4 @@ def _words(message: Message, text: str) -> list[str]:
         stated = [err.leaf(8) or err.leaf(3, 2), err.leaf(7)] if err.field(3) else [err.leaf(1, 4, 2), err.leaf(1, 4)]
         said = " ".join(dict.fromkeys(part for part in stated if part))
         words.append(f"{place}: {said}" if place and said else said)
-    return [one.strip() for one in words if one.strip()]
+    return [plain for one in words if (plain := _UNPRINTABLE.sub(" ", one).strip())]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from gateway.errors import Malformed, Unavailable
 from gateway.wire.hl7.answers import Answer, read_answer
@@ -35,45 +33,36 @@ class MllpSender:
         An acknowledgement of another message is not this one's: it is passed over. Raises `Unavailable` when none came,
         and when what came could not be read; the receiver may have the message all the same.
         """
-        async with self._connection() as client:
-            block = await client.send(raw)
-            answer = self._read(block)
-            others: list[str] = []
-            async with _limited(self._timeout, self._place, control_id, others):
-                while answer.control_id != control_id:
-                    others.append(answer.control_id)
-                    answer = self._read(await client.receive())
-            return answer
-
-    def _read(self, block: bytes) -> Answer:
-        try:
-            return read_answer(block)
-        except Malformed as error:
-            raise Unavailable(f"the acknowledgement cannot be read: {error}", place=self._place) from error
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[MllpClient]:
         async with self._free:
-            client = self._idle.pop()
-            answered = False
+            client, answered = self._idle.pop(), False
             try:
                 await client.open()
-                yield client
+                answer = self._read(await client.send(raw))
+                if answer.control_id != control_id:
+                    answer = await self._later(client, control_id, answer)
                 answered = True
+                return answer
             finally:
                 if not answered:
                     # What comes late must not be taken for the answer to the next message.
                     await client.close()
                 self._idle.append(client)
 
+    async def _later(self, client: MllpClient, control_id: str, answer: Answer) -> Answer:
+        """The acknowledgement of a message behind those of others."""
+        others: list[str] = []
+        try:
+            async with asyncio.timeout(self._timeout):
+                while answer.control_id != control_id:
+                    others.append(answer.control_id or "(none)")
+                    answer = self._read(await client.receive())
+        except (TimeoutError, Unavailable) as error:
+            named = f"{control_id} was not acknowledged, but {', '.join(others[:3])}"
+            raise Unavailable(named, place=self._place) from error
+        return answer
 
-@asynccontextmanager
-async def _limited(seconds: float, place: str, control_id: str, others: list[str]) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except (TimeoutError, Unavailable) as error:
-        if not others:
-            raise
-        named = ", ".join(one or "(none)" for one in others[:3])
-        raise Unavailable(f"{control_id} was not acknowledged, but {named}", place=place) from error
+    def _read(self, block: bytes) -> Answer:
+        try:
+            return read_answer(block)
+        except Malformed as error:
+            raise Unavailable(f"the acknowledgement cannot be read: {error}", place=self._place) from error
