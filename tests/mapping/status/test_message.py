@@ -26,11 +26,8 @@ PERFORMED = {
     "TimezoneOffsetFromUTC": "+0000", "PerformedProcedureStepEndDate": "garbage", "PerformedProcedureStepEndTime": "1",
 }  # fmt: skip
 FACTS = {
-    "status.order": "started",
-    "status.event": "pps-start",
-    "status.at": "20260701140000+0200",
-    "status.number": "1",
-}
+    "status.order": "started", "status.event": "pps-start", "status.at": "20260701140000+0200", "status.number": "1",
+}  # fmt: skip
 NUMBERS = {"order.placer": Number("P1", "RIS"), "order.filler": Number("", "")}
 
 
