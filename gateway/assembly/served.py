@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydicom.datadict import dictionary_description, dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -35,6 +35,8 @@ OPERATIONS: Final = {
     STORAGE: "C-STORE",
 }
 """Service -> the DIMSE operations of its SOP classes."""
+INITIATED: Final[Mapping[str, str]] = {}
+"""UID of each SOP class that the gateway asks other peers for -> when it does, as the statement words it."""
 STEP_SEQUENCE: Final = "ScheduledProcedureStepSequence"
 
 
@@ -62,9 +64,12 @@ def statement(config: Config, mappings: mapping.Mappings) -> list[Section]:
 
 
 def _sop_classes(classes: dict[str, list[str]], *, storage: bool) -> Table:
+    roles = {uid: ["SCP"] for uid in classes}
+    for uid in INITIATED:
+        roles.setdefault(uid, []).append("SCU")
     rows = [
-        (name_of(uid) or "(private or of a later edition)", uid, OPERATIONS[service_of_class(uid)], "SCP")
-        for uid in classes
+        (name_of(uid) or "(private or of a later edition)", uid, OPERATIONS[service_of_class(uid)], ", ".join(role))
+        for uid, role in roles.items()
         if (service_of_class(uid) == STORAGE) == storage
     ]
     return Table("SOP classes", ("SOP Class", "UID", "Operations", "Role"), rows)
@@ -142,7 +147,7 @@ def _associations(dicom: Dicom) -> Table:
         ("Maximum PDU size received", f"{dicom.max_pdu_bytes} bytes"),
         ("Maximum number of associations", str(dicom.max_associations)),
         ("Asynchronous operations", "one operation at a time"),
-        ("Associations initiated", "none"),
+        ("Associations initiated", "; ".join(f"{name_of(uid)}: {when}" for uid, when in INITIATED.items()) or "none"),
     ]
     return Table("Association policy", ("Item", "Value"), rows)
 
