@@ -32,7 +32,8 @@ def standing(study: Study) -> Standing:
     """What is left of a study after its rejection notes, which are not counted themselves."""
     if study.withdrawn:
         return Standing(replace(study, series=()), True, False)
-    notes = [(title, one) for one in _instances(study) if (title := _title(one)) in WRONG | {EXPIRED}]
+    selections = (one for one in _instances(study) if one.sop_class_uid == KEY_OBJECT_SELECTION)
+    notes = [(title, one) for one in selections if (title := _title(one)) in WRONG | {EXPIRED}]
     if not notes:
         return Standing(study, False, True)
     rejected = {uid for title, note in notes if title in WRONG for uid in _referenced(note.attributes)}
@@ -52,10 +53,10 @@ def _instances(study: Study) -> Iterator[Instance]:
         yield from series.instances
 
 
-def _title(instance: Instance) -> str:
-    """The document title's code of a Key Object Selection, '' of anything else."""
-    titles = instance.attributes.get("ConceptNameCodeSequence")
-    if instance.sop_class_uid != KEY_OBJECT_SELECTION or not isinstance(titles, list) or not titles:
+def _title(selection: Instance) -> str:
+    """The code of the document title of a Key Object Selection, '' if DICOM does not define it."""
+    titles = selection.attributes.get("ConceptNameCodeSequence")
+    if not isinstance(titles, list) or not titles:
         return ""
     return str(titles[0].get("CodeValue") or "") if titles[0].get("CodingSchemeDesignator") == "DCM" else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
@@ -12,8 +12,9 @@ from gateway.records.order import Attributes
 from gateway.records.patient import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
+    """A tuple, because a study may have thousands of them."""
+
     uid: str
     sop_class_uid: str
     attributes: Attributes

@@ -43,8 +43,8 @@ def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowM
 def _all_series(connection: Connection, study: int) -> tuple[Series, ...]:
     """As `tree`, as records: in one pass over plain rows, of which a study may have thousands."""
     held: dict[int, list[Instance]] = {}
-    for of_series, *instance in connection.execute(_INSTANCES_OF, {"the_study": study}):
-        held.setdefault(of_series, []).append(Instance(*instance))
+    for of_series, uid, sop_class_uid, attributes in connection.execute(_INSTANCES_OF, {"the_study": study}):
+        held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, attributes))
     wanted = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
     return tuple(
         Series(uid, attributes, in_order(held.get(row, ())))
@@ -111,11 +111,12 @@ def _foreign(
 
 def _identities(connection: Connection, all_series: Iterable[Series]) -> frozenset[Identity]:
     """The patients whom instances name, each under the survivor's Patient ID."""
-    named = {
-        Identity(str(one.attributes.get("PatientID") or ""), str(one.attributes.get("IssuerOfPatientID") or ""))
+    stated = {
+        (str(one.attributes.get("PatientID") or ""), str(one.attributes.get("IssuerOfPatientID") or ""))
         for of_series in all_series
         for one in of_series.instances
     }
+    named = {Identity(*one) for one in stated}
     if len(named) < 2:
         return frozenset(named)
     today = set()

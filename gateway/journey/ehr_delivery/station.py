@@ -60,7 +60,10 @@ class EhrDelivery:
         with self._watched():
             linked = await self._links.linked(resource, delivery.patient)
             written = await self._writer.write(linked.resource, identifier, known=known, unsure=bool(work.attempts))
-        entry = Entry(written.id, written.version, digest_of(linked.resource))
+        # Without links the resource is what was settled, and so is its digest.
+        is_settled = bool(delivery.digest) and not self._links.are_made
+        digest = bytes.fromhex(delivery.digest) if is_settled else digest_of(linked.resource)
+        entry = Entry(written.id, written.version, digest)
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -87,13 +88,17 @@ UNIVERSAL_TYPES: Final = frozenset(_UNIVERSAL)
 """Types whose ids are URIs."""
 
 
+@lru_cache(maxsize=256)
 def oid_uri(uid: str) -> str:
     """The URI of a UID (RFC 3061), '' for what is none (PS3.5 9.1)."""
     return f"urn:oid:{uid}" if len(uid) <= MAX_UID and _OID.fullmatch(uid) else ""
 
 
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
+
+
 def plain(written: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", written).strip()
+    return (written if written.isprintable() else _CONTROLS.sub(" ", written)).strip()
 
 
 def typed(code: str, display: str, system: str, value: str) -> dict[str, Any]:

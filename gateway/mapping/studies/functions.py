@@ -95,9 +95,12 @@ def _zone(offset: str, settings: FhirSettings) -> timezone | ZoneInfo | None:
     return timezone(sign * timedelta(hours=int(match[2]), minutes=int(match[3])))
 
 
+_WHOLE: Final = re.compile(r"\+?(\d{1,12})(\.0*)?", re.ASCII)
+
+
 def unsigned(value: Any, _with: Sequence[Any], _codes: Codes | None, _settings: FhirSettings) -> int | None:
     """IS -> unsignedInt; nothing when it is no whole number or out of range."""
-    match = re.fullmatch(r"\+?(\d{1,12})(\.0*)?", str(first(value)).strip(), re.ASCII)
+    match = _WHOLE.fullmatch(str(first(value)).strip())
     number = int(match[1]) if match else -1
     if not 0 <= number <= MAX_UNSIGNED:
         raise InvalidValue(f"{first(value)!r} is no whole number from 0 to {MAX_UNSIGNED}")

@@ -48,6 +48,8 @@ class _Building:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     row: Row
+    paths: tuple[tuple[str, str], ...]
+    """The row's sources, each with its first keyword."""
     element: str
     is_list: bool
     function: Function
@@ -168,16 +170,17 @@ class StudyMapping:
     def _value(self, compiled: _Compiled, uid: str, attributes: Attributes, building: _Building) -> tuple[Any, str]:
         """The value of a row, and the path that has it."""
         row = compiled.row
-        for path in row.sources:
-            raw = attributes.get(path) if "." not in path else look(attributes, path)
+        for path, keyword in compiled.paths:
+            raw = attributes.get(keyword)
+            if raw is not None and path != keyword:
+                raw = look(attributes, path)
             if raw is None or raw == "" or raw == []:
                 continue
             try:
                 if isinstance(raw, str) and not raw.isprintable() and not plain(raw):
                     raise InvalidValue("nothing but control characters")
-                value = compiled.function(
-                    raw, [look(attributes, one) for one in row.companions], compiled.codes, self.settings
-                )
+                companions = [look(attributes, one) for one in row.companions] if row.companions else ()
+                value = compiled.function(raw, companions, compiled.codes, self.settings)
             except InvalidValue as error:
                 text = f"{row.target}: {error.message}; it is left out"
                 building.remarks.add(row.level, uid, path, text, cause=row.target)
@@ -195,7 +198,8 @@ class StudyMapping:
 def _compile(row: Row, file: MappingFile) -> _Compiled:
     element = element_of(row.target)
     is_list = ELEMENTS[row.level][element].endswith("*")
-    return _Compiled(row, element, is_list, FUNCTIONS[row.function or "text"].function, file.codes(row))
+    paths = tuple((path, path.partition(".")[0]) for path in row.sources)
+    return _Compiled(row, paths, element, is_list, FUNCTIONS[row.function or "text"].function, file.codes(row))
 
 
 def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:

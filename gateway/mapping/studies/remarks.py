@@ -72,12 +72,14 @@ def note_uids(study: Study, remarks: Remarks) -> None:
     _note_level("study", study.uid, study.attributes, remarks)
     for series in study.series:
         _note_level("series", series.uid, series.attributes, remarks)
-        for instance in series.instances:
-            _note_level("instance", instance.uid, instance.attributes, remarks)
+        # Of thousands of instances most hold neither such an identifier nor items.
+        keywords = set[str]().union(*(one.attributes for one in series.instances))
+        if any(keyword in _UIDS or vr_of(keyword) == "SQ" for keyword in keywords):
+            for instance in series.instances:
+                _note_level("instance", instance.uid, instance.attributes, remarks)
 
 
 def _note_level(level: str, uid: str, attributes: Attributes, remarks: Remarks) -> None:
-    # Of thousands of instances most hold neither an identifier nor items.
     if _UIDS.isdisjoint(attributes) and list not in map(type, attributes.values()):
         return
     for place, value in _without_uri(attributes):

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+_HOLDERS: Final = (dict, list)
 
 
 def tidied(resource: dict[str, Any]) -> dict[str, Any]:
     """`resource` without empty texts, identifiers without a value, references to nothing and empty elements."""
-    return {key: value for key, one in resource.items() if not _is_empty(value := _tidy(key, one))}
+    result: dict[str, Any] = {}
+    for key, value in resource.items():
+        # Texts and numbers first: a study has tens of thousands of them.
+        if isinstance(value, str):
+            if value and not value.isspace():
+                result[key] = value
+        elif not isinstance(value, _HOLDERS):
+            if value is not None:
+                result[key] = value
+        elif tidy := _element(key, value):
+            result[key] = tidy
+    return result
 
 
-def _tidy(key: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return value if value.strip() else ""
+def _element(key: str, value: dict[str, Any] | list[Any]) -> dict[str, Any] | list[Any]:
+    """What is left of the element or the list `key`."""
     if isinstance(value, list):
-        return [one for item in value if not _is_empty(one := _tidy(key, item))]
-    if not isinstance(value, dict):
-        return value
+        return [tidy for item in value if not _is_empty(tidy := _item(key, item))]
     tidy = tidied(value)
     if key == "identifier" and "value" not in tidy:
         return {}
@@ -28,5 +38,11 @@ def _tidy(key: str, value: Any) -> Any:
     return {} if "system" in tidy and "code" in value else tidy
 
 
+def _item(key: str, value: Any) -> Any:
+    return _element(key, value) if isinstance(value, _HOLDERS) else value
+
+
 def _is_empty(value: Any) -> bool:
-    return value is None or (not value and isinstance(value, str | list | dict))
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or (isinstance(value, _HOLDERS) and not value)

@@ -12,6 +12,9 @@ _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
 
 def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
     """Whether a resource of the server says all of `ours` and nothing else, but for what servers add themselves."""
+    if ours == theirs:
+        # Of thousands of instances most are equal as they stand.
+        return True
     if isinstance(ours, dict) and isinstance(theirs, dict):
         skipped = _SERVERS_OWN if top else frozenset()
         keys = (set(ours) | set(theirs)) - skipped
@@ -20,9 +23,9 @@ def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
         return len(ours) == len(theirs) and all(
             says_the_same(a, b, top=False) for a, b in zip(ours, theirs, strict=True)
         )
-    if isinstance(ours, str) and isinstance(theirs, str) and ours != theirs:
+    if isinstance(ours, str) and isinstance(theirs, str):
         return _moment(ours) is not None and _moment(ours) == _moment(theirs)
-    return bool(ours == theirs)
+    return False
 
 
 def _moment(written: str) -> str | None:

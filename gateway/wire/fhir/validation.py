@@ -145,7 +145,8 @@ def is_plain(instance: Any) -> bool:
         return False
     if sop_class.keys() != _CODED:
         return False
-    if not all(isinstance(one, str) and _UID_CODE.fullmatch(one) for one in sop_class.values()):
+    system, code = sop_class["system"], sop_class["code"]
+    if not (isinstance(system, str) and isinstance(code, str) and _are_uris(system, code)):
         return False
     number, title = instance.get("number", 0), instance.get("title", "x")
     return (
@@ -160,6 +161,12 @@ def is_plain(instance: Any) -> bool:
 _PLAIN: Final = frozenset({"uid", "sopClass", "number", "title"})
 _CODED: Final = frozenset({"system", "code"})
 _UID_CODE: Final = re.compile(r"urn:[a-z0-9][a-z0-9-]*:[0-9A-Za-z.:-]+")
+
+
+@lru_cache(maxsize=256)
+def _are_uris(system: str, code: str) -> bool:
+    """Whether both are URNs. Of thousands of instances most have the same SOP Class."""
+    return bool(_UID_CODE.fullmatch(system) and _UID_CODE.fullmatch(code))
 
 
 def _path(location: tuple[int | str, ...], kept: list[list[int]]) -> str:
