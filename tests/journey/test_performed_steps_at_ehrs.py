@@ -15,12 +15,12 @@ from tests.journey.messages import orm
 from tests.journey.modality import begin, end, item, modality_of
 from tests.journey.running import Start, quiet
 from tests.journey.test_order_intake import send, told
+from tests.journey.test_performed_links import post
+from tests.journey.test_performed_step import UID
 from tests.peers.fhir_server import FhirServer
 from tests.peers.fhir_validators import Validators
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-UID = "1.2.826.0.1.3680043.8.498.77"
 
 
 def ehr(url: str, name: str = "ehr0", **more: Any) -> Ehr:
@@ -150,6 +150,12 @@ async def test_another_patient_than_the_orders_is_parked_for_a_person(start: Sta
         [stuck] = await gateway.store.read(outbox_listing.stuck)
         assert "another patient" in stuck.cause.text
         assert await statuses(fhir_server, "Task", "Procedure") == ["Task completed"]
+        assert (await post(gateway, "unlink"))[0] == 200
+        await quiet(gateway)
+        assert await statuses(fhir_server, "Task", "Procedure") == ["Task requested", "Procedure completed"]
+        [procedure] = await fhir_server.resources("Procedure")
+        assert procedure["subject"]["identifier"]["value"] == "PAT9"
+        assert await gateway.store.read(outbox_listing.stuck) == []
 
 
 async def test_an_order_that_comes_after_its_examination_is_completed_at_once(

@@ -27,7 +27,7 @@ from gateway.worklist.matching import SUPPORTED_KEYS
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 
-def said(config: Config | None = None) -> dict[str, dict[str, Any]]:
+def sections(config: Config | None = None) -> dict[str, dict[str, Any]]:
     """The sections by their numbers."""
     config = config or Config()
     data = as_data(statement(config, load_mappings(config)))
@@ -51,20 +51,20 @@ def test_the_page_is_what_the_command_prints(tmp_path: Path, monkeypatch: pytest
 def test_the_command_prints_json_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     printed = CliRunner().invoke(cli, ["conformance", "--json"])
-    assert {section["number"]: section for section in json.loads(printed.output)["sections"]} == said()
+    assert {section["number"]: section for section in json.loads(printed.output)["sections"]} == sections()
 
 
 def test_every_class_that_is_accepted_is_listed_with_its_name() -> None:
-    listed = [*rows(said()["N.1.1"]), *rows(said()["N.1.2"])]
+    listed = [*rows(sections()["N.1.1"]), *rows(sections()["N.1.2"])]
     assert {row["UID"] for row in listed} == set(served_syntaxes())
     assert {service_of(row["UID"]) for row in listed} == SERVICES == set(OPERATIONS)
     assert [row for row in listed if row["SOP Class"].startswith("(")] == []
     private = Config(dicom=Dicom(storage_classes=["1.2.3.4"]))
-    assert {row["UID"] for row in rows(said(private)["N.1.1"])} - {row["UID"] for row in listed} == {"1.2.3.4"}
+    assert {row["UID"] for row in rows(sections(private)["N.1.1"])} - {row["UID"] for row in listed} == {"1.2.3.4"}
 
 
 def test_every_key_that_is_compared_and_every_attribute_that_is_mapped_is_listed() -> None:
-    tables = said()["N.5.2.7"]["tables"]
+    tables = sections()["N.5.2.7"]["tables"]
     tags = {row["Tag"] for table in tables for row in table["rows"]}
     mapped = load_mappings(Config()).orders.tags
     wanted = {*mapped, *(tag_for_keyword(one) for one in (*keys.OF_ROOT, *keys.OF_STEP, *SUPPORTED_KEYS))}
@@ -81,18 +81,18 @@ def test_every_key_that_is_compared_and_every_attribute_that_is_mapped_is_listed
 
 
 def test_the_attributes_of_performed_steps_are_those_of_the_rules() -> None:
-    listed = rows(said()["N.5.2.2"])
+    listed = rows(sections()["N.5.2.2"])
     assert len(listed) == len(ATTRIBUTES) + sum(map(len, ITEMS.values()))
     [start] = [row for row in listed if row["Attribute Name"] == "Performed Procedure Step Start Date"]
     assert (start["N-CREATE"], start["N-SET"]) == ("1", "not allowed")
 
 
 def test_every_web_transaction_is_listed() -> None:
-    listed = {(row["Transaction"], row["Method"], row["Resource"]) for row in rows(said()["N.1.3"])}
+    listed = {(row["Transaction"], row["Method"], row["Resource"]) for row in rows(sections()["N.1.3"])}
     assert listed == {(one.method.id, one.method.http_method, one.path) for one in TRANSACTIONS}
-    assert len(rows(said()["N.7.3.3"])) == len(TRANSACTIONS)
+    assert len(rows(sections()["N.7.3.3"])) == len(TRANSACTIONS)
 
 
 def test_every_attribute_of_a_later_edition_is_listed_with_its_edition() -> None:
-    listed = {row["Attribute Name"]: row["Edition"] for row in rows(said()["N.10"])}
+    listed = {row["Attribute Name"]: row["Edition"] for row in rows(sections()["N.10"])}
     assert listed == {one.name: one.edition for one in ADDED}
