@@ -16,7 +16,7 @@ from gateway.records.order import Attributes
 from gateway.web.dicomweb.attributes import attributes_of
 from gateway.web.dicomweb.context import CONTEXT, base_uri
 from gateway.web.dicomweb.login import SCANNER, check_service
-from gateway.web.dicomweb.representations import LONG_BYTES, payload, preferred, results, writer
+from gateway.web.dicomweb.representations import payload, preferred, results, writer
 from gateway.web.dicomweb.statuses import STATUSES
 from gateway.web.failures import status_of
 from gateway.wire.dicomweb import search
@@ -84,7 +84,7 @@ async def _answered(
     stated: Request | None = None
     try:
         uid = _uid(request)
-        stated = Request(request[SCANNER], request.remote or "", uid, await _attributes(request))
+        stated = Request(request[SCANNER], request.remote or "", uid, await payload(request, attributes_of))
         await work(stated)
     except GatewayError as error:
         status = status_of(error, STATUSES)
@@ -94,12 +94,6 @@ async def _answered(
         raise
     _count(transaction, success)
     return uid
-
-
-async def _attributes(request: web.Request) -> Attributes:
-    dataset = await payload(request)
-    is_long = (request.content_length or LONG_BYTES) >= LONG_BYTES
-    return await asyncio.to_thread(attributes_of, dataset) if is_long else attributes_of(dataset)
 
 
 def _uid(request: web.Request) -> str:

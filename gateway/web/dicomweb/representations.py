@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
 
@@ -27,6 +27,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Dataset]]] = {
 }
 _PLUS: Final = re.compile(r"(?<=\w) (?=\w)")
 """A plus that is not percent-encoded is a blank in a query parameter."""
+T = TypeVar("T")
 PAYLOADS: Final = (JSON, XML)
 """Media types of a request's payload (PS3.18 15.1.3)."""
 
@@ -75,15 +76,17 @@ def results(media_type: MediaType, written: Sequence[bytes]) -> web.Response:
 # What was sent
 
 
-async def payload(request: web.Request) -> Dataset:
-    """The data set of a body: one object or document, alone or as the one part of a multipart body.
+async def payload(request: web.Request, use: Callable[[Dataset], T]) -> T:
+    """What `use` makes of the data set of a body: one object or document, alone or as the one part of a multipart body.
 
     Raises `UnsupportedType`, `TooLarge`, or `Malformed` with the place and the cure.
     """
     written = request.headers.get(hdrs.CONTENT_TYPE, "")
     _check_type(written)
     body = await _body(request)
-    return await asyncio.to_thread(_read, written, body) if len(body) > LONG_BYTES else _read(written, body)
+    if len(body) > LONG_BYTES:
+        return await asyncio.to_thread(lambda: use(_read(written, body)))
+    return use(_read(written, body))
 
 
 def _read(content_type: str, body: bytes) -> Dataset:
