@@ -10,17 +10,21 @@ from urllib.parse import urlsplit
 
 from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
+from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
 from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import access_of
 from gateway.assembly.worklist import dicom_ports
 from gateway.config.destinations import Destination
+from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
+from gateway.wire.dimse.requestor import associated
+from gateway.wire.dimse.requestor_operations import MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
 from gateway.wire.hl7.mllp_client import MllpClient
 
@@ -35,6 +39,7 @@ async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
         findings += check_ports(list(_listening_ports(config)))
         findings.append(await asyncio.to_thread(check_database, config.database.url))
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
+        findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
 
@@ -56,6 +61,7 @@ def _settings(config: Config) -> list[CheckFinding]:
     ]
     findings += _usable(lambda: list(dicom_ports(config.dicom)))
     findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
+    findings += [one for to in config.dicom.destinations for one in _usable(partial(tls_of_dicom_destination, to))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
     findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
     if not config.hl7.listeners:
@@ -121,6 +127,20 @@ def _listening_ports(config: Config) -> Iterator[ListeningPort]:
     if dicom.tls is not None:
         yield ListeningPort("dicom.tls", dicom.host, dicom.tls.port)
     yield ListeningPort("http", config.http.host, config.http.port)
+
+
+async def _dicom_destination(config: Config, destination: DicomDestination) -> CheckFinding:
+    """Whether a destination accepts an association for performed steps; nothing is sent."""
+    what = f"dicom.destinations {destination.name}"
+    try:
+        peer = peer_of(config, destination, min(destination.timeout_seconds, MOST_SECONDS))
+        async with associated(peer, proposals(MPPS)) as association:
+            context_for(association, MPPS)
+            return CheckFinding(what, True, f"{peer.place} accepts performed steps")
+    except ConfigError:
+        return CheckFinding(what, False, "not asked, for it cannot be reached with these settings")
+    except GatewayError as error:
+        return CheckFinding(what, True, str(error), warning=True)
 
 
 async def _destination(destination: Destination) -> CheckFinding:

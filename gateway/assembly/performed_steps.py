@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from gateway import mapping
 from gateway.assembly.destinations import status_consequences
+from gateway.assembly.dicom_destinations import forwarding_consequences
 from gateway.assembly.readers import make_reader
 from gateway.clock import Clock, now
 from gateway.config.tree import Config
@@ -53,4 +54,4 @@ def consequences_of(
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
     )
     of_ehrs = (consequence for consequence, is_wanted in wanted if is_wanted)
-    return (*status_consequences(config, mappings, clock), *of_ehrs)
+    return (*status_consequences(config, mappings, clock), *forwarding_consequences(config, clock), *of_ehrs)

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
+from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
 from gateway.assembly.ehrs import client_of, published_keys
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
@@ -106,6 +107,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
     kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
+    kinds |= kinds_of_dicom_destinations(config, parts.clock, parts.stack)
     worker = Worker(parts.store, kinds, parts.clock)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run())

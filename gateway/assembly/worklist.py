@@ -11,6 +11,7 @@ from functools import partial
 
 from gateway import mapping
 from gateway.assembly.binding import bind
+from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.studies import make_arrival
@@ -24,7 +25,6 @@ from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
-from gateway.mapping.identifiers import derived_uid
 from gateway.operations.why_not_shown import Why
 from gateway.operations.why_not_shown import why as explain
 from gateway.records.identifiers import AccessionNumber
@@ -136,8 +136,3 @@ def policy_of(dicom: Dicom) -> Policy:
         max_associations=dicom.max_associations,
         storage_classes=frozenset(dicom.storage_classes),
     )
-
-
-def implementation_uid(config: Config) -> str:
-    root = config.site.uid_root
-    return derived_uid("implementation") if root == "2.25" else f"{root}.1"

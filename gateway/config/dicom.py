@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, DirectoryPath, Field, field_validator, model_validator
 
-from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName
+from gateway.config.dicom_destinations import DicomDestination
+from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName, mark_doubled
 from gateway.config.hl7 import ListenerTls
 
 _UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
@@ -62,6 +63,8 @@ class Dicom(Section):
     """Empty: any calling AE title is served."""
     peers: list[DicomPeer] = []
     """What single calling AE titles may do, and from where; a title listed here is served."""
+    destinations: list[DicomDestination] = []
+    """Who gets the performed steps of modalities."""
     tls: DicomTls | None = None
     """One more port, on which associations are made over TLS."""
     storage_classes: list[StorageClass] = []
@@ -89,6 +92,11 @@ class Dicom(Section):
     @classmethod
     def _none_is_listed(cls, value: Any) -> Any:
         return [] if value is None else value
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _names_are_unique(cls, value: Any) -> Any:
+        return mark_doubled([] if value is None else value)
 
     @model_validator(mode="after")
     def _certificates_can_be_asked_for(self) -> Self:

@@ -10,6 +10,7 @@ STATIONS = (
     "worklist",
     "performed_step",
     "ris_status",
+    "step_forwarding",
     "study_arrival",
     "study_settling",
     "order_telling",

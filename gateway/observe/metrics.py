@@ -93,6 +93,18 @@ DESTINATION_OPEN: Final = Gauge(
     ("destination",),
     registry=REGISTRY,
 )
+DICOM_DESTINATION_OPEN: Final = Gauge(
+    "gateway_dicom_destination_breaker_open",
+    "1 while a DICOM destination does not answer and its work waits, by name.",
+    ("destination",),
+    registry=REGISTRY,
+)
+STEP_REQUESTS_SENT: Final = Counter(
+    "gateway_performed_step_requests_sent",
+    "N-CREATE and N-SET made at DICOM destinations, by destination, operation and status in hexadecimal.",
+    ("destination", "operation", "status"),
+    registry=REGISTRY,
+)
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
 
 

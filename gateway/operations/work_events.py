@@ -26,6 +26,13 @@ TOLD: Final = {
     _S.REJECTED: "status to {to} rejected: {why}",
     _S.SUPERSEDED: "a later status took the place of this one to {to}",
 }
+SENT_ON: Final = {
+    _S.PENDING: "performed step for {to} is due at {due}",
+    _S.LEASED: "performed step for {to} is under way, try {attempts}",
+    _S.DONE: "{what} made at {to}, answered {status}{more}",
+    _S.PARKED: "performed step for {to} parked: {why}",
+    _S.REJECTED: "performed step for {to} rejected: {why}",
+}
 FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
 SETTLED: Final = {
     _S.PENDING: "waits until {due} for more of the study; settles then if none came",
@@ -39,6 +46,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.SETTLE: ("study_settling", SETTLED),
     Activity.DELIVER: ("ehr_delivery", DELIVERED),
     Activity.STATUS: ("ris_status", TOLD),
+    Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
 }

@@ -78,6 +78,9 @@ class Activity(StrEnum):
     FORWARD = "forward"
     """Pass a received message on to a destination; the subject is a patient (`patient-17`), or where the message names
     none that is known here, the listener (`listener-ris`)."""
+    MPPS = "mpps"
+    """Make a modality's N-CREATE or N-SET at a destination; the subject is the Study Instance UID that the modality
+    states, without one the SOP Instance UID of the performed step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class WorkKind:
 
     activity: Activity
     target: str = ""
-    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`; of the destination, for `STATUS` and `FORWARD`."""
+    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`; of the destination, for `STATUS`,
+    `FORWARD` and `MPPS`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -95,11 +99,12 @@ class WorkKind:
     @property
     def of_study(self) -> bool:
         """Whether the subject is a Study Instance UID: that of a message that is passed on is not."""
-        return self.activity is not Activity.FORWARD
+        return self.activity not in (Activity.FORWARD, Activity.MPPS)
 
     @property
     def overtakes(self) -> bool:
-        """Whether what is done makes earlier work of its lane needless: a message that is passed on does not."""
+        """Whether what is done makes earlier work of its lane needless: what others have stated, and is passed on, does
+        not."""
         return self.activity is not Activity.FORWARD
 
     @classmethod
@@ -135,6 +140,13 @@ class Part(StrEnum):
     """The Task of the order."""
     PROCEDURE = "procedure"
     """The Procedure of a performed step."""
+    PERFORMED_STEP = "performed"
+    """A performed step itself."""
+
+
+def performed_steps_to(destination: str) -> WorkKind:
+    """The kind of the performed steps to a DICOM destination of this name."""
+    return WorkKind(Activity.MPPS, destination)
 
 
 def status_to(destination: str) -> WorkKind:

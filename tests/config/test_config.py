@@ -155,6 +155,20 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.peers.max_associations": (2, 2),
     "dicom.peers.user": ("ct", "ct"),
     "dicom.peers.passcode": ("s3cret", "s3cret"),
+    "dicom.destinations.name": ("pacs", "pacs"),
+    "dicom.destinations.ae_title": ("PACS", "PACS"),
+    "dicom.destinations.host": ("pacs.test", "pacs.test"),
+    "dicom.destinations.port": (104, 104),
+    "dicom.destinations.calling_ae": ("GATEWAY2", "GATEWAY2"),
+    "dicom.destinations.tls.ca": ("ca.pem", Path("ca.pem")),
+    "dicom.destinations.tls.certificate": ("ours.pem", Path("ours.pem")),
+    "dicom.destinations.tls.key": ("ours.key", Path("ours.key")),
+    "dicom.destinations.tls.key_password": ("secret", "secret"),
+    "dicom.destinations.mpps": (True, True),
+    "dicom.destinations.timeout_seconds": (5, 5.0),
+    "dicom.destinations.idle_seconds": (2, 2.0),
+    "dicom.destinations.retry.first_seconds": (1, 1.0),
+    "dicom.destinations.retry.max_seconds": (30, 30.0),
     "dicom.tls.certificate": ("our.pem", Path("our.pem")),
     "dicom.tls.key": ("our.key", Path("our.key")),
     "dicom.tls.key_password": ("s3cret", "s3cret"),
@@ -229,14 +243,14 @@ VALUES: dict[str, tuple[Any, Any]] = {
 }
 INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
 """Keys that cannot be given together with those above; they have tests of their own."""
-LISTS = ("hl7.listeners", "hl7.destinations", "hl7.listeners.sources", "dicom.peers", "ehrs")
+LISTS = ("hl7.listeners", "hl7.destinations", "hl7.listeners.sources", "dicom.peers", "dicom.destinations", "ehrs")
 
 
 def test_every_key_can_be_set(write: Write) -> None:
     assert set(VALUES) | INSTEAD == set(keys(Config))
     tree: dict[str, Any] = {
         "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
-        "dicom": {"peers": [{}]},
+        "dicom": {"peers": [{}], "destinations": [{}]},
         "ehrs": [{}],
     }
     for key, (given, _) in VALUES.items():

@@ -31,6 +31,8 @@ class Change:
     """Scheduled steps that the change concerns; none: no order has any."""
     request: Attributes | None
     """The attributes of the N-CREATE or N-SET; None: no modality asked for this change."""
+    is_created: bool = False
+    """The request is the N-CREATE."""
 
 
 Consequence = Callable[[Connection, Change], None]

@@ -133,9 +133,10 @@ class PerformedSteps:
             performed_steps.link(connection, row, *one)
         for item in linking.unlinked:
             unlinked_items.add(connection, row, item, by_person=False)
-        move(connection, linking.orders, self._history, request.sop_uid, StepEvent.PPS_START, now=now)
+        event = StepEvent.PPS_START
+        move(connection, linking.orders, self._history, request.sop_uid, event, now=now)
         concerned = tuple(one.candidate for one in linking.links)
-        start = Change(row, request.sop_uid, step, StepEvent.PPS_START, begun_at, concerned, step.attributes)
+        start = Change(row, request.sop_uid, step, event, begun_at, concerned, request.attributes, is_created=True)
         follow(connection, self._consequences, start)
         return linking.findings
 

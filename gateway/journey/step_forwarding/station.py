@@ -1,0 +1,100 @@
+"""Sends what modalities have stated of a performed step to another MPPS SCP, in order for each step (PS3.4 F.7).
+
+An answer that was lost makes the request be sent again. The peer then has it already: a duplicate of an N-CREATE, and
+an N-SET of a step that is final, count as done where the peer's own step is as stated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
+from gateway.mapping.attributes import from_dataset, to_dataset
+from gateway.observe import metrics
+from gateway.records.order import Attributes
+from gateway.records.step_request import StepRequest, Verdict, verdict
+from gateway.records.work import Work
+from gateway.store.outbox_claims import Done
+from gateway.wire.dimse import requestor_operations as operations
+from gateway.wire.dimse.requestor import RequestedAssociation
+from gateway.wire.dimse.requestor_operations import MPPS, MPPS_RETRIEVE, Response
+from gateway.wire.dimse.requestor_reuse import Requestor
+from gateway.work.breaker import Breaker
+
+CHARACTER_SET: Final = "ISO_IR 192"
+"""Of every data set: an N-SET must have that of its N-CREATE (PS3.4 F.7.2.2.2)."""
+MOST_DOUBTS: Final = 5
+"""Tries that end with a failure without a reason, before a person is asked."""
+_SAME: Final = {
+    "N-CREATE": ("PerformedProcedureStepID", "PerformedStationAETitle", "PerformedProcedureStepStartDate"),
+    "N-SET": ("PerformedProcedureStepStatus",),
+}
+"""What the peer's step must have as stated, to be taken for ours."""
+
+
+class StepForwarding:
+    """`forward` is what the worker calls for the performed steps of the destination `name`."""
+
+    def __init__(self, name: str, requestor: Requestor, breaker: Breaker) -> None:
+        self._name = name
+        self._requestor = requestor
+        self._breaker = breaker
+
+    async def forward(self, work: Work) -> Done:
+        """Send a request. Raises `Unavailable` when the destination gives no answer, or is at its limits, and
+        `NeedsPerson` when it refuses the request."""
+        request = StepRequest.of(work.payload)
+        try:
+            async with self._requestor.association() as association:
+                response = await _sent(association, request)
+                outcome = verdict(request.operation, response.status, response.error_id)
+                kept = await _kept(association, request.sop_uid) if outcome is Verdict.ASK else None
+        except GatewayError as error:
+            # Whatever keeps the association from being made is nothing that this step could do better.
+            self._breaker.failed(getattr(error, "retry_after", None))
+            raise error if isinstance(error, Unavailable) else _unavailable(error) from error
+        self._breaker.answered()
+        metrics.STEP_REQUESTS_SENT.labels(self._name, request.operation, f"{response.status:04X}").inc()
+        if outcome is Verdict.DONE:
+            return Done({"status": f"{response.status:04X}", "what": request.operation})
+        if outcome is Verdict.ASK and _is_there(request, kept, is_repeated=bool(work.attempts)):
+            note = "the destination had it already"
+            return Done({"status": f"{response.status:04X}", "what": request.operation, "note": note})
+        raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
+
+
+async def _sent(association: RequestedAssociation, request: StepRequest) -> Response:
+    dataset = to_dataset(request.attributes)
+    dataset.SpecificCharacterSet = CHARACTER_SET
+    send = operations.create if request.operation == "N-CREATE" else operations.set_
+    return await send(association, MPPS, request.sop_uid, dataset)
+
+
+async def _kept(association: RequestedAssociation, sop_uid: str) -> Attributes | None:
+    """The destination's own step; None where it does not tell."""
+    try:
+        response = await operations.get(association, MPPS_RETRIEVE, sop_uid)
+    except UnsupportedType:
+        return None
+    return None if response.dataset is None else from_dataset(response.dataset)
+
+
+def _is_there(request: StepRequest, kept: Attributes | None, *, is_repeated: bool) -> bool:
+    """Whether the destination has what the request states; of one that does not tell, whether it was sent before."""
+    if kept is None:
+        return is_repeated
+    return all(kept.get(one, "") == request.attributes.get(one, "") for one in _SAME[request.operation])
+
+
+def _refusal(response: Response, outcome: Verdict, tries: int, place: str) -> GatewayError:
+    may_pass = outcome is Verdict.RETRY or (outcome is Verdict.DOUBT and tries < MOST_DOUBTS)
+    kind: Any = Unavailable if may_pass else NeedsPerson
+    error: GatewayError = kind(str(response), place=place)
+    error.details = {"status": f"{response.status:04X}"}
+    return error
+
+
+def _unavailable(error: GatewayError) -> Unavailable:
+    made = Unavailable(error.message, place=error.place)
+    made.details = error.details
+    return made
