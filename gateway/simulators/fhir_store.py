@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -62,7 +62,7 @@ class ResourceStore:
                 continue
             if name not in _SEARCHES:
                 raise FhirError(400, Issue("not-supported", "", f"unknown search parameter {name!r}"))
-            found = [one for one in found if _matches(one, name, value)]
+            found = list(filter(_criterion(name, value), found))
         return found
 
     def only(self, resource_type: str, condition: Query) -> Resource | None:
@@ -81,21 +81,24 @@ def condition_of(text: str) -> Query:
     return query
 
 
-def _matches(resource: Mapping[str, Any], parameter: str, value: str) -> bool:
+def _criterion(parameter: str, value: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a resource meets one search parameter."""
     how, element = _SEARCHES[parameter]
-    content = resource.get(element)
     alternatives = value.split(",")
     if how == "token":
-        return any(_token(one, wanted) for one in content or [] for wanted in alternatives)
+        tokens = [_token(one) for one in alternatives]
+        return lambda resource: any(token(one) for one in resource.get(element) or [] for token in tokens)
     if how == "reference":
-        literal = (content or {}).get("reference")
-        return literal is not None and literal in alternatives
-    return content in alternatives
+        return lambda resource: (resource.get(element) or {}).get("reference") in alternatives
+    return lambda resource: resource.get(element) in alternatives
 
 
-def _token(identifier: Mapping[str, Any], wanted: str) -> bool:
+def _token(wanted: str) -> Callable[[Mapping[str, Any]], bool]:
     """`system|value`, `system|`, `|value` (one without a system) and `value` (R4 search 3.1.1.4.10)."""
     system, bar, value = wanted.rpartition("|")
-    if bar and identifier.get("system", "") != system:
-        return False
-    return (bool(system) and not value) or identifier.get("value") == value
+
+    def holds(identifier: Mapping[str, Any]) -> bool:
+        of_value = identifier.get("value") == value or (bool(system) and not value)
+        return of_value and (not bar or identifier.get("system", "") == system)
+
+    return holds
