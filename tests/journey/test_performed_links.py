@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -210,3 +211,21 @@ async def test_each_item_of_a_group_waits_for_its_own_order(start: Start) -> Non
         await ordered(gateway)
         assert await states(gateway) == {"SPS1": "COMPLETED", "SPS2": "COMPLETED"}
         assert await waiting(gateway) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_order_and_examination_that_come_at_once_to_two_gateways(start: Start) -> None:
+    """Whichever commits first, the other sees it: every examination is linked."""
+    async with start() as first, start() as second:
+        modality = modality_of(second)
+
+        async def examination(number: int) -> None:
+            chosen = item(f"1.2.3.{number}", "SPS1", f"ACC{number}")
+            assert (await modality.create(begin(chosen), f"{UID}.{number}")).status == 0
+
+        for number in range(12):
+            order = orm(control_id=f"M{number}", placer=f"P{number}", filler=f"F{number}", accession=f"ACC{number}",
+                        study_uid=f"1.2.3.{number}")  # fmt: skip
+            await asyncio.gather(examination(number), ordered(first, order))
+        assert [state for _, state in await all_states(first)] == ["STARTED"] * 12
+        assert await waiting(first) == []
