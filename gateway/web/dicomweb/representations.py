@@ -41,7 +41,8 @@ def accepted(request: web.Request) -> Accepted:
     if not media_types.takes_utf_8(charsets):
         raise NotAcceptable("text is written in UTF-8", place=hdrs.ACCEPT_CHARSET)
     parameter = request.query.get("accept")
-    return Accepted(request.headers.get(hdrs.ACCEPT), parameter and _PLUS.sub("+", parameter))
+    lines = request.headers.getall(hdrs.ACCEPT, [])
+    return Accepted(", ".join(lines) if lines else None, parameter and _PLUS.sub("+", parameter))
 
 
 def preferred(request: web.Request, offered: Sequence[MediaType]) -> list[MediaType]:

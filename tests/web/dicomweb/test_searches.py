@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+from multidict import CIMultiDict
 
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom
@@ -162,6 +163,9 @@ async def test_the_media_type_is_what_the_client_accepts(gateway: app.Running) -
             assert (answer.status, given) == (status, content_type), (accept, query)
         assert (await client.search(accept="*/*", Accept_Charset="iso-8859-1")).status == 406
         assert (await client.search(accept="*/*", Accept_Charset="iso-8859-1, utf-8;q=0.3")).status == 200
+        lines = CIMultiDict([("Accept", "text/html"), ("Accept", XML)])
+        async with client.session.get(f"{client.base}{STEPS}?PatientID=PAT1", headers=lines) as several_lines:
+            assert several_lines.content_type == XML
         assert (await client.ask("GET", STEPS + "/")).status == 200
         refused = await client.ask("DELETE", STEPS)
         assert (refused.status, refused.headers["Allow"]) == (405, "GET,OPTIONS")
