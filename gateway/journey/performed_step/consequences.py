@@ -16,7 +16,8 @@ from gateway.records.step import StepEvent
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A performed step after a request of a modality, or after a link that a person or a late order made."""
+    """A performed step after a request of a modality, after a link that a person or a late order made or a person took
+    away, or after a rule has ended it."""
 
     row: PerformedStepRow
     sop_uid: str
@@ -24,7 +25,8 @@ class Change:
     step: PerformedStep
     """With all that has been stated so far."""
     event: StepEvent | None
-    """None: the performed step states more, and is in progress as before."""
+    """What it is to the scheduled steps: of an unlinked performed step as if the wrong entry had been chosen. None: the
+    performed step states more, and is in progress as before."""
     event_at: int
     """When the modality began or ended, in microseconds since 1970."""
     links: tuple[Candidate, ...]
