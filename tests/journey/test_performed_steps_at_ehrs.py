@@ -56,6 +56,9 @@ async def test_an_ehr_follows_an_examination(
         modality = modality_of(gateway)
         await ordered(gateway)
         assert await statuses(fhir_server, *both) == ["ServiceRequest active", "Task requested"]
+        deliveries = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("done",)))
+        notes = [str((one["outcome"] or {}).get("note", "")) for one in deliveries]
+        assert max(note.count("holds no ServiceRequest") for note in notes) <= 1, "focus and basedOn are one look"
         assert (await modality.create(begin(), UID)).status == 0
         await quiet(gateway)
         assert await statuses(fhir_server, *both) == ["ServiceRequest active", "Task in-progress"]

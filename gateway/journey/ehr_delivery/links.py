@@ -29,6 +29,8 @@ class Linked:
     missing: list[MissingLink] = field(default_factory=list)
     made: list[Target] = field(default_factory=list)
     """Resources that were made for the sake of a link."""
+    held: dict[Target, set[str]] = field(default_factory=dict)
+    """References to what the EHR holds of each target that was looked for."""
 
 
 class EhrLinks:
@@ -79,13 +81,15 @@ class EhrLinks:
         if reference.get("type") != kind or not system or not value:
             return reference
         target = Target(kind, f"{system}|{value}")
-        held = await self.held(target)
+        is_first = target not in linked.held
+        held = linked.held[target] = await self.held(target) if is_first else linked.held[target]
         if not held and missing is not None and self._modes[kind] == "create":
-            held = {await self._create(kind, missing, target.identifier)}
+            held = linked.held[target] = {await self._create(kind, missing, target.identifier)}
             linked.made.append(target)
         if len(held) == 1:
-            return {"reference": held.pop(), **reference}
-        linked.missing.append(MissingLink(target, len(held)))
+            return {"reference": next(iter(held)), **reference}
+        if is_first:
+            linked.missing.append(MissingLink(target, len(held)))
         return reference
 
     async def held(self, target: Target) -> set[str]:
