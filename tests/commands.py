@@ -5,6 +5,7 @@ To load them takes a command a second of CPU. `tests/cli` starts each group of c
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -96,7 +97,10 @@ def _main(
     sys.argv = ["gateway", *arguments]
     if prepare is not None:
         prepare()
-    main()
+    try:
+        main()
+    finally:
+        logging.shutdown()  # a forked process that ends does not do what the interpreter does at its end
 
 
 async def gateway(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Completed:
