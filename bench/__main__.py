@@ -8,7 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import associations, deliveries, faults, intake, latency, neighbours, soak, statuses, study, worklist
+from bench import (
+    associations,
+    deliveries,
+    faults,
+    intake,
+    latency,
+    neighbours,
+    performed_steps,
+    soak,
+    statuses,
+    study,
+    worklist,
+)
 from bench.figures import Report, Target, machine, rendered, verdicts
 
 ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
@@ -57,6 +69,10 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
     ),
+    "s9": (
+        "performed steps of 8 modalities, over MPPS",
+        lambda given: performed_steps.run(pairs=given.pairs, rounds=given.rounds),
+    ),
     "s10": (
         "statuses to a RIS that answers at once",
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
@@ -71,7 +87,9 @@ def arguments() -> argparse.Namespace:
         epilog="; ".join(f"{name}: {what}" for name, (what, _) in ALL.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; none: all")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1 to s4, s6, s7, s10 (default %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of s1 to s4, s6, s7, s9, s10 (default %(default)s)"
+    )
     parser.add_argument("--messages", type=int, default=600, help="s1: orders in a round (default %(default)s)")
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
@@ -90,6 +108,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--waiting", type=int, default=2_000, help="s7: studies that wait (default %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[6, 500], help="s7: instances of each study")
+    parser.add_argument("--pairs", type=int, default=4_000, help="s9: examinations (default %(default)s)")
     parser.add_argument("--statuses", type=int, default=4_000, help="s10: that wait (default %(default)s)")
     parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """A DICOM requestor that adds as little time of its own as it can: bytes prepared beforehand, one blocking socket.
 
-One association with C-ECHO and Modality Worklist C-FIND in explicit VR little endian (PS3.7 9.3, PS3.8 9.3).
+One association with C-ECHO and Modality Worklist C-FIND, or with MPPS N-CREATE and N-SET, in explicit VR little endian
+(PS3.7 9.3, 10.3, PS3.8 9.3).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -18,7 +19,9 @@ from pynetdicom.dsutils import encode
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 WORKLIST: Final = "1.2.840.10008.5.1.4.31"
+MPPS: Final = "1.2.840.10008.3.1.2.3.3"
 _CONTEXTS: Final = {VERIFICATION: 1, WORKLIST: 3}
+MPPS_CONTEXTS: Final = {MPPS: 5}
 _EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _APPLICATION: Final = "1.2.840.10008.3.1.1.1"
 _NO_DATA_SET: Final = 0x0101
@@ -41,12 +44,18 @@ class Association:
     """`with Association(port) as one:`; accepted contexts are taken for granted, a refusal raises."""
 
     def __init__(
-        self, port: int, *, calling_ae: str = "BENCH", called_ae: str = "GATEWAY", timeout: float = 120
+        self,
+        port: int,
+        *,
+        calling_ae: str = "BENCH",
+        called_ae: str = "GATEWAY",
+        timeout: float = 120,
+        contexts: Mapping[str, int] = _CONTEXTS,
     ) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
-        self._request = association_request(called_ae, calling_ae)
+        self._request = association_request(called_ae, calling_ae, contexts)
 
     def __enter__(self) -> Self:
         self._socket.sendall(self._request)
@@ -74,6 +83,10 @@ class Association:
     def find(self, identifier: bytes) -> Answer:
         """identifier: as `encoded` gives it."""
         return self._ask(_message(3, _command(WORKLIST, 0x0020, data=True), identifier))
+
+    def perform(self, request: bytes) -> Answer:
+        """request: as `performed_step_request` gives it."""
+        return self._ask(request)
 
     def _ask(self, request: bytes) -> Answer:
         begun = time.perf_counter()
@@ -117,6 +130,18 @@ def encoded(identifier: Dataset) -> bytes:
     result = encode(identifier, is_implicit_vr=False, is_little_endian=True)
     assert isinstance(result, bytes)
     return result
+
+
+def performed_step_request(uid: str, data_set: bytes, *, is_begin: bool) -> bytes:
+    """N-CREATE or N-SET with an encoded data set."""
+    sop_class, instance = (one.encode() + b"\0" * (len(one) % 2) for one in (MPPS, uid))
+    numbers = (0x0002, 0x0140, 0x1000) if is_begin else (0x0003, 0x0120, 0x1001)
+    values = {
+        numbers[0]: sop_class, 0x0100: _word(numbers[1]), 0x0110: _word(1), 0x0800: _word(0x0001),
+        numbers[2]: instance,
+    }  # fmt: skip
+    body = b"".join(_element(number, value) for number, value in values.items())
+    return _message(MPPS_CONTEXTS[MPPS], _element(0x0000, struct.pack("<I", len(body))) + body, data_set)
 
 
 def _item(kind: int, body: bytes) -> bytes:
@@ -170,12 +195,12 @@ def _us(value: bytes) -> int:
     return int(struct.unpack("<H", value)[0])
 
 
-def association_request(called_ae: str, calling_ae: str = "BENCH") -> bytes:
-    """A-ASSOCIATE-RQ for Verification and Modality Worklist."""
-    return _associate(0x01, called_ae, calling_ae)
+def association_request(called_ae: str, calling_ae: str = "BENCH", contexts: Mapping[str, int] = _CONTEXTS) -> bytes:
+    """A-ASSOCIATE-RQ; without other contexts for Verification and Modality Worklist."""
+    return _associate(0x01, called_ae, calling_ae, contexts)
 
 
-def _associate(kind: int, called_ae: str, calling_ae: str) -> bytes:
+def _associate(kind: int, called_ae: str, calling_ae: str, proposed: Mapping[str, int] = _CONTEXTS) -> bytes:
     accepting = kind == ACCEPTED
     contexts = b"".join(
         _item(
@@ -184,7 +209,7 @@ def _associate(kind: int, called_ae: str, calling_ae: str) -> bytes:
             + (b"" if accepting else _item(0x30, uid.encode()))
             + _item(0x40, _EXPLICIT.encode()),
         )
-        for uid, number in _CONTEXTS.items()
+        for uid, number in proposed.items()
     )
     user = _item(0x50, _item(0x51, struct.pack(">I", 0)) + _item(0x52, b"2.25.1"))
     titles = called_ae.ljust(16).encode() + calling_ae.ljust(16).encode()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -33,7 +34,6 @@ _INSERT: Final = {
     table: Statement(insert(table), [column.name for column in table.columns if not column.primary_key])
     for table in (orders, procedures, steps)
 }
-_UPDATE: Final = {table: update(table).where(table.c.id == bindparam("the_row")) for table in _INSERT}
 _DELETE: Final = {table: delete(table).where(table.c.id == bindparam("the_row")) for table in (procedures, steps)}
 _FIND: Final = Statement(
     union_all(
@@ -225,7 +225,12 @@ def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:
 
 
 def _change(connection: Connection, table: Table, row: int, values: dict[str, Any]) -> None:
-    connection.execute(_UPDATE[table], {"the_row": row, **values})
+    _update(table, tuple(values)).run(connection, {"the_row": row, **values})
+
+
+@cache
+def _update(table: Table, names: tuple[str, ...]) -> Statement:
+    return Statement(update(table).where(table.c.id == bindparam("the_row")), names)
 
 
 def _order_row(order: Order) -> dict[str, Any]:

@@ -38,6 +38,9 @@ _ADD: Final = Statement(
     insert(performed_steps), [column.name for column in performed_steps.columns if not column.primary_key]
 )
 _CHANGE: Final = update(performed_steps).where(performed_steps.c.id == bindparam("the_row"))
+_CHANGE_ALL: Final = Statement(
+    _CHANGE, ("state", "attributes", "findings", "ended_at", "end_event", "silent_at", "updated_at")
+)
 _LINK: Final = Statement(insert(_LINKS), ("performed_step", "order", "study_uid", "step_id", "match"))
 
 
@@ -104,7 +107,7 @@ def change(
 ) -> None:
     """Keep what an N-SET made of a performed step. `ended_at`: when it ended; None: it is in progress."""
     end = {"ended_at": ended_at, "end_event": step.event.value if ended_at is not None else "", "silent_at": None}
-    connection.execute(_CHANGE, {"the_row": row, **_stated(step), **end, "updated_at": now})
+    _CHANGE_ALL.run(connection, {"the_row": row, **_stated(step), **end, "updated_at": now})
 
 
 def keep_findings(connection: Connection, row: PerformedStepRow, step: PerformedStep) -> None:
