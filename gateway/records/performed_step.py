@@ -95,14 +95,11 @@ def begun(attributes: Attributes, *, strict: bool = False) -> PerformedStep:
 
 
 def updated(step: PerformedStep, modifications: Attributes, *, strict: bool = False) -> PerformedStep:
-    """The performed step after an N-SET. What a final step has been set to already, it may be set to again: the answer
-    was lost, and nothing is updated (PS3.4 Table F.7.2-2).
+    """The performed step after an N-SET.
 
     Raises `Conflict` when the step is final, `InvalidValue` for a status that is none, and with `strict` what the
     standard forbids.
     """
-    if _repeats_the_end(step, modifications):
-        return step
     state = _state_after(step.state, _text(modifications.get(STATUS)))
     allowed = {key: value for key, value in modifications.items() if _may_be_set(key)}
     fixed = [
@@ -118,11 +115,6 @@ def updated(step: PerformedStep, modifications: Attributes, *, strict: bool = Fa
         _refuse(faults)
     findings = dict.fromkeys((*step.findings, *map(_finding, faults)))
     return replace(step, state=state, attributes=attributes, findings=tuple(findings))
-
-
-def _repeats_the_end(step: PerformedStep, modifications: Attributes) -> bool:
-    is_final = step.state is not PerformedState.IN_PROGRESS
-    return is_final and modifications.get(STATUS) == step.state and modifications.items() <= step.attributes.items()
 
 
 def _state_after(state: PerformedState, status: str) -> PerformedState:

@@ -94,7 +94,7 @@ async def take(gateway: app.Running, station: PerformedSteps, prefix: str, event
         f"PerformedProcedureStep{which}Date": f"{event.at:%Y%m%d}",
         f"PerformedProcedureStep{which}Time": f"{event.at:%H%M%S}",
     }
-    work: Callable[[Request], Awaitable[bool]] = station.create
+    work: Callable[[Request], Awaitable[object]] = station.create
     stated = begin(item(f"{9 if own_study else 1}.2.{prefix[:-1]}", "S1", f"A{prefix}"), **moment)
     if event.kind != "begin":
         work = station.set

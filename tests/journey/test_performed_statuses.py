@@ -141,7 +141,7 @@ def cases() -> Iterator[Case]:
         steps={"SPS1": "STARTED"},
     )
     yield Case("COMPLETED", SET, end(), uid(1), 0x0000, steps={"SPS1": "COMPLETED"})
-    yield Case("the same end again, its answer was lost", SET, end(), uid(1), 0x0000, steps={"SPS1": "COMPLETED"})
+    yield Case("the same end again", SET, end(), uid(1), 0x0110, 0xA710, steps={"SPS1": "COMPLETED"})
     for status in ("IN PROGRESS", "COMPLETED", "DISCONTINUED"):
         yield Case(
             f"{status} after COMPLETED",

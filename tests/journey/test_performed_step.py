@@ -152,16 +152,6 @@ async def test_an_n_create_after_a_lost_answer_and_a_uid_of_another(start: Start
         assert await states(gateway) == {"SPS1": "STARTED"}
 
 
-async def test_an_n_set_that_ends_a_step_after_a_lost_answer(start: Start) -> None:
-    async with start() as gateway:
-        await ordered(gateway)
-        modality = modality_of(gateway)
-        await modality.create(begin(), UID)
-        answers = [await modality.set(one, UID) for one in (end(), end(), end(StudyID="7"), end("DISCONTINUED"))]
-        assert [answer.status for answer in answers] == [0, 0, 0x0110, 0x0110]
-        assert await states(gateway) == {"SPS1": "COMPLETED"}
-
-
 async def test_the_same_n_create_many_times_at_once_is_one(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)

@@ -45,7 +45,7 @@ class PerformedStepsScp:
         return got
 
     async def _answered(
-        self, operation: str, request: AttributesRequest, work: Callable[[Request], Awaitable[bool]]
+        self, operation: str, request: AttributesRequest, work: Callable[[Request], Awaitable[object]]
     ) -> None:
         read = partial(from_dataset, request.dataset, with_empty=True)
         attributes = await asyncio.to_thread(read) if request.is_long else read()

@@ -79,11 +79,13 @@ class PerformedSteps:
             log.warning("findings of a performed step of %s: %s", request.modality, places)
         return True
 
-    async def set(self, request: Request) -> bool:
-        """The performed step says more, or ends, and with it its scheduled steps. False: it has ended already, as the
-        request says. Raises `UnknownKey`, `Conflict`, `InvalidValue`, `RequiredMissing`, `Unavailable`."""
+    async def set(self, request: Request) -> None:
+        """The performed step says more, or ends, and with it its scheduled steps.
+
+        Raises `UnknownKey`, `Conflict` (it has ended), `InvalidValue`, `RequiredMissing`, `Unavailable`.
+        """
         strict, now = request.modality in self._strict, self._clock()
-        return await self._store.write(lambda connection: self._update(connection, request, strict, now))
+        await self._store.write(lambda connection: self._update(connection, request, strict, now))
 
     async def get(self, sop_uid: str) -> Attributes:
         """All that is kept of a performed step. Raises `UnknownKey`, `Unavailable`."""
@@ -140,15 +142,12 @@ class PerformedSteps:
         follow(connection, self._consequences, start)
         return linking.findings
 
-    def _update(self, connection: Connection, request: Request, strict: bool, now: int) -> bool:
+    def _update(self, connection: Connection, request: Request, strict: bool, now: int) -> None:
         """Raises `UnknownKey`, `Conflict` and `InvalidValue`, with `strict` `RequiredMissing` too."""
         before = performed_steps.hold(connection, request.sop_uid)
         if before is None:
             raise UnknownKey(UNKNOWN)
-        kept = performed_steps.step_of(before)
-        step = updated(kept, request.attributes, strict=strict)
-        if step is kept:
-            return False
+        step = updated(performed_steps.step_of(before), request.attributes, strict=strict)
         row = PerformedStepRow(before["id"])
         ended_at = None
         if step.state is not PerformedState.IN_PROGRESS:
@@ -165,7 +164,6 @@ class PerformedSteps:
         concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
         follow(connection, self._consequences, change)
-        return True
 
 
 def _digest(attributes: Attributes) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from gateway.errors import Conflict, DuplicateKey, GatewayError, InvalidValue, Rejected
+from gateway.errors import DuplicateKey, GatewayError, InvalidValue, Rejected
 from gateway.journey.performed_step.request import Request
 from gateway.observe import metrics
 from gateway.records.order import Attributes
@@ -51,11 +51,7 @@ async def update(request: web.Request) -> web.Response:
     """The performed step goes on or ends: 200. A step that is final is refused whatever the content is."""
     station = request.app[CONTEXT].performed_steps
 
-    async def state(stated: Request) -> None:
-        if not await station.set(stated):
-            raise Conflict("the performed step has ended already, as this update says")
-
-    await _answered("Update", 200, request, state)
+    await _answered("Update", 200, request, station.set)
     return web.Response(status=200)
 
 

@@ -100,7 +100,7 @@ STORY = (
     Case(f"/{UID}?update=", b"[" + body(going_on()) + b"]", 200),
     Case(f"/{UID}?update", b'{"00400252": {"vr": "CS", "Value": ["BUSY"]}}', 400, text="the status is none of"),
     Case(f"/{UID}/?update", COMPLETED, 200),
-    Case(f"/{UID}?update", COMPLETED, 409, text="has ended already, as this update says"),
+    Case(f"/{UID}?update", COMPLETED, 409, text="may no longer be updated"),
     Case(f"/{UID}?update", body(going_on()), 409, text="may no longer be updated"),
     # Other forms of the same.
     Case(f"/{UID}.1", b"[" + body(begin()) + b"]", 201),
@@ -132,7 +132,7 @@ async def test_each_request_of_a_story_has_its_status(gateway: app.Running) -> N
             counted = await metrics.text()
     assert 'gateway_performed_step_requests_total{operation="Create",status="201"}' in counted
     kept = await gateway.store.read(refusals.listing)
-    assert "Update 409 the performed step has ended already, as this update says" in {one["reason"] for one in kept}
+    assert "Update 409 Performed Procedure Step Object may no longer be updated" in {one["reason"] for one in kept}
 
 
 async def test_a_body_that_cannot_be_decompressed(gateway: app.Running) -> None:
