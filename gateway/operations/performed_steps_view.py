@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -11,11 +12,15 @@ from gateway.operations.answers.journey import Event
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.link_change import LinkAction
+from gateway.records.named_instances import named_instances
 from gateway.records.order import Attributes
 from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepEvent
-from gateway.store import performed_steps
+from gateway.store import performed_steps, studies
+
+MOST_MISSING: Final = 20
+"""UIDs that are listed."""
 
 
 def of_journey(
@@ -23,7 +28,28 @@ def of_journey(
 ) -> list[JourneyPerformedStep]:
     """The performed steps that are linked to the orders, or state the accession number."""
     rows = performed_steps.of_journey(connection, accession_number=accession_number, orders=list(orders))
-    return [JourneyPerformedStep.model_validate({**row, "study_uids": _study_uids(row["attributes"])}) for row in rows]
+    return [
+        JourneyPerformedStep.model_validate(
+            {**row, "study_uids": (uids := _study_uids(row["attributes"])), **_evidence(connection, row, uids)}
+        )
+        for row in rows
+    ]
+
+
+def _evidence(connection: Connection, row: Mapping[str, Any], study_uids: Sequence[str]) -> dict[str, Any]:
+    """Which of the instances that the modality names have arrived."""
+    named = named_instances(row["attributes"])
+    arrived = studies.arrived(connection, study_uids) if named else set()
+    missing = [uid for uid in named if uid not in arrived]
+    return {"named": len(named), "arrived": len(named) - len(missing), "missing": missing[:MOST_MISSING]}
+
+
+def _counted(step: JourneyPerformedStep) -> str:
+    if not step.named:
+        return ""
+    missing = f", missing: {', '.join(step.missing)}" if step.missing else ""
+    more = step.named - step.arrived - len(step.missing)
+    return f"; named by MPPS: {step.named}, arrived: {step.arrived}{missing}" + (f" and {more} more" if more else "")
 
 
 def _study_uids(attributes: Attributes) -> list[str]:
@@ -41,7 +67,7 @@ def events_of(step: JourneyPerformedStep) -> Iterator[Event]:
         yield Event(at=step.silent_at, station="performed_step", text=text)
     if step.ended_at is not None and step.end_event != StepEvent.PPS_SILENT:
         why = ", the wrong worklist entry was chosen" if step.end_event == StepEvent.PPS_WRONG_ENTRY else ""
-        text = f"{step.calling_ae} ended it: {step.state}{why}"
+        text = f"{step.calling_ae} ended it: {step.state}{why}{_counted(step)}"
         yield Event(at=step.updated_at, station="performed_step", text=text)
     for change in step.changes:
         done = "linked to" if change.action is LinkAction.LINK else "no longer linked to"

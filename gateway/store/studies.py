@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
@@ -190,6 +190,17 @@ def counts(connection: Connection, study: int) -> tuple[int, int]:
     )
     number = connection.execute(wanted).one()
     return number[0], number[1]
+
+
+def arrived(connection: Connection, study_uids: Sequence[str]) -> set[str]:
+    """SOP Instance UIDs of all instances of these studies."""
+    wanted = (
+        select(instances.c.sop_uid)
+        .join(series, series.c.id == instances.c.series)
+        .join(studies, studies.c.id == series.c.study)
+        .where(studies.c.study_uid.in_(study_uids))
+    )
+    return set(connection.execute(wanted).scalars())
 
 
 def of_accession_number(connection: Connection, accession_number: AccessionNumber) -> list[RowMapping]:

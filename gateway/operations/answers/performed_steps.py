@@ -51,6 +51,9 @@ class JourneyPerformedStep(Answer):
     created_at: Moment
     updated_at: Moment
     silent_at: Moment | None = Field(description="When it was noticed that it gives no sign of life")
+    named: int = Field(description="Instances that the modality names")
+    missing: list[str] = Field(description="SOP Instance UIDs of those that have not arrived, at most 20")
+    arrived: int = Field(description="Instances that the modality names and that have arrived")
     links: list[PerformedStepLink] = Field(description="Empty: nothing that was ordered is known to be performed")
     changes: list[LinkChanged] = Field(description="What persons did to the links, the oldest first")
     findings: list[Finding] = Field(description="Deviations from the standard and from the order")
