@@ -242,7 +242,7 @@ Step and Storage. It answers Success to N-CREATE, N-SET and C-STORE when what it
 _MPPS: Final = """\
 An N-CREATE that leaves out what the table asks for is taken with a finding (0000), unless the peer is `mpps:
 strict`: then it is refused with 0120 or 0121. Without what tells which step is performed it is always refused. An
-N-CREATE without Affected SOP Instance UID is given one. The same request again changes nothing. After COMPLETED or
+N-CREATE without Affected SOP Instance UID is given one. The same N-CREATE again changes nothing. After COMPLETED or
 DISCONTINUED an N-SET is answered 0110 with Error ID A710. A sequence in an N-SET replaces the whole sequence.
 Attributes that are not listed are kept."""
 _WORKLIST: Final = """\
