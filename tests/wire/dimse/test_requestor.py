@@ -21,9 +21,11 @@ from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import MPPS, MPPS_RETRIEVE, VERIFICATION, proposals
 from gateway.wire.dimse.requestor_peer import Peer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
+from gateway.wire.tls import client_context, server_context
 from tests.journey.worklist_files import item as worklist_item
 from tests.journey.worklist_files import write
 from tests.peers.dcmtk import storescp, wlmscpfs
+from tests.peers.openssl import Authority
 from tests.peers.orthanc import Orthanc
 from tests.peers.pynetdicom_mpps import mpps_scp
 from tests.wire.dimse.peers import HOST, PEER, accept, instance, key, serving, until
@@ -251,3 +253,21 @@ async def test_performed_steps_at_pynetdicom() -> None:
     kept = answers[-1].dataset
     assert kept is not None
     assert (kept.PatientName, kept.PerformedProcedureStepStatus) == ("Probe^Anna", "COMPLETED")
+
+
+async def test_tls_with_a_certificate_of_ours(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    theirs, ours = authority.issue("pacs"), authority.issue("gateway")
+    server_side = server_context(theirs.certificate, theirs.key, None, authority.certificate)
+    shown = client_context(authority.certificate, ours.certificate, ours.key, None)
+    withheld = client_context(authority.certificate, None, None, None)
+    stranger = client_context(None, ours.certificate, ours.key, None)
+    async with serving() as server:
+        port = await server.start(HOST, 0, server_side)
+        for context, is_served in ((shown, True), (withheld, False), (stranger, False)):
+            peer = Peer(HOST, port, "GATEWAY", "CT1", Timeouts.of(5), context)
+            if is_served:
+                assert (await echo(peer)).status == 0
+            else:
+                with pytest.raises(Unavailable, match=f"GATEWAY@{HOST}:{port}"):
+                    await echo(peer)
