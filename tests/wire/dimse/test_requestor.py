@@ -208,7 +208,7 @@ async def test_a_large_file_is_streamed(tmp_path: Path) -> None:
         assert await client.store(HOST, server.port, [tmp_path / "large.dcm"], **PEER) == [("1.2.3.4", 0)]
 
 
-async def test_storescp_of_dcmtk_with_its_defaults(tmp_path: Path) -> None:
+async def test_storescp_of_dcmtk(tmp_path: Path) -> None:
     with storescp(tmp_path) as port:
         to: dict[str, Any] = {"called_ae": "STORESCP", "calling_ae": "GATEWAY", "timeout": 10.0}
         await client.echo(HOST, port, **to)
@@ -218,7 +218,7 @@ async def test_storescp_of_dcmtk_with_its_defaults(tmp_path: Path) -> None:
     assert dcmread(file).PatientName == "Probe^Anna"
 
 
-async def test_wlmscpfs_of_dcmtk_with_its_defaults(tmp_path: Path) -> None:
+async def test_wlmscpfs_of_dcmtk(tmp_path: Path) -> None:
     write(tmp_path, worklist_item(1))
     with wlmscpfs(map(dcmread, tmp_path.glob("*.wl"))) as port:
         keys = key(AccessionNumber="")
@@ -226,7 +226,7 @@ async def test_wlmscpfs_of_dcmtk_with_its_defaults(tmp_path: Path) -> None:
     assert [one.AccessionNumber for one in matches] == ["W1"]
 
 
-async def test_orthanc_with_its_defaults(orthanc: Orthanc) -> None:
+async def test_orthanc(orthanc: Orthanc) -> None:
     to: dict[str, Any] = {"called_ae": orthanc.ae_title, "calling_ae": "GATEWAY", "timeout": 10.0}
     await client.echo(HOST, orthanc.dicom_port, **to)
     sent = instance()
