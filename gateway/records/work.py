@@ -105,7 +105,7 @@ class WorkKind:
     def overtakes(self) -> bool:
         """Whether what is done makes earlier work of its lane needless: what others have stated, and is passed on, does
         not."""
-        return self.activity is not Activity.FORWARD
+        return self.activity not in (Activity.FORWARD, Activity.MPPS)
 
     @classmethod
     def of(cls, text: str) -> Self:

@@ -142,6 +142,23 @@ async def test_a_step_that_the_pacs_does_not_have_waits_for_a_person_and_is_sent
     assert scp.steps[UID].PerformedProcedureStepStatus == "COMPLETED"
 
 
+async def test_a_refused_request_waits_for_a_person_whatever_is_accepted_after_it(start: Start) -> None:
+    with mpps_scp() as scp:
+        scp.statuses.extend([0, 0x0106])
+        async with start(dicom=dicom(scp.port)) as gateway:
+            modality = modality_of(gateway)
+            assert (await modality.create(begin(), UID)).status == 0
+            assert (await modality.set(going_on(PerformedSeriesSequence=[series()]), UID)).status == 0
+            assert (await modality.set(end(), UID)).status == 0
+            await quiet(gateway)
+            parked = (await gateway.store.read(partial(parked_work, most=9))).deliveries
+            assert [one["outcome"]["status"] for one in parked] == ["0106"]
+            rows = [one["id"] for one in parked]
+            await gateway.store.write(lambda connection: outbox_listing.replay(connection, rows, now=now()))
+            await quiet(gateway)
+    assert [operation for operation, _ in operations_at(scp)] == ["N-CREATE", "N-SET", "N-SET", "N-SET"]
+
+
 async def test_a_final_step_of_the_same_state_is_done(start: Start) -> None:
     with mpps_scp() as scp:
         async with start(dicom=dicom(scp.port)) as gateway:
