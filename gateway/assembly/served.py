@@ -1,4 +1,4 @@
-"""What the gateway serves over DICOM, gathered from the tables by which it serves: services, keys, statuses.
+"""What the gateway serves and requests over DICOM, gathered from the tables by which it does: services, keys, statuses.
 
 `statement` makes the conformance statement of it (PS3.2 Annex N); nothing in there is written a second time.
 """
@@ -19,6 +19,7 @@ from gateway.journey.worklist.station import WITHOUT_MAPPING
 from gateway.operations.conformance import Section, Table
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
 from gateway.web.dicomweb.transactions import TRANSACTIONS
+from gateway.wire.dimse import requestor_operations
 from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, served_syntaxes
 from gateway.wire.dimse.negotiation import service_of as service_of_class
 from gateway.wire.dimse.policy import MPPS, STORAGE, VERIFICATION, WORKLIST
@@ -35,7 +36,10 @@ OPERATIONS: Final = {
     STORAGE: "C-STORE",
 }
 """Service -> the DIMSE operations of its SOP classes."""
-INITIATED: Final[Mapping[str, str]] = {}
+INITIATED: Final[Mapping[str, str]] = {
+    requestor_operations.MPPS: "at `dicom.destinations` with `mpps`, for each N-CREATE and N-SET of a modality",
+    requestor_operations.MPPS_RETRIEVE: "there, when an N-CREATE or N-SET is answered 0111 or A710",
+}
 """UID of each SOP class that the gateway asks other peers for -> when it does, as the statement words it."""
 STEP_SEQUENCE: Final = "ScheduledProcedureStepSequence"
 
@@ -230,15 +234,17 @@ _INTRODUCTION: Final = """\
 In short, with the sections of the template of PS3.2 Annex N that apply to {version}. `gateway conformance` prints
 it, from the tables by which the gateway serves, for the configuration at hand; this page is that of the defaults."""
 _OVERVIEW: Final = """\
-The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps, and receives
-instances whose headers it keeps and whose pixels it drops; it tells an EHR of each study in FHIR."""
+The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps and makes them
+at other MPPS SCPs, and receives instances whose headers it keeps and whose pixels it drops; it writes each study to
+an EHR in FHIR."""
 _WEB: Final = """\
 Under `/dicomweb` of the console's address, with the steps, rules and matching of the DIMSE services; the login is that
 of the console, or the AE title of a peer with its passcode."""
 _WEB_STATUSES: Final = "405 for a method that a resource does not have, 500 for a fault of the gateway."
 _MODEL: Final = """\
-One application entity, an acceptor of associations: Verification, Modality Worklist, Modality Performed Procedure
-Step and Storage. It answers Success to N-CREATE, N-SET and C-STORE when what it received is in its database."""
+One application entity. It accepts associations for Verification, Modality Worklist, Modality Performed Procedure
+Step and Storage, and answers Success to N-CREATE, N-SET and C-STORE when what it received is in its database. It
+initiates associations to make performed steps known to other MPPS SCPs, where `dicom.destinations` names them."""
 _MPPS: Final = """\
 An N-CREATE that leaves out what the table asks for is taken with a finding (0000), unless the peer is `mpps:
 strict`: then it is refused with 0120 or 0121. Without what tells which step is performed it is always refused. An
