@@ -1,4 +1,4 @@
-"""Destinations of HL7: who is told how orders stand, and who gets messages as they came."""
+"""Destinations of HL7: who gets statuses of orders, and who gets messages as they came."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DELIVERED: Final = {
     _S.REJECTED: "delivery to {to} rejected: {why}",
     _S.SUPERSEDED: "a later version took the place of this delivery to {to}",
 }
-TOLD: Final = {
+STATUS_SENT: Final = {
     _S.PENDING: "status to {to} is due at {due}",
     _S.LEASED: "status to {to} is under way, try {attempts}",
     _S.DONE: "{to} has the status that the order is {what}, answered {status} to {id}{more}",
@@ -45,7 +45,7 @@ STUCK_ONLY: Final[Mapping[WorkState, str]] = {state: form for state, form in SET
 FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.SETTLE: ("study_settling", SETTLED),
     Activity.DELIVER: ("ehr_delivery", DELIVERED),
-    Activity.STATUS: ("ris_status", TOLD),
+    Activity.STATUS: ("ris_status", STATUS_SENT),
     Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),

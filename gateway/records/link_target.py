@@ -1,4 +1,4 @@
-"""Which scheduled step a person means: by order and step ID, as far as they are needed to tell it from others."""
+"""The scheduled step that a person names: by order and step ID, as far as they are needed to tell it from others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an order has come to, from the states of its scheduled steps: what its RIS is told of it."""
+"""What an order has come to, from the states of its scheduled steps: what the statuses to its RIS state."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Match(StrEnum):
     STUDY = "only step of the study"
     ACCESSION = "accession number"
     HAND = "hand"
-    """A person said so."""
+    """A person linked the two."""
 
 
 class Candidate(NamedTuple):

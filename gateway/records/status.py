@@ -28,7 +28,7 @@ class MadeMessage:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How an order stands, to be told to one destination."""
+    """How an order stands, for one destination."""
 
     order: OrderRow
     performed_step: PerformedStepRow

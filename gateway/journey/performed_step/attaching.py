@@ -90,7 +90,7 @@ def attach(connection: Connection, tools: Tools, performed: Row, linking: Linkin
     performed_steps.keep_findings(connection, row, step)
     concerned = tuple(one.candidate for one in new)
     for event, at in performed_steps.moments_of(performed):
-        # One after the other, so that who is told of the begin sees the orders as they were then.
+        # One after the other, so that the consequences of the begin see the orders as they were then.
         history = partial(_until, tools.history, performed["sop_uid"], event)
         for order in linking.orders:
             assert order.row is not None
@@ -128,7 +128,7 @@ def detach(connection: Connection, tools: Tools, performed: Row, target: Candida
         unlinked_items.add(connection, row, free[number], by_person=True)
     if not rebuild(connection, order, tools.history, now=now):
         raise Conflict("the messages of the order cannot be read with today's mappings, so it cannot be rebuilt")
-    # Who was told that the order was begun is told how it stands now: as if the wrong entry had been chosen.
+    # A RIS that has the status of the begin gets that of now: as if the wrong entry had been chosen.
     change = Change(
         row, performed["sop_uid"], performed_steps.step_of(performed), StepEvent.PPS_WRONG_ENTRY, now, (target,),
         request=None,

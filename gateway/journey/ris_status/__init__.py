@@ -1,1 +1,1 @@
-"""Station `ris_status`: RIS and other systems are told over HL7 how orders stand, and get messages as they came."""
+"""Station `ris_status`: RIS and other systems get statuses of orders over HL7, and messages as they came."""

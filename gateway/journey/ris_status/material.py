@@ -118,7 +118,7 @@ def _names(pid: Any, patient_id: str) -> bool:
 
 
 def _group_of(groups: Sequence[Group], order: Order, procedure: Procedure, step: Step) -> Group | None:
-    """The group of the message that ordered a step; None where it cannot be told which did."""
+    """The group of the message that ordered a step; None where no number says which did."""
     if len(groups) == 1:
         return groups[0]
     scored = [(_score(group, order, procedure, step), group) for group in groups]

@@ -17,7 +17,7 @@ from gateway.store import messages, order_book, outbox, patients
 
 
 class Statuses:
-    """A consequence of a performed step: each destination is told how each of its orders stands.
+    """A consequence of a performed step: each destination gets the status of each of its orders.
 
     `maker`: makes the messages at once; None: the worker makes each before it is sent.
     """

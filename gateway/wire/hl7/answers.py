@@ -46,6 +46,6 @@ def _words(message: Message, text: str) -> list[str]:
         # 2.5 and later: ERR-2 place, ERR-3 code, ERR-7 and ERR-8 words; before, ERR-1 alone.
         place = "-".join(part for part in (err.leaf(2), err.leaf(2, 3)) if part)
         stated = [err.leaf(8) or err.leaf(3, 2), err.leaf(7)] if err.field(3) else [err.leaf(1, 4, 2), err.leaf(1, 4)]
-        said = " ".join(dict.fromkeys(part for part in stated if part))
-        words.append(f"{place}: {said}" if place and said else said)
+        reason = " ".join(dict.fromkeys(part for part in stated if part))
+        words.append(f"{place}: {reason}" if place and reason else reason)
     return [plain for one in words if (plain := _UNPRINTABLE.sub(" ", one).strip())]
