@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gateway.operations.link_by_hand import Wish
 
 PerformedStep = Annotated[str, typer.Argument(metavar="UID", help="SOP Instance UID of the performed step")]
-Order = Annotated[int | None, typer.Option("--order", help="Id of the order, as `unlinked` shows it")]
+Order = Annotated[
+    int | None, typer.Option("--order", min=1, max=2**63 - 1, help="Id of the order, as `unlinked` shows it")
+]
 Accession = Annotated[str, typer.Option("--accession", help="Accession number of the order")]
 Step = Annotated[str, typer.Option("--step", help="Scheduled Procedure Step ID, where the order has several")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the link")]

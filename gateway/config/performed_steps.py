@@ -8,7 +8,8 @@ from pydantic import Field
 
 from gateway.config.fields import Section
 
-Hours = Annotated[float, Field(gt=0)]
+Hours = Annotated[float, Field(gt=0, le=87_600)]
+"""Up to ten years."""
 Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")]
 
 

@@ -63,3 +63,10 @@ def test_faults_are_named() -> None:
     ):
         with pytest.raises(GatewayError, match=text):
             run(*arguments)
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_id_that_no_row_can_have_is_a_fault_of_the_command() -> None:
+    for command in ("link", "unlink"):
+        result = CliRunner().invoke(cli, [command, UNLINKED, "--order", str(2**63)])
+        assert (result.exit_code, "'--order'" in result.output) == (2, True), result.output

@@ -392,6 +392,14 @@ def test_a_file_that_is_wrong(write: Write, text: str, fault: str) -> None:
     assert found.startswith(fault)
 
 
+@pytest.mark.parametrize("hours", [".inf", "1.0e+300", "87601"])
+def test_times_that_no_calendar_has_are_faults(write: Write, hours: str) -> None:
+    text = f"performed_steps:\n  silent_hours: {hours}\nworklist:\n  expire_after_days: 100000000000\n"
+    found = faults(write(text))
+    assert "performed_steps.silent_hours: Input should be less than or equal to 87600" in str(found)
+    assert "worklist.expire_after_days: Input should be less than or equal to 36500" in str(found)
+
+
 @pytest.mark.parametrize(
     ("login", "fault"),
     [

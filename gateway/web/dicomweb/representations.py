@@ -122,6 +122,6 @@ async def _body(request: web.Request) -> bytes:
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 raise TooLarge(f"longer than {MAX_BODY_BYTES} bytes", place="body")
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, ConnectionError):
         raise Malformed("it is cut off, or not in the encoding that Content-Encoding names", place="body") from None
     return bytes(body)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from yarl import URL
 
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom, DicomPeer
@@ -263,3 +266,21 @@ async def test_an_odd_attribute_does_not_stop_an_examination(gateway: app.Runnin
     assert found["00400280"]["Value"] == ["without a VR"]
     assert found["00400254"] == {"vr": "LO", "Value": ["of another VR"]}
     assert not {"00081030", "00280010", "00290010", "00420011", "00020010"} & found.keys()
+
+
+async def test_a_client_that_leaves_within_its_body_is_no_internal_error(
+    gateway: app.Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = len(caplog.records)
+    async with client_of(gateway, "CT1") as client:
+        at = URL(client.base)
+        assert at.host is not None
+        _, writer = await asyncio.open_connection(at.host, at.port)
+        login = base64.b64encode(b"CT1:").decode()
+        head = f"POST {at.path}{PERFORMED}/{UID} HTTP/1.1\r\nHost: {at.authority}\r\nContent-Type: {JSON}\r\n"
+        writer.write(f"{head}Authorization: Basic {login}\r\nContent-Length: 100\r\n\r\n[{{}}]".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await client.get(f"/{UID}")).status == 404
+    assert [one.getMessage() for one in caplog.records[before:] if one.levelno >= logging.ERROR] == []
