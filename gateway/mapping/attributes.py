@@ -69,8 +69,12 @@ def _plain(element: DataElement, with_empty: bool) -> Any:
     if isinstance(value, (MultiValue, list)):
         values = [text for one in value if (text := _text(one).strip())]
         return values[0] if len(values) == 1 else values
-    text = _text(value).strip(" ")
-    mark = _OLD_MARKS.get(element.VR, "")
+    return without_old_marks(element.VR, _text(value).strip(" "))
+
+
+def without_old_marks(vr: str, text: str) -> str:
+    """A date or time of ACR-NEMA 2.0 as DICOM writes it; another text as it is."""
+    mark = _OLD_MARKS.get(vr, "")
     return text.replace(mark, "") if mark in text and _OLD_FORMS.fullmatch(text) else text
 
 

@@ -12,7 +12,8 @@ from pydicom.datadict import keyword_for_tag
 from gateway.errors import GatewayError, Rejected
 from gateway.journey.performed_step.request import Request
 from gateway.journey.performed_step.station import PerformedSteps
-from gateway.mapping.attributes import from_dataset, to_dataset
+from gateway.mapping.attributes import to_dataset
+from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
 from gateway.records.order import Attributes
 from gateway.wire.dimse import AttributesRequest, ExplainedFailure, GetRequest, Got
@@ -47,7 +48,7 @@ class PerformedStepsScp:
     async def _answered(
         self, operation: str, request: AttributesRequest, work: Callable[[Request], Awaitable[object]]
     ) -> None:
-        read = partial(from_dataset, request.dataset, with_empty=True)
+        read = partial(of_elements, request.dataset)
         attributes = await asyncio.to_thread(read) if request.is_long else read()
         stated = Request(request.caller.calling_ae, request.caller.address, request.sop_instance_uid, attributes)
         try:

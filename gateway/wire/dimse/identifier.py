@@ -1,4 +1,4 @@
-"""The identifier of a query (PS3.7 9.1.2), decoded at once into the texts that a worklist compares.
+"""The identifier of a query (PS3.7 9.1.2) and the attributes of an N-CREATE or N-SET, decoded at once into texts.
 
 A pydicom data set is made for whoever edits images, and reading an identifier into one takes longer than the query
 itself; a key of a query is no more than a tag, a VR and its values.
@@ -57,13 +57,23 @@ Identifier = Mapping[int, Key]
 def decode(data: bytes, transfer_syntax_uid: str) -> Identifier:
     """The keys of an encoded identifier that is not deflated. Raises `Malformed` with the tag of what cannot be read,
     nested elements and numbers included. Each byte is walked over once, however deep its item."""
+    keys, faults = decode_readable(data, transfer_syntax_uid)
+    if faults:
+        raise faults[0]
+    return keys
+
+
+def decode_readable(data: bytes, transfer_syntax_uid: str) -> tuple[Identifier, list[Malformed]]:
+    """The same, where a number that cannot be read is a key without a value, and what is wrong with those. Raises
+    `Malformed` for bytes that are no elements."""
     keys: dict[int, Key] = {}
+    faults: list[Malformed] = []
     at, text = 0, ASCII
     coding = coding_of(data, transfer_syntax_uid)
     while at < len(data):
         element = element_at(data, at, len(data), coding)
-        at, text = _add(keys, data, element, len(data), coding, text, 1)
-    return keys
+        at, text = _add(keys, data, element, len(data), coding, text, 1, faults)
+    return keys, faults
 
 
 def _add(
@@ -74,15 +84,20 @@ def _add(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
+    faults: list[Malformed],
 ) -> tuple[int, CharacterSet]:
     """Where the element ends, and the character set behind it."""
     vr = element.vr if element.vr not in ("", "UN") else dictionary_vr(element.tag)
     if vr == "SQ" or (vr == "UN" and element.length == UNDEFINED):
-        items, after = _items(data, element, end, coding, text, depth)
+        items, after = _items(data, element, end, coding, text, depth, faults)
         key = Key(element.tag, "SQ", (), items)
     else:
         after = value_end(data, element, end, coding, depth)
-        key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text))
+        try:
+            key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text))
+        except Malformed as fault:
+            faults.append(fault)
+            key = Key(element.tag, vr, ())
     if element.tag == CHARACTER_SET:
         text = CharacterSet.of(key.values)
     if element.tag & 0xFFFF and element.tag >> 16 > OUTSIDE_DATA_SETS:
@@ -91,7 +106,13 @@ def _add(
 
 
 def _items(
-    data: bytes, element: EncodedElement, end: int, coding: Encoding, text: CharacterSet, depth: int
+    data: bytes,
+    element: EncodedElement,
+    end: int,
+    coding: Encoding,
+    text: CharacterSet,
+    depth: int,
+    faults: list[Malformed],
 ) -> tuple[tuple[Identifier, ...], int]:
     """The items of a sequence, and where it ends."""
     if depth > MAX_DEPTH:
@@ -111,13 +132,21 @@ def _items(
             break
         if tag != ITEM or (length != UNDEFINED and at + length > end):
             raise Malformed(f"{tag_name(tag)} of {length} bytes is no item", place=tag_name(element.tag))
-        keys, at = _item(data, element.tag, at, end if length == UNDEFINED else at + length, inside, text, depth)
+        last = end if length == UNDEFINED else at + length
+        keys, at = _item(data, element.tag, at, last, inside, text, depth, faults)
         items.append(keys)
     return tuple(items), at
 
 
 def _item(
-    data: bytes, parent: int, at: int, end: int, coding: Encoding, text: CharacterSet, depth: int
+    data: bytes,
+    parent: int,
+    at: int,
+    end: int,
+    coding: Encoding,
+    text: CharacterSet,
+    depth: int,
+    faults: list[Malformed],
 ) -> tuple[Identifier, int]:
     """The keys of an item, and where it ends: at its delimiter, which only an item of undefined length has, or at
     `end`."""
@@ -129,7 +158,7 @@ def _item(
         if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
             return keys, at + 8
         inside = coding_at(data, at, coding)
-        at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1)
+        at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1, faults)
     return keys, at
 
 

@@ -25,9 +25,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from gateway.errors import GatewayError, TooLarge
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.elements import OUTSIDE_DATA_SETS
 from gateway.wire.dimse.encoding import encoded_dataset
-from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.identifier import Identifier, decode_readable
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
@@ -72,7 +71,8 @@ class AttributesRequest(NamedTuple):
     caller: Caller
     sop_instance_uid: str
     """Of an N-CREATE without it the one that is assigned here (PS3.7 10.1.5.1.3)."""
-    dataset: Dataset
+    dataset: Identifier
+    """A number that cannot be read has no value."""
     is_long: bool = False
     """Longer than `LONG_BYTES`: work on all of its attributes belongs into a thread."""
 
@@ -200,26 +200,19 @@ def _is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-async def _dataset(association: Association, message: Message) -> Dataset:
+async def _dataset(association: Association, message: Message) -> Identifier:
     """Raises `Malformed` or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
         raise TooLarge("no performed step is that long", place="data set")
     syntax = association.context(message).transfer_syntax
     data = bytes(message.data_set)
-    return await asyncio.to_thread(_read, data, syntax) if _is_long(message) else _read(data, syntax)
+    if _is_long(message):
+        return (await asyncio.to_thread(decode_readable, data, syntax))[0]
+    return decode_readable(data, syntax)[0]
 
 
 def _is_long(message: Message) -> bool:
     return len(message.data_set) > LONG_BYTES
-
-
-def _read(data: bytes, transfer_syntax: str) -> Dataset:
-    if not data:
-        return Dataset()
-    dataset = read_header(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
-    for tag in [tag for tag in dataset.keys() if tag.group <= OUTSIDE_DATA_SETS]:  # noqa: SIM118
-        del dataset[tag]
-    return dataset
 
 
 def _tags_of(error: Exception) -> list[int]:

@@ -104,7 +104,7 @@ async def test_what_is_sent_comes_decoded(server: DimseServer, station: Recorder
     for request in station.requests:
         assert isinstance(request, AttributesRequest)
         assert (request.caller.calling_ae, request.sop_instance_uid) == ("CT1", UID)
-        assert str(request.dataset.PatientName) == "Müller^Änne"
+        assert request.dataset[NAME].values == ("Müller^Änne",)
 
 
 async def test_an_n_create_without_an_instance_is_given_one(server: DimseServer, station: Recorder) -> None:
