@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.config.fields import HttpUrl, Seconds, Section, Wrong
+from gateway.config.fields import HttpUrl, OffOrWrite, Seconds, Section, Wrong
 
 
 class Retry(Section):
@@ -110,9 +110,9 @@ class Ehr(Section):
     orders: Literal["identifier", "find", "write"] = "identifier"
     """How a study names its orders: by identifier alone, or by links to the EHR's ServiceRequests that have them;
     write: which the gateway makes of the orders of the RIS, and keeps up to date."""
-    tasks: Literal["off", "write"] = "off"
+    tasks: OffOrWrite = "off"
     """write: the gateway makes a Task of each order of the RIS, whose status follows the examination."""
-    procedures: Literal["off", "write"] = "off"
+    procedures: OffOrWrite = "off"
     """write: the gateway makes a Procedure of each performed step (MPPS) that is completed."""
     retry: Retry = Retry()
     write: Literal["auto", "client_id", "conditional_update", "conditional_create", "transaction", "search"] = "auto"

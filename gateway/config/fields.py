@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.wire.charsets import is_known
 
@@ -16,6 +16,11 @@ Port = Annotated[int, Field(ge=0, le=65535, description="0 lets the system choos
 AETitle = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
 
 Seconds = Annotated[float, Field(gt=0)]
+
+OFF_OF_YAML = BeforeValidator(lambda value: "off" if value is False else value)
+"""A bare `off` is a boolean to YAML 1.1."""
+
+OffOrWrite = Annotated[Literal["off", "write"], OFF_OF_YAML]
 
 StepStateName = Annotated[
     str, Field(pattern="^(SCHEDULED|ARRIVED|READY|HELD|STARTED|COMPLETED|DISCONTINUED|CANCELED)$")

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.destinations import Destination
-from gateway.config.fields import AETitle, Charset, MessageType, Network, Port, Seconds, Section, mark_doubled
+from gateway.config.fields import (
+    OFF_OF_YAML,
+    AETitle,
+    Charset,
+    MessageType,
+    Network,
+    Port,
+    Seconds,
+    Section,
+    mark_doubled,
+)
 
 
 class SenderRules(Section):
@@ -29,7 +39,7 @@ class SenderRules(Section):
     without_modality: Literal["reject", "store"] = "reject"
     """What to do with an order without a modality of the table `modality`, such as one for a laboratory: answer AE, or
     keep its message and answer AA."""
-    conformance: Literal["off", "warn", "reject"] = "warn"
+    conformance: Annotated[Literal["off", "warn", "reject"], OFF_OF_YAML] = "warn"
     """Check the structure by the standard: not, beside the journey with what is found kept, or before an AR 100."""
     conformance_version: Literal[
         "", "2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2"
@@ -106,7 +116,12 @@ class Hl7(Section):
     patient_data: Literal["fill", "newest"] = "fill"
     """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
 
-    @field_validator("listeners", "destinations", mode="before")
+    @field_validator("listeners", mode="before")
     @classmethod
     def _names_are_unique(cls, value: Any) -> Any:
         return mark_doubled(value)
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _none_or_unique_names(cls, value: Any) -> Any:
+        return mark_doubled([] if value is None else value)

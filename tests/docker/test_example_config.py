@@ -97,6 +97,10 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     client = authority.issue("client", password="secret")
     client.certificate.rename(tmp_path / "ehr-client.pem")
     client.key.rename(tmp_path / "ehr-client.key")
+    for name in ("ris", "pacs"):
+        shutil.copy(authority.certificate, tmp_path / f"{name}-ca.pem")
+        for kind in ("pem", "key"):
+            shutil.copy(tmp_path / f"ehr-client.{kind}", tmp_path / f"{name}.{kind}")
     authority.issue("keys", password="secret").key.rename(tmp_path / "ehr-keys.pem")
     shutil.copy(authority.certificate, tmp_path / "ehr-ca.pem")
     authority.certificate.rename(tmp_path / "clients.pem")
@@ -109,7 +113,7 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
 def test_each_key_has_its_comment() -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     # Sections whose name says it, and keys that a line above explains together with another one.
-    bare = {"site", "database", "hl7", "dicom", "studies", "http", "facade", "mappings", "log",
+    bare = {"site", "database", "hl7", "dicom", "worklist", "performed_steps", "studies", "http", "facade", "mappings", "log",
             "first_seconds", "max_seconds"}  # fmt: skip
     second_listener = lines.index("    # - name: cardiology")
     for number, line in enumerate(lines):

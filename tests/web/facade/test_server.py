@@ -351,7 +351,7 @@ async def test_who_reads_has_a_token_of_its_own(start: Start) -> None:
             async with session.get(f"{base}/api/status") as answer:
                 assert answer.status == 401
             async with session.get(f"{base}/fhir") as answer:
-                assert answer.status == 401
+                assert answer.status == 404
 
 
 async def test_it_is_off_unless_it_is_switched_on_and_then_has_what_was_there(start: Start) -> None:
