@@ -113,8 +113,8 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
 def test_each_key_has_its_comment() -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     # Sections whose name says it, and keys that a line above explains together with another one.
-    bare = {"site", "database", "hl7", "dicom", "worklist", "performed_steps", "studies", "http", "facade", "mappings", "log",
-            "first_seconds", "max_seconds"}  # fmt: skip
+    bare = {"site", "database", "hl7", "dicom", "worklist", "performed_steps", "studies", "http", "facade", "mappings",
+            "log", "first_seconds", "max_seconds"}  # fmt: skip
     second_listener = lines.index("    # - name: cardiology")
     for number, line in enumerate(lines):
         key = re.match(r"^[\s#-]*?([a-z_]+):(?: |$)", line)
