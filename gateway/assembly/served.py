@@ -22,7 +22,7 @@ from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse import requestor_operations
 from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, served_syntaxes
 from gateway.wire.dimse.negotiation import service_of as service_of_class
-from gateway.wire.dimse.policy import MPPS, STORAGE, VERIFICATION, WORKLIST
+from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST
 from gateway.wire.dimse.server import VERSION_NAME
 from gateway.wire.dimse.statuses import FIND_STATUSES, NORMALIZED_STATUSES, STORE_STATUSES, Pending, Statuses
 from gateway.wire.dimse.storage_classes import name_of
@@ -33,6 +33,7 @@ OPERATIONS: Final = {
     VERIFICATION: "C-ECHO",
     WORKLIST: "C-FIND",
     MPPS: "N-CREATE, N-SET, N-GET",
+    IAN: "N-CREATE",
     STORAGE: "C-STORE",
 }
 """Service -> the DIMSE operations of its SOP classes."""
@@ -55,6 +56,7 @@ def statement(config: Config, mappings: mapping.Mappings) -> list[Section]:
         Section("N.1.3", "DICOM Web services", _WEB, (_transactions(),)),
         Section("N.4", "Implementation model", _MODEL),
         Section("N.5", "Service and interoperability description"),
+        Section("N.5.2", "DIMSE services", _AVAILABILITY),
         Section("N.5.2.2", "Modality Performed Procedure Step SCP", _MPPS, tuple(_performed_step())),
         Section("N.5.2.7", "Modality Worklist SCP", _WORKLIST, tuple(_worklist(mappings))),
         Section("N.6", "Configuration", "", (_configuration(config.dicom),)),
@@ -185,7 +187,7 @@ _WORDS: Final = {
     "UnsupportedType": "the SOP class is not taken",
     "Conflict": "another instance has this SOP Instance UID",
     "Malformed": "the data set cannot be read",
-    "DuplicateKey": "another performed step has this SOP Instance UID",
+    "DuplicateKey": "another performed step or notification has this SOP Instance UID",
     "UnknownKey": "there is no such performed step",
     "RequiredEmpty": "an attribute of type 1 has no value",
     "RequiredMissing": "an attribute is missing",
@@ -243,8 +245,13 @@ of the console, or the AE title of a peer with its passcode."""
 _WEB_STATUSES: Final = "405 for a method that a resource does not have, 500 for a fault of the gateway."
 _MODEL: Final = """\
 One application entity. It accepts associations for Verification, Modality Worklist, Modality Performed Procedure
-Step and Storage, and answers Success to N-CREATE, N-SET and C-STORE when what it received is in its database. It
-initiates associations to make performed steps known to other MPPS SCPs, where `dicom.destinations` names them."""
+Step, Instance Availability Notification and Storage, and answers Success to N-CREATE, N-SET and C-STORE when what it
+received is in its database. It initiates associations to make performed steps known to other MPPS SCPs, where
+`dicom.destinations` names them."""
+_AVAILABILITY: Final = """\
+An Instance Availability Notification is kept as evidence and shown with the orders of its study. It needs a Study
+Instance UID (else 0120 or 0121); other deviations from PS3.4 Table R.3.2-1 are findings. A SOP Instance UID that is here is answered 0111. An
+N-CREATE without Affected SOP Instance UID is given one."""
 _MPPS: Final = """\
 An N-CREATE that leaves out what the table asks for is taken with a finding (0000), unless the peer is `mpps:
 strict`: then it is refused with 0120 or 0121. Without what tells which step is performed it is always refused. An

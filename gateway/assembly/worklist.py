@@ -1,4 +1,4 @@
-"""The DICOM server: worklist queries, performed steps and arriving instances, and who may associate."""
+"""The DICOM server: worklist queries, performed steps, notifications and arriving instances, and who may associate."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
 from gateway.errors import SettingFault
+from gateway.journey.instance_availability.station import InstanceAvailability
 from gateway.journey.performed_step.scp import PerformedStepsScp
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.query_log import QueryLog
@@ -75,6 +76,7 @@ async def serve_dicom(
         find=WorklistScp(worklist).find,
         store=arrival.store,
         performed_steps=PerformedStepsScp(performed_steps),
+        notifications=InstanceAvailability(store, clock).create,
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,

@@ -28,7 +28,7 @@ def _storage_class(uid: str) -> str:
 StorageClass = Annotated[str, AfterValidator(_storage_class)]
 
 
-Service = Literal["verification", "worklist", "storage", "mpps"]
+Service = Literal["verification", "worklist", "storage", "mpps", "ian"]
 
 
 class DicomPeer(Section):
@@ -38,7 +38,7 @@ class DicomPeer(Section):
     allowed_addresses: list[Network] = []
     allowed_certificates: list[str] = []
     """Common or DNS names; the association must then come over TLS with a certificate that `tls.client_ca` signed."""
-    services: list[Service] = ["verification", "worklist", "storage", "mpps"]
+    services: list[Service] = ["verification", "worklist", "storage", "mpps", "ian"]
     mpps: Literal["lenient", "strict"] = "lenient"
     """Whether an MPPS request that leaves out what the standard requires is taken with a finding, or refused."""
     max_associations: Annotated[int, Field(ge=1)] | None = None

@@ -13,6 +13,7 @@ STATIONS = (
     "step_forwarding",
     "study_arrival",
     "study_settling",
+    "instance_availability",
     "order_telling",
     "ehr_delivery",
 )

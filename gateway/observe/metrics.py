@@ -64,6 +64,12 @@ PERFORMED_STEPS: Final = Counter(
     ("operation", "status"),
     registry=REGISTRY,
 )
+AVAILABILITY_NOTIFICATIONS: Final = Counter(
+    "gateway_availability_notifications",
+    "Instance Availability Notifications received, by status (0000, 0111, ...).",
+    ("status",),
+    registry=REGISTRY,
+)
 SILENT_STEPS: Final = Gauge(
     "gateway_performed_steps_silent",
     "Performed steps in progress without a sign of life for longer than performed_steps.silent_hours.",

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from gateway.journey import STATIONS
-from gateway.operations import performed_steps_view, studies_view, work_events
+from gateway.operations import availability_view, performed_steps_view, studies_view, work_events
 from gateway.operations.answers.answer import listed
+from gateway.operations.answers.availability import JourneyNotification
 from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep, SuggestedStep
@@ -47,9 +48,9 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
     order_answers = [Order.model_validate(row) for row in rows]
     message_rows = _messages(connection, rows)
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
-    deliveries = [
-        delivery for uid in _study_uids(rows, performed, tied) for delivery in studies_view.deliveries(connection, uid)
-    ]
+    study_uids = list(_study_uids(rows, performed, tied))
+    deliveries = [delivery for uid in study_uids for delivery in studies_view.deliveries(connection, uid)]
+    notifications = availability_view.of_studies(connection, study_uids)
     return Journey(
         accession=accession_number,
         orders=order_answers,
@@ -59,8 +60,9 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
         performed_steps=performed,
         suggestions=suggested(connection, [row["id"] for row in rows]),
         studies=tied,
+        notifications=notifications,
         deliveries=deliveries,
-        events=_events(order_answers, message_rows, scanners, performed, tied, deliveries),
+        events=_events(order_answers, message_rows, scanners, performed, tied, notifications, deliveries),
     )
 
 
@@ -133,6 +135,7 @@ def _events(
     scanners: Sequence[ScannerQueries],
     performed: Sequence[JourneyPerformedStep],
     tied: Sequence[JourneyStudy],
+    notifications: Sequence[JourneyNotification],
     deliveries: Sequence[Delivery],
 ) -> list[Event]:
     events = [
@@ -141,6 +144,7 @@ def _events(
         *(_of_scanner(queries) for queries in scanners),
         *(event for step in performed for event in performed_steps_view.events_of(step)),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
+        *map(availability_view.event_of, notifications),
         *(event for delivery in deliveries for event in work_events.events_of(delivery)),
     ]
     return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))

@@ -272,6 +272,20 @@ link_changes = Table(
 )
 """What persons did to links of performed steps."""
 
+availability_notifications = Table(
+    "availability_notifications",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("sop_uid", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("calling_ae", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Column("findings", Json, nullable=False, comment="Deviations from the standard: [{place, text}]"),
+    Column("received_at", BigInteger, nullable=False),
+    UniqueConstraint("sop_uid"),
+    Index(None, "study_uid"),
+)
+
 studies = Table(
     "studies",
     metadata,

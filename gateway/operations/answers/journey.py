@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Finding, Moment
+from gateway.operations.answers.availability import JourneyNotification
 from gateway.operations.answers.orders import Order, Step
 from gateway.operations.answers.performed_steps import JourneyPerformedStep, SuggestedStep
 from gateway.operations.answers.studies import Delivery, Study
@@ -82,5 +83,6 @@ class Journey(Answer):
         description="Performed steps that are linked to nothing and may carry out a step of these orders"
     )
     studies: list[JourneyStudy]
+    notifications: list[JourneyNotification] = Field(description="Of archives about these studies, the oldest first")
     deliveries: list[Delivery]
     events: list[Event] = Field(description="All of it by time, for people")

@@ -1,10 +1,10 @@
 """What an association is agreed to be for (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3).
 
 SOP classes: Verification, Modality Worklist Information Model FIND, Modality Performed Procedure Step and its Retrieve,
-in the transfer syntaxes that a data set without pixels can have; every storage class known to pynetdicom or named by
-the site, in every one of PS3.5. A presentation context for anything else is rejected with result 3, abstract syntax not
-supported: whether an unknown SOP class is storage at all is unknown, and the peer learns at once which of its objects
-will not arrive.
+Instance Availability Notification, in the transfer syntaxes that a data set without pixels can have; every storage
+class known to pynetdicom or named by the site, in every one of PS3.5. A presentation context for anything else is
+rejected with result 3, abstract syntax not supported: whether an unknown SOP class is storage at all is unknown, and
+the peer learns at once which of its objects will not arrive.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    InstanceAvailabilityNotification,
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
     Verification,
 )
 
-from gateway.wire.dimse.policy import MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
+from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
 from gateway.wire.dimse.storage_classes import RETIRED
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -136,6 +137,7 @@ SERVICE_OF: Final = {
     ModalityWorklistInformationFind: WORKLIST,
     ModalityPerformedProcedureStep: MPPS,
     ModalityPerformedProcedureStepRetrieve: MPPS,
+    InstanceAvailabilityNotification: IAN,
 }
 """SOP class -> service; what is accepted beside these is a storage class."""
 

@@ -1,6 +1,7 @@
-"""Operations on performed steps: N-CREATE, N-SET and N-GET (PS3.7 10.1; PS3.4 F.7, F.8).
+"""The operations N-CREATE, N-SET and N-GET (PS3.7 10.1): of performed steps (PS3.4 F.7, F.8), and the N-CREATE of an
+Instance Availability Notification (PS3.4 R.3).
 
-The handler gets the request as data; it answers by returning when the performed step is safe, or by raising.
+A handler gets the request as data; it answers by returning when what was stated is safe, or by raising.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    InstanceAvailabilityNotification,
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepNotification,
     ModalityPerformedProcedureStepRetrieve,
@@ -36,6 +38,7 @@ from gateway.wire.dimse.statuses import (
     NORMALIZED_STATUSES,
     NOT_ALL_ATTRIBUTES,
     SUCCESS,
+    UNRECOGNIZED_OPERATION,
     DimseFailure,
     comment_of,
     error_id_of,
@@ -46,22 +49,24 @@ from gateway.wire.dimse.statuses import (
 log = logging.getLogger(__name__)
 
 MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
-"""A performed step names each of its images: this has room for a hundred thousand."""
+"""A performed step and a notification name each of their images: this has room for a hundred thousand."""
 LONG_BYTES: Final = 64 * 1024
 """A longer data set is read in a thread: no other association waits for the reading."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
-_CLASSES: Final = {
+_STEP_CLASSES: Final = {
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     ModalityPerformedProcedureStepNotification,
 }
 """They share their SOP instances (PS3.4 F.8, F.9)."""
-CONTEXTS: Final[dict[int, str]] = {
-    command.N_CREATE_RQ: ModalityPerformedProcedureStep,
-    command.N_SET_RQ: ModalityPerformedProcedureStep,
-    command.N_GET_RQ: ModalityPerformedProcedureStepRetrieve,
+_CLASSES: Final[dict[str, set[Any]]] = {InstanceAvailabilityNotification: {InstanceAvailabilityNotification}}
+"""Abstract syntax -> the SOP classes that share its SOP instances, where these are not performed steps."""
+CONTEXTS: Final[dict[int, tuple[str, ...]]] = {
+    command.N_CREATE_RQ: (ModalityPerformedProcedureStep, InstanceAvailabilityNotification),
+    command.N_SET_RQ: (ModalityPerformedProcedureStep,),
+    command.N_GET_RQ: (ModalityPerformedProcedureStepRetrieve,),
 }
-"""Command Field -> abstract syntax of the presentation context in which it may be asked."""
+"""Command Field -> abstract syntaxes of the presentation contexts in which it may be asked."""
 NAMES: Final = {command.N_CREATE_RQ: "N-CREATE", command.N_SET_RQ: "N-SET", command.N_GET_RQ: "N-GET"}
 
 
@@ -108,15 +113,31 @@ class PerformedStepHandler(Protocol):
         """N-GET: what is kept of a performed step."""
 
 
-def operations(handler: PerformedStepHandler) -> Mapping[int, Operation]:
+NotificationHandler = Callable[[AttributesRequest], Awaitable[None]]
+"""N-CREATE of an Instance Availability Notification: returns when it is safe."""
+
+
+async def no_notifications(request: AttributesRequest) -> None:
+    """Of a server that takes none."""
+    raise DimseFailure(UNRECOGNIZED_OPERATION, "notifications are not taken")
+
+
+def operations(
+    handler: PerformedStepHandler, notifications: NotificationHandler = no_notifications
+) -> Mapping[int, Operation]:
     """The operations by Command Field (0000,0100)."""
-    work = {command.N_CREATE_RQ: _create, command.N_SET_RQ: _set, command.N_GET_RQ: _get}
-    return {field: partial(_answered, partial(one, handler)) for field, one in work.items()}
+    creating = {ModalityPerformedProcedureStep: handler.create, InstanceAvailabilityNotification: notifications}
+    work: dict[int, _Work] = {
+        command.N_CREATE_RQ: partial(_create, creating),
+        command.N_SET_RQ: partial(_set, handler),
+        command.N_GET_RQ: partial(_get, handler),
+    }
+    return {field: partial(_answered, one) for field, one in work.items()}
 
 
 def fits(field: int, abstract_syntax: str) -> bool:
     """Whether the SOP class of a presentation context has the operation."""
-    return CONTEXTS[field] == abstract_syntax
+    return abstract_syntax in CONTEXTS[field]
 
 
 class _Answer(NamedTuple):
@@ -132,7 +153,7 @@ _Work = Callable[[Association, Message], Awaitable[_Answer]]
 async def _answered(work: _Work, association: Association, message: Message) -> None:
     request = message.command
     try:
-        _check(message)
+        _check(message, association.context(message).abstract_syntax)
         answer = await work(association, message)
     except Exception as error:
         status = status_of(error, NORMALIZED_STATUSES)
@@ -157,10 +178,11 @@ async def _answered(work: _Work, association: Association, message: Message) -> 
     association.respond(message, response, answer.dataset)
 
 
-async def _create(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+async def _create(handlers: Mapping[str, NotificationHandler], association: Association, message: Message) -> _Answer:
     uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
     dataset = await _dataset(association, message)
-    await handler.create(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
+    create = handlers[association.context(message).abstract_syntax]
+    await create(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
     return _Answer(uid)
 
 
@@ -183,13 +205,12 @@ def _caller(association: Association) -> Caller:
     return association.agreement.caller
 
 
-def _check(message: Message) -> None:
+def _check(message: Message, abstract_syntax: str) -> None:
     """Raises `DimseFailure` for a class or an instance that the operation cannot have."""
     request = message.command
-    if request.sop_class not in _CLASSES:
+    if request.sop_class not in _CLASSES.get(abstract_syntax, _STEP_CLASSES):
         raise DimseFailure(NO_SUCH_CLASS, "not the SOP class of its presentation context")
-    allowed = {ModalityPerformedProcedureStep, CONTEXTS[request.field]}
-    if request.sop_class not in allowed:
+    if request.sop_class not in {ModalityPerformedProcedureStep, abstract_syntax}:
         raise DimseFailure(CLASS_INSTANCE_CONFLICT, "the SOP class does not have this operation")
     is_assigned = request.field == command.N_CREATE_RQ and not request.sop_instance
     if not is_assigned and not _is_uid(request.sop_instance):
@@ -203,7 +224,7 @@ def _is_uid(text: str) -> bool:
 async def _dataset(association: Association, message: Message) -> Identifier:
     """Raises `Malformed` or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
-        raise TooLarge("no performed step is that long", place="data set")
+        raise TooLarge("nothing that is stated here is that long", place="data set")
     syntax = association.context(message).transfer_syntax
     data = bytes(message.data_set)
     if _is_long(message):

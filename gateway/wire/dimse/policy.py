@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 from gateway.wire.access import Network, is_within
 
 VERIFICATION, WORKLIST, STORAGE, MPPS = "verification", "worklist", "storage", "mpps"
-SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE, MPPS})
+IAN = "ian"
+"""Instance Availability Notification (PS3.4 Annex R)."""
+SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE, MPPS, IAN})
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gateway.wire.dimse import _pynetdicom
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
-from gateway.wire.dimse.normalized import PerformedStepHandler
+from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.policy import Policy, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
 
@@ -67,6 +67,7 @@ class DimseServer:
         find: FindHandler,
         store: StoreHandler,
         performed_steps: PerformedStepHandler | None = None,
+        notifications: NotificationHandler = no_notifications,
         implementation_uid: str,
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
@@ -76,7 +77,7 @@ class DimseServer:
         on_refused: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._policy = policy
-        self._services = Services(find, store, performed_steps)
+        self._services = Services(find, store, performed_steps, notifications)
         self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes

@@ -1,5 +1,5 @@
-"""What is done for a request: C-ECHO, C-FIND and C-STORE (PS3.7 9.1, PS3.4 Annexes A, B, K); the operations on
-performed steps stand in `normalized`.
+"""What is done for a request: C-ECHO, C-FIND and C-STORE (PS3.7 9.1, PS3.4 Annexes A, B, K); the DIMSE-N
+operations stand in `normalized`.
 
 Stations are plain async callables: a handler sees the request as data, and answers by returning, yielding or raising.
 """
@@ -24,7 +24,7 @@ from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
-from gateway.wire.dimse.normalized import PerformedStepHandler
+from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
 from gateway.wire.dimse.statuses import (
     CANCEL,
@@ -86,12 +86,16 @@ class Services:
     """The operations by Command Field (0000,0100)."""
 
     def __init__(
-        self, find: FindHandler, store: StoreHandler, performed_steps: PerformedStepHandler | None = None
+        self,
+        find: FindHandler,
+        store: StoreHandler,
+        performed_steps: PerformedStepHandler | None = None,
+        notifications: NotificationHandler = no_notifications,
     ) -> None:
         self._operations: Mapping[int, Operation] = {
             command.C_FIND_RQ: partial(_find, find),
             command.C_STORE_RQ: partial(_store, store),
-            **(normalized.operations(performed_steps) if performed_steps is not None else {}),
+            **(normalized.operations(performed_steps, notifications) if performed_steps is not None else {}),
         }
 
     def operation(self, association: Association, message: Message) -> Operation | None:

@@ -1,0 +1,76 @@
+"""Keeps Instance Availability Notifications as evidence (PS3.4 R.3.2). Success follows the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+import orjson
+
+from gateway.clock import Clock
+from gateway.errors import GatewayError, Rejected, Unavailable
+from gateway.mapping.attributes import from_dataset
+from gateway.observe import metrics
+from gateway.records.availability import notified
+from gateway.records.order import Attributes
+from gateway.store import Store, availability, refusals
+from gateway.wire.dimse import AttributesRequest, ExplainedFailure
+from gateway.wire.dimse.statuses import NORMALIZED_STATUSES, SUCCESS, status_of
+
+log = logging.getLogger(__name__)
+
+
+class InstanceAvailability:
+    """What the DIMSE server calls."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(self, request: AttributesRequest) -> None:
+        """N-CREATE. Raises `ExplainedFailure`."""
+        read = partial(from_dataset, request.dataset, with_empty=True)
+        attributes = await asyncio.to_thread(read) if request.is_long else read()
+        try:
+            await self._keep(request, attributes)
+        except GatewayError as error:
+            status = status_of(error, NORMALIZED_STATUSES)
+            _count(status)
+            if isinstance(error, Rejected):
+                await self._keep_refused(request, attributes, f"N-CREATE {status:04X} {error}")
+            raise ExplainedFailure(error) from error
+        _count(SUCCESS)
+
+    async def _keep(self, request: AttributesRequest, attributes: Attributes) -> None:
+        """Raises `RequiredMissing`, `DuplicateKey`, `Unavailable`."""
+        notification, calling_ae = notified(attributes), request.caller.calling_ae
+        if notification.findings:
+            places = ", ".join(dict.fromkeys(str(finding.place) for finding in notification.findings))
+            log.warning("findings of a notification of %s: %s", calling_ae, places)
+        await self._store.write(
+            partial(
+                availability.add,
+                sop_uid=request.sop_instance_uid,
+                notification=notification,
+                calling_ae=calling_ae,
+                now=self._clock(),
+            )
+        )
+
+    async def _keep_refused(self, request: AttributesRequest, attributes: Attributes, reason: str) -> None:
+        keep = partial(
+            refusals.add,
+            refused_at=self._clock(),
+            source=f"{request.caller.calling_ae} {request.caller.address}",
+            reason=reason,
+            body=orjson.dumps(attributes),
+        )
+        try:
+            await self._store.write(keep)
+        except Unavailable as failure:
+            log.error("refused notification not kept: %s", failure)
+
+
+def _count(status: int) -> None:
+    metrics.AVAILABILITY_NOTIFICATIONS.labels(f"{status:04X}").inc()
