@@ -24,7 +24,7 @@ from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
 from gateway.wire.dimse.requestor import associated
-from gateway.wire.dimse.requestor_operations import MPPS, context_for, proposals
+from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
 from gateway.wire.hl7.mllp_client import MllpClient
 
@@ -130,13 +130,16 @@ def _listening_ports(config: Config) -> Iterator[ListeningPort]:
 
 
 async def _dicom_destination(config: Config, destination: DicomDestination) -> CheckFinding:
-    """Whether a destination accepts an association for performed steps; nothing is sent."""
+    """Whether a destination accepts an association for what it is to get; nothing is sent."""
     what = f"dicom.destinations {destination.name}"
     try:
         peer = peer_of(config, destination, min(destination.timeout_seconds, MOST_SECONDS))
-        async with associated(peer, proposals(MPPS)) as association:
-            context_for(association, MPPS)
-            return CheckFinding(what, True, f"{peer.place} accepts performed steps")
+        wanted = {MPPS: "performed steps"} if destination.mpps else {}
+        wanted |= {AVAILABILITY: "notifications"} if destination.ian else {}
+        async with associated(peer, proposals(*wanted)) as association:
+            for sop_class in wanted:
+                context_for(association, sop_class)
+            return CheckFinding(what, True, f"{peer.place} accepts {' and '.join(wanted.values())}")
     except ConfigError:
         return CheckFinding(what, False, "not asked, for it cannot be reached with these settings")
     except GatewayError as error:

@@ -1,4 +1,4 @@
-"""Destinations of DICOM: who gets the performed steps of modalities."""
+"""Destinations of DICOM: who gets the performed steps of modalities, and notifications of studies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, SettingFault
 from gateway.journey.performed_step.consequences import Change, Consequence
+from gateway.journey.step_forwarding.notifying import queue_notification
 from gateway.journey.step_forwarding.queueing import queue_request
 from gateway.journey.step_forwarding.station import StepForwarding
+from gateway.journey.study_settling.station import Consequence as SettledConsequence
 from gateway.observe import metrics
 from gateway.records.step_request import Operation, StepRequest
-from gateway.records.work import WorkKind, performed_steps_to
-from gateway.wire.dimse.requestor_operations import MPPS, MPPS_RETRIEVE, proposals
+from gateway.records.study import Study
+from gateway.records.work import WorkKind, availability_to, performed_steps_to
+from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, proposals
 from gateway.wire.dimse.requestor_peer import Peer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.dimse.server import VERSION_NAME
@@ -48,12 +51,30 @@ def forwarding_consequences(config: Config, clock: Clock) -> tuple[Consequence, 
     return (queue,)
 
 
+def notifying_consequences(config: Config, clock: Clock) -> tuple[SettledConsequence, ...]:
+    """What a study that has settled leads to at the destinations of notifications; empty: there are none."""
+    archives = {one.name: one.retrieve_ae for one in config.dicom.destinations if one.ian and one.retrieve_ae}
+    if not archives:
+        return ()
+
+    def queue(connection: Connection, study: Study) -> None:
+        queue_notification(connection, archives, study, now=clock())
+
+    return (queue,)
+
+
+def classes_of(destination: DicomDestination) -> tuple[str, ...]:
+    """The SOP classes that a destination is asked for; MPPS Retrieve it need not accept."""
+    steps, notifications = (MPPS, MPPS_RETRIEVE), (AVAILABILITY,)
+    return (*(steps if destination.mpps else ()), *(notifications if destination.ian else ()))
+
+
 def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitStack) -> dict[WorkKind, Handling]:
     """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
     kinds = {}
     for one in config.dicom.destinations:
         requestor = Requestor(
-            peer_of(config, one, one.timeout_seconds), proposals(MPPS, MPPS_RETRIEVE), idle_seconds=one.idle_seconds
+            peer_of(config, one, one.timeout_seconds), proposals(*classes_of(one)), idle_seconds=one.idle_seconds
         )
         stack.push_async_callback(requestor.close)
         breaker = Breaker(
@@ -63,13 +84,15 @@ def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitSt
             longest_seconds=min(one.retry.max_seconds, LONGEST_SILENCE_SECONDS),
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
-        kinds[performed_steps_to(one.name)] = Handling(
-            StepForwarding(one.name, requestor, breaker).forward,
-            concurrency=CLAIMED,
-            first_retry_seconds=one.retry.first_seconds,
-            max_retry_seconds=one.retry.max_seconds,
-            gate=breaker,
-        )
+        of_class = {MPPS: performed_steps_to(one.name), AVAILABILITY: availability_to(one.name)}
+        for sop_class in of_class.keys() & set(classes_of(one)):
+            kinds[of_class[sop_class]] = Handling(
+                StepForwarding(one.name, requestor, breaker, sop_class).forward,
+                concurrency=CLAIMED,
+                first_retry_seconds=one.retry.first_seconds,
+                max_retry_seconds=one.retry.max_seconds,
+                gate=breaker,
+            )
     return kinds
 
 

@@ -40,6 +40,7 @@ OPERATIONS: Final = {
 INITIATED: Final[Mapping[str, str]] = {
     requestor_operations.MPPS: "at `dicom.destinations` with `mpps`, for each N-CREATE and N-SET of a modality",
     requestor_operations.MPPS_RETRIEVE: "there, when an N-CREATE or N-SET is answered 0111 or A710",
+    requestor_operations.AVAILABILITY: "at `dicom.destinations` with `ian`, when a study has settled, or has grown",
 }
 """UID of each SOP class that the gateway asks other peers for -> when it does, as the statement words it."""
 STEP_SEQUENCE: Final = "ScheduledProcedureStepSequence"
@@ -246,12 +247,12 @@ _WEB_STATUSES: Final = "405 for a method that a resource does not have, 500 for 
 _MODEL: Final = """\
 One application entity. It accepts associations for Verification, Modality Worklist, Modality Performed Procedure
 Step, Instance Availability Notification and Storage, and answers Success to N-CREATE, N-SET and C-STORE when what it
-received is in its database. It initiates associations to make performed steps known to other MPPS SCPs, where
-`dicom.destinations` names them."""
+received is in its database. It initiates associations to make performed steps known to other MPPS SCPs and
+to notify others of studies, where `dicom.destinations` names them."""
 _AVAILABILITY: Final = """\
 An Instance Availability Notification is kept as evidence and shown with the orders of its study. It needs a Study
-Instance UID (else 0120 or 0121); other deviations from PS3.4 Table R.3.2-1 are findings. A SOP Instance UID that is here is answered 0111. An
-N-CREATE without Affected SOP Instance UID is given one."""
+Instance UID (else 0120 or 0121); other deviations from PS3.4 Table R.3.2-1 are findings. A SOP Instance UID that is
+here is answered 0111. An N-CREATE without Affected SOP Instance UID is given one."""
 _MPPS: Final = """\
 An N-CREATE that leaves out what the table asks for is taken with a finding (0000), unless the peer is `mpps:
 strict`: then it is refused with 0120 or 0121. Without what tells which step is performed it is always refused. An

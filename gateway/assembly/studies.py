@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway import mapping
+from gateway.assembly.dicom_destinations import notifying_consequences
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
@@ -21,7 +22,15 @@ def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
     targets = [EhrTarget(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
     served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
-    return ImagingStudyStation(store, mappings.studies, targets, clock, served=served, zone=config.site.zone)
+    return ImagingStudyStation(
+        store,
+        mappings.studies,
+        targets,
+        clock,
+        served=served,
+        zone=config.site.zone,
+        consequences=notifying_consequences(config, clock),
+    )
 
 
 def shape_of(ehr: Ehr) -> Shape:

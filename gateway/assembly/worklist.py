@@ -68,13 +68,12 @@ async def serve_dicom(
     performed_steps: PerformedSteps,
 ) -> DimseServer:
     dicom = config.dicom
-    arrival = make_arrival(config, store, mappings, clock)
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),
         find=WorklistScp(worklist).find,
-        store=arrival.store,
+        store=make_arrival(config, store, mappings, clock).store,
         performed_steps=PerformedStepsScp(performed_steps),
         notifications=InstanceAvailability(store, clock).create,
         implementation_uid=implementation_uid(config),

@@ -64,7 +64,7 @@ class Dicom(Section):
     peers: list[DicomPeer] = []
     """What single calling AE titles may do, and from where; a title listed here is served."""
     destinations: list[DicomDestination] = []
-    """Who gets the performed steps of modalities."""
+    """Who gets the performed steps of modalities, and notifications of studies."""
     tls: DicomTls | None = None
     """One more port, on which associations are made over TLS."""
     storage_classes: list[StorageClass] = []

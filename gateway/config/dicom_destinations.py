@@ -1,4 +1,4 @@
-"""List `dicom.destinations`: the systems that get performed steps from the gateway."""
+"""List `dicom.destinations`: the systems that get performed steps and notifications from the gateway."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class DicomDestination(Section):
     tls: DestinationTls | None = None
     mpps: bool = False
     """Each N-CREATE and N-SET that modalities make here is made there."""
+    ian: bool = False
+    """An Instance Availability Notification is made there when a study has settled, or has grown."""
+    retrieve_ae: AETitle | None = None
+    """Retrieve AE Title of the notifications: the archive that holds the instances."""
     timeout_seconds: Seconds = 30.0
     """For connecting, for an association and for a response."""
     idle_seconds: Seconds = 10.0
@@ -31,6 +35,8 @@ class DicomDestination(Section):
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
-        if not self.mpps:
-            raise ValueError("gets nothing: set mpps")
+        if not self.mpps and not self.ian:
+            raise ValueError("gets nothing: set mpps or ian")
+        if self.ian and self.retrieve_ae is None:
+            raise ValueError("ian needs retrieve_ae, the AE title of the archive that holds the instances")
         return self

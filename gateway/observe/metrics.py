@@ -107,7 +107,8 @@ DICOM_DESTINATION_OPEN: Final = Gauge(
 )
 STEP_REQUESTS_SENT: Final = Counter(
     "gateway_performed_step_requests_sent",
-    "N-CREATE and N-SET made at DICOM destinations, by destination, operation and status in hexadecimal.",
+    "Requests made at DICOM destinations, by destination, operation (N-CREATE and N-SET of performed steps; IAN) and "
+    "status in hexadecimal.",
     ("destination", "operation", "status"),
     registry=REGISTRY,
 )

@@ -33,6 +33,14 @@ SENT_ON: Final = {
     _S.PARKED: "performed step for {to} parked: {why}",
     _S.REJECTED: "performed step for {to} rejected: {why}",
 }
+NOTIFIED: Final = {
+    _S.PENDING: "availability notification for {to} is due at {due}",
+    _S.LEASED: "availability notification for {to} is under way, try {attempts}",
+    _S.DONE: "availability notification made at {to}, answered {status}{more}",
+    _S.PARKED: "availability notification for {to} parked: {why}",
+    _S.REJECTED: "availability notification for {to} rejected: {why}",
+    _S.SUPERSEDED: "a later availability notification took the place of this one for {to}",
+}
 FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
 SETTLED: Final = {
     _S.PENDING: "waits until {due} for more of the study; settles then if none came",
@@ -47,6 +55,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.DELIVER: ("ehr_delivery", DELIVERED),
     Activity.STATUS: ("ris_status", STATUS_SENT),
     Activity.MPPS: ("step_forwarding", SENT_ON),
+    Activity.IAN: ("step_forwarding", NOTIFIED),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
 }

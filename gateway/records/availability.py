@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -12,8 +12,10 @@ from gateway.errors import RequiredEmpty, RequiredMissing
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.records.study import Study
 
 MOST_FINDINGS: Final = 20
+_MPPS: Final = "1.2.840.10008.3.1.2.3.3"
 
 
 class Availability(StrEnum):
@@ -68,6 +70,34 @@ def performed_steps_of(attributes: Attributes) -> list[str]:
     """SOP Instance UIDs of the performed steps that a notification names."""
     steps = _items(attributes, "ReferencedPerformedProcedureStepSequence")
     return list(dict.fromkeys(uid for one in steps if (uid := _text(one, "ReferencedSOPInstanceUID"))))
+
+
+def online(study: Study, retrieve_ae: str, performed_steps: Sequence[str]) -> Attributes:
+    """The notification that all instances of a study are at hand at `retrieve_ae` (PS3.4 Table R.3.2-1).
+
+    `performed_steps`: SOP Instance UIDs of those that have produced the study.
+    """
+    shared = {"InstanceAvailability": Availability.ONLINE.value, "RetrieveAETitle": retrieve_ae}
+    steps = [
+        {"ReferencedSOPClassUID": _MPPS, "ReferencedSOPInstanceUID": uid, "PerformedWorkitemCodeSequence": []}
+        for uid in performed_steps
+    ]
+    series = [
+        {
+            "SeriesInstanceUID": one.uid,
+            "ReferencedSOPSequence": [
+                {"ReferencedSOPClassUID": of.sop_class_uid, "ReferencedSOPInstanceUID": of.uid, **shared}
+                for of in one.instances
+            ],
+        }
+        for one in study.series
+        if one.instances
+    ]
+    return {
+        "ReferencedPerformedProcedureStepSequence": steps,
+        "StudyInstanceUID": study.uid,
+        "ReferencedSeriesSequence": series,
+    }
 
 
 def _findings(attributes: Attributes) -> list[Finding]:

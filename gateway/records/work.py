@@ -82,6 +82,9 @@ class Activity(StrEnum):
     """Make a modality's N-CREATE or N-SET at a destination; the subject is the Study Instance UID that the modality
     states, without one the SOP Instance UID of the performed step."""
 
+    IAN = "ian"
+    """Make an Instance Availability Notification at a destination."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkKind:
@@ -90,7 +93,7 @@ class WorkKind:
     activity: Activity
     target: str = ""
     """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`; of the destination, for `STATUS`,
-    `FORWARD` and `MPPS`."""
+    `FORWARD`, `MPPS` and `IAN`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -147,6 +150,11 @@ class Part(StrEnum):
 def performed_steps_to(destination: str) -> WorkKind:
     """The kind of the performed steps to a DICOM destination of this name."""
     return WorkKind(Activity.MPPS, destination)
+
+
+def availability_to(destination: str) -> WorkKind:
+    """The kind of the notifications to a DICOM destination of this name."""
+    return WorkKind(Activity.IAN, destination)
 
 
 def status_to(destination: str) -> WorkKind:

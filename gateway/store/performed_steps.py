@@ -206,6 +206,21 @@ def moments_of(row: Row) -> Iterator[tuple[StepEvent, int]]:
         yield StepEvent(row["end_event"]), row["ended_at"]
 
 
+_UIDS_OF_STUDY: Final = (
+    select(performed_steps.c.sop_uid)
+    .join(_LINKS, _LINKS.c.performed_step == performed_steps.c.id)
+    .join(procedures, and_(procedures.c.order == _LINKS.c.order, procedures.c.study_uid == _LINKS.c.study_uid))
+    .where(procedures.c.study_uid == bindparam("the_study"))
+    .distinct()
+    .order_by(performed_steps.c.sop_uid)
+)
+
+
+def uids_of_study(connection: Connection, study_uid: str) -> list[str]:
+    """SOP Instance UIDs of the performed steps that carry out scheduled steps of a study."""
+    return list(connection.execute(_UIDS_OF_STUDY, {"the_study": study_uid}).scalars())
+
+
 _CANDIDATES: Final = (
     select(
         orders.c.id, procedures.c.study_uid, procedures.c.requested_procedure_id, steps.c.step_id,

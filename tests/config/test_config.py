@@ -165,6 +165,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.destinations.tls.key": ("ours.key", Path("ours.key")),
     "dicom.destinations.tls.key_password": ("secret", "secret"),
     "dicom.destinations.mpps": (True, True),
+    "dicom.destinations.ian": (True, True),
+    "dicom.destinations.retrieve_ae": ("ARCHIVE", "ARCHIVE"),
     "dicom.destinations.timeout_seconds": (5, 5.0),
     "dicom.destinations.idle_seconds": (2, 2.0),
     "dicom.destinations.retry.first_seconds": (1, 1.0),

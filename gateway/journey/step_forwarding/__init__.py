@@ -1,1 +1,2 @@
-"""Station `step_forwarding`: other MPPS SCPs get each N-CREATE and N-SET that a modality has made here."""
+"""Station `step_forwarding`: other MPPS SCPs get what modalities state of performed steps here, others
+notifications of studies."""

@@ -1,4 +1,5 @@
-"""Sends what modalities have stated of a performed step to another MPPS SCP, in order for each step (PS3.4 F.7).
+"""Sends what modalities have stated of a performed step to another MPPS SCP, in order for each step (PS3.4 F.7), and
+notifications of studies to who wants them (PS3.4 R.3).
 
 An answer that was lost makes the request be sent again. The peer then has it already: a duplicate of an N-CREATE, and
 an N-SET of a step that is final, count as done where the peer's own step is as stated.
@@ -6,6 +7,7 @@ an N-SET of a step that is final, count as done where the peer's own step is as 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
@@ -17,7 +19,7 @@ from gateway.records.work import Work
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.requestor import RequestedAssociation
-from gateway.wire.dimse.requestor_operations import MPPS, MPPS_RETRIEVE, Response
+from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, Response
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.work.breaker import Breaker
 
@@ -25,6 +27,8 @@ CHARACTER_SET: Final = "ISO_IR 192"
 """Of every data set: an N-SET must have that of its N-CREATE (PS3.4 F.7.2.2.2)."""
 MOST_DOUBTS: Final = 5
 """Tries that end with a failure without a reason, before a person is asked."""
+_LABELS: Final = {AVAILABILITY: "IAN"}
+"""SOP class -> what its requests are counted as, where that is not the operation."""
 _SAME: Final = {
     "N-CREATE": ("PerformedProcedureStepID", "PerformedStationAETitle", "PerformedProcedureStepStartDate"),
     "N-SET": ("PerformedProcedureStepStatus",),
@@ -33,12 +37,15 @@ _SAME: Final = {
 
 
 class StepForwarding:
-    """`forward` is what the worker calls for the performed steps of the destination `name`."""
+    """`forward` is what the worker calls for the destination `name`: its performed steps, or what else `sop_class`
+    is.
+    """
 
-    def __init__(self, name: str, requestor: Requestor, breaker: Breaker) -> None:
+    def __init__(self, name: str, requestor: Requestor, breaker: Breaker, sop_class: str = MPPS) -> None:
         self._name = name
         self._requestor = requestor
         self._breaker = breaker
+        self._sop_class = sop_class
 
     async def forward(self, work: Work) -> Done:
         """Send a request. Raises `Unavailable` when the destination gives no answer, or is at its limits, and
@@ -46,15 +53,21 @@ class StepForwarding:
         request = StepRequest.of(work.payload)
         try:
             async with self._requestor.association() as association:
-                response = await _sent(association, request)
+                response = await _sent(association, self._sop_class, request)
                 outcome = verdict(request.operation, response.status, response.error_id)
                 kept = await _kept(association, request.sop_uid) if outcome is Verdict.ASK else None
         except GatewayError as error:
+            if isinstance(error, UnsupportedType):
+                # It answers; what it takes of another SOP class shall not wait.
+                self._breaker.answered()
+                raise _unavailable(error) from error
             # Whatever keeps the association from being made is nothing that this step could do better.
             self._breaker.failed(getattr(error, "retry_after", None))
             raise error if isinstance(error, Unavailable) else _unavailable(error) from error
         self._breaker.answered()
-        metrics.STEP_REQUESTS_SENT.labels(self._name, request.operation, f"{response.status:04X}").inc()
+        metrics.STEP_REQUESTS_SENT.labels(
+            self._name, _LABELS.get(self._sop_class, request.operation), f"{response.status:04X}"
+        ).inc()
         if outcome is Verdict.DONE:
             return Done({"status": f"{response.status:04X}", "what": request.operation})
         if outcome is Verdict.ASK and _is_there(request, kept, is_repeated=bool(work.attempts)):
@@ -63,11 +76,11 @@ class StepForwarding:
         raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
 
 
-async def _sent(association: RequestedAssociation, request: StepRequest) -> Response:
-    dataset = to_dataset(request.attributes)
+async def _sent(association: RequestedAssociation, sop_class: str, request: StepRequest) -> Response:
+    dataset = await asyncio.to_thread(to_dataset, request.attributes)
     dataset.SpecificCharacterSet = CHARACTER_SET
     send = operations.create if request.operation == "N-CREATE" else operations.set_
-    return await send(association, MPPS, request.sop_uid, dataset)
+    return await send(association, sop_class, request.sop_uid, dataset)
 
 
 async def _kept(association: RequestedAssociation, sop_uid: str) -> Attributes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
@@ -38,6 +38,10 @@ class EhrTarget:
     """It lets us make the Patients that it does not know."""
 
 
+Consequence = Callable[[Connection, Study], None]
+"""What follows from a study that has settled, in the transaction that settles it."""
+
+
 class ImagingStudyStation:
     """Builds and validates; `settle` is what the worker calls for work of kind `settle`."""
 
@@ -50,6 +54,7 @@ class ImagingStudyStation:
         *,
         served: Shape | None = None,
         zone: tzinfo = UTC,
+        consequences: Sequence[Consequence] = (),
     ) -> None:
         """`served`: how studies are kept for those who read them here, None if nobody does; `zone` is that of a
         `started` without one."""
@@ -59,6 +64,7 @@ class ImagingStudyStation:
         self._clock = clock
         self._served = served
         self._zone = zone
+        self._consequences = consequences
 
     async def settle(self, work: Work) -> Done:
         """Turn the study into deliveries, unless nothing an EHR would see has changed.
@@ -115,6 +121,8 @@ class ImagingStudyStation:
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now, findings=findings)
+        for follow in self._consequences:
+            follow(connection, study)
 
     async def serve(self, work: Work) -> Done:
         """Keep a study as it was settled for those who read it here, and tell nobody. Raises as `settle` does."""

@@ -15,7 +15,9 @@ class Delivery(Answer):
     """A row of the outbox."""
 
     id: int
-    kind: str = Field(description="`settle`, or `ehr:` and an EHR's name, `status:` or `forward:` and a destination's")
+    kind: str = Field(
+        description="`settle`, or `ehr:` and an EHR's name, or `status:`, `mpps:` ... and a destination's"
+    )
     lane: str
     study_uid: StudyInstanceUID = Field(validation_alias="subject")
     state: WorkState
@@ -35,7 +37,9 @@ class Cause(Answer):
     """Work that is parked or rejected for one cause."""
 
     key: str = Field(description="The same for the same cause")
-    kind: str = Field(description="`settle`, or `ehr:` and an EHR's name, `status:` or `forward:` and a destination's")
+    kind: str = Field(
+        description="`settle`, or `ehr:` and an EHR's name, or `status:`, `mpps:` ... and a destination's"
+    )
     text: str = Field(description="The error, without what differs from study to study")
     count: int
     first_at: Moment
