@@ -251,8 +251,8 @@ received is in its database. It initiates associations to make performed steps k
 to notify others of studies, where `dicom.destinations` names them."""
 _AVAILABILITY: Final = """\
 An Instance Availability Notification is kept as evidence and shown with the orders of its study. It needs a Study
-Instance UID (else 0120 or 0121); other deviations from PS3.4 Table R.3.2-1 are findings. A SOP Instance UID that is
-here is answered 0111. An N-CREATE without Affected SOP Instance UID is given one."""
+Instance UID of at most 64 characters (else 0120, 0121, 0106); other deviations from PS3.4 Table R.3.2-1 are findings.
+A SOP Instance UID that is here is answered 0111. An N-CREATE without Affected SOP Instance UID is given one."""
 _MPPS: Final = """\
 An N-CREATE that leaves out what the table asks for is taken with a finding (0000), unless the peer is `mpps:
 strict`: then it is refused with 0120 or 0121. Without what tells which step is performed it is always refused. An

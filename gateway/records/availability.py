@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from gateway.errors import RequiredEmpty, RequiredMissing
+from gateway.errors import InvalidValue, RequiredEmpty, RequiredMissing
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.study import Study
 
 MOST_FINDINGS: Final = 20
+LONGEST_UID: Final = 64
+"""Characters (PS3.5 9)."""
 _MPPS: Final = "1.2.840.10008.3.1.2.3.3"
 
 
@@ -47,12 +49,15 @@ class Notification:
 
 
 def notified(attributes: Attributes) -> Notification:
-    """The notification of an N-CREATE. Raises `RequiredMissing` without Study Instance UID; nothing else is needed."""
+    """The notification of an N-CREATE. Raises `RequiredMissing` without Study Instance UID, `InvalidValue` for one
+    that is too long; nothing else is needed."""
     if "StudyInstanceUID" not in attributes:
         raise RequiredMissing("it tells the study", place="StudyInstanceUID")
     study_uid = str(attributes["StudyInstanceUID"] or "")
     if not study_uid:
         raise RequiredEmpty("it tells the study", place="StudyInstanceUID")
+    if len(study_uid) > LONGEST_UID:
+        raise InvalidValue(f"has {len(study_uid)} characters, more than {LONGEST_UID}", place="StudyInstanceUID")
     return Notification(StudyInstanceUID(study_uid), attributes, tuple(_findings(attributes)))
 
 

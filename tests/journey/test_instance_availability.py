@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom, DicomPeer
+from gateway.errors import InvalidValue
 from gateway.operations.journey_of import journey
 from gateway.records.availability import notified
 from gateway.records.identifiers import AccessionNumber
@@ -142,6 +143,11 @@ async def test_a_peer_whose_services_leave_it_out_is_not_accepted(start: Start) 
     peer = DicomPeer(ae_title="ARCHIVE", services=["storage"])
     async with start(dicom=Dicom(port=0, peers=[peer])) as gateway:
         assert await notify(gateway, notification(reference("1.2.3.4"))) == (-1, "")
+
+
+def test_a_study_instance_uid_that_is_too_long() -> None:
+    with pytest.raises(InvalidValue, match="65 characters"):
+        notified({"StudyInstanceUID": "1" * 65})
 
 
 def test_other_things_in_place_of_sequences() -> None:

@@ -43,7 +43,7 @@ class InstanceAvailability:
         _count(SUCCESS)
 
     async def _keep(self, request: AttributesRequest, attributes: Attributes) -> None:
-        """Raises `RequiredMissing`, `DuplicateKey`, `Unavailable`."""
+        """Raises `RequiredMissing`, `InvalidValue`, `DuplicateKey`, `Unavailable`."""
         notification, calling_ae = notified(attributes), request.caller.calling_ae
         if notification.findings:
             places = ", ".join(dict.fromkeys(str(finding.place) for finding in notification.findings))

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_context, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    InstanceAvailabilityNotification,
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     Verification,
@@ -105,6 +106,21 @@ async def test_what_is_sent_comes_decoded(server: DimseServer, station: Recorder
         assert isinstance(request, AttributesRequest)
         assert (request.caller.calling_ae, request.sop_instance_uid) == ("CT1", UID)
         assert request.dataset[NAME].values == ("Müller^Änne",)
+
+
+async def test_a_notification_has_its_own_handler_and_its_own_operation(station: Recorder) -> None:
+    context = build_context(InstanceAvailabilityNotification, ExplicitVRLittleEndian)
+    arguments = (key(StudyInstanceUID="1.2"), InstanceAvailabilityNotification, UID)
+    other = Recorder()
+    async with serving(performed_steps=station, notifications=other.create) as server:
+        assert (await ask(server, "create", *arguments, context=context))[0].Status == 0
+        assert (await ask(server, "set", *arguments, context=context))[0].Status == 0x0211
+        steps = (key(StudyInstanceUID="1.2"), ModalityPerformedProcedureStep, UID)
+        meta = {"meta_uid": InstanceAvailabilityNotification}
+        assert (await ask(server, "create", *steps, context=context, **meta))[0].Status == 0x0118
+    async with serving(performed_steps=station) as server:
+        assert (await ask(server, "create", *arguments, context=context))[0].Status == 0x0211
+    assert (len(station.requests), len(other.requests)) == (0, 1)
 
 
 async def test_an_n_create_without_an_instance_is_given_one(server: DimseServer, station: Recorder) -> None:
