@@ -16,6 +16,7 @@ from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.why_not_shown import StepWhy, Why
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
+from gateway.records.availability import notified
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
@@ -29,6 +30,7 @@ from gateway.records.step import StepEvent, StepState
 from gateway.records.work import Lane, WorkKind
 from gateway.store import (
     Store,
+    availability,
     link_changes,
     messages,
     order_book,
@@ -295,6 +297,11 @@ def as_ordered(order: Order) -> OrderedProcedure:
         procedure=procedure.attributes, steps=tuple(OrderedStep(one.attributes) for one in procedure.steps),
         authority=order.authority, sender=order.sender, placer=order.placer,
     )  # fmt: skip
+
+
+def add_notification(connection: Connection) -> None:
+    stated = notified({"StudyInstanceUID": STUDY, "ReferencedSeriesSequence": []})
+    availability.add(connection, "1.2.10", stated, calling_ae="ARCHIVE", now=NINE)
 
 
 def add_refusal(connection: Connection, reason: str = "too large") -> int:

@@ -16,6 +16,7 @@ from tests.web.served import (
     Served,
     add_delivery,
     add_message,
+    add_notification,
     add_performed_step,
     add_refusal,
     add_unlinked_step,
@@ -132,6 +133,7 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
         lambda connection: add_delivery(connection, at=NINE, study_uid="1.2.9", fate=Fate.PARK, outcome={"error": "no"})
     )
     await console.store.write(add_refusal)
+    await console.store.write(add_notification)
     document = await document_of(console)
     for method, path, address, status in CALLS:
         async with console.session.request(method, console.base + address) as response:
