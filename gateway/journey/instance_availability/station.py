@@ -10,7 +10,7 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Rejected, Unavailable
-from gateway.mapping.attributes import from_dataset
+from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
 from gateway.records.availability import notified
 from gateway.records.order import Attributes
@@ -30,7 +30,7 @@ class InstanceAvailability:
 
     async def create(self, request: AttributesRequest) -> None:
         """N-CREATE. Raises `ExplainedFailure`."""
-        read = partial(from_dataset, request.dataset, with_empty=True)
+        read = partial(of_elements, request.dataset)
         attributes = await asyncio.to_thread(read) if request.is_long else read()
         try:
             await self._keep(request, attributes)
