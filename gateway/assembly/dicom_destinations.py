@@ -23,7 +23,7 @@ from gateway.records.step_request import Operation, StepRequest
 from gateway.records.study import Study
 from gateway.records.work import WorkKind, availability_to, performed_steps_to
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, proposals
-from gateway.wire.dimse.requestor_peer import Peer, Timeouts
+from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.dimse.server import VERSION_NAME
 from gateway.wire.tls import TlsFileError, client_context
@@ -96,9 +96,9 @@ def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitSt
     return kinds
 
 
-def peer_of(config: Config, destination: DicomDestination, seconds: float) -> Peer:
+def peer_of(config: Config, destination: DicomDestination, seconds: float) -> RequestedPeer:
     """How a destination is called. Raises `ConfigError`."""
-    return Peer(
+    return RequestedPeer(
         destination.host,
         destination.port,
         destination.ae_title,

@@ -16,7 +16,7 @@ from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
 from gateway.dicom_dictionary import ADDED
 from gateway.journey.worklist.station import WITHOUT_MAPPING
-from gateway.operations.conformance import Section, Table
+from gateway.operations.conformance import StatementSection, StatementTable
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse import requestor_operations
@@ -46,31 +46,31 @@ INITIATED: Final[Mapping[str, str]] = {
 STEP_SEQUENCE: Final = "ScheduledProcedureStepSequence"
 
 
-def statement(config: Config, mappings: mapping.Mappings) -> list[Section]:
+def statement(config: Config, mappings: mapping.Mappings) -> list[StatementSection]:
     """The conformance statement of a gateway with this configuration."""
     classes = served_syntaxes(frozenset(config.dicom.storage_classes))
     return [
-        Section("N", "DICOM conformance statement", _INTRODUCTION.format(version=VERSION_NAME)),
-        Section("N.1", "Overview", _OVERVIEW),
-        Section("N.1.1", "Content and transfer", "", (_sop_classes(classes, storage=True),)),
-        Section("N.1.2", "DIMSE services", "", (_sop_classes(classes, storage=False),)),
-        Section("N.1.3", "DICOM Web services", _WEB, (_transactions(),)),
-        Section("N.4", "Implementation model", _MODEL),
-        Section("N.5", "Service and interoperability description"),
-        Section("N.5.2", "DIMSE services", _AVAILABILITY),
-        Section("N.5.2.2", "Modality Performed Procedure Step SCP", _MPPS, tuple(_performed_step())),
-        Section("N.5.2.7", "Modality Worklist SCP", _WORKLIST, tuple(_worklist(mappings))),
-        Section("N.6", "Configuration", "", (_configuration(config.dicom),)),
-        Section("N.7.2", "Associations", "", (_associations(config.dicom), *_syntaxes())),
-        Section("N.7.3", "Status codes", _STATUSES, tuple(_statuses())),
-        Section("N.7.3.3", "Status codes of web services", _WEB_STATUSES, (_web_statuses(),)),
-        Section("N.8", "Security", _SECURITY),
-        Section("N.9", "Character sets", _CHARACTER_SETS, (_character_sets(),)),
-        Section("N.10", "Attributes of later editions", _LATER, (_later(),)),
+        StatementSection("N", "DICOM conformance statement", _INTRODUCTION.format(version=VERSION_NAME)),
+        StatementSection("N.1", "Overview", _OVERVIEW),
+        StatementSection("N.1.1", "Content and transfer", "", (_sop_classes(classes, storage=True),)),
+        StatementSection("N.1.2", "DIMSE services", "", (_sop_classes(classes, storage=False),)),
+        StatementSection("N.1.3", "DICOM Web services", _WEB, (_transactions(),)),
+        StatementSection("N.4", "Implementation model", _MODEL),
+        StatementSection("N.5", "Service and interoperability description"),
+        StatementSection("N.5.2", "DIMSE services", _AVAILABILITY),
+        StatementSection("N.5.2.2", "Modality Performed Procedure Step SCP", _MPPS, tuple(_performed_step())),
+        StatementSection("N.5.2.7", "Modality Worklist SCP", _WORKLIST, tuple(_worklist(mappings))),
+        StatementSection("N.6", "Configuration", "", (_configuration(config.dicom),)),
+        StatementSection("N.7.2", "Associations", "", (_associations(config.dicom), *_syntaxes())),
+        StatementSection("N.7.3", "Status codes", _STATUSES, tuple(_statuses())),
+        StatementSection("N.7.3.3", "Status codes of web services", _WEB_STATUSES, (_web_statuses(),)),
+        StatementSection("N.8", "Security", _SECURITY),
+        StatementSection("N.9", "Character sets", _CHARACTER_SETS, (_character_sets(),)),
+        StatementSection("N.10", "Attributes of later editions", _LATER, (_later(),)),
     ]
 
 
-def _sop_classes(classes: dict[str, list[str]], *, storage: bool) -> Table:
+def _sop_classes(classes: dict[str, list[str]], *, storage: bool) -> StatementTable:
     roles = {uid: ["SCP"] for uid in classes}
     for uid in INITIATED:
         roles.setdefault(uid, []).append("SCU")
@@ -79,10 +79,10 @@ def _sop_classes(classes: dict[str, list[str]], *, storage: bool) -> Table:
         for uid, role in roles.items()
         if (service_of_class(uid) == STORAGE) == storage
     ]
-    return Table("SOP classes", ("SOP Class", "UID", "Operations", "Role"), rows)
+    return StatementTable("SOP classes", ("SOP Class", "UID", "Operations", "Role"), rows)
 
 
-def _transactions() -> Table:
+def _transactions() -> StatementTable:
     columns = ("Transaction", "PS3.18", "Resource", "Method", "Media types", "User Agent", "Origin Server")
     rows = [
         (
@@ -91,25 +91,25 @@ def _transactions() -> Table:
         )
         for one in TRANSACTIONS
     ]  # fmt: skip
-    return Table("Services of worklist and performed steps", columns, rows)
+    return StatementTable("Services of worklist and performed steps", columns, rows)
 
 
-def _web_statuses() -> Table:
+def _web_statuses() -> StatementTable:
     rows = [(one.method.id, ", ".join(map(str, sorted(one.method.statuses)))) for one in TRANSACTIONS]
-    return Table("HTTP statuses by transaction", ("Transaction", "Statuses"), rows)
+    return StatementTable("HTTP statuses by transaction", ("Transaction", "Statuses"), rows)
 
 
 # Modality Performed Procedure Step
 
 
-def _performed_step() -> Iterator[Table]:
+def _performed_step() -> Iterator[StatementTable]:
     columns = ("Attribute Name", "Tag", "N-CREATE", "N-SET", "Final state")
-    yield Table(
+    yield StatementTable(
         "Attributes of a performed step", columns, [_typed(keyword, one) for keyword, one in ATTRIBUTES.items()]
     )
     for sequence, items in ITEMS.items():
         rows = [_typed(keyword, types) for keyword, types in items.items()]
-        yield Table(f"Items of {_name(sequence)}", columns, rows)
+        yield StatementTable(f"Items of {_name(sequence)}", columns, rows)
 
 
 def _typed(keyword: str, types: Types) -> tuple[str, ...]:
@@ -119,15 +119,17 @@ def _typed(keyword: str, types: Types) -> tuple[str, ...]:
 # Modality Worklist
 
 
-def _worklist(mappings: mapping.Mappings) -> Iterator[Table]:
+def _worklist(mappings: mapping.Mappings) -> Iterator[StatementTable]:
     columns = ("Attribute Name", "Tag", "VR", "Matching key", "Matching Type", "Return key")
     levels = {one.row.target: level for level, rows in mappings.orders.rows.items() for one in rows}
     step = sorted({*keys.OF_STEP, *(key for key, level in levels.items() if level == "step")}, key=_tag)
     given = {_keyword(tag) for tag in WITHOUT_MAPPING} - {""}
     root = {*keys.OF_ROOT, *given, *(key for key, level in levels.items() if level != "step")} - {*keys.OF_STEP}
-    yield Table("Attributes beside the step", columns, [_key(one, keys.OF_ROOT) for one in sorted(root, key=_tag)])
+    yield StatementTable(
+        "Attributes beside the step", columns, [_key(one, keys.OF_ROOT) for one in sorted(root, key=_tag)]
+    )
     title = f"Attributes within the {_name(STEP_SEQUENCE)}"
-    yield Table(title, columns, [_key(one, keys.OF_STEP) for one in step])
+    yield StatementTable(title, columns, [_key(one, keys.OF_STEP) for one in step])
 
 
 def _key(keyword: str, table: dict[str, keys.KeyTypes]) -> tuple[str, ...]:
@@ -139,15 +141,17 @@ def _key(keyword: str, table: dict[str, keys.KeyTypes]) -> tuple[str, ...]:
 # Network
 
 
-def _configuration(dicom: Dicom) -> Table:
+def _configuration(dicom: Dicom) -> StatementTable:
     names = (
         "ae_title", "host", "port", "max_associations", "idle_seconds", "max_pdu_bytes", "max_object_bytes",
         "max_worklist_matches", "check_called_ae", "pn_implicit_wildcard", "warn_of_unknown_keys",
     )  # fmt: skip
-    return Table("Parameters", ("Key", "Value"), [(f"`dicom.{name}`", str(getattr(dicom, name))) for name in names])
+    return StatementTable(
+        "Parameters", ("Key", "Value"), [(f"`dicom.{name}`", str(getattr(dicom, name))) for name in names]
+    )
 
 
-def _associations(dicom: Dicom) -> Table:
+def _associations(dicom: Dicom) -> StatementTable:
     rows = [
         ("Application Context", APPLICATION_CONTEXT),
         ("Implementation Version Name", VERSION_NAME),
@@ -156,24 +160,24 @@ def _associations(dicom: Dicom) -> Table:
         ("Asynchronous operations", "one operation at a time"),
         ("Associations initiated", "; ".join(f"{name_of(uid)}: {when}" for uid, when in INITIATED.items()) or "none"),
     ]
-    return Table("Association policy", ("Item", "Value"), rows)
+    return StatementTable("Association policy", ("Item", "Value"), rows)
 
 
-def _syntaxes() -> Iterator[Table]:
+def _syntaxes() -> Iterator[StatementTable]:
     for title, syntaxes in (
         ("Transfer syntaxes of services without pixels", PLAIN_SYNTAXES),
         ("Transfer syntaxes of Storage", TRANSFER_SYNTAXES),
     ):
-        yield Table(title, ("Transfer Syntax", "UID"), [(UID(one).name, str(one)) for one in syntaxes])
+        yield StatementTable(title, ("Transfer Syntax", "UID"), [(UID(one).name, str(one)) for one in syntaxes])
 
 
-def _statuses() -> Iterator[Table]:
+def _statuses() -> Iterator[StatementTable]:
     pending = [(f"{one:04X}", f"pending: {one.name.lower().replace('_', ' ')}") for one in Pending]
-    yield Table(
+    yield StatementTable(
         "C-FIND", ("Status", "When"), [("0000", "success"), *pending, ("FE00", "cancelled"), *_of(FIND_STATUSES)]
     )
-    yield Table("C-STORE", ("Status", "When"), [("0000", "success"), *_of(STORE_STATUSES)])
-    yield Table("N-CREATE, N-SET, N-GET", ("Status", "When"), [("0000", "success"), *_of(NORMALIZED_STATUSES)])
+    yield StatementTable("C-STORE", ("Status", "When"), [("0000", "success"), *_of(STORE_STATUSES)])
+    yield StatementTable("N-CREATE, N-SET, N-GET", ("Status", "When"), [("0000", "success"), *_of(NORMALIZED_STATUSES)])
 
 
 def _of(statuses: Statuses) -> Iterator[tuple[str, str]]:
@@ -199,16 +203,16 @@ _WORDS: Final = {
 # Annexes
 
 
-def _character_sets() -> Table:
+def _character_sets() -> StatementTable:
     sets = ["ISO_IR 6 (default)", *("\\".join(one) for one in REGIONAL), "\\".join(UTF_8)]
-    return Table(
+    return StatementTable(
         "Sets that the gateway chooses by itself, in this order", ("Specific Character Set",), [(one,) for one in sets]
     )
 
 
-def _later() -> Table:
+def _later() -> StatementTable:
     rows = [(one.name, _shown(one.tag), one.vr, one.vm, one.edition) for one in sorted(ADDED)]
-    return Table("Attributes", ("Attribute Name", "Tag", "VR", "VM", "Edition"), rows)
+    return StatementTable("Attributes", ("Attribute Name", "Tag", "VR", "VM", "Edition"), rows)
 
 
 def _number(keyword: str) -> int:

@@ -13,7 +13,7 @@ Hours = Annotated[float, Field(gt=0, le=87_600)]
 Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")]
 
 
-class PerformedSteps(Section):
+class PerformedStepsSection(Section):
     silent_hours: Hours = 12.0
     """An examination that is IN PROGRESS without N-SET and images for so long is listed and counted as silent."""
     silent_hours_of: dict[Modality, Hours] = {}

@@ -16,10 +16,10 @@ from gateway.config.ehrs import Ehr
 from gateway.config.fields import Section, mark_doubled
 from gateway.config.hl7 import Hl7
 from gateway.config.http import Facade, Http
-from gateway.config.performed_steps import PerformedSteps
+from gateway.config.performed_steps import PerformedStepsSection
 from gateway.config.site import Site
 from gateway.config.studies import Studies
-from gateway.config.worklist import Worklist
+from gateway.config.worklist import WorklistSection
 from gateway.config.yaml_file import Source, fault, not_json, read
 from gateway.errors import ConfigError
 
@@ -51,8 +51,8 @@ class Config(BaseSettings):
     studies: Studies = Studies()
     ehrs: list[Ehr] = []
     http: Http = Http()
-    worklist: Worklist = Worklist()
-    performed_steps: PerformedSteps = PerformedSteps()
+    worklist: WorklistSection = WorklistSection()
+    performed_steps: PerformedStepsSection = PerformedStepsSection()
     facade: Facade = Facade()
     mappings: MappingsSection = MappingsSection()
     log: Log = Log()

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class StatementTable:
     """A table with the columns that PS3.2 Annex N gives it, as far as they apply."""
 
     title: str
@@ -17,16 +17,16 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class StatementSection:
     """A section, numbered as in PS3.2 Annex N."""
 
     number: str
     title: str
     text: str = ""
-    tables: tuple[Table, ...] = ()
+    tables: tuple[StatementTable, ...] = ()
 
 
-def as_data(sections: Sequence[Section]) -> dict[str, Any]:
+def as_data(sections: Sequence[StatementSection]) -> dict[str, Any]:
     """The statement as plain JSON data; a row is an object by its columns."""
     return {
         "sections": [
@@ -42,12 +42,12 @@ def as_data(sections: Sequence[Section]) -> dict[str, Any]:
     }
 
 
-def markdown(sections: Sequence[Section]) -> str:
+def markdown(sections: Sequence[StatementSection]) -> str:
     """The statement as a page."""
     return "\n".join(line for section in sections for line in _lines(section)).rstrip() + "\n"
 
 
-def _lines(section: Section) -> Iterator[str]:
+def _lines(section: StatementSection) -> Iterator[str]:
     level = "#" * min(section.number.count(".") + 1, 4)
     yield f"{level} {section.number} {section.title}".replace("  ", " ")
     yield ""

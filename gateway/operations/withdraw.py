@@ -14,7 +14,7 @@ from gateway.store import outbox, studies
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class WithdrawalReceiver:
     """An EHR that a study concerns."""
 
     name: str
@@ -37,7 +37,7 @@ class Withdrawal:
     """Since when the study is withdrawn, microseconds; None: it counts."""
     changed: bool
     """False: it was so already, and nothing was done."""
-    receivers: tuple[Receiver, ...]
+    receivers: tuple[WithdrawalReceiver, ...]
 
     @property
     def deliveries(self) -> int:
@@ -76,5 +76,5 @@ def withdraw(
         outbox.settle_at(connection, study_uid, due_at=now, now=now)
     holding = outbox.receivers_of(connection, study_uid)
     names = dict.fromkeys([*ehrs, *sorted(holding)])
-    receivers = tuple(Receiver(name, name in holding, changed and name in ehrs) for name in names)
+    receivers = tuple(WithdrawalReceiver(name, name in holding, changed and name in ehrs) for name in names)
     return Withdrawal(study_uid, row["withdrawn_at"], changed, receivers)

@@ -30,7 +30,7 @@ class StepRequest:
         return cls(payload["operation"], payload["sop_uid"], payload["attributes"])
 
 
-class Verdict(Enum):
+class RequestVerdict(Enum):
     """What an answer calls for."""
 
     DONE = auto()
@@ -46,25 +46,25 @@ class Verdict(Enum):
 
 WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116})
 """Done, with a reservation (PS3.7 C.4)."""
-_VERDICTS: Final[Mapping[tuple[str, int], Verdict]] = {
-    ("N-CREATE", 0x0111): Verdict.ASK,  # duplicate SOP Instance: also after an answer that was lost
-    ("N-SET", 0xA710): Verdict.ASK,  # as Error ID: the step may no longer be updated
+_VERDICTS: Final[Mapping[tuple[str, int], RequestVerdict]] = {
+    ("N-CREATE", 0x0111): RequestVerdict.ASK,  # duplicate SOP Instance: also after an answer that was lost
+    ("N-SET", 0xA710): RequestVerdict.ASK,  # as Error ID: the step may no longer be updated
 }
-_OF_BOTH: Final[Mapping[int, Verdict]] = {
-    0x0110: Verdict.DOUBT,  # processing failure
-    0x0213: Verdict.RETRY,  # resource limitation
+_OF_BOTH: Final[Mapping[int, RequestVerdict]] = {
+    0x0110: RequestVerdict.DOUBT,  # processing failure
+    0x0213: RequestVerdict.RETRY,  # resource limitation
 }
 """PS3.7 10.1.3 and 10.1.5, PS3.4 Table F.7.2-2. All other failures (0105, 0106, 0112, 0117 to 0124, 0210 to 0212) stay
 what they are however often they are asked for."""
 
 
-def verdict(operation: Operation, status: int, error_id: int | None) -> Verdict:
+def verdict(operation: Operation, status: int, error_id: int | None) -> RequestVerdict:
     """By operation, Status and Error ID."""
     if status == 0x0000 or status in WARNINGS or status >> 12 == 0xB:
-        return Verdict.DONE
+        return RequestVerdict.DONE
     for code in (error_id, status):
         if code is not None and (found := _VERDICTS.get((operation, code))) is not None:
             return found
     if status >> 8 == 0xA7:
-        return Verdict.RETRY
-    return _OF_BOTH.get(status, Verdict.PARK)
+        return RequestVerdict.RETRY
+    return _OF_BOTH.get(status, RequestVerdict.PARK)

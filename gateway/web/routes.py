@@ -18,7 +18,7 @@ from gateway.web.requests import NoParameters, RequestParameters
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class RouteContext:
     """What the composition root hands to the console."""
 
     store: Store
@@ -38,7 +38,7 @@ class Context:
     """What links of performed steps need; None: none are changed here."""
 
 
-Handler = Callable[[Context, Any], Awaitable[Answer | web.Response]]
+Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ from gateway.web.console.pages import STYLE_HASH
 from gateway.web.failures import failures
 from gateway.web.health import Component
 from gateway.web.login import Handler, guard
-from gateway.web.routes import Context, Route
+from gateway.web.routes import Route, RouteContext
 
 ROUTES: Final = (*console.ROUTES, *api.ROUTES, *performed_steps.ROUTES)
 """What is not in this table is neither served nor documented."""
 
-CONTEXT: Final = web.AppKey("context", Context)
+CONTEXT: Final = web.AppKey("context", RouteContext)
 HIDDEN: Final = (StepState.HELD, *(state for state, term in PUBLISHED.items() if term == "DEPARTED"))
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -59,14 +59,15 @@ def build(
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
 
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
-    (`Context.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`: applications of
-    their own below a path, with logins and errors of their own. `links`: what links of performed steps need.
+    (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
+    applications of their own below a path, with logins and errors of their own. `links`: what links of performed
+    steps need.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [errors_as_json, guard(token, open_paths)]
     application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
     document = partial(openapi.document, ROUTES, version)
-    application[CONTEXT] = Context(
+    application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
         links,
     )  # fmt: skip

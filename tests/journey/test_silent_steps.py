@@ -14,7 +14,7 @@ from gateway.assembly import process as app
 from gateway.assembly.linking import link_tools
 from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
-from gateway.config.performed_steps import PerformedSteps
+from gateway.config.performed_steps import PerformedStepsSection
 from gateway.journey.performed_step.attaching import Tools
 from gateway.journey.performed_step.consequences import Change
 from gateway.journey.performed_step.watching import SilenceWatch
@@ -133,7 +133,7 @@ async def test_what_hung_while_the_gateway_was_down_is_seen_at_its_start(start: 
         await modality_of(gateway).create(begin(), UID)
         old = now() - 13 * HOUR
         await gateway.store.write(lambda connection: connection.execute(update(performed_steps).values(updated_at=old)))
-    async with start(performed_steps=PerformedSteps(close_silent=True)) as gateway:
+    async with start(performed_steps=PerformedStepsSection(close_silent=True)) as gateway:
         async with asyncio.timeout(20):
             while await states(gateway) != {"SPS1": "DISCONTINUED"}:
                 await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ import pytest
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.worklist import why
 from gateway.clock import local_day, now
-from gateway.config.worklist import Worklist
+from gateway.config.worklist import WorklistSection
 from gateway.records.identifiers import AccessionNumber
 from tests.journey.messages import orm
 from tests.journey.modality import begin, item, modality_of
@@ -18,7 +18,7 @@ from tests.journey.running import Start, config_of
 from tests.journey.test_performed_step import UID, hl7_time, ordered
 from tests.journey.test_scheduling import visible
 
-RULE = Worklist(expire_after_days=1)
+RULE = WorklistSection(expire_after_days=1)
 
 
 def day(ago: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import UnknownKey
-from gateway.operations.withdraw import Receiver, withdraw
+from gateway.operations.withdraw import WithdrawalReceiver, withdraw
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import Store
 from tests.web.served import NINE, STUDY, add_delivery, add_instance
@@ -26,9 +26,9 @@ async def test_it_names_who_gets_a_delivery_and_who_does_not(store: Store) -> No
     await store.write(lambda connection: _delivered(connection, "main", "old"))
     done = await store.write(partial(withdraw, study_uid=StudyInstanceUID(STUDY), ehrs=["main", "new"], now=NINE))
     assert done.receivers == (
-        Receiver("main", holds=True, notified=True),
-        Receiver("new", holds=False, notified=True),
-        Receiver("old", holds=True, notified=False),
+        WithdrawalReceiver("main", holds=True, notified=True),
+        WithdrawalReceiver("new", holds=False, notified=True),
+        WithdrawalReceiver("old", holds=True, notified=False),
     )
     assert str(done) == (
         f"withdrawn since {DAY}; 2 deliveries follow, to main, new (had nothing of it); "

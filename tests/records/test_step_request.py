@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.records.step_request import Operation, StepRequest, Verdict, verdict
+from gateway.records.step_request import Operation, RequestVerdict, StepRequest, verdict
 
-V = Verdict
+V = RequestVerdict
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ V = Verdict
         *(("N-CREATE", one, None, V.PARK) for one in (0x0105, 0x0106, 0x0117, 0x0120, 0x0121, 0x0122, 0x0124, 0x0211)),
     ],
 )
-def test_each_status(operation: Operation, status: int, error_id: int | None, wanted: Verdict) -> None:
+def test_each_status(operation: Operation, status: int, error_id: int | None, wanted: RequestVerdict) -> None:
     assert verdict(operation, status, error_id) is wanted
 
 

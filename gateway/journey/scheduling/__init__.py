@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
-from gateway.journey.scheduling.applied import Applied, History, Policy, Work
+from gateway.journey.scheduling.applied import Applied, History, Policy, SchedulingWork
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_matching import statements_about
@@ -36,7 +36,7 @@ def apply(
 ) -> Applied:
     """Apply what one message states, all of it or none.
 
-    `again`: see `Work`.
+    `again`: see `SchedulingWork`.
 
     Raises `UnknownCode` (ORC-1), `UnknownKey` (no such order, or another patient's), `DuplicateKey` (a Study Instance
     UID or Patient ID that is another's), `Conflict` (the examination has begun).
@@ -46,7 +46,7 @@ def apply(
     def with_earlier_groups(connection: Connection, order: Order) -> list[Said]:
         return [*history(connection, order), *statements_about(before, order), *_performed(connection, order)]
 
-    work = Work(connection, now, policy, with_earlier_groups, again)
+    work = SchedulingWork(connection, now, policy, with_earlier_groups, again)
     for statement in statements:
         if isinstance(statement, PatientStatement):
             patients.apply(work, statement)

@@ -67,7 +67,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class SchedulingWork:
     """One message that is being applied, within a transaction."""
 
     connection: Connection

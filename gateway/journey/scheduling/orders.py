@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.errors import DuplicateKey, Place, RequiredMissing, UnknownCode, UnknownKey
-from gateway.journey.scheduling.applied import Policy, Work
+from gateway.journey.scheduling.applied import Policy, SchedulingWork
 from gateway.journey.scheduling.patients import arrivals_of, update_patient
 from gateway.records import order_book, order_history, order_matching
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
@@ -31,7 +31,7 @@ UNORDERED: Final = {
 }
 
 
-def apply(work: Work, statement: OrderedProcedure) -> None:
+def apply(work: SchedulingWork, statement: OrderedProcedure) -> None:
     """Apply one order group and note in `work.applied` what came of it."""
     if statement.event is None and not work.policy.ignore_unknown_control:
         raise UnknownCode(
@@ -75,7 +75,7 @@ def _lacking(statement: OrderedProcedure, order: Order | None) -> RequiredMissin
     return of_steps[0] if of_steps and is_new else None
 
 
-def _patient_of(work: Work, order: Order | None) -> tuple[PatientRow | None, Sequence[Arrival]]:
+def _patient_of(work: SchedulingWork, order: Order | None) -> tuple[PatientRow | None, Sequence[Arrival]]:
     """The patient of an order, for a message that does not name one."""
     row = patients.get(work.connection, order.patient) if order is not None and order.patient is not None else None
     return (PatientRow(row["id"]), arrivals_of(row)) if row is not None else (None, [])
@@ -128,7 +128,7 @@ def _of_one_patient(connection: Connection, statement: OrderedProcedure, order: 
 
 
 def _apply_to(
-    work: Work,
+    work: SchedulingWork,
     statement: OrderedProcedure,
     order: Order | None,
     patient: PatientRow | None,
@@ -177,7 +177,7 @@ def _in_its_place(statement: OrderedProcedure, order: Order | None, history: Seq
 
 
 def _end_replaced(
-    work: Work, statement: OrderedProcedure, patient: PatientRow | None, arrivals: Sequence[Arrival]
+    work: SchedulingWork, statement: OrderedProcedure, patient: PatientRow | None, arrivals: Sequence[Arrival]
 ) -> None:
     """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
     end = order_matching.replacement(statement)
@@ -193,7 +193,7 @@ def _end_replaced(
 
 
 def _patient(
-    work: Work, statement: OrderedProcedure, who: Identity, order: Order | None
+    work: SchedulingWork, statement: OrderedProcedure, who: Identity, order: Order | None
 ) -> tuple[PatientRow, Sequence[Arrival]]:
     """The row of the message's patient, made if there is none, and the patient's last arrivals.
 
@@ -230,7 +230,7 @@ def _rank(statement: OrderedProcedure, policy: Policy) -> Rank:
 
 
 def _meet_early(
-    work: Work, row: OrderRow, order: Order, statement: OrderedProcedure, arrivals: Sequence[Arrival]
+    work: SchedulingWork, row: OrderRow, order: Order, statement: OrderedProcedure, arrivals: Sequence[Arrival]
 ) -> None:
     """A study that came before its order is settled again, now with the order; a performed step is linked to it."""
     patient_id = statement.patient.get("PatientID")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gateway.errors import Conflict, DuplicateKey, Place
-from gateway.journey.scheduling.applied import Work
+from gateway.journey.scheduling.applied import SchedulingWork
 from gateway.records.imaging_order import Arrival
 from gateway.records.order import Attributes
 from gateway.records.order_book import arrived
@@ -32,18 +32,18 @@ CLOSED: Final = FROZEN | {StepState.CANCELED}
 KEPT_ARRIVALS: Final = 20
 
 
-def apply(work: Work, statement: PatientStatement) -> None:
+def apply(work: SchedulingWork, statement: PatientStatement) -> None:
     """Apply one PID group and note in `work.applied` what came of it. Raises `DuplicateKey` and `Conflict`."""
     patients.hold(work.connection, statement.identity, *statement.prior)
     _EVENTS[statement.event](work, statement)
 
 
-def _update(work: Work, statement: PatientStatement) -> None:
+def _update(work: SchedulingWork, statement: PatientStatement) -> None:
     patient, is_new = _told(work, statement)
     work.applied.patients[patient] = "created" if is_new else "updated"
 
 
-def _leave_visit(work: Work, statement: PatientStatement) -> None:
+def _leave_visit(work: SchedulingWork, statement: PatientStatement) -> None:
     gone: dict[str, None] = dict.fromkeys(VISIT)
     if patients.find(work.connection, statement.identity) is None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to change")
@@ -52,7 +52,7 @@ def _leave_visit(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[patient] = "updated"
 
 
-def _arrive(work: Work, statement: PatientStatement) -> None:
+def _arrive(work: SchedulingWork, statement: PatientStatement) -> None:
     patient, is_new = _told(work, statement)
     work.applied.patients[patient] = "created" if is_new else "updated"
     arrival = Arrival(statement.event_at, statement.day)
@@ -85,7 +85,7 @@ def arrivals_of(row: Row) -> list[Arrival]:
     return _as_arrivals(row["arrivals"])
 
 
-def _delete(work: Work, statement: PatientStatement) -> None:
+def _delete(work: SchedulingWork, statement: PatientStatement) -> None:
     row = patients.meant(work.connection, statement.identity)
     if row is None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to delete")
@@ -102,7 +102,7 @@ def _delete(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[row["id"]] = "deleted"
 
 
-def _merge(work: Work, statement: PatientStatement) -> None:
+def _merge(work: SchedulingWork, statement: PatientStatement) -> None:
     """MRG ends in PID: its orders become the survivor's, and the old id stands for the survivor from now on."""
     whole = patients.find(work.connection, statement.identity)
     if whole is not None and whole["merged_into"] is not None:
@@ -117,7 +117,7 @@ def _merge(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[survivor] = "merged"
 
 
-def _absorb(work: Work, survivor: PatientRow, prior: Identity) -> None:
+def _absorb(work: SchedulingWork, survivor: PatientRow, prior: Identity) -> None:
     source = patients.find(work.connection, prior)
     if source is None:
         # A late order on the old id lands on the survivor.
@@ -135,7 +135,7 @@ def _absorb(work: Work, survivor: PatientRow, prior: Identity) -> None:
     _tell_studies_again(work, ended)
 
 
-def _inherit(work: Work, survivor: PatientRow, source: Row | None, prior: Identity) -> None:
+def _inherit(work: SchedulingWork, survivor: PatientRow, source: Row | None, prior: Identity) -> None:
     """Give the survivor what the prior patient had: attributes, former identities, arrivals."""
     into = patients.get(work.connection, survivor, to_change=True)
     assert into is not None
@@ -155,7 +155,7 @@ def _inherit(work: Work, survivor: PatientRow, source: Row | None, prior: Identi
     )
 
 
-def _tell_studies_again(work: Work, ended: Sequence[Identity]) -> None:
+def _tell_studies_again(work: SchedulingWork, ended: Sequence[Identity]) -> None:
     """Studies under identities that have ended go to each EHR again, now under the patient whom they mean."""
     for identity in ended:
         for uid in studies.of_patient(work.connection, identity):
@@ -163,7 +163,7 @@ def _tell_studies_again(work: Work, ended: Sequence[Identity]) -> None:
             outbox.settle_soon(work.connection, uid, now=work.now)
 
 
-def _change_id(work: Work, statement: PatientStatement) -> None:
+def _change_id(work: SchedulingWork, statement: PatientStatement) -> None:
     """MRG-1 is from now on called PID-3."""
     [old, *_] = statement.prior
     if old == statement.identity:
@@ -196,7 +196,7 @@ def _change_id(work: Work, statement: PatientStatement) -> None:
     work.applied.patients[patient] = "renamed"
 
 
-def _told(work: Work, statement: PatientStatement) -> tuple[PatientRow, bool]:
+def _told(work: SchedulingWork, statement: PatientStatement) -> tuple[PatientRow, bool]:
     """The patient with what the message says of them, and whether they are new."""
     known = patients.meant(work.connection, statement.identity)
     if known is None:
@@ -208,7 +208,7 @@ def _told(work: Work, statement: PatientStatement) -> tuple[PatientRow, bool]:
     return PatientRow(known["id"]), False
 
 
-def update_patient(work: Work, row: Row, statement: Attributes, rank: Rank, at: int) -> None:
+def update_patient(work: SchedulingWork, row: Row, statement: Attributes, rank: Rank, at: int) -> None:
     """Add to what is known of a patient; the row is held only when something changes."""
     if values_after(row["attributes"], row["said"], statement, rank, at) == (row["attributes"], row["said"]):
         return
@@ -223,7 +223,7 @@ def _named(identity: Identity) -> dict[str, str]:
     return {"PatientID": identity.patient_id, **issuer}
 
 
-_EVENTS: Final[dict[PatientEvent, Callable[[Work, PatientStatement], None]]] = {
+_EVENTS: Final[dict[PatientEvent, Callable[[SchedulingWork, PatientStatement], None]]] = {
     PatientEvent.UPDATE: _update,
     PatientEvent.ARRIVE: _arrive,
     PatientEvent.LEAVE_VISIT: _leave_visit,

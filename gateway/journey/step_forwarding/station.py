@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedTy
 from gateway.mapping.attributes import from_dataset, to_dataset
 from gateway.observe import metrics
 from gateway.records.order import Attributes
-from gateway.records.step_request import StepRequest, Verdict, verdict
+from gateway.records.step_request import RequestVerdict, StepRequest, verdict
 from gateway.records.work import Work
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse import requestor_operations as operations
@@ -55,7 +55,7 @@ class StepForwarding:
             async with self._requestor.association() as association:
                 response = await _sent(association, self._sop_class, request)
                 outcome = verdict(request.operation, response.status, response.error_id)
-                kept = await _kept(association, request.sop_uid) if outcome is Verdict.ASK else None
+                kept = await _kept(association, request.sop_uid) if outcome is RequestVerdict.ASK else None
         except GatewayError as error:
             if isinstance(error, UnsupportedType):
                 # It answers; what it takes of another SOP class shall not wait.
@@ -68,9 +68,9 @@ class StepForwarding:
         metrics.STEP_REQUESTS_SENT.labels(
             self._name, _LABELS.get(self._sop_class, request.operation), f"{response.status:04X}"
         ).inc()
-        if outcome is Verdict.DONE:
+        if outcome is RequestVerdict.DONE:
             return Done({"status": f"{response.status:04X}", "what": request.operation})
-        if outcome is Verdict.ASK and _is_there(request, kept, is_repeated=bool(work.attempts)):
+        if outcome is RequestVerdict.ASK and _is_there(request, kept, is_repeated=bool(work.attempts)):
             note = "the destination had it already"
             return Done({"status": f"{response.status:04X}", "what": request.operation, "note": note})
         raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
@@ -99,8 +99,8 @@ def _is_there(request: StepRequest, kept: Attributes | None, *, is_repeated: boo
     return all(kept.get(one, "") == request.attributes.get(one, "") for one in _SAME[request.operation])
 
 
-def _refusal(response: Response, outcome: Verdict, tries: int, place: str) -> GatewayError:
-    may_pass = outcome is Verdict.RETRY or (outcome is Verdict.DOUBT and tries < MOST_DOUBTS)
+def _refusal(response: Response, outcome: RequestVerdict, tries: int, place: str) -> GatewayError:
+    may_pass = outcome is RequestVerdict.RETRY or (outcome is RequestVerdict.DOUBT and tries < MOST_DOUBTS)
     kind: Any = Unavailable if may_pass else NeedsPerson
     error: GatewayError = kind(str(response), place=place)
     error.details = {"status": f"{response.status:04X}"}

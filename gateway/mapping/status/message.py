@@ -13,7 +13,7 @@ from gateway.mapping.orders.paths import Value
 from gateway.mapping.status.dialect import field_of_target, type_of
 from gateway.mapping.status.functions import FUNCTIONS, Form, field_of
 from gateway.mapping.status.scope import Look, StatusScope, compiled
-from gateway.mapping.status.shapes import FIRST_VERSION, PATIENT, SHAPES, Shape
+from gateway.mapping.status.shapes import FIRST_VERSION, PATIENT, SHAPES, MessageShape
 from gateway.records.finding import Finding
 
 Fields = Mapping[int, Value]
@@ -145,7 +145,7 @@ class _Making:
         return self.version >= FIRST_VERSION.get(place, ())
 
 
-def _of_groups(shape: Shape, groups: Iterable[Sequence[StatusScope]]) -> Iterator[tuple[str, StatusScope]]:
+def _of_groups(shape: MessageShape, groups: Iterable[Sequence[StatusScope]]) -> Iterator[tuple[str, StatusScope]]:
     for number, steps in enumerate(groups, 1):
         scopes = [replace(one, facts={**one.facts, "status.number": str(number)}) for one in steps]
         for name in shape.group:

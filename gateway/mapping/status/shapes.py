@@ -7,7 +7,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MessageShape:
     """The segments of one type of message; a segment without a value of its own is left out."""
 
     structure: str
@@ -30,11 +30,11 @@ class Shape:
 PATIENT: Final = ("PID", "PV1")
 _ORDER: Final = frozenset({"PID", "ORC", "OBR"})
 SHAPES: Final = {
-    "ORM^O01": Shape("ORM_O01", ("ORC", "OBR", "ZDS"), required=_ORDER),
-    "OMG^O19": Shape("OMG_O19", ("ORC", "TQ1", "OBR"), required=_ORDER),
-    "OMI^O23": Shape("OMI_O23", ("ORC", "TQ1", "OBR"), of_steps=("IPC",), required=_ORDER | {"IPC"}),
-    "ORU^R01": Shape("ORU_R01", ("ORC", "OBR", "OBX"), required=_ORDER),
-    "SIU^S14": Shape("SIU_S12", ("RGS", "AIS"), lead=("SCH",), required=frozenset({"SCH", "PID", "RGS", "AIS"})),
+    "ORM^O01": MessageShape("ORM_O01", ("ORC", "OBR", "ZDS"), required=_ORDER),
+    "OMG^O19": MessageShape("OMG_O19", ("ORC", "TQ1", "OBR"), required=_ORDER),
+    "OMI^O23": MessageShape("OMI_O23", ("ORC", "TQ1", "OBR"), of_steps=("IPC",), required=_ORDER | {"IPC"}),
+    "ORU^R01": MessageShape("ORU_R01", ("ORC", "OBR", "OBX"), required=_ORDER),
+    "SIU^S14": MessageShape("SIU_S12", ("RGS", "AIS"), lead=("SCH",), required=frozenset({"SCH", "PID", "RGS", "AIS"})),
 }
 """MSH-9.1 and .2 -> its segments."""
 FIRST_VERSION: Final = {"TQ1": (2, 5), "IPC": (2, 5), "SCH-26": (2, 5), "SCH-27": (2, 5)}

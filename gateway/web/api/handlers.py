@@ -32,18 +32,18 @@ from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.health import examine
-from gateway.web.routes import Context, Route
+from gateway.web.routes import Route, RouteContext
 
 KEYS_SECONDS: Final = 60
 """How long an EHR may keep our JWK Set."""
 
 
-async def live(context: Context, parameters: requests.NoParameters) -> state_answers.Live:
+async def live(context: RouteContext, parameters: requests.NoParameters) -> state_answers.Live:
     """Whether the process serves at all."""
     return state_answers.Live()
 
 
-async def ready(context: Context, parameters: requests.NoParameters) -> web.Response:
+async def ready(context: RouteContext, parameters: requests.NoParameters) -> web.Response:
     """Whether every component can do its work.
 
     200 when all are well, 503 otherwise; the body is the same.
@@ -58,7 +58,7 @@ async def ready(context: Context, parameters: requests.NoParameters) -> web.Resp
     return as_json(body, status=200 if well else 503)
 
 
-async def show_metrics(context: Context, parameters: requests.NoParameters) -> web.Response:
+async def show_metrics(context: RouteContext, parameters: requests.NoParameters) -> web.Response:
     """Counters, for Prometheus."""
     try:
         waiting = await context.store.read(outbox_listing.counts)
@@ -67,19 +67,19 @@ async def show_metrics(context: Context, parameters: requests.NoParameters) -> w
     return web.Response(body=metrics.render(waiting), content_type="text/plain", charset="utf-8")
 
 
-async def openapi(context: Context, parameters: requests.NoParameters) -> web.Response:
+async def openapi(context: RouteContext, parameters: requests.NoParameters) -> web.Response:
     """This document."""
     return web.json_response(await asyncio.to_thread(context.document))
 
 
-async def show_keys(context: Context, parameters: requests.NoParameters) -> web.Response:
+async def show_keys(context: RouteContext, parameters: requests.NoParameters) -> web.Response:
     """The public keys that EHRs check our assertions with: a JWK Set (RFC 7517 5)."""
     # Short: a key that was just added is asked for soon, and a removed one should be forgotten soon.
     headers = {"Cache-Control": f"public, max-age={KEYS_SECONDS}"}
     return web.json_response(context.published_keys(), headers=headers)
 
 
-async def find_orders(context: Context, parameters: requests.OrdersParameters) -> order_answers.Orders:
+async def find_orders(context: RouteContext, parameters: requests.OrdersParameters) -> order_answers.Orders:
     """Orders with their patient, procedures and steps, newest first."""
     rows = await context.store.read(
         lambda connection: orders.search(
@@ -89,7 +89,7 @@ async def find_orders(context: Context, parameters: requests.OrdersParameters) -
     return order_answers.Orders(orders=[order_answers.Order.model_validate(row) for row in rows])
 
 
-async def show_worklist(context: Context, parameters: requests.WorklistParameters) -> order_answers.WorklistItems:
+async def show_worklist(context: RouteContext, parameters: requests.WorklistParameters) -> order_answers.WorklistItems:
     """The steps that a scanner would be offered, in the order in which they are to be done."""
     rows = await context.store.read(
         lambda connection: worklist.scheduled(
@@ -100,7 +100,7 @@ async def show_worklist(context: Context, parameters: requests.WorklistParameter
     return order_answers.WorklistItems(items=[order_answers.WorklistItem.model_validate(row) for row in rows])
 
 
-async def show_journey(context: Context, parameters: requests.JourneyParameters) -> journey_answers.Journey:
+async def show_journey(context: RouteContext, parameters: requests.JourneyParameters) -> journey_answers.Journey:
     """All stored data of an accession number, and the same as events by time."""
     journey = await context.store.read(
         lambda connection: read_journey(connection, AccessionNumber(parameters.accession))
@@ -110,7 +110,7 @@ async def show_journey(context: Context, parameters: requests.JourneyParameters)
     return journey
 
 
-async def show_why(context: Context, parameters: requests.WhyParameters) -> journey_answers.Why:
+async def show_why(context: RouteContext, parameters: requests.WhyParameters) -> journey_answers.Why:
     """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was answered."""
     explanation = await context.why(parameters.accession, parameters.station)
     if explanation is None:
@@ -118,7 +118,7 @@ async def show_why(context: Context, parameters: requests.WhyParameters) -> jour
     return journey_answers.Why.model_validate(explanation, from_attributes=True)
 
 
-async def show_study(context: Context, parameters: requests.StudyParameters) -> study_answers.StudyDetail:
+async def show_study(context: RouteContext, parameters: requests.StudyParameters) -> study_answers.StudyDetail:
     """A study with its series and instances, the orders it answers and its deliveries."""
     study = await context.store.read(
         lambda connection: studies_view.detail(connection, StudyInstanceUID(parameters.uid))
@@ -128,7 +128,7 @@ async def show_study(context: Context, parameters: requests.StudyParameters) -> 
     return study
 
 
-async def list_messages(context: Context, parameters: requests.MessagesParameters) -> order_answers.Messages:
+async def list_messages(context: RouteContext, parameters: requests.MessagesParameters) -> order_answers.Messages:
     """HL7 messages, newest first."""
     rows = await context.store.read(
         lambda connection: messages.listing(
@@ -139,7 +139,7 @@ async def list_messages(context: Context, parameters: requests.MessagesParameter
     return order_answers.Messages(messages=page, next_before=_next(rows, parameters.limit))
 
 
-async def show_message(context: Context, parameters: requests.RowParameters) -> order_answers.MessageDetail:
+async def show_message(context: RouteContext, parameters: requests.RowParameters) -> order_answers.MessageDetail:
     """One HL7 message with its segments, its acknowledgement and what was wrong with it."""
     row = await context.store.read(lambda connection: messages.get(connection, MessageRow(parameters.id)))
     if row is None:
@@ -147,7 +147,7 @@ async def show_message(context: Context, parameters: requests.RowParameters) -> 
     return order_answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
 
 
-async def replay(context: Context, parameters: requests.RowParameters) -> order_answers.Replayed:
+async def replay(context: RouteContext, parameters: requests.RowParameters) -> order_answers.Replayed:
     """Work on a kept message again, with today's mappings.
 
     Answers with its new acknowledgement code; the sender is not notified.
@@ -155,7 +155,7 @@ async def replay(context: Context, parameters: requests.RowParameters) -> order_
     return order_answers.Replayed(id=parameters.id, ack_code=await context.replay_message(MessageRow(parameters.id)))
 
 
-async def list_deliveries(context: Context, parameters: requests.DeliveriesParameters) -> study_answers.Deliveries:
+async def list_deliveries(context: RouteContext, parameters: requests.DeliveriesParameters) -> study_answers.Deliveries:
     """Work of the outbox, newest first."""
     states = (parameters.state.value,) if parameters.state else ()
     rows = await context.store.read(
@@ -167,7 +167,7 @@ async def list_deliveries(context: Context, parameters: requests.DeliveriesParam
     return study_answers.Deliveries(deliveries=page, next_before=_next(rows, parameters.limit))
 
 
-async def retry(context: Context, parameters: requests.RowParameters) -> study_answers.Retried:
+async def retry(context: RouteContext, parameters: requests.RowParameters) -> study_answers.Retried:
     """Try parked, rejected or waiting work again now.
 
     409 for work that is done, under way or superseded.
@@ -177,7 +177,7 @@ async def retry(context: Context, parameters: requests.RowParameters) -> study_a
     return study_answers.Retried(id=parameters.id)
 
 
-async def list_causes(context: Context, _parameters: requests.NoParameters) -> study_answers.Causes:
+async def list_causes(context: RouteContext, _parameters: requests.NoParameters) -> study_answers.Causes:
     """What is parked or rejected, by cause, the most frequent first."""
     groups = await context.store.read(outbox_listing.stuck)
     return study_answers.Causes(causes=[
@@ -189,13 +189,13 @@ async def list_causes(context: Context, _parameters: requests.NoParameters) -> s
     ])  # fmt: skip
 
 
-async def retry_cause(context: Context, parameters: requests.CauseParameters) -> study_answers.RetriedCause:
+async def retry_cause(context: RouteContext, parameters: requests.CauseParameters) -> study_answers.RetriedCause:
     """Try all work of a cause again now."""
     done, left = await replay_cause(context.store, parameters.key, context.clock)
     return study_answers.RetriedCause(key=parameters.key, retried=done, left=len(left))
 
 
-async def list_refusals(context: Context, parameters: requests.RefusalsParameters) -> state_answers.Refusals:
+async def list_refusals(context: RouteContext, parameters: requests.RefusalsParameters) -> state_answers.Refusals:
     """What arrived and could not be read at all, newest first."""
     rows = await context.store.read(lambda connection: refusals.listing(connection, limit=parameters.limit))
     return state_answers.Refusals(refusals=[state_answers.Refusal.model_validate(row) for row in rows])

@@ -13,16 +13,16 @@ from gateway.operations.unlinked import unlinked
 from gateway.records.row_ids import OrderRow
 from gateway.store import silent_steps
 from gateway.web import requests
-from gateway.web.routes import Context, Route
+from gateway.web.routes import Route, RouteContext
 
 
-async def list_silent(context: Context, parameters: requests.PerformedStepParameters) -> answers.SilentSteps:
+async def list_silent(context: RouteContext, parameters: requests.PerformedStepParameters) -> answers.SilentSteps:
     """Performed steps in progress without a sign of life (N-SET, images) for longer than the site allows."""
     rows = await context.store.read(lambda connection: silent_steps.listing(connection, limit=parameters.limit))
     return answers.SilentSteps(performed_steps=[answers.SilentStep.model_validate(row) for row in rows])
 
 
-async def list_unlinked(context: Context, parameters: requests.PerformedStepParameters) -> answers.UnlinkedSteps:
+async def list_unlinked(context: RouteContext, parameters: requests.PerformedStepParameters) -> answers.UnlinkedSteps:
     """Performed steps (MPPS) of which nothing that was ordered is known to be performed, with suggestions.
 
     A suggestion is for a person to decide; nothing is linked by it.
@@ -31,7 +31,7 @@ async def list_unlinked(context: Context, parameters: requests.PerformedStepPara
     return answers.UnlinkedSteps(performed_steps=steps)
 
 
-async def link(context: Context, parameters: requests.LinkParameters) -> answers.LinkOutcome:
+async def link(context: RouteContext, parameters: requests.LinkParameters) -> answers.LinkOutcome:
     """Link a performed step to a scheduled step. Kept with who, when and why.
 
     409 when the order has several steps and none is named, or several orders have the accession number.
@@ -39,7 +39,7 @@ async def link(context: Context, parameters: requests.LinkParameters) -> answers
     return await _change_link(context, link_by_hand.link, parameters)
 
 
-async def unlink(context: Context, parameters: requests.LinkParameters) -> answers.LinkOutcome:
+async def unlink(context: RouteContext, parameters: requests.LinkParameters) -> answers.LinkOutcome:
     """Take the link of a performed step away; its order is what it would be without. Kept with who, when and why.
 
     409 when several links are meant.
@@ -48,7 +48,7 @@ async def unlink(context: Context, parameters: requests.LinkParameters) -> answe
 
 
 async def _change_link(
-    context: Context, change: Callable[..., answers.LinkOutcome], parameters: requests.LinkParameters
+    context: RouteContext, change: Callable[..., answers.LinkOutcome], parameters: requests.LinkParameters
 ) -> answers.LinkOutcome:
     if context.links is None:
         raise UnknownKey("links are not changed here", place="uid")

@@ -8,10 +8,10 @@ from aiohttp import web
 
 from gateway.web.console import pages, status
 from gateway.web.requests import NoParameters
-from gateway.web.routes import Context, Route
+from gateway.web.routes import Route, RouteContext
 
 
-async def page(context: Context, parameters: NoParameters) -> web.Response:
+async def page(context: RouteContext, parameters: NoParameters) -> web.Response:
     """What is stuck and why, for the night operator.
 
     503 when the database does not answer; the page says so.

@@ -12,7 +12,7 @@ from gateway.operations.answers.answer import iso
 from gateway.records.work import STUCK
 from gateway.store import messages, outbox_listing, refusals, silent_steps
 from gateway.web.health import Component, examine
-from gateway.web.routes import Context
+from gateway.web.routes import RouteContext
 
 SHOWN: Final = 20
 LASTING_TRIES: Final = 5
@@ -49,7 +49,7 @@ class Status:
     """None when the database does not answer."""
 
 
-async def status_of(context: Context) -> Status:
+async def status_of(context: RouteContext) -> Status:
     """Examine all components and read the lists, if the database answers."""
     components = await examine(context.store, context.components)
     lists = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gateway.errors import Malformed
 
 
-class Part(NamedTuple):
+class BodyPart(NamedTuple):
     """A part of a body: its whole Content-Type, and its bytes."""
 
     content_type: str
@@ -27,7 +27,7 @@ def write(parts: Iterable[bytes], content_type: str) -> tuple[str, bytes]:
     return f'multipart/related; type="{content_type}"; boundary={boundary}', body
 
 
-def read(content_type: str, body: bytes) -> list[Part]:
+def read(content_type: str, body: bytes) -> list[BodyPart]:
     """The parts of a body. Raises `Malformed`."""
     # "replace": what is not ASCII in a boundary is no boundary.
     head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
@@ -35,7 +35,7 @@ def read(content_type: str, body: bytes) -> list[Part]:
     if not message.is_multipart():
         raise Malformed("no parts; Content-Type names the boundary that stands between them", place="body")
     parts = [part for part in message.walk() if not part.is_multipart()]
-    return [Part(str(part.get("Content-Type", "")), _content(part)) for part in parts]
+    return [BodyPart(str(part.get("Content-Type", "")), _content(part)) for part in parts]
 
 
 def _content(part: Message) -> bytes:

@@ -23,7 +23,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import CommandFault
 from gateway.wire.dimse.message import Assembler, Message
-from gateway.wire.dimse.negotiation import Agreement, Context
+from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
 from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
 from gateway.wire.dimse.policy import Rejection
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
@@ -338,7 +338,7 @@ class Association(asyncio.Protocol):
     def is_busy(self) -> bool:
         return self._work is not None or self._writing is not None or bool(self._waiting)
 
-    def context(self, message: Message) -> Context:
+    def context(self, message: Message) -> AcceptedContext:
         assert self.agreement is not None
         return self.agreement.contexts[message.context_id]
 

@@ -28,7 +28,7 @@ from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.requestor import RequestedAssociation, associated
 from gateway.wire.dimse.requestor_operations import MPPS, VERIFICATION, WORKLIST, Response, proposals
 from gateway.wire.dimse.requestor_pdu import MAX_CONTEXTS, Proposal
-from gateway.wire.dimse.requestor_peer import Peer, Timeouts
+from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.statuses import SOP_CLASS_NOT_SUPPORTED
 
 _READ_BYTES: Final = 1024 * 1024
@@ -45,7 +45,7 @@ class _Instance:
 
 async def echo(host: str, port: int, *, called_ae: str, calling_ae: str, timeout: float) -> None:
     """C-ECHO; returns if the status was 0000."""
-    peer = Peer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
+    peer = RequestedPeer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
     async with associated(peer, proposals(VERIFICATION)) as association:
         _require_success(peer, await operations.echo(association))
 
@@ -54,7 +54,7 @@ async def find_worklist(
     host: str, port: int, identifier: Dataset, *, called_ae: str, calling_ae: str, timeout: float
 ) -> list[Dataset]:
     """C-FIND in the Modality Worklist information model; the identifiers of all pending responses."""
-    peer = Peer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
+    peer = RequestedPeer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
     matches: list[Dataset] = []
     async with associated(peer, proposals(WORKLIST)) as association:
         async for response in operations.find(association, WORKLIST, identifier):
@@ -83,7 +83,7 @@ async def store(
     explicit VR little endian unless its file meta says otherwise. A SOP class or transfer syntax that the
     peer does not accept gives status 0122 without being sent.
     """
-    peer = Peer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
+    peer = RequestedPeer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
     instances = await asyncio.to_thread(lambda: [_instance(one) for one in datasets])
     outcomes: list[tuple[str, int]] = []
     for batch in _batches(instances):
@@ -97,7 +97,7 @@ async def create_performed_step(
     host: str, port: int, uid: str, attributes: Dataset, *, called_ae: str, calling_ae: str, timeout: float
 ) -> None:
     """N-CREATE of a performed step with this SOP Instance UID (PS3.4 F.7.2.1)."""
-    peer = Peer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
+    peer = RequestedPeer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
     async with associated(peer, proposals(MPPS)) as association:
         _require_success(peer, await operations.create(association, MPPS, uid, attributes))
 
@@ -106,7 +106,7 @@ async def set_performed_step(
     host: str, port: int, uid: str, modifications: Dataset, *, called_ae: str, calling_ae: str, timeout: float
 ) -> None:
     """N-SET of a performed step (PS3.4 F.7.2.2)."""
-    peer = Peer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
+    peer = RequestedPeer(host, port, called_ae, calling_ae, Timeouts.of(timeout))
     async with associated(peer, proposals(MPPS)) as association:
         _require_success(peer, await operations.set_(association, MPPS, uid, modifications))
 
@@ -204,7 +204,7 @@ def _without_file_meta(path: Path) -> Dataset:
         raise Malformed(f"not a DICOM file ({type(error).__name__})", place=str(path)) from error
 
 
-def _require_success(peer: Peer, response: Response) -> None:
+def _require_success(peer: RequestedPeer, response: Response) -> None:
     if response.status:
         kind = Unavailable if 0xA700 <= response.status <= 0xA7FF else Rejected
         raise kind(str(response), place=peer.place)

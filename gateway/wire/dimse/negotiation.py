@@ -55,7 +55,7 @@ MIN_PEER_BYTES: Final = 8
 """The least Maximum Length Received in which a fragment of two bytes finds room."""
 
 
-class Context(NamedTuple):
+class AcceptedContext(NamedTuple):
     """An accepted presentation context."""
 
     context_id: int
@@ -69,7 +69,7 @@ class Agreement:
 
     caller: Caller
     peer: Peer
-    contexts: Mapping[int, Context]
+    contexts: Mapping[int, AcceptedContext]
     max_bytes: int
     """Maximum Length Received of the peer; 0: no limit."""
     fuzzy: bool
@@ -122,7 +122,7 @@ def negotiate(
     _refuse_services(results, peer.services)
     fuzzy, extended = items.extended()
     accepted = {
-        int(one.context_id): Context(int(one.context_id), str(one.abstract_syntax), str(one.transfer_syntax[0]))
+        int(one.context_id): AcceptedContext(int(one.context_id), str(one.abstract_syntax), str(one.transfer_syntax[0]))
         for one in results
         if one.result == 0
     }

@@ -14,7 +14,7 @@ from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.pdu import PDV_HEAD
 from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection
 from gateway.wire.dimse.requestor_pdu import Proposal
-from gateway.wire.dimse.requestor_peer import Peer
+from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.upper_layer import Event, State
 
 UNLIMITED_CHUNK: Final = 128 * 1024
@@ -22,7 +22,7 @@ UNLIMITED_CHUNK: Final = 128 * 1024
 
 
 @asynccontextmanager
-async def associated(peer: Peer, proposals: Sequence[Proposal]) -> AsyncIterator[RequestedAssociation]:
+async def associated(peer: RequestedPeer, proposals: Sequence[Proposal]) -> AsyncIterator[RequestedAssociation]:
     """An association for as long as the context is open: then released, after an error or a cancellation aborted.
 
     Raises `Unavailable` when the peer cannot be reached, is silent or rejects for the moment, `Rejected` when it
@@ -40,7 +40,7 @@ class RequestedAssociation(RequestorConnection):
     """Made by `open`; `end` it in any case."""
 
     @classmethod
-    async def open(cls, peer: Peer, proposals: Sequence[Proposal]) -> RequestedAssociation:
+    async def open(cls, peer: RequestedPeer, proposals: Sequence[Proposal]) -> RequestedAssociation:
         """Connect and associate. Raises `Unavailable` or `Rejected`."""
         association = cls(peer, proposals)
         association._on(Event.EVT1)

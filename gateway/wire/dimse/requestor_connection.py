@@ -19,7 +19,7 @@ from gateway.wire.dimse.command import CommandFault
 from gateway.wire.dimse.message import Assembler, Message
 from gateway.wire.dimse.pdu import Framer, PduFault
 from gateway.wire.dimse.requestor_pdu import Acceptance, Proposal
-from gateway.wire.dimse.requestor_peer import Peer
+from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
 
 MAX_BYTES: Final = 131072
@@ -39,7 +39,7 @@ _PROVIDER_ABORTS: Final = 2
 class RequestorConnection:
     """Between the network and whoever asks; responses wait in `_responses`, None behind the last of them."""
 
-    def __init__(self, peer: Peer, proposals: Sequence[Proposal]) -> None:
+    def __init__(self, peer: RequestedPeer, proposals: Sequence[Proposal]) -> None:
         self.peer = peer
         self.state = State.STA1
         self.acceptance = Acceptance()

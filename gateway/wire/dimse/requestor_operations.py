@@ -16,7 +16,7 @@ from gateway.wire.dimse.command import Command
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import Message
-from gateway.wire.dimse.negotiation import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Context
+from gateway.wire.dimse.negotiation import EXPLICIT_LITTLE, IMPLICIT_LITTLE, AcceptedContext
 from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_pdu import Proposal
 
@@ -64,7 +64,7 @@ def proposals(*sop_classes: str) -> list[Proposal]:
     return [Proposal(one, (syntax,)) for one in sop_classes for syntax in PLAIN]
 
 
-def context_for(association: RequestedAssociation, sop_class: str, *syntaxes: str) -> Context:
+def context_for(association: RequestedAssociation, sop_class: str, *syntaxes: str) -> AcceptedContext:
     """The accepted presentation context of a SOP class, in the first of `syntaxes` (none: any) that is accepted.
 
     Raises `UnsupportedType`.
@@ -99,7 +99,7 @@ async def find(association: RequestedAssociation, sop_class: str, identifier: Da
 
 async def store(
     association: RequestedAssociation,
-    context: Context,
+    context: AcceptedContext,
     sop_instance: str,
     data_set: AsyncIterable[bytes] | bytes,
 ) -> Response:
@@ -154,7 +154,7 @@ def _command(
     return command.request(field, message_id, sop_class, sop_instance, has_data_set=has_data_set, tags=tags)
 
 
-def _response(association: RequestedAssociation, message: Message, context: Context) -> Response:
+def _response(association: RequestedAssociation, message: Message, context: AcceptedContext) -> Response:
     stated: Command = message.command
     dataset = None
     if stated.has_data_set:

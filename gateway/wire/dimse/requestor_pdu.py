@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import GatewayError, Rejected, Unavailable
-from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, MIN_PEER_BYTES, Context
+from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, MIN_PEER_BYTES, AcceptedContext
 from gateway.wire.dimse.pdu import ASSOCIATE_FIXED, PduFault, item, items
 from gateway.wire.dimse.upper_layer import AbortReason
 
@@ -56,7 +56,7 @@ class Proposal:
 class Acceptance:
     """What an A-ASSOCIATE-AC agrees to."""
 
-    contexts: Sequence[Context] = field(default=())
+    contexts: Sequence[AcceptedContext] = field(default=())
     """The accepted presentation contexts."""
     max_bytes: int = 0
     """Maximum Length Received of the acceptor; 0: no limit."""
@@ -98,7 +98,7 @@ def read_associate_ac(body: bytes, proposals: Sequence[Proposal]) -> Acceptance:
     return Acceptance(contexts, max_bytes)
 
 
-def _accepted(value: bytes, proposals: Sequence[Proposal]) -> Context | None:
+def _accepted(value: bytes, proposals: Sequence[Proposal]) -> AcceptedContext | None:
     number, result = value[0], value[2]
     names = [inner.decode("ascii", "replace").strip(" \0") for kind, inner in items(value[4:]) if kind == 0x40]
     if result or not number % 2 or number // 2 >= len(proposals):
@@ -106,7 +106,7 @@ def _accepted(value: bytes, proposals: Sequence[Proposal]) -> Context | None:
     proposal = proposals[number // 2]
     if len(names) != 1 or names[0] not in proposal.transfer_syntaxes:
         return None
-    return Context(number, proposal.abstract_syntax, names[0])
+    return AcceptedContext(number, proposal.abstract_syntax, names[0])
 
 
 def rejection(body: bytes, place: str) -> GatewayError:

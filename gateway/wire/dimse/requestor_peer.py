@@ -31,7 +31,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class RequestedPeer:
     """A service class provider and how it is reached."""
 
     host: str

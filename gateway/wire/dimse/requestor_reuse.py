@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_pdu import Proposal
-from gateway.wire.dimse.requestor_peer import Peer
+from gateway.wire.dimse.requestor_peer import RequestedPeer
 
 IDLE_SECONDS: Final = 10.0
 """After the last request; peers end idle associations themselves after 30 s or more."""
@@ -18,7 +18,9 @@ IDLE_SECONDS: Final = 10.0
 class Requestor:
     """Opens the association when it is first wanted, and anew after it was lost; `close` it at the end."""
 
-    def __init__(self, peer: Peer, proposals: Sequence[Proposal], *, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, peer: RequestedPeer, proposals: Sequence[Proposal], *, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self.peer = peer
         self._proposals = proposals
         self._idle_seconds = idle_seconds

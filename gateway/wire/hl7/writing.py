@@ -35,7 +35,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenMessage:
     """A message that is ready to be sent."""
 
     text: str
@@ -45,15 +45,15 @@ class Written:
     """False: for a character that the codec lacks stands `?`."""
 
 
-def written(header: Header, control_id: str, at: datetime, segments: Iterable[tuple[str, Fields]]) -> Written:
+def written(header: Header, control_id: str, at: datetime, segments: Iterable[tuple[str, Fields]]) -> WrittenMessage:
     """A message in the character set that its MSH-18 names. `at`: MSH-7, with the offset that it has."""
     text = "".join(f"{line}\r" for line in (_msh(header, control_id, at), *(_line(*one) for one in segments)))
     codec = codecs_of(header.charset)[0] if header.charset else "ascii"
     try:
         text.encode(codec)
     except UnicodeEncodeError:
-        return Written(text.encode(codec, "replace").decode(codec), codec, False)
-    return Written(text, codec, True)
+        return WrittenMessage(text.encode(codec, "replace").decode(codec), codec, False)
+    return WrittenMessage(text, codec, True)
 
 
 def _msh(header: Header, control_id: str, at: datetime) -> str:

@@ -19,7 +19,7 @@ from gateway.wire.dimse import client
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import MPPS, MPPS_RETRIEVE, VERIFICATION, proposals
-from gateway.wire.dimse.requestor_peer import Peer, Timeouts
+from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.tls import client_context, server_context
 from tests.journey.worklist_files import item as worklist_item
@@ -67,11 +67,11 @@ async def scripted(script: Script) -> AsyncIterator[tuple[int, list[bytes]]]:
     await asyncio.gather(*(one.wait() for one in ends))
 
 
-def peer_at(port: int, seconds: float = 5.0) -> Peer:
-    return Peer(HOST, port, "RUDE", "GATEWAY", Timeouts(seconds, seconds, seconds, 0.3))
+def peer_at(port: int, seconds: float = 5.0) -> RequestedPeer:
+    return RequestedPeer(HOST, port, "RUDE", "GATEWAY", Timeouts(seconds, seconds, seconds, 0.3))
 
 
-async def echo(peer: Peer) -> operations.Response:
+async def echo(peer: RequestedPeer) -> operations.Response:
     async with associated(peer, REQUEST) as association:
         return await operations.echo(association)
 
@@ -180,7 +180,7 @@ async def test_a_tiny_maximum_length_is_kept() -> None:
 
 async def test_one_association_serves_many_and_is_released_when_idle() -> None:
     async with serving() as server:
-        requestor = Requestor(Peer(HOST, server.port, "GATEWAY", "CT1"), REQUEST, idle_seconds=0.2)
+        requestor = Requestor(RequestedPeer(HOST, server.port, "GATEWAY", "CT1"), REQUEST, idle_seconds=0.2)
         for _ in range(3):
             async with requestor.association() as association:
                 assert (await operations.echo(association)).status == 0
@@ -241,7 +241,9 @@ async def test_performed_steps_at_pynetdicom() -> None:
     ended = Dataset()
     ended.PerformedProcedureStepStatus = "COMPLETED"
     with mpps_scp() as scp:
-        async with associated(Peer(HOST, scp.port, "PACS", "GATEWAY"), proposals(MPPS, MPPS_RETRIEVE)) as association:
+        async with associated(
+            RequestedPeer(HOST, scp.port, "PACS", "GATEWAY"), proposals(MPPS, MPPS_RETRIEVE)
+        ) as association:
             answers = [
                 await operations.create(association, MPPS, "1.2.3", begun),
                 await operations.create(association, MPPS, "1.2.3", begun),
@@ -265,7 +267,7 @@ async def test_tls_with_a_certificate_of_ours(tmp_path: Path) -> None:
     async with serving() as server:
         port = await server.start(HOST, 0, server_side)
         for context, is_served in ((shown, True), (withheld, False), (stranger, False)):
-            peer = Peer(HOST, port, "GATEWAY", "CT1", Timeouts.of(5), context)
+            peer = RequestedPeer(HOST, port, "GATEWAY", "CT1", Timeouts.of(5), context)
             if is_served:
                 assert (await echo(peer)).status == 0
             else:
