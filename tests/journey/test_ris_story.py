@@ -208,7 +208,8 @@ async def test_the_story_with_the_gateway_killed_at_each_commit(
     tmp_path: Path, fresh: Callable[[], str], kind: str, gateways: int
 ) -> None:
     commits = await killed(tmp_path / "whole", await asyncio.to_thread(fresh), 0, True, gateways=gateways)
-    assert commits >= (9 if gateways == 1 else 5), "order, arrival, begin, change, end; each status claimed and sent"
+    # A claim and an outcome may share a commit with what comes in.
+    assert commits >= 5, "order, arrival, begin, change, end"
     every = [(at, before) for at in range(1, commits + 1) for before in (True, False)]
     for at, before in every if EVERY else SOME[kind]:
         await killed(tmp_path / f"{at}-{before}", await asyncio.to_thread(fresh), at, before, gateways=gateways)
