@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from gateway.errors import Unavailable
+from gateway.store import Store
 from gateway.store.schema import refusals
+
+log = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 1024 * 1024
 KEPT_ROWS: Final = 1000
@@ -19,6 +25,15 @@ def add(connection: Connection, *, refused_at: int, source: str, reason: str, bo
     assert key is not None
     connection.execute(delete(refusals).where(refusals.c.id <= key[0] - KEPT_ROWS))
     return int(key[0])
+
+
+async def keep(store: Store, what: str, *, refused_at: int, source: str, reason: str, body: bytes) -> None:
+    """`add` in a transaction of its own. Without a database nothing is kept, and the log names `what`, such as a
+    message."""
+    try:
+        await store.write(partial(add, refused_at=refused_at, source=source, reason=reason, body=body))
+    except Unavailable as error:
+        log.error("refused %s not kept: %s", what, error)
 
 
 def listing(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:

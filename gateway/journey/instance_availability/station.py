@@ -9,7 +9,7 @@ from functools import partial
 import orjson
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Rejected, Unavailable
+from gateway.errors import GatewayError, Rejected
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
 from gateway.records.availability import notified
@@ -59,17 +59,14 @@ class InstanceAvailability:
         )
 
     async def _keep_refused(self, request: AttributesRequest, attributes: Attributes, reason: str) -> None:
-        keep = partial(
-            refusals.add,
+        await refusals.keep(
+            self._store,
+            "notification",
             refused_at=self._clock(),
             source=f"{request.caller.calling_ae} {request.caller.address}",
             reason=reason,
             body=orjson.dumps(attributes),
         )
-        try:
-            await self._store.write(keep)
-        except Unavailable as failure:
-            log.error("refused notification not kept: %s", failure)
 
 
 def _count(status: int) -> None:

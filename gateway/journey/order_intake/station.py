@@ -214,12 +214,7 @@ class OrderIntake:
         now = self._clock()
         where = f"{self._source.name} {peer.host}"
         metrics.REFUSED.labels(self._source.name, reason).inc()
-        try:
-            await self._store.write(
-                lambda connection: refusals.add(connection, refused_at=now, source=where, reason=reason, body=head)
-            )
-        except Unavailable as failure:
-            log.error("refused message not kept: %s", failure)
+        await refusals.keep(self._store, "message", refused_at=now, source=where, reason=reason, body=head)
         error = Malformed(f"the message is {reason}", place=Place("MSH"))
         return self._acknowledger.of(head, None, error, now).block
 

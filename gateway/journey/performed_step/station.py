@@ -13,14 +13,13 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import tzinfo
-from functools import partial
 from typing import Final
 
 import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import DuplicateKey, Rejected, Unavailable, UnknownKey
+from gateway.errors import DuplicateKey, Rejected, UnknownKey
 from gateway.journey.performed_step.consequences import Change, Consequence, follow
 from gateway.journey.performed_step.linking import link
 from gateway.journey.performed_step.moving import WholeHistory, move
@@ -98,17 +97,14 @@ class PerformedSteps:
     async def keep_refused(self, request: Request, outcome: str, error: Rejected) -> None:
         """Keep a refused request for whoever looks for the fault. `outcome`: the request and its status in the words
         of its protocol, such as `N-SET 0112`. Raises nothing of the database."""
-        keep = partial(
-            refusals.add,
+        await refusals.keep(
+            self._store,
+            "request",
             refused_at=self._clock(),
             source=f"{request.modality} {request.address}",
             reason=f"{outcome} {error}",
             body=orjson.dumps(request.attributes),
         )
-        try:
-            await self._store.write(keep)
-        except Unavailable as failure:
-            log.error("refused request not kept: %s", failure)
 
     def _begin(
         self, connection: Connection, request: Request, step: PerformedStep, digest: bytes, now: int

@@ -159,16 +159,14 @@ class StudyArrival:
     async def _refuse(self, request: StoreRequest, failure: ExplainedFailure) -> None:
         caller = request.caller
         log.warning("instance from %s refused with %s", caller.calling_ae, _code(failure))
-        now = self._clock()
-        try:
-            await self._store.write(
-                lambda connection: refusals.add(
-                    connection, refused_at=now, source=f"{caller.calling_ae} {caller.address}",
-                    reason=f"{_code(failure)} {failure.comment}", body=bytes(request.data[: refusals.KEPT_BYTES]),
-                )
-            )  # fmt: skip
-        except Unavailable as error:
-            log.error("refused instance not kept: %s", error)
+        await refusals.keep(
+            self._store,
+            "instance",
+            refused_at=self._clock(),
+            source=f"{caller.calling_ae} {caller.address}",
+            reason=f"{_code(failure)} {failure.comment}",
+            body=bytes(request.data[: refusals.KEPT_BYTES]),
+        )
 
 
 def _header_of(request: StoreRequest, keywords: Collection[str]) -> tuple[bytes, Dataset, tuple[Finding, ...]]:
