@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -102,15 +102,43 @@ def load_script(named: str, kind: type[T], folder: Path) -> T:
     return script
 
 
+class Turn(Protocol):
+    """When a rule that fits is done."""
+
+    @property
+    def share(self) -> float: ...
+    @property
+    def after(self) -> int: ...
+    @property
+    def times(self) -> int | None: ...
+
+
+class Turns:
+    """Counts how often each rule fitted and was done, and draws."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._fitted: Counter[int] = Counter()
+        self._done: Counter[int] = Counter()
+
+    def takes(self, number: int, rule: Turn) -> bool:
+        """Whether a rule that fits is done this time; `number`: its place in the script."""
+        if rule.times is not None and self._done[number] >= rule.times:
+            return False
+        self._fitted[number] += 1
+        if self._fitted[number] <= rule.after or self._random.random() >= rule.share:
+            return False
+        self._done[number] += 1
+        return True
+
+
 class Mood:
-    """A script at work: counts, and draws."""
+    """A script at work."""
 
     def __init__(self, script: Script) -> None:
         self.server = script.server
         self._rules = script.rules
-        self._random = random.Random(script.seed)
-        self._fitted: Counter[int] = Counter()
-        self._done: Counter[int] = Counter()
+        self._turns = Turns(script.seed)
         self._tokens: Counter[str] = Counter()
 
     def rule(self, method: str, path: str) -> Rule | None:
@@ -119,13 +147,8 @@ class Mood:
             methods = rule.method or _METHODS.get(rule.do, ())
             if (methods and method not in methods) or not path.startswith(rule.path):
                 continue
-            if rule.times is not None and self._done[number] >= rule.times:
-                continue
-            self._fitted[number] += 1
-            if self._fitted[number] <= rule.after or self._random.random() >= rule.share:
-                continue
-            self._done[number] += 1
-            return rule
+            if self._turns.takes(number, rule):
+                return rule
         return None
 
     def token_is_good(self, authorization: str) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.simulators.manners_file import load_script
+from gateway.simulators.manners_file import Turns, load_script
 
 SHIPPED: Final = Path(__file__).parent / "ris_manners"
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
@@ -58,22 +56,15 @@ def load(named: str) -> RisScript:
 
 
 class RisMood:
-    """A script at work: counts, and draws."""
+    """A script at work."""
 
     def __init__(self, script: RisScript) -> None:
         self._rules = script.rules
-        self._random = random.Random(script.seed)
-        self._fitted: Counter[int] = Counter()
-        self._done: Counter[int] = Counter()
+        self._turns = Turns(script.seed)
 
     def rule(self, type: str) -> RisRule | None:
         """What is done about a message of this type (`ORM^O01`), None for an AA at once."""
         for number, rule in enumerate(self._rules):
-            if not type.startswith(rule.type) or (rule.times is not None and self._done[number] >= rule.times):
-                continue
-            self._fitted[number] += 1
-            if self._fitted[number] <= rule.after or self._random.random() >= rule.share:
-                continue
-            self._done[number] += 1
-            return rule
+            if type.startswith(rule.type) and self._turns.takes(number, rule):
+                return rule
         return None
