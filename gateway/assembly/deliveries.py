@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from gateway import mapping
+from gateway.assembly.breakers import EHR_SILENCE_SECONDS, breaker_of
 from gateway.assembly.studies import study_settling
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
@@ -13,16 +12,13 @@ from gateway.journey.ehr_delivery.links import EhrLinks, Mode
 from gateway.journey.ehr_delivery.station import EhrDelivery
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
+from gateway.observe import metrics
 from gateway.records.work import PROCEDURE, REQUEST, SERVE, SETTLE, Part, WorkKind, delivery_to, links_at
 from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.writer import FhirWriter
-from gateway.work.breaker import Breaker
 from gateway.work.worker import Handling
-
-LONGEST_SILENCE_SECONDS: Final = 60.0
-"""An EHR that does not answer is tried at least so often, whatever the retries of single studies."""
 
 
 def kinds_of_work(
@@ -38,8 +34,7 @@ def kinds_of_work(
     if config.facade.enabled:
         kinds[SERVE] = Handling(station.serve, concurrency=1)
     for ehr in config.ehrs:
-        longest = min(ehr.retry.max_seconds, LONGEST_SILENCE_SECONDS)
-        breaker = Breaker(ehr.name, clock, first_seconds=ehr.retry.first_seconds, longest_seconds=longest)
+        breaker = breaker_of(ehr.name, ehr.retry, clock, longest_silence=EHR_SILENCE_SECONDS, gauge=metrics.EHR_OPEN)
         client = clients[ehr.name]
         writer = writer_of(ehr, client)
         orders: Mode = "identifier" if ehr.orders == "identifier" else "find"

@@ -10,12 +10,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
 from gateway.assembly.mappings import first_listener, settings_of
 from gateway.assembly.readers import make_reader
+from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
 from gateway.config.destinations import Destination
 from gateway.config.tree import Config
-from gateway.errors import ConfigError, SettingFault
+from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
 from gateway.journey.ris_status.material import Materials
@@ -29,8 +31,6 @@ from gateway.records.work import WorkKind, forward_to, status_to
 from gateway.store import Store
 from gateway.wire.hl7.mllp_sender import MllpSender
 from gateway.wire.hl7.writing import Header
-from gateway.wire.tls import TlsFileError, client_context
-from gateway.work.breaker import Breaker
 from gateway.work.worker import Handler, Handling
 
 VERSIONS: Final = {"ORM^O01": "2.3.1"}
@@ -40,8 +40,6 @@ CLAIMED: Final = 32
 """Messages that are claimed for each connection at once: claiming costs a transaction, whatever it claims."""
 LEASE_SECONDS: Final = 15.0
 """How long what a killed gateway had in hand waits for another; one that lives renews its leases."""
-LONGEST_SILENCE_SECONDS: Final = 30.0
-"""A destination that does not answer is tried at least so often."""
 
 
 def status_consequences(config: Config, mappings: Mappings | None, clock: Clock) -> tuple[Consequence, ...]:
@@ -50,7 +48,8 @@ def status_consequences(config: Config, mappings: Mappings | None, clock: Clock)
     receivers = [_receiver(config, one) for one in config.hl7.destinations if one.status]
     if not receivers:
         return ()
-    statuses = Statuses(None if mappings is None else _maker(config, mappings, clock), receivers)
+    maker = None if mappings is None else _maker(config, mappings, clock, make_reader(config, mappings))
+    statuses = Statuses(maker, receivers)
 
     def queue(connection: Connection, change: Change) -> None:
         orders = sorted({link.order for link in change.links})
@@ -74,7 +73,10 @@ def kinds_of_destinations(
 ) -> dict[WorkKind, Handling]:
     """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
     kinds: dict[WorkKind, Handling] = {}
-    maker, reader = _maker(config, mappings, clock), make_reader(config, mappings)
+    if not config.hl7.destinations:
+        return kinds
+    reader = make_reader(config, mappings)
+    maker = _maker(config, mappings, clock, reader)
 
     def control_id_of(raw: bytes, listener: str) -> str:
         message = reader.message_of(raw, listener)
@@ -94,12 +96,8 @@ def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[De
     tls = tls_of_destination(one)
     sender = MllpSender(one.host, one.port, timeout=one.timeout_seconds, connections=one.connections, tls=tls)
     stack.push_async_callback(sender.close)
-    breaker = Breaker(
-        one.name,
-        clock,
-        first_seconds=one.retry.first_seconds,
-        longest_seconds=min(one.retry.max_seconds, LONGEST_SILENCE_SECONDS),
-        gauge=metrics.DESTINATION_OPEN,
+    breaker = breaker_of(
+        one.name, one.retry, clock, longest_silence=DESTINATION_SILENCE_SECONDS, gauge=metrics.DESTINATION_OPEN
     )
     handling = partial(
         Handling,
@@ -115,17 +113,11 @@ def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[De
 
 def tls_of_destination(destination: Destination) -> ssl.SSLContext | None:
     """TLS 1.2 and later, host names checked; None: without. Raises `ConfigError`."""
-    tls = destination.tls
-    if tls is None:
-        return None
-    try:
-        return client_context(tls.ca, tls.certificate, tls.key, tls.key_password)
-    except TlsFileError as error:
-        raise ConfigError([SettingFault(f"hl7.destinations {destination.name}", f"tls.{error}")]) from error
+    return client_tls(destination.tls, f"hl7.destinations {destination.name}")
 
 
-def _maker(config: Config, mappings: Mappings, clock: Clock) -> StatusMaker:
-    materials = Materials(make_reader(config, mappings).message_of, settings_of(config, first_listener(config)))
+def _maker(config: Config, mappings: Mappings, clock: Clock, reader: MessageReader) -> StatusMaker:
+    materials = Materials(reader.message_of, settings_of(config, first_listener(config)))
     return StatusMaker(mappings.statuses, materials, clock)
 
 

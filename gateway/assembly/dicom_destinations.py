@@ -8,11 +8,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
 from gateway.assembly.implementation import implementation_uid
+from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
-from gateway.errors import ConfigError, SettingFault
 from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.step_forwarding.notifying import queue_notification
 from gateway.journey.step_forwarding.queueing import queue_request
@@ -26,14 +27,10 @@ from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RET
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.dimse.server import VERSION_NAME
-from gateway.wire.tls import TlsFileError, client_context
-from gateway.work.breaker import Breaker
 from gateway.work.worker import Handling
 
 CLAIMED: Final = 16
 """Requests that are claimed at once: they take turns on one association, and claiming costs a transaction."""
-LONGEST_SILENCE_SECONDS: Final = 30.0
-"""A destination that does not answer is tried at least so often."""
 
 
 def forwarding_consequences(config: Config, clock: Clock) -> tuple[Consequence, ...]:
@@ -77,11 +74,11 @@ def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitSt
             peer_of(config, one, one.timeout_seconds), proposals(*classes_of(one)), idle_seconds=one.idle_seconds
         )
         stack.push_async_callback(requestor.close)
-        breaker = Breaker(
+        breaker = breaker_of(
             one.name,
+            one.retry,
             clock,
-            first_seconds=one.retry.first_seconds,
-            longest_seconds=min(one.retry.max_seconds, LONGEST_SILENCE_SECONDS),
+            longest_silence=DESTINATION_SILENCE_SECONDS,
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
         of_class = {MPPS: performed_steps_to(one.name), AVAILABILITY: availability_to(one.name)}
@@ -111,10 +108,4 @@ def peer_of(config: Config, destination: DicomDestination, seconds: float) -> Re
 
 def tls_of_dicom_destination(destination: DicomDestination) -> ssl.SSLContext | None:
     """TLS 1.2 and later, host names checked; None: without. Raises `ConfigError`."""
-    tls = destination.tls
-    if tls is None:
-        return None
-    try:
-        return client_context(tls.ca, tls.certificate, tls.key, tls.key_password)
-    except TlsFileError as error:
-        raise ConfigError([SettingFault(f"dicom.destinations {destination.name}", f"tls.{error}")]) from error
+    return client_tls(destination.tls, f"dicom.destinations {destination.name}")

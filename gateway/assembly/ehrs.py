@@ -9,12 +9,12 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.assembly.tls import client_tls
 from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, SettingFault
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Anonymous, Authorization, Basic, Bearer
-from gateway.wire.tls import TlsFileError, client_context
 
 if TYPE_CHECKING:
     from gateway.wire.oauth.clients import Client
@@ -68,13 +68,7 @@ def ring_of(auth: EhrAuth) -> KeyRing:
 
 def tls_of(ehr: Ehr) -> ssl.SSLContext | None:
     """TLS 1.2 and later, host names checked; None is the system's own. Raises `ConfigError`."""
-    tls = ehr.tls
-    if tls is None:
-        return None
-    try:
-        return client_context(tls.ca, tls.certificate, tls.key, tls.key_password)
-    except TlsFileError as error:
-        raise ConfigError([SettingFault(f"ehrs {ehr.name}", f"tls.{error}")]) from error
+    return client_tls(ehr.tls, f"ehrs {ehr.name}")
 
 
 def _tokens(ehr: Ehr, auth: EhrAuth, client: Client) -> TokenAuthorization:

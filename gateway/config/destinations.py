@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gateway.config.fields import Charset, MessageType, Port, Seconds, Section
+from gateway.config.receiver import ClientTls, Retry
 from gateway.records.order_progress import Progress
 from gateway.wire.hl7.writing import MOST_NAME
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=MOST_NAME)]
 
 
-class DestinationTls(Section):
-    """TLS towards a destination."""
-
-    ca: Path | None = None
-    """PEM file with the authorities that may have signed the destination's certificate; empty: the system's."""
-    certificate: Path | None = None
-    """PEM file with our certificate, for a destination that asks for one."""
-    key: Path | None = None
-    """PEM file with its private key; empty: it stands in `certificate`."""
-    key_password: str | None = Field(default=None, repr=False)
-    """Password of the private key (or `key_password_file`)."""
-
-
-class DestinationRetry(Section):
-    first_seconds: Seconds = 2.0
+class DestinationRetry(Retry):
     max_seconds: Seconds = 60.0
-    """Back-off doubles from the first pause to this one."""
 
 
 class Destination(Section):
@@ -39,7 +24,7 @@ class Destination(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     host: str = "127.0.0.1"
     port: Port
-    tls: DestinationTls | None = None
+    tls: ClientTls | None = None
     status: Literal["", "ORM^O01", "OMG^O19", "OMI^O23", "ORU^R01", "SIU^S14"] = "ORM^O01"
     """Type of the messages that tell how orders stand; empty: none are sent."""
     statuses: Annotated[list[Progress], Field(min_length=1)] = list(Progress)

@@ -6,8 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gateway.config.destinations import DestinationRetry, DestinationTls
+from gateway.config.destinations import DestinationRetry
 from gateway.config.fields import AETitle, Port, Seconds, Section
+from gateway.config.receiver import ClientTls
 
 
 class DicomDestination(Section):
@@ -20,7 +21,7 @@ class DicomDestination(Section):
     port: Port
     calling_ae: AETitle | None = None
     """None: `dicom.ae_title`."""
-    tls: DestinationTls | None = None
+    tls: ClientTls | None = None
     mpps: bool = False
     """Each N-CREATE and N-SET that modalities make here is made there."""
     ian: bool = False

@@ -8,13 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.fields import HttpUrl, OffOrWrite, Seconds, Section, Wrong
-
-
-class Retry(Section):
-    first_seconds: Seconds = 2.0
-    max_seconds: Seconds = 600.0
-    """Back-off doubles from the first pause to this one."""
-
+from gateway.config.receiver import ClientTls, Retry
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -72,19 +66,6 @@ class EhrAuth(Section):
         return data
 
 
-class EhrTls(Section):
-    """TLS towards an EHR."""
-
-    ca: Path | None = None
-    """PEM file with the authorities that may have signed the EHR's certificate; empty: the system's."""
-    certificate: Path | None = None
-    """PEM file with our certificate, for an EHR that asks for one."""
-    key: Path | None = None
-    """PEM file with its private key; empty: it stands in `certificate`."""
-    key_password: str | None = Field(default=None, repr=False)
-    """Password of the private key (or `key_password_file`)."""
-
-
 class Ehr(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
@@ -127,7 +108,7 @@ class Ehr(Section):
     """Bearer token (or `token_file`): the short form of `auth` with the kind `bearer`."""
     auth: EhrAuth | None = None
     """How the EHR knows us."""
-    tls: EhrTls | None = None
+    tls: ClientTls | None = None
     proxy: str | None = Field(default=None, pattern=r"^http://\S+$", repr=False)
     """HTTP proxy, also towards https addresses (or `proxy_file`); may hold user and password."""
 

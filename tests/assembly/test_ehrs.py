@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.assembly.ehrs import client_of
-from gateway.config.ehrs import Ehr, EhrAuth, EhrTls
+from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.receiver import ClientTls
 from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from tests.peers.connect_proxy import connect_proxy
@@ -39,13 +40,13 @@ async def ehr_with_mutual_tls(folder: Path) -> AsyncIterator[SmartEhr]:
         yield ehr
 
 
-def entry(ehr: SmartEhr, tls: EhrTls, proxy: str | None = None) -> Ehr:
+def entry(ehr: SmartEhr, tls: ClientTls, proxy: str | None = None) -> Ehr:
     auth = EhrAuth(kind="client_credentials", client_id="gateway", client_secret="hush", token_url=ehr.token_url)
     return Ehr(name="ehr", url=ehr.url, auth=auth, tls=tls, proxy=proxy, timeout_seconds=5)
 
 
-def ours(folder: Path) -> EhrTls:
-    return EhrTls(
+def ours(folder: Path) -> ClientTls:
+    return ClientTls(
         ca=folder / "servers.pem",
         certificate=folder / "gateway.pem",
         key=folder / "gateway.key",
@@ -63,8 +64,8 @@ async def test_without_our_certificate_or_with_a_strange_one_nobody_is_let_in(tm
     async with ehr_with_mutual_tls(tmp_path) as ehr:
         servers, stranger = tmp_path / "servers.pem", tmp_path / "stranger.pem"
         for tls in (
-            EhrTls(ca=servers),
-            EhrTls(ca=servers, certificate=stranger, key=stranger.with_suffix(".key")),
+            ClientTls(ca=servers),
+            ClientTls(ca=servers, certificate=stranger, key=stranger.with_suffix(".key")),
             ours(tmp_path).model_copy(update={"ca": tmp_path / "clients.pem"}),
             ours(tmp_path).model_copy(update={"ca": None}),
         ):
@@ -91,10 +92,10 @@ async def test_all_goes_through_the_proxy(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    ehr = Ehr(name="ehr", url="https://ehr.test", tls=EhrTls(ca=tmp_path / "missing.pem"))
+    ehr = Ehr(name="ehr", url="https://ehr.test", tls=ClientTls(ca=tmp_path / "missing.pem"))
     with pytest.raises(ConfigError, match=r"ehrs ehr: tls\.ca: .*missing\.pem cannot be used"):
         client_of(ehr)
-    ehr = ehr.model_copy(update={"tls": EhrTls(certificate=tmp_path / "missing.pem")})
+    ehr = ehr.model_copy(update={"tls": ClientTls(certificate=tmp_path / "missing.pem")})
     with pytest.raises(ConfigError, match=r"ehrs ehr: tls\.certificate"):
         client_of(ehr)
     bearer = Ehr(name="ehr", url="https://ehr.test", auth=EhrAuth(kind="bearer", token_file=tmp_path / "missing"))

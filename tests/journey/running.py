@@ -15,9 +15,10 @@ from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config.database import Database
 from gateway.config.dicom import Dicom
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Hl7, Listener
 from gateway.config.http import Http
+from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.tree import Config

@@ -13,7 +13,8 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from gateway.assembly import process as app
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow

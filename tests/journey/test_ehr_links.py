@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from gateway.assembly.process import Running
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.mapping.studies.patient import patient
 from gateway.records.link import Target

@@ -21,7 +21,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLosslessSV1
 from sqlalchemy import Connection, select
 
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import messages, outbox_listing

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.assembly.process import Running
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.operations.journey_of import journey
 from gateway.records.identifiers import AccessionNumber
 from gateway.store import outbox_listing

@@ -12,8 +12,9 @@ import pytest
 
 from gateway.assembly import process as app
 from gateway.clock import now
-from gateway.config.destinations import Destination, DestinationRetry, DestinationTls
+from gateway.config.destinations import Destination, DestinationRetry
 from gateway.config.hl7 import Hl7, Listener
+from gateway.config.receiver import ClientTls
 from gateway.config.tree import MappingsSection
 from gateway.observe import metrics
 from gateway.operations.journey_of import journey
@@ -288,9 +289,9 @@ async def test_a_destination_that_asks_for_our_certificate(start: Start, tmp_pat
     authority = Authority(tmp_path)
     theirs, ours = authority.issue("ris.hospital"), authority.issue("gateway.hospital")
     listens = server_context(theirs.certificate, theirs.key, None, authority.certificate)
-    given = DestinationTls(ca=authority.certificate, certificate=ours.certificate, key=ours.key)
+    given = ClientTls(ca=authority.certificate, certificate=ours.certificate, key=ours.key)
     async with RisListener(tls=listens) as ris:
-        async with start(**sections(ris, tls=DestinationTls(ca=authority.certificate))) as gateway:
+        async with start(**sections(ris, tls=ClientTls(ca=authority.certificate))) as gateway:
             await ordered(gateway)
             await modality_of(gateway).create(begin(), UID)
             await until(lambda: metrics.DESTINATION_OPEN.labels("ris0")._value.get() == 1)

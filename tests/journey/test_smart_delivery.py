@@ -11,8 +11,9 @@ import aiohttp
 from gateway.assembly import checks as check
 from gateway.assembly import process as app
 from gateway.config.database import Database
-from gateway.config.ehrs import Ehr, EhrAuth, Retry
+from gateway.config.ehrs import Ehr, EhrAuth
 from gateway.config.http import Http
+from gateway.config.receiver import Retry
 from gateway.config.tree import Config
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing

@@ -23,7 +23,8 @@ from sqlalchemy import Connection, func, select
 
 from gateway.assembly.process import Running
 from gateway.clock import now
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.operations.resend import resend_all
 from gateway.records.study import Release

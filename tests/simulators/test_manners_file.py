@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 import yaml
 
-from gateway.config.ehrs import Ehr, Retry
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
 from gateway.errors import ConfigError
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.manners_file import SHIPPED, Action, Mood, Rule, Script, Server, load
