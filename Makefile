@@ -7,6 +7,7 @@ RUN_ARGS ?=
 # Most tests wait for somebody: three workers for two cores are quicker than two.
 PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
+FAULTS_ARGS ?= tests/faults
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus fuzz crash java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check bench corpus fuzz crash faults java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -59,6 +60,9 @@ fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, and at every commit of an examination, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 CRASH_COMMITS=all $(BIN)/python -m pytest tests/journey/test_crash.py \
 	    tests/journey/test_ris_story.py $(PYTEST_ARGS)
+
+faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default tests/faults; half an hour)
+	$(BIN)/python -m pytest $(FAULTS_ARGS)
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java

@@ -15,6 +15,7 @@ debian() {
     command -v findscu wlmscpfs storescp >/dev/null || missing+=(dcmtk)
     command -v Orthanc >/dev/null || missing+=(orthanc)
     command -v openssl >/dev/null || missing+=(openssl)
+    command -v faketime >/dev/null || missing+=(faketime)
     if [ ${#missing[@]} = 0 ]; then return; fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         cannot "${missing[*]}" "sudo apt-get install -y ${missing[*]}"
