@@ -148,6 +148,8 @@ def check(text: str, version: str) -> list[StructureFinding]:
             unknown = "not checked: no structure of this message is known"
             return [StructureFinding(Place("MSH", 9), unknown, Severity.VALUE)]
         fields[8] = component.join((kind, trigger, found_structure))
+    if fields[11] == "2.7":
+        rest = _SET_ID_OF_TIMING.sub(r"\1", rest)
     return _validated(separator.join(fields).rstrip(separator) + end + rest)
 
 
@@ -188,6 +190,8 @@ _SAME_AS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 _LINE: Final = re.compile(r"^(Error|Warning): (.*)$")
 _CHOICE: Final = re.compile(r"^Missing required child \w+_(?:CHOICE|SUPPGRP)\.")
 """hl7apy asks for every member of a group of which the standard asks for one."""
+_SET_ID_OF_TIMING: Final = re.compile(r"((?:^|\r)TQ1[^\w\r])\d+")
+"""TQ1-1. hl7apy has no definition of this field in 2.7, and reads no message that has the field."""
 _FIELD: Final = re.compile(r"\b([A-Z][A-Z0-9]{2})_(\d+)\b")
 _SEGMENT: Final = re.compile(r"\.([A-Z][A-Z0-9]{2})\b")
 _VALUE: Final = re.compile(r"^Value .* not in table (\S+) in element (\S+)$", re.DOTALL)

@@ -72,6 +72,15 @@ def test_every_adt_is_checked_by_the_structure_of_its_kind(trigger: str, version
     )
 
 
+@pytest.mark.parametrize("version", ["2.5.1", "2.6", "2.7", "2.8", "2.8.2"])
+def test_an_order_with_a_timing_segment_is_well(version: str) -> None:
+    text = (
+        f"MSH|^~\\&|RIS|HOSP|GW|HOSP|20260101||OMI^O23^OMI_O23|1|P|{version}\rPID|1||1^^^HOSP^MR||MUSTER^MAX\r"
+        "ORC|NW|P1|F1\rTQ1|1||||||20260102||R\rOBR|1|P1|F1|CT^CT^L\rIPC|A1|RP1|1.2.3|SPS1|CT\r"
+    )
+    assert [finding for finding in check(text, "") if finding.severity is Severity.STRUCTURE] == []
+
+
 def test_a_version_can_be_asked_for() -> None:
     unknown = order().replace("|P|2.3.1", "|P|9.9")
     assert "no HL7 version of this name" in texts(check(unknown, ""))
