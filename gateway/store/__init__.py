@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import migrations
 from gateway.store.engine import begin_reading, open_engine
-from gateway.store.outages import is_outage, reason_of, unavailable, within
+from gateway.store.outages import is_no_database, is_outage, reason_of, unavailable, within
 from gateway.store.writer import Unit, Writer
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Store:
             await asyncio.to_thread(migrations.prepare, store.engine)
         except DBAPIError as error:
             await store.close()
-            if is_outage(error):
+            if is_outage(error) and not is_no_database(error):
                 raise unavailable(error) from error
             raise ConfigError([f"database.url: the database refuses to serve: {reason_of(error)}"]) from error
         except BaseException:

@@ -7,11 +7,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import ConfigError
+from gateway.store.keys import keys_of, wait_for
 
 LOCK_TIMEOUT_MS: Final = 10_000
 _SESSION: Final = {
@@ -127,13 +128,13 @@ def lock(connection: Connection, *keys: str) -> None:
     """Hold `keys` until the transaction ends, so that nobody else inserts or changes rows under them.
 
     In PostgreSQL ids are given before the commit: without the lock a row with a higher id could become visible
-    first, and a lane would run out of order. Keys given together are taken in one order, so that two transactions do
-    not wait for one another. SQLite has one writer at a time and needs nothing.
+    first, and a lane would run out of order. How a transaction waits for them: `gateway.store.keys`. SQLite has one
+    writer at a time and needs nothing. Raises `Contended`.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_ADVISORY_LOCK, {"keys": sorted(set(keys))})
-
-
-_ADVISORY_LOCK: Final = text(
-    "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(CAST(:keys AS text[])) AS k(key)"
-)
+    if connection.dialect.name != "postgresql":
+        return
+    held = keys_of(connection)
+    if held is None:
+        wait_for(connection, set(keys))
+    else:
+        held.take(connection, keys)

@@ -19,13 +19,21 @@ _READ_ONLY: Final = frozenset({"25006", "0A000"})
 """A standby, or a server that was made read-only (`feature_not_supported`: what recovery does not allow): another will
 take its place."""
 _EXHAUSTED: Final = "53200"
-_OUTAGE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
-"""SQLSTATE classes: connection, resources (disk full), operator intervention, system; PostgreSQL appendix A."""
+_OUTAGE_CLASSES: Final = frozenset({"08", "53", "55", "57", "58", "72", "XX"})
+"""SQLSTATE classes: connection, resources (disk full), objects that are not in the state for it (a database that takes
+no connections), operator intervention, system, snapshots that are gone, internal; PostgreSQL appendix A."""
+_OUTAGES: Final = _DEADLOCK | _READ_ONLY | {"40003", "25P03", "25P04"}
+"""And of other classes: a conflict with what a standby replays, a commit whose end is not known, sessions that were
+ended for their age."""
+_WRAPAROUND: Final = frozenset({"GetNewTransactionId", "GetNewMultiXactId"})
+"""Functions of PostgreSQL that refuse every write before transaction ids run out. Their SQLSTATE, 54000, is otherwise
+that of a statement."""
 _SQLITE_OUTAGES: Final = frozenset(
     {
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_PERM, sqlite3.SQLITE_ABORT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_NOTADB,
     }
 )  # fmt: skip
 """Primary result codes of SQLite that speak of the file or the disk, not of the statement."""
@@ -45,9 +53,9 @@ def is_exhausted(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and _sqlstate(error) == _EXHAUSTED
 
 
-def is_lock_timeout(error: DBAPIError) -> bool:
+def is_lock_timeout(error: BaseException) -> bool:
     """Whether another transaction holds a key for too long."""
-    return _sqlstate(error) == _LOCK_TIMEOUT
+    return isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_TIMEOUT
 
 
 def is_outage(error: DBAPIError) -> bool:
@@ -55,11 +63,32 @@ def is_outage(error: DBAPIError) -> bool:
     if error.connection_invalidated:
         return True
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_OUTAGES
+        return _sqlite_code(error) in _SQLITE_OUTAGES
     state = _sqlstate(error)
-    # psycopg tells of a connection that could not be made, or broke, without a state.
-    outage = state[:2] in _OUTAGE_CLASSES or state == _LOCK_TIMEOUT or state in _READ_ONLY
-    return outage or (isinstance(error, OperationalError) and not state)
+    if not state:
+        # psycopg tells of a connection that could not be made, or broke, without a state.
+        return isinstance(error, OperationalError)
+    return state[:2] in _OUTAGE_CLASSES or state in _OUTAGES or _diagnosed(error) in _WRAPAROUND
+
+
+def is_read_only(error: DBAPIError) -> bool:
+    """Whether the server takes no writes at all: a new connection may lead to another."""
+    return _sqlstate(error) in _READ_ONLY
+
+
+def is_no_database(error: DBAPIError) -> bool:
+    """Whether a file is not one of SQLite, or an encrypted one."""
+    return isinstance(error.orig, sqlite3.Error) and _sqlite_code(error) == sqlite3.SQLITE_NOTADB
+
+
+def _sqlite_code(error: DBAPIError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _diagnosed(error: DBAPIError) -> str | None:
+    """The function of PostgreSQL that raised `error`."""
+    function: str | None = getattr(getattr(error.orig, "diag", None), "source_function", None)
+    return function
 
 
 def reason_of(error: DBAPIError) -> str:

@@ -20,13 +20,24 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
-from gateway.store.outages import is_deadlock, is_exhausted, is_lock_timeout, is_outage, unavailable, within
+from gateway.store.keys import Contended, Keys, forget_keys
+from gateway.store.outages import (
+    is_deadlock,
+    is_exhausted,
+    is_lock_timeout,
+    is_outage,
+    is_read_only,
+    unavailable,
+    within,
+)
 from gateway.store.statement import execute
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
 MAX_BATCH: Final = 256
 TRIES: Final = 5
+_HURRIED: Final = "SET LOCAL lock_timeout = 100"
+"""PostgreSQL, milliseconds: for units that share the writer with who has waited long."""
 
 
 class _Job:
@@ -53,6 +64,9 @@ class _Job:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.result)
+
+
+_Run = Callable[[Connection, _Job], None]
 
 
 class Writer:
@@ -136,29 +150,43 @@ class Writer:
                     return False
                 return self._transact(batch, _run_guarded)
         except BaseException as error:
-            if not is_deadlock(error) and not (len(batch) > 1 and is_exhausted(error)):
+            if not is_deadlock(error) and not (len(batch) > 1 and (is_exhausted(error) or is_lock_timeout(error))):
                 _fail(batch, error)
                 return False
-        # Two processes took the same keys in different order, or all units together took more locks than there are:
-        # alone, each unit holds fewer.
-        announced = [self._commit_alone(job) for job in batch]
+            # Two processes took the same rows in different order, another sits on a key, or all units together took
+            # more locks than there are: alone, each unit holds fewer.
+            hurried = is_lock_timeout(error)
+        announced = [self._commit_alone(job, hurried) for job in batch]
         return any(announced)
 
-    def _commit_alone(self, job: _Job) -> bool:
+    def _commit_alone(self, job: _Job, hurried: bool) -> bool:
+        """`hurried`: there was long waiting for a key already."""
         for attempt in range(TRIES):
             try:
-                return self._transact([job], _run_guarded)
+                return self._transact([job], _run_guarded, hurried)
             except BaseException as error:
                 if attempt == TRIES - 1 or not is_deadlock(error):
                     _fail([job], error)
                     break
         return False
 
-    def _transact(self, batch: list[_Job], run: Callable[[Connection, _Job], None]) -> bool:
+    def _transact(self, batch: list[_Job], run: _Run, hurried: bool = False) -> bool:
+        """One transaction. When another one holds a key that `batch` needs, it is begun anew with its keys."""
+        keys: frozenset[str] | None = frozenset()
+        for attempt in range(TRIES):
+            try:
+                return self._attempt(batch, run, keys, hurried)
+            except Contended as contended:
+                # Which keys are needed may differ from time to time; the last attempt waits for each as it comes.
+                keys = contended.asked if attempt < TRIES - 2 else None
+        raise AssertionError("a transaction that waits for keys cannot be contended")
+
+    def _attempt(self, batch: list[_Job], run: _Run, keys: frozenset[str] | None, hurried: bool) -> bool:
         """One transaction on the writer's own connection; after a failure of the database the next gets a new one.
 
-        A connection that has gone stale since its last use shows at the first statement, before anything is done:
-        then the work is begun anew on a fresh one. Once a commit is under way nothing is repeated.
+        `keys`: to hold before the work; None: each is waited for when a unit asks for it. A connection that has gone
+        stale since its last use shows at the first statement, before anything is done: then the work is begun anew on
+        a fresh one. Once a commit is under way nothing is repeated. Raises `Contended`.
         """
         fresh = self._connection is None
         connection = self._connection = self._connection or self._engine.connect()
@@ -166,6 +194,12 @@ class Writer:
         committing = False
         try:
             with connection.begin() as transaction:
+                if hurried:
+                    execute(connection, _HURRIED)
+                if keys is None:
+                    forget_keys(connection)
+                else:
+                    Keys(connection, keys)
                 for job in batch:
                     run(connection, job)
                 committing = True
@@ -173,9 +207,12 @@ class Writer:
             return bool(connection.info.pop("announce", False))
         except DBAPIError as error:
             self._disconnect()
+            if is_read_only(error):
+                # Which server a pooled connection leads to was decided before another took its place.
+                self._engine.dispose()
             if fresh or committing or not error.connection_invalidated:
                 raise
-        return self._transact(batch, run)
+        return self._attempt(batch, run, keys, hurried)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -197,6 +234,8 @@ def _run_bare(connection: Connection, job: _Job) -> None:
     job.result, job.error = None, None
     try:
         job.result = job.unit(connection)
+    except Contended:
+        raise
     except DBAPIError as error:
         waited = is_lock_timeout(error)
         if is_deadlock(error) or (is_outage(error) and not waited):
@@ -215,6 +254,8 @@ def _run_guarded(connection: Connection, job: _Job) -> None:
         job.result = job.unit(connection)
         execute(connection, "RELEASE SAVEPOINT unit")
         return
+    except Contended:
+        raise
     except DBAPIError as error:
         waited = is_lock_timeout(error)
         if is_deadlock(error) or (is_outage(error) and not waited):
@@ -226,7 +267,7 @@ def _run_guarded(connection: Connection, job: _Job) -> None:
     execute(connection, "RELEASE SAVEPOINT unit")
     if waited:
         # Another process sits on a key. The rest of the batch, which holds keys of its own, does not wait as long.
-        execute(connection, "SET LOCAL lock_timeout = 100")
+        execute(connection, _HURRIED)
 
 
 def _fail(batch: list[_Job], error: BaseException) -> None:

@@ -377,8 +377,14 @@ async def test_a_key_that_another_holds_fails_only_who_wants_it(
     await store.close()
 
 
-async def test_two_processes_that_take_keys_crosswise_both_finish(shared_postgres: str) -> None:
+def hold_row(connection: Connection, reason: str) -> None:
+    """Hold the row of a note, for which, unlike for a key, a transaction waits while it holds others."""
+    connection.exec_driver_sql("SELECT FROM refusals WHERE reason = %s FOR UPDATE", (reason,))
+
+
+async def test_two_processes_that_take_rows_crosswise_both_finish(shared_postgres: str) -> None:
     one, two = await asyncio.gather(Store.open(shared_postgres), Store.open(shared_postgres))
+    await asyncio.gather(one.write(note("a")), one.write(note("b")))
     both_hold_one = threading.Barrier(2)
     tries = [0, 0]
 
@@ -386,27 +392,28 @@ async def test_two_processes_that_take_keys_crosswise_both_finish(shared_postgre
         def unit(connection: Connection) -> None:
             tries[number] += 1
             note(f"unit {number}")(connection)
-            lock(connection, keys[0])
+            hold_row(connection, keys[0])
             if tries[number] == 1:
                 both_hold_one.wait(SECONDS)
-            lock(connection, keys[1])
+            hold_row(connection, keys[1])
 
         return unit
 
     await asyncio.gather(one.write(crosswise(0, ["a", "b"])), two.write(crosswise(1, ["b", "a"])))
     assert sum(tries) == 3, "one of the two was run again"
-    assert sorted(await kept(one)) == ["unit 0", "unit 1"]
+    assert sorted(await kept(one)) == ["a", "b", "unit 0", "unit 1"]
     await asyncio.gather(one.close(), two.close())
 
 
 async def test_a_batch_that_meets_a_deadlock_is_done_one_by_one(shared_postgres: str) -> None:
     one, two = await asyncio.gather(Store.open(shared_postgres), Store.open(shared_postgres))
+    await asyncio.gather(one.write(note("a")), one.write(note("b")))
     both_hold_one = threading.Barrier(2)
     met = threading.Event()
 
     def first_then(key: str) -> Callable[[Connection], None]:
         def unit(connection: Connection) -> None:
-            lock(connection, key)
+            hold_row(connection, key)
             if not met.is_set():
                 both_hold_one.wait(SECONDS)
 
@@ -415,7 +422,7 @@ async def test_a_batch_that_meets_a_deadlock_is_done_one_by_one(shared_postgres:
     def last(key: str) -> Callable[[Connection], None]:
         def unit(connection: Connection) -> None:
             met.set()
-            lock(connection, key)
+            hold_row(connection, key)
 
         return unit
 
@@ -430,7 +437,7 @@ async def test_a_batch_that_meets_a_deadlock_is_done_one_by_one(shared_postgres:
         await gathered
 
     await asyncio.gather(run(one, "one", "a", "b"), run(two, "two", "b", "a"))
-    assert sorted(await kept(one)) == ["one 1", "one 2", "one start", "two 1", "two 2", "two start"]
+    assert sorted(await kept(one)) == ["a", "b", "one 1", "one 2", "one start", "two 1", "two 2", "two start"]
     await asyncio.gather(one.close(), two.close())
 
 
