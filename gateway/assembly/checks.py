@@ -170,8 +170,8 @@ async def _ehr(config: Config, number: int) -> CheckFinding:
         await authorization.headers()
         async with client_of(ehr, authorization=authorization, most_seconds=MOST_SECONDS) as client:
             writer = writer_of(ehr, client)
-            found = await writer.capabilities(ehr.resource)
-            way = await writer.way(ehr.resource)
+            found = await writer.ways.capabilities(ehr.resource)
+            way = await writer.ways.way(ehr.resource)
     except ConfigError:
         return CheckFinding(what, False, f"auth {kind}: not asked, for it cannot be reached with these settings")
     except GatewayError as error:

@@ -18,37 +18,45 @@ from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.writer import FhirWriter
-from gateway.work.worker import Handling
+from gateway.work.worker import Handling, committing
 
 
 def kinds_of_work(
     config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
 ) -> dict[WorkKind, Handling]:
     station = study_settling(config, store, mappings, clock)
-    kinds = {SETTLE: Handling(station.settle, concurrency=2)}
+    kinds = {SETTLE: Handling(committing(station.settle), concurrency=2)}
     settings = mappings.studies.settings
     if receivers := [one for ehr in config.ehrs if (one := receiver_of(ehr)).parts]:
-        kinds[REQUEST] = Handling(ServiceRequestStation(store, settings, receivers, clock).tell, concurrency=2)
+        kinds[REQUEST] = Handling(
+            committing(ServiceRequestStation(store, settings, receivers, clock).tell), concurrency=2
+        )
     if performed := [(ehr.name, ehr.fhir_version) for ehr in config.ehrs if ehr.procedures == "write"]:
-        kinds[PROCEDURE] = Handling(ProcedureStation(store, settings, performed, clock).tell, concurrency=2)
+        kinds[PROCEDURE] = Handling(committing(ProcedureStation(store, settings, performed, clock).tell), concurrency=2)
     if config.facade.enabled:
-        kinds[SERVE] = Handling(station.serve, concurrency=1)
+        kinds[SERVE] = Handling(committing(station.serve), concurrency=1)
     for ehr in config.ehrs:
-        breaker = breaker_of(ehr.name, ehr.retry, clock, longest_silence=EHR_SILENCE_SECONDS, gauge=metrics.EHR_OPEN)
-        client = clients[ehr.name]
-        writer = writer_of(ehr, client)
-        orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
-        links = EhrLinks(client, writer.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
-        delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links)
-        if links.are_made:
-            kinds[links_at(ehr.name)] = Handling(delivery.look, concurrency=1, gate=breaker)
-        kinds[delivery_to(ehr.name)] = Handling(
+        kinds |= _kinds_of_ehr(ehr, store, clients[ehr.name], clock)
+    return kinds
+
+
+def _kinds_of_ehr(ehr: Ehr, store: Store, client: FhirClient, clock: Clock) -> dict[WorkKind, Handling]:
+    breaker = breaker_of(ehr.name, ehr.retry, clock, longest_silence=EHR_SILENCE_SECONDS, gauge=metrics.EHR_OPEN)
+    writer = writer_of(ehr, client)
+    orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
+    links = EhrLinks(client, writer.ways.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
+    delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links)
+    kinds = {
+        delivery_to(ehr.name): Handling(
             delivery.deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,
             gate=breaker,
         )
+    }
+    if links.are_made:
+        kinds[links_at(ehr.name)] = Handling(committing(delivery.look), concurrency=1, gate=breaker)
     return kinds
 
 

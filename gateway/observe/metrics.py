@@ -77,7 +77,8 @@ SILENT_STEPS: Final = Gauge(
 )
 WORK: Final = Counter(
     "gateway_outbox_tries",
-    "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject).",
+    "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject, "
+    "lost: another process has the work).",
     ("kind", "outcome"),
     registry=REGISTRY,
 )

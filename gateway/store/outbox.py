@@ -98,6 +98,11 @@ def latest(connection: Connection, lane: Lane) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
+def payload_of(connection: Connection, kind: WorkKind, row: int) -> dict[str, Any] | None:
+    """The payload of a row of `kind`, None where there is no such row of it."""
+    return connection.execute(_PAYLOAD, {"the_kind": str(kind), "the_id": row}).scalar()
+
+
 def deliver(connection: Connection, lane: Lane, delivery: Delivery, *, now: int) -> None:
     """Add a delivery in place of those that wait in `lane`, unless the last one there has the same digest."""
     last = latest(connection, lane)
@@ -156,6 +161,8 @@ _LATEST = (
     .order_by(outbox.c.id.desc())
     .limit(1)
 )
+
+_PAYLOAD = select(outbox.c.payload).where(outbox.c.id == bindparam("the_id"), outbox.c.kind == bindparam("the_kind"))
 
 _LANES_OF = select(outbox.c.lane).where(outbox.c.subject == bindparam("the_subject")).distinct()
 

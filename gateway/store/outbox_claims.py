@@ -194,6 +194,18 @@ def renew(connection: Connection, work: Work, *, until: int) -> bool:
     return bool(connection.execute(renewed, {"the_id": work.id, "the_lease": work.lease}).rowcount)
 
 
+_LEASE_ENDS = select(outbox.c.id, outbox.c.lease, outbox.c.lease_until).where(
+    outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.state == WorkState.LEASED.value
+)
+
+
+def lease_ends(connection: Connection, works: Sequence[Work]) -> dict[WorkRow, int]:
+    """When the leases of `works` end, by their ids; without those that were lost."""
+    leases = {work.id: work.lease for work in works}
+    rows = connection.execute(_LEASE_ENDS, {"ids": list(leases)})
+    return {WorkRow(row.id): row.lease_until for row in rows if row.lease == leases[row.id]}
+
+
 _RELEASE = update(outbox).values(
     state=TRANSITIONS[(WorkState.LEASED, WorkEvent.LEASE_ENDS)].value, lease="", lease_until=0
 )

@@ -24,6 +24,7 @@ from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
+from gateway.work.lease import Lease, LeaseLostError, Leases
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,23 @@ POLL_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
 """What a receiver may ask for at most with Retry-After."""
 
-Handler = Callable[[Work], Awaitable[outbox_claims.Done]]
+Handler = Callable[[Work, Lease], Awaitable[outbox_claims.Done]]
+
+
+def committing(do: Callable[[Work], Awaitable[outbox_claims.Done]]) -> Handler:
+    """The handler of work that changes the database alone: the commit that closes the work sees whether the lease was
+    lost."""
+
+    async def handle(work: Work, _lease: Lease) -> outbox_claims.Done:
+        return await do(work)
+
+    return handle
+
+
+class Lost(Protocol):
+    """What follows from a lease that was lost."""
+
+    def __call__(self, connection: Connection, work: Work) -> None: ...
 
 
 class Gate(Protocol):
@@ -55,6 +72,8 @@ class Handling:
     first_retry_seconds: float = 2.0
     max_retry_seconds: float = 600.0
     gate: Gate | None = None
+    when_lost: Lost | None = None
+    """What follows, in a transaction, when another worker took work over that this process may have sent."""
     refill: int = 1
     """So many places must be free for more to be claimed beside what is under way: claiming costs a transaction."""
 
@@ -72,6 +91,7 @@ class Worker:
         self._store = store
         self._kinds = kinds
         self._clock = clock
+        self._leases = Leases(store, clock)
         self._hints = {kind: asyncio.Event() for kind in kinds}
         store.on_due(self._hint)
 
@@ -81,9 +101,12 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
-        async with asyncio.TaskGroup() as group:
-            for kind, handling in self._kinds.items():
-                group.create_task(self._run_kind(kind, handling), name=f"worker {kind}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for kind, handling in self._kinds.items():
+                    group.create_task(self._run_kind(kind, handling), name=f"worker {kind}")
+        finally:
+            await self._leases.close()
 
     async def _run_kind(self, kind: WorkKind, handling: Handling) -> None:
         hint, running = self._hints[kind], dict[asyncio.Task[None], Work]()
@@ -164,11 +187,17 @@ class Worker:
     async def _do(self, handling: Handling, work: Work) -> None:
         me = asyncio.current_task()
         assert me is not None
-        keeper = asyncio.create_task(self._keep_lease(handling, work, me))
+        lease = self._leases.of(work, handling.lease_seconds)
+        keeper = asyncio.create_task(lease.keep(me))
         try:
-            done = await handling.handler(work)
-            await self._finish(work, done)
-            metrics.WORK.labels(str(work.kind), "done").inc()
+            done = await handling.handler(work, lease)
+            await self._finish(handling, work, done)
+        except LeaseLostError:
+            await self._lose(handling, work)
+        except asyncio.CancelledError:
+            if not lease.is_lost:
+                raise
+            await self._lose(handling, work)
         except GatewayError as error:
             await self._settle_failure(handling, work, error)
         except Exception as error:
@@ -177,35 +206,27 @@ class Worker:
         finally:
             keeper.cancel()
 
-    async def _keep_lease(self, handling: Handling, work: Work, doing: asyncio.Task[None]) -> None:
-        """Renew the lease while the handler works; stop the handler when the lease is lost.
-
-        Another worker has the work then, and two must not write one after the other.
-        """
-        lease = round(handling.lease_seconds * 1_000_000)
-        ends = self._clock() + lease
-        while True:
-            await asyncio.sleep(handling.lease_seconds / 3)
-            until = self._clock() + lease
-            try:
-                kept = await self._store.write(partial(outbox_claims.renew, work=work, until=until))
-                ends = until
-            except Exception as error:
-                log.warning("the lease of %s %d could not be renewed: %s", work.kind, work.id, error)
-                kept = self._clock() < ends
-            if not kept:
-                log.warning("the lease of %s %d is lost; it is left to whoever has it", work.kind, work.id)
-                doing.cancel()
-                return
-
-    async def _finish(self, work: Work, done: outbox_claims.Done) -> None:
-        def unit(connection: Connection) -> None:
-            if not outbox_claims.succeed(connection, work, now=self._clock(), outcome=done.outcome):
-                log.warning("%s %d was finished after its lease ended; another worker has it", work.kind, work.id)
-            elif done.also is not None:
+    async def _finish(self, handling: Handling, work: Work, done: outbox_claims.Done) -> None:
+        def unit(connection: Connection) -> bool:
+            finished = outbox_claims.succeed(connection, work, now=self._clock(), outcome=done.outcome)
+            if finished and done.also is not None:
                 done.also(connection)
+            return finished
 
-        await self._store.write(unit)
+        if not await self._store.write(unit):
+            raise LeaseLostError
+        metrics.WORK.labels(str(work.kind), "done").inc()
+
+    async def _lose(self, handling: Handling, work: Work) -> None:
+        """Leave `work` to whoever has it."""
+        metrics.WORK.labels(str(work.kind), "lost").inc()
+        log.warning("%s %d is another worker's: its lease ended before it was done here", work.kind, work.id)
+        if handling.when_lost is None:
+            return
+        try:
+            await self._store.write(partial(handling.when_lost, work=work))
+        except Unavailable as error:
+            log.warning("what follows from the lost lease of %s %d was not written: %s", work.kind, work.id, error)
 
     async def _settle_failure(self, handling: Handling, work: Work, error: GatewayError) -> None:
         metrics.WORK.labels(str(work.kind), error.fate.value).inc()
@@ -219,11 +240,13 @@ class Worker:
         settle = partial(outbox_claims.fail, work=work, now=now, due_at=due)
         try:
             try:
-                await self._store.write(partial(settle, fate=error.fate, outcome=outcome))
+                settled = await self._store.write(partial(settle, fate=error.fate, outcome=outcome))
             except StatementError as failure:
                 # What the error says cannot be kept; that it happened must be, or the work would run for ever.
                 plain = {"error": f"{type(error).__name__}, whose details could not be kept: {type(failure).__name__}"}
-                await self._store.write(partial(settle, fate=Fate.PARK, outcome=plain))
+                settled = await self._store.write(partial(settle, fate=Fate.PARK, outcome=plain))
+            if not settled:
+                await self._lose(handling, work)
         except Unavailable as failure:
             # The lease ends by itself; the work is taken up again then.
             log.warning("the outcome of %s %d could not be written: %s", work.kind, work.id, failure)

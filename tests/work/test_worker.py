@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -22,12 +22,11 @@ from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
+from gateway.work.lease import Lease
 from gateway.work.worker import LONGEST_WAIT_SECONDS, Handling, Worker
 from tests.conftest import Time, until
 from tests.store.notes import kept, note
 from tests.store.work import KIND, SECOND, adding, claiming, row
-
-Do = Callable[[Work], Awaitable[Done]]
 
 
 @asynccontextmanager
@@ -68,7 +67,7 @@ class Station:
         self.go = asyncio.Event()
         self.go.set()
 
-    async def __call__(self, work: Work) -> Done:
+    async def __call__(self, work: Work, lease: Lease) -> Done:
         self.works.append(work)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -125,7 +124,7 @@ async def test_details_of_an_error_are_kept(store: Store, clock: Time) -> None:
 
 
 async def test_an_outcome_that_cannot_be_kept_is_parked_all_the_same(store: Store, clock: Time) -> None:
-    async def odd(work: Work) -> Done:
+    async def odd(work: Work, lease: Lease) -> Done:
         return Done({"object": object()})
 
     error = NeedsPerson("\ud800 is half a character")
@@ -333,7 +332,7 @@ async def test_a_failure_of_what_is_written_with_it_is_a_failure_of_the_work(sto
         note("half")(connection)
         raise NeedsPerson("the study is gone")
 
-    async def handle(work: Work) -> Done:
+    async def handle(work: Work, lease: Lease) -> Done:
         return Done({}, also)
 
     async with working(store, clock, test=Handling(handle)):
@@ -468,7 +467,7 @@ async def test_one_that_a_gate_lets_through_is_followed_by_the_next(store: Store
 
 
 def test_more_is_claimed_when_enough_places_are_free() -> None:
-    async def nothing(_work: Work) -> Done:
+    async def nothing(_work: Work, _lease: Lease) -> Done:
         return Done()
 
     handling = Handling(nothing, concurrency=4, refill=2)

@@ -10,6 +10,7 @@ from gateway.errors import NeedsPerson
 from gateway.records.link import MissingLink, Target
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Capabilities, Way
+from gateway.wire.fhir.client import Confirm
 
 Resource = dict[str, Any]
 Mode = Literal["identifier", "find", "create"]
@@ -26,6 +27,8 @@ class Linked:
     """A resource with the links that the EHR's own resources allow."""
 
     resource: Resource
+    confirm: Confirm
+    """Awaited before anything is made."""
     missing: list[MissingLink] = field(default_factory=list)
     made: list[Target] = field(default_factory=list)
     """Resources that were made for the sake of a link."""
@@ -51,12 +54,13 @@ class EhrLinks:
         """Whether any reference becomes a link at all."""
         return bool(self._modes)
 
-    async def linked(self, resource: Resource, patient: Resource | None) -> Linked:
+    async def linked(self, resource: Resource, patient: Resource | None, confirm: Confirm) -> Linked:
         """`resource` with links, and what could not be linked.
 
-        `patient` is made where the EHR holds none and lets us make Patients. Raises what `FhirClient` raises.
+        `patient` is made where the EHR holds none and lets us make Patients, after `confirm`. Raises what `FhirClient`
+        and `confirm` raise.
         """
-        linked = Linked(dict(resource))
+        linked = Linked(dict(resource), confirm)
         for kind in self._modes:
             for path in ELEMENTS[kind]:
                 await self._link_element(linked, path.split("."), kind, patient if kind == "Patient" else None)
@@ -84,7 +88,7 @@ class EhrLinks:
         is_first = target not in linked.held
         held = linked.held[target] = await self.held(target) if is_first else linked.held[target]
         if not held and missing is not None and self._modes[kind] == "create":
-            held = linked.held[target] = {await self._create(kind, missing, target.identifier)}
+            held = linked.held[target] = {await self._create(linked, kind, missing, target.identifier)}
             linked.made.append(target)
         if len(held) == 1:
             return {"reference": next(iter(held)), **reference}
@@ -97,7 +101,7 @@ class EhrLinks:
         found = await self._client.find(target.kind, target.identifier)
         return {one for one in map(_standing, found) if one}
 
-    async def _create(self, kind: str, resource: Resource, identifier: str) -> str:
+    async def _create(self, linked: Linked, kind: str, resource: Resource, identifier: str) -> str:
         known = await self._capabilities(kind)
         if Way.CONDITIONAL_CREATE not in known.ways:
             raise NeedsPerson(
@@ -105,7 +109,7 @@ class EhrLinks:
                 "patient: find",
                 place=self._client.base,
             )
-        answer = await self._client.create(resource, unless=identifier)
+        answer = await self._client.create(resource, unless=identifier, confirm=linked.confirm)
         return f"{kind}/{answer.id}"
 
 

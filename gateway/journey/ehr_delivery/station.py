@@ -16,16 +16,19 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.journey.ehr_delivery.links import EhrLinks, Linked
+from gateway.journey.ehr_delivery.standing import OutboxStanding, key_of
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
-from gateway.store.ehr_resources import Entry, ResourceKey
+from gateway.store.ehr_resources import Entry
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.answer import Contested
-from gateway.wire.fhir.writer import FhirWriter, Written
+from gateway.wire.fhir.write import Written
+from gateway.wire.fhir.writer import FhirWriter
 from gateway.work.breaker import Breaker
+from gateway.work.lease import Lease
 
 FIRST_LOOK_MICROS: Final = 1_000_000
 """A delivery to the same EHR that was under way at the same time may have brought the resource."""
@@ -49,17 +52,17 @@ class EhrDelivery:
         self._breaker = breaker
         self._links = links
 
-    async def deliver(self, work: Work) -> Done:
-        """Write what tells of a study or an order. Raises what `FhirWriter.write` raises."""
-        delivery = Delivery.of(work.payload)
-        resource = delivery.resource
-        identifier = delivery.identifier or f"urn:dicom:uid|urn:oid:{work.subject}"
-        key = ResourceKey(self._name, str(resource["resourceType"]), identifier)
+    async def deliver(self, work: Work, lease: Lease) -> Done:
+        """Write what tells of a study or an order. Raises what `FhirWriter.write` raises, and `LeaseLostError`."""
+        delivery, standing = Delivery.of(work.payload), OutboxStanding(self._store, work, lease)
+        key = key_of(work, delivery)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = held.resource_id if held else None
         with self._watched():
-            linked = await self._links.linked(resource, delivery.patient)
-            written = await self._writer.write(linked.resource, identifier, known=known, unsure=bool(work.attempts))
+            linked = await self._links.linked(delivery.resource, delivery.patient, lease.confirm)
+            written = await self._writer.write(
+                linked.resource, key.identifier, known=known, unsure=bool(work.attempts), standing=standing
+            )
         # Without links the resource is what was settled, and so is its digest.
         is_settled = bool(delivery.digest) and not self._links.are_made
         digest = bytes.fromhex(delivery.digest) if is_settled else digest_of(linked.resource)

@@ -23,6 +23,7 @@ from gateway.store.outbox_claims import Done
 from gateway.wire.hl7.answers import Answer
 from gateway.wire.hl7.mllp_sender import MllpSender
 from gateway.work.breaker import Breaker
+from gateway.work.lease import Lease
 
 ControlIdOf = Callable[[bytes, str], str]
 """The bytes of a kept message and the name of its listener -> MSH-10, "" for what is no message."""
@@ -37,10 +38,11 @@ class Delivery:
         self._sender = sender
         self._breaker = breaker
 
-    async def deliver(self, raw: bytes, control_id: str) -> Answer:
-        """The destination's acknowledgement, whatever it says. Raises `Unavailable` when it gave none."""
+    async def deliver(self, raw: bytes, control_id: str, lease: Lease) -> Answer:
+        """The destination's acknowledgement, whatever it says. Raises `Unavailable` when it gave none, `LeaseLostError`
+        when another worker has the message by the time that it would go out."""
         try:
-            answer = await self._sender.send(raw, control_id)
+            answer = await self._sender.send(raw, control_id, confirm=lease.confirm)
         except Unavailable as error:
             self._breaker.failed(error.retry_after)
             raise
@@ -57,12 +59,12 @@ class StatusStation:
         self._receiver = receiver
         self._delivery = delivery
 
-    async def tell(self, work: Work) -> Done:
+    async def tell(self, work: Work, lease: Lease) -> Done:
         """Send a status. Raises `Unavailable` without an acknowledgement, `NeedsPerson` for one that refuses it and for
         a status of which no message can be made."""
         status = Status.of(work.payload)
         made = status.message or await self._made(work, status)
-        answer = await self._delivery.deliver(made.raw, made.control_id)
+        answer = await self._delivery.deliver(made.raw, made.control_id, lease)
         if answer.accepts:
             return Done(_outcome(answer, status.progress.value))
         await self._store.write(partial(_keep, work=work, status=replace(status, message=None)))
@@ -96,14 +98,14 @@ class ForwardStation:
         self._control_id_of = control_id_of
         self._delivery = delivery
 
-    async def forward(self, work: Work) -> Done:
+    async def forward(self, work: Work, lease: Lease) -> Done:
         """Send a kept message with the bytes that came. Raises `Unavailable` without an acknowledgement, `NeedsPerson`
         for one that refuses it."""
         message = MessageRow(int(str(work.payload["message"])))
         row = await self._store.read(lambda connection: messages.get(connection, message))
         if row is None:
             return Done({"note": "the message is gone"})
-        answer = await self._delivery.deliver(row["body"], self._control_id_of(row["body"], row["listener"]))
+        answer = await self._delivery.deliver(row["body"], self._control_id_of(row["body"], row["listener"]), lease)
         if not answer.accepts:
             raise _refused(answer)
         return Done(_outcome(answer, f"{row['type']} m{message}"))

@@ -22,6 +22,7 @@ from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, Response
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.work.breaker import Breaker
+from gateway.work.lease import Lease
 
 CHARACTER_SET: Final = "ISO_IR 192"
 """Of every data set: an N-SET must have that of its N-CREATE (PS3.4 F.7.2.2.2)."""
@@ -47,13 +48,13 @@ class StepForwarding:
         self._breaker = breaker
         self._sop_class = sop_class
 
-    async def forward(self, work: Work) -> Done:
+    async def forward(self, work: Work, lease: Lease) -> Done:
         """Send a request. Raises `Unavailable` when the destination gives no answer, or is at its limits, and
         `NeedsPerson` when it refuses the request."""
         request = StepRequest.of(work.payload)
         try:
             async with self._requestor.association() as association:
-                response = await _sent(association, self._sop_class, request)
+                response = await _sent(association, self._sop_class, request, lease)
                 outcome = verdict(request.operation, response.status, response.error_id)
                 kept = await _kept(association, request.sop_uid) if outcome is RequestVerdict.ASK else None
         except GatewayError as error:
@@ -76,10 +77,11 @@ class StepForwarding:
         raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
 
 
-async def _sent(association: RequestedAssociation, sop_class: str, request: StepRequest) -> Response:
+async def _sent(association: RequestedAssociation, sop_class: str, request: StepRequest, lease: Lease) -> Response:
     dataset = await asyncio.to_thread(to_dataset, request.attributes)
     dataset.SpecificCharacterSet = CHARACTER_SET
     send = operations.create if request.operation == "N-CREATE" else operations.set_
+    await lease.confirm()
     return await send(association, sop_class, request.sop_uid, dataset)
 
 

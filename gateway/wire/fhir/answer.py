@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -160,6 +161,27 @@ def tag(written: str) -> str:
 def version_of(resource: dict[str, Any]) -> str:
     """`meta.versionId`, '' from a server that keeps no versions."""
     return str((resource.get("meta") or {}).get("versionId") or "")
+
+
+def answers_of(entries: Sequence[Resource], answered: Resource | None, place: str) -> list[Answer]:
+    """The answer to each entry of a transaction, in their order. Raises the error of the first that failed."""
+    reported = (answered or {}).get("entry") or []
+    if len(reported) != len(entries):
+        raise Unavailable(f"a transaction of {len(entries)} entries was answered with {len(reported)}", place=place)
+    return [_answer_of(asked, one, place) for asked, one in zip(entries, reported, strict=True)]
+
+
+def _answer_of(asked: Resource, reported: Resource, place: str) -> Answer:
+    stated = reported.get("response") or {}
+    status = int(str(stated.get("status", "0"))[:3] or 0)
+    if not 200 <= status < 300:
+        # Some servers run a transaction as a batch: each entry has a fate of its own.
+        conditional = "?" in asked["request"]["url"] or "ifNoneExist" in asked["request"]
+        outcome = reported.get("resource") or stated.get("outcome")
+        raise error_of(status, outcome, place, conditional=conditional)
+    held = reported.get("resource") or {}
+    identity = str(held.get("id") or id_of(str(stated.get("location") or "")))
+    return Answer(status, held or None, identity, tag(str(stated.get("etag") or "")) or version_of(held))
 
 
 def carries(resource: Resource, identifier: str) -> bool:

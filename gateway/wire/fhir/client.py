@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,17 +22,18 @@ from gateway.wire.fhir.answer import (
     Gone,
     Refused,
     Resource,
+    answers_of,
     carries,
-    error_of,
-    id_of,
     judge,
-    tag,
     version_of,
 )
 from gateway.wire.fhir.encoding import COMPRESSED_BYTES, Gzip, escape, takes_gzip
 from gateway.wire.fhir.pace import Pace
 from gateway.wire.http import no_answer, read
 from gateway.wire.oauth.authorization import Anonymous, Authorization
+
+Confirm = Callable[[], Awaitable[None]]
+"""Awaited right before a request that writes goes out: what it raises is raised, and nothing is sent."""
 
 MEDIA_TYPE: Final = "application/fhir+json"
 
@@ -97,16 +99,18 @@ class FhirClient:
         """GET /metadata."""
         return (await self._request("GET", "metadata")).resource or {}
 
-    async def put_by_identifier(self, resource: Resource, identifier: str) -> Answer:
+    async def put_by_identifier(self, resource: Resource, identifier: str, *, confirm: Confirm | None = None) -> Answer:
         """Conditional update: create the resource or bring the one with `identifier` (`system|value`) up to date.
 
         A server need not say what it wrote (HTTP 204, `return=minimal`); it is then asked. Raises `SeveralMatch`.
         """
         kind = str(resource["resourceType"])
-        answer = await self._request("PUT", f"{kind}?identifier={escape(identifier)}", resource)
+        answer = await self._request("PUT", f"{kind}?identifier={escape(identifier)}", resource, confirm=confirm)
         return await self._told(answer, kind, identifier)
 
-    async def create(self, resource: Resource, *, unless: str = "", identifier: str = "") -> Answer:
+    async def create(
+        self, resource: Resource, *, unless: str = "", identifier: str = "", confirm: Confirm | None = None
+    ) -> Answer:
         """POST; with `unless` (`system|value`) nothing is created, and 200 answered, where a resource has that
         identifier (If-None-Exist). Raises `SeveralMatch`.
 
@@ -114,17 +118,20 @@ class FhirClient:
         """
         kind = str(resource["resourceType"])
         condition = {"If-None-Exist": f"identifier={escape(unless)}"} if unless else {}
-        answer = await self._request("POST", kind, resource, condition)
+        answer = await self._request("POST", kind, resource, condition, confirm=confirm)
         return await self._told(answer, kind, unless or identifier)
 
-    async def put(self, resource: Resource, *, version: str = "") -> Answer:
-        """Update by `id`, or create under it; with `version` only where that is the current one (If-Match).
+    async def put(
+        self, resource: Resource, *, version: str = "", is_new: bool = False, confirm: Confirm | None = None
+    ) -> Answer:
+        """Update by `id`, or create under it; with `version` only where that is the current one (If-Match), with
+        `is_new` only where there is none (If-None-Match), as far as the server keeps to these.
 
         Raises `Contested` when it is not, `Gone` where there is nothing to update.
         """
         kind, identity = str(resource["resourceType"]), str(resource["id"])
-        condition = {"If-Match": f'W/"{version}"'} if version else {}
-        answer = await self._request("PUT", f"{kind}/{identity}", resource, condition)
+        condition = {"If-Match": f'W/"{version}"'} if version else {"If-None-Match": "*"} if is_new else {}
+        answer = await self._request("PUT", f"{kind}/{identity}", resource, condition, confirm=confirm)
         if answer.version:
             return Answer(answer.status, answer.resource, identity, answer.version)
         # Either kept without versions or not reported; without one a later write cannot see that another came between.
@@ -141,34 +148,16 @@ class FhirClient:
             raise Unavailable(f"a read was answered with something else than a {kind}", place=f"{self.base}/{kind}")
         return answer.resource
 
-    async def delete(self, kind: str, identity: str) -> None:
+    async def delete(self, kind: str, identity: str, *, confirm: Confirm | None = None) -> None:
         """Delete by id; what is not there is deleted."""
         with suppress(Gone):
-            await self._request("DELETE", f"{kind}/{identity}")
+            await self._request("DELETE", f"{kind}/{identity}", confirm=confirm)
 
-    async def transaction(self, entries: Sequence[Resource]) -> list[Answer]:
+    async def transaction(self, entries: Sequence[Resource], *, confirm: Confirm | None = None) -> list[Answer]:
         """All of `entries` or none (R4 http 3.1.0.11); an answer for each, in their order."""
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
-        answer = await self._request("POST", "", bundle)
-        reported = (answer.resource or {}).get("entry") or []
-        if len(reported) != len(entries):
-            raise Unavailable(
-                f"a transaction of {len(entries)} entries was answered with {len(reported)}", place=f"POST {self.base}"
-            )
-        answers = []
-        for asked, one in zip(entries, reported, strict=True):
-            stated = one.get("response") or {}
-            status = int(str(stated.get("status", "0"))[:3] or 0)
-            if not 200 <= status < 300:
-                # Some servers run a transaction as a batch: each entry has a fate of its own.
-                conditional = "?" in asked["request"]["url"] or "ifNoneExist" in asked["request"]
-                outcome = one.get("resource") or stated.get("outcome")
-                raise error_of(status, outcome, f"POST {self.base}", conditional=conditional)
-            held = one.get("resource") or {}
-            identity = str(held.get("id") or id_of(str(stated.get("location") or "")))
-            version = tag(str(stated.get("etag") or "")) or version_of(held)
-            answers.append(Answer(status, held or None, identity, version))
-        return answers
+        answer = await self._request("POST", "", bundle, confirm=confirm)
+        return answers_of(entries, answer.resource, f"POST {self.base}")
 
     async def find(self, kind: str, identifier: str) -> list[Resource]:
         """The resources of `kind` that carry `identifier`.
@@ -205,15 +194,16 @@ class FhirClient:
         return Answer(answer.status, held[0], str(held[0].get("id") or ""), version_of(held[0]))
 
     async def _request(
-        self, method: str, path: str, resource: Resource | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+        self, method: str, path: str, resource: Resource | None = None, headers: Mapping[str, str] | None = None,
+        *, confirm: Confirm | None = None,
+    ) -> Answer:  # fmt: skip
         """`path`: below the base, or an address that the server named itself, such as that of a next page."""
         body = None if resource is None else orjson.dumps(resource)
         sent = dict(headers or {}) | ({} if body is None else {"Content-Type": MEDIA_TYPE})
-        address = self._address(path)
+        request = _Request(method, path, self._address(path), body, confirm)
         shown = await self._authorization.headers()
         try:
-            return await self._once(method, path, address, body, {**sent, **shown})
+            return await self._once(request, {**sent, **shown})
         except Refused as error:
             # A server that says 401 has done nothing, so the request can be made again; once, for the same new token
             # would be refused again.
@@ -221,7 +211,7 @@ class FhirClient:
                 raise
         again = await self._authorization.headers()
         try:
-            return await self._once(method, path, address, body, {**sent, **again})
+            return await self._once(request, {**sent, **again})
         except Refused as error:
             if error.details.get("status") == 401:
                 self._authorization.refused(again)
@@ -239,23 +229,17 @@ class FhirClient:
             )
         return address
 
-    async def _once(
-        self, method: str, path: str, address: URL, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    async def _once(self, request: _Request, headers: Mapping[str, str]) -> Answer:
         """One request, under an id that both sides can look for in their logs."""
-        request = str(uuid.uuid4())
-        place = f"{method} {self.base}/{path.split('?')[0].removeprefix(f'{self.base}/')}"
-        conditional = "?" in path or "If-None-Exist" in headers
-        sent, compresses = {**headers, REQUEST_ID: request}, self._compresses
+        name, body = str(uuid.uuid4()), request.body
+        sent, compresses = {**headers, REQUEST_ID: name}, self._compresses
         await self._pace.turn()
         try:
             if body is None or not compresses or len(body) < COMPRESSED_BYTES:
-                return await self._exchange(method, address, body, sent, place, conditional)
+                return await self._exchange(request, body, sent)
             packed = await asyncio.to_thread(gzip.compress, body, 1)
             try:
-                answer = await self._exchange(
-                    method, address, packed, {**sent, "Content-Encoding": "gzip"}, place, conditional
-                )
+                answer = await self._exchange(request, packed, {**sent, "Content-Encoding": "gzip"})
             except Refused as error:
                 # Some say 400 to what they cannot unpack.
                 wrong = (415,) if self._unpacks else (415, 400)
@@ -266,19 +250,21 @@ class FhirClient:
                 return answer
             # The server announced gzip and refuses it; nothing was done with this request.
             self._gzip, self._compresses = "never", False
-            return await self._exchange(method, address, body, sent, place, conditional)
+            return await self._exchange(request, body, sent)
         except (Refused, Unavailable) as error:
-            error.details = {**error.details, "request_id": request}
+            error.details = {**error.details, "request_id": name}
             raise
 
-    async def _exchange(
-        self, method: str, address: URL, body: bytes | None, headers: Mapping[str, str], place: str, conditional: bool
-    ) -> Answer:
+    async def _exchange(self, request: _Request, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         assert self._session is not None, "FhirClient is used outside of 'async with'"
+        place = f"{request.method} {self.base}/{request.path.split('?')[0].removeprefix(f'{self.base}/')}"
+        conditional = "?" in request.path or "If-None-Exist" in headers
+        if request.confirm is not None:
+            await request.confirm()
         try:
             # A redirect would carry the token and the patient's data to another origin.
             async with self._session.request(
-                method, address, data=body, headers=headers, allow_redirects=False
+                request.method, request.address, data=body, headers=headers, allow_redirects=False
             ) as response:
                 content = await read(response, MAX_ANSWER_BYTES)
                 if self._gzip == "auto" and (encodings := response.headers.get("Accept-Encoding")) is not None:
@@ -286,7 +272,16 @@ class FhirClient:
                 return judge(response, content, place, conditional=conditional)
         except TimeoutError as error:
             # The write may still be under way over there: do not ask before it has had the same time again.
-            wait = self._timeout.total if method != "GET" else None
+            wait = self._timeout.total if request.method != "GET" else None
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
             raise no_answer(error, place) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    address: URL
+    body: bytes | None
+    confirm: Confirm | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 
 from gateway.errors import Malformed, Unavailable
 from gateway.wire.hl7.answers import Answer, read_answer
@@ -27,8 +28,12 @@ class MllpSender:
         for client in self._clients:
             await client.close()
 
-    async def send(self, raw: bytes, control_id: str) -> Answer:
+    async def send(
+        self, raw: bytes, control_id: str, *, confirm: Callable[[], Awaitable[None]] | None = None
+    ) -> Answer:
         """The acknowledgement of a message, whose MSH-10 is `control_id`.
+
+        `confirm` is awaited right before the message goes out, when it has its connection; what it raises is raised.
 
         An acknowledgement of another message is not this one's: it is passed over. Raises `Unavailable` when none came,
         and when what came could not be read; the receiver may have the message all the same.
@@ -37,6 +42,8 @@ class MllpSender:
             client, answered = self._idle.pop(), False
             try:
                 await client.open()
+                if confirm is not None:
+                    await confirm()
                 answer = self._read(await client.send(raw))
                 if answer.control_id != control_id:
                     answer = await self._later(client, control_id, answer)

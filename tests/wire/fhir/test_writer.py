@@ -14,7 +14,8 @@ from gateway.errors import NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.fhir import FhirClient, Refused, Resource
 from gateway.wire.fhir.capability import Way, capabilities_of
-from gateway.wire.fhir.writer import Duplicates, FhirWriter, Written, id_for
+from gateway.wire.fhir.write import Duplicates, Written, id_for
+from gateway.wire.fhir.writer import FhirWriter
 from tests.peers.fhir_server import FhirServer
 from tests.wire.fhir.forgetful import ForgetfulServer
 
@@ -280,7 +281,7 @@ async def test_the_way_follows_from_what_the_server_announces(
         for url, way in expected.items():
             async with FhirClient(url, timeout_seconds=5) as client:
                 writer = FhirWriter(client)
-                assert await writer.way("ImagingStudy") is way
+                assert await writer.ways.way("ImagingStudy") is way
                 made = await writer.write(study(), UID)
                 changed = await writer.write(study("second"), UID, known=made.id)
                 [held] = await client.find("ImagingStudy", UID)

@@ -1,0 +1,128 @@
+"""Whether this process still has the work that it was given: by the database's rows, asked right before anything is
+sent.
+
+A process that was stopped for longer than its lease (a machine that was paused, a clock that stood still) cannot tell
+from its own clock that another has done the work meanwhile, and something newer after it. The row tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.records.row_ids import WorkRow
+from gateway.records.work import Work
+from gateway.store import Store, outbox_claims
+
+log = logging.getLogger(__name__)
+
+
+class LeaseLostError(Exception):
+    """Another worker has the work, or has had it: whatever is sent now may be older than what the receiver has."""
+
+
+class Leases:
+    """The leases of one worker. Checks that come while one is under way are answered by the next statement together."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self._asked: list[tuple[Work, asyncio.Future[int | None]]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    def of(self, work: Work, seconds: float) -> Lease:
+        """The lease of `work`, which was claimed for `seconds`."""
+        return Lease(self, work, seconds)
+
+    async def ends(self, work: Work) -> int | None:
+        """When the lease of `work` ends, in microseconds; None when it is another's by now.
+
+        Raises `Unavailable` when the database does not tell.
+        """
+        future: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._asked.append((work, future))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="leases")
+        return await future
+
+    async def _ask(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            try:
+                ends = await self.store.read(partial(_ends, works=[work for work, _ in asked]))
+            except BaseException as error:
+                for _, future in asked:
+                    if not future.done():
+                        future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for work, future in asked:
+                    if not future.done():
+                        future.set_result(ends.get(work.id))
+
+    async def close(self) -> None:
+        """Wait for the check that is under way."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+
+
+def _ends(connection: Connection, works: Sequence[Work]) -> dict[WorkRow, int]:
+    return outbox_claims.lease_ends(connection, works)
+
+
+class Lease:
+    """The right to do one work. A handler that sends calls `confirm` right before it does."""
+
+    def __init__(self, leases: Leases, work: Work, seconds: float) -> None:
+        self._leases = leases
+        self._work = work
+        self._seconds = seconds
+        self.was_late = False
+        """It ended once before it was renewed, and no other worker took the work: what was sent before may arrive
+        after what others send."""
+        self.is_lost = False
+
+    async def confirm(self) -> None:
+        """Return when the work is still ours, by its row in the database; a lease that has ended and that nobody took
+        is renewed.
+
+        Raises `LeaseLostError`, and `Unavailable` when the database does not tell: nothing may be sent then.
+        """
+        ends = None if self.is_lost else await self._leases.ends(self._work)
+        if ends is not None and ends <= self._leases.clock():
+            self.was_late = True
+            ends = await self._renewed()
+        if ends is None:
+            self.is_lost = True
+            raise LeaseLostError(f"{self._work.kind} {self._work.id} is another worker's by now")
+
+    async def _renewed(self) -> int | None:
+        until = self._leases.clock() + round(self._seconds * 1_000_000)
+        kept = await self._leases.store.write(partial(outbox_claims.renew, work=self._work, until=until))
+        return until if kept else None
+
+    async def keep(self, doing: asyncio.Task[None]) -> None:
+        """Renew the lease until cancelled; stop `doing` when it is lost.
+
+        Another worker has the work then, and two must not write one after the other.
+        """
+        work, clock = self._work, self._leases.clock
+        ends = clock() + round(self._seconds * 1_000_000)
+        while not self.is_lost:
+            await asyncio.sleep(self._seconds / 3)
+            is_late = clock() >= ends
+            try:
+                until = await self._renewed()
+                self.was_late |= is_late
+                self.is_lost, ends = until is None, until or ends
+            except Exception as error:
+                log.warning("the lease of %s %d could not be renewed: %s", work.kind, work.id, error)
+                self.is_lost = is_late
+        log.warning("the lease of %s %d is lost; it is left to whoever has it", work.kind, work.id)
+        doing.cancel()
