@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,13 +12,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from gateway.assembly.process import GC_ALLOCATIONS
 from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
+from tests import compiled_statements
 from tests.blocking import watch
 from tests.peers import PLUGINS
 from tests.peers.postgres_database import empty, postgres_database
 
 pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
+
+compiled_statements.share()
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects of modules and tests live to the end: as in `gateway run`, they are not looked through."""
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS)
 
 
 @pytest.fixture(scope="session")

@@ -215,17 +215,17 @@ async def test_a_stop_under_load_parks_nothing(start: Start) -> None:
     async with EhrSimulator() as ehr:
         for round_ in range(6):
             async with start(ehr.url) as gateway:
-                await gateway.store.write(partial(_fill, first=round_ * 100))
+                await gateway.store.write(partial(_fill, first=round_ * 50))
                 wanted = len(ehr.writes) + 20 + round_
                 await until(lambda wanted=wanted: len(ehr.writes) >= wanted)  # type: ignore[misc]
         async with start(ehr.url) as gateway:
             await quiet(gateway)
             assert await gateway.store.read(partial(outbox_listing.listing, states=("parked", "rejected"))) == []
-        assert len(ehr.resources("ImagingStudy")) == 6 * 100
+        assert len(ehr.resources("ImagingStudy")) == 6 * 50
 
 
 def _fill(connection: Connection, *, first: int) -> None:
-    for number in range(first, first + 100):
+    for number in range(first, first + 50):
         uid = f"1.2.{number}"
         resource = {
             "resourceType": "ImagingStudy", "status": "available", "subject": {"display": "a made-up person"},

@@ -81,9 +81,10 @@ class Dialect:
     """Faults of a row whose keys are right by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MappingFile:
-    """Rows by level, in the order in which they are applied."""
+    """Rows by level, in the order in which they are applied. Compared by identity: what was made of one is
+    remembered by it."""
 
     name: str
     rows: Mapping[str, tuple[Row, ...]]

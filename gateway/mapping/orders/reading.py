@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 
 from pydicom.datadict import tag_for_keyword
@@ -59,12 +59,18 @@ Statement = OrderedProcedure | PatientStatement
 _Read = TypeVar("_Read", bound=Statement)
 
 
+@lru_cache(maxsize=4)
+def _compiled(file: MappingFile) -> Mapping[str, Sequence[CompiledRow]]:
+    """The rows of each level, which no setting of a site changes."""
+    return {level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()}
+
+
 class OrderMapping:
     """`order_to_worklist.yaml`, ready to be applied."""
 
     def __init__(self, file: MappingFile, settings: Settings) -> None:
         self._settings = settings
-        self.rows = {level: [CompiledRow.of(row, file.codes(row)) for row in rows] for level, rows in file.rows.items()}
+        self.rows = _compiled(file)
         self._levels = Levels(self.rows)
         self.controls = controls_of(file.tables)
 

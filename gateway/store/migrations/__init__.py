@@ -7,6 +7,7 @@ itself takes a third of a second to load, which only those wait for whose schema
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,9 +34,10 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def revisions() -> list[str]:
+@cache
+def revisions() -> tuple[str, ...]:
     """All revisions that this program knows, oldest first; each is the number that its file begins with."""
-    return sorted(file.name.partition("_")[0] for file in (Path(__file__).parent / "versions").glob("*.py"))
+    return tuple(sorted(file.name.partition("_")[0] for file in (Path(__file__).parent / "versions").glob("*.py")))
 
 
 def newest() -> str:
@@ -66,9 +68,9 @@ def prepare(engine: Engine) -> None:
     """Give an empty database its tables. Raises `ConfigError` when it has the tables of another version."""
     with engine.connect().execution_options(reading=True) as connection:
         revision = current(connection)
+        if revision == newest():
+            return
         empty = not inspect(connection).get_table_names()
-    if revision == newest():
-        return
     if revision is None and empty:
         upgrade(engine)
         return
