@@ -23,6 +23,7 @@ from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
 from gateway.config.tree import Config
 from gateway.operations.explain import study_of
+from gateway.records.digest import digest_of
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox
@@ -96,7 +97,8 @@ async def _fill(config: Config, size: int, count: int) -> None:
             resource = orjson.loads(body.replace(uid, own))
             outbox.enqueue(
                 connection, lane=Lane(kind, StudyInstanceUID(own)),
-                payload={"resource": resource, "digest": own, "revision": 1}, due_at=moment, now=moment,
+                payload={"resource": resource, "digest": digest_of(resource).hex(), "revision": 1}, due_at=moment,
+                now=moment,
             )  # fmt: skip
 
     store = await Store.open(config.database.url)
