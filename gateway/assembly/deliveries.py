@@ -41,7 +41,7 @@ def kinds_of_work(
 
 
 def _kinds_of_ehr(ehr: Ehr, store: Store, client: FhirClient, clock: Clock) -> dict[WorkKind, Handling]:
-    breaker = breaker_of(ehr.name, ehr.retry, clock, longest_silence=EHR_SILENCE_SECONDS, gauge=metrics.EHR_OPEN)
+    breaker = breaker_of(ehr.name, ehr.retry, store.steady, longest_silence=EHR_SILENCE_SECONDS, gauge=metrics.EHR_OPEN)
     writer = writer_of(ehr, client)
     orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
     links = EhrLinks(client, writer.ways.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})

@@ -83,7 +83,7 @@ def kinds_of_destinations(
         return message.control_id if message is not None else ""
 
     for one in config.hl7.destinations:
-        delivery, handling = _delivery(one, clock, stack)
+        delivery, handling = _delivery(one, store.steady, stack)
         if one.status:
             kinds[status_to(one.name)] = handling(StatusStation(store, maker, _receiver(config, one), delivery).tell)
         if one.forward:
@@ -91,13 +91,13 @@ def kinds_of_destinations(
     return kinds
 
 
-def _delivery(one: Destination, clock: Clock, stack: AsyncExitStack) -> tuple[Delivery, Callable[[Handler], Handling]]:
+def _delivery(one: Destination, steady: Clock, stack: AsyncExitStack) -> tuple[Delivery, Callable[[Handler], Handling]]:
     """The connections to a destination, and how its work is done: one breaker holds all of it."""
     tls = tls_of_destination(one)
     sender = MllpSender(one.host, one.port, timeout=one.timeout_seconds, connections=one.connections, tls=tls)
     stack.push_async_callback(sender.close)
     breaker = breaker_of(
-        one.name, one.retry, clock, longest_silence=DESTINATION_SILENCE_SECONDS, gauge=metrics.DESTINATION_OPEN
+        one.name, one.retry, steady, longest_silence=DESTINATION_SILENCE_SECONDS, gauge=metrics.DESTINATION_OPEN
     )
     handling = partial(
         Handling,

@@ -66,7 +66,7 @@ def classes_of(destination: DicomDestination) -> tuple[str, ...]:
     return (*(steps if destination.mpps else ()), *(notifications if destination.ian else ()))
 
 
-def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitStack) -> dict[WorkKind, Handling]:
+def kinds_of_dicom_destinations(config: Config, steady: Clock, stack: AsyncExitStack) -> dict[WorkKind, Handling]:
     """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
     kinds = {}
     for one in config.dicom.destinations:
@@ -77,7 +77,7 @@ def kinds_of_dicom_destinations(config: Config, clock: Clock, stack: AsyncExitSt
         breaker = breaker_of(
             one.name,
             one.retry,
-            clock,
+            steady,
             longest_silence=DESTINATION_SILENCE_SECONDS,
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from gateway.assembly.performed_steps import consequences_of
@@ -22,8 +23,10 @@ def link_tools(config: Config, mappings: Mappings, clock: Clock = now) -> Tools:
     return Tools(history, consequences_of(config, clock, mappings))
 
 
-def make_silence_watch(config: Config, store: Store, mappings: Mappings, clock: Clock) -> SilenceWatch:
-    """The watch with the hours of the site."""
+def make_silence_watch(
+    config: Config, store: Store, mappings: Mappings, clock: Clock, since: Callable[[int], int]
+) -> SilenceWatch:
+    """The watch with the hours of the site; `since` gives how long ago the clock showed a moment."""
     own = config.performed_steps
     rule = SilenceRule(own.silent_hours, own.silent_hours_of, own.close_silent)
-    return SilenceWatch(store, link_tools(config, mappings, clock), rule, clock)
+    return SilenceWatch(store, link_tools(config, mappings, clock), rule, clock, since)

@@ -26,6 +26,7 @@ from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
 from gateway.clock import Clock
+from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
@@ -36,6 +37,7 @@ from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
+from gateway.work.clock_watch import ClockWatch
 from gateway.work.worker import Worker
 
 GC_ALLOCATIONS: Final = 50_000
@@ -55,29 +57,35 @@ class Running:
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = system_clock) -> AsyncIterator[Running]:
+async def running(config: Config, clock: Clock = system_clock, elapsed: Clock | None = None) -> AsyncIterator[Running]:
     """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
 
     A worker that fails ends the context with its error: a gateway that serves half is worse than none. Jobs that nobody
-    waits for are tried again (`keep_trying`).
+    waits for are tried again (`keep_trying`). `elapsed` measures what waits; None: the monotonic clock, or `clock`
+    where that is not the system's.
     """
+    elapsed = elapsed or (monotonic_clock if clock is system_clock else clock)
     mappings = load_mappings(config)
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
         store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
         stack.push_async_callback(store.close)
+        await store.begin_steady_time(clock, elapsed)
         if store.engine.dialect.name == "sqlite":
             await store.write(outbox_claims.release_all)
         group = await stack.enter_async_context(_background())
         parts = _Parts(config, store, mappings, clock, stack, group)
+        parts.start("pulse", store.pulse.run())
+        jumps = ClockWatch(clock, elapsed)
+        parts.start("clock", jumps.run())
         worker, working = await _start_worker(parts)
         listeners = await _start_listeners(parts)
         worklist = make_worklist(config, store, mappings, clock, stack)
         performed = make_performed_steps(config, store, mappings, clock)
-        watch = make_silence_watch(config, store, mappings, clock)
+        watch = make_silence_watch(config, store, mappings, clock, jumps.since)
         parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
         dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed)
-        components = partial(_components, listeners, dicom, working)
+        components = partial(_components, listeners, dicom, working, jumps)
         http_port = await _start_http(parts, components, mounted(config, store, clock, worklist, performed))
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
 
@@ -107,8 +115,8 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
     kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(config, parts.clock, parts.stack)
-    worker = Worker(parts.store, kinds, parts.clock)
+    kinds |= kinds_of_dicom_destinations(config, parts.store.steady, parts.stack)
+    worker = Worker(parts.store, kinds, parts.clock, parts.store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run())
 
@@ -152,7 +160,7 @@ async def _start_http(
 
 
 async def _components(
-    listeners: Mapping[str, MllpServer], dicom: DimseServer, working: asyncio.Task[None]
+    listeners: Mapping[str, MllpServer], dicom: DimseServer, working: asyncio.Task[None], jumps: ClockWatch
 ) -> dict[str, Component]:
     """The state of each part, as pages and health checks show it."""
     states = {
@@ -161,6 +169,7 @@ async def _components(
     }
     states["dicom"] = Component(True, f"port {dicom.port}, {dicom.associations} associations")
     states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
+    states["clock"] = Component(True, jumps.shown())
     return states
 
 

@@ -115,6 +115,14 @@ STEP_REQUESTS_SENT: Final = Counter(
 )
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
 
+DATABASE_WRITABLE: Final = Gauge(
+    "gateway_database_writable", "1 while the database takes writing, proved by a commit.", registry=REGISTRY
+)
+CLOCK_JUMPS: Final = Counter(
+    "gateway_clock_jumps", "How often the wall clock was set while the gateway ran, by direction: forward, back.",
+    ("direction",), registry=REGISTRY,
+)  # fmt: skip
+
 
 def render(waiting: Iterable[tuple[str, str, int]] | None) -> bytes:
     """All metrics as text (Prometheus text format 0.0.4).

@@ -25,6 +25,6 @@ class SilenceRule:
         """The least time after which any performed step is silent, microseconds."""
         return round(min(self.hours, *self.hours_of.values()) * HOUR) if self.hours_of else round(self.hours * HOUR)
 
-    def is_silent(self, modality: str, last_sign_at: int, now: int) -> bool:
-        """Whether the last sign of life is too old. Times in microseconds."""
-        return now - last_sign_at > self.hours_of.get(modality.upper(), self.hours) * HOUR
+    def is_silent(self, modality: str, age: int) -> bool:
+        """Whether the last sign of life is too old, `age` in microseconds."""
+        return age > self.hours_of.get(modality.upper(), self.hours) * HOUR

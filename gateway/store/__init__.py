@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from gateway.clock import Clock, SteadyClock, elapsed, now
 from gateway.errors import ConfigError, Unavailable
-from gateway.store import migrations
+from gateway.store import heartbeats, migrations
 from gateway.store.engine import begin_reading, open_engine
 from gateway.store.outages import is_no_database, is_outage, reason_of, unavailable, within
+from gateway.store.pulse import Pulse
 from gateway.store.writer import Unit, Writer
 
 T = TypeVar("T")
@@ -31,6 +35,12 @@ class Store:
         self.engine: Engine = open_engine(url)
         self._answer_seconds = answer_seconds
         self._closed = False
+        self._wall: Clock = now
+        self._gateway = uuid.uuid4().hex
+        self.steady = SteadyClock()
+        """By which what waits is measured."""
+        self.pulse = Pulse(self.beat)
+        event.listen(self.engine, "connect", lambda _driver, record: heartbeats.attach(record.info, self.steady))
         self._listeners: list[Callable[[], None]] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._writer = Writer(self.engine, self._committed, answer_seconds=answer_seconds)
@@ -46,7 +56,7 @@ class Store:
         """
         store = cls(url, answer_seconds=answer_seconds)
         try:
-            await asyncio.to_thread(migrations.prepare, store.engine)
+            await asyncio.to_thread(store._prepare)
         except DBAPIError as error:
             await store.close()
             if is_outage(error) and not is_no_database(error):
@@ -56,6 +66,26 @@ class Store:
             await store.close()
             raise
         return store
+
+    def _prepare(self) -> None:
+        migrations.prepare(self.engine)
+        if ahead := self._read(heartbeats.ahead):
+            # A gateway works here whose steady time is not its wall clock's: what this process adds must be due there.
+            moment = self._read(lambda connection: heartbeats.wall_clock(connection, now()))
+            self.steady.begin(moment + ahead, elapsed, now)
+
+    async def begin_steady_time(self, wall: Clock, elapsed: Clock) -> None:
+        """Measure what waits by `elapsed` from now on, going on from what is kept; `wall` is the clock of all else.
+
+        Raises `Unavailable`.
+        """
+        self._wall = wall
+        self.steady.begin(await self.read(lambda connection: heartbeats.beginning(connection, wall())), elapsed, wall)
+
+    async def beat(self, padding: bytes = b"") -> None:
+        """Write a heartbeat, and take over the steady time of a gateway that measured longer. Raises `Unavailable`."""
+        unit = partial(heartbeats.beat, gateway=self._gateway, now=self._wall(), padding=padding)
+        self.steady.reach(await self._writer.write(unit))
 
     def on_due(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the loop after commits that left work which is due. A hint, not a message."""
@@ -70,7 +100,14 @@ class Store:
 
         See `Writer.write` for what a unit must hold to.
         """
-        return await self._writer.write(unit)
+        try:
+            result = await self._writer.write(unit)
+        except Unavailable as error:
+            if not self._closed:
+                self.pulse.failed(error)
+            raise
+        self.pulse.committed()
+        return result
 
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a snapshot; the database refuses it any change.
@@ -95,6 +132,7 @@ class Store:
     async def close(self) -> None:
         """Finish the work that was given, then let go of the database."""
         self._closed = True
+        self.pulse.close()
         await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
         await asyncio.to_thread(self.engine.dispose)

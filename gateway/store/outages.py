@@ -98,8 +98,10 @@ def reason_of(error: DBAPIError) -> str:
 
 
 def unavailable(error: DBAPIError) -> Unavailable:
-    """The error that callers see when the database failed them."""
-    return Unavailable(f"the database failed: {reason_of(error)}", place="database")
+    """The error that callers see when the database failed them; its cause is the driver's own."""
+    failure = Unavailable(f"the database failed: {reason_of(error)}", place="database")
+    failure.__cause__ = error
+    return failure
 
 
 @contextlib.asynccontextmanager

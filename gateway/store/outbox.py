@@ -15,6 +15,7 @@ from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, Part, WorkEvent, WorkKind, WorkState
+from gateway.store import heartbeats
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
@@ -40,8 +41,12 @@ def enqueue(
     `supersede`: rows of the lane that wait or are parked step back for this row, which holds all that they hold and
     more. A row under way is left alone; this one follows it. A waiting row that was tried before may have reached its
     receiver: this one is then no first try either, and waits as long as that one would have.
+
+    `due_at` and `now` are of the wall clock. What counts is how far they are apart: the row waits as long, whatever
+    happens to that clock.
     """
     lock(connection, str(lane))
+    due_at, since = heartbeats.steady_of(connection, due_at, now=now), heartbeats.steady_of(connection, now, now=now)
     attempts = 0
     if supersede:
         replaced = connection.execute(_SUPERSEDE, {**_key(lane), "now": now}).all()
@@ -51,7 +56,7 @@ def enqueue(
     row = {
         "kind": str(lane.kind), "lane": str(lane), "subject": lane.subject, "payload": payload,
         "state": WorkState.PENDING.value, "due_at": due_at, "attempts": attempts, "lease": "", "lease_until": 0,
-        "created_at": now,
+        "created_at": now, "waits_since": since,
     }  # fmt: skip
     key = connection.execute(insert(outbox), row).inserted_primary_key
     assert key is not None
@@ -67,7 +72,8 @@ def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longe
     What was parked in the lane steps back for the new row, which looks at the same thing again.
     """
     lock(connection, str(lane))
-    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": due_at, "longest": longest}).rowcount:
+    steady = heartbeats.steady_of(connection, due_at, now=now)
+    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": steady, "longest": longest}).rowcount:
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
@@ -194,7 +200,7 @@ _SUPERSEDE = (
 )
 
 
-_last_due = outbox.c.created_at + bindparam("longest", type_=BigInteger)
+_last_due = outbox.c.waits_since + bindparam("longest", type_=BigInteger)
 _POSTPONE = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)

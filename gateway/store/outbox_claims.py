@@ -25,6 +25,7 @@ from gateway.errors import Fate
 from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
+from gateway.store import heartbeats
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
 from gateway.store.writer import announce
@@ -104,7 +105,7 @@ CLAIM = (
 
 
 def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int) -> list[Work]:
-    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`."""
+    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock."""
     values = {
         "the_kind": str(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex,
         "until": now + lease_micros,
@@ -171,7 +172,9 @@ def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, 
 
 
 def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: int, outcome: dict[str, Any]) -> bool:
-    """Close a try that failed by its fate; `due_at` counts for `Fate.RETRY`. False when the lease was lost."""
+    """Close a try that failed by its fate; `due_at`, by the clock that shows `now`, counts for `Fate.RETRY`. False when
+    the lease was lost."""
+    due_at = heartbeats.steady_of(connection, due_at, now=now)
     state, cause = _AFTER_FATE[fate], cause_of(work.kind, outcome)
     failed = update(outbox).where(_mine).values(
         state=state.value, due_at=due_at, lease="", lease_until=0, outcome=outcome,

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import STUCK, TRANSITIONS, WorkEvent, WorkKind, WorkState
+from gateway.store import heartbeats
 from gateway.store.outbox import PAGE
 from gateway.store.outbox_claims import ACTIVE_STATES
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
 
-_INTERNAL: Final = ("payload", "lease", "cause", "cause_text")
+_INTERNAL: Final = ("payload", "lease", "cause", "cause_text", "waits_since")
 """Columns that are not listed."""
 
 
@@ -49,9 +50,9 @@ def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[
                 "contents in its place",
                 place=f"delivery {one}",
             )
-    again = (
-        update(outbox).where(outbox.c.id.in_(ids)).values(state=WorkState.PENDING.value, due_at=now, finished_at=None)
-    )
+    due_at = heartbeats.steady_of(connection, now, now=now)
+    again = update(outbox).where(outbox.c.id.in_(ids))
+    again = again.values(state=WorkState.PENDING.value, due_at=due_at, finished_at=None)
     connection.execute(again)
     announce(connection)
     return list(ids)
@@ -166,7 +167,11 @@ def listing(
         wanted = wanted.where(outbox.c.subject == subject)
     if before is not None:
         wanted = wanted.where(outbox.c.id < before)
-    return [dict(row) for row in connection.execute(wanted).mappings()]
+    return _by_the_wall_clock(connection, connection.execute(wanted).mappings())
+
+
+def _by_the_wall_clock(connection: Connection, rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+    return [{**row, "due_at": heartbeats.shown(connection, row["due_at"])} for row in rows]
 
 
 def counts(connection: Connection) -> list[tuple[str, str, int]]:
@@ -188,4 +193,4 @@ def retrying(connection: Connection, *, limit: int = 20) -> list[dict[str, Any]]
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [dict(row) for row in connection.execute(wanted).mappings()]
+    return _by_the_wall_clock(connection, connection.execute(wanted).mappings())

@@ -1,7 +1,8 @@
 # Long: every table of the database, in one place.
 """The tables, in the order of the journey.
 
-Times are integers: microseconds since 1970 UTC, from the application's clock.
+Times are integers: microseconds since 1970 UTC, from the application's wall clock; those of what waits from its steady
+clock (`gateway.clock`).
 """
 
 from __future__ import annotations
@@ -375,6 +376,7 @@ outbox = Table(
     Column("lease", Text, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("waits_since", BigInteger, nullable=False, server_default=text("0"), comment="By the steady clock"),
     Column("finished_at", BigInteger, nullable=True),
     Column("outcome", Json, nullable=True, comment="Of the last try"),
     Column(
@@ -401,6 +403,15 @@ outbox = Table(
         sqlite_where=text("state IN ('pending', 'leased')"),
         postgresql_where=text("state IN ('pending', 'leased')"),
     ),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("gateway", Text, primary_key=True, comment="Of one start of a gateway, made up"),
+    Column("steady_at", BigInteger, nullable=False),
+    Column("wall_at", BigInteger, nullable=False, comment="By the clock that all gateways share"),
+    Column("padding", LargeBinary, nullable=False, comment="What a probe of a full disk writes"),
 )
 
 ehr_resources = Table(

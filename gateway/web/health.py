@@ -16,7 +16,8 @@ from gateway.store import Store
 
 log = logging.getLogger(__name__)
 
-PROBE_SECONDS: Final = 5.0
+PROBE_SECONDS: Final = 5.5
+"""A little longer than the database has time to commit, so that its own words are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,12 @@ class Component:
 async def examine(
     store: Store, components: Callable[[], Awaitable[dict[str, Component]]], *, seconds: float = PROBE_SECONDS
 ) -> dict[str, Component]:
-    """Every component, `database` first. One that cannot be asked within `seconds` is not well."""
-    database, others = await asyncio.gather(_database(store, seconds), _others(components, seconds))
-    return {"database": database, **others}
+    """Every component, `database` (that it can be read) and `writing` first. One that cannot be asked within `seconds`
+    is not well."""
+    database, writing, others = await asyncio.gather(
+        _database(store, seconds), _writing(store, seconds), _others(components, seconds)
+    )
+    return {"database": database, "writing": writing, **others}
 
 
 async def _database(store: Store, seconds: float) -> Component:
@@ -46,6 +50,15 @@ async def _database(store: Store, seconds: float) -> Component:
         log.warning("the database does not answer: %s", error if isinstance(error, GatewayError) else type(error))
         return Component(False, "does not answer; the log says why")
     return Component(True, store.engine.dialect.name)
+
+
+async def _writing(store: Store, seconds: float) -> Component:
+    try:
+        async with asyncio.timeout(seconds):
+            cause = await store.pulse.ask()
+    except TimeoutError:
+        return Component(False, f"no commit within {seconds:g} s")
+    return Component(not cause, cause or "commits")
 
 
 def _probe(connection: Connection) -> None:

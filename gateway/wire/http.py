@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 
 import aiohttp
@@ -16,18 +16,26 @@ RETRYABLE: Final = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505}
 
 
 def retry_after_of(response: aiohttp.ClientResponse) -> float | None:
-    """Retry-After in seconds, from seconds or an HTTP date; no more than an hour."""
+    """Retry-After in seconds, from seconds or an HTTP date; no more than an hour.
+
+    A date counts from the server's own Date: its clock and ours may differ.
+    """
     written = response.headers.get("Retry-After", "").strip()
     if not written:
         return None
     if written.isdigit():
         return min(float(written), 3600.0)
+    at, now = _moment(written), _moment(response.headers.get("Date", "")) or time.time()
+    return None if at is None else min(max(at - now, 0.0), 3600.0)
+
+
+def _moment(date: str) -> float | None:
+    """Seconds since 1970; a date without a zone is UTC. None: it is no date."""
     try:
-        at = email.utils.parsedate_to_datetime(written)
+        at = email.utils.parsedate_to_datetime(date)
     except ValueError:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max((at - datetime.fromtimestamp(time.time(), UTC)).total_seconds(), 0.0), 3600.0)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 async def read(response: aiohttp.ClientResponse, most: int) -> bytes:

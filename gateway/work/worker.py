@@ -85,13 +85,19 @@ class Handling:
 
 
 class Worker:
-    """Works off `kinds` of work; `run` it until cancelled."""
+    """Works off `kinds` of work; `run` it until cancelled.
 
-    def __init__(self, store: Store, kinds: Mapping[WorkKind, Handling], clock: Clock) -> None:
+    What is due and how long leases last is measured by `steady`; None: by the wall clock.
+    """
+
+    def __init__(
+        self, store: Store, kinds: Mapping[WorkKind, Handling], clock: Clock, steady: Clock | None = None
+    ) -> None:
         self._store = store
         self._kinds = kinds
         self._clock = clock
-        self._leases = Leases(store, clock)
+        self._steady = steady or clock
+        self._leases = Leases(store, self._steady)
         self._hints = {kind: asyncio.Event() for kind in kinds}
         store.on_due(self._hint)
 
@@ -152,7 +158,7 @@ class Worker:
             await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
 
     async def _claim(self, kind: WorkKind, handling: Handling, free: int) -> list[Work]:
-        now = self._clock()
+        now = self._steady()
         if free <= 0 or not await self._store.read(lambda connection: outbox_claims.has_due(connection, kind, now)):
             return []
         lease = round(handling.lease_seconds * 1_000_000)
@@ -182,7 +188,7 @@ class Worker:
         due = await self._store.read(lambda connection: outbox_claims.next_due(connection, kind))
         if due is None:
             return POLL_SECONDS
-        return min(POLL_SECONDS, max((due - self._clock()) / 1_000_000, 0.002))
+        return min(POLL_SECONDS, max((due - self._steady()) / 1_000_000, 0.002))
 
     async def _do(self, handling: Handling, work: Work) -> None:
         me = asyncio.current_task()

@@ -19,6 +19,7 @@ async def test_ready_names_every_component(console: Served) -> None:
         "status": "ready",
         "components": {
             "database": {"ok": True, "detail": "sqlite"},
+            "writing": {"ok": True, "detail": "commits"},
             "dicom": {"ok": True, "detail": "port 11112, 2 associations"},
         },
     }

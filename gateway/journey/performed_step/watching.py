@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -35,13 +35,24 @@ FORGOTTEN_AFTER: Final = 7 * 24 * HOUR
 
 
 class SilenceWatch:
-    """Lists and counts silent performed steps, and ends them where the site wants that. `run` never ends."""
+    """Lists and counts silent performed steps, and ends them where the site wants that. `run` never ends.
 
-    def __init__(self, store: Store, tools: Tools, rule: SilenceRule, clock: Clock) -> None:
+    `since`: how long ago, in microseconds, `clock` showed a moment, where that clock may be set; None: it is never set.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tools: Tools,
+        rule: SilenceRule,
+        clock: Clock,
+        since: Callable[[int], int] | None = None,
+    ) -> None:
         self._store = store
         self._tools = tools
         self._rule = rule
         self._clock = clock
+        self._since = since or (lambda moment: clock() - moment)
 
     async def run(self) -> None:
         """Look once a minute, the first time at once. Raises `Unavailable`."""
@@ -69,7 +80,7 @@ class SilenceWatch:
         page = silent_steps.quiet_since(
             connection, now - self._rule.shortest, noticed_since=now - FORGOTTEN_AFTER, after=after, limit=TOGETHER
         )
-        silent = {one["id"]: self._is_silent(connection, one, now) for one in page}
+        silent = {one["id"]: self._is_silent(connection, one) for one in page}
         changing = [
             PerformedStepRow(one["id"])
             for one in page
@@ -80,19 +91,20 @@ class SilenceWatch:
     def _judge(self, connection: Connection, row: PerformedStepRow, now: int) -> str:
         """The calling AE title of a performed step that has become silent, else empty."""
         performed = performed_steps.hold_row(connection, row)
-        is_silent, was_silent = self._is_silent(connection, performed, now), performed["silent_at"] is not None
+        is_silent, was_silent = self._is_silent(connection, performed), performed["silent_at"] is not None
         if is_silent != was_silent:
             silent_steps.mark(connection, row, now if is_silent else None)
         if is_silent and self._rule.close:
             self._end(connection, performed, now)
         return str(performed["calling_ae"]) if is_silent and not was_silent else ""
 
-    def _is_silent(self, connection: Connection, performed: Mapping[str, Any], now: int) -> bool:
+    def _is_silent(self, connection: Connection, performed: Mapping[str, Any]) -> bool:
         links = performed_steps.links_of(connection, performed["id"])
         uids = {one.study_uid for one in links} | {one.study_uid for one in scheduled_items(performed["attributes"])}
         last = max(performed["updated_at"], silent_steps.last_image_at(connection, uids))
         goes_on = performed["ended_at"] is None
-        return goes_on and self._rule.is_silent(str(performed["attributes"].get("Modality") or ""), last, now)
+        modality = str(performed["attributes"].get("Modality") or "")
+        return goes_on and self._rule.is_silent(modality, self._since(last))
 
     def _end(self, connection: Connection, performed: Mapping[str, Any], now: int) -> None:
         """PS3.4 F.7.2.2: the SCP may end what its modality does not. A later N-SET of the modality is taken all the
