@@ -1,0 +1,74 @@
+"""Gateways on one database that are sent a history and asked for the worklist."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.oracle.hl7 import hl7
+from tests.oracle.message import Arrival, Group
+from tests.oracle.worklist import Item
+
+TOGETHER: Final = 3
+"""Messages that arrive at one time."""
+Shown = tuple[str, str, str, str, str, str]
+"""Patient ID, family name, accession number, Requested Procedure ID, Scheduled Procedure Step ID, start."""
+Way = Callable[[bytes, int], Awaitable[bytes]]
+"""Sends a message, received at that time (microseconds), and gives its acknowledgement."""
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a history came to."""
+
+    codes: list[str]
+    """MSA-1, and ERR behind it if it is not AA."""
+    shown: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """A way to each gateway, and how to ask for the steps of patients."""
+
+    ways: Sequence[Way]
+    ask: Callable[[Collection[str]], Awaitable[Collection[Shown]]]
+
+    async def result(self, arrivals: Sequence[Arrival], *, together: bool = False) -> Result:
+        """Send a history under identifiers of its own; `together`: some of it at one time."""
+        prefix = f"H{next(_numbers)}X"
+        control_ids: dict[int, str] = {}
+        codes: list[str] = []
+        size = TOGETHER if together else 1
+        for first in range(0, len(arrivals), size):
+            sent = []
+            for place, arrival in enumerate(arrivals[first : first + size], first):
+                control_id = control_ids.setdefault(id(arrival.message), f"{prefix}{place}")
+                way = self.ways[place % len(self.ways)]
+                received = round(arrival.received.timestamp() * 1_000_000)
+                sent.append(way(hl7(arrival.message, prefix, control_id), received))
+            codes += [_code(answer) for answer in await asyncio.gather(*sent)]
+        shown = await self.ask({prefix + arrival.message.patient for arrival in arrivals})
+        groups = [group for arrival in arrivals for group in arrival.message.groups]
+        return Result(codes, sorted(_plain(one, prefix, groups) for one in shown))
+
+
+def _code(answer: bytes) -> str:
+    segments = {line[:3]: line.split("|") for line in answer.decode().split("\r")}
+    code = segments["MSA"][1]
+    return code if code == "AA" else f"{code} {'|'.join(segments.get('ERR', ['', ''])[1:])}"
+
+
+def _plain(shown: Shown, prefix: str, groups: Sequence[Group]) -> Item:
+    """Without the prefix, and without identifiers that the gateway has given out."""
+
+    def own(identifier: str, field: str) -> str:
+        plain = identifier.removeprefix(prefix)
+        return plain if any(getattr(group, field) == plain for group in groups) else ""
+
+    patient, name, accession, procedure, step, start = shown
+    ids = own(accession, "accession"), own(procedure, "procedure"), own(step, "step")
+    return Item(patient.removeprefix(prefix), name, *ids, start)

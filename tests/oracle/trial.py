@@ -1,0 +1,87 @@
+"""A history sent to gateways in several orders of arrival, and where the result is not what the oracle says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.oracle.history import History, once, readable, smaller
+from tests.oracle.message import Arrival
+from tests.oracle.nodes import Nodes, Result
+from tests.oracle.worklist import Item, acknowledgements, worklist
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first order of arrival whose result differs. `str` gives the history for a person."""
+
+    history: History
+    run: str
+    """`in order`, `late`, `at one time`."""
+    what: str
+    """`acknowledgements` or `worklist`."""
+    arrivals: list[Arrival]
+    expected: list[Item]
+    result: Result
+
+    def __str__(self) -> str:
+        lines = [f"{self.what} of messages that came {self.run}:"]
+        lines += [f"  {readable(one)} -> {code}" for one, code in zip(self.arrivals, self.result.codes, strict=True)]
+        lines += [f"expected {item}" for item in self.expected] or ["expected nothing"]
+        lines += [f"shown    {item}" for item in self.result.shown] or ["shown    nothing"]
+        return "\n".join(lines)
+
+    @property
+    def kind(self) -> str:
+        return f"{self.run}, {self.what}"
+
+
+async def difference(nodes: Nodes, history: History) -> Difference | None:
+    """Send the history in order, late, and late with some of it at one time; None if all is as the oracle says."""
+    if not history.told:
+        return None
+    runs = [("in order", history.in_order, False), ("late", history.late, False)]
+    if len(nodes.ways) > 1 and not history.is_sequential:
+        runs.append(("at one time", history.late, True))
+    for run, arrivals, together in runs:
+        result, expected = await nodes.result(arrivals, together=together), worklist(once(arrivals))
+        if any(code[:2] not in may for code, may in zip(result.codes, acknowledgements(arrivals), strict=True)):
+            return Difference(history, run, "acknowledgements", arrivals, expected, result)
+        if result.shown != expected:
+            return Difference(history, run, "worklist", arrivals, expected, result)
+    return None
+
+
+async def shrunk(nodes: Nodes, found: Difference) -> Difference:
+    """The smallest history that differs in the same way, as far as leaving out one thing at a time leads."""
+    for history in smaller(found.history):
+        less = await difference(nodes, history)
+        if less is not None and less.kind == found.kind:
+            return await shrunk(nodes, less)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What came of many histories."""
+
+    histories: int
+    messages: int
+    differences: list[Difference]
+
+    def __str__(self) -> str:
+        kinds = Counter(one.kind for one in self.differences)
+        parts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+        return f"{self.histories} histories of {self.messages} messages: {len(self.differences)} differ" + (
+            f" ({parts})" if parts else ""
+        )
+
+
+async def tally(nodes: Nodes, histories: Iterable[History]) -> Tally:
+    number, messages, differences = 0, 0, []
+    for history in histories:
+        number, messages = number + 1, messages + len(history.told)
+        if (found := await difference(nodes, history)) is not None:
+            differences.append(found)
+    return Tally(number, messages, differences)
