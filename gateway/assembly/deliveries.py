@@ -10,10 +10,21 @@ from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.ehr_delivery.links import EhrLinks, Mode
 from gateway.journey.ehr_delivery.station import EhrDelivery
+from gateway.journey.ehr_delivery.verifying import Verification
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
 from gateway.observe import metrics
-from gateway.records.work import PROCEDURE, REQUEST, SERVE, SETTLE, Part, WorkKind, delivery_to, links_at
+from gateway.records.work import (
+    PROCEDURE,
+    REQUEST,
+    SERVE,
+    SETTLE,
+    Part,
+    WorkKind,
+    delivery_to,
+    links_at,
+    verifications_at,
+)
 from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
@@ -45,15 +56,18 @@ def _kinds_of_ehr(ehr: Ehr, store: Store, client: FhirClient, clock: Clock) -> d
     writer = writer_of(ehr, client)
     orders: Mode = "identifier" if ehr.orders == "identifier" else "find"
     links = EhrLinks(client, writer.ways.capabilities, {"Patient": ehr.patient, "ServiceRequest": orders})
-    delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links)
+    verification = Verification(store, writer, clock, breaker)
+    delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links, verification)
     kinds = {
+        verifications_at(ehr.name): Handling(verification.verify, concurrency=1, gate=breaker),
         delivery_to(ehr.name): Handling(
             delivery.deliver,
             concurrency=ehr.concurrency,
             first_retry_seconds=ehr.retry.first_seconds,
             max_retry_seconds=ehr.retry.max_seconds,
             gate=breaker,
-        )
+            when_lost=verification.queue,
+        ),
     }
     if links.are_made:
         kinds[links_at(ehr.name)] = Handling(committing(delivery.look), concurrency=1, gate=breaker)

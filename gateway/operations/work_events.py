@@ -41,6 +41,11 @@ NOTIFIED: Final = {
     _S.REJECTED: "availability notification for {to} rejected: {why}",
     _S.SUPERSEDED: "a later availability notification took the place of this one for {to}",
 }
+VERIFIED: Final = {
+    _S.PENDING: "{to} is asked at {due} what it holds, for what was under way may have come late",
+    _S.PARKED: "the look at what {to} holds is parked: {why}",
+    _S.REJECTED: "the look at what {to} holds is rejected: {why}",
+}
 FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
 SETTLED: Final = {
     _S.PENDING: "waits until {due} for more of the study; settles then if none came",
@@ -53,6 +58,7 @@ STUCK_ONLY: Final[Mapping[WorkState, str]] = {state: form for state, form in SET
 FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.SETTLE: ("study_settling", SETTLED),
     Activity.DELIVER: ("ehr_delivery", DELIVERED),
+    Activity.VERIFY: ("ehr_delivery", VERIFIED),
     Activity.STATUS: ("ris_status", STATUS_SENT),
     Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.IAN: ("step_forwarding", NOTIFIED),

@@ -73,6 +73,8 @@ class Activity(StrEnum):
     """Deliver a resource to an EHR."""
     LINK = "link"
     """Ask an EHR again for what a delivered resource refers to and the EHR did not hold."""
+    VERIFY = "verify"
+    """Ask an EHR what it holds of a delivered resource, when what was under way at the delivery has come through."""
     STATUS = "status"
     """Tell a destination how an order stands; the subject is the Study Instance UID of the order's first procedure."""
     FORWARD = "forward"
@@ -92,7 +94,7 @@ class WorkKind:
 
     activity: Activity
     target: str = ""
-    """Name of the EHR, for `Activity.DELIVER` and `Activity.LINK`; of the destination, for `STATUS`,
+    """Name of the EHR, for `Activity.DELIVER`, `LINK` and `VERIFY`; of the destination, for `STATUS`,
     `FORWARD`, `MPPS` and `IAN`."""
 
     def __str__(self) -> str:
@@ -131,6 +133,11 @@ def delivery_to(ehr: str) -> WorkKind:
 def links_at(ehr: str) -> WorkKind:
     """The kind of the looks for missing links at an EHR of this name."""
     return WorkKind(Activity.LINK, ehr)
+
+
+def verifications_at(ehr: str) -> WorkKind:
+    """The kind of the later looks at what an EHR of this name holds."""
+    return WorkKind(Activity.VERIFY, ehr)
 
 
 class Part(StrEnum):
@@ -194,8 +201,12 @@ class Lane:
         """The lane of the looks for what the resource of this lane of deliveries lacks."""
         return replace(self, kind=links_at(self.kind.target))
 
+    def of_verifications(self) -> Self:
+        """The lane of the later looks at what the EHR holds of this lane's resource."""
+        return replace(self, kind=verifications_at(self.kind.target))
+
     def of_deliveries(self) -> Self:
-        """The lane of deliveries whose resource this lane of looks looks for."""
+        """The lane of deliveries whose resource this lane of looks looks for, or at."""
         return replace(self, kind=delivery_to(self.kind.target))
 
 

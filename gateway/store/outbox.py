@@ -109,6 +109,11 @@ def payload_of(connection: Connection, kind: WorkKind, row: int) -> dict[str, An
     return connection.execute(_PAYLOAD, {"the_kind": str(kind), "the_id": row}).scalar()
 
 
+def newest_done(connection: Connection, lane: Lane) -> int:
+    """The id of the newest row of `lane` that is done; 0: there is none."""
+    return connection.execute(_NEWEST_DONE, _key(lane)).scalar() or 0
+
+
 def deliver(connection: Connection, lane: Lane, delivery: Delivery, *, now: int) -> None:
     """Add a delivery in place of those that wait in `lane`, unless the last one there has the same digest."""
     last = latest(connection, lane)
@@ -169,6 +174,12 @@ _LATEST = (
 )
 
 _PAYLOAD = select(outbox.c.payload).where(outbox.c.id == bindparam("the_id"), outbox.c.kind == bindparam("the_kind"))
+
+_NEWEST_DONE = select(func.max(outbox.c.id)).where(
+    outbox.c.subject == bindparam("the_subject"),
+    outbox.c.lane == bindparam("the_lane"),
+    outbox.c.state == WorkState.DONE.value,
+)
 
 _LANES_OF = select(outbox.c.lane).where(outbox.c.subject == bindparam("the_subject")).distinct()
 

@@ -61,12 +61,12 @@ def start(database_url: str) -> Start:
 async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
     """Wait until no work is waiting or under way; fail when there still is after `seconds`.
 
-    A look for missing links that is due later is not waited for: the resource may never come.
+    A look at an EHR that is due later is not waited for: what it looks for may never come.
     """
     end = time.monotonic() + seconds
 
     def waits(row: dict[str, Any]) -> bool:
-        is_look = WorkKind.of(row["kind"]).activity is Activity.LINK
+        is_look = WorkKind.of(row["kind"]).activity in (Activity.LINK, Activity.VERIFY)
         return not is_look or row["state"] == "leased" or row["due_at"] <= now()
 
     while rows := list(

@@ -6,17 +6,16 @@ that nothing is there twice; a try whose outcome is unknown is not repeated befo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import NeedsPerson, Unavailable
 from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.journey.ehr_delivery.standing import OutboxStanding, key_of
+from gateway.journey.ehr_delivery.verifying import Verification
+from gateway.journey.ehr_delivery.watching import watched
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
@@ -24,7 +23,6 @@ from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry
 from gateway.store.outbox_claims import Done
-from gateway.wire.fhir.answer import Contested
 from gateway.wire.fhir.write import Written
 from gateway.wire.fhir.writer import FhirWriter
 from gateway.work.breaker import Breaker
@@ -35,15 +33,20 @@ FIRST_LOOK_MICROS: Final = 1_000_000
 LONGEST_PAUSE_MICROS: Final = 12 * 3600 * 1_000_000
 MOST_LOOKS: Final = 75
 """About a month of looks."""
-NO_ANSWER: Final = (None, 408, 429, 502, 503, 504)
-"""Statuses that do not come from the EHR's own judgement of a write; None: no answer at all."""
 
 
 class EhrDelivery:
     """Delivers to the EHR `name`; `deliver` is what the worker calls for its kind of work."""
 
     def __init__(
-        self, name: str, store: Store, writer: FhirWriter, clock: Clock, breaker: Breaker, links: EhrLinks
+        self,
+        name: str,
+        store: Store,
+        writer: FhirWriter,
+        clock: Clock,
+        breaker: Breaker,
+        links: EhrLinks,
+        verification: Verification,
     ) -> None:
         self._name = name
         self._store = store
@@ -51,6 +54,7 @@ class EhrDelivery:
         self._clock = clock
         self._breaker = breaker
         self._links = links
+        self._verification = verification
 
     async def deliver(self, work: Work, lease: Lease) -> Done:
         """Write what tells of a study or an order. Raises what `FhirWriter.write` raises, and `LeaseLostError`."""
@@ -58,7 +62,7 @@ class EhrDelivery:
         key = key_of(work, delivery)
         held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
         known = held.resource_id if held else None
-        with self._watched():
+        with watched(self._breaker):
             linked = await self._links.linked(delivery.resource, delivery.patient, lease.confirm)
             written = await self._writer.write(
                 linked.resource, key.identifier, known=known, unsure=bool(work.attempts), standing=standing
@@ -67,11 +71,15 @@ class EhrDelivery:
         is_settled = bool(delivery.digest) and not self._links.are_made
         digest = bytes.fromhex(delivery.digest) if is_settled else digest_of(linked.resource)
         entry = Entry(written.id, written.version, digest)
+        # Whatever was under way beside this write, or before it, may still come through.
+        is_uncertain = bool(work.attempts) or written.was_contested or lease.was_late
 
         def note(connection: Connection) -> None:
             ehr_resources.remember(connection, key, entry, now=self._clock())
             if self._links.are_made:
                 self._note_links(connection, work.lane, linked)
+            if is_uncertain:
+                self._verification.queue(connection, work)
 
         return Done({"resource": key.kind, **_outcome(written, linked.missing)}, note)
 
@@ -91,7 +99,7 @@ class EhrDelivery:
         The pause between two looks doubles from seconds to half a day; the looks end after some weeks.
         """
         targets = await self._store.read(lambda connection: missing_links.of_lane(connection, work.lane))
-        with self._watched():
+        with watched(self._breaker):
             held = [len(await self._links.held(target)) for target in targets]
         if not targets or 1 not in held:
             return Done({}, partial(self._look_later, work=work) if targets else None)
@@ -107,20 +115,6 @@ class EhrDelivery:
 
     def _repeat(self, connection: Connection, work: Work) -> None:
         outbox.repeat(connection, work.lane.of_deliveries(), now=self._clock())
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Tell the breaker whether the EHR answered; one that decides against a write has."""
-        try:
-            yield
-        except (Contested, NeedsPerson):
-            self._breaker.answered()
-            raise
-        except Unavailable as error:
-            if error.details.get("status") in NO_ANSWER:
-                self._breaker.failed(error.retry_after)
-            raise
-        self._breaker.answered()
 
 
 def _targets(resource: dict[str, Any]) -> list[Target]:

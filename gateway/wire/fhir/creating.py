@@ -50,7 +50,7 @@ class Creation:
             held = await self._client.find(kind, identifier)
             if len(held) < 2:
                 raise
-            await self._singles.only(write, held)
+            await self._singles.only(kind, identifier, held, write.standing.confirm)
             raise Contested("several resources had this identifier; one is left", place=error.place) from error
         if answer.status == 200 and way is Way.CONDITIONAL_CREATE:
             raise AlreadyThere(answer.id, place=f"{self._client.base}/{kind}")
@@ -88,7 +88,8 @@ class Creation:
 
     async def _alone(self, write: Write, answer: Answer) -> Answer:
         """`answer`, once a search after the write has shown that no other writer created it at the same time."""
-        held = await self._singles.only(write, await self._client.find(write.kind, write.identifier))
+        found = await self._client.find(write.kind, write.identifier)
+        held = await self._singles.only(write.kind, write.identifier, found, write.standing.confirm)
         if held is not None and str(held["id"]) != answer.id:
             raise Contested("another writer created it at the same time", place=f"{self._client.base}/{write.kind}")
         return answer

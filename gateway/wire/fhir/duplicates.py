@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gateway.wire.fhir.answer import Refused, Resource
-from gateway.wire.fhir.client import FhirClient
+from gateway.wire.fhir.client import Confirm, FhirClient
 from gateway.wire.fhir.standing import revision_of
-from gateway.wire.fhir.write import Duplicates, Write
+from gateway.wire.fhir.write import Duplicates
 
 Mode = Literal["report", "remove"]
 
@@ -20,8 +20,10 @@ class Singles:
         self._client = client
         self._mode = mode
 
-    async def only(self, write: Write, held: Sequence[Resource], *, keep: str | None = None) -> Resource | None:
-        """The one of `held`; None of none.
+    async def only(
+        self, kind: str, identifier: str, held: Sequence[Resource], confirm: Confirm, *, keep: str | None = None
+    ) -> Resource | None:
+        """The resource of `kind` with `identifier` among `held`; None of none.
 
         Several that all carry a revision are ours, two writes of which the first came through late: all but one are
         removed. Raises `Duplicates` where others are among them, unless all but one may be removed in any case, and
@@ -29,9 +31,9 @@ class Singles:
         """
         if len(held) < 2:
             return held[0] if held else None
-        kind, ids = write.kind, [str(one.get("id")) for one in held]
+        ids = [str(one.get("id")) for one in held]
         place = f"{self._client.base}/{kind}"
-        stated = f"the server holds {len(held)} resources with the identifier {write.identifier}: {', '.join(ids)}"
+        stated = f"the server holds {len(held)} resources with the identifier {identifier}: {', '.join(ids)}"
         are_ours = all(map(revision_of, held))
         if self._mode == "report" and not are_ours:
             cure = "remove all but one there, or let the gateway do it (duplicates: remove)"
@@ -39,7 +41,7 @@ class Singles:
         kept, *others = sorted(held, key=lambda one: (not (are_ours and one.get("id") == keep), *_age(one)))
         for other in others:
             try:
-                await self._client.delete(kind, str(other["id"]), confirm=write.standing.confirm)
+                await self._client.delete(kind, str(other["id"]), confirm=confirm)
             except Refused as error:
                 why = f"{stated}, and does not let us remove {other['id']}: {error.message}"
                 raise Duplicates(why, place=place, ids=ids) from error

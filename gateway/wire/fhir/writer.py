@@ -19,7 +19,7 @@ from typing import Final, Literal
 from gateway.errors import NeedsPerson
 from gateway.wire.fhir.answer import Answer, Contested, Gone, Refused, Resource, carries, version_of
 from gateway.wire.fhir.capability import Way
-from gateway.wire.fhir.client import FhirClient
+from gateway.wire.fhir.client import Confirm, FhirClient
 from gateway.wire.fhir.creating import Creation, in_transaction
 from gateway.wire.fhir.duplicates import Mode, Singles
 from gateway.wire.fhir.sameness import says_the_same
@@ -102,15 +102,15 @@ class FhirWriter:
         answer = await self._update(write, identity, version)
         return Written(answer.status, answer.id, answer.version)
 
-    async def look(self, kind: str, identifier: str, *, known: str | None, standing: Standing) -> Resource | None:
-        """What the server holds with `identifier`: under the id that is remembered, if there is anything; None for
-        nothing. Several of ours are made one. Raises as `write` does."""
+    async def look(self, kind: str, identifier: str, *, known: str | None, confirm: Confirm) -> Resource | None:
+        """What the server holds with `identifier`; None for nothing. Several of ours are made one, which is that under
+        the id that is remembered, if it is among them. Raises as `write` does."""
         held = await self.client.find(kind, identifier)
         remembered = None if known is None else await self.client.read(kind, known)
         if remembered is not None and carries(remembered, identifier):
             # A search may lag behind what was committed; a read does not.
             held = [remembered, *(one for one in held if one.get("id") != known)]
-        return await self._singles.only(Write({"resourceType": kind}, identifier, standing), held, keep=known)
+        return await self._singles.only(kind, identifier, held, confirm, keep=known)
 
     async def _needless(self, write: Write, held: Resource) -> str:
         """Why what stands there is left as it is; '' when ours is to be written over it."""
@@ -135,7 +135,9 @@ class FhirWriter:
         if ours is not None and carries(ours, identifier):
             # A search may lag behind what was committed; a read does not.
             held = [ours, *(one for one in held if one.get("id") != ours.get("id"))]
-        return await self._singles.only(write, held, keep=None if ours is None else str(ours["id"]))
+        return await self._singles.only(
+            kind, identifier, held, write.standing.confirm, keep=None if ours is None else str(ours["id"])
+        )
 
     async def _read(self, kind: str, identifier: str, known: str) -> Resource:
         held = await self.client.read(kind, known)

@@ -1,0 +1,189 @@
+"""Nothing old is written over something new: a node that was away longer than its lease, a write that comes late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import select
+
+from gateway.assembly.deliveries import kinds_of_work
+from gateway.assembly.ehrs import client_of
+from gateway.assembly.mappings import load_mappings
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
+from gateway.config.tree import Config
+from gateway.records.delivery import Delivery
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.work import Lane, delivery_to
+from gateway.store import Store, outbox
+from gateway.store.schema import outbox as table
+from gateway.wire.fhir.capability import Way
+from gateway.wire.fhir.validation import faults_of
+from gateway.work.worker import Worker
+from tests.conftest import Time, until
+from tests.journey.running import config_of
+from tests.peers.fhir_server import FhirServer
+from tests.peers.holding_proxy import Moment, holding
+
+LEASE_SECONDS: Final = 60
+PATIENT_SECONDS: Final = 600.0
+"""How long a paused node's requests may take, so that the test holds them and no timeout ends them."""
+CASES: Final[dict[str, Moment]] = {
+    "1.2.1": "write", "1.2.2": "answer", "1.2.3": "read", "1.2.4": "write", "1.2.5": "answer",
+}  # fmt: skip
+"""Study -> where the node that has its second version is paused."""
+NEW: Final = ("1.2.1", "1.2.2")
+"""Studies that the EHR does not hold yet when that happens."""
+
+
+def study(uid: str, description: str) -> dict[str, Any]:
+    return {
+        "resourceType": "ImagingStudy",
+        "status": "available",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
+        "subject": {"display": "a made-up person"},
+        "description": description,
+    }
+
+
+def config_for(url: str, way: Way, timeout: float = PATIENT_SECONDS) -> Config:
+    ehr = Ehr(
+        name="main", url=url, write=way.value, timeout_seconds=timeout,
+        retry=Retry(first_seconds=0.1, max_seconds=0.5), concurrency=len(CASES),
+    )  # fmt: skip
+    return config_of("sqlite:///unused.db", ehrs=[ehr])
+
+
+@asynccontextmanager
+async def node(store: Store, config: Config, clock: Time) -> AsyncIterator[None]:
+    """A worker of a gateway of its own, with its own clock, on the common database."""
+    [ehr] = config.ehrs
+    async with client_of(ehr) as client:
+        worker = Worker(store, kinds_of_work(config, store, load_mappings(config), {"main": client}, clock), clock)
+        task = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            done = task.done()
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            assert not done, outcome
+
+
+async def deliver(store: Store, uid: str, description: str, now: int) -> None:
+    delivery = Delivery(study(uid, description), f"{uid} {description}".encode().hex(), "")
+    lane = Lane(delivery_to("main"), StudyInstanceUID(uid))
+    await store.write(lambda connection: outbox.deliver(connection, lane, delivery, now=now))
+
+
+async def nothing_waits(store: Store, now: int) -> None:
+    """Wait until nothing is under way or due by `now`."""
+    waiting = select(table.c.id).where(table.c.state.in_(["pending", "leased"]), table.c.due_at <= now).limit(1)
+    async with asyncio.timeout(20):
+        while await store.read(lambda connection: connection.execute(waiting).first()):
+            await asyncio.sleep(0.02)
+
+
+async def looked_at_later(store: Store, config: Config, clock: Time) -> None:
+    """Let the time pass in which the EHR is asked once more."""
+    for _ in range(3):
+        clock.pass_seconds(12 * PATIENT_SECONDS)
+        async with node(store, config, clock):
+            await nothing_waits(store, clock.now)
+
+
+async def assert_each_is(server: FhirServer, description: str, uids: Sequence[str]) -> None:
+    held = await server.resources("ImagingStudy")
+    assert sorted((one["identifier"][0]["value"], one["description"]) for one in held) == [
+        (f"urn:oid:{uid}", description) for uid in uids
+    ]
+    for one in held:
+        assert faults_of({key: value for key, value in one.items() if key != "meta"}, "R4") == []
+
+
+def ids_of(resources: list[dict[str, Any]]) -> dict[str, str]:
+    """Study -> its id."""
+    return {one["identifier"][0]["value"].removeprefix("urn:oid:"): one["id"] for one in resources}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("way", Way)
+async def test_a_node_that_wakes_writes_nothing_old(
+    store: Store, fhir_server: FhirServer, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was paused before it read, before its write came through, or between write and answer; another has delivered
+    what came after it. Two workers with clocks of their own are two nodes to the rows of one database."""
+    early, late, known = Time(), Time(), dict[str, str]()
+
+    def moment_of(method: str, target: str, body: str) -> Moment:
+        for uid, moment in CASES.items():
+            if moment == "read" and method == "GET" and known.get(uid, "-") in target:
+                return "read"
+            if f'"urn:oid:{uid}"' in body and '"second"' in body:
+                return moment
+        return ""
+
+    async with holding(fhir_server.url, moment_of) as proxy:
+        paused, other = config_for(proxy.url, way), config_for(fhir_server.url, way)
+        for uid in CASES.keys() - set(NEW):
+            await deliver(store, uid, "first", early.now)
+        async with node(store, other, late):
+            await nothing_waits(store, late.now)
+        known |= ids_of(await fhir_server.resources("ImagingStudy"))
+        for uid in CASES:
+            await deliver(store, uid, "second", early.now)
+        async with node(store, paused, early):
+            await until(lambda: len(proxy.held) == len(CASES), what="the pause of each delivery")
+            late.pass_seconds(LEASE_SECONDS + 1)
+            async with node(store, other, late):
+                await nothing_waits(store, early.now)
+                for uid in CASES:
+                    await deliver(store, uid, "third", late.now)
+                await nothing_waits(store, late.now)
+            proxy.let_go.set()
+            await until(lambda: caplog.text.count("before it was done here") == len(CASES), what="the end of each")
+    await looked_at_later(store, other, late)
+    await assert_each_is(fhir_server, "third", list(CASES))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("way", Way)
+async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server: FhirServer, way: Way) -> None:
+    """A proxy holds it until the write has been made again, and a later version has been delivered."""
+    clock, writes = Time(), list[str]()
+
+    def moment_of(method: str, target: str, body: str) -> Moment:
+        if method == "GET":
+            return ""
+        writes.append(target)
+        return "write" if len(writes) == 1 else ""
+
+    async with holding(fhir_server.url, moment_of) as proxy:
+        config = config_for(proxy.url, way, 0.5)
+        await deliver(store, "1.2.1", "first", clock.now)
+        async with node(store, config, clock):
+            await until(lambda: proxy.held)
+            async with asyncio.timeout(20):
+                while not await store.read(lambda connection: connection.execute(_TRIED).first()):
+                    await asyncio.sleep(0.02)
+            clock.pass_seconds(1)
+            await nothing_waits(store, clock.now)
+            await deliver(store, "1.2.1", "second", clock.now)
+            await nothing_waits(store, clock.now)
+            before = await fhir_server.resources("ImagingStudy")
+            proxy.let_go.set()
+            await until(lambda: proxy.passed, what="the late write")
+        late = await fhir_server.resources("ImagingStudy")
+        await looked_at_later(store, config, clock)
+    assert [one["description"] for one in before] == ["second"]
+    if way is not Way.CONDITIONAL_CREATE:
+        assert late != before, "it has come through"
+    await assert_each_is(fhir_server, "second", ["1.2.1"])
+    assert len(await fhir_server.resources("ImagingStudy")) == 1
+
+
+_TRIED: Final = select(table.c.id).where(table.c.state == "pending", table.c.attempts == 1)
