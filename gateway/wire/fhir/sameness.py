@@ -5,24 +5,32 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from gateway.wire.fhir.answer import Resource
+from gateway.wire.fhir.standing import without_revision
+
 _DATE_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
 """What a server adds to a resource; not part of what we sent."""
 
 
-def says_the_same(ours: Any, theirs: Any, *, top: bool = True) -> bool:
-    """Whether a resource of the server says all of `ours` and nothing else, but for what servers add themselves."""
+def says_the_same(ours: Resource, theirs: Resource) -> bool:
+    """Whether a resource of the server says all of `ours` and nothing else, but for what servers add themselves and for
+    the revision, which tells what brought the contents."""
+    one, other = (
+        {key: value for key, value in without_revision(resource).items() if key not in _SERVERS_OWN}
+        for resource in (ours, theirs)
+    )
+    return _is_alike(one, other)
+
+
+def _is_alike(ours: Any, theirs: Any) -> bool:
     if ours == theirs:
         # Of thousands of instances most are equal as they stand.
         return True
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        skipped = _SERVERS_OWN if top else frozenset()
-        keys = (set(ours) | set(theirs)) - skipped
-        return all(key in ours and key in theirs and says_the_same(ours[key], theirs[key], top=False) for key in keys)
+        return ours.keys() == theirs.keys() and all(_is_alike(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(
-            says_the_same(a, b, top=False) for a, b in zip(ours, theirs, strict=True)
-        )
+        return len(ours) == len(theirs) and all(_is_alike(a, b) for a, b in zip(ours, theirs, strict=True))
     if isinstance(ours, str) and isinstance(theirs, str):
         return _moment(ours) is not None and _moment(ours) == _moment(theirs)
     return False

@@ -55,10 +55,17 @@ def revision_of(resource: Resource) -> int:
 
 
 def with_revision(resource: Resource, revision: int) -> Resource:
-    """`resource` with a revision, without any for 0."""
-    others = [
-        one for one in resource.get("extension") or () if not isinstance(one, dict) or one.get("url") != EXTENSION
-    ]
-    ours = [{"url": EXTENSION, "valueString": str(revision)}] if revision else []
-    plain = {key: value for key, value in resource.items() if key != "extension"}
-    return plain | ({"extension": [*others, *ours]} if others or ours else {})
+    """`resource` with this revision and no other."""
+    plain = without_revision(resource)
+    return {**plain, "extension": [*plain.get("extension", ()), {"url": EXTENSION, "valueString": str(revision)}]}
+
+
+def without_revision(resource: Resource) -> Resource:
+    """`resource` without a revision."""
+    extensions = resource.get("extension")
+    if not extensions:
+        return resource
+    others = [one for one in extensions if not isinstance(one, dict) or one.get("url") != EXTENSION]
+    return {key: value for key, value in resource.items() if key != "extension"} | (
+        {"extension": others} if others else {}
+    )

@@ -70,7 +70,8 @@ class FhirWriter:
         Raises `Unavailable` for what may pass, `NeedsPerson` for the rest: `Refused`, duplicates, a deletion; and what
         `standing` raises.
         """
-        note, write = "", Write(with_revision(resource, standing.revision), identifier, standing)
+        sent = with_revision(resource, standing.revision) if standing.revision else resource
+        note, write = "", Write(sent, identifier, standing)
         for _ in range(ROUNDS):
             try:
                 written = await self._write(write, known, unsure=unsure)
@@ -114,7 +115,7 @@ class FhirWriter:
 
     async def _needless(self, write: Write, held: Resource) -> str:
         """Why what stands there is left as it is; '' when ours is to be written over it."""
-        if says_the_same(with_revision(write.resource, 0), with_revision(held, 0)):
+        if says_the_same(write.resource, held):
             return "already there"
         there, ours = revision_of(held), write.standing.revision
         return "a later version was there" if there > ours and await write.standing.is_later(there) else ""
