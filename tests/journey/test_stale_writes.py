@@ -32,10 +32,11 @@ from tests.peers.holding_proxy import Moment, holding
 LEASE_SECONDS: Final = 60
 PATIENT_SECONDS: Final = 600.0
 """How long a paused node's requests may take, so that the test holds them and no timeout ends them."""
-CASES: Final[dict[str, Moment]] = {
-    "1.2.1": "write", "1.2.2": "answer", "1.2.3": "read", "1.2.4": "write", "1.2.5": "answer",
+PAUSES: Final[dict[str, tuple[str, Moment]]] = {
+    "1.2.1": ("write", "before"), "1.2.2": ("write", "after"),
+    "1.2.3": ("read", "before"), "1.2.4": ("read", "after"), "1.2.5": ("write", "before"), "1.2.6": ("write", "after"),
 }  # fmt: skip
-"""Study -> where the node that has its second version is paused."""
+"""Study -> the request, and its side, at which the node that has the second version is paused."""
 NEW: Final = ("1.2.1", "1.2.2")
 """Studies that the EHR does not hold yet when that happens."""
 
@@ -53,7 +54,7 @@ def study(uid: str, description: str) -> dict[str, Any]:
 def config_for(url: str, way: Way, timeout: float = PATIENT_SECONDS) -> Config:
     ehr = Ehr(
         name="main", url=url, write=way.value, timeout_seconds=timeout,
-        retry=Retry(first_seconds=0.1, max_seconds=0.5), concurrency=len(CASES),
+        retry=Retry(first_seconds=0.1, max_seconds=0.5), concurrency=len(PAUSES),
     )  # fmt: skip
     return config_of("sqlite:///unused.db", ehrs=[ehr])
 
@@ -115,39 +116,40 @@ def ids_of(resources: list[dict[str, Any]]) -> dict[str, str]:
 async def test_a_node_that_wakes_writes_nothing_old(
     store: Store, fhir_server: FhirServer, way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was paused before it read, before its write came through, or between write and answer; another has delivered
-    what came after it. Two workers with clocks of their own are two nodes to the rows of one database."""
+    """It was paused before it read, between read and write, before its write came through, or before the answer;
+    another has delivered what came after it. Two workers, each with its clock, are two nodes to the rows of a database.
+    """
     early, late, known = Time(), Time(), dict[str, str]()
 
     def moment_of(method: str, target: str, body: str) -> Moment:
-        for uid, moment in CASES.items():
-            if moment == "read" and method == "GET" and known.get(uid, "-") in target:
-                return "read"
-            if f'"urn:oid:{uid}"' in body and '"second"' in body:
+        for uid, (request, moment) in PAUSES.items():
+            is_read = method == "GET" and known.get(uid, "-") in target
+            is_write = f'"urn:oid:{uid}"' in body and '"second"' in body
+            if is_read if request == "read" else is_write:
                 return moment
         return ""
 
     async with holding(fhir_server.url, moment_of) as proxy:
         paused, other = config_for(proxy.url, way), config_for(fhir_server.url, way)
-        for uid in CASES.keys() - set(NEW):
+        for uid in PAUSES.keys() - set(NEW):
             await deliver(store, uid, "first", early.now)
         async with node(store, other, late):
             await nothing_waits(store, late.now)
         known |= ids_of(await fhir_server.resources("ImagingStudy"))
-        for uid in CASES:
+        for uid in PAUSES:
             await deliver(store, uid, "second", early.now)
         async with node(store, paused, early):
-            await until(lambda: len(proxy.held) == len(CASES), what="the pause of each delivery")
+            await until(lambda: len(proxy.held) == len(PAUSES), what="the pause of each delivery")
             late.pass_seconds(LEASE_SECONDS + 1)
             async with node(store, other, late):
                 await nothing_waits(store, early.now)
-                for uid in CASES:
+                for uid in PAUSES:
                     await deliver(store, uid, "third", late.now)
                 await nothing_waits(store, late.now)
             proxy.let_go.set()
-            await until(lambda: caplog.text.count("before it was done here") == len(CASES), what="the end of each")
+            await until(lambda: caplog.text.count("before it was done here") == len(PAUSES), what="the end of each")
     await looked_at_later(store, other, late)
-    await assert_each_is(fhir_server, "third", list(CASES))
+    await assert_each_is(fhir_server, "third", list(PAUSES))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -160,7 +162,7 @@ async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server
         if method == "GET":
             return ""
         writes.append(target)
-        return "write" if len(writes) == 1 else ""
+        return "before" if len(writes) == 1 else ""
 
     async with holding(fhir_server.url, moment_of) as proxy:
         config = config_for(proxy.url, way, 0.5)

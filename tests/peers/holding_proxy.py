@@ -13,8 +13,8 @@ from typing import Final, Literal
 from aiohttp import ClientSession, web
 from yarl import URL
 
-Moment = Literal["read", "write", "answer", ""]
-"""What of a request is held: a read, or a write, before it reaches the server; the answer to a write."""
+Moment = Literal["before", "after", ""]
+"""Where a request is held: before it reaches the server, or its answer on the way back."""
 _KEPT: Final = ("Content-Type", "ETag", "Location")
 _HOP_BY_HOP: Final = ("Host", "Content-Length", "Accept-Encoding")
 
@@ -47,14 +47,14 @@ class HoldingProxy:
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], moment: Moment
     ) -> web.Response:
         assert self._session is not None
-        if moment and moment != "answer":
+        if moment == "before":
             await self._hold(f"{method} {path}")
         sent = {key: one for key, one in headers.items() if key not in _HOP_BY_HOP}
         address = URL(f"{self._target}{path}", encoded=True)
         async with self._session.request(method, address, data=body or None, headers=sent) as answer:
             kept = {key: one for key, one in answer.headers.items() if key in _KEPT}
             response = web.Response(status=answer.status, body=await answer.read(), headers=kept)
-        if moment == "answer":
+        if moment == "after":
             await self._hold(f"{method} {path}")
         if moment:
             self.passed.append(f"{method} {path}")
