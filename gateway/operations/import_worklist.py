@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +92,7 @@ class Import:
     ) -> None:
         self._store = store
         self._reader = reader
-        self._policy = policy
+        self._policy = replace(policy, unknown_order="reject")
         self._clock = clock
         self._listener = f"{WORKLIST_FILE}{sender}"
 
@@ -144,7 +144,7 @@ class Import:
             return Taken(str(path), SAME, accession_number)
         order = scheduling.find(connection, statement)
         if order is not None and order.row is not None:
-            previous = messages.bodies_of_order(connection, order.row)
+            previous = messages.bodies_of_orders(connection, order.row)
             if any(not one["listener"].startswith(WORKLIST_FILE) for one in previous):
                 return Taken(str(path), OF_RIS, accession_number)
         applied = scheduling.apply(connection, [statement], now=now, policy=self._policy, history=self._reader.history)

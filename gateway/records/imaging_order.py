@@ -32,6 +32,8 @@ class Step:
     attributes: Attributes
     derived: bool
     """The step id is ours, because no message gave one."""
+    unbooked_in: StepState | None = field(default=None, compare=False)
+    """While its appointment is cancelled: how it stands with its order. Not stored; the step's history has it."""
     row: StepRow | None = None
     """Its row in the store; None until it has one."""
 

@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
-from gateway.records.imaging_order import STEP_ID, Order, Procedure, Step
+from gateway.records.imaging_order import PROCEDURE_KEYS, STEP_ID, Order, Procedure, Step
+
+STUDY_UID: Final = "StudyInstanceUID"
+
+
+def united(kept: Order, other: Order) -> Order:
+    """Two orders of which a message makes one, in the row of the first; what it is in truth, its history tells."""
+    return replace(
+        kept,
+        placer=kept.placer if kept.placer.value else other.placer,
+        filler=kept.filler if kept.filler.value else other.filler,
+        parent=kept.parent or other.parent,
+        authority=kept.authority or other.authority,
+        sender=kept.sender or other.sender,
+        attributes=other.attributes | kept.attributes,
+        event_at=max(kept.event_at, other.event_at),
+        moved_at=max(kept.moved_at, other.moved_at),
+        performed_at=max(kept.performed_at, other.performed_at),
+        procedures=(*kept.procedures, *other.procedures),
+        patient=kept.patient if kept.patient is not None else other.patient,
+    )
 
 
 def adopted(rebuilt: Order, stored: Order) -> Order:
     """`rebuilt` in the rows of `stored`. An identifier of ours that has been given out stays as it was."""
-    left = list(stored.procedures)
+    counterparts = _counterparts(rebuilt.procedures, stored.procedures)
     procedures = []
     for procedure in rebuilt.procedures:
-        old = _counterpart(procedure, left)
+        old = counterparts.get(procedure.study_uid)
         if old is None:
             procedures.append(procedure)
             continue
-        left.remove(old)
         kept = {key: old.attributes[key] for key in procedure.derived & old.derived}
+        if STUDY_UID in procedure.derived:
+            kept[STUDY_UID] = old.study_uid
         steps = _adopted_steps(procedure.steps, list(old.steps))
-        procedures.append(replace(procedure, attributes=procedure.attributes | kept, steps=steps, row=old.row))
+        derived = procedure.derived - ({STUDY_UID} - old.derived)
+        attributes = procedure.attributes | kept
+        procedures.append(replace(procedure, attributes=attributes, derived=derived, steps=steps, row=old.row))
     return replace(rebuilt, procedures=tuple(procedures), patient=stored.patient, row=stored.row)
 
 
-def _counterpart(procedure: Procedure, left: list[Procedure]) -> Procedure | None:
-    for old in left:
-        if old.study_uid == procedure.study_uid:
-            return old
-    for old in left:
-        if old.derived and procedure.derived and "StudyInstanceUID" in old.derived & procedure.derived:
-            return old
-    return None
+def _counterparts(rebuilt: Sequence[Procedure], stored: Sequence[Procedure]) -> dict[str, Procedure]:
+    """By the Study Instance UID of each rebuilt procedure, the stored procedure that it is; the surest pairs first."""
+    found: dict[str, Procedure] = {}
+    left = list(stored)
+    for is_one in (_of_one_study, _of_one_id, _of_no_other_id):
+        for procedure in rebuilt:
+            old = next((one for one in left if procedure.study_uid not in found and is_one(procedure, one)), None)
+            if old is not None:
+                left.remove(old)
+                found[procedure.study_uid] = old
+    return found
+
+
+def _of_one_study(one: Procedure, other: Procedure) -> bool:
+    return one.study_uid == other.study_uid
+
+
+def _of_one_id(one: Procedure, other: Procedure) -> bool:
+    key = "RequestedProcedureID"
+    return STUDY_UID in one.derived | other.derived and one.attributes.get(key) == other.attributes.get(key)
+
+
+def _of_no_other_id(one: Procedure, other: Procedure) -> bool:
+    """Whether nothing that was stated says that the two are different procedures."""
+    return one.derived | other.derived >= PROCEDURE_KEYS
 
 
 def _adopted_steps(steps: Iterable[Step], left: list[Step]) -> tuple[Step, ...]:

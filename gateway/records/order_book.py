@@ -24,9 +24,9 @@ from gateway.records.imaging_order import (
 )
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.row_ids import PatientRow
-from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
+from gateway.records.step import BOOKS, CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
 
-ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE})
+ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE, StepEvent.CANCEL_APPOINTMENT})
 
 
 def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) -> Order:
@@ -37,8 +37,19 @@ def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) ->
         sender=statement.sender,
         placer=statement.placer or NO_NUMBER,
         filler=statement.filler or NO_NUMBER,
-        parent=statement.parent.value if statement.parent and statement.control == "CH" else "",
+        parent=parent_in(statement),
     )
+
+
+def parent_in(statement: OrderedProcedure) -> str:
+    """The placer number of the order that the statement makes its order a part of; empty for none."""
+    return statement.parent.value if statement.parent and statement.control == "CH" else ""
+
+
+def waiting(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None) -> Order:
+    """What is kept of a statement whose order is, as far as is known, another patient's: its numbers."""
+    kept = numbered(order or new_order(statement, patient), statement)
+    return replace(kept, event_at=max(kept.event_at, statement.event_at))
 
 
 def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None = None) -> tuple[Order, str]:
@@ -50,7 +61,7 @@ def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRo
     event = statement.event
     assert event is not None
     before = order or new_order(statement, patient)
-    after = _numbered(before, statement)
+    after = numbered(before, statement)
     if event in CREATES:
         return _ordered(after, statement, event)
     procedures, outcome = _moved(after, statement, event)
@@ -81,12 +92,23 @@ def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = 
     return result
 
 
-def _numbered(order: Order, statement: OrderedProcedure) -> Order:
-    """With the numbers of the message; what it does not say stays."""
+def numbered(order: Order, statement: OrderedProcedure) -> Order:
+    """The order with the numbers of a message; what the message does not state stays."""
     placer, filler = _with(order.placer, statement.placer), _with(order.filler, statement.filler)
-    if placer is order.placer and filler is order.filler:
+    parent = parent_in(statement) or order.parent
+    if placer is not order.placer or filler is not order.filler or parent != order.parent:
+        order = replace(order, placer=placer, filler=filler, parent=parent)
+    return order if statement.event in CREATES else _with_accession_number(order, statement)
+
+
+def _with_accession_number(order: Order, statement: OrderedProcedure) -> Order:
+    """The order with the accession number of a message that orders nothing, in place of none or of our own."""
+    stated = None if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber")
+    if not stated or order.accession_number not in ("", order.placer.value, order.filler.value):
         return order
-    return replace(order, placer=placer, filler=filler)
+    keys = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
+    attributes = order.attributes | {key: statement.order[key] for key in keys if statement.order.get(key)}
+    return replace(order, attributes=attributes, authority=statement.authority or order.authority)
 
 
 def _with(stored: Number, statement: Number | None) -> Number:
@@ -160,7 +182,13 @@ def _changed(procedure: Procedure, statement: OrderedProcedure, event: StepEvent
     listed = {str(step.attributes[STEP_ID]): step for step in statement.steps}
     unnamed = STEP_ID in statement.derived or any(step.derived for step in procedure.steps)
     if unnamed and len(listed) == len(procedure.steps) == 1:
-        listed = {procedure.steps[0].step_id: statement.steps[0]}
+        [step] = procedure.steps
+        if step.derived and STEP_ID not in statement.derived and step.state not in FROZEN:
+            [name] = listed
+            named = replace(step, step_id=name, derived=False, attributes=step.attributes | {STEP_ID: name})
+            procedure = replace(procedure, steps=(named,))
+        else:
+            listed = {step.step_id: statement.steps[0]}
     steps = []
     for step in procedure.steps:
         listing = listed.pop(step.step_id, None)
@@ -235,10 +263,16 @@ def _rescheduled(step: Step, statement: OrderedProcedure, event: StepEvent) -> S
 
 
 def _step_after(step: Step, event: StepEvent, statement: OrderedProcedure) -> Step:
-    after = TRANSITIONS[(step.state, event)]
+    """The step after an event. What ends the order and what cancels the appointment do not undo one another."""
+    before = step.unbooked_in or step.state
+    after = TRANSITIONS[(before, event)]
     if isinstance(after, Refused):
         raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=statement.place.at(1))
-    return step if after is step.state else replace(step, state=after)
+    if event is StepEvent.CANCEL_APPOINTMENT and after is StepState.CANCELED:
+        return replace(step, state=after, unbooked_in=before)
+    if step.unbooked_in is None or event in BOOKS or after in FROZEN:
+        return step if after is step.state else replace(step, state=after, unbooked_in=None)
+    return replace(step, unbooked_in=after)
 
 
 def arrived(order: Order, arrival: Arrival) -> Order:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from gateway.errors import GatewayError
-from gateway.records.imaging_order import Arrival, Order, Performed, Said, Step
+from gateway.records.imaging_order import Arrival, Order, Performed, Procedure, Said, Step
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_adoption import adopted
 from gateway.records.order_book import applied, arrived
@@ -123,7 +123,8 @@ class Performances:
         state = performance.after(step.state, event)
         procedure = order.procedures[number]
         steps = tuple(
-            replace(one, state=state) if one is step and state is not one.state else one for one in procedure.steps
+            replace(one, state=state, unbooked_in=None) if one is step and state is not one.state else one
+            for one in procedure.steps
         )
         procedures = list(order.procedures)
         procedures[number] = replace(procedure, steps=steps)
@@ -133,8 +134,8 @@ class Performances:
 def _target(order: Order, event: Performed) -> tuple[int, Step] | None:
     """The number of the procedure and the step that an event is about.
 
-    An identifier of ours may be another than the one that was given out, where today's mappings derive it otherwise:
-    it is the step all the same if no other can be meant.
+    An identifier of ours may be another than the one that was given out, where today's mappings derive it otherwise, or
+    where a message has stated it since: it is the step all the same if no other can be meant.
     """
     every = list(_steps(order))
     exact = [(number, step) for uid, number, step in every if (uid, step.step_id) == (event.study_uid, event.step_id)]
@@ -144,9 +145,14 @@ def _target(order: Order, event: Performed) -> tuple[int, Step] | None:
         (number, step)
         for uid, number, step in every
         if (uid == event.study_uid or "StudyInstanceUID" in order.procedures[number].derived)
-        and (step.step_id == event.step_id or step.derived)
+        and (step.step_id == event.step_id or step.derived or _had_id(order.procedures[number], event.step_id))
     ]
     return near[0] if len(near) == 1 else None
+
+
+def _had_id(procedure: Procedure, step_id: str) -> bool:
+    """Whether the only step of a procedure had this id of ours, before a message stated its own."""
+    return len(procedure.steps) == 1 and step_id == procedure.attributes.get("RequestedProcedureID")
 
 
 def _steps(order: Order) -> Iterator[tuple[str, int, Step]]:

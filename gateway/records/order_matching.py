@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gateway.records.imaging_order import PROCEDURE_KEYS, STEP_ID, Order
 from gateway.records.order import Number, OrderedProcedure
-from gateway.records.step import StepEvent
+from gateway.records.step import CREATES, StepEvent
 
 
 def concerns(statement: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
@@ -31,18 +31,52 @@ def is_ambiguous(statement: OrderedProcedure, order: Order, *, ranked: int) -> b
     return ranked > 0 and not (statement.sender and order.sender)
 
 
-def statements_about(statements: Iterable[Any], order: Order) -> Iterator[OrderedProcedure]:
-    """The statements about `order` among those of a message."""
+def contradict(one: Order, other: Order) -> bool:
+    """Whether two orders have numbers of one kind that differ: no message makes one order of them."""
+    return any(
+        bool(mine.value and theirs.value) and mine.value != theirs.value
+        for mine, theirs in ((one.placer, other.placer), (one.filler, other.filler))
+    )
+
+
+def is_same(one: Order, other: Order) -> bool:
+    """Whether two orders of one patient are one, which two of the patient's identities had kept apart."""
+    shared = any(
+        bool(mine.value) and mine.value == theirs.value and may_be_same(mine.authority, theirs.authority)
+        for mine, theirs in ((one.filler, other.filler), (one.placer, other.placer))
+    )
+    return shared and not contradict(one, other) and may_be_same(one.sender, other.sender)
+
+
+def statements_about(
+    statements: Iterable[Any], order: Order, parents: Sequence[Order] = ()
+) -> Iterator[OrderedProcedure]:
+    """The statements about `order` among those of a message. `parents`: the orders that it is a part of."""
     for one in statements:
         if isinstance(one, OrderedProcedure) and one.event is not None:
-            statement = statement_about(one, order)
+            statement = statement_about(one, order, parents)
             if statement is not None:
                 yield statement
 
 
-def statement_about(statement: OrderedProcedure, order: Order) -> OrderedProcedure | None:
+def statement_about(
+    statement: OrderedProcedure, order: Order, parents: Sequence[Order] = ()
+) -> OrderedProcedure | None:
     """What a part of a message says of `order`: itself, what it does to a parent of which `order` is a part, the
     cancel of what it replaces; None if it speaks of another order."""
+    if _names(statement, order):
+        return statement
+    if (end := replacement(statement)) is not None and _names(end, order):
+        return end
+    for parent in parents:
+        done = statement_about(statement, parent)
+        if done is not None and done.event not in CREATES:
+            return of_child(done)
+    return None
+
+
+def _names(statement: OrderedProcedure, order: Order) -> bool:
+    """Whether one of the statement's numbers leads to `order`."""
     uids = {procedure.study_uid for procedure in order.procedures}
     accession_number = (
         "" if "AccessionNumber" in statement.derived else str(statement.order.get("AccessionNumber") or "")
@@ -55,24 +89,19 @@ def statement_about(statement: OrderedProcedure, order: Order) -> OrderedProcedu
         and accession_number == order.accession_number
         and may_be_same(statement.authority, order.authority),
     )
-    if any(hit and concerns(statement, order, ranked=rank) for rank, hit in enumerate(hits)):
-        return statement
-    if order.parent and statement.placer is not None and statement.placer.value == order.parent:
-        return of_child(statement)
-    if statement.control == "RO" and statement.parent is not None and statement.parent.value == order.placer.value:
-        return replacement(statement)
-    return None
+    return any(hit and concerns(statement, order, ranked=rank) for rank, hit in enumerate(hits))
 
 
 def of_child(statement: OrderedProcedure) -> OrderedProcedure:
     """What is done to a parent, as it is done to the whole of each child."""
-    return replace(
-        statement, placer=None, filler=None, order={}, derived=statement.derived | PROCEDURE_KEYS | {STEP_ID}
-    )
+    derived = statement.derived | PROCEDURE_KEYS | {STEP_ID}
+    return replace(statement, placer=None, filler=None, order={}, derived=derived, missing=())
 
 
-def replacement(statement: OrderedProcedure) -> OrderedProcedure:
-    """The end of the order that ORC-8 of a replacement order (RO) names."""
+def replacement(statement: OrderedProcedure) -> OrderedProcedure | None:
+    """The end of the order that ORC-8 of a replacement order (RO) names; None for any other statement."""
+    if statement.control != "RO" or statement.parent is None:
+        return None
     whole = replace(of_child(statement), placer=statement.parent, procedure={}, parent=None)
     return replace(whole, event=StepEvent.CANCEL, control="RP")
 

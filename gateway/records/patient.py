@@ -113,7 +113,7 @@ def values_after(
     for keyword, value in stated.items():
         if keyword in IDENTITY:
             continue
-        before = _stamp(stamps, keyword, keyword in attributes)
+        before = stamp_of(stamps, keyword, keyword in attributes)
         if before is not None and before > mine:
             continue
         if value is None:
@@ -130,18 +130,9 @@ def first_values(stated: Attributes, rank: Rank, at: int) -> tuple[Attributes, S
     return {keyword: value for keyword, value in stated.items() if value is not None}, {"": [int(rank), at], **nulls}
 
 
-def _stamp(stamps: Stamps, keyword: str, there: bool) -> list[int] | None:
+def stamp_of(stamps: Stamps, keyword: str, there: bool) -> list[int] | None:
+    """Of which statement an attribute is, or its absence; None if nothing was stated of it. `there`: it has a value."""
     return stamps.get(keyword) or (stamps.get("") if there else None)
-
-
-def inherited(survivor: Attributes, stamps: Stamps, other: Attributes, theirs: Stamps) -> tuple[Attributes, Stamps]:
-    """What is known of a survivor after a merge: their own, and of the other what they lack."""
-    known, stamped = dict(survivor), dict(stamps)
-    for keyword, value in other.items():
-        if keyword not in survivor and keyword not in stamps and keyword not in IDENTITY:
-            known[keyword] = value
-            stamped[keyword] = _stamp(theirs, keyword, True) or [0, 0]
-    return known, stamped
 
 
 def _with_former(attributes: Attributes, former: Sequence[Sequence[str]]) -> Attributes:
@@ -166,7 +157,7 @@ def as_item(
     same_visit = not all(visits) or visits[0] == visits[1]
     item = {keyword: value for keyword, value in patient.items() if keyword not in VISIT} | order
     for keyword in VISIT:
-        stamp = _stamp(stamps, keyword, keyword in patient)
+        stamp = stamp_of(stamps, keyword, keyword in patient)
         if stamp is None or (keyword in order and not (same_visit and stamp[1] >= ordered_at)):
             continue
         if keyword in patient:

@@ -31,7 +31,7 @@ class StepEvent(StrEnum):
     ARRIVE = "arrive"
     """The patient is here (ADT^A10, or a RIS status)."""
     CANCEL = "cancel"
-    """ORC-1 CA, OC, RP, RU, RQ; SIU^S15, S26."""
+    """ORC-1 CA, OC, RP, RU, RQ."""
     DISCONTINUE = "discontinue"
     """ORC-1 DC, OD."""
     HOLD = "hold"
@@ -44,6 +44,8 @@ class StepEvent(StrEnum):
     """ORC-1 SC with an ORC-5 that moves nothing: scheduled, in process, some results."""
     RESCHEDULE = "reschedule"
     """SIU^S12, S13, S14: another time, room or station for what was ordered."""
+    CANCEL_APPOINTMENT = "cancel-appointment"
+    """SIU^S15, S26: the appointment is cancelled, the order stands."""
     PARENT = "parent"
     """ORC-1 PA: the order is to be carried out as its children."""
     RESPONSE = "response"
@@ -102,6 +104,7 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
             (_E.CHANGE, state),
             (_E.ARRIVE, _S.READY if state is _S.READY else _S.ARRIVED),
             (_E.CANCEL, _S.CANCELED),
+            (_E.CANCEL_APPOINTMENT, _S.CANCELED),
             (_E.DISCONTINUE, _S.CANCELED),
             (_E.HOLD, _S.HELD),
             (_E.RELEASE, state),
@@ -110,13 +113,13 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
     },
     # Who only tells how an order stands moves no step: that it runs is the modality's to say (MPPS).
     **{(state, event): state for state in _S for event in (_E.STATUS, _E.ENSURE, _E.PARENT, _E.RESPONSE)},
-    # An appointment moves what still waits for it; a cancelled one is made again.
+    # An appointment brings nothing back that its order has ended; of a cancelled appointment: `Step.unbooked_in`.
     **{(state, _E.RESCHEDULE): state for state in _S},
-    (_S.CANCELED, _E.RESCHEDULE): _S.SCHEDULED,
     (_S.HELD, _E.NEW): _S.HELD,
     (_S.HELD, _E.CHANGE): _S.HELD,
     (_S.HELD, _E.ARRIVE): _S.HELD,
     (_S.HELD, _E.CANCEL): _S.CANCELED,
+    (_S.HELD, _E.CANCEL_APPOINTMENT): _S.CANCELED,
     (_S.HELD, _E.DISCONTINUE): _S.CANCELED,
     (_S.HELD, _E.HOLD): _S.HELD,
     (_S.HELD, _E.RELEASE): _S.SCHEDULED,
@@ -125,6 +128,7 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
     (_S.STARTED, _E.CHANGE): _S.STARTED,
     (_S.STARTED, _E.ARRIVE): _S.STARTED,
     (_S.STARTED, _E.CANCEL): _RUNNING,
+    (_S.STARTED, _E.CANCEL_APPOINTMENT): _RUNNING,
     # A discontinued order stops what has not begun; what runs is the modality's to end.
     (_S.STARTED, _E.DISCONTINUE): _S.STARTED,
     (_S.STARTED, _E.HOLD): _RUNNING,
@@ -138,6 +142,7 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
             _E.CHANGE,
             _E.ARRIVE,
             _E.CANCEL,
+            _E.CANCEL_APPOINTMENT,
             _E.DISCONTINUE,
             _E.HOLD,
             _E.RELEASE,
@@ -149,6 +154,7 @@ TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
     (_S.CANCELED, _E.CHANGE): _S.SCHEDULED,
     (_S.CANCELED, _E.ARRIVE): _S.CANCELED,
     (_S.CANCELED, _E.CANCEL): _S.CANCELED,
+    (_S.CANCELED, _E.CANCEL_APPOINTMENT): _S.CANCELED,
     (_S.CANCELED, _E.DISCONTINUE): _S.CANCELED,
     (_S.CANCELED, _E.HOLD): _S.CANCELED,
     (_S.CANCELED, _E.RELEASE): _S.CANCELED,
@@ -179,12 +185,15 @@ ORDER_EVENTS: Final = (
 CREATES: Final = frozenset({_E.NEW, _E.CHANGE, _E.ENSURE})
 """Events that may bring an order into being; the others speak of one that should exist."""
 
+BOOKS: Final = frozenset({_E.NEW, _E.CHANGE, _E.RESCHEDULE})
+"""Events after which a cancelled appointment is made again."""
+
 APPOINTMENTS: Final[dict[str, StepEvent]] = {
     "S12": _E.RESCHEDULE,
     "S13": _E.RESCHEDULE,
     "S14": _E.RESCHEDULE,
-    "S15": _E.CANCEL,
-    "S26": _E.CANCEL,
+    "S15": _E.CANCEL_APPOINTMENT,
+    "S26": _E.CANCEL_APPOINTMENT,
 }
 """MSH-9.2 of SIU -> event. S26: the patient did not come."""
 

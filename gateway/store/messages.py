@@ -178,15 +178,19 @@ def patients_of(connection: Connection, message: MessageRow) -> set[PatientRow]:
 
 _BODIES: Final = (
     select(messages.c.id, messages.c.received_at, messages.c.listener, messages.c.body)
-    .join(order_messages, order_messages.c.message == messages.c.id)
-    .where(order_messages.c.order == bindparam("the_order"))
+    .where(
+        messages.c.id.in_(
+            select(order_messages.c.message).where(order_messages.c.order.in_(bindparam("the_orders", expanding=True)))
+        )
+    )
     .order_by(messages.c.id)
 )
 
 
-def bodies_of_order(connection: Connection, order: OrderRow) -> list[RowMapping]:
-    """`id`, `received_at`, `listener` and `body` of the messages that spoke of an order, in the order they came."""
-    return list(connection.execute(_BODIES, {"the_order": order}).mappings())
+def bodies_of_orders(connection: Connection, *rows: OrderRow) -> list[RowMapping]:
+    """`id`, `received_at`, `listener` and `body` of the messages that spoke of any of these orders, in the order they
+    came."""
+    return list(connection.execute(_BODIES, {"the_orders": rows}).mappings())
 
 
 def get(connection: Connection, message: MessageRow) -> dict[str, Any] | None:

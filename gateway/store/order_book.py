@@ -66,12 +66,6 @@ _STEPS: Final = Statement(
     .where(procedures.c.order == bindparam("the_order"))
     .order_by(steps.c.id)
 )
-_CHILDREN: Final = Statement(
-    select(orders)
-    .where(orders.c.parent == bindparam("the_parent"), orders.c.parent != "", orders.c.sender == bindparam("sender"))
-    .order_by(orders.c.id)
-    .with_for_update()
-)
 
 
 def find(
@@ -82,13 +76,15 @@ def find(
     placer: str,
     accession_number: AccessionNumber,
     authority: str,
+    parent: str = "",
 ) -> list[tuple[int, Order]]:
     """Orders that share a number with the one looked for, as (rank, order), best first.
 
     Rank 0: Study Instance UID, 1: filler order number, 2: placer order number, 3: accession number. Holds these
-    identities and the orders found until the transaction ends.
+    identities and the orders found until the transaction ends, and the placer number of what the order replaces or is a
+    part of.
     """
-    lock(connection, *number_keys(study_uid, filler, placer, accession_number))
+    lock(connection, *number_keys(study_uid, filler, placer, accession_number), *number_keys(placer=parent))
     values = {
         "study_uid": study_uid,
         "filler": filler,
@@ -116,13 +112,13 @@ def get(connection: Connection, order: OrderRow) -> Order:
     """The order in a row, held until the transaction ends."""
     row = _ORDER.first(connection, {"the_order": order})
     assert row is not None
-    return _loaded(connection, row)
+    return loaded(connection, row)
 
 
 def of_study(connection: Connection, study_uid: StudyInstanceUID) -> Order | None:
     """The order of a Study Instance UID as it stands, held by nobody."""
     row = _OF_STUDY.first(connection, {"study_uid": study_uid})
-    return None if row is None else _loaded(connection, row)
+    return None if row is None else loaded(connection, row)
 
 
 def study_uid(connection: Connection, order: OrderRow) -> StudyInstanceUID:
@@ -131,13 +127,8 @@ def study_uid(connection: Connection, order: OrderRow) -> StudyInstanceUID:
     return StudyInstanceUID(row["study_uid"] if row is not None else "")
 
 
-def children(connection: Connection, *, parent: str, sender: str) -> list[Order]:
-    """The orders that are parts of the one with this placer number, held until the transaction ends."""
-    rows = _CHILDREN.rows(connection, {"the_parent": parent, "sender": sender})
-    return [_loaded(connection, row) for row in rows]
-
-
-def _loaded(connection: Connection, row: Row) -> Order:
+def loaded(connection: Connection, row: Row) -> Order:
+    """The order of a row of `orders`."""
     within: dict[ProcedureRow, list[Step]] = {}
     for step in _STEPS.rows(connection, {"the_order": row["id"]}):
         within.setdefault(step["procedure"], []).append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
@@ -22,7 +23,13 @@ _BY_ID: Final = Statement(_ONE)
 _HOLD: Final = Statement(_ONE.with_for_update())
 _ADD: Final = Statement(
     insert(patients),
-    ("patient_id", "issuer", "attributes", "said", "former", "name_key", "merged_into", "arrivals", "updated_at"),
+    (
+        "patient_id", "issuer", "attributes", "said", "former", "name_key", "merged_into", "merged_at", "first_at",
+        "arrivals", "updated_at",
+    ),
+)  # fmt: skip
+_ABSORBED: Final = Statement(
+    select(patients).where(patients.c.merged_into == bindparam("the_row")).order_by(patients.c.id)
 )
 _CHANGE: Final = update(patients).where(patients.c.id == bindparam("the_row"))
 LONGEST_CHAIN: Final = 100
@@ -74,6 +81,11 @@ def merged_into(connection: Connection, identity: Identity) -> Row | None:
     return next(iter(meant_now.values()))
 
 
+def ids_of(row: Row) -> set[str]:
+    """All Patient IDs of a patient, whoever gave them."""
+    return {row["patient_id"], *(patient_id for patient_id, _ in row["former"])}
+
+
 def get(connection: Connection, patient: PatientRow, *, to_change: bool = False) -> Row | None:
     """The patient's row; `to_change` keeps it from others until the transaction ends."""
     return (_HOLD if to_change else _BY_ID).first(connection, {"the_row": patient})
@@ -85,9 +97,11 @@ def add(
     *,
     attributes: Attributes,
     stamps: Stamps,
+    first_at: int,
     now: int,
     merged_into: PatientRow | None = None,
 ) -> PatientRow:
+    """A new identity. `first_at`: the time of the statement that names it; with `merged_into` it ends then."""
     row = _ADD.add(
         connection,
         {
@@ -98,6 +112,8 @@ def add(
             "former": [],
             "name_key": _name_key(attributes),
             "merged_into": merged_into,
+            "merged_at": 0 if merged_into is None else first_at,
+            "first_at": first_at,
             "arrivals": [],
             "updated_at": now,
         },
@@ -107,6 +123,11 @@ def add(
 
 def _name_key(attributes: Attributes) -> str:
     return name_key(str(attributes.get("PatientName") or ""))
+
+
+def absorbed_by(connection: Connection, patient: PatientRow) -> Sequence[Row]:
+    """The rows of the identities that were merged into one, without those merged into these."""
+    return _ABSORBED.rows(connection, {"the_row": patient})
 
 
 def change(connection: Connection, patient: PatientRow, **values: Any) -> None:

@@ -91,10 +91,19 @@ patients = Table(
     Column("former", Json, nullable=False, server_default="[]", comment="[[patient_id, issuer]] merged into this one"),
     Column("name_key", Name, nullable=False, server_default=text("''"), comment="What a name key is compared with"),
     Column("merged_into", Key, nullable=True, comment="The patient that this identity now means"),
+    Column("merged_at", BigInteger, nullable=False, server_default=text("0"), comment="EVN-2 of the A40 or A47"),
+    Column("first_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the oldest statement"),
+    Column("own", Json, nullable=True, comment="Of who absorbed others: {attributes, said} without theirs"),
     Column("arrivals", Json, nullable=False, server_default="[]", comment="[[microseconds, DA]] of the last arrivals"),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("patient_id", "issuer"),
     Index(None, "name_key"),
+    Index(
+        "ix_patients_merged_into",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
 )
 
 orders = Table(

@@ -401,8 +401,9 @@ async def test_a_hold_that_came_before_its_order_holds_it(start: Start) -> None:
 
 async def test_a_tombstone_is_its_patient_s(start: Start) -> None:
     async with start() as gateway:
-        [_, ack] = await send(gateway, orm(control="CA", at=LATER), orm(control_id="2", patient="PAT2^^^HOSP"))
-        assert told(ack)[:2] == ("AE", "204")
+        order = orm(control_id="2", patient="PAT2^^^HOSP")
+        assert await outcomes(gateway, orm(control="CA", at=LATER), order) == ["AA", "AA"]
+        assert await visible(gateway) == [STEP]
 
 
 async def test_too_many_orders_in_one_message_are_refused(start: Start) -> None:

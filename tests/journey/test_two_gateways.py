@@ -13,12 +13,15 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.readers import make_reader
 from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.message import MessageState
 from gateway.records.work import SETTLE
-from gateway.store import migrations, outbox, outbox_claims, studies
+from gateway.store import messages, migrations, outbox, outbox_claims, studies
+from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
 from gateway.store.schema import patients
-from tests.journey.messages import orm
+from tests.journey.messages import adt, orm
 from tests.journey.running import config_of
+from tests.journey.test_order_kinds import SECOND, with_orc_8
 
 NOW = 1_900_000_000_000_000
 LATER = "20260123130000"
@@ -35,8 +38,14 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 def _apply(connection: Connection, raw: bytes) -> None:
     config = config_of("sqlite:///unused.db")
     reader = make_reader(config, load_mappings(config))
-    statements = reader.read(raw, NOW, config.hl7.listeners[0].name).statements
-    scheduling.apply(connection, statements, now=NOW, policy=scheduling.Policy(), history=reader.history)
+    listener = config.hl7.listeners[0].name
+    statements = reader.read(raw, NOW, listener).statements
+    applied = scheduling.apply(connection, statements, now=NOW, policy=scheduling.Policy(), history=reader.history)
+    row = messages.add(
+        connection, received_at=NOW, listener=listener, peer="", sender="", control_id="", type="", digest=b"",
+        body=raw, state=MessageState.APPLIED, ack_code="AA", ack=b"", findings=[],
+    )  # fmt: skip
+    messages.tie(connection, row, {order: outcome for order, outcome in applied.orders if order is not None})
 
 
 def _until_somebody_waits_for_a_lock(engine: Engine) -> None:
@@ -93,3 +102,45 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
         outbox.settle_soon(connection, StudyInstanceUID("1.2.3"), now=NOW)
         assert claimed() == []
     assert len(claimed()) == 1
+
+
+def _at_once(engine: Engine, first: bytes, second: bytes) -> None:
+    """Two nodes apply two messages: the second begins before the first is committed, and waits."""
+
+    def other() -> None:
+        with engine.begin() as connection:
+            _apply(connection, second)
+
+    with engine.begin() as connection:
+        _apply(connection, first)
+        thread = threading.Thread(target=other)
+        thread.start()
+        _until_somebody_waits_for_a_lock(engine)
+    thread.join()
+
+
+def _states(engine: Engine) -> dict[str, str]:
+    with engine.connect() as connection:
+        return {row["accession"]: row["state"] for row in connection.execute(worklist_rows.ITEMS).mappings()}
+
+
+REPLACED = orm()
+REPLACEMENT = with_orc_8(orm(control="RO", at=LATER, **SECOND), "P1&RIS")
+
+
+@pytest.mark.parametrize(("first", "second"), [(REPLACED, REPLACEMENT), (REPLACEMENT, REPLACED)])
+def test_a_replacement_and_what_it_replaces_at_once(engine: Engine, first: bytes, second: bytes) -> None:
+    _at_once(engine, first, second)
+    assert _states(engine) == {"ACC1": "CANCELED", "ACC2": "SCHEDULED"}
+
+
+MERGE = adt("A40", at=LATER, patient="NEW^^^HOSP", name="N^X", prior="OLD^^^HOSP")
+CANCEL = orm(control="CA", at="20260123140000", patient="NEW^^^HOSP")
+
+
+@pytest.mark.parametrize(("first", "second"), [(MERGE, CANCEL), (CANCEL, MERGE)])
+def test_a_new_id_and_its_merge_at_once(engine: Engine, first: bytes, second: bytes) -> None:
+    with engine.begin() as connection:
+        _apply(connection, orm(patient="OLD^^^HOSP"))
+    _at_once(engine, first, second)
+    assert _states(engine) == {"ACC1": "CANCELED"}

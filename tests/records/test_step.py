@@ -8,6 +8,7 @@ import pytest
 
 from gateway.records.step import (
     APPOINTMENTS,
+    BOOKS,
     CREATES,
     FROZEN,
     ORDER_EVENTS,
@@ -39,7 +40,7 @@ def test_every_pair_has_its_row() -> None:
 
 def test_a_refusal_leaves_a_step_that_runs_alone() -> None:
     refused = {pair for pair, outcome in TRANSITIONS.items() if isinstance(outcome, Refused)}
-    assert refused == {(S.STARTED, E.CANCEL), (S.STARTED, E.HOLD)}
+    assert refused == {(S.STARTED, E.CANCEL), (S.STARTED, E.CANCEL_APPOINTMENT), (S.STARTED, E.HOLD)}
 
 
 @pytest.mark.parametrize("event", ORDERS)
@@ -98,9 +99,9 @@ def test_an_event_that_comes_twice_does_nothing_the_second_time(state: StepState
 
 
 @pytest.mark.parametrize("state", S)
-def test_only_orders_and_appointments_bring_a_cancelled_step_back(state: StepState) -> None:
+def test_only_orders_bring_a_cancelled_step_back(state: StepState) -> None:
     back = {event for event in ORDERS if after(S.CANCELED, event) in OPEN}
-    assert back == {E.NEW, E.CHANGE, E.RESCHEDULE} == {*CREATES, E.RESCHEDULE} - {E.ENSURE}
+    assert back == {E.NEW, E.CHANGE} == CREATES - {E.ENSURE} == BOOKS - {E.RESCHEDULE}
 
 
 def test_an_arrived_patient_does_not_go_back() -> None:
@@ -118,8 +119,8 @@ def test_what_is_published_is_a_defined_term() -> None:
 
 
 def test_which_events_order_messages_have() -> None:
-    assert set(ORDER_EVENTS) == set(ORDERS) - {E.RESCHEDULE}
-    assert set(APPOINTMENTS.values()) == {E.RESCHEDULE, E.CANCEL}
+    assert set(ORDER_EVENTS) == set(ORDERS) - {E.RESCHEDULE, E.CANCEL_APPOINTMENT}
+    assert set(APPOINTMENTS.values()) == {E.RESCHEDULE, E.CANCEL_APPOINTMENT}
 
 
 @pytest.mark.parametrize("state", S)

@@ -21,7 +21,7 @@ COUNT = Statement(select(func.count().label("rows"), TOLD.label("told")).select_
 
 def add(connection: Connection, number: str = "P1") -> int:
     said: Any = {"PatientName": "Ω^`'\""}
-    return patients.add(connection, Identity(number, "HOSP"), attributes=said, stamps={"": [1, 2]}, now=5)
+    return patients.add(connection, Identity(number, "HOSP"), attributes=said, stamps={"": [1, 2]}, first_at=2, now=5)
 
 
 async def test_what_is_written_is_read(database_url: str) -> None:

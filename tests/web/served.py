@@ -159,7 +159,7 @@ def add_order(
     who = Identity(patient_id, "HOSP")
     known = patients.find(connection, who)
     name = {"PatientName": "Muster^Erika"}
-    patient = known["id"] if known else patients.add(connection, who, attributes=name, stamps={}, now=at)
+    patient = known["id"] if known else patients.add(connection, who, attributes=name, stamps={}, first_at=at, now=at)
     step = {
         "ScheduledProcedureStepID": "SPS1",
         "ScheduledStationAETitle": station_ae,

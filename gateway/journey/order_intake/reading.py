@@ -24,7 +24,7 @@ from gateway.records.imaging_order import Order
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.row_ids import MessageRow
-from gateway.store import messages
+from gateway.store import messages, order_kin
 from gateway.wire import charsets
 from gateway.wire.dimse import part10 as dicom_file
 from gateway.wire.hl7.message import Message
@@ -118,14 +118,14 @@ class MessageReader:
         self, connection: Connection, order: Order, without: MessageRow | None = None
     ) -> list[OrderedProcedure]:
         """What the messages kept so far say of an order; `without` leaves one of them out."""
-        if order.row is None:
-            return []
+        parents = order_kin.parents(connection, order) if order.parent else []
+        rows = [one.row for one in (order, *parents) if one.row is not None]
         return [
             statement
-            for row in messages.bodies_of_order(connection, order.row)
+            for row in (messages.bodies_of_orders(connection, *rows) if rows else ())
             if row["id"] != without
             for statement in statements_about(
-                self.read(row["body"], row["received_at"], row["listener"]).statements, order
+                self.read(row["body"], row["received_at"], row["listener"]).statements, order, parents
             )
         ]
 

@@ -12,15 +12,15 @@ from sqlalchemy import Connection
 
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, SchedulingWork
+from gateway.journey.scheduling.arrivals import arrivals_of
+from gateway.journey.scheduling.order_lookup import find
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.patient import PatientStatement
 from gateway.records.work import REQUEST, Lane
-from gateway.store import order_book, outbox, performed_steps
+from gateway.store import order_book, order_kin, outbox, performed_steps
 from gateway.store import patients as patient_rows
-
-find = orders.find
 
 __all__ = ["Applied", "History", "Policy", "apply", "find", "whole_history"]
 
@@ -44,7 +44,9 @@ def apply(
     before: list[OrderedProcedure] = []
 
     def with_earlier_groups(connection: Connection, order: Order) -> list[Said]:
-        return [*history(connection, order), *statements_about(before, order), *_performed(connection, order)]
+        parents = order_kin.parents(connection, order) if before and order.parent else ()
+        earlier = statements_about(before, order, parents)
+        return [*history(connection, order), *earlier, *_performed(connection, order)]
 
     work = SchedulingWork(connection, now, policy, with_earlier_groups, again)
     for statement in statements:
@@ -61,7 +63,7 @@ def apply(
 def whole_history(connection: Connection, order: Order, *, messages: History) -> list[Said]:
     """All that an order is made of: its messages, the arrivals of its patient, and what modalities did to its steps."""
     patient = None if order.patient is None else patient_rows.get(connection, order.patient)
-    arrivals = [] if patient is None else patients.arrivals_of(patient)
+    arrivals = [] if patient is None else arrivals_of(patient)
     return [*arrivals, *messages(connection, order), *_performed(connection, order)]
 
 

@@ -38,8 +38,9 @@ class Policy:
     ignore_unknown_control: bool = False
     """Accept an ORC-1 without effect on a worklist, and do nothing."""
     unknown_order: Literal["wait", "reject"] = "wait"
-    """What to do with a hold, release or report of an order that is not known: keep it for when the order comes, or
-    tell the sender (AE 204). A cancel is always kept."""
+    """What to do with a hold or release of an order that is not known, and with any message about an order of another
+    patient: keep it for the order, or the merge of the patients, or tell the sender (AE 204). A cancel of an order that
+    is not known is always kept."""
     patient_data: Literal["fill", "newest"] = "fill"
     """Whether orders only fill attributes of a patient that no ADT has set, or the newest message counts."""
     tell_orders: bool = False
@@ -60,6 +61,10 @@ class Applied:
     orders: list[tuple[OrderRow | None, str]] = field(default_factory=list)
     patients: dict[PatientRow, str] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
+
+    def replace_order(self, gone: OrderRow, kept: OrderRow) -> None:
+        """Note that two rows have become one."""
+        self.orders[:] = [(kept if row == gone else row, outcome) for row, outcome in self.orders]
 
     def note(self, place: Place | str, text: str) -> None:
         """Something remarkable that the message's readers should see."""

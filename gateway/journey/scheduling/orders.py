@@ -8,23 +8,30 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import DuplicateKey, Place, RequiredMissing, UnknownCode, UnknownKey
+from gateway.errors import Place, RequiredMissing, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, SchedulingWork
-from gateway.journey.scheduling.patients import arrivals_of, update_patient
+from gateway.journey.scheduling.arrivals import arrivals_of
+from gateway.journey.scheduling.order_joining import joined
+from gateway.journey.scheduling.order_lookup import look_up
+from gateway.journey.scheduling.patient_words import about, update_patient
 from gateway.records import order_book, order_history, order_matching
-from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
 from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_values, identity_of
 from gateway.records.row_ids import OrderRow, PatientRow
-from gateway.records.step import CREATES, StepEvent
+from gateway.records.step import BOOKS, CREATES, StepEvent, StepState
 from gateway.store import early, outbox, patients, studies
 from gateway.store import order_book as book
+from gateway.store import order_kin as kin
 from gateway.store.statement import Row
 
 MEANINGLESS: Final = frozenset({StepEvent.RESPONSE})
 """Events that change nothing, whatever they speak of."""
+OF_ANOTHER: Final = (
+    "the order with this number belongs to another patient; nothing is changed until the two are merged (A40, A47)"
+)
 UNORDERED: Final = {
     "tombstone": "no such order is known yet; should an older one come, it is cancelled",
     "waiting": "nothing that this speaks of was ordered yet; it is applied when the order comes",
@@ -43,24 +50,71 @@ def apply(work: SchedulingWork, statement: OrderedProcedure) -> None:
     who = identity_of(statement.patient) if "PatientID" in statement.patient else None
     if who is not None:
         patients.hold(work.connection, who)
-    order = find(work.connection, statement)
+    _apply(work, statement, who)
+    if (end := order_matching.replacement(statement)) is not None:
+        _apply(work, end, who, unless_done=True)
+
+
+def _apply(
+    work: SchedulingWork, statement: OrderedProcedure, who: Identity | None, *, unless_done: bool = False
+) -> None:
+    """`unless_done`: leave an order alone of which the message has spoken already (RP beside RO)."""
+    spoken_of = patients.find(work.connection, who) if who is not None else None
+    named = None if spoken_of is None else patients.survivor(work.connection, spoken_of)
+    found = look_up(work.connection, statement, named)
+    if unless_done and not {row for row, _ in work.applied.orders}.isdisjoint(one.row for one in found.orders):
+        return
+    if found.of_another and work.policy.unknown_order == "reject":
+        raise UnknownKey("the order with this number belongs to another patient", place=Place("PID", 3))
+    order = joined(work, found.orders, arrivals_of(named) if named is not None else [])
+    waits = found.of_another and not (order and order.procedures)
+    if not waits and _is_none_of_ours(work, statement, order):
+        return
+    patient, arrivals = (
+        _patient_of(work, order) if who is None else _patient(work, statement, who, spoken_of, named, order)
+    )
+    if waits:
+        _keep(work, statement, order, patient)
+        return
+    after = _apply_to(work, statement, order, patient, arrivals)
+    is_tied = order_book.parent_in(statement) or (order is not None and order.placer.value != after.placer.value)
+    if is_tied or len(found.orders) > 1:
+        _bring_children_up(work, after, arrivals)
+    if statement.event not in CREATES:
+        for one in kin.children(work.connection, after):
+            _apply_to(work, order_matching.of_child(statement), one, one.patient, arrivals)
+
+
+def _is_none_of_ours(work: SchedulingWork, statement: OrderedProcedure, order: Order | None) -> bool:
+    """Whether the statement is of no order for the worklist, with a note of why. Raises `RequiredMissing`."""
     if order is None and not _begins(statement, work.policy):
         work.applied.orders.append((None, "ignored"))
         work.applied.note(statement.place.at(2), "no order with this number is known; the message changes nothing")
-        return
-    if lacking := _lacking(statement, order):
-        if statement.not_imaging is None:
-            raise lacking
-        work.applied.orders.append((None, NOT_IMAGING))
-        work.applied.note(statement.not_imaging.place, statement.not_imaging.text)
-        return
-    patient, arrivals = _patient(work, statement, who, order) if who is not None else _patient_of(work, order)
-    _apply_to(work, statement, order, patient, arrivals)
-    if statement.event not in CREATES and statement.placer is not None:
-        for child in book.children(work.connection, parent=statement.placer.value, sender=statement.sender):
-            _apply_to(work, order_matching.of_child(statement), child, child.patient, arrivals)
-    if statement.control == "RO" and statement.parent is not None:
-        _end_replaced(work, statement, patient, arrivals)
+        return True
+    lacking = _lacking(statement, order)
+    if lacking is None:
+        return False
+    if statement.not_imaging is None:
+        raise lacking
+    work.applied.orders.append((None, NOT_IMAGING))
+    work.applied.note(statement.not_imaging.place, statement.not_imaging.text)
+    return True
+
+
+def _bring_children_up(work: SchedulingWork, order: Order, arrivals: Sequence[Arrival]) -> None:
+    """Do to the children of an order what was done to it before it was known that they are its children."""
+    for child in kin.children(work.connection, order):
+        history = [*arrivals, *work.history(work.connection, child)]
+        after = order_history.rebuilt_order(child, history) or child
+        row = book.save(work.connection, child, after, now=work.now)
+        work.applied.orders.append((row, "updated"))
+
+
+def _keep(work: SchedulingWork, statement: OrderedProcedure, order: Order | None, patient: PatientRow | None) -> None:
+    """Keep the message of one patient about the order of another for the merge that makes them one."""
+    row = book.save(work.connection, order, order_book.waiting(order, statement, patient), now=work.now)
+    work.applied.orders.append((row, "waiting"))
+    work.applied.note(Place("PID", 3), OF_ANOTHER)
 
 
 def _lacking(statement: OrderedProcedure, order: Order | None) -> RequiredMissing | None:
@@ -85,46 +139,21 @@ def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
     """Whether a message of an unknown order is kept for it. Raises `UnknownKey` where the site wants AE 204."""
     if statement.event in CREATES:
         return True
-    if statement.event is StepEvent.STATUS or not statement.control:
-        # A report or appointment of something that was never ordered here is nothing to wait for.
-        return False
+    if statement.event is StepEvent.STATUS:
+        # That two numbers are one order's is news, whatever the status is.
+        return bool(statement.control and statement.placer and statement.filler) and policy.unknown_order == "wait"
     if statement.event in ENDS:
         return True
+    if statement.event is StepEvent.RESCHEDULE:
+        return policy.unknown_order == "wait"
+    if not statement.control:
+        # A report of something that was never ordered here is nothing to wait for.
+        return False
     if policy.unknown_order == "reject":
         raise UnknownKey(
             f"no order with this number is known; {statement.event} needs one", place=statement.place.at(2)
         )
     return True
-
-
-def find(connection: Connection, statement: OrderedProcedure) -> Order | None:
-    """The order that the statement is about, by the numbers they share.
-
-    Raises `DuplicateKey` when its Study Instance UID is another order's.
-    """
-    found = book.find(
-        connection,
-        study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
-        filler=statement.filler.value if statement.filler else "",
-        placer=statement.placer.value if statement.placer else "",
-        accession_number=AccessionNumber(
-            "" if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber") or ""
-        ),
-        authority=statement.authority,
-    )
-    for rank, order in found:
-        meant = order_matching.concerns(statement, order, ranked=rank)
-        if meant is None:
-            raise DuplicateKey("the Study Instance UID belongs to another order", place=statement.place.at(2))
-        sure = not order_matching.is_ambiguous(statement, order, ranked=rank)
-        if meant and (sure or _of_one_patient(connection, statement, order)):
-            return order
-    return None
-
-
-def _of_one_patient(connection: Connection, statement: OrderedProcedure, order: Order) -> bool:
-    row = None if order.patient is None else patients.get(connection, order.patient)
-    return row is not None and statement.patient.get("PatientID") in _ids_of(row)
 
 
 def _apply_to(
@@ -133,10 +162,13 @@ def _apply_to(
     order: Order | None,
     patient: PatientRow | None,
     arrivals: Sequence[Arrival],
-) -> None:
+) -> Order:
     known = order is not None and bool(order.procedures)
-    if work.again or _is_older(statement, order, arrivals):
-        history = work.history(work.connection, order) if order else ()
+    if work.again or _is_older(statement, order, arrivals) or _needs_history(statement, order):
+        subject = order_book.numbered(order or order_book.new_order(statement, patient), statement)
+        if order_book.parent_in(statement):
+            kin.parents(work.connection, subject, hold=True)
+        history = work.history(work.connection, subject)
         after, outcome = _in_its_place(statement, order, [*arrivals, *history])
     else:
         after, outcome = order_book.applied(order, statement, patient)
@@ -150,6 +182,7 @@ def _apply_to(
         work.applied.note(statement.place.at(1), UNORDERED[outcome])
     if statement.event in CREATES:
         _meet_early(work, row, after, statement, arrivals)
+    return replace(after, row=row)
 
 
 def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:
@@ -164,6 +197,18 @@ def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequen
     return statement.event_at == order.moved_at and statement.event in CREATES
 
 
+def _needs_history(statement: OrderedProcedure, order: Order | None) -> bool:
+    """Whether more than the stored order decides what the newest message does: what was done to the parent of a child,
+    or whether it was the order that ended or its appointment."""
+    if order_book.parent_in(statement):
+        return True
+    return (
+        order is not None
+        and statement.event in BOOKS
+        and any(step.state is StepState.CANCELED for procedure in order.procedures for step in procedure.steps)
+    )
+
+
 def _in_its_place(statement: OrderedProcedure, order: Order | None, history: Sequence[Said]) -> tuple[Order, str]:
     """The order as it would be had its messages come in the order of their times."""
     messages = [*history, statement]
@@ -176,36 +221,21 @@ def _in_its_place(statement: OrderedProcedure, order: Order | None, history: Seq
     return after, "stale" if replace(after, event_at=order.event_at) == order else "updated"
 
 
-def _end_replaced(
-    work: SchedulingWork, statement: OrderedProcedure, patient: PatientRow | None, arrivals: Sequence[Arrival]
-) -> None:
-    """End what a replacement order takes the place of, unless the message ends it itself (RP)."""
-    end = order_matching.replacement(statement)
-    replaced = find(work.connection, end)
-    if replaced is None or replaced.row in (row for row, _ in work.applied.orders):
-        return
-    if replaced.patient != patient:
-        raise UnknownKey("the order to be replaced belongs to another patient", place=statement.place.at(8))
-    _apply_to(work, end, replaced, patient, arrivals)
-
-
 # The patient of an order
 
 
 def _patient(
-    work: SchedulingWork, statement: OrderedProcedure, who: Identity, order: Order | None
+    work: SchedulingWork,
+    statement: OrderedProcedure,
+    who: Identity,
+    spoken_of: Row | None,
+    row: Row | None,
+    order: Order | None,
 ) -> tuple[PatientRow, Sequence[Arrival]]:
-    """The row of the message's patient, made if there is none, and the patient's last arrivals.
-
-    Raises `UnknownKey` when the order is another patient's.
-    """
-    row = patients.meant(work.connection, who)
+    """The row of the message's patient, made if there is none, and the patient's last arrivals."""
     if order is not None and order.patient is not None and (row is None or row["id"] != order.patient):
         row = patients.get(work.connection, order.patient)
         assert row is not None
-        # An issuer that the message does not state is a guess of ours, and no reason to refuse.
-        if "IssuerOfPatientID" not in statement.derived or who.patient_id not in _ids_of(row):
-            raise UnknownKey("the order with this number belongs to another patient", place=Place("PID", 3))
     rank = _rank(statement, work.policy)
     if row is None:
         if statement.event in CREATES:
@@ -213,14 +243,14 @@ def _patient(
         else:
             # Who only speaks of an order is not listened to about its patient, whichever comes first.
             attributes, stamps = {key: value for key, value in statement.patient.items() if key in IDENTITY}, {}
-        return patients.add(work.connection, who, attributes=attributes, stamps=stamps, now=work.now), []
+        return patients.add(
+            work.connection, who, attributes=attributes, stamps=stamps, first_at=statement.event_at, now=work.now
+        ), []
     if statement.event in CREATES:
-        update_patient(work, row, statement.patient, rank, statement.event_at)
+        is_former = spoken_of is not None and spoken_of["merged_into"] is not None
+        whom = about(work, spoken_of, statement.event_at) if spoken_of is not None and is_former else row
+        update_patient(work, whom, statement.patient, rank, statement.event_at)
     return PatientRow(row["id"]), arrivals_of(row)
-
-
-def _ids_of(row: Row) -> set[str]:
-    return {row["patient_id"], *(patient_id for patient_id, _ in row["former"])}
 
 
 def _rank(statement: OrderedProcedure, policy: Policy) -> Rank:

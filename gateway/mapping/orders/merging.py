@@ -26,7 +26,8 @@ def merge_groups(read: Sequence[OrderedProcedure]) -> Iterator[OrderedProcedure]
 def _identity(one: OrderedProcedure) -> tuple[object, ...]:
     if "StudyInstanceUID" not in one.derived:
         return one.control, str(one.procedure["StudyInstanceUID"])
-    if not {"RequestedProcedureID", "AccessionNumber"} & one.derived:
+    if "RequestedProcedureID" not in one.derived:
+        # Without a stated accession number this is the order's own number.
         accession_number = str(one.order.get("AccessionNumber") or "")
         return one.control, one.authority, accession_number, str(one.procedure["RequestedProcedureID"])
     return (one.place,)

@@ -12,7 +12,7 @@ from gateway.mapping.orders.groups import Group
 from gateway.mapping.orders.order_control import Controls, event_of
 from gateway.mapping.orders.paths import Message, Scope, stated
 from gateway.mapping.orders.repetition_choice import preferred_identifiers
-from gateway.mapping.orders.times import micros, parse_dtm
+from gateway.mapping.orders.times import in_its_hour, micros, parse_dtm
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number
 from gateway.records.patient import Identity
@@ -88,12 +88,12 @@ def stated_at(
         written = stated(segment.leaf(field))
         if written:
             try:
-                return micros(parse_dtm(written, zone)[0])
+                return micros(in_its_hour(parse_dtm(written, zone)[0], scope.received_at))
             except InvalidValue as error:
                 text = f"{error.message}; the time of the message is taken"
                 findings.append(Finding((place or Place(name)).at(field), text))
     try:
-        return micros(parse_dtm(stated(message.timestamp), zone)[0])
+        return micros(in_its_hour(parse_dtm(stated(message.timestamp), zone)[0], scope.received_at))
     except InvalidValue:
         return scope.received_at
 

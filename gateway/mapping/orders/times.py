@@ -87,6 +87,18 @@ def _offset(written: str | None) -> timezone | None:
     return timezone((-1 if written[0] == "-" else 1) * timedelta(hours=int(written[1:3]), minutes=minutes))
 
 
+CLOCKS_DIFFER_MICROS: Final = 300_000_000
+
+
+def in_its_hour(moment: datetime, received_at: int) -> datetime:
+    """A time of the hour that comes twice when summer time ends: the later one, unless that is after the receipt."""
+    offset, later_offset = moment.utcoffset(), moment.replace(fold=1).utcoffset()
+    if offset is None or later_offset is None or later_offset >= offset:
+        return moment
+    later = moment.astimezone(UTC) + (offset - later_offset)
+    return later if micros(later) <= received_at + CLOCKS_DIFFER_MICROS else moment
+
+
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 UTC."""
     return (moment - _EPOCH) // _MICROSECOND

@@ -1,0 +1,51 @@
+"""Orders of which a message makes one: by numbers that it states together, or by a merge of their patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from gateway.journey.scheduling.applied import SchedulingWork
+from gateway.records.imaging_order import Arrival, Order
+from gateway.records.order_adoption import united
+from gateway.records.order_history import rebuilt_order
+from gateway.records.order_matching import is_same
+from gateway.records.row_ids import PatientRow
+from gateway.store import order_book as book
+from gateway.store import order_kin as kin
+
+JOINED: Final = "two orders that came under different numbers are one; their messages are applied as one order's"
+
+
+def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arrival]) -> Order | None:
+    """The order of these rows, as all their messages make it; None of none."""
+    if len(orders) < 2:
+        return next(iter(orders), None)
+    # What was given out, or is being performed, stays in its row.
+    kept, *others = sorted(orders, key=lambda one: (not one.performed_at, not one.procedures, one.row))
+    assert kept.row is not None
+    whole = kept
+    for other in others:
+        assert other.row is not None
+        kin.join(work.connection, kept.row, other.row)
+        work.applied.replace_order(other.row, kept.row)
+        whole = united(whole, other)
+    stored = replace(kept, procedures=whole.procedures)
+    history = [*arrivals, *work.history(work.connection, whole)]
+    book.save(work.connection, stored, rebuilt_order(whole, history) or whole, now=work.now)
+    return book.get(work.connection, kept.row)
+
+
+def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence[Arrival]) -> None:
+    """Make one order of those of a patient that two identities of theirs had kept apart."""
+    gone: set[int] = set()
+    for one, other in kin.of_equal_numbers(work.connection, patient):
+        if gone.isdisjoint((one, other)):
+            pair = [book.get(work.connection, row) for row in (one, other)]
+            if is_same(*pair):
+                order = joined(work, pair, arrivals)
+                assert order is not None
+                assert order.row is not None
+                gone |= {one, other} - {order.row}
+                work.applied.orders.append((order.row, "updated"))

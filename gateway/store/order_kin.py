@@ -1,0 +1,101 @@
+"""Orders that belong together: parents with their children, and rows of which a message makes one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, or_, select, update
+
+from gateway.records.imaging_order import Order
+from gateway.records.row_ids import OrderRow, PatientRow
+from gateway.store import order_book
+from gateway.store.schema import link_changes, order_messages, orders, performed_step_links, procedures
+from gateway.store.statement import Statement
+
+DEEPEST: Final = 10
+"""Generations of parents and children that are followed."""
+_OF_SENDER: Final = orders.c.sender == bindparam("sender")
+_CHILDREN: Final = Statement(
+    select(orders)
+    .where(orders.c.parent == bindparam("the_parent"), orders.c.parent != "", _OF_SENDER)
+    .order_by(orders.c.id)
+    .with_for_update()
+)
+_PARENTS: Final = select(orders).where(orders.c.placer == bindparam("placer"), _OF_SENDER).order_by(orders.c.id)
+_READ: Final = Statement(_PARENTS)
+_HOLD: Final = Statement(_PARENTS.with_for_update())
+
+
+def children(connection: Connection, parent: Order) -> list[Order]:
+    """The orders that are parts of one, and their parts, held until the transaction ends."""
+    return list(_descendants(connection, parent, {parent.row}, DEEPEST))
+
+
+def _descendants(connection: Connection, parent: Order, seen: set[OrderRow | None], deep: int) -> Iterator[Order]:
+    if not parent.placer.value or not deep:
+        return
+    for row in _CHILDREN.rows(connection, {"the_parent": parent.placer.value, "sender": parent.sender}):
+        if row["id"] not in seen:
+            seen.add(row["id"])
+            child = order_book.loaded(connection, row)
+            yield child
+            yield from _descendants(connection, child, seen, deep - 1)
+
+
+def parents(connection: Connection, child: Order, *, hold: bool = False) -> list[Order]:
+    """The orders that an order is a part of, and those of which they are parts, nearest first. `hold`: keep the nearest
+    until the transaction ends."""
+    found: list[Order] = []
+    number, statement = child.parent, _HOLD if hold else _READ
+    while number and len(found) < DEEPEST:
+        seen = {child.row, *(one.row for one in found)}
+        rows = statement.rows(connection, {"placer": number, "sender": child.sender})
+        nearest = [order_book.loaded(connection, row) for row in rows if row["id"] not in seen]
+        found += nearest
+        number, statement = next((one.parent for one in nearest if one.parent), ""), _READ
+    return found
+
+
+_OTHER: Final = orders.alias("other")
+_PAIRS: Final = Statement(
+    select(orders.c.id, _OTHER.c.id.label("other"))
+    .join(_OTHER, and_(_OTHER.c.patient == orders.c.patient, _OTHER.c.id > orders.c.id))
+    .where(
+        orders.c.patient == bindparam("the_patient"),
+        or_(
+            and_(orders.c.placer != "", orders.c.placer == _OTHER.c.placer),
+            and_(orders.c.filler != "", orders.c.filler == _OTHER.c.filler),
+        ),
+    )
+    .order_by(orders.c.id, _OTHER.c.id)
+)
+
+
+def of_equal_numbers(connection: Connection, patient: PatientRow) -> list[tuple[OrderRow, OrderRow]]:
+    """Pairs of orders of one patient that have an order number in common."""
+    return [(row["id"], row["other"]) for row in _PAIRS.rows(connection, {"the_patient": patient})]
+
+
+def join(connection: Connection, kept: OrderRow, gone: OrderRow) -> None:
+    """Give what one row of an order has to another, and remove the row."""
+    rows = {"kept": kept, "gone": gone}
+    connection.execute(_moved(procedures), rows)
+    for table, keys in _TIED:
+        there = table.alias()
+        same = and_(there.c.order == bindparam("kept"), *(there.c[key] == table.c[key] for key in keys))
+        connection.execute(_moved(table).where(~select(there.c.order).where(same).exists()), rows)
+        connection.execute(delete(table).where(table.c.order == bindparam("gone")), rows)
+    connection.execute(delete(orders).where(orders.c.id == bindparam("gone")), rows)
+
+
+_TIED: Final = (
+    (order_messages, ("message",)),
+    (performed_step_links, ("performed_step", "study_uid", "step_id")),
+    (link_changes, ("id",)),
+)
+"""What refers to an order, with what tells its rows apart."""
+
+
+def _moved(table: Table) -> Any:
+    return update(table).where(table.c.order == bindparam("gone")).values(order=bindparam("kept"))

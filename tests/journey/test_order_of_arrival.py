@@ -1,0 +1,223 @@
+"""What came in another order than it was stated: the worklist is that of the statements in the order of their times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import permutations
+
+import pytest
+
+from gateway.assembly import process as app
+from gateway.config.site import Site
+from gateway.store import worklist as worklist_rows
+from tests.conftest import Time
+from tests.journey.messages import adt, orm
+from tests.journey.running import Start, config_of
+from tests.journey.test_order_kinds import SECOND, appointment, with_orc_8
+from tests.journey.test_patients import names
+from tests.journey.test_scheduling import outcomes, states
+
+T1, T2, T3, T4 = (f"202601231{hour}0000" for hour in (3, 4, 5, 6))
+NEW, OLD = "NEW^^^HOSP", "OLD^^^HOSP"
+
+
+def replacement(**fields: str) -> bytes:
+    return with_orc_8(orm(control="RO", control_id="RO", **({"at": T2} | SECOND | fields)), "P1&RIS")
+
+
+def child(**fields: str) -> bytes:
+    return with_orc_8(orm(control="CH", control_id="CH", **({"at": T1} | SECOND | fields)), "P1&RIS")
+
+
+def cancel(at: str = T3, **fields: str) -> bytes:
+    return orm(control="CA", status="CA", control_id="CA", at=at, **fields)
+
+
+def hold(at: str = T3, **fields: str) -> bytes:
+    return orm(control="HD", status="HD", control_id="HD", at=at, **fields)
+
+
+THIRD = {"placer": "P3", "filler": "F3", "accession": "ACC3", "study_uid": "1.2.8", "procedure": "RP3"}
+OF_OLD, OF_NEW = {"patient": OLD, "name": "O^X"}, {"patient": NEW, "name": "N^X"}
+PLACED = {"filler": "", "accession": "", "study_uid": "", "procedure": "", "step": ""}
+FILLED = {"placer": "", "accession": "", "study_uid": "", "procedure": "", "step": ""}
+BOTH = {"accession": "", "study_uid": "", "procedure": "", "step": ""}
+
+
+def step(control: str, step: str, procedure: str = "RP1", at: str = "20260123120000", accession: str = "") -> list[str]:
+    """A further ORC and OBR of the same order."""
+    return [
+        f"ORC|{control}|P1|||SC||1^^^20301124093000^^R||{at}",
+        f"OBR|2|P1||CTH^CT head^99RIS||||||||||||||{accession}|{procedure}|{step}||||CT|||1^^^20301124093000^^R",
+    ]
+
+
+TWO_PROCEDURES = orm(study_uid="", more=step("NW", "SPS2", "RP2", accession="ACC1"))
+TWO_CHANGED = orm(control="XO", at=T2, study_uid="", step="S1", accession="", filler="", more=step("XO", "S2", at=T2))
+STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
+    "a replacement": ([orm(), replacement()], ["ACC2 PAT1"]),
+    "a replacement of a replacement": (
+        [orm(), replacement(), with_orc_8(orm(control="RO", control_id="2", at=T3, **THIRD), "P2&RIS")],
+        ["ACC3 PAT1"],
+    ),
+    "a replacement of what is ordered anew": ([replacement(), orm(control_id="2", at=T3)], ["ACC1 PAT1", "ACC2 PAT1"]),
+    "a cancelled parent": ([orm(control="PA"), child(), cancel()], []),
+    "a cancelled parent that is ordered by nobody": ([child(), cancel()], []),
+    "a parent on hold": ([orm(control="PA"), child(), hold()], []),
+    "a parent on hold and released": (
+        [child(), hold(), orm(control="RL", control_id="RL", at=T4)],
+        ["ACC2 PAT1"],
+    ),
+    "a parent that is cancelled by its filler order number": (
+        [orm(control="PA"), child(), cancel(placer="", accession="")],
+        [],
+    ),
+    "a child of a child": (
+        [orm(control="PA"), child(), with_orc_8(orm(control="CH", control_id="2", at=T2, **THIRD), "P2&RIS"), cancel()],
+        [],
+    ),
+    "a child that is ordered after the cancel of its parent": ([cancel(at=T1), child(at=T2)], ["ACC2 PAT1"]),
+    "a merge, then a cancel": (
+        [orm(**OF_OLD), adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD), cancel(at=T2, **OF_NEW)],
+        [],
+    ),
+    "a change of id, then a cancel": (
+        [orm(**OF_OLD), adt("A47", at=T1, patient=NEW, name="N^X", prior=OLD), cancel(at=T2, **OF_NEW)],
+        [],
+    ),
+    "a merge, then a replacement": (
+        [orm(**OF_OLD), adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD), replacement(**OF_NEW)],
+        ["ACC2 NEW"],
+    ),
+    "two changes of id": (
+        [
+            orm(patient="OLDER^^^HOSP"),
+            adt("A47", control_id="1", at=T1, patient=OLD, prior="OLDER^^^HOSP"),
+            adt("A47", control_id="2", at=T2, patient=NEW, prior=OLD),
+            cancel(**OF_NEW),
+        ],
+        [],
+    ),
+    "numbers of which a third message makes one order": (
+        [orm(**PLACED), cancel(at=T1, **FILLED), orm(control="SC", control_id="2", **BOTH)],
+        [],
+    ),
+    "an order with a number that is assigned": (
+        [orm(control="SN", **FILLED), orm(control="NA", control_id="2", at=T1, **BOTH), cancel(**PLACED)],
+        [],
+    ),
+    "a cancelled appointment": ([orm(), appointment("S15", "20301124093000", "S15", at=T1)], []),
+    "an appointment of a cancelled order": (
+        [orm(), cancel(at=T1), appointment("S12", "20301127110000", "S12", T2)],
+        [],
+    ),
+    "an appointment that is made again": (
+        [orm(), appointment("S15", "20301124093000", "S15", T1), appointment("S12", "20301124093000", "S12", T2)],
+        ["ACC1 PAT1"],
+    ),
+    "a cancelled appointment of a cancelled order": (
+        [orm(), appointment("S15", "20301124093000", "1", T1), cancel(at=T2), appointment("S12", "20301124", "2", T3)],
+        [],
+    ),
+    "a procedure whose id is stated later": (
+        [orm(control="XO", at=T2, procedure="RP2", step="SPS2", study_uid=""), TWO_PROCEDURES],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
+    "a change of two steps without accession number": (
+        [orm(study_uid="", step="S1", more=step("NW", "S2")), TWO_CHANGED],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
+    "a number that is learned from a hold": (
+        [orm(**(PLACED | {"procedure": "RP1"})), hold(at=T1), orm(control_id="2", at=T2, placer="", filler="")],
+        [],
+    ),
+    "an appointment that is made again of an order on hold": (
+        [orm(), hold(at=T1), appointment("S15", "20301124", "1", T2), appointment("S12", "20301124", "2", T3)],
+        [],
+    ),
+}
+
+
+OF_A_STORY = re.compile(rb"\b((?:P|F|ACC|RP)[123]|OLDER|OLD|NEW|PAT1|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
+
+
+def apart(message: bytes, number: int) -> bytes:
+    """The message with numbers and patients of its own: stories do not meet."""
+    return OF_A_STORY.sub(lambda found: found[1] + (b".%d" if found[1].startswith(b"1.") else b"X%d") % number, message)
+
+
+async def shown(gateway: app.Running) -> dict[int, list[str]]:
+    """The accession numbers and patients of what scanners see, by the number of their story."""
+    found: dict[int, list[str]] = {}
+    for row in await gateway.store.read(lambda connection: list(connection.execute(worklist_rows.ITEMS).mappings())):
+        if row["state"] in ("SCHEDULED", "ARRIVED", "READY"):
+            accession, number = row["accession"].split("X")
+            found.setdefault(int(number), []).append(f"{accession} {row['patient']['PatientID'].split('X')[0]}")
+    return found
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_every_order_of_arrival_shows_the_same(start: Start, story: str) -> None:
+    messages, expected = STORIES[story]
+    orders = list(permutations(range(len(messages))))
+    async with start() as gateway:
+        answers = [
+            await outcomes(gateway, *(apart(messages[one], number) for one in order))
+            for number, order in enumerate(orders)
+        ]
+        items = await shown(gateway)
+    got = {order: (set(answers[number]), sorted(items.get(number, []))) for number, order in enumerate(orders)}
+    assert got == dict.fromkeys(orders, ({"AA"}, expected))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("named", [OLD, NEW])
+async def test_a_correction_before_an_older_merge_holds(start: Start, named: str, order: Sequence[int]) -> None:
+    messages = [
+        orm(**OF_OLD),
+        adt("A40", at=T1, patient=NEW, name="MERGED^X", prior=OLD),
+        adt("A08", at=T2, patient=named, name="NEWEST^X"),
+    ]
+    async with start() as gateway:
+        assert await outcomes(gateway, *(messages[one] for one in order)) == ["AA"] * 3
+        assert await names(gateway) == [("NEW", "NEWEST^X")]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_merges_in_any_order_are_a_chain(start: Start, order: Sequence[int]) -> None:
+    messages = [
+        orm(patient="A^^^HOSP"),
+        adt("A40", control_id="1", at=T1, patient="B^^^HOSP", name="B^X", prior="A^^^HOSP"),
+        adt("A40", control_id="2", at=T2, patient="C^^^HOSP", name="C^X", prior="B^^^HOSP"),
+    ]
+    async with start() as gateway:
+        assert await outcomes(gateway, *(messages[one] for one in order)) == ["AA"] * 3
+        assert await names(gateway) == [("C", "C^X")]
+
+
+async def test_a_new_id_that_was_in_use_before_its_change_is_refused(start: Start) -> None:
+    """In whatever order they come: the new id is another patient's."""
+    async with start() as gateway:
+        change = adt("A47", control_id="2", at=T2, patient=NEW, prior=OLD)
+        assert await outcomes(gateway, adt("A04", at=T1, patient=NEW), change) == ["AA", "AE"]
+
+
+# The first and the second 02:10 and 02:50 of the night in which summer time ends, in the zone of the tests' site.
+NIGHT = [("20261025025000", "2026-10-25T00:50:03+00:00"), ("20261025021000", "2026-10-25T01:10:02+00:00")]
+
+
+@pytest.mark.parametrize(("second", "expected"), [("CA", ["CANCELED"]), ("XO", ["SCHEDULED"])])
+async def test_the_hour_that_comes_twice(database_url: str, clock: Time, second: str, expected: list[str]) -> None:
+    """An order at the first 02:50, a message about it at the second 02:10; a cancel between them."""
+    site = Site(name="Test site", patient_id_issuer="HOSP", timezone="Europe/Berlin")
+    (ordered, ordered_at), (moved, moved_at) = NIGHT
+    messages = [(orm(at=ordered), ordered_at), (orm(control=second, control_id="3", at=moved), moved_at)]
+    if second == "XO":
+        messages.insert(1, (orm(control="CA", control_id="2", at="20261025025500"), "2026-10-25T00:55:00+00:00"))
+    async with app.running(config_of(database_url, site=site), clock=clock) as gateway:
+        for message, at in messages:
+            clock.now = round(datetime.fromisoformat(at).timestamp() * 1e6)
+            assert await outcomes(gateway, message) == ["AA"]
+        assert await states(gateway) == expected
