@@ -7,7 +7,7 @@ RUN_ARGS ?=
 # Most tests wait for somebody: three workers for two cores are quicker than two.
 PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
-FAULTS_ARGS ?= tests/faults
+FAULTS_ARGS ?= tests/faults -s
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=

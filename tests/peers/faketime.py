@@ -25,18 +25,21 @@ class MovedClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
         }  # fmt: skip
 
-    def move(self, seconds: float) -> None:
-        """Let the clock be `seconds` ahead of the system's, behind it if negative, from now on."""
-        self._write(f"{seconds:+f}")
+    def move(self, seconds: float) -> bool:
+        """Let the clock be `seconds` ahead of the system's, behind it if negative. False: it is so already."""
+        return self._write(f"{seconds:+f}")
 
-    def stop(self, moment: str) -> None:
+    def stop(self, moment: str) -> bool:
         """Let the clock stand at `moment`, local time: `2026-03-29 02:10:00`."""
-        self._write(moment)
+        return self._write(moment)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str) -> bool:
+        if self._file.exists() and self._file.read_text(encoding="utf-8") == f"{text}\n":
+            return False
         new = self._file.with_suffix(".new")
         new.write_text(text + "\n", encoding="utf-8")
         new.replace(self._file)  # the program must never read half a file
+        return True
 
 
 def _library() -> Path:
