@@ -33,6 +33,7 @@ class ForgetfulServer:
             web.get("/metadata", self._metadata), web.post("/", self._transaction),
             web.get("/{kind}", self._search), web.post("/{kind}", self._create), web.put("/{kind}", self._put_where),
             web.get("/{kind}/{id}", self._read), web.put("/{kind}/{id}", self._put),
+            web.delete("/{kind}/{id}", self._delete),
         ]  # fmt: skip
 
     async def _metadata(self, _request: web.Request) -> web.Response:
@@ -89,6 +90,10 @@ class ForgetfulServer:
         if expected and before and expected != f'W/"{before["meta"]["versionId"]}"':
             return web.Response(status=409)
         return self._answer(*self._keep(kind, identity, await request.json()))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.resources.pop((request.match_info["kind"], request.match_info["id"]))
+        return web.Response(status=204)
 
     async def _transaction(self, request: web.Request) -> web.Response:
         [entry] = (await request.json())["entry"]
