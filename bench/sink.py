@@ -27,10 +27,12 @@ class Sink:
         self.body_bytes = 0
         self.puts = 0
         self._version = 0
+        self._id = 1
         self._held = b""
 
     async def __aenter__(self) -> Self:
         self._versions = itertools.count(1)
+        self._ids = itertools.count(1)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/fhir"
         return self
@@ -55,7 +57,10 @@ class Sink:
                 self.puts += 1
                 self._version = next(self._versions)
                 self._held = body
-                place = b"Location: /fhir/ImagingStudy/1/_history/%d\r\n" % self._version
+                if b"?identifier=" in head.partition(b"\r\n")[0]:
+                    # Each conditional update is of a resource that is not there yet.
+                    self._id = next(self._ids)
+                place = b"Location: /fhir/ImagingStudy/%d/_history/%d\r\n" % (self._id, self._version)
                 writer.write(_answer(b"201 Created", b"", place + self._tag()))
                 self.arrived.set()
         except (asyncio.IncompleteReadError, ConnectionError):

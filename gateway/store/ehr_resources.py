@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, text
 
 from gateway.store.engine import lock
 from gateway.store.schema import ehr_resources as ledger
+from gateway.store.statement import Statement
 
-_ONE: Final = (
-    (ledger.c.ehr == bindparam("the_ehr"))
-    & (ledger.c.kind == bindparam("the_kind"))
-    & (ledger.c.identifier == bindparam("the_identifier"))
-)
-_GET: Final = select(ledger.c.resource_id, ledger.c.version, ledger.c.digest).where(_ONE)
-_CHANGE: Final = update(ledger).where(_ONE)
-_FORGET_OTHERS: Final = delete(ledger).where(
+_GET: Final = select(ledger.c.identifier, ledger.c.resource_id, ledger.c.version, ledger.c.digest).where(
     ledger.c.ehr == bindparam("the_ehr"),
     ledger.c.kind == bindparam("the_kind"),
-    ledger.c.resource_id == bindparam("the_id"),
-    ledger.c.identifier != bindparam("the_identifier"),
+    ledger.c.identifier.in_(bindparam("identifiers", expanding=True)),
+)
+_FORGET_OTHERS: Final = Statement(
+    delete(ledger).where(
+        ledger.c.ehr == bindparam("ehr"),
+        ledger.c.kind == bindparam("kind"),
+        ledger.c.resource_id == bindparam("resource_id"),
+        ledger.c.identifier != bindparam("identifier"),
+    )
+)
+_REMEMBER: Final = Statement(
+    text(
+        "INSERT INTO ehr_resources (ehr, kind, identifier, resource_id, version, digest, written_at) "
+        "VALUES (:ehr, :kind, :identifier, :resource_id, :version, :digest, :written_at) "
+        "ON CONFLICT (ehr, kind, identifier) DO UPDATE SET resource_id = excluded.resource_id, "
+        "version = excluded.version, digest = excluded.digest, written_at = excluded.written_at"
+    )
 )
 
 
@@ -33,9 +43,6 @@ class ResourceKey:
     kind: str
     identifier: str
 
-    def values(self) -> dict[str, str]:
-        return {"the_ehr": self.ehr, "the_kind": self.kind, "the_identifier": self.identifier}
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -46,20 +53,37 @@ class Entry:
 
 
 def get(connection: Connection, key: ResourceKey) -> Entry | None:
-    row = connection.execute(_GET, key.values()).first()
-    return Entry(*row) if row else None
+    return get_all(connection, [key]).get(key)
 
 
-def remember(connection: Connection, key: ResourceKey, entry: Entry, *, now: int) -> None:
-    """Note what the EHR holds of `key` from now on.
+def get_all(connection: Connection, keys: Collection[ResourceKey]) -> dict[ResourceKey, Entry]:
+    """The entries that there are, by one statement for each EHR and type of resource."""
+    entries = {}
+    for ehr, kind in {(key.ehr, key.kind) for key in keys}:
+        identifiers = [key.identifier for key in keys if (key.ehr, key.kind) == (ehr, kind)]
+        rows = connection.execute(_GET, {"the_ehr": ehr, "the_kind": kind, "identifiers": identifiers})
+        entries.update({ResourceKey(ehr, kind, identifier): Entry(*rest) for identifier, *rest in rows})
+    return entries
+
+
+def remember(connection: Connection, noted: Sequence[tuple[ResourceKey, Entry]], *, now: int) -> None:
+    """Note what EHRs hold of each key from now on.
 
     An id belongs to one identifier. Another identifier that the ledger has for this id is forgotten: the EHR lost that
     resource and has given its id again.
     """
-    lock(connection, f"ehr|{key.ehr}|{key.kind}|{key.identifier}", f"ehr|{key.ehr}|{key.kind}/{entry.resource_id}")
-    connection.execute(_FORGET_OTHERS, key.values() | {"the_id": entry.resource_id})
-    values = {
-        "resource_id": entry.resource_id, "version": entry.version, "digest": entry.digest, "written_at": now,
-    }  # fmt: skip
-    if not connection.execute(_CHANGE.values(**values), key.values()).rowcount:
-        connection.execute(insert(ledger), {"ehr": key.ehr, "kind": key.kind, "identifier": key.identifier, **values})
+    identifiers = (f"ehr|{key.ehr}|{key.kind}|{key.identifier}" for key, _ in noted)
+    ids = (f"ehr|{key.ehr}|{key.kind}/{entry.resource_id}" for key, entry in noted)
+    lock(connection, *identifiers, *ids)
+    rows = [
+        {
+            "ehr": key.ehr, "kind": key.kind, "identifier": key.identifier, "resource_id": entry.resource_id,
+            "version": entry.version, "digest": entry.digest, "written_at": now,
+        }
+        for key, entry in noted
+    ]  # fmt: skip
+    # An EHR that gives several resources one id: of these the last stands in the ledger.
+    are_distinct = len({(row["ehr"], row["kind"], row["resource_id"]) for row in rows}) == len(rows)
+    for one in [rows] if are_distinct else [[row] for row in rows]:
+        _FORGET_OTHERS.run_all(connection, one)
+        _REMEMBER.run_all(connection, one)

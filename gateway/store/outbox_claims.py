@@ -36,12 +36,23 @@ _AFTER_FATE: Final = {fate: TRANSITIONS[(WorkState.LEASED, WorkEvent(fate.value)
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """What is written by the same statements for all work that is closed in one transaction."""
+
+    write: Callable[[Connection, Sequence[Any]], None]
+    """Of all work with an equal function, called once with all values."""
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What a station says of work that succeeded."""
 
     outcome: dict[str, Any] = field(default_factory=dict)
     also: Callable[[Connection], None] | None = None
     """Written in the transaction that closes the work; not at all when the lease was lost."""
+    together: Together | None = None
+    """The same, before `also`."""
 
 
 def is_active(rows: FromClause) -> ColumnElement[bool]:
@@ -161,14 +172,35 @@ _DONE = Statement(
 
 def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, Any]) -> bool:
     """Close `work`. False, and nothing changed, when its lease was lost to another worker."""
-    changed = _DONE.run(
-        connection, {"the_id": work.id, "the_lease": work.lease, "finished_at": now, "outcome": outcome}
-    )
-    if changed and work.kind.overtakes:
-        # What was parked before it has been overtaken: nobody need look at it any more.
-        OVERTAKEN.run(connection, {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id})
+    return close_all(connection, [(work, Done(outcome))], now=now)
+
+
+def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, now: int) -> bool:
+    """Close work and write what belongs to it. False when the lease of any was lost to another worker: the transaction
+    must then be taken back."""
+    rows = [
+        {"the_id": work.id, "the_lease": work.lease, "finished_at": now, "outcome": done.outcome}
+        for work, done in closed
+    ]
+    if _DONE.run_all(connection, rows) != len(rows):
+        return False
+    # What was parked before it has been overtaken: nobody need look at it any more.
+    OVERTAKEN.run_all(connection, [
+        {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id}
+        for work, _ in closed
+        if work.kind.overtakes
+    ])  # fmt: skip
+    values: dict[Callable[[Connection, Sequence[Any]], None], list[Any]] = {}
+    for _, done in closed:
+        if done.together is not None:
+            values.setdefault(done.together.write, []).append(done.together.value)
+    for write, written in values.items():
+        write(connection, written)
+    for _, done in closed:
+        if done.also is not None:
+            done.also(connection)
     announce(connection)
-    return bool(changed)
+    return True
 
 
 def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: int, outcome: dict[str, Any]) -> bool:

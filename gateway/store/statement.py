@@ -82,6 +82,15 @@ class Statement:
         """Run it; the number of rows that an INSERT or UPDATE met."""
         return int(self._run(connection, self._for(connection), values).rowcount)
 
+    def run_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run it for each of `rows`, on PostgreSQL in one round trip; the number of rows that an INSERT or UPDATE met
+        in all."""
+        if len(rows) == 1:
+            return self.run(connection, rows[0])
+        compiled = self._for(connection)
+        given = [self._given(connection, compiled, values) for values in rows]
+        return int(execute(connection, compiled.sql, given, many=True).rowcount) if given else 0
+
     def _for(self, connection: Connection) -> _Compiled:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
@@ -90,18 +99,19 @@ class Statement:
         return compiled
 
     def _run(self, connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
-        given: Any
+        return execute(connection, compiled.sql, self._given(connection, compiled, values))
+
+    @staticmethod
+    def _given(connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
         if connection.dialect.positional:
-            given = [
+            return [
                 fixed if name is None else process(values[name]) if process else values[name]
                 for name, process, fixed in compiled.parameters
             ]
-        else:
-            given = {
-                key: fixed if name is None else process(values[name]) if process else values[name]
-                for key, (name, process, fixed) in zip(compiled.keys, compiled.parameters, strict=True)
-            }
-        return execute(connection, compiled.sql, given)
+        return {
+            key: fixed if name is None else process(values[name]) if process else values[name]
+            for key, (name, process, fixed) in zip(compiled.keys, compiled.parameters, strict=True)
+        }
 
 
 def _parameter(name: str, bind: Any, dialect: Dialect) -> tuple[str | None, Process | None, Any]:
@@ -112,15 +122,19 @@ def _parameter(name: str, bind: Any, dialect: Dialect) -> tuple[str | None, Proc
     return None, None, process(bind.value) if process else bind.value
 
 
-def execute(connection: Connection, sql: str, given: Any = ()) -> Any:
-    """One call of the driver; returns its cursor. Raises `DBAPIError` as `Connection.execute` does."""
+def execute(connection: Connection, sql: str, given: Any = (), *, many: bool = False) -> Any:
+    """One call of the driver; returns its cursor. `many`: `given` is a list of rows, for each of which it is run.
+
+    Raises `DBAPIError` as `Connection.execute` does.
+    """
     if not connection.in_transaction():
         # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
         connection.begin()
     raw: Any = connection.connection
     cursor = raw.cursor()
     try:
-        cursor.execute(sql, given)
+        run = cursor.executemany if many else cursor.execute
+        run(sql, given)
     except connection.dialect.loaded_dbapi.Error as error:
         lost = connection.dialect.is_disconnect(error, raw, cursor)
         if lost:

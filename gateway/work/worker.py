@@ -25,6 +25,7 @@ from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.work.lease import Lease, LeaseLostError, Leases
+from gateway.work.outcomes import Outcomes
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,9 @@ class Worker:
         self._clock = clock
         self._steady = steady or clock
         self._leases = Leases(store, self._steady)
+        self._outcomes = Outcomes(store, clock)
+        self._full: set[WorkKind] = set()
+        """Kinds of which the last claim found as much as it was to."""
         self._hints = {kind: asyncio.Event() for kind in kinds}
         store.on_due(self._hint)
 
@@ -155,12 +159,19 @@ class Worker:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+            # What was done is closed first, and is then no longer to be handed back.
+            await self._outcomes.settled()
             await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
 
     async def _claim(self, kind: WorkKind, handling: Handling, free: int) -> list[Work]:
         now = self._steady()
-        if free <= 0 or not await self._store.read(lambda connection: outbox_claims.has_due(connection, kind, now)):
+        if free <= 0:
             return []
+        # After a claim that found as much as it was to, more is likely to be due: claiming tells that as well.
+        has_due = partial(outbox_claims.has_due, kind=kind, now=now)
+        if kind not in self._full and not await self._store.read(has_due):
+            return []
+        self._full.discard(kind)
         lease = round(handling.lease_seconds * 1_000_000)
         claiming = asyncio.ensure_future(
             self._store.write(
@@ -168,12 +179,15 @@ class Worker:
             )
         )
         try:
-            return await asyncio.shield(claiming)
+            works = await asyncio.shield(claiming)
         except asyncio.CancelledError:
             # Whoever stops waiting does not take the claim back, and nobody would work on it until its lease ends.
             with suppress(Exception):
                 await self._hand_back(await claiming)
             raise
+        if len(works) == free:
+            self._full.add(kind)
+        return works
 
     async def _hand_back(self, works: Sequence[Work]) -> None:
         """Let go of `works` that were claimed and cut off; their try counts, it may have reached a receiver."""
@@ -213,13 +227,7 @@ class Worker:
             keeper.cancel()
 
     async def _finish(self, handling: Handling, work: Work, done: outbox_claims.Done) -> None:
-        def unit(connection: Connection) -> bool:
-            finished = outbox_claims.succeed(connection, work, now=self._clock(), outcome=done.outcome)
-            if finished and done.also is not None:
-                done.also(connection)
-            return finished
-
-        if not await self._store.write(unit):
+        if not await self._outcomes.close(work, done):
             raise LeaseLostError
         metrics.WORK.labels(str(work.kind), "done").inc()
 

@@ -6,12 +6,14 @@ that nothing is there twice; a try whose outcome is unknown is not repeated befo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.journey.ehr_delivery.ledger import Ledger
 from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.journey.ehr_delivery.standing import OutboxStanding, key_of
 from gateway.journey.ehr_delivery.verifying import Verification
@@ -21,8 +23,8 @@ from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
-from gateway.store.ehr_resources import Entry
-from gateway.store.outbox_claims import Done
+from gateway.store.ehr_resources import Entry, ResourceKey
+from gateway.store.outbox_claims import Done, Together
 from gateway.wire.fhir.write import Written
 from gateway.wire.fhir.writer import FhirWriter
 from gateway.work.breaker import Breaker
@@ -50,6 +52,7 @@ class EhrDelivery:
     ) -> None:
         self._name = name
         self._store = store
+        self._ledger = Ledger(store)
         self._writer = writer
         self._clock = clock
         self._breaker = breaker
@@ -60,7 +63,7 @@ class EhrDelivery:
         """Write what tells of a study or an order. Raises what `FhirWriter.write` raises, and `LeaseLostError`."""
         delivery, standing = Delivery.of(work.payload), OutboxStanding(self._store, work, lease)
         key = key_of(work, delivery)
-        held = await self._store.read(lambda connection: ehr_resources.get(connection, key))
+        held = await self._ledger.entry(key)
         known = held.resource_id if held else None
         with watched(self._breaker):
             linked = await self._links.linked(delivery.resource, delivery.patient, lease.confirm)
@@ -75,13 +78,16 @@ class EhrDelivery:
         is_uncertain = bool(work.attempts) or written.was_contested or lease.was_late
 
         def note(connection: Connection) -> None:
-            ehr_resources.remember(connection, key, entry, now=self._clock())
             if self._links.are_made:
                 self._note_links(connection, work.lane, linked)
             if is_uncertain:
                 self._verification.queue(connection, work)
 
-        return Done({"resource": key.kind, **_outcome(written, linked.missing)}, note)
+        outcome = {"resource": key.kind, **_outcome(written, linked.missing)}
+        return Done(outcome, note, Together(self._remember, (key, entry)))
+
+    def _remember(self, connection: Connection, noted: Sequence[tuple[ResourceKey, Entry]]) -> None:
+        ehr_resources.remember(connection, noted, now=self._clock())
 
     def _note_links(self, connection: Connection, lane: Lane, linked: Linked) -> None:
         """Note which links the resource lacks, and let those be looked for again that this delivery has brought."""
