@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, DirectoryPath, Field, field_validator, model_validator
 
 from gateway.config.dicom_destinations import DicomDestination
-from gateway.config.fields import AETitle, Network, Port, Seconds, Section, StepStateName, mark_doubled
+from gateway.config.fields import AETitle, Network, Port, Seconds, SecondsOrNone, Section, StepStateName, mark_doubled
 from gateway.config.hl7 import ListenerTls
 
 _UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
@@ -83,7 +83,7 @@ class Dicom(Section):
     pn_implicit_wildcard: bool = False
     """Answer the name key SMITH as if it were SMITH*."""
     hidden_states: list[StepStateName] = ["CANCELED", "DISCONTINUED", "COMPLETED", "HELD"]
-    started_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    started_grace_seconds: SecondsOrNone = 0.0
     """Where STARTED is hidden: how long a step is shown all the same after it has started."""
     warn_of_unknown_keys: bool = False
     """Answer a query for attributes that no item holds with FF01 instead of FF00."""

@@ -15,7 +15,12 @@ Port = Annotated[int, Field(ge=0, le=65535, description="0 lets the system choos
 
 AETitle = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
 
-Seconds = Annotated[float, Field(gt=0)]
+_TEN_YEARS = 315_360_000
+
+Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS, allow_inf_nan=False)]
+
+SecondsOrNone = Annotated[float, Field(ge=0, le=_TEN_YEARS, allow_inf_nan=False)]
+"""0 switches the wait off."""
 
 OFF_OF_YAML = BeforeValidator(lambda value: "off" if value is False else value)
 """A bare `off` is a boolean to YAML 1.1."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
-from gateway.errors import RequiredMissing, UnknownKey
+from gateway.errors import InvalidValue, RequiredMissing, UnknownKey
 from gateway.journey.performed_step.attaching import Tools, attach_by_hand, detach
 from gateway.operations.answers.performed_steps import LinkOutcome
 from gateway.records.link_change import LinkAction, LinkChange
@@ -16,10 +17,14 @@ from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.store import link_changes, performed_steps
 from gateway.store.statement import Row
 
+MOST_CHARACTERS: Final = 256
+"""Of each word that a person gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person wants."""
+    """What a person wants. Raises `InvalidValue` for a word that is too long or holds NUL, which PostgreSQL cannot
+    keep."""
 
     sop_uid: str
     """SOP Instance UID of the performed step."""
@@ -31,13 +36,24 @@ class Wish:
     step_id: str = ""
     """Scheduled Procedure Step ID, where the order has several."""
 
+    def __post_init__(self) -> None:
+        words = {"uid": self.sop_uid, "by": self.person, "reason": self.reason,
+                 "accession": self.accession_number, "step": self.step_id}  # fmt: skip
+        for place, word in words.items():
+            if len(word) > MOST_CHARACTERS:
+                raise InvalidValue(f"{len(word)} characters, at most {MOST_CHARACTERS} are kept", place=place)
+            if "\0" in word:
+                raise InvalidValue("it holds the character NUL", place=place)
+
 
 def link(connection: Connection, tools: Tools, wish: Wish, *, now: int) -> LinkOutcome:
     """Link a performed step to a scheduled step, whose order then has its begin and end as a part of its history.
 
-    Raises `UnknownKey` without such a performed step, order or step, `Conflict` when several are meant.
+    Raises `UnknownKey` without such a performed step, order or step, `Conflict` when several are meant, `InvalidValue`
+    when order and accession number are not of each other.
     """
     performed = _held(connection, wish)
+    _agree(connection, wish)
     if wish.order is not None:
         steps = performed_steps.of_order(connection, wish.order)
     elif wish.accession_number:
@@ -59,6 +75,7 @@ def unlink(connection: Connection, tools: Tools, wish: Wish, *, now: int) -> Lin
     order cannot be rebuilt.
     """
     performed = _held(connection, wish)
+    _agree(connection, wish)
     links = performed_steps.links_of(connection, performed["id"])
     ours = {one.order for one in performed_steps.of_accession_number(connection, wish.accession_number)}
     by_order = [one for one in links if wish.order in (None, one.order)]
@@ -75,6 +92,19 @@ def _held(connection: Connection, wish: Wish) -> Row:
     if performed is None:
         raise UnknownKey("there is no such performed step", place=wish.sop_uid)
     return performed
+
+
+def _agree(connection: Connection, wish: Wish) -> None:
+    if wish.order is None or not wish.accession_number:
+        return
+    orders = {one.order for one in performed_steps.of_accession_number(connection, wish.accession_number)}
+    if wish.order not in orders:
+        held = ", ".join(map(str, sorted(orders))) or "no order"
+        raise InvalidValue(
+            f"order {wish.order} does not have the accession number {wish.accession_number}, which is that of {held}; "
+            "name one of the two",
+            place="order",
+        )
 
 
 def _kept(connection: Connection, performed: Row, change: LinkChange, changed: bool) -> LinkOutcome:

@@ -402,6 +402,13 @@ def test_times_that_no_calendar_has_are_faults(write: Write, hours: str) -> None
     assert "worklist.expire_after_days: Input should be less than or equal to 36500" in str(found)
 
 
+@pytest.mark.parametrize("seconds", [".inf", ".nan", "-.inf", "1.0e+300", "0"])
+def test_a_wait_without_end_is_a_fault_at_its_line(write: Write, seconds: str) -> None:
+    text = f"hl7:\n  listeners:\n    - idle_seconds: {seconds}\n"
+    (fault,) = faults(write(text))
+    assert fault.startswith("gateway.yaml:3: hl7.listeners.0.idle_seconds: Input should be"), fault
+
+
 @pytest.mark.parametrize(
     ("login", "fault"),
     [
