@@ -10,14 +10,20 @@ from typing import Final
 from aiohttp import web
 
 from gateway.assembly.binding import bind
+from gateway.assembly.shares import http_share, limit, of_address
 from gateway.assembly.worklist import policy_of
 from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.station import Worklist
+from gateway.observe import metrics
 from gateway.store import Store
 from gateway.web import dicomweb, facade
+from gateway.web.client_faults import server_log
+from gateway.web.connections import FULL, HttpConnection, HttpTimes, watch
 from gateway.web.login import guard
+from gateway.wire.listening import Listening
+from gateway.wire.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +66,41 @@ async def fill_facade(store: Store, clock: Clock) -> None:
 
 async def serve_http(config: Config, page: web.Application, stack: AsyncExitStack) -> int:
     http = config.http
-    runner = web.AppRunner(page, access_log=None)
+    runner = web.AppRunner(page, access_log=None, logger=server_log())
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, http.host, http.port)
-    await bind("http", http.host, http.port, site.start)
-    port = int(runner.addresses[0][1])
+    listening = _listening(config, runner)
+    await bind("http", http.host, http.port, lambda: listening.start(http.host, http.port))
+    stack.callback(listening.close)
+    port = listening.port
     log.info("console on http://%s:%d/", http.host, port)
     if config.facade.enabled:
         asked = "a token" if config.facade.token or http.token else "no login"
         log.info("studies are read at http://%s:%d%s with %s", http.host, port, FACADE, asked)
     return port
+
+
+def _listening(config: Config, runner: web.AppRunner) -> Listening:
+    http, share = config.http, http_share(config, limit())
+    times = HttpTimes(http.head_seconds, http.body_seconds)
+    server = runner.server
+    assert server is not None
+    watch(server)
+    return Listening(
+        "HTTP",
+        lambda place: HttpConnection(server(), place, times, _cut),
+        Places(share.connections, of_address(share.connections, http.max_connections_per_address)),
+        turned_away=_turned_away,
+        farewell=FULL,
+        most_descriptors=share.descriptors,
+    )
+
+
+def _cut(part: str, address: str) -> None:
+    metrics.HTTP_REFUSED.labels(part).inc()
+    log.warning("HTTP connection from %s ended: its %s took too long", address, part)
+
+
+def _turned_away(address: str, _port: int, reason: str) -> None:
+    metrics.HTTP_REFUSED.labels(reason).inc()
+    log.warning("HTTP connection from %s refused: too many %s", address, reason)

@@ -14,6 +14,7 @@ from gateway.assembly.binding import bind
 from gateway.assembly.mappings import first_listener
 from gateway.assembly.performed_steps import consequences_of
 from gateway.assembly.readers import make_reader, source_of
+from gateway.assembly.shares import of_address
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.hl7 import Listener
@@ -99,6 +100,7 @@ async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack)
         idle_seconds=listener.idle_seconds,
         message_seconds=listener.message_seconds,
         max_connections=listener.max_connections,
+        max_connections_per_address=of_address(listener.max_connections, listener.max_connections_per_address),
     )
 
     def noise(peer: MllpPeer, skipped: bytes) -> None:

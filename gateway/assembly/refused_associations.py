@@ -1,4 +1,4 @@
-"""What is noted of an association or presentation context that was not accepted: a line, a count, a row."""
+"""What is noted of a connection, association or presentation context that was not accepted: a line, a count, a row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_KNOWN: Final = 1000
 
 class RefusedAssociations:
     """`note` is what the DIMSE server calls. A line and a row are made once for each scanner and reason; each refusal
-    is counted."""
+    is counted. Of a connection there is no row: nobody has said who it is."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -30,6 +30,9 @@ class RefusedAssociations:
 
     def note(self, refusal: Refusal) -> None:
         metrics.DICOM_REFUSED.labels(refusal.what).inc()
+        if refusal.what == "connection":
+            log.warning("DICOM connection from %s refused: %s", refusal.address, refusal.why)
+            return
         if refusal in self._known:
             return
         self._known[refusal] = None

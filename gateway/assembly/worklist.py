@@ -14,6 +14,7 @@ from gateway.assembly.binding import bind
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
+from gateway.assembly.shares import of_address
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
@@ -135,5 +136,6 @@ def policy_of(dicom: Dicom) -> Policy:
         peers=peers,
         others=None if dicom.allowed_calling_aes else DimsePeer(),
         max_associations=dicom.max_associations,
+        max_associations_per_address=of_address(dicom.max_associations, dicom.max_associations_per_address),
         storage_classes=frozenset(dicom.storage_classes),
     )

@@ -27,9 +27,11 @@ GRACE_SECONDS: Final = 15.0
 def run(config: ConfigFile = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from gateway.assembly import process as app
+    from gateway.assembly import shares
     from gateway.assembly.http import FACADE
 
     settings = configuration(config)
+    shares.warn_of_want(settings, shares.raise_limit())
 
     async def serve() -> None:
         stop = asyncio.Event()

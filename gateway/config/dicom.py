@@ -70,6 +70,8 @@ class Dicom(Section):
     storage_classes: list[StorageClass] = []
     """SOP Class UIDs that are taken by C-STORE beside those of the standard: private, or of a later edition."""
     max_associations: Annotated[int, Field(ge=1)] = 100
+    max_associations_per_address: Annotated[int, Field(ge=1)] | None = None
+    """None: three quarters of those in all."""
     idle_seconds: Seconds = 600.0
     """An association without traffic for this long is aborted."""
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = 131072

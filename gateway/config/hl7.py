@@ -90,6 +90,8 @@ class Listener(SenderRules):
     message_seconds: Seconds = 60.0
     """How long a message may take from its first byte to its last."""
     max_connections: Annotated[int, Field(ge=1)] = 512
+    max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
+    """None: three quarters of those in all."""
     on_failure: Literal["answer", "close"] = "answer"
     """When the database is away: answer AR 207, or close without an answer so that the sender keeps its message."""
     station_aes: list[AETitle] = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.config.fields import Port, Section, Wrong, is_loopback
+from gateway.config.fields import Port, Seconds, Section, Wrong, is_loopback
 
 
 class Http(Section):
@@ -14,6 +14,14 @@ class Http(Section):
     port: Port = 8080
     token: str | None = Field(default=None, repr=False)
     """Bearer token (or `token_file`) asked of every caller of /api and /metrics."""
+    max_connections: Annotated[int, Field(ge=1)] = 256
+    """At most a quarter of the files that the process may have open; the others are for HL7 and DICOM."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
+    """None: three quarters of those in all."""
+    head_seconds: Seconds = 10.0
+    """How long the head of a request may take."""
+    body_seconds: Seconds = 60.0
+    """How long the body of a request may take, and how long an answer waits for a peer that does not read."""
 
     @model_validator(mode="before")
     @classmethod

@@ -22,9 +22,16 @@ MESSAGES: Final = Counter(
 )
 REFUSED: Final = Counter(
     "gateway_hl7_refused",
-    "What an HL7 listener turned away, by reason: connections (too many), address, tls (handshake), certificate, "
-    "sender (not listed under sources), too large, too slow, truncated.",
+    "What an HL7 listener turned away, by reason: connections (too many), connections of address, address "
+    "(not listed), tls (handshake), certificate, sender (not listed under sources), too large, too slow, truncated.",
     ("listener", "reason"),
+    registry=REGISTRY,
+)
+HTTP_REFUSED: Final = Counter(
+    "gateway_http_refused",
+    "HTTP connections that were turned away or ended, by reason: connections (too many), connections of address, "
+    "head, body, answer (which took the peer too long).",
+    ("reason",),
     registry=REGISTRY,
 )
 CHECKS: Final = Counter(
@@ -47,7 +54,7 @@ FIND_SECONDS: Final = Histogram(
 )
 DICOM_REFUSED: Final = Counter(
     "gateway_dicom_refused",
-    "Associations and presentation contexts that were not accepted, by what: association, context.",
+    "What the DICOM ports turned away, by what: connection (too many), association, context.",
     ("what",),
     registry=REGISTRY,
 )

@@ -54,8 +54,11 @@ def failures(render: Render, texts: Mapping[int, str], statuses: Statuses = STAT
             response = render(texts.get(error.status) or error.text or error.reason, "", error.status)
             _copy_headers(error, response)
         except Exception as error:
-            _log_failure(request, error)
-            response = render("internal error; the log says where", "", 500)
+            if isinstance(error, web.RequestPayloadError) or _is_gone(request, error):
+                response = render("it is cut off, or not encoded as its headers state", "body", 400)
+            else:
+                _log_failure(request, error)
+                response = render("internal error; the log says where", "", 500)
         if response.status == 503:
             response.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
         return response
@@ -66,6 +69,11 @@ def failures(render: Render, texts: Mapping[int, str], statuses: Statuses = STAT
 def status_of(error: GatewayError, statuses: Statuses = STATUSES) -> int:
     """The HTTP status of an error."""
     return next(status for kind, status in statuses if isinstance(error, kind))
+
+
+def _is_gone(request: web.Request, error: Exception) -> bool:
+    """The client has closed the connection while its body was waited for: the answer is for nobody."""
+    return isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing())
 
 
 def _copy_headers(error: web.HTTPException, response: web.Response) -> None:

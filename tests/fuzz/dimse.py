@@ -54,7 +54,9 @@ def _act(assembler: Assembler, event: Event, body: bytes) -> None:
     if event is Event.EVT6:
         request = pdu.read_associate_rq(body)
         version = pdu.protocol_version(body)
-        answer = negotiate(request, version, "127.0.0.1", (), lambda caller, who: POLICY.admit(caller, who, {}), TERMS)
+        answer = negotiate(
+            request, version, "127.0.0.1", (), lambda caller, who: POLICY.admit(caller, who, {}, {}), TERMS
+        )
         if isinstance(answer, Agreement):
             accepted = pdu.associate_ac(answer.primitive)
             if int.from_bytes(accepted[2:6], "big") != len(accepted) - 6:

@@ -52,7 +52,7 @@ def _admitted(request: web.Request, shown: Credentials, title: str, token: str |
         raise not_logged_in(_HELP)
     check_origin(request, has_token=bool(secret))
     identity = (peer.user, passcode) if peer is not None else None
-    admitted = policy.admit(Caller(title, policy.ae_title, request.remote or ""), identity, {})
+    admitted = policy.admit(Caller(title, policy.ae_title, request.remote or ""), identity, {}, {})
     if not isinstance(admitted, Peer):
         raise web.HTTPForbidden(text=admitted.why)
     return admitted

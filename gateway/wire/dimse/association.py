@@ -27,6 +27,7 @@ from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
 from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
 from gateway.wire.dimse.policy import Rejection
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
+from gateway.wire.places import Place, Standing
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ class Owner(Protocol):
 class Association(asyncio.Protocol):
     """Made for each connection. What it is for is known once it is `agreement`."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, place: Place) -> None:
         self._owner = owner
+        self.place = place
+        """Of the connection, among all that the server may have."""
         self.state = State.STA1
         self.agreement: Agreement | None = None
         self._framer = Framer(owner.max_bytes)
@@ -120,6 +123,7 @@ class Association(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._last_traffic = self._loop.time()
+        self.place.end = transport.abort
         self._owner.connected(self)
         self._on(Event.EVT5)
 
@@ -178,6 +182,7 @@ class Association(asyncio.Protocol):
             self._assembler.close()
         self._may_write.set()
         self.closed.set()
+        self.place.leave()
         self._owner.ended(self)
 
     # The protocol machine
@@ -199,6 +204,7 @@ class Association(asyncio.Protocol):
         self.agreement = self._answer
         self.transport.write(pdu.associate_ac(self.agreement.primitive))
         self._watch_idleness()
+        self.place.stand(Standing.WORKING)
         self._owner.established(self)
 
     def _send_associate_rj(self, body: bytes) -> None:

@@ -57,13 +57,20 @@ class Policy:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     others: Peer | None = Peer()
     max_associations: int = 100
+    max_associations_per_address: int | None = None
+    """None: as many as in all."""
     storage_classes: frozenset[str] = frozenset()
     """UIDs of storage classes that are taken beside those of the standard."""
 
     def admit(
-        self, caller: Caller, identity: tuple[str, str] | None, open_by_title: Mapping[str, int]
+        self,
+        caller: Caller,
+        identity: tuple[str, str] | None,
+        open_by_title: Mapping[str, int],
+        open_by_address: Mapping[str, int],
     ) -> Peer | Rejection:
-        """`identity`: user and passcode shown; `open_by_title`: associations that are open, by calling AE title."""
+        """`identity`: user and passcode shown; `open_by_...`: associations that are open, by calling AE title and by
+        the caller's address."""
         peer = self.peers.get(caller.calling_ae, self.others)
         if self.check_called_ae and caller.called_ae != self.ae_title:
             return Rejection(1, 1, 7, f"called AE title is {caller.called_ae}, not {self.ae_title}")
@@ -77,6 +84,9 @@ class Policy:
             return Rejection(1, 1, 1, f"calling AE title {caller.calling_ae} shows no valid user identity")
         if sum(open_by_title.values()) >= self.max_associations:
             return Rejection(2, 3, 2, f"{sum(open_by_title.values())} are open")
+        same = open_by_address.get(caller.address, 0)
+        if self.max_associations_per_address is not None and same >= self.max_associations_per_address:
+            return Rejection(2, 3, 2, f"{same} of {caller.address} are open")
         mine = open_by_title.get(caller.calling_ae, 0)
         if peer.max_associations is not None and mine >= peer.max_associations:
             return Rejection(2, 3, 2, f"{mine} of {caller.calling_ae} are open")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,24 +23,30 @@ from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
+from gateway.wire.dimse.open_associations import OpenAssociations
 from gateway.wire.dimse.policy import Policy, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
+from gateway.wire.listening import Listening
+from gateway.wire.places import Full, Places
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.05
-_BACKLOG: Final = 512
+WAITING: Final = 100
+"""Connections beyond `max_associations`, which ask for an association or are told that there is none for them."""
+_WAITING_SECONDS: Final = 0.5
+"""A connection that is older than this and has not asked goes when another needs its place."""
 VERSION_NAME: Final = "IMAGING_GATEWAY"
 """Implementation Version Name (PS3.7 D.3.3.2.2), at most 16 characters."""
 
 
 class Refusal(NamedTuple):
-    """An association or a presentation context that was not accepted."""
+    """A connection, an association or a presentation context that was not accepted."""
 
     calling_ae: str
     address: str
     what: str
-    """`association` or `context`."""
+    """`connection`, `association` or `context`; of a connection no AE title is known."""
     why: str
 
 
@@ -85,9 +90,10 @@ class DimseServer:
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
         self._on_refused = on_refused
-        self._servers: list[asyncio.Server] = []
+        self._places = _places(policy)
+        self._listening: list[Listening] = []
         self._connections: set[Association] = set()
-        self._established: dict[Association, str] = {}
+        self._established = OpenAssociations()
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen on one more port; returns it, also when it was asked for as 0.
@@ -95,23 +101,28 @@ class DimseServer:
         Raises `Unavailable` if the address cannot be listened on.
         """
         _pynetdicom.configure()
-        timeout = self.artim_seconds if tls else None
+        listening = Listening(
+            "DICOM",
+            lambda place: Association(self, place),
+            self._places,
+            tls=tls,
+            handshake_seconds=self.artim_seconds,
+            turned_away=self._turned_away,
+        )
         try:
-            server = await asyncio.get_running_loop().create_server(
-                lambda: Association(self), host, port, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout
-            )
+            await listening.start(host, port)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unavailable(f"cannot listen there ({reason})", place=f"{host}:{port}") from error
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        self._listening.append(listening)
+        return listening.port
 
     @property
     def port(self) -> int:
         """The first port listened on."""
-        if not self._servers:
+        if not self._listening:
             raise RuntimeError("not started")
-        return int(self._servers[0].sockets[0].getsockname()[1])
+        return self._listening[0].port
 
     @property
     def associations(self) -> int:
@@ -121,15 +132,15 @@ class DimseServer:
     async def stop(self, grace_seconds: float) -> None:
         """Listen no more, let associations at work finish for up to `grace_seconds`, release the others, abort what
         remains."""
-        for server in self._servers:
-            server.close()
-        self._servers = []
+        for listening in self._listening:
+            listening.close()
+        self._listening = []
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_seconds
-        for connection in self._connections - self._established.keys():
+        for connection in self._connections.difference(self._established):
             connection.abort()
         while self._connections and loop.time() < deadline:
-            for association in [*self._established]:
+            for association in self._established:
                 if not association.is_busy and association.seconds_quiet() >= self.quiet_seconds:
                     association.release()
             await asyncio.sleep(_POLL_SECONDS)
@@ -144,13 +155,13 @@ class DimseServer:
         self._connections.add(association)
 
     def asked(self, association: Association, request: A_ASSOCIATE, version: int) -> Agreement | Rejection:
-        open_by_title = Counter(self._established.values())
+        opened = self._established
         answer = negotiate(
             request,
             version,
             association.address,
             certificate_names(association.transport),
-            lambda caller, identity: self._policy.admit(caller, identity, open_by_title),
+            lambda caller, identity: self._policy.admit(caller, identity, opened.by_title, opened.by_address),
             self._terms,
         )
         calling_ae = str(request.calling_ae_title).strip()
@@ -164,17 +175,27 @@ class DimseServer:
                 self._refused(Refusal(calling_ae, association.address, "context", why))
         return answer
 
+    def _turned_away(self, address: str, _port: int, reason: str) -> None:
+        of_address = reason == Full.OF_ADDRESS.value
+        why = "too many connections of its address" if of_address else "too many connections"
+        self._refused(Refusal("", address, "connection", why))
+
     def _refused(self, refusal: Refusal) -> None:
         if self._on_refused is not None:
             self._on_refused(refusal)
 
     def established(self, association: Association) -> None:
         assert association.agreement is not None
-        self._established[association] = association.agreement.caller.calling_ae
+        self._established.add(association, association.agreement.caller)
 
     def ended(self, association: Association) -> None:
         self._connections.discard(association)
-        self._established.pop(association, None)
+        self._established.discard(association)
 
     def operation(self, association: Association, message: Message) -> Operation | None:
         return self._services.operation(association, message)
+
+
+def _places(policy: Policy) -> Places:
+    most, same = policy.max_associations, policy.max_associations_per_address
+    return Places(most + WAITING, same and same + WAITING * 3 // 4, patience=_WAITING_SECONDS)

@@ -9,11 +9,14 @@ import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
 from gateway.wire.access import Network, certificate_names, is_within
 from gateway.wire.hl7.mllp import COMMIT, NEGATIVE_COMMIT
 from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close, frame, peer_of, refusal_of
+from gateway.wire.listening import Listening
+from gateway.wire.places import Place, Places, Standing
 
 T = TypeVar("T")
 
@@ -32,6 +35,9 @@ _HEAD_BYTES = 64 * 1024
 
 _HANDSHAKE_SECONDS = 15.0
 
+FIRST_BYTE_SECONDS: Final = 5.0
+"""A connection that is older than this and has not begun a message goes when another needs its place."""
+
 
 @dataclass(frozen=True)
 class MllpLimits:
@@ -41,6 +47,8 @@ class MllpLimits:
     message_seconds: float
     """From the first to the last byte of a message, and for taking its answer."""
     max_connections: int
+    max_connections_per_address: int | None = None
+    """None: as many as in all."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,11 @@ class MllpServer:
     """Answers each message of each connection in order; the next is read when the last one has been answered.
 
     handler: message -> the block, or blocks, that answer it; None closes the connection without one.
-    on_turned_away: (peer, "connections" | "address" | "tls" | "certificate", why) of who was not let in.
+    on_turned_away: (peer, "connections" | "connections of address" | "address" | "tls" | "certificate", why) of who was
+    not let in.
     on_refused: (what arrived, peer, "too large" | "truncated" | "too slow") -> answer, then closed.
     on_noise: (peer, bytes) that stood outside blocks and were skipped.
     """
-
-    first_byte_seconds = 5.0
-    """A connection that is older than this and has sent nothing goes when another needs its place."""
 
     def __init__(
         self,
@@ -102,19 +108,17 @@ class MllpServer:
         self._limits = limits
         self._on_noise = on_noise
         self._on_refused = on_refused
-        self._server: asyncio.Server | None = None
+        self.places = Places(limits.max_connections, limits.max_connections_per_address, patience=FIRST_BYTE_SECONDS)
+        self._listening = Listening(
+            "MLLP", self._protocol, self.places, admits=access.admits_address, turned_away=self._turned_away
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._silent: dict[asyncio.Task[None], float] = {}
-        """Connections without a first byte, the oldest first, and when they were opened."""
         self._answering: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @property
     def port(self) -> int:
-        if self._server is None or not self._server.sockets:
-            return 0
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._listening.port
 
     @property
     def connections(self) -> int:
@@ -122,13 +126,12 @@ class MllpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one. asyncio itself sets TCP_NODELAY on each connection."""
-        self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK_BYTES, backlog=512)
+        await self._listening.start(host, port)
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more, let messages in work be answered for up to `grace_seconds`, then close."""
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
+        self._listening.close()
         for task in self._tasks - self._answering:
             task.cancel()
         if self._tasks:
@@ -137,49 +140,40 @@ class MllpServer:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             self._tasks.clear()
-        if self._server is not None:
-            await self._server.wait_closed()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _turned_away(self, host: str, port: int, reason: str) -> None:
+        why = "the address is not on the list" if reason == "address" else f"{len(self.places)} are open"
+        self._on_turned_away(MllpPeer(host, port), reason, why)
+
+    def _protocol(self, place: Place) -> asyncio.BaseProtocol:
+        reader = asyncio.StreamReader(limit=CHUNK_BYTES)
+        return asyncio.StreamReaderProtocol(reader, partial(self._accept, place))
+
+    def _accept(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._stopping:
+            place.leave()
             writer.close()
-            return
-        peer = peer_of(writer)
-        refusal = ""
-        if len(self._tasks) >= self._limits.max_connections and not self._let_go_of_a_silent_peer():
-            refusal, why = "connections", f"{len(self._tasks)} are open"
-        elif not self._access.admits_address(peer.host):
-            refusal, why = "address", "the address is not on the list"
-        if refusal:
-            self._on_turned_away(peer, refusal, why)
-            writer.transport.abort()
             return
         if self._access.tls is not None:
             # What the client says first is for TLS, not for the reader.
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-        task = asyncio.create_task(self._serve(reader, writer))
+        task = asyncio.create_task(self._serve(place, reader, writer))
+        place.end = task.cancel
         self._tasks.add(task)
-        self._silent[task] = asyncio.get_running_loop().time()
-        task.add_done_callback(lambda done: self._silent.pop(done, None))
         task.add_done_callback(self._tasks.discard)
         # Also for a task that is cancelled before it has run at all.
-        task.add_done_callback(lambda _: writer.transport.abort())
+        task.add_done_callback(lambda _: self._end(place, writer))
 
-    def _let_go_of_a_silent_peer(self) -> bool:
-        """End the oldest connection that has been open for a while without a byte: whoever holds all places in silence
-        must not shut out those who send. False when there is none."""
-        task, since = next(iter(self._silent.items()), (None, math.inf))
-        if task is None or asyncio.get_running_loop().time() - since < self.first_byte_seconds:
-            return False
-        del self._silent[task]
-        self._tasks.discard(task)
-        return task.cancel()
+    @staticmethod
+    def _end(place: Place, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        place.leave()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             peer = await self._admitted(writer)
             if peer is not None:
-                await self._converse(reader, writer, peer)
+                await self._converse(place, reader, writer, peer)
         except OSError:
             pass  # the peer went away, also between an answer and the end of it, or does not take its answers
         finally:
@@ -210,15 +204,18 @@ class MllpServer:
             log.error("MLLP connection from %s closed: %s", peer.host, type(error).__name__)
             return None
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer) -> None:
+    async def _converse(
+        self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         deframer = Deframer()
         while not self._stopping:
             try:
-                message = await self._receive(reader, deframer, peer)
+                message = await self._receive(place, reader, deframer, peer)
                 if message is None:
                     return
+                place.stand(Standing.WORKING)
                 self._answering.add(task)
                 answers: Answer = await self._judged(self._handler(message, peer), peer)
                 if self._release == 2:
@@ -234,7 +231,9 @@ class MllpServer:
             finally:
                 self._answering.discard(task)
 
-    async def _receive(self, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer) -> bytes | None:
+    async def _receive(
+        self, place: Place, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer
+    ) -> bytes | None:
         """The next message; None when the peer has closed or has been silent for too long."""
         limits = self._limits
         clock = asyncio.get_running_loop().time
@@ -253,6 +252,7 @@ class MllpServer:
                 raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
             if deframer.inside and not begun:
                 begun, late_at = True, clock() + limits.message_seconds
+                place.stand(Standing.WORKING)
             until = min(late_at if begun else silent_at, clock() + _TRAILER_SECONDS if deframer.ending else math.inf)
             try:
                 async with asyncio.timeout_at(until):
@@ -263,7 +263,6 @@ class MllpServer:
                 data = b""
             if not data:
                 return self._broken_off(deframer, "truncated")
-            self._silent.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
             deframer.feed(data)
 
     def _within_limit(self, message: bytes) -> bytes:

@@ -25,6 +25,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.wire.dimse import DimseFailure, DimseServer, FindRequest, Peer, Policy, StoreRequest, client
+from gateway.wire.dimse.server import WAITING
 from tests.peers.pynetdicom_scu import rejection
 from tests.wire.dimse.peers import (
     ECHO,
@@ -328,3 +329,25 @@ async def test_client_refuses_what_cannot_be_sent(tmp_path: Path) -> None:
         ):
             with pytest.raises(kind):
                 await client.store(HOST, server.port, [source], **PEER)
+
+
+async def test_one_address_leaves_associations_to_others() -> None:
+    def fill(port: int) -> tuple[bool, Any]:
+        with associated(port, ECHO) as one, associated(port, ECHO, calling="CT2") as two:
+            return one.is_established, rejection(two)
+
+    async with serving(max_associations=2, max_associations_per_address=1) as server:
+        established, rejected = await asyncio.to_thread(fill, server.port)
+        assert (established, rejected is not None) == (True, True)
+        await until(lambda: server.associations == 0)
+        await client.echo(HOST, server.port, **PEER)
+
+
+async def test_connections_without_an_association_make_room_for_one_that_asks() -> None:
+    """More than the server has places for are open and silent; ARTIM would hold each of them for a minute."""
+    async with serving(max_associations=1, artim_seconds=60.0) as server:
+        silent = [await asyncio.open_connection(HOST, server.port) for _ in range(WAITING + 1)]
+        server._places.patience = 0.0
+        await client.echo(HOST, server.port, **PEER)
+        for _, writer in silent:
+            writer.close()

@@ -22,6 +22,7 @@ from gateway.errors import Unavailable
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import Deframer, MllpPeer, frame
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from gateway.wire.places import Place
 
 LIMITS = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=10, max_connections=500)
 ORDER = b"MSH|^~\\&|RIS|||||ORM^O01|1|P|2.5.1\rPID|1||42\r"
@@ -330,7 +331,7 @@ async def test_a_silent_connection_makes_room_for_one_that_sends() -> None:
         await until(lambda: server.connections == 2)
         writer.write(frame(b"a"))
         assert await reader.readexactly(8) == frame(b"ACK a")
-        server.first_byte_seconds = 0.0
+        server.places.patience = 0.0
         async with connected(server) as (third, sending):
             sending.write(frame(b"b"))
             assert await third.readexactly(8) == frame(b"ACK b")
@@ -401,9 +402,9 @@ async def test_no_delay_on_either_end(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted: list[asyncio.StreamWriter] = []
     accept = MllpServer._accept
 
-    def noting(self: MllpServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def noting(self: MllpServer, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.append(writer)
-        accept(self, reader, writer)
+        accept(self, place, reader, writer)
 
     monkeypatch.setattr(MllpServer, "_accept", noting)
     async with serving(Desk()) as server, MllpClient("127.0.0.1", server.port) as client:

@@ -1,0 +1,180 @@
+"""A listening port whose connections are counted before anything is made for them.
+
+asyncio's own server accepts a whole backlog before a protocol sees the first connection, logs each `accept()` that
+fails and then stops for a second; a flood takes the descriptors of all other listeners with it. Here a connection
+without a place is closed within the call that accepted it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway.wire.places import Full, Place, Places
+
+log = logging.getLogger(__name__)
+
+ACCEPTS: Final = 64
+"""Connections that are taken before the event loop turns to others."""
+RETRY_SECONDS: Final = 0.1
+"""After an `accept()` that failed, for want of descriptors or memory."""
+_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+Protocol = Callable[[Place], asyncio.BaseProtocol]
+
+
+class Listening:
+    """Listens on a port and makes a protocol for each connection that has a place, on the running event loop.
+
+    protocol: makes it; the protocol gives its place back when the connection is lost, and sets `Place.end`.
+    admits: whether an address may connect at all; who may not takes no place.
+    turned_away: (address, port, reason) of who got no place; the reason is `address` or that of `Full`.
+    farewell: what who gets no place is sent before the end.
+    most_descriptors: a connection with a descriptor of this number or above is one too many (None: no limit). The
+    system gives the lowest that is free, so the number tells how many are open, whoever has opened them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        protocol: Protocol,
+        places: Places,
+        *,
+        tls: ssl.SSLContext | None = None,
+        handshake_seconds: float = 15.0,
+        admits: Callable[[str], bool] = lambda address: True,
+        turned_away: Callable[[str, int, str], None] = lambda address, port, reason: None,
+        farewell: bytes = b"",
+        most_descriptors: int | None = None,
+    ) -> None:
+        self.name = name
+        self.places = places
+        self._protocol = protocol
+        self._tls = tls
+        self._handshake_seconds = handshake_seconds if tls else None
+        self._admits = admits
+        self._turned_away = turned_away
+        self._farewell = farewell
+        self._most_descriptors = most_descriptors
+        self._sockets: list[socket.socket] = []
+        self._retries: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._opening: set[asyncio.Task[Any]] = set()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 when there is none."""
+        return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
+
+    async def start(self, host: str, port: int, *, backlog: int = 512) -> None:
+        """Listen on each address of `host`; port 0 takes a free one. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        fault: OSError | None = None
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            try:
+                door = _bound(family, address, backlog)
+            except OSError as error:
+                fault = error
+                if error.errno in _NO_SUCH_ADDRESS:
+                    continue
+                break
+            self._sockets.append(door)
+        if fault is not None and (fault.errno not in _NO_SUCH_ADDRESS or not self._sockets):
+            self.close()
+            raise fault
+        for door in self._sockets:
+            loop.add_reader(door, self._accept, door)
+
+    def close(self) -> None:
+        """Listen no more, and drop connections that are not open yet. The others stay."""
+        for door in self._sockets:
+            if (retry := self._retries.pop(door, None)) is not None:
+                retry.cancel()
+            asyncio.get_running_loop().remove_reader(door)
+            door.close()
+        self._sockets = []
+        for task in self._opening:
+            task.cancel()
+
+    def _accept(self, door: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                connection, address = door.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._wait(door, error)
+                return
+            connection.setblocking(False)
+            self._admit(connection, address[0], address[1])
+
+    def _wait(self, door: socket.socket, error: OSError) -> None:
+        """The system reports a waiting connection for as long as it waits: without a pause the loop would spin."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(door)
+        self._retries[door] = loop.call_later(RETRY_SECONDS, self._resume, door)
+        log.error("%s: connections wait, accept() fails: %s", self.name, error.strerror)
+
+    def _resume(self, door: socket.socket) -> None:
+        del self._retries[door]
+        asyncio.get_running_loop().add_reader(door, self._accept, door)
+
+    def _admit(self, connection: socket.socket, address: str, port: int) -> None:
+        if not self._admits(address):
+            self._refuse(connection, address, port, "address")
+            return
+        if self._most_descriptors is not None and connection.fileno() >= self._most_descriptors:
+            self._refuse(connection, address, port, Full.IN_ALL.value)
+            return
+        place = self.places.take(address, lambda: None)
+        if isinstance(place, Full):
+            self._refuse(connection, address, port, place.value)
+            return
+        task = asyncio.get_running_loop().create_task(self._open(connection, place))
+        place.end = task.cancel
+        self._opening.add(task)
+        task.add_done_callback(lambda done: self._opened(done, connection, place))
+
+    async def _open(self, connection: socket.socket, place: Place) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: self._protocol(place), connection, ssl=self._tls, ssl_handshake_timeout=self._handshake_seconds
+        )
+
+    def _opened(self, task: asyncio.Task[Any], connection: socket.socket, place: Place) -> None:
+        self._opening.discard(task)
+        if task.cancelled() or (error := task.exception()) is not None:
+            place.leave()
+            connection.close()
+            if not task.cancelled() and not isinstance(error, OSError):
+                log.error("%s: a connection failed before it was open", self.name, exc_info=error)
+
+    def _refuse(self, connection: socket.socket, address: str, port: int, reason: str) -> None:
+        with connection:
+            if self._farewell:
+                try:
+                    connection.send(self._farewell)
+                    connection.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass  # gone already
+        self._turned_away(address, port, reason)
+
+
+def _bound(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
+    # With its protocol named, by which asyncio sets TCP_NODELAY: Nagle's algorithm would cost 40 ms a message.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        door.setblocking(False)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        door.bind(address)
+        door.listen(backlog)
+    except BaseException:
+        door.close()
+        raise
+    return door

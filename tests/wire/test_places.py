@@ -1,0 +1,82 @@
+"""Places of a listener: how many there are, and which connection gives way."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wire.places import Full, Place, Places, Standing
+
+
+class Hall:
+    """Places with a clock that the test moves, and the names of the connections that were ended."""
+
+    def __init__(self, most: int, most_of_address: int | None = None) -> None:
+        self.now = 100.0
+        self.ended: list[str] = []
+        self.places = Places(most, most_of_address, patience=5.0, clock=lambda: self.now)
+
+    def take(self, name: str, address: str = "10.0.0.1") -> Place | Full:
+        return self.places.take(address, lambda: self.ended.append(name))
+
+    def let_in(self, name: str, address: str = "10.0.0.1", standing: Standing = Standing.BEGINNING) -> Place:
+        place = self.take(name, address)
+        assert isinstance(place, Place)
+        place.stand(standing)
+        return place
+
+
+def test_who_works_gives_way_to_nobody() -> None:
+    hall = Hall(2)
+    places = [hall.let_in(name, standing=Standing.WORKING) for name in "ab"]
+    hall.now += 10_000
+    assert hall.take("c") is Full.IN_ALL
+    places[0].leave()
+    places[0].leave()
+    assert (len(hall.places), isinstance(hall.take("d"), Place), hall.ended) == (1, True, [])
+
+
+def test_the_longest_idle_goes_first_then_the_longest_silent() -> None:
+    hall = Hall(4)
+    hall.let_in("silent")
+    hall.now += 5
+    first, _ = (hall.let_in(name, standing=Standing.IDLE) for name in ("first", "second"))
+    first.stand(Standing.WORKING)
+    first.stand(Standing.IDLE)
+    hall.let_in("works", standing=Standing.WORKING)
+    for name in ("e", "f", "g"):
+        hall.let_in(name)
+    assert hall.ended == ["second", "first", "silent"]
+    assert hall.take("h") is Full.IN_ALL, "the others have not had their five seconds"
+
+
+def test_an_address_that_has_all_its_places_takes_none_of_others() -> None:
+    hall = Hall(4, 2)
+    hall.let_in("theirs", "10.0.0.2", Standing.IDLE)
+    for name in "ab":
+        hall.let_in(name, standing=Standing.WORKING)
+    assert hall.take("c") is Full.OF_ADDRESS
+    hall.let_in("d", "10.0.0.2", Standing.IDLE)
+    assert isinstance(hall.take("e", "10.0.0.2"), Place)
+    assert hall.ended == ["theirs"]
+
+
+ACTS = st.sampled_from(["take", "idle", "work", "leave"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), ACTS, st.integers(0, 30))))
+def test_there_are_never_more_than_the_limits_say(steps: list[tuple[int, str, int]]) -> None:
+    hall, held = Hall(6, 3), []
+    for number, (address, act, turn) in enumerate(steps):
+        hall.now += turn
+        if act == "take":
+            place = hall.take(str(number), str(address))
+            held += [place] if isinstance(place, Place) else []
+        elif held:
+            place = held[turn % len(held)]
+            place.leave() if act == "leave" else place.stand(Standing.IDLE if act == "idle" else Standing.WORKING)
+        assert len(hall.places) <= 6
+        assert all(hall.places.of_address(str(one)) <= 3 for one in range(4))
+    for place in held:
+        place.leave()
+    assert (len(hall.places), [hall.places.of_address(str(one)) for one in range(4)]) == (0, [0] * 4)
