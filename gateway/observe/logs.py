@@ -2,7 +2,7 @@
 
 Errors speak of fields and values, and values are patients' data. Unless `log.phi` is on, an exception in a log line is
 its class and place, and a traceback is its frames, without messages. Warnings that libraries raise, and errors that
-nobody caught, go the same way.
+nobody caught, go the same way. Whatever a peer has written is escaped in every record, so that no call needs to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from gateway.errors import GatewayError
-from gateway.observe.quoting import WITHOUT_VALUES
+from gateway.observe.quoting import WITHOUT_VALUES, on_lines, on_one_line
 from gateway.observe.repeats import CountingHandler
 
 PHI_KEYS: Final = frozenset({"patient_id", "patient_name", "accession", "birth_date", "body", "values"})
@@ -40,10 +40,30 @@ class _WithoutValues(logging.Filter):
             record.args = tuple(_plain(value) for value in record.args)
         if record.name in WITHOUT_VALUES:
             record.msg, record.args = WITHOUT_VALUES[record.name](record.getMessage()), ()
-        if record.exc_info and record.exc_info[1] is not None:
-            record.msg = f"{record.getMessage()}: {described(record.exc_info[1])}"
-            record.args, record.exc_info = (), None
-        record.exc_text = None
+        return True
+
+
+class _OnOneLine(logging.Filter):
+    """Makes the text of a record a line, and what it says of an exception indented lines below."""
+
+    def __init__(self, phi: bool) -> None:
+        super().__init__()
+        self._phi = phi
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            text = on_one_line(record.getMessage())
+        except Exception:
+            # A record whose values have no text: writing it fails, not the caller.
+            return True
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and self._phi:
+            text += on_lines("".join(traceback.format_exception(error)))
+        elif error is not None:
+            first, *below = described(error).splitlines()
+            text = "\n".join([f"{text}: {on_one_line(first)}", *map(on_one_line, below)])
+        record.msg, record.args = text, ()
+        record.exc_info, record.exc_text, record.stack_info = None, None, None
         return True
 
 
@@ -59,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def _named(error: BaseException) -> str:
-    place = error.place if isinstance(error, GatewayError) else ""
+    place = on_one_line(str(error.place)) if isinstance(error, GatewayError) else ""
     return f"{type(error).__name__} at {place}" if place else type(error).__name__
 
 
@@ -88,6 +108,19 @@ def _without_patients(_logger: Any, _method: str, event: EventDict) -> EventDict
     return {key: "(hidden)" if key in PHI_KEYS else _plain(value) for key, value in event.items()}
 
 
+def _escaped(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """What a record holds beside its text, which is escaped already."""
+    return {key: value if key == "event" or key[0] == "_" else _on_one_line(value) for key, value in event.items()}
+
+
+def _on_one_line(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {on_one_line(str(key)): _on_one_line(one) for key, one in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return [_on_one_line(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else on_one_line(str(value))
+
+
 def _handler(form: str, phi: bool) -> logging.Handler:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -95,9 +128,9 @@ def _handler(form: str, phi: bool) -> logging.Handler:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    shared += [] if phi else [_without_patients]
+    shared += [_escaped] if phi else [_without_patients, _escaped]
     last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.JSONRenderer()]
         if form == "json"
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     )
@@ -116,6 +149,7 @@ def configure(*, level: str, form: str, phi: bool) -> None:
     handler = _handler(form, phi)
     if not phi:
         handler.addFilter(_WithoutValues())
+    handler.addFilter(_OnOneLine(phi))
     root = logging.getLogger()
     before, root.handlers[:] = root.handlers[:], [handler]
     for one in before:

