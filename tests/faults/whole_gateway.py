@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,17 @@ START_SECONDS = 60.0
 class WholeGateway:
     """One gateway in `folder`, on ports that it keeps: `hl7`, `dicom`, `http`.
 
-    `settings` is laid over its gateway.yaml; `environment` is added to the process's own.
+    `settings` is laid over its gateway.yaml; `environment` is added to the process's own; `prefix` is a command that
+    runs it, such as `prlimit`.
     """
 
     def __init__(
-        self, folder: Path, database_url: str, settings: Mapping[str, Any], environment: Mapping[str, str]
+        self,
+        folder: Path,
+        database_url: str,
+        settings: Mapping[str, Any],
+        environment: Mapping[str, str],
+        prefix: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.hl7, self.dicom, self.http = free_port(), free_port(), free_port()
@@ -35,6 +41,7 @@ class WholeGateway:
         self._log = folder / "log"
         self._log.touch()
         self._environment = environment
+        self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
         configured = {
             "database": {"url": database_url},
@@ -67,7 +74,7 @@ class WholeGateway:
             pytest.fail(f"the gateway did not start: {self.log[begun:]}")
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "gateway", "run", "-c", "gateway.yaml"]
+        command = [*self._prefix, sys.executable, "-m", "gateway", "run", "-c", "gateway.yaml"]
         environment = {**os.environ, **self._environment}
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -98,9 +105,10 @@ async def running(
     database_url: str,
     settings: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[WholeGateway]:
     """A gateway that serves, stopped afterwards."""
-    gateway = WholeGateway(folder, database_url, settings or {}, environment or {})
+    gateway = WholeGateway(folder, database_url, settings or {}, environment or {}, prefix)
     try:
         await gateway.start()
         yield gateway
