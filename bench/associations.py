@@ -130,6 +130,7 @@ def _servers() -> Iterator[tuple[list[Server], list[str]]]:
         order_book.filled(url, worklist.MANY)
         settings = gateway_process.settings(url)
         settings["dicom"]["max_associations"] = MOST_ASSOCIATIONS
+        settings["dicom"]["max_associations_per_address"] = MOST_ASSOCIATIONS
         gateway = stack.enter_context(gateway_process.running(folder, settings))
         found, absent = [Server("gateway", gateway.dicom_port, gateway.pid)], []
         for name, peer in dicom_peers.PEERS.items():
