@@ -61,7 +61,7 @@ crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come i
 	CRASH_ORDERS=500 CRASH_KILLS=20 CRASH_COMMITS=all $(BIN)/python -m pytest tests/journey/test_crash.py \
 	    tests/journey/test_ris_story.py $(PYTEST_ARGS)
 
-faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default tests/faults; half an hour)
+faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default tests/faults -s; half an hour)
 	$(BIN)/python -m pytest $(FAULTS_ARGS)
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)

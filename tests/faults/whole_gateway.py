@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import until
 from tests.peers.process import end, free_port
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class WholeGateway:

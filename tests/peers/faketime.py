@@ -19,14 +19,17 @@ class MovedClock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a program that is started by `exec`: a forked process keeps the clock of the process before it."""
+        """For a program that is started by `exec`: a forked process keeps the clock of the process before it.
+
+        The program looks once a second where its clock is: to look each time would cost it more than its work.
+        """
         return {
-            "LD_PRELOAD": str(_library()), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
+            "LD_PRELOAD": str(_library()), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1", "NO_FAKE_STAT": "1",
         }  # fmt: skip
 
     def move(self, seconds: float) -> bool:
-        """Let the clock be `seconds` ahead of the system's, behind it if negative. False: it is so already."""
+        """Let the clock be `seconds` ahead of the system's, behind it if negative; False: it is so already."""
         return self._write(f"{seconds:+f}")
 
     def stop(self, moment: str) -> bool:

@@ -143,6 +143,20 @@ async def test_retry_after_may_be_a_date(offset: int) -> None:
         assert (caught.value.retry_after > 0) == (offset > 0)
 
 
+async def test_a_date_in_retry_after_is_read_by_the_clock_of_its_server() -> None:
+    """That clock is an hour behind ours: by ours the date is over."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        there = time.time() - 3600
+        date, later = (email.utils.formatdate(at, usegmt=True) for at in (there, there + 30))
+        return web.Response(status=503, headers={"Date": date, "Retry-After": later})
+
+    async with serving(answer) as url:
+        with pytest.raises(Unavailable) as caught:
+            await put(url)
+        assert caught.value.retry_after == 30
+
+
 async def test_a_lost_answer_is_not_sent_again_behind_our_back() -> None:
     async with EhrSimulator() as ehr, FhirClient(ehr.url, timeout_seconds=5) as client:
         # The first exchange leaves a kept-alive connection: the case in which aiohttp repeats a PUT.
