@@ -118,7 +118,7 @@ class Listening:
         loop = asyncio.get_running_loop()
         loop.remove_reader(door)
         self._retries[door] = loop.call_later(RETRY_SECONDS, self._resume, door)
-        log.error("%s: connections wait, accept() fails: %s", self.name, error.strerror)
+        log.error("%s: connections to port %d wait, accept() fails: %s", self.name, self.port, error.strerror)
 
     def _resume(self, door: socket.socket) -> None:
         del self._retries[door]

@@ -124,6 +124,7 @@ def no_descriptors() -> Iterator[None]:
 async def test_connections_wait_while_there_are_no_descriptors(caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as peer, caplog.at_level(logging.ERROR):
         async with listening(10) as server:
+            port = server.port
             with no_descriptors():
                 peer.setblocking(False)
                 await asyncio.get_running_loop().sock_connect(peer, (HOST, server.port))
@@ -132,7 +133,7 @@ async def test_connections_wait_while_there_are_no_descriptors(caplog: pytest.Lo
             assert await asyncio.get_running_loop().sock_recv(peer, 5) == b"hello"
     # A line for each try, which is every 100 ms; the log's handler makes one a minute of them.
     texts = {record.getMessage() for record in caplog.records}
-    assert texts == {"echo: connections wait, accept() fails: Too many open files"}
+    assert texts == {f"echo: connections to port {port} wait, accept() fails: Too many open files"}
     assert len(caplog.records) < 50
 
 

@@ -357,6 +357,20 @@ async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
             assert await reader.readexactly(8) == frame(b"ACK b")
 
 
+async def test_one_address_leaves_connections_to_others() -> None:
+    limits = MllpLimits(
+        max_message_bytes=1000, idle_seconds=10, message_seconds=10, max_connections=3, max_connections_per_address=2
+    )
+    async with serving(Desk(), limits) as server, connected(server), connected(server):
+        await until(lambda: server.connections == 2)
+        async with connected(server) as (third, _):
+            assert await third.read() == b""
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=("127.0.0.2", 0))
+        writer.write(frame(b"a"))
+        assert await reader.readexactly(8) == frame(b"ACK a")
+        writer.transport.abort()
+
+
 async def test_a_peer_that_never_takes_its_answers_holds_nobody_up() -> None:
     limits = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=0.5, max_connections=5)
     answers = 0
