@@ -77,6 +77,13 @@ class Order:
     procedures: tuple[Procedure, ...] = ()
     patient: PatientRow | None = None
     row: OrderRow | None = None
+    parent_filler: str = ""
+    """Filler number of the order that this one is a part of, where no message gives its placer number."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a child (CH) of another order."""
+        return bool(self.parent or self.parent_filler)
 
     @property
     def accession_number(self) -> AccessionNumber:

@@ -72,7 +72,9 @@ class OrderedProcedure:
     placer: Number | None = None
     filler: Number | None = None
     parent: Number | None = None
-    """ORC-8.1: the order that this one is part of (CH) or takes the place of (RO)."""
+    """ORC-8.1: placer number of the order that this one is part of (CH) or takes the place of (RO)."""
+    parent_filler: Number | None = None
+    """ORC-8.2: its filler number, where ORC-8 has no placer number."""
     listing: StepListing = WHOLE_LIST
     derived: frozenset[str] = field(default_factory=frozenset)
     """Keywords whose value is the gateway's own, because the message had none."""

@@ -18,6 +18,7 @@ def united(kept: Order, other: Order) -> Order:
         placer=kept.placer if kept.placer.value else other.placer,
         filler=kept.filler if kept.filler.value else other.filler,
         parent=kept.parent or other.parent,
+        parent_filler=kept.parent_filler or other.parent_filler,
         authority=kept.authority or other.authority,
         sender=kept.sender or other.sender,
         attributes=other.attributes | kept.attributes,

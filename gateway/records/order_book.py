@@ -31,19 +31,23 @@ ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE, StepEvent.CANC
 
 def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) -> Order:
     """An order of which only the numbers are known yet."""
+    parent, parent_filler = parent_in(statement)
     return Order(
         patient=patient,
         authority=statement.authority,
         sender=statement.sender,
         placer=statement.placer or NO_NUMBER,
         filler=statement.filler or NO_NUMBER,
-        parent=parent_in(statement),
+        parent=parent,
+        parent_filler=parent_filler,
     )
 
 
-def parent_in(statement: OrderedProcedure) -> str:
-    """The placer number of the order that the statement makes its order a part of; empty for none."""
-    return statement.parent.value if statement.parent and statement.control == "CH" else ""
+def parent_in(statement: OrderedProcedure) -> tuple[str, str]:
+    """Placer and filler number of the order that the statement makes its order a part of; empty for none."""
+    numbers = (statement.parent, statement.parent_filler) if statement.control == "CH" else (None, None)
+    placer, filler = (number.value if number is not None else "" for number in numbers)
+    return placer, filler
 
 
 def waiting(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None) -> Order:
@@ -95,9 +99,10 @@ def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = 
 def numbered(order: Order, statement: OrderedProcedure) -> Order:
     """The order with the numbers of a message; what the message does not state stays."""
     placer, filler = _with(order.placer, statement.placer), _with(order.filler, statement.filler)
-    parent = parent_in(statement) or order.parent
-    if placer is not order.placer or filler is not order.filler or parent != order.parent:
-        order = replace(order, placer=placer, filler=filler, parent=parent)
+    parent, parent_filler = parent_in(statement)
+    if placer is not order.placer or filler is not order.filler or parent or parent_filler:
+        parent, parent_filler = parent or order.parent, parent_filler or order.parent_filler
+        order = replace(order, placer=placer, filler=filler, parent=parent, parent_filler=parent_filler)
     return order if statement.event in CREATES else _with_accession_number(order, statement)
 
 

@@ -100,9 +100,10 @@ def of_child(statement: OrderedProcedure) -> OrderedProcedure:
 
 def replacement(statement: OrderedProcedure) -> OrderedProcedure | None:
     """The end of the order that ORC-8 of a replacement order (RO) names; None for any other statement."""
-    if statement.control != "RO" or statement.parent is None:
+    placer, filler = statement.parent, statement.parent_filler
+    if statement.control != "RO" or placer is filler is None:
         return None
-    whole = replace(of_child(statement), placer=statement.parent, procedure={}, parent=None)
+    whole = replace(of_child(statement), placer=placer, filler=filler, procedure={}, parent=None, parent_filler=None)
     return replace(whole, event=StepEvent.CANCEL, control="RP")
 
 

@@ -77,14 +77,16 @@ def find(
     accession_number: AccessionNumber,
     authority: str,
     parent: str = "",
+    parent_filler: str = "",
 ) -> list[tuple[int, Order]]:
     """Orders that share a number with the one looked for, as (rank, order), best first.
 
     Rank 0: Study Instance UID, 1: filler order number, 2: placer order number, 3: accession number. Holds these
-    identities and the orders found until the transaction ends, and the placer number of what the order replaces or is a
-    part of.
+    identities and the orders found until the transaction ends, and the number of what the order replaces or is a part
+    of.
     """
-    lock(connection, *number_keys(study_uid, filler, placer, accession_number), *number_keys(placer=parent))
+    own = number_keys(study_uid, filler, placer, accession_number)
+    lock(connection, *own, *number_keys(filler=parent_filler, placer=parent))
     values = {
         "study_uid": study_uid,
         "filler": filler,
@@ -146,6 +148,7 @@ def loaded(connection: Connection, row: Row) -> Order:
         placer=Number(row["placer"], row["placer_authority"]),
         filler=Number(row["filler"], row["filler_authority"]),
         parent=row["parent"],
+        parent_filler=row["parent_filler"],
         attributes=row["attributes"],
         event_at=row["event_at"],
         moved_at=row["moved_at"],
@@ -235,6 +238,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "filler": order.filler.value,
         "filler_authority": order.filler.authority,
         "parent": order.parent,
+        "parent_filler": order.parent_filler,
         "attributes": order.attributes,
         "event_at": order.event_at,
         "moved_at": order.moved_at,

@@ -18,25 +18,42 @@ DEEPEST: Final = 10
 _OF_SENDER: Final = orders.c.sender == bindparam("sender")
 _CHILDREN: Final = Statement(
     select(orders)
-    .where(orders.c.parent == bindparam("the_parent"), orders.c.parent != "", _OF_SENDER)
+    .where(
+        or_(
+            and_(orders.c.parent == bindparam("placer"), orders.c.parent != ""),
+            and_(orders.c.parent_filler == bindparam("filler"), orders.c.parent_filler != ""),
+        ),
+        _OF_SENDER,
+    )
     .order_by(orders.c.id)
     .with_for_update()
 )
-_PARENTS: Final = select(orders).where(orders.c.placer == bindparam("placer"), _OF_SENDER).order_by(orders.c.id)
+_PARENTS: Final = (
+    select(orders)
+    .where(
+        or_(
+            and_(orders.c.placer == bindparam("placer"), orders.c.placer != ""),
+            and_(orders.c.filler == bindparam("filler"), orders.c.filler != ""),
+        ),
+        _OF_SENDER,
+    )
+    .order_by(orders.c.id)
+)
 _READ: Final = Statement(_PARENTS)
 _HOLD: Final = Statement(_PARENTS.with_for_update())
 
 
 def children(connection: Connection, parent: Order) -> list[Order]:
-    """The orders that are parts of one, and their parts, held until the transaction ends."""
+    """The orders of its patient that are parts of one, and their parts, held until the transaction ends."""
     return list(_descendants(connection, parent, {parent.row}, DEEPEST))
 
 
 def _descendants(connection: Connection, parent: Order, seen: set[OrderRow | None], deep: int) -> Iterator[Order]:
-    if not parent.placer.value or not deep:
+    if not deep or not (parent.placer.value or parent.filler.value):
         return
-    for row in _CHILDREN.rows(connection, {"the_parent": parent.placer.value, "sender": parent.sender}):
-        if row["id"] not in seen:
+    numbers = {"placer": parent.placer.value, "filler": parent.filler.value}
+    for row in _CHILDREN.rows(connection, {**numbers, "sender": parent.sender}):
+        if row["id"] not in seen and _of_one_patient(row["patient"], parent.patient):
             seen.add(row["id"])
             child = order_book.loaded(connection, row)
             yield child
@@ -44,17 +61,40 @@ def _descendants(connection: Connection, parent: Order, seen: set[OrderRow | Non
 
 
 def parents(connection: Connection, child: Order, *, hold: bool = False) -> list[Order]:
-    """The orders that an order is a part of, and those of which they are parts, nearest first. `hold`: keep the nearest
-    until the transaction ends."""
+    """The orders of its patient that an order is a part of, and those of which they are parts, nearest first. `hold`:
+    keep the nearest until the transaction ends."""
     found: list[Order] = []
-    number, statement = child.parent, _HOLD if hold else _READ
-    while number and len(found) < DEEPEST:
+    part, statement = child, _HOLD if hold else _READ
+    while part.is_part and len(found) < DEEPEST:
         seen = {child.row, *(one.row for one in found)}
-        rows = statement.rows(connection, {"placer": number, "sender": child.sender})
-        nearest = [order_book.loaded(connection, row) for row in rows if row["id"] not in seen]
+        numbers = {"placer": part.parent, "filler": part.parent_filler}
+        rows = statement.rows(connection, {**numbers, "sender": child.sender})
+        nearest = [
+            order_book.loaded(connection, row)
+            for row in rows
+            if row["id"] not in seen and _of_one_patient(row["patient"], child.patient)
+        ]
         found += nearest
-        number, statement = next((one.parent for one in nearest if one.parent), ""), _READ
+        if not nearest:
+            break
+        part, statement = next((one for one in nearest if one.is_part), nearest[0]), _READ
     return found
+
+
+def _of_one_patient(one: PatientRow | None, other: PatientRow | None) -> bool:
+    return one is None or other is None or one == other
+
+
+_PARTS: Final = Statement(
+    select(orders.c.id)
+    .where(orders.c.patient == bindparam("the_patient"), or_(orders.c.parent != "", orders.c.parent_filler != ""))
+    .order_by(orders.c.id)
+)
+
+
+def parts_of(connection: Connection, patient: PatientRow) -> list[OrderRow]:
+    """The orders of a patient that are parts of others."""
+    return [row["id"] for row in _PARTS.rows(connection, {"the_patient": patient})]
 
 
 _OTHER: Final = orders.alias("other")

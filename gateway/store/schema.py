@@ -119,6 +119,9 @@ orders = Table(
     Column("filler", Text, nullable=False, comment="Filler order number, or empty"),
     Column("filler_authority", Text, nullable=False, default="", comment="Empty: the message did not say"),
     Column("parent", Text, nullable=False, server_default=text("''"), comment="Placer number of the whole order"),
+    Column(
+        "parent_filler", Text, nullable=False, server_default=text("''"), comment="Its filler number, without placer"
+    ),
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
     Column("moved_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the newest cancel, hold, ..."),
@@ -130,6 +133,12 @@ orders = Table(
     Index(None, "filler"),
     Index(None, "patient"),
     Index("ix_orders_parent", "parent", sqlite_where=text("parent <> ''"), postgresql_where=text("parent <> ''")),
+    Index(
+        "ix_orders_parent_filler",
+        "parent_filler",
+        sqlite_where=text("parent_filler <> ''"),
+        postgresql_where=text("parent_filler <> ''"),
+    ),
 )
 
 procedures = Table(

@@ -56,6 +56,7 @@ def step(control: str, step: str, procedure: str = "RP1", at: str = "20260123120
 
 TWO_PROCEDURES = orm(study_uid="", more=step("NW", "SPS2", "RP2", accession="ACC1"))
 TWO_CHANGED = orm(control="XO", at=T2, study_uid="", step="S1", accession="", filler="", more=step("XO", "S2", at=T2))
+OF_FILLER = {"placer": ""}
 STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
     "a replacement": ([orm(), replacement()], ["ACC2 PAT1"]),
     "a replacement of a replacement": (
@@ -131,6 +132,22 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
     ),
     "a number that is learned from a hold": (
         [orm(**(PLACED | {"procedure": "RP1"})), hold(at=T1), orm(control_id="2", at=T2, placer="", filler="")],
+        [],
+    ),
+    "a replacement of what has a filler order number only": (
+        [orm(**OF_FILLER), with_orc_8(orm(control="RO", control_id="RO", at=T2, **SECOND), "^F1")],
+        ["ACC2 PAT1"],
+    ),
+    "a parent that has a filler order number only": (
+        [orm(control="PA", **OF_FILLER), with_orc_8(orm(control="CH", at=T1, **SECOND), "^F1"), cancel(**OF_FILLER)],
+        [],
+    ),
+    "a stranger's cancel of a parent": (
+        [orm(control="PA"), child(), cancel(patient="OLDER^^^HOSP")],
+        ["ACC2 PAT1"],
+    ),
+    "a cancel of a parent under the id into which its patient is merged": (
+        [child(**OF_OLD), adt("A47", at=T2, patient=NEW, name="N^X", prior=OLD), cancel(**OF_NEW)],
         [],
     ),
     "an appointment that is made again of an order on hold": (

@@ -118,7 +118,7 @@ class MessageReader:
         self, connection: Connection, order: Order, without: MessageRow | None = None
     ) -> list[OrderedProcedure]:
         """What the messages kept so far say of an order; `without` leaves one of them out."""
-        parents = order_kin.parents(connection, order) if order.parent else []
+        parents = order_kin.parents(connection, order) if order.is_part else []
         rows = [one.row for one in (order, *parents) if one.row is not None]
         return [
             statement

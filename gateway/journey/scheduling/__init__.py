@@ -44,7 +44,7 @@ def apply(
     before: list[OrderedProcedure] = []
 
     def with_earlier_groups(connection: Connection, order: Order) -> list[Said]:
-        parents = order_kin.parents(connection, order) if before and order.parent else ()
+        parents = order_kin.parents(connection, order) if before and order.is_part else ()
         earlier = statements_about(before, order, parents)
         return [*history(connection, order), *earlier, *_performed(connection, order)]
 

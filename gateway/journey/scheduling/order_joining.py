@@ -38,7 +38,8 @@ def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arr
 
 
 def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence[Arrival]) -> None:
-    """Make one order of those of a patient that two identities of theirs had kept apart."""
+    """Make one order of those of a patient that two identities of theirs had kept apart, and do to children what was
+    done to their parents under the other identity."""
     gone: set[int] = set()
     for one, other in kin.of_equal_numbers(work.connection, patient):
         if gone.isdisjoint((one, other)):
@@ -49,3 +50,14 @@ def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence
                 assert order.row is not None
                 gone |= {one, other} - {order.row}
                 work.applied.orders.append((order.row, "updated"))
+    for row in kin.parts_of(work.connection, patient):
+        brought_up(work, book.get(work.connection, row), arrivals)
+
+
+def brought_up(work: SchedulingWork, child: Order, arrivals: Sequence[Arrival]) -> None:
+    """Do to a child what was done to its parent before it was known that it is its child."""
+    history = [*arrivals, *work.history(work.connection, child)]
+    after = rebuilt_order(child, history) or child
+    if replace(after, event_at=child.event_at) != child:
+        row = book.save(work.connection, child, after, now=work.now)
+        work.applied.orders.append((row, "updated"))

@@ -67,6 +67,7 @@ def _concerned(connection: Connection, statement: OrderedProcedure) -> Iterator[
         ),
         authority=statement.authority,
         parent=statement.parent.value if statement.parent else "",
+        parent_filler=statement.parent_filler.value if statement.parent_filler else "",
     )
     seen = set()
     for rank, order in ranked:

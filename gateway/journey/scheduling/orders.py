@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.errors import Place, RequiredMissing, UnknownCode, UnknownKey
 from gateway.journey.scheduling.applied import Policy, SchedulingWork
 from gateway.journey.scheduling.arrivals import arrivals_of
-from gateway.journey.scheduling.order_joining import joined
+from gateway.journey.scheduling.order_joining import brought_up, joined
 from gateway.journey.scheduling.order_lookup import look_up
 from gateway.journey.scheduling.patient_words import about, update_patient
 from gateway.records import order_book, order_history, order_matching
@@ -77,9 +77,11 @@ def _apply(
         _keep(work, statement, order, patient)
         return
     after = _apply_to(work, statement, order, patient, arrivals)
-    is_tied = order_book.parent_in(statement) or (order is not None and order.placer.value != after.placer.value)
+    before = (after.placer, after.filler) if order is None else (order.placer, order.filler)
+    is_tied = any(order_book.parent_in(statement)) or before != (after.placer, after.filler)
     if is_tied or len(found.orders) > 1:
-        _bring_children_up(work, after, arrivals)
+        for one in kin.children(work.connection, after):
+            brought_up(work, one, arrivals)
     if statement.event not in CREATES:
         for one in kin.children(work.connection, after):
             _apply_to(work, order_matching.of_child(statement), one, one.patient, arrivals)
@@ -99,15 +101,6 @@ def _is_none_of_ours(work: SchedulingWork, statement: OrderedProcedure, order: O
     work.applied.orders.append((None, NOT_IMAGING))
     work.applied.note(statement.not_imaging.place, statement.not_imaging.text)
     return True
-
-
-def _bring_children_up(work: SchedulingWork, order: Order, arrivals: Sequence[Arrival]) -> None:
-    """Do to the children of an order what was done to it before it was known that they are its children."""
-    for child in kin.children(work.connection, order):
-        history = [*arrivals, *work.history(work.connection, child)]
-        after = order_history.rebuilt_order(child, history) or child
-        row = book.save(work.connection, child, after, now=work.now)
-        work.applied.orders.append((row, "updated"))
 
 
 def _keep(work: SchedulingWork, statement: OrderedProcedure, order: Order | None, patient: PatientRow | None) -> None:
@@ -166,7 +159,7 @@ def _apply_to(
     known = order is not None and bool(order.procedures)
     if work.again or _is_older(statement, order, arrivals) or _needs_history(statement, order):
         subject = order_book.numbered(order or order_book.new_order(statement, patient), statement)
-        if order_book.parent_in(statement):
+        if any(order_book.parent_in(statement)):
             kin.parents(work.connection, subject, hold=True)
         history = work.history(work.connection, subject)
         after, outcome = _in_its_place(statement, order, [*arrivals, *history])
@@ -200,7 +193,7 @@ def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequen
 def _needs_history(statement: OrderedProcedure, order: Order | None) -> bool:
     """Whether more than the stored order decides what the newest message does: what was done to the parent of a child,
     or whether it was the order that ended or its appointment."""
-    if order_book.parent_in(statement):
+    if any(order_book.parent_in(statement)):
         return True
     return (
         order is not None

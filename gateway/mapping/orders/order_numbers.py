@@ -39,13 +39,21 @@ def number_at(scope: Scope, places: Sequence[tuple[str, int]]) -> Number | None:
     return None
 
 
-def parent_of(scope: Scope) -> Number | None:
-    """ORC-8 (EIP): the parent's placer number, in the subcomponents of component 1."""
+def parent_of(scope: Scope) -> tuple[Number | None, Number | None]:
+    """ORC-8 (EIP): the parent's placer number, in the subcomponents of component 1, else its filler number, in those of
+    component 2.
+
+    Not both: who writes ORC-8 as an EI has the authority of the placer number in component 2.
+    """
     for orc in scope.order.get("ORC", ())[:1]:
-        value = stated(orc.leaf(8))
-        if value:
-            return Number(value, stated(orc.leaf(8, 1, 2)) or stated(orc.leaf(8, 1, 3)))
-    return None
+        placer, filler = (
+            Number(value, stated(orc.leaf(8, part, 2)) or stated(orc.leaf(8, part, 3)))
+            if (value := stated(orc.leaf(8, part)))
+            else None
+            for part in (1, 2)
+        )
+        return placer, None if placer else filler
+    return None, None
 
 
 def prior_identities(scope: Scope, issuer: str) -> tuple[Identity, ...]:

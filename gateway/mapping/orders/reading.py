@@ -145,10 +145,9 @@ class OrderMapping:
         event = event_in(message, group, self.controls)
         scope, findings = _preferring(scope)
         context = GroupRead(group.place, group.number, event.event in CREATES, trace, findings, _may_lack(event, scope))
-        placer, filler = number_at(scope, PLACER), number_at(scope, FILLER)
+        placer, filler, (parent, parent_filler) = number_at(scope, PLACER), number_at(scope, FILLER), parent_of(scope)
         known = _known(message, scope, placer, filler)
         patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
-        context.check()
         return OrderedProcedure(
             place=group.place,
             event=event.event,
@@ -163,7 +162,8 @@ class OrderMapping:
             sender=known.authority,
             placer=placer,
             filler=filler,
-            parent=parent_of(scope),
+            parent=parent,
+            parent_filler=parent_filler,
             derived=frozenset(derived | steps.derived()),
             findings=tuple(findings),
             missing=tuple(context.missing.values()),
@@ -175,7 +175,7 @@ class OrderMapping:
     ) -> tuple[Attributes, Attributes, Attributes, StepsRead, set[str]]:
         """Patient, order with its visit, procedure and steps of a group, and what the gateway gives to them itself.
 
-        Each level knows what has been read of those before it.
+        Each level knows what has been read of those before it. Raises the faults of all.
         """
         patient, derived = self._patient_of_order(scope, known, context)
         visit, more = self._levels.read("visit", scope, known, context)
@@ -192,7 +192,9 @@ class OrderMapping:
         procedure, more = self._levels.read("procedure", scope, known, context)
         derived |= more
         known.attributes.update(procedure)
-        return patient, order, procedure, self._read_steps(scope, known, context), derived
+        steps = self._read_steps(scope, known, context)
+        context.check()
+        return patient, order, procedure, steps, derived
 
     def _read_steps(self, scope: Scope, known: Known, context: GroupRead) -> StepsRead:
         listed: list[LevelRead] = []
