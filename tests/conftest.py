@@ -23,12 +23,12 @@ from tests.peers.postgres_database import empty, postgres_database
 pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
 
 compiled_statements.share()
+gc.set_threshold(GC_ALLOCATIONS)
 
 
 def pytest_collection_finish() -> None:
     """Half a million objects of modules and tests live to the end: as in `gateway run`, they are not looked through."""
     gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS)
 
 
 @pytest.fixture(scope="session")
