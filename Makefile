@@ -7,7 +7,7 @@ RUN_ARGS ?=
 # Most tests wait for somebody: three workers for two cores are quicker than two.
 PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
-FAULTS_ARGS ?= tests/faults -s
+FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py -s
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
@@ -61,8 +61,8 @@ crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come i
 	CRASH_ORDERS=500 CRASH_KILLS=20 CRASH_COMMITS=all $(BIN)/python -m pytest tests/journey/test_crash.py \
 	    tests/journey/test_ris_story.py $(PYTEST_ARGS)
 
-faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default tests/faults -s; half an hour)
-	$(BIN)/python -m pytest $(FAULTS_ARGS)
+faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)
+	FAULTS=all $(BIN)/python -m pytest $(FAULTS_ARGS)
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java

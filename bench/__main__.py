@@ -15,6 +15,7 @@ from bench import (
     intake,
     latency,
     neighbours,
+    night,
     performed_steps,
     soak,
     statuses,
@@ -65,6 +66,10 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "growing studies to an EHR behind a proxy that loses answers, by each way of writing",
         lambda given: faults.run(count=given.growing, cases=given.writes),
     ),
+    "night": (
+        "everything fails once under mixed load, on PostgreSQL and SQLite",
+        lambda given: night.run(minutes=given.minutes, databases=given.nights, folder=given.folder, rate=given.rate),
+    ),
     "s8": (
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
@@ -78,6 +83,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
+ONLY_WHEN_NAMED = ("night",)
 
 
 def arguments() -> argparse.Namespace:
@@ -114,6 +120,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--writes", nargs="+", choices=faults.CASES, default=list(faults.CASES), help="faults: which (default all)"
     )
+    parser.add_argument("--minutes", type=float, default=20.0, help="night: of each (default %(default)s)")
+    parser.add_argument("--nights", nargs="+", choices=night.NODES, default=list(night.NODES), help="night: databases")
+    parser.add_argument("--rate", type=float, default=2.0, help="night: orders a second (default %(default)s)")
+    parser.add_argument("--folder", type=Path, help="night: where logs are kept (default: nowhere)")
     parser.add_argument("--orders", type=int, default=200, help="s8 (default %(default)s)")
     parser.add_argument("--studies", type=int, default=50, help="s8, at most as many as orders (default %(default)s)")
     parser.add_argument("--soak", type=int, default=20_000, help="orders of soak (default %(default)s)")
@@ -133,7 +143,7 @@ def main() -> None:
             print(rendered(table), end="\n\n")
         return
     targets: list[Target] = []
-    for name in given.names or ALL:
+    for name in given.names or [name for name in ALL if name not in ONLY_WHEN_NAMED]:
         what, measure = ALL[name]
         print(f"{name}: {what} ...", file=sys.stderr)
         report = measure(given)

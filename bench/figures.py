@@ -45,7 +45,7 @@ def at_least(name: str, unit: str, wanted: float, measured: float) -> Target:
 
 
 def at_most(name: str, unit: str, wanted: float, measured: float) -> Target:
-    gap = "" if measured <= wanted else f"{measured / wanted:.1f} times it"
+    gap = "" if measured <= wanted else f"{measured / wanted:.1f} times it" if wanted else f"{measured:g} too many"
     return Target(name, f"<= {wanted:,.4g} {unit}", f"{measured:,.4g} {unit}", measured <= wanted, gap)
 
 

@@ -37,7 +37,8 @@ async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
     findings = [*_mappings(config), *_settings(config)]
     if not offline:
         findings += check_ports(list(_listening_ports(config)))
-        findings.append(await asyncio.to_thread(check_database, config.database.url))
+        database = config.database
+        findings.append(await asyncio.to_thread(check_database, database.url, database.answer_seconds))
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
         findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))

@@ -36,7 +36,7 @@ def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: b
         raise CommandFailure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
 
     async def inside() -> T:
-        store = await Store.open(config.database.url)
+        store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
         try:
             return await work(store)
         finally:

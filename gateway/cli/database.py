@@ -20,12 +20,18 @@ def upgrade(config: ConfigFile = None) -> None:
     from gateway.store.engine import open_engine
     from gateway.store.outages import reason_of
 
-    url = configuration(config).database.url
+    database = configuration(config).database
+    url = database.url
     with ExitStack() as stack:
         hold_instance_lock(url, stack)
+        # Building an index may take any time, but only of a server that answers.
+        asked = open_engine(url, answer_seconds=database.answer_seconds)
+        stack.callback(asked.dispose)
         engine = open_engine(url)
         stack.callback(engine.dispose)
         try:
+            with asked.connect().execution_options(reading=True) as connection:
+                migrations.current(connection)
             before, after = migrations.upgrade(engine)
         except DBAPIError as error:
             raise CommandFailure(f"the database refuses: {reason_of(error)}") from error

@@ -52,8 +52,8 @@ def check_ports(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
     return findings
 
 
-def check_database(url: str) -> CheckFinding:
-    """Whether the database can be reached, and whether its schema is that of this program."""
+def check_database(url: str, answer_seconds: float) -> CheckFinding:
+    """Whether the database can be reached within `answer_seconds`, and has the schema of this program."""
     what = "database"
     try:
         file = sqlite_file(url)
@@ -61,7 +61,7 @@ def check_database(url: str) -> CheckFinding:
             folder = file.absolute().parent
             there = folder.is_dir()
             return CheckFinding(what, there, "will be created" if there else f"the folder {folder} does not exist")
-        engine = open_engine(url)
+        engine = open_engine(url, answer_seconds=answer_seconds)
         with engine.connect().execution_options(reading=True) as connection:
             connection.execute(text("SELECT 1"))
             revision = current(connection)

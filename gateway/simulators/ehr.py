@@ -103,6 +103,10 @@ class EhrSimulator:
         check_resource(resource, str(resource.get("resourceType")))
         return self._store.keep(resource, str(resource.get("id") or uuid.uuid4()))
 
+    def forget(self) -> None:
+        """Lose all that is kept, as an EHR does that comes back from an old copy."""
+        self._store = ResourceStore()
+
     async def __aenter__(self) -> Self:
         app = web.Application(middlewares=[self._behave], client_max_size=MAX_BODY)
         app.add_routes(

@@ -32,7 +32,7 @@ class Store:
     """
 
     def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
-        self.engine: Engine = open_engine(url)
+        self.engine: Engine = open_engine(url, answer_seconds=answer_seconds)
         self._answer_seconds = answer_seconds
         self._closed = False
         self._wall: Clock = now
@@ -50,13 +50,14 @@ class Store:
         """Open the database at `url`; an empty one gets its tables, an older one is refused with the cure.
 
         `answer_seconds`: how long `read` and `write` wait for a database that neither answers nor closes its
-        connection; None: without end, for a command that a person can stop.
+        connection; None: without end.
 
         Raises `ConfigError` (wrong address or schema) or `Unavailable`.
         """
         store = cls(url, answer_seconds=answer_seconds)
         try:
-            await asyncio.to_thread(store._prepare)
+            async with within(answer_seconds):
+                await asyncio.to_thread(store._prepare)
         except DBAPIError as error:
             await store.close()
             if is_outage(error) and not is_no_database(error):

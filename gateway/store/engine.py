@@ -16,7 +16,6 @@ from gateway.store.keys import keys_of, wait_for
 
 LOCK_TIMEOUT_MS: Final = 10_000
 _SESSION: Final = {
-    "lock_timeout": LOCK_TIMEOUT_MS,
     # A gateway that froze in the middle of a transaction must not hold its lanes for ever.
     "idle_in_transaction_session_timeout": 60_000,
     "synchronous_commit": "on",
@@ -33,10 +32,22 @@ _CONNECTION: Final = {
 """What an address may set otherwise: libpq's parameters, PostgreSQL 34.1.2."""
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for `sqlite:///file` or `postgresql://...`. Does not connect yet. Raises `ConfigError`."""
+def open_engine(url: str, *, answer_seconds: float | None = None) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://...`. Does not connect yet. Raises `ConfigError`.
+
+    `answer_seconds`: how long a statement, or a lock for it, is waited for; None: a statement may take any time.
+    """
     parsed = _parsed(url)
-    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    # A lock that others hold is named as such before the connection counts as one that hangs.
+    lock_ms = LOCK_TIMEOUT_MS if answer_seconds is None else min(LOCK_TIMEOUT_MS, round(answer_seconds * 1000 * 2 / 3))
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, lock_ms)
+    engine = _postgresql(parsed, lock_ms)
+    if answer_seconds is not None:
+        from gateway.store.postgres_connection import limit_answers
+
+        limit_answers(engine, answer_seconds)
+    return engine
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -72,14 +83,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, lock_ms: int) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ConfigError(["database.url: an in-memory SQLite would forget orders it has acknowledged; name a file"])
     path = Path(str(url.database))
     if not path.parent.is_dir():
         raise ConfigError([f"database.url: the folder {path.parent} does not exist"])
     engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": LOCK_TIMEOUT_MS / 1000, "check_same_thread": False}
+        url, hide_parameters=True, connect_args={"timeout": lock_ms / 1000, "check_same_thread": False}
     )
 
     event.listen(engine, "connect", _configure_sqlite)
@@ -96,7 +107,7 @@ def _create_private(path: Path) -> None:
         raise ConfigError([f"database.url: {path} cannot be opened ({error.strerror})"]) from error
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, lock_ms: int) -> Engine:
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
@@ -105,7 +116,7 @@ def _postgresql(url: URL) -> Engine:
         ) from error
     given = url.query.get("options", "")
     options = [given] if isinstance(given, str) else list(given)
-    options += [f"-c {name}={value}" for name, value in _SESSION.items()]
+    options += [f"-c {name}={value}" for name, value in {**_SESSION, "lock_timeout": lock_ms}.items()]
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,

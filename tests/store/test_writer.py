@@ -351,7 +351,7 @@ async def test_a_key_that_another_holds_fails_only_who_wants_it(
     finally:
         await store.close()
 
-    monkeypatch.setitem(__import__("gateway.store.engine", fromlist=["_SESSION"])._SESSION, "lock_timeout", 200)
+    monkeypatch.setattr("gateway.store.engine.LOCK_TIMEOUT_MS", 200)
     store = await Store.open(shared_postgres)
 
     def wants(connection: Connection) -> None:
