@@ -129,7 +129,7 @@ async def test_a_file_that_another_program_locks(tmp_path: Path) -> None:
 async def test_a_database_that_hangs(tmp_path: Path, postgres_server: str, shared_postgres: str) -> None:
     settings = {"database": {"url": shared_postgres, "answer_seconds": 3}}
     async with ready(tmp_path, shared_postgres, settings) as (_gateway, readiness):
-        with frozen(postgres_server, shared_postgres):
+        with frozen(postgres_server):
             noticed, cause = await readiness.reach(ok=False, seconds=NOTICED_SECONDS)
         over, _ = await readiness.reach(ok=True, seconds=OVER_SECONDS * 2)
         show("the database hangs", noticed, cause, over)
