@@ -8,6 +8,7 @@ RUN_ARGS ?=
 PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py -s
+NIGHT_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
@@ -26,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus fuzz crash faults java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check bench corpus fuzz crash faults night java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +64,9 @@ crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come i
 
 faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)
 	FAULTS=all $(BIN)/python -m pytest $(FAULTS_ARGS)
+
+night: $(ENVIRONMENT) ## Let everything fail once in 20 minutes of mixed load, on each database (NIGHT_ARGS; as root, for disks to fill)
+	$(BIN)/python -m bench night $(NIGHT_ARGS)
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java
