@@ -52,7 +52,7 @@ def parent_in(statement: OrderedProcedure) -> tuple[str, str]:
 
 def waiting(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None) -> Order:
     """What is kept of a statement whose order is, as far as is known, another patient's: its numbers."""
-    kept = numbered(order or new_order(statement, patient), statement)
+    kept = _with_accession_number(numbered(order or new_order(statement, patient), statement), statement)
     return replace(kept, event_at=max(kept.event_at, statement.event_at))
 
 

@@ -45,6 +45,13 @@ def is_same(one: Order, other: Order) -> bool:
         bool(mine.value) and mine.value == theirs.value and may_be_same(mine.authority, theirs.authority)
         for mine, theirs in ((one.filler, other.filler), (one.placer, other.placer))
     )
+    if not (one.procedures and other.procedures):
+        # What waits may have no more than the accession number.
+        shared = shared or (
+            bool(one.accession_number)
+            and one.accession_number == other.accession_number
+            and may_be_same(one.authority, other.authority)
+        )
     return shared and not contradict(one, other) and may_be_same(one.sender, other.sender)
 
 

@@ -106,6 +106,7 @@ _PAIRS: Final = Statement(
         or_(
             and_(orders.c.placer != "", orders.c.placer == _OTHER.c.placer),
             and_(orders.c.filler != "", orders.c.filler == _OTHER.c.filler),
+            and_(orders.c.accession != "", orders.c.accession == _OTHER.c.accession),
         ),
     )
     .order_by(orders.c.id, _OTHER.c.id)
@@ -113,7 +114,7 @@ _PAIRS: Final = Statement(
 
 
 def of_equal_numbers(connection: Connection, patient: PatientRow) -> list[tuple[OrderRow, OrderRow]]:
-    """Pairs of orders of one patient that have an order number in common."""
+    """Pairs of orders of one patient that have an order number or the accession number in common."""
     return [(row["id"], row["other"]) for row in _PAIRS.rows(connection, {"the_patient": patient})]
 
 

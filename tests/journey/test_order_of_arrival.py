@@ -92,6 +92,14 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [orm(**OF_OLD), adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD), replacement(**OF_NEW)],
         ["ACC2 NEW"],
     ),
+    "a merge, then a hold that names the accession number only": (
+        [
+            orm(**OF_OLD),
+            adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD),
+            hold(at=T2, placer="", filler="", **OF_NEW),
+        ],
+        [],
+    ),
     "two changes of id": (
         [
             orm(patient="OLDER^^^HOSP"),
