@@ -8,6 +8,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
@@ -127,7 +128,7 @@ class Keeper:
                 sop_class_uid=str(instance["SOPClassUID"]),
                 instance=instance,
                 transfer_syntax_uid="1.2.840.10008.1.2.1",
-                header=b"",
+                header=zlib.compress(b""),
                 digest=sop_uid.encode(),
                 source_ae="CT1",
                 received_at=now(),

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from gateway import yaml_bounds
 from gateway.errors import ConfigError
 
 Location = tuple[str | int, ...]
@@ -60,6 +61,7 @@ def read(path: Path) -> Source:
     """Read the YAML file at `path`. Raises `ConfigError` when it is none."""
     try:
         text = path.read_text(encoding="utf-8")
+        yaml_bounds.check(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         loaded = yaml.safe_load(text)
         lines: dict[Location, int] = {}
@@ -69,8 +71,6 @@ def read(path: Path) -> Source:
         raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 (byte {error.start})"]) from error
-    except RecursionError:
-        raise ConfigError([f"{path}: holds an alias that contains itself"]) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError([_not_yaml(path, error)]) from error
     if loaded is not None and not isinstance(loaded, dict):
@@ -85,6 +85,8 @@ def _not_yaml(path: Path, error: yaml.YAMLError | ValueError) -> str:
     place = f"{path}:{mark.line + 1}" if mark else f"{path}"
     if isinstance(error, yaml.reader.ReaderError):
         return f"{place}: not valid YAML: the character U+{error.character:04X} is not allowed"
+    if isinstance(error, yaml_bounds.BeyondBounds):
+        return f"{place}: {error.problem}"
     return f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}"
 
 

@@ -23,9 +23,9 @@ class InstanceArrival:
     transfer_syntax_uid: str
     """How `header` is encoded."""
     header: bytes
-    """The encoded elements before the pixel data."""
+    """The encoded elements before the pixel data, compressed (zlib)."""
     digest: bytes
-    """SHA-256 of `header`: tells a repetition from a correction."""
+    """SHA-256 of the elements that `header` holds: tells a repetition from a correction."""
     source_ae: str
     """Who sent the instance: a calling AE title, or the name of another source."""
     received_at: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -96,7 +95,7 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: 
     values = {
         "series": series_row, "sop_uid": arrival.sop_uid, "sop_class_uid": arrival.sop_class_uid,
         "attributes": arrival.instance, "transfer_syntax_uid": arrival.transfer_syntax_uid,
-        "header": zlib.compress(arrival.header, 1), "digest": arrival.digest, "received_at": arrival.received_at,
+        "header": arrival.header, "digest": arrival.digest, "received_at": arrival.received_at,
     }  # fmt: skip
     if stored is None:
         instance = _key(connection.execute(insert(instances), values))

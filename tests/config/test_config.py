@@ -359,7 +359,7 @@ def test_every_fault_is_told_with_its_line(write: Write) -> None:
         ("site:\n  name: 2024-13-45\n", "gateway.yaml: not valid YAML: month must be in 1..12"),
         ("site: {}\n---\nhttp: {}\n", "gateway.yaml:2: not valid YAML: but found another document"),
         ("site: !!python/object:os.system {}\n", "gateway.yaml:1: not valid YAML: could not determine a constructor"),
-        ("site: &a {identifier_systems: *a}\n", "gateway.yaml: holds an alias that contains itself"),
+        ("site: &a {identifier_systems: *a}\n", "gateway.yaml:1: holds an alias that contains itself"),
         ("- site\n", "gateway.yaml:1: the file must hold keys such as"),
         ("site\n", "gateway.yaml:1: the file must hold keys such as"),
         ("1: 2\n", "gateway.yaml:1: 1: no such key"),

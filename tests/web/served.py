@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -208,7 +209,7 @@ def add_instance(
         series_uid=SeriesInstanceUID(f"{study_uid}.{number % 2}"),
         series={"Modality": "CT"}, sop_uid=SOPInstanceUID(f"{study_uid}.9.{number}"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2", instance={"InstanceNumber": str(number)},
-        transfer_syntax_uid="1.2.840.10008.1.2.1", header=b"header", digest=bytes([number]) * 32,
+        transfer_syntax_uid="1.2.840.10008.1.2.1", header=zlib.compress(b"header"), digest=bytes([number]) * 32,
         source_ae="ORTHANC", received_at=at,
     )  # fmt: skip
     study_arrivals.keep(connection, arrival)

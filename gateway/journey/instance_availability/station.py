@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 
@@ -10,6 +9,7 @@ import orjson
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Rejected
+from gateway.long_work import beside
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
 from gateway.records.availability import notified
@@ -31,7 +31,7 @@ class InstanceAvailability:
     async def create(self, request: AttributesRequest) -> None:
         """N-CREATE. Raises `ExplainedFailure`."""
         read = partial(of_elements, request.dataset)
-        attributes = await asyncio.to_thread(read) if request.is_long else read()
+        attributes = await beside(read) if request.is_long else read()
         try:
             await self._keep(request, attributes)
         except GatewayError as error:

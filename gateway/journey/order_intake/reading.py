@@ -61,6 +61,18 @@ class Reading:
         return [Finding(Place("MSH", 18), "unknown character set; the message is ASCII and was read as such")]
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it came, and as it reads."""
+
+    raw: bytes
+    reading: Reading
+    identity: Mapping[str, Any]
+    """Of `identity_of`."""
+    host: str
+    now: int
+
+
 WITHOUT_EFFECT: Final = Finding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")
 TRAINING: Final = {"T": "training", "D": "debugging"}
 """MSH-11.1 (HL7 table 0103) of messages that are not of production."""

@@ -5,7 +5,6 @@ The bytes are kept in the transaction that applies the message; the acknowledgem
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger, moment_of
-from gateway.journey.order_intake.reading import MessageReader, Reading, identity_of, internal
+from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import Outcomes, Verdict, applied_verdict, error_finding, unread_verdict
+from gateway.long_work import LONG_BYTES, beside
 from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
@@ -35,8 +35,6 @@ Apply = Callable[..., Outcomes]
 """`scheduling.apply`; handed in by the assembly, so that neither station imports the other."""
 OnKept = Callable[[Connection, MessageRow, str, str, int], None]
 """What follows a message that is kept and answered AA, in its transaction: row, type (`ADT^A08`), listener, time."""
-LONG_BYTES: Final = 64 * 1024
-"""A longer message is read in a thread: no other sender waits for the reading."""
 REUSED: Final = Finding(Place("MSH", 10), "another message came under this control id")
 
 
@@ -85,7 +83,8 @@ class OrderIntake:
 
         A batch is answered by one block, a batch of acknowledgements; each of its messages stands for itself.
         """
-        batch = hl7_batch.split(raw)
+        split = partial(hl7_batch.split, raw)
+        batch = split() if len(raw) <= LONG_BYTES else await beside(split)
         if batch is None:
             return await self._receive(raw, peer.host)
         if batch.stated not in (None, len(batch.messages)):
@@ -102,16 +101,21 @@ class OrderIntake:
 
     async def _receive(self, raw: bytes, host: str) -> Sequence[bytes] | None:
         now = self._clock()
-        read = partial(self._reader.read, raw, now, self._source.name)
-        reading = read() if len(raw) <= LONG_BYTES else await asyncio.to_thread(read)
+        read = partial(self._read, raw, host, now)
+        received = read() if len(raw) <= LONG_BYTES else await beside(read)
+        reading = received.reading
         if reading.is_answer:
             # An acknowledgement is never acknowledged: two systems that did would never end.
             metrics.MESSAGES.labels(self._source.name, "none").inc()
             return ()
         reading = await self._checked(reading)
-        acknowledgement = await self._processed(raw, reading, host, now)
+        acknowledgement = await self._processed(replace(received, reading=reading))
         self._count(reading, acknowledgement, host)
         return None if acknowledgement is None else self._acknowledger.blocks(reading, acknowledgement, now)
+
+    def _read(self, raw: bytes, host: str, now: int) -> Received:
+        reading = self._reader.read(raw, now, self._source.name)
+        return Received(raw, reading, identity_of(raw, reading.message), host, now)
 
     def _count(self, reading: Reading, acknowledgement: Acknowledgement | None, host: str) -> None:
         metrics.MESSAGES.labels(self._source.name, acknowledgement.code if acknowledgement else "none").inc()
@@ -119,54 +123,48 @@ class OrderIntake:
             metrics.REFUSED.labels(self._source.name, "sender").inc()
             log.warning("%s: a message from %s refused: its sender is not on the list", self._source.name, host)
 
-    async def _processed(self, raw: bytes, reading: Reading, host: str, now: int) -> Acknowledgement | None:
+    async def _processed(self, received: Received) -> Acknowledgement | None:
         """The application acknowledgement, once the message is on disk; None to close the connection."""
+        reading = received.reading
         try:
             try:
-                receipt = await self._kept(raw, reading, host, now)
+                receipt = await self._kept(received)
             except Rejected as error:
-                receipt = await self._kept(raw, _with_error(reading, error), host, now)
+                receipt = await self._kept(replace(received, reading=_with_error(reading, error)))
         except Unavailable as error:
             log.error("message not taken: %s", error)
-            return None if self._source.close_on_failure else self._acknowledger.of(raw, reading.message, error, now)
+            return None if self._source.close_on_failure else self._acknowledged(received, error)
         except Exception as error:
             # A fault of ours. The message is kept for whoever mends it; the sender must not believe it applied.
             log.exception("message failed")
-            return await self._keep_failed(raw, reading, host, now, error)
+            return await self._keep_failed(received, error)
         self._check_soon(receipt, reading)
         return receipt.acknowledgement
 
-    async def _kept(self, raw: bytes, reading: Reading, host: str, now: int) -> Receipt:
-        # Built beside the writer's thread, which is the one that all messages wait for.
-        acknowledgement = self._acknowledger.of(raw, reading.message, reading.error, now)
-        return await self._store.write(
-            lambda connection: self._keep(connection, raw, reading, acknowledgement, host, now)
-        )
+    def _acknowledged(self, received: Received, error: GatewayError | None) -> Acknowledgement:
+        return self._acknowledger.of(received.raw, received.reading.message, error, received.now)
 
-    def _keep(
-        self,
-        connection: Connection,
-        raw: bytes,
-        reading: Reading,
-        acknowledgement: Acknowledgement,
-        host: str,
-        now: int,
-    ) -> Receipt:
+    async def _kept(self, received: Received) -> Receipt:
+        # Built beside the writer's thread, which is the one that all messages wait for.
+        acknowledgement = self._acknowledged(received, received.reading.error)
+        return await self._store.write(lambda connection: self._keep(connection, received, acknowledgement))
+
+    def _keep(self, connection: Connection, received: Received, acknowledgement: Acknowledgement) -> Receipt:
         """Apply and keep the message, unless these very bytes were applied before. Raises `Rejected`."""
-        identity = identity_of(raw, reading.message)
+        identity, now = received.identity, received.now
         earlier = messages.Earlier()
         if identity["control_id"]:
             earlier = messages.earlier(connection, **{key: identity[key] for key in ("sender", "control_id", "digest")})
             if earlier.ack is not None:
                 return Receipt(Acknowledgement(earlier.ack_code, earlier.ack))
-        verdict = self._judge(connection, reading, now)
+        verdict = self._judge(connection, received.reading, now)
         if earlier.row is not None:
             row = earlier.row
             _update(connection, row, verdict, acknowledgement.block)
         else:
             row = messages.add(
-                connection, **identity, received_at=now, listener=self._source.name, peer=host, body=raw,
-                state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
+                connection, **identity, received_at=now, listener=self._source.name, peer=received.host,
+                body=received.raw, state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
                 findings=verdict.with_findings(*[REUSED] * earlier.other), unserved=verdict.unserved,
             )  # fmt: skip
             messages.tie(connection, row, verdict.orders, verdict.patients)
@@ -188,17 +186,15 @@ class OrderIntake:
         outcomes = self._apply(connection, reading.statements, now=now, history=history, again=repeated is not None)
         return applied_verdict(reading, outcomes)
 
-    async def _keep_failed(
-        self, raw: bytes, reading: Reading, host: str, now: int, error: Exception
-    ) -> Acknowledgement | None:
+    async def _keep_failed(self, received: Received, error: Exception) -> Acknowledgement | None:
         failure = internal(error)
-        acknowledgement = self._acknowledger.of(raw, reading.message, failure, now)
+        acknowledgement = self._acknowledged(received, failure)
 
         def keep(connection: Connection) -> None:
             messages.add(
-                connection, **identity_of(raw, reading.message), received_at=now, listener=self._source.name, peer=host,
-                body=raw, state=MessageState.FAILED, ack_code=acknowledgement.code, ack=acknowledgement.block,
-                findings=[error_finding(failure).as_row()],
+                connection, **received.identity, received_at=received.now, listener=self._source.name,
+                peer=received.host, body=received.raw, state=MessageState.FAILED, ack_code=acknowledgement.code,
+                ack=acknowledgement.block, findings=[error_finding(failure).as_row()],
             )  # fmt: skip
 
         try:
@@ -206,7 +202,7 @@ class OrderIntake:
         except Exception:
             log.exception("failed message not kept")
             lost = NeedsPerson(f"internal error ({type(error).__name__})")
-            acknowledgement = self._acknowledger.of(raw, reading.message, lost, now)
+            acknowledgement = self._acknowledged(received, lost)
         return None if self._source.close_on_failure else acknowledgement
 
     async def refuse(self, head: bytes, peer: MllpPeer, reason: str) -> bytes | None:

@@ -18,3 +18,5 @@ class Request:
     """SOP Instance UID of the performed step."""
     attributes: Attributes
     """Those of an N-CREATE or N-SET (PS3.4 Table F.7.2-1), in which a keyword without a value has "" or []."""
+    is_long: bool = False
+    """To work on all of the attributes is long work (`gateway.long_work`)."""

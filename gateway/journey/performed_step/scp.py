@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -12,6 +11,7 @@ from pydicom.datadict import keyword_for_tag
 from gateway.errors import GatewayError, Rejected
 from gateway.journey.performed_step.request import Request
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.long_work import beside
 from gateway.mapping.attributes import to_dataset
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
@@ -41,7 +41,7 @@ class PerformedStepsScp:
         except GatewayError as error:
             _count("N-GET", status_of(error, NORMALIZED_STATUSES))
             raise ExplainedFailure(error) from error
-        got = _got(attributes, request.tags)
+        got = await beside(partial(_got, attributes, request.tags))
         _count("N-GET", NOT_ALL_ATTRIBUTES if got.not_kept else SUCCESS)
         return got
 
@@ -49,8 +49,9 @@ class PerformedStepsScp:
         self, operation: str, request: AttributesRequest, work: Callable[[Request], Awaitable[object]]
     ) -> None:
         read = partial(of_elements, request.dataset)
-        attributes = await asyncio.to_thread(read) if request.is_long else read()
-        stated = Request(request.caller.calling_ae, request.caller.address, request.sop_instance_uid, attributes)
+        attributes = await beside(read) if request.is_long else read()
+        caller = request.caller
+        stated = Request(caller.calling_ae, caller.address, request.sop_instance_uid, attributes, request.is_long)
         try:
             await work(stated)
         except GatewayError as error:

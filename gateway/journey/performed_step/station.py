@@ -13,6 +13,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import tzinfo
+from functools import partial
 from typing import Final
 
 import orjson
@@ -24,6 +25,7 @@ from gateway.journey.performed_step.consequences import Change, Consequence, fol
 from gateway.journey.performed_step.linking import link
 from gateway.journey.performed_step.moving import WholeHistory, move
 from gateway.journey.performed_step.request import Request
+from gateway.long_work import beside
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.performed_step import PerformedState, PerformedStep, begun, scheduled_items, updated
@@ -68,8 +70,9 @@ class PerformedSteps:
         The same request again, after an answer that was lost, changes nothing: False. Raises `DuplicateKey`,
         `InvalidValue`, `RequiredMissing`, `Unavailable`.
         """
-        step = begun(request.attributes, strict=request.modality in self._strict)
-        digest, now = _digest(request.attributes), self._clock()
+        read = partial(_begun, request.attributes, strict=request.modality in self._strict)
+        step, digest = await beside(read) if request.is_long else read()
+        now = self._clock()
         alarms = await self._store.write(lambda connection: self._begin(connection, request, step, digest, now))
         if alarms is None:
             return False
@@ -97,13 +100,14 @@ class PerformedSteps:
     async def keep_refused(self, request: Request, outcome: str, error: Rejected) -> None:
         """Keep a refused request for whoever looks for the fault. `outcome`: the request and its status in the words
         of its protocol, such as `N-SET 0112`. Raises nothing of the database."""
+        written = partial(orjson.dumps, request.attributes)
         await refusals.keep(
             self._store,
             "request",
             refused_at=self._clock(),
             source=f"{request.modality} {request.address}",
             reason=f"{outcome} {error}",
-            body=orjson.dumps(request.attributes),
+            body=await beside(written) if request.is_long else written(),
         )
 
     def _begin(
@@ -160,6 +164,11 @@ class PerformedSteps:
         concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
         follow(connection, self._consequences, change)
+
+
+def _begun(attributes: Attributes, *, strict: bool) -> tuple[PerformedStep, bytes]:
+    """The performed step as it begins, and the digest of what is stated. Raises as `begun` does."""
+    return begun(attributes, strict=strict), _digest(attributes)
 
 
 def _digest(attributes: Attributes) -> bytes:

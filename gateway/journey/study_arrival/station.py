@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import zlib
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from pydicom import Dataset
 from sqlalchemy import Connection
 
+from gateway import long_work
 from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
 from gateway.mapping.attributes import from_dataset, surplus_values
@@ -22,6 +25,7 @@ from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, Study
 from gateway.records.order import Attributes
 from gateway.store import Store, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
+from gateway.wire.dimse.elements import DEFLATED
 from gateway.wire.dimse.header import read_header, readable_header, split_header
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
 
@@ -75,7 +79,9 @@ class StudyArrival:
 
     async def _store_one(self, request: StoreRequest) -> None:
         try:
-            arrival = await asyncio.to_thread(self._read, request, self._clock())
+            # What a deflated data set inflates to is in memory for one instance at a time.
+            beside = long_work.beside if request.transfer_syntax_uid in DEFLATED else asyncio.to_thread
+            arrival = await beside(partial(self._read, request, self._clock()))
         except ExplainedFailure as failure:
             await self._refuse(request, failure)
             raise
@@ -149,7 +155,7 @@ class StudyArrival:
             sop_class_uid=request.sop_class_uid,
             instance=levels["instance"],
             transfer_syntax_uid=request.transfer_syntax_uid,
-            header=header,
+            header=zlib.compress(header, 1),
             digest=hashlib.sha256(header).digest(),
             source_ae=request.caller.calling_ae,
             received_at=now,

@@ -16,6 +16,7 @@ from typing import Final
 
 import yaml
 
+from gateway import yaml_bounds
 from gateway.mapping.language.rows import CHOICES, OFF, Dialect, MappingFile, Row, Table, row_of
 
 ROW_KEYS: Final = (
@@ -122,7 +123,8 @@ class _Reading:
             root = compose(path.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self.faults.append(f"{place}:{line}: not valid YAML: {error.problem}")
+            prefix = "" if isinstance(error, yaml_bounds.BeyondBounds) else "not valid YAML: "
+            self.faults.append(f"{place}:{line}: {prefix}{error.problem}")
             return
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             self.faults.append(f"{place}: cannot be read: {error}")
@@ -226,7 +228,10 @@ class _Reading:
 def compose(text: str) -> yaml.Node | None:
     """The nodes of a YAML text. Raises `yaml.YAMLError`."""
     try:
+        yaml_bounds.check(text)
         return yaml.compose(text, Loader=_QUICK_LOADER)
+    except yaml_bounds.BeyondBounds:
+        raise
     except yaml.YAMLError:
         return yaml.compose(text, Loader=yaml.SafeLoader)  # its errors name what stands in the place of the fault
 

@@ -31,6 +31,7 @@ _AT_ONCE: Final = frozenset({"CS", "LO", "PN", "SH", "UC", "UI"})
 """Where a text that is short enough, and of the right shape or clean, need only lose the blanks around it."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_SLICE: Final = 64 * 1024
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]+")
 _BACKSLASH: Final = {
     **dict.fromkeys(("LO", "SH", "UC"), "/"),
@@ -124,11 +125,20 @@ def fitter(vr: str, too_long: str) -> Callable[[str], tuple[str, str]]:
 
 def _clean(vr: str, value: str) -> str:
     if vr in ("LT", "ST", "UT"):
-        return _CONTROL_BUT_LINES.sub("", value).rstrip()
-    text = (value if value.isprintable() else _CONTROL.sub(" ", value)).strip()
+        return _replaced(_CONTROL_BUT_LINES, "", value).rstrip()
+    text = _replaced(_CONTROL, " ", value).strip()
     if "\\" in text:
         text = text.replace("\\", _BACKSLASH.get(vr, "")).strip()
     return text.upper() if vr == "CS" else text
+
+
+def _replaced(pattern: re.Pattern[str], by: str, value: str) -> str:
+    """In slices: no other thread computes while a pattern is looked for, and a field may have ten million characters."""
+    if value.isprintable():
+        return value
+    if len(value) <= _SLICE:
+        return pattern.sub(by, value)
+    return "".join([pattern.sub(by, value[at : at + _SLICE]) for at in range(0, len(value), _SLICE)])
 
 
 def _check_integer(vr: str, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -11,6 +10,7 @@ from aiohttp import hdrs, web
 
 from gateway.errors import DuplicateKey, GatewayError, InvalidValue, Rejected
 from gateway.journey.performed_step.request import Request
+from gateway.long_work import LONG_BYTES, beside
 from gateway.observe import metrics
 from gateway.records.order import Attributes
 from gateway.web.dicomweb.attributes import attributes_of
@@ -66,7 +66,7 @@ async def retrieve(request: web.Request) -> web.Response:
     except GatewayError as error:
         _count("Retrieve", status_of(error, STATUSES))
         raise
-    response = await asyncio.to_thread(lambda: results(media_type, [writer(media_type)(_item(attributes, fields))]))
+    response = await beside(lambda: results(media_type, [writer(media_type)(_item(attributes, fields))]))
     response.headers[hdrs.CONTENT_LOCATION] = _uri(request, uid)
     _count("Retrieve", 200)
     return response
@@ -80,7 +80,9 @@ async def _answered(
     stated: Request | None = None
     try:
         uid = _uid(request)
-        stated = Request(request[SCANNER], request.remote or "", uid, await payload(request, attributes_of))
+        attributes = await payload(request, attributes_of)
+        is_long = (request.content_length or LONG_BYTES + 1) > LONG_BYTES
+        stated = Request(request[SCANNER], request.remote or "", uid, attributes, is_long)
         await work(stated)
     except GatewayError as error:
         status = status_of(error, STATUSES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -10,6 +9,7 @@ from typing import Final, TypeVar
 from aiohttp import hdrs, web
 
 from gateway.errors import Malformed, TooLarge, UnsupportedType
+from gateway.long_work import LONG_BYTES, beside
 from gateway.web.failures import NotAcceptable
 from gateway.wire.dicomweb import dicom_json, media_types, multipart, native_xml
 from gateway.wire.dicomweb.dataset import Dataset, Readable
@@ -17,8 +17,6 @@ from gateway.wire.dicomweb.media_types import JSON, MULTIPART, PLAIN_JSON, PLAIN
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """As much as a data set of an N-CREATE may have."""
-LONG_BYTES: Final = 64 * 1024
-"""A longer body is read in a thread: no other request waits for the reading."""
 _READERS: Final[Mapping[str, Callable[[bytes], Dataset]]] = {
     JSON: dicom_json.read,
     PLAIN_JSON: dicom_json.read,
@@ -86,7 +84,7 @@ async def payload(request: web.Request, use: Callable[[Dataset], T]) -> T:
     _check_type(written)
     body = await _body(request)
     if len(body) > LONG_BYTES:
-        return await asyncio.to_thread(lambda: use(_read(written, body)))
+        return await beside(lambda: use(_read(written, body)))
     return use(_read(written, body))
 
 

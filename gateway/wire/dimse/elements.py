@@ -17,6 +17,8 @@ from gateway.errors import Malformed
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 DEFLATED = frozenset(
@@ -54,6 +56,8 @@ Meta Information (0002) do not belong there either, but some writers leave them 
 
 _FRAGMENT_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
 """Of undefined length they hold fragments, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
+
+BULK_VRS = _FRAGMENT_VRS | {"UN"}
 
 _VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
 
@@ -232,3 +236,14 @@ def effective_vr(element: EncodedElement) -> str:
         return dictionary_VR(element.tag)[:2]
     except KeyError:
         return "UN"
+
+
+def is_bulk(element: EncodedElement, size: int, most: int | None) -> bool:
+    """Whether a value of `size` bytes is binary and longer than `most` (None: none is)."""
+    return most is not None and size > most and effective_vr(element) in BULK_VRS
+
+
+def short_vr(element: EncodedElement) -> bytes:
+    """The VR of an element whose own is none: of the dictionary, as far as its length has two bytes."""
+    vr = effective_vr(element)
+    return b"LO" if vr in LONG_VRS else vr.encode()

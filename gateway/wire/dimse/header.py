@@ -7,7 +7,6 @@ data, and a header is a prefix of the bytes that came.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection
 from io import BytesIO
 from typing import Any
@@ -22,18 +21,18 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import VR
 
 from gateway.errors import Malformed
+from gateway.wire.dimse import deflated_header
 from gateway.wire.dimse.elements import (
     DEFLATED,
-    LONG_VRS,
     PIXEL_TAGS,
     Encoded,
-    EncodedElement,
     Encoding,
     coding_of,
     dictionary_vr,
-    effective_vr,
     element_at,
     elements_of,
+    is_bulk,
+    short_vr,
     tag_name,
     value_end,
 )
@@ -49,12 +48,6 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 
 MAX_ELEMENT_BYTES = 64 * 1024
-
-MAX_INFLATED_BYTES = 256 * 1024 * 1024
-"""A deflated header that grows beyond this is taken for an attack."""
-
-
-_BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 _KNOWN_VRS = frozenset(vr.value for vr in VR)
 
@@ -75,7 +68,7 @@ def split_header(
     Raises `Malformed` with the tag at which the structure broke.
     """
     if transfer_syntax_uid in DEFLATED:
-        return _split_deflated(data, max_element_bytes)
+        return deflated_header.split(data, max_element_bytes)
     return _split(data, coding_of(data, transfer_syntax_uid), max_element_bytes)
 
 
@@ -129,33 +122,7 @@ def readable_header(data: Encoded, transfer_syntax_uid: str) -> bytes:
     return data[:at]
 
 
-def _split_deflated(data: Encoded, max_element_bytes: int | None) -> bytes:
-    """Inflate in growing steps until the pixels are met or the stream ends (RFC 1951, no zlib header)."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    buffer, step, rest = bytearray(), 256 * 1024, data
-    while True:
-        try:
-            buffer += inflater.decompress(rest, step)
-        except zlib.error as error:
-            raise Malformed("deflated data set cannot be inflated", place="data set") from error
-        rest, ended = inflater.unconsumed_tail, inflater.eof or not inflater.unconsumed_tail
-        try:
-            inflated = bytes(buffer)
-            header = _split(inflated, coding_of(inflated, ""), max_element_bytes, whole=ended)
-        except Malformed:
-            if ended:
-                raise
-            header = None
-        if header is not None:
-            return header
-        if len(buffer) >= MAX_INFLATED_BYTES:
-            raise Malformed(f"header is longer than {MAX_INFLATED_BYTES} bytes", place="data set")
-        step = 3 * len(buffer)
-
-
-def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None, *, whole: bool = True) -> bytes:
-    """`whole` is False for the beginning of a longer data set, whose end is then a fault unless pixels come
-    first."""
+def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None) -> bytes:
     kept: list[bytes] = []
     kept_from = start = 0
     end = len(data)
@@ -168,22 +135,13 @@ def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None, *, wh
             return b"".join([*kept, data[kept_from:start]])
         after = value_end(data, element, end, coding, None)
         if not coding.implicit and not element.vr:
-            kept += [data[kept_from : start + 4], _short_vr(element)]
+            kept += [data[kept_from : start + 4], short_vr(element)]
             kept_from = start + 6
-        too_long = max_element_bytes is not None and after - element.at > max_element_bytes
-        if too_long and effective_vr(element) in _BULK_VRS:
+        if is_bulk(element, after - element.at, max_element_bytes):
             kept.append(data[kept_from:start])
             kept_from = after
         start = after
-    if not whole:
-        raise Malformed("ends before its pixel data", place="data set")
     return b"".join([*kept, data[kept_from:end]])
-
-
-def _short_vr(element: EncodedElement) -> bytes:
-    """The VR of an element whose own is none: of the dictionary, as far as its length has two bytes."""
-    vr = effective_vr(element)
-    return b"LO" if vr in LONG_VRS else vr.encode()
 
 
 def _convert(dataset: Dataset, faults: list[Malformed]) -> None:

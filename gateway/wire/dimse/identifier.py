@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from gateway.errors import Malformed
+from gateway.errors import Malformed, TooLarge
 from gateway.wire.dimse.elements import (
     CHARACTER_SET,
     ITEM,
@@ -54,26 +54,66 @@ Identifier = Mapping[int, Key]
 """Keys by tag, without group lengths and strays of the command set or the file meta group."""
 
 
-def decode(data: bytes, transfer_syntax_uid: str) -> Identifier:
+class Limits(NamedTuple):
+    """How much of a data set is read."""
+
+    elements: int
+    """With those of items, and the items."""
+    values: int
+
+
+OF_QUERIES: Final = Limits(elements=1_000, values=5_000)
+"""A query has some forty keys, and its longest list is of UIDs. Each key is held against each candidate."""
+OF_STATEMENTS: Final = Limits(elements=400_000, values=400_000)
+"""A performed step or notification names each of its images, in three elements: room for a hundred thousand."""
+
+
+class _Course:
+    """What a reading has come to."""
+
+    __slots__ = ("elements", "faults", "values")
+
+    def __init__(self, limits: Limits) -> None:
+        self.faults: list[Malformed] = []
+        self.elements, self.values = limits
+        """So many more may come."""
+
+    def take(self, tag: int) -> None:
+        """An element or item more. Raises `TooLarge`."""
+        self.elements -= 1
+        if self.elements < 0:
+            raise TooLarge("the data set has too many elements and items", place=tag_name(tag))
+
+    def take_values(self, tag: int, raw: bytes, width: int) -> None:
+        """The values of an element more: texts, or numbers of `width` bytes. Raises `TooLarge`."""
+        self.values -= len(raw) // width if width else raw.count(b"\\") + 1
+        if self.values < 0:
+            raise TooLarge("the data set has too many values", place=tag_name(tag))
+
+
+def decode(data: bytes, transfer_syntax_uid: str, limits: Limits = OF_QUERIES) -> Identifier:
     """The keys of an encoded identifier that is not deflated. Raises `Malformed` with the tag of what cannot be read,
-    nested elements and numbers included. Each byte is walked over once, however deep its item."""
-    keys, faults = decode_readable(data, transfer_syntax_uid)
+    nested elements and numbers included, and `TooLarge` with the tag at which a limit is passed. Each byte is walked
+    over once, however deep its item."""
+    keys, faults = decode_readable(data, transfer_syntax_uid, limits)
     if faults:
         raise faults[0]
     return keys
 
 
-def decode_readable(data: bytes, transfer_syntax_uid: str) -> tuple[Identifier, list[Malformed]]:
+def decode_readable(
+    data: bytes, transfer_syntax_uid: str, limits: Limits = OF_STATEMENTS
+) -> tuple[Identifier, list[Malformed]]:
     """The same, where a number that cannot be read is a key without a value, and what is wrong with those. Raises
     `Malformed` for bytes that are no elements."""
     keys: dict[int, Key] = {}
-    faults: list[Malformed] = []
+    course = _Course(limits)
     at, text = 0, ASCII
     coding = coding_of(data, transfer_syntax_uid)
     while at < len(data):
         element = element_at(data, at, len(data), coding)
-        at, text = _add(keys, data, element, len(data), coding, text, 1, faults)
-    return keys, faults
+        at, text = _add(keys, data, element, len(data), coding, text, 1, course)
+    return keys, course.faults
 
 
 def _add(
@@ -84,19 +124,20 @@ def _add(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    faults: list[Malformed],
+    course: _Course,
 ) -> tuple[int, CharacterSet]:
     """Where the element ends, and the character set behind it."""
+    course.take(element.tag)
     vr = element.vr if element.vr not in ("", "UN") else dictionary_vr(element.tag)
     if vr == "SQ" or (vr == "UN" and element.length == UNDEFINED):
-        items, after = _items(data, element, end, coding, text, depth, faults)
+        items, after = _items(data, element, end, coding, text, depth, course)
         key = Key(element.tag, "SQ", (), items)
     else:
         after = value_end(data, element, end, coding, depth)
         try:
-            key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text))
+            key = Key(element.tag, vr, _values(data[element.at : after], element.tag, vr, coding, text, course))
         except Malformed as fault:
-            faults.append(fault)
+            course.faults.append(fault)
             key = Key(element.tag, vr, ())
     if element.tag == CHARACTER_SET:
         text = CharacterSet.of(key.values)
@@ -112,7 +153,7 @@ def _items(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    faults: list[Malformed],
+    course: _Course,
 ) -> tuple[tuple[Identifier, ...], int]:
     """The items of a sequence, and where it ends."""
     if depth > MAX_DEPTH:
@@ -132,8 +173,9 @@ def _items(
             break
         if tag != ITEM or (length != UNDEFINED and at + length > end):
             raise Malformed(f"{tag_name(tag)} of {length} bytes is no item", place=tag_name(element.tag))
+        course.take(element.tag)
         last = end if length == UNDEFINED else at + length
-        keys, at = _item(data, element.tag, at, last, inside, text, depth, faults)
+        keys, at = _item(data, element.tag, at, last, inside, text, depth, course)
         items.append(keys)
     return tuple(items), at
 
@@ -146,7 +188,7 @@ def _item(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    faults: list[Malformed],
+    course: _Course,
 ) -> tuple[Identifier, int]:
     """The keys of an item, and where it ends: at its delimiter, which only an item of undefined length has, or at
     `end`."""
@@ -158,17 +200,20 @@ def _item(
         if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
             return keys, at + 8
         inside = coding_at(data, at, coding)
-        at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1, faults)
+        at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1, course)
     return keys, at
 
 
-def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet) -> tuple[str, ...]:
+def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet, course: _Course) -> tuple[str, ...]:
     if not raw:
         return ()
     if vr in _NUMBERS:
+        course.take_values(tag, raw, struct.calcsize(coding.mark + _NUMBERS[vr]))
         return tuple(_numbers(raw, tag, coding.mark + _NUMBERS[vr]))
     if vr in _BYTES:
         return (raw.decode("latin_1").strip(PADDING),)
+    if vr not in _ONE_VALUE:
+        course.take_values(tag, raw, 0)
     written = text if vr in TEXT_VRS else ASCII
     values = tuple(value.strip(PADDING) for value in written.decoded(raw, vr, single=vr in _ONE_VALUE))
     if vr in ("IS", "DS"):

@@ -6,7 +6,6 @@ A handler gets the request as data; it answers by returning when what was stated
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import uuid
@@ -25,10 +24,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 )
 
 from gateway.errors import GatewayError, TooLarge
+from gateway.long_work import LONG_BYTES, beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.identifier import Identifier, decode_readable
+from gateway.wire.dimse.inflating import inflated
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
@@ -49,9 +51,8 @@ from gateway.wire.dimse.statuses import (
 log = logging.getLogger(__name__)
 
 MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
-"""A performed step and a notification name each of their images: this has room for a hundred thousand."""
-LONG_BYTES: Final = 64 * 1024
-"""A longer data set is read in a thread: no other association waits for the reading."""
+"""A performed step and a notification name each of their images: this has room for a hundred thousand. Of a deflated
+data set what it inflates to."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _STEP_CLASSES: Final = {
     ModalityPerformedProcedureStep,
@@ -79,7 +80,7 @@ class AttributesRequest(NamedTuple):
     dataset: Identifier
     """A number that cannot be read has no value."""
     is_long: bool = False
-    """Longer than `LONG_BYTES`: work on all of its attributes belongs into a thread."""
+    """Longer than `LONG_BYTES`, or deflated: work on all of its attributes is long work (`gateway.long_work`)."""
 
 
 class GetRequest(NamedTuple):
@@ -182,21 +183,22 @@ async def _create(handlers: Mapping[str, NotificationHandler], association: Asso
     uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
     dataset = await _dataset(association, message)
     create = handlers[association.context(message).abstract_syntax]
-    await create(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
+    await create(AttributesRequest(_caller(association), uid, dataset, _is_long(association, message)))
     return _Answer(uid)
 
 
 async def _set(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
     uid = message.command.sop_instance
     dataset = await _dataset(association, message)
-    await handler.set(AttributesRequest(_caller(association), uid, dataset, _is_long(message)))
+    await handler.set(AttributesRequest(_caller(association), uid, dataset, _is_long(association, message)))
     return _Answer(uid)
 
 
 async def _get(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
     uid, tags = message.command.sop_instance, message.command.attributes
     got = await handler.get(GetRequest(_caller(association), uid, tags))
-    encoded = encoded_dataset(got.dataset, association.context(message).transfer_syntax)
+    # What is kept may name a hundred thousand images.
+    encoded = await beside(partial(encoded_dataset, got.dataset, association.context(message).transfer_syntax))
     return _Answer(uid, NOT_ALL_ATTRIBUTES if got.not_kept else SUCCESS, encoded, got.not_kept)
 
 
@@ -225,15 +227,18 @@ async def _dataset(association: Association, message: Message) -> Identifier:
     """Raises `Malformed` or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
         raise TooLarge("nothing that is stated here is that long", place="data set")
-    syntax = association.context(message).transfer_syntax
-    data = bytes(message.data_set)
-    if _is_long(message):
-        return (await asyncio.to_thread(decode_readable, data, syntax))[0]
+    read = partial(_decoded, bytes(message.data_set), association.context(message).transfer_syntax)
+    return await beside(read) if _is_long(association, message) else read()
+
+
+def _decoded(data: bytes, syntax: str) -> Identifier:
+    if syntax in DEFLATED:
+        data, syntax = inflated(data, MAX_DATA_SET_BYTES), EXPLICIT_LITTLE
     return decode_readable(data, syntax)[0]
 
 
-def _is_long(message: Message) -> bool:
-    return len(message.data_set) > LONG_BYTES
+def _is_long(association: Association, message: Message) -> bool:
+    return len(message.data_set) > LONG_BYTES or association.context(message).transfer_syntax in DEFLATED
 
 
 def _tags_of(error: Exception) -> list[int]:

@@ -16,12 +16,14 @@ from typing import Any, Final, NamedTuple, cast
 from pydicom.dataset import Dataset
 
 from gateway.errors import TooLarge
+from gateway.long_work import LONG_BYTES, beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.elements import Encoded
+from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE, Encoded
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
+from gateway.wire.dimse.inflating import inflated
 from gateway.wire.dimse.message import Message
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
@@ -42,7 +44,7 @@ from gateway.wire.dimse.statuses import (
 )
 
 MAX_IDENTIFIER_BYTES: Final = 256 * 1024
-"""Room for a list of 4,000 UIDs; what is decoded keeps all other peers waiting."""
+"""Room for a list of 4,000 UIDs; of a deflated identifier what it inflates to."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ async def _send_matches(handler: FindHandler, association: Association, message:
     syntax = association.context(message).transfer_syntax
     request = FindRequest(
         caller=association.agreement.caller,
-        identifier=_identifier(message, syntax),
+        identifier=await _identifier(message, syntax),
         transfer_syntax_uid=syntax,
         fuzzy=association.agreement.fuzzy,
     )
@@ -185,11 +187,20 @@ async def _send_matches(handler: FindHandler, association: Association, message:
                 await association.drain()
 
 
-def _identifier(message: Message, transfer_syntax: str) -> Identifier:
+async def _identifier(message: Message, transfer_syntax: str) -> Identifier:
     """Raises `Malformed`, or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_IDENTIFIER_BYTES:
         raise TooLarge("no identifier is that long", place="identifier")
-    return decode(split_header(bytes(message.data_set), transfer_syntax, max_element_bytes=None), transfer_syntax)
+    data = bytes(message.data_set)
+    if len(data) > LONG_BYTES or transfer_syntax in DEFLATED:
+        return await beside(partial(_decoded, data, transfer_syntax))
+    return _decoded(data, transfer_syntax)
+
+
+def _decoded(data: bytes, transfer_syntax: str) -> Identifier:
+    if transfer_syntax in DEFLATED:
+        data, transfer_syntax = inflated(data, MAX_IDENTIFIER_BYTES), EXPLICIT_LITTLE
+    return decode(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
 
 
 def _failure(message: Message, error: Exception, statuses: Statuses) -> bytes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from gateway.errors import Malformed
 from gateway.wire.hl7.escapes import Delimiters, escape, read_delimiters
@@ -94,13 +95,17 @@ def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: da
     return _mark(message) + text.encode(message.codec)
 
 
+MOST_LOOKED_AT: Final = 128 * 1024
+"""Of what could not be read: an MSH that stands behind so many bytes is none."""
+
+
 def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:
     """The answer to what could not be read as a message: with what its MSH still tells, else a plain one."""
     return _answer(_recovered(raw), code, [problem], control_id, now)
 
 
 def _recovered(raw: bytes) -> _Received:
-    found = re.search(rb"MSH[^\r\n]*", raw)
+    found = re.search(rb"MSH[^\r\n]*", raw[:MOST_LOOKED_AT])
     header = found[0].decode("latin_1") if found else ""
     try:
         delimiters = read_delimiters(header)

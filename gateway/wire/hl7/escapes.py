@@ -71,7 +71,7 @@ def _sequences(escape: str) -> re.Pattern[str]:
         rf"{e}(?:(?P<letter>[FSTREPHN])|\.(?P<command>br|sp|sk|ce|in|ti|fi|nf) ?(?P<count>[+-]?[0-9]{{0,9}})"
         rf"|(?P<dropped>Z[^{e}]*|C[0-9A-Fa-f]{{4}}|M[0-9A-Fa-f]{{4}}(?:[0-9A-Fa-f]{{2}})?)){e}"
         # One character may be spread over neighbouring hex sequences.
-        rf"|(?P<hex>(?:{e}X[0-9A-Fa-f]+{e})+)"
+        rf"|(?P<hex>(?:{e}X[0-9A-Fa-f]+{e}){{1,1000}})"
     )
 
 

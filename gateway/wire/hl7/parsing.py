@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 
 from gateway.errors import Malformed, Place, Undecodable
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
 from gateway.wire.hl7.message import Message
-from gateway.wire.hl7.segment import HEADERS, Segment, split_text
+from gateway.wire.hl7.segment import HEADERS, LONG_TEXT, Segment, split_text
 
-"""Segments whose field 1 is the field separator and field 2 the encoding characters."""
+MAX_HEADER_BYTES = 64 * 1024
+"""Of an MSH with the batch headers before it."""
+MAX_LINES = 250_000
+"""A document of 10 MiB in base64 has 140,000."""
+MAX_SEGMENTS = 10_000
+MAX_FIELDS = 10_000
+"""Of one segment; a text with bare field separators has many."""
+_SLICE_BYTES = 64 * 1024
+"""So much is decoded at a time: no other thread computes meanwhile."""
 
 # A message may stand in a batch envelope; blank lines and a stray MLLP start byte before it are skipped.
 _START = r"([ \t\r\n\v\f]*)(?:[FB]HS[^\r\n]*[\r\n]+)*(MSH[^\r\n]*)"
@@ -69,6 +79,11 @@ def parse(raw: bytes, *, charset: str = "", fallback_charset: str = "", replace_
     )
 
 
+def _check_header(header: bytes | str) -> None:
+    if len(header) > MAX_HEADER_BYTES:
+        raise Malformed(f"MSH is longer than {MAX_HEADER_BYTES} bytes: end it with CR", place=Place("MSH"))
+
+
 def _no_msh() -> Malformed:
     return Malformed("no MSH segment at the start of the message", place=Place("MSH"))
 
@@ -84,33 +99,45 @@ def _decode(raw: bytes, charset: str, fallback: str, lenient: bool) -> tuple[byt
             body = raw[len(bom) :]
             text = _read(body, codec, lenient)
             start = _START_TEXT.match(text)
+            _check_header(start[2] if start else "")
             return bom, text, _field_18(start[2]) if start else "", codec
     start_bytes = _START_BYTES.match(raw)
     if start_bytes is None:
         raise _no_msh()
+    _check_header(start_bytes[2])
     declared, names = _declared(start_bytes[2])
-    codecs = charsets.codecs_of(charset) if charset else charsets.candidates(names, raw, fallback)
-    if not codecs:
+    candidates = charsets.codecs_of(charset) if charset else charsets.candidates(names, raw, fallback)
+    if not candidates:
         raise Undecodable(
             "unknown character set; send a name of HL7 table 0211, such as UNICODE UTF-8", place=Place("MSH", 18)
         )
-    for codec in codecs:
+    for codec in candidates:
         try:
-            return b"", raw.decode(codec), declared, codec
+            return b"", _decoded(raw, codec), declared, codec
         except UnicodeError:
             continue
-    return b"", _read(raw, codecs[0], lenient), declared, codecs[0]
+    return b"", _read(raw, candidates[0], lenient), declared, candidates[0]
 
 
 def _read(body: bytes, codec: str, lenient: bool) -> str:
     try:
-        return body.decode(codec, "replace" if lenient else "strict")
+        return _decoded(body, codec, "replace" if lenient else "strict")
     except UnicodeDecodeError as error:
         raise Undecodable(
             f"byte 0x{body[error.start]:02X} at offset {error.start} is not {codec} text: "
             "send the character set that MSH-18 declares, or declare the one that is sent",
             place=_place(body, error.start, codec),
         ) from None
+
+
+def _decoded(body: bytes, codec: str, errors: str = "strict") -> str:
+    """Raises `UnicodeDecodeError`."""
+    if len(body) > _SLICE_BYTES:
+        decoder = codecs.getincrementaldecoder(codec)(errors)
+        slices = (body[at : at + _SLICE_BYTES] for at in range(0, len(body), _SLICE_BYTES))
+        with suppress(UnicodeError):  # whose offset counts from the slice
+            return "".join([decoder.decode(one) for one in slices]) + decoder.decode(b"", final=True)
+    return body.decode(codec, errors)
 
 
 def _declared(header: bytes) -> tuple[str, list[str]]:
@@ -158,6 +185,9 @@ def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment
     lines, ends = _lines(body, delimiters.field)
     begins = _segment_start(delimiters.field).match
     starts = [i for i, line in enumerate(lines) if begins(line)]
+    if len(starts) > MAX_SEGMENTS:
+        place = Place(lines[starts[MAX_SEGMENTS]][:3])
+        raise Malformed(f"the message has {len(starts)} segments; send at most {MAX_SEGMENTS} in one", place=place)
     if len(lines) == len(starts) + 1 and lines[-1] == "":
         lines.pop()  # what stands after the last terminator
     if not starts or starts[0] != 0:
@@ -169,6 +199,9 @@ def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment
             text, end = _glued(lines, ends, i, j)
         name = text[:3]
         occurrences[name] = occurrence = occurrences.get(name, 0) + 1
+        if len(text) > LONG_TEXT and text.count(delimiters.field) > MAX_FIELDS:
+            place = Place(name, sequence=occurrence)
+            raise Malformed(f"the segment has more than {MAX_FIELDS} fields; escape {delimiters.field}", place=place)
         yield Segment(text, end, occurrence, position, delimiters, codec)
 
 
@@ -179,9 +212,12 @@ def _lines(body: str, separator: str) -> tuple[list[str], list[str]]:
     bare field separator: such a sender mixes the two). Without any CR it is LF.
     """
     cr, lf = body.count("\r"), body.count("\n")
+    if max(cr, lf) > MAX_LINES:
+        raise Malformed(f"the message has more than {MAX_LINES} lines; send it as several", place=Place("MSH"))
     if cr and lf and not cr == lf == body.count("\r\n"):
-        pieces = _mixed(separator).split(body)
-        return pieces[::2], [*pieces[1::2], ""]
+        breaks = list(_mixed(separator).finditer(body))
+        starts, ends = [0, *(one.end() for one in breaks)], [*(one.start() for one in breaks), len(body)]
+        return list(map(body.__getitem__, map(slice, starts, ends))), [*(one[0] for one in breaks), ""]
     terminator = "\r" * bool(cr) + "\n" * bool(lf) or "\r"
     lines = body.split(terminator)
     return lines, [*[terminator] * (len(lines) - 1), ""]

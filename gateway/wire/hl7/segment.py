@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.errors import Malformed, Place
 from gateway.wire.hl7.escapes import LINE_BREAK, Delimiters, unescape
 
 HEADERS = frozenset({"MSH", "FHS", "BHS"})
+"""Segments whose field 1 is the field separator and field 2 the encoding characters."""
+LONG_TEXT = 4096
+"""The parts of a longer text are counted before it is split."""
+MAX_REPETITIONS = 1_000
+MAX_PARTS = 20_000
+"""Components and subcomponents of a field, in all its repetitions."""
 
 
 class Segment:
@@ -68,7 +75,7 @@ class Segment:
 
     def components(self, n: int) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
-        raw = self.field(n)
+        raw = self._countable(n)
         delimiters = self._delimiters
         # A delimiter that this sender lacks is "", which is in every text.
         if not self._plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
@@ -78,9 +85,9 @@ class Segment:
     def repetitions(self, n: int) -> list[list[list[str]]]:
         """Field n as [repetition][component][subcomponent], unescaped; [] when absent or empty.
 
-        A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3).
+        A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3). Raises `Malformed` for too many.
         """
-        raw = self.field(n)
+        raw = self._countable(n)
         if not raw:
             return []
         if n <= 2 and self.name in HEADERS:
@@ -97,6 +104,19 @@ class Segment:
             return split
         value = self._value
         return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
+
+    def _countable(self, n: int) -> str:
+        """Field n as sent. Raises `Malformed` for more parts than are read."""
+        raw = self.field(n)
+        if len(raw) > LONG_TEXT:
+            delimiters = self._delimiters
+            place = Place(self.name, n, sequence=self.occurrence)
+            if delimiters.repetition and raw.count(delimiters.repetition) >= MAX_REPETITIONS:
+                raise Malformed(f"more than {MAX_REPETITIONS} repetitions; send fewer", place=place)
+            inner = (delimiters.component, delimiters.subcomponent)
+            if sum(raw.count(one) for one in inner if one) >= MAX_PARTS:
+                raise Malformed(f"more than {MAX_PARTS} components; escape what is text", place=place)
+        return raw
 
     def reordered(self, n: int, order: Sequence[int]) -> Segment:
         """The segment with these repetitions of field n (not of a header), from 0, in this order."""

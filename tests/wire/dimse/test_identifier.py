@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.dsutils import encode
 
-from gateway.errors import Malformed
+from gateway.errors import Malformed, TooLarge
 from gateway.wire.dimse import elements, identifier
 from gateway.wire.dimse.elements import element_at
 from gateway.wire.dimse.header import read_header
-from gateway.wire.dimse.identifier import Identifier, decode
+from gateway.wire.dimse.identifier import OF_QUERIES, OF_STATEMENTS, Identifier, Limits, decode
 from gateway.worklist.items import Element, of_identifier
 from tests.worklist.worklist_items import of_dataset
 
@@ -177,7 +177,7 @@ def test_each_element_of_a_deep_identifier_is_walked_over_once(
 
     for module in (elements, identifier):
         monkeypatch.setattr(module, "element_at", counted)
-    decode(nested(60, undefined=undefined), EXPLICIT)
+    decode(nested(60, undefined=undefined), EXPLICIT, OF_STATEMENTS)
     assert walked == 1060
     assert place_of_fault(nested(65, undefined=undefined), EXPLICIT) == "(0040,0100)"
 
@@ -200,3 +200,29 @@ def test_the_items_of_a_key_are_elements() -> None:
     [item] = key.items
     assert isinstance(item[0x00080060], Element)
     assert item[0x00080060].values == ("CT",)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_elements_items_and_values_are_limited(syntax: UID) -> None:
+    many = Dataset()
+    for number in range(4):
+        many.add_new(0x00111000 + number, "LO", "")
+    several, items = Dataset(), Dataset()
+    several.PatientID = ["A", "B", "C", "D"]
+    items.ScheduledProcedureStepSequence = [Dataset()] * 3
+    for dataset, limits, place in (
+        (many, Limits(elements=3, values=9), "(0011,1003)"),
+        (several, Limits(elements=9, values=3), "(0010,0020)"),
+        (items, Limits(elements=3, values=9), "(0040,0100)"),
+    ):
+        data = encoded(dataset, syntax)
+        assert decode(data, syntax, Limits(4, 4))
+        with pytest.raises(TooLarge) as caught:
+            decode(data, syntax, limits)
+        assert caught.value.place == place
+
+
+def test_the_limits_have_room_for_what_is_asked() -> None:
+    uids = Dataset()
+    uids.StudyInstanceUID = [f"2.25.{number}" for number in range(4_000)]
+    assert len(decode(encoded(uids, EXPLICIT), EXPLICIT, OF_QUERIES)[0x0020000D].values) == 4_000

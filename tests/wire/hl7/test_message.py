@@ -253,6 +253,48 @@ def test_a_huge_field_of_lines_is_read_in_linear_time() -> None:
     assert len(leaf(message, "NTE", 3)) == 3 * 200_000 - 2
 
 
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (b"AL1|1\r" * 10_001, "AL1"),
+        (b"NTE|1" + b"|" * 10_001 + b"\r", "NTE[1]"),
+        (b"x\r" * 250_001, "MSH"),
+        (b"|" * 70_000, "MSH"),
+    ],
+    ids=["segments", "fields", "lines", "an MSH without an end"],
+)
+def test_what_would_hold_others_for_long_is_refused_with_its_place(raw: bytes, place: str) -> None:
+    header = b"MSH|^~\\&|RIS" if raw.startswith(b"|") else b"MSH|^~\\&|RIS\r"
+    with pytest.raises(Malformed) as caught:
+        parse(header + raw)
+    assert str(caught.value.place) == place
+
+
+@pytest.mark.parametrize("field", [b"A~" * 3_000, b"A^" * 20_001, b"A&" * 20_001])
+def test_the_parts_of_a_field_are_limited_where_they_are_read(field: bytes) -> None:
+    message = parse(b"MSH|^~\\&|RIS\rPID|1||" + field + b"\rNTE|1||" + field)
+    pid = message.first("PID")
+    assert pid is not None
+    with pytest.raises(Malformed) as caught:
+        pid.repetitions(3)
+    assert str(caught.value.place) == "PID[1]-3"
+
+
+@pytest.mark.parametrize("codec", ["utf_8", "iso2022_jp", "gb18030", "latin_1"])
+def test_a_long_message_is_decoded_in_slices_as_a_short_one(codec: str) -> None:
+    text = ("山田" if codec in ("gb18030", "iso2022_jp") else "é") + "x"
+    name = {"utf_8": "UNICODE UTF-8", "iso2022_jp": "ISO IR87", "gb18030": "GB 18030-2000", "latin_1": "8859/1"}[codec]
+    raw = f"MSH|^~\\&|RIS||||||ORM^O01|1|P|2.3.1||||||{name}\rNTE|1||{text * 50_000}\r".encode(codec)
+    assert leaf(parse(raw), "NTE", 3) == text * 50_000
+
+
+def test_a_byte_outside_of_the_character_set_of_a_long_message_has_its_place() -> None:
+    raw = b"MSH|^~\\&|RIS||||||ORM^O01|1|P|2.3.1||||||UNICODE UTF-8\rNTE|1||" + b"x" * 100_000 + b"\rNTE|2||\x81\r"
+    with pytest.raises(Undecodable) as caught:
+        parse(raw)
+    assert str(caught.value.place) == "NTE-3"
+
+
 # --- character sets ---
 
 MUELLER, RUSSIAN, YAMADA, HONG, WANG = "Müller", "Иванов", "山田", "홍길동", "王小明"

@@ -1,0 +1,46 @@
+"""Deflated data sets (PS3.5 A.5): limits count what they inflate to, for a kilobyte may inflate to a megabyte."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.errors import Malformed, TooLarge
+from gateway.wire.dimse.elements import Encoded
+
+INPUT_BYTES: Final = 64 * 1024
+"""Deflated bytes that are taken at a time."""
+
+
+def inflated(data: Encoded, most: int) -> bytes:
+    """The whole data set. Raises `Malformed`, or `TooLarge` for more than `most` bytes, before there are more."""
+    whole = bytearray()
+    for piece in pieces(data, INPUT_BYTES):
+        whole += piece
+        if len(whole) > most:
+            raise TooLarge(f"inflates to more than {most} bytes", place="data set")
+    return bytes(whole)
+
+
+def pieces(data: Encoded, size: int) -> Iterator[bytes]:
+    """What the data set inflates to, at most `size` bytes at a time (RFC 1951, no zlib header).
+
+    Raises `Malformed`. What stands behind the end of the stream is not looked at.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    at, rest = 0, b""
+    while not inflater.eof and (rest or at < len(data)):
+        if not rest:
+            rest = bytes(data[at : at + INPUT_BYTES])
+            at += len(rest)
+        try:
+            piece = inflater.decompress(rest, size)
+        except zlib.error as error:
+            raise Malformed("deflated data set cannot be inflated", place="data set") from error
+        rest = inflater.unconsumed_tail
+        if piece:
+            yield piece
+    # Behind the last input something may still wait in the inflater.
+    while not inflater.eof and (piece := inflater.decompress(b"", size)):
+        yield piece
