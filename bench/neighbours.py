@@ -29,6 +29,8 @@ CONNECTIONS: Final = 4
 IDLE: Final = 1_000
 LARGE: Final = 50 * 1024 * 1024
 SLOW: Final = 50
+MANY: Final = 100_000
+BATCH: Final = 20_000
 READY, STOP = "ready", "stop"
 
 
@@ -125,12 +127,44 @@ async def deaf(port: int) -> AsyncIterator[None]:
             yield
 
 
+@asynccontextmanager
+async def repeated_message(port: int, raw: bytes) -> AsyncIterator[None]:
+    """A whole message or batch, sent anew when it has been answered."""
+
+    async def talk() -> None:
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                writer.write(frame(raw))
+                await writer.drain()
+                await reader.readuntil(b"\x1c\r")
+            writer.transport.abort()
+
+    async with _working(talk()):
+        yield
+
+
+def allergies(port: int) -> AbstractAsyncContextManager[None]:
+    """An order with very many AL1 segments."""
+    order = next(iter(ris.orders(1, 1))).hl7()
+    segments = b"".join(b"AL1|%d|DA|X%d^Allergen\r" % (number, number) for number in range(1, MANY + 1))
+    return repeated_message(port, order + segments)
+
+
+def batch(port: int) -> AbstractAsyncContextManager[None]:
+    """A batch of very many orders."""
+    orders = b"".join(order.hl7() for order in ris.orders(2, BATCH))
+    return repeated_message(port, b"BHS|^~\\&|RIS\r" + orders + b"BTS|%d\r" % BATCH)
+
+
 KINDS: Final[dict[str, Callable[[int], AbstractAsyncContextManager[None]]]] = {
     f"{IDLE:,} idle connections": idle,
     f"{SLOW} senders of 10 bytes a second": slow,
     "a message of 50 MiB, again and again": large,
     "a message without end": endless,
     "a sender that never reads its ACKs": deaf,
+    f"an order with {MANY:,} AL1 segments": allergies,
+    f"a batch of {BATCH:,} orders": batch,
 }
 
 

@@ -24,7 +24,7 @@ def check(text: str) -> None:
 
 def _check(text: str) -> None:
     open_nodes: list[_Node] = [_Node("")]
-    anchored: dict[str, int] = {}
+    anchored: dict[str | None, int] = {}
     for event in yaml.parse(text, Loader=_LOADER):
         node = open_nodes[-1]
         if isinstance(event, yaml.AliasEvent):
@@ -62,4 +62,4 @@ class _Node:
 
 
 def _beyond(event: yaml.Event, problem: str) -> BeyondBounds:
-    return BeyondBounds(problem=problem, problem_mark=event.start_mark)
+    return BeyondBounds(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]

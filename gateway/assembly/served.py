@@ -20,10 +20,13 @@ from gateway.operations.conformance import StatementSection, StatementTable
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse import requestor_operations
+from gateway.wire.dimse.identifier import OF_QUERIES, OF_STATEMENTS
 from gateway.wire.dimse.negotiation import APPLICATION_CONTEXT, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, served_syntaxes
 from gateway.wire.dimse.negotiation import service_of as service_of_class
+from gateway.wire.dimse.normalized import MAX_DATA_SET_BYTES
 from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST
 from gateway.wire.dimse.server import VERSION_NAME
+from gateway.wire.dimse.services import MAX_IDENTIFIER_BYTES
 from gateway.wire.dimse.statuses import FIND_STATUSES, NORMALIZED_STATUSES, STORE_STATUSES, Pending, Statuses
 from gateway.wire.dimse.storage_classes import name_of
 from gateway.worklist import keys
@@ -263,13 +266,16 @@ strict`: then it is refused with 0120 or 0121. Without what tells which step is 
 N-CREATE without Affected SOP Instance UID is given one. The same N-CREATE again changes nothing. After COMPLETED or
 DISCONTINUED an N-SET is answered 0110 with Error ID A710. A sequence in an N-SET replaces the whole sequence.
 Attributes that are not listed are kept."""
-_WORKLIST: Final = """\
+_WORKLIST: Final = f"""\
 One scheduled procedure step for each match. Zero length, or a lone `*`, matches all. Names are compared without
 regard to case and accents, and where fuzzy matching has been agreed also by their words in any order, by beginnings
 of words, and with a slip of the pen; Modality and Scheduled Procedure Step Status without regard to case. A stored
 value that is empty matches a universal key only. Start date and start time are one range together. Private
 attributes are not matched, and answered with zero length. C-CANCEL ends a query with FE00. An attribute that is not
-listed is answered with zero length. What a site's mapping rows add or take away is in the tables of its own
+listed is answered with zero length. An identifier of more than {MAX_IDENTIFIER_BYTES:,} bytes,
+{OF_QUERIES.elements:,} elements and items or {OF_QUERIES.values:,} values, as inflated, is refused with A700;
+a performed step of more than {MAX_DATA_SET_BYTES:,} bytes or {OF_STATEMENTS.elements:,} elements and items
+with 0213. What a site's mapping rows add or take away is in the tables of its own
 statement."""
 _STATUSES: Final = "Error Comment (0000,0902) names the fault and its place, never a value of a patient."
 _SECURITY: Final = """\

@@ -15,6 +15,8 @@ from gateway.errors import ConfigError
 from gateway.store.keys import keys_of, wait_for
 
 LOCK_TIMEOUT_MS: Final = 10_000
+WAL_BYTES: Final = 16 * 1024 * 1024
+"""What SQLite's write-ahead log may keep of the disk once nobody reads from it."""
 _SESSION: Final = {
     # A gateway that froze in the middle of a transaction must not hold its lanes for ever.
     "idle_in_transaction_session_timeout": 60_000,
@@ -70,6 +72,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
         cursor.execute(f"PRAGMA {pragma}")
+    # A log that grew while a reader held its snapshot is cut back when it begins anew, and not kept at its longest.
+    cursor.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     cursor.close()
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError, Unavailable
-from gateway.store import Store
+from gateway.store import Store, engine
 from gateway.store.engine import open_engine
-from tests.store.notes import kept, note
+from tests.store.notes import kept, note, noted
 
 
 async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
@@ -41,6 +41,23 @@ async def test_an_address_that_cannot_be_is_refused(url: str, what: str) -> None
         await Store.open(url)
     assert str(caught.value).startswith("database.url: ")
     assert "hunter2" not in str(caught.value)
+
+
+async def test_the_log_is_cut_back_after_a_long_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "WAL_BYTES", 64 * 1024)
+    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+    log = tmp_path / "gateway.db-wal"
+    with store.engine.connect() as fresh:
+        reader = engine.begin_reading(fresh)
+        before = noted(reader)
+        for number in range(8):
+            await store.write(note(f"{number}" * 1024 * 1024))
+        assert noted(reader) == before
+        assert log.stat().st_size > 8 * 1024 * 1024
+    for number in range(2):
+        await store.write(note(f"after {number}"))
+    assert log.stat().st_size <= 64 * 1024
+    await store.close()
 
 
 async def test_a_folder_is_no_database(tmp_path: Path) -> None:

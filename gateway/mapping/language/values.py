@@ -133,7 +133,7 @@ def _clean(vr: str, value: str) -> str:
 
 
 def _replaced(pattern: re.Pattern[str], by: str, value: str) -> str:
-    """In slices: no other thread computes while a pattern is looked for, and a field may have ten million characters."""
+    """In slices: no other thread computes while a pattern is looked for, and a field may be of ten megabytes."""
     if value.isprintable():
         return value
     if len(value) <= _SLICE:
