@@ -173,7 +173,6 @@ def _items(
             break
         if tag != ITEM or (length != UNDEFINED and at + length > end):
             raise Malformed(f"{tag_name(tag)} of {length} bytes is no item", place=tag_name(element.tag))
-        course.take(element.tag)
         last = end if length == UNDEFINED else at + length
         keys, at = _item(data, element.tag, at, last, inside, text, depth, course)
         items.append(keys)
@@ -192,6 +191,7 @@ def _item(
 ) -> tuple[Identifier, int]:
     """The keys of an item, and where it ends: at its delimiter, which only an item of undefined length has, or at
     `end`."""
+    course.take(parent)
     keys: dict[int, Key] = {}
     coding = coding_at(data, at, coding)
     while at < end:
