@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Feature(Enum):
-    """What a history may hold beside NW, XO, CA, DC, HD, RL and SC of orders that state all their numbers."""
+    """What a history may hold beside NW, XO, CA, DC, HD, RL and SC of orders that state all their numbers, no study."""
 
     REPLACEMENT = "RO, RP"
     CHILDREN = "PA, CH"
@@ -21,6 +21,7 @@ class Feature(Enum):
     CLOCK_CHANGE = "the hour that comes twice"
     REPEATS = "the same bytes again"
     STRANGERS = "order numbers of another patient"
+    STUDY_UIDS = "ZDS"
 
 
 class Deed(Enum):

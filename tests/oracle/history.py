@@ -89,7 +89,7 @@ def random_history(seed: int, features: Iterable[Feature]) -> History:
 
     def act(deed: Deed, order: int) -> Act:
         return Act(
-            deed, order, max(0, draw.randrange(5) - 2), draw.randrange(8), draw.randrange(12), draw.randrange(6),
+            deed, order, max(0, draw.randrange(5) - 2), draw.randrange(16), draw.randrange(12), draw.randrange(6),
             draw.choice((0, 0, 5, 20, 45)), max(0, draw.randrange(-40, 20)),
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ def smaller(history: History) -> Iterator[History]:
         yield _with(history, history.acts[:place] + history.acts[place + 1 :])
     for place, act in enumerate(history.acts):
         for name in ("again", "late", "patient", "numbers", "order", "what"):
-            for value in range(getattr(act, name)) if getattr(act, name) < 13 else (0, 10):
+            for value in range(getattr(act, name)) if getattr(act, name) < 16 else (0, 10):
                 less = _replaced(act, name, value)
                 yield _with(history, (*history.acts[:place], less, *history.acts[place + 1 :]))
     for feature in history.features:

@@ -42,7 +42,8 @@ def _order(number: int, group: Group, prefix: str, at: str) -> list[str]:
         1: str(number), 2: own(group.placer), 3: own(group.filler), 4: "CTH^CT head^99RIS", 18: own(group.accession),
         19: own(group.procedure), 20: own(group.step), 24: "CT", 27: timing,
     }  # fmt: skip
-    return [_fields("ORC", common), _fields("OBR", request)]
+    study = [f"ZDS|1.2.{prefix[1:-1]}.{group.study}^RIS^Application^DICOM"] if group.study else []
+    return [_fields("ORC", common), _fields("OBR", request), *study]
 
 
 def _appointment(message: Message, patient: str, prefix: str) -> list[str]:

@@ -17,6 +17,8 @@ class Group:
     placer: str = ""
     filler: str = ""
     accession: str = ""
+    study: str = ""
+    """Study Instance UID."""
     procedure: str = ""
     """Requested Procedure ID."""
     step: str = ""
@@ -30,7 +32,9 @@ class Group:
     @property
     def numbers(self) -> tuple[tuple[str, str], ...]:
         """The order numbers that are stated, each with its kind."""
-        return _stated(("placer", self.placer), ("filler", self.filler), ("accession", self.accession))
+        return _stated(
+            ("placer", self.placer), ("filler", self.filler), ("accession", self.accession), ("study", self.study)
+        )
 
     @property
     def parent(self) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ Number = tuple[str, str]
 
 @dataclass(slots=True)
 class Numbers:
-    """Placer, filler and accession numbers; those that are stated together are of one order."""
+    """Placer, filler and accession numbers and Study Instance UIDs; those that are stated together are of one order."""
 
     _leads_to: dict[Number, Number] = field(default_factory=dict)
 

@@ -32,6 +32,8 @@ class Placed:
     """Procedure -> steps."""
     bare: bool = False
     """Its one procedure and its one step are sometimes named and sometimes not."""
+    has_study: bool = False
+    """Its one procedure has a Study Instance UID."""
     stated: dict[str, str] = field(default_factory=dict)
     """Numbers that are known of it."""
     named: set[str] = field(default_factory=set)
@@ -43,7 +45,8 @@ class Placed:
 
     @property
     def all_numbers(self) -> dict[str, str]:
-        return {kind: f"{kind[0].upper()}{self.number}" for kind in ("placer", "filler", "accession")}
+        numbers = {kind: f"{kind[0].upper()}{self.number}" for kind in ("placer", "filler", "accession")}
+        return numbers | ({"study": str(self.number)} if self.has_study else {})
 
 
 class Ris:
@@ -81,10 +84,10 @@ class Ris:
     def _group(self, order: Placed, act: Act, control: str, procedure: str = "", step: str = "") -> Group:
         """A group that states some of the numbers, at least one of which is known of the order."""
         numbers = order.all_numbers
-        if Feature.SPLIT_NUMBERS in self._features and act.numbers % 8:
-            some = {kind: one for bit, (kind, one) in enumerate(numbers.items()) if act.numbers % 8 >> bit & 1}
+        if Feature.SPLIT_NUMBERS in self._features and act.numbers % 16:
+            some = {kind: one for bit, (kind, one) in enumerate(numbers.items()) if act.numbers % 16 >> bit & 1}
             numbers = some if (some.keys() & order.stated.keys() or not order.stated) else numbers
-            if numbers.keys() == {"accession"} and not order.stated:
+            if numbers.keys() == {"study"} or not (order.stated or numbers.keys() & {"placer", "filler"}):
                 numbers = order.all_numbers
         order.stated |= numbers
         return Group(control, procedure=procedure, step=step, **numbers)
@@ -109,6 +112,7 @@ class Ris:
         bare = Feature.MIXED_IDS in self._features and act.what % 2 == 0
         form = forms[0] if bare else forms[act.what % 3]
         order = Placed(number, person, {f"{p}{number}": [f"{s}{number}" for s in steps] for p, steps in form}, bare)
+        order.has_study = Feature.STUDY_UIDS in self._features and len(form) == 1
         self._orders.append(order)
         return order
 
@@ -123,8 +127,12 @@ class Ris:
     def _place(self, act: Act, at: datetime) -> Message | None:
         if len(self._orders) >= MOST_ORDERS:
             return None
-        order = self._new(self._person(act.order), act)
-        return self._orm(order, act, at, *self._creating(order, act, "NW", order.steps), creates=True)
+        person = self._person(act.order)
+        orders = [
+            self._new(person, act) for _ in range(2 if act.what % 7 == 6 and len(self._orders) < MOST_ORDERS - 1 else 1)
+        ]
+        groups = [group for order in orders for group in self._creating(order, act, "NW", order.steps)]
+        return self._orm(orders[0], act, at, *groups, creates=True)
 
     def _again(self, act: Act, at: datetime) -> Message | None:
         order = self._changeable(act)
@@ -147,27 +155,35 @@ class Ris:
         order = self._order(act)
         return None if order is None or order.has_children or order.is_parent_only else order
 
+    def _part(self, order: Placed, what: int) -> dict[str, str]:
+        """One procedure or step of an order, or all of it."""
+        if not what % 2 or not order.steps or order.bare or order.has_children:
+            return {}
+        procedure = list(order.steps)[what // 2 % len(order.steps)]
+        return {"procedure": procedure} | ({"step": order.steps[procedure][0]} if what % 4 == 3 else {})
+
     def _end(self, act: Act, at: datetime) -> Message | None:
         order = self._order(act)
         if order is None:
             return None
-        named: dict[str, str] = {}
-        if act.what % 2 and order.steps and not order.bare and not order.has_children:
-            procedure = list(order.steps)[act.what // 2 % len(order.steps)]
-            named = {"procedure": procedure} | ({"step": order.steps[procedure][0]} if act.what % 4 == 3 else {})
         order.ended = True
-        return self._orm(order, act, at, self._group(order, act, ("CA", "DC", "OC")[act.what % 3], **named))
+        control, part = ("CA", "DC", "OC")[act.what % 3], self._part(order, act.what)
+        return self._orm(order, act, at, self._group(order, act, control, **part))
 
     def _hold(self, act: Act, at: datetime) -> Message | None:
         order = self._order(act)
         if order is None:
             return None
         order.held = True
-        return self._orm(order, act, at, self._group(order, act, "HD"))
+        return self._orm(order, act, at, self._group(order, act, "HD", **self._part(order, act.what)))
 
     def _release(self, act: Act, at: datetime) -> Message | None:
         order = self._order(act)
-        return None if order is None else self._orm(order, act, at, self._group(order, act, "RL"))
+        return (
+            None
+            if order is None
+            else self._orm(order, act, at, self._group(order, act, "RL", **self._part(order, act.what)))
+        )
 
     def _status(self, act: Act, at: datetime) -> Message | None:
         order = self._changeable(act)
@@ -175,7 +191,8 @@ class Ris:
             return None
         status = ("SC", "IP", "CM", "CA", "DC", "HD")[act.what % 6]
         order.held |= status in ("HD", "CM")
-        return self._orm(order, act, at, replace(self._group(order, act, "SC"), status=status))
+        control = "XO" if act.what > 7 else "SC"
+        return self._orm(order, act, at, replace(self._group(order, act, control), status=status))
 
     def _replace(self, act: Act, at: datetime) -> Message | None:
         old = self._order(act)
@@ -258,7 +275,7 @@ class Ris:
         order = self._changeable(act)
         if order is None:
             return None
-        known = {kind: one for kind, one in order.stated.items() if kind != "accession"}
+        known = {kind: one for kind, one in order.stated.items() if kind in ("placer", "filler")}
         if not known:
             return None
         ids = order.person.ids
@@ -274,7 +291,7 @@ def _some(steps: dict[str, list[str]], what: int) -> dict[str, list[str]]:
 
 
 def _parent(order: Placed) -> dict[str, str]:
-    return {f"parent_{kind}": one for kind, one in order.stated.items() if kind != "accession"}
+    return {f"parent_{kind}": one for kind, one in order.stated.items() if kind in ("placer", "filler")}
 
 
 _DEEDS: Final[dict[Deed, Callable[[Ris, Act, datetime], Message | None]]] = {
