@@ -127,7 +127,7 @@ def _worklist(served: Served, prefix: str) -> list[Any]:
     return sorted(json.dumps(row, sort_keys=True).replace(prefix, "") for row in plain)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), mixed=st.randoms(use_true_random=False), doubled=st.integers(0, 4))
 def test_the_worklist_is_that_of_the_events_in_the_order_of_their_times(
     served: Served, history: list[Event], mixed: Any, doubled: int
