@@ -43,6 +43,8 @@ class Node:
         settings["hl7"]["listeners"][0]["port"] = self.hl7
         settings["dicom"] |= {"port": self.dicom, "max_worklist_matches": 100_000}
         settings["http"]["port"] = self.http
+        # As a site sets it whose EHR comes back empty: else each study that is sent anew waits for a person.
+        settings["ehrs"][0]["when_deleted"] = "recreate"
         self.configuration.write_text(json.dumps(settings), encoding="utf-8")
         self.log.touch()
         self.set_clock("+0")
