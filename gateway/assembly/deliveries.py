@@ -59,7 +59,7 @@ def _kinds_of_ehr(ehr: Ehr, store: Store, client: FhirClient, clock: Clock) -> d
     verification = Verification(store, writer, clock, breaker)
     delivery = EhrDelivery(ehr.name, store, writer, clock, breaker, links, verification)
     kinds = {
-        verifications_at(ehr.name): Handling(verification.verify, concurrency=1, gate=breaker),
+        verifications_at(ehr.name): Handling(verification.verify, concurrency=1, gate=breaker, is_prompt=False),
         delivery_to(ehr.name): Handling(
             delivery.deliver,
             concurrency=ehr.concurrency,

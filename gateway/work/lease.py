@@ -15,6 +15,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.errors import Unavailable
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Work
 from gateway.store import Store, outbox_claims
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 class LeaseLostError(Exception):
     """Another worker has the work, or has had it: whatever is sent now may be older than what the receiver has."""
+
+
+class LeaseUnknownError(Exception):
+    """The database does not tell whose the work is. Not `Unavailable`: no receiver has failed to answer."""
 
 
 class Leases:
@@ -92,12 +97,15 @@ class Lease:
         """Return when the work is still ours, by its row in the database; a lease that has ended and that nobody took
         is renewed.
 
-        Raises `LeaseLostError`, and `Unavailable` when the database does not tell: nothing may be sent then.
+        Raises `LeaseLostError`, and `LeaseUnknownError` when the database does not tell: nothing may be sent then.
         """
-        ends = None if self.is_lost else await self._leases.ends(self._work)
-        if ends is not None and ends <= self._leases.clock():
-            self.was_late = True
-            ends = await self._renewed()
+        try:
+            ends = None if self.is_lost else await self._leases.ends(self._work)
+            if ends is not None and ends <= self._leases.clock():
+                self.was_late = True
+                ends = await self._renewed()
+        except Unavailable as error:
+            raise LeaseUnknownError(f"whose the work is cannot be told: {error}") from error
         if ends is None:
             self.is_lost = True
             raise LeaseLostError(f"{self._work.kind} {self._work.id} is another worker's by now")

@@ -24,7 +24,7 @@ from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
-from gateway.work.lease import Lease, LeaseLostError, Leases
+from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import Outcomes
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,8 @@ class Handling:
     first_retry_seconds: float = 2.0
     max_retry_seconds: float = 600.0
     gate: Gate | None = None
+    is_prompt: bool = True
+    """Whether a commit that leaves due work wakes it; else it looks once a second, for what nobody waits for."""
     when_lost: Lost | None = None
     """What follows, in a transaction, when another worker took work over that this process may have sent."""
     refill: int = 1
@@ -106,8 +108,9 @@ class Worker:
         store.on_due(self._hint)
 
     def _hint(self) -> None:
-        for hint in self._hints.values():
-            hint.set()
+        for kind, hint in self._hints.items():
+            if self._kinds[kind].is_prompt:
+                hint.set()
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
@@ -214,6 +217,8 @@ class Worker:
             await self._finish(handling, work, done)
         except LeaseLostError:
             await self._lose(handling, work)
+        except LeaseUnknownError as error:
+            await self._settle_failure(handling, work, Unavailable(str(error)))
         except asyncio.CancelledError:
             if not lease.is_lost:
                 raise

@@ -14,12 +14,12 @@ from gateway.errors import Unavailable
 from gateway.records.work import Work
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
-from gateway.work.lease import Lease, LeaseLostError, Leases
+from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.worker import Handling
 from tests.conftest import Time, until
 from tests.store.notes import kept, note
 from tests.store.work import LEASE, SECOND, adding, claim_one, claiming, row, state
-from tests.work.test_worker import add, working
+from tests.work.test_worker import add, reach, working
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_nothing_is_sent_while_the_database_does_not_tell(store: Store, cl
 
     leases = Leases(store, clock)
     store.read, read = away, store.read  # type: ignore[method-assign, assignment]
-    with pytest.raises(Unavailable):
+    with pytest.raises(LeaseUnknownError):
         await leases.of(work, 60).confirm()
     store.read = read  # type: ignore[method-assign]
     await leases.of(work, 60).confirm()
@@ -160,3 +160,32 @@ async def test_a_renewal_that_meets_another_s_claim_stops_the_work(store: Store,
         await until(stopped.is_set)
         await _noted(store, f"lost {number}")
         assert (await row(store, number))["lease"] == taken.lease
+
+
+async def test_a_database_that_does_not_tell_is_no_receiver_that_is_silent(store: Store, clock: Time) -> None:
+    """The work is tried again; what counts answers of its receiver sees no failure."""
+    read, outcomes = store.read, list[str]()
+
+    async def away(unit: object) -> None:
+        raise Unavailable("the database is away")
+
+    async def send(work: Work, lease: Lease) -> Done:
+        if not outcomes:
+            store.read = away  # type: ignore[method-assign, assignment]
+        try:
+            await lease.confirm()
+        except Unavailable:
+            outcomes.append("counted")
+        except LeaseUnknownError:
+            outcomes.append("not counted")
+            raise
+        finally:
+            store.read = read  # type: ignore[method-assign]
+        return Done()
+
+    async with working(store, clock, test=Handling(send, first_retry_seconds=1)):
+        number = await add(store, clock.now)
+        await reach(store, number, "pending", tries=1)
+        clock.pass_seconds(1)
+        await reach(store, number, "done", tries=2)
+    assert outcomes == ["not counted"]
