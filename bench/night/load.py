@@ -67,7 +67,7 @@ class Load:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _life(self, number: int, order: ris.Order) -> None:
+    async def _life(self, number: int, order: ris.Exam) -> None:
         """Order; each query after its AA finds it; some are changed, cancelled or examined, and some studies grow."""
         await self._order(order, order.hl7())
         self._model.orders[order.accession_number] = order
@@ -82,7 +82,7 @@ class Load:
         elif number % 2 == 0:
             await self._examine(order, grows=number % 4 == 0)
 
-    async def _order(self, order: ris.Order, message: bytes) -> None:
+    async def _order(self, order: ris.Exam, message: bytes) -> None:
         async def send(node: Node) -> None:
             async with MllpClient("127.0.0.1", node.hl7, timeout=ANSWER_SECONDS) as connection:
                 acknowledgement = parse(await connection.send(message)).first("MSA")
@@ -94,7 +94,7 @@ class Load:
 
         await self._until_taken("order", send)
 
-    async def _item(self, order: ris.Order) -> Dataset | None:
+    async def _item(self, order: ris.Exam) -> Dataset | None:
         async def ask(node: Node) -> list[Dataset]:
             items = await modality.query(
                 "127.0.0.1", node.dicom, accession_number=order.accession_number, timeout=ANSWER_SECONDS
@@ -106,7 +106,7 @@ class Load:
         items = await self._until_taken("query", ask)
         return items[0] if items else None
 
-    async def _examine(self, order: ris.Order, *, grows: bool) -> None:
+    async def _examine(self, order: ris.Exam, *, grows: bool) -> None:
         item = await self._item(order)
         if item is None:
             return

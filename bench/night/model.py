@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.simulators.ris import Order
+from gateway.simulators.ris import Exam
 
 KINDS: Final = ("order", "query", "performed step", "image")
 
@@ -40,7 +40,7 @@ class Model:
     """What senders were answered."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    orders: dict[str, Order] = field(default_factory=dict)
+    orders: dict[str, Exam] = field(default_factory=dict)
     """Accession number -> the order as its last AA took it."""
     cancelled: set[str] = field(default_factory=set)
     studies: dict[str, Examined] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Model:
             if number not in self.cancelled and not self.has_ended(order)
         }
 
-    def has_ended(self, order: Order) -> bool:
+    def has_ended(self, order: Exam) -> bool:
         return order.study_uid in self.studies and self.studies[order.study_uid].ended
 
     def note(self, kind: str, node: str, begun: float, failure: str = "") -> None:

@@ -26,7 +26,7 @@ from gateway.config.tree import Config
 from gateway.records.identifiers import AccessionNumber
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
-from gateway.simulators.ris import Order
+from gateway.simulators.ris import Exam
 from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.studies import perform
 from gateway.store import worklist
@@ -96,7 +96,7 @@ def _config(folder: Path, ehr_url: str, ris_port: int) -> Config:
     )  # fmt: skip
 
 
-async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, receiver: RisListener, order: Order) -> None:
+async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, receiver: RisListener, order: Exam) -> None:
     steps = _Steps(say)
     item = await _order(steps, gateway, order)
     *datasets, late = perform(item, series=2, instances=4)
@@ -128,7 +128,7 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, receiver: Ris
     steps.show("One more image comes late", "C-STORE of 1 instance of the same study", f"EHR has {_described(second)}")
 
 
-async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
+async def _order(steps: _Steps, gateway: app.Running, order: Exam) -> Dataset:
     """Send the order and find it in the worklist."""
     hl7 = order.hl7()
     [answer] = await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [hl7])
@@ -151,7 +151,7 @@ async def _order(steps: _Steps, gateway: app.Running, order: Order) -> Dataset:
     return items[0]
 
 
-async def _must_be(steps: _Steps, gateway: app.Running, order: Order, state: str) -> None:
+async def _must_be(steps: _Steps, gateway: app.Running, order: Exam, state: str) -> None:
     accession_number = AccessionNumber(order.accession_number)
     found = await gateway.store.read(lambda connection: worklist.of_accession_number(connection, accession_number))
     steps.must([row["state"] for row in found] == [state], f"the step is not {state}")

@@ -22,7 +22,7 @@ from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
 from gateway.journey.ris_status.material import Materials
 from gateway.journey.ris_status.queueing import Forwards, Statuses
-from gateway.journey.ris_status.station import Delivery, ForwardStation, StatusStation
+from gateway.journey.ris_status.station import ForwardStation, StatusDelivery, StatusStation
 from gateway.mapping import Mappings
 from gateway.mapping.status.shapes import SHAPES
 from gateway.observe import metrics
@@ -91,7 +91,9 @@ def kinds_of_destinations(
     return kinds
 
 
-def _delivery(one: Destination, steady: Clock, stack: AsyncExitStack) -> tuple[Delivery, Callable[[Handler], Handling]]:
+def _delivery(
+    one: Destination, steady: Clock, stack: AsyncExitStack
+) -> tuple[StatusDelivery, Callable[[Handler], Handling]]:
     """The connections to a destination, and how its work is done: one breaker holds all of it."""
     tls = tls_of_destination(one)
     sender = MllpSender(one.host, one.port, timeout=one.timeout_seconds, connections=one.connections, tls=tls)
@@ -108,7 +110,7 @@ def _delivery(one: Destination, steady: Clock, stack: AsyncExitStack) -> tuple[D
         gate=breaker,
         refill=one.connections * CLAIMED // 2,
     )
-    return Delivery(sender, breaker), handling
+    return StatusDelivery(sender, breaker), handling
 
 
 def tls_of_destination(destination: Destination) -> ssl.SSLContext | None:

@@ -24,7 +24,7 @@ from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OnKept, OrderIntake
 from gateway.journey.order_intake.structure import Conformance
-from gateway.journey.performed_step.attaching import LateLinks
+from gateway.journey.performed_step.attaching import LateLinking
 from gateway.observe import metrics
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
@@ -56,7 +56,7 @@ def scheduling_policy(config: Config) -> scheduling.Policy:
         unknown_order=config.hl7.unknown_order,
         patient_data=config.hl7.patient_data,
         tell_orders=any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs),
-        late_links=LateLinks(consequences_of(config)),
+        late_links=LateLinking(consequences_of(config)),
     )
 
 

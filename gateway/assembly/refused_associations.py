@@ -12,7 +12,7 @@ from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
 from gateway.store import Store, refusals
-from gateway.wire.dimse.server import Refusal
+from gateway.wire.dimse.server import AssociationRefusal
 
 log = logging.getLogger(__name__)
 MOST_KNOWN: Final = 1000
@@ -25,10 +25,10 @@ class RefusedAssociations:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[Refusal, None] = {}
+        self._known: dict[AssociationRefusal, None] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    def note(self, refusal: Refusal) -> None:
+    def note(self, refusal: AssociationRefusal) -> None:
         metrics.DICOM_REFUSED.labels(refusal.what).inc()
         if refusal.what == "connection":
             log.warning("DICOM connection from %s refused: %s", refusal.address, refusal.why)
@@ -48,7 +48,7 @@ class RefusedAssociations:
         """Wait until what was noted is kept."""
         await asyncio.gather(*self._writing)
 
-    async def _keep(self, refusal: Refusal) -> None:
+    async def _keep(self, refusal: AssociationRefusal) -> None:
         now, source = self._clock(), f"{refusal.calling_ae} {refusal.address}"
         reason = f"{refusal.what} refused: {refusal.why}"
 

@@ -27,11 +27,11 @@ from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
-from gateway.operations.why_not_shown import Why
+from gateway.operations.why_not_shown import WhyNotShown
 from gateway.operations.why_not_shown import why as explain
 from gateway.records.identifiers import AccessionNumber
 from gateway.store import Store
-from gateway.wire.dimse import DimseServer, Policy
+from gateway.wire.dimse import AcceptorPolicy, DimseServer
 from gateway.wire.dimse import Peer as DimsePeer
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def why(
     clock: Clock,
     accession_number: AccessionNumber,
     station: str,
-) -> Why | None:
+) -> WhyNotShown | None:
     """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
     rules, policy = rules_of(config, mappings), policy_of(config.dicom)
     return await store.read(lambda connection: explain(connection, policy, rules, accession_number, station, clock()))
@@ -118,7 +118,7 @@ def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]
         yield "dicom.tls", dicom.tls.port, server_tls(dicom.tls, _tls_fault)
 
 
-def policy_of(dicom: Dicom) -> Policy:
+def policy_of(dicom: Dicom) -> AcceptorPolicy:
     """Who may associate with us, and for what."""
     peers = {title: DimsePeer() for title in dicom.allowed_calling_aes}
     for peer in dicom.peers:
@@ -130,7 +130,7 @@ def policy_of(dicom: Dicom) -> Policy:
             user=peer.user,
             passcode=peer.passcode,
         )
-    return Policy(
+    return AcceptorPolicy(
         ae_title=dicom.ae_title,
         check_called_ae=dicom.check_called_ae,
         peers=peers,

@@ -53,7 +53,7 @@ def _send(host: str, port: int, orders: list[Any], control: Control, connections
     messages = [order.hl7(control, revision=revision) for order in orders]
     codes: list[str] = []
 
-    def answers(index: int, answer: ris.Answer) -> None:
+    def answers(index: int, answer: ris.MessageAnswer) -> None:
         order = orders[index]
         codes.append(answer.code)
         say(f"{order.accession_number}  {order.modality}  {answer.code} {answer.text}  {answer.seconds * 1000:.1f} ms")

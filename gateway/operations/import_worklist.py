@@ -52,7 +52,7 @@ class Taken:
         return [f"{self.file}: {text}" for text in ([self.why] if self.why else self.findings)]
 
 
-class _UndoError(Exception):
+class _UndoImportError(Exception):
     def __init__(self, taken: Taken) -> None:
         super().__init__()
         self.taken = taken
@@ -120,12 +120,12 @@ class Import:
         def unit(connection: Connection) -> Taken:
             taken = self._keep(connection, path, raw, statement, now)
             if dry_run:
-                raise _UndoError(taken)
+                raise _UndoImportError(taken)
             return taken
 
         try:
             return await self._store.write(unit)
-        except _UndoError as undone:
+        except _UndoImportError as undone:
             return undone.taken
         except Rejected as error:
             return Taken(str(path), NOT_TAKEN, _accession_number(statement), _refused(error))

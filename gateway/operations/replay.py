@@ -125,7 +125,7 @@ async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[WorkR
     return done, left
 
 
-class _UndoError(Exception):
+class _UndoReplayError(Exception):
     """Takes a transaction back, with what was learned in it."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -151,7 +151,7 @@ class DryRun:
         for group, keys in groups:
             try:
                 await self._store.write(lambda connection, group=group, keys=keys: self._try(connection, group, keys))  # type: ignore[misc]
-            except _UndoError as done:
+            except _UndoReplayError as done:
                 yield done.outcome
 
     def _keys(self, connection: Connection, message: MessageRow) -> set[PatientRow | Identity]:
@@ -184,7 +184,7 @@ class DryRun:
                     NewAnswer(message, row["type"], row["control_id"], row["ack_code"], judged.code, why)
                 )
         outcome.changes = list(_changes(before, _items(connection, keys)))
-        raise _UndoError(outcome)
+        raise _UndoReplayError(outcome)
 
 
 def _identities(reader: MessageReader, row: Mapping[str, Any]) -> Iterable[Identity]:

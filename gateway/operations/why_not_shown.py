@@ -14,7 +14,7 @@ from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
 from gateway.store import worklist
-from gateway.wire.dimse import Policy
+from gateway.wire.dimse import AcceptorPolicy
 from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_attributes
@@ -26,7 +26,7 @@ TOGETHER: Final = {START_DATE: START_TIME, START_TIME: START_DATE, PATIENT_ID: I
 
 
 @dataclass(frozen=True, slots=True)
-class StepWhy:
+class StepWhyNotShown:
     """One step of the order, as the scanner's last query meets it now."""
 
     step_id: str
@@ -41,7 +41,7 @@ class StepWhy:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class WhyNotShown:
     accession: AccessionNumber
     station: str
     asked_at: int | None
@@ -50,13 +50,18 @@ class Why:
     """How many steps the answer had."""
     status: int = 0
     keys: Attributes = field(default_factory=dict)
-    steps: tuple[StepWhy, ...] = ()
+    steps: tuple[StepWhyNotShown, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
 def why(
-    connection: Connection, policy: Policy, rules: Rules, accession_number: AccessionNumber, station: str, now: int
-) -> Why | None:
+    connection: Connection,
+    policy: AcceptorPolicy,
+    rules: Rules,
+    accession_number: AccessionNumber,
+    station: str,
+    now: int,
+) -> WhyNotShown | None:
     """None when nothing was ordered under this accession number."""
     rows = worklist.of_accession_number(connection, accession_number)
     if not rows:
@@ -70,7 +75,7 @@ def why(
         # Its answer was A900, whatever the steps were like.
         question = Question({}, station, rules, now)
     steps = tuple(_step(row, question, rules, answered.get(row["id"])) for row in rows)
-    return Why(
+    return WhyNotShown(
         accession=accession_number,
         station=station,
         asked_at=query["asked_at"] if query else None,
@@ -82,8 +87,8 @@ def why(
     )
 
 
-def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhy:
-    return StepWhy(
+def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhyNotShown:
+    return StepWhyNotShown(
         step_id=row["step_id"],
         state=row["state"],
         stations=row["station_ae"],
@@ -93,7 +98,7 @@ def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | 
     )
 
 
-def _remarks(policy: Policy, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+def _remarks(policy: AcceptorPolicy, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
     if policy.others is None and station not in policy.peers:
         yield f"{station} is not among dicom.allowed_calling_aes: its associations are refused"
     elif station in policy.peers and "worklist" not in policy.peers[station].services:
@@ -153,7 +158,7 @@ def _shown(element: Element | None) -> str:
     return "a sequence" if element.items else "\\".join(element.values)
 
 
-def lines(found: Why, moment: Any) -> Iterable[str]:
+def lines(found: WhyNotShown, moment: Any) -> Iterable[str]:
     """For people; `moment` writes a time."""
     asked = "has not asked" if found.asked_at is None else f"last asked {moment(found.asked_at)}"
     yield f"{found.station} {asked}" + ("" if found.asked_at is None else f" and was answered {found.answers} steps")

@@ -24,7 +24,7 @@ from gateway.records.imaging_order import (
 )
 from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
 from gateway.records.row_ids import PatientRow
-from gateway.records.step import BOOKS, CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
+from gateway.records.step import BOOKS, CREATES, FROZEN, TRANSITIONS, RefusedEvent, StepEvent, StepState
 
 ENDS: Final = frozenset({StepEvent.CANCEL, StepEvent.DISCONTINUE, StepEvent.CANCEL_APPOINTMENT})
 
@@ -271,7 +271,7 @@ def _step_after(step: Step, event: StepEvent, statement: OrderedProcedure) -> St
     """The step after an event. What ends the order and what cancels the appointment do not undo one another."""
     before = step.unbooked_in or step.state
     after = TRANSITIONS[(before, event)]
-    if isinstance(after, Refused):
+    if isinstance(after, RefusedEvent):
         raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=statement.place.at(1))
     if event is StepEvent.CANCEL_APPOINTMENT and after is StepState.CANCELED:
         return replace(step, state=after, unbooked_in=before)

@@ -14,7 +14,7 @@ from gateway.records.imaging_order import Arrival, Order, Performed, Procedure, 
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_adoption import adopted
 from gateway.records.order_book import applied, arrived
-from gateway.records.step import CREATES, TRANSITIONS, Refused, StepEvent, StepState
+from gateway.records.step import CREATES, TRANSITIONS, RefusedEvent, StepEvent, StepState
 
 
 def sort_key(statement: Said) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class _Performance:
 
 def _moved(state: StepState, event: StepEvent) -> StepState:
     after = TRANSITIONS[(state, event)]
-    assert not isinstance(after, Refused), "what a modality did is a fact"
+    assert not isinstance(after, RefusedEvent), "what a modality did is a fact"
     return after
 
 

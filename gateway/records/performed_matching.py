@@ -13,7 +13,7 @@ from gateway.records.performed_step import ScheduledItem
 from gateway.records.row_ids import OrderRow
 
 
-class Match(StrEnum):
+class MatchedBy(StrEnum):
     """What led to the scheduled step."""
 
     STEP = "study and step"
@@ -45,7 +45,7 @@ class Matched:
     """The scheduled step of an item, or why there is none."""
 
     candidate: Candidate | None
-    match: Match | None = None
+    match: MatchedBy | None = None
     why: str = ""
     """What a person should know of the match; empty: nothing."""
 
@@ -87,10 +87,10 @@ def matched(
 def _of_study(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
     exact = next((one for one in steps if item.step_id and one.step_id == item.step_id), None)
     if exact is not None:
-        return Matched(exact, Match.STEP)
+        return Matched(exact, MatchedBy.STEP)
     if len(steps) > 1:
         return Matched(None, why=NO_STEP)
-    return Matched(steps[0], Match.STUDY, "the study has another step ID" if item.step_id else "")
+    return Matched(steps[0], MatchedBy.STUDY, "the study has another step ID" if item.step_id else "")
 
 
 def _of_accession_number(item: ScheduledItem, steps: Sequence[Candidate]) -> Matched:
@@ -99,7 +99,7 @@ def _of_accession_number(item: ScheduledItem, steps: Sequence[Candidate]) -> Mat
     exact = [one for one in named if item.step_id and one.step_id == item.step_id]
     for steps_left in (exact, named):
         if len(steps_left) == 1:
-            return Matched(steps_left[0], Match.ACCESSION, "the Study Instance UID is the modality's own")
+            return Matched(steps_left[0], MatchedBy.ACCESSION, "the Study Instance UID is the modality's own")
     return Matched(None, why=SEVERAL)
 
 

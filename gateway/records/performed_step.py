@@ -17,7 +17,7 @@ from gateway.errors import Conflict, GatewayError, InvalidValue, RequiredEmpty, 
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, NOT_OF_DISCONTINUED, Use
-from gateway.records.step import Refused, StepEvent
+from gateway.records.step import RefusedEvent, StepEvent
 
 STATUS: Final = "PerformedProcedureStepStatus"
 SCHEDULED_STEPS: Final = "ScheduledStepAttributesSequence"
@@ -37,8 +37,8 @@ class PerformedState(StrEnum):
 
 
 _P = PerformedState
-_FINAL = Refused("Performed Procedure Step Object may no longer be updated")
-SET: Final[dict[tuple[PerformedState, PerformedState], PerformedState | Refused]] = {
+_FINAL = RefusedEvent("Performed Procedure Step Object may no longer be updated")
+SET: Final[dict[tuple[PerformedState, PerformedState], PerformedState | RefusedEvent]] = {
     **{(_P.IN_PROGRESS, status): status for status in _P},
     **{(final, status): _FINAL for final in (_P.COMPLETED, _P.DISCONTINUED) for status in _P},
 }
@@ -121,7 +121,7 @@ def _state_after(state: PerformedState, status: str) -> PerformedState:
     if status and status not in set(PerformedState):
         raise InvalidValue("the status is none of IN PROGRESS, COMPLETED, DISCONTINUED", place=STATUS)
     after = SET[(state, PerformedState(status or PerformedState.IN_PROGRESS))]
-    if isinstance(after, Refused):
+    if isinstance(after, RefusedEvent):
         raise Conflict(after.why)
     return after
 

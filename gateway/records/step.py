@@ -62,17 +62,17 @@ class StepEvent(StrEnum):
     """The site's rule ends a performed step whose modality gives no sign of life (PS3.4 F.7.2.2: the SCP may)."""
 
 
-class Refused:
+class RefusedEvent:
     """The event is understood and may not happen in this state; the error names the reason."""
 
     def __init__(self, why: str) -> None:
         self.why = why
 
 
-_RUNNING = Refused("the examination is in progress")
+_RUNNING = RefusedEvent("the examination is in progress")
 _S, _E = StepState, StepEvent
 _OPEN = (_S.SCHEDULED, _S.ARRIVED, _S.READY)
-_PPS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
+_PPS: Final[dict[tuple[StepState, StepEvent], StepState | RefusedEvent]] = {
     (state, event): outcome
     for state in _S
     for event, outcome in (
@@ -83,7 +83,7 @@ _PPS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
 }
 """What a modality did is a fact: it moves the step from wherever the paperwork had left it."""
 
-TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | Refused]] = {
+TRANSITIONS: Final[dict[tuple[StepState, StepEvent], StepState | RefusedEvent]] = {
     **_PPS,
     # What was chosen by mistake has not been begun; that the order was cancelled meanwhile holds.
     **{(state, _E.PPS_WRONG_ENTRY): state for state in _S},

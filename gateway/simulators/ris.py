@@ -57,7 +57,7 @@ _PROCEDURES = (
 
 
 @dataclass(frozen=True)
-class Order:
+class Exam:
     """One examination of one patient: one requested procedure with one scheduled step."""
 
     accession_number: str
@@ -110,7 +110,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Answer:
+class MessageAnswer:
     """The answer of the receiver to one message."""
 
     code: str
@@ -122,7 +122,7 @@ class Answer:
     raw: bytes
 
 
-def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iterator[Order]:
+def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iterator[Exam]:
     """`count` examinations of as many made-up people, ten minutes apart; the same seed gives the same ones.
 
     seed: 0 to 99999, so that an accession number fits SH (16 characters) with its prefixes.
@@ -134,7 +134,7 @@ def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iter
     for index in range(count):
         modality, code, procedure = _PROCEDURES[index % len(_PROCEDURES)]
         sex = dice.choices("FMO", (49, 49, 2))[0]
-        yield Order(
+        yield Exam(
             accession_number=f"{seed:05d}{index:06d}",
             patient_id=f"T{seed:05d}{index:06d}",
             study_uid=f"2.25.{uuid.uuid5(_NAMESPACE, f'{seed}/{index}').int}",
@@ -150,12 +150,12 @@ def orders(seed: int, count: int, *, first_day: date = date(2030, 1, 7)) -> Iter
         )
 
 
-async def _exchange(client: MllpClient, message: bytes) -> Answer:
+async def _exchange(client: MllpClient, message: bytes) -> MessageAnswer:
     begun = time.perf_counter()
     raw = await client.send(message)
     msa = parse(raw).first("MSA")
     code, text = (msa.leaf(1), msa.leaf(3)) if msa else ("", "")
-    return Answer(code, text, time.perf_counter() - begun, raw)
+    return MessageAnswer(code, text, time.perf_counter() - begun, raw)
 
 
 async def send(
@@ -165,15 +165,15 @@ async def send(
     *,
     concurrency: int = 1,
     timeout: float = 30.0,
-    answered: Callable[[int, Answer], None] | None = None,
-) -> list[Answer]:
+    answered: Callable[[int, MessageAnswer], None] | None = None,
+) -> list[MessageAnswer]:
     """Send over `concurrency` connections, one message at a time on each; the answers are in message order.
 
     timeout: seconds, for connecting and for each answer. answered: called with each answer as it comes, and with the
     position of its message. Raises `Unavailable` when an answer does not come.
     """
     waiting = enumerate(messages)
-    answers: dict[int, Answer] = {}
+    answers: dict[int, MessageAnswer] = {}
 
     async def one_connection() -> None:
         async with MllpClient(host, port, timeout=timeout) as client:

@@ -14,11 +14,11 @@ Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 Action = Literal["answer", "slow", "silent", "close_before", "close_after", "other"]
 
 
-class _Part(BaseModel):
+class _RisPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RisRule(_Part):
+class RisRule(_RisPart):
     do: Action
     """answer: with `code` and `text`, and `then` a second acknowledgement. slow: after `seconds`. silent: kept, and not
     answered. close_before, close_after: the connection is closed before or after the message is kept. other: the
@@ -44,7 +44,7 @@ class RisRule(_Part):
         return self
 
 
-class RisScript(_Part):
+class RisScript(_RisPart):
     seed: int = 1
     """The same seed and the same messages meet the same rules."""
     rules: list[RisRule] = []

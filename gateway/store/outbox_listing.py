@@ -104,7 +104,7 @@ def stuck(connection: Connection) -> list[Stuck]:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayedPage:
     """One page of the work of a cause."""
 
     done: list[WorkRow]
@@ -118,11 +118,11 @@ class Replayed:
 _BEGINNING: Final = WorkRow(0)
 
 
-def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = _BEGINNING) -> Replayed:
+def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = _BEGINNING) -> ReplayedPage:
     """Make work of a cause due now: at most `PAGE` rows behind the id `after`."""
     wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
     ids = list(connection.execute(wanted.limit(PAGE)).scalars())
-    replayed = Replayed([], [], ids[-1] if ids else None)
+    replayed = ReplayedPage([], [], ids[-1] if ids else None)
     for work in ids:
         try:
             replayed.done.extend(replay(connection, [work], now=now))

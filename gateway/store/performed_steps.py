@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 from gateway.records.finding import Finding
 from gateway.records.imaging_order import Performed
 from gateway.records.patient import Identity
-from gateway.records.performed_matching import Candidate, Match
+from gateway.records.performed_matching import Candidate, MatchedBy
 from gateway.records.performed_step import PerformedState, PerformedStep, ScheduledItem, scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
@@ -123,7 +123,7 @@ def _stated(step: PerformedStep) -> dict[str, Any]:
     }
 
 
-def link(connection: Connection, row: PerformedStepRow, candidate: Candidate, match: Match) -> None:
+def link(connection: Connection, row: PerformedStepRow, candidate: Candidate, match: MatchedBy) -> None:
     """Note that a scheduled step has been performed, and what led to it."""
     _LINK.run(
         connection,

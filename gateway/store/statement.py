@@ -18,7 +18,7 @@ Process = Callable[[Any], Any]
 Row = Mapping[str, Any]
 
 
-class _Compiled:
+class _DriverStatement:
     """A statement as one database's driver takes it."""
 
     __slots__ = ("columns", "has_key", "keys", "parameters", "readers", "sql")
@@ -53,7 +53,7 @@ class Statement:
     def __init__(self, statement: ClauseElement, names: Sequence[str] | None = None) -> None:
         self._statement = statement
         self._names = names
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, _DriverStatement] = {}
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What a SELECT finds, each row by its columns' names."""
@@ -91,18 +91,18 @@ class Statement:
         given = [self._given(connection, compiled, values) for values in rows]
         return int(execute(connection, compiled.sql, given, many=True).rowcount) if given else 0
 
-    def _for(self, connection: Connection) -> _Compiled:
+    def _for(self, connection: Connection) -> _DriverStatement:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect, self._names)
+            compiled = self._compiled[dialect.name] = _DriverStatement(self._statement, dialect, self._names)
         return compiled
 
-    def _run(self, connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
+    def _run(self, connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
         return execute(connection, compiled.sql, self._given(connection, compiled, values))
 
     @staticmethod
-    def _given(connection: Connection, compiled: _Compiled, values: Mapping[str, Any]) -> Any:
+    def _given(connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
         if connection.dialect.positional:
             return [
                 fixed if name is None else process(values[name]) if process else values[name]

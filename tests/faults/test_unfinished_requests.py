@@ -53,7 +53,7 @@ class Figures:
         return ", ".join(parts)
 
 
-async def ordered(gateway: WholeGateway, order: ris.Order) -> bool:
+async def ordered(gateway: WholeGateway, order: ris.Exam) -> bool:
     async with MllpClient("127.0.0.1", gateway.hl7, timeout=SECONDS) as connection:
         answer = parse(await connection.send(order.hl7())).first("MSA")
     return answer is not None and answer.leaf(1) == "AA"
@@ -66,7 +66,7 @@ class Scanner:
         self._port = gateway.dicom
         self._item = Dataset()
 
-    async def is_shown(self, order: ris.Order) -> bool:
+    async def is_shown(self, order: ris.Exam) -> bool:
         found = await modality.query(
             "127.0.0.1", self._port, accession_number=order.accession_number, timeout=SECONDS
         )  # fmt: skip

@@ -22,12 +22,12 @@ with atheris.instrument_imports(include=["gateway.wire.dimse"]):
     from gateway.wire.dimse.message import Assembler
     from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
     from gateway.wire.dimse.pdu import Framer, PduFault
-    from gateway.wire.dimse.policy import Policy
+    from gateway.wire.dimse.policy import AcceptorPolicy
     from gateway.wire.dimse.upper_layer import Event
 
 from tests.wire.dimse import raw_peer as raw
 
-POLICY, TERMS = Policy("GATEWAY"), Terms("1.2.3", "FUZZ", 131072)
+POLICY, TERMS = AcceptorPolicy("GATEWAY"), Terms("1.2.3", "FUZZ", 131072)
 _NO_MESSAGE_ID = bytes.fromhex("0000100102000000 0000")
 """What a response has not, and `command.read` wants."""
 

@@ -16,7 +16,7 @@ from gateway.observe import metrics
 from gateway.operations.journey_of import journey
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.performed_step import SET, PerformedState
-from gateway.records.step import Refused
+from gateway.records.step import RefusedEvent
 from gateway.store import refusals
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import performed_step_links, performed_steps
@@ -115,7 +115,7 @@ async def test_the_table_of_n_set(start: Start) -> None:
             answer = await modality.set(request, uid)
             if status == "ARRIVED":
                 assert answer.status == 0x0106
-            elif isinstance(SET[(state, PerformedState(status or "IN PROGRESS"))], Refused):
+            elif isinstance(SET[(state, PerformedState(status or "IN PROGRESS"))], RefusedEvent):
                 assert (answer.status, answer.command.ErrorID) == (0x0110, 0xA710)
                 assert answer.command.ErrorComment == "Performed Procedure Step Object may no longer be updated"
             else:

@@ -18,7 +18,7 @@ from gateway.records.order_adoption import adopted
 from gateway.records.order_book import applied, arrived
 from gateway.records.order_history import Performances, replayed
 from gateway.records.order_matching import statement_about
-from gateway.records.step import CREATES, FROZEN, TRANSITIONS, Refused, StepEvent, StepState
+from gateway.records.step import CREATES, FROZEN, TRANSITIONS, RefusedEvent, StepEvent, StepState
 
 DAY = "20301124"
 ENDS = (StepEvent.PPS_COMPLETE, StepEvent.PPS_DISCONTINUE, StepEvent.PPS_WRONG_ENTRY)
@@ -63,7 +63,7 @@ def states(order: Order | None) -> list[StepState]:
 def test_every_event_does_to_every_state_what_the_table_says(state: StepState, event: StepEvent) -> None:
     before = in_state(state)
     outcome = TRANSITIONS[(state, event)]
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, RefusedEvent):
         with pytest.raises(Conflict, match=outcome.why):
             applied(before, said(event))
         return

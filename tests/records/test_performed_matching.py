@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.records.patient import Identity
-from gateway.records.performed_matching import Candidate, Match, is_same_patient, matched
+from gateway.records.performed_matching import Candidate, MatchedBy, is_same_patient, matched
 from gateway.records.performed_step import ScheduledItem
 from gateway.records.row_ids import OrderRow
 
@@ -24,22 +24,22 @@ OTHER = step("S1", order=2, study="1.9", who=Q)
     ("item", "study", "accession", "expected"),
     [
         # Study UID + SPS ID
-        (("1.2", "S2", "", ""), [ONE, TWO], [], (TWO, Match.STEP)),
-        (("1.2", "S2", "A", "RP9"), [ONE, TWO], [OTHER], (TWO, Match.STEP)),
+        (("1.2", "S2", "", ""), [ONE, TWO], [], (TWO, MatchedBy.STEP)),
+        (("1.2", "S2", "A", "RP9"), [ONE, TWO], [OTHER], (TWO, MatchedBy.STEP)),
         # no SPS ID, or another: the study's only step
-        (("1.2", "", "", ""), [ONE], [], (ONE, Match.STUDY)),
-        (("1.2", "S9", "", ""), [ONE], [], (ONE, Match.STUDY)),
+        (("1.2", "", "", ""), [ONE], [], (ONE, MatchedBy.STUDY)),
+        (("1.2", "S9", "", ""), [ONE], [], (ONE, MatchedBy.STUDY)),
         (("1.2", "", "", ""), [ONE, TWO], [], None),
         (("1.2", "S9", "", ""), [ONE, TWO], [], None),
         # Study UID of the modality's own: accession number, then Requested Procedure ID, then step ID
-        (("9", "", "A", ""), [], [ONE], (ONE, Match.ACCESSION)),
-        (("9", "", "A", "RP2"), [], [ONE, TWO, THIRD], (THIRD, Match.ACCESSION)),
-        (("9", "S2", "A", "RP1"), [], [ONE, TWO, THIRD], (TWO, Match.ACCESSION)),
-        (("9", "S2", "A", ""), [], [ONE, TWO, THIRD], (TWO, Match.ACCESSION)),
+        (("9", "", "A", ""), [], [ONE], (ONE, MatchedBy.ACCESSION)),
+        (("9", "", "A", "RP2"), [], [ONE, TWO, THIRD], (THIRD, MatchedBy.ACCESSION)),
+        (("9", "S2", "A", "RP1"), [], [ONE, TWO, THIRD], (TWO, MatchedBy.ACCESSION)),
+        (("9", "S2", "A", ""), [], [ONE, TWO, THIRD], (TWO, MatchedBy.ACCESSION)),
         (("9", "", "A", "RP1"), [], [ONE, TWO, THIRD], None),
         (("9", "", "A", "RP9"), [], [ONE], None),
         # an accession number of two sites leads to the patient's own order, never to another's
-        (("9", "", "A", ""), [], [ONE, OTHER], (ONE, Match.ACCESSION)),
+        (("9", "", "A", ""), [], [ONE, OTHER], (ONE, MatchedBy.ACCESSION)),
         (("9", "S1", "A", "RP1"), [], [OTHER], None),
         # nothing
         (("9", "S1", "", "RP1"), [], [], None),
@@ -50,11 +50,11 @@ def test_the_scheduled_step_of_an_item(
     item: tuple[str, str, str, str],
     study: list[Candidate],
     accession: list[Candidate],
-    expected: tuple[Candidate, Match] | None,
+    expected: tuple[Candidate, MatchedBy] | None,
 ) -> None:
     found = matched(ScheduledItem(*item), P, of_study=lambda _: study, of_accession_number=lambda _: accession)
     assert (found.candidate, found.match) == (expected or (None, None))
-    assert bool(found.why) == (expected is None or expected[1] is Match.ACCESSION or item[1] == "S9")
+    assert bool(found.why) == (expected is None or expected[1] is MatchedBy.ACCESSION or item[1] == "S9")
 
 
 def test_an_accession_number_leads_to_the_order_of_a_patient_who_was_merged() -> None:

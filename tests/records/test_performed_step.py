@@ -21,7 +21,7 @@ from gateway.records.performed_step import (
     updated,
 )
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS
-from gateway.records.step import Refused, StepEvent
+from gateway.records.step import RefusedEvent, StepEvent
 
 P = PerformedState
 SERIES = "PerformedSeriesSequence"
@@ -59,7 +59,7 @@ def test_every_pair_of_state_and_status(state: PerformedState, status: str | Non
         with pytest.raises(InvalidValue):
             updated(before, modifications, strict=strict)
     elif state is not P.IN_PROGRESS:
-        assert isinstance(SET[(state, PerformedState(status or "IN PROGRESS"))], Refused)
+        assert isinstance(SET[(state, PerformedState(status or "IN PROGRESS"))], RefusedEvent)
         with pytest.raises(Conflict, match="may no longer be updated"):
             updated(before, modifications, strict=strict)
     elif status == "" and strict:

@@ -14,7 +14,7 @@ from gateway.records.step import (
     ORDER_EVENTS,
     PUBLISHED,
     TRANSITIONS,
-    Refused,
+    RefusedEvent,
     StepEvent,
     StepState,
 )
@@ -26,20 +26,20 @@ PPS = (E.PPS_START, E.PPS_COMPLETE, E.PPS_DISCONTINUE, E.PPS_WRONG_ENTRY, E.PPS_
 ORDERS = tuple(event for event in E if event not in PPS)
 
 
-def after(state: StepState, event: StepEvent) -> StepState | Refused:
+def after(state: StepState, event: StepEvent) -> StepState | RefusedEvent:
     return TRANSITIONS[(state, event)]
 
 
 def test_every_pair_has_its_row() -> None:
     assert set(TRANSITIONS) == set(product(S, E))
     for outcome in TRANSITIONS.values():
-        assert isinstance(outcome, (StepState, Refused))
-        if isinstance(outcome, Refused):
+        assert isinstance(outcome, (StepState, RefusedEvent))
+        if isinstance(outcome, RefusedEvent):
             assert outcome.why
 
 
 def test_a_refusal_leaves_a_step_that_runs_alone() -> None:
-    refused = {pair for pair, outcome in TRANSITIONS.items() if isinstance(outcome, Refused)}
+    refused = {pair for pair, outcome in TRANSITIONS.items() if isinstance(outcome, RefusedEvent)}
     assert refused == {(S.STARTED, E.CANCEL), (S.STARTED, E.CANCEL_APPOINTMENT), (S.STARTED, E.HOLD)}
 
 

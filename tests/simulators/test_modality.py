@@ -12,7 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from gateway.errors import Rejected, Unavailable
 from gateway.simulators import modality, studies
-from gateway.simulators.ris import Order, orders
+from gateway.simulators.ris import Exam, orders
 from tests.peers.dcmtk import echoscu, findscu, storescp, storescu, wlmscpfs
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import free_port
@@ -21,7 +21,7 @@ ORDERS = list(orders(3, 10))
 IN_CT_MR_US_CR = ("CT", "MR", "US", "CR")
 
 
-def item_of(order: Order) -> Dataset:
+def item_of(order: Exam) -> Dataset:
     """The worklist item of an order, with the keys of PS3.4 table K.6-1 that a server must return."""
     step = Dataset()
     step.Modality = order.modality
@@ -139,7 +139,7 @@ async def test_an_instance_that_is_refused_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.modality)
-def test_a_study_carries_patient_and_order(order: Order, tmp_path: Path) -> None:
+def test_a_study_carries_patient_and_order(order: Exam, tmp_path: Path) -> None:
     made = studies.perform(item_of(order), series=3, instances=2)
     assert len({dataset.SOPInstanceUID for dataset in made}) == 6
     assert len({dataset.SeriesInstanceUID for dataset in made}) == 3

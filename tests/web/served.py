@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
-from gateway.operations.why_not_shown import StepWhy, Why
+from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
 from gateway.records.availability import notified
@@ -25,7 +25,7 @@ from gateway.records.link_change import LinkAction, LinkChange
 from gateway.records.message import MessageState
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import Identity
-from gateway.records.performed_matching import Candidate, Match
+from gateway.records.performed_matching import Candidate, MatchedBy
 from gateway.records.row_ids import MessageRow, OrderRow, StepRow
 from gateway.records.step import StepEvent, StepState
 from gateway.records.work import Lane, WorkKind
@@ -60,9 +60,9 @@ ORM = (
 )
 
 
-A_REASON = Why(
+A_REASON = WhyNotShown(
     AccessionNumber("A1"), "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
-    steps=(StepWhy("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
+    steps=(StepWhyNotShown("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ class Served:
     base: str = ""
     replayed: list[int] = field(default_factory=list)
     components: Callable[[], Awaitable[dict[str, Component]]] | None = None
-    why: Why = A_REASON
+    why: WhyNotShown = A_REASON
     now: int = NINE + 3600 * SECOND
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
@@ -102,7 +102,7 @@ async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Ser
         console.replayed.append(message)
         return "AA"
 
-    async def why(accession: str, station: str) -> Why | None:
+    async def why(accession: str, station: str) -> WhyNotShown | None:
         return console.why if accession == "A1" else None
 
     application = build(
@@ -266,7 +266,7 @@ def add_performed_step(connection: Connection, order: OrderRow) -> None:
         connection, f"{STUDY}.9", begun, calling_ae="CT1", digest=b"", begun_at=NINE + SECOND, now=NINE + SECOND
     )
     candidate = Candidate(order, STUDY, "RP1", "SPS1", Identity("4711", "HOSP"))
-    performed_steps.link(connection, row, candidate, Match.STEP)
+    performed_steps.link(connection, row, candidate, MatchedBy.STEP)
     ended = performed_step.updated(begun, {"PerformedProcedureStepStatus": "COMPLETED"})
     performed_steps.change(connection, row, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
 

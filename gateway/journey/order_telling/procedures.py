@@ -38,7 +38,7 @@ def queue_procedure(connection: Connection, sop_uid: str, step: PerformedStep, *
         outbox.postpone(connection, lane, due_at=now, now=now)
 
 
-class _Found(NamedTuple):
+class _ProcedureFacts(NamedTuple):
     attributes: Attributes
     links: Sequence[Candidate]
     orders: Sequence[Order]
@@ -87,7 +87,7 @@ class ProcedureStation:
         return Done({}, deliver)
 
 
-def _look(connection: Connection, sop_uid: str) -> _Found | None:
+def _look(connection: Connection, sop_uid: str) -> _ProcedureFacts | None:
     row = performed_steps.find(connection, sop_uid)
     if row is None:
         return None
@@ -96,10 +96,10 @@ def _look(connection: Connection, sop_uid: str) -> _Found | None:
     orders = [order for order in orders if order.procedures]
     patient = next((order.patient for order in orders if order.patient is not None), None)
     held = None if patient is None else patients.get(connection, patient)
-    return _Found(row["attributes"], links, orders, held["attributes"] if held is not None else {})
+    return _ProcedureFacts(row["attributes"], links, orders, held["attributes"] if held is not None else {})
 
 
-def _subject(found: _Found, settings: FhirSettings) -> dict[str, Any] | None:
+def _subject(found: _ProcedureFacts, settings: FhirSettings) -> dict[str, Any] | None:
     """The patient of the orders, else the one that the modality states; None for neither."""
     stated = Identity(*(str(found.attributes.get(key) or "") for key in ("PatientID", "IssuerOfPatientID")))
     for link in found.links:

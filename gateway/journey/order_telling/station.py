@@ -37,7 +37,7 @@ class Receiver:
     """Which resources of an order: `Part.ORDER`, `Part.TASK`."""
 
 
-class _Found(NamedTuple):
+class _OrderFacts(NamedTuple):
     order: Order
     patient: Attributes
     performed: Sequence[Performed]
@@ -71,7 +71,7 @@ class ServiceRequestStation:
         made = {key: await asyncio.to_thread(self._made, found, *key) for key in wanted}
         return Done({}, lambda connection: self._deliver(connection, work.subject, made))
 
-    def _made(self, found: _Found, part: Part, release: Release) -> Delivery:
+    def _made(self, found: _OrderFacts, part: Part, release: Release) -> Delivery:
         return checked(*_BUILDERS[part](found, self._settings, release), release)
 
     def _deliver(
@@ -93,17 +93,17 @@ def checked(resource: dict[str, Any], identifier: str, release: Release) -> Deli
 
 
 _Built = tuple[dict[str, Any], str]
-_BUILDERS: dict[Part, Callable[[_Found, FhirSettings, Release], _Built]] = {
+_BUILDERS: dict[Part, Callable[[_OrderFacts, FhirSettings, Release], _Built]] = {
     Part.ORDER: lambda found, settings, release: service_request(found.order, found.patient, settings, release),
     Part.TASK: lambda found, settings, _release: task(found.order, found.patient, found.performed, settings),
 }
 
 
-def _look(connection: Connection, study_uid: StudyInstanceUID) -> _Found | None:
+def _look(connection: Connection, study_uid: StudyInstanceUID) -> _OrderFacts | None:
     order = order_book.of_study(connection, study_uid)
     if order is None or order.row is None or order.patient is None or not order.procedures:
         return None
     row = patients.get(connection, order.patient)
     if row is None:
         return None
-    return _Found(order, row["attributes"], performed_steps.events_of(connection, order.row))
+    return _OrderFacts(order, row["attributes"], performed_steps.events_of(connection, order.row))

@@ -13,7 +13,7 @@ from gateway.journey.performed_step.consequences import Change, Consequence, fol
 from gateway.journey.performed_step.linking import Linking, link, linking_of
 from gateway.journey.performed_step.moving import WholeHistory, rebuild
 from gateway.records.imaging_order import Order, Performed, Said
-from gateway.records.performed_matching import UNMATCHED, Candidate, Match, nearest_item, place_of
+from gateway.records.performed_matching import UNMATCHED, Candidate, MatchedBy, nearest_item, place_of
 from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
@@ -31,7 +31,7 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class LateLinks:
+class LateLinking:
     """Links performed steps to the order that comes after them, by the rule of the N-CREATE; what `scheduling` calls in
     its own transaction."""
 
@@ -72,7 +72,7 @@ def attach_by_hand(connection: Connection, tools: Tools, performed: Row, target:
     if number is not None:
         unlinked_items.remove(connection, waiting[number].row)
     left = tuple(one.item for one in waiting if number is None or one is not waiting[number])
-    linking = linking_of(connection, performed["attributes"], {target: Match.HAND}, left)
+    linking = linking_of(connection, performed["attributes"], {target: MatchedBy.HAND}, left)
     attach(connection, tools, performed, linking, now=now)
 
 

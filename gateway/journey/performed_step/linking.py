@@ -13,7 +13,7 @@ from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity
-from gateway.records.performed_matching import Candidate, Match, is_of_patient, matched
+from gateway.records.performed_matching import Candidate, MatchedBy, is_of_patient, matched
 from gateway.records.performed_step import SCHEDULED_STEPS, ScheduledItem
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepState
@@ -31,7 +31,7 @@ class Link(NamedTuple):
     """A scheduled step that is performed."""
 
     candidate: Candidate
-    match: Match
+    match: MatchedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Linking:
 def link(connection: Connection, attributes: Attributes, items: Iterable[ScheduledItem]) -> Linking:
     """The scheduled steps that items of an N-CREATE name: each item's own (group case), or none."""
     findings: dict[Finding, None] = {}
-    links: dict[Candidate, Match] = {}
+    links: dict[Candidate, MatchedBy] = {}
     unlinked = []
     for item in items:
         outcome = matched(
@@ -70,7 +70,7 @@ def link(connection: Connection, attributes: Attributes, items: Iterable[Schedul
 def linking_of(
     connection: Connection,
     attributes: Attributes,
-    links: Mapping[Candidate, Match],
+    links: Mapping[Candidate, MatchedBy],
     unlinked: Iterable[ScheduledItem],
     findings: Iterable[Finding] = (),
 ) -> Linking:

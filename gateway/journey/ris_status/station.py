@@ -20,7 +20,7 @@ from gateway.records.status import MadeMessage, Status
 from gateway.records.work import Work
 from gateway.store import Store, messages, outbox_claims
 from gateway.store.outbox_claims import Done
-from gateway.wire.hl7.answers import Answer
+from gateway.wire.hl7.answers import ReceivedAcknowledgement
 from gateway.wire.hl7.mllp_sender import MllpSender
 from gateway.work.breaker import Breaker
 from gateway.work.lease import Lease
@@ -31,14 +31,14 @@ LONGEST_WORDS: Final = 1000
 """Characters of a receiver's own words that are kept."""
 
 
-class Delivery:
+class StatusDelivery:
     """Brings messages to one destination; what its breaker and its connections are shared by."""
 
     def __init__(self, sender: MllpSender, breaker: Breaker) -> None:
         self._sender = sender
         self._breaker = breaker
 
-    async def deliver(self, raw: bytes, control_id: str, lease: Lease) -> Answer:
+    async def deliver(self, raw: bytes, control_id: str, lease: Lease) -> ReceivedAcknowledgement:
         """The destination's acknowledgement, whatever it says. Raises `Unavailable` when it gave none, `LeaseLostError`
         when another worker has the message by the time that it would go out."""
         try:
@@ -53,7 +53,7 @@ class Delivery:
 class StatusStation:
     """`tell` is what the worker calls for the statuses of one destination."""
 
-    def __init__(self, store: Store, maker: StatusMaker, receiver: StatusReceiver, delivery: Delivery) -> None:
+    def __init__(self, store: Store, maker: StatusMaker, receiver: StatusReceiver, delivery: StatusDelivery) -> None:
         self._store = store
         self._maker = maker
         self._receiver = receiver
@@ -93,7 +93,7 @@ def _keep(connection: Connection, work: Work, status: Status) -> None:
 class ForwardStation:
     """`forward` is what the worker calls for the messages that are passed on to one destination."""
 
-    def __init__(self, store: Store, control_id_of: ControlIdOf, delivery: Delivery) -> None:
+    def __init__(self, store: Store, control_id_of: ControlIdOf, delivery: StatusDelivery) -> None:
         self._store = store
         self._control_id_of = control_id_of
         self._delivery = delivery
@@ -111,13 +111,13 @@ class ForwardStation:
         return Done(_outcome(answer, f"{row['type']} m{message}"))
 
 
-def _outcome(answer: Answer, what: str) -> dict[str, Any]:
+def _outcome(answer: ReceivedAcknowledgement, what: str) -> dict[str, Any]:
     return {"status": answer.code, "id": answer.control_id, "what": what} | (
         {"note": answer.text} if answer.text else {}
     )
 
 
-def _refused(answer: Answer) -> NeedsPerson:
+def _refused(answer: ReceivedAcknowledgement) -> NeedsPerson:
     """The receiver's own words."""
     error = NeedsPerson(f"answered {answer.code}: {answer.text[:LONGEST_WORDS] or '(no reason given)'}")
     error.details = {"status": answer.code, "id": answer.control_id}

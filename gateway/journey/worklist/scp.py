@@ -8,7 +8,7 @@ from gateway.errors import InvalidValue, TooLarge, Unavailable
 from gateway.journey.worklist.query import Query
 from gateway.journey.worklist.station import Worklist
 from gateway.records.row_ids import StepRow
-from gateway.wire.dimse import ExplainedFailure, FindRequest, Match, Pending, statuses
+from gateway.wire.dimse import EncodedMatch, ExplainedFailure, FindRequest, Pending, statuses
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
 from gateway.worklist.answering import Answers
 from gateway.worklist.items import Item, of_identifier
@@ -21,7 +21,7 @@ class WorklistScp:
     def __init__(self, worklist: Worklist) -> None:
         self._worklist = worklist
 
-    async def find(self, request: FindRequest) -> AsyncIterator[Match]:
+    async def find(self, request: FindRequest) -> AsyncIterator[EncodedMatch]:
         """One answer per matching step, with the requested attributes and no others.
 
         Raises `ExplainedFailure`: after as many answers as the limit with `TooLarge`; for a value that is no date, time
@@ -37,7 +37,7 @@ class WorklistScp:
             pending = self._pending(query.keys)
             for step, encoded in matches.answers:
                 answered.append(step)
-                yield Match(encoded, pending)
+                yield EncodedMatch(encoded, pending)
             if matches.remaining:
                 raise TooLarge(f"more than {len(answered)} steps match; narrow the query")
             status = statuses.SUCCESS

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Malformed, Place, RequiredMissing
-from gateway.mapping.orders.paths import Message, Segment, stated
+from gateway.mapping.orders.paths import ReadableMessage, ReadableSegment, stated
 
-Segments = dict[str, list[Segment]]
+Segments = dict[str, list[ReadableSegment]]
 MAX_GROUPS: Final = 200
 _PATIENT: Final = frozenset({
     "PID", "PD1", "PV1", "PV2", "GSP", "GSR", "GSC", "ARV", "OH1", "OH2", "OH3", "OH4",
@@ -39,7 +39,7 @@ class Group:
         return Place(self.opened_by, sequence=self.number)
 
 
-def order_groups(message: Message) -> tuple[Segments, list[Group]]:
+def order_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
     """ORM_O01, OMG_O19, OMI_O23: the patient's segments, and a group for each ORC.
 
     What OMG_O19 tells of earlier results (a PID after the order) is not ordered. Raises `Malformed` and
@@ -64,7 +64,7 @@ def order_groups(message: Message) -> tuple[Segments, list[Group]]:
     return patient, groups
 
 
-def result_groups(message: Message) -> tuple[Segments, list[Group]]:
+def result_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
     """ORU_R01: the patient's segments, and a group for each OBR with the ORC before it, if there is one."""
     patient: Segments = {}
     groups: list[Group] = []
@@ -78,7 +78,7 @@ def result_groups(message: Message) -> tuple[Segments, list[Group]]:
     return patient, groups
 
 
-def appointment_groups(message: Message) -> tuple[Segments, list[Group]]:
+def appointment_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
     """SIU_S12: SCH stands before PID, its resources (AIS, AIG, AIL, AIP) after it; one group."""
     patient: Segments = {}
     group = Group(1, "SCH", {})
@@ -88,7 +88,7 @@ def appointment_groups(message: Message) -> tuple[Segments, list[Group]]:
     return patient, [group]
 
 
-def patient_groups(message: Message) -> list[Segments]:
+def patient_groups(message: ReadableMessage) -> list[Segments]:
     """ADT: a group for each PID, each with the EVN of the message; ADT_A39 (A40) has several, each with its MRG."""
     shared: Segments = {}
     groups: list[Segments] = []
@@ -102,7 +102,7 @@ def patient_groups(message: Message) -> list[Segments]:
     return groups
 
 
-def _noted(message: Message) -> Iterator[tuple[str, Segment]]:
+def _noted(message: ReadableMessage) -> Iterator[tuple[str, ReadableSegment]]:
     """The segments by name, without notes of the message and of observations."""
     noted = "MSH"
     for segment in message.segments:
@@ -116,7 +116,7 @@ def _noted(message: Message) -> Iterator[tuple[str, Segment]]:
         yield name, segment
 
 
-def _put(segments: Segments, name: str, segment: Segment) -> None:
+def _put(segments: Segments, name: str, segment: ReadableSegment) -> None:
     segments.setdefault(name, []).append(segment)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
 from gateway.mapping.orders.order_control import Controls, event_of
-from gateway.mapping.orders.paths import Message, Scope, stated
+from gateway.mapping.orders.paths import ReadableMessage, Scope, stated
 from gateway.mapping.orders.repetition_choice import preferred_identifiers
 from gateway.mapping.orders.times import in_its_hour, micros, parse_dtm
 from gateway.records.finding import Finding
@@ -77,7 +77,7 @@ def issuer_of(order: Attributes) -> str:
     return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
 
 
-def event_at(group: Group, message: Message, scope: Scope, findings: list[Finding]) -> int:
+def event_at(group: Group, message: ReadableMessage, scope: Scope, findings: list[Finding]) -> int:
     """ORC-9, else MSH-7, else the time of receipt.
 
     A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
@@ -87,7 +87,7 @@ def event_at(group: Group, message: Message, scope: Scope, findings: list[Findin
 
 
 def stated_at(
-    scope: Scope, message: Message, where: tuple[str, int], findings: list[Finding], place: Place | None = None
+    scope: Scope, message: ReadableMessage, where: tuple[str, int], findings: list[Finding], place: Place | None = None
 ) -> int:
     """The time at `where`, else MSH-7, else the time of receipt. A time that cannot be read becomes a finding."""
     name, field = where
@@ -120,7 +120,7 @@ class GroupEvent:
     """ORC-1."""
 
 
-def by_order_control(_message: Message, group: Group, controls: Controls) -> GroupEvent:
+def by_order_control(_message: ReadableMessage, group: Group, controls: Controls) -> GroupEvent:
     """ORC-1 with ORC-5, by the code table `order_control`."""
     orc = group.segments["ORC"][0]
     control, status = stated(orc.leaf(1)).upper(), stated(orc.leaf(5)).upper()
@@ -129,12 +129,12 @@ def by_order_control(_message: Message, group: Group, controls: Controls) -> Gro
     return GroupEvent(event_of(controls, control, status), control)
 
 
-def by_result_status(_message: Message, group: Group, _controls: Controls) -> GroupEvent:
+def by_result_status(_message: ReadableMessage, group: Group, _controls: Controls) -> GroupEvent:
     """OBR-25: a report tells that the examination is done."""
     statuses = [stated(obr.leaf(25)).upper() for obr in group.segments.get("OBR", ())]
     done = any(status in RESULTS for status in statuses)
     return GroupEvent(StepEvent.COMPLETE if done else StepEvent.STATUS)
 
 
-def by_trigger(message: Message, _group: Group, _controls: Controls) -> GroupEvent:
+def by_trigger(message: ReadableMessage, _group: Group, _controls: Controls) -> GroupEvent:
     return GroupEvent(APPOINTMENTS[message.trigger])

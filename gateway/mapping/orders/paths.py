@@ -23,7 +23,7 @@ Repetition = list[list[str]]
 Value = list[Repetition]
 
 
-class Segment(Protocol):
+class ReadableSegment(Protocol):
     """What is asked of a segment; positions are 1-based as in the standard."""
 
     name: str
@@ -44,14 +44,14 @@ class Segment(Protocol):
     def repetitions(self, n: int, /) -> Value:
         """Field n, unescaped; [] when absent."""
 
-    def reordered(self, n: int, order: Sequence[int], /) -> Segment:
+    def reordered(self, n: int, order: Sequence[int], /) -> ReadableSegment:
         """The segment with these repetitions of field n, from 0, in this order."""
 
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, /) -> str:
         """One subcomponent of the first repetition, unescaped; '' when absent."""
 
 
-class Message(Protocol):
+class ReadableMessage(Protocol):
     """What is asked of a message."""
 
     @property
@@ -59,7 +59,7 @@ class Message(Protocol):
     @property
     def trigger(self) -> str: ...
     @property
-    def segments(self) -> Sequence[Segment]: ...
+    def segments(self) -> Sequence[ReadableSegment]: ...
     @property
     def sending_application(self) -> str: ...
     @property
@@ -68,7 +68,7 @@ class Message(Protocol):
     def timestamp(self) -> str: ...
 
 
-SegmentsByName = Mapping[str, Sequence[Segment]]
+SegmentsByName = Mapping[str, Sequence[ReadableSegment]]
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Scope:
     settings: Settings
     received_at: int
     """Microseconds since 1970 UTC."""
-    first: dict[str, Segment] = field(init=False, repr=False, compare=False)
+    first: dict[str, ReadableSegment] = field(init=False, repr=False, compare=False)
     """The first segment of each name."""
     stated_keys: set[str] = field(init=False, repr=False, compare=False)
     """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
@@ -112,7 +112,7 @@ class Scope:
             self.split[key] = components
         return components
 
-    def segments(self, name: str, part: str | None) -> Sequence[Segment]:
+    def segments(self, name: str, part: str | None) -> Sequence[ReadableSegment]:
         if part is None and name in self.order:
             return self.order[name]
         return self.patient.get(name, ())
@@ -255,11 +255,11 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     return look_at_whole if match["part"] or flat.stop == 0 else look
 
 
-def _some(segments: Sequence[Segment], everywhere: bool) -> Sequence[Segment]:
+def _some(segments: Sequence[ReadableSegment], everywhere: bool) -> Sequence[ReadableSegment]:
     return segments if everywhere else segments[:1]
 
 
-def _whole(segment: Segment) -> Repetition:
+def _whole(segment: ReadableSegment) -> Repetition:
     """A segment as one value: its fields as components, their first components as subcomponents (OBX-3.2 becomes
     component 3, subcomponent 2), for functions that weigh several fields."""
     fields = []

@@ -41,7 +41,7 @@ from gateway.mapping.orders.order_numbers import (
     stated_at,
     utc_of,
 )
-from gateway.mapping.orders.paths import Message, Scope, SegmentsByName, Settings, stated
+from gateway.mapping.orders.paths import ReadableMessage, Scope, SegmentsByName, Settings, stated
 from gateway.mapping.orders.protocol_steps import StepsRead, is_whole_list, is_withdrawn, step_scopes
 from gateway.mapping.orders.repetition_choice import REPEATED, with_preferred_repetitions
 from gateway.mapping.orders.row_values import CompiledRow
@@ -82,7 +82,7 @@ class OrderMapping:
 
     def read(
         self,
-        message: Message,
+        message: ReadableMessage,
         *,
         received_at: int,
         trace: list[Trace] | None = None,
@@ -114,7 +114,9 @@ class OrderMapping:
         )
         return tuple(merge_groups(read)) if len(read) > 1 else tuple(read)
 
-    def _read_patient(self, message: Message, number: int, scope: Scope, trace: list[Trace] | None) -> PatientStatement:
+    def _read_patient(
+        self, message: ReadableMessage, number: int, scope: Scope, trace: list[Trace] | None
+    ) -> PatientStatement:
         event = PATIENT_EVENTS[message.trigger]
         scope, findings = _preferring(scope)
         context = GroupRead(Place("PID", sequence=0 if number == 1 else number), number, False, trace, findings)
@@ -124,9 +126,7 @@ class OrderMapping:
         context.check()
         prior = prior_identities(scope, identity_of(patient).issuer)
         if not prior and event in (PatientEvent.MERGE, PatientEvent.CHANGE_ID):
-            raise RequiredMissing(
-                "no prior Patient ID; it is read from MRG-1 or MRG-4", place=Place("MRG", 1, sequence=number)
-            )
+            raise RequiredMissing("no prior Patient ID in MRG-1 or MRG-4", place=Place("MRG", 1, sequence=number))
         event_at = stated_at(scope, message, ("EVN", 2), findings)
         return PatientStatement(
             place=context.place,
@@ -140,7 +140,7 @@ class OrderMapping:
         )
 
     def _read_group(
-        self, message: Message, group: Group, event_in: _EventIn, scope: Scope, trace: list[Trace] | None
+        self, message: ReadableMessage, group: Group, event_in: _EventIn, scope: Scope, trace: list[Trace] | None
     ) -> OrderedProcedure:
         event = event_in(message, group, self.controls)
         scope, findings = _preferring(scope)
@@ -235,7 +235,7 @@ class OrderMapping:
 _MODALITY: Final = "Modality"
 
 
-def _known(message: Message, scope: Scope, placer: Number | None, filler: Number | None) -> Known:
+def _known(message: ReadableMessage, scope: Scope, placer: Number | None, filler: Number | None) -> Known:
     """What derivations may look at before any attribute is read: who ordered, and the numbers."""
     sender = stated(message.sending_facility) or stated(message.sending_application) or scope.settings.source_name
     return Known({}, sender, placer.value if placer else "", filler.value if filler else "", 0)
@@ -287,8 +287,8 @@ def _all_of(readers: Iterable[Callable[[], _Read]]) -> list[_Read]:
     return read
 
 
-_Split = Callable[[Message], tuple[Segments, list[Group]]]
-_EventIn = Callable[[Message, Group, Controls], GroupEvent]
+_Split = Callable[[ReadableMessage], tuple[Segments, list[Group]]]
+_EventIn = Callable[[ReadableMessage, Group, Controls], GroupEvent]
 _ORDERS: Final[dict[str, tuple[_Split, _EventIn]]] = {
     "ORM": (order_groups, by_order_control),
     "OMG": (order_groups, by_order_control),

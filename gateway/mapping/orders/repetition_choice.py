@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Place
-from gateway.mapping.orders.paths import NULL, Segment, Settings, stated
+from gateway.mapping.orders.paths import NULL, ReadableSegment, Settings, stated
 from gateway.mapping.orders.paths import Repetition as Repetition
 from gateway.records.finding import Finding
 
@@ -29,7 +29,9 @@ class _Choice:
     wanted: Callable[[Settings], str]
 
 
-def with_preferred_repetitions(segment: Segment, settings: Settings, findings: list[Finding]) -> Segment:
+def with_preferred_repetitions(
+    segment: ReadableSegment, settings: Settings, findings: list[Finding]
+) -> ReadableSegment:
     """The segment with the repetition that counts in the first place of each field in `REPEATED`."""
     for field, choice in REPEATED[segment.name].items():
         if segment.is_repeated(field):
@@ -47,8 +49,8 @@ def preferred_identifiers(repetitions: Sequence[Repetition], settings: Settings)
 
 
 def _with_preferred(
-    segment: Segment, field: int, choice: _Choice, settings: Settings, findings: list[Finding]
-) -> Segment:
+    segment: ReadableSegment, field: int, choice: _Choice, settings: Settings, findings: list[Finding]
+) -> ReadableSegment:
     repetitions = segment.repetitions(field)
     filled = [number for number, one in enumerate(repetitions) if choice.content(one)]
     ranks = {number: choice.rank(repetitions[number], settings) for number in filled}

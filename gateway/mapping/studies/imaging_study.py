@@ -46,7 +46,7 @@ class _Building:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class _CompiledRow:
     row: Row
     paths: tuple[tuple[str, str], ...]
     """The row's sources, each with its first keyword."""
@@ -167,7 +167,7 @@ class StudyMapping:
                 building.trace.append(Trace(level, row.target, value, source, row.origin))
         return result
 
-    def _value(self, compiled: _Compiled, uid: str, attributes: Attributes, building: _Building) -> tuple[Any, str]:
+    def _value(self, compiled: _CompiledRow, uid: str, attributes: Attributes, building: _Building) -> tuple[Any, str]:
         """The value of a row, and the path that has it."""
         row = compiled.row
         for path, keyword in compiled.paths:
@@ -195,11 +195,11 @@ class StudyMapping:
         return None, ""
 
 
-def _compile(row: Row, file: MappingFile) -> _Compiled:
+def _compile(row: Row, file: MappingFile) -> _CompiledRow:
     element = element_of(row.target)
     is_list = ELEMENTS[row.level][element].endswith("*")
     paths = tuple((path, path.partition(".")[0]) for path in row.sources)
-    return _Compiled(row, paths, element, is_list, FUNCTIONS[row.function or "text"].function, file.codes(row))
+    return _CompiledRow(row, paths, element, is_list, FUNCTIONS[row.function or "text"].function, file.codes(row))
 
 
 def _of_release(rows: tuple[Row, ...], release: Release) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from gateway.operations.answers.answer import Answer, Finding, Moment
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.link_change import LinkAction
-from gateway.records.performed_matching import Match
+from gateway.records.performed_matching import MatchedBy
 from gateway.records.performed_step import PerformedState
 from gateway.records.step import StepState
 
@@ -18,7 +18,7 @@ class PerformedStepLink(Answer):
     order: int
     study_uid: str
     step_id: str
-    match: Match = Field(description="What led to the scheduled step")
+    match: MatchedBy = Field(description="What led to the scheduled step")
 
 
 class LinkChanged(Answer):

@@ -15,7 +15,7 @@ from gateway.journey import STATIONS
 from gateway.operations.answers.answer import iso
 from gateway.operations.parked import unserved_text
 from gateway.operations.work_events import why
-from gateway.web.console.status import Status, reasons_to_look
+from gateway.web.console.status import GatewayStatus, reasons_to_look
 
 REFRESH_SECONDS: Final = 10
 LINKS: Final = (
@@ -52,7 +52,7 @@ def _environment() -> Environment:
 _STATUS: Final = _environment().get_template("status.html")
 
 
-def status_page(status: Status) -> str:
+def status_page(status: GatewayStatus) -> str:
     """The night operator's page as HTML: what is stuck, why, and a button for each piece of work."""
     reasons = reasons_to_look(status)
     nothing_stuck = status.lists is not None and not reasons

@@ -39,7 +39,7 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class GatewayStatus:
     """The state of the gateway at one moment."""
 
     at: str
@@ -49,7 +49,7 @@ class Status:
     """None when the database does not answer."""
 
 
-async def status_of(context: RouteContext) -> Status:
+async def status_of(context: RouteContext) -> GatewayStatus:
     """Examine all components and read the lists, if the database answers."""
     components = await examine(context.store, context.components)
     lists = None
@@ -59,7 +59,7 @@ async def status_of(context: RouteContext) -> Status:
             lists = await context.store.read(lambda connection: _lists(connection, since))
         except Unavailable:
             pass
-    return Status(iso(context.clock()), context.version, components, lists)
+    return GatewayStatus(iso(context.clock()), context.version, components, lists)
 
 
 def _lists(connection: Connection, since: int) -> Lists:
@@ -76,7 +76,7 @@ def _lists(connection: Connection, since: int) -> Lists:
     )
 
 
-def reasons_to_look(status: Status) -> list[str]:
+def reasons_to_look(status: GatewayStatus) -> list[str]:
     """What calls for a person, one text each; empty when nothing does. Nothing of a database that does not answer."""
     reasons = [f"{name} is not well" for name, component in status.components.items() if not component.ok]
     if status.lists is None:

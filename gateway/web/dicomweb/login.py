@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.web.login import Credentials, Handler, check_origin, credentials, is_secret, not_logged_in
-from gateway.wire.dimse import Caller, Peer, Policy
+from gateway.wire.dimse import AcceptorPolicy, Caller, Peer
 
 WITHOUT_NAME: Final = "DICOMWEB"
 _TITLE: Final = re.compile(r"(?=.{1,16}$)[\x21-\x5b\x5d-\x7e]+( [\x21-\x5b\x5d-\x7e]+)*", re.ASCII)
@@ -22,7 +22,7 @@ PEER: Final[web.RequestKey[Peer]] = web.RequestKey("peer", Peer)
 SCANNER: Final[web.RequestKey[str]] = web.RequestKey("scanner", str)
 
 
-def scanner_login(token: str | None, policy: Policy) -> Middleware:
+def scanner_login(token: str | None, policy: AcceptorPolicy) -> Middleware:
     """A middleware that finds out which scanner asks; answers 401 without a login, 403 to whom the policy refuses."""
 
     @web.middleware
@@ -44,7 +44,7 @@ def check_service(request: web.Request, service: str) -> None:
         raise web.HTTPForbidden(text=f"dicom.peers {request[SCANNER]}: {service} is not among its services")
 
 
-def _admitted(request: web.Request, shown: Credentials, title: str, token: str | None, policy: Policy) -> Peer:
+def _admitted(request: web.Request, shown: Credentials, title: str, token: str | None, policy: AcceptorPolicy) -> Peer:
     peer = policy.peers.get(title, policy.others)
     passcode = peer.passcode if peer is not None else ""
     secret = passcode or token

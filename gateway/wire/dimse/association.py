@@ -22,7 +22,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import CommandFault
-from gateway.wire.dimse.message import Assembler, Message
+from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
 from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
 from gateway.wire.dimse.policy import Rejection
@@ -43,7 +43,7 @@ _USER_ABORTS: Final = 0
 _PROVIDER_ABORTS: Final = 2
 
 
-Operation = Callable[["Association", Message], Awaitable[None]]
+Operation = Callable[["Association", DimseMessage], Awaitable[None]]
 
 
 class Owner(Protocol):
@@ -64,7 +64,7 @@ class Owner(Protocol):
 
     def ended(self, association: Association) -> None: ...
 
-    def operation(self, association: Association, message: Message) -> Operation | None:
+    def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         """What answers a request; None when it has been answered already."""
 
 
@@ -81,10 +81,10 @@ class Association(asyncio.Protocol):
         self._assembler = Assembler(owner.max_data_set_bytes, owner.temporary_folder)
         self._fragments: deque[Fragment] = deque()
         """Of the PDU that was read last; more than none only while the disk is waited for."""
-        self._writing: asyncio.Future[Message | None] | None = None
-        self._waiting: deque[Message] = deque()
+        self._writing: asyncio.Future[DimseMessage | None] | None = None
+        self._waiting: deque[DimseMessage] = deque()
         self._work: asyncio.Task[None] | None = None
-        self._working_on: Message | None = None
+        self._working_on: DimseMessage | None = None
         self._has_begun = False
         self.is_cancelled = False
         """A C-CANCEL has come for the operation at work."""
@@ -234,7 +234,7 @@ class Association(asyncio.Protocol):
             self._fragments.clear()
             self.abort()
 
-    def _written(self, writing: asyncio.Future[Message | None]) -> None:
+    def _written(self, writing: asyncio.Future[DimseMessage | None]) -> None:
         """The disk has taken what waited: go on with the fragments and PDUs that came meanwhile."""
         self._writing = None
         message = writing.result()
@@ -344,11 +344,11 @@ class Association(asyncio.Protocol):
     def is_busy(self) -> bool:
         return self._work is not None or self._writing is not None or bool(self._waiting)
 
-    def context(self, message: Message) -> AcceptedContext:
+    def context(self, message: DimseMessage) -> AcceptedContext:
         assert self.agreement is not None
         return self.agreement.contexts[message.context_id]
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: DimseMessage) -> None:
         if message.command.field == command.C_CANCEL_RQ:
             self._cancel(message.command.message_id)
         elif message.command.field & command.RESPONSE:
@@ -379,7 +379,7 @@ class Association(asyncio.Protocol):
                 self.is_cancelled, self._working_on, self._has_begun = False, message, False
                 self._work = self._loop.create_task(self._run(message, operation))
 
-    async def _run(self, message: Message, operation: Operation) -> None:
+    async def _run(self, message: DimseMessage, operation: Operation) -> None:
         self._has_begun = True
         try:
             await operation(self, message)
@@ -413,7 +413,7 @@ class Association(asyncio.Protocol):
 
     # What operations and the server do
 
-    def respond(self, message: Message, response: bytes, data_set: bytes | None = None) -> None:
+    def respond(self, message: DimseMessage, response: bytes, data_set: bytes | None = None) -> None:
         """Send a command set and its data set; nothing once the association is over."""
         if self.state not in (State.STA6, State.STA8):
             return

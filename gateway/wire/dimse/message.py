@@ -18,7 +18,7 @@ MAX_COMMAND_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
-class Message:
+class DimseMessage:
     """A whole request as it came. `data_set` is empty when there is none, and when it was too long to be kept."""
 
     context_id: int
@@ -43,7 +43,7 @@ class Assembler:
 
     def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
         self._command = bytearray()
-        self._message: Message | None = None
+        self._message: DimseMessage | None = None
         self._context_id = 0
         self._spool = DataSetSpool(max_bytes, folder)
         self._is_complete = False
@@ -58,7 +58,7 @@ class Assembler:
         """Whether a block waits for the disk."""
         return self._spool.is_full or self._is_complete
 
-    def add(self, fragment: Fragment) -> Message | None:
+    def add(self, fragment: Fragment) -> DimseMessage | None:
         """Raises `CommandFault` for what is out of order."""
         if self.is_under_way and fragment.context_id != self._context_id:
             raise CommandFault("a fragment of another presentation context within a message")
@@ -75,7 +75,7 @@ class Assembler:
             return None
         return self._whole()
 
-    def write(self) -> Message | None:
+    def write(self) -> DimseMessage | None:
         """Write what waits to the file, and return the message if that was the last of the data set. Blocks."""
         self._spool.write()
         if not self._is_complete:
@@ -83,20 +83,20 @@ class Assembler:
         self._is_complete = False
         return self._whole()
 
-    def _whole(self) -> Message:
+    def _whole(self) -> DimseMessage:
         message, self._message = self._message, None
         assert message is not None
         message.data_set, message.lost = self._spool.take()
         return message
 
-    def _add_command(self, fragment: Fragment) -> Message | None:
+    def _add_command(self, fragment: Fragment) -> DimseMessage | None:
         self._command += fragment.data
         if len(self._command) > MAX_COMMAND_BYTES:
             raise CommandFault("the command set does not end")
         if not fragment.control & LAST:
             return None
         read, self._command = command.read(bytes(self._command)), bytearray()
-        message = Message(fragment.context_id, read)
+        message = DimseMessage(fragment.context_id, read)
         if read.has_data_set:
             self._message = message
             return None

@@ -31,7 +31,7 @@ from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.identifier import Identifier, decode_readable
 from gateway.wire.dimse.inflating import inflated
-from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
     CLASS_INSTANCE_CONFLICT,
@@ -148,10 +148,10 @@ class _Answer(NamedTuple):
     attributes: Sequence[int] = ()
 
 
-_Work = Callable[[Association, Message], Awaitable[_Answer]]
+_Work = Callable[[Association, DimseMessage], Awaitable[_Answer]]
 
 
-async def _answered(work: _Work, association: Association, message: Message) -> None:
+async def _answered(work: _Work, association: Association, message: DimseMessage) -> None:
     request = message.command
     try:
         _check(message, association.context(message).abstract_syntax)
@@ -179,7 +179,9 @@ async def _answered(work: _Work, association: Association, message: Message) -> 
     association.respond(message, response, answer.dataset)
 
 
-async def _create(handlers: Mapping[str, NotificationHandler], association: Association, message: Message) -> _Answer:
+async def _create(
+    handlers: Mapping[str, NotificationHandler], association: Association, message: DimseMessage
+) -> _Answer:
     uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
     dataset = await _dataset(association, message)
     create = handlers[association.context(message).abstract_syntax]
@@ -187,14 +189,14 @@ async def _create(handlers: Mapping[str, NotificationHandler], association: Asso
     return _Answer(uid)
 
 
-async def _set(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+async def _set(handler: PerformedStepHandler, association: Association, message: DimseMessage) -> _Answer:
     uid = message.command.sop_instance
     dataset = await _dataset(association, message)
     await handler.set(AttributesRequest(_caller(association), uid, dataset, _is_long(association, message)))
     return _Answer(uid)
 
 
-async def _get(handler: PerformedStepHandler, association: Association, message: Message) -> _Answer:
+async def _get(handler: PerformedStepHandler, association: Association, message: DimseMessage) -> _Answer:
     uid, tags = message.command.sop_instance, message.command.attributes
     got = await handler.get(GetRequest(_caller(association), uid, tags))
     # What is kept may name a hundred thousand images.
@@ -207,7 +209,7 @@ def _caller(association: Association) -> Caller:
     return association.agreement.caller
 
 
-def _check(message: Message, abstract_syntax: str) -> None:
+def _check(message: DimseMessage, abstract_syntax: str) -> None:
     """Raises `DimseFailure` for a class or an instance that the operation cannot have."""
     request = message.command
     if request.sop_class not in _CLASSES.get(abstract_syntax, _STEP_CLASSES):
@@ -223,7 +225,7 @@ def _is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-async def _dataset(association: Association, message: Message) -> Identifier:
+async def _dataset(association: Association, message: DimseMessage) -> Identifier:
     """Raises `Malformed` or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
         raise TooLarge("nothing that is stated here is that long", place="data set")
@@ -237,7 +239,7 @@ def _decoded(data: bytes, syntax: str) -> Identifier:
     return decode_readable(data, syntax)[0]
 
 
-def _is_long(association: Association, message: Message) -> bool:
+def _is_long(association: Association, message: DimseMessage) -> bool:
     return len(message.data_set) > LONG_BYTES or association.context(message).transfer_syntax in DEFLATED
 
 

@@ -49,7 +49,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Policy:
+class AcceptorPolicy:
     """`peers` by calling AE title; `others` is what a title that is not listed may do, None: nothing."""
 
     ae_title: str

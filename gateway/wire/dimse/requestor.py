@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import Unavailable
 from gateway.wire.dimse import pdu
 from gateway.wire.dimse.command import RESPONSE
-from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.pdu import PDV_HEAD
 from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection
 from gateway.wire.dimse.requestor_pdu import Proposal
@@ -93,7 +93,7 @@ class RequestedAssociation(RequestorConnection):
             await self._wait_for_end(FAREWELL_SECONDS)  # the reader sees why: an A-ABORT may have come before the end
             raise self._lost() from None
 
-    async def answer(self, message_id: int, field: int, name: str) -> Message:
+    async def answer(self, message_id: int, field: int, name: str) -> DimseMessage:
         """The next response to a request of this Message ID and Command Field. Raises `Unavailable`."""
         if self._responses.empty() and self._failure is not None:
             raise self._failure

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from gateway.errors import GatewayError, Unavailable
 from gateway.wire.dimse import pdu, requestor_pdu
 from gateway.wire.dimse.command import CommandFault
-from gateway.wire.dimse.message import Assembler, Message
+from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.pdu import Framer, PduFault
 from gateway.wire.dimse.requestor_pdu import Acceptance, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
@@ -46,7 +46,7 @@ class RequestorConnection:
         self._proposals = proposals
         self._framer = Framer(MAX_BYTES)
         self._assembler = Assembler(MAX_DATA_SET_BYTES)
-        self._responses: asyncio.Queue[Message | None] = asyncio.Queue(WAITING_RESPONSES)
+        self._responses: asyncio.Queue[DimseMessage | None] = asyncio.Queue(WAITING_RESPONSES)
         self._answered = asyncio.Event()
         self._reason = AbortReason.NOT_SPECIFIED
         self._failure: GatewayError | None = None

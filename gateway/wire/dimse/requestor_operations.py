@@ -15,7 +15,7 @@ from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
-from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import EXPLICIT_LITTLE, IMPLICIT_LITTLE, AcceptedContext
 from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_pdu import Proposal
@@ -154,7 +154,7 @@ def _command(
     return command.request(field, message_id, sop_class, sop_instance, has_data_set=has_data_set, tags=tags)
 
 
-def _response(association: RequestedAssociation, message: Message, context: AcceptedContext) -> Response:
+def _response(association: RequestedAssociation, message: DimseMessage, context: AcceptedContext) -> Response:
     stated: Command = message.command
     dataset = None
     if stated.has_data_set:

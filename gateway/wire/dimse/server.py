@@ -20,11 +20,11 @@ from gateway.errors import Unavailable
 from gateway.wire.access import certificate_names
 from gateway.wire.dimse import _pynetdicom
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.open_associations import OpenAssociations
-from gateway.wire.dimse.policy import Policy, Rejection
+from gateway.wire.dimse.policy import AcceptorPolicy, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
 from gateway.wire.listening import Listening
 from gateway.wire.places import Full, Places
@@ -40,7 +40,7 @@ VERSION_NAME: Final = "IMAGING_GATEWAY"
 """Implementation Version Name (PS3.7 D.3.3.2.2), at most 16 characters."""
 
 
-class Refusal(NamedTuple):
+class AssociationRefusal(NamedTuple):
     """A connection, an association or a presentation context that was not accepted."""
 
     calling_ae: str
@@ -68,7 +68,7 @@ class DimseServer:
     def __init__(
         self,
         *,
-        policy: Policy,
+        policy: AcceptorPolicy,
         find: FindHandler,
         store: StoreHandler,
         performed_steps: PerformedStepHandler | None = None,
@@ -79,7 +79,7 @@ class DimseServer:
         temporary_folder: Path | None = None,
         artim_seconds: float = 5.0,
         idle_seconds: float = 600.0,
-        on_refused: Callable[[Refusal], None] | None = None,
+        on_refused: Callable[[AssociationRefusal], None] | None = None,
     ) -> None:
         self._policy = policy
         self._services = Services(find, store, performed_steps, notifications)
@@ -167,20 +167,20 @@ class DimseServer:
         calling_ae = str(request.calling_ae_title).strip()
         if isinstance(answer, Rejection):
             log.warning("DICOM association from %s refused: %s", association.address, answer.why)
-            self._refused(Refusal(calling_ae, association.address, "association", answer.why))
+            self._refused(AssociationRefusal(calling_ae, association.address, "association", answer.why))
             return answer
         for context in request.presentation_context_definition_list:
             if int(context.context_id) not in answer.contexts:
                 why = f"presentation context for {UID(str(context.abstract_syntax)).name}"
-                self._refused(Refusal(calling_ae, association.address, "context", why))
+                self._refused(AssociationRefusal(calling_ae, association.address, "context", why))
         return answer
 
     def _turned_away(self, address: str, _port: int, reason: str) -> None:
         of_address = reason == Full.OF_ADDRESS.value
         why = "too many connections of its address" if of_address else "too many connections"
-        self._refused(Refusal("", address, "connection", why))
+        self._refused(AssociationRefusal("", address, "connection", why))
 
-    def _refused(self, refusal: Refusal) -> None:
+    def _refused(self, refusal: AssociationRefusal) -> None:
         if self._on_refused is not None:
             self._on_refused(refusal)
 
@@ -192,10 +192,10 @@ class DimseServer:
         self._connections.discard(association)
         self._established.discard(association)
 
-    def operation(self, association: Association, message: Message) -> Operation | None:
+    def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         return self._services.operation(association, message)
 
 
-def _places(policy: Policy) -> Places:
+def _places(policy: AcceptorPolicy) -> Places:
     most, same = policy.max_associations, policy.max_associations_per_address
     return Places(most + WAITING, same and same + WAITING * 3 // 4, patience=_WAITING_SECONDS)

@@ -24,7 +24,7 @@ from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.wire.dimse.inflating import inflated
-from gateway.wire.dimse.message import Message
+from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
@@ -71,14 +71,14 @@ class FindRequest:
     """Fuzzy semantic matching of person names has been agreed (PS3.4 K.5.1)."""
 
 
-class Match(NamedTuple):
+class EncodedMatch(NamedTuple):
     """A response identifier that is encoded already, in the transfer syntax of its request."""
 
     identifier: bytes
     pending: Pending = Pending.ALL_KEYS
 
 
-FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | Match]]
+FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | EncodedMatch]]
 """Each thing it yields is one pending response: a data set is encoded here and sent with FF00."""
 StoreHandler = Callable[[StoreRequest], Awaitable[None]]
 """Returns when the instance is safe: that is the Success."""
@@ -100,7 +100,7 @@ class Services:
             **(normalized.operations(performed_steps, notifications) if performed_steps is not None else {}),
         }
 
-    def operation(self, association: Association, message: Message) -> Operation | None:
+    def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         """None: it has been answered."""
         request = message.command
         context = association.context(message)
@@ -124,13 +124,13 @@ def _fits(field: int, abstract_syntax: str) -> bool:
     return service_of(abstract_syntax) == (STORAGE if field == command.C_STORE_RQ else WORKLIST)
 
 
-def _response(message: Message, status: int, comment: str = "") -> bytes:
+def _response(message: DimseMessage, status: int, comment: str = "") -> bytes:
     is_store = message.command.field == command.C_STORE_RQ
     instance = message.command.sop_instance if is_store else ""
     return command.response(message.command, status, comment=comment, instance=instance)
 
 
-async def _store(handler: StoreHandler, association: Association, message: Message) -> None:
+async def _store(handler: StoreHandler, association: Association, message: DimseMessage) -> None:
     assert association.agreement is not None
     request = StoreRequest(
         caller=association.agreement.caller,
@@ -149,7 +149,7 @@ async def _store(handler: StoreHandler, association: Association, message: Messa
         association.respond(message, _response(message, SUCCESS))
 
 
-async def _find(handler: FindHandler, association: Association, message: Message) -> None:
+async def _find(handler: FindHandler, association: Association, message: DimseMessage) -> None:
     try:
         await _send_matches(handler, association, message)
     except asyncio.CancelledError:
@@ -163,7 +163,7 @@ async def _find(handler: FindHandler, association: Association, message: Message
         association.respond(message, _response(message, status))
 
 
-async def _send_matches(handler: FindHandler, association: Association, message: Message) -> None:
+async def _send_matches(handler: FindHandler, association: Association, message: DimseMessage) -> None:
     if association.is_cancelled:  # in the very segment in which it came
         return
     assert association.agreement is not None
@@ -179,7 +179,9 @@ async def _send_matches(handler: FindHandler, association: Association, message:
         async for match in matches:
             if association.is_cancelled:
                 return
-            encoded, status = match if isinstance(match, Match) else (encoded_dataset(match, syntax), Pending.ALL_KEYS)
+            encoded, status = (
+                match if isinstance(match, EncodedMatch) else (encoded_dataset(match, syntax), Pending.ALL_KEYS)
+            )
             if status not in pending:
                 pending[status] = command.response(message.command, status, has_data_set=True)
             association.respond(message, pending[status], encoded)
@@ -187,7 +189,7 @@ async def _send_matches(handler: FindHandler, association: Association, message:
                 await association.drain()
 
 
-async def _identifier(message: Message, transfer_syntax: str) -> Identifier:
+async def _identifier(message: DimseMessage, transfer_syntax: str) -> Identifier:
     """Raises `Malformed`, or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_IDENTIFIER_BYTES:
         raise TooLarge("no identifier is that long", place="identifier")
@@ -203,5 +205,5 @@ def _decoded(data: bytes, transfer_syntax: str) -> Identifier:
     return decode(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
 
 
-def _failure(message: Message, error: Exception, statuses: Statuses) -> bytes:
+def _failure(message: DimseMessage, error: Exception, statuses: Statuses) -> bytes:
     return _response(message, status_of(error, statuses), comment_of(error))

@@ -16,7 +16,7 @@ REFUSED: Final = frozenset({"AE", "AR", "CE", "CR"})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceivedAcknowledgement:
     """An acknowledgement."""
 
     code: str
@@ -31,13 +31,13 @@ class Answer:
         return self.code in ACCEPTED
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes) -> ReceivedAcknowledgement:
     """Raises `Malformed` for what is no acknowledgement."""
     message = parse(raw, replace_undecodable=True)
     msa = message.first("MSA")
     if msa is None or msa.leaf(1) not in ACCEPTED | REFUSED:
         raise Malformed("the answer has no MSA with a code of table 0008", place=Place("MSA", 1))
-    return Answer(msa.leaf(1), msa.leaf(2), "; ".join(dict.fromkeys(_words(message, msa.leaf(3)))))
+    return ReceivedAcknowledgement(msa.leaf(1), msa.leaf(2), "; ".join(dict.fromkeys(_words(message, msa.leaf(3)))))
 
 
 def _words(message: Message, text: str) -> list[str]:

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from gateway.errors import Malformed, Unavailable
-from gateway.wire.hl7.answers import Answer, read_answer
+from gateway.wire.hl7.answers import ReceivedAcknowledgement, read_answer
 from gateway.wire.hl7.mllp_client import MllpClient
 
 
@@ -30,7 +30,7 @@ class MllpSender:
 
     async def send(
         self, raw: bytes, control_id: str, *, confirm: Callable[[], Awaitable[None]] | None = None
-    ) -> Answer:
+    ) -> ReceivedAcknowledgement:
         """The acknowledgement of a message, whose MSH-10 is `control_id`.
 
         `confirm` is awaited right before the message goes out, when it has its connection; what it raises is raised.
@@ -55,7 +55,9 @@ class MllpSender:
                     await client.close()
                 self._idle.append(client)
 
-    async def _later(self, client: MllpClient, control_id: str, answer: Answer) -> Answer:
+    async def _later(
+        self, client: MllpClient, control_id: str, answer: ReceivedAcknowledgement
+    ) -> ReceivedAcknowledgement:
         """The acknowledgement of a message behind those of others."""
         others: list[str] = []
         try:
@@ -68,7 +70,7 @@ class MllpSender:
             raise Unavailable(named, place=self._place) from error
         return answer
 
-    def _read(self, block: bytes) -> Answer:
+    def _read(self, block: bytes) -> ReceivedAcknowledgement:
         try:
             return read_answer(block)
         except Malformed as error:

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     Verification,
 )
 
-from gateway.wire.dimse import DimseServer, FindRequest, Policy, StoreRequest
+from gateway.wire.dimse import AcceptorPolicy, DimseServer, FindRequest, StoreRequest
 from tests.peers.pynetdicom_scu import reactor_held
 
 HOST = "127.0.0.1"
@@ -66,8 +66,8 @@ async def accept(request: StoreRequest) -> None:
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[DimseServer]:
     """Options of `Policy` and of `DimseServer`."""
-    names = {field.name for field in fields(Policy)}
-    policy = Policy(**{"ae_title": "GATEWAY"} | {name: options.pop(name) for name in names & options.keys()})
+    names = {field.name for field in fields(AcceptorPolicy)}
+    policy = AcceptorPolicy(**{"ae_title": "GATEWAY"} | {name: options.pop(name) for name in names & options.keys()})
     settings: dict[str, Any] = {
         "policy": policy,
         "find": no_matches,

@@ -24,7 +24,7 @@ from gateway.errors import (
     RequiredMissing,
     Unavailable,
 )
-from gateway.wire.dimse import DimseFailure, DimseServer, FindRequest, Peer, Policy, StoreRequest, client
+from gateway.wire.dimse import AcceptorPolicy, DimseFailure, DimseServer, FindRequest, Peer, StoreRequest, client
 from gateway.wire.dimse.server import WAITING
 from tests.peers.pynetdicom_scu import rejection
 from tests.wire.dimse.peers import (
@@ -258,7 +258,7 @@ async def test_stop_does_not_wait_for_idle_associations() -> None:
 
 async def test_a_port_in_use() -> None:
     async with serving() as server:
-        second = DimseServer(policy=Policy("X"), find=no_matches, store=accept, implementation_uid="1.2.3")
+        second = DimseServer(policy=AcceptorPolicy("X"), find=no_matches, store=accept, implementation_uid="1.2.3")
         with pytest.raises(Unavailable, match=f"{HOST}:{server.port}"):
             await second.start(HOST, server.port)
 

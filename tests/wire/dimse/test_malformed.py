@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from gateway.wire.dimse import DimseServer, FindRequest, Match, Peer, StoreRequest, client
+from gateway.wire.dimse import DimseServer, EncodedMatch, FindRequest, Peer, StoreRequest, client
 from gateway.wire.dimse.message import Assembler
 from gateway.wire.dimse.pdu import Fragment
 from gateway.wire.dimse.spool import MEMORY_BYTES
@@ -287,10 +287,10 @@ async def test_answers_fit_the_peer() -> None:
 async def test_cancels_that_come_when_they_like() -> None:
     never = [True]
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         if never:
             await asyncio.Event().wait()
-        yield Match(b"")
+        yield EncodedMatch(b"")
 
     async with serving(find=find) as server, raw.associated(server.port) as peer:
         peer.send(raw.find_rq(5) + raw.cancel_rq(5) + raw.cancel_rq(5))  # in one segment
@@ -305,11 +305,11 @@ async def test_cancels_that_come_when_they_like() -> None:
 async def test_a_peer_that_does_not_read_is_not_written_for() -> None:
     produced = 0
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         nonlocal produced
         for _ in range(100_000):
             produced += 1
-            yield Match(bytes(1000))
+            yield EncodedMatch(bytes(1000))
 
     before = anonymous_bytes()
     async with serving(find=find, idle_seconds=1.0) as server:
@@ -323,9 +323,9 @@ async def test_a_peer_that_does_not_read_is_not_written_for() -> None:
 
 
 async def test_a_peer_that_reads_late_is_answered_in_full() -> None:
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         for _ in range(5000):
-            yield Match(bytes(1000))
+            yield EncodedMatch(bytes(1000))
 
     async with serving(find=find) as server, raw.associated(server.port) as peer:
         (association,) = server._connections
@@ -417,10 +417,10 @@ async def test_a_data_set_that_a_thread_still_reads_does_not_hold_up_its_associa
 async def test_a_peer_that_vanishes_with_requests_in_waiting_is_noticed() -> None:
     cancelled = asyncio.Event()
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         try:
             await asyncio.Event().wait()
-            yield Match(b"")
+            yield EncodedMatch(b"")
         finally:
             cancelled.set()
 
@@ -478,9 +478,9 @@ async def test_user_identity() -> None:
 async def test_extended_negotiation_of_the_worklist() -> None:
     fuzzy: list[bool] = []
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         fuzzy.append(request.fuzzy)
-        for one in list[Match]():
+        for one in list[EncodedMatch]():
             yield one
 
     def offer(information: bytes) -> bytes:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.wire.dimse import DimseServer, FindRequest, Match
+from gateway.wire.dimse import DimseServer, EncodedMatch, FindRequest
 from gateway.wire.dimse.association import Association
 from gateway.wire.dimse.upper_layer import State
 from tests.wire.dimse import raw_peer
@@ -56,11 +56,11 @@ async def in_state(state: State, *, farewell: float = 10) -> AsyncIterator[tuple
     """At the end the connection is gone, the work with it, and the next association works."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def never(request: FindRequest) -> AsyncIterator[Match]:
+    async def never(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         begun.set()
         try:
             await asyncio.Event().wait()
-            yield Match(b"")
+            yield EncodedMatch(b"")
         finally:
             ended.set()
 
@@ -170,8 +170,8 @@ async def test_release_collision_ends_in_good_order(monkeypatch: pytest.MonkeyPa
 async def test_a_release_waits_for_the_answer_that_is_under_way() -> None:
     go_on = asyncio.Event()
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
-        yield Match(b"")
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
+        yield EncodedMatch(b"")
         await go_on.wait()
 
     async with serving(find=find) as server, raw_peer.associated(server.port) as peer:
@@ -188,11 +188,11 @@ async def test_a_release_waits_for_the_answer_that_is_under_way() -> None:
 async def test_an_abort_cancels_the_work() -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
         begun.set()
         try:
             await asyncio.Event().wait()
-            yield Match(b"")
+            yield EncodedMatch(b"")
         finally:
             cancelled.set()
 
@@ -212,8 +212,8 @@ async def test_an_abort_cancels_the_work() -> None:
 
 
 async def test_an_abort_is_the_last_that_is_sent() -> None:
-    async def find(request: FindRequest) -> AsyncIterator[Match]:
-        yield Match(b"")  # gathered, and not sent yet
+    async def find(request: FindRequest) -> AsyncIterator[EncodedMatch]:
+        yield EncodedMatch(b"")  # gathered, and not sent yet
         (association,) = server._connections
         association.abort()
         await asyncio.Event().wait()
