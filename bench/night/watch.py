@@ -117,6 +117,8 @@ def _page(status: int, body: str) -> str:
     text = unescape(_TAG.sub(" ", _LINE_END.sub("\n", _STYLE.sub("", body).replace("\n", " "))))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     verdict = [_VERSION.sub("", line).strip() for line in lines if line.startswith("Version")]
+    # The moment of the page would make each look another sight.
+    lines = [line for line in lines if not line.startswith("Version")]
     bad = [line for line in lines if " not well " in line or "does not answer." in line]
     stuck = [line for line in lines if " parked " in line or " rejected " in line]
     return " / ".join([*verdict, *bad, *stuck[:2]])
