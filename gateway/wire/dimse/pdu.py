@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
 from gateway.wire.dimse.upper_layer import AbortReason, Event
 
@@ -29,6 +29,11 @@ MAX_ASSOCIATE_BYTES: Final = 1024 * 1024
 MAX_UNLIMITED_BYTES: Final = 16 * 1024 * 1024
 """The longest P-DATA-TF taken from a peer that got no limit."""
 ASSOCIATE_FIXED: Final = 68
+_KEPT_REQUESTS: Final = 64
+_KEPT_BYTES: Final = 8 * 1024
+_requests: Final = dict[bytes, A_ASSOCIATE]()
+"""A-ASSOCIATE-RQs as they were read, which nobody changes: a peer asks with the same bytes each time, and to read them
+takes as long as to answer."""
 _FOUR_BYTES: Final = frozenset({0x03, 0x05, 0x06, 0x07})
 
 COMMAND: Final = 0x01
@@ -111,7 +116,24 @@ class Framer:
 
 
 def read_associate_rq(body: bytes) -> A_ASSOCIATE:
-    """The A-ASSOCIATE indication. Unknown items are left out, as PS3.8 9.3.1 asks. Raises `PduFault`."""
+    """The A-ASSOCIATE indication, not to be changed. Unknown items are left out, as PS3.8 9.3.1 asks.
+
+    Raises `PduFault`.
+    """
+    if (kept := _requests.get(body)) is not None:
+        return kept
+    request = _read_associate_rq(body)
+    # No passcode stays in memory.
+    if len(body) <= _KEPT_BYTES and not any(
+        isinstance(one, UserIdentityNegotiation) for one in request.user_information
+    ):
+        while len(_requests) >= _KEPT_REQUESTS:
+            del _requests[next(iter(_requests))]
+        _requests[bytes(body)] = request
+    return request
+
+
+def _read_associate_rq(body: bytes) -> A_ASSOCIATE:
     if len(body) < ASSOCIATE_FIXED:
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "A-ASSOCIATE-RQ is cut off")
     items = b"".join(_known_items(body[ASSOCIATE_FIXED:]))
