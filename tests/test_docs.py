@@ -20,6 +20,7 @@ from gateway.cli.commands import cli
 from gateway.config.tree import Config, load
 from gateway.journey import STATIONS
 from gateway.observe import metrics
+from gateway.store import migrations
 from gateway.web.server import ROUTES
 
 ROOT = Path(__file__).parents[1]
@@ -180,6 +181,10 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
         if not there.is_file() or not re.search(rf"^(async )?def {name}\(", read(there), re.MULTILINE):
             lost.append(f"{file}::{name}")
     assert not lost
+
+
+def test_operations_names_the_schema_of_today() -> None:
+    assert f"The schema of today is `{migrations.newest()}`" in OPERATIONS.read_text(encoding="utf-8")
 
 
 def test_operations_names_every_metric() -> None:

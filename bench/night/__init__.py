@@ -86,6 +86,7 @@ async def _night(kind: str, seconds: float, folder: Path, rate: float) -> tuple[
         morning = time.monotonic()
         waits = await _morning(load, watch, model)
         chapters.append(Chapter("the load ends", morning, time.monotonic(), waits))
+        await asyncio.to_thread(base.back_up, nodes[0].configuration, folder / "morning")
         found = await verdict(model, nodes, ehr, base.url)
         lines = list(told(chapters, began, time.monotonic() + 1, model, watch))
         print("\n".join([f"The night on {kind}", *lines, ""]), flush=True)

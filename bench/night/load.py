@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 from typing import Final, TypeVar
 
@@ -46,7 +46,8 @@ class Load:
     async def run(self) -> None:
         """An order each `1 / orders_per_second`, and what follows from it."""
         begun = time.monotonic()
-        orders = ris.orders(SEED, MOST)
+        # Dated in the past: of what is dated days ahead the time of receipt decides, by a clock that is moved here.
+        orders = ris.orders(SEED, MOST, first_day=datetime.now(UTC).date())
         for number in count():
             await asyncio.sleep(begun + number * self._pause - time.monotonic())
             task = asyncio.create_task(self._life(number, next(orders)))

@@ -150,14 +150,20 @@ def receivers_of(connection: Connection, study_uid: StudyInstanceUID) -> set[str
     }
 
 
+def last_row(connection: Connection) -> WorkRow:
+    """The id of the newest row; 0: there is none."""
+    return WorkRow(connection.execute(select(func.max(outbox.c.id))).scalar() or 0)
+
+
 def lanes_since(
-    connection: Connection, kind: WorkKind, *, first: int, before: int, after: int, limit: int
+    connection: Connection, kind: WorkKind, *, first: int, last: WorkRow, after: int, limit: int
 ) -> list[tuple[int, Lane]]:
-    """The newest row, and its lane, of each lane of `kind` with a delivery that was added from `first` to `before`.
+    """The newest row, and its lane, of each lane of `kind` with a delivery that was added at `first` (microseconds) or
+    later, up to the row `last`.
 
     By the ids of those rows, from the one behind `after`; at most `limit`.
     """
-    values = {"the_kind": str(kind), "first": first, "before": before, "after": after}
+    values = {"the_kind": str(kind), "first": first, "last": last, "after": after}
     rows = connection.execute(_LANES_SINCE.limit(limit), values)
     return [(row.newest, Lane.of(row.lane)) for row in rows]
 
@@ -191,7 +197,7 @@ _LANES_SINCE = (
     .where(
         outbox.c.kind == bindparam("the_kind"),
         outbox.c.created_at >= bindparam("first"),
-        outbox.c.created_at < bindparam("before"),
+        outbox.c.id <= bindparam("last"),
     )
     .group_by(outbox.c.lane)
     .having(bindparam("after") < _NEWEST)
