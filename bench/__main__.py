@@ -30,7 +30,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: intake.run(messages=given.messages, rounds=given.rounds),
     ),
     "neighbours": (
-        "order intake beside senders that misbehave",
+        "orders and queries beside peers that misbehave",
         lambda given: neighbours.run(messages=given.messages, rounds=given.rounds),
     ),
     "soak": (

@@ -51,11 +51,12 @@ class Association:
         called_ae: str = "GATEWAY",
         timeout: float = 120,
         contexts: Mapping[str, int] = _CONTEXTS,
+        syntax: str = _EXPLICIT,
     ) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
-        self._request = association_request(called_ae, calling_ae, contexts)
+        self._request = association_request(called_ae, calling_ae, contexts, syntax)
 
     def __enter__(self) -> Self:
         self._socket.sendall(self._request)
@@ -195,19 +196,23 @@ def _us(value: bytes) -> int:
     return int(struct.unpack("<H", value)[0])
 
 
-def association_request(called_ae: str, calling_ae: str = "BENCH", contexts: Mapping[str, int] = _CONTEXTS) -> bytes:
+def association_request(
+    called_ae: str, calling_ae: str = "BENCH", contexts: Mapping[str, int] = _CONTEXTS, syntax: str = _EXPLICIT
+) -> bytes:
     """A-ASSOCIATE-RQ; without other contexts for Verification and Modality Worklist."""
-    return _associate(0x01, called_ae, calling_ae, contexts)
+    return _associate(0x01, called_ae, calling_ae, contexts, syntax)
 
 
-def _associate(kind: int, called_ae: str, calling_ae: str, proposed: Mapping[str, int] = _CONTEXTS) -> bytes:
+def _associate(
+    kind: int, called_ae: str, calling_ae: str, proposed: Mapping[str, int] = _CONTEXTS, syntax: str = _EXPLICIT
+) -> bytes:
     accepting = kind == ACCEPTED
     contexts = b"".join(
         _item(
             0x21 if accepting else 0x20,
             struct.pack(">BBBB", number, 0, 0, 0)
             + (b"" if accepting else _item(0x30, uid.encode()))
-            + _item(0x40, _EXPLICIT.encode()),
+            + _item(0x40, syntax.encode()),
         )
         for uid, number in proposed.items()
     )
