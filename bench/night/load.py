@@ -29,6 +29,8 @@ ANSWER_SECONDS: Final = 25.0
 PAUSE_SECONDS: Final = 1.0
 TRIES: Final = 5
 """Of what is refused rather than not answered."""
+OUTAGES: Final = ("0213", "C001")
+"""Resource Limitation (PS3.7 C.5.14) of a performed step, Unable to process (PS3.4 C.4.1.1.4) of a query."""
 GROWS_AFTER_SECONDS: Final = 6.0
 AES: Final = {"called_ae": "GATEWAY", "calling_ae": "MODALITY"}
 
@@ -156,7 +158,7 @@ class Load:
                 if refused_after_all and refused_after_all in str(error):
                     return None
                 self._model.note(kind, node.name, begun, str(error) or type(error).__name__)
-                refused += not isinstance(error, Unavailable)
+                refused += not _may_be_asked_later(error)
                 if refused == TRIES:
                     self._model.given_up.append(f"{kind}: {error}")
                     return None
@@ -169,3 +171,8 @@ class Load:
     def _turns(self) -> Iterator[Node]:
         for number in count(next(self._next)):
             yield self._nodes[number % len(self._nodes)]
+
+
+def _may_be_asked_later(error: GatewayError) -> bool:
+    """Whether an answer, or none, is of an outage: the sender goes on as long as that lasts."""
+    return isinstance(error, Unavailable) or any(f"status {status} " in str(error) for status in OUTAGES)
