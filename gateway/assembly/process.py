@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
-from gateway.long_work import TURN_SECONDS
 from gateway.mapping import Mappings
 from gateway.store import Store, outbox_claims
 from gateway.web.health import Component
@@ -68,7 +66,6 @@ async def running(config: Config, clock: Clock = system_clock, elapsed: Clock | 
     """
     elapsed = elapsed or (monotonic_clock if clock is system_clock else clock)
     mappings = load_mappings(config)
-    sys.setswitchinterval(TURN_SECONDS)
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
         store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
