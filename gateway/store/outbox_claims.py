@@ -234,11 +234,11 @@ _LEASE_ENDS = select(outbox.c.id, outbox.c.lease, outbox.c.lease_until).where(
 )
 
 
-def lease_ends(connection: Connection, works: Sequence[Work]) -> dict[WorkRow, int]:
-    """When the leases of `works` end, by their ids; without those that were lost."""
-    leases = {work.id: work.lease for work in works}
-    rows = connection.execute(_LEASE_ENDS, {"ids": list(leases)})
-    return {WorkRow(row.id): row.lease_until for row in rows if row.lease == leases[row.id]}
+def lease_ends(connection: Connection, leases: Sequence[tuple[WorkRow, str]]) -> dict[tuple[WorkRow, str], int]:
+    """When leases end, each given by the row of its work and its own name; without those that were lost."""
+    rows = connection.execute(_LEASE_ENDS, {"ids": [row for row, _ in leases]})
+    ends = {(WorkRow(row.id), row.lease): row.lease_until for row in rows}
+    return {lease: ends[lease] for lease in leases if lease in ends}
 
 
 _RELEASE = update(outbox).values(

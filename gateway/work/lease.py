@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from functools import partial
-
-from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import Unavailable
-from gateway.records.row_ids import WorkRow
 from gateway.records.work import Work
 from gateway.store import Store, outbox_claims
+from gateway.store.gathered import Gathered
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +29,12 @@ class LeaseUnknownError(Exception):
 
 
 class Leases:
-    """The leases of one worker. Checks that come while one is under way are answered by the next statement together."""
+    """The leases of one worker. One statement answers the checks that come beside each other."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._asked: list[tuple[Work, asyncio.Future[int | None]]] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._ends = Gathered(store, outbox_claims.lease_ends)
 
     def of(self, work: Work, seconds: float) -> Lease:
         """The lease of `work`, which was claimed for `seconds`."""
@@ -49,36 +45,11 @@ class Leases:
 
         Raises `Unavailable` when the database does not tell.
         """
-        future: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._asked.append((work, future))
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="leases")
-        return await future
-
-    async def _ask(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, []
-            try:
-                ends = await self.store.read(partial(_ends, works=[work for work, _ in asked]))
-            except BaseException as error:
-                for _, future in asked:
-                    if not future.done():
-                        future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for work, future in asked:
-                    if not future.done():
-                        future.set_result(ends.get(work.id))
+        return await self._ends.ask((work.id, work.lease))
 
     async def close(self) -> None:
         """Wait for the check that is under way."""
-        if self._asking is not None:
-            await asyncio.wait([self._asking])
-
-
-def _ends(connection: Connection, works: Sequence[Work]) -> dict[WorkRow, int]:
-    return outbox_claims.lease_ends(connection, works)
+        await self._ends.close()
 
 
 class Lease:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.journey.ehr_delivery.ledger import Ledger
 from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.journey.ehr_delivery.standing import OutboxStanding, key_of
 from gateway.journey.ehr_delivery.verifying import Verification
@@ -24,6 +23,7 @@ from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
 from gateway.store import Store, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry, ResourceKey
+from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done, Together
 from gateway.wire.fhir.write import Written
 from gateway.wire.fhir.writer import FhirWriter
@@ -52,7 +52,7 @@ class EhrDelivery:
     ) -> None:
         self._name = name
         self._store = store
-        self._ledger = Ledger(store)
+        self._ledger = Gathered(store, ehr_resources.get_all)
         self._writer = writer
         self._clock = clock
         self._breaker = breaker
@@ -63,7 +63,7 @@ class EhrDelivery:
         """Write what tells of a study or an order. Raises what `FhirWriter.write` raises, and `LeaseLostError`."""
         delivery, standing = Delivery.of(work.payload), OutboxStanding(self._store, work, lease)
         key = key_of(work, delivery)
-        held = await self._ledger.entry(key)
+        held = await self._ledger.ask(key)
         known = held.resource_id if held else None
         with watched(self._breaker):
             linked = await self._links.linked(delivery.resource, delivery.patient, lease.confirm)
