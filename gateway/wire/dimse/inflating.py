@@ -7,10 +7,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.errors import Malformed, TooLarge
-from gateway.wire.dimse.elements import Encoded
+from gateway.long_work import LONG_BYTES
+from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE, Encoded
 
 INPUT_BYTES: Final = 64 * 1024
 """Deflated bytes that are taken at a time."""
+
+
+def is_long(data: Encoded, transfer_syntax_uid: str) -> bool:
+    """Whether reading a data set is long work (`gateway.long_work`): what a deflated one comes to is not known."""
+    return len(data) > LONG_BYTES or transfer_syntax_uid in DEFLATED
+
+
+def undeflated(data: bytes, transfer_syntax_uid: str, most: int) -> tuple[bytes, str]:
+    """A data set without deflation, and the transfer syntax that it has then. Raises what `inflated` raises."""
+    if transfer_syntax_uid not in DEFLATED:
+        return data, transfer_syntax_uid
+    return inflated(data, most), EXPLICIT_LITTLE
 
 
 def inflated(data: Encoded, most: int) -> bytes:

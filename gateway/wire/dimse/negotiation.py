@@ -35,12 +35,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     Verification,
 )
 
+from gateway.wire.dimse.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
 from gateway.wire.dimse.storage_classes import RETIRED
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
-IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
 """Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 A.4.11)."""
 TRANSFER_SYNTAXES: Final = list(dict.fromkeys([EXPLICIT_LITTLE, *ALL_TRANSFER_SYNTAXES, ENCAPSULATED_UNCOMPRESSED]))

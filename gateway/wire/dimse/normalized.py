@@ -24,13 +24,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 )
 
 from gateway.errors import GatewayError, TooLarge
-from gateway.long_work import LONG_BYTES, beside
+from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.identifier import Identifier, decode_readable
-from gateway.wire.dimse.inflating import inflated
+from gateway.wire.dimse.inflating import is_long, undeflated
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
@@ -80,7 +79,7 @@ class AttributesRequest(NamedTuple):
     dataset: Identifier
     """A number that cannot be read has no value."""
     is_long: bool = False
-    """Longer than `LONG_BYTES`, or deflated: work on all of its attributes is long work (`gateway.long_work`)."""
+    """Work on all of its attributes is long work (`gateway.long_work`)."""
 
 
 class GetRequest(NamedTuple):
@@ -234,13 +233,11 @@ async def _dataset(association: Association, message: DimseMessage) -> Identifie
 
 
 def _decoded(data: bytes, syntax: str) -> Identifier:
-    if syntax in DEFLATED:
-        data, syntax = inflated(data, MAX_DATA_SET_BYTES), EXPLICIT_LITTLE
-    return decode_readable(data, syntax)[0]
+    return decode_readable(*undeflated(data, syntax, MAX_DATA_SET_BYTES))[0]
 
 
 def _is_long(association: Association, message: DimseMessage) -> bool:
-    return len(message.data_set) > LONG_BYTES or association.context(message).transfer_syntax in DEFLATED
+    return is_long(message.data_set, association.context(message).transfer_syntax)
 
 
 def _tags_of(error: Exception) -> list[int]:

@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 from gateway.errors import Malformed, UnsupportedType
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command
+from gateway.wire.dimse.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import DimseMessage
-from gateway.wire.dimse.negotiation import EXPLICIT_LITTLE, IMPLICIT_LITTLE, AcceptedContext
+from gateway.wire.dimse.negotiation import AcceptedContext
 from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_pdu import Proposal
 

@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple, cast
 from pydicom.dataset import Dataset
 
 from gateway.errors import TooLarge
-from gateway.long_work import LONG_BYTES, beside
+from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE, Encoded
+from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
-from gateway.wire.dimse.inflating import inflated
+from gateway.wire.dimse.inflating import is_long, undeflated
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
@@ -193,15 +193,12 @@ async def _identifier(message: DimseMessage, transfer_syntax: str) -> Identifier
     """Raises `Malformed`, or `TooLarge`."""
     if message.lost or len(message.data_set) > MAX_IDENTIFIER_BYTES:
         raise TooLarge("no identifier is that long", place="identifier")
-    data = bytes(message.data_set)
-    if len(data) > LONG_BYTES or transfer_syntax in DEFLATED:
-        return await beside(partial(_decoded, data, transfer_syntax))
-    return _decoded(data, transfer_syntax)
+    read = partial(_decoded, bytes(message.data_set), transfer_syntax)
+    return await beside(read) if is_long(message.data_set, transfer_syntax) else read()
 
 
 def _decoded(data: bytes, transfer_syntax: str) -> Identifier:
-    if transfer_syntax in DEFLATED:
-        data, transfer_syntax = inflated(data, MAX_IDENTIFIER_BYTES), EXPLICIT_LITTLE
+    data, transfer_syntax = undeflated(data, transfer_syntax, MAX_IDENTIFIER_BYTES)
     return decode(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
 
 
