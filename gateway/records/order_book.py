@@ -45,9 +45,9 @@ def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) ->
 
 def parent_in(statement: OrderedProcedure) -> tuple[str, str]:
     """Placer and filler number of the order that the statement makes its order a part of; empty for none."""
-    numbers = (statement.parent, statement.parent_filler) if statement.control == "CH" else (None, None)
-    placer, filler = (number.value if number is not None else "" for number in numbers)
-    return placer, filler
+    if statement.control != "CH":
+        return "", ""
+    return (statement.parent or NO_NUMBER).value, (statement.parent_filler or NO_NUMBER).value
 
 
 def waiting(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None) -> Order:

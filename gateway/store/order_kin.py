@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    update,
+)
 
 from gateway.records.imaging_order import Order
 from gateway.records.row_ids import OrderRow, PatientRow
@@ -15,30 +26,18 @@ from gateway.store.statement import Statement
 
 DEEPEST: Final = 10
 """Generations of parents and children that are followed."""
-_OF_SENDER: Final = orders.c.sender == bindparam("sender")
-_CHILDREN: Final = Statement(
-    select(orders)
-    .where(
-        or_(
-            and_(orders.c.parent == bindparam("placer"), orders.c.parent != ""),
-            and_(orders.c.parent_filler == bindparam("filler"), orders.c.parent_filler != ""),
-        ),
-        _OF_SENDER,
+
+
+def _numbered(placer: ColumnElement[str], filler: ColumnElement[str]) -> Select[Any]:
+    """Orders of one sender of which either column holds the number asked for; an empty number is none."""
+    by_number = or_(
+        and_(placer == bindparam("placer"), placer != ""), and_(filler == bindparam("filler"), filler != "")
     )
-    .order_by(orders.c.id)
-    .with_for_update()
-)
-_PARENTS: Final = (
-    select(orders)
-    .where(
-        or_(
-            and_(orders.c.placer == bindparam("placer"), orders.c.placer != ""),
-            and_(orders.c.filler == bindparam("filler"), orders.c.filler != ""),
-        ),
-        _OF_SENDER,
-    )
-    .order_by(orders.c.id)
-)
+    return select(orders).where(by_number, orders.c.sender == bindparam("sender")).order_by(orders.c.id)
+
+
+_CHILDREN: Final = Statement(_numbered(orders.c.parent, orders.c.parent_filler).with_for_update())
+_PARENTS: Final = _numbered(orders.c.placer, orders.c.filler)
 _READ: Final = Statement(_PARENTS)
 _HOLD: Final = Statement(_PARENTS.with_for_update())
 
