@@ -20,7 +20,7 @@ MOST_KNOWN: Final = 1000
 
 class RefusedAssociations:
     """`note` is what the DIMSE server calls. A line and a row are made once for each scanner and reason; each refusal
-    is counted. Of a connection there is no row: nobody has said who it is."""
+    is counted. A connection has no row: no AE title has been stated."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store

@@ -58,6 +58,21 @@ def _until_somebody_waits_for_a_lock(engine: Engine) -> None:
             assert time.monotonic() < end, "nobody waits"
 
 
+def _at_once(engine: Engine, first: bytes, second: bytes) -> None:
+    """Two nodes apply two messages: the second begins before the first is committed, and waits."""
+
+    def other() -> None:
+        with engine.begin() as connection:
+            _apply(connection, second)
+
+    with engine.begin() as connection:
+        _apply(connection, first)
+        thread = threading.Thread(target=other)
+        thread.start()
+        _until_somebody_waits_for_a_lock(engine)
+    thread.join()
+
+
 def test_both_say_something_of_one_patient(engine: Engine) -> None:
     second = {"placer": "P2", "filler": "F2", "accession": "ACC2", "procedure": "RP2", "study_uid": "1.2.9"}
     with engine.begin() as connection:
@@ -65,17 +80,7 @@ def test_both_say_something_of_one_patient(engine: Engine) -> None:
         _apply(connection, orm(**second))
     allergy = orm(control="XO", at=LATER).replace(b"ORC|", b"AL1|1||^PENICILLIN\rORC|")
     note = orm(control="XO", at=LATER, **second).replace(b"PV1|", b"NTE|1||falls easily\rPV1|")
-
-    def other() -> None:
-        with engine.begin() as connection:
-            _apply(connection, note)
-
-    with engine.begin() as connection:
-        _apply(connection, allergy)
-        thread = threading.Thread(target=other)
-        thread.start()
-        _until_somebody_waits_for_a_lock(engine)
-    thread.join()
+    _at_once(engine, allergy, note)
     with engine.connect() as connection:
         [said] = connection.execute(select(patients.c.attributes)).scalars()
     assert (said["Allergies"], said["PatientComments"]) == ("PENICILLIN", "falls easily")
@@ -102,21 +107,6 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
         outbox.settle_soon(connection, StudyInstanceUID("1.2.3"), now=NOW)
         assert claimed() == []
     assert len(claimed()) == 1
-
-
-def _at_once(engine: Engine, first: bytes, second: bytes) -> None:
-    """Two nodes apply two messages: the second begins before the first is committed, and waits."""
-
-    def other() -> None:
-        with engine.begin() as connection:
-            _apply(connection, second)
-
-    with engine.begin() as connection:
-        _apply(connection, first)
-        thread = threading.Thread(target=other)
-        thread.start()
-        _until_somebody_waits_for_a_lock(engine)
-    thread.join()
 
 
 def _states(engine: Engine) -> dict[str, str]:
