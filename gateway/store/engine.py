@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -17,6 +18,7 @@ from gateway.store.keys import keys_of, wait_for
 LOCK_TIMEOUT_MS: Final = 10_000
 WAL_BYTES: Final = 16 * 1024 * 1024
 """What SQLite's write-ahead log may keep of the disk once nobody reads from it."""
+_BUSY_SECONDS: Final = 0.01
 _SESSION: Final = {
     # A gateway that froze in the middle of a transaction must not hold its lanes for ever.
     "idle_in_transaction_session_timeout": 60_000,
@@ -66,15 +68,30 @@ def _parsed(url: str) -> URL:
         raise ConfigError(["database.url: is not an address such as postgresql://USER:PASSWORD@HOST/NAME"]) from None
 
 
-def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _configure_sqlite(connection: sqlite3.Connection, lock_ms: int) -> None:
     # The driver's own transaction handling would hide savepoints; we say BEGIN ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
+    _write_ahead(cursor, lock_ms)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
         cursor.execute(f"PRAGMA {pragma}")
     # A log that grew while a reader held its snapshot is cut back when it begins anew, and not kept at its longest.
     cursor.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor, lock_ms: int) -> None:
+    """Keep a write-ahead log. Of two processes that turn a new file to it at one moment, SQLite refuses one at once,
+    whatever time it was given to wait for a lock."""
+    until = time.monotonic() + lock_ms / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(_BUSY_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -97,7 +114,7 @@ def _sqlite(url: URL, lock_ms: int) -> Engine:
         url, hide_parameters=True, connect_args={"timeout": lock_ms / 1000, "check_same_thread": False}
     )
 
-    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "connect", lambda connection, _record: _configure_sqlite(connection, lock_ms))
     event.listen(engine, "begin", _begin_sqlite)
     _create_private(path)
     return engine

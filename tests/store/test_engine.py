@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -109,3 +111,19 @@ def test_an_engine_does_not_print_values(database_url: str) -> None:
     engine = open_engine(database_url)
     assert engine.hide_parameters
     engine.dispose()
+
+
+def test_two_who_open_a_new_file_at_one_moment(tmp_path: Path) -> None:
+    for number in range(80):
+        url, both = f"sqlite:///{tmp_path / str(number)}.db", Barrier(2)
+
+        def opened(url: str = url, both: Barrier = both) -> None:
+            engine = open_engine(url)
+            both.wait()
+            with engine.connect() as connection:
+                assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            engine.dispose()
+
+        with ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(opened), threads.submit(opened)]:
+                done.result()
