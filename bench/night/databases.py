@@ -25,12 +25,6 @@ class Database(Protocol):
 
     url: str
 
-    def stop(self) -> None:
-        """Shut it down."""
-
-    def start(self) -> None:
-        """Serve, whatever it was stopped by."""
-
     def hang(self) -> None:
         """Answer nobody, and close no connection."""
 
@@ -79,19 +73,13 @@ class _Disk:
 
 
 class Sqlite:
-    """SQLite: it does not stop; it hangs when another process holds its lock."""
+    """SQLite: it hangs when another process holds its lock."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "gateway.db"
         self._holder: sqlite3.Connection | None = None
         self._disk = _Disk(folder)
         self.url = f"sqlite:///{self._file}"
-
-    def stop(self) -> None:
-        raise NotImplementedError("SQLite has no server")
-
-    def start(self) -> None:
-        raise NotImplementedError("SQLite has no server")
 
     def hang(self) -> None:
         self._holder = sqlite3.connect(self._file, isolation_level=None, timeout=60, check_same_thread=False)
@@ -134,9 +122,11 @@ class Postgres:
         self._server.cleanup()
 
     def stop(self) -> None:
+        """Shut it down."""
         self._server.stop()
 
     def start(self) -> None:
+        """Serve, whatever it was stopped by."""
         self._server.ensure_postgres_running()
 
     def hang(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench.night.databases import Database, in_thread
+from bench.night.databases import Database, Postgres, in_thread
 from bench.night.node import Node
 from bench.night.programs import printed
 from gateway.simulators.ehr import EhrSimulator
@@ -61,12 +61,18 @@ async def _resume(world: World) -> None:
     _last(world).signal(signal.SIGCONT)
 
 
+def _server(world: World) -> Postgres:
+    """The database as what can be stopped; SQLite has no server."""
+    assert isinstance(world.database, Postgres)
+    return world.database
+
+
 async def _stop_database(world: World) -> None:
-    await in_thread(world.database.stop)
+    await in_thread(_server(world).stop)
 
 
 async def _start_database(world: World) -> None:
-    await in_thread(world.database.start)
+    await in_thread(_server(world).start)
 
 
 async def _hang(world: World) -> None:
@@ -85,7 +91,7 @@ async def _free(world: World) -> None:
     await in_thread(world.database.free)
     if world.kind == "postgresql":
         # A server that could not write its log has ended, and is started by whoever gave it room.
-        await in_thread(world.database.start)
+        await in_thread(_server(world).start)
 
 
 def _clock(offset: str) -> Act:

@@ -23,7 +23,7 @@ from gateway.web.client_faults import server_log
 from gateway.web.connections import FULL, HttpConnection, HttpTimes, watch
 from gateway.web.login import guard
 from gateway.wire.listening import Listening
-from gateway.wire.places import Places
+from gateway.wire.places import Denial, Places
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,6 @@ def _cut(part: str, address: str) -> None:
     log.warning("HTTP connection from %s ended: its %s took too long", address, part)
 
 
-def _turned_away(address: str, _port: int, reason: str) -> None:
-    metrics.HTTP_REFUSED.labels(reason).inc()
-    log.warning("HTTP connection from %s refused: too many %s", address, reason)
+def _turned_away(address: str, _port: int, denial: Denial) -> None:
+    metrics.HTTP_REFUSED.labels(denial.value).inc()
+    log.warning("HTTP connection from %s refused: too many %s", address, denial.value)

@@ -30,6 +30,7 @@ from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.wire.hl7.mllp_server import ListenerAccess, MllpLimits, MllpServer
+from gateway.wire.places import Denial
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +107,9 @@ async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack)
     def noise(peer: MllpPeer, skipped: bytes) -> None:
         log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
 
-    def turned_away(peer: MllpPeer, reason: str, why: str) -> None:
-        metrics.REFUSED.labels(listener.name, reason).inc()
-        log.warning("%s: connection from %s refused (%s): %s", listener.name, peer.host, reason, why)
+    def turned_away(peer: MllpPeer, denial: Denial, why: str) -> None:
+        metrics.REFUSED.labels(listener.name, denial.value).inc()
+        log.warning("%s: connection from %s refused (%s): %s", listener.name, peer.host, denial.value, why)
 
     server = MllpServer(
         intake.receive,

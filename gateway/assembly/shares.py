@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.config.tree import Config
 from gateway.wire.dimse.server import WAITING
+from gateway.wire.places import share_of_address
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ def limit() -> int:
 
 
 def of_address(most: int, stated: int | None) -> int:
-    """How many of `most` connections one address may have: what the site states, else three quarters, rounded up."""
-    return stated or -(-3 * most // 4)
+    """How many of `most` connections one address may have: what the site states, else its share."""
+    return stated or share_of_address(most)
 
 
 def http_share(config: Config, descriptors: int) -> HttpShare:

@@ -22,7 +22,7 @@ _PARTICULARS: Final = re.compile(r"'[^']*'|\b[0-2](?:\.\d+){4,}\b|(?<!HTTP )(?<!
 
 
 @dataclass(slots=True)
-class _Window:
+class _CountedCause:
     ends: float
     count: int = 0
     """Records that were not written."""
@@ -41,7 +41,7 @@ class CountingHandler(logging.StreamHandler[TextIO]):
         self._seconds = seconds
         self._most_causes = most_causes
         self._clock = clock
-        self._windows: dict[Hashable, _Window] = {}
+        self._windows: dict[Hashable, _CountedCause] = {}
         """In the order in which they end."""
         self._timer: Timer | None = None
 
@@ -69,7 +69,7 @@ class CountingHandler(logging.StreamHandler[TextIO]):
         if cause is not None and window is None:
             if len(self._windows) >= self._most_causes:
                 self._write(self._windows.pop(next(iter(self._windows))))
-            self._windows[cause] = _Window(now + self._seconds)
+            self._windows[cause] = _CountedCause(now + self._seconds)
 
     def _end_windows(self, now: float) -> None:
         while self._windows:
@@ -79,9 +79,9 @@ class CountingHandler(logging.StreamHandler[TextIO]):
             del self._windows[cause]
             if window.count:
                 self._write(window)
-                self._windows[cause] = _Window(now + self._seconds)
+                self._windows[cause] = _CountedCause(now + self._seconds)
 
-    def _write(self, window: _Window) -> None:
+    def _write(self, window: _CountedCause) -> None:
         if window.newest is not None:
             record = copy.copy(window.newest)
             record.repeated = window.count

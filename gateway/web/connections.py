@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
-from gateway.wire.places import Place, Standing
+from gateway.wire.places import HeldPlace, Phase
 
 TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
@@ -40,7 +40,7 @@ class HttpConnection(asyncio.Protocol):
     """
 
     def __init__(
-        self, inner: web.RequestHandler, place: Place, times: HttpTimes, cut: Callable[[str, str], None]
+        self, inner: web.RequestHandler, place: HeldPlace, times: HttpTimes, cut: Callable[[str, str], None]
     ) -> None:
         self._inner = inner
         self._place = place
@@ -62,8 +62,8 @@ class HttpConnection(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._place.standing is Standing.IDLE:
-            self._place.stand(Standing.BEGINNING)
+        if self._place.phase is Phase.IDLE:
+            self._place.stand(Phase.BEGINNING)
             self._wait(self._times.head_seconds, self._slow_head)
         self._has_begun = True
         self._inner.data_received(data)
@@ -78,13 +78,13 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         loop = asyncio.get_running_loop()
         self._reading = loop.call_later(self._times.body_seconds, self._slow_reader)
-        self._place.stand(Standing.WORKING)
+        self._place.stand(Phase.WORKING)
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         self._stop_reading_timer()
         if self._body is None:
-            self._place.stand(Standing.IDLE)
+            self._place.stand(Phase.IDLE)
         self._inner.resume_writing()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -97,7 +97,7 @@ class HttpConnection(asyncio.Protocol):
         self, request: web.BaseRequest, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """What `handler` answers a request whose head has come."""
-        self._place.stand(Standing.WORKING)
+        self._place.stand(Phase.WORKING)
         self._stop()
         self._body = request.content
         if not self._body.is_eof():
@@ -108,7 +108,7 @@ class HttpConnection(asyncio.Protocol):
         finally:
             self._stop()
             self._body, self._has_begun = None, False
-            self._place.stand(Standing.IDLE)
+            self._place.stand(Phase.IDLE)
 
     def _wait(self, seconds: float, late: Callable[[], None]) -> None:
         self._stop()

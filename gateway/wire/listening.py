@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.wire.places import Full, Place, Places
+from gateway.wire.places import Denial, HeldPlace, Places
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ RETRY_SECONDS: Final = 0.1
 """After an `accept()` that failed, for want of descriptors or memory."""
 _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
-Protocol = Callable[[Place], asyncio.BaseProtocol]
+Protocol = Callable[[HeldPlace], asyncio.BaseProtocol]
 
 
 class Listening:
     """Listens on a port and makes a protocol for each connection that has a place, on the running event loop.
 
-    protocol: makes it; the protocol gives its place back when the connection is lost, and sets `Place.end`.
+    protocol: makes it; the protocol gives its place back when the connection is lost, and sets `HeldPlace.end`.
     admits: whether an address may connect at all; who may not takes no place.
-    turned_away: (address, port, reason) of who got no place; the reason is `address` or that of `Full`.
+    turned_away: (address, port, why) of who got no place.
     farewell: what who gets no place is sent before the end.
     most_descriptors: a connection with a descriptor of this number or above is one too many (None: no limit). The
     system gives the lowest that is free, so the number tells how many are open, whoever has opened them.
@@ -48,7 +48,7 @@ class Listening:
         tls: ssl.SSLContext | None = None,
         handshake_seconds: float = 15.0,
         admits: Callable[[str], bool] = lambda address: True,
-        turned_away: Callable[[str, int, str], None] = lambda address, port, reason: None,
+        turned_away: Callable[[str, int, Denial], None] = lambda address, port, denial: None,
         farewell: bytes = b"",
         most_descriptors: int | None = None,
     ) -> None:
@@ -126,26 +126,26 @@ class Listening:
 
     def _admit(self, connection: socket.socket, address: str, port: int) -> None:
         if not self._admits(address):
-            self._refuse(connection, address, port, "address")
+            self._refuse(connection, address, port, Denial.ADDRESS)
             return
         if self._most_descriptors is not None and connection.fileno() >= self._most_descriptors:
-            self._refuse(connection, address, port, Full.IN_ALL.value)
+            self._refuse(connection, address, port, Denial.IN_ALL)
             return
         place = self.places.take(address, lambda: None)
-        if isinstance(place, Full):
-            self._refuse(connection, address, port, place.value)
+        if isinstance(place, Denial):
+            self._refuse(connection, address, port, place)
             return
         task = asyncio.get_running_loop().create_task(self._open(connection, place))
         place.end = task.cancel
         self._opening.add(task)
         task.add_done_callback(lambda done: self._opened(done, connection, place))
 
-    async def _open(self, connection: socket.socket, place: Place) -> None:
+    async def _open(self, connection: socket.socket, place: HeldPlace) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: self._protocol(place), connection, ssl=self._tls, ssl_handshake_timeout=self._handshake_seconds
         )
 
-    def _opened(self, task: asyncio.Task[Any], connection: socket.socket, place: Place) -> None:
+    def _opened(self, task: asyncio.Task[Any], connection: socket.socket, place: HeldPlace) -> None:
         self._opening.discard(task)
         if task.cancelled() or (error := task.exception()) is not None:
             place.leave()
@@ -153,7 +153,7 @@ class Listening:
             if not task.cancelled() and not isinstance(error, OSError):
                 log.error("%s: a connection failed before it was open", self.name, exc_info=error)
 
-    def _refuse(self, connection: socket.socket, address: str, port: int, reason: str) -> None:
+    def _refuse(self, connection: socket.socket, address: str, port: int, denial: Denial) -> None:
         with connection:
             if self._farewell:
                 try:
@@ -161,7 +161,7 @@ class Listening:
                     connection.shutdown(socket.SHUT_WR)
                 except OSError:
                     pass  # gone already
-        self._turned_away(address, port, reason)
+        self._turned_away(address, port, denial)
 
 
 def _bound(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:

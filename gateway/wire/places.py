@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 
-class Standing(Enum):
+class Phase(Enum):
     """What a connection is at, in the order in which connections give way."""
 
     IDLE = auto()
@@ -20,36 +20,46 @@ class Standing(Enum):
     """Never gives way."""
 
 
-class Full(Enum):
-    """Why a listener has no place."""
+class Denial(Enum):
+    """Why a connection is turned away; the values are labels of metrics."""
 
     IN_ALL = "connections"
     OF_ADDRESS = "connections of address"
+    ADDRESS = "address"
+    """It may not connect at all."""
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    """It shows none that is let in."""
 
 
-_YIELDING: Final = (Standing.IDLE, Standing.BEGINNING)
+_YIELDING: Final = (Phase.IDLE, Phase.BEGINNING)
 
 
-class Place:
+class HeldPlace:
     """The place of one connection, which holds it until `leave`."""
 
-    __slots__ = ("_places", "address", "end", "since", "standing")
+    __slots__ = ("_places", "address", "end", "phase", "since")
 
     def __init__(self, places: Places, address: str, end: Callable[[], object]) -> None:
         self._places = places
-        self.standing, self.since = Standing.BEGINNING, 0.0
+        self.phase, self.since = Phase.BEGINNING, 0.0
         self.address = address
         self.end = end
         """Ends the connection at once; it is called when the place goes to another."""
 
-    def stand(self, standing: Standing) -> None:
+    def stand(self, phase: Phase) -> None:
         """Note what the connection is at from now on; nothing changes when it is so already."""
-        if standing is not self.standing:
-            self._places.move(self, standing)
+        if phase is not self.phase:
+            self._places.move(self, phase)
 
     def leave(self) -> None:
         """Give the place back; nothing happens the second time."""
         self._places.remove(self)
+
+
+def share_of_address(most: int) -> int:
+    """How many of `most` connections one address may have where nothing else is stated: three quarters, rounded up."""
+    return -(-3 * most // 4)
 
 
 class Places:
@@ -72,8 +82,8 @@ class Places:
         self.most_of_address = min(most_of_address or most, most)
         self.patience = patience
         self._clock = clock
-        self._held: dict[Standing, dict[Place, None]] = {standing: {} for standing in Standing}
-        """Places by standing, each in the order in which they came to it."""
+        self._held: dict[Phase, dict[HeldPlace, None]] = {phase: {} for phase in Phase}
+        """Places by phase, each in the order in which they came to it."""
         self._of_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -83,40 +93,40 @@ class Places:
         """How many an address has."""
         return self._of_address[address]
 
-    def take(self, address: str, end: Callable[[], object]) -> Place | Full:
-        """A place for a new connection, whose standing is BEGINNING; or why there is none."""
+    def take(self, address: str, end: Callable[[], object]) -> HeldPlace | Denial:
+        """A place for a new connection, whose phase is BEGINNING; or why there is none."""
         if self.most_of_address <= self._of_address[address] < self.most and not self._let_go(address):
-            return Full.OF_ADDRESS
+            return Denial.OF_ADDRESS
         if len(self) >= self.most and not self._let_go(None):
-            return Full.IN_ALL
-        place = Place(self, address, end)
+            return Denial.IN_ALL
+        place = HeldPlace(self, address, end)
         self._of_address[address] += 1
-        self._put(place, Standing.BEGINNING)
+        self._put(place, Phase.BEGINNING)
         return place
 
-    def move(self, place: Place, standing: Standing) -> None:
+    def move(self, place: HeldPlace, phase: Phase) -> None:
         """Change what a connection is at, unless it has left."""
-        if place in (held := self._held[place.standing]):
+        if place in (held := self._held[place.phase]):
             del held[place]
-            self._put(place, standing)
+            self._put(place, phase)
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: HeldPlace) -> None:
         """Free a place, once."""
-        if place in (held := self._held[place.standing]):
+        if place in (held := self._held[place.phase]):
             del held[place]
             self._of_address[place.address] -= 1
             if not self._of_address[place.address]:
                 del self._of_address[place.address]
 
-    def _put(self, place: Place, standing: Standing) -> None:
-        place.standing, place.since = standing, self._clock()
-        self._held[standing][place] = None
+    def _put(self, place: HeldPlace, phase: Phase) -> None:
+        place.phase, place.since = phase, self._clock()
+        self._held[phase][place] = None
 
     def _let_go(self, address: str | None) -> bool:
         """End the connection of the address (None: of any) that gives way first; False when none does."""
-        for standing in _YIELDING:
-            until = self._clock() - (self.patience if standing is Standing.BEGINNING else 0.0)
-            for place in self._held[standing]:
+        for phase in _YIELDING:
+            until = self._clock() - (self.patience if phase is Phase.BEGINNING else 0.0)
+            for place in self._held[phase]:
                 if place.since > until:
                     break
                 if address in (None, place.address):

@@ -27,7 +27,7 @@ class _LostError(Exception):
     """Of some work the lease was lost: the others are closed without it."""
 
 
-class Outcomes:
+class WorkOutcomes:
     """The outcomes of one worker."""
 
     def __init__(self, store: Store, clock: Clock) -> None:

@@ -25,7 +25,7 @@ from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
-from gateway.work.outcomes import Outcomes
+from gateway.work.outcomes import WorkOutcomes
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Worker:
         self._clock = clock
         self._steady = steady or clock
         self._leases = Leases(store, self._steady)
-        self._outcomes = Outcomes(store, clock)
+        self._outcomes = WorkOutcomes(store, clock)
         self._full: set[WorkKind] = set()
         """Kinds of which the last claim found as much as it was to."""
         self._hints = {kind: asyncio.Event() for kind in kinds}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.wire.listening import Listening
-from gateway.wire.places import Place, Places
+from gateway.wire.places import Denial, HeldPlace, Places
 from tests.conftest import until
 
 HOST, OTHER = "127.0.0.1", "127.0.0.2"
@@ -22,7 +22,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Echo(asyncio.Protocol):
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: HeldPlace) -> None:
         self.place = place
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,10 +67,10 @@ class Turned:
     """Who got no place."""
 
     def __init__(self) -> None:
-        self.away: list[tuple[str, str]] = []
+        self.away: list[tuple[str, Denial]] = []
 
-    def note(self, address: str, _port: int, reason: str) -> None:
-        self.away.append((address, reason))
+    def note(self, address: str, _port: int, denial: Denial) -> None:
+        self.away.append((address, denial))
 
 
 async def test_who_gets_no_place_is_told_and_counted() -> None:
@@ -83,7 +83,7 @@ async def test_who_gets_no_place_is_told_and_counted() -> None:
         await until(lambda: len(server.places) == 0)
         async with connected(server) as again:
             assert await echoed(again)
-    assert turned.away == [(HOST, "connections")]
+    assert turned.away == [(HOST, Denial.IN_ALL)]
 
 
 async def test_who_is_not_admitted_takes_no_place() -> None:
@@ -95,7 +95,7 @@ async def test_who_is_not_admitted_takes_no_place() -> None:
         async with connected(server, OTHER) as other:
             assert await other[0].read() == b""
         assert await echoed(one)
-    assert turned.away == [(OTHER, "address")]
+    assert turned.away == [(OTHER, Denial.ADDRESS)]
 
 
 def lowest_free() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.places import Full, Place, Places, Standing
+from gateway.wire.places import Denial, HeldPlace, Phase, Places
 
 
 class Hall:
@@ -16,48 +16,48 @@ class Hall:
         self.ended: list[str] = []
         self.places = Places(most, most_of_address, patience=5.0, clock=lambda: self.now)
 
-    def take(self, name: str, address: str = "10.0.0.1") -> Place | Full:
+    def take(self, name: str, address: str = "10.0.0.1") -> HeldPlace | Denial:
         return self.places.take(address, lambda: self.ended.append(name))
 
-    def let_in(self, name: str, address: str = "10.0.0.1", standing: Standing = Standing.BEGINNING) -> Place:
+    def let_in(self, name: str, address: str = "10.0.0.1", phase: Phase = Phase.BEGINNING) -> HeldPlace:
         place = self.take(name, address)
-        assert isinstance(place, Place)
-        place.stand(standing)
+        assert isinstance(place, HeldPlace)
+        place.stand(phase)
         return place
 
 
 def test_who_works_gives_way_to_nobody() -> None:
     hall = Hall(2)
-    places = [hall.let_in(name, standing=Standing.WORKING) for name in "ab"]
+    places = [hall.let_in(name, phase=Phase.WORKING) for name in "ab"]
     hall.now += 10_000
-    assert hall.take("c") is Full.IN_ALL
+    assert hall.take("c") is Denial.IN_ALL
     places[0].leave()
     places[0].leave()
-    assert (len(hall.places), isinstance(hall.take("d"), Place), hall.ended) == (1, True, [])
+    assert (len(hall.places), isinstance(hall.take("d"), HeldPlace), hall.ended) == (1, True, [])
 
 
 def test_the_longest_idle_goes_first_then_the_longest_silent() -> None:
     hall = Hall(4)
     hall.let_in("silent")
     hall.now += 5
-    first, _ = (hall.let_in(name, standing=Standing.IDLE) for name in ("first", "second"))
-    first.stand(Standing.WORKING)
-    first.stand(Standing.IDLE)
-    hall.let_in("works", standing=Standing.WORKING)
+    first, _ = (hall.let_in(name, phase=Phase.IDLE) for name in ("first", "second"))
+    first.stand(Phase.WORKING)
+    first.stand(Phase.IDLE)
+    hall.let_in("works", phase=Phase.WORKING)
     for name in ("e", "f", "g"):
         hall.let_in(name)
     assert hall.ended == ["second", "first", "silent"]
-    assert hall.take("h") is Full.IN_ALL, "the others have not had their five seconds"
+    assert hall.take("h") is Denial.IN_ALL, "the others have not had their five seconds"
 
 
 def test_an_address_that_has_all_its_places_takes_none_of_others() -> None:
     hall = Hall(4, 2)
-    hall.let_in("theirs", "10.0.0.2", Standing.IDLE)
+    hall.let_in("theirs", "10.0.0.2", Phase.IDLE)
     for name in "ab":
-        hall.let_in(name, standing=Standing.WORKING)
-    assert hall.take("c") is Full.OF_ADDRESS
-    hall.let_in("d", "10.0.0.2", Standing.IDLE)
-    assert isinstance(hall.take("e", "10.0.0.2"), Place)
+        hall.let_in(name, phase=Phase.WORKING)
+    assert hall.take("c") is Denial.OF_ADDRESS
+    hall.let_in("d", "10.0.0.2", Phase.IDLE)
+    assert isinstance(hall.take("e", "10.0.0.2"), HeldPlace)
     assert hall.ended == ["theirs"]
 
 
@@ -71,10 +71,10 @@ def test_there_are_never_more_than_the_limits_say(steps: list[tuple[int, str, in
         hall.now += turn
         if act == "take":
             place = hall.take(str(number), str(address))
-            held += [place] if isinstance(place, Place) else []
+            held += [place] if isinstance(place, HeldPlace) else []
         elif held:
             place = held[turn % len(held)]
-            place.leave() if act == "leave" else place.stand(Standing.IDLE if act == "idle" else Standing.WORKING)
+            place.leave() if act == "leave" else place.stand(Phase.IDLE if act == "idle" else Phase.WORKING)
         assert len(hall.places) <= 6
         assert all(hall.places.of_address(str(one)) <= 3 for one in range(4))
     for place in held:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.records.work import Work
 from gateway.store import Store
 from gateway.store.outbox_claims import Done, Together
-from gateway.work.outcomes import Outcomes
+from gateway.work.outcomes import WorkOutcomes
 from tests.conftest import Time
 from tests.store.notes import kept, note
 from tests.store.work import adding, claiming, row, state
@@ -44,7 +44,7 @@ class Written:
 async def test_what_ends_while_a_commit_is_under_way_is_closed_by_the_next(
     store: Store, clock: Time, works: list[Work]
 ) -> None:
-    outcomes, written = Outcomes(store, clock), Written()
+    outcomes, written = WorkOutcomes(store, clock), Written()
     first = asyncio.create_task(outcomes.close(works[0], Done({"number": 0}, together=Together(written.write, 0))))
     while outcomes._closing is None or outcomes._ended:
         await asyncio.sleep(0)
@@ -60,7 +60,7 @@ async def test_what_ends_while_a_commit_is_under_way_is_closed_by_the_next(
 async def test_a_lost_lease_costs_nobody_else_anything(store: Store, clock: Time, works: list[Work]) -> None:
     clock.pass_seconds(61)
     [taken] = await store.write(claiming(clock.now, limit=1))
-    outcomes = Outcomes(store, clock)
+    outcomes = WorkOutcomes(store, clock)
     closed = await asyncio.gather(*(outcomes.close(work, Done({}, _keeping(f"{work.id}"))) for work in works))
     assert [work.id for work, is_closed in zip(works, closed, strict=True) if not is_closed] == [taken.id]
     assert await state(store, taken.id) == "leased"
@@ -72,7 +72,7 @@ async def test_what_cannot_be_written_costs_nobody_else_anything(store: Store, c
         note("half")(connection)
         raise ValueError("cannot be written")
 
-    outcomes = Outcomes(store, clock)
+    outcomes = WorkOutcomes(store, clock)
     closed = await asyncio.gather(
         *(outcomes.close(work, Done({}, fails if work is works[2] else None)) for work in works),
         return_exceptions=True,
@@ -84,7 +84,7 @@ async def test_what_cannot_be_written_costs_nobody_else_anything(store: Store, c
 
 
 async def test_who_stops_waiting_takes_nothing_back(store: Store, clock: Time, works: list[Work]) -> None:
-    outcomes = Outcomes(store, clock)
+    outcomes = WorkOutcomes(store, clock)
     closing = [asyncio.create_task(outcomes.close(work, Done({}))) for work in works]
     await asyncio.sleep(0)
     for task in closing:

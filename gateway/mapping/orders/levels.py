@@ -13,7 +13,7 @@ from gateway.mapping.language.values import fit
 from gateway.mapping.orders.dialect import INDISPENSABLE
 from gateway.mapping.orders.paths import Scope, is_there
 from gateway.mapping.orders.places import place_of
-from gateway.mapping.orders.row_values import CompiledRow, Found, default_of, derived_by, value_of
+from gateway.mapping.orders.row_values import CompiledRow, RowValue, default_of, derived_by, value_of
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
@@ -25,7 +25,7 @@ ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
 
 LevelRead = tuple[Attributes, set[str]]
 """The attributes of one level, and which of them are ours because the message has none."""
-_NOTHING: Final[Found] = ("", "", "")
+_NOTHING: Final[RowValue] = ("", "", "")
 
 
 class Everything:
@@ -52,7 +52,7 @@ class GroupRead:
     refusals: list[GatewayError] = field(default_factory=list)
     """All that the message is refused for."""
 
-    def refuse(self, error: GatewayError) -> Found:
+    def refuse(self, error: GatewayError) -> RowValue:
         """Refuse the message for a value, which then there is none of."""
         self.refusals.append(error)
         return _NOTHING
@@ -98,7 +98,7 @@ class Levels:
 
     def _found(
         self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: GroupRead
-    ) -> Found:
+    ) -> RowValue:
         """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
 
         What cannot be done without is refused (`GroupRead.refusals`); all else that cannot be used is left out with
@@ -131,7 +131,7 @@ class Levels:
         return found
 
 
-def _derive(compiled: CompiledRow, known: Known) -> Found | None:
+def _derive(compiled: CompiledRow, known: Known) -> RowValue | None:
     value, remark = fit(compiled.vr, DERIVATIONS[compiled.row.otherwise](known), too_long="reject")
     return (value, derived_by(compiled.row), remark) if value else None
 
@@ -157,7 +157,7 @@ def _within(place: Place | str, compiled: CompiledRow, context: GroupRead) -> Pl
     return replace(place, group=context.place.segment, group_number=context.number)
 
 
-def _differing(compiled: CompiledRow, scope: Scope, found: Found) -> Iterator[Finding]:
+def _differing(compiled: CompiledRow, scope: Scope, found: RowValue) -> Iterator[Finding]:
     """A finding for each other place of what a message may give twice that gives another value than the one taken."""
     if compiled.row.target not in ASSIGNED or "IPC" not in scope.order:
         return

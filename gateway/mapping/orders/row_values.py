@@ -26,10 +26,10 @@ from gateway.mapping.orders.paths import (
 )
 from gateway.mapping.orders.places import place_of
 
-Found = tuple[Any, str, str]
+RowValue = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
 path that had it, and a remark."""
-NOTHING: Final[Found] = ("", "", "")
+NOTHING: Final[RowValue] = ("", "", "")
 _OURS: Final = ("site.", "source.", "MSH-")
 """How a path begins whose value is not the message's word on the order."""
 _FIT: Final = frozenset({"DA", "TM"})
@@ -84,7 +84,7 @@ def _reader(path: str, name: str) -> Callable[[Scope], Any]:
     return read
 
 
-def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) -> Found:
+def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) -> RowValue:
     """The value at the first path that has a value that can be used.
 
     A null says "nothing": the other paths are still asked, and only when none has a value is the answer null. A value
@@ -107,7 +107,7 @@ def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) ->
     return null
 
 
-def default_of(compiled: CompiledRow, settings: Settings) -> Found:
+def default_of(compiled: CompiledRow, settings: Settings) -> RowValue:
     """The row's default, read as if a field had held it. Raises `GatewayError` if it does not fit."""
     raw = apply(FUNCTIONS[compiled.row.function or "text"], _field(compiled.row.default), settings)
     value, remark = compiled.finish(raw) if raw else NOTHING[:2]

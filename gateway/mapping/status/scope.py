@@ -37,7 +37,7 @@ class StatusScope:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScopeValue:
     """What stands at a path: a field of HL7, or a value of DICOM."""
 
     field: Value = field(default_factory=list)
@@ -47,7 +47,7 @@ class Found:
         return bool(self.field) or self.value not in (None, "", [], {})
 
 
-Look = Callable[[StatusScope], Found]
+Look = Callable[[StatusScope], ScopeValue]
 
 
 def check(path: str) -> str | None:
@@ -72,16 +72,16 @@ def check(path: str) -> str | None:
 def compiled(path: str) -> Look:
     """A function that looks `path` up. The path must have passed `check`."""
     if path in FACTS:
-        return lambda scope: Found(value=scope.facts.get(path))
+        return lambda scope: ScopeValue(value=scope.facts.get(path))
     if path in NUMBERS:
-        return lambda scope: Found(_number(scope.numbers.get(path)))
+        return lambda scope: ScopeValue(_number(scope.numbers.get(path)))
     if paths.PATH.fullmatch(path):
         look = paths.compile_path(path)
-        return lambda scope: Found((scope.message and look(scope.message)) or [])
+        return lambda scope: ScopeValue((scope.message and look(scope.message)) or [])
     keywords = path.removeprefix(PERFORMED).split(".")
     if path.startswith(PERFORMED):
-        return lambda scope: Found(value=_walked(scope.performed, keywords))
-    return lambda scope: Found(value=_walked(scope.ordered, keywords))
+        return lambda scope: ScopeValue(value=_walked(scope.performed, keywords))
+    return lambda scope: ScopeValue(value=_walked(scope.ordered, keywords))
 
 
 def _number(number: Number | None) -> Value:

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from gateway.errors import DuplicateKey, GatewayError, InvalidValue, Rejected
 from gateway.journey.performed_step.request import Request
-from gateway.long_work import LONG_BYTES, beside
+from gateway.long_work import beside
 from gateway.observe import metrics
 from gateway.records.order import Attributes
 from gateway.web.dicomweb.attributes import attributes_of
@@ -80,8 +80,7 @@ async def _answered(
     stated: Request | None = None
     try:
         uid = _uid(request)
-        attributes = await payload(request, attributes_of)
-        is_long = (request.content_length or LONG_BYTES + 1) > LONG_BYTES
+        attributes, is_long = await payload(request, attributes_of)
         stated = Request(request[SCANNER], request.remote or "", uid, attributes, is_long)
         await work(stated)
     except GatewayError as error:

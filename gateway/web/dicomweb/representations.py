@@ -75,8 +75,9 @@ def results(media_type: MediaType, written: Sequence[bytes]) -> web.Response:
 # What was sent
 
 
-async def payload(request: web.Request, use: Callable[[Dataset], T]) -> T:
-    """What `use` makes of the data set of a body: one object or document, alone or as the one part of a multipart body.
+async def payload(request: web.Request, use: Callable[[Dataset], T]) -> tuple[T, bool]:
+    """What `use` makes of the data set of a body: one object or document, alone or as the one part of a multipart body;
+    and whether to work on it is long work (`gateway.long_work`).
 
     Raises `UnsupportedType`, `TooLarge`, or `Malformed` with the place and the cure.
     """
@@ -84,8 +85,8 @@ async def payload(request: web.Request, use: Callable[[Dataset], T]) -> T:
     _check_type(written)
     body = await _body(request)
     if len(body) > LONG_BYTES:
-        return await beside(lambda: use(_read(written, body)))
-    return use(_read(written, body))
+        return await beside(lambda: use(_read(written, body))), True
+    return use(_read(written, body)), False
 
 
 def _read(content_type: str, body: bytes) -> Dataset:

@@ -27,7 +27,7 @@ from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
 from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
 from gateway.wire.dimse.policy import Rejection
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
-from gateway.wire.places import Place, Standing
+from gateway.wire.places import HeldPlace, Phase
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Owner(Protocol):
 class Association(asyncio.Protocol):
     """Made for each connection. What it is for is known once it is `agreement`."""
 
-    def __init__(self, owner: Owner, place: Place) -> None:
+    def __init__(self, owner: Owner, place: HeldPlace) -> None:
         self._owner = owner
         self.place = place
         """Of the connection, among all that the server may have."""
@@ -204,7 +204,7 @@ class Association(asyncio.Protocol):
         self.agreement = self._answer
         self.transport.write(pdu.associate_ac(self.agreement.primitive))
         self._watch_idleness()
-        self.place.stand(Standing.WORKING)
+        self.place.stand(Phase.WORKING)
         self._owner.established(self)
 
     def _send_associate_rj(self, body: bytes) -> None:

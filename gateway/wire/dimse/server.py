@@ -27,7 +27,7 @@ from gateway.wire.dimse.open_associations import OpenAssociations
 from gateway.wire.dimse.policy import AcceptorPolicy, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
 from gateway.wire.listening import Listening
-from gateway.wire.places import Full, Places
+from gateway.wire.places import Denial, Places, share_of_address
 
 log = logging.getLogger(__name__)
 
@@ -175,9 +175,8 @@ class DimseServer:
                 self._refused(AssociationRefusal(calling_ae, association.address, "context", why))
         return answer
 
-    def _turned_away(self, address: str, _port: int, reason: str) -> None:
-        of_address = reason == Full.OF_ADDRESS.value
-        why = "too many connections of its address" if of_address else "too many connections"
+    def _turned_away(self, address: str, _port: int, denial: Denial) -> None:
+        why = "too many connections of its address" if denial is Denial.OF_ADDRESS else "too many connections"
         self._refused(AssociationRefusal("", address, "connection", why))
 
     def _refused(self, refusal: AssociationRefusal) -> None:
@@ -198,4 +197,4 @@ class DimseServer:
 
 def _places(policy: AcceptorPolicy) -> Places:
     most, same = policy.max_associations, policy.max_associations_per_address
-    return Places(most + WAITING, same and same + WAITING * 3 // 4, patience=_WAITING_SECONDS)
+    return Places(most + WAITING, same and same + share_of_address(WAITING), patience=_WAITING_SECONDS)

@@ -12,7 +12,7 @@ from gateway.wire.fhir.client import FhirClient
 from gateway.wire.fhir.duplicates import Singles
 from gateway.wire.fhir.encoding import escape
 from gateway.wire.fhir.ways import Ways
-from gateway.wire.fhir.write import AlreadyThere, Write, id_for
+from gateway.wire.fhir.write import AlreadyThere, ResourceWrite, id_for
 
 
 class Creation:
@@ -23,7 +23,7 @@ class Creation:
         self._ways = ways
         self._singles = singles
         self._timeout = timeout_seconds
-        self._by: dict[Way, Callable[[Write], Awaitable[Answer]]] = {
+        self._by: dict[Way, Callable[[ResourceWrite], Awaitable[Answer]]] = {
             Way.CLIENT_ID: self._create_by_id,
             Way.CONDITIONAL_UPDATE: self._create_by_identifier,
             Way.CONDITIONAL_CREATE: self._create_unless,
@@ -31,7 +31,7 @@ class Creation:
             Way.SEARCH: self._create_after_search,
         }
 
-    async def create(self, write: Write) -> Answer:
+    async def create(self, write: ResourceWrite) -> Answer:
         """The answer to a write that makes the resource.
 
         Raises `AlreadyThere`, `Contested` where another write of the resource was met, `NeedsPerson`, `Unavailable`.
@@ -56,7 +56,7 @@ class Creation:
             raise AlreadyThere(answer.id, place=f"{self._client.base}/{kind}")
         return answer
 
-    async def _create_by_id(self, write: Write) -> Answer:
+    async def _create_by_id(self, write: ResourceWrite) -> Answer:
         # A server that counts what was deleted as being there would refuse for ever, so the condition is named once.
         answer = await self._client.put(
             {**write.resource, "id": id_for(write.identifier)},
@@ -65,17 +65,17 @@ class Creation:
         )
         return await self._alone(write, answer)
 
-    async def _create_by_identifier(self, write: Write) -> Answer:
+    async def _create_by_identifier(self, write: ResourceWrite) -> Answer:
         return await self._client.put_by_identifier(write.resource, write.identifier, confirm=write.standing.confirm)
 
-    async def _create_unless(self, write: Write) -> Answer:
+    async def _create_unless(self, write: ResourceWrite) -> Answer:
         return await self._client.create(write.resource, unless=write.identifier, confirm=write.standing.confirm)
 
-    async def _create_in_transaction(self, write: Write) -> Answer:
+    async def _create_in_transaction(self, write: ResourceWrite) -> Answer:
         url = f"{write.kind}?identifier={escape(write.identifier)}"
         return await in_transaction(self._client, write, write.resource, {"method": "PUT", "url": url})
 
-    async def _create_after_search(self, write: Write) -> Answer:
+    async def _create_after_search(self, write: ResourceWrite) -> Answer:
         try:
             answer = await self._client.create(
                 write.resource, identifier=write.identifier, confirm=write.standing.confirm
@@ -86,7 +86,7 @@ class Creation:
             raise
         return await self._alone(write, answer)
 
-    async def _alone(self, write: Write, answer: Answer) -> Answer:
+    async def _alone(self, write: ResourceWrite, answer: Answer) -> Answer:
         """`answer`, once a search after the write has shown that no other writer created it at the same time."""
         found = await self._client.find(write.kind, write.identifier)
         held = await self._singles.only(write.kind, write.identifier, found, write.standing.confirm)
@@ -95,7 +95,7 @@ class Creation:
         return answer
 
 
-async def in_transaction(client: FhirClient, write: Write, resource: Resource, request: Resource) -> Answer:
+async def in_transaction(client: FhirClient, write: ResourceWrite, resource: Resource, request: Resource) -> Answer:
     """The answer to a write that is the only entry of a transaction."""
     entry = {"fullUrl": f"urn:uuid:{uuid.uuid4()}", "resource": resource, "request": request}
     [answer] = await client.transaction([entry], confirm=write.standing.confirm)

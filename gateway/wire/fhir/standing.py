@@ -14,7 +14,7 @@ EXTENSION: Final = "urn:oid:2.25.246190160334408754682575421677624001978"
 """The address of the extension; its value is a `valueString` of decimal digits, for R4 has no integer of 64 bits."""
 
 
-class Standing(Protocol):
+class WriteStanding(Protocol):
     """What a writer asks about the write that it makes."""
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.errors import NeedsPerson, Unavailable
 from gateway.wire.fhir.answer import Contested, Resource
-from gateway.wire.fhir.standing import Standing
+from gateway.wire.fhir.standing import WriteStanding
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class ResourceWrite:
     """What is written, and what it must hold to."""
 
     resource: Resource
     identifier: str
-    standing: Standing
+    standing: WriteStanding
     may_be_there: bool = False
     """A write of the same resource was met before."""
 

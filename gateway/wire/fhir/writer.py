@@ -5,8 +5,8 @@ after a read has shown that what stands there has the resource's identifier, and
 that was read. A server that has lost data gives ids again, and a remembered id and version may be another patient's. A
 try that may have reached the server is never repeated before the server was asked what it holds.
 
-Nothing old is written over something new: a resource carries the revision of the write that brought it (`Standing`),
-and a write gives way to a later one that stands there.
+Nothing old is written over something new: a resource carries the revision of the write that brought it
+(`WriteStanding`), and a write gives way to a later one that stands there.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from gateway.wire.fhir.client import Confirm, FhirClient
 from gateway.wire.fhir.creating import Creation, in_transaction
 from gateway.wire.fhir.duplicates import Mode, Singles
 from gateway.wire.fhir.sameness import says_the_same
-from gateway.wire.fhir.standing import UNCONDITIONAL, Standing, revision_of, with_revision
+from gateway.wire.fhir.standing import UNCONDITIONAL, WriteStanding, revision_of, with_revision
 from gateway.wire.fhir.ways import Ways
-from gateway.wire.fhir.write import AlreadyThere, Replaced, Write, Written, id_for
+from gateway.wire.fhir.write import AlreadyThere, Replaced, ResourceWrite, Written, id_for
 
 ROUNDS: Final = 4
 """How often a write is applied again to what another writer made of the resource meanwhile."""
@@ -62,7 +62,7 @@ class FhirWriter:
         *,
         known: str | None = None,
         unsure: bool = False,
-        standing: Standing = UNCONDITIONAL,
+        standing: WriteStanding = UNCONDITIONAL,
     ) -> Written:
         """Let the server hold `resource`, which carries `identifier` (`system|value`).
 
@@ -71,7 +71,7 @@ class FhirWriter:
         `standing` raises.
         """
         sent = with_revision(resource, standing.revision) if standing.revision else resource
-        note, write = "", Write(sent, identifier, standing)
+        note, write = "", ResourceWrite(sent, identifier, standing)
         for _ in range(ROUNDS):
             try:
                 written = await self._write(write, known, unsure=unsure)
@@ -92,7 +92,7 @@ class FhirWriter:
         reason = f"the resource keeps being changed by another writer; given up after {ROUNDS} rounds"
         raise Contested(reason, place=f"{self.client.base}/{write.kind}")
 
-    async def _write(self, write: Write, known: str | None, *, unsure: bool) -> Written:
+    async def _write(self, write: ResourceWrite, known: str | None, *, unsure: bool) -> Written:
         held = await self._find(write, known, unsure=unsure)
         if held is None:
             answer = await self._creation.create(write)
@@ -113,14 +113,14 @@ class FhirWriter:
             held = [remembered, *(one for one in held if one.get("id") != known)]
         return await self._singles.only(kind, identifier, held, confirm, keep=known)
 
-    async def _needless(self, write: Write, held: Resource) -> str:
+    async def _needless(self, write: ResourceWrite, held: Resource) -> str:
         """Why what stands there is left as it is; '' when ours is to be written over it."""
         if says_the_same(write.resource, held):
             return "already there"
         there, ours = revision_of(held), write.standing.revision
         return "a later version was there" if there > ours and await write.standing.is_later(there) else ""
 
-    async def _find(self, write: Write, known: str | None, *, unsure: bool) -> Resource | None:
+    async def _find(self, write: ResourceWrite, known: str | None, *, unsure: bool) -> Resource | None:
         """The server's resource with the identifier; None: there is none, or the way of creating looks by itself.
 
         Raises `Gone` and `Replaced` for an id that is remembered and leads to nothing, or to another resource.
@@ -149,7 +149,7 @@ class FhirWriter:
             raise Replaced(f"the server has given {kind}/{known} to another resource since", place=place)
         return held
 
-    def _deleted(self, write: Write, known: str | None, error: Gone) -> None:
+    def _deleted(self, write: ResourceWrite, known: str | None, error: Gone) -> None:
         if known is None:
             # Not a resource that is gone: the address as a whole leads nowhere.
             raise error
@@ -160,14 +160,14 @@ class FhirWriter:
                 place=error.place,
             ) from error
 
-    async def _update(self, write: Write, known: str, version: str) -> Answer:
+    async def _update(self, write: ResourceWrite, known: str, version: str) -> Answer:
         if self.ways.configured is not Way.TRANSACTION:
             return await self._put(write, known, version)
         request = {"method": "PUT", "url": f"{write.kind}/{known}"}
         condition = {"ifMatch": f'W/"{version}"'} if version else {}
         return await in_transaction(self.client, write, {**write.resource, "id": known}, request | condition)
 
-    async def _put(self, write: Write, known: str, version: str) -> Answer:
+    async def _put(self, write: ResourceWrite, known: str, version: str) -> Answer:
         try:
             return await self.client.put(
                 {**write.resource, "id": known}, version=version, confirm=write.standing.confirm

@@ -16,7 +16,7 @@ from gateway.wire.access import Network, certificate_names, is_within
 from gateway.wire.hl7.mllp import COMMIT, NEGATIVE_COMMIT
 from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close, frame, peer_of, refusal_of
 from gateway.wire.listening import Listening
-from gateway.wire.places import Place, Places, Standing
+from gateway.wire.places import Denial, HeldPlace, Phase, Places
 
 T = TypeVar("T")
 
@@ -84,8 +84,7 @@ class MllpServer:
     """Answers each message of each connection in order; the next is read when the last one has been answered.
 
     handler: message -> the block, or blocks, that answer it; None closes the connection without one.
-    on_turned_away: (peer, "connections" | "connections of address" | "address" | "tls" | "certificate", why) of who was
-    not let in.
+    on_turned_away: (peer, why, the same in words) of who was not let in.
     on_refused: (what arrived, peer, "too large" | "truncated" | "too slow") -> answer, then closed.
     on_noise: (peer, bytes) that stood outside blocks and were skipped.
     """
@@ -97,7 +96,7 @@ class MllpServer:
         *,
         on_noise: Callable[[MllpPeer, bytes], None] | None = None,
         on_refused: RefusalHandler | None = None,
-        on_turned_away: Callable[[MllpPeer, str, str], None] = lambda peer, reason, why: None,
+        on_turned_away: Callable[[MllpPeer, Denial, str], None] = lambda peer, denial, why: None,
         access: ListenerAccess = ListenerAccess(),
         release: int = 1,
     ) -> None:
@@ -141,15 +140,15 @@ class MllpServer:
             await asyncio.gather(*late, return_exceptions=True)
             self._tasks.clear()
 
-    def _turned_away(self, host: str, port: int, reason: str) -> None:
-        why = "the address is not on the list" if reason == "address" else f"{len(self.places)} are open"
-        self._on_turned_away(MllpPeer(host, port), reason, why)
+    def _turned_away(self, host: str, port: int, denial: Denial) -> None:
+        why = "the address is not on the list" if denial is Denial.ADDRESS else f"{len(self.places)} are open"
+        self._on_turned_away(MllpPeer(host, port), denial, why)
 
-    def _protocol(self, place: Place) -> asyncio.BaseProtocol:
+    def _protocol(self, place: HeldPlace) -> asyncio.BaseProtocol:
         reader = asyncio.StreamReader(limit=CHUNK_BYTES)
         return asyncio.StreamReaderProtocol(reader, partial(self._accept, place))
 
-    def _accept(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, place: HeldPlace, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._stopping:
             place.leave()
             writer.close()
@@ -165,11 +164,11 @@ class MllpServer:
         task.add_done_callback(lambda _: self._end(place, writer))
 
     @staticmethod
-    def _end(place: Place, writer: asyncio.StreamWriter) -> None:
+    def _end(place: HeldPlace, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
         place.leave()
 
-    async def _serve(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, place: HeldPlace, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             peer = await self._admitted(writer)
             if peer is not None:
@@ -187,11 +186,11 @@ class MllpServer:
         try:
             await writer.start_tls(self._access.tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
         except (OSError, EOFError) as error:
-            self._on_turned_away(peer, "tls", refusal_of(error))
+            self._on_turned_away(peer, Denial.TLS, refusal_of(error))
             return None
         names = certificate_names(writer.transport)
         if not self._access.admits_certificate(names):
-            self._on_turned_away(peer, "certificate", "its certificate names nobody on the list")
+            self._on_turned_away(peer, Denial.CERTIFICATE, "its certificate names nobody on the list")
             return None
         return MllpPeer(peer.host, peer.port, names)
 
@@ -205,7 +204,7 @@ class MllpServer:
             return None
 
     async def _converse(
-        self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer
+        self, place: HeldPlace, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -215,7 +214,7 @@ class MllpServer:
                 message = await self._receive(place, reader, deframer, peer)
                 if message is None:
                     return
-                place.stand(Standing.WORKING)
+                place.stand(Phase.WORKING)
                 self._answering.add(task)
                 answers: Answer = await self._judged(self._handler(message, peer), peer)
                 if self._release == 2:
@@ -232,7 +231,7 @@ class MllpServer:
                 self._answering.discard(task)
 
     async def _receive(
-        self, place: Place, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer
+        self, place: HeldPlace, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer
     ) -> bytes | None:
         """The next message; None when the peer has closed or has been silent for too long."""
         limits = self._limits
@@ -252,7 +251,7 @@ class MllpServer:
                 raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
             if deframer.inside and not begun:
                 begun, late_at = True, clock() + limits.message_seconds
-                place.stand(Standing.WORKING)
+                place.stand(Phase.WORKING)
             until = min(late_at if begun else silent_at, clock() + _TRAILER_SECONDS if deframer.ending else math.inf)
             try:
                 async with asyncio.timeout_at(until):

@@ -22,7 +22,7 @@ from gateway.errors import Unavailable
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import Deframer, MllpPeer, frame
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
-from gateway.wire.places import Place
+from gateway.wire.places import HeldPlace
 
 LIMITS = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=10, max_connections=500)
 ORDER = b"MSH|^~\\&|RIS|||||ORM^O01|1|P|2.5.1\rPID|1||42\r"
@@ -417,7 +417,7 @@ async def test_no_delay_on_either_end(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted: list[asyncio.StreamWriter] = []
     accept = MllpServer._accept
 
-    def noting(self: MllpServer, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def noting(self: MllpServer, place: HeldPlace, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.append(writer)
         accept(self, place, reader, writer)
 
