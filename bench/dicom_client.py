@@ -27,6 +27,8 @@ _APPLICATION: Final = "1.2.840.10008.3.1.1.1"
 _NO_DATA_SET: Final = 0x0101
 _PENDING: Final = (0xFF00, 0xFF01)
 _COMMAND, _LAST = 0x01, 0x02
+_PIECE: Final = 32 * 1024
+"""Of a data set in one PDU; what the gateway takes by default is four times as much."""
 ACCEPTED, DATA, RELEASED = 0x02, 0x04, 0x06
 """PDU types: what an association request, a request and a release request are answered with."""
 
@@ -159,7 +161,12 @@ def _pdv(context: int, header: int, value: bytes) -> bytes:
 
 def _message(context: int, command: bytes, data_set: bytes | None = None) -> bytes:
     sent = _pdu(DATA, _pdv(context, _COMMAND | _LAST, command))
-    return sent if data_set is None else sent + _pdu(DATA, _pdv(context, _LAST, data_set))
+    if data_set is None:
+        return sent
+    *before, last = [data_set[at : at + _PIECE] for at in range(0, len(data_set), _PIECE)] or [b""]
+    return b"".join(
+        [sent, *(_pdu(DATA, _pdv(context, 0, one)) for one in before), _pdu(DATA, _pdv(context, _LAST, last))]
+    )
 
 
 def _command(sop_class: str, field: int, *, data: bool, status: int | None = None) -> bytes:

@@ -26,6 +26,7 @@ from bench import gateway_process
 from bench.figures import Report, Table, at_most
 from bench.sink import Sink
 from gateway.assembly import process as app
+from gateway.assembly.collector import spared
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.studies import study_settling
 from gateway.clock import now
@@ -88,11 +89,11 @@ async def _measure(folder: Path, instances: int, rounds: int) -> Measured:
             for first in range(0, instances, 500):
                 await gateway.store.write(partial(keep, numbers=range(first, min(first + 500, instances))))
             await asyncio.to_thread(warm_up)
-            app.spare_collections()  # as `gateway run` does
-            gateway_process.reset_peak()
-            before, _ = gateway_process.memory()
-            whole = [await _through(gateway.store, sink, keep, instances + number) for number in range(rounds + 1)]
-            _, peak = gateway_process.memory()
+            async with spared():  # as `gateway run` does
+                gateway_process.reset_peak()
+                before, _ = gateway_process.memory()
+                whole = [await _through(gateway.store, sink, keep, instances + number) for number in range(rounds + 1)]
+                _, peak = gateway_process.memory()
         parts: dict[str, list[float]] = {name: [] for name in PARTS}
         async with (
             _station(config) as (store, station, client),

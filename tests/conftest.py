@@ -12,7 +12,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateway.assembly.process import GC_ALLOCATIONS
 from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
 from tests import compiled_statements
@@ -23,7 +22,7 @@ from tests.peers.postgres_database import empty, postgres_database
 pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
 
 compiled_statements.share()
-gc.set_threshold(GC_ALLOCATIONS)
+gc.set_threshold(50_000)
 
 
 def pytest_collection_finish() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -39,10 +38,6 @@ from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.clock_watch import ClockWatch
 from gateway.work.worker import Worker
-
-GC_ALLOCATIONS: Final = 50_000
-"""New objects before the collector looks for cycles among them. Orders and items are read as many small ones, of which
-Python's 700 are soon reached, and few of which make cycles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +166,6 @@ async def _components(
     states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
     states["clock"] = Component(True, jumps.shown())
     return states
-
-
-def spare_collections() -> None:
-    """What start-up left behind lives on; without this each full collection walks it and stops us for 100 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

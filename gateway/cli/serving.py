@@ -28,6 +28,7 @@ def run(config: ConfigFile = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from gateway.assembly import process as app
     from gateway.assembly import shares
+    from gateway.assembly.collector import spared
     from gateway.assembly.http import FACADE
 
     settings = configuration(config)
@@ -44,8 +45,8 @@ def run(config: ConfigFile = None) -> None:
             studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
             say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
             sys.stdout.flush()
-            app.spare_collections()
-            await stop.wait()
+            async with spared():
+                await stop.wait()
             _end_within(settings.database.answer_seconds + GRACE_SECONDS)
             log.info("stopping: what is under way is finished or handed back")
         log.info("stopped")

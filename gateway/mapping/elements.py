@@ -9,6 +9,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VM, keyword_for_tag
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
+from gateway.long_work import pause
 from gateway.mapping.attributes import BINARY, without_old_marks
 from gateway.records.order import Attributes
 from gateway.worklist.items import Decoded
@@ -16,6 +17,7 @@ from gateway.worklist.items import Decoded
 
 def of_elements(elements: Mapping[int, Decoded]) -> Attributes:
     """Every attribute that has a keyword and is not binary; without a value "", a sequence without items []."""
+    pause()
     result: Attributes = {}
     for tag, element in elements.items():
         keyword, has_one_value = _entry(tag)

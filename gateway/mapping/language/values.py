@@ -13,6 +13,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.errors import InvalidValue, ValueTooLong
+from gateway.long_work import SLICE_CHARACTERS, slices
 
 MAX_LENGTH: Final = {
     "AE": 16, "CS": 16, "DA": 8, "DS": 16, "IS": 12, "LO": 64, "LT": 10240, "PN": 64, "SH": 16, "ST": 1024, "TM": 16,
@@ -31,7 +32,6 @@ _AT_ONCE: Final = frozenset({"CS", "LO", "PN", "SH", "UC", "UI"})
 """Where a text that is short enough, and of the right shape or clean, need only lose the blanks around it."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
-_SLICE: Final = 64 * 1024
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]+")
 _BACKSLASH: Final = {
     **dict.fromkeys(("LO", "SH", "UC"), "/"),
@@ -134,11 +134,9 @@ def _clean(vr: str, value: str) -> str:
 
 def _replaced(pattern: re.Pattern[str], by: str, value: str) -> str:
     """In slices: no other thread computes while a pattern is looked for, and a field may be of ten megabytes."""
-    if value.isprintable():
-        return value
-    if len(value) <= _SLICE:
-        return pattern.sub(by, value)
-    return "".join([pattern.sub(by, value[at : at + _SLICE]) for at in range(0, len(value), _SLICE)])
+    if len(value) <= SLICE_CHARACTERS:
+        return value if value.isprintable() else pattern.sub(by, value)
+    return "".join([one if one.isprintable() else pattern.sub(by, one) for one in slices(value)])
 
 
 def _check_integer(vr: str, text: str) -> None:

@@ -6,6 +6,7 @@ from pydicom import DataElement
 from pydicom import Dataset as PydicomDataset
 from pydicom.config import IGNORE
 
+from gateway.long_work import pause
 from gateway.mapping.attributes import BINARY, from_dataset
 from gateway.records.order import Attributes
 from gateway.wire.dicomweb.dataset import Attribute, Dataset, vr_of
@@ -17,6 +18,7 @@ def attributes_of(dataset: Dataset) -> Attributes:
 
 
 def _as_pydicom(dataset: Dataset) -> PydicomDataset:
+    pause()
     made = PydicomDataset()
     for attribute in dataset.values():
         vr = _vr(attribute)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from gateway.errors import Malformed
+from gateway.long_work import LONG_BYTES, pause
+from gateway.wire.dicomweb import long_json
 from gateway.wire.dicomweb.dataset import Attribute, Dataset, Readable, check_depth, is_of_data_sets, tag_of, vr_of
 
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -16,6 +19,7 @@ _WHOLE: Final = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _FRACTIONS: Final = frozenset({"DS", "FD", "FL"})
 _AS_TEXT_TOO: Final = frozenset({"DS", "IS", "SV", "UV"})
 """Numbers that may be strings (PS3.18 F.2.2): those that cannot be read as numbers are left as they are."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _CURE: Final = 'send a DICOM JSON object, such as {"00400252": {"vr": "CS", "Value": ["IN PROGRESS"]}}'
 
 
@@ -79,8 +83,8 @@ _WRITERS: Final[dict[str, Callable[[str, str], Any]]] = {
 def read(body: bytes) -> Dataset:
     """The data set of a JSON object, or of an array of one. Raises `Malformed` with the place and the cure."""
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        parsed = orjson.loads(body) if len(body) <= LONG_BYTES else long_json.loads(body)
+    except ValueError as error:
         raise Malformed(f"no JSON: {error}; {_CURE}", place="body") from None
     if isinstance(parsed, list) and len(parsed) == 1:
         parsed = parsed[0]
@@ -91,6 +95,7 @@ def read(body: bytes) -> Dataset:
 
 
 def _dataset(members: dict[str, Any], above: str, depth: int) -> Dataset:
+    pause()
     check_depth(depth, above or "body")
     attributes: dict[int, Attribute] = {}
     for name, member in members.items():
@@ -106,7 +111,7 @@ def _dataset(members: dict[str, Any], above: str, depth: int) -> Dataset:
 
 def _attribute(tag: int, member: dict[str, Any], place: str, depth: int) -> Attribute:
     vr = member.get("vr") or vr_of(tag)
-    if not isinstance(vr, str) or len(vr) != 2:
+    if not isinstance(vr, str) or len(vr) != 2 or not vr.isascii():
         raise Malformed("vr is a VR of PS3.5, of two letters", place=place)
     if "BulkDataURI" in member or "InlineBinary" in member:
         return Attribute(tag, vr)
@@ -125,6 +130,13 @@ def _item(value: Any, place: str, depth: int) -> Dataset:
 
 
 def _value(vr: str, value: Any, place: str) -> str:
+    text = _text_of(vr, value, place)
+    if not text.isascii() and _HALF.search(text):
+        raise Malformed("half of a surrogate pair is no character", place=place)
+    return text
+
+
+def _text_of(vr: str, value: Any, place: str) -> str:
     if isinstance(value, str):
         return value
     if value is None:

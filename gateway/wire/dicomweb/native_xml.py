@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from gateway.errors import Malformed
+from gateway.long_work import pause
 from gateway.wire.dicomweb.dataset import (
     Attribute,
     Dataset,
@@ -24,6 +25,8 @@ NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _CURE: Final = f"send a NativeDicomModel of {NAMESPACE} with a DicomAttribute for each attribute"
+_FED_BYTES: Final = 16 * 1024
+"""Of a document at a time: no other thread computes meanwhile."""
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML 1.0 document holds."""
 
@@ -40,6 +43,7 @@ def write(dataset: Mapping[int, Readable]) -> bytes:
 
 
 def _fill(parent: Element, dataset: Mapping[int, Readable]) -> None:
+    pause()
     for tag in sorted(dataset):
         attribute = dataset[tag]
         named = {"keyword": keyword} if (keyword := keyword_of(tag)) else {}
@@ -80,7 +84,9 @@ def read(body: bytes) -> Dataset:
     """The data set of a document. Raises `Malformed` with the place and the cure."""
     parser = ElementTree.XMLParser(target=_WithoutDoctype())
     try:
-        parser.feed(body)
+        for at in range(0, len(body), _FED_BYTES):
+            parser.feed(body[at : at + _FED_BYTES])
+            pause()
         root = parser.close()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise Malformed(f"no XML: {error}; {_CURE}", place="body") from None
@@ -95,6 +101,7 @@ def _local(element: Element) -> str:
 
 
 def _dataset(parent: Element, above: str, depth: int) -> Dataset:
+    pause()
     check_depth(depth, above or "body")
     attributes: dict[int, Attribute] = {}
     for element in parent:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gateway.errors import Malformed, TooLarge
+from gateway.long_work import pause
 from gateway.wire.dimse.elements import (
     CHARACTER_SET,
     ITEM,
@@ -80,6 +81,7 @@ class _Course:
 
     def take(self, tag: int) -> None:
         """An element or item more. Raises `TooLarge`."""
+        pause()
         self.elements -= 1
         if self.elements < 0:
             raise TooLarge("the data set has too many elements and items", place=tag_name(tag))

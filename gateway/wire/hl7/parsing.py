@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from gateway.errors import Malformed, Place, Undecodable
+from gateway.long_work import SLICE_CHARACTERS, pause, with_pauses
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
 from gateway.wire.hl7.message import Message
@@ -21,8 +22,13 @@ MAX_LINES = 250_000
 MAX_SEGMENTS = 10_000
 MAX_FIELDS = 10_000
 """Of one segment; a text with bare field separators has many."""
+_MANY_LINES = 1_000
 _SLICE_BYTES = 64 * 1024
 """So much is decoded at a time: no other thread computes meanwhile."""
+
+_SHORTLY = 5
+"""Characters of a line break and the name of a segment behind it."""
+_BREAKS = frozenset("\r\n")
 
 # A message may stand in a batch envelope; blank lines and a stray MLLP start byte before it are skipped.
 _START = r"([ \t\r\n\v\f]*)(?:[FB]HS[^\r\n]*[\r\n]+)*(MSH[^\r\n]*)"
@@ -184,7 +190,8 @@ def _segment_start(separator: str) -> re.Pattern[str]:
 def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment]:
     lines, ends = _lines(body, delimiters.field)
     begins = _segment_start(delimiters.field).match
-    starts = [i for i, line in enumerate(lines) if begins(line)]
+    is_long = len(lines) > _MANY_LINES
+    starts = [i for i, line in enumerate(with_pauses(lines) if is_long else lines) if begins(line)]
     if len(starts) > MAX_SEGMENTS:
         place = Place(lines[starts[MAX_SEGMENTS]][:3])
         raise Malformed(f"the message has {len(starts)} segments; send at most {MAX_SEGMENTS} in one", place=place)
@@ -193,7 +200,8 @@ def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment
     if not starts or starts[0] != 0:
         raise Malformed("the batch header does not use the delimiters of MSH", place=Place(lines[0][:3]))
     occurrences: dict[str, int] = {}
-    for position, (i, j) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True)):
+    extents = list(zip(starts, [*starts[1:], len(lines)], strict=True))
+    for position, (i, j) in enumerate(with_pauses(extents) if is_long else extents):
         text, end = lines[i], ends[i]
         if j - i > 1:
             text, end = _glued(lines, ends, i, j)
@@ -215,12 +223,26 @@ def _lines(body: str, separator: str) -> tuple[list[str], list[str]]:
     if max(cr, lf) > MAX_LINES:
         raise Malformed(f"the message has more than {MAX_LINES} lines; send it as several", place=Place("MSH"))
     if cr and lf and not cr == lf == body.count("\r\n"):
-        breaks = list(_mixed(separator).finditer(body))
+        breaks = [one for at, end in _windows(body) for one in _mixed(separator).finditer(body, at, end)]
         starts, ends = [0, *(one.end() for one in breaks)], [*(one.start() for one in breaks), len(body)]
         return list(map(body.__getitem__, map(slice, starts, ends))), [*(one[0] for one in breaks), ""]
     terminator = "\r" * bool(cr) + "\n" * bool(lf) or "\r"
     lines = body.split(terminator)
     return lines, [*[terminator] * (len(lines) - 1), ""]
+
+
+def _windows(body: str) -> Iterator[tuple[int, int]]:
+    """The body in parts that are looked through at a time: each ends before a line break, or far behind the last."""
+    at = 0
+    while at < len(body):
+        end = at + SLICE_CHARACTERS
+        while not _BREAKS.isdisjoint(body[end - 1 : end]) or (
+            _BREAKS.isdisjoint(body[end : end + 1]) and not _BREAKS.isdisjoint(body[end - _SHORTLY : end])
+        ):
+            end += 1
+        yield at, min(end, len(body))
+        pause()
+        at = end
 
 
 @lru_cache(maxsize=64)

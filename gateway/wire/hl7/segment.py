@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.errors import Malformed, Place
-from gateway.wire.hl7.escapes import LINE_BREAK, Delimiters, unescape
+from gateway.wire.hl7.escapes import Delimiters, unescape
 
 HEADERS = frozenset({"MSH", "FHS", "BHS"})
 """Segments whose field 1 is the field separator and field 2 the encoding characters."""
@@ -145,7 +145,7 @@ class Segment:
     def _value(self, raw: str) -> str:
         """A leaf of a segment that holds escapes or line breaks."""
         if "\r" in raw or "\n" in raw:
-            raw = LINE_BREAK.sub("\r\n", raw)
+            raw = raw.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
         return unescape(raw, self._delimiters, self._codec)
 
 

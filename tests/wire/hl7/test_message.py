@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Malformed, Undecodable
 from gateway.wire import charsets
+from gateway.wire.hl7 import parsing
 from gateway.wire.hl7.escapes import Delimiters, escape, unescape
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.parsing import parse
@@ -577,3 +579,16 @@ def test_public_messages() -> None:
         assert segment_text(message) == message.text, path.name
         assert message.encode() == raw, path.name
     assert read > 0.9 * len(files)
+
+
+def test_a_long_body_is_looked_through_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "SLICE_CHARACTERS", 7)
+    pieces = ["\r", "\n", "\r\n", "\n\r", "OBX|", "NTE|", "OB", "|", "a", "a long text"]
+    made = random.Random(1)
+    for _ in range(2_000):
+        body = "".join(made.choices(pieces, k=40))
+        whole = [found.span() for found in parsing._mixed("|").finditer(body)]
+        windows = list(parsing._windows(body))
+        assert [found.span() for at, end in windows for found in parsing._mixed("|").finditer(body, at, end)] == whole
+        assert "".join(body[at:end] for at, end in windows) == body
+        assert len(windows) > 3
