@@ -12,6 +12,8 @@ from gateway.records.step import StepEvent, StepState
 
 PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
 
+NO_STUDY: Final = StudyInstanceUID("")
+
 STEP_ID: Final = "ScheduledProcedureStepID"
 
 START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
@@ -79,11 +81,18 @@ class Order:
     row: OrderRow | None = None
     parent_filler: str = ""
     """Filler number of the order that this one is a part of, where no message gives its placer number."""
+    study_uid: StudyInstanceUID = NO_STUDY
+    """The earliest that a message states of it and that none of its procedures has; it leads to the order too."""
 
     @property
     def is_part(self) -> bool:
         """Whether it is a child (CH) of another order."""
         return bool(self.parent or self.parent_filler)
+
+    @property
+    def study_uids(self) -> set[StudyInstanceUID]:
+        """All that lead to the order."""
+        return {uid for uid in (self.study_uid, *(procedure.study_uid for procedure in self.procedures)) if uid}
 
     @property
     def accession_number(self) -> AccessionNumber:

@@ -26,6 +26,7 @@ def united(kept: Order, other: Order) -> Order:
         moved_at=max(kept.moved_at, other.moved_at),
         performed_at=max(kept.performed_at, other.performed_at),
         procedures=(*kept.procedures, *other.procedures),
+        study_uid=kept.study_uid or other.study_uid,
         patient=kept.patient if kept.patient is not None else other.patient,
     )
 

@@ -22,7 +22,8 @@ from gateway.records.imaging_order import (
     Procedure,
     Step,
 )
-from gateway.records.order import Attributes, Number, OrderedProcedure, OrderedStep
+from gateway.records.order import Attributes, OrderedProcedure, OrderedStep
+from gateway.records.order_numbers import numbered, parent_in, with_accession_number, with_study
 from gateway.records.row_ids import PatientRow
 from gateway.records.step import BOOKS, CREATES, FROZEN, TRANSITIONS, RefusedEvent, StepEvent, StepState
 
@@ -43,17 +44,10 @@ def new_order(statement: OrderedProcedure, patient: PatientRow | None = None) ->
     )
 
 
-def parent_in(statement: OrderedProcedure) -> tuple[str, str]:
-    """Placer and filler number of the order that the statement makes its order a part of; empty for none."""
-    if statement.control != "CH":
-        return "", ""
-    return (statement.parent or NO_NUMBER).value, (statement.parent_filler or NO_NUMBER).value
-
-
 def waiting(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None) -> Order:
     """What is kept of a statement whose order is, as far as is known, another patient's: its numbers."""
-    kept = _with_accession_number(numbered(order or new_order(statement, patient), statement), statement)
-    return replace(kept, event_at=max(kept.event_at, statement.event_at))
+    kept = with_accession_number(numbered(order or new_order(statement, patient), statement), statement)
+    return with_study(replace(kept, event_at=max(kept.event_at, statement.event_at)), statement)
 
 
 def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRow | None = None) -> tuple[Order, str]:
@@ -67,10 +61,12 @@ def applied(order: Order | None, statement: OrderedProcedure, patient: PatientRo
     before = order or new_order(statement, patient)
     after = numbered(before, statement)
     if event in CREATES:
-        return _ordered(after, statement, event)
+        after, outcome = _ordered(after, statement, event)
+        return with_study(after, statement), outcome
     procedures, outcome = _moved(after, statement, event)
     newest, moved_at = max(before.event_at, statement.event_at), max(before.moved_at, statement.event_at)
-    return replace(after, procedures=procedures, event_at=newest, moved_at=moved_at), outcome
+    after = replace(after, procedures=procedures, event_at=newest, moved_at=moved_at)
+    return with_study(after, statement), outcome
 
 
 def outcome_of(order: Order, statement: OrderedProcedure) -> str:
@@ -94,32 +90,6 @@ def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = 
         else:
             result[keyword] = value
     return result
-
-
-def numbered(order: Order, statement: OrderedProcedure) -> Order:
-    """The order with the numbers of a message; what the message does not state stays."""
-    placer, filler = _with(order.placer, statement.placer), _with(order.filler, statement.filler)
-    parent, parent_filler = parent_in(statement)
-    if placer is not order.placer or filler is not order.filler or parent or parent_filler:
-        parent, parent_filler = parent or order.parent, parent_filler or order.parent_filler
-        order = replace(order, placer=placer, filler=filler, parent=parent, parent_filler=parent_filler)
-    return order if statement.event in CREATES else _with_accession_number(order, statement)
-
-
-def _with_accession_number(order: Order, statement: OrderedProcedure) -> Order:
-    """The order with the accession number of a message that orders nothing, in place of none or of our own."""
-    stated = None if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber")
-    if not stated or order.accession_number not in ("", order.placer.value, order.filler.value):
-        return order
-    keys = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
-    attributes = order.attributes | {key: statement.order[key] for key in keys if statement.order.get(key)}
-    return replace(order, attributes=attributes, authority=statement.authority or order.authority)
-
-
-def _with(stored: Number, statement: Number | None) -> Number:
-    if statement is None or statement == stored:
-        return stored
-    return Number(statement.value, statement.authority or stored.authority)
 
 
 # What orders

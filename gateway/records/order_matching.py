@@ -13,14 +13,17 @@ from gateway.records.step import CREATES, StepEvent
 
 def concerns(statement: OrderedProcedure, order: Order, *, ranked: int) -> bool | None:
     """Whether a statement is about `order`, to which a number led. Ranked: 0 Study Instance UID, 1 filler number,
-    2 placer number, 3 accession number. None: it is another's Study Instance UID.
+    2 placer number, 3 accession number. None: its Study Instance UID is that of another order's procedure.
 
     The same placer number under two filler numbers, or one accession for two orders, is not the same order.
     """
     filler = _same_number(statement, statement.filler, order, order.filler)
     placer = _same_number(statement, statement.placer, order, order.placer)
     if ranked == 0:
-        return None if filler is False and placer is False else True
+        if filler is False and placer is False:
+            # What waits under a Study Instance UID has no right to it that it could keep from an order.
+            return None if any(one.study_uid == _study_uid(statement) for one in order.procedures) else False
+        return True
     sure = (filler is True, placer is True and filler is not False, not (filler is False or placer is False))
     return sure[ranked - 1]
 
@@ -45,6 +48,7 @@ def is_same(one: Order, other: Order) -> bool:
         bool(mine.value) and mine.value == theirs.value and may_be_same(mine.authority, theirs.authority)
         for mine, theirs in ((one.filler, other.filler), (one.placer, other.placer))
     )
+    shared = shared or not one.study_uids.isdisjoint(other.study_uids)
     if not (one.procedures and other.procedures):
         # What waits may have no more than the accession number.
         shared = shared or (
@@ -84,12 +88,11 @@ def statement_about(
 
 def _names(statement: OrderedProcedure, order: Order) -> bool:
     """Whether one of the statement's numbers leads to `order`."""
-    uids = {procedure.study_uid for procedure in order.procedures}
     accession_number = (
         "" if "AccessionNumber" in statement.derived else str(statement.order.get("AccessionNumber") or "")
     )
     hits = (
-        str(statement.procedure.get("StudyInstanceUID") or "") in uids,
+        _study_uid(statement) in order.study_uids,
         statement.filler is not None and statement.filler.value == order.filler.value,
         statement.placer is not None and statement.placer.value == order.placer.value,
         bool(accession_number)
@@ -97,6 +100,10 @@ def _names(statement: OrderedProcedure, order: Order) -> bool:
         and may_be_same(statement.authority, order.authority),
     )
     return any(hit and concerns(statement, order, ranked=rank) for rank, hit in enumerate(hits))
+
+
+def _study_uid(statement: OrderedProcedure) -> str:
+    return str(statement.procedure.get("StudyInstanceUID") or "")
 
 
 def of_child(statement: OrderedProcedure) -> OrderedProcedure:

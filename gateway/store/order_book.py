@@ -40,6 +40,7 @@ _FIND: Final = Statement(
         select(procedures.c.order.label("id"), literal(0).label("rank")).where(
             procedures.c.study_uid == bindparam("study_uid")
         ),
+        select(orders.c.id, literal(0)).where(orders.c.study_uid == bindparam("study_uid"), orders.c.study_uid != ""),
         select(orders.c.id, literal(1)).where(orders.c.filler == bindparam("filler"), bindparam("filler") != ""),
         select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
         select(orders.c.id, literal(3)).where(
@@ -149,6 +150,7 @@ def loaded(connection: Connection, row: Row) -> Order:
         filler=Number(row["filler"], row["filler_authority"]),
         parent=row["parent"],
         parent_filler=row["parent_filler"],
+        study_uid=row["study_uid"],
         attributes=row["attributes"],
         event_at=row["event_at"],
         moved_at=row["moved_at"],
@@ -239,6 +241,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "filler_authority": order.filler.authority,
         "parent": order.parent,
         "parent_filler": order.parent_filler,
+        "study_uid": order.study_uid,
         "attributes": order.attributes,
         "event_at": order.event_at,
         "moved_at": order.moved_at,

@@ -106,15 +106,26 @@ _PAIRS: Final = Statement(
             and_(orders.c.placer != "", orders.c.placer == _OTHER.c.placer),
             and_(orders.c.filler != "", orders.c.filler == _OTHER.c.filler),
             and_(orders.c.accession != "", orders.c.accession == _OTHER.c.accession),
+            and_(orders.c.study_uid != "", orders.c.study_uid == _OTHER.c.study_uid),
         ),
     )
     .order_by(orders.c.id, _OTHER.c.id)
 )
+_STUDY_PAIRS: Final = Statement(
+    select(orders.c.id, procedures.c.order.label("other"))
+    .join(procedures, and_(procedures.c.study_uid == orders.c.study_uid, procedures.c.order != orders.c.id))
+    .join(_OTHER, and_(_OTHER.c.id == procedures.c.order, _OTHER.c.patient == orders.c.patient))
+    .where(orders.c.patient == bindparam("the_patient"), orders.c.study_uid != "")
+    .order_by(orders.c.id, procedures.c.order)
+)
 
 
 def of_equal_numbers(connection: Connection, patient: PatientRow) -> list[tuple[OrderRow, OrderRow]]:
-    """Pairs of orders of one patient that have an order number or the accession number in common."""
-    return [(row["id"], row["other"]) for row in _PAIRS.rows(connection, {"the_patient": patient})]
+    """Pairs of orders of one patient that have an order number, the accession number or a Study Instance UID in
+    common."""
+    values = {"the_patient": patient}
+    rows = [*_PAIRS.rows(connection, values), *_STUDY_PAIRS.rows(connection, values)]
+    return [(row["id"], row["other"]) for row in rows]
 
 
 def join(connection: Connection, kept: OrderRow, gone: OrderRow) -> None:

@@ -58,6 +58,19 @@ def survivor(connection: Connection, row: Row) -> Row:
     return row
 
 
+def hold_survivor(connection: Connection, row: Row) -> Row:
+    """The survivor to whom a row leads, kept from other writers until the transaction ends. The identity of the row
+    itself is held already."""
+    for _ in range(LONGEST_CHAIN):
+        if row["merged_into"] is None:
+            return row
+        end = survivor(connection, row)
+        hold(connection, Identity(end["patient_id"], end["issuer"]))
+        # Another writer may have ended it before it was held.
+        row = _BY_ID.first(connection, {"the_row": end["id"]}) or end
+    return row
+
+
 def meant(connection: Connection, identity: Identity) -> Row | None:
     """The patient to whom an identity leads today; None when there is none."""
     row = find(connection, identity)

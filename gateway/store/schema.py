@@ -122,6 +122,7 @@ orders = Table(
     Column(
         "parent_filler", Text, nullable=False, server_default=text("''"), comment="Its filler number, without placer"
     ),
+    Column("study_uid", Text, nullable=False, server_default=text("''"), comment="Stated, but of no procedure yet"),
     Column("attributes", Json, nullable=False),
     Column("event_at", BigInteger, nullable=False, comment="Of the newest message applied to any of its procedures"),
     Column("moved_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the newest cancel, hold, ..."),
@@ -138,6 +139,12 @@ orders = Table(
         "parent_filler",
         sqlite_where=text("parent_filler <> ''"),
         postgresql_where=text("parent_filler <> ''"),
+    ),
+    Index(
+        "ix_orders_study_uid",
+        "study_uid",
+        sqlite_where=text("study_uid <> ''"),
+        postgresql_where=text("study_uid <> ''"),
     ),
 )
 

@@ -43,6 +43,7 @@ THIRD = {"placer": "P3", "filler": "F3", "accession": "ACC3", "study_uid": "1.2.
 OF_OLD, OF_NEW = {"patient": OLD, "name": "O^X"}, {"patient": NEW, "name": "N^X"}
 PLACED = {"filler": "", "accession": "", "study_uid": "", "procedure": "", "step": ""}
 FILLED = {"placer": "", "accession": "", "study_uid": "", "procedure": "", "step": ""}
+OF_STUDY = {"placer": "", "filler": "", "accession": "", "procedure": "", "step": ""}
 BOTH = {"accession": "", "study_uid": "", "procedure": "", "step": ""}
 
 
@@ -100,6 +101,23 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         ],
         [],
     ),
+    "a merge, then a hold that names the study only": (
+        [
+            orm(placer="", **OF_OLD),
+            adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD),
+            hold(at=T2, **(OF_STUDY | {"placer": "P1"}), **OF_NEW),
+        ],
+        [],
+    ),
+    "a merge, then two that have nothing in common but the study": (
+        [
+            adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD),
+            orm(control="RL", control_id="RL", at=T1, **(OF_STUDY | {"placer": "P1"}), **OF_OLD),
+            orm(at=T2, placer="", **OF_NEW),
+            cancel(**PLACED, **OF_NEW),
+        ],
+        [],
+    ),
     "two changes of id": (
         [
             orm(patient="OLDER^^^HOSP"),
@@ -111,6 +129,19 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
     ),
     "numbers of which a third message makes one order": (
         [orm(**PLACED), cancel(at=T1, **FILLED), orm(control="SC", control_id="2", **BOTH)],
+        [],
+    ),
+    "numbers of which a study makes one order": (
+        [orm(placer=""), orm(control="RL", control_id="RL", at=T1, **(OF_STUDY | {"placer": "P1"})), cancel(**PLACED)],
+        [],
+    ),
+    "a study that is stated after one was given out": (
+        [
+            orm(study_uid="", placer=""),
+            orm(control="XO", control_id="XO", at=T1, placer=""),
+            orm(control="RL", control_id="RL", at=T2, **(OF_STUDY | {"placer": "P1"})),
+            cancel(**PLACED),
+        ],
         [],
     ),
     "an order with a number that is assigned": (
@@ -220,6 +251,13 @@ async def test_merges_in_any_order_are_a_chain(start: Start, order: Sequence[int
     async with start() as gateway:
         assert await outcomes(gateway, *(messages[one] for one in order)) == ["AA"] * 3
         assert await names(gateway) == [("C", "C^X")]
+
+
+async def test_what_waits_under_a_study_does_not_keep_it_from_an_order(start: Start) -> None:
+    """A cancel with another order's numbers and, by mistake, this one's study."""
+    async with start() as gateway:
+        assert await outcomes(gateway, cancel(placer="P2", filler="F2", accession="ACC2"), orm()) == ["AA", "AA"]
+        assert await states(gateway) == ["SCHEDULED"]
 
 
 async def test_a_new_id_that_was_in_use_before_its_change_is_refused(start: Start) -> None:

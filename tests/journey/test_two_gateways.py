@@ -18,7 +18,7 @@ from gateway.records.work import SETTLE
 from gateway.store import messages, migrations, outbox, outbox_claims, studies
 from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
-from gateway.store.schema import patients
+from gateway.store.schema import orders, patients
 from tests.journey.messages import adt, orm
 from tests.journey.running import config_of
 from tests.journey.test_order_kinds import SECOND, with_orc_8
@@ -134,3 +134,37 @@ def test_a_new_id_and_its_merge_at_once(engine: Engine, first: bytes, second: by
         _apply(connection, orm(patient="OLD^^^HOSP"))
     _at_once(engine, first, second)
     assert _states(engine) == {"ACC1": "CANCELED"}
+
+
+FIRST_CHANGE = adt("A47", patient="I2^^^HOSP", name="N^X", prior="I1^^^HOSP")
+NEXT_CHANGE = adt("A47", at=LATER, patient="I3^^^HOSP", name="N^X", prior="I2^^^HOSP")
+MERGE_OF_FORMER = adt("A47", at=LATER, patient="I3^^^HOSP", name="N^X", prior="I1^^^HOSP")
+OF_FORMER_ID, OF_ID_BETWEEN = orm(patient="I1^^^HOSP"), orm(patient="I2^^^HOSP")
+
+
+@pytest.mark.parametrize(
+    ("change", "order"), [(NEXT_CHANGE, OF_FORMER_ID), (NEXT_CHANGE, OF_ID_BETWEEN), (MERGE_OF_FORMER, OF_ID_BETWEEN)]
+)
+@pytest.mark.parametrize("is_change_first", [True, False])
+def test_an_order_and_the_next_change_of_its_patient_s_id_at_once(
+    engine: Engine, change: bytes, order: bytes, *, is_change_first: bool
+) -> None:
+    with engine.begin() as connection:
+        _apply(connection, FIRST_CHANGE)
+    _at_once(engine, *((change, order) if is_change_first else (order, change)))
+    assert _patient_ids(engine) == ["I3"]
+
+
+def test_an_arrival_under_a_former_id_and_the_next_change_of_the_id_at_once(engine: Engine) -> None:
+    with engine.begin() as connection:
+        _apply(connection, FIRST_CHANGE)
+        _apply(connection, orm(patient="I2^^^HOSP"))
+    _at_once(engine, NEXT_CHANGE, adt("A10", at="20301124080000", patient="I1^^^HOSP", name="N^X"))
+    assert _patient_ids(engine) == ["I3"]
+    assert _states(engine) == {"ACC1": "ARRIVED"}
+
+
+def _patient_ids(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        rows = connection.execute(select(patients.c.patient_id).join(orders, orders.c.patient == patients.c.id))
+        return list(rows.scalars())

@@ -37,12 +37,12 @@ class Difference:
         return f"{self.run}, {self.what}"
 
 
-async def difference(nodes: Nodes, history: History, *, at_one_time: bool = True) -> Difference | None:
+async def difference(nodes: Nodes, history: History) -> Difference | None:
     """Send the history in order, late, and late with some of it at one time; None if all is as the oracle says."""
     if not history.told:
         return None
     runs = [("in order", history.in_order, False), ("late", history.late, False)]
-    if at_one_time and len(nodes.ways) > 1 and not history.is_sequential:
+    if len(nodes.ways) > 1 and not history.is_sequential:
         runs.append(("at one time", history.late, True))
     for run, arrivals, together in runs:
         result, expected = await nodes.result(arrivals, together=together), worklist(once(arrivals))
@@ -78,10 +78,10 @@ class Tally:
         )
 
 
-async def tally(nodes: Nodes, histories: Iterable[History], *, at_one_time: bool = True) -> Tally:
+async def tally(nodes: Nodes, histories: Iterable[History]) -> Tally:
     number, messages, differences = 0, 0, []
     for history in histories:
         number, messages = number + 1, messages + len(history.told)
-        if (found := await difference(nodes, history, at_one_time=at_one_time)) is not None:
+        if (found := await difference(nodes, history)) is not None:
             differences.append(found)
     return Tally(number, messages, differences)

@@ -14,7 +14,7 @@ from gateway.journey.scheduling.arrivals import arrivals_of
 from gateway.journey.scheduling.order_joining import brought_up, joined
 from gateway.journey.scheduling.order_lookup import look_up
 from gateway.journey.scheduling.patient_words import about, update_patient
-from gateway.records import order_book, order_history, order_matching
+from gateway.records import order_book, order_history, order_matching, order_numbers
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
@@ -60,7 +60,7 @@ def _apply(
 ) -> None:
     """`unless_done`: leave an order alone of which the message has spoken already (RP beside RO)."""
     spoken_of = patients.find(work.connection, who) if who is not None else None
-    named = None if spoken_of is None else patients.survivor(work.connection, spoken_of)
+    named = None if spoken_of is None else patients.hold_survivor(work.connection, spoken_of)
     found = look_up(work.connection, statement, named)
     if unless_done and not {row for row, _ in work.applied.orders}.isdisjoint(one.row for one in found.orders):
         return
@@ -78,7 +78,7 @@ def _apply(
         return
     after = _apply_to(work, statement, order, patient, arrivals)
     before = (after.placer, after.filler) if order is None else (order.placer, order.filler)
-    is_tied = any(order_book.parent_in(statement)) or before != (after.placer, after.filler)
+    is_tied = any(order_numbers.parent_in(statement)) or before != (after.placer, after.filler)
     if is_tied or len(found.orders) > 1:
         for one in kin.children(work.connection, after):
             brought_up(work, one, arrivals)
@@ -158,8 +158,8 @@ def _apply_to(
 ) -> Order:
     known = order is not None and bool(order.procedures)
     if work.again or _is_older(statement, order, arrivals) or _needs_history(statement, order):
-        subject = order_book.numbered(order or order_book.new_order(statement, patient), statement)
-        if any(order_book.parent_in(statement)):
+        subject = order_numbers.numbered(order or order_book.new_order(statement, patient), statement)
+        if any(order_numbers.parent_in(statement)):
             kin.parents(work.connection, subject, hold=True)
         history = work.history(work.connection, subject)
         after, outcome = _in_its_place(statement, order, [*arrivals, *history])
@@ -193,7 +193,7 @@ def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequen
 def _needs_history(statement: OrderedProcedure, order: Order | None) -> bool:
     """Whether more than the stored order decides what the newest message does: what was done to the parent of a child,
     or whether it was the order that ended or its appointment."""
-    if any(order_book.parent_in(statement)):
+    if any(order_numbers.parent_in(statement)):
         return True
     return (
         order is not None

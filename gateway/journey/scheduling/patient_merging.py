@@ -40,7 +40,7 @@ def change_id(work: SchedulingWork, statement: PatientStatement) -> None:
         raise DuplicateKey("the new Patient ID is the old one: MRG-1 and PID-3 are the same", place=Place("MRG", 1))
     source, target = patients.find(work.connection, old), patients.find(work.connection, statement.identity)
     if source is not None:
-        source = patients.survivor(work.connection, source)
+        source = patients.hold_survivor(work.connection, source)
     if target is not None and not _is_one(work, source, target) and not _is_later(target, statement.event_at):
         raise DuplicateKey("the new Patient ID belongs to another patient; merge them (A40)", place=Place("PID", 3))
     into, _ = registered(work, statement)
@@ -63,7 +63,7 @@ def _is_one(work: SchedulingWork, one: Row | None, other: Row) -> bool:
 
 def _absorb(work: SchedulingWork, into: Row, source: Row | None, prior: Identity, at: int) -> None:
     """Let `source`, the row behind the identity `prior`, end in the row `into`, whose survivor gets its orders."""
-    end = patients.survivor(work.connection, into)["id"]
+    end = patients.hold_survivor(work.connection, into)["id"]
     if source is None:
         # A late order on the old id lands on the survivor.
         patients.add(

@@ -69,10 +69,11 @@ def _arrive(work: SchedulingWork, statement: PatientStatement) -> None:
 
 
 def _delete(work: SchedulingWork, statement: PatientStatement) -> None:
-    row = patients.meant(work.connection, statement.identity)
-    if row is None:
+    named = patients.find(work.connection, statement.identity)
+    if named is None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to delete")
         return
+    row = patients.hold_survivor(work.connection, named)
     if any(at > statement.event_at for _, at in row["said"].values()):
         work.applied.note(Place("EVN", 2), "newer things are known of the patient; not deleted")
         return
@@ -88,7 +89,7 @@ def _delete(work: SchedulingWork, statement: PatientStatement) -> None:
 def _told(work: SchedulingWork, statement: PatientStatement) -> tuple[PatientRow, bool]:
     """The patient with what the message states of them, and whether they are new."""
     row, is_new = registered(work, statement)
-    return PatientRow(patients.survivor(work.connection, row)["id"]), is_new
+    return PatientRow(patients.hold_survivor(work.connection, row)["id"]), is_new
 
 
 _EVENTS: Final[dict[PatientEvent, Callable[[SchedulingWork, PatientStatement], None]]] = {
