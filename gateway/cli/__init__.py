@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from gateway.cli import (
     backup,
     conformance,
@@ -24,7 +22,7 @@ from gateway.cli import (
     worklist_files,
 )
 from gateway.cli.commands import cli
-from gateway.cli.output import CommandFailure
+from gateway.cli.output import CommandFailure, complain
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
@@ -39,8 +37,9 @@ def main() -> None:
         cli()
     except ConfigError as error:
         for fault in error.faults:
-            typer.echo(fault, err=True)
+            complain(fault)
         sys.exit(1)
     except (GatewayError, CommandFailure) as error:
-        typer.echo(str(error), err=True)
+        for line in str(error).split("\n"):
+            complain(line)
         sys.exit(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +13,11 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
-from gateway.cli.output import CommandFailure, say
+from gateway.cli.output import CommandFailure, complain, say
 
 REPORT_SECONDS = 5.0
+_TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a program that SIGTERM ended."""
 
 
 @cli.command(epilog="Example: gateway backup gateway-2026-01-23.db")
@@ -33,13 +37,15 @@ def backup(
         )
     if not database.exists():
         raise CommandFailure(f"there is no database {database.absolute()}; name the gateway's configuration with -c")
+    # The copy is taken away on the way out.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_TERMINATED))
     begun = reported = time.monotonic()
 
     def report(done: int, whole: int) -> None:
         nonlocal reported
         if time.monotonic() - reported >= REPORT_SECONDS:
             reported = time.monotonic()
-            typer.echo(f"{done / 1e6:,.0f} of about {whole / 1e6:,.0f} MB", err=True)
+            complain(f"{done / 1e6:,.0f} of about {whole / 1e6:,.0f} MB")
 
     made = back_up(database, file, on_progress=report)
     seconds = time.monotonic() - begun

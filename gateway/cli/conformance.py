@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import say, say_json
+from gateway.cli.output import say_json, say_lines
 
 
 @cli.command(epilog="Example: gateway conformance -c gateway.yaml > conformance.md")
@@ -20,4 +20,4 @@ def conformance(config: ConfigFile = None, as_json: AsJson = False) -> None:
     if as_json:
         say_json(as_data(sections))
     else:
-        say(markdown(sections).rstrip("\n"))
+        say_lines(markdown(sections).rstrip("\n").split("\n"))

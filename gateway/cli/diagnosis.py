@@ -13,7 +13,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import CommandFailure, say, say_json, time_text
+from gateway.cli.output import CommandFailure, complain, say, say_json, say_lines, time_text
 from gateway.clock import now
 from gateway.records.identifiers import AccessionNumber
 
@@ -37,7 +37,7 @@ def check(
         )
     for result in results if not as_json else ():
         mark = "FAULT" if not result.ok else "note " if result.warning else "ok   "
-        typer.echo(f"{mark}  {result.what}: {result.detail}", err=not result.ok)
+        (say if result.ok else complain)(f"{mark}  {result.what}: {result.detail}")
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
@@ -67,7 +67,8 @@ def explain(
     if as_json:
         say_json([explanation.as_json() for explanation in explanations])
     else:
-        say("\n\n".join(render(explanation) for explanation in explanations))
+        for number, explanation in enumerate(explanations):
+            say_lines([*([""] if number else []), *render(explanation)])
     if any(explanation.error for explanation in explanations):
         raise typer.Exit(1)
 
@@ -83,7 +84,7 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
     if as_json:
         say_json(result)
         return
-    say("\n".join(lines(result)))
+    say_lines(lines(result))
 
 
 @cli.command(epilog="Example: gateway why 00042000001 --station CT1")
@@ -107,4 +108,4 @@ def why(
     if as_json:
         say_json(asdict(result))
         return
-    say("\n".join(lines(result, time_text)))
+    say_lines(lines(result, time_text))

@@ -12,7 +12,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import say, say_json
+from gateway.cli.output import say, say_json, say_lines
 from gateway.clock import now
 from gateway.records.row_ids import OrderRow
 
@@ -46,7 +46,7 @@ def unlinked(
     if as_json:
         say_json([one.model_dump(mode="json") for one in steps])
     else:
-        say("\n".join(lines(steps)) if steps else "every performed step is linked to what was ordered")
+        say_lines(lines(steps) if steps else ["every performed step is linked to what was ordered"])
 
 
 @cli.command(epilog='Example: gateway link 1.2.840.113619.2.55 --accession 00042000001 --reason "walk-in"')

@@ -1,7 +1,8 @@
-"""What commands print, and how a command fails."""
+"""What commands print, and how a command fails. What peers have written is escaped: a terminal acts on it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import orjson
 import typer
 
 from gateway.errors import GatewayError
+from gateway.observe.quoting import printable
 
 T = TypeVar("T")
 
@@ -30,13 +32,25 @@ class Reply:
 
 
 def say(text: str = "") -> None:
-    """Print to standard output."""
-    typer.echo(text)
+    """Print a line to standard output."""
+    typer.echo(printable(text))
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output."""
+    for line in lines:
+        say(line)
+
+
+def complain(text: str) -> None:
+    """Print a line to standard error."""
+    typer.echo(printable(text), err=True)
 
 
 def say_json(value: Any) -> None:
     """Print JSON, indented by two. Bytes are printed as Latin-1, other foreign types as their `str`."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode())
+    written = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
+    typer.echo("\n".join(printable(line, _in_json) for line in written.split("\n")))
 
 
 async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Reply]]) -> int:
@@ -53,9 +67,13 @@ async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Reply]]) -> 
         if done.text:
             say(done.text)
         for failure in done.failures:
-            typer.echo(failure, err=True)
+            complain(failure)
         failures += len(done.failures)
     return failures
+
+
+def _in_json(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import MOMENTS, ConfigFile
-from gateway.cli.output import Reply, each, say, say_json
+from gateway.cli.output import Reply, complain, each, say, say_json, say_lines
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
 
@@ -141,7 +141,7 @@ async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> N
 
     total = 0
     async for total in resend_all(store, name, now, first=first, per_second=per_second):
-        typer.echo(f"{total} deliveries added", err=True)
+        complain(f"{total} deliveries added")
     say(f"{name}: {total} deliveries, the last due in {total / per_second:.0f} s")
 
 
@@ -160,7 +160,7 @@ async def _try(
     async for outcome in DryRun(store, reader, intakes(settings, store, reader, now)).outcomes(numbers):
         outcomes.append(outcome)
         if loud and (outcome.answers or outcome.changes):
-            say("\n".join(outcome.lines()))
+            say_lines(outcome.lines())
     return outcomes
 
 

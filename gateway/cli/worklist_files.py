@@ -13,7 +13,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import say, say_json
+from gateway.cli.output import complain, say_json, say_lines
 from gateway.clock import now
 
 
@@ -49,7 +49,7 @@ def import_worklist(
         return done
 
     done = with_store(settings, work, create=True)
-    say_json(done) if as_json else say("\n".join(lines(counts)))
+    say_json(done) if as_json else say_lines(lines(counts))
     if counts[NOT_TAKEN]:
         raise typer.Exit(1)
 
@@ -57,6 +57,6 @@ def import_worklist(
 def _report(remarks: Sequence[str], done: int, total: int) -> None:
     """Say on standard error what could not be taken, and how far a long import is."""
     for remark in remarks:
-        typer.echo(remark, err=True)
+        complain(remark)
     if done % 1000 == 0:
-        typer.echo(f"{done} of {total} files ...", err=True)
+        complain(f"{done} of {total} files ...")

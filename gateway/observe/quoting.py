@@ -1,8 +1,9 @@
-"""Texts of others in a log line: those that quote values, and characters that a terminal or an editor acts on."""
+"""Texts of others in a log line or on a terminal: those that quote values, and characters that others act on."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -26,13 +27,20 @@ MOST_CHARACTERS: Final = 8_000
 
 
 def on_one_line(text: str) -> str:
-    """`text` with what is not printable written as in Python: line ends, escape sequences, characters that turn the
-    direction of writing or have no width. Nothing that a peer sends looks like a line of ours, or clears a screen."""
+    """`text` as a line of the log: `printable`, and cut."""
     if len(text) > MOST_CHARACTERS:
         text = f"{text[:MOST_CHARACTERS]}... and {len(text) - MOST_CHARACTERS} characters more"
+    return printable(text)
+
+
+def printable(text: str, escape: Callable[[str], str] = lambda one: one.encode("unicode_escape").decode()) -> str:
+    """`text` with what is not printable escaped, as Python writes it: line ends, escape sequences, characters that turn
+    the direction of writing or have no width. Nothing that a peer sends looks like a line of ours, or clears a screen.
+    """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    # Spaces of other scripts, as between the parts of a Japanese name, are no trouble.
+    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else escape(one) for one in text)
 
 
 def on_lines(text: str) -> str:

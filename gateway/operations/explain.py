@@ -140,7 +140,7 @@ def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Stud
     )
 
 
-def render(explanation: Explanation, *, instances: int = 1) -> str:
+def render(explanation: Explanation, *, instances: int = 1) -> list[str]:
     """Lines for a person: target, value, source, row. Rows that repeat per series or instance are shown once."""
     shown: dict[tuple[str, str], int] = {}
     lines, rows = [explanation.title], []
@@ -168,7 +168,7 @@ def render(explanation: Explanation, *, instances: int = 1) -> str:
     lines += (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
     if explanation.error:
         lines.append(f"  PROBLEM: {explanation.error}")
-    return "\n".join(lines)
+    return lines
 
 
 def _short(value: Any) -> str:

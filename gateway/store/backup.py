@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,16 +45,15 @@ def back_up(database: Path, target: Path, *, on_progress: Progress = lambda done
         raise ConfigError([f"{folder} is no folder; make it, or name another place for the backup"])
     if target.exists():
         raise ConfigError([f"{target} exists; a backup never overwrites a file, name another"])
-    partial = folder / f".{target.name}.{os.getpid()}.partial"
+    partial = None
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=folder)
+        os.close(handle)
+        partial = Path(name)
         _copy(database, partial, on_progress)
         schema = _checked(partial)
         _sync(partial)
-        # Unlike a rename, a link never replaces a file that came meanwhile.
-        os.link(partial, target)
-        partial.unlink()
-        _sync(folder)
+        _name(partial, target)
     except FileExistsError as error:
         raise ConfigError([f"{error.filename2 or error.filename} exists; name another file"]) from error
     except (sqlite3.Error, OSError) as error:
@@ -61,7 +61,12 @@ def back_up(database: Path, target: Path, *, on_progress: Progress = lambda done
             f"the backup to {target} failed, and nothing of it is left: {error}", place="backup"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+            partial.with_name(f"{partial.name}-journal").unlink(missing_ok=True)
+    # The copy has its name, whether or not this file system can sync a folder.
+    with suppress(OSError):
+        _sync(folder)
     return Backup(target, target.stat().st_size, schema)
 
 
@@ -84,6 +89,8 @@ def _copy(database: Path, partial: Path, on_progress: Progress) -> None:
 def _checked(copy: Path) -> str:
     """The schema version of a copy whose pages, indexes and references are sound. Raises `sqlite3.DatabaseError`."""
     with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        # So that a signal is handled within the check, which may take minutes.
+        connection.set_progress_handler(lambda: 0, STEPS_BETWEEN_REPORTS)
         faults = [text for (text,) in connection.execute("PRAGMA integrity_check(3)") if text != "ok"]
         faults += [f"a reference of {row[0]} leads nowhere" for row in connection.execute("PRAGMA foreign_key_check")][
             :3
@@ -92,6 +99,18 @@ def _checked(copy: Path) -> str:
             raise sqlite3.DatabaseError(f"the copy is not sound: {'; '.join(faults)}")
         [schema] = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return str(schema)
+
+
+def _name(partial: Path, target: Path) -> None:
+    """Give the copy its name. Raises `FileExistsError` when a file of that name has come meanwhile."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Network shares and memory sticks know no second name of a file; a rename would replace whatever is there.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        partial.replace(target)
 
 
 def _sync(path: Path) -> None:

@@ -174,6 +174,16 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
         assert "NOBODY" in unknown.stderr
 
 
+async def test_show_escapes_what_a_sender_wrote(tmp_path: Path) -> None:
+    ports = configure(tmp_path)
+    async with served(tmp_path), MllpClient("127.0.0.1", ports["hl7"]) as ris:
+        assert b"MSA|AA|" in await ris.send(orm(control_id="M\x1b[2J\u202e", charset="UNICODE UTF-8"))
+        shown = await gateway("show", "ACC1", folder=tmp_path)
+        as_json = await gateway("show", "ACC1", "--json", folder=tmp_path)
+    assert r"ORM^O01 M\x1b[2J\u202e received" in shown.stdout
+    assert all(line.isprintable() for line in (shown.stdout + as_json.stdout).splitlines())
+
+
 async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Path) -> None:
     ports = configure(tmp_path)
     async with served(tmp_path), MllpClient("127.0.0.1", ports["hl7"]) as ris:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -103,6 +104,32 @@ def test_a_database_that_is_damaged_gives_no_backup(database: Path, tmp_path: Pa
     with pytest.raises(Unavailable, match="nothing of it is left"):
         back_up(database, folder / "copy.db")
     assert list(folder.iterdir()) == []
+
+
+def test_a_file_system_without_links_and_synced_folders_takes_a_backup(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a network share (SMB) or a memory stick (exFAT): `link` and `fsync` of a folder are refused there."""
+    sync = os.fsync
+
+    def refuse_link(source: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+
+    def refuse_folder(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(handle)
+
+    monkeypatch.setattr(os, "link", refuse_link)
+    monkeypatch.setattr(os, "fsync", refuse_folder)
+    folder = tmp_path / "share"
+    folder.mkdir()
+    assert back_up(database, folder / "copy.db").bytes == (folder / "copy.db").stat().st_size > 0
+    assert [file.name for file in folder.iterdir()] == ["copy.db"]
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    with pytest.raises(ConfigError, match=r"copy\.db exists"):
+        back_up(database, folder / "copy.db")
+    assert [file.name for file in folder.iterdir()] == ["copy.db"], "which came meanwhile, and stays"
 
 
 def test_a_disk_without_room_is_named(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
