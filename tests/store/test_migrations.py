@@ -19,9 +19,10 @@ from sqlalchemy import Engine, inspect, text
 from gateway.errors import ConfigError
 from gateway.records.cause import cause_of
 from gateway.records.patient import Identity, Rank, values_after
-from gateway.records.row_ids import OrderRow
+from gateway.records.patient_merge import Absorbed, composed
+from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.records.work import SETTLE, delivery_to
-from gateway.store import Store, messages, migrations, order_book, outbox_listing, patients
+from gateway.store import Store, messages, migrations, order_book, order_kin, outbox_listing, patients
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
 
@@ -123,6 +124,50 @@ def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
     assert (older["PatientName"], newer["PatientName"]) == ("OLD^NAME", "NEW^X")
     assert (patient["former"], patient["merged_into"], patient["arrivals"]) == ([], None, [])
     assert (order.moved_at, [step.step_id for one in order.procedures for step in one.steps]) == (1000, ["S1"])
+
+
+_OF_0016 = """
+INSERT INTO patients (id, patient_id, issuer, attributes, said, former, name_key, merged_into, arrivals, updated_at)
+    VALUES (1, 'NEW', 'HOSP', '{"PatientID":"NEW","PatientName":"N^X"}', '{"PatientName":[2,1000]}', '[["OLD","HOSP"]]',
+            'N', NULL, '[[900,"20301124"]]', 1000);
+INSERT INTO patients (id, patient_id, issuer, attributes, said, former, name_key, merged_into, arrivals, updated_at)
+    VALUES (2, 'OLD', 'HOSP', '{"PatientID":"OLD","PatientName":"O^X"}', '{"PatientName":[1,500]}', '[]', 'O', 1, '[]',
+            1000);
+INSERT INTO orders (id, patient, authority, accession, sender, placer, placer_authority, filler, filler_authority,
+                    parent, attributes, event_at, moved_at, performed_at, created_at, updated_at)
+    VALUES (1, 1, 'HOSP', 'A0', 'RIS', 'P0', '', '', '', '', '{"AccessionNumber":"A0"}', 1000, 0, 0, 1000, 1000);
+INSERT INTO orders (id, patient, authority, accession, sender, placer, placer_authority, filler, filler_authority,
+                    parent, attributes, event_at, moved_at, performed_at, created_at, updated_at)
+    VALUES (2, 1, 'HOSP', 'A1', 'RIS', 'P1', '', '', '', 'P0', '{"AccessionNumber":"A1"}', 1000, 0, 0, 1000, 1000);
+INSERT INTO procedures (id, "order", requested_procedure_id, study_uid, attributes, derived, event_at)
+    VALUES (1, 2, 'RP1', '1.2.3', '{"RequestedProcedureID":"RP1","StudyInstanceUID":"1.2.3"}', '[]', 1000)
+"""
+"""A patient of two identities, with an order and its child."""
+
+
+def test_merges_parents_and_studies_of_an_older_program_are_taken_over(engine: Engine) -> None:
+    """0017, 0018, 0019: whoever was merged stays so, whenever that was; parents and children find one another."""
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0016")
+        for statement in _OF_0016.split(";"):
+            connection.exec_driver_sql(statement)
+    assert migrations.upgrade(engine) == ("0016", migrations.newest())
+    with engine.connect() as connection:
+        new, old = (patients.find(connection, Identity(one, "HOSP")) for one in ("NEW", "OLD"))
+        parent, child = (order_book.get(connection, OrderRow(row)) for row in (1, 2))
+        parents = [one.row for one in order_kin.parents(connection, child)]
+        children = [one.row for one in order_kin.children(connection, parent)]
+        [absorbed] = patients.absorbed_by(connection, PatientRow(1))
+    assert new is not None
+    assert old is not None
+    assert [(row["merged_into"], row["merged_at"], row["first_at"], row["own"]) for row in (new, old)] == [
+        (None, 0, 0, None), (1, 0, 0, None),
+    ]  # fmt: skip
+    assert absorbed["id"] == 2
+    others = [Absorbed(old["attributes"], old["said"], old["merged_at"])]
+    assert composed(new["attributes"], new["said"], others)[0] == new["attributes"]
+    assert (parents, children, child.parent, child.parent_filler) == ([1], [2], "P0", "")
+    assert (child.study_uid, child.study_uids) == ("", {"1.2.3"})
 
 
 _WORK_OF_0007 = """
