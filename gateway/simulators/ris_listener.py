@@ -93,4 +93,5 @@ class RisListener:
     def _block(self, message: Message, code: str, text: str) -> bytes:
         self._numbers += 1
         problems = [Problem(207, text or "refused by the script")] if code in _ERRORS else []
-        return acknowledge(message, code, problems, control_id=f"RIS{self._numbers}", now=datetime.now(UTC))
+        now = f"{datetime.now(UTC):%Y%m%d%H%M%S%z}"
+        return acknowledge(message, code, problems, control_id=f"RIS{self._numbers}", now=now)

@@ -75,8 +75,7 @@ def add(
     unserved: bool = False,
 ) -> MessageRow:
     """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read."""
-    values = {key: value for key, value in locals().items() if key != "connection"}
-    return MessageRow(_ADD.add(connection, values))
+    return MessageRow(_ADD.add(connection, locals()))
 
 
 def earlier(connection: Connection, *, sender: str, control_id: str, digest: bytes) -> Earlier:

@@ -104,6 +104,11 @@ def unavailable(error: DBAPIError) -> Unavailable:
     return failure
 
 
+def unanswered(seconds: float | None) -> Unavailable:
+    """The error of a database that has not answered for so long."""
+    return Unavailable(f"the database has not answered for {seconds:g} s", place="database")
+
+
 @contextlib.asynccontextmanager
 async def within(seconds: float | None) -> AsyncIterator[None]:
     """Raises `Unavailable` when the database has not answered within `seconds`; None: waits without end."""
@@ -113,4 +118,4 @@ async def within(seconds: float | None) -> AsyncIterator[None]:
     except TimeoutError:
         if not limit.expired():
             raise
-        raise Unavailable(f"the database has not answered for {seconds:g} s", place="database") from None
+        raise unanswered(seconds) from None

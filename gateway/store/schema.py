@@ -7,6 +7,7 @@ clock (`gateway.clock`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -35,11 +36,19 @@ class Json(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value).decode()
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        return _written
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else orjson.loads(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any]:
+        return _read
+
+
+def _written(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _read(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
 
 
 Key = BigInteger().with_variant(Integer, "sqlite")

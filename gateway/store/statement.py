@@ -7,6 +7,7 @@ message goes this way instead; all else keeps to `Connection.execute`. Errors ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Insert
@@ -21,7 +22,7 @@ Row = Mapping[str, Any]
 class _DriverStatement:
     """A statement as one database's driver takes it."""
 
-    __slots__ = ("columns", "has_key", "keys", "parameters", "readers", "sql")
+    __slots__ = ("columns", "given", "has_key", "readers", "sql")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None) -> None:
         self.has_key = False
@@ -33,8 +34,8 @@ class _DriverStatement:
         compiled: Any = statement.compile(dialect=dialect, column_keys=keys)
         self.sql: str = compiled.string
         names_of: Sequence[str] = compiled.positiontup if compiled.positional else tuple(compiled.params)
-        self.keys = tuple(names_of)
-        self.parameters = tuple(_parameter(name, compiled.binds[name], dialect) for name in names_of)
+        parameters = [_parameter(name, compiled.binds[name], dialect) for name in names_of]
+        self.given = _positional(parameters) if compiled.positional else _named(parameters, names_of)
         self.columns: tuple[str, ...] = ()
         self.readers: tuple[tuple[int, Process], ...] = ()
         if isinstance(statement, (Select, CompoundSelect)):
@@ -88,7 +89,7 @@ class Statement:
         if len(rows) == 1:
             return self.run(connection, rows[0])
         compiled = self._for(connection)
-        given = [self._given(connection, compiled, values) for values in rows]
+        given = [compiled.given(values) for values in rows]
         return int(execute(connection, compiled.sql, given, many=True).rowcount) if given else 0
 
     def _for(self, connection: Connection) -> _DriverStatement:
@@ -99,22 +100,46 @@ class Statement:
         return compiled
 
     def _run(self, connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
-        return execute(connection, compiled.sql, self._given(connection, compiled, values))
-
-    @staticmethod
-    def _given(connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
-        if connection.dialect.positional:
-            return [
-                fixed if name is None else process(values[name]) if process else values[name]
-                for name, process, fixed in compiled.parameters
-            ]
-        return {
-            key: fixed if name is None else process(values[name]) if process else values[name]
-            for key, (name, process, fixed) in zip(compiled.keys, compiled.parameters, strict=True)
-        }
+        return execute(connection, compiled.sql, compiled.given(values))
 
 
-def _parameter(name: str, bind: Any, dialect: Dialect) -> tuple[str | None, Process | None, Any]:
+_Parameter = tuple[str | None, Process | None, Any]
+
+
+def _positional(parameters: Sequence[_Parameter]) -> Callable[[Row], list[Any]]:
+    """What makes the driver's parameters of the values by name."""
+    fixed = [fixed for _, _, fixed in parameters]
+    places = [place for place, (name, _, _) in enumerate(parameters) if name is not None]
+    names = [name for name, _, _ in parameters if name is not None]
+    processes = [(place, process) for place, (_, process, _) in enumerate(parameters) if process is not None]
+
+    def completed(values: Row) -> list[Any]:
+        row = fixed.copy()
+        for place, name in zip(places, names, strict=True):
+            row[place] = values[name]
+        for place, process in processes:
+            row[place] = process(row[place])
+        return row
+
+    if len(names) < max(len(fixed), 2):
+        return completed
+    take = itemgetter(*names)
+
+    def given(values: Row) -> list[Any]:
+        row = list(take(values))
+        for place, process in processes:
+            row[place] = process(row[place])
+        return row
+
+    return given
+
+
+def _named(parameters: Sequence[_Parameter], keys: Sequence[str]) -> Callable[[Row], dict[str, Any]]:
+    of_places = _positional(parameters)
+    return lambda values: dict(zip(keys, of_places(values), strict=True))
+
+
+def _parameter(name: str, bind: Any, dialect: Dialect) -> _Parameter:
     """(name of the value, how the driver takes it, None), or (None, None, a value that stands in the statement)."""
     process = bind.type.dialect_impl(dialect).bind_processor(dialect)
     if bind.required or bind.value is None:
@@ -130,13 +155,14 @@ def execute(connection: Connection, sql: str, given: Any = (), *, many: bool = F
     if not connection.in_transaction():
         # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
         connection.begin()
-    raw: Any = connection.connection
-    cursor = raw.cursor()
+    raw: Any = connection.connection.dbapi_connection
     try:
-        run = cursor.executemany if many else cursor.execute
-        run(sql, given)
+        if not many:
+            return raw.execute(sql, given)
+        cursor = raw.cursor()
+        cursor.executemany(sql, given)
     except connection.dialect.loaded_dbapi.Error as error:
-        lost = connection.dialect.is_disconnect(error, raw, cursor)
+        lost = connection.dialect.is_disconnect(error, raw, None)
         if lost:
             connection.invalidate(error)
         raise DBAPIError.instance(

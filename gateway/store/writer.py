@@ -27,8 +27,8 @@ from gateway.store.outages import (
     is_lock_timeout,
     is_outage,
     is_read_only,
+    unanswered,
     unavailable,
-    within,
 )
 from gateway.store.statement import execute
 
@@ -100,8 +100,17 @@ class Writer:
             raise Unavailable("the store is closing", place="database")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Job(unit, future))
-        async with within(self._answer_seconds):
+        if self._answer_seconds is None:
             return await future
+        limit = self._loop.call_later(self._answer_seconds, self._give_up, future)
+        try:
+            return await future
+        finally:
+            limit.cancel()
+
+    def _give_up(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(unanswered(self._answer_seconds))
 
     async def close(self) -> None:
         """Finish what was given, then end the thread."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import GatewayError, Malformed, Place
@@ -39,7 +40,7 @@ class Acknowledger:
 
         `error`: None for AA. `now`: microseconds.
         """
-        number, moment = self._control_id(now), moment_of(now)
+        number, moment = self._control_id(now), dtm_of(now)
         if message is None:
             error = error or Malformed("not readable", place=Place("MSH"))
             code = acknowledgement_code(error)
@@ -72,7 +73,7 @@ class Acknowledger:
         commit = {"AA": "CA", "AE": "CA" if wants_application else "CE"}.get(code, "CR")
         blocks = []
         if wants(accept, commit):
-            blocks.append(recoded(message, block, commit, control_id=self._control_id(now), now=moment_of(now)))
+            blocks.append(recoded(message, block, commit, control_id=self._control_id(now), now=dtm_of(now)))
         if wants_application and (commit != "CR" or not blocks):
             # A message that is not accepted has no application acknowledgement, unless nothing else would be sent.
             blocks.append(block)
@@ -80,7 +81,7 @@ class Acknowledger:
 
     def batch(self, batch: Batch, blocks: Sequence[bytes], now: int) -> bytes:
         """One batch that holds the acknowledgements of a batch (HL7 2.5.1 ch. 2.10.3)."""
-        return answer_batch(batch, blocks, control_id=self._control_id(now), now=moment_of(now))
+        return answer_batch(batch, blocks, control_id=self._control_id(now), now=dtm_of(now))
 
     def _control_id(self, now: int) -> str:
         return f"{now:x}{next(self._numbers) % 0x10000:04x}"
@@ -110,6 +111,11 @@ def error_location(place: Place | str) -> str:
     return "^".join(parts)
 
 
-def moment_of(now: int) -> datetime:
-    """Microseconds as an aware moment in UTC."""
-    return datetime.fromtimestamp(now / 1e6, UTC)
+def dtm_of(now: int) -> str:
+    """Microseconds as a DTM in UTC, to the second."""
+    return _dtm_of_second(now // 1_000_000)
+
+
+@lru_cache(maxsize=4)
+def _dtm_of_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y%m%d%H%M%S%z}"

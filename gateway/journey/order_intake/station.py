@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
-from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger, moment_of
+from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger
 from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import Outcomes, Verdict, applied_verdict, error_finding, unread_verdict
@@ -83,8 +84,8 @@ class OrderIntake:
 
         A batch is answered by one block, a batch of acknowledgements; each of its messages stands for itself.
         """
-        split = partial(hl7_batch.split, raw)
-        batch = split() if len(raw) <= LONG_BYTES else await beside(split)
+        is_long = len(raw) > LONG_BYTES
+        batch = await beside(partial(hl7_batch.split, raw)) if is_long else hl7_batch.split(raw)
         if batch is None:
             return await self._receive(raw, peer.host)
         if batch.stated not in (None, len(batch.messages)):
@@ -101,17 +102,18 @@ class OrderIntake:
 
     async def _receive(self, raw: bytes, host: str) -> Sequence[bytes] | None:
         now = self._clock()
-        read = partial(self._read, raw, host, now)
-        received = read() if len(raw) <= LONG_BYTES else await beside(read)
+        is_long = len(raw) > LONG_BYTES
+        received = await beside(partial(self._read, raw, host, now)) if is_long else self._read(raw, host, now)
         reading = received.reading
         if reading.is_answer:
             # An acknowledgement is never acknowledged: two systems that did would never end.
             metrics.MESSAGES.labels(self._source.name, "none").inc()
             return ()
-        reading = await self._checked(reading)
-        acknowledgement = await self._processed(replace(received, reading=reading))
-        self._count(reading, acknowledgement, host)
-        return None if acknowledgement is None else self._acknowledger.blocks(reading, acknowledgement, now)
+        if (checked := await self._checked(reading)) is not reading:
+            received = replace(received, reading=checked)
+        acknowledgement = await self._processed(received)
+        self._count(checked, acknowledgement, host)
+        return None if acknowledgement is None else self._acknowledger.blocks(checked, acknowledgement, now)
 
     def _read(self, raw: bytes, host: str, now: int) -> Received:
         reading = self._reader.read(raw, now, self._source.name)
@@ -273,7 +275,7 @@ class OrderIntake:
 
 
 def _worked_on_again(now: int) -> str:
-    return f"worked on again at {moment_of(now):%Y-%m-%d %H:%M:%SZ}"
+    return f"worked on again at {datetime.fromtimestamp(now / 1e6, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def _with_error(reading: Reading, error: GatewayError) -> Reading:

@@ -76,14 +76,14 @@ def _apply(
     if waits:
         _keep(work, statement, order, patient)
         return
-    after = _apply_to(work, statement, order, patient, arrivals)
+    after, row = _apply_to(work, statement, order, patient, arrivals)
     before = (after.placer, after.filler) if order is None else (order.placer, order.filler)
     is_tied = any(order_numbers.parent_in(statement)) or before != (after.placer, after.filler)
     if is_tied or len(found.orders) > 1:
-        for one in kin.children(work.connection, after):
+        for one in kin.children(work.connection, replace(after, row=row)):
             brought_up(work, one, arrivals)
     if statement.event not in CREATES:
-        for one in kin.children(work.connection, after):
+        for one in kin.children(work.connection, replace(after, row=row)):
             _apply_to(work, order_matching.of_child(statement), one, one.patient, arrivals)
 
 
@@ -155,7 +155,7 @@ def _apply_to(
     order: Order | None,
     patient: PatientRow | None,
     arrivals: Sequence[Arrival],
-) -> Order:
+) -> tuple[Order, OrderRow]:
     known = order is not None and bool(order.procedures)
     if work.again or _is_older(statement, order, arrivals) or _needs_history(statement, order):
         subject = order_numbers.numbered(order or order_book.new_order(statement, patient), statement)
@@ -175,7 +175,7 @@ def _apply_to(
         work.applied.note(statement.place.at(1), UNORDERED[outcome])
     if statement.event in CREATES:
         _meet_early(work, row, after, statement, arrivals)
-    return replace(after, row=row)
+    return after, row
 
 
 def _is_older(statement: OrderedProcedure, order: Order | None, arrivals: Sequence[Arrival]) -> bool:

@@ -55,7 +55,7 @@ def coded(written: str) -> Item | None:
 
 def _fitted(item: Item, codes: Codes | None) -> Item:
     """The item, or {} for one that says nothing. Raises `GatewayError` for what makes it another statement."""
-    code = next((str(item[one]) for one in _CODES if one in item), "")
+    code = "" if codes is None else next((str(item[one]) for one in _CODES if one in item), "")
     if codes is not None and code:
         meant = codes.translate(code)
         if meant == "" or (meant is None and codes.unknown == "empty"):

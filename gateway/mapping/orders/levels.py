@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import GatewayError, Place, RequiredMissing, together
 from gateway.mapping.identifiers import DERIVATIONS, Known
+from gateway.mapping.language.rows import Row
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.language.values import fit
 from gateway.mapping.orders.dialect import INDISPENSABLE
@@ -25,6 +27,8 @@ ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
 
 LevelRead = tuple[Attributes, set[str]]
 """The attributes of one level, and which of them are ours because the message has none."""
+SHAPES: Final = 1024
+"""Sets of stated fields, for each level, whose rows are kept."""
 _NOTHING: Final[RowValue] = ("", "", "")
 
 
@@ -68,23 +72,26 @@ class Levels:
 
     def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
         self.rows = rows
+        self._rows_for = lru_cache(maxsize=SHAPES)(self._within)
+
+    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[CompiledRow, ...]:
+        """What of a level can be read in a message of these fields. Most messages of a sender have the same."""
+        rows = [one.within(stated_keys) for one in self.rows[name]]
+        return tuple(one for one in rows if one.sources or _is_always_read(one.row))
 
     def read(self, name: str, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
-        unsaid = scope.stated_keys.isdisjoint
-        for compiled in self.rows[name]:
+        faults: list[GatewayError] = []
+        for compiled in self._rows_for(name, scope.stated_keys):
             row = compiled.row
-            if compiled.fields is not None and unsaid(compiled.fields) and row.target not in INDISPENSABLE:
-                continue
-            value, source, remark = self._found(compiled, scope, known, result, context)
-            if value == "":
-                continue
-            if value is None and row.required:
-                text = f"{row.target} must have a value; the null is not applied"
-                context.findings.append(Finding(_within(place_of(row.sources[0]), compiled, context), text))
-                continue
+            found = value, source, remark = value_of(compiled, scope, faults)
+            if not value or faults or row.target in ASSIGNED:
+                value, source, remark = self._completed(compiled, scope, known, result, context, found, faults)
+                faults.clear()
+                if value == "":
+                    continue
             result[row.target] = value
             if remark and compiled.vr == "SQ":
                 place = _within(place_of(source), compiled, context)
@@ -96,44 +103,65 @@ class Levels:
                 context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
         return result, ours
 
-    def _found(
-        self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: GroupRead
+    def _completed(
+        self,
+        compiled: CompiledRow,
+        scope: Scope,
+        known: Known,
+        before: Attributes,
+        context: GroupRead,
+        found: RowValue,
+        faults: list[GatewayError],
     ) -> RowValue:
-        """The value of a row: of the message, derived (also from `before`, the rows above), or the default.
+        """The value of a row that the message does not decide alone: what was found and is no fault, what is derived
+        (also from `before`, the rows above), or the default.
 
         What cannot be done without is refused (`GroupRead.refusals`); all else that cannot be used is left out with
         a finding.
         """
         row = compiled.row
-        faults: list[GatewayError] = []
-        found = value_of(compiled, scope, faults)
-        if found[0] and not faults and row.target not in ASSIGNED:
-            return found
         for error in faults:
             error.place = _within(error.place, compiled, context)
-        if faults and not found[0] and row.target in REFUSES and context.describes:
-            return context.refuse(faults[0])
         if not found[0]:
-            if row.otherwise:
-                if context.refusals:
-                    # What would be derived hangs on what is refused: its absence is no fault of its own.
-                    return _NOTHING
-                found = _derive(compiled, replace(known, attributes=known.attributes | before)) or found
-            if not found[0] and row.default:
-                found = default_of(compiled, scope.settings)
+            if faults and row.target in REFUSES and context.describes:
+                return context.refuse(faults[0])
+            if row.otherwise and context.refusals:
+                # What would be derived hangs on what is refused: its absence is no fault of its own.
+                return _NOTHING
+            found = _supplied(compiled, scope, known, before) or found
             if not found[0] and _is_needed(compiled, context):
                 error = faults[0] if faults else _missing(compiled, scope, context)
                 if row.target in INDISPENSABLE or row.target not in context.may_lack:
                     return context.refuse(error)
                 context.missing[row.target] = RequiredMissing(error.message, place=error.place)
-        context.findings.extend(Finding(one.place, f"{row.target}: {one.message}; it is left out") for one in faults)
-        context.findings.extend(_differing(compiled, scope, found))
-        return found
+        for error in faults:
+            context.findings.append(Finding(error.place, f"{row.target}: {error.message}; it is left out"))
+        if row.target in ASSIGNED:
+            context.findings.extend(_differing(compiled, scope, found))
+        return _not_null(compiled, context) if found[0] is None and row.required else found
 
 
-def _derive(compiled: CompiledRow, known: Known) -> RowValue | None:
-    value, remark = fit(compiled.vr, DERIVATIONS[compiled.row.otherwise](known), too_long="reject")
-    return (value, derived_by(compiled.row), remark) if value else None
+def _not_null(compiled: CompiledRow, context: GroupRead) -> RowValue:
+    """Nothing, with a finding, for the null of an attribute that must have a value."""
+    text = f"{compiled.row.target} must have a value; the null is not applied"
+    context.findings.append(Finding(_within(place_of(compiled.row.sources[0]), compiled, context), text))
+    return _NOTHING
+
+
+def _is_always_read(row: Row) -> bool:
+    """Whether a row does something where none of its paths has a value."""
+    return bool(row.default or row.otherwise or row.required) or row.target in INDISPENSABLE
+
+
+def _supplied(compiled: CompiledRow, scope: Scope, known: Known, before: Attributes) -> RowValue | None:
+    """The value that is derived for a row, else its default."""
+    row = compiled.row
+    if row.otherwise:
+        known = replace(known, attributes=known.attributes | before)
+        value, remark = fit(compiled.vr, DERIVATIONS[row.otherwise](known), too_long="reject")
+        if value:
+            return value, derived_by(row), remark
+    return default_of(compiled, scope.settings) if row.default else None
 
 
 def _is_needed(compiled: CompiledRow, context: GroupRead) -> bool:
@@ -159,7 +187,7 @@ def _within(place: Place | str, compiled: CompiledRow, context: GroupRead) -> Pl
 
 def _differing(compiled: CompiledRow, scope: Scope, found: RowValue) -> Iterator[Finding]:
     """A finding for each other place of what a message may give twice that gives another value than the one taken."""
-    if compiled.row.target not in ASSIGNED or "IPC" not in scope.order:
+    if "IPC" not in scope.order:
         return
     for path, read in compiled.sources:
         raw = read(scope)

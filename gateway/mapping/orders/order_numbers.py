@@ -46,6 +46,8 @@ def parent_of(scope: Scope) -> tuple[Number | None, Number | None]:
     Not both: who writes ORC-8 as an EI has the authority of the placer number in component 2.
     """
     for orc in scope.order.get("ORC", ())[:1]:
+        if not orc.field(8):
+            break
         placer, filler = (
             Number(value, stated(orc.leaf(8, part, 2)) or stated(orc.leaf(8, part, 3)))
             if (value := stated(orc.leaf(8, part)))
@@ -77,12 +79,12 @@ def issuer_of(order: Attributes) -> str:
     return str(items[0].get("LocalNamespaceEntityID") or items[0].get("UniversalEntityID") or "")
 
 
-def event_at(group: Group, message: ReadableMessage, scope: Scope, findings: list[Finding]) -> int:
+def event_at(place: Place, message: ReadableMessage, scope: Scope, findings: list[Finding]) -> int:
     """ORC-9, else MSH-7, else the time of receipt.
 
     A time far ahead is a slip of the sender's clock; taken at its word, it would make every later cancel stale.
     """
-    transaction_at = stated_at(scope, message, ("ORC", 9), findings, group.place)
+    transaction_at = stated_at(scope, message, ("ORC", 9), findings, place)
     return transaction_at if transaction_at <= scope.received_at + AHEAD_MICROS else scope.received_at
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import compress
+from itertools import chain, compress
 from typing import Final, Protocol
 
 from gateway.mapping.orders.settings import Settings as Settings
@@ -34,6 +34,10 @@ class ReadableSegment(Protocol):
 
     def field(self, n: int, /) -> str:
         """Field n as sent, '' when absent."""
+
+    @property
+    def has_repetitions(self) -> bool:
+        """Whether any field may have more than one repetition."""
 
     def is_repeated(self, n: int, /) -> bool:
         """Whether field n has more than one repetition."""
@@ -82,40 +86,49 @@ class Scope:
     """Microseconds since 1970 UTC."""
     first: dict[str, ReadableSegment] = field(init=False, repr=False, compare=False)
     """The first segment of each name."""
-    stated_keys: set[str] = field(init=False, repr=False, compare=False)
+    stated_keys: frozenset[str] = field(init=False, repr=False, compare=False)
     """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
     nothing, and here learn it from one look."""
     split: dict[str, list[str]] = field(init=False, repr=False, compare=False)
     """The components of those of these fields that have been asked for, if they are divided no further; else []."""
 
     def __post_init__(self) -> None:
-        self.first, self.stated_keys, self.split = {}, set(), {}
+        self.first, self.split = {}, {}
+        keys: list[Iterable[str]] = []
         for part in (self.order, self.patient):
             for name, segments in part.items():
                 if segments and (part is self.order or name not in self.order):
                     self.first[name] = first = segments[0]
-                    self.stated_keys.update(compress(_fields_of(name), first.fields))
+                    keys.append(compress(_fields_of(name), first.fields))
+        self.stated_keys = _the_same(frozenset(chain.from_iterable(keys)))
 
     def components(self, name: str, number: int, key: str) -> list[str]:
-        """The components of a field that is not empty; [] if they are divided further, or for a null."""
-        components = self.split.get(key)
-        if components is None:
-            segment = self.first[name]
-            raw = segment.fields[number]
-            if raw.isalnum():
-                # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
-                components = [raw]
-            elif raw == NULL:
-                components = []
-            else:
-                components = [stated(one) for one in segment.components(number)]
-            self.split[key] = components
+        """The components of a field that is not empty, kept in `split` from now on; [] if they are divided further, or
+        for a null."""
+        segment = self.first[name]
+        raw = segment.fields[number]
+        if raw.isalnum():
+            # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
+            components = [raw]
+        elif raw == NULL:
+            components = []
+        elif NULL in raw:
+            components = [stated(one) for one in segment.components(number)]
+        else:
+            components = list(map(str.strip, segment.components(number)))
+        self.split[key] = components
         return components
 
     def segments(self, name: str, part: str | None) -> Sequence[ReadableSegment]:
         if part is None and name in self.order:
             return self.order[name]
         return self.patient.get(name, ())
+
+
+@lru_cache(maxsize=1024)
+def _the_same(keys: frozenset[str]) -> frozenset[str]:
+    """The first set of these keys: what is kept for a set is looked up faster by the very object."""
+    return keys
 
 
 @lru_cache(maxsize=256)
@@ -221,7 +234,9 @@ def compile_path(path: str) -> Lookup:
     def look(scope: Scope) -> Value | None:
         if key not in scope.stated_keys:
             return []
-        components = scope.components(name, number, key)
+        components = scope.split.get(key)
+        if components is None:
+            components = scope.components(name, number, key)
         if not components:
             return look_at_each(scope)
         narrowed = components[flat]
@@ -247,7 +262,9 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     def look(scope: Scope) -> str | None:
         if key not in scope.stated_keys:
             return ""
-        components = scope.components(name, number, key)
+        components = scope.split.get(key)
+        if components is None:
+            components = scope.components(name, number, key)
         if not components:
             return look_at_whole(scope)
         return components[first] if first < len(components) else ""

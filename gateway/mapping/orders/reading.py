@@ -149,10 +149,10 @@ class OrderMapping:
         known = _known(message, scope, placer, filler)
         patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
         return OrderedProcedure(
-            place=group.place,
+            place=context.place,
             event=event.event,
             control=event.control,
-            event_at=event_at(group, message, scope, findings),
+            event_at=event_at(context.place, message, scope, findings),
             patient=patient,
             order=order,
             procedure=procedure,
@@ -265,11 +265,12 @@ def _preferring(scope: Scope) -> tuple[Scope, list[Finding]]:
 
 def _preferred(part: SegmentsByName, settings: Settings, findings: list[Finding]) -> SegmentsByName:
     changed = {}
-    for name in REPEATED.keys() & part.keys():
-        for segment in part[name][:1]:
-            first = with_preferred_repetitions(segment, settings, findings)
-            if first is not segment:
-                changed[name] = [first, *part[name][1:]]
+    for name in REPEATED:
+        segments = part.get(name)
+        if segments and segments[0].has_repetitions:
+            first = with_preferred_repetitions(segments[0], settings, findings)
+            if first is not segments[0]:
+                changed[name] = [first, *segments[1:]]
     return {**part, **changed} if changed else part
 
 

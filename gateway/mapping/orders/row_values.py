@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -48,8 +48,8 @@ class CompiledRow:
     vr: str
     ours: frozenset[str]
     """The sources whose value is ours, because the message has none."""
-    fields: frozenset[str] | None
-    """Keys of `Scope.stated_keys` of which the row needs at least one to have a value; None: the row is always read."""
+    needs: tuple[frozenset[str] | None, ...]
+    """For each path the keys of `Scope.stated_keys` without which it gives nothing; None: it may give a value."""
 
     @classmethod
     def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
@@ -59,8 +59,17 @@ class CompiledRow:
             finish=_finisher(row, codes),
             vr=vr_of(row.target),
             ours=frozenset({"default", derived_by(row), *(path for path in row.sources if path.startswith(_OURS))}),
-            fields=None if row.default or row.otherwise or row.required else keys_of(row.sources),
+            needs=tuple(keys_of([path]) for path in row.sources),
         )
+
+    def within(self, stated_keys: frozenset[str]) -> CompiledRow:
+        """The row with those of its paths that can give a value in a message of these fields."""
+        sources = tuple(
+            source
+            for source, needs in zip(self.sources, self.needs, strict=True)
+            if needs is None or not needs.isdisjoint(stated_keys)
+        )
+        return replace(self, sources=sources, needs=())
 
 
 def derived_by(row: Row) -> str:
@@ -90,12 +99,12 @@ def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) ->
     A null says "nothing": the other paths are still asked, and only when none has a value is the answer null. A value
     that cannot be used is added to `faults`, with the path as its place, and the other paths are asked as well.
     """
-    null = NOTHING
+    null, finish = NOTHING, compiled.finish
     for path, read in compiled.sources:
         try:
             raw = read(scope)
             if raw:
-                value, remark = compiled.finish(raw)
+                value, remark = finish(raw)
                 if value:
                     return value, path, remark
         except GatewayError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed
@@ -64,12 +64,10 @@ class _Received:
     codec: str
 
 
-def acknowledge(
-    message: Message, code: str, problems: Sequence[Problem] = (), *, control_id: str, now: datetime
-) -> bytes:
+def acknowledge(message: Message, code: str, problems: Sequence[Problem] = (), *, control_id: str, now: str) -> bytes:
     """The answer to a message that could be read.
 
-    code: MSA-1, table 0008 (AA, AE, AR, CA, CE, CR). control_id: MSH-10 of the answer. Written with the
+    code: MSA-1, table 0008 (AA, AE, AR, CA, CE, CR). control_id, now: MSH-10 and MSH-7 of the answer. Written with the
     sender's delimiters and character set; what that set lacks becomes `?`.
     """
     msh = message.first("MSH")
@@ -84,7 +82,7 @@ def _mark(message: Message) -> bytes:
     return message.bom if message.codec.startswith(("utf_16", "utf_32")) else b""
 
 
-def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: datetime) -> bytes:
+def recoded(message: Message, ack: bytes, code: str, *, control_id: str, now: str) -> bytes:
     """The accept acknowledgement (CA, CE, CR) of a message, with what `ack` says of it unless it is CA."""
     plain = acknowledge(message, code, control_id=control_id, now=now)
     if code == "CA":
@@ -99,7 +97,7 @@ MOST_LOOKED_AT: Final = 128 * 1024
 """Of what could not be read: an MSH that stands behind so many bytes is none."""
 
 
-def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: datetime) -> bytes:
+def reject_unreadable(raw: bytes, problem: Problem, *, code: str = "AR", control_id: str, now: str) -> bytes:
     """The answer to what could not be read as a message: with what its MSH still tells, else a plain one."""
     return _answer(_recovered(raw), code, [problem], control_id, now)
 
@@ -122,36 +120,41 @@ def _recovered(raw: bytes) -> _Received:
     return _Received(delimiters, field, trigger[0] if trigger else "", "", "latin_1")
 
 
-def _answer(received: _Received, code: str, problems: Sequence[Problem], control_id: str, now: datetime) -> bytes:
+def _answer(received: _Received, code: str, problems: Sequence[Problem], control_id: str, now: str) -> bytes:
     delimiters = received.delimiters
-    segments = [_msh(received, control_id, now), _msa(received, code, problems)]
+    segments = [_msa(received, code, problems)]
     if problems:
         write = _err if _version(received.field(12)) >= (2, 5) else _err_before_2_5
         segments += write(problems, delimiters)
-    text = "".join(delimiters.field.join(fields).rstrip(delimiters.field) + "\r" for fields in segments)
-    return text.encode(received.codec, "replace")
+    separator = delimiters.field
+    written = [_msh(received, control_id, now), *(separator.join(fields).rstrip(separator) for fields in segments), ""]
+    return "\r".join(written).encode(received.codec, "replace")
 
 
-def _msh(received: _Received, control_id: str, now: datetime) -> list[str]:
-    delimiters = received.delimiters
-    received_field = {n: _carried(received.field(n), delimiters) for n in (3, 4, 5, 6, 11, 12)}
-    structure = ["ACK", escape(received.trigger, delimiters), "ACK"] if received.trigger else ["ACK"]
-    return [
-        "MSH",
-        received.field(2),
-        received_field[5],
-        received_field[6],
-        received_field[3],
-        received_field[4],
-        now.strftime("%Y%m%d%H%M%S%z"),
-        "",
-        delimiters.component.join(structure),
-        escape(control_id, delimiters),
-        received_field[11],
-        received_field[12],
-        *[""] * 5,
-        _carried(received.charset, delimiters),
-    ]
+def _msh(received: _Received, control_id: str, now: str) -> str:
+    delimiters, field = received.delimiters, received.field
+    head, middle, tail = _msh_around(
+        delimiters, received.trigger, received.charset, field(2), field(3), field(4), field(5), field(6), field(11),
+        field(12),
+    )  # fmt: skip
+    return f"{head}{now}{middle}{escape(control_id, delimiters)}{tail}"
+
+
+@lru_cache(maxsize=256)
+def _msh_around(
+    delimiters: Delimiters, trigger: str, charset: str, characters: str, sender: str, facility: str, receiver: str,
+    receiving_facility: str, processing: str, version: str,
+) -> tuple[str, str, str]:  # fmt: skip
+    """An MSH before its MSH-7, between MSH-7 and MSH-10, and after MSH-10: the same for all messages of a sender."""
+    given = (receiver, receiving_facility, sender, facility, processing, version, charset)
+    *names, processing, version, charset = (_carried(one, delimiters) for one in given)
+    structure = ["ACK", escape(trigger, delimiters), "ACK"] if trigger else ["ACK"]
+    separator = delimiters.field
+    return (
+        separator.join(["MSH", characters, *names, ""]),
+        separator.join(["", "", delimiters.component.join(structure), ""]),
+        separator.join(["", processing, version, *[""] * 5, charset]).rstrip(separator),
+    )
 
 
 def _msa(received: _Received, code: str, problems: Sequence[Problem]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 _UTF_8_MARK = b"\xef\xbb\xbf"
 # Read before decoding: no character set of HL7 has bytes of 0x0A or 0x0D inside a character.
@@ -43,7 +42,7 @@ def split(raw: bytes) -> Batch | None:
     return Batch(messages, [headers[name] for name in (b"FHS", b"BHS") if name in headers], stated)
 
 
-def answer(batch: Batch, acknowledgements: Sequence[bytes], *, control_id: str, now: datetime) -> bytes:
+def answer(batch: Batch, acknowledgements: Sequence[bytes], *, control_id: str, now: str) -> bytes:
     """The acknowledgements as a batch of their own: under the sender's headers, turned round."""
     headers = [_turned(header, control_id, now) for header in batch.headers]
     separators = {header[:3]: header[3:4] for header in headers}
@@ -55,11 +54,11 @@ def answer(batch: Batch, acknowledgements: Sequence[bytes], *, control_id: str, 
     return b"".join([*headers, *acknowledgements, *trailers])
 
 
-def _turned(header: bytes, control_id: str, now: datetime) -> bytes:
+def _turned(header: bytes, control_id: str, now: str) -> bytes:
     """FHS or BHS with sender and receiver exchanged; field 11 is ours, field 12 refers to theirs."""
     line = re.split(rb"[\r\n]", header, maxsplit=1)[0]
     separator = line[3:4] or b"|"
     fields = (line.split(separator) + [b""] * 11)[:11]
-    turned = [fields[0], fields[1], fields[4], fields[5], fields[2], fields[3], now.strftime("%Y%m%d%H%M%S%z").encode()]
+    turned = [fields[0], fields[1], fields[4], fields[5], fields[2], fields[3], now.encode()]
     turned += [b"", b"", b"", control_id.encode(), fields[10]]
     return separator.join(turned) + b"\r"

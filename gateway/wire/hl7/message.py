@@ -22,6 +22,8 @@ class Message:
         "raw",
         "segments",
         "text",
+        "trigger",
+        "type",
     )
 
     def __init__(
@@ -47,17 +49,11 @@ class Message:
         self.segments = segments
         self._bom = bom
         self._lead = lead
-        self._msh = next(segment for segment in segments if segment.name == "MSH")
-
-    @property
-    def type(self) -> str:
+        self._msh = msh = next(segment for segment in segments if segment.name == "MSH")
+        self.type = msh.leaf(9, 1)
         """MSH-9.1, `ORM`."""
-        return self._msh.leaf(9, 1)
-
-    @property
-    def trigger(self) -> str:
+        self.trigger = msh.leaf(9, 2)
         """MSH-9.2, `O01`."""
-        return self._msh.leaf(9, 2)
 
     @property
     def bom(self) -> bytes:

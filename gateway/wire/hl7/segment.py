@@ -68,14 +68,21 @@ class Segment:
         fields = self._fields or self.fields
         return fields[n] if n < len(fields) else ""
 
+    @property
+    def has_repetitions(self) -> bool:
+        """Whether any field may have more than one repetition."""
+        separator = self._delimiters.repetition
+        return bool(separator) and separator in self._text
+
     def is_repeated(self, n: int) -> bool:
         """Whether field n has more than one repetition."""
-        separator = self._delimiters.repetition
-        return bool(separator) and separator in self.field(n)
+        return self.has_repetitions and self._delimiters.repetition in self.field(n)
 
     def components(self, n: int) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
-        raw = self._countable(n)
+        raw = self.field(n)
+        if len(raw) > LONG_TEXT:
+            self._check_parts(n, raw)
         delimiters = self._delimiters
         # A delimiter that this sender lacks is "", which is in every text.
         if not self._plain or not raw or delimiters.repetition in raw or delimiters.subcomponent in raw:
@@ -87,9 +94,11 @@ class Segment:
 
         A null stays the two characters `""` (HL7 2.5.1 ch. 2.5.3). Raises `Malformed` for too many.
         """
-        raw = self._countable(n)
+        raw = self.field(n)
         if not raw:
             return []
+        if len(raw) > LONG_TEXT:
+            self._check_parts(n, raw)
         if n <= 2 and self.name in HEADERS:
             return [[[raw]]]
         delimiters = self._delimiters
@@ -105,18 +114,15 @@ class Segment:
         value = self._value
         return [[[value(leaf) for leaf in component] for component in repetition] for repetition in split]
 
-    def _countable(self, n: int) -> str:
-        """Field n as sent. Raises `Malformed` for more parts than are read."""
-        raw = self.field(n)
-        if len(raw) > LONG_TEXT:
-            delimiters = self._delimiters
-            place = Place(self.name, n, sequence=self.occurrence)
-            if delimiters.repetition and raw.count(delimiters.repetition) >= MAX_REPETITIONS:
-                raise Malformed(f"more than {MAX_REPETITIONS} repetitions; send fewer", place=place)
-            inner = (delimiters.component, delimiters.subcomponent)
-            if sum(raw.count(one) for one in inner if one) >= MAX_PARTS:
-                raise Malformed(f"more than {MAX_PARTS} components; escape what is text", place=place)
-        return raw
+    def _check_parts(self, n: int, raw: str) -> None:
+        """Raises `Malformed` where a long field n has more parts than are read."""
+        delimiters = self._delimiters
+        place = Place(self.name, n, sequence=self.occurrence)
+        if delimiters.repetition and raw.count(delimiters.repetition) >= MAX_REPETITIONS:
+            raise Malformed(f"more than {MAX_REPETITIONS} repetitions; send fewer", place=place)
+        inner = (delimiters.component, delimiters.subcomponent)
+        if sum(raw.count(one) for one in inner if one) >= MAX_PARTS:
+            raise Malformed(f"more than {MAX_PARTS} components; escape what is text", place=place)
 
     def reordered(self, n: int, order: Sequence[int]) -> Segment:
         """The segment with these repetitions of field n (not of a header), from 0, in this order."""
@@ -128,7 +134,8 @@ class Segment:
 
     def leaf(self, n: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One subcomponent, unescaped; "" when absent. An undivided component is its subcomponent 1."""
-        raw = self.field(n)
+        fields = self._fields or self.fields
+        raw = fields[n] if n < len(fields) else ""
         if not raw:
             return ""
         if n <= 2 and self.name in HEADERS:
@@ -140,7 +147,7 @@ class Segment:
             raw = part_of(raw, delimiters.component, component)
         if subcomponent != 1 or delimiters.subcomponent in raw:
             raw = part_of(raw, delimiters.subcomponent, subcomponent)
-        return raw if self._plain else self._value(raw)
+        return raw if self._plain or raw.isalnum() else self._value(raw)
 
     def _value(self, raw: str) -> str:
         """A leaf of a segment that holds escapes or line breaks."""

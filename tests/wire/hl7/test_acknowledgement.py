@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import hl7 as python_hl7
 import pytest
 from hypothesis import given, settings
@@ -14,7 +12,7 @@ from gateway.wire.hl7.acknowledgement import CODES, Problem, acknowledge, reject
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.parsing import parse
 
-NOW = datetime(2024, 1, 15, 10, 31, 2, tzinfo=UTC)
+NOW = "20240115103102+0000"
 MISSING = Problem(101, "PID-3 has no value; send the patient's identifier", "PID^1^3^1^1")
 UNKNOWN = Problem(103, "ORC-1 'ZZ' is not in table 0119", "ORC^1^1", "W")
 

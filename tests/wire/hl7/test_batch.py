@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.wire.hl7.batch import answer, split
 
 ONE, TWO = b"MSH|^~\\&|A|B|||2026||ORM^O01|1|P|2.3\rPID|1\r", b"MSH|^~\\&|A|B|||2026||ORM^O01|2|P|2.3\rPID|2\r"
-NOW = datetime(2026, 1, 23, tzinfo=UTC)
+NOW = "20260123000000+0000"
 
 
 @pytest.mark.parametrize(
