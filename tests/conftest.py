@@ -62,13 +62,17 @@ def _make_tables(url: str) -> None:
     engine.dispose()
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of `gateway.db` in `tmp_path`, with our tables and without rows."""
+    shutil.copy(sqlite_template, tmp_path / "gateway.db")
+    return f"sqlite:///{tmp_path}/gateway.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a database with our tables and without rows that is this test's alone, once of each kind."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "gateway.db")
-        return f"sqlite:///{tmp_path}/gateway.db"
-    url: str = request.getfixturevalue("shared_postgres")
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "shared_postgres")
     return url
 
 

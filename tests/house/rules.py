@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,12 @@ def modules(package: Path) -> Iterator[Path]:
     yield from sorted(path for path in package.rglob("*.py") if "versions" not in path.parts)
 
 
+@cache
+def _parsed(text: str) -> ast.Module:
+    """The tree of a module; copies of the package share it."""
+    return ast.parse(text)
+
+
 def has_reason(path: Path) -> bool:
     """Whether the first line of a file says why the file, or a function in it, is long."""
     first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
@@ -38,12 +45,17 @@ def long_files(package: Path) -> dict[str, int]:
 
 def long_functions(package: Path) -> dict[str, int]:
     """`module:function` -> lines of code, of the functions that are longer than the rule."""
-    lengths = {}
-    for path in modules(package):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, Function) and (length := _lines(node)) > LONGEST_FUNCTION:
-                lengths[f"{path.relative_to(package)}:{node.name}"] = length
-    return lengths
+    return {
+        f"{path.relative_to(package)}:{name}": length
+        for path in modules(package)
+        for name, length in _long_functions(path.read_text(encoding="utf-8"))
+    }
+
+
+@cache
+def _long_functions(text: str) -> list[tuple[str, int]]:
+    functions = [node for node in ast.walk(_parsed(text)) if isinstance(node, Function)]
+    return [(one.name, length) for one in functions if (length := _lines(one)) > LONGEST_FUNCTION]
 
 
 def without_reason(package: Path) -> list[str]:
@@ -62,7 +74,7 @@ def _lines(function: Function) -> int:
 def public_functions(package: Path) -> Iterator[tuple[str, str | None]]:
     """`module:name` and docstring of each public function and method."""
     for path in modules(package):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
         for name, function in _public(tree):
             yield f"{path.relative_to(package)}:{name}", ast.get_docstring(function)
 
@@ -85,7 +97,7 @@ def type_names(package: Path) -> dict[str, list[str]]:
     """Public class name -> modules that define a class of this name, where there are several."""
     homes: dict[str, list[str]] = {}
     for path in modules(package):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in _parsed(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(path.relative_to(package)))
     return {name: places for name, places in homes.items() if len(places) > 1}

@@ -18,6 +18,9 @@ from tests.peers.dcmtk import echoscu, findscu, storescu
 from tests.peers.openssl import Authority, Issued
 from tests.peers.process import free_port
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Who is let in is settled before the database."""
+
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
@@ -38,6 +41,7 @@ def shows(authority: Authority, issued: Issued | None = None) -> tuple[str, ...]
     return ("+tls", str(issued.key), str(issued.certificate), *trust) if issued else ("+tla", *trust)
 
 
+@sqlite
 async def test_echo_worklist_and_storage_over_tls(start: Start, authority: Authority) -> None:
     dicom, port = served(authority)
     file = get_testdata_file("CT_small.dcm")
@@ -54,6 +58,7 @@ async def test_echo_worklist_and_storage_over_tls(start: Start, authority: Autho
         await quiet(gateway)
 
 
+@sqlite
 async def test_a_client_must_show_a_certificate_of_the_authority(
     start: Start, authority: Authority, tmp_path: Path
 ) -> None:
@@ -65,6 +70,7 @@ async def test_a_client_must_show_a_certificate_of_the_authority(
         assert (await echoscu(port, options=shows(authority))).returncode != 0
 
 
+@sqlite
 async def test_an_ae_title_may_be_bound_to_a_certificate(start: Start, authority: Authority) -> None:
     one, other = authority.issue("ct1"), authority.issue("ct2")
     dicom, port = served(authority, mutual=True, peers=[DicomPeer(ae_title="CT1", allowed_certificates=["ct1"])])
@@ -77,6 +83,7 @@ async def test_an_ae_title_may_be_bound_to_a_certificate(start: Start, authority
         assert (await echoscu(port, calling_ae="CT2", options=shows(authority, other))).returncode == 0
 
 
+@sqlite
 async def test_only_tls(start: Start, authority: Authority) -> None:
     dicom, port = served(authority)
     assert dicom.tls is not None
@@ -86,6 +93,7 @@ async def test_only_tls(start: Start, authority: Authority) -> None:
         assert (await echoscu(port, options=shows(authority))).returncode == 0
 
 
+@sqlite
 async def test_a_handshake_that_never_ends_holds_up_nobody(start: Start, authority: Authority) -> None:
     dicom, port = served(authority)
     async with start(dicom=dicom):
@@ -103,6 +111,7 @@ def test_certificates_cannot_be_asked_for_without_an_authority() -> None:
         Dicom(peers=[DicomPeer(ae_title="CT1", allowed_certificates=["ct1"])])
 
 
+@sqlite
 async def test_services_and_addresses_of_an_ae_title(start: Start) -> None:
     peers = [
         DicomPeer(ae_title="STORE", services=["verification", "storage"]),

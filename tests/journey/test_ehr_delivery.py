@@ -32,6 +32,9 @@ from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.mllp import mllp_send
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What an answer of the EHR leads to is settled before the database."""
+
 
 async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
     """Order, query and store `count` studies; returns their UIDs."""
@@ -113,6 +116,7 @@ class proxy:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 504])
+@sqlite
 async def test_passing_failures_are_retried(start: Start, status: int) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         ehr.manners = Manners(fail_next=2, status=status, html=status == 502)
@@ -178,6 +182,7 @@ async def test_a_broken_ehr_does_not_hold_another(start: Start) -> None:
         assert bad.resources("ImagingStudy") == []
 
 
+@sqlite
 async def test_duplicates_of_another_writer_are_parked(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         [order] = ris.orders(17, 1)
@@ -240,6 +245,7 @@ def _fill(connection: Connection, *, first: int) -> None:
         )
 
 
+@sqlite
 async def test_an_ehr_that_takes_no_imaging_study_gets_a_link_to_a_viewer(
     start: Start, fhir_server: FhirServer
 ) -> None:

@@ -27,6 +27,9 @@ from tests.journey.test_order_intake import told
 from tests.peers.dcmtk import findscu
 from tests.peers.openssl import Authority, s_client
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Who is let in, and what is answered, is settled before the database and after it."""
+
 
 def listening(**listener: Any) -> Hl7:
     return Hl7(listeners=[Listener(**({"port": 0, "conformance": "off"} | listener))])
@@ -66,6 +69,7 @@ def without_phi(caplog: pytest.LogCaptureFixture) -> str:
 # --- TLS, as OpenSSL sees it ---
 
 
+@sqlite
 async def test_an_order_over_tls(start: Start, authority: Authority, tmp_path: Path) -> None:
     async with start(hl7=listening(tls=tls_of(authority, mutual=False))) as gateway:
         trusting = ("-CAfile", authority.certificate, "-verify_return_error", "-verify_hostname", "localhost")
@@ -75,6 +79,7 @@ async def test_an_order_over_tls(start: Start, authority: Authority, tmp_path: P
         assert [item.PatientID for item in found.items] == ["PAT1"]
 
 
+@sqlite
 async def test_old_tls_is_refused(
     start: Start, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,6 +91,7 @@ async def test_old_tls_is_refused(
     assert "connection from 127.0.0.1 refused (tls)" in without_phi(caplog)
 
 
+@sqlite
 async def test_a_client_without_a_certificate_is_refused(
     start: Start, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -98,6 +104,7 @@ async def test_a_client_without_a_certificate_is_refused(
     assert "refused (tls): PEER_DID_NOT_RETURN_A_CERTIFICATE" in without_phi(caplog)
 
 
+@sqlite
 async def test_a_certificate_of_another_authority_is_refused(
     start: Start, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,6 +118,7 @@ async def test_a_certificate_of_another_authority_is_refused(
     assert "refused (tls): CERTIFICATE_VERIFY_FAILED" in without_phi(caplog)
 
 
+@sqlite
 async def test_only_listed_certificates_are_let_in(
     start: Start, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,6 +134,7 @@ async def test_only_listed_certificates_are_let_in(
     assert "refused (certificate): its certificate names nobody on the list" in without_phi(caplog)
 
 
+@sqlite
 async def test_plain_text_at_a_tls_port_is_refused(
     start: Start, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,6 +180,7 @@ def test_a_locked_key_needs_its_password(authority: Authority) -> None:
 # --- addresses and senders ---
 
 
+@sqlite
 async def test_an_address_that_is_not_listed_is_refused(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     async with start(hl7=listening(allowed_addresses=["10.1.0.0/16", "::1"])) as gateway:
         before = await refused(gateway, "address")
@@ -181,11 +191,13 @@ async def test_an_address_that_is_not_listed_is_refused(start: Start, caplog: py
     assert "connection from 127.0.0.1 refused (address)" in without_phi(caplog)
 
 
+@sqlite
 async def test_a_listed_network_is_let_in(start: Start) -> None:
     async with start(hl7=listening(allowed_addresses=["127.0.0.0/8"])) as gateway:
         assert codes(await conversation(gateway.hl7_ports["ris"], orm(), blocks=1)) == ["AA"]
 
 
+@sqlite
 async def test_a_sender_that_is_not_listed_is_refused(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     sources = [SenderSource(application="RIS", facility="HOSP"), SenderSource(application="ADT")]
     async with start(hl7=listening(sources=sources)) as gateway:
@@ -204,6 +216,7 @@ async def test_a_sender_that_is_not_listed_is_refused(start: Start, caplog: pyte
     assert "its sender is not on the list" in without_phi(caplog)
 
 
+@sqlite
 async def test_each_source_is_read_in_its_own_way(start: Start) -> None:
     """One sender lies about its character set, one sends types that are of no use, one is to send orders only."""
     sources = [
@@ -226,6 +239,7 @@ async def test_each_source_is_read_in_its_own_way(start: Start) -> None:
         assert rows[1]["findings"][0]["text"].startswith("kept only")
 
 
+@sqlite
 async def test_undecodable_bytes_are_replaced_where_a_site_wants_it(start: Start) -> None:
     broken = orm(charset="UNICODE UTF-8", name="MÜLLER^X").replace("Ü".encode(), b"\xdc")
     async with start(hl7=listening()) as gateway, MllpClient("127.0.0.1", gateway.hl7_ports["ris"]) as client:
@@ -283,6 +297,7 @@ def asking(accept: str, application: str, **fields: str) -> bytes:
         ("NE", "SU", {"modality": "TOMO"}, []),
     ],
 )
+@sqlite
 async def test_an_enhanced_sender_gets_what_it_asks_for(
     start: Start, accept: str, application: str, fields: dict[str, str], expected: list[str]
 ) -> None:
@@ -296,6 +311,7 @@ async def test_an_enhanced_sender_gets_what_it_asks_for(
         assert b"|LAST" in blocks[-1]
 
 
+@sqlite
 async def test_an_enhanced_sender_s_own_acknowledgements_are_not_answered(start: Start) -> None:
     ack = b"MSH|^~\\&|RIS|HOSP|GATEWAY|HOSP|20260123||ACK|9|P|2.3.1\rMSA|CA|1\r"
     async with start(hl7=listening(acknowledge="enhanced")) as gateway:
@@ -305,6 +321,7 @@ async def test_an_enhanced_sender_s_own_acknowledgements_are_not_answered(start:
         assert len(await gateway.store.read(messages.listing)) == 2, "an acknowledgement is not kept as a message"
 
 
+@sqlite
 async def test_an_enhanced_sender_that_wants_no_accept_acknowledgement_hears_of_a_rejection(start: Start) -> None:
     raw = asking("NE", "AL").replace(b"ORM^O01", b"XYZ^O01")
     async with start(hl7=listening(acknowledge="enhanced")) as gateway:
@@ -313,6 +330,7 @@ async def test_an_enhanced_sender_that_wants_no_accept_acknowledgement_hears_of_
 
 @pytest.mark.parametrize(("training", "steps"), [("keep", 0), ("apply", 1)])
 @pytest.mark.parametrize("processing", ["T", "D"])
+@sqlite
 async def test_a_message_for_training_is_answered_and_kept(
     start: Start, processing: str, training: str, steps: int
 ) -> None:
@@ -325,6 +343,7 @@ async def test_a_message_for_training_is_answered_and_kept(
 
 
 @pytest.mark.parametrize("codec", ["utf_16_le", "utf_16_be"])
+@sqlite
 async def test_a_sender_of_utf_16_can_read_its_acknowledgement(start: Start, codec: str) -> None:
     mark = {"utf_16_le": b"\xff\xfe", "utf_16_be": b"\xfe\xff"}[codec]
     async with start(hl7=listening()) as gateway:
@@ -333,11 +352,13 @@ async def test_a_sender_of_utf_16_can_read_its_acknowledgement(start: Start, cod
     assert "MSA|AA|MSG1" in block.decode("utf_16")
 
 
+@sqlite
 async def test_what_an_original_sender_asks_for_does_not_matter(start: Start) -> None:
     async with start(hl7=listening()) as gateway:
         assert codes(await conversation(gateway.hl7_ports["ris"], asking("AL", "NE"), blocks=1)) == ["AA"]
 
 
+@sqlite
 async def test_mllp_release_2_confirms_ahead_of_the_answer(start: Start) -> None:
     async with start(hl7=listening(mllp_release=2)) as gateway:
         second = orm(control_id="2", control="ZZ")
@@ -362,6 +383,7 @@ async def test_a_batch_is_answered_by_a_batch(start: Start) -> None:
         assert [(row["control_id"], row["state"]) for row in rows] == [("2", "rejected"), ("MSG1", "applied")]
 
 
+@sqlite
 async def test_a_batch_that_says_it_has_more_is_told_of(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     batch = b"BHS|^~\\&|RIS\r" + orm() + orm(control_id="2") + b"BTS|3\r"
     async with start(hl7=listening()) as gateway:
@@ -371,6 +393,7 @@ async def test_a_batch_that_says_it_has_more_is_told_of(start: Start, caplog: py
     assert "a batch of 2 messages says that it has 3" in without_phi(caplog)
 
 
+@sqlite
 async def test_too_large_is_counted(start: Start) -> None:
     async with start(hl7=listening(max_message_bytes=2048)) as gateway:
         before = await refused(gateway, "too large")

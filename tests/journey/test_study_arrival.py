@@ -31,6 +31,9 @@ from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.peers.dcmtk import findscu, storescu
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What an instance is, and whether it is taken, is settled before the database."""
+
 
 def sample() -> pydicom.Dataset:
     return pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
@@ -47,6 +50,7 @@ async def kept(gateway: app.Running) -> list[Any]:
     return list(await gateway.store.read(lambda c: c.execute(select(instances)).mappings().all()))
 
 
+@sqlite
 async def test_headers_are_kept_and_pixels_are_not(start: Start) -> None:
     dataset = sample()
     async with start() as gateway:
@@ -58,6 +62,7 @@ async def test_headers_are_kept_and_pixels_are_not(start: Start) -> None:
         assert len(row["header"]) < len(dataset.PixelData)
 
 
+@sqlite
 async def test_files_of_many_kinds_and_transfer_syntaxes_are_taken(start: Start) -> None:
     """The rest of pydicom's files is walked in tests/wire/dimse/test_server.py."""
     paths = [Path(str(get_testdata_file(name))) for name in (
@@ -85,6 +90,7 @@ async def test_the_same_instance_again_changes_nothing_a_changed_one_counts(star
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+@sqlite
 async def test_without_its_uids_an_instance_is_refused_and_kept_raw(start: Start, keyword: str) -> None:
     dataset = sample()
     delattr(dataset, keyword)
@@ -96,6 +102,7 @@ async def test_without_its_uids_an_instance_is_refused_and_kept_raw(start: Start
         assert row["bytes"] > 1000
 
 
+@sqlite
 async def test_an_instance_that_is_not_the_announced_one_is_refused(start: Start) -> None:
     """rtplan.dcm says one SOP Instance UID in its file meta information and another in its data set."""
     async with start() as gateway:
@@ -104,6 +111,7 @@ async def test_an_instance_that_is_not_the_announced_one_is_refused(start: Start
         assert "SOPInstanceUID" in row["reason"]
 
 
+@sqlite
 async def test_a_broken_header_is_refused_and_kept_raw(start: Start, tmp_path: Path) -> None:
     whole = Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()
     broken = tmp_path / "broken.dcm"
@@ -118,6 +126,7 @@ async def test_a_broken_header_is_refused_and_kept_raw(start: Start, tmp_path: P
         assert (await storescu(gateway.dicom_port, Path(str(get_testdata_file("CT_small.dcm"))))).returncode == 0
 
 
+@sqlite
 async def test_a_storage_class_that_the_site_names_is_kept_and_delivered(start: Start) -> None:
     """pynetdicom sends instances of two private classes; one of them is named."""
     named, other = sample(), sample()
@@ -137,6 +146,7 @@ async def test_a_storage_class_that_the_site_names_is_kept_and_delivered(start: 
     assert classes == {"urn:oid:1.3.12.2.1107.5.9.1", f"urn:oid:{sample().SOPClassUID}"}
 
 
+@sqlite
 async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: Start) -> None:
     async with start() as gateway:
         done = await findscu(gateway.dicom_port, "PatientID", options=("-S",))

@@ -15,7 +15,7 @@ from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.work import SETTLE
-from gateway.store import messages, migrations, outbox, outbox_claims, studies
+from gateway.store import messages, outbox, outbox_claims, studies
 from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
 from gateway.store.schema import orders, patients
@@ -28,9 +28,8 @@ LATER = "20260123130000"
 
 
 @pytest.fixture
-def engine(postgres_url: str) -> Iterator[Engine]:
-    opened = open_engine(postgres_url)
-    migrations.upgrade(opened)
+def engine(shared_postgres: str) -> Iterator[Engine]:
+    opened = open_engine(shared_postgres)
     yield opened
     opened.dispose()
 

@@ -13,6 +13,9 @@ from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import dcmtk
 from tests.peers.process import NO_DELAY, run
 
+# An answer is encoded after the database: of both, text comes back as it was written (test_charsets.py).
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 HALF_WIDTH = "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"
 KOREAN = "Hong^Gildong=洪^吉洞=홍^길동"

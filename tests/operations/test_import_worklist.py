@@ -25,6 +25,9 @@ from tests.journey.test_order_intake import send, told
 from tests.journey.worklist_files import item, write
 from tests.peers.dcmtk import findscu
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What a file holds is judged before the database."""
+
 DATE = "ScheduledProcedureStepStartDate"
 STEP_ID = "ScheduledProcedureStepID"
 STEP = "ScheduledProcedureStepSequence[0]."
@@ -250,6 +253,7 @@ async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path:
          "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
     ],
 )  # fmt: skip
+@sqlite
 async def test_what_cannot_be_taken_is_named_and_the_others_are(
     site: Path, tmp_path: Path, broken: dict[str, Any], why: str
 ) -> None:
@@ -262,6 +266,7 @@ async def test_what_cannot_be_taken_is_named_and_the_others_are(
     assert "empty.wl: data set: holds no DICOM data set" in await complaints(site, folder)
 
 
+@sqlite
 async def test_what_only_its_bytes_tell_is_named(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     folder.mkdir()
@@ -296,6 +301,7 @@ def code(value: str) -> Dataset:
         ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet", {"PatientName": "Muster^Max"}),
     ],
 )  # fmt: skip
+@sqlite
 async def test_an_odd_value_costs_only_itself(
     site: Path, tmp_path: Path, odd: dict[str, Any], place: str, kept: dict[str, Any]
 ) -> None:
@@ -305,6 +311,7 @@ async def test_an_odd_value_costs_only_itself(
     assert await offered(site, kept) == kept
 
 
+@sqlite
 async def test_a_study_uid_that_is_none_is_derived(site: Path, tmp_path: Path) -> None:
     write(tmp_path / "worklists", item(1, StudyInstanceUID="1.2.abc"))
     [taken] = await report(site, tmp_path / "worklists")
@@ -313,6 +320,7 @@ async def test_a_study_uid_that_is_none_is_derived(site: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "cp1252"])
+@sqlite
 async def test_text_without_a_character_set_is_read_as_hl7_reads_it(site: Path, tmp_path: Path, codec: str) -> None:
     """Š, Ž and € are C1 controls to whoever reads ISO 8859-1."""
     name = "NOVAKOVIŠ^Ž€"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -35,12 +33,6 @@ class Clocks:
 
 
 NOW = Time().now
-
-
-@pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    shutil.copy(sqlite_template, tmp_path / "gateway.db")
-    return f"sqlite:///{tmp_path}/gateway.db"
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,10 +111,9 @@ async def test_who_asks_while_the_database_hangs_waits_once(monkeypatch: pytest.
     assert await asked.ask() == ""
 
 
-async def test_a_locked_file(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_locked_file(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "LOCK_TIMEOUT_MS", 50)
-    shutil.copy(sqlite_template, tmp_path / "gateway.db")
-    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+    store = await Store.open(sqlite_url)
     other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")

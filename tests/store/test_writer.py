@@ -444,11 +444,6 @@ async def test_a_batch_that_meets_a_deadlock_is_done_one_by_one(shared_postgres:
 # SQLite: a file that is locked, or a disk that is full
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Any) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
-
-
 async def test_a_locked_file_is_an_outage(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.store.engine.LOCK_TIMEOUT_MS", 50)
     store = await Store.open(sqlite_url)

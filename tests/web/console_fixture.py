@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +8,6 @@ from tests.web.served import Served, served
 
 
 @pytest.fixture
-async def console(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path) as one:
+async def console(sqlite_url: str) -> AsyncIterator[Served]:
+    async with served(sqlite_url) as one:
         yield one

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession, web
@@ -87,8 +86,8 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path, *, token: str | None = None) -> AsyncIterator[Served]:
-    store = await Store.open(f"sqlite:///{folder}/console.db")
+async def served(database_url: str, *, token: str | None = None) -> AsyncIterator[Served]:
+    store = await Store.open(database_url)
     console = Served(store, ClientSession())
 
     async def components() -> dict[str, Component]:

@@ -45,12 +45,12 @@ async def test_components_that_cannot_be_asked_make_503(console: Served) -> None
     assert "Muster" not in str(body)
 
 
-async def test_a_component_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_component_that_does_not_answer_is_not_waited_for(sqlite_url: str) -> None:
     async def components() -> dict[str, Component]:
         await asyncio.Event().wait()
         return {}
 
-    store = await Store.open(f"sqlite:///{tmp_path}/x.db")
+    store = await Store.open(sqlite_url)
     try:
         found = await examine(store, components, seconds=0.05)
     finally:
@@ -67,7 +67,7 @@ def _replace_by_folder(database: Path) -> None:
 
 async def test_a_database_that_is_away_is_said_so_everywhere(console: Served, tmp_path: Path) -> None:
     console.store.engine.dispose()
-    _replace_by_folder(tmp_path / "console.db")
+    _replace_by_folder(tmp_path / "gateway.db")
     status, body = await console.get("/health/ready")
     assert (status, body["components"]["database"]["ok"]) == (503, False)
     assert str(tmp_path) not in str(body)

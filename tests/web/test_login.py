@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import re
-from pathlib import Path
 
 from gateway.errors import Fate
 from gateway.web.server import ROUTES
@@ -18,8 +17,8 @@ def basic(user: str, password: str) -> str:
 OPEN = ("/health/live", "/health/ready", "/.well-known/jwks.json")
 
 
-async def test_everything_but_health_and_public_keys_asks_for_the_token(tmp_path: Path) -> None:
-    async with served(tmp_path, token=TOKEN) as console:
+async def test_everything_but_health_and_public_keys_asks_for_the_token(sqlite_url: str) -> None:
+    async with served(sqlite_url, token=TOKEN) as console:
         paths = [re.sub(r"\{\w+\}", "1", route.path) for route in ROUTES if route.path not in OPEN]
         for path in [*paths, "/api/nothing", "/health/x", "/health/live/", "//health/live"]:
             method = "POST" if path.endswith(("/retry", "/replay")) else "GET"
@@ -30,21 +29,21 @@ async def test_everything_but_health_and_public_keys_asks_for_the_token(tmp_path
                 assert "token" in (await response.json())["error"]["message"]
 
 
-async def test_health_is_open(tmp_path: Path) -> None:
-    async with served(tmp_path, token=TOKEN) as console:
+async def test_health_is_open(sqlite_url: str) -> None:
+    async with served(sqlite_url, token=TOKEN) as console:
         assert (await console.get("/health/live"))[0] == 200
         assert (await console.get("/health/ready"))[0] == 200
 
 
-async def test_the_token_opens_as_bearer_and_as_password(tmp_path: Path) -> None:
-    async with served(tmp_path, token=TOKEN) as console:
+async def test_the_token_opens_as_bearer_and_as_password(sqlite_url: str) -> None:
+    async with served(sqlite_url, token=TOKEN) as console:
         for header in (f"Bearer {TOKEN}", f"bearer {TOKEN}", basic("anyone", TOKEN)):
             status, _ = await console.get("/api/orders", headers={"Authorization": header})
             assert status == 200, header
 
 
-async def test_nothing_else_opens(tmp_path: Path) -> None:
-    async with served(tmp_path, token=TOKEN) as console:
+async def test_nothing_else_opens(sqlite_url: str) -> None:
+    async with served(sqlite_url, token=TOKEN) as console:
         for header in (
             "",
             "Bearer",
@@ -86,8 +85,8 @@ async def test_a_form_of_another_site_is_refused(console: Served) -> None:
     assert (await console.post(address, headers={"Origin": console.base}))[0] == 200
 
 
-async def test_every_answer_carries_the_careful_headers(tmp_path: Path) -> None:
-    async with served(tmp_path, token=TOKEN) as console:
+async def test_every_answer_carries_the_careful_headers(sqlite_url: str) -> None:
+    async with served(sqlite_url, token=TOKEN) as console:
         for path in ("/health/live", "/", "/api/nothing"):
             async with console.session.get(console.base + path) as response:
                 assert response.headers["X-Content-Type-Options"] == "nosniff"

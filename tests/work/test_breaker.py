@@ -15,6 +15,9 @@ from tests.conftest import Time, until
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Whether a breaker opens is settled in memory."""
+
 
 def breaker(clock: Time) -> Breaker:
     return Breaker("test", clock, first_seconds=2.0, longest_seconds=10.0)
@@ -93,6 +96,7 @@ async def test_an_ehr_that_is_away_is_asked_by_one_and_then_gets_everything(star
 
 
 @pytest.mark.parametrize("status", [422, 500])
+@sqlite
 async def test_what_may_be_the_fault_of_one_study_opens_nothing(start: Start, status: int) -> None:
     before = metrics.EHR_OPEN.labels("ehr0")
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:

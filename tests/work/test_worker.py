@@ -361,8 +361,8 @@ async def test_work_falls_due_without_a_hint(store: Store) -> None:
     assert found["finished_at"] >= found["due_at"]
 
 
-async def test_two_workers_do_each_work_once(postgres_url: str) -> None:
-    one, two = await asyncio.gather(Store.open(postgres_url), Store.open(postgres_url))
+async def test_two_workers_do_each_work_once(shared_postgres: str) -> None:
+    one, two = await asyncio.gather(Store.open(shared_postgres), Store.open(shared_postgres))
     station = Station()
 
     def fill(connection: Connection) -> None:
@@ -380,12 +380,12 @@ async def test_two_workers_do_each_work_once(postgres_url: str) -> None:
 
 
 async def test_a_database_that_was_away_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The file is locked by another program: claims fail, and so does the outcome of what is under way."""
     monkeypatch.setattr("gateway.store.engine.LOCK_TIMEOUT_MS", 20)
     monkeypatch.setattr("gateway.work.worker.POLL_SECONDS", 0.05)
-    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+    store = await Store.open(sqlite_url)
     other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
     station = Station()
     station.go.clear()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class File:
     instance: str
 
 
+@cache
 def bundled() -> list[File]:
     """pydicom's test files that have all that a C-STORE needs, of classes that are served, one of each instance."""
     known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
@@ -79,12 +81,9 @@ def bundled() -> list[File]:
     return list(found.values())
 
 
-FILES = bundled()
-
-
 def test_there_are_enough_files() -> None:
-    assert len(FILES) > 60
-    assert len({one.syntax for one in FILES}) >= 10
+    assert len(bundled()) > 60
+    assert len({one.syntax for one in bundled()}) >= 10
 
 
 async def test_dcmtk() -> None:
@@ -98,14 +97,15 @@ async def test_dcmtk() -> None:
         cancelled = await run("findscu", "-v", "-W", *command, env=NO_DELAY)
         assert "Cancel" in cancelled.stdout + cancelled.stderr
         assert site.produced < MANY
+        files = bundled()
         # storescu proposes what it is told: each option stands for the syntaxes of some files.
         sent = await asyncio.gather(*(
-            storescu(server.port, *(one.path for one in FILES if one.syntax == syntax), options=("-R", "-nh", option))
+            storescu(server.port, *(one.path for one in files if one.syntax == syntax), options=("-R", "-nh", option))
             for syntax, option in OPTIONS.items()
-            if syntax in {one.syntax for one in FILES}
+            if syntax in {one.syntax for one in files}
         ))  # fmt: skip
     assert [one.returncode for one in sent] == [0] * len(sent), [one.stderr[-500:] for one in sent if one.returncode]
-    expected = {one.instance: one.path.name for one in FILES if one.syntax in OPTIONS}
+    expected = {one.instance: one.path.name for one in bundled() if one.syntax in OPTIONS}
     not_sent = {name for instance, name in expected.items() if instance not in site.stored}
     assert not_sent == NOT_SENT_BY_DCMTK
     said = [line for one in sent for line in (one.stdout + one.stderr).splitlines() if "Store Response" in line]
@@ -173,9 +173,9 @@ async def test_the_programs_of_pynetdicom(tmp_path: Path) -> None:
         assert "Received Echo Response (Status: 0x0000 - Success)" in await app("echoscu", *address, "-v")
         told = await app("findscu", *address, "-v", "-W", "-k", "PatientName=", "-k", "AccessionNumber=")
         assert told.count("Find SCP Response") >= 3
-        for one in FILES[:3]:
+        for one in bundled()[:3]:
             await app("storescu", *address, "-v", "-cx", str(one.path))
-    assert set(site.stored) == {one.instance for one in FILES[:3]}
+    assert set(site.stored) == {one.instance for one in bundled()[:3]}
     assert {"ECHOSCU", "FINDSCU", "STORESCU"} >= site.callers
 
 
@@ -193,13 +193,13 @@ async def test_dcmjs_dimse() -> None:
         cancelled = await scu(server.port, "cancel")
         assert cancelled["statuses"][-1] == ["find", 0xFE00]
         assert site.produced < MANY
-        told = await scu(server.port, "store", *(one.path for one in FILES))
+        told = await scu(server.port, "store", *(one.path for one in bundled()))
     assert {status for _, status in told["statuses"]} == {0x0000}
-    by_path = {str(one.path): one.instance for one in FILES}
+    by_path = {str(one.path): one.instance for one in bundled()}
     assert {by_path[path] for path, _ in told["statuses"]} == set(site.stored)
     # What it does not send it does not because of itself: values or files that it cannot read or write.
     assert set(told["unsendable"].values()).isdisjoint(OF_THE_SERVER), told["unsendable"]
-    assert len(site.stored) + len(told["unsendable"]) == len(FILES)
+    assert len(site.stored) + len(told["unsendable"]) == len(bundled())
     assert len(site.stored) > 90
     assert "DCMJS" in site.callers
 
@@ -212,7 +212,7 @@ async def test_orthanc(orthanc: Orthanc) -> None:
         await orthanc.echo()
         found = await orthanc.find_worklist({"PatientName": "", "AccessionNumber": ""})
         assert [one["AccessionNumber"] for one in found] == ["A1", "A2", "A3"]
-        taken = await orthanc.upload_all(*(one.path for one in FILES))
+        taken = await orthanc.upload_all(*(one.path for one in bundled()))
         report = await orthanc.send_to("GATEWAY", server.port)
         assert (report["InstancesCount"], report["FailedInstancesCount"]) == (taken, 0)
     assert len(site.stored) == taken
@@ -223,7 +223,7 @@ async def test_orthanc(orthanc: Orthanc) -> None:
 async def test_what_each_sends_arrives_as_it_is() -> None:
     """Byte for byte from the programs that do not write data sets anew."""
     site = Site()
-    plain = [one for one in FILES if one.syntax == "1.2.840.10008.1.2.1"][:10]
+    plain = [one for one in bundled() if one.syntax == "1.2.840.10008.1.2.1"][:10]
     async with serving(store=site.store) as server:
         found: Any = await storescu(server.port, *(one.path for one in plain), options=("-R", "-xe"))
         assert found.returncode == 0
