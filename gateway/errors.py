@@ -138,6 +138,10 @@ class Malformed(Rejected):
     """Not readable as what it claims to be: no MSH, a broken DICOM header, a segment out of order."""
 
 
+class TooManyParts(Malformed):
+    """Of more parts than are read. Kept as what is too long is: not as a whole."""
+
+
 class Undecodable(Malformed):
     """Bytes that the declared character set does not contain."""
 

@@ -153,6 +153,17 @@ async def test_oversized_and_truncated_frames_are_answered_or_kept(start: Start)
         writer.close()
 
 
+async def test_a_message_of_too_many_segments_is_not_kept_as_a_whole(start: Start) -> None:
+    many = orm(more=[f"AL1|{number}|DA|X^Allergen" for number in range(10_001)])
+    async with start() as gateway:
+        refused, taken = await send(gateway, many, orm())
+        assert told(refused)[:2] == ("AR", "100")
+        assert told(taken)[0] == "AA"
+        assert [row["state"] for row in await rows(gateway)] == ["applied"]
+        [kept] = await gateway.store.read(refusals.listing)
+        assert (kept["reason"], kept["bytes"]) == ("too many parts", 64 * 1024)
+
+
 async def test_the_same_message_again_gets_the_same_answer_and_changes_nothing(start: Start) -> None:
     async with start() as gateway:
         first, second = await send(gateway, orm(), orm())

@@ -18,6 +18,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger
 from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
+from gateway.journey.order_intake.refusing import HEAD_BYTES, Refusing, too_many_parts
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import Outcomes, Verdict, applied_verdict, error_finding, unread_verdict
 from gateway.long_work import LONG_BYTES, beside
@@ -25,7 +26,7 @@ from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow
-from gateway.store import Store, messages, refusals
+from gateway.store import Store, messages
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.mllp_framing import MllpPeer
@@ -78,6 +79,7 @@ class OrderIntake:
         self._checks = checks
         self._on_kept = on_kept
         self._acknowledger = Acknowledger()
+        self._refusing = Refusing(store, self._acknowledger, source.name)
 
     async def receive(self, raw: bytes, peer: MllpPeer) -> Sequence[bytes] | None:
         """The blocks that answer `raw`; None to close the connection without an answer.
@@ -105,6 +107,8 @@ class OrderIntake:
         is_long = len(raw) > LONG_BYTES
         received = await beside(partial(self._read, raw, host, now)) if is_long else self._read(raw, host, now)
         reading = received.reading
+        if (error := too_many_parts(reading)) is not None:
+            return (await self._refusing.refuse(raw[:HEAD_BYTES], host, "too many parts", error, now),)
         if reading.is_answer:
             # An acknowledgement is never acknowledged: two systems that did would never end.
             metrics.MESSAGES.labels(self._source.name, "none").inc()
@@ -209,12 +213,8 @@ class OrderIntake:
 
     async def refuse(self, head: bytes, peer: MllpPeer, reason: str) -> bytes | None:
         """The answer to a frame that could not be taken whole: too large, too slow, cut off."""
-        now = self._clock()
-        where = f"{self._source.name} {peer.host}"
-        metrics.REFUSED.labels(self._source.name, reason).inc()
-        await refusals.keep(self._store, "message", refused_at=now, source=where, reason=reason, body=head)
         error = Malformed(f"the message is {reason}", place=Place("MSH"))
-        return self._acknowledger.of(head, None, error, now).block
+        return await self._refusing.refuse(head, peer.host, reason, error, self._clock())
 
     async def _checked(self, reading: Reading) -> Reading:
         """The reading with the structural fault for which the sender's messages are to be refused, if there is one."""

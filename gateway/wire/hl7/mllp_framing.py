@@ -71,7 +71,8 @@ class Deframer:
         return noise if noise.strip(b"\r\n") else b""
 
     def _take(self, end: int, after: int) -> bytes:
-        block = bytes(self._buffer[:end])
+        with memoryview(self._buffer) as held:  # copied once
+            block = bytes(held[:end])
         del self._buffer[:after]
         self.inside, self._searched = False, 0
         return block

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 
-from gateway.errors import Malformed, Place, Undecodable
+from gateway.errors import Malformed, Place, TooManyParts, Undecodable
 from gateway.long_work import SLICE_CHARACTERS, pause, with_pauses
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
@@ -194,7 +194,7 @@ def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment
     starts = [i for i, line in enumerate(with_pauses(lines) if is_long else lines) if begins(line)]
     if len(starts) > MAX_SEGMENTS:
         place = Place(lines[starts[MAX_SEGMENTS]][:3])
-        raise Malformed(f"the message has {len(starts)} segments; send at most {MAX_SEGMENTS} in one", place=place)
+        raise TooManyParts(f"the message has {len(starts)} segments; send at most {MAX_SEGMENTS} in one", place=place)
     if len(lines) == len(starts) + 1 and lines[-1] == "":
         lines.pop()  # what stands after the last terminator
     if not starts or starts[0] != 0:
@@ -221,7 +221,7 @@ def _lines(body: str, separator: str) -> tuple[list[str], list[str]]:
     """
     cr, lf = body.count("\r"), body.count("\n")
     if max(cr, lf) > MAX_LINES:
-        raise Malformed(f"the message has more than {MAX_LINES} lines; send it as several", place=Place("MSH"))
+        raise TooManyParts(f"the message has more than {MAX_LINES} lines; send it as several", place=Place("MSH"))
     if cr and lf and not cr == lf == body.count("\r\n"):
         breaks = [one for at, end in _windows(body) for one in _mixed(separator).finditer(body, at, end)]
         starts, ends = [0, *(one.end() for one in breaks)], [*(one.start() for one in breaks), len(body)]
