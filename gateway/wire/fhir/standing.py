@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from gateway.wire.fhir.answer import Resource
+from gateway.wire.fhir.answer import Refused, Resource
 
 EXTENSION: Final = "urn:oid:2.25.246190160334408754682575421677624001978"
 """The address of the extension; its value is a `valueString` of decimal digits, for R4 has no integer of 64 bits."""
@@ -52,6 +52,12 @@ def revision_of(resource: Resource) -> int:
         if value.isascii() and value.isdigit():
             return int(value)
     return 0
+
+
+def is_of_extension(error: Refused) -> bool:
+    """Whether a server has refused a resource for an extension: some take none that they do not know."""
+    texts = [f"{issue['path']} {issue['text']}" for issue in error.details.get("issues", ())]
+    return any("extension" in text.lower() or EXTENSION in text for text in texts)
 
 
 def with_revision(resource: Resource, revision: int) -> Resource:

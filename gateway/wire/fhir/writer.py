@@ -12,6 +12,7 @@ Nothing old is written over something new: a resource carries the revision of th
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import replace
 from typing import Final, Literal
@@ -23,9 +24,11 @@ from gateway.wire.fhir.client import Confirm, FhirClient
 from gateway.wire.fhir.creating import Creation, in_transaction
 from gateway.wire.fhir.duplicates import Mode, Singles
 from gateway.wire.fhir.sameness import says_the_same
-from gateway.wire.fhir.standing import UNCONDITIONAL, WriteStanding, revision_of, with_revision
+from gateway.wire.fhir.standing import UNCONDITIONAL, WriteStanding, is_of_extension, revision_of, with_revision
 from gateway.wire.fhir.ways import Ways
 from gateway.wire.fhir.write import AlreadyThere, Replaced, ResourceWrite, Written, id_for
+
+log = logging.getLogger(__name__)
 
 ROUNDS: Final = 4
 """How often a write is applied again to what another writer made of the resource meanwhile."""
@@ -53,6 +56,8 @@ class FhirWriter:
         self.timeout_seconds = timeout_seconds
         self._singles = Singles(client, duplicates)
         self._when_deleted = when_deleted
+        self._takes_revisions = True
+        """Until the server has refused one."""
         self._creation = Creation(client, self.ways, self._singles, timeout_seconds=timeout_seconds)
 
     async def write(
@@ -70,8 +75,21 @@ class FhirWriter:
         Raises `Unavailable` for what may pass, `NeedsPerson` for the rest: `Refused`, duplicates, a deletion; and what
         `standing` raises.
         """
-        sent = with_revision(resource, standing.revision) if standing.revision else resource
-        note, write = "", ResourceWrite(sent, identifier, standing)
+        if not standing.revision or not self._takes_revisions:
+            return await self._bring(ResourceWrite(resource, identifier, standing), known, unsure=unsure)
+        revised = with_revision(resource, standing.revision)
+        try:
+            return await self._bring(ResourceWrite(revised, identifier, standing), known, unsure=unsure)
+        except Refused as error:
+            if not is_of_extension(error):
+                raise
+        written = await self._bring(ResourceWrite(resource, identifier, standing), known, unsure=True)
+        self._takes_revisions = False
+        log.warning("%s takes no extension with a revision; resources go there without it", self.client.base)
+        return written
+
+    async def _bring(self, write: ResourceWrite, known: str | None, *, unsure: bool) -> Written:
+        note = ""
         for _ in range(ROUNDS):
             try:
                 written = await self._write(write, known, unsure=unsure)

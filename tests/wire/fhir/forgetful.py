@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +14,8 @@ Stored = dict[str, Any]
 
 class ForgetfulServer:
     """Ids and versions count up from 1; after `empty` they start again, as on a test server that was reset."""
+
+    takes_extensions = True
 
     def __init__(self, *, caches_searches: bool = False) -> None:
         self.resources: dict[tuple[str, str], Stored] = {}
@@ -58,6 +61,10 @@ class ForgetfulServer:
         return web.json_response(held) if held else web.Response(status=404)
 
     def _keep(self, kind: str, identity: str, resource: Stored) -> tuple[int, Stored]:
+        if "extension" in resource and not self.takes_extensions:
+            issue = {"severity": "error", "code": "extension", "expression": [f"{kind}.extension[0]"]}
+            outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+            raise web.HTTPUnprocessableEntity(text=json.dumps(outcome), content_type="application/fhir+json")
         before = self.resources.get((kind, identity))
         version = str(int(before["meta"]["versionId"]) + 1) if before else "1"
         kept = {**resource, "id": identity, "meta": {"versionId": version}}

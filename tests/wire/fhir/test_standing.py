@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.errors import Unavailable
-from gateway.wire.fhir import FhirClient, Resource
+from gateway.wire.fhir import FhirClient, Refused, Resource
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.sameness import says_the_same
 from gateway.wire.fhir.standing import EXTENSION, revision_of, with_revision, without_revision
@@ -61,6 +61,23 @@ async def test_a_write_gives_way_to_a_later_one_of_ours(server: ForgetfulServer,
     await writer.write(study("second"), UID, known=made.id, standing=Row(2))
     [held] = server.held().values()
     assert (held["description"], revision_of(held)) == ("second", 2)
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_server_that_refuses_the_extension_gets_resources_without_it(
+    server: ForgetfulServer, client: FhirClient, way: Way
+) -> None:
+    server.takes_extensions = False
+    writer = FhirWriter(client, way=way)
+    made = await writer.write(study("first"), UID, standing=Row(1))
+    asked = len(server.writes)
+    await writer.write(study("second"), UID, known=made.id, standing=Row(2))
+    assert len(server.writes) == asked + 1, "what it refuses is remembered"
+    [held] = server.held().values()
+    assert (held["description"], revision_of(held)) == ("second", 0)
+    # What it refuses for an extension of the resource's own is refused.
+    with pytest.raises(Refused):
+        await writer.write({**study("third"), "extension": [{"url": "urn:x"}]}, UID, known=made.id, standing=Row(3))
 
 
 @pytest.mark.parametrize("way", Way)
