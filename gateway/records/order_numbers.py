@@ -10,6 +10,15 @@ from gateway.records.order import Number, OrderedProcedure
 from gateway.records.step import CREATES
 
 
+def stated(statement: OrderedProcedure) -> list[str]:
+    """The numbers that a message itself states of its order: placer, filler, accession number, Study Instance UID."""
+    numbers = [one.value for one in (statement.placer, statement.filler) if one is not None]
+    for keyword, attributes in (("AccessionNumber", statement.order), ("StudyInstanceUID", statement.procedure)):
+        if keyword not in statement.derived and attributes.get(keyword):
+            numbers.append(str(attributes[keyword]))
+    return numbers
+
+
 def parent_in(statement: OrderedProcedure) -> tuple[str, str]:
     """Placer and filler number of the order that the statement makes its order a part of; empty for none."""
     if statement.control != "CH":

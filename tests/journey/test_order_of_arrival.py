@@ -149,6 +149,20 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [],
     ),
     "a cancelled appointment": ([orm(), appointment("S15", "20301124093000", "S15", at=T1)], []),
+    "an appointment whose own number is not the order's": (
+        [
+            orm(placer="", study_uid=""),
+            appointment("S12", "20301127110000", "S12", at=T1).replace(
+                b"SCH|P1|F1||||||||||1^^^20301127110000", b"SCH|P9|||||||||||1^^^20301127110000" + b"|" * 15 + b"F1"
+            ),
+            cancel(filler=""),
+        ],
+        [],
+    ),
+    "an order whose accession number a status tells": (
+        [orm(placer="", accession="", study_uid=""), orm(control="SC", control_id="SC", at=T1, placer="")],
+        ["ACC1 PAT1"],
+    ),
     "an appointment of a cancelled order": (
         [orm(), cancel(at=T1), appointment("S12", "20301127110000", "S12", T2)],
         [],

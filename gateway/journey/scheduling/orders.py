@@ -134,7 +134,8 @@ def _begins(statement: OrderedProcedure, policy: Policy) -> bool:
         return True
     if statement.event is StepEvent.STATUS:
         # That two numbers are one order's is news, whatever the status is.
-        return bool(statement.control and statement.placer and statement.filler) and policy.unknown_order == "wait"
+        is_news = bool(statement.control) and len(order_numbers.stated(statement)) > 1
+        return is_news and policy.unknown_order == "wait"
     if statement.event in ENDS:
         return True
     if statement.event is StepEvent.RESCHEDULE:

@@ -22,14 +22,24 @@ AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
 
 
-PLACER: Final = (("ORC", 2), ("OBR", 2), ("SCH", 26), ("SCH", 1))
+PLACER: Final = (("ORC", 2), ("OBR", 2), ("SCH", 26))
 
-FILLER: Final = (("ORC", 3), ("OBR", 3), ("SCH", 27), ("SCH", 2))
-"""Where an order's numbers stand. An appointment of before HL7 2.5 has no SCH-26 and SCH-27: senders use the order's
-numbers for its own."""
+FILLER: Final = (("ORC", 3), ("OBR", 3), ("SCH", 27))
+
+APPOINTMENT: Final = (("SCH", 1),), (("SCH", 2),)
+"""The numbers of an appointment itself. One of before HL7 2.5 has no SCH-26 and SCH-27: senders use the order's numbers
+for it."""
 
 
-def number_at(scope: Scope, places: Sequence[tuple[str, int]]) -> Number | None:
+def numbers_of(scope: Scope) -> tuple[Number | None, Number | None]:
+    """The order's placer and filler number."""
+    placer, filler = _number_at(scope, PLACER), _number_at(scope, FILLER)
+    if placer is filler is None:
+        placer, filler = (_number_at(scope, places) for places in APPOINTMENT)
+    return placer, filler
+
+
+def _number_at(scope: Scope, places: Sequence[tuple[str, int]]) -> Number | None:
     """An order number (EI) with the authority that gave it, as far as the message says it."""
     for name, field in places:
         for segment in scope.order.get(name, ())[:1]:

@@ -27,15 +27,13 @@ from gateway.mapping.orders.merging import distinct_steps, merge_groups
 from gateway.mapping.orders.order_control import Controls, controls_of
 from gateway.mapping.orders.order_numbers import (
     AHEAD_MICROS,
-    FILLER,
-    PLACER,
     GroupEvent,
     by_order_control,
     by_result_status,
     by_trigger,
     event_at,
     issuer_of,
-    number_at,
+    numbers_of,
     parent_of,
     prior_identities,
     stated_at,
@@ -145,7 +143,7 @@ class OrderMapping:
         event = event_in(message, group, self.controls)
         scope, findings = _preferring(scope)
         context = GroupRead(group.place, group.number, event.event in CREATES, trace, findings, _may_lack(event, scope))
-        placer, filler, (parent, parent_filler) = number_at(scope, PLACER), number_at(scope, FILLER), parent_of(scope)
+        (placer, filler), (parent, parent_filler) = numbers_of(scope), parent_of(scope)
         known = _known(message, scope, placer, filler)
         patient, order, procedure, steps, derived = self._read_levels(group, scope, known, context)
         return OrderedProcedure(
