@@ -26,7 +26,7 @@ from gateway.records.order import Attributes, Number
 from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.records.step import StepState
 from gateway.store.engine import lock
-from gateway.store.schema import orders, procedures, steps
+from gateway.store.schema import EMPTY, orders, procedures, steps
 from gateway.store.statement import Row, Statement
 
 # Made once: a statement that is made anew for every row costs as much as running it.
@@ -40,7 +40,9 @@ _FIND: Final = Statement(
         select(procedures.c.order.label("id"), literal(0).label("rank")).where(
             procedures.c.study_uid == bindparam("study_uid")
         ),
-        select(orders.c.id, literal(0)).where(orders.c.study_uid == bindparam("study_uid"), orders.c.study_uid != ""),
+        select(orders.c.id, literal(0)).where(
+            orders.c.study_uid == bindparam("study_uid"), orders.c.study_uid != EMPTY
+        ),
         select(orders.c.id, literal(1)).where(orders.c.filler == bindparam("filler"), bindparam("filler") != ""),
         select(orders.c.id, literal(2)).where(orders.c.placer == bindparam("placer"), bindparam("placer") != ""),
         select(orders.c.id, literal(3)).where(

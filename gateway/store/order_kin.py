@@ -21,7 +21,7 @@ from sqlalchemy import (
 from gateway.records.imaging_order import Order
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store import order_book
-from gateway.store.schema import link_changes, order_messages, orders, performed_step_links, procedures
+from gateway.store.schema import EMPTY, link_changes, order_messages, orders, performed_step_links, procedures
 from gateway.store.statement import Statement
 
 DEEPEST: Final = 10
@@ -31,7 +31,7 @@ DEEPEST: Final = 10
 def _numbered(placer: ColumnElement[str], filler: ColumnElement[str]) -> Select[Any]:
     """Orders of one sender of which either column holds the number asked for; an empty number is none."""
     by_number = or_(
-        and_(placer == bindparam("placer"), placer != ""), and_(filler == bindparam("filler"), filler != "")
+        and_(placer == bindparam("placer"), placer != EMPTY), and_(filler == bindparam("filler"), filler != EMPTY)
     )
     return select(orders).where(by_number, orders.c.sender == bindparam("sender")).order_by(orders.c.id)
 
@@ -86,7 +86,7 @@ def _of_one_patient(one: PatientRow | None, other: PatientRow | None) -> bool:
 
 _PARTS: Final = Statement(
     select(orders.c.id)
-    .where(orders.c.patient == bindparam("the_patient"), or_(orders.c.parent != "", orders.c.parent_filler != ""))
+    .where(orders.c.patient == bindparam("the_patient"), or_(orders.c.parent != EMPTY, orders.c.parent_filler != EMPTY))
     .order_by(orders.c.id)
 )
 
@@ -106,7 +106,7 @@ _PAIRS: Final = Statement(
             and_(orders.c.placer != "", orders.c.placer == _OTHER.c.placer),
             and_(orders.c.filler != "", orders.c.filler == _OTHER.c.filler),
             and_(orders.c.accession != "", orders.c.accession == _OTHER.c.accession),
-            and_(orders.c.study_uid != "", orders.c.study_uid == _OTHER.c.study_uid),
+            and_(orders.c.study_uid != EMPTY, orders.c.study_uid == _OTHER.c.study_uid),
         ),
     )
     .order_by(orders.c.id, _OTHER.c.id)
@@ -115,7 +115,7 @@ _STUDY_PAIRS: Final = Statement(
     select(orders.c.id, procedures.c.order.label("other"))
     .join(procedures, and_(procedures.c.study_uid == orders.c.study_uid, procedures.c.order != orders.c.id))
     .join(_OTHER, and_(_OTHER.c.id == procedures.c.order, _OTHER.c.patient == orders.c.patient))
-    .where(orders.c.patient == bindparam("the_patient"), orders.c.study_uid != "")
+    .where(orders.c.patient == bindparam("the_patient"), orders.c.study_uid != EMPTY)
     .order_by(orders.c.id, procedures.c.order)
 )
 

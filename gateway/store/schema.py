@@ -8,13 +8,14 @@ clock (`gateway.clock`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
     Index,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 
@@ -58,6 +60,9 @@ Name = Text().with_variant(Text(collation="C"), "postgresql")
 ENDED = ("CANCELED", "COMPLETED", "DISCONTINUED")
 STEP_IS_OPEN = "steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')"
 """A partial index is used for a query that repeats its words."""
+
+EMPTY: Final[ColumnElement[str]] = literal_column("''", Text)
+"""In the condition of a query by a partial index: for a bound value SQLite plans the query anew each time it is run."""
 
 metadata = MetaData(
     naming_convention={
