@@ -53,7 +53,8 @@ class SeveralMatch(Refused):
 
 
 class Contested(Unavailable):
-    """Another writer was faster: the version named with If-Match is not the current one (412, 409)."""
+    """Another writer was faster: the version named with If-Match is not the current one, or there is one where
+    If-None-Match wants none (412, 409; 304 of LinuxForHealth FHIR, where it is set so)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def error_of(
 
 
 def _contested(status: int, codes: set[str], *, conditional: bool) -> bool:
-    return status in (409, 412) and not (status == 412 and conditional) and not codes & MULTIPLE
+    return status in (304, 409, 412) and not (status == 412 and conditional) and not codes & MULTIPLE
 
 
 _KINDS: Final[dict[int, type[Refused]]] = {

@@ -16,6 +16,10 @@ class ForgetfulServer:
     """Ids and versions count up from 1; after `empty` they start again, as on a test server that was reset."""
 
     takes_extensions = True
+    lags = False
+    """A search does not see what was committed."""
+    held_status = 0
+    """The answer to If-None-Match where there is a resource; 0: it is not looked at."""
 
     def __init__(self, *, caches_searches: bool = False) -> None:
         self.resources: dict[tuple[str, str], Stored] = {}
@@ -43,6 +47,8 @@ class ForgetfulServer:
         return web.json_response({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": []})
 
     def _with(self, kind: str, identifier: str) -> list[Stored]:
+        if self.lags:
+            return []
         system, _, value = identifier.partition("|")
         wanted = {"system": system, "value": value}
         return [one for one in self.held(kind).values() if wanted in one.get("identifier", [])]
@@ -92,6 +98,8 @@ class ForgetfulServer:
         kind, identity = request.match_info["kind"], request.match_info["id"]
         self.writes.append(f"PUT {kind}/{identity}")
         before, expected = self.resources.get((kind, identity)), request.headers.get("If-Match")
+        if before and self.held_status and request.headers.get("If-None-Match") == "*":
+            return web.Response(status=self.held_status)
         if before is None and identity.isdigit():
             return web.Response(status=400)
         if expected and before and expected != f'W/"{before["meta"]["versionId"]}"':

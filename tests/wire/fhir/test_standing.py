@@ -63,6 +63,19 @@ async def test_a_write_gives_way_to_a_later_one_of_ours(server: ForgetfulServer,
     assert (held["description"], revision_of(held)) == ("second", 2)
 
 
+@pytest.mark.parametrize("status", [304, 409, 412])
+async def test_a_first_write_that_meets_a_resource_reads_it(
+    server: ForgetfulServer, client: FhirClient, status: int
+) -> None:
+    """304: what LinuxForHealth FHIR answers with `ifNoneMatchReturnsNotModified`."""
+    server.held_status, server.lags = status, True
+    await FhirWriter(client, way=Way.CLIENT_ID).write(study("first"), UID, standing=Row(1))
+    late = await FhirWriter(client, way=Way.CLIENT_ID).write(study("second"), UID, standing=Row(2))
+    assert late.was_contested
+    [held] = server.held().values()
+    assert (held["description"], revision_of(held)) == ("second", 2)
+
+
 @pytest.mark.parametrize("way", Way)
 async def test_a_server_that_refuses_the_extension_gets_resources_without_it(
     server: ForgetfulServer, client: FhirClient, way: Way
