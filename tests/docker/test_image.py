@@ -76,7 +76,7 @@ async def build(scratch: Path) -> Path:
     source.mkdir()
     # An environment with pip, as the base image has it. Python's own venv would compile all of pip first, and is not
     # everywhere beside Debian's Python; nothing that is installed here runs more than a few times.
-    made = await run(tested_uv(), "venv", "--quiet", "--seed", "--python", sys.executable, scratch / "base")
+    made = await run(installed_uv(), "venv", "--quiet", "--seed", "--python", sys.executable, scratch / "base")
     assert made.returncode == 0, made.stderr
     env = {"PATH": f"{scratch / 'base/bin'}:{os.defpath}", "PIP_NO_COMPILE": "1"}
     for instruction, argument in BUILDER.steps:
@@ -91,7 +91,7 @@ async def build(scratch: Path) -> Path:
     return venv
 
 
-def tested_uv() -> Path:
+def installed_uv() -> Path:
     """The uv that made the environment of the tests: that of this machine, or one of their own."""
     return Path(shutil.which("uv") or Path(sys.executable).with_name("uv"))
 
