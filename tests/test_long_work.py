@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from gateway.long_work import PAUSE_SECONDS, beside, pause, slices, with_pauses
+from gateway.mapping.attributes import to_dataset
 from gateway.mapping.elements import of_elements
 from gateway.mapping.language.values import fit
 from gateway.web.dicomweb.attributes import attributes_of
@@ -23,6 +24,7 @@ from gateway.wire.hl7.parsing import parse
 
 IMAGES: Final = 5_000
 HEADER: Final = b"MSH|^~\\&|RIS|H|GW|H|20260101||ORM^O01|1|P|2.3.1\r"
+UIDS: Final = [{"ReferencedSOPInstanceUID": "1.2.3"} for _ in range(2_000)]
 ITEMS: Final = [{"00081150": {"vr": "UI", "Value": ["1.2.3"]}} for _ in range(3_000)]
 
 
@@ -75,6 +77,7 @@ def test_slices_are_the_whole() -> None:
     [
         pytest.param(lambda: decode(_images(), EXPLICIT_LITTLE, OF_STATEMENTS), id="data set"),
         pytest.param(partial(of_elements, decode(_images(), EXPLICIT_LITTLE, OF_STATEMENTS)), id="attributes"),
+        pytest.param(partial(to_dataset, {"ReferencedImageSequence": UIDS}), id="data set of attributes"),
         pytest.param(lambda: parse(HEADER + b"AL1|1|DA|X^Allergen\r" * 9_000), id="segments"),
         pytest.param(lambda: parse(HEADER + b"NTE|1||text\r" + b"text\n" * 200_000), id="lines of both kinds"),
         pytest.param(lambda: fit("UT", "text \x07" * 200_000, too_long="cut"), id="a long text"),

@@ -12,6 +12,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
+from gateway.long_work import pause
 from gateway.mapping import frames
 from gateway.mapping.language.values import INTEGERS, vr_of
 from gateway.records.finding import Finding
@@ -91,6 +92,7 @@ def _text(value: Any) -> str:
 def to_dataset(attributes: Attributes) -> Dataset:
     """A data set of the attributes; "" and [] give elements without a value. Text stays unencoded until somebody
     sends it."""
+    pause()
     dataset = Dataset()
     for keyword, value in attributes.items():
         tag, vr = tag_for_keyword(keyword), vr_of(keyword)
