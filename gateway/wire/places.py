@@ -18,6 +18,9 @@ class Phase(Enum):
     """Has asked for nothing yet: gives way when it has had its time."""
     WORKING = auto()
     """Never gives way."""
+    SILENT = auto()
+    """Between two messages of a sender that keeps its connection for hours: when it has had its time, it gives way to
+    another of its own address."""
 
 
 class Denial(Enum):
@@ -97,7 +100,7 @@ class Places:
         """A place for a new connection, whose phase is BEGINNING; or why there is none."""
         if self.most_of_address <= self._of_address[address] < self.most and not self._let_go(address):
             return Denial.OF_ADDRESS
-        if len(self) >= self.most and not self._let_go(None):
+        if len(self) >= self.most and not (self._let_go(None) or self._let_go(address)):
             return Denial.IN_ALL
         place = HeldPlace(self, address, end)
         self._of_address[address] += 1
@@ -124,8 +127,8 @@ class Places:
 
     def _let_go(self, address: str | None) -> bool:
         """End the connection of the address (None: of any) that gives way first; False when none does."""
-        for phase in _YIELDING:
-            until = self._clock() - (self.patience if phase is Phase.BEGINNING else 0.0)
+        for phase in _YIELDING if address is None else (*_YIELDING, Phase.SILENT):
+            until = self._clock() - (0.0 if phase is Phase.IDLE else self.patience)
             for place in self._held[phase]:
                 if place.since > until:
                     break

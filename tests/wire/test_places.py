@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,20 @@ def test_an_address_that_has_all_its_places_takes_none_of_others() -> None:
     hall.let_in("d", "10.0.0.2", Phase.IDLE)
     assert isinstance(hall.take("e", "10.0.0.2"), HeldPlace)
     assert hall.ended == ["theirs"]
+
+
+@pytest.mark.parametrize("of_address", [2, 3])
+def test_the_longest_silent_gives_way_to_its_own_address_alone(of_address: int) -> None:
+    """A sender that opens a connection for each message, and leaves them open, is not shut out by them."""
+    hall = Hall(3, of_address)
+    hall.let_in("theirs", "10.0.0.2", Phase.SILENT)
+    for name in "ab":
+        hall.let_in(name, phase=Phase.SILENT)
+    assert isinstance(hall.take("c"), Denial), "they have not had their five seconds"
+    hall.now += 6
+    assert hall.take("d", "10.0.0.3") is Denial.IN_ALL, "of another address"
+    assert isinstance(hall.take("e"), HeldPlace)
+    assert hall.ended == ["a"]
 
 
 ACTS = st.sampled_from(["take", "idle", "work", "leave"])

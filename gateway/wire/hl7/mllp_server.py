@@ -36,7 +36,8 @@ _HEAD_BYTES = 64 * 1024
 _HANDSHAKE_SECONDS = 15.0
 
 FIRST_BYTE_SECONDS: Final = 5.0
-"""A connection that is older than this and has not begun a message goes when another needs its place."""
+"""A connection that is older than this and has not begun a message goes when another needs its place; one that has been
+silent for so long since its last answer, when another of its address does."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ class MllpServer:
                     return
                 for answer in [answers] if isinstance(answers, bytes) else answers:
                     await self._send(writer, answer)
+                place.stand(Phase.SILENT)
             except _RefusedError as refused:
                 self._answering.add(task)
                 await self._refuse(reader, writer, peer, refused)

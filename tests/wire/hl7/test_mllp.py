@@ -370,6 +370,20 @@ async def test_one_address_leaves_connections_to_others() -> None:
         writer.transport.abort()
 
 
+async def test_a_sender_is_not_shut_out_by_connections_that_it_left_open() -> None:
+    limits = MllpLimits(
+        max_message_bytes=1000, idle_seconds=10, message_seconds=10, max_connections=3, max_connections_per_address=1
+    )
+    async with serving(Desk(), limits) as server, connected(server) as (left, writer):
+        server.places.patience = 0
+        writer.write(frame(b"a"))
+        assert await left.readexactly(8) == frame(b"ACK a")
+        async with connected(server) as (reader, again):
+            again.write(frame(b"b"))
+            assert await reader.readexactly(8) == frame(b"ACK b")
+            assert await left.read() == b""
+
+
 async def test_a_peer_that_never_takes_its_answers_holds_nobody_up() -> None:
     limits = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=0.5, max_connections=5)
     answers = 0
