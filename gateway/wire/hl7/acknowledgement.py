@@ -140,7 +140,7 @@ def _msh(received: _Received, control_id: str, now: str) -> str:
     return f"{head}{now}{middle}{escape(control_id, delimiters)}{tail}"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _msh_around(
     delimiters: Delimiters, trigger: str, charset: str, characters: str, sender: str, facility: str, receiver: str,
     receiving_facility: str, processing: str, version: str,
