@@ -22,7 +22,7 @@ from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
-from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports
+from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports, check_shared
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -34,9 +34,10 @@ MOST_SECONDS: Final = 10.0
 
 async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
     """Look at mappings and settings, and unless `offline` at ports, database and EHRs."""
-    findings = [*_mappings(config), *_settings(config)]
+    ports = list(_listening_ports(config))
+    findings = [*_mappings(config), *_settings(config), *check_shared(ports)]
     if not offline:
-        findings += check_ports(list(_listening_ports(config)))
+        findings += check_ports(ports)
         database = config.database
         findings.append(await asyncio.to_thread(check_database, database.url, database.answer_seconds))
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,22 +35,33 @@ class ListeningPort:
     port: int
 
 
-def check_ports(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
-    """Listen on each port for a moment: a finding for each."""
-    findings: list[CheckFinding] = []
+def check_shared(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
+    """A finding for each port that another key has too."""
     taken: dict[tuple[str, int], str] = {}
-    for address in wanted:
-        key, host, port = address.key, address.host, address.port
-        if port and (host, port) in taken:
-            findings.append(CheckFinding(key, False, f"{host}:{port} is already the port of {taken[host, port]}"))
-            continue
-        taken[host, port] = key
+    findings = []
+    for one in wanted:
+        other = taken.setdefault((one.host, one.port), one.key)
+        if one.port and other != one.key:
+            findings.append(CheckFinding(one.key, False, f"{one.host}:{one.port} is already the port of {other}"))
+    return findings
+
+
+def check_ports(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
+    """Listen on each port for a moment: a finding for each, whichever key has the port first."""
+    findings = []
+    for (host, port), key in {(one.host, one.port): one.key for one in reversed(wanted)}.items():
         try:
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 findings.append(CheckFinding(key, True, f"{host}:{port} is free"))
         except OSError as error:
-            findings.append(CheckFinding(key, False, f"cannot listen on {host}:{port}: {error.strerror}"))
-    return findings
+            findings.append(CheckFinding(key, False, f"cannot listen on {host}:{port}: {_reason(error)}"))
+    return findings[::-1]
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the port is taken, by a gateway that runs (then use --offline) or by another program"
+    return error.strerror or type(error).__name__
 
 
 def check_database(url: str, answer_seconds: float) -> CheckFinding:

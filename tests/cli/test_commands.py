@@ -98,7 +98,7 @@ async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_pat
         with socket.create_server(("127.0.0.1", ports["dicom"])):
             done = await afresh("check", folder=tmp_path)
         assert done.returncode == 1
-        assert f"cannot listen on 127.0.0.1:{ports['dicom']}" in done.stderr
+        assert f"cannot listen on 127.0.0.1:{ports['dicom']}: the port is taken, by a gateway that runs" in done.stderr
         assert "ehrs lost" in done.stderr
         assert "ehrs good: FHIR 4.0.1, auth none, ImagingStudy is written by PUT under an id of ours" in done.stdout
         assert len(done.stderr.splitlines()) == 2
@@ -118,6 +118,23 @@ async def test_explain_gives_every_attribute_its_source(tmp_path: Path) -> None:
     text = await gateway("explain", "order.hl7", folder=tmp_path)
     assert text.returncode == 0
     assert "OBR-18.1" in text.stdout
+
+
+async def test_explain_names_what_a_message_would_leave_out(tmp_path: Path) -> None:
+    configure(tmp_path)
+    (tmp_path / "order.hl7").write_bytes(orm(start="24.11.2030"))
+    text = await gateway("explain", "order.hl7", folder=tmp_path)
+    assert "finding: OBR-27.4" in text.stdout
+    assert "'24.11.2030' is not a date and time" in text.stdout
+
+
+async def test_check_finds_one_port_under_two_keys_in_the_files_alone(tmp_path: Path) -> None:
+    ports = configure(tmp_path)
+    file = tmp_path / "gateway.yaml"
+    file.write_text(file.read_text().replace(str(ports["http"]), str(ports["dicom"])))
+    done = await gateway("check", "--offline", folder=tmp_path)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{ports['dicom']} is already the port of " in done.stderr
 
 
 async def test_explain_says_what_would_be_refused(tmp_path: Path) -> None:

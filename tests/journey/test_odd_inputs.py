@@ -95,7 +95,7 @@ MESSAGES: list[Row] = [
      lambda held: held.codes == ["AE"] and held.findings == ["PID"] and not held.step),
     ("a cancel without PID", [orm(), without(orm(**CANCEL), "PID")],
      lambda held: held.codes == ["AA", "AA"] and held.step["state"] == "CANCELED"),
-    ("a status of an unknown order", [orm(control="SC", status="IP", filler="")],
+    ("a status of an unknown order", [orm(control="SC", status="IP", filler="", accession="", study_uid="")],
      lambda held: held.codes == ["AA"] and held.findings == ["ORC[1]-2"]),
     ("a status of an unknown order that tells two numbers", [orm(control="SC", status="IP")],
      lambda held: held.codes == ["AA"] and held.findings == ["ORC[1]-1"] and not held.step),
