@@ -8,6 +8,7 @@ import email.utils
 import secrets
 import ssl
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +37,8 @@ class SmartEhr:
         """The scope that is granted; None: what was asked for."""
         self.clock_ahead = 0.0
         """Seconds by which the clock here is ahead of everybody's."""
+        self.before_check: Callable[[], None] = lambda: None
+        """Called when a request for a token has come, before it is looked at."""
         self.failures: list[tuple[int, dict[str, str]]] = []
         """Answers to the next requests for a token, in place of tokens."""
         self.forms: list[dict[str, str]] = []
@@ -92,6 +95,7 @@ class SmartEhr:
     async def _token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.forms.append(form)
+        self.before_check()
         dated = {"Date": email.utils.formatdate(self._now(), usegmt=True)}
         if self.failures:
             status, body = self.failures.pop(0)

@@ -23,6 +23,8 @@ class Shown:
 
     form: Mapping[str, str]
     headers: Mapping[str, str]
+    kid: str = ""
+    """Of the key that signed the assertion."""
 
 
 class Client(Protocol):
@@ -30,6 +32,10 @@ class Client(Protocol):
 
     dated: bool
     """What it shows holds the time, so that a wrong clock may be why it is refused."""
+
+    @property
+    def kid(self) -> str:
+        """Of the key that signs now; '' without keys."""
 
     def show(self, token_url: str, now: float) -> Shown:
         """`now`: seconds since 1970 by the server's clock."""
@@ -39,6 +45,7 @@ class SecretClient:
     """client_secret_basic or client_secret_post (RFC 6749 2.3.1)."""
 
     dated = False
+    kid = ""
 
     def __init__(self, client_id: str, secret: str, *, post: bool = False) -> None:
         if post:
@@ -60,7 +67,12 @@ class KeyClient:
         self._keys = keys
         self._jwks_url = jwks_url
 
+    @property
+    def kid(self) -> str:
+        return self._keys.signer.kid
+
     def show(self, token_url: str, now: float) -> Shown:
+        signer = self._keys.signer
         claims = {
             "iss": self._id,
             "sub": self._id,
@@ -69,5 +81,5 @@ class KeyClient:
             "exp": int(now) + ASSERTION_SECONDS,
             "jti": str(uuid.uuid4()),
         }
-        assertion = sign(self._keys.signer, claims, jwks_url=self._jwks_url)
-        return Shown({"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}, {})
+        assertion = sign(signer, claims, jwks_url=self._jwks_url)
+        return Shown({"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}, {}, signer.kid)

@@ -137,9 +137,9 @@ class TokenAuthorization:
             try:
                 return await self._ask(session, url)
             except _Stale as stale:
-                log.warning(
-                    "%s: the clock there differs from ours by %.0f s; keep ours by NTP", _place(url), stale.difference
-                )
+                if stale.difference != self._skew:
+                    text = "%s: the clock there differs from ours by %.0f s; keep ours by NTP"
+                    log.warning(text, _place(url), stale.difference)
                 self._skew = stale.difference
             try:
                 return await self._ask(session, url)
@@ -191,6 +191,8 @@ class TokenAuthorization:
                 difference = self._difference(date)
                 if abs(difference - self._skew) > SKEW_SECONDS:
                     raise _Stale(difference, error)
+                if self._client.kid != shown.kid:
+                    raise _Stale(self._skew, error)
             if self._configured == "" and status in (404, 410):
                 self._discovered = ""
             raise error
@@ -240,7 +242,7 @@ class TokenAuthorization:
 
 
 class _Stale(Exception):
-    """An assertion was refused, and the clocks differ."""
+    """An assertion was refused, and another would not be the same: the clocks differ, or its key was taken away."""
 
     def __init__(self, difference: float, error: GatewayError) -> None:
         super().__init__()

@@ -174,6 +174,18 @@ async def test_the_servers_clock_counts_when_it_refuses_ours(world: World, ahead
     assert (len(world.ehr.refusals), len(world.ehr.forms)) == (1, 3)
 
 
+async def test_an_assertion_whose_key_is_taken_away_is_made_anew(world: World) -> None:
+    await asyncio.to_thread(make_key, world.folder / "2.pem", "ec")
+    world.ehr.before_check = lambda: (world.folder / "1.pem").unlink(missing_ok=True)
+    async with world.client() as client:
+        await client.capabilities()
+    assert (len(world.ehr.refusals), len(world.ehr.forms), [one["alg"] for one in world.ehr.headers]) == (
+        1,
+        2,
+        ["ES384"],
+    )
+
+
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
 async def test_both_algorithms(world: World, kind: str) -> None:
     (world.folder / "1.pem").unlink()
