@@ -100,8 +100,7 @@ def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explan
         return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {faults}")
     kept = [reading.kept_only, *(getattr(statement, "not_imaging", None) for statement in reading.statements)]
     answer = "; ".join(f"would be answered AA; {one.place}: {one.text}" for one in kept if one)
-    findings = [*reading.findings, *(one for statement in reading.statements for one in statement.findings)]
-    return Explanation(title, trace, answer, findings=findings)
+    return Explanation(title, trace, answer, findings=reading.findings)
 
 
 def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:

@@ -51,7 +51,10 @@ class Reading:
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """What is odd about the message as a whole."""
+        """What is odd about the message as a whole, then about each of its statements."""
+        return [*self._of_message(), *(one for statement in self.statements for one in statement.findings)]
+
+    def _of_message(self) -> Sequence[Finding]:
         message = self.message
         if message is None or message.codec != "ascii":
             return ()

@@ -66,7 +66,6 @@ def error_finding(error: GatewayError) -> Finding:
 def applied_verdict(reading: Reading, outcomes: Outcomes) -> Verdict:
     """The verdict on a message that scheduling applied."""
     findings = [one.as_row() for one in reading.findings]
-    findings += [one.as_row() for statement in reading.statements for one in statement.findings]
     findings += outcomes.findings
     if reading.message is not None and REPLACEMENT in reading.message.text:
         text = f"bytes that are not {reading.message.codec} text were read as {REPLACEMENT}"
