@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 
 Clock = Callable[[], int]
 """Microseconds since 1970 UTC."""
@@ -20,6 +21,16 @@ def now() -> int:
 def elapsed() -> int:
     """The monotonic clock, which nobody sets: microseconds since some moment."""
     return time.monotonic_ns() // 1000
+
+
+def dtm_of(moment: int) -> str:
+    """Microseconds as a DTM in UTC, to the second (HL7 2.5.1 ch. 2.A.22)."""
+    return _dtm_of_second(moment // 1_000_000)
+
+
+@lru_cache(maxsize=4)
+def _dtm_of_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y%m%d%H%M%S%z}"
 
 
 class SteadyClock:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
+from gateway.clock import dtm_of, now
 from gateway.simulators.ris_manners_file import RisMood, RisRule, RisScript
 from gateway.wire.hl7.acknowledgement import Problem, acknowledge
 from gateway.wire.hl7.message import Message
@@ -93,5 +93,4 @@ class RisListener:
     def _block(self, message: Message, code: str, text: str) -> bytes:
         self._numbers += 1
         problems = [Problem(207, text or "refused by the script")] if code in _ERRORS else []
-        now = f"{datetime.now(UTC):%Y%m%d%H%M%S%z}"
-        return acknowledge(message, code, problems, control_id=f"RIS{self._numbers}", now=now)
+        return acknowledge(message, code, problems, control_id=f"RIS{self._numbers}", now=dtm_of(now()))

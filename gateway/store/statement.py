@@ -112,21 +112,15 @@ def _positional(parameters: Sequence[_Parameter]) -> Callable[[Row], list[Any]]:
     places = [place for place, (name, _, _) in enumerate(parameters) if name is not None]
     names = [name for name, _, _ in parameters if name is not None]
     processes = [(place, process) for place, (_, process, _) in enumerate(parameters) if process is not None]
-
-    def completed(values: Row) -> list[Any]:
-        row = fixed.copy()
-        for place, name in zip(places, names, strict=True):
-            row[place] = values[name]
-        for place, process in processes:
-            row[place] = process(row[place])
-        return row
-
-    if len(names) < max(len(fixed), 2):
-        return completed
-    take = itemgetter(*names)
+    take = itemgetter(*names) if len(names) == len(fixed) > 1 else None
 
     def given(values: Row) -> list[Any]:
-        row = list(take(values))
+        if take is not None:
+            row = list(take(values))
+        else:
+            row = fixed.copy()
+            for place, name in zip(places, names, strict=True):
+                row[place] = values[name]
         for place, process in processes:
             row[place] = process(row[place])
         return row

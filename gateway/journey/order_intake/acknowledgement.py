@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
+from gateway.clock import dtm_of
 from gateway.errors import GatewayError, Malformed, Place
 from gateway.journey.order_intake.codes import acknowledgement_code, condition_code
 from gateway.journey.order_intake.reading import Reading
@@ -109,13 +108,3 @@ def error_location(place: Place | str) -> str:
         if place.subcomponent:
             parts.append(str(place.subcomponent))
     return "^".join(parts)
-
-
-def dtm_of(now: int) -> str:
-    """Microseconds as a DTM in UTC, to the second."""
-    return _dtm_of_second(now // 1_000_000)
-
-
-@lru_cache(maxsize=4)
-def _dtm_of_second(second: int) -> str:
-    return f"{datetime.fromtimestamp(second, UTC):%Y%m%d%H%M%S%z}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from gateway.errors import InvalidValue, Place, RequiredMissing
@@ -116,10 +115,6 @@ def stated_at(
         return micros(in_its_hour(parse_dtm(stated(message.timestamp), zone)[0], scope.received_at))
     except InvalidValue:
         return scope.received_at
-
-
-def utc_of(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y%m%d%H%M%S}+0000"
 
 
 # What a message does

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, compress
 from typing import Final, Protocol
 
+from gateway.clock import dtm_of
 from gateway.mapping.orders.settings import Settings as Settings
 
 Repetition = list[list[str]]
@@ -150,9 +150,7 @@ SETTINGS: Final[dict[str, Callable[[Scope], Sequence[str]]]] = {
     "site.name": lambda scope: (scope.settings.site_name,),
     "source.name": lambda scope: (scope.settings.source_name,),
     "source.station_aes": lambda scope: scope.settings.station_aes,
-    "source.received_at": lambda scope: (
-        f"{datetime.fromtimestamp(scope.received_at // 1_000_000, UTC):%Y%m%d%H%M%S}+0000",
-    ),
+    "source.received_at": lambda scope: (dtm_of(scope.received_at),),
 }
 NULL: Final = '""'
 

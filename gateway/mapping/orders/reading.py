@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from pydicom.datadict import tag_for_keyword
 
+from gateway.clock import dtm_of
 from gateway.errors import GatewayError, Place, Rejected, RequiredMissing, together
 from gateway.mapping.identifiers import Known
 from gateway.mapping.language.rows import MappingFile
@@ -37,7 +38,6 @@ from gateway.mapping.orders.order_numbers import (
     parent_of,
     prior_identities,
     stated_at,
-    utc_of,
 )
 from gateway.mapping.orders.paths import ReadableMessage, Scope, SegmentsByName, Settings, stated
 from gateway.mapping.orders.protocol_steps import StepsRead, is_whole_list, is_withdrawn, step_scopes
@@ -130,7 +130,7 @@ class OrderMapping:
             place=context.place,
             event=event,
             event_at=min(event_at, scope.received_at + AHEAD_MICROS),
-            day=date(utc_of(event_at), scope.settings),
+            day=date(dtm_of(event_at), scope.settings),
             attributes=patient | visit,
             prior=prior,
             derived=frozenset(derived | more),
