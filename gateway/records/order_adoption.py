@@ -7,12 +7,19 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.records.imaging_order import PROCEDURE_KEYS, STEP_ID, Order, Procedure, Step
+from gateway.records.order_numbers import ACCESSION_KEYS, has_stated_accession_number
 
 STUDY_UID: Final = "StudyInstanceUID"
 
 
 def united(kept: Order, other: Order) -> Order:
-    """Two orders of which a message makes one, in the row of the first; what it is in truth, its history tells."""
+    """Two orders of which a message makes one, in the row of the first; what it is in truth, its history tells.
+
+    A stated accession number goes before our own: its messages are found by it.
+    """
+    attributes = other.attributes | kept.attributes
+    if has_stated_accession_number(other) and not has_stated_accession_number(kept):
+        attributes |= {key: other.attributes[key] for key in ACCESSION_KEYS if key in other.attributes}
     return replace(
         kept,
         placer=kept.placer if kept.placer.value else other.placer,
@@ -21,7 +28,7 @@ def united(kept: Order, other: Order) -> Order:
         parent_filler=kept.parent_filler or other.parent_filler,
         authority=kept.authority or other.authority,
         sender=kept.sender or other.sender,
-        attributes=other.attributes | kept.attributes,
+        attributes=attributes,
         event_at=max(kept.event_at, other.event_at),
         moved_at=max(kept.moved_at, other.moved_at),
         performed_at=max(kept.performed_at, other.performed_at),

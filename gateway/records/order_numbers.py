@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import NO_NUMBER, NO_STUDY, Order
 from gateway.records.order import Number, OrderedProcedure
 from gateway.records.step import CREATES
+
+ACCESSION_KEYS: Final = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
 
 
 def stated(statement: OrderedProcedure) -> list[str]:
@@ -39,11 +42,15 @@ def numbered(order: Order, statement: OrderedProcedure) -> Order:
 def with_accession_number(order: Order, statement: OrderedProcedure) -> Order:
     """The order with the accession number of a message that orders nothing, in place of none or of our own."""
     stated = None if "AccessionNumber" in statement.derived else statement.order.get("AccessionNumber")
-    if not stated or order.accession_number not in ("", order.placer.value, order.filler.value):
+    if not stated or has_stated_accession_number(order):
         return order
-    keys = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
-    attributes = order.attributes | {key: statement.order[key] for key in keys if statement.order.get(key)}
+    attributes = order.attributes | {key: statement.order[key] for key in ACCESSION_KEYS if statement.order.get(key)}
     return replace(order, attributes=attributes, authority=statement.authority or order.authority)
+
+
+def has_stated_accession_number(order: Order) -> bool:
+    """Whether the order has an accession number that is not our own, which is one of its order numbers."""
+    return order.accession_number not in ("", order.placer.value, order.filler.value)
 
 
 def with_study(order: Order, statement: OrderedProcedure) -> Order:

@@ -163,6 +163,14 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [orm(placer="", accession="", study_uid=""), orm(control="SC", control_id="SC", at=T1, placer="")],
         ["ACC1 PAT1"],
     ),
+    "a cancel by an accession number that a change tells": (
+        [
+            orm(filler="", accession="", study_uid=""),
+            orm(control="XO", control_id="XO", at=T1, study_uid=""),
+            cancel(placer="", filler="", study_uid="", procedure="", step=""),
+        ],
+        [],
+    ),
     "an appointment of a cancelled order": (
         [orm(), cancel(at=T1), appointment("S12", "20301127110000", "S12", T2)],
         [],
