@@ -35,7 +35,8 @@ class Conformance:
     def __init__(self, store: Store, reader: MessageReader) -> None:
         self._store = store
         self._reader = reader
-        self._checker = Checker()
+        self._checker = Checker(yields=True)
+        self._waited_for = Checker(yields=False)
         self._waiting: deque[_Waiting] = deque()
         self._woken = asyncio.Event()
 
@@ -51,7 +52,7 @@ class Conformance:
         """The first structural fault of a message, now. Raises `Unavailable` when the check fails."""
         if len(message.text) > LONGEST:
             return Malformed(f"longer than the {LONGEST:,} characters whose structure is checked", place=Place("MSH"))
-        faults = await self._checker.faults(_text(message), version)
+        faults = await self._waited_for.faults(_text(message), version)
         metrics.CHECKS.labels(listener, "checked").inc()
         fault = next((finding for finding in faults if finding.severity is Severity.STRUCTURE), None)
         return Malformed(str(fault), place=fault.place) if fault is not None else None
@@ -65,6 +66,7 @@ class Conformance:
                     await self._check(self._waiting.popleft())
         finally:
             await self._checker.close()
+            await self._waited_for.close()
 
     async def _check(self, one: _Waiting) -> None:
         try:

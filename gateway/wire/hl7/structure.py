@@ -1,8 +1,7 @@
 """Checks the structure of HL7 messages with hl7apy: segments, their order and number, data types, lengths, tables.
 
-hl7apy takes some ten milliseconds of processor for a message, so it works in a process of its own at the lowest
-priority: `Checker` starts this module and speaks JSON lines with it. A finding never
-holds a value of the message.
+hl7apy takes some ten milliseconds of processor for a message, so it works in a process of its own: `Checker` starts
+this module and speaks JSON lines with it. A finding never holds a value of the message.
 """
 
 from __future__ import annotations
@@ -62,12 +61,18 @@ NEWER_VERSIONS: Final = ("2.9", "2.9.1")
 SECONDS: Final = 60.0
 """For one message, and for the start of the process."""
 LINE_BYTES: Final = 4 * 1024 * 1024
+YIELDS: Final = "--yields"
 
 
 class Checker:
-    """One process that checks messages, one at a time; started when it is needed, and again when it has died."""
+    """One process that checks messages, one at a time; started when it is needed, and again when it has died.
 
-    def __init__(self) -> None:
+    `yields`: the process takes only the time that no other process wants. A busy machine may never have any: not for
+    messages that wait for their answer.
+    """
+
+    def __init__(self, *, yields: bool) -> None:
+        self._options = [YIELDS] if yields else []
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -99,8 +104,8 @@ class Checker:
         process = self._process
         if process is None or process.returncode is not None:
             process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                limit=LINE_BYTES,
+                sys.executable, "-m", __name__, *self._options, stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES,
             )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
@@ -215,10 +220,10 @@ def _faults(report: str) -> Iterator[StructureFinding]:
 
 def main() -> None:
     """Answer each line of standard input; ends with it, so it never outlives the gateway."""
-    os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        # Only what no other process wants.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if YIELDS in sys.argv[1:]:
+        os.nice(19)
+        if hasattr(os, "SCHED_IDLE"):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
         asked: dict[str, Any] = json.loads(line)

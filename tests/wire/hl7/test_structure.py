@@ -22,7 +22,7 @@ def order(**fields: str) -> str:
 
 @pytest.fixture
 async def checker() -> AsyncIterator[Checker]:
-    opened = Checker()
+    opened = Checker(yields=True)
     yield opened
     await opened.close()
 
@@ -98,6 +98,18 @@ async def test_a_process_that_died_is_started_again(checker: Checker) -> None:
     os.kill(checker._process.pid, signal.SIGKILL)
     await checker._process.wait()
     assert await checker.faults(order()) == check(order(), "")
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="this system has no idle scheduling")
+@pytest.mark.parametrize("yields", [True, False])
+async def test_only_a_process_that_nobody_waits_for_yields(yields: bool) -> None:
+    opened = Checker(yields=yields)
+    try:
+        await opened.faults(order())
+        assert opened._process is not None
+        assert (os.sched_getscheduler(opened._process.pid) == os.SCHED_IDLE) == yields
+    finally:
+        await opened.close()
 
 
 async def test_a_process_that_dies_at_work_is_told(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
