@@ -6,9 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.long_work import pause, with_pauses
+
 _UTF_8_MARK = b"\xef\xbb\xbf"
 # Read before decoding: no character set of HL7 has bytes of 0x0A or 0x0D inside a character.
-_STARTS = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t\v\f]*(?P<name>MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\r\n]|[\r\n]|\Z)")
+_FIRST = re.compile(rb"\s*(?P<name>FHS|BHS)(?![A-Za-z0-9])")
+# The end of the line before is in the pattern: a search for two bytes takes a fifth of the time of a look behind.
+_NEXT = re.compile(rb"[\r\n][ \t\v\f]*(?P<name>MSH|FHS|BHS|BTS|FTS)(?![A-Za-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,12 @@ def split(raw: bytes) -> Batch | None:
         return None
     body = raw.removeprefix(_UTF_8_MARK)
     mark = raw[: len(raw) - len(body)]
-    found = list(_STARTS.finditer(body))
-    if not found or found[0]["name"] not in (b"FHS", b"BHS") or body[: found[0].start()].strip():
+    first = _FIRST.match(body)
+    if first is None:
         return None
-    ends = [match.start() for match in found[1:]] + [len(body)]
-    parts = [(match["name"], body[match.start("name") : end]) for match, end in zip(found, ends, strict=True)]
+    found = [first, *with_pauses(_NEXT.finditer(body, first.end()))]
+    ends = [match.start() + 1 for match in found[1:]] + [len(body)]
+    parts = [_part(body, match, end) for match, end in zip(found, ends, strict=True)]
     messages = [mark + part for name, part in parts if name == b"MSH"]
     if len(messages) < 2:
         return None
@@ -40,6 +45,11 @@ def split(raw: bytes) -> Batch | None:
     counts = [re.match(rb"BTS[^A-Za-z0-9](\d{1,9})", part) for name, part in parts if name == b"BTS"]
     stated = sum(int(count[1]) for count in counts if count) if any(counts) else None
     return Batch(messages, [headers[name] for name in (b"FHS", b"BHS") if name in headers], stated)
+
+
+def _part(body: bytes, match: re.Match[bytes], end: int) -> tuple[bytes, bytes]:
+    pause()
+    return match["name"], body[match.start("name") : end]
 
 
 def answer(batch: Batch, acknowledgements: Sequence[bytes], *, control_id: str, now: str) -> bytes:

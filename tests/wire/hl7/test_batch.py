@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import long_work
 from gateway.wire.hl7.batch import answer, split
 
 ONE, TWO = b"MSH|^~\\&|A|B|||2026||ORM^O01|1|P|2.3\rPID|1\r", b"MSH|^~\\&|A|B|||2026||ORM^O01|2|P|2.3\rPID|2\r"
@@ -37,6 +42,17 @@ def test_a_batch_is_taken_apart(end: bytes, mark: bytes) -> None:
     assert [one.removeprefix(mark) for one in batch.messages] == [ONE.replace(b"\r", end), TWO.replace(b"\r", end)]
     assert [one[:6] for one in batch.headers] == [b"FHS|^~", b"BHS|^~"]
     assert batch.stated == 2
+
+
+async def test_a_long_batch_is_taken_apart_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    clock = SimpleNamespace(perf_counter=time.perf_counter, sleep=waits.append)
+    monkeypatch.setattr(long_work, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(long_work, "time", clock)
+    batch = await long_work.beside(partial(split, b"BHS|^~\\&\r" + ONE * 100 + b"BTS|100\r"))
+    assert batch is not None
+    assert len(batch.messages) == 100
+    assert len(waits) >= 100  # between any two messages
 
 
 def test_several_batches_of_one_file() -> None:
