@@ -148,6 +148,7 @@ async def _start_http(
         first_day=rules_of(config, mappings).first_day,
         mounted=beside,
         links=link_tools(config, mappings),
+        zone=config.site.zone,
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from yarl import URL
 
 from gateway.errors import InvalidValue
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState
 from gateway.web.login import credentials
 
+FORM: Final = "application/x-www-form-urlencoded"
+NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+_LOCAL: Final = re.compile(r"[!-\[\]-~]+")
+"""Visible ASCII without the backslash, which browsers read as a slash."""
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
 Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -104,21 +112,46 @@ class RowParameters(RequestParameters):
     id: RowId
 
 
-def read(model: type[RequestParameters], request: web.Request) -> RequestParameters:
-    """Read the path and query parameters of `request`. Raises `InvalidValue` that names each faulty parameter."""
+def read(model: type[RequestParameters], request: web.Request, fields: Mapping[str, str] = NO_FIELDS) -> Any:
+    """The path and query parameters of `request`, and the `fields` of its form, as a `model`.
+
+    Raises `InvalidValue` that names each faulty parameter.
+    """
     given: dict[str, str] = dict(request.match_info)
     if "person" in model.model_fields:
         given["person"] = credentials(request).user
     for name in request.query:
-        if name in request.match_info or len(request.query.getall(name)) > 1:
+        if name in request.match_info or name in fields or len(request.query.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)
         given[name] = request.query[name]
+    given |= fields
     try:
         return model.model_validate(given)
     except ValidationError as error:
         faults = {str(fault["loc"][0]): _fault(model, fault) for fault in error.errors(include_url=False)}
         text = "; ".join(f"{name}: {fault}" for name, fault in faults.items()) if len(faults) > 1 else None
         raise InvalidValue(text or next(iter(faults.values())), place=", ".join(faults)) from None
+
+
+async def form_fields(request: web.Request) -> dict[str, str]:
+    """The fields of a form that a browser has sent (`application/x-www-form-urlencoded`); empty for other bodies.
+
+    Raises `InvalidValue` for a field that comes twice and for one that stands in the path.
+    """
+    if request.content_type != FORM:
+        return {}
+    posted = await request.post()
+    for name in posted:
+        if name in request.match_info or len(posted.getall(name)) > 1:
+            raise InvalidValue("give it once", place=name)
+    return {name: str(value) for name, value in posted.items()}
+
+
+def local_path(written: str) -> URL:
+    """Where a form says to go back to; the first page, where that is no path of this server."""
+    if not written.startswith("/") or written.startswith("//") or not _LOCAL.fullmatch(written):
+        return URL("/")
+    return URL(written)
 
 
 def _fault(model: type[RequestParameters], fault: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -36,9 +37,18 @@ class RouteContext:
     """Makes the OpenAPI document, in a fifth of a second of CPU, and keeps it."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
+    zone: tzinfo = UTC
+    """Of the site: pages write moments in it."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]
+
+
+class Notice(NamedTuple):
+    """What a page states after one of its buttons: a key of `console.notices.TEXTS`, and a number for the text."""
+
+    key: str
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +67,5 @@ class Route:
     """Statuses that carry the body of a 200."""
     open: bool = False
     """Served without a login."""
+    notice: Callable[[Any], Notice] | None = None
+    """From the answer to a POST to what the page states that a browser gets after it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+from yarl import URL
 
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
@@ -18,8 +20,8 @@ from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, performed_steps
-from gateway.web.console import handlers as console
-from gateway.web.console.pages import STYLE_HASH
+from gateway.web.console import routes as console
+from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
 from gateway.web.health import Component
 from gateway.web.login import Handler, guard
@@ -33,7 +35,8 @@ HIDDEN: Final = (StepState.HELD, *(state for state, term in PUBLISHED.items() if
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; "
-    f"style-src '{STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     # Not `no-referrer`: with it browsers hide the Origin of our own forms.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -54,6 +57,7 @@ def build(
     published_keys: Callable[[], dict[str, Any]] = lambda: {"keys": []},
     mounted: Mapping[str, web.Application] | None = None,
     links: Tools | None = None,
+    zone: tzinfo = UTC,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -61,15 +65,15 @@ def build(
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
-    steps need.
+    steps need. `zone`: of the site, for the moments on pages.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
-    inside = [errors_as_json, guard(token, open_paths)]
+    inside = [_errors, guard(token, open_paths)]
     application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
-        links,
+        links, zone,
     )  # fmt: skip
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)
@@ -98,15 +102,29 @@ def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
     return middleware
 
 
-def _served(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def serve(request: web.Request) -> web.Response:
-        answer = await route.handler(request.app[CONTEXT], requests.read(route.parameters, request))
-        if request.method == hdrs.METH_POST and "text/html" in request.headers.get("Accept", ""):
-            # A button of the page was pressed: show the page again.
-            raise web.HTTPSeeOther("/")
-        return api.as_json(answer) if isinstance(answer, Answer) else answer
+def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        context = request.app[CONTEXT]
+        fields = await requests.form_fields(request) if request.method == hdrs.METH_POST else {}
+        back = fields.pop("back", "/")
+        answer = await route.handler(context, requests.read(route.parameters, request, fields))
+        if not isinstance(answer, Answer):
+            return answer
+        if request.method == hdrs.METH_POST and _is_browser(request):
+            # A button of a page was pressed: show the page again, which states what was done.
+            raise web.HTTPSeeOther(_noticed(requests.local_path(back), route, answer))
+        return api.as_json(answer)
 
     return serve
+
+
+def _noticed(address: URL, route: Route, answer: Answer) -> URL:
+    notice = route.notice(answer) if route.notice else None
+    return address.update_query(notice=notice.key, n=notice.number) if notice else address
+
+
+def _is_browser(request: web.Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
 
 
 async def _careful(_request: web.Request, response: web.StreamResponse) -> None:
@@ -124,3 +142,12 @@ TEXTS: Final = {
 }
 errors_as_json: Final = failures(_failure, TEXTS)
 """Every error as `{"error": {"message", "place"}}` with its status."""
+_PAGE_TEXTS: Final = {404: "There is no page at this address.", 405: "This address takes another method."}
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors as pages for browsers, as JSON for programs."""
+    if not _is_browser(request):
+        return await errors_as_json(request, handler)
+    return await failures(partial(error_page, request.app[CONTEXT]), _PAGE_TEXTS)(request, handler)

@@ -32,7 +32,7 @@ from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.health import examine
-from gateway.web.routes import Route, RouteContext
+from gateway.web.routes import Notice, Route, RouteContext
 
 KEYS_SECONDS: Final = 60
 """How long an EHR may keep our JWK Set."""
@@ -214,11 +214,20 @@ ROUTES: Final = (
     Route("GET", "/api/studies/{uid}", show_study, study_answers.StudyDetail, requests.StudyParameters, (404,)),
     Route("GET", "/api/messages", list_messages, order_answers.Messages, requests.MessagesParameters),
     Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowParameters, (404,)),
-    Route("POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422)),
+    Route(
+        "POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422),
+        notice=lambda _: Notice("message_replayed"),
+    ),
     Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesParameters),
     Route("GET", "/api/causes", list_causes, study_answers.Causes),
-    Route("POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseParameters, (404,)),
-    Route("POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowParameters, (404, 409)),
+    Route(
+        "POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseParameters, (404,),
+        notice=lambda answer: Notice("cause_retried", answer.retried),
+    ),
+    Route(
+        "POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowParameters, (404, 409),
+        notice=lambda _: Notice("delivery_retried"),
+    ),
     Route("GET", "/api/refusals", list_refusals, state_answers.Refusals, requests.RefusalsParameters),
 )  # fmt: skip
 

@@ -1,0 +1,18 @@
+"""What a page states after one of its buttons was pressed: one text for each key of `Route.notice`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+TEXTS: Final[Mapping[str, str]] = {
+    "delivery_retried": "The delivery is being tried again now.",
+    "cause_retried": "Tried again now: {n}.",
+    "message_replayed": "The message was worked on again.",
+}
+"""Key -> text; `{n}` is the number of things it was done to."""
+
+
+def notice_of(key: str, number: int) -> str:
+    """The text of a notice; empty for a key that is in no table, which anybody can write into an address."""
+    return TEXTS.get(key, "").format(n=f"{number:,}")

@@ -1,0 +1,107 @@
+"""Templates to pages. Every value is escaped; moments are written in the zone of the site, with UTC on hover."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from gateway.operations.answers.answer import iso
+from gateway.operations.parked import unserved_text
+from gateway.operations.work_events import why
+from gateway.web.console.notices import notice_of
+from gateway.web.console.parameters import PageParameters
+from gateway.web.console.static import address
+from gateway.web.routes import RouteContext
+
+PAGES: Final = (("/", "Now"),)
+"""Path and name of what the head of every page links to."""
+TEMPLATES: Final = Path(__file__).with_name("templates")
+_SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def page(
+    context: RouteContext,
+    template: str,
+    parameters: PageParameters | None = None,
+    *,
+    title: str,
+    current: str = "",
+    status: int = 200,
+    **values: Any,
+) -> web.Response:
+    """A template as an HTML answer. `current`: the path of `PAGES` that the page belongs to."""
+    notice = notice_of(parameters.notice, parameters.n) if parameters else ""
+    text = _ENVIRONMENT.get_template(template).render(
+        title=title, current=current, notice=notice, pages=PAGES, version=context.version, now=context.clock(),
+        zone=context.zone, **values,
+    )  # fmt: skip
+    return web.Response(text=text, content_type="text/html", status=status)
+
+
+def error_page(context: RouteContext, message: str, place: str, status: int) -> web.Response:
+    """An error as a page for people."""
+    title = {404: "Not here", 503: "Not available now"}.get(status, "That did not work")
+    return page(context, "error.html", title=title, status=status, message=message, place=place)
+
+
+def moment(micros: int, zone: tzinfo) -> Markup:
+    """Microseconds since 1970 UTC as a `time` element: local time with its zone, UTC on hover."""
+    utc = iso(micros)
+    local = datetime.fromtimestamp(micros / 1e6, UTC).astimezone(zone)
+    written = f"{local:%Y-%m-%d %H:%M:%S %Z}"
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(utc, written)
+
+
+def span(micros: int) -> str:
+    """A length of time for people: `3 d 4 h`, `12 min`, `4 s`."""
+    seconds = max(0, micros) // 1_000_000
+    parts = []
+    for length, unit in _SPANS:
+        if seconds >= length:
+            parts.append(f"{seconds // length} {unit}")
+            seconds %= length
+    return " ".join(parts[:2]) or f"{seconds} s"
+
+
+def size(octets: int) -> str:
+    """A number of bytes for people: `3.1 GiB`."""
+    value, unit = float(octets), 0
+    while value >= 1024 and unit < len(_SIZES) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.{1 if unit else 0}f} {_SIZES[unit]}"
+
+
+@pass_context
+def _when(context: Context, micros: int | None) -> Markup | str:
+    return "" if micros is None else moment(micros, context["zone"])
+
+
+@pass_context
+def _ago(context: Context, micros: int | None) -> str:
+    return "" if micros is None else f"{span(context['now'] - micros)} ago"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
+    )
+    environment.filters |= {
+        "path_segment": lambda value: quote(str(value), safe=""), "when": _when, "ago": _ago, "span": span,
+        "bytes_size": size, "failure": why, "unserved": unserved_text,
+    }  # fmt: skip
+    environment.globals["static"] = address
+    # All templates are read now: the event loop never waits for the disk.
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+    return environment
+
+
+_ENVIRONMENT: Final = _environment()

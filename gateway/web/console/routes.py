@@ -1,0 +1,10 @@
+"""All routes of the console, one module for each page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.web.console import now, static
+from gateway.web.routes import Route
+
+ROUTES: Final[tuple[Route, ...]] = (*now.ROUTES, *static.ROUTES)
