@@ -391,6 +391,23 @@ instance_findings = Table(
     Column("findings", Json, nullable=False, comment="What could not be read of it: [{place, text}]"),
 )
 
+exclusions = Table(
+    "exclusions",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("uid", Text, nullable=False, comment="Series or SOP Instance UID"),
+    Column("level", Text, nullable=False, comment="series or instance"),
+    Column("person", Text, nullable=False, comment="Who did it"),
+    Column("note", Text, nullable=False, comment="Why, in the person's words; may be empty"),
+    Column("excluded_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="When it was taken back; null: it is in force"),
+    Column("ended_by", Text, nullable=False, server_default=text("''"), comment="Who took it back"),
+    Column("end_note", Text, nullable=False, server_default=text("''"), comment="Why it was taken back"),
+    Index(None, "study_uid"),
+)
+"""Series and instances that do not count as parts of their study."""
+
 refusals = Table(
     "refusals",
     metadata,
@@ -428,6 +445,15 @@ outbox = Table(
     Column("cause_text", Text, nullable=False, server_default=text("''"), comment="The cause in words"),
     Index(None, "subject"),
     Index(None, "state", "id"),
+    Index(None, "kind", "state", "id"),
+    Index(
+        "ix_outbox_stuck",
+        "cause",
+        "id",
+        "finished_at",
+        sqlite_where=text("state IN ('parked', 'rejected')"),
+        postgresql_where=text("state IN ('parked', 'rejected')"),
+    ),
     Index(
         "ix_outbox_active_due",
         "kind",
@@ -443,6 +469,16 @@ outbox = Table(
         postgresql_where=text("state IN ('pending', 'leased')"),
     ),
 )
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("receiver", Text, primary_key=True, comment="Name of an EHR or a destination"),
+    Column("since", BigInteger, nullable=False),
+    Column("person", Text, nullable=False, comment="Who did it"),
+    Column("note", Text, nullable=False, comment="Why, in the person's words; may be empty"),
+)
+"""Receivers whose work waits because a person wants it so."""
 
 heartbeats = Table(
     "heartbeats",
