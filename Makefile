@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench corpus fuzz crash faults night java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check style types pytest bench corpus fuzz crash browser faults night java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,11 @@ fuzz: $(ENVIRONMENT) ## Feed FUZZ (intake: HL7, or dimse) with made-up bytes for
 crash: $(ENVIRONMENT) peers ## Kill the gateway 20 times while 500 orders come in, and at every commit of an examination, on both databases
 	CRASH_ORDERS=500 CRASH_KILLS=20 CRASH_COMMITS=all $(BIN)/python -m pytest tests/journey/test_crash.py \
 	    tests/journey/test_ris_story.py $(PYTEST_ARGS)
+
+browser: $(ENVIRONMENT) ## The console in Chromium: looks, keys, buttons (BROWSER_ARGS; BROWSER_SHOTS: a folder for screenshots)
+	tests/peers/install.sh browser
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/browser/requirements.lock
+	$(BIN)/python -m pytest tests/browser $(BROWSER_ARGS)
 
 faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)
 	FAULTS=all $(BIN)/python -m pytest $(FAULTS_ARGS)

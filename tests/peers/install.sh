@@ -69,6 +69,19 @@ rust_peers() {
     (cd dicomweb-rs && cargo build --quiet) || cannot "the client of dicom-web" "cargo build in tests/peers/dicomweb-rs"
 }
 
+browser() {
+    if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then return; fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        cannot chromium "sudo apt-get install -y chromium"
+    elif ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }; then
+        cannot chromium "apt-get install -y chromium"
+    fi
+}
+
+if [ "${1:-}" = browser ]; then
+    browser
+    exit
+fi
 if [ "${1:-}" = java ]; then
     java_peers
     exit

@@ -1,0 +1,1 @@
+"""The console in a real browser: `make browser`. Screenshots go to the folder that BROWSER_SHOTS names."""

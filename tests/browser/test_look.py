@@ -1,0 +1,49 @@
+"""Every page at two widths, light and dark: no barrier that axe finds serious, nothing wider than the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+from gateway.web.console.rendering import PAGES
+from tests.browser.busy import BusyGateway
+from tests.browser.conftest import OpenPage
+
+ADDRESSES: Final = {name.lower(): path for path, name in PAGES}
+WIDTHS: Final = (1440, 390)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("day", ["busy", "empty"])
+async def test_a_page(
+    open_page: OpenPage, shots: Path | None, busy: BusyGateway, empty: BusyGateway,
+    day: str, name: str, width: int, dark: bool,
+) -> None:  # fmt: skip
+    gateway = busy if day == "busy" else empty
+    page = await open_page(gateway.base + ADDRESSES[name], width=width, dark=dark)
+    await _check(page, shots, f"{name}-{day}-{width}-{'dark' if dark else 'light'}")
+
+
+async def _check(page: Page, shots: Path | None, name: str) -> None:
+    if shots:
+        await page.screenshot(path=shots / f"{name}.png", full_page=True)
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than the screen"
+    assert await _barriers(page) == []
+
+
+async def _barriers(page: Page) -> list[str]:
+    """What axe finds serious or critical, as rule and element."""
+    results: dict[str, Any] = (await Axe().run(page)).response
+    return [
+        f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for violation in results["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"][:3]
+    ]
