@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,8 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
+from gateway.assembly.refused_associations import RefusedAssociations
+from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
@@ -30,14 +32,18 @@ from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping import Mappings
+from gateway.operations.state.components import Component
+from gateway.operations.state.reading import state_of
+from gateway.operations.state.shared import SharedState
+from gateway.operations.state.sources import Process
+from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
-from gateway.web.health import Component
 from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.clock_watch import ClockWatch
-from gateway.work.worker import Worker
+from gateway.work.worker import Handling, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +79,18 @@ async def running(config: Config, clock: Clock = system_clock, elapsed: Clock | 
         parts.start("pulse", store.pulse.run())
         jumps = ClockWatch(clock, elapsed)
         parts.start("clock", jumps.run())
-        worker, working = await _start_worker(parts)
+        worker, working, kinds = await _start_worker(parts)
         listeners = await _start_listeners(parts)
         worklist = make_worklist(config, store, mappings, clock, stack)
         performed = make_performed_steps(config, store, mappings, clock)
         watch = make_silence_watch(config, store, mappings, clock, jumps.since)
         parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
-        dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed)
-        components = partial(_components, listeners, dicom, working, jumps)
-        http_port = await _start_http(parts, components, mounted(config, store, clock, worklist, performed))
+        refused = RefusedAssociations(store, clock)
+        dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed, refused)
+        process = Process(
+            partial(_components, listeners, dicom, working, jumps), partial(silences_of, kinds, store), refused.seen
+        )
+        http_port = await _start_http(parts, process, mounted(config, store, clock, worklist, performed))
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
 
 
@@ -104,7 +113,7 @@ class _Parts:
         return task
 
 
-async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
+async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config = parts.config
     clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
@@ -113,7 +122,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None]]:
     kinds |= kinds_of_dicom_destinations(config, parts.store.steady, parts.stack)
     worker = Worker(parts.store, kinds, parts.clock, parts.store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
-    return worker, parts.start("worker", worker.run())
+    return worker, parts.start("worker", worker.run()), kinds
 
 
 async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
@@ -131,14 +140,15 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
 
 async def _start_http(
     parts: _Parts,
-    components: Callable[[], Awaitable[dict[str, Component]]],
+    process: Process,
     beside: Mapping[str, web.Application],
 ) -> int:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
+    sources = await asyncio.to_thread(sources_of, config, clock, process)
     page = build(
         store,
         token=config.http.token,
-        components=components,
+        components=process.components,
         replay_message=partial(replay_message, config, store, mappings, clock),
         why=partial(why, config, store, mappings, clock),
         clock=clock,
@@ -149,6 +159,7 @@ async def _start_http(
         mounted=beside,
         links=link_tools(config, mappings),
         zone=config.site.zone,
+        state=SharedState(partial(state_of, store, sources)),
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

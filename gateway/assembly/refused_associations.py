@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
+from gateway.operations.state.sources import Refused
 from gateway.store import Store, refusals
 from gateway.wire.dimse.server import AssociationRefusal
 
@@ -25,7 +26,7 @@ class RefusedAssociations:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[AssociationRefusal, None] = {}
+        self._known: dict[AssociationRefusal, Refused] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, refusal: AssociationRefusal) -> None:
@@ -33,9 +34,12 @@ class RefusedAssociations:
         if refusal.what == "connection":
             log.warning("DICOM connection from %s refused: %s", refusal.address, refusal.why)
             return
-        if refusal in self._known:
+        earlier = self._known.pop(refusal, None)
+        self._known[refusal] = Refused(
+            refusal.calling_ae, refusal.address, refusal.why, self._clock(), earlier.count + 1 if earlier else 1
+        )
+        if earlier is not None:
             return
-        self._known[refusal] = None
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
         if refusal.what == "context":
@@ -44,16 +48,23 @@ class RefusedAssociations:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
+    def seen(self) -> list[Refused]:
+        """What was refused, the last at the end."""
+        return list(self._known.values())
+
     async def close(self) -> None:
         """Wait until what was noted is kept."""
         await asyncio.gather(*self._writing)
 
     async def _keep(self, refusal: AssociationRefusal) -> None:
-        now, source = self._clock(), f"{refusal.calling_ae} {refusal.address}"
+        now, title = self._clock(), refusal.calling_ae
+        source = f"{title} {refusal.address}"
         reason = f"{refusal.what} refused: {refusal.why}"
 
         def keep(connection: Connection) -> None:
-            refusals.add(connection, refused_at=now, source=source, reason=reason, body=b"")
+            refusals.add(
+                connection, refused_at=now, source=source, reason=reason, body=b"", calling_ae=refusal.calling_ae
+            )
 
         try:
             await self._store.write(keep)

@@ -67,9 +67,9 @@ async def serve_dicom(
     stack: AsyncExitStack,
     worklist: Worklist,
     performed_steps: PerformedSteps,
+    refused: RefusedAssociations,
 ) -> DimseServer:
     dicom = config.dicom
-    refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),

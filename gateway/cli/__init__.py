@@ -18,6 +18,7 @@ from gateway.cli import (
     repeating,
     serving,
     simulation,
+    status,
     withdrawal,
     worklist_files,
 )
@@ -27,7 +28,7 @@ from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
     "backup", "cli", "conformance", "database", "diagnosis", "linking", "main", "parked", "repeating", "serving",
-    "simulation", "withdrawal", "worklist_files",
+    "simulation", "status", "withdrawal", "worklist_files",
 ]  # fmt: skip
 
 

@@ -120,6 +120,13 @@ STEP_REQUESTS_SENT: Final = Counter(
     ("destination", "operation", "status"),
     registry=REGISTRY,
 )
+PARTS: Final = Gauge(
+    "gateway_part_state",
+    "How a part of the gateway is, by kind (database, disk, listener, scanner, receiver, certificate, ...) and name: "
+    "0 good, 1 will need a person, 2 needs a person.",
+    ("kind", "name"),
+    registry=REGISTRY,
+)
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
 
 DATABASE_WRITABLE: Final = Gauge(
@@ -129,6 +136,13 @@ CLOCK_JUMPS: Final = Counter(
     "gateway_clock_jumps", "How often the wall clock was set while the gateway ran, by direction: forward, back.",
     ("direction",), registry=REGISTRY,
 )  # fmt: skip
+
+
+def show_parts(parts: Iterable[tuple[str, str, int]]) -> None:
+    """Let `PARTS` show these and no other: kind, name, number."""
+    PARTS.clear()
+    for kind, name, number in parts:
+        PARTS.labels(kind, name).set(number)
 
 
 def render(waiting: Iterable[tuple[str, str, int]] | None) -> bytes:

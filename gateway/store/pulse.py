@@ -53,6 +53,15 @@ class Pulse:
         self._doubtful = True
         self._failures += 1
 
+    @property
+    def failures(self) -> int:
+        """Units that were not written since the last proof."""
+        return self._failures
+
+    def seconds_since_proof(self) -> float | None:
+        """How long ago something was committed last; None: nothing yet."""
+        return None if self._proved_at == -math.inf else self._clock() - self._proved_at
+
     def close(self) -> None:
         """Wait for no heartbeat any more."""
         if self._beating is not None:

@@ -18,9 +18,12 @@ KEPT_BYTES: Final = 1024 * 1024
 KEPT_ROWS: Final = 1000
 
 
-def add(connection: Connection, *, refused_at: int, source: str, reason: str, body: bytes) -> int:
+def add(connection: Connection, *, refused_at: int, source: str, reason: str, body: bytes, calling_ae: str = "") -> int:
     """Keep the first `KEPT_BYTES` of `body`; the oldest rows beyond `KEPT_ROWS` go."""
-    values = {"refused_at": refused_at, "source": source, "reason": reason, "body": body[:KEPT_BYTES]}
+    values = {
+        "refused_at": refused_at, "source": source, "reason": reason, "body": body[:KEPT_BYTES],
+        "calling_ae": calling_ae,
+    }  # fmt: skip
     key = connection.execute(insert(refusals), values).inserted_primary_key
     assert key is not None
     connection.execute(delete(refusals).where(refusals.c.id <= key[0] - KEPT_ROWS))

@@ -416,6 +416,13 @@ refusals = Table(
     Column("source", Text, nullable=False, comment="Who sent it: a listener and peer, or an AE title and address"),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="What arrived, up to KEPT_BYTES"),
+    Column(
+        "calling_ae",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="Whose association or context it was; empty: nothing of DICOM",
+    ),
 )
 
 outbox = Table(
@@ -488,6 +495,16 @@ heartbeats = Table(
     Column("wall_at", BigInteger, nullable=False, comment="By the clock that all gateways share"),
     Column("padding", LargeBinary, nullable=False, comment="What a probe of a full disk writes"),
 )
+
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+"""Copies that `gateway backup` made and checked."""
 
 ehr_resources = Table(
     "ehr_resources",

@@ -12,9 +12,10 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
+from gateway.operations.state.components import Component
+from gateway.operations.state.part import State
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
-from gateway.web.health import Component
 from gateway.web.requests import NoParameters, RequestParameters
 
 
@@ -35,6 +36,8 @@ class RouteContext:
     """The JWK Set by which EHRs know us."""
     document: Callable[[], dict[str, Any]]
     """Makes the OpenAPI document, in a fifth of a second of CPU, and keeps it."""
+    state: Callable[[], Awaitable[State]]
+    """How each part of the gateway is."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC

@@ -14,6 +14,10 @@ from yarl import URL
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer, Failure, Problem
+from gateway.operations.state.components import Component
+from gateway.operations.state.part import State
+from gateway.operations.state.reading import state_of
+from gateway.operations.state.sources import Process, Setup, Sources
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
@@ -23,7 +27,6 @@ from gateway.web.api import openapi, performed_steps
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
-from gateway.web.health import Component
 from gateway.web.login import Handler, guard
 from gateway.web.routes import Route, RouteContext
 
@@ -58,6 +61,7 @@ def build(
     mounted: Mapping[str, web.Application] | None = None,
     links: Tools | None = None,
     zone: tzinfo = UTC,
+    state: Callable[[], Awaitable[State]] | None = None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -65,7 +69,8 @@ def build(
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
-    steps need. `zone`: of the site, for the moments on pages.
+    steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
+    `components` tell alone.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [_errors, guard(token, open_paths)]
@@ -73,7 +78,7 @@ def build(
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
-        links, zone,
+        state or partial(state_of, store, Sources(Setup(), Process(components), version, clock)), links, zone,
     )  # fmt: skip
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)

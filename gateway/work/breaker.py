@@ -41,6 +41,10 @@ class Breaker:
         self._failures = 0
         self._pause = 0
         self._until = 0
+        self.answered_at: int | None = None
+        """When it answered last, by the clock; None: not yet."""
+        self.away_since: int | None = None
+        """When the first try came to nothing after its last answer; None: it answers."""
         self._open = gauge.labels(name)
         self._open.set(0)
 
@@ -63,10 +67,13 @@ class Breaker:
             log.warning("%s answers again", self._name)
             self._open.set(0)
         self._failures = self._pause = 0
+        self.answered_at, self.away_since = self._clock(), None
 
     def failed(self, retry_after: float | None) -> None:
         """A try came to nothing; `retry_after`: what the receiver, or what stands before it, asks for, in seconds."""
         self._failures += 1
+        if self.away_since is None:
+            self.away_since = self._clock()
         if not self.is_open and self._failures < FAILURES:
             return
         if self.opens_in() > 0:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
+from gateway.operations.state.components import Component
 from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
@@ -45,7 +46,6 @@ from gateway.store import (
     unlinked_items,
     worklist,
 )
-from gateway.web.health import Component
 from gateway.web.server import build
 
 SECOND = 1_000_000

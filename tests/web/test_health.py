@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from gateway.operations.state.components import Component, examine
 from gateway.store import Store
-from gateway.web.health import Component, examine
 from tests.web.served import Served
 
 

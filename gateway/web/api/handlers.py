@@ -27,11 +27,12 @@ from gateway.operations.answers import (
 )
 from gateway.operations.journey_of import read_journey
 from gateway.operations.replay import replay_cause
+from gateway.operations.state.components import examine
+from gateway.operations.state.part import SEVERITY
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import MessageRow, WorkRow
 from gateway.store import messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
-from gateway.web.health import examine
 from gateway.web.routes import Notice, Route, RouteContext
 
 KEYS_SECONDS: Final = 60
@@ -58,12 +59,19 @@ async def ready(context: RouteContext, parameters: requests.NoParameters) -> web
     return as_json(body, status=200 if well else 503)
 
 
+async def show_state(context: RouteContext, parameters: requests.NoParameters) -> state_answers.GatewayState:
+    """How each part of the gateway is, and which call for a person."""
+    return state_answers.GatewayState.of(await context.state())
+
+
 async def show_metrics(context: RouteContext, parameters: requests.NoParameters) -> web.Response:
     """Counters, for Prometheus."""
     try:
         waiting = await context.store.read(outbox_listing.counts)
     except Unavailable:
         waiting = None
+    parts = (await context.state()).parts
+    metrics.show_parts((part.kind.value, part.name, SEVERITY[part.level]) for part in parts)
     return web.Response(body=metrics.render(waiting), content_type="text/plain", charset="utf-8")
 
 
@@ -204,6 +212,7 @@ async def list_refusals(context: RouteContext, parameters: requests.RefusalsPara
 ROUTES: Final = (
     Route("GET", "/health/live", live, state_answers.Live, open=True),
     Route("GET", "/health/ready", ready, state_answers.Ready, also=(503,), open=True),
+    Route("GET", "/api/state", show_state, state_answers.GatewayState),
     Route("GET", "/metrics", show_metrics, "text/plain"),
     Route("GET", "/.well-known/jwks.json", show_keys, "application/json", open=True),
     Route("GET", "/api/openapi.json", openapi, "application/json"),

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.answers.answer import iso
+from gateway.operations.state.components import Component, examine
 from gateway.records.work import STUCK
 from gateway.store import messages, outbox_listing, refusals, silent_steps
-from gateway.web.health import Component, examine
 from gateway.web.routes import RouteContext
 
 SHOWN: Final = 20

@@ -90,6 +90,7 @@ LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/un
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),
+    ("GET", "/api/state", "/api/state", 200),
     ("GET", "/api/orders", "/api/orders", 200),
     ("GET", "/api/orders", "/api/orders?limit=x", 400),
     ("GET", "/api/worklist", "/api/worklist", 200),

@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.journey import STATIONS
+from gateway.operations.state.components import Component
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims, outbox_listing
-from gateway.web.health import Component
 from tests.web.console.reader import shown
 from tests.web.served import NINE, Served, add_delivery, add_message, add_refusal, whole_journey
 

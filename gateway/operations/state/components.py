@@ -1,4 +1,4 @@
-"""Whether the gateway lives and whether it can do its work, component by component."""
+"""Whether the gateway can do its work, component by component, as `/health/ready` shows it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+"""The database: whether it is read, whether it takes writing, and how old the last backup is."""
+
+from __future__ import annotations
+
+from gateway.operations.state.components import Component
+from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
+from gateway.store import Store
+
+BACKUP_DAYS = 3
+"""Where backups are made at all, one that is older is missed."""
+DAY = 86_400 * 1_000_000
+
+
+def database_part(component: Component) -> Part:
+    """Whether the database is read."""
+    detail = f"{component.detail}: is read" if component.ok else component.detail
+    return Part(Kind.DATABASE, "reading", Level.GOOD if component.ok else Level.BAD, detail)
+
+
+def writing_part(component: Component, store: Store, now: int) -> Part:
+    """Whether the database takes writing, when something was committed last, and what failed since."""
+    seconds = store.pulse.seconds_since_proof()
+    facts = moments(last_commit=None if seconds is None else now - round(seconds * 1_000_000))
+    if store.pulse.failures:
+        facts = (*facts, Fact("writes failed", store.pulse.failures, Form.COUNT))
+    return Part(Kind.DATABASE, "writing", Level.GOOD if component.ok else Level.BAD, component.detail, facts)
+
+
+def backup_part(made_at: int | None, now: int, dialect: str) -> Part:
+    """How old the last backup is. No alarm where none was ever made: a site may have another way."""
+    if made_at is None:
+        by = "'gateway backup'" if dialect == "sqlite" else "the gateway; pg_dump leaves no note"
+        return Part(Kind.BACKUP, "", Level.GOOD, f"none was made by {by}")
+    days = (now - made_at) // DAY
+    if days < BACKUP_DAYS:
+        return Part(Kind.BACKUP, "", Level.GOOD, "is made", moments(last_backup=made_at))
+    return Part(Kind.BACKUP, "", Level.WARN, f"the last is {days} days old", moments(last_backup=made_at))

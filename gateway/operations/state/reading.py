@@ -1,0 +1,156 @@
+"""Reading the state: what the database has in one transaction, what the disks say, what the process sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.errors import Unavailable
+from gateway.operations.state.certificates import certificate_parts
+from gateway.operations.state.components import Component, examine
+from gateway.operations.state.database import backup_part, database_part, writing_part
+from gateway.operations.state.disks import disk_parts
+from gateway.operations.state.part import ORDER, Kind, Level, Part, State, moments
+from gateway.operations.state.receivers import Outgoing, receiver_part, worker_part
+from gateway.operations.state.senders import (
+    Sent,
+    dicom_part,
+    examinations_part,
+    listener_part,
+    scanner_parts,
+    unreadable_part,
+)
+from gateway.operations.state.sources import Loaded, Process, Refused, Sources
+from gateway.store import Store, recent, silent_steps
+from gateway.store import waiting as waiting_work
+
+HOUR: Final = 3_600 * 1_000_000
+DAY: Final = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the database has."""
+
+    sent: Sent
+    outgoing: Outgoing
+    backup_at: int | None
+
+
+async def state_of(store: Store, sources: Sources) -> State:
+    """The state of every part, the database first. Parts that only the database knows of are left out while it does
+    not answer."""
+    now = sources.clock()
+    components, kept, outside = await asyncio.gather(
+        _components(store, sources.process),
+        _kept(store, sources, now),
+        asyncio.to_thread(_outside, sources, now),
+    )
+    parts = [
+        database_part(components.pop("database")),
+        writing_part(components.pop("writing"), store, now),
+        *outside,
+        *(_of_kept(kept, sources, components, now) if kept is not None else ()),
+        *_of_process(components, sources.process),
+    ]
+    if kept is not None:
+        parts.append(backup_part(kept.backup_at, now, store.engine.dialect.name))
+    return State(now, sources.version, sorted(parts, key=lambda part: ORDER[part.kind]))
+
+
+async def _components(store: Store, process: Process | None) -> dict[str, Component]:
+    async def none() -> dict[str, Component]:
+        return {}
+
+    return await examine(store, process.components if process is not None else none)
+
+
+async def _kept(store: Store, sources: Sources, now: int) -> _Kept | None:
+    try:
+        kept = await store.read(partial(_read, sources=sources, now=now))
+    except Unavailable:
+        return None
+    sources.newest = dict(kept.sent.newest)
+    return kept
+
+
+def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
+    setup = sources.setup
+    hour = recent.messages_since(connection, recent.first_since(connection, "messages", now - HOUR))
+    newest = sources.newest or {name: one.last_at for name, one in recent.messages_since(connection, 0).items()}
+    newest = {**newest, **{name: one.last_at for name, one in hour.items()}}
+    day = recent.first_since(connection, "messages", now - DAY)
+    sent = Sent(
+        hour=hour,
+        newest=newest,
+        wrong=recent.not_applied_since(connection, day),
+        queries=recent.last_queries(connection),
+        refusals=recent.refused_since(connection, now - DAY),
+        silent=silent_steps.count(connection),
+    )
+    kinds = [kind for receiver in setup.receivers for kind in receiver.work]
+    outgoing = Outgoing(
+        waiting={kind: waiting_work.waiting(connection, kind) for kind in kinds},
+        stuck=waiting_work.stuck(connection),
+        paused=recent.paused(connection),
+    )
+    return _Kept(sent, outgoing, recent.last_backup(connection))
+
+
+def _outside(sources: Sources, now: int) -> list[Part]:
+    setup = sources.setup
+    return [*disk_parts(setup.folders), *certificate_parts(setup.certificates, now)]
+
+
+def _of_kept(kept: _Kept, sources: Sources, components: dict[str, Component], now: int) -> list[Part]:
+    """Takes what it shows out of `components`."""
+    setup, process, sent = sources.setup, sources.process, kept.sent
+    refused = _refused(sent, process)
+    scanners = frozenset(setup.scanners) | sent.queries.keys()
+    silences = process.silences() if process is not None else {}
+    parts = [listener_part(name, components.pop(f"hl7 {name}", None), sent) for name in setup.listeners]
+    if (unreadable := unreadable_part(sent)) is not None:
+        parts.append(unreadable)
+    parts += [
+        dicom_part(components.pop("dicom", None), sent, refused, scanners),
+        *scanner_parts(scanners, sent, refused, now),
+        examinations_part(sent),
+        *(receiver_part(one, kept.outgoing, silences, now) for one in setup.receivers),
+        worker_part(components.pop("worker", None), kept.outgoing, setup.receivers),
+    ]
+    return parts
+
+
+def _refused(sent: Sent, process: Process | None) -> list[Refused]:
+    """What the process has seen, and what was kept of processes before it."""
+    kept = [Refused(one.calling_ae, "", one.reason, one.refused_at) for one in sent.refusals if one.calling_ae]
+    return [*reversed(kept), *(process.refused() if process is not None else ())]
+
+
+KIND_OF: Final[Mapping[str, Kind]] = {"dicom": Kind.DICOM, "worker": Kind.WORKER, "clock": Kind.CLOCK}
+
+
+def _of_process(components: Mapping[str, Component], process: Process | None) -> list[Part]:
+    """The components that nothing of the database belongs to."""
+    parts = []
+    for name, component in components.items():
+        kind = KIND_OF.get(name, Kind.GATEWAY)
+        level = Level.GOOD if component.ok else Level.BAD
+        parts.append(Part(kind, "" if name in KIND_OF or name == "gateway" else name, level, component.detail))
+    loaded = process.loaded() if process is not None else None
+    if loaded is not None:
+        parts.append(_configuration(loaded))
+    return parts
+
+
+def _configuration(loaded: Loaded) -> Part:
+    facts = moments(in_force_since=loaded.at, tried_to_reload=loaded.tried_at)
+    if not loaded.faults:
+        return Part(Kind.CONFIGURATION, "", Level.GOOD, "is in force", facts)
+    detail = f"the files have changed and cannot be used; what was read before is in force: {loaded.faults[0]}"
+    return Part(Kind.CONFIGURATION, "", Level.BAD, detail, facts)

@@ -1,0 +1,110 @@
+"""What the state is made of, beside the database: what is configured, and what the process itself sees."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from gateway.operations.state.components import Component
+from gateway.records.work import WorkKind
+
+
+class ReceiverKind(StrEnum):
+    EHR = "EHR"
+    HL7 = "HL7 destination"
+    DICOM = "DICOM destination"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A system that the gateway sends to."""
+
+    name: str
+    kind: ReceiverKind
+    work: tuple[WorkKind, ...]
+    """All that is done at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that the gateway writes to."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFile:
+    name: str
+    """Key of the configuration."""
+    path: Path
+    is_authority: bool = False
+    """Whose certificate signed that of a peer: of several in a file the one that lasts longest counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is configured."""
+
+    listeners: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+    """AE titles."""
+    receivers: tuple[Receiver, ...] = ()
+    folders: tuple[Folder, ...] = ()
+    certificates: tuple[CertificateFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How a receiver answers, as the process sees it. Moments by the wall clock, microseconds."""
+
+    answered_at: int | None = None
+    """Last; None: not since the process began."""
+    away_since: int | None = None
+    """The first try without an answer after the last answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Associations of an AE title that were refused for one reason."""
+
+    calling_ae: str
+    address: str
+    why: str
+    at: int
+    """The last."""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration in force."""
+
+    at: int
+    faults: Sequence[str] = ()
+    """Why the files as they are now are not in force."""
+    tried_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a gateway that serves sees of itself."""
+
+    components: Callable[[], Awaitable[dict[str, Component]]]
+    silences: Callable[[], Mapping[WorkKind, Silence]] = dict
+    refused: Callable[[], Sequence[Refused]] = tuple
+    loaded: Callable[[], Loaded | None] = lambda: None
+
+
+@dataclass(slots=True)
+class Sources:
+    """All that the state is read from. `process`: None where no gateway serves, as in a command."""
+
+    setup: Setup
+    process: Process | None
+    version: str
+    clock: Callable[[], int]
+    newest: dict[str, int] = field(default_factory=dict)
+    """Listener -> when its last message came, as far as was looked."""

@@ -1,0 +1,123 @@
+"""What came lately: found by ids, which grow with the time, so that no table needs an index of its moments.
+
+A clock that is set back makes a moment look earlier than those before it; counts are then off by what came meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Column, Connection, func, select
+
+from gateway.records.message import WRONG
+from gateway.store.schema import backups, instances, messages, outbox, pauses, queries, refusals
+
+MOMENT_OF: Final[dict[str, Column[Any]]] = {
+    "messages": messages.c.received_at, "queries": queries.c.asked_at, "instances": instances.c.received_at,
+    "outbox": outbox.c.created_at,
+}  # fmt: skip
+"""Table -> when a row of it was made."""
+MOST_LOOKED_AT: Final = 5_000
+MOST_COUNTED: Final = 1_000
+
+
+def first_since(connection: Connection, table: str, moment: int, *, low: int | None = None) -> int:
+    """The id of the first row that was made at `moment` or later, by halves; beyond the last where there is none.
+
+    `low`: an id that is known not to lie behind it.
+    """
+    column = MOMENT_OF[table]
+    key: Column[Any] = column.table.c.id
+    last = connection.execute(select(func.max(key))).scalar()
+    if last is None:
+        return low or 1
+    if low is None:
+        low = int(connection.execute(select(func.min(key))).scalar_one())
+    high = int(last) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(select(key, column).where(key >= middle).order_by(key).limit(1)).one()
+        low, high = (row[0] + 1, high) if row[1] < moment else (low, middle)
+    return low
+
+
+def newest_id(connection: Connection, table: str) -> int:
+    """The id of the last row; 0: there is none."""
+    return int(connection.execute(select(func.max(MOMENT_OF[table].table.c.id))).scalar() or 0)
+
+
+class Newest(NamedTuple):
+    """Of the messages of a listener."""
+
+    last_at: int
+    number: int
+
+
+def messages_since(connection: Connection, first: int, *, most: int = MOST_LOOKED_AT) -> dict[str, Newest]:
+    """Listener -> the messages whose id is `first` or above, of the newest `most` of all."""
+    newest = (
+        select(messages.c.listener, messages.c.received_at)
+        .where(messages.c.id >= first)
+        .order_by(messages.c.id.desc())
+        .limit(most)
+        .subquery()
+    )
+    wanted = select(newest.c.listener, func.max(newest.c.received_at), func.count()).group_by(newest.c.listener)
+    return {listener: Newest(last, count) for listener, last, count in connection.execute(wanted)}
+
+
+def not_applied_since(connection: Connection, first: int, *, most: int = MOST_COUNTED) -> dict[str, int]:
+    """Listener -> how many messages whose id is `first` or above were not applied; `most` of all are counted.
+
+    Without those of a type that is not served.
+    """
+    wrong = (
+        select(messages.c.listener)
+        .where(messages.c.state.in_(WRONG), messages.c.id >= first, ~messages.c.unserved)
+        .order_by(messages.c.id.desc())
+        .limit(most)
+        .subquery()
+    )
+    wanted = select(wrong.c.listener, func.count()).group_by(wrong.c.listener)
+    return {row[0]: row[1] for row in connection.execute(wanted)}
+
+
+class LastQuery(NamedTuple):
+    asked_at: int
+    matches: int
+    status: int
+    """0: success."""
+
+
+def last_queries(connection: Connection, *, most: int = MOST_LOOKED_AT) -> dict[str, LastQuery]:
+    """Calling AE title -> its last query among the newest `most` of all."""
+    newest = select(queries.c.id, queries.c.calling_ae).order_by(queries.c.id.desc()).limit(most).subquery()
+    last = select(func.max(newest.c.id)).group_by(newest.c.calling_ae)
+    wanted = select(queries.c.calling_ae, queries.c.asked_at, queries.c.matches, queries.c.status)
+    rows = connection.execute(wanted.where(queries.c.id.in_(last)))
+    return {title: LastQuery(asked_at, matches, status) for title, asked_at, matches, status in rows}
+
+
+class KeptRefusal(NamedTuple):
+    calling_ae: str
+    source: str
+    reason: str
+    refused_at: int
+
+
+def refused_since(connection: Connection, moment: int) -> list[KeptRefusal]:
+    """What was refused and kept since then, newest first; of what no scanner sent the calling AE title is empty."""
+    columns = (refusals.c.calling_ae, refusals.c.source, refusals.c.reason, refusals.c.refused_at)
+    wanted = select(*columns).where(refusals.c.refused_at >= moment).order_by(refusals.c.id.desc())
+    return [KeptRefusal(*row) for row in connection.execute(wanted)]
+
+
+def last_backup(connection: Connection) -> int | None:
+    """When the last backup was made; None: none was noted."""
+    made: int | None = connection.execute(select(backups.c.made_at).order_by(backups.c.id.desc()).limit(1)).scalar()
+    return made
+
+
+def paused(connection: Connection) -> dict[str, int]:
+    """Receiver that a person has paused -> since when."""
+    return {row.receiver: row.since for row in connection.execute(select(pauses.c.receiver, pauses.c.since))}
