@@ -205,7 +205,7 @@ def _rows(place: int, number: int | str, day: str) -> tuple[dict[str, Any], ...]
     patient = template.patient | {"PatientID": f"P{number}", "PatientName": name(number)}
     return (
         {"patient_id": f"P{number}", "issuer": "RIS", "attributes": patient,
-         "name_key": name_key(name(0)).replace("0", str(number)), "updated_at": at},
+         "name_key": name_key(name(0)).replace("0", str(number)), "given_key": "ada", "updated_at": at},
         {
             "patient": None, "authority": "IMAGING", "accession": f"A{number}", "sender": "", "placer": f"P{number}",
             "placer_authority": "", "filler": f"F{number}", "filler_authority": "", "attributes": order,

@@ -13,6 +13,7 @@ from gateway.cli import (
     conformance,
     database,
     diagnosis,
+    finding,
     linking,
     parked,
     repeating,
@@ -27,8 +28,8 @@ from gateway.cli.output import CommandFailure, complain
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "backup", "cli", "conformance", "database", "diagnosis", "linking", "main", "parked", "repeating", "serving",
-    "simulation", "status", "withdrawal", "worklist_files",
+    "backup", "cli", "conformance", "database", "diagnosis", "finding", "linking", "main", "parked", "repeating",
+    "serving", "simulation", "status", "withdrawal", "worklist_files",
 ]  # fmt: skip
 
 

@@ -24,8 +24,8 @@ _HOLD: Final = Statement(_ONE.with_for_update())
 _ADD: Final = Statement(
     insert(patients),
     (
-        "patient_id", "issuer", "attributes", "said", "former", "name_key", "merged_into", "merged_at", "first_at",
-        "arrivals", "updated_at",
+        "patient_id", "issuer", "attributes", "said", "former", "name_key", "given_key", "merged_into", "merged_at",
+        "first_at", "arrivals", "updated_at",
     ),
 )  # fmt: skip
 _ABSORBED: Final = Statement(
@@ -123,7 +123,7 @@ def add(
             "attributes": attributes,
             "said": stamps,
             "former": [],
-            "name_key": _name_key(attributes),
+            **_name_keys(attributes),
             "merged_into": merged_into,
             "merged_at": 0 if merged_into is None else first_at,
             "first_at": first_at,
@@ -134,8 +134,10 @@ def add(
     return PatientRow(row)
 
 
-def _name_key(attributes: Attributes) -> str:
-    return name_key(str(attributes.get("PatientName") or ""))
+def _name_keys(attributes: Attributes) -> dict[str, str]:
+    """By which a name is found, from the family name on and from the given name on."""
+    key = name_key(str(attributes.get("PatientName") or ""))
+    return {"name_key": key, "given_key": key.partition("^")[2]}
 
 
 def absorbed_by(connection: Connection, patient: PatientRow) -> Sequence[Row]:
@@ -145,7 +147,7 @@ def absorbed_by(connection: Connection, patient: PatientRow) -> Sequence[Row]:
 
 def change(connection: Connection, patient: PatientRow, **values: Any) -> None:
     if "attributes" in values:
-        values["name_key"] = _name_key(values["attributes"])
+        values |= _name_keys(values["attributes"])
     connection.execute(_CHANGE, {"the_row": patient, **values})
 
 

@@ -94,6 +94,16 @@ messages = Table(
     Index(None, "state", "id"),
 )
 
+message_numbers = Table(
+    "message_numbers",
+    metadata,
+    Column("message", Key, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True, comment="number, name or given"),
+    Column("value", Name, primary_key=True),
+    Index(None, "value", "kind"),
+)
+"""What a message that was not applied is found by: nothing else in the tables has its numbers."""
+
 patients = Table(
     "patients",
     metadata,
@@ -104,6 +114,7 @@ patients = Table(
     Column("said", Json, nullable=False, server_default="{}", comment="Keyword -> [rank, time] of the statement"),
     Column("former", Json, nullable=False, server_default="[]", comment="[[patient_id, issuer]] merged into this one"),
     Column("name_key", Name, nullable=False, server_default=text("''"), comment="What a name key is compared with"),
+    Column("given_key", Name, nullable=False, server_default=text("''"), comment="`name_key` from the given name on"),
     Column("merged_into", Key, nullable=True, comment="The patient that this identity now means"),
     Column("merged_at", BigInteger, nullable=False, server_default=text("0"), comment="EVN-2 of the A40 or A47"),
     Column("first_at", BigInteger, nullable=False, server_default=text("0"), comment="Of the oldest statement"),
@@ -112,6 +123,7 @@ patients = Table(
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("patient_id", "issuer"),
     Index(None, "name_key"),
+    Index(None, "given_key"),
     Index(
         "ix_patients_merged_into",
         "merged_into",
@@ -343,6 +355,8 @@ studies = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
     Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
+    Column("withdrawn_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
+    Column("withdrawn_reason", Text, nullable=False, server_default=text("''"), comment="Why, in the person's words"),
     Column(
         "findings",
         Json,
@@ -353,6 +367,12 @@ studies = Table(
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
     Index(None, "patient_id"),
+    Index(
+        "ix_studies_withdrawn",
+        "id",
+        sqlite_where=text("withdrawn_at IS NOT NULL"),
+        postgresql_where=text("withdrawn_at IS NOT NULL"),
+    ),
 )
 
 series = Table(
@@ -486,6 +506,19 @@ pauses = Table(
     Column("note", Text, nullable=False, comment="Why, in the person's words; may be empty"),
 )
 """Receivers whose work waits because a person wants it so."""
+
+work_tries = Table(
+    "work_tries",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("work", Key, ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False, comment="Which try of the work, from 1"),
+    Column("failed_at", BigInteger, nullable=False),
+    Column("fate", Text, nullable=False, comment="retry, park or reject"),
+    Column("outcome", Json, nullable=False),
+    Index(None, "work", "id"),
+)
+"""The last tries of work that failed; `outbox.outcome` is of the newest try alone."""
 
 heartbeats = Table(
     "heartbeats",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from yarl import URL
 
 from gateway.errors import InvalidValue
 from gateway.records.message import MessageState
+from gateway.records.step import StepState
 from gateway.records.work import WorkState
 from gateway.web.login import credentials
 
@@ -53,6 +54,19 @@ class OrdersParameters(RequestParameters):
     accession: Words = Field(default="", description="Accession number")
     patient: Words = Field(default="", description="Patient ID")
     limit: Limit = 100
+
+
+SearchState = StepState | Literal["not-applied"]
+
+
+class SearchParameters(RequestParameters):
+    q: Words = Field(default="", description="Accession number, Patient ID, name, order number, UID or MSH-10")
+    day: Day = Field(default="", description="Scheduled start date, or the day of a message; YYYYMMDD or YYYY-MM-DD")
+    modality: Words = ""
+    station: Words = Field(default="", description="AE title")
+    state: Annotated[
+        SearchState | None, _EMPTY_IS_NONE, Field(description="Of a step; `not-applied`: messages that were not")
+    ] = None
 
 
 class WorklistParameters(RequestParameters):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.records.lookup import NamePrefixes
 from gateway.worklist.items import PADDING
 
 
@@ -121,3 +122,22 @@ def name_key(name: str) -> str:
     the first."""
     first, *others = component_groups(name)
     return "" if any(group[:1].isascii() for group in others if group) else first
+
+
+MOST_WORDS = 4
+"""Of a name that is looked for; more are read as one family name."""
+
+
+def prefixes_of(text: str) -> NamePrefixes:
+    """How a person may mean a name: `muster`, `erika`, `Muster, Erika`, `Erika Muster`, `MUSTER^E`, `^erika`."""
+    plain = component_groups(text.replace(",", "^"))[0]
+    family, caret, given = plain.partition("^")
+    if caret:
+        return NamePrefixes((plain,), ()) if family else NamePrefixes((), (given,) if given else ())
+    words = plain.split()
+    if not words:
+        return NamePrefixes((), ())
+    places = range(1, len(words)) if len(words) <= MOST_WORDS else ()
+    halves = [(" ".join(words[:place]), " ".join(words[place:])) for place in places]
+    both = [name for left, right in halves for name in (f"{left}^{right}", f"{right}^{left}")]
+    return NamePrefixes((" ".join(words), *both), (" ".join(words),))

@@ -186,6 +186,12 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert [one["accession"] for one in as_json["orders"]] == [accession]
             for station in ("order_intake", "worklist", "performed_step", "study_arrival", "ehr_delivery"):
                 assert station in shown.stdout, shown.stdout
+        found = await gateway("find", accession, folder=tmp_path)
+        assert found.stdout.startswith(f"order 1: {accession}"), found.stderr
+        hits = json.loads((await gateway("find", accession, "--json", folder=tmp_path)).stdout)
+        assert [one["accession"] for one in hits["orders"]] == [accession]
+        nothing = await gateway("find", accession, "--state", "CANCELED", folder=tmp_path)
+        assert (nothing.returncode, nothing.stderr) == (1, "no order, patient, study or message is found by this\n")
         unknown = await gateway("show", "NOBODY", folder=tmp_path)
         assert unknown.returncode == 1
         assert "NOBODY" in unknown.stderr

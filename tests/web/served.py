@@ -22,7 +22,8 @@ from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.link_change import LinkAction, LinkChange
-from gateway.records.message import MessageState
+from gateway.records.lookup import MessageNumber, NumberKind
+from gateway.records.message import WRONG, MessageState
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, MatchedBy
@@ -33,6 +34,7 @@ from gateway.store import (
     Store,
     availability,
     link_changes,
+    message_numbers,
     messages,
     order_book,
     outbox,
@@ -138,11 +140,14 @@ def add_message(
     unserved: bool = False,
 ) -> MessageRow:
     code = "AA" if state == "applied" else "AE"
-    return messages.add(
+    row = messages.add(
         connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
         type=type, digest=b"\0" * 32, body=body, state=MessageState(state), ack_code=code,
         ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [], unserved=unserved,
     )  # fmt: skip
+    if state in WRONG:
+        message_numbers.keep(connection, row, [MessageNumber(NumberKind.NUMBER, "4711")])
+    return row
 
 
 def add_order(

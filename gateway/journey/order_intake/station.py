@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger
+from gateway.journey.order_intake.keeping import keep, keep_again
 from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
 from gateway.journey.order_intake.refusing import HEAD_BYTES, Refusing, too_many_parts
 from gateway.journey.order_intake.sources import ListenerSource
@@ -166,14 +167,10 @@ class OrderIntake:
         verdict = self._judge(connection, received.reading, now)
         if earlier.row is not None:
             row = earlier.row
-            _update(connection, row, verdict, acknowledgement.block)
+            keep_again(connection, row, verdict, received.reading, acknowledgement.block)
         else:
-            row = messages.add(
-                connection, **identity, received_at=now, listener=self._source.name, peer=received.host,
-                body=received.raw, state=verdict.state, ack_code=verdict.code, ack=acknowledgement.block,
-                findings=verdict.with_findings(*[REUSED] * earlier.other), unserved=verdict.unserved,
-            )  # fmt: skip
-            messages.tie(connection, row, verdict.orders, verdict.patients)
+            block, odd = acknowledgement.block, [REUSED] * earlier.other
+            row = keep(connection, received, self._source.name, verdict, block, *odd)
         if self._on_kept is not None and verdict.code == "AA":
             self._on_kept(connection, row, identity["type"], self._source.name, now)
         return Receipt(acknowledgement, row)
@@ -196,15 +193,11 @@ class OrderIntake:
         failure = internal(error)
         acknowledgement = self._acknowledged(received, failure)
 
-        def keep(connection: Connection) -> None:
-            messages.add(
-                connection, **received.identity, received_at=received.now, listener=self._source.name,
-                peer=received.host, body=received.raw, state=MessageState.FAILED, ack_code=acknowledgement.code,
-                ack=acknowledgement.block, findings=[error_finding(failure).as_row()],
-            )  # fmt: skip
-
+        verdict = Verdict(MessageState.FAILED, acknowledgement.code, [error_finding(failure).as_row()])
         try:
-            await self._store.write(keep)
+            await self._store.write(
+                lambda connection: keep(connection, received, self._source.name, verdict, acknowledgement.block)
+            )
         except Exception:
             log.exception("failed message not kept")
             lost = NeedsPerson(f"internal error ({type(error).__name__})")
@@ -270,7 +263,7 @@ class OrderIntake:
         # Who sends these bytes again gets the answer of today.
         fault = reading.error if verdict.state in WRONG else None
         block = self._acknowledger.of(row["body"], reading.message, fault, now).block if reading.sender else row["ack"]
-        _update(connection, row["id"], verdict, block, history)
+        keep_again(connection, row["id"], verdict, reading, block, history)
         return verdict
 
 
@@ -280,12 +273,3 @@ def _worked_on_again(now: int) -> str:
 
 def _with_error(reading: Reading, error: GatewayError) -> Reading:
     return replace(reading, error=error, statements=())
-
-
-def _update(connection: Connection, row: MessageRow, verdict: Verdict, ack: bytes, *before: Finding) -> None:
-    messages.untie(connection, row)
-    messages.settle(
-        connection, row, state=verdict.state, ack_code=verdict.code, ack=ack, findings=verdict.with_findings(*before),
-        unserved=verdict.unserved,
-    )  # fmt: skip
-    messages.tie(connection, row, verdict.orders, verdict.patients)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,12 +15,13 @@ from markupsafe import Markup
 from gateway.operations.answers.answer import iso
 from gateway.operations.parked import unserved_text
 from gateway.operations.work_events import why
+from gateway.web.console import dicom_values
 from gateway.web.console.notices import notice_of
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.static import address
 from gateway.web.routes import RouteContext
 
-PAGES: Final = (("/", "Now"),)
+PAGES: Final = (("/", "Now"), ("/search", "Search"))
 """Path and name of what the head of every page links to."""
 TEMPLATES: Final = Path(__file__).with_name("templates")
 _SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -80,13 +81,21 @@ def size(octets: int) -> str:
 
 
 @pass_context
-def _when(context: Context, micros: int | None) -> Markup | str:
-    return "" if micros is None else moment(micros, context["zone"])
+def _when(context: Context, at: int | str | None) -> Markup | str:
+    return "" if at is None else moment(_micros(at), context["zone"])
 
 
 @pass_context
-def _ago(context: Context, micros: int | None) -> str:
-    return "" if micros is None else f"{span(context['now'] - micros)} ago"
+def _ago(context: Context, at: int | str | None) -> str:
+    return "" if at is None else f"{span(context['now'] - _micros(at))} ago"
+
+
+def _micros(at: int | str) -> int:
+    """Of a moment as the store or an answer has it."""
+    if isinstance(at, int):
+        return at
+    since = datetime.fromisoformat(at) - datetime.fromtimestamp(0, UTC)
+    return since // timedelta(microseconds=1)
 
 
 def _environment() -> Environment:
@@ -96,6 +105,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "path_segment": lambda value: quote(str(value), safe=""), "when": _when, "ago": _ago, "span": span,
         "bytes_size": size, "failure": why, "unserved": unserved_text,
+        "person": dicom_values.person, "day": dicom_values.day, "clock": dicom_values.clock,
     }  # fmt: skip
     environment.globals["static"] = address
     # All templates are read now: the event loop never waits for the disk.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.web.console import now, static
+from gateway.web.console import now, search, static
 from gateway.web.routes import Route
 
-ROUTES: Final[tuple[Route, ...]] = (*now.ROUTES, *static.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (*now.ROUTES, *search.ROUTES, *static.ROUTES)

@@ -121,6 +121,8 @@ CALLS = (
     ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 200),
     ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 404),
     ("GET", "/api/refusals", "/api/refusals", 200),
+    ("GET", "/api/search", "/api/search?q=4711", 200),
+    ("GET", "/api/search", "/api/search?state=asleep", 400),
 )
 
 
