@@ -16,6 +16,7 @@ from gateway.cli import (
     finding,
     linking,
     parked,
+    put_away,
     repeating,
     serving,
     simulation,
@@ -28,8 +29,8 @@ from gateway.cli.output import CommandFailure, complain
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "backup", "cli", "conformance", "database", "diagnosis", "finding", "linking", "main", "parked", "repeating",
-    "serving", "simulation", "status", "withdrawal", "worklist_files",
+    "backup", "cli", "conformance", "database", "diagnosis", "finding", "linking", "main", "parked", "put_away",
+    "repeating", "serving", "simulation", "status", "withdrawal", "worklist_files",
 ]  # fmt: skip
 
 

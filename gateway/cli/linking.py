@@ -63,7 +63,7 @@ def link(
     """Link a performed step to what was ordered. The order then has its begin and end; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, link
 
-    _change(config, as_json, link, Wish(performed_step, by or _user(), reason, _row(order), accession, step))
+    _change(config, as_json, link, Wish(performed_step, by or user(), reason, _row(order), accession, step))
 
 
 @cli.command(epilog='Example: gateway unlink 1.2.840.113619.2.55 --reason "another patient"')
@@ -80,7 +80,7 @@ def unlink(
     """Take the link of a performed step away. The order is what it would be without; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, unlink
 
-    _change(config, as_json, unlink, Wish(performed_step, by or _user(), reason, _row(order), accession, step))
+    _change(config, as_json, unlink, Wish(performed_step, by or user(), reason, _row(order), accession, step))
 
 
 def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome], wish: Wish) -> None:
@@ -97,7 +97,8 @@ def _row(order: int | None) -> OrderRow | None:
     return None if order is None else OrderRow(order)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs the command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,26 +12,35 @@ from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import say, say_json, time_text
+from gateway.records.put_away import Kind
+
+if TYPE_CHECKING:
+    from gateway.operations.put_away import OpenCause, OpenCauses
 
 
 @cli.command(epilog="Example: gateway parked")
 def parked(
     config: ConfigFile = None,
     most: Annotated[int, typer.Option(min=1, help="At most this many deliveries and this many messages")] = 100,
-    by_cause: Annotated[bool, typer.Option("--by-cause", help="Deliveries by what stopped them, counted")] = False,
+    by_cause: Annotated[bool, typer.Option("--by-cause", help="By what stopped or refused them, counted")] = False,
     as_json: AsJson = False,
 ) -> None:
     """What needs a person: deliveries that were parked and messages that were not applied, each with its cure's id."""
     from gateway.operations.parked import parked_work, unserved_text
+    from gateway.operations.put_away import open_causes
     from gateway.store import outbox_listing
 
     settings = configuration(config)
     if by_cause:
         causes = with_store(settings, lambda store: store.read(outbox_listing.stuck))
+        of_messages = with_store(settings, lambda store: store.read(open_causes))
         if as_json:
-            say_json([asdict(cause) for cause in causes])
+            say_json([*map(asdict, causes), *map(_as_group, of_messages.causes)])
         else:
             _say_causes(causes)
+            _say_message_causes(of_messages)
+            if not causes and not of_messages.causes:
+                say("Nothing is parked.")
         return
     work = with_store(settings, lambda store: store.read(partial(parked_work, most=most)))
     if as_json:
@@ -42,8 +51,10 @@ def parked(
     for row in work.not_served:
         say(unserved_text(row))
     if work.deliveries or work.messages:
-        say("Mend the cause, restart the gateway, then: gateway replay ID...")
-    elif not work.not_served:
+        say("Mend the cause, restart the gateway, then: gateway replay ID... (or: gateway put-away ID... --note WHY)")
+    if work.refusals:
+        say(f"{work.refusals} arrived unreadable (--by-cause)")
+    elif not (work.deliveries or work.messages or work.not_served):
         say("Nothing is parked.")
 
 
@@ -58,7 +69,30 @@ def _say_causes(groups: list[Any]) -> None:
         say(f"      such as d{group.newest} of {_subject(str(group.cause.kind), group.subject)}")
         for issue in (group.outcome or {}).get("issues", ()):
             say(f"      {issue['severity']} {issue['code']}: {issue['text']} {issue['path']}".rstrip())
-    say("Mend the cause, then: gateway replay --cause KEY" if groups else "Nothing is parked.")
+    if groups:
+        say("Mend the cause, then: gateway replay --cause KEY")
+
+
+def _as_group(cause: OpenCause) -> dict[str, Any]:
+    """As deliveries are printed."""
+    values = asdict(cause)
+    return {"cause": {name: values.pop(name) for name in ("key", "kind", "text")}, **values}
+
+
+def _say_message_causes(causes: OpenCauses) -> None:
+    for cause in causes.causes:
+        since = f"{time_text(cause.first_at)} to {time_text(cause.last_at)}"
+        say(f"{cause.key}  {cause.count} x {_NOUNS[cause.kind]}: {cause.text}  ({since})")
+        say(f"      such as {cause.kind}{cause.newest} {cause.type} {cause.listener}".rstrip())
+    if causes.more_causes:
+        say(f"... and {causes.more_causes} more causes")
+    if not causes.is_whole:
+        say(f"counted are the newest {causes.messages} messages; there are more")
+    if causes.causes:
+        say("Mend the cause, then: gateway replay ID...; or: gateway put-away --cause KEY --note WHY")
+
+
+_NOUNS: Final = {Kind.MESSAGE: "not applied", Kind.REFUSAL: "unreadable"}
 
 
 def _say_parked(deliveries: list[dict[str, Any]], more: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from gateway.records.work import STUCK
-from gateway.store import messages, outbox_listing
+from gateway.store import messages, outbox_listing, put_away
 
 MOST_ROWS: Final = 1_000_000
 """Rows without payloads are small; there is no cheaper way to learn how many deliveries wait."""
@@ -26,6 +26,8 @@ class ParkedWork:
     more_messages: int
     not_served: Sequence[Mapping[str, Any]]
     """Types of messages that no rule serves, with their numbers: no alarm."""
+    refusals: int
+    """What arrived unreadable and was not put away."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON that `gateway parked --json` prints."""
@@ -42,6 +44,7 @@ def parked_work(connection: Connection, *, most: int) -> ParkedWork:
         failed,
         messages.count_wrong(connection) - len(failed),
         messages.unserved(connection),
+        len(put_away.open_refusals(connection)),
     )
 
 

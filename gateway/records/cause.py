@@ -1,4 +1,5 @@
-"""Why work failed, without what differs from study to study: the same cause is mended once."""
+"""Why work failed or a message was not applied, without what differs from study to study:
+the same cause is mended once."""
 
 from __future__ import annotations
 
@@ -32,9 +33,41 @@ class Cause:
 
 def cause_of(kind: WorkKind, outcome: Mapping[str, Any]) -> Cause:
     """The cause of a failure with this outcome. The words are an EHR's, which has no code for each of its refusals."""
-    text = str(outcome.get("error") or "unknown")
+    text = _without_particulars(str(outcome.get("error") or "unknown"))
+    codes = sorted({str(issue.get("code")) for issue in outcome.get("issues") or () if issue.get("code")})
+    return Cause(_key(str(kind), text, *codes), kind, text)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCause:
+    """Why messages were not applied, or could not be read at all."""
+
+    key: str
+    """Short, and the same for the same cause: `gateway put-away --cause KEY`."""
+    text: str
+    """Place and fault without the numbers and names of a single message."""
+
+
+def cause_of_message(finding: Mapping[str, str]) -> MessageCause:
+    """The cause of a message whose first fault this finding (`place`, `text`) is."""
+    text = _without_particulars(finding["text"])
+    place = _REPETITION.sub("[n]", finding["place"])
+    return MessageCause(_key(place, text), f"{place}: {text}" if place else text)
+
+
+def cause_of_refusal(source: str, reason: str) -> MessageCause:
+    """The cause of what arrived unreadable: who sent it counts, since what it was is not known."""
+    return MessageCause(_key("refused", source, reason), f"{source}: {reason}")
+
+
+_REPETITION: Final = re.compile(r"\[\d+\]")
+
+
+def _without_particulars(text: str) -> str:
     for particular, sign in _PARTICULARS:
         text = particular.sub(sign, text)
-    codes = sorted({str(issue.get("code")) for issue in outcome.get("issues") or () if issue.get("code")})
-    key = hashlib.sha256("\x1f".join([str(kind), text, *codes]).encode(errors="replace")).hexdigest()[:8]
-    return Cause(key, kind, text)
+    return text
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode(errors="replace")).hexdigest()[:8]

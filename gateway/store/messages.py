@@ -10,13 +10,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
     literal,
-    not_,
+    null,
     select,
     union_all,
     update,
@@ -25,12 +25,12 @@ from sqlalchemy import (
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
 from gateway.store.engine import lock
-from gateway.store.schema import messages, order_messages, orders, patient_messages
+from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages
 from gateway.store.statement import Statement
 
 _KEPT: Final = (
     "received_at", "listener", "peer", "sender", "control_id", "type", "digest", "body", "state", "ack_code", "ack",
-    "findings", "unserved",
+    "findings", "unserved", "cause",
 )  # fmt: skip
 _ADD: Final = Statement(insert(messages), _KEPT)
 _COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.ack_code, messages.c.state)
@@ -73,8 +73,10 @@ def add(
     ack: bytes,
     findings: list[dict[str, str]],
     unserved: bool = False,
+    cause: str = "",
 ) -> MessageRow:
-    """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read."""
+    """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read; `cause`: the
+    key of why a message of another type was not applied."""
     return MessageRow(_ADD.add(connection, locals()))
 
 
@@ -104,11 +106,12 @@ def settle(
     ack: bytes,
     findings: list[dict[str, str]],
     unserved: bool = False,
+    cause: str = "",
 ) -> None:
-    """Note what became of a message that was worked on again."""
+    """Note what became of a message that was worked on again. Put away stays what fails of the same cause again."""
     values = {
         "the_id": message, "state": state, "ack_code": ack_code, "ack": ack, "findings": findings,
-        "unserved": unserved,
+        "unserved": unserved, "the_cause": cause,
     }  # fmt: skip
     connection.execute(_SETTLE, values)
 
@@ -117,6 +120,10 @@ _SETTLE: Final = (
     update(messages)
     .where(messages.c.id == bindparam("the_id"))
     .values({name: bindparam(name) for name in ("state", "ack_code", "ack", "findings", "unserved")})
+    .values(
+        cause=bindparam("the_cause"),
+        put_away_at=case((messages.c.cause == bindparam("the_cause"), messages.c.put_away_at), else_=null()),
+    )
 )
 
 
@@ -202,20 +209,25 @@ def listing(
     connection: Connection, *, state: MessageState | None = None, limit: int = 100, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Rows for people, newest first, without the bytes."""
-    where = [messages.c.state == state] if state else []
+    where: list[ColumnElement[bool]] = [messages.c.state == state] if state else []
     if before is not None:
         where.append(messages.c.id < before)
     return _rows(connection, where, limit)
 
 
+IS_OPEN: Final = (messages.c.cause != EMPTY, messages.c.put_away_at.is_(None))
+"""Of a message that was not applied and that still calls for a person; the words of its index."""
+
+
 def wrong(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
-    """Rows of messages that were not applied, newest first, without those whose type is not served."""
-    return _rows(connection, [_wrong()], limit)
+    """Rows of messages that were not applied, newest first, without those whose type is not served or that a person
+    put away."""
+    return _rows(connection, list(IS_OPEN), limit)
 
 
 def count_wrong(connection: Connection, *, since: int = 0) -> int:
     """How many `wrong` lists that came at `since` or later."""
-    wanted = select(func.count()).select_from(messages).where(_wrong(), messages.c.received_at >= since)
+    wanted = select(func.count()).select_from(messages).where(*IS_OPEN, messages.c.received_at >= since)
     return int(connection.execute(wanted).scalar_one())
 
 
@@ -228,10 +240,6 @@ def unserved(connection: Connection) -> list[dict[str, Any]]:
         .order_by(messages.c.type)
     )
     return [_plain(row) for row in connection.execute(wanted).mappings()]
-
-
-def _wrong() -> ColumnElement[bool]:
-    return and_(messages.c.state.in_(WRONG), not_(messages.c.unserved))
 
 
 def _rows(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:

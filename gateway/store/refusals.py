@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, not_, select
 
 from gateway.errors import Unavailable
 from gateway.store import Store
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 1024 * 1024
 KEPT_ROWS: Final = 1000
+IS_OPEN: Final = refusals.c.put_away_at.is_(None)
+"""Nobody has put it away."""
 
 
 def add(connection: Connection, *, refused_at: int, source: str, reason: str, body: bytes, calling_ae: str = "") -> int:
@@ -39,8 +41,17 @@ async def keep(store: Store, what: str, *, refused_at: int, source: str, reason:
         log.error("refused %s not kept: %s", what, error)
 
 
-def listing(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
-    """Newest first, with the size of what is kept instead of its bytes."""
-    columns = (refusals.c.id, refusals.c.refused_at, refusals.c.source, refusals.c.reason)
+def listing(connection: Connection, *, limit: int = 100, put_away: bool | None = None) -> list[dict[str, Any]]:
+    """Newest first, with the size of what is kept instead of its bytes. `put_away`: only those that were, or were not;
+    None: all."""
+    columns = [column for column in refusals.c if column.name != "body"]
     wanted = select(*columns, func.length(refusals.c.body).label("bytes")).order_by(refusals.c.id.desc()).limit(limit)
+    if put_away is not None:
+        wanted = wanted.where(not_(IS_OPEN) if put_away else IS_OPEN)
     return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def get(connection: Connection, refusal: int) -> dict[str, Any] | None:
+    """The whole row, with the bytes that are kept."""
+    row = connection.execute(select(refusals).where(refusals.c.id == refusal)).mappings().first()
+    return dict(row) if row else None

@@ -60,6 +60,8 @@ Name = Text().with_variant(Text(collation="C"), "postgresql")
 ENDED = ("CANCELED", "COMPLETED", "DISCONTINUED")
 STEP_IS_OPEN = "steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')"
 """A partial index is used for a query that repeats its words."""
+MESSAGE_IS_OPEN = "cause <> '' AND put_away_at IS NULL"
+"""Of a message that was not applied and still calls for a person."""
 
 EMPTY: Final[ColumnElement[str]] = literal_column("''", Text)
 """In the condition of a query by a partial index: for a bound value SQLite plans the query anew each time it is run."""
@@ -90,9 +92,21 @@ messages = Table(
     Column("ack", LargeBinary, nullable=False),
     Column("findings", Json, nullable=False, comment="What was wrong or remarkable: [{place, text}]"),
     Column("unserved", Boolean, nullable=False, server_default=false(), comment="Refused for its type alone"),
+    Column(
+        "cause", Text, nullable=False, server_default=text("''"),
+        comment="Key of why it was not applied; empty: it was, or its type is not served",
+    ),
+    Column("put_away_at", BigInteger, nullable=True, comment="It calls for nobody"),
+    Column("put_away_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
+    Column("put_away_note", Text, nullable=False, server_default=text("''"), comment="Why"),
     Index(None, "sender", "control_id", "digest"),
     Index(None, "state", "id"),
-)
+    Index("ix_messages_cause", "cause", "id", sqlite_where=text("cause <> ''"), postgresql_where=text("cause <> ''")),
+    Index(
+        "ix_messages_open", "id", "cause",
+        sqlite_where=text(MESSAGE_IS_OPEN), postgresql_where=text(MESSAGE_IS_OPEN),
+    ),
+)  # fmt: skip
 
 message_numbers = Table(
     "message_numbers",
@@ -443,6 +457,9 @@ refusals = Table(
         server_default=text("''"),
         comment="Whose association or context it was; empty: nothing of DICOM",
     ),
+    Column("put_away_at", BigInteger, nullable=True, comment="It calls for nobody"),
+    Column("put_away_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
+    Column("put_away_note", Text, nullable=False, server_default=text("''"), comment="Why"),
 )
 
 outbox = Table(

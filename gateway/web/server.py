@@ -23,14 +23,14 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
-from gateway.web.api import openapi, performed_steps, search
+from gateway.web.api import openapi, performed_steps, put_away, search
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
 from gateway.web.login import Handler, guard
 from gateway.web.routes import Route, RouteContext
 
-ROUTES: Final = (*console.ROUTES, *api.ROUTES, *performed_steps.ROUTES, *search.ROUTES)
+ROUTES: Final = (*console.ROUTES, *api.ROUTES, *performed_steps.ROUTES, *put_away.ROUTES, *search.ROUTES)
 """What is not in this table is neither served nor documented."""
 
 CONTEXT: Final = web.AppKey("context", RouteContext)

@@ -19,7 +19,7 @@ def keep(
     row = messages.add(
         connection, **received.identity, received_at=received.now, listener=listener, peer=received.host,
         body=received.raw, state=verdict.state, ack_code=verdict.code, ack=ack,
-        findings=verdict.with_findings(*before), unserved=verdict.unserved,
+        findings=verdict.with_findings(*before), unserved=verdict.unserved, cause=verdict.cause,
     )  # fmt: skip
     _tie(connection, row, verdict, received.reading)
     return row
@@ -33,7 +33,7 @@ def keep_again(
     message_numbers.forget(connection, row)
     messages.settle(
         connection, row, state=verdict.state, ack_code=verdict.code, ack=ack, findings=verdict.with_findings(*before),
-        unserved=verdict.unserved,
+        unserved=verdict.unserved, cause=verdict.cause,
     )  # fmt: skip
     _tie(connection, row, verdict, reading)
 

@@ -192,7 +192,6 @@ class OrderIntake:
     async def _keep_failed(self, received: Received, error: Exception) -> Acknowledgement | None:
         failure = internal(error)
         acknowledgement = self._acknowledged(received, failure)
-
         verdict = Verdict(MessageState.FAILED, acknowledgement.code, [error_finding(failure).as_row()])
         try:
             await self._store.write(

@@ -9,8 +9,9 @@ from typing import Any, Final, Protocol
 from gateway.errors import Fate, GatewayError, Place, UnsupportedEvent, UnsupportedType
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import Reading
+from gateway.records.cause import cause_of_message
 from gateway.records.finding import Finding
-from gateway.records.message import MessageState
+from gateway.records.message import WRONG, MessageState
 from gateway.records.order import NOT_IMAGING
 from gateway.records.row_ids import OrderRow, PatientRow
 
@@ -39,6 +40,11 @@ class Verdict:
     patients: Mapping[PatientRow, str] = field(default_factory=dict)
     unserved: bool = False
     """Refused for its type or trigger event alone."""
+
+    @property
+    def cause(self) -> str:
+        """Key of why the message is not applied; empty: it is, or its type is not served."""
+        return cause_of_message(self.findings[0]).key if self.state in WRONG and not self.unserved else ""
 
     def with_findings(self, *before: Finding) -> list[dict[str, Any]]:
         """The rows of all findings, `before` first."""

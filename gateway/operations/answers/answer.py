@@ -43,6 +43,14 @@ class Finding(Answer):
     text: str
 
 
+class MayBePutAway(Answer):
+    """What a person can put away, after which it calls for nobody."""
+
+    put_away_at: Moment | None = Field(description="null: nobody has")
+    put_away_by: str
+    put_away_note: str
+
+
 def listed(findings: Sequence[Finding]) -> str:
     """Findings behind a text, on its line."""
     return "".join(f"; {one.place}: {one.text}" if one.place else f"; {one.text}" for one in findings)

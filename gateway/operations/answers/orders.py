@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment, Text, Titles
+from gateway.operations.answers.answer import Answer, Attributes, Finding, MayBePutAway, Moment, Text, Titles
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
@@ -76,7 +76,7 @@ class WorklistItems(Answer):
     items: list[WorklistItem]
 
 
-class Message(Answer):
+class Message(MayBePutAway):
     """An HL7 message as it came and what became of it."""
 
     id: int
@@ -88,6 +88,7 @@ class Message(Answer):
     type: str = Field(description="MSH-9 as TYPE^TRIGGER")
     state: MessageState
     ack_code: str = Field(description="MSA-1")
+    cause: str = Field(description="Key of why it was not applied; empty: it was, or its type is not served")
     findings: list[Finding]
 
 

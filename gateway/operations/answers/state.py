@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.operations.answers.answer import Answer, Moment, iso
+from gateway.operations.answers.answer import Answer, MayBePutAway, Moment, iso
 from gateway.operations.state.part import Form, State
 
 
@@ -74,7 +74,7 @@ class GatewayState(Answer):
         )  # fmt: skip
 
 
-class Refusal(Answer):
+class Refusal(MayBePutAway):
     """What arrived and could not be read at all."""
 
     id: int

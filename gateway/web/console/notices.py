@@ -8,6 +8,11 @@ from typing import Final
 TEXTS: Final[Mapping[str, str]] = {
     "delivery_retried": "The delivery is being tried again now.",
     "cause_retried": "Tried again now: {n}.",
+    "put_away": "Put away: {n}.",
+    "taken_back": "Calls for a person again: {n}.",
+    "messages_applied": "Worked on again and applied: {n}.",
+    "messages_failed": "Worked on again; still not applied: {n}.",
+    "messages_left": "Worked on again; of this cause there are more, press again.",
     "message_replayed": "The message was worked on again.",
 }
 """Key -> text; `{n}` is the number of things it was done to."""

@@ -71,7 +71,7 @@ def _lists(connection: Connection, since: int) -> Lists:
         wrong_messages=messages.wrong(connection, limit=SHOWN),
         fresh_wrong=messages.count_wrong(connection, since=since),
         unserved=messages.unserved(connection),
-        refused=refusals.listing(connection, limit=SHOWN),
+        refused=refusals.listing(connection, limit=SHOWN, put_away=False),
         silent=silent_steps.listing(connection, limit=SHOWN),
     )
 

@@ -1,0 +1,180 @@
+"""Messages for people: what was not applied, by cause, and pages of what was received.
+
+A page looks at a bounded number of rows: what no index holds is compared with at most `LOOKED_AT` messages, and the
+answer says where to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from gateway.records.message import MessageState
+from gateway.store.messages import IS_OPEN
+from gateway.store.schema import EMPTY, messages
+
+LOOKED_AT: Final = 10_000
+MOST_GROUPS: Final = 50
+_LISTED: Final = tuple(column for column in messages.c if column.name not in ("body", "ack", "digest"))
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """Messages that were not applied for one cause and call for a person."""
+
+    key: str
+    count: int
+    first_at: int
+    last_at: int
+    newest: int
+    """Id of the newest, an example."""
+    findings: list[dict[str, str]]
+    """Of the newest."""
+    types: str
+    """Type of the newest."""
+    listener: str
+    """Of the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The most frequent causes first."""
+
+    causes: list[CauseGroup]
+    more_causes: int
+    total: int
+    """Messages that call for a person, counted up to `LOOKED_AT`."""
+    is_whole: bool
+    """Whether there are no more than were counted."""
+
+
+def groups(connection: Connection, *, limit: int = MOST_GROUPS) -> Groups:
+    """The newest `LOOKED_AT` messages that were not applied nor put away, by cause."""
+    newest = _newest([*IS_OPEN], messages.c.id, messages.c.cause).subquery()
+    count = func.count().label("count")
+    wanted = (
+        select(newest.c.cause, count, func.min(newest.c.id).label("first"), func.max(newest.c.id).label("newest"))
+        .group_by(newest.c.cause)
+        .order_by(count.desc(), newest.c.cause)
+    )
+    rows = connection.execute(wanted).all()
+    total = sum(row.count for row in rows)  # type: ignore[misc]
+    return Groups(
+        list(_causes(connection, rows[:limit])), max(0, len(rows) - limit), min(total, LOOKED_AT), total <= LOOKED_AT
+    )
+
+
+def _causes(connection: Connection, rows: Any) -> Iterator[CauseGroup]:
+    for row in rows:
+        first = select(messages.c.received_at).where(messages.c.id == row.first)
+        example = connection.execute(select(*_LISTED).where(messages.c.id == row.newest)).mappings().one()
+        yield CauseGroup(
+            row.cause, row.count, connection.execute(first).scalar_one(), example["received_at"], row.newest,
+            example["findings"], example["type"], example["listener"],
+        )  # fmt: skip
+
+
+def count_open(connection: Connection) -> int:
+    """How many messages call for a person, counted up to one more than `LOOKED_AT`."""
+    return int(
+        connection.execute(select(func.count()).select_from(_newest([*IS_OPEN], messages.c.id).subquery())).scalar_one()
+    )
+
+
+def _newest(conditions: list[ColumnElement[bool]], *columns: ColumnElement[Any]) -> Any:
+    return select(*columns).where(*conditions).order_by(messages.c.id.desc()).limit(LOOKED_AT + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which messages a page shows; what is empty is not asked for."""
+
+    state: MessageState | None = None
+    cause: str = ""
+    listener: str = ""
+    type: str = ""
+    """`ORM^O01`, or `ORM` for all triggers."""
+    first_at: int | None = None
+    """Received from then on (microseconds)."""
+    last_at: int | None = None
+    """Received before then."""
+    put_away: bool | None = None
+    """Only those that were, or only those that were not applied and not put away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows without their bytes, newest first."""
+
+    rows: list[dict[str, Any]]
+    next_before: int | None
+    """`before` of the page that follows; None: there is none."""
+    count: int
+    """How many of the messages that were looked at are wanted."""
+    is_whole: bool
+    """Whether all messages from `before` on were looked at."""
+
+
+def page(connection: Connection, wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
+    """The newest wanted messages below the id `before`, at most `limit` of the `LOOKED_AT` that are looked at."""
+    conditions = list(_by_index(connection, wanted))
+    if before is not None:
+        conditions.append(messages.c.id < before)
+    looked_at = list(connection.execute(_newest(conditions, messages.c.id)).scalars())
+    is_whole = len(looked_at) <= LOOKED_AT
+    looked_at = looked_at[:LOOKED_AT]
+    if not looked_at:
+        return Page([], None, 0, True)
+    within = [*conditions, messages.c.id >= looked_at[-1], *_by_row(wanted)]
+    rows = connection.execute(select(*_LISTED).where(*within).order_by(messages.c.id.desc()).limit(limit + 1))
+    found = [{str(key): value for key, value in row.items()} for row in rows.mappings()]
+    count = connection.execute(select(func.count()).select_from(messages).where(*within)).scalar_one()
+    following = found[limit - 1]["id"] if len(found) > limit else None if is_whole else looked_at[-1]
+    return Page(found[:limit], following, count, is_whole)
+
+
+def _by_index(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.put_away is False:
+        yield from IS_OPEN
+    elif wanted.put_away:
+        yield messages.c.cause != EMPTY
+    if wanted.cause:
+        yield messages.c.cause == wanted.cause
+        yield messages.c.cause != EMPTY
+    if wanted.state is not None:
+        yield messages.c.state == wanted.state.value
+    if wanted.first_at is not None:
+        yield messages.c.id >= first_since(connection, wanted.first_at)
+    if wanted.last_at is not None:
+        yield messages.c.id < first_since(connection, wanted.last_at)
+
+
+def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.put_away:
+        yield messages.c.put_away_at.is_not(None)
+    if wanted.listener:
+        yield messages.c.listener == wanted.listener
+    if wanted.type:
+        whole, any_trigger = (
+            messages.c.type == wanted.type,
+            messages.c.type.startswith(f"{wanted.type}^", autoescape=True),
+        )
+        yield whole if "^" in wanted.type else whole | any_trigger
+
+
+def first_since(connection: Connection, moment: int) -> int:
+    """The id from which on messages were received at `moment` or later. Ids and times rise together, so that halving
+    finds it without an index of times."""
+    low, high = 1, int(connection.execute(select(func.max(messages.c.id))).scalar() or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        following = select(messages.c.id, messages.c.received_at).where(messages.c.id >= middle)
+        row = connection.execute(following.order_by(messages.c.id).limit(1)).first()
+        if row is None or row.received_at >= moment:
+            high = middle
+        else:
+            low = row.id + 1
+    return low
