@@ -15,6 +15,7 @@ from gateway.cli.output import say, say_json, time_text
 from gateway.records.put_away import Kind
 
 if TYPE_CHECKING:
+    from gateway.config.tree import Config
     from gateway.operations.put_away import OpenCause, OpenCauses
 
 
@@ -26,22 +27,16 @@ def parked(
     as_json: AsJson = False,
 ) -> None:
     """What needs a person: deliveries that were parked and messages that were not applied, each with its cure's id."""
-    from gateway.operations.parked import parked_work, unserved_text
-    from gateway.operations.put_away import open_causes
-    from gateway.store import outbox_listing
-
     settings = configuration(config)
     if by_cause:
-        causes = with_store(settings, lambda store: store.read(outbox_listing.stuck))
-        of_messages = with_store(settings, lambda store: store.read(open_causes))
-        if as_json:
-            say_json([*map(asdict, causes), *map(_as_group, of_messages.causes)])
-        else:
-            _say_causes(causes)
-            _say_message_causes(of_messages)
-            if not causes and not of_messages.causes:
-                say("Nothing is parked.")
-        return
+        _by_cause(settings, as_json)
+    else:
+        _by_row(settings, most, as_json)
+
+
+def _by_row(settings: Config, most: int, as_json: bool) -> None:
+    from gateway.operations.parked import parked_work, unserved_text
+
     work = with_store(settings, lambda store: store.read(partial(parked_work, most=most)))
     if as_json:
         say_json(work.as_json())
@@ -51,10 +46,29 @@ def parked(
     for row in work.not_served:
         say(unserved_text(row))
     if work.deliveries or work.messages:
-        say("Mend the cause, restart the gateway, then: gateway replay ID... (or: gateway put-away ID... --note WHY)")
+        say("Mend the cause, restart the gateway, then: gateway replay ID...")
+    if work.messages:
+        say("What nobody can mend: gateway put-away ID... --note WHY")
     if work.refusals:
         say(f"{work.refusals} arrived unreadable (--by-cause)")
     elif not (work.deliveries or work.messages or work.not_served):
+        say("Nothing is parked.")
+
+
+def _by_cause(settings: Config, as_json: bool) -> None:
+    from gateway.operations.put_away import open_causes
+    from gateway.store import outbox_listing
+
+    of_work, of_messages = with_store(
+        settings,
+        lambda store: store.read(lambda connection: (outbox_listing.stuck(connection), open_causes(connection))),
+    )
+    if as_json:
+        say_json([*map(asdict, of_work), *map(_as_group, of_messages.causes)])
+        return
+    _say_causes(of_work)
+    _say_message_causes(of_messages)
+    if not of_work and not of_messages.causes:
         say("Nothing is parked.")
 
 
@@ -89,7 +103,7 @@ def _say_message_causes(causes: OpenCauses) -> None:
     if not causes.is_whole:
         say(f"counted are the newest {causes.messages} messages; there are more")
     if causes.causes:
-        say("Mend the cause, then: gateway replay ID...; or: gateway put-away --cause KEY --note WHY")
+        say("Mend the cause, then: gateway replay --cause KEY; or: gateway put-away --cause KEY --note WHY")
 
 
 _NOUNS: Final = {Kind.MESSAGE: "not applied", Kind.REFUSAL: "unreadable"}

@@ -16,11 +16,12 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import MOMENTS, ConfigFile
 from gateway.cli.output import Reply, complain, each, say, say_json, say_lines
 from gateway.clock import now
+from gateway.errors import UnknownKey
 from gateway.records.identifiers import StudyInstanceUID
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
-    from gateway.operations.replay import Outcome
+    from gateway.operations.replay import Outcome, Repeats
     from gateway.store import Store
 
 Request = tuple[str, Any]
@@ -34,7 +35,7 @@ def replay(
         typer.Argument(help="d12: a delivery (12 alone, too); m7: a message; 1.2.840...: a study by its UID"),
     ] = None,
     cause: Annotated[
-        list[str] | None, typer.Option(help="All deliveries of a cause that 'gateway parked --by-cause' lists")
+        list[str] | None, typer.Option(help="All of a cause that 'gateway parked --by-cause' lists")
     ] = None,
     since: Annotated[
         datetime | None,
@@ -115,7 +116,10 @@ async def _repeat(
     )
 
     async def cause(key: str) -> Reply:
-        count, remaining = await repeats.cause(key)
+        try:
+            count, remaining = await repeats.cause(key)
+        except UnknownKey as nothing:
+            return await _repeat_messages(key, repeats, nothing)
         return Reply(f"{key}: {count} deliveries, due now", remaining)
 
     async def request(wanted: Request) -> Reply:
@@ -124,6 +128,16 @@ async def _repeat(
         return Reply(f"{number if kind == 'study' else f'{kind}{number}'}: {done}")
 
     return await each(causes, cause) + await each(await _requests_since(store, requests, first), request)
+
+
+async def _repeat_messages(key: str, repeats: Repeats, otherwise: UnknownKey) -> Reply:
+    try:
+        done = await repeats.message_cause(key)
+    except UnknownKey:
+        raise otherwise from None
+    left = [f"{key}: there are more; run it again"] if done.left else []
+    failed = [f"{key}: {done.failed} messages are still not applied"] if done.failed else []
+    return Reply(f"{key}: {done.applied} messages applied", [*failed, *left])
 
 
 async def _resend(requests: Sequence[Request], store: Store) -> int:

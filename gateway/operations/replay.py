@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, Rejected, UnknownKey
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
+from gateway.operations.repeat_messages import RepeatedCause, repeat_cause
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import OrderedProcedure
 from gateway.records.patient import Identity, PatientStatement, as_item, identity_of
@@ -108,6 +109,10 @@ class Repeats:
         """Repeat all deliveries that were parked for a cause: how many, and why others stay. Raises `UnknownKey`."""
         done, remaining = await replay_cause(self._store, key, self._clock)
         return len(done), remaining
+
+    async def message_cause(self, key: str) -> RepeatedCause:
+        """Work again on messages that were not applied for a cause. Raises `UnknownKey`."""
+        return await repeat_cause(self._store, key, self._replay_message)
 
 
 async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[WorkRow], list[str]]:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from gateway.records.message import MessageState
 from gateway.store.messages import IS_OPEN
+from gateway.store.recent import first_since
 from gateway.store.schema import EMPTY, messages
 
 LOOKED_AT: Final = 10_000
@@ -147,9 +148,9 @@ def _by_index(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[
     if wanted.state is not None:
         yield messages.c.state == wanted.state.value
     if wanted.first_at is not None:
-        yield messages.c.id >= first_since(connection, wanted.first_at)
+        yield messages.c.id >= first_since(connection, "messages", wanted.first_at)
     if wanted.last_at is not None:
-        yield messages.c.id < first_since(connection, wanted.last_at)
+        yield messages.c.id < first_since(connection, "messages", wanted.last_at)
 
 
 def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -163,18 +164,3 @@ def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
             messages.c.type.startswith(f"{wanted.type}^", autoescape=True),
         )
         yield whole if "^" in wanted.type else whole | any_trigger
-
-
-def first_since(connection: Connection, moment: int) -> int:
-    """The id from which on messages were received at `moment` or later. Ids and times rise together, so that halving
-    finds it without an index of times."""
-    low, high = 1, int(connection.execute(select(func.max(messages.c.id))).scalar() or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        following = select(messages.c.id, messages.c.received_at).where(messages.c.id >= middle)
-        row = connection.execute(following.order_by(messages.c.id).limit(1)).first()
-        if row is None or row.received_at >= moment:
-            high = middle
-        else:
-            low = row.id + 1
-    return low

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, Connection, func, select
 
-from gateway.records.message import WRONG
+from gateway.store.messages import IS_OPEN
+from gateway.store.refusals import IS_OPEN as REFUSAL_IS_OPEN
 from gateway.store.schema import backups, instances, messages, outbox, pauses, queries, refusals
 
 MOMENT_OF: Final[dict[str, Column[Any]]] = {
@@ -69,11 +70,11 @@ def messages_since(connection: Connection, first: int, *, most: int = MOST_LOOKE
 def not_applied_since(connection: Connection, first: int, *, most: int = MOST_COUNTED) -> dict[str, int]:
     """Listener -> how many messages whose id is `first` or above were not applied; `most` of all are counted.
 
-    Without those of a type that is not served.
+    Without those of a type that is not served and those that a person put away.
     """
     wrong = (
         select(messages.c.listener)
-        .where(messages.c.state.in_(WRONG), messages.c.id >= first, ~messages.c.unserved)
+        .where(*IS_OPEN, messages.c.id >= first)
         .order_by(messages.c.id.desc())
         .limit(most)
         .subquery()
@@ -106,9 +107,10 @@ class KeptRefusal(NamedTuple):
 
 
 def refused_since(connection: Connection, moment: int) -> list[KeptRefusal]:
-    """What was refused and kept since then, newest first; of what no scanner sent the calling AE title is empty."""
+    """What was refused and kept since then and not put away, newest first; of what no scanner sent the calling AE
+    title is empty."""
     columns = (refusals.c.calling_ae, refusals.c.source, refusals.c.reason, refusals.c.refused_at)
-    wanted = select(*columns).where(refusals.c.refused_at >= moment).order_by(refusals.c.id.desc())
+    wanted = select(*columns).where(refusals.c.refused_at >= moment, REFUSAL_IS_OPEN).order_by(refusals.c.id.desc())
     return [KeptRefusal(*row) for row in connection.execute(wanted)]
 
 

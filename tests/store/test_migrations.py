@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from gateway.errors import ConfigError
-from gateway.records.cause import cause_of
+from gateway.records.cause import cause_of, cause_of_message
 from gateway.records.patient import Identity, Rank, values_after
 from gateway.records.patient_merge import Absorbed, composed
 from gateway.records.row_ids import OrderRow, PatientRow
@@ -192,7 +192,7 @@ def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> N
     ]
     received = [
         ("ADT^A08", "rejected", '[{"place":"MSH-9.2","text":"trigger is not served"}]'),
-        ("ORM^O01", "rejected", '[{"place":"PID-3","text":"not MSH-9."}]'),
+        ("ORM^O01", "rejected", '[{"place":"","text":"worked on again at 1"},{"place":"PID-3","text":"not MSH-9."}]'),
         ("BAR^P01", "stored", '[{"place":"MSH-9","text":"kept only"}]'),
     ]
     with engine.begin() as connection:
@@ -211,7 +211,8 @@ def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> N
         (cause_of(delivery_to("main"), unknown), 2), (cause_of(SETTLE, {}), 1),
     ]  # fmt: skip
     assert [row["type"] for row in unserved] == ["ADT^A08"]
-    assert [row["type"] for row in wrong] == ["ORM^O01"]
+    fault = {"place": "PID-3", "text": "not MSH-9."}
+    assert [(row["type"], row["cause"]) for row in wrong] == [("ORM^O01", cause_of_message(fault).key)]
 
 
 _PREPARE = """

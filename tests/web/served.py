@@ -18,6 +18,7 @@ from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
 from gateway.records.availability import notified
+from gateway.records.cause import cause_of_message
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
@@ -140,10 +141,13 @@ def add_message(
     unserved: bool = False,
 ) -> MessageRow:
     code = "AA" if state == "applied" else "AE"
+    wrong = MessageState(state) in WRONG and not unserved
+    cause = cause_of_message((findings or [{"place": "", "text": "unknown"}])[0]).key if wrong else ""
     row = messages.add(
         connection, received_at=at, listener="ris", peer="127.0.0.1", sender="RIS|HOSP", control_id="C1",
         type=type, digest=b"\0" * 32, body=body, state=MessageState(state), ack_code=code,
         ack=f"MSH|^~\\&|GW\rMSA|{code}|C1\r".encode(), findings=findings or [], unserved=unserved,
+        cause=cause,
     )  # fmt: skip
     if state in WRONG:
         message_numbers.keep(connection, row, [MessageNumber(NumberKind.NUMBER, "4711")])

@@ -26,19 +26,19 @@ class CausePutAway(requests.CauseParameters):
     person: requests.Words = Field(default="", description="Who decides: kept, not checked; default: of the login")
 
 
-async def list_causes(context: RouteContext, _parameters: requests.NoParameters) -> answers.OpenCauses:
+async def list_message_causes(context: RouteContext, _parameters: requests.NoParameters) -> answers.OpenCauses:
     """Messages that were not applied and what arrived unreadable, by cause, without what was put away."""
     causes = await context.store.read(open_causes)
     return answers.OpenCauses.model_validate(causes, from_attributes=True)
 
 
-async def put_away_cause(context: RouteContext, parameters: CausePutAway) -> answers.PutAwayNumber:
+async def put_message_cause_away(context: RouteContext, parameters: CausePutAway) -> answers.PutAwayNumber:
     """Put away all that calls for a person for a cause."""
     by = PutAway(context.clock(), parameters.person, parameters.note)
     return answers.PutAwayNumber(count=await put_cause_away(context.store, parameters.key, by))
 
 
-async def replay_cause(context: RouteContext, parameters: requests.CauseParameters) -> answers.RepeatedCause:
+async def replay_message_cause(context: RouteContext, parameters: requests.CauseParameters) -> answers.RepeatedCause:
     """Work again on messages that were not applied for a cause, at most 1,000 at a time; not on those put away."""
     repeated = await repeat_cause(context.store, parameters.key, context.replay_message)
     return answers.RepeatedCause.model_validate(repeated, from_attributes=True)
@@ -93,10 +93,10 @@ def _repeated(answer: answers.RepeatedCause) -> Notice:
 _MESSAGE, _REFUSAL, _CAUSE = "/api/messages/{id}", "/api/refusals/{id}", "/api/message-causes/{key}"
 _NUMBER: Final = answers.PutAwayNumber
 ROUTES: Final = (
-    Route("GET", "/api/message-causes", list_causes, answers.OpenCauses),
-    Route("POST", f"{_CAUSE}/put-away", put_away_cause, _NUMBER, CausePutAway, (404, 422), notice=_put),
+    Route("GET", "/api/message-causes", list_message_causes, answers.OpenCauses),
+    Route("POST", f"{_CAUSE}/put-away", put_message_cause_away, _NUMBER, CausePutAway, (404, 422), notice=_put),
     Route(
-        "POST", f"{_CAUSE}/replay", replay_cause, answers.RepeatedCause, requests.CauseParameters, (404,),
+        "POST", f"{_CAUSE}/replay", replay_message_cause, answers.RepeatedCause, requests.CauseParameters, (404,),
         notice=_repeated,
     ),
     Route("POST", f"{_MESSAGE}/put-away", put_message_away, _NUMBER, RowPutAway, (404, 409, 422), notice=_put),

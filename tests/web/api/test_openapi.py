@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from gateway.errors import Fate
-from gateway.records.cause import cause_of
+from gateway.records.cause import cause_of, cause_of_message
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState, delivery_to
 from gateway.web.server import ROUTES
@@ -86,6 +86,7 @@ async def test_the_states_that_exist_are_listed_and_each_is_taken(console: Serve
 
 
 CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
+MISSING = cause_of_message({"place": "PID-3", "text": "missing"}).key
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
@@ -123,6 +124,20 @@ CALLS = (
     ("GET", "/api/refusals", "/api/refusals", 200),
     ("GET", "/api/search", "/api/search?q=4711", 200),
     ("GET", "/api/search", "/api/search?state=asleep", 400),
+    ("GET", "/api/message-causes", "/api/message-causes", 200),
+    ("POST", "/api/messages/{id}/put-away", "/api/messages/2/put-away?note=seen", 200),
+    ("POST", "/api/messages/{id}/put-away", "/api/messages/2/put-away", 422),
+    ("POST", "/api/messages/{id}/put-away", "/api/messages/1/put-away?note=seen", 409),
+    ("POST", "/api/messages/{id}/put-away", "/api/messages/77/put-away?note=seen", 404),
+    ("POST", "/api/messages/{id}/take-back", "/api/messages/2/take-back", 200),
+    ("POST", "/api/messages/{id}/take-back", "/api/messages/1/take-back", 409),
+    ("POST", "/api/message-causes/{key}/replay", f"/api/message-causes/{MISSING}/replay", 200),
+    ("POST", "/api/message-causes/{key}/put-away", f"/api/message-causes/{MISSING}/put-away?note=seen", 200),
+    ("POST", "/api/message-causes/{key}/put-away", f"/api/message-causes/{MISSING}/put-away?note=seen", 404),
+    ("POST", "/api/message-causes/{key}/replay", f"/api/message-causes/{MISSING}/replay", 404),
+    ("POST", "/api/refusals/{id}/put-away", "/api/refusals/1/put-away?note=scanner", 200),
+    ("POST", "/api/refusals/{id}/put-away", "/api/refusals/77/put-away?note=scanner", 404),
+    ("POST", "/api/refusals/{id}/take-back", "/api/refusals/1/take-back", 200),
 )
 
 
