@@ -47,16 +47,21 @@ OF_STUDY = {"placer": "", "filler": "", "accession": "", "procedure": "", "step"
 BOTH = {"accession": "", "study_uid": "", "procedure": "", "step": ""}
 
 
-def step(control: str, step: str, procedure: str = "RP1", at: str = "20260123120000", accession: str = "") -> list[str]:
+def step(
+    control: str, step: str, procedure: str = "RP1", at: str = "20260123120000", accession: str = "",
+    placer: str = "P1", filler: str = "",
+) -> list[str]:  # fmt: skip
     """A further ORC and OBR of the same order."""
     return [
-        f"ORC|{control}|P1|||SC||1^^^20301124093000^^R||{at}",
-        f"OBR|2|P1||CTH^CT head^99RIS||||||||||||||{accession}|{procedure}|{step}||||CT|||1^^^20301124093000^^R",
+        f"ORC|{control}|{placer}|{filler}||SC||1^^^20301124093000^^R||{at}",
+        f"OBR|2|{placer}|{filler}|CTH^CT head^99RIS||||||||||||||{accession}|{procedure}|{step}"
+        "||||CT|||1^^^20301124093000^^R",
     ]
 
 
 TWO_PROCEDURES = orm(study_uid="", more=step("NW", "SPS2", "RP2", accession="ACC1"))
 TWO_CHANGED = orm(control="XO", at=T2, study_uid="", step="S1", accession="", filler="", more=step("XO", "S2", at=T2))
+TWO_OF_A_STUDY = orm(step="S1", more=step("NW", "S2", accession="ACC1"))
 OF_FILLER = {"placer": ""}
 STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
     "a replacement": ([orm(), replacement()], ["ACC2 PAT1"]),
@@ -189,6 +194,32 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
     ),
     "a change of two steps without accession number": (
         [orm(study_uid="", step="S1", more=step("NW", "S2")), TWO_CHANGED],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
+    "a change of two steps whose second group states fewer numbers": (
+        [
+            orm(placer="", accession="", study_uid="", step="S1", more=step("NW", "S2", placer="", filler="F1")),
+            orm(control="XO", at=T2, study_uid="", step="S1", more=step("XO", "S2", at=T2)),
+        ],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
+    "a change of two steps whose first group states fewer numbers": (
+        [
+            orm(study_uid="", step="S1", more=step("NW", "S2", filler="F1", accession="ACC1")),
+            orm(
+                control="XO",
+                at=T2,
+                study_uid="",
+                step="S1",
+                accession="",
+                filler="",
+                more=step("XO", "S2", at=T2, filler="F1", accession="ACC1"),
+            ),
+        ],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
+    "a change of two steps of which one states the study": (
+        [TWO_OF_A_STUDY, orm(control="XO", at=T2, step="S1", more=step("XO", "S2", at=T2, accession="ACC1"))],
         ["ACC1 PAT1", "ACC1 PAT1"],
     ),
     "a number that is learned from a hold": (

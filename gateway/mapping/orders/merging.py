@@ -4,33 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from typing import Any
 
 from gateway.mapping.identifiers import Known, scheduled_procedure_step_id
 from gateway.records.order import Attributes, OrderedProcedure, OrderedStep, StepListing
+from gateway.records.order_numbers import ACCESSION_KEYS
+
+
+class Tie(Enum):
+    """What two pairs of a message have in common that are of one procedure."""
+
+    STUDY = auto()
+    ACCESSION = auto()
+    FILLER = auto()
+    PLACER = auto()
+
+
+Key = tuple[object, ...]
+"""A tie and its values."""
 
 
 def merge_groups(read: Sequence[OrderedProcedure]) -> Iterator[OrderedProcedure]:
     """Put ORC/OBR pairs that the sender tied together into one procedure: those of one Study Instance UID, or of one
-    Requested Procedure ID under one accession number.
+    Requested Procedure ID under one accession number or one order number.
 
     Pairs of the same Scheduled Procedure Step ID are further protocol codes of one step.
     """
-    merged: dict[tuple[object, ...], OrderedProcedure] = {}
+    merged: list[OrderedProcedure] = []
+    places: dict[Key, int] = {}
     for one in read:
-        key = _identity(one)
-        merged[key] = _join(merged[key], one) if key in merged else one
-    yield from merged.values()
+        keys = list(_keys(one))
+        at = next((places[key] for key in keys if key in places and not _differ(merged[places[key]], one, key)), None)
+        if at is None:
+            at = len(merged)
+            merged.append(one)
+        else:
+            merged[at] = _join(merged[at], one)
+        for key in keys:
+            places.setdefault(key, at)
+    yield from merged
 
 
-def _identity(one: OrderedProcedure) -> tuple[object, ...]:
+def _keys(one: OrderedProcedure) -> Iterator[Key]:
+    """What ties a pair to others of its message, the surest first."""
     if "StudyInstanceUID" not in one.derived:
-        return one.control, str(one.procedure["StudyInstanceUID"])
-    if "RequestedProcedureID" not in one.derived:
-        # Without a stated accession number this is the order's own number.
-        accession_number = str(one.order.get("AccessionNumber") or "")
-        return one.control, one.authority, accession_number, str(one.procedure["RequestedProcedureID"])
-    return (one.place,)
+        yield Tie.STUDY, one.control, one.procedure["StudyInstanceUID"]
+    if "RequestedProcedureID" in one.derived:
+        return
+    of_procedure = one.control, one.procedure["RequestedProcedureID"]
+    # Without a stated accession number this is the order's own number.
+    yield Tie.ACCESSION, *of_procedure, one.authority, one.order.get("AccessionNumber") or ""
+    for kind, number in ((Tie.FILLER, one.filler), (Tie.PLACER, one.placer)):
+        if number is not None and number.value:
+            yield kind, *of_procedure, number.value, number.authority
+
+
+def _differ(first: OrderedProcedure, more: OrderedProcedure, key: Key) -> bool:
+    """Whether something that both pairs state says that they are of two procedures, whatever `key` they share."""
+    if _both_state(first, more, "StudyInstanceUID"):
+        return bool(first.procedure["StudyInstanceUID"] != more.procedure["StudyInstanceUID"])
+    if key[0] is Tie.ACCESSION:
+        return False
+    if _both_state(first, more, "AccessionNumber"):
+        mine, theirs = first.order.get("AccessionNumber"), more.order.get("AccessionNumber")
+        if mine and theirs and mine != theirs:
+            return True
+    pairs = ((first.filler, more.filler), (first.placer, more.placer))
+    return any(mine and theirs and mine.value != theirs.value for mine, theirs in pairs)
+
+
+def _both_state(first: OrderedProcedure, more: OrderedProcedure, keyword: str) -> bool:
+    return keyword not in first.derived and keyword not in more.derived
 
 
 def _join(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
@@ -46,6 +91,7 @@ def _join(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
             known = Known(more.procedure, more.authority, "", "", len(steps))
             key = scheduled_procedure_step_id(known)
             steps[key] = OrderedStep(step.attributes | {"ScheduledProcedureStepID": key})
+    first = _with_numbers_of(first, more)
     return replace(
         first,
         steps=tuple(steps.values()),
@@ -54,6 +100,18 @@ def _join(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
         ),
         derived=first.derived & more.derived,
     )
+
+
+def _with_numbers_of(first: OrderedProcedure, more: OrderedProcedure) -> OrderedProcedure:
+    """The first pair with what only the other states of their order's numbers and of the study."""
+    stated = first.derived - more.derived
+    if "AccessionNumber" in stated and more.order.get("AccessionNumber"):
+        attributes = {key: more.order[key] for key in ACCESSION_KEYS if key in more.order}
+        first = replace(first, order=first.order | attributes, authority=more.authority or first.authority)
+    if "StudyInstanceUID" in stated:
+        study = {"StudyInstanceUID": more.procedure["StudyInstanceUID"]}
+        first = replace(first, procedure=first.procedure | study)
+    return replace(first, placer=first.placer or more.placer, filler=first.filler or more.filler)
 
 
 def distinct_steps(steps: list[OrderedStep]) -> tuple[OrderedStep, ...]:
