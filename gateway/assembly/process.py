@@ -23,6 +23,7 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
+from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
@@ -32,6 +33,7 @@ from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping import Mappings
+from gateway.operations.receivers import pause_all
 from gateway.operations.state.components import Component
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
@@ -58,12 +60,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = system_clock, elapsed: Clock | None = None) -> AsyncIterator[Running]:
+async def running(
+    config: Config, clock: Clock = system_clock, elapsed: Clock | None = None, *, paused: bool = False
+) -> AsyncIterator[Running]:
     """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
 
     A worker that fails ends the context with its error: a gateway that serves half is worse than none. Jobs that nobody
     waits for are tried again (`keep_trying`). `elapsed` measures what waits; None: the monotonic clock, or `clock`
-    where that is not the system's.
+    where that is not the system's. `paused`: nothing is sent to any receiver until it is resumed.
     """
     elapsed = elapsed or (monotonic_clock if clock is system_clock else clock)
     mappings = load_mappings(config)
@@ -72,6 +76,8 @@ async def running(config: Config, clock: Clock = system_clock, elapsed: Clock | 
         store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
         stack.push_async_callback(store.close)
         await store.begin_steady_time(clock, elapsed)
+        if paused:
+            await store.write(partial(pause_all, receivers=receivers_of(config), person="gateway run", now=clock()))
         if store.engine.dialect.name == "sqlite":
             await store.write(outbox_claims.release_all)
         group = await stack.enter_async_context(_background())
@@ -158,6 +164,7 @@ async def _start_http(
         first_day=rules_of(config, mappings).first_day,
         mounted=beside,
         links=link_tools(config, mappings),
+        receivers=receivers_of(config),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
     )

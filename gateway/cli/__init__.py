@@ -14,10 +14,13 @@ from gateway.cli import (
     database,
     diagnosis,
     finding,
+    giving_up,
     linking,
     parked,
     put_away,
+    receivers,
     repeating,
+    resending,
     serving,
     simulation,
     status,
@@ -29,9 +32,26 @@ from gateway.cli.output import CommandFailure, complain
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
-    "backup", "cli", "conformance", "database", "diagnosis", "finding", "linking", "main", "parked", "put_away",
-    "repeating", "serving", "simulation", "status", "withdrawal", "worklist_files",
-]  # fmt: skip
+    "backup",
+    "cli",
+    "conformance",
+    "database",
+    "diagnosis",
+    "finding",
+    "giving_up",
+    "linking",
+    "main",
+    "parked",
+    "put_away",
+    "receivers",
+    "repeating",
+    "resending",
+    "serving",
+    "simulation",
+    "status",
+    "withdrawal",
+    "worklist_files",
+]
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.options import AsJson, By, ConfigFile, user_of_system
 from gateway.cli.output import say, say_json, say_lines
 from gateway.clock import now
 from gateway.records.row_ids import OrderRow
@@ -27,7 +26,6 @@ Order = Annotated[
 Accession = Annotated[str, typer.Option("--accession", help="Accession number of the order")]
 Step = Annotated[str, typer.Option("--step", help="Scheduled Procedure Step ID, where the order has several")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the link")]
-By = Annotated[str, typer.Option("--by", help="Who decides [default: the user of the system]")]
 
 
 @cli.command(epilog="Example: gateway unlinked")
@@ -63,7 +61,7 @@ def link(
     """Link a performed step to what was ordered. The order then has its begin and end; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, link
 
-    _change(config, as_json, link, Wish(performed_step, by or user(), reason, _row(order), accession, step))
+    _change(config, as_json, link, Wish(performed_step, by or user_of_system(), reason, _row(order), accession, step))
 
 
 @cli.command(epilog='Example: gateway unlink 1.2.840.113619.2.55 --reason "another patient"')
@@ -80,7 +78,7 @@ def unlink(
     """Take the link of a performed step away. The order is what it would be without; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, unlink
 
-    _change(config, as_json, unlink, Wish(performed_step, by or user(), reason, _row(order), accession, step))
+    _change(config, as_json, unlink, Wish(performed_step, by or user_of_system(), reason, _row(order), accession, step))
 
 
 def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome], wish: Wish) -> None:
@@ -95,11 +93,3 @@ def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome
 
 def _row(order: int | None) -> OrderRow | None:
     return None if order is None else OrderRow(order)
-
-
-def user() -> str:
-    """Who runs the command."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "the command line"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,3 +16,19 @@ ConfigFile = Annotated[
 MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+
+By = Annotated[str, typer.Option("--by", help="Who decides [default: the user of the system]")]
+Note = Annotated[str, typer.Option("--note", help="Why, for those who come later; kept")]
+
+
+def user_of_system() -> str:
+    """The name under which a decision made at the command line is kept."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "the command line"
+
+
+def microseconds(moment: datetime, zone: tzinfo) -> int:
+    """A moment as the store counts time; without an offset of its own, the moment is in `zone`."""
+    return int(moment.replace(tzinfo=moment.tzinfo or zone).timestamp() * 1_000_000)

@@ -10,8 +10,7 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.linking import user
-from gateway.cli.options import ConfigFile
+from gateway.cli.options import By, ConfigFile, user_of_system
 from gateway.cli.output import Reply, each
 from gateway.clock import now
 from gateway.records.put_away import Kind, PutAway
@@ -30,7 +29,7 @@ def put_away(
     cause: Annotated[list[str] | None, typer.Option(help="All of a cause that 'gateway parked' lists")] = None,
     note: Annotated[str, typer.Option(help="Why; kept")] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Let them call for a person again")] = False,
-    by: Annotated[str, typer.Option("--by", help="Who decides [default: the user of the system]")] = "",
+    by: By = "",
     config: ConfigFile = None,
 ) -> None:
     """Put away messages that were not applied and what arrived unreadable, with a note. Nothing is deleted.
@@ -48,7 +47,7 @@ def put_away(
     if undo:
         work = partial(_take_back, named)
     else:
-        work = partial(_put_away, named, cause or (), PutAway(now(), by or user(), note))
+        work = partial(_put_away, named, cause or (), PutAway(now(), by or user_of_system(), note))
     if with_store(settings, work):
         raise typer.Exit(1)
 

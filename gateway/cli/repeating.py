@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, tzinfo
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +13,11 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import MOMENTS, ConfigFile
-from gateway.cli.output import Reply, complain, each, say, say_json, say_lines
+from gateway.cli.options import MOMENTS, ConfigFile, microseconds
+from gateway.cli.output import Reply, each, say, say_json, say_lines
+from gateway.cli.resending import fill_ehr, resend_studies
 from gateway.clock import now
 from gateway.errors import UnknownKey
-from gateway.records.identifiers import StudyInstanceUID
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
@@ -41,12 +41,10 @@ def replay(
         datetime | None,
         typer.Option(help="All HL7 messages received from this time on, in the site's zone", formats=MOMENTS),
     ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Send the studies named by UID once more, changed or not")
-    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="As 'gateway resend UID'")] = False,
     ehr: Annotated[
         str | None,
-        typer.Option(help="Send an EHR once more all that it was sent, or all since --since"),
+        typer.Option(help="As 'gateway resend --ehr'"),
     ] = None,
     per_second: Annotated[float, typer.Option(min=0.01, help="Deliveries per second (--ehr)")] = 10.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what messages would change")] = False,
@@ -69,21 +67,17 @@ def replay(
     settings = configuration(config)
     first = None if since is None else microseconds(since, settings.site.zone)
     if ehr is not None:
-        names = [one.name for one in settings.ehrs]
-        if ehr not in names:
-            raise typer.BadParameter(f"there is no EHR {ehr!r}; the configuration has {', '.join(names) or 'none'}")
-        with_store(settings, partial(_fill_ehr, ehr, first or 0, per_second))
+        fill_ehr(settings, ehr, first or 0, per_second)
     elif dry_run:
         _say_dry_run(with_store(settings, partial(_try, settings, requests, first, not as_json)), as_json)
     else:
-        work = partial(_resend, requests) if again else partial(_repeat, settings, requests, cause or (), first)
+        work = (
+            partial(resend_studies, [uid for _, uid in requests])
+            if again
+            else partial(_repeat, settings, requests, cause or (), first)
+        )
         if with_store(settings, work):
             raise typer.Exit(1)
-
-
-def microseconds(moment: datetime, zone: tzinfo) -> int:
-    """A moment as the store counts time; without an offset of its own, the moment is in `zone`."""
-    return int(moment.replace(tzinfo=moment.tzinfo or zone).timestamp() * 1_000_000)
 
 
 async def _requests_since(store: Store, requests: Sequence[Request], first: int | None) -> list[Request]:
@@ -138,25 +132,6 @@ async def _repeat_messages(key: str, repeats: Repeats, otherwise: UnknownKey) ->
     left = [f"{key}: there are more; run it again"] if done.left else []
     failed = [f"{key}: {done.failed} messages are still not applied"] if done.failed else []
     return Reply(f"{key}: {done.applied} messages applied", [*failed, *left])
-
-
-async def _resend(requests: Sequence[Request], store: Store) -> int:
-    """Send studies once more and print a line for each; returns how many failed."""
-    from gateway.operations.resend import resend_study
-
-    async def resend(study_uid: str) -> Reply:
-        return Reply(f"{study_uid}: {await resend_study(store, StudyInstanceUID(study_uid), now)} deliveries, due now")
-
-    return await each([study_uid for _, study_uid in requests], resend)
-
-
-async def _fill_ehr(name: str, first: int, per_second: float, store: Store) -> None:
-    from gateway.operations.resend import resend_all
-
-    total = 0
-    async for total in resend_all(store, name, now, first=first, per_second=per_second):
-        complain(f"{total} deliveries added")
-    say(f"{name}: {total} deliveries, the last due in {total / per_second:.0f} s")
 
 
 async def _try(

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,6 +17,9 @@ from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, say
 
+if TYPE_CHECKING:
+    from gateway.config.tree import Config
+
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 15.0
@@ -24,34 +27,41 @@ GRACE_SECONDS: Final = 15.0
 
 
 @cli.command(epilog="Example: gateway run -c gateway.yaml")
-def run(config: ConfigFile = None) -> None:
+def run(
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Send nothing to EHRs and destinations until 'gateway resume'")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    from gateway.assembly import process as app
     from gateway.assembly import shares
-    from gateway.assembly.collector import spared
-    from gateway.assembly.http import FACADE
 
     settings = configuration(config)
     shares.warn_of_want(settings, shares.raise_limit())
 
-    async def serve() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with app.running(settings) as gateway:
-            ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
-            console = f"http://{settings.http.host}:{gateway.http_port}"
-            studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
-            say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
-            sys.stdout.flush()
-            async with spared():
-                await stop.wait()
-            _end_within(settings.database.answer_seconds + GRACE_SECONDS)
-            log.info("stopping: what is under way is finished or handed back")
-        log.info("stopped")
+    asyncio.run(_serve(settings, paused=paused))
 
-    asyncio.run(serve())
+
+async def _serve(settings: Config, *, paused: bool) -> None:
+    from gateway.assembly import process as app
+    from gateway.assembly.collector import spared
+    from gateway.assembly.http import FACADE
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with app.running(settings, paused=paused) as gateway:
+        ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
+        console = f"http://{settings.http.host}:{gateway.http_port}"
+        studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
+        say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
+        sys.stdout.flush()
+        async with spared():
+            await stop.wait()
+        _end_within(settings.database.answer_seconds + GRACE_SECONDS)
+        log.info("stopping: what is under way is finished or handed back")
+    log.info("stopped")
 
 
 def _end_within(seconds: float) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NoReturn
 
 import orjson
 from sqlalchemy import Connection, RowMapping
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Rejected, UnknownKey
+from gateway.errors import GatewayError, Rejected
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
+from gateway.operations.causes import each_of_cause
 from gateway.operations.repeat_messages import RepeatedCause, repeat_cause
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import OrderedProcedure
@@ -117,17 +117,9 @@ class Repeats:
 
 async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[WorkRow], list[str]]:
     """Make all work of a cause due now, page by page: the ids, and why others stay. Raises `UnknownKey`."""
-    done, left, after = list[WorkRow](), list[str](), WorkRow(0)
-    while True:
-        page = await store.write(partial(outbox_listing.replay_cause, key=key, now=clock(), after=after))
-        if page.last is None:
-            break
-        done += page.done
-        left += page.left
-        after = page.last
-    if not after:
-        raise UnknownKey("nothing is parked for this cause", place=f"cause {key}")
-    return done, left
+    return await each_of_cause(
+        store, key, lambda connection, after: outbox_listing.replay_cause(connection, key, now=clock(), after=after)
+    )
 
 
 class _UndoReplayError(Exception):

@@ -46,6 +46,7 @@ VERIFIED: Final = {
     _S.PARKED: "the look at what {to} holds is parked: {why}",
     _S.REJECTED: "the look at what {to} holds is rejected: {why}",
 }
+GIVEN_UP: Final = "{kind} given up by {person}: {note}"
 FAILED_ONCE: Final = "try {attempts} at {to} failed: {why}; next try at {due}"
 SETTLED: Final = {
     _S.PENDING: "waits until {due} for more of the study; settles then if none came",
@@ -74,13 +75,19 @@ def events_of(delivery: Delivery) -> Iterator[Event]:
     kind = WorkKind.of(delivery.kind)
     station, forms = FORMS.get(kind.activity, OTHERS)
     form = forms.get(delivery.state)
+    if delivery.state is WorkState.GIVEN_UP:
+        form = GIVEN_UP
     if form is None:
         return
     if delivery.state is WorkState.PENDING and delivery.attempts and forms is not SETTLED:
         form = FAILED_ONCE
     outcome = delivery.outcome or {}
+    decision = outcome.get("given_up") or {}
     text = form.format(
         to=kind.target,
+        kind=delivery.kind,
+        person=decision.get("person", ""),
+        note=decision.get("note", ""),
         attempts=delivery.attempts,
         id=outcome.get("id", ""),
         resource=outcome.get("resource", "ImagingStudy"),

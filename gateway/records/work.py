@@ -22,6 +22,8 @@ class WorkState(StrEnum):
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     """A later version of the same thing took its place before it was sent."""
+    GIVEN_UP = "given-up"
+    """A person decided that it is not to be done, with a note; `gateway replay` takes that back."""
 
 
 class WorkEvent(StrEnum):
@@ -33,6 +35,7 @@ class WorkEvent(StrEnum):
     LEASE_ENDS = "lease-ends"
     SUPERSEDE = "supersede"
     REPLAY = "replay"
+    GIVE_UP = "give-up"
 
 
 _S, _E = WorkState, WorkEvent
@@ -48,6 +51,10 @@ TRANSITIONS: Final[dict[tuple[WorkState, WorkEvent], WorkState]] = {
     (_S.PARKED, _E.REPLAY): _S.PENDING,
     (_S.PARKED, _E.SUPERSEDE): _S.SUPERSEDED,
     (_S.REJECTED, _E.REPLAY): _S.PENDING,
+    (_S.PENDING, _E.GIVE_UP): _S.GIVEN_UP,
+    (_S.PARKED, _E.GIVE_UP): _S.GIVEN_UP,
+    (_S.REJECTED, _E.GIVE_UP): _S.GIVEN_UP,
+    (_S.GIVEN_UP, _E.REPLAY): _S.PENDING,
 }
 """A pair that is not here cannot happen: the store refuses it."""
 

@@ -7,9 +7,10 @@ ids; a later row waits while an earlier one is pending or leased. Lanes never wa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, exists, func, insert, select, update
 
 from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
@@ -122,14 +123,24 @@ def deliver(connection: Connection, lane: Lane, delivery: Delivery, *, now: int)
     enqueue(connection, lane=lane, payload=delivery.as_payload(), due_at=now, now=now, supersede=True)
 
 
-def repeat(connection: Connection, lane: Lane, *, now: int, due_at: int | None = None) -> bool:
+REPEATED: Final = (WorkState.DONE, WorkState.LEASED)
+"""States of a delivery that is sent once more: what waits is sent anyway, the others need a person, or had one."""
+
+
+def repeat(
+    connection: Connection,
+    lane: Lane,
+    *,
+    now: int,
+    due_at: int | None = None,
+    states: Collection[WorkState] = REPEATED,
+) -> bool:
     """Add the newest delivery of `lane` once more, due now or at `due_at`.
 
-    False, and nothing added, where there is none, or where it waits, is parked or rejected: a delivery that waits is
-    sent anyway, the others need a person.
+    False, and nothing added, where there is none, or where it is in none of `states`.
     """
     last = latest(connection, lane)
-    if last is None or WorkState(last["state"]) not in (WorkState.DONE, WorkState.LEASED):
+    if last is None or WorkState(last["state"]) not in states:
         return False
     due_at = now if due_at is None else due_at
     enqueue(connection, lane=lane, payload=last["payload"], due_at=due_at, now=now, supersede=True)
@@ -137,9 +148,13 @@ def repeat(connection: Connection, lane: Lane, *, now: int, due_at: int | None =
 
 
 def repeat_study(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> int:
-    """Add the newest delivery of each lane of a study once more; returns how many were added."""
+    """Add the newest delivery of each lane of a study once more, one that was given up as well; returns how many were
+    added."""
     lanes = map(Lane.of, connection.execute(_LANES_OF, {"the_subject": study_uid}).scalars())
-    return sum(repeat(connection, lane, now=now) for lane in lanes if lane.kind.activity is Activity.DELIVER)
+    states = (*REPEATED, WorkState.GIVEN_UP)
+    return sum(
+        repeat(connection, lane, now=now, states=states) for lane in lanes if lane.kind.activity is Activity.DELIVER
+    )
 
 
 def receivers_of(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
@@ -158,14 +173,14 @@ def last_row(connection: Connection) -> WorkRow:
 def lanes_since(
     connection: Connection, kind: WorkKind, *, first: int, last: WorkRow, after: int, limit: int
 ) -> list[tuple[int, Lane]]:
-    """The newest row, and its lane, of each lane of `kind` with a delivery that was added at `first` (microseconds) or
-    later, up to the row `last`.
+    """The newest row up to the row `last`, and its lane, of each lane of `kind` where that row was added at `first`
+    (microseconds) or later.
 
     By the ids of those rows, from the one behind `after`; at most `limit`.
     """
     values = {"the_kind": str(kind), "first": first, "last": last, "after": after}
     rows = connection.execute(_LANES_SINCE.limit(limit), values)
-    return [(row.newest, Lane.of(row.lane)) for row in rows]
+    return [(row.id, Lane.of(row.lane)) for row in rows]
 
 
 def _key(lane: Lane) -> dict[str, str]:
@@ -191,18 +206,22 @@ _LANES_OF = select(outbox.c.lane).where(outbox.c.subject == bindparam("the_subje
 
 _DELIVERED = _LANES_OF.where(outbox.c.state == WorkState.DONE.value)
 
-_NEWEST = func.max(outbox.c.id)
+_later = outbox.alias("later")
 _LANES_SINCE = (
-    select(_NEWEST.label("newest"), outbox.c.lane)
+    select(outbox.c.id, outbox.c.lane)
     .where(
         outbox.c.kind == bindparam("the_kind"),
-        outbox.c.created_at >= bindparam("first"),
+        outbox.c.id > bindparam("after"),
         outbox.c.id <= bindparam("last"),
+        outbox.c.created_at >= bindparam("first"),
+        ~exists().where(
+            _later.c.subject == outbox.c.subject, _later.c.lane == outbox.c.lane, _later.c.id > outbox.c.id,
+            _later.c.id <= bindparam("last"),
+        ),
     )
-    .group_by(outbox.c.lane)
-    .having(bindparam("after") < _NEWEST)
-    .order_by(_NEWEST)
-)
+    .order_by(outbox.c.id)
+)  # fmt: skip
+"""Page by page along the ids: all pages together read each row once."""
 
 _SUPERSEDE = (
     update(outbox)

@@ -26,7 +26,7 @@ from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats
-from gateway.store.schema import outbox
+from gateway.store.schema import outbox, pauses
 from gateway.store.statement import Statement
 from gateway.store.writer import announce
 
@@ -75,8 +75,12 @@ _earlier, _later = outbox.alias("earlier"), outbox.alias("later")
 
 _is_head = ~exists().where(_earlier.c.lane == outbox.c.lane, _earlier.c.id < outbox.c.id, is_active(_earlier))
 
+is_not_paused: Final = ~exists().where(pauses.c.receiver == bindparam("the_target"))
+"""Asked once for a statement, whatever its rows: it refers to none of them."""
+
 _claimable = and_(
     outbox.c.kind == bindparam("the_kind"),
+    is_not_paused,
     is_active(outbox),
     # True of leased rows too, they were due when they were claimed; stated for both so that the index serves.
     outbox.c.due_at <= bindparam("now"),
@@ -116,10 +120,12 @@ CLAIM = (
 
 
 def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int) -> list[Work]:
-    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock."""
+    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock.
+
+    Nothing of a receiver that is paused.
+    """
     values = {
-        "the_kind": str(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex,
-        "until": now + lease_micros,
+        **_of(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
     }  # fmt: skip
     rows = connection.execute(CLAIM, values).all()
     return [Work(WorkRow(id), Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
@@ -128,26 +134,32 @@ def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int
 NEXT_DUE = (
     select(outbox.c.due_at)
     .where(
-        outbox.c.kind == bindparam("the_kind"), is_active(outbox), outbox.c.state == WorkState.PENDING.value, _is_head
+        outbox.c.kind == bindparam("the_kind"), is_not_paused, is_active(outbox),
+        outbox.c.state == WorkState.PENDING.value, _is_head,
     )
     .order_by(outbox.c.due_at)
     .limit(1)
 )  # fmt: skip
 
 NEXT_LEASE_END = select(func.min(outbox.c.lease_until)).where(
-    outbox.c.kind == bindparam("the_kind"), outbox.c.state == WorkState.LEASED.value
+    outbox.c.kind == bindparam("the_kind"), is_not_paused, outbox.c.state == WorkState.LEASED.value
 )
 
 
+def _of(kind: WorkKind) -> dict[str, str]:
+    return {"the_kind": str(kind), "the_target": kind.target}
+
+
 def next_due(connection: Connection, kind: WorkKind) -> int | None:
-    """When the next head of a lane of `kind` falls due or its lease ends; None when nothing waits."""
-    times = [connection.execute(wanted, {"the_kind": str(kind)}).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
+    """When the next head of a lane of `kind` falls due or its lease ends; None when nothing waits, and while the
+    receiver is paused."""
+    times = [connection.execute(wanted, _of(kind)).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
     return min((at for at in times if at is not None), default=None)
 
 
 def has_due(connection: Connection, kind: WorkKind, now: int) -> bool:
     """Whether `claim` would find anything."""
-    return connection.execute(HAS_DUE, {"the_kind": str(kind), "now": now}).first() is not None
+    return connection.execute(HAS_DUE, {**_of(kind), "now": now}).first() is not None
 
 
 HAS_DUE = select(outbox.c.id).where(_claimable).limit(1)

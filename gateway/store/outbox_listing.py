@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, literal_column, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
@@ -23,7 +24,7 @@ _INTERNAL: Final = ("payload", "lease", "cause", "cause_text", "waits_since")
 
 
 def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[WorkRow]:
-    """Make parked, rejected or waiting work due now; returns the ids.
+    """Make parked, rejected, given-up or waiting work due now; returns the ids.
 
     Raises `UnknownKey` for an id that does not exist; `Conflict` for work that is done, under way or superseded, and
     for work that later work of its lane has overtaken: what it says is older than what the receiver has by now.
@@ -40,7 +41,7 @@ def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[
             raise UnknownKey(f"there is no delivery {one}", place=f"delivery {one}")
         if (WorkState(found[one].state), WorkEvent.REPLAY) not in TRANSITIONS:
             raise Conflict(
-                f"it is {found[one].state}; only parked, rejected or pending work can be sent again",
+                f"it is {found[one].state}; only parked, rejected, given-up or pending work can be sent again",
                 place=f"delivery {one}",
             )
         overtaken = _overtaken_by(connection, found[one])
@@ -74,7 +75,8 @@ class Stuck:
     """Of the newest."""
 
 
-_is_stuck = outbox.c.state.in_(STUCK)
+_is_stuck = outbox.c.state.in_([literal_column(f"'{state}'") for state in STUCK])
+"""In the words of the partial index: a database does not compare it with a parameter."""
 
 
 def stuck(connection: Connection) -> list[Stuck]:
@@ -104,32 +106,41 @@ def stuck(connection: Connection) -> list[Stuck]:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedPage:
-    """One page of the work of a cause."""
+class CausePage:
+    """One page of the work of a cause to which something was done."""
 
     done: list[WorkRow]
-    """Due now."""
     left: list[str]
-    """Why the others are not."""
+    """Why it was not done to the others."""
     last: WorkRow | None
     """Id of the last row that was looked at; None: there was none."""
 
 
-_BEGINNING: Final = WorkRow(0)
+BEGINNING: Final = WorkRow(0)
 
 
-def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = _BEGINNING) -> ReplayedPage:
-    """Make work of a cause due now: at most `PAGE` rows behind the id `after`."""
+class Change(Protocol):
+    """What is done to rows; raises `Conflict` or `UnknownKey` before anything is changed."""
+
+    def __call__(self, connection: Connection, ids: Sequence[WorkRow]) -> list[WorkRow]: ...
+
+
+def cause_page(connection: Connection, key: str, change: Change, *, after: WorkRow = BEGINNING) -> CausePage:
+    """Change work that is parked or rejected for a cause: at most `PAGE` rows behind the id `after`, one by one."""
     wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
     ids = list(connection.execute(wanted.limit(PAGE)).scalars())
-    replayed = ReplayedPage([], [], ids[-1] if ids else None)
+    page = CausePage([], [], ids[-1] if ids else None)
     for work in ids:
         try:
-            replayed.done.extend(replay(connection, [work], now=now))
+            page.done.extend(change(connection, [work]))
         except (Conflict, UnknownKey) as error:
-            # Raised before anything was changed.
-            replayed.left.append(str(error))
-    return replayed
+            page.left.append(str(error))
+    return page
+
+
+def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = BEGINNING) -> CausePage:
+    """Make work of a cause due now: one page of rows behind the id `after`."""
+    return cause_page(connection, key, partial(replay, now=now), after=after)
 
 
 def _overtaken_by(connection: Connection, row: Any) -> WorkRow | None:

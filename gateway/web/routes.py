@@ -14,6 +14,7 @@ from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
+from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
 from gateway.web.requests import NoParameters, RequestParameters
@@ -42,6 +43,8 @@ class RouteContext:
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC
     """Of the site: pages write moments in it."""
+    receivers: Sequence[Receiver] = ()
+    """EHRs and destinations of the configuration."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]

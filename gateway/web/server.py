@@ -18,19 +18,28 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.sources import Process, Setup, Sources
+from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, performed_steps, put_away, search
+from gateway.web.api import receivers as receiver_routes
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
 from gateway.web.login import Handler, guard
 from gateway.web.routes import Route, RouteContext
 
-ROUTES: Final = (*console.ROUTES, *api.ROUTES, *performed_steps.ROUTES, *put_away.ROUTES, *search.ROUTES)
+ROUTES: Final = (
+    *console.ROUTES,
+    *api.ROUTES,
+    *performed_steps.ROUTES,
+    *put_away.ROUTES,
+    *search.ROUTES,
+    *receiver_routes.ROUTES,
+)
 """What is not in this table is neither served nor documented."""
 
 CONTEXT: Final = web.AppKey("context", RouteContext)
@@ -62,6 +71,7 @@ def build(
     links: Tools | None = None,
     zone: tzinfo = UTC,
     state: Callable[[], Awaitable[State]] | None = None,
+    receivers: Sequence[Receiver] = (),
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -70,7 +80,7 @@ def build(
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
-    `components` tell alone.
+    `components` tell alone. `receivers`: EHRs and destinations.
     """
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     inside = [_errors, guard(token, open_paths)]
@@ -79,6 +89,7 @@ def build(
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
         state or partial(state_of, store, Sources(Setup(), Process(components), version, clock)), links, zone,
+        receivers,
     )  # fmt: skip
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, event, text
 
-from gateway.store import Store, outbox, outbox_claims
+from gateway.store import Store, outbox, outbox_claims, receiver_work
 from tests.store.work import KIND
 
 NOW = 1_900_000_000_000_000
@@ -27,21 +27,27 @@ def _fill(connection: Connection) -> None:
     connection.exec_driver_sql("ANALYZE")
 
 
+OF = {"the_kind": str(KIND), "the_target": KIND.target}
+PARKED = {"the_kind": str(KIND), "the_state": "parked"}
 QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
     "claim": (
         outbox_claims.CLAIM,
-        {"the_kind": str(KIND), "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
+        {**OF, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
         "ix_outbox_active_",
     ),
-    "has_due": (outbox_claims.HAS_DUE, {"the_kind": str(KIND), "now": NOW}, "ix_outbox_active_"),
-    "next_due": (outbox_claims.NEXT_DUE, {"the_kind": str(KIND)}, "ix_outbox_active_"),
-    "next lease end": (outbox_claims.NEXT_LEASE_END, {"the_kind": str(KIND)}, "ix_outbox_"),
+    "has_due": (outbox_claims.HAS_DUE, {**OF, "now": NOW}, "ix_outbox_active_"),
+    "next_due": (outbox_claims.NEXT_DUE, {**OF}, "ix_outbox_active_"),
+    "next lease end": (outbox_claims.NEXT_LEASE_END, {**OF}, "ix_outbox_"),
     "postpone": (outbox._POSTPONE, {"the_lane": f"{KIND}|7", "the_due": NOW, "longest": 1}, "ix_outbox_active_lane"),
     "supersede": (
         outbox._SUPERSEDE,
         {"the_subject": "7", "the_lane": f"{KIND}|7", "now": NOW},
         "ix_outbox_subject",
     ),
+    "count": (receiver_work.COUNT, PARKED, "ix_outbox_"),
+    "oldest": (receiver_work.OLDEST, PARKED, "ix_outbox_"),
+    "newest": (receiver_work.NEWEST, PARKED, "ix_outbox_"),
+    "first due": (receiver_work.DUE, {"the_kind": str(KIND)}, "ix_outbox_"),
     "latest": (outbox._LATEST, {"the_subject": "7", "the_lane": f"{KIND}|7"}, "ix_outbox_subject"),
 }
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Conflict, Fate
 from gateway.records.work import TRANSITIONS, Work, WorkEvent, WorkState
-from gateway.store import Store, outbox_claims, outbox_listing
+from gateway.store import Store, outbox_claims, outbox_given_up, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.store.work import LEASE, adding, claiming, state
 
@@ -19,6 +19,13 @@ NOW = 1_900_000_000_000_000
 def _replay(connection: Connection, work: Work) -> None:
     try:
         outbox_listing.replay(connection, [work.id], now=NOW)
+    except Conflict:
+        pass
+
+
+def _give_up(connection: Connection, work: Work) -> None:
+    try:
+        outbox_given_up.give_up(connection, [work.id], person="night", note="no such patient", now=NOW)
     except Conflict:
         pass
 
@@ -36,6 +43,7 @@ HAPPEN: dict[WorkEvent, Callable[[Connection, Work], object]] = {
     WorkEvent.LEASE_ENDS: lambda connection, _work: outbox_claims.release_all(connection),
     WorkEvent.SUPERSEDE: lambda connection, work: adding("a", due_at=NOW, now=NOW, supersede=True)(connection),
     WorkEvent.REPLAY: _replay,
+    WorkEvent.GIVE_UP: _give_up,
 }
 
 

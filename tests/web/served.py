@@ -28,6 +28,7 @@ from gateway.records.message import WRONG, MessageState
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, MatchedBy
+from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.row_ids import MessageRow, OrderRow, StepRow
 from gateway.records.step import StepEvent, StepState
 from gateway.records.work import Lane, WorkKind
@@ -62,6 +63,9 @@ ORM = (
 )
 
 
+RECEIVERS = (
+    Receiver("main", ReceiverType.EHR), Receiver("ris", ReceiverType.HL7), Receiver("pacs", ReceiverType.DICOM),
+)  # fmt: skip
 A_REASON = WhyNotShown(
     AccessionNumber("A1"), "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
     steps=(StepWhyNotShown("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
@@ -115,6 +119,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         why=why,
         clock=lambda: console.now,
         version="1.2.3",
+        receivers=RECEIVERS,
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),
     )
     console.application = application

@@ -58,6 +58,11 @@ class RetriedCause(Answer):
     left: int = Field(description="So many of this cause were overtaken by later work on their study, and stay")
 
 
+class GivenUp(Answer):
+    given_up: list[int] = Field(description="Ids of the deliveries")
+    left: int = Field(description="So many of this cause stay")
+
+
 class Retried(Answer):
     id: int
     state: Literal["pending"] = "pending"

@@ -14,6 +14,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "messages_failed": "Worked on again; still not applied: {n}.",
     "messages_left": "Worked on again; of this cause there are more, press again.",
     "message_replayed": "The message was worked on again.",
+    "given_up": "Given up, with the note: {n}.",
+    "paused": "Paused: nothing is sent there until it is resumed.",
+    "resumed": "Resumed: what waited is being sent.",
 }
 """Key -> text; `{n}` is the number of things it was done to."""
 

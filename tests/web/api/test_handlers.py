@@ -199,7 +199,7 @@ async def test_a_wrong_parameter_is_named(console: Served) -> None:
         (
             "/api/deliveries?state=gone",
             "state",
-            "'pending', 'leased', 'done', 'parked', 'rejected' or 'superseded'",
+            "'pending', 'leased', 'done', 'parked', 'rejected', 'superseded' or 'given-up'",
         ),
         ("/api/journey/A1?x=1", "x", "no such parameter"),
         ("/api/refusals?limit=x&state=y", "limit, state", "state: no such parameter"),

@@ -87,6 +87,9 @@ async def test_the_states_that_exist_are_listed_and_each_is_taken(console: Serve
 
 CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
 MISSING = cause_of_message({"place": "PID-3", "text": "missing"}).key
+PAUSE, RESUME = "/api/receivers/{name}/pause", "/api/receivers/{name}/resume"
+GIVE_UP = "/api/deliveries/{id}/give-up"
+NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
@@ -114,6 +117,19 @@ CALLS = (
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),
+    ("GET", "/api/receivers", "/api/receivers", 200),
+    ("POST", PAUSE, "/api/receivers/main/pause?note=upgrade", 200),
+    ("POST", PAUSE, "/api/receivers/nobody/pause", 404),
+    ("GET", "/api/receivers", "/api/receivers", 200),
+    ("POST", RESUME, "/api/receivers/main/resume", 200),
+    ("POST", RESUME, "/api/receivers/nobody/resume", 404),
+    ("POST", GIVE_UP, "/api/deliveries/2/give-up?note=test", 200),
+    ("POST", GIVE_UP, "/api/deliveries/2/give-up?note=+", 422),
+    ("POST", GIVE_UP, "/api/deliveries/2/give-up", 400),
+    ("POST", GIVE_UP, "/api/deliveries/1/give-up?note=test", 409),
+    ("POST", GIVE_UP, "/api/deliveries/77/give-up?note=test", 404),
+    ("POST", "/api/causes/{key}/give-up", f"/api/causes/{NEVER}/give-up?note=test", 200),
+    ("POST", "/api/causes/{key}/give-up", f"/api/causes/{NEVER}/give-up?note=test", 404),
     ("GET", "/api/silent", "/api/silent", 200),
     ("GET", "/api/unlinked", "/api/unlinked", 200),
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
@@ -150,6 +166,8 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     await console.store.write(
         lambda connection: add_delivery(connection, at=NINE, study_uid="1.2.9", fate=Fate.PARK, outcome={"error": "no"})
     )
+    never = {"error": "never"}
+    await console.store.write(lambda c: add_delivery(c, at=NINE, study_uid="1.2.8", fate=Fate.PARK, outcome=never))
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
     document = await document_of(console)

@@ -1,0 +1,89 @@
+"""`receivers`, `pause`, `resume`: EHRs and destinations, and pauses of what is sent to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.commands import cli
+from gateway.cli.context import configuration, with_store
+from gateway.cli.options import AsJson, By, ConfigFile, Note, user_of_system
+from gateway.cli.output import say, say_json
+from gateway.clock import now
+
+if TYPE_CHECKING:
+    from gateway.operations.answers.receivers import PauseChanged, ReceiverState
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Names of EHRs and destinations")]
+All = Annotated[bool, typer.Option("--all", help="All that the configuration has")]
+
+
+@cli.command(epilog="Example: gateway receivers")
+def receivers(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """EHRs and destinations: paused or not, how much waits since when, and what needs a person."""
+    from gateway.assembly.receivers import receivers_of
+    from gateway.operations.receivers import states_of
+
+    settings = configuration(config)
+    wanted = partial(states_of, receivers=receivers_of(settings))
+    states: list[ReceiverState] = with_store(settings, lambda store: store.read(wanted))
+    if as_json:
+        say_json([one.model_dump(mode="json") for one in states])
+        return
+    for one in states:
+        say(_line(one))
+    if not states:
+        say("no receiver is configured")
+
+
+def _line(state: ReceiverState) -> str:
+    paused = ""
+    if state.pause is not None:
+        why = f": {state.pause.note}" if state.pause.note else ""
+        paused = f"  paused since {state.pause.since[:19]}Z by {state.pause.person}{why}"
+    since = f" since {state.oldest_at[:19]}Z" if state.oldest_at else ""
+    done = f", last done {state.last_done_at[:19]}Z" if state.last_done_at else ""
+    stuck = f", {state.parked} parked" if state.parked else ""
+    return f"{state.name}  {state.type}: {state.waiting} waiting{since}{stuck}{done}{paused}"
+
+
+@cli.command(epilog='Example: gateway pause main --note "upgrade of the EHR until six"')
+def pause(
+    names: Names = None,
+    every: All = False,
+    note: Note = "",
+    by: By = "",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing to receivers until `gateway resume`: what is due for them waits, all else goes on."""
+    from gateway.operations.receivers import pause as pause_receivers
+
+    _change(
+        config, names, every, as_json, partial(pause_receivers, person=by or user_of_system(), note=note, now=now())
+    )
+
+
+@cli.command(epilog="Example: gateway resume main")
+def resume(names: Names = None, every: All = False, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Let what waits for paused receivers be sent, at once."""
+    from gateway.operations.receivers import resume as resume_receivers
+
+    _change(config, names, every, as_json, resume_receivers)
+
+
+def _change(
+    config: ConfigFile, names: list[str] | None, every: bool, as_json: bool, change: Callable[..., PauseChanged]
+) -> None:
+    from gateway.assembly.receivers import receivers_of
+
+    if every == bool(names):
+        raise typer.BadParameter("name receivers, or give --all")
+    settings = configuration(config)
+    configured = receivers_of(settings)
+    work = partial(change, receivers=configured, names=names or [one.name for one in configured])
+    outcome = with_store(settings, lambda store: store.write(work))
+    say_json(outcome.model_dump(mode="json")) if as_json else say(str(outcome))

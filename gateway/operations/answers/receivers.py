@@ -1,0 +1,50 @@
+"""Answers about receivers: EHRs and destinations, their pauses and how much waits for them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gateway.operations.answers.answer import Answer, Moment
+from gateway.records.receiver import ReceiverType
+from gateway.store.receiver_work import MOST_COUNTED
+
+_BOUNDED = f"At most {MOST_COUNTED} of each kind of work are counted"
+
+
+class ReceiverPause(Answer):
+    since: Moment
+    person: str
+    note: str
+
+
+class ReceiverState(Answer):
+    """An EHR or a destination, and the work that has it as its target."""
+
+    name: str
+    type: ReceiverType
+    pause: ReceiverPause | None = Field(description="null: its work goes on")
+    waiting: int = Field(description=f"Deliveries that are due now or later, or under way. {_BOUNDED}")
+    oldest_at: Moment | None = Field(description="When the oldest of them was added")
+    next_at: Moment | None = Field(description="When the next of them falls due")
+    parked: int = Field(description=f"Parked or rejected. {_BOUNDED}")
+    given_up: int = Field(description=f"Given up by a person. {_BOUNDED}")
+    last_done_at: Moment | None = Field(description="When the newest delivery that is done was done")
+
+
+class Receivers(Answer):
+    receivers: list[ReceiverState]
+
+
+class PauseChanged(Answer):
+    """What came of a pause or its end."""
+
+    receivers: list[str]
+    paused: bool
+    changed: list[str] = Field(description="Those of them that were not so already")
+
+    def __str__(self) -> str:
+        """For people."""
+        state = "paused" if self.paused else "not paused"
+        left = [f"{name} is {state} already" for name in self.receivers if name not in self.changed]
+        done = [f"{name} is {state} now" for name in self.changed]
+        return "; ".join([*done, *left]) or "no receiver is configured"

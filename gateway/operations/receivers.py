@@ -1,0 +1,87 @@
+"""Receivers (EHRs, destinations): what waits for each, and pauses, in which nothing of theirs is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.errors import UnknownKey
+from gateway.operations.answers.receivers import PauseChanged, ReceiverPause, ReceiverState
+from gateway.records.receiver import Pause, Receiver
+from gateway.records.work import STUCK, WorkState
+from gateway.store import pauses, receiver_work
+
+WAITING: Final = (WorkState.PENDING, WorkState.LEASED)
+
+
+def states_of(connection: Connection, receivers: Sequence[Receiver]) -> list[ReceiverState]:
+    """Each receiver with its pause and its work, in the order given."""
+    paused = pauses.listing(connection)
+    return [_state(connection, one, paused.get(one.name)) for one in receivers]
+
+
+def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> ReceiverState:
+    kinds = receiver.kinds
+
+    def count(states: Iterable[WorkState]) -> int:
+        return sum(receiver_work.count(connection, kind, state) for kind in kinds for state in states)
+
+    oldest = [receiver_work.oldest(connection, kind, state) for kind in kinds for state in WAITING]
+    due = [receiver_work.next_due(connection, kind) for kind in kinds]
+    ends = [receiver_work.last_end(connection, kind, WorkState.DONE) for kind in kinds]
+    return ReceiverState(
+        name=receiver.name,
+        type=receiver.type,
+        pause=None if pause is None else ReceiverPause.model_validate(pause, from_attributes=True),
+        waiting=count(WAITING),
+        oldest_at=_first(oldest),
+        next_at=_first(due),
+        parked=count(STUCK),
+        given_up=count([WorkState.GIVEN_UP]),
+        last_done_at=max((at for at in ends if at is not None), default=None),
+    )
+
+
+def _first(moments: Iterable[int | None]) -> int | None:
+    return min((at for at in moments if at is not None), default=None)
+
+
+def receiver_of(receivers: Sequence[Receiver], name: str) -> Receiver:
+    """The receiver of a name. Raises `UnknownKey`."""
+    for one in receivers:
+        if one.name == name:
+            return one
+    names = ", ".join(one.name for one in receivers) or "none"
+    raise UnknownKey(f"there is no receiver {name!r}; the configuration has {names}", place="name")
+
+
+def pause(
+    connection: Connection, receivers: Sequence[Receiver], names: Sequence[str], *, person: str, note: str, now: int
+) -> PauseChanged:
+    """Send nothing to these receivers until `resume`; what is under way ends. Raises `UnknownKey`.
+
+    Of two receivers with one name both are paused.
+    """
+    for name in names:
+        receiver_of(receivers, name)
+    wanted = [Pause(name, now, person, note) for name in dict.fromkeys(names)]
+    return PauseChanged(receivers=list(names), paused=True, changed=pauses.begin(connection, wanted))
+
+
+def pause_all(connection: Connection, receivers: Sequence[Receiver], *, person: str, now: int) -> PauseChanged:
+    """Pause every receiver at a start: of a restored backup nobody knows yet what may be sent."""
+    names = [one.name for one in receivers]
+    return pause(connection, receivers, names, person=person, note="started with --paused", now=now)
+
+
+def resume(connection: Connection, receivers: Sequence[Receiver], names: Sequence[str]) -> PauseChanged:
+    """Let the work of these receivers go on at once. Raises `UnknownKey` for a name that is neither configured nor
+    paused."""
+    paused = pauses.listing(connection)
+    for name in names:
+        if name not in paused:
+            receiver_of(receivers, name)
+    changed = [name for name in dict.fromkeys(names) if pauses.end(connection, name)]
+    return PauseChanged(receivers=list(names), paused=False, changed=changed)

@@ -1,0 +1,47 @@
+"""Systems that the gateway sends to: EHRs and destinations; and their pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gateway.records.work import Activity, WorkKind
+
+
+class ReceiverType(StrEnum):
+    EHR = "EHR"
+    HL7 = "HL7 destination"
+    DICOM = "DICOM destination"
+
+
+ACTIVITIES: Final[dict[ReceiverType, tuple[Activity, ...]]] = {
+    ReceiverType.EHR: (Activity.DELIVER, Activity.LINK, Activity.VERIFY),
+    ReceiverType.HL7: (Activity.STATUS, Activity.FORWARD),
+    ReceiverType.DICOM: (Activity.MPPS, Activity.IAN),
+}
+"""What is done at each; every activity with a target is of one type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """An EHR or a destination of the configuration."""
+
+    name: str
+    type: ReceiverType
+
+    @property
+    def kinds(self) -> tuple[WorkKind, ...]:
+        """The kinds of work that have it as their target."""
+        return tuple(WorkKind(activity, self.name) for activity in ACTIVITIES[self.type])
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A person lets the work of a receiver wait."""
+
+    receiver: str
+    since: int
+    """Microseconds."""
+    person: str
+    note: str = ""

@@ -1,0 +1,98 @@
+"""Handlers and routes of receivers (EHRs, destinations) and of decisions about their work."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from gateway.operations import receivers
+from gateway.operations.answers import receivers as answers
+from gateway.operations.answers import studies as study_answers
+from gateway.operations.give_up import Decision, give_up, give_up_cause
+from gateway.records.row_ids import WorkRow
+from gateway.web.requests import CauseParameters, RequestParameters, RowParameters, Words
+from gateway.web.routes import Notice, Route, RouteContext
+
+Person = Annotated[Words, Field(description="Who decides: kept, not checked; default: the user of the login")]
+Note = Annotated[Words, Field(description="Why, for those who come later")]
+THE_API: Final = "the API"
+
+
+class ReceiverParameters(RequestParameters):
+    name: Annotated[Words, Field(min_length=1, description="Name of an EHR or a destination")]
+
+
+class PauseParameters(ReceiverParameters):
+    note: Note = ""
+    person: Person = ""
+
+
+class GiveUpParameters(RowParameters):
+    note: Note
+    person: Person = ""
+
+
+class GiveUpCauseParameters(CauseParameters):
+    note: Note
+    person: Person = ""
+
+
+async def list_receivers(context: RouteContext, _parameters: RequestParameters) -> answers.Receivers:
+    """EHRs and destinations: paused or not, and how much work waits for each or needs a person."""
+    states = await context.store.read(partial(receivers.states_of, receivers=context.receivers))
+    return answers.Receivers(receivers=states)
+
+
+async def pause(context: RouteContext, parameters: PauseParameters) -> answers.PauseChanged:
+    """Send nothing to a receiver until it is resumed. What is under way ends; orders, worklist and studies go on."""
+    person, now = parameters.person or THE_API, context.clock()
+    change = partial(receivers.pause, receivers=context.receivers, names=[parameters.name])
+    return await context.store.write(partial(change, person=person, note=parameters.note, now=now))
+
+
+async def resume(context: RouteContext, parameters: ReceiverParameters) -> answers.PauseChanged:
+    """Let what waits for a paused receiver be sent, at once."""
+    return await context.store.write(partial(receivers.resume, receivers=context.receivers, names=[parameters.name]))
+
+
+async def give_up_delivery(context: RouteContext, parameters: GiveUpParameters) -> study_answers.GivenUp:
+    """Give up a delivery that is parked, rejected or waiting, with a note. A retry takes that back.
+
+    409 for work that is done, under way or superseded.
+    """
+    decision = Decision(parameters.person or THE_API, parameters.note)
+    done = await give_up(context.store, [WorkRow(parameters.id)], decision, context.clock)
+    return study_answers.GivenUp(given_up=done, left=0)
+
+
+async def give_up_all(context: RouteContext, parameters: GiveUpCauseParameters) -> study_answers.GivenUp:
+    """Give up all work that is parked or rejected for a cause, with a note."""
+    decision = Decision(parameters.person or THE_API, parameters.note)
+    done, left = await give_up_cause(context.store, parameters.key, decision, context.clock)
+    return study_answers.GivenUp(given_up=done, left=len(left))
+
+
+def _given_up(answer: study_answers.GivenUp) -> Notice:
+    return Notice("given_up", len(answer.given_up))
+
+
+def _paused(answer: answers.PauseChanged) -> Notice:
+    return Notice("paused" if answer.paused else "resumed", len(answer.changed))
+
+
+_NAME, _CAUSE = "/api/receivers/{name}", "/api/causes/{key}"
+ROUTES: Final = (
+    Route("GET", "/api/receivers", list_receivers, answers.Receivers),
+    Route("POST", f"{_NAME}/pause", pause, answers.PauseChanged, PauseParameters, (404,), notice=_paused),
+    Route("POST", f"{_NAME}/resume", resume, answers.PauseChanged, ReceiverParameters, (404,), notice=_paused),
+    Route(
+        "POST", "/api/deliveries/{id}/give-up", give_up_delivery, study_answers.GivenUp, GiveUpParameters,
+        (404, 409, 422), notice=_given_up,
+    ),
+    Route(
+        "POST", f"{_CAUSE}/give-up", give_up_all, study_answers.GivenUp, GiveUpCauseParameters, (404, 422),
+        notice=_given_up,
+    ),
+)  # fmt: skip
