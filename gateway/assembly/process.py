@@ -73,13 +73,7 @@ async def running(
     mappings = load_mappings(config)
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
-        store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
-        stack.push_async_callback(store.close)
-        await store.begin_steady_time(clock, elapsed)
-        if paused:
-            await store.write(partial(pause_all, receivers=receivers_of(config), person="gateway run", now=clock()))
-        if store.engine.dialect.name == "sqlite":
-            await store.write(outbox_claims.release_all)
+        store = await _open_store(config, clock, elapsed, stack, paused=paused)
         group = await stack.enter_async_context(_background())
         parts = _Parts(config, store, mappings, clock, stack, group)
         parts.start("pulse", store.pulse.run())
@@ -98,6 +92,18 @@ async def running(
         )
         http_port = await _start_http(parts, process, mounted(config, store, clock, worklist, performed))
         yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+
+
+async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
+    """The store, as the worker may find it. Raises as `Store.open` does."""
+    store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
+    stack.push_async_callback(store.close)
+    await store.begin_steady_time(clock, elapsed)
+    if paused:
+        await store.write(partial(pause_all, receivers=receivers_of(config), person="gateway run", now=clock()))
+    if store.engine.dialect.name == "sqlite":
+        await store.write(outbox_claims.release_all)
+    return store
 
 
 @dataclass(frozen=True, slots=True)

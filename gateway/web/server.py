@@ -82,9 +82,7 @@ def build(
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
     `components` tell alone. `receivers`: EHRs and destinations.
     """
-    open_paths = frozenset(route.path for route in ROUTES if route.open)
-    inside = [_errors, guard(token, open_paths)]
-    application = web.Application(middlewares=[_but(tuple(mounted or ()), middleware) for middleware in inside])
+    application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
@@ -96,6 +94,12 @@ def build(
     for path, other in (mounted or {}).items():
         application.add_subapp(path, other)
     return application
+
+
+def _middlewares(token: str | None, mounted: tuple[str, ...]) -> list[Middleware]:
+    """What requests pass through that are not below a path of `mounted`."""
+    open_paths = frozenset(route.path for route in ROUTES if route.open)
+    return [_but(mounted, middleware) for middleware in (_errors, guard(token, open_paths))]
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
