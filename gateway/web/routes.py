@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
+from gateway.operations.feeds import Feeds
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.records.receiver import Receiver
@@ -39,6 +40,8 @@ class RouteContext:
     """Makes the OpenAPI document, in a fifth of a second of CPU, and keeps it."""
     state: Callable[[], Awaitable[State]]
     """How each part of the gateway is."""
+    feeds: Feeds
+    """Resends of all that an EHR was sent."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC

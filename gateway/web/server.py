@@ -14,6 +14,7 @@ from yarl import URL
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer, Failure, Problem
+from gateway.operations.feeds import Feeds
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -24,7 +25,7 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
-from gateway.web.api import openapi, performed_steps, put_away, search
+from gateway.web.api import openapi, performed_steps, put_away, resends, search
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
@@ -39,6 +40,7 @@ ROUTES: Final = (
     *put_away.ROUTES,
     *search.ROUTES,
     *receiver_routes.ROUTES,
+    *resends.ROUTES,
 )
 """What is not in this table is neither served nor documented."""
 
@@ -86,14 +88,21 @@ def build(
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
-        state or partial(state_of, store, Sources(Setup(), Process(components), version, clock)), links, zone,
-        receivers,
+        state or partial(state_of, store, Sources(Setup(), Process(components), version, clock)),
+        _feeds(application, store, clock), links, zone, receivers,
     )  # fmt: skip
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)
     for path, other in (mounted or {}).items():
         application.add_subapp(path, other)
     return application
+
+
+def _feeds(application: web.Application, store: Store, clock: Clock) -> Feeds:
+    """Resends in the background, which end with the application."""
+    feeds = Feeds(store, clock)
+    application.on_cleanup.append(lambda _application: feeds.close())
+    return feeds
 
 
 def _middlewares(token: str | None, mounted: tuple[str, ...]) -> list[Middleware]:

@@ -31,8 +31,24 @@ class ReceiverState(Answer):
     last_done_at: Moment | None = Field(description="When the newest delivery that is done was done")
 
 
+class FeedState(Answer):
+    """How far the resend of all that an EHR was sent has come."""
+
+    ehr: str
+    begun_at: Moment
+    added: int = Field(description="Deliveries so far")
+    finished: bool
+    error: str = Field(description="Why it ended before its time; empty: it did not")
+
+
 class Receivers(Answer):
     receivers: list[ReceiverState]
+    feeds: list[FeedState] = Field(description="Resends of all that an EHR was sent, the last of each EHR")
+
+
+class Resent(Answer):
+    study_uid: str
+    deliveries: int
 
 
 class PauseChanged(Answer):

@@ -42,7 +42,8 @@ class GiveUpCauseParameters(CauseParameters):
 async def list_receivers(context: RouteContext, _parameters: RequestParameters) -> answers.Receivers:
     """EHRs and destinations: paused or not, and how much work waits for each or needs a person."""
     states = await context.store.read(partial(receivers.states_of, receivers=context.receivers))
-    return answers.Receivers(receivers=states)
+    feeds = [answers.FeedState.model_validate(one, from_attributes=True) for one in context.feeds.feeds]
+    return answers.Receivers(receivers=states, feeds=feeds)
 
 
 async def pause(context: RouteContext, parameters: PauseParameters) -> answers.PauseChanged:

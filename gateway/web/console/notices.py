@@ -15,6 +15,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "messages_left": "Worked on again; of this cause there are more, press again.",
     "message_replayed": "The message was worked on again.",
     "given_up": "Given up, with the note: {n}.",
+    "resent": "Sent once more: {n}.",
+    "fed": "Sent once more, at the rate that was given: {n}.",
+    "feeding": "Being sent once more in the background, so far {n}.",
     "paused": "Paused: nothing is sent there until it is resumed.",
     "resumed": "Resumed: what waited is being sent.",
 }

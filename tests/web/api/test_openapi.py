@@ -88,6 +88,7 @@ async def test_the_states_that_exist_are_listed_and_each_is_taken(console: Serve
 CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
 MISSING = cause_of_message({"place": "PID-3", "text": "missing"}).key
 PAUSE, RESUME = "/api/receivers/{name}/pause", "/api/receivers/{name}/resume"
+RESEND = "/api/receivers/{name}/resend"
 GIVE_UP = "/api/deliveries/{id}/give-up"
 NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
@@ -117,10 +118,9 @@ CALLS = (
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/2/retry", 200),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/1/retry", 409),
     ("POST", "/api/deliveries/{id}/retry", "/api/deliveries/77/retry", 404),
-    ("GET", "/api/receivers", "/api/receivers", 200),
+    ("POST", "/api/studies/{uid}/resend", f"/api/studies/{STUDY}/resend", 200),
     ("POST", PAUSE, "/api/receivers/main/pause?note=upgrade", 200),
     ("POST", PAUSE, "/api/receivers/nobody/pause", 404),
-    ("GET", "/api/receivers", "/api/receivers", 200),
     ("POST", RESUME, "/api/receivers/main/resume", 200),
     ("POST", RESUME, "/api/receivers/nobody/resume", 404),
     ("POST", GIVE_UP, "/api/deliveries/2/give-up?note=test", 200),
@@ -130,6 +130,11 @@ CALLS = (
     ("POST", GIVE_UP, "/api/deliveries/77/give-up?note=test", 404),
     ("POST", "/api/causes/{key}/give-up", f"/api/causes/{NEVER}/give-up?note=test", 200),
     ("POST", "/api/causes/{key}/give-up", f"/api/causes/{NEVER}/give-up?note=test", 404),
+    ("POST", RESEND, "/api/receivers/main/resend?since=2026-01-05&per_second=2", 200),
+    ("GET", "/api/receivers", "/api/receivers", 200),
+    ("POST", RESEND, "/api/receivers/nobody/resend", 404),
+    ("POST", RESEND, "/api/receivers/ris/resend", 400),
+    ("POST", "/api/studies/{uid}/resend", f"/api/studies/{STUDY}/resend", 404),
     ("GET", "/api/silent", "/api/silent", 200),
     ("GET", "/api/unlinked", "/api/unlinked", 200),
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
