@@ -10,28 +10,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.assembly.http import VERSION
+from gateway.assembly.receivers import receivers_of
 from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.operations.state.sources import (
     CertificateFile,
     Folder,
     Process,
-    Receiver,
-    ReceiverKind,
     Setup,
     Silence,
     Sources,
 )
-from gateway.records.work import (
-    WorkKind,
-    availability_to,
-    delivery_to,
-    forward_to,
-    links_at,
-    performed_steps_to,
-    status_to,
-    verifications_at,
-)
+from gateway.records.work import WorkKind
 from gateway.store import Store
 from gateway.store.engine import sqlite_file
 from gateway.work.breaker import Breaker
@@ -49,22 +39,10 @@ def setup_of(config: Config) -> Setup:
     return Setup(
         listeners=tuple(listener.name for listener in config.hl7.listeners),
         scanners=tuple(dict.fromkeys(peers)),
-        receivers=tuple(receivers_of(config)),
+        receivers=receivers_of(config),
         folders=tuple(_folders(config)),
         certificates=tuple(_certificates(config)),
     )
-
-
-def receivers_of(config: Config) -> Iterator[Receiver]:
-    """Everyone that the gateway sends to, with all that is done there."""
-    for ehr in config.ehrs:
-        work = (delivery_to(ehr.name), links_at(ehr.name), verifications_at(ehr.name))
-        yield Receiver(ehr.name, ReceiverKind.EHR, work)
-    for one in config.hl7.destinations:
-        yield Receiver(one.name, ReceiverKind.HL7, (status_to(one.name), forward_to(one.name)))
-    for other in config.dicom.destinations:
-        kinds = (performed_steps_to(other.name), availability_to(other.name))
-        yield Receiver(other.name, ReceiverKind.DICOM, kinds)
 
 
 def _folders(config: Config) -> Iterator[Folder]:

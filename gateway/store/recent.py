@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, func, select
 
 from gateway.store.messages import IS_OPEN
 from gateway.store.refusals import IS_OPEN as REFUSAL_IS_OPEN
-from gateway.store.schema import backups, instances, messages, outbox, pauses, queries, refusals
+from gateway.store.schema import backups, instances, messages, outbox, queries, refusals
 
 MOMENT_OF: Final[dict[str, Column[Any]]] = {
     "messages": messages.c.received_at, "queries": queries.c.asked_at, "instances": instances.c.received_at,
@@ -118,8 +118,3 @@ def last_backup(connection: Connection) -> int | None:
     """When the last backup was made; None: none was noted."""
     made: int | None = connection.execute(select(backups.c.made_at).order_by(backups.c.id.desc()).limit(1)).scalar()
     return made
-
-
-def paused(connection: Connection) -> dict[str, int]:
-    """Receiver that a person has paused -> since when."""
-    return {row.receiver: row.since for row in connection.execute(select(pauses.c.receiver, pauses.c.since))}

@@ -15,10 +15,12 @@ from gateway.operations.answers.answer import Answer
 from gateway.operations.feeds import Feeds
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
+from gateway.operations.state.traffic import Traffic
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
 from gateway.web.requests import NoParameters, RequestParameters
+from gateway.web.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class RouteContext:
     """How each part of the gateway is."""
     feeds: Feeds
     """Resends of all that an EHR was sent."""
+    traffic: Traffic
+    """How much came and went."""
+    streams: Streams
+    """Those who follow the first page."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC

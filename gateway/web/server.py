@@ -19,6 +19,7 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.sources import Process, Setup, Sources
+from gateway.operations.state.traffic import Traffic
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
@@ -27,11 +28,13 @@ from gateway.web import requests
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, performed_steps, put_away, resends, search
 from gateway.web.api import receivers as receiver_routes
+from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
 from gateway.web.login import Handler, guard
 from gateway.web.routes import Route, RouteContext
+from gateway.web.streams import Streams
 
 ROUTES: Final = (
     *console.ROUTES,
@@ -88,14 +91,31 @@ def build(
     document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
-        state or partial(state_of, store, Sources(Setup(), Process(components), version, clock)),
-        _feeds(application, store, clock), links, zone, receivers,
+        state or _alone(store, components, version, clock), _feeds(application, store, clock),
+        Traffic([kind for receiver in receivers for kind in receiver.kinds]),
+        Streams(lambda: now.changing_part(application[CONTEXT])), links, zone, receivers,
     )  # fmt: skip
+    _serve(application, mounted or {})
+    return application
+
+
+def _serve(application: web.Application, mounted: Mapping[str, web.Application]) -> None:
+    application.on_shutdown.append(_end_streams)
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)
-    for path, other in (mounted or {}).items():
+    for path, other in mounted.items():
         application.add_subapp(path, other)
-    return application
+
+
+def _alone(
+    store: Store, components: Callable[[], Awaitable[dict[str, Component]]], version: str, clock: Clock
+) -> Callable[[], Awaitable[State]]:
+    """How the parts are of which no more is known."""
+    return partial(state_of, store, Sources(Setup(), Process(components), version, clock))
+
+
+async def _end_streams(application: web.Application) -> None:
+    await application[CONTEXT].streams.close()
 
 
 def _feeds(application: web.Application, store: Store, clock: Clock) -> Feeds:

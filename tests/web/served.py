@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.state.components import Component
+from gateway.operations.state.part import State
+from gateway.operations.state.reading import state_of
+from gateway.operations.state.sources import Process, Setup, Sources
 from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
@@ -80,6 +83,8 @@ class Served:
     base: str = ""
     replayed: list[int] = field(default_factory=list)
     components: Callable[[], Awaitable[dict[str, Component]]] | None = None
+    receivers: tuple[str, ...] = ()
+    """Names of EHRs."""
     why: WhyNotShown = A_REASON
     now: int = NINE + 3600 * SECOND
 
@@ -111,6 +116,11 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
     async def why(accession: str, station: str) -> WhyNotShown | None:
         return console.why if accession == "A1" else None
 
+    async def state() -> State:
+        receivers = tuple(Receiver(name, ReceiverType.EHR) for name in console.receivers)
+        setup = Setup(listeners=("ris",), receivers=receivers)
+        return await state_of(store, Sources(setup, Process(components), "1.2.3", lambda: console.now))
+
     application = build(
         store,
         token=token,
@@ -120,6 +130,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         clock=lambda: console.now,
         version="1.2.3",
         receivers=RECEIVERS,
+        state=state,
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),
     )
     console.application = application

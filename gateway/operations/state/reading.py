@@ -26,7 +26,7 @@ from gateway.operations.state.senders import (
     unreadable_part,
 )
 from gateway.operations.state.sources import Loaded, Process, Refused, Sources
-from gateway.store import Store, recent, silent_steps
+from gateway.store import Store, pauses, recent, silent_steps
 from gateway.store import waiting as waiting_work
 
 HOUR: Final = 3_600 * 1_000_000
@@ -93,11 +93,11 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
         refusals=recent.refused_since(connection, now - DAY),
         silent=silent_steps.count(connection),
     )
-    kinds = [kind for receiver in setup.receivers for kind in receiver.work]
+    kinds = [kind for receiver in setup.receivers for kind in receiver.kinds]
     outgoing = Outgoing(
         waiting={kind: waiting_work.waiting(connection, kind) for kind in kinds},
         stuck=waiting_work.stuck(connection),
-        paused=recent.paused(connection),
+        paused={name: pause.since for name, pause in pauses.listing(connection).items()},
     )
     return _Kept(sent, outgoing, recent.last_backup(connection))
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
-from gateway.operations.state.sources import Receiver, Silence
+from gateway.operations.state.sources import Silence
+from gateway.records.receiver import Receiver
 from gateway.records.work import WorkKind
 from gateway.store.waiting import MOST_COUNTED, Stuck, Waiting, total
 
@@ -30,12 +31,12 @@ class Outgoing:
 
 def receiver_part(receiver: Receiver, outgoing: Outgoing, silences: Mapping[WorkKind, Silence], now: int) -> Part:
     """How a receiver is."""
-    waiting = total(outgoing.waiting.get(kind, Waiting()) for kind in receiver.work)
-    stuck = [one for kind in receiver.work if (one := outgoing.stuck.get(str(kind)))]
-    seen = [silences[kind] for kind in receiver.work if kind in silences]
+    waiting = total(outgoing.waiting.get(kind, Waiting()) for kind in receiver.kinds)
+    stuck = [one for kind in receiver.kinds if (one := outgoing.stuck.get(str(kind)))]
+    seen = [silences[kind] for kind in receiver.kinds if kind in silences]
     away, paused = _away_since(waiting, seen), outgoing.paused.get(receiver.name)
     facts = [
-        Fact("kind", receiver.kind.value),
+        Fact("kind", receiver.type.value),
         Fact("waiting", waiting.number, Form.COUNT, waiting.number >= MOST_COUNTED),
         *moments(
             oldest=waiting.oldest_at, next_try=waiting.next_at, away_since=away, paused_since=paused,
@@ -82,7 +83,7 @@ def _judged(waiting: Waiting, stuck: list[Stuck], away: int | None, paused: int 
 
 def worker_part(component: Component | None, outgoing: Outgoing, receivers: Iterable[Receiver]) -> Part:
     """Whether what waits is worked off, and what of it has no receiver and needs a person."""
-    theirs = {str(kind) for receiver in receivers for kind in receiver.work}
+    theirs = {str(kind) for receiver in receivers for kind in receiver.kinds}
     own = {kind: stuck for kind, stuck in outgoing.stuck.items() if kind not in theirs}
     facts = [Fact(f"parked: {kind}", stuck.number, Form.COUNT) for kind, stuck in own.items()]
     state = component.detail if component is not None else "not looked at"

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from gateway.operations.state.components import Component
+from gateway.records.receiver import Receiver
 from gateway.records.work import WorkKind
-
-
-class ReceiverKind(StrEnum):
-    EHR = "EHR"
-    HL7 = "HL7 destination"
-    DICOM = "DICOM destination"
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """A system that the gateway sends to."""
-
-    name: str
-    kind: ReceiverKind
-    work: tuple[WorkKind, ...]
-    """All that is done at it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ def page(
     return web.Response(text=text, content_type="text/html", status=status)
 
 
+def fragment(context: RouteContext, template: str, **values: Any) -> str:
+    """A template that is a part of a page, with no more of its surroundings than the moments need."""
+    return _ENVIRONMENT.get_template(template).render(now=context.clock(), zone=context.zone, **values)
+
+
 def error_page(context: RouteContext, message: str, place: str, status: int) -> web.Response:
     """An error as a page for people."""
     title = {404: "Not here", 503: "Not available now"}.get(status, "That did not work")

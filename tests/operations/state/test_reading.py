@@ -17,20 +17,19 @@ from gateway.operations.state.sources import (
     Folder,
     Loaded,
     Process,
-    Receiver,
-    ReceiverKind,
     Refused,
     Setup,
     Silence,
     Sources,
 )
+from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.work import delivery_to
 from gateway.store import Store, backups, refusals, worklist
 from gateway.store.schema import pauses
 from tests.conftest import Time
 from tests.web.served import add_delivery, add_message, add_refusal
 
-MAIN = Receiver("main", ReceiverKind.EHR, (delivery_to("main"),))
+MAIN = Receiver("main", ReceiverType.EHR)
 SETUP = Setup(listeners=("ris", "other"), scanners=("CT1",), receivers=(MAIN,))
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

@@ -141,8 +141,6 @@ async def test_what_is_stuck_for_one_cause_is_tried_again_at_once(console: Serve
         (3, "HTTP 422: no patient N", rows[3]), (1, "HTTP 401", rows[2]),
     ]  # fmt: skip
     key = body["causes"][0]["key"]
-    html = await (await console.session.get(f"{console.base}/")).text()
-    assert f"/api/causes/{key}/retry" in html
     status, told = await console.post(f"/api/causes/{key}/retry")
     assert (status, told) == (200, {"key": key, "retried": [rows[0], rows[3]], "left": 1})
     _, body = await console.get("/api/causes")
