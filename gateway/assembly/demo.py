@@ -23,6 +23,7 @@ from gateway.config.http import Http
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.tree import Config
+from gateway.operations.journey_subject import of_accession
 from gateway.records.identifiers import AccessionNumber
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
@@ -152,8 +153,8 @@ async def _order(steps: _Steps, gateway: app.Running, order: Exam) -> Dataset:
 
 
 async def _must_be(steps: _Steps, gateway: app.Running, order: Exam, state: str) -> None:
-    accession_number = AccessionNumber(order.accession_number)
-    found = await gateway.store.read(lambda connection: worklist.of_accession_number(connection, accession_number))
+    number = AccessionNumber(order.accession_number)
+    found = await gateway.store.read(lambda c: worklist.of_orders(c, of_accession(c, number).orders))
     steps.must([row["state"] for row in found] == [state], f"the step is not {state}")
 
 

@@ -29,7 +29,6 @@ from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
 from gateway.operations.why_not_shown import WhyNotShown
 from gateway.operations.why_not_shown import why as explain
-from gateway.records.identifiers import AccessionNumber
 from gateway.store import Store
 from gateway.wire.dimse import AcceptorPolicy, DimseServer
 from gateway.wire.dimse import Peer as DimsePeer
@@ -42,12 +41,12 @@ async def why(
     store: Store,
     mappings: mapping.Mappings,
     clock: Clock,
-    accession_number: AccessionNumber,
+    number: str,
     station: str,
 ) -> WhyNotShown | None:
-    """What keeps an order off a scanner; None when nothing was ordered under this accession number."""
+    """What keeps an order off a scanner; None when nothing is known under this number."""
     rules, policy = rules_of(config, mappings), policy_of(config.dicom)
-    return await store.read(lambda connection: explain(connection, policy, rules, accession_number, station, clock()))
+    return await store.read(lambda connection: explain(connection, policy, rules, number, station, clock()))
 
 
 def make_worklist(

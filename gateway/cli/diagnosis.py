@@ -15,7 +15,6 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import CommandFailure, complain, say, say_json, say_lines, time_text
 from gateway.clock import now
-from gateway.records.identifiers import AccessionNumber
 
 
 @cli.command(epilog="Example: gateway check -c gateway.yaml")
@@ -73,14 +72,17 @@ def explain(
         raise typer.Exit(1)
 
 
+AnyNumber = Annotated[str, typer.Argument(help="Accession number, placer or filler order number, UID or Patient ID")]
+
+
 @cli.command(epilog="Example: gateway show 00042000001")
-def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """The journey of an accession number: order, worklist, study, deliveries."""
+def show(number: AnyNumber, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """The journey of an order, study or patient: messages, also those not applied, worklist, study, every try."""
     from gateway.operations.journey_of import journey, lines
 
-    result = with_store(configuration(config), lambda store: journey(store, AccessionNumber(accession)))
+    result = with_store(configuration(config), lambda store: journey(store, number))
     if result is None:
-        raise CommandFailure(f"no order and no study has the accession number {accession}")
+        raise CommandFailure(f"no order, study, patient or message has the number {number}; find looks for names too")
     if as_json:
         say_json(result)
         return
@@ -89,7 +91,7 @@ def show(accession: str, config: ConfigFile = None, as_json: AsJson = False) -> 
 
 @cli.command(epilog="Example: gateway why 00042000001 --station CT1")
 def why(
-    accession: str,
+    number: AnyNumber,
     station: Annotated[str, typer.Option(help="AE title of the scanner")],
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -101,10 +103,9 @@ def why(
 
     settings = configuration(config)
     mappings = load_mappings(settings)
-    number = AccessionNumber(accession)
     result = with_store(settings, lambda store: why_not_shown(settings, store, mappings, now, number, station))
     if result is None:
-        raise CommandFailure(f"nothing was ordered under the accession number {accession}")
+        raise CommandFailure(f"nothing was ordered under the number {number}")
     if as_json:
         say_json(asdict(result))
         return

@@ -1,33 +1,43 @@
-"""The journey of one accession number: all stored data of it, and the same as events by time."""
+"""The journey of an accession number, an order, a patient or a study: all stored data of it, and as events by time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.journey import STATIONS
-from gateway.operations import availability_view, performed_steps_view, studies_view, work_events
-from gateway.operations.answers.answer import listed
-from gateway.operations.answers.availability import JourneyNotification
-from gateway.operations.answers.journey import Event, Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
+from gateway.operations import availability_view, performed_steps_view, studies_view
+from gateway.operations.answers.journey import Journey, JourneyMessage, JourneyStep, JourneyStudy, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep, SuggestedStep
-from gateway.operations.answers.studies import Delivery
+from gateway.operations.journey_events import events_of
+from gateway.operations.journey_subject import JourneySubject, of_accession, of_number
 from gateway.operations.unlinked import suggested, suggestion_text
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
-from gateway.store import Store, messages, orders, studies, worklist
+from gateway.records.row_ids import MessageRow
+from gateway.store import Store, lookup_rows, message_numbers, messages, orders, studies, worklist
+
+MOST_NOT_APPLIED: Final = 20
+"""Messages of a journey that were not applied, the newest."""
 
 
-async def journey(store: Store, accession_number: AccessionNumber) -> dict[str, Any] | None:
-    """The journey as plain JSON data, None when neither an order nor a study has this number. Raises `Unavailable`."""
-    result = await store.read(lambda connection: read_journey(connection, accession_number))
+async def journey(store: Store, number: str) -> dict[str, Any] | None:
+    """The journey of a number of any kind as plain JSON data, None when nothing has it. Raises `Unavailable`."""
+    result = await store.read(lambda connection: read(connection, of_number(connection, number)))
     return result.model_dump(mode="json") if result else None
 
 
 def lines(journey: dict[str, Any]) -> Iterator[str]:
-    """For people: the events by time, then what may have been performed of these orders."""
+    """For people: whose journey it is, the events by time, then what may have been performed of these orders."""
+    for order in journey["orders"]:
+        numbers = [f"{name} {order[name]}" for name in ("accession", "placer", "filler") if order[name]]
+        yield f"order {order['id']}: {', '.join(numbers)}"
+        patient = order["patient"]
+        if patient is not None:
+            name = patient["attributes"].get("PatientName") or "(no name)"
+            yield f"    patient {patient['patient_id']} ({patient['issuer']}): {name}"
+        yield from (f"    study {procedure['study_uid']}" for procedure in order["procedures"])
     for event in journey["events"]:
         yield f"{event['at']}  {event['station']:<14}  {event['text']}"
     for one in map(SuggestedStep.model_validate, journey["suggestions"]):
@@ -36,23 +46,27 @@ def lines(journey: dict[str, Any]) -> Iterator[str]:
 
 
 def read_journey(connection: Connection, accession_number: AccessionNumber) -> Journey | None:
-    """The journey of an accession number."""
-    if not accession_number:
-        return None
-    rows = list(reversed(orders.search(connection, accession_number=accession_number)))
-    tied = _studies(connection, accession_number, rows)
-    performed = performed_steps_view.of_journey(connection, accession_number, [row["id"] for row in rows])
-    if not rows and not tied and not performed:
+    """The journey of an accession number; None when neither an order nor a study has it."""
+    found = read(connection, of_accession(connection, accession_number)) if accession_number else None
+    return found if found is not None and (found.orders or found.studies or found.performed_steps) else None
+
+
+def read(connection: Connection, subject: JourneySubject) -> Journey | None:
+    """The journey of a subject; None when it has no order, study, performed step or message."""
+    rows = list(reversed(orders.search(connection, rows=subject.orders))) if subject.orders else []
+    tied = _studies(connection, subject, rows)
+    performed = performed_steps_view.of_journey(connection, subject.accession, [row["id"] for row in rows])
+    message_rows = [*_messages(connection, rows), *_not_applied(connection, subject, rows)]
+    if not rows and not tied and not performed and not message_rows:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
     order_answers = [Order.model_validate(row) for row in rows]
-    message_rows = _messages(connection, rows)
     scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
     study_uids = list(_study_uids(rows, performed, tied))
     deliveries = [delivery for uid in study_uids for delivery in studies_view.deliveries(connection, uid)]
     notifications = availability_view.of_studies(connection, study_uids)
     return Journey(
-        accession=accession_number,
+        accession=subject.accession,
         orders=order_answers,
         messages=message_rows,
         steps=_steps(rows),
@@ -62,7 +76,7 @@ def read_journey(connection: Connection, accession_number: AccessionNumber) -> J
         studies=tied,
         notifications=notifications,
         deliveries=deliveries,
-        events=_events(order_answers, message_rows, scanners, performed, tied, notifications, deliveries),
+        events=events_of(order_answers, message_rows, scanners, performed, tied, notifications, deliveries),
     )
 
 
@@ -82,7 +96,7 @@ def _messages(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[Jo
         for row in rows
         for message in _messages_of(connection, row)
     ]
-    return sorted(found, key=lambda message: (message.id, message.order))
+    return sorted(found, key=lambda message: (message.id, message.order or 0))
 
 
 def _messages_of(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,6 +105,20 @@ def _messages_of(connection: Connection, row: dict[str, Any]) -> list[dict[str, 
     ids = {message["id"] for message in of_order}
     of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
     return [*of_order, *(message for message in of_patient if message["id"] not in ids)]
+
+
+def _not_applied(
+    connection: Connection, subject: JourneySubject, rows: Sequence[dict[str, Any]]
+) -> list[JourneyMessage]:
+    """Messages without effect that hold a number of the subject, the oldest first."""
+    of_orders = [row[name] for row in rows for name in ("accession", "placer", "filler")]
+    uids = [procedure["study_uid"] for row in rows for procedure in row["procedures"]]
+    numbers = {*subject.numbers, *subject.studies, subject.accession, *of_orders, *uids} - {""}
+    found = message_numbers.numbered(connection, *sorted(numbers), limit=MOST_NOT_APPLIED)
+    return [
+        JourneyMessage.model_validate({**row, "order": None, "outcome": "not applied"})
+        for row in lookup_rows.message_rows(connection, [MessageRow(one) for one in reversed(found)])
+    ]
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
@@ -102,15 +130,13 @@ def _steps(rows: Sequence[dict[str, Any]]) -> list[JourneyStep]:
     ]
 
 
-def _studies(
-    connection: Connection, accession_number: AccessionNumber, rows: Sequence[dict[str, Any]]
-) -> list[JourneyStudy]:
-    """Studies of the orders' Study Instance UIDs, then those that carry the accession number."""
+def _studies(connection: Connection, subject: JourneySubject, rows: Sequence[dict[str, Any]]) -> list[JourneyStudy]:
+    """Studies of the orders' Study Instance UIDs and of the subject, then those that carry an accession number."""
     by_uid = {procedure["study_uid"] for row in rows for procedure in row["procedures"]}
-    numbers = {accession_number, *(row["accession"] for row in rows)} - {""}
+    numbers = {subject.accession, *(row["accession"] for row in rows)} - {""}
     by_study_uid: dict[str, RowMapping] = {}
-    for uid in sorted(by_uid):
-        study = studies.get(connection, uid)
+    for uid in [*sorted(by_uid), *subject.studies]:
+        study = studies.get(connection, StudyInstanceUID(uid))
         if study is not None:
             by_study_uid[uid] = study
     for number in sorted(numbers):
@@ -121,7 +147,7 @@ def _studies(
         JourneyStudy.model_validate(
             {
                 **studies_view.summary(connection, study),
-                "tied_by": "study_uid" if uid in by_uid else "accession",
+                "tied_by": _tie(uid, by_uid, study["accession"] in numbers),
                 "linked": any(order["id"] in ours for order in studies_view.linked(connection, study)),
             }
         )
@@ -129,74 +155,7 @@ def _studies(
     ]
 
 
-def _events(
-    order_answers: Sequence[Order],
-    message_rows: Sequence[JourneyMessage],
-    scanners: Sequence[ScannerQueries],
-    performed: Sequence[JourneyPerformedStep],
-    tied: Sequence[JourneyStudy],
-    notifications: Sequence[JourneyNotification],
-    deliveries: Sequence[Delivery],
-) -> list[Event]:
-    events = [
-        *_of_messages(message_rows),
-        *(event for order in order_answers for event in _of_order(order)),
-        *(_of_scanner(queries) for queries in scanners),
-        *(event for step in performed for event in performed_steps_view.events_of(step)),
-        *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
-        *map(availability_view.event_of, notifications),
-        *(event for delivery in deliveries for event in work_events.events_of(delivery)),
-    ]
-    return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
-
-
-def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
-    outcomes: dict[int, list[str]] = {}
-    for message in message_rows:
-        outcomes.setdefault(message.id, []).append(message.outcome)
-    for message in {message.id: message for message in message_rows}.values():
-        outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
-        text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
-        yield Event(at=message.received_at, station="order_intake", text=text + listed(message.findings))
-
-
-def _of_order(order: Order) -> Iterator[Event]:
-    for procedure in order.procedures:
-        for step in procedure.steps:
-            where = f" at {', '.join(step.station_aes)}" if step.station_aes else ""
-            what = " ".join(filter(None, (step.modality, _when(step.start_date, step.start_time)))) + where
-            new = step.updated_at <= order.created_at
-            text = f"step {step.state.value.lower()} {what}" if new else f"step now {step.state.value.lower()}: {what}"
-            yield Event(at=step.updated_at, station="scheduling", text=text)
-
-
-def _when(date: str, time: str) -> str:
-    """DA and TM for people; what is not of their shape stays as it is."""
-    day = f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 else date
-    return f"{day} {time[:2]}:{time[2:4]}" if len(time) >= 4 else day
-
-
-def _of_scanner(queries: ScannerQueries) -> Event:
-    times = "once" if queries.times == 1 else f"{queries.times} times, last at {queries.last_at}"
-    return Event(at=queries.first_at, station="worklist", text=f"worklist answered {queries.calling_ae} ({times})")
-
-
-def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
-    which = f" of study {study.study_uid}" if named else ""
-    stray = "" if study.linked else "; no order here is linked to it"
-    if study.first_at != study.last_at:
-        text = f"first instance{which} arrived from {study.source_ae}"
-        yield Event(at=study.first_at, station="study_arrival", text=text)
-    counted = f"{_count(study.instance_count, 'instance')} in {study.series_count} series"
-    text = f"{counted}{which} arrived from {study.source_ae}{stray}"
-    yield Event(at=study.last_at, station="study_arrival", text=text)
-    if study.withdrawn_at is not None:
-        yield Event(at=study.withdrawn_at, station="study_settling", text=f"withdrawn{which}: it was entered in error")
-    if study.settled_at is not None:
-        grown = "" if study.settled_revision == study.revision else "; changed since"
-        text = f"settled{which}{grown}{listed(study.findings)}"
-        yield Event(at=study.settled_at, station="study_settling", text=text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _tie(uid: str, ordered: set[str], is_numbered: bool) -> str:
+    if uid in ordered:
+        return "study_uid"
+    return "accession" if is_numbered else "patient"

@@ -87,26 +87,28 @@ def _all(connection: Connection, text: str) -> Hits:
 def _orders_of_steps(connection: Connection, wanted: Search) -> Hits:
     narrow, text, limit = wanted.narrow, wanted.text, MOST + 1
     names = prefixes_of(text)
+    looked_at = lookup_filter.NAMED
     if text and not narrow.day:
-        patients = lookups.patients_numbered(connection, text, limit=lookup_filter.LOOKED_AT)
-        patients += lookups.patients_named(connection, names, limit=lookup_filter.LOOKED_AT)
+        patients = lookups.patients_numbered(connection, text, limit=looked_at)
+        patients += lookups.patients_named(connection, names, limit=looked_at)
         candidates = [
-            *lookups.orders_numbered(connection, text, limit=lookup_filter.LOOKED_AT),
-            *lookups.orders_of(connection, patients, limit=lookup_filter.LOOKED_AT),
+            *lookups.orders_numbered(connection, text, limit=looked_at),
+            *lookups.orders_of(connection, patients, limit=looked_at),
         ]
         rows = lookup_filter.orders_among(connection, narrow, candidates, limit=limit)
-        is_cut = max(len(patients), len(candidates)) >= lookup_filter.LOOKED_AT
+        is_cut = max(len(patients), len(candidates)) >= looked_at
     else:
+        looked_at = lookup_filter.LOOKED_AT
         rows, is_cut = lookup_filter.orders_of_steps(connection, narrow, text, names, limit=limit)
     return _hits(
         orders=_orders(connection, dict.fromkeys(rows, MatchedOn.FILTER)),
         more={"orders": len(rows) > MOST},
-        looked_at=lookup_filter.LOOKED_AT if is_cut else None,
+        looked_at=looked_at if is_cut else None,
     )
 
 
 def _messages_not_applied(connection: Connection, wanted: Search) -> Hits:
-    most = lookup_filter.LOOKED_AT
+    most = lookup_filter.NAMED
     if wanted.text:
         found = lookups.messages_found(connection, wanted.text, prefixes_of(wanted.text), limit=most)
     else:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from gateway.operations.answers.studies import Delivery, Instance, LinkedOrder, Series, StudyDetail
+from gateway.operations.answers.studies import Instance, JourneyDelivery, LinkedOrder, Series, StudyDetail
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store import orders, outbox_listing, studies, study_findings
+from gateway.store import orders, outbox_listing, studies, study_findings, work_tries
 
 MOST_DELIVERIES = 200
 
@@ -31,10 +31,11 @@ def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
     )
 
 
-def deliveries(connection: Connection, study_uid: StudyInstanceUID) -> list[Delivery]:
-    """Work of the study, oldest first: the last `MOST_DELIVERIES` rows."""
+def deliveries(connection: Connection, study_uid: StudyInstanceUID) -> list[JourneyDelivery]:
+    """Work of the study with its failed tries, oldest first: the last `MOST_DELIVERIES` rows."""
     rows = outbox_listing.listing(connection, subject=study_uid, limit=MOST_DELIVERIES)
-    return [Delivery.model_validate(row) for row in reversed(rows)]
+    tries = work_tries.of(connection, [row["id"] for row in rows if row["attempts"]])
+    return [JourneyDelivery.model_validate({**row, "tries": tries.get(row["id"], [])}) for row in reversed(rows)]
 
 
 def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail | None:

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, RowMapping
 
 from gateway.errors import InvalidValue
 from gateway.journey.worklist.station import Question, Rules, items_of, without_station
-from gateway.records.identifiers import AccessionNumber
+from gateway.operations.answers.answer import Finding, listed
+from gateway.operations.journey_subject import of_number
+from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
-from gateway.store import worklist
+from gateway.store import lookup_rows, message_numbers, worklist
 from gateway.wire.dimse import AcceptorPolicy
 from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
@@ -21,6 +23,7 @@ from gateway.worklist.items import Element, Item, of_attributes
 from gateway.worklist.matching import ISSUER, PATIENT_ID, START_DATE, START_TIME, matcher
 from gateway.worklist.names import NameMatching
 
+MOST_MESSAGES: Final = 10
 TOGETHER: Final = {START_DATE: START_TIME, START_TIME: START_DATE, PATIENT_ID: ISSUER, ISSUER: PATIENT_ID}
 """Keys that are matched as one: an interval of instants (PS3.4 K.2.2.1.2), an identity."""
 
@@ -29,6 +32,10 @@ TOGETHER: Final = {START_DATE: START_TIME, START_TIME: START_DATE, PATIENT_ID: I
 class StepWhyNotShown:
     """One step of the order, as the scanner's last query meets it now."""
 
+    accession: AccessionNumber
+    study_uid: StudyInstanceUID
+    patient_id: str
+    patient_name: str
     step_id: str
     state: str
     stations: str
@@ -43,6 +50,7 @@ class StepWhyNotShown:
 @dataclass(frozen=True, slots=True)
 class WhyNotShown:
     accession: AccessionNumber
+    """Of the orders; the number by which they were asked for, where there is none."""
     station: str
     asked_at: int | None
     """When the scanner last asked; None: not among the queries that are kept."""
@@ -58,37 +66,57 @@ def why(
     connection: Connection,
     policy: AcceptorPolicy,
     rules: Rules,
-    accession_number: AccessionNumber,
+    number: str,
     station: str,
     now: int,
 ) -> WhyNotShown | None:
-    """None when nothing was ordered under this accession number."""
-    rows = worklist.of_accession_number(connection, accession_number)
-    if not rows:
+    """None when nothing was ordered under this number, and no message that was not applied holds it."""
+    subject = of_number(connection, number)
+    rows = worklist.of_orders(connection, subject.orders)
+    missed = _missed(connection, number) if not rows else []
+    if not rows and not missed:
         return None
     query = worklist.last_query(connection, station)
     keys: Attributes = query["keys"] if query else {}
+    question = _question(keys, station, rules, now)
     answered = worklist.answered(connection, station, [row["id"] for row in rows])
-    try:
-        question = Question(of_attributes(keys), station, rules, now)
-    except InvalidValue:
-        # Its answer was A900, whatever the steps were like.
-        question = Question({}, station, rules, now)
     steps = tuple(_step(row, question, rules, answered.get(row["id"])) for row in rows)
     return WhyNotShown(
-        accession=accession_number,
+        accession=AccessionNumber(rows[0]["accession"] if rows else number),
         station=station,
         asked_at=query["asked_at"] if query else None,
         answers=query["matches"] if query else 0,
         status=query["status"] if query else 0,
         keys=keys,
         steps=steps,
-        remarks=tuple(_remarks(policy, question, station, query)),
+        remarks=(*missed, *_remarks(policy, question, station, query)),
     )
+
+
+def _question(keys: Attributes, station: str, rules: Rules, now: int) -> Question:
+    try:
+        return Question(of_attributes(keys), station, rules, now)
+    except InvalidValue:
+        # Its answer was A900, whatever the steps were like.
+        return Question({}, station, rules, now)
+
+
+def _missed(connection: Connection, number: str) -> list[str]:
+    """Of an order that never came to be: the messages that hold its number and were not applied."""
+    found = message_numbers.numbered(connection, number, limit=MOST_MESSAGES)
+    return [
+        f"message {row['id']}, {row['type']} {row['control_id']}, was {row['state']} and answered {row['ack_code']}"
+        + listed([Finding.model_validate(one) for one in row["findings"]])
+        for row in lookup_rows.message_rows(connection, found)
+    ]
 
 
 def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhyNotShown:
     return StepWhyNotShown(
+        accession=AccessionNumber(row["accession"]),
+        study_uid=StudyInstanceUID(row["study_uid"]),
+        patient_id=row["patient_id"],
+        patient_name=str(row["patient"].get("PatientName") or ""),
         step_id=row["step_id"],
         state=row["state"],
         stations=row["station_ae"],
@@ -164,8 +192,10 @@ def lines(found: WhyNotShown, moment: Any) -> Iterable[str]:
     yield f"{found.station} {asked}" + ("" if found.asked_at is None else f" and was answered {found.answers} steps")
     yield from found.remarks
     for step in found.steps:
+        yield f"patient {step.patient_id} {step.patient_name}, study {step.study_uid}"
         answered = f", answered {moment(step.told_at)}" if step.told_at is not None else ", never answered"
         where = step.stations or "every station"
         verdict = "would not be shown" if step.reasons else "would be shown"
-        yield f"{found.accession} step {step.step_id} ({step.state}, {step.start}, {where}){answered}: {verdict}"
+        of = step.accession or "(no accession number)"
+        yield f"{of} step {step.step_id} ({step.state}, {step.start}, {where}){answered}: {verdict}"
         yield from (f"    {reason}" for reason in step.reasons)

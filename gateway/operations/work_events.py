@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from gateway.operations.answers.journey import Event
-from gateway.operations.answers.studies import Delivery
+from gateway.operations.answers.journey import Event, Level
+from gateway.operations.answers.studies import JourneyDelivery, Try
 from gateway.records.work import STUCK, Activity, WorkKind, WorkState
 
 _S = WorkState
@@ -70,36 +71,52 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
 OTHERS: Final[tuple[str, Mapping[WorkState, str]]] = ("study_settling", STUCK_ONLY)
 
 
-def events_of(delivery: Delivery) -> Iterator[Event]:
-    """What is to be shown of a row, at the time at which it ended or falls due; nothing where others show it."""
+LEVELS: Final[Mapping[WorkState, Level]] = {_S.DONE: "good", _S.PARKED: "bad", _S.REJECTED: "bad"}
+
+
+def events_of(delivery: JourneyDelivery) -> Iterator[Event]:
+    """What is to be shown of a row: each failed try at its own time, and the row at the time at which it ended or falls
+    due; nothing where others show it."""
     kind = WorkKind.of(delivery.kind)
     station, forms = FORMS.get(kind.activity, OTHERS)
+    shown = partial(Event, station=station, delivery=delivery.id)
+    last = delivery.tries[-1] if delivery.tries else None
+    for one in delivery.tries[:-1]:
+        yield shown(at=one.failed_at, text=_failed(kind, one), level="warn")
     form = forms.get(delivery.state)
     if delivery.state is WorkState.GIVEN_UP:
         form = GIVEN_UP
-    if form is None:
+    is_tried = delivery.state is WorkState.PENDING and bool(delivery.outcome) and forms is not SETTLED
+    if last is not None and is_tried:
+        yield shown(at=last.failed_at, text=f"{_failed(kind, last)}; next try at {_due(delivery)}", level="warn")
         return
-    if delivery.state is WorkState.PENDING and delivery.attempts and forms is not SETTLED:
-        form = FAILED_ONCE
+    if last is not None and delivery.state not in STUCK:
+        yield shown(at=last.failed_at, text=_failed(kind, last), level="warn")
+    if form is not None:
+        text = _text(FAILED_ONCE if is_tried else form, kind, delivery)
+        level = "warn" if is_tried else LEVELS.get(delivery.state, "")
+        yield shown(at=delivery.finished_at or delivery.due_at, text=text, level=level)
+
+
+def _failed(kind: WorkKind, one: Try) -> str:
+    return f"try {one.attempt}{f' at {kind.target}' if kind.target else ''} failed: {why(one.outcome)}"
+
+
+def _due(delivery: JourneyDelivery) -> str:
+    return f"{delivery.due_at[:19]}Z"
+
+
+def _text(form: str, kind: WorkKind, delivery: JourneyDelivery) -> str:
     outcome = delivery.outcome or {}
     decision = outcome.get("given_up") or {}
-    text = form.format(
-        to=kind.target,
-        kind=delivery.kind,
-        person=decision.get("person", ""),
-        note=decision.get("note", ""),
-        attempts=delivery.attempts,
-        id=outcome.get("id", ""),
-        resource=outcome.get("resource", "ImagingStudy"),
-        more=(f" on try {delivery.attempts}" if delivery.attempts > 1 else "")
-        + (f" ({outcome['note']})" if outcome.get("note") else ""),
-        version=outcome.get("version", ""),
-        status=outcome.get("status", ""),
-        what=outcome.get("what", ""),
-        why=why(delivery.outcome),
-        due=f"{delivery.due_at[:19]}Z",
-    )
-    yield Event(at=delivery.finished_at or delivery.due_at, station=station, text=text)
+    more = f" on try {delivery.attempts}" if delivery.attempts > 1 else ""
+    note = f" ({outcome['note']})" if outcome.get("note") else ""
+    return form.format(
+        to=kind.target, kind=delivery.kind, person=decision.get("person", ""), note=decision.get("note", ""),
+        attempts=delivery.attempts, id=outcome.get("id", ""), more=more + note,
+        resource=outcome.get("resource", "ImagingStudy"), version=outcome.get("version", ""),
+        status=outcome.get("status", ""), what=outcome.get("what", ""), why=why(delivery.outcome), due=_due(delivery),
+    )  # fmt: skip
 
 
 def why(outcome: dict[str, Any] | None) -> str:

@@ -13,7 +13,9 @@ from gateway.store.lookups import is_named, is_numbered
 from gateway.store.schema import orders, patients, procedures, steps
 
 LOOKED_AT: Final = 3_000
-"""Steps, or orders, of which a filter chooses."""
+"""Steps of which a filter chooses."""
+NAMED: Final = 1_000
+"""Patients, orders or messages that a text finds, of which a filter chooses."""
 
 
 def orders_of_steps(

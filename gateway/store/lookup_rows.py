@@ -28,6 +28,7 @@ _STEPS: Final = (
     .where(procedures.c.order.in_(bindparam("rows", expanding=True)))
     .order_by(procedures.c.id, steps.c.id)
 )  # fmt: skip
+_PATIENTS: Final = select(patients).where(patients.c.id.in_(bindparam("rows", expanding=True)))
 _STUDIES: Final = select(
     studies.c.id, studies.c.study_uid, studies.c.accession, studies.c.patient_id, studies.c.source_ae,
     studies.c.last_at, studies.c.withdrawn_at, studies.c.attributes,
@@ -53,11 +54,9 @@ def order_rows(connection: Connection, rows: Sequence[OrderRow]) -> list[dict[st
 def patients_today(connection: Connection, rows: Sequence[PatientRow]) -> list[dict[str, Any]]:
     """The patients to whom these rows lead, each once."""
     today: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        patient = patient_rows.get(connection, row)
-        if patient is not None:
-            survivor = patient_rows.survivor(connection, patient)
-            today.setdefault(survivor["id"], dict(survivor))
+    for row in _in_order(_rows(connection, _PATIENTS, rows), rows):
+        survivor = patient_rows.survivor(connection, row)
+        today.setdefault(survivor["id"], dict(survivor))
     return list(today.values())
 
 

@@ -109,7 +109,7 @@ def patients_named(connection: Connection, names: NamePrefixes, *, limit: int) -
     ranges += [(patients.c.given_key, prefix) for prefix in names.given]
     found: dict[PatientRow, None] = {}
     for key, prefix in ranges:
-        wanted = select(patients.c.id).where(key >= prefix, key <= prefix + HIGHEST).order_by(key, patients.c.id)
+        wanted = select(patients.c.id).where(key >= prefix, key <= prefix + HIGHEST).order_by(key)
         found |= dict.fromkeys(connection.execute(wanted.limit(limit)).scalars())
     return list(found)[:limit]
 

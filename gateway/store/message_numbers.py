@@ -26,10 +26,10 @@ def forget(connection: Connection, message: MessageRow) -> None:
     connection.execute(delete(message_numbers).where(message_numbers.c.message == message))
 
 
-def numbered(connection: Connection, number: str, *, limit: int) -> list[MessageRow]:
-    """The newest messages that hold this number."""
+def numbered(connection: Connection, *numbers: str, limit: int) -> list[MessageRow]:
+    """The newest messages that hold any of these numbers."""
     value, kind = message_numbers.c.value, message_numbers.c.kind
-    wanted = select(message_numbers.c.message).where(value == number, kind == NumberKind.NUMBER)
+    wanted = select(message_numbers.c.message).where(value.in_(numbers), kind == NumberKind.NUMBER).distinct()
     return list(connection.execute(wanted.order_by(message_numbers.c.message.desc()).limit(limit)).scalars())
 
 

@@ -255,7 +255,7 @@ def _plain(row: RowMapping) -> dict[str, Any]:
 
 _TOLD: Final = (
     messages.c.id, messages.c.received_at, messages.c.listener, messages.c.type, messages.c.control_id,
-    messages.c.ack_code, messages.c.findings,
+    messages.c.state, messages.c.ack_code, messages.c.findings,
 )  # fmt: skip
 
 

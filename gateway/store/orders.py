@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -16,15 +17,23 @@ from sqlalchemy import (
 )
 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.records.row_ids import OrderRow
 from gateway.store import patients as patient_rows
 from gateway.store.schema import orders, patients, procedures, steps
 
 
 def search(
-    connection: Connection, *, accession_number: str = "", patient: str = "", limit: int = 100
+    connection: Connection,
+    *,
+    accession_number: str = "",
+    patient: str = "",
+    rows: Sequence[OrderRow] | None = None,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
     """Orders for people: with patient, procedures and steps; newest first."""
     wanted = select(orders).order_by(orders.c.id.desc()).limit(limit)
+    if rows is not None:
+        wanted = wanted.where(orders.c.id.in_(rows))
     if accession_number:
         wanted = wanted.where(orders.c.accession == accession_number)
     if patient:

@@ -25,7 +25,7 @@ from gateway.errors import Fate
 from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
-from gateway.store import heartbeats
+from gateway.store import heartbeats, work_tries
 from gateway.store.schema import outbox, pauses
 from gateway.store.statement import Statement
 from gateway.store.writer import announce
@@ -225,6 +225,8 @@ def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: in
         finished_at=None if state is WorkState.PENDING else now, cause=cause.key, cause_text=cause.text,
     )  # fmt: skip
     changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
+    if changed:
+        work_tries.add(connection, work.id, attempt=work.attempts + 1, failed_at=now, fate=fate, outcome=outcome)
     announce(connection)
     return bool(changed)
 

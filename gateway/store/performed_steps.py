@@ -286,11 +286,9 @@ def of_journey(connection: Connection, *, accession_number: str, orders: list[Or
     linked = select(_LINKS.c.performed_step).where(_LINKS.c.order.in_(orders))
     changed = select(link_changes.c.performed_step).where(link_changes.c.order.in_(orders))
     steps = performed_steps.c
-    wanted = (
-        select(performed_steps)
-        .where(or_(steps.id.in_(linked), steps.id.in_(changed), steps.accession == accession_number))
-        .order_by(steps.begun_at, steps.id)
-    )
+    stating = [steps.accession == accession_number] if accession_number else []
+    meant = or_(steps.id.in_(linked), steps.id.in_(changed), *stating)
+    wanted = select(performed_steps).where(meant).order_by(steps.begun_at, steps.id)
     rows = [dict(row) for row in connection.execute(wanted).mappings()]
     for row in rows:
         of_row = select(_LINKS).where(_LINKS.c.performed_step == row["id"]).order_by(_LINKS.c.id)

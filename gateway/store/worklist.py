@@ -24,8 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from gateway.records.identifiers import AccessionNumber
-from gateway.records.row_ids import PatientRow, StepRow
+from gateway.records.row_ids import OrderRow, PatientRow, StepRow
 from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
 from gateway.worklist.prefilter import Prefilter
 
@@ -218,10 +217,10 @@ def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
-def of_accession_number(connection: Connection, accession_number: AccessionNumber) -> list[RowMapping]:
-    """All steps of the orders with this accession number, whatever their state."""
-    wanted = ITEMS.where(orders.c.accession == accession_number).order_by(steps.c.id)
-    return list(connection.execute(wanted).mappings())
+def of_orders(connection: Connection, rows: Sequence[OrderRow]) -> list[RowMapping]:
+    """All steps of these orders, whatever their state."""
+    wanted = ITEMS.where(orders.c.id.in_(rows)).order_by(steps.c.id)
+    return list(connection.execute(wanted).mappings()) if rows else []
 
 
 def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:

@@ -81,7 +81,7 @@ class JourneyParameters(RequestParameters):
 
 
 class WhyParameters(RequestParameters):
-    accession: Annotated[Words, Field(min_length=1)]
+    accession: Annotated[Words, Field(min_length=1, description="Accession number, or another number of the order")]
     station: Annotated[Words, Field(min_length=1, description="AE title of the scanner")]
 
 

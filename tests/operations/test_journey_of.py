@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import Fate
-from gateway.operations.journey_of import journey
-from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.operations.journey_of import journey, lines
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import Order
+from gateway.records.lookup import MessageNumber, NumberKind
 from gateway.records.order import Number
+from gateway.records.row_ids import WorkRow
 from gateway.records.step import StepState
 from gateway.records.work import Lane, WorkKind, delivery_to
-from gateway.store import messages, order_book, outbox, outbox_claims
+from gateway.store import message_numbers, messages, order_book, outbox, outbox_claims, work_tries
 from tests.web.served import (
     NINE,
     SECOND,
@@ -26,7 +29,7 @@ from tests.web.served import (
 
 
 async def told(console: Served, accession: str = "A100") -> list[tuple[str, str, str]]:
-    found = await journey(console.store, AccessionNumber(accession))
+    found = await journey(console.store, accession)
     assert found is not None
     return [(event["at"][11:19], event["station"], event["text"]) for event in found["events"]]
 
@@ -47,7 +50,7 @@ async def test_the_whole_journey_reads_from_top_to_bottom(console: Served) -> No
 
 async def test_the_object_holds_every_part(console: Served) -> None:
     ids = await console.store.write(whole_journey)
-    found = await journey(console.store, AccessionNumber("A100"))
+    found = await journey(console.store, "A100")
     assert found is not None
     assert [order["id"] for order in found["orders"]] == [ids["order"]]
     assert [(one["id"], one["outcome"], one["ack_code"]) for one in found["messages"]] == [
@@ -65,13 +68,13 @@ async def test_the_object_holds_every_part(console: Served) -> None:
 
 async def test_nothing_is_known_of_a_number_that_nobody_used(console: Served) -> None:
     await console.store.write(whole_journey)
-    assert await journey(console.store, AccessionNumber("A10")) is None
-    assert await journey(console.store, AccessionNumber("")) is None
+    assert await journey(console.store, "A10") is None
+    assert await journey(console.store, "") is None
 
 
 async def test_a_study_without_an_order_has_a_journey(console: Served) -> None:
     await console.store.write(lambda c: add_instance(c, 1, at=NINE, accession="A300"))
-    found = await journey(console.store, AccessionNumber("A300"))
+    found = await journey(console.store, "A300")
     assert found is not None
     assert (found["orders"], len(found["studies"])) == ([], 1)
     assert [event["text"] for event in found["events"]] == [
@@ -87,7 +90,7 @@ async def test_a_cancel_that_came_before_its_order_has_a_journey(console: Served
         )
 
     await console.store.write(tombstone)
-    found = await journey(console.store, AccessionNumber("A400"))
+    found = await journey(console.store, "A400")
     assert found is not None
     assert [(order["accession"], order["patient"]) for order in found["orders"]] == [("A400", None)]
 
@@ -133,7 +136,7 @@ async def test_every_state_of_a_delivery_is_told(console: Served) -> None:
         >= {
             f"delivery to parked parked: {reason}": ("09:00:02", "ehr_delivery"),
             f"delivery to refused rejected: {reason}": ("09:00:02", "ehr_delivery"),
-            f"try 1 at slow failed: {reason}; next try at 2026-01-05T09:01:01Z": ("09:01:01", "ehr_delivery"),
+            f"try 1 at slow failed: {reason}; next try at 2026-01-05T09:01:01Z": ("09:00:02", "ehr_delivery"),
             "delivery to busy is under way, try 1": ("09:00:09", "ehr_delivery"),
             "delivery to waits is due at 2026-01-05T09:00:09Z": ("09:00:09", "ehr_delivery"),
             "waits until 2026-01-05T09:00:09Z for more of the study; settles then if none came": (
@@ -190,3 +193,74 @@ async def test_findings_of_a_message_are_told(console: Served) -> None:
         "ORM^O01 C1 received from ris, AA (created); worked on again at 2026-01-05 09:30:00Z; answered AE when it came"
         "; MSH-10: another message came under this control id"
     ]
+
+
+async def test_every_try_is_an_event_at_its_own_time(console: Served) -> None:
+    """Also those before a success, each with its cause."""
+
+    def fill(connection: Connection) -> None:
+        add_order(connection)
+        kind = delivery_to("main")
+        lane = Lane(kind, StudyInstanceUID(STUDY))
+        outbox.enqueue(connection, lane=lane, payload={}, due_at=NINE, now=NINE)
+        for minute in range(3):
+            at = NINE + minute * 60 * SECOND
+            [work] = outbox_claims.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
+            why = {"error": f"HTTP 50{minute}", "place": "http://ehr"}
+            if minute < 2:
+                outbox_claims.fail(connection, work, Fate.RETRY, now=at + SECOND, due_at=at + 9 * SECOND, outcome=why)
+            else:
+                outbox_claims.succeed(connection, work, now=at + SECOND, outcome={"id": "is-1", "version": "1"})
+
+    await console.store.write(fill)
+    assert [event for event in await told(console) if event[1] == "ehr_delivery"] == [
+        ("09:00:01", "ehr_delivery", "try 1 at main failed: http://ehr: HTTP 500"),
+        ("09:01:01", "ehr_delivery", "try 2 at main failed: http://ehr: HTTP 501"),
+        ("09:02:01", "ehr_delivery", "delivered to main as ImagingStudy/is-1 version 1 on try 3"),
+    ]
+
+
+async def test_the_last_tries_are_kept(console: Served) -> None:
+    def fill(connection: Connection) -> WorkRow:
+        kind = delivery_to("main")
+        row = outbox.enqueue(connection, lane=Lane(kind, StudyInstanceUID(STUDY)), payload={}, due_at=NINE, now=NINE)
+        for attempt in range(work_tries.KEPT + 3):
+            at = NINE + attempt * SECOND
+            [work] = outbox_claims.claim(connection, kind=kind, now=at, lease_micros=SECOND, limit=1)
+            outbox_claims.fail(connection, work, Fate.RETRY, now=at, due_at=at, outcome={"error": "x" * 9_999})
+        return row
+
+    row = await console.store.write(fill)
+    tries = (await console.store.read(lambda c: work_tries.of(c, [row])))[row]
+    assert [one["attempt"] for one in tries] == list(range(4, work_tries.KEPT + 4))
+    assert len(tries[0]["outcome"]["error"]) == work_tries.LONGEST
+
+
+@pytest.mark.parametrize("number", ["A100", "PA100", STUDY, f"{STUDY}.1", f"{STUDY}.9.2", "4711"])
+async def test_a_journey_is_read_by_any_number(console: Served, number: str) -> None:
+    ids = await console.store.write(whole_journey)
+    found = await journey(console.store, number)
+    assert found is not None
+    assert [order["id"] for order in found["orders"]] == [ids["order"]]
+    assert [study["study_uid"] for study in found["studies"]] == [STUDY]
+    assert list(lines(found))[:3] == [
+        f"order {ids['order']}: accession A100, placer PA100", "    patient 4711 (HOSP): Muster^Erika",
+        f"    study {STUDY}",
+    ]  # fmt: skip
+
+
+async def test_a_message_that_was_not_applied_belongs_to_the_journey_of_its_numbers(console: Served) -> None:
+    wrong = [{"place": "PID-3", "text": "no identifier"}]
+
+    def fill(connection: Connection) -> None:
+        add_order(connection)
+        row = add_message(connection, state="rejected", findings=wrong)
+        numbers = [MessageNumber(NumberKind.NUMBER, "A100"), MessageNumber(NumberKind.NUMBER, "A900")]
+        message_numbers.keep(connection, row, numbers)
+
+    await console.store.write(fill)
+    text = "ORM^O01 C1 received from ris, AE (not applied); PID-3: no identifier"
+    assert ("09:00:00", "order_intake", text) in await told(console)
+    alone = await journey(console.store, "A900")
+    assert alone is not None
+    assert ([event["text"] for event in alone["events"]], alone["orders"]) == ([text], [])

@@ -113,7 +113,8 @@ def test_it_says_when_the_scanner_asked_and_what_it_was_told(site: Path) -> None
     assert (found["answers"], found["status"]) == (1, 0)
     assert found["asked_at"] is not None
     done = CliRunner().invoke(cli, ["why", "ACC4", "--station", "CT1", "-c", str(site)])
-    first, step, reason = done.output.splitlines()
+    first, patient, step, reason = done.output.splitlines()
+    assert patient.startswith("patient PAT1 MUSTER^MAX, study ")
     assert first.startswith("CT1 last asked 20")
     assert first.endswith("and was answered 1 steps")
     assert step == "ACC4 step S4 (SCHEDULED, 20301124 093000, every station), never answered: would not be shown"
@@ -157,7 +158,7 @@ def test_what_was_never_ordered(site: Path, accession: str) -> None:
     """Of the last one only a cancel has come."""
     done = CliRunner().invoke(cli, ["why", accession, "--station", "CT1", "-c", str(site)])
     assert done.exit_code == 1
-    assert str(done.exception) == f"nothing was ordered under the accession number {accession}"
+    assert str(done.exception) == f"nothing was ordered under the number {accession}"
 
 
 def test_a_rule_of_its_station_is_named(site: Path) -> None:
@@ -173,3 +174,20 @@ def test_a_station_that_may_not_ask(site: Path) -> None:
     settings["dicom"]["peers"] = [{"ae_title": "CT1", "services": ["storage"]}]
     site.write_text(yaml.safe_dump(settings), encoding="utf-8")
     assert "dicom.peers CT1: worklist is not among its services" in why(site, "ACC1")["remarks"]
+
+
+def test_an_order_is_asked_by_any_number_also_one_that_was_rejected(site: Path) -> None:
+    for number in ("P4", "ACC4"):
+        assert [one["accession"] for one in why(site, number)["steps"]] == ["ACC4"]
+    done = CliRunner().invoke(cli, ["why", "NOWHERE", "--station", "CT1", "-c", str(site)])
+    assert (done.exit_code, str(done.exception)) == (1, "nothing was ordered under the number NOWHERE")
+
+    async def send_wrong() -> None:
+        async with app.running(load(site)) as running, MllpClient("127.0.0.1", running.hl7_ports["ris"]) as client:
+            await client.send(orm(control_id="WRONG", accession="ACC9", placer="P9", patient=""))
+
+    asyncio.run(send_wrong())
+    first, *_ = why(site, "P9")["remarks"]
+    assert first.startswith("message ")
+    assert "ORM^O01 WRONG, was rejected and answered A" in first
+    assert "PID-3" in first

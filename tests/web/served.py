@@ -71,7 +71,12 @@ RECEIVERS = (
 )  # fmt: skip
 A_REASON = WhyNotShown(
     AccessionNumber("A1"), "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
-    steps=(StepWhyNotShown("S1", "SCHEDULED", "CT1\\CT2", "20260105 0900", ("asked for MR",), NINE),),
+    steps=(
+        StepWhyNotShown(
+            AccessionNumber("A1"), StudyInstanceUID(STUDY), "1", "A^B", "S1", "SCHEDULED", "CT1\\CT2",
+            "20260105 0900", ("asked for MR",), NINE,
+        ),
+    ),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gateway.errors import Fate
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import WorkState
@@ -26,6 +27,21 @@ class Delivery(Answer):
     created_at: Moment
     finished_at: Moment | None
     outcome: dict[str, Any] | None = Field(description="Of the last try: error and place, or status, id and version")
+
+
+class Try(Answer):
+    """A try that failed."""
+
+    attempt: int = Field(description="From 1")
+    failed_at: Moment
+    fate: Fate = Field(description="What followed: tried again, parked or rejected")
+    outcome: dict[str, Any] = Field(description="error and place")
+
+
+class JourneyDelivery(Delivery):
+    """A row of the outbox with the tries that failed."""
+
+    tries: list[Try] = Field(description="The last 20 that failed, the oldest first; none is kept from before 0024")
 
 
 class Deliveries(Answer):
@@ -80,6 +96,8 @@ class Study(Answer):
     last_at: Moment
     settled_at: Moment | None
     withdrawn_at: Moment | None = Field(description="When a person withdrew it as entered in error; null: it counts")
+    withdrawn_by: str = Field(description="Who withdrew it; may be empty")
+    withdrawn_reason: str = Field(description="Why, in the person's words; may be empty")
     series_count: int
     instance_count: int
     findings: list[Finding] = Field(
@@ -111,4 +129,4 @@ class StudyDetail(Study):
     attributes: Attributes
     series: list[Series]
     orders: list[LinkedOrder]
-    deliveries: list[Delivery]
+    deliveries: list[JourneyDelivery]

@@ -122,7 +122,7 @@ async def show_why(context: RouteContext, parameters: requests.WhyParameters) ->
     """What keeps an order off a scanner: which state, key or rule, when it last asked and what it was answered."""
     explanation = await context.why(parameters.accession, parameters.station)
     if explanation is None:
-        raise UnknownKey("nothing was ordered under this accession number", place="accession")
+        raise UnknownKey("nothing was ordered under this number", place="accession")
     return journey_answers.Why.model_validate(explanation, from_attributes=True)
 
 

@@ -1,0 +1,95 @@
+"""A journey as events by time, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gateway.journey import STATIONS
+from gateway.operations import availability_view, performed_steps_view, work_events
+from gateway.operations.answers.answer import listed
+from gateway.operations.answers.availability import JourneyNotification
+from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStudy, ScannerQueries
+from gateway.operations.answers.orders import Order
+from gateway.operations.answers.performed_steps import JourneyPerformedStep
+from gateway.operations.answers.studies import JourneyDelivery
+from gateway.records.message import APPLIED
+
+
+def events_of(
+    order_answers: Sequence[Order],
+    message_rows: Sequence[JourneyMessage],
+    scanners: Sequence[ScannerQueries],
+    performed: Sequence[JourneyPerformedStep],
+    tied: Sequence[JourneyStudy],
+    notifications: Sequence[JourneyNotification],
+    deliveries: Sequence[JourneyDelivery],
+) -> list[Event]:
+    """All of it, the oldest first."""
+    events = [
+        *_of_messages(message_rows),
+        *(event for order in order_answers for event in _of_order(order)),
+        *(_of_scanner(queries) for queries in scanners),
+        *(event for step in performed for event in performed_steps_view.events_of(step)),
+        *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
+        *map(availability_view.event_of, notifications),
+        *(event for delivery in deliveries for event in work_events.events_of(delivery)),
+    ]
+    return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
+
+
+def _of_messages(message_rows: Sequence[JourneyMessage]) -> Iterator[Event]:
+    outcomes: dict[int, list[str]] = {}
+    for message in message_rows:
+        outcomes.setdefault(message.id, []).append(message.outcome)
+    for message in {message.id: message for message in message_rows}.values():
+        outcome = ", ".join(dict.fromkeys(outcomes[message.id]))
+        text = f"{message.type} {message.control_id} received from {message.listener}, {message.ack_code} ({outcome})"
+        yield Event(
+            at=message.received_at, station="order_intake", text=text + listed(message.findings), message=message.id,
+            level="" if message.state in APPLIED else "bad",
+        )  # fmt: skip
+
+
+def _of_order(order: Order) -> Iterator[Event]:
+    for procedure in order.procedures:
+        for step in procedure.steps:
+            where = f" at {', '.join(step.station_aes)}" if step.station_aes else ""
+            what = " ".join(filter(None, (step.modality, _when(step.start_date, step.start_time)))) + where
+            new = step.updated_at <= order.created_at
+            text = f"step {step.state.value.lower()} {what}" if new else f"step now {step.state.value.lower()}: {what}"
+            yield Event(at=step.updated_at, station="scheduling", text=text)
+
+
+def _when(date: str, time: str) -> str:
+    """DA and TM for people; what is not of their shape stays as it is."""
+    day = f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 else date
+    return f"{day} {time[:2]}:{time[2:4]}" if len(time) >= 4 else day
+
+
+def _of_scanner(queries: ScannerQueries) -> Event:
+    times = "once" if queries.times == 1 else f"{queries.times} times, last at {queries.last_at}"
+    return Event(at=queries.first_at, station="worklist", text=f"worklist answered {queries.calling_ae} ({times})")
+
+
+def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
+    which = f" of study {study.study_uid}" if named else ""
+    stray = "" if study.linked else "; no order here is linked to it"
+    if study.first_at != study.last_at:
+        text = f"first instance{which} arrived from {study.source_ae}"
+        yield Event(at=study.first_at, station="study_arrival", text=text)
+    counted = f"{_count(study.instance_count, 'instance')} in {study.series_count} series"
+    text = f"{counted}{which} arrived from {study.source_ae}{stray}"
+    yield Event(at=study.last_at, station="study_arrival", text=text)
+    if study.withdrawn_at is not None:
+        why = f": {study.withdrawn_reason}" if study.withdrawn_reason else ": it was entered in error"
+        who = f" by {study.withdrawn_by}" if study.withdrawn_by else ""
+        text = f"withdrawn{which}{who}{why}"
+        yield Event(at=study.withdrawn_at, station="study_settling", text=text, level="warn")
+    if study.settled_at is not None:
+        grown = "" if study.settled_revision == study.revision else "; changed since"
+        text = f"settled{which}{grown}{listed(study.findings)}"
+        yield Event(at=study.settled_at, station="study_settling", text=text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
