@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.records.imaging_order import PROCEDURE_KEYS, STEP_ID, Order
 from gateway.records.order import Number, OrderedProcedure
+from gateway.records.row_ids import OrderRow
 from gateway.records.step import CREATES, StepEvent
 
 
@@ -57,6 +58,21 @@ def is_same(one: Order, other: Order) -> bool:
             and may_be_same(one.authority, other.authority)
         )
     return shared and not contradict(one, other) and may_be_same(one.sender, other.sender)
+
+
+def groups_of_one(pairs: Iterable[tuple[Order, Order]]) -> list[list[Order]]:
+    """Those of `pairs` that are one order each, all its rows together: a third may be what two have in common.
+
+    `pairs`: stored orders of one patient that share a number. Each group has two orders or more.
+    """
+    group_of: dict[OrderRow | None, list[Order]] = {}
+    for one, other in pairs:
+        mine, theirs = group_of.get(one.row, [one]), group_of.get(other.row, [other])
+        if mine is theirs or not is_same(one, other) or any(contradict(a, b) for a in mine for b in theirs):
+            continue
+        group = [*mine, *theirs]
+        group_of |= {order.row: group for order in group}
+    return list({id(group): group for group in group_of.values()}.values())
 
 
 def statements_about(

@@ -94,6 +94,15 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [orm(**OF_OLD), adt("A47", at=T1, patient=NEW, name="N^X", prior=OLD), cancel(at=T2, **OF_NEW)],
         [],
     ),
+    "a change of id of an order that two messages of the new id name by two numbers": (
+        [
+            orm(study_uid="", **OF_OLD),
+            adt("A47", at=T1, patient=NEW, name="N^X", prior=OLD),
+            hold(at=T2, **PLACED, **OF_NEW),
+            orm(control="XO", control_id="XO", at=T3, placer="", filler="", study_uid="", **OF_NEW),
+        ],
+        [],
+    ),
     "a merge, then a replacement": (
         [orm(**OF_OLD), adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD), replacement(**OF_NEW)],
         ["ACC2 NEW"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,8 +10,8 @@ from gateway.journey.scheduling.applied import SchedulingWork
 from gateway.records.imaging_order import Arrival, Order
 from gateway.records.order_adoption import united
 from gateway.records.order_history import rebuilt_order
-from gateway.records.order_matching import is_same
-from gateway.records.row_ids import OrderRow, PatientRow
+from gateway.records.order_matching import groups_of_one
+from gateway.records.row_ids import PatientRow
 from gateway.store import order_book as book
 from gateway.store import order_kin as kin
 
@@ -40,25 +40,15 @@ def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arr
 def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence[Arrival]) -> None:
     """Make one order of those of a patient that two identities of theirs had kept apart, and do to children what was
     done to their parents under the other identity."""
-    now_in: dict[OrderRow, OrderRow] = {}
-    for pair in kin.of_equal_numbers(work.connection, patient):
-        rows = {_followed(now_in, row) for row in pair}
-        orders = [book.get(work.connection, row) for row in sorted(rows)]
-        if len(orders) > 1 and is_same(*orders):
-            order = joined(work, orders, arrivals)
-            assert order is not None
-            assert order.row is not None
-            now_in |= dict.fromkeys(rows - {order.row}, order.row)
-            work.applied.orders.append((order.row, "updated"))
+    pairs = kin.of_equal_numbers(work.connection, patient)
+    orders = {row: book.get(work.connection, row) for row in sorted({row for pair in pairs for row in pair})}
+    for group in groups_of_one([(orders[one], orders[other]) for one, other in pairs]):
+        order = joined(work, group, arrivals)
+        assert order is not None
+        assert order.row is not None
+        work.applied.orders.append((order.row, "updated"))
     for row in kin.parts_of(work.connection, patient):
         brought_up(work, book.get(work.connection, row), arrivals)
-
-
-def _followed(now_in: Mapping[OrderRow, OrderRow], row: OrderRow) -> OrderRow:
-    """The row in which the order of a row is now."""
-    while row in now_in:
-        row = now_in[row]
-    return row
 
 
 def brought_up(work: SchedulingWork, child: Order, arrivals: Sequence[Arrival]) -> None:
