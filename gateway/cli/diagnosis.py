@@ -46,10 +46,13 @@ class Release(StrEnum):
     R5 = "R5"
 
 
-@cli.command(epilog="Example: gateway explain order.hl7 study/")
+@cli.command(epilog="Example: gateway explain order.hl7 study/ --listener ris")
 def explain(
     files: Annotated[list[Path], typer.Argument(help="HL7 messages, DICOM files or folders", exists=True)],
     config: ConfigFile = None,
+    listener: Annotated[
+        str | None, typer.Option(help="Read messages as those of this listener [default: the first]")
+    ] = None,
     fhir_version: Annotated[Release, typer.Option(help="FHIR release of the resources that studies give")] = Release.R4,
     as_json: AsJson = False,
 ) -> None:
@@ -61,8 +64,11 @@ def explain(
 
     settings = configuration(config)
     mappings = load_mappings(settings)
-    reader, listener = make_reader(settings, mappings), first_listener(settings).name
-    explanations = dry_run(mappings, reader, listener, files, release=fhir_version.value)
+    names = [one.name for one in settings.hl7.listeners]
+    if listener is not None and listener not in names:
+        raise typer.BadParameter(f"there is no listener {listener!r}; the configuration has {', '.join(names)}")
+    name = listener or first_listener(settings).name
+    explanations = dry_run(mappings, make_reader(settings, mappings), name, files, release=fhir_version.value)
     if as_json:
         say_json([explanation.as_json() for explanation in explanations])
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +11,13 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from gateway.clock import now
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Place
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.study_arrival.station import ALWAYS
-from gateway.mapping import Mappings
+from gateway.mapping import ORDERS, STUDIES, Mappings
 from gateway.mapping.attributes import from_dataset
+from gateway.mapping.coverage import SilentRow, UnreadField, silent_rows, unread_fields
 from gateway.mapping.language.trace import Trace
 from gateway.records.agreement import together
 from gateway.records.finding import Finding
@@ -40,13 +41,20 @@ class Explanation:
     error: str = ""
     resource: dict[str, Any] | None = None
     findings: Sequence[Finding] = ()
+    silent: Sequence[SilentRow] = ()
+    """Rows that gave nothing."""
+    unread: Sequence[UnreadField] = ()
+    """Fields of the message, or attributes of the study, that no row reads."""
 
     def as_json(self) -> dict[str, Any]:
+        """The JSON that `gateway explain --json` prints."""
         found: dict[str, Any] = {
             "title": self.title,
             "rows": [asdict(trace) for trace in self.traces],
             "error": self.error,
             "findings": [finding.as_row() for finding in self.findings],
+            "silent": [asdict(row) for row in self.silent],
+            "unread": [{"place": str(field.place), "value": field.value} for field in self.unread],
         }
         return found if self.resource is None else found | {"resource": self.resource}
 
@@ -68,7 +76,7 @@ def explain(
                 with file.open("rb") as handle:
                     start = handle.read(8)
                 if start.startswith(HL7_STARTS):
-                    explanations.append(_explain_message(reader, listener, file))
+                    explanations.append(explain_message(mappings, reader, listener, file.read_bytes(), f"{file}: "))
                 else:
                     dataset = pydicom.dcmread(file, stop_before_pixels=True)
                     mend_texts(dataset)
@@ -87,20 +95,38 @@ def explain(
     return explanations + [_explain_study(mappings, uid, files, release) for uid, files in studies.items()]
 
 
-def _explain_message(reader: MessageReader, listener: str, path: Path) -> Explanation:
+def explain_message(
+    mappings: Mappings, reader: MessageReader, listener: str, raw: bytes, before: str = "", *, at: int | None = None
+) -> Explanation:
+    """What a message would become, as one from `listener` received `at` (microseconds; None: now). `before`: what its
+    title begins with."""
     trace: list[Trace] = []
-    raw = path.read_bytes().strip(b"\x0b\x1c\r\n") + b"\r"
-    reading = reader.read(raw, now(), listener, trace)
+    raw = raw.strip(b"\x0b\x1c\r\n") + b"\r"
+    reading = reader.read(raw, now() if at is None else at, listener, trace)
     message, what = reading.message, "HL7 message"
     if message is not None:
         what = f"{message.type}^{message.trigger} {message.control_id}"
-    title = f"{path}: {what} -> worklist item, as from {listener}"
+    title = f"{before}{what} -> worklist item, as from {listener}"
+    if message is None:
+        return Explanation(title, trace, _refused(reading.error))
+    file = mappings.files[ORDERS]
+    silent = silent_rows(file, trace, PATIENT_LEVELS if message.type == "ADT" else ()) if trace else []
+    unread = unread_fields(message, file)
     if reading.error is not None:
-        faults = "; ".join(map(str, (reading.error, *reading.error.others)))
-        return Explanation(title, trace, f"would be answered {acknowledgement_code(reading.error)}: {faults}")
+        return Explanation(title, trace, _refused(reading.error), silent=silent, unread=unread)
     kept = [reading.kept_only, *(getattr(statement, "not_imaging", None) for statement in reading.statements)]
     answer = "; ".join(f"would be answered AA; {one.place}: {one.text}" for one in kept if one)
-    return Explanation(title, trace, answer, findings=reading.findings)
+    return Explanation(title, trace, answer, findings=reading.findings, silent=silent, unread=unread)
+
+
+def _refused(error: GatewayError | None) -> str:
+    if error is None:
+        return ""
+    return f"would be answered {acknowledgement_code(error)}: {'; '.join(map(str, (error, *error.others)))}"
+
+
+PATIENT_LEVELS: Final = ("patient", "visit")
+"""What a message about a patient as such (ADT) has."""
 
 
 def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:
@@ -116,7 +142,25 @@ def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], r
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")
     faults = faults_of_imaging_study(resource, release)
-    return Explanation(title, trace, "; ".join(faults), resource, findings)
+    silent = silent_rows(mappings.files[STUDIES], trace)
+    return Explanation(title, trace, "; ".join(faults), resource, findings, silent, list(_unread(mappings, files)))
+
+
+def _unread(mappings: Mappings, files: list[pydicom.Dataset]) -> Iterator[UnreadField]:
+    """Attributes of the first file that are kept at no level, without pixels and how they are encoded."""
+    kept = frozenset[str]().union(*ALWAYS.values(), *mappings.studies.keywords.values())
+    for element in files[0]:
+        if (
+            element.keyword
+            and element.keyword not in kept
+            and element.tag.group not in NO_FACTS
+            and not element.is_empty
+        ):
+            yield UnreadField(Place(element.keyword), "" if element.VR == "SQ" else str(element.value))
+
+
+NO_FACTS: Final = frozenset({0x0028, 0x7FE0})
+"""Groups of the image itself."""
 
 
 def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
@@ -165,10 +209,16 @@ def render(explanation: Explanation, *, instances: int = 1) -> list[str]:
     )
     if repeated:
         lines.append(f"  ... and {repeated} more rows of further series and instances (--json shows all)")
-    lines += (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
+    return [*lines, *_beside_rows(explanation)]
+
+
+def _beside_rows(explanation: Explanation) -> Iterator[str]:
+    yield from (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
+    if explanation.silent:
+        yield f"  rows without a value: {', '.join(row.target for row in explanation.silent)}"
+    yield from (f"  no row reads {field.place}: {_short(field.value)}" for field in explanation.unread)
     if explanation.error:
-        lines.append(f"  PROBLEM: {explanation.error}")
-    return lines
+        yield f"  PROBLEM: {explanation.error}"
 
 
 def _short(value: Any) -> str:

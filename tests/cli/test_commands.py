@@ -120,6 +120,23 @@ async def test_explain_gives_every_attribute_its_source(tmp_path: Path) -> None:
     assert "OBR-18.1" in text.stdout
 
 
+async def test_explain_reads_as_a_listener_does(tmp_path: Path) -> None:
+    ports = configure(tmp_path)
+    listeners = [{"name": "ris", "port": ports["hl7"]}, {"name": "old", "port": 0, "message_types": ["ADT"]}]
+    configure(tmp_path, hl7={"listeners": listeners})
+    (tmp_path / "order.hl7").write_bytes(orm())
+    done = await gateway("explain", "order.hl7", folder=tmp_path)
+    assert done.returncode == 0
+    assert "rows without a value: " in done.stdout
+    done = await gateway("explain", "order.hl7", "--listener", "old", folder=tmp_path)
+    assert done.returncode == 1
+    assert "as from old" in done.stdout.splitlines()[0]
+    assert "would be answered AR" in done.stdout
+    done = await gateway("explain", "order.hl7", "--listener", "new", folder=tmp_path)
+    assert done.returncode == 2
+    assert "there is no listener 'new'; the configuration has ris, old" in done.stderr
+
+
 async def test_explain_names_what_a_message_would_leave_out(tmp_path: Path) -> None:
     configure(tmp_path)
     (tmp_path / "order.hl7").write_bytes(orm(start="24.11.2030"))
