@@ -11,11 +11,12 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, By, ConfigFile, Note, user_of_system
-from gateway.cli.output import say, say_json
+from gateway.cli.output import say, say_json, time_text
 from gateway.clock import now
 
 if TYPE_CHECKING:
-    from gateway.operations.answers.receivers import PauseChanged, ReceiverState
+    from gateway.operations.answers.receivers import PauseChanged
+    from gateway.operations.receivers import ReceiverWork
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Names of EHRs and destinations")]
 All = Annotated[bool, typer.Option("--all", help="All that the configuration has")]
@@ -25,13 +26,14 @@ All = Annotated[bool, typer.Option("--all", help="All that the configuration has
 def receivers(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """EHRs and destinations: paused or not, how much waits since when, and what needs a person."""
     from gateway.assembly.receivers import receivers_of
+    from gateway.operations.answers import receivers as answers
     from gateway.operations.receivers import states_of
 
     settings = configuration(config)
     wanted = partial(states_of, receivers=receivers_of(settings))
-    states: list[ReceiverState] = with_store(settings, lambda store: store.read(wanted))
+    states: list[ReceiverWork] = with_store(settings, lambda store: store.read(wanted))
     if as_json:
-        say_json([one.model_dump(mode="json") for one in states])
+        say_json([answers.ReceiverState.model_validate(one, from_attributes=True).model_dump() for one in states])
         return
     for one in states:
         say(_line(one))
@@ -39,13 +41,13 @@ def receivers(config: ConfigFile = None, as_json: AsJson = False) -> None:
         say("no receiver is configured")
 
 
-def _line(state: ReceiverState) -> str:
+def _line(state: ReceiverWork) -> str:
     paused = ""
     if state.pause is not None:
         why = f": {state.pause.note}" if state.pause.note else ""
-        paused = f"  paused since {state.pause.since[:19]}Z by {state.pause.person}{why}"
-    since = f" since {state.oldest_at[:19]}Z" if state.oldest_at else ""
-    done = f", last done {state.last_done_at[:19]}Z" if state.last_done_at else ""
+        paused = f"  paused since {time_text(state.pause.since)} by {state.pause.person}{why}"
+    since = f" since {time_text(state.oldest_at)}" if state.oldest_at else ""
+    done = f", last done {time_text(state.last_done_at)}" if state.last_done_at else ""
     stuck = f", {state.parked} parked" if state.parked else ""
     return f"{state.name}  {state.type}: {state.waiting} waiting{since}{stuck}{done}{paused}"
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from gateway.clock import Clock
 from gateway.errors import RequiredMissing
-from gateway.operations.causes import each_of_cause
+from gateway.operations.bulk import each_of_cause
 from gateway.records.row_ids import WorkRow
 from gateway.store import Store, outbox_given_up
 
@@ -36,5 +36,5 @@ async def give_up(store: Store, ids: Sequence[WorkRow], decision: Decision, cloc
 
 async def give_up_cause(store: Store, key: str, decision: Decision, clock: Clock) -> tuple[list[WorkRow], list[str]]:
     """Give up all work that is parked or rejected for a cause: the ids, and why others stay. Raises `UnknownKey`."""
-    change = partial(outbox_given_up.give_up_cause, key=key, person=decision.person, note=decision.note, now=clock())
-    return await each_of_cause(store, key, lambda connection, after: change(connection, after=after))
+    change = partial(outbox_given_up.give_up, person=decision.person, note=decision.note, now=clock())
+    return await each_of_cause(store, key, change)

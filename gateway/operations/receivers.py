@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.errors import UnknownKey
-from gateway.operations.answers.receivers import PauseChanged, ReceiverPause, ReceiverState
-from gateway.records.receiver import Pause, Receiver
+from gateway.operations.answers.receivers import PauseChanged
+from gateway.records.receiver import Pause, Receiver, ReceiverType
 from gateway.records.work import STUCK, WorkState
 from gateway.store import pauses, receiver_work
 
 WAITING: Final = (WorkState.PENDING, WorkState.LEASED)
 
 
-def states_of(connection: Connection, receivers: Sequence[Receiver]) -> list[ReceiverState]:
+@dataclass(frozen=True, slots=True)
+class ReceiverWork:
+    """A receiver and the work that has it as its target. Moments in microseconds; of each kind of work at most
+    `receiver_work.MOST_COUNTED` rows are counted."""
+
+    name: str
+    type: ReceiverType
+    pause: Pause | None
+    waiting: int
+    oldest_at: int | None
+    """When the oldest that waits was added."""
+    next_at: int | None
+    """When the next of them falls due."""
+    parked: int
+    """Rejected ones as well."""
+    given_up: int
+    last_done_at: int | None
+
+
+def states_of(connection: Connection, receivers: Sequence[Receiver]) -> list[ReceiverWork]:
     """Each receiver with its pause and its work, in the order given."""
     paused = pauses.listing(connection)
     return [_state(connection, one, paused.get(one.name)) for one in receivers]
 
 
-def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> ReceiverState:
+def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> ReceiverWork:
     kinds = receiver.kinds
 
     def count(states: Iterable[WorkState]) -> int:
@@ -31,10 +51,10 @@ def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> R
     oldest = [receiver_work.oldest(connection, kind, state) for kind in kinds for state in WAITING]
     due = [receiver_work.next_due(connection, kind) for kind in kinds]
     ends = [receiver_work.last_end(connection, kind, WorkState.DONE) for kind in kinds]
-    return ReceiverState(
+    return ReceiverWork(
         name=receiver.name,
         type=receiver.type,
-        pause=None if pause is None else ReceiverPause.model_validate(pause, from_attributes=True),
+        pause=pause,
         waiting=count(WAITING),
         oldest_at=_first(oldest),
         next_at=_first(due),

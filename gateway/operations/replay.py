@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import orjson
@@ -14,7 +15,7 @@ from gateway.errors import GatewayError, Rejected
 from gateway.journey.order_intake.reading import MessageReader
 from gateway.journey.order_intake.station import OrderIntake
 from gateway.journey.study_arrival.station import StudyArrival
-from gateway.operations.causes import each_of_cause
+from gateway.operations.bulk import each_of_cause
 from gateway.operations.repeat_messages import RepeatedCause, repeat_cause
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.order import OrderedProcedure
@@ -117,9 +118,7 @@ class Repeats:
 
 async def replay_cause(store: Store, key: str, clock: Clock) -> tuple[list[WorkRow], list[str]]:
     """Make all work of a cause due now, page by page: the ids, and why others stay. Raises `UnknownKey`."""
-    return await each_of_cause(
-        store, key, lambda connection, after: outbox_listing.replay_cause(connection, key, now=clock(), after=after)
-    )
+    return await each_of_cause(store, key, partial(outbox_listing.replay, now=clock()))
 
 
 class _UndoReplayError(Exception):

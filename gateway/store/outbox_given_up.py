@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from sqlalchemy import Connection, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import TRANSITIONS, WorkEvent, WorkState
-from gateway.store.outbox_listing import BEGINNING, CausePage, cause_page
 from gateway.store.schema import outbox
 from gateway.store.writer import announce
 
@@ -42,11 +40,3 @@ def give_up(connection: Connection, ids: Sequence[WorkRow], *, person: str, note
     # What waited behind it in its lane may be due.
     announce(connection)
     return list(ids)
-
-
-def give_up_cause(
-    connection: Connection, key: str, *, person: str, note: str, now: int, after: WorkRow = BEGINNING
-) -> CausePage:
-    """Give up work that is parked or rejected for a cause: one page of rows behind the id `after`."""
-    change = partial(give_up, person=person, note=note, now=now)
-    return cause_page(connection, key, change, after=after)

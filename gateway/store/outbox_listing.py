@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, RowMapping, func, literal_column, select, update
@@ -20,7 +19,8 @@ from gateway.store.schema import outbox
 from gateway.store.writer import announce
 
 _INTERNAL: Final = ("payload", "lease", "cause", "cause_text", "waits_since")
-"""Columns that are not listed."""
+LISTED: Final = tuple(column for column in outbox.c if column.name not in _INTERNAL)
+"""Columns for people."""
 
 
 def replay(connection: Connection, ids: Sequence[WorkRow], *, now: int) -> list[WorkRow]:
@@ -106,8 +106,8 @@ def stuck(connection: Connection) -> list[Stuck]:
 
 
 @dataclass(frozen=True, slots=True)
-class CausePage:
-    """One page of the work of a cause to which something was done."""
+class ChangedPage:
+    """One page of work to which something was done."""
 
     done: list[WorkRow]
     left: list[str]
@@ -125,11 +125,9 @@ class Change(Protocol):
     def __call__(self, connection: Connection, ids: Sequence[WorkRow]) -> list[WorkRow]: ...
 
 
-def cause_page(connection: Connection, key: str, change: Change, *, after: WorkRow = BEGINNING) -> CausePage:
-    """Change work that is parked or rejected for a cause: at most `PAGE` rows behind the id `after`, one by one."""
-    wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
-    ids = list(connection.execute(wanted.limit(PAGE)).scalars())
-    page = CausePage([], [], ids[-1] if ids else None)
+def change_each(connection: Connection, ids: Sequence[WorkRow], change: Change) -> ChangedPage:
+    """Change work one by one: the others are changed whatever one of them is refused for."""
+    page = ChangedPage([], [], ids[-1] if ids else None)
     for work in ids:
         try:
             page.done.extend(change(connection, [work]))
@@ -138,9 +136,10 @@ def cause_page(connection: Connection, key: str, change: Change, *, after: WorkR
     return page
 
 
-def replay_cause(connection: Connection, key: str, *, now: int, after: WorkRow = BEGINNING) -> CausePage:
-    """Make work of a cause due now: one page of rows behind the id `after`."""
-    return cause_page(connection, key, partial(replay, now=now), after=after)
+def of_cause(connection: Connection, key: str, *, after: WorkRow = BEGINNING) -> list[WorkRow]:
+    """Ids of work that is parked or rejected for a cause: at most `PAGE` behind the id `after`."""
+    wanted = select(outbox.c.id).where(_is_stuck, outbox.c.cause == key, outbox.c.id > after).order_by(outbox.c.id)
+    return list(connection.execute(wanted.limit(PAGE)).scalars())
 
 
 def _overtaken_by(connection: Connection, row: Any) -> WorkRow | None:
@@ -170,18 +169,18 @@ def listing(
     before: int | None = None,
 ) -> list[dict[str, Any]]:
     """Rows for people, newest first, without their payloads."""
-    columns = [column for column in outbox.c if column.name not in _INTERNAL]
-    wanted = select(*columns).order_by(outbox.c.id.desc()).limit(limit)
+    wanted = select(*LISTED).order_by(outbox.c.id.desc()).limit(limit)
     if states:
         wanted = wanted.where(outbox.c.state.in_(states))
     if subject:
         wanted = wanted.where(outbox.c.subject == subject)
     if before is not None:
         wanted = wanted.where(outbox.c.id < before)
-    return _by_the_wall_clock(connection, connection.execute(wanted).mappings())
+    return by_the_wall_clock(connection, connection.execute(wanted).mappings())
 
 
-def _by_the_wall_clock(connection: Connection, rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+def by_the_wall_clock(connection: Connection, rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+    """Rows as people read their due times."""
     return [{**row, "due_at": heartbeats.shown(connection, row["due_at"])} for row in rows]
 
 
@@ -197,11 +196,10 @@ def counts(connection: Connection) -> list[tuple[str, str, int]]:
 
 def retrying(connection: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
     """Work that failed at least once and waits for its next try, the oldest first; without payloads."""
-    columns = [column for column in outbox.c if column.name not in _INTERNAL]
     wanted = (
-        select(*columns)
+        select(*LISTED)
         .where(outbox.c.state == WorkState.PENDING.value, outbox.c.attempts > 0)
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return _by_the_wall_clock(connection, connection.execute(wanted).mappings())
+    return by_the_wall_clock(connection, connection.execute(wanted).mappings())

@@ -96,6 +96,7 @@ class MessagesParameters(RequestParameters):
 
 
 class DeliveriesParameters(RequestParameters):
+    receiver: Words = Field(default="", description="Name of an EHR or a destination; `.`: work that has none")
     state: Annotated[WorkState | None, _EMPTY_IS_NONE] = None
     limit: Limit = 100
     before: Before = None

@@ -42,7 +42,7 @@ async def test_a_receiver_is_paused_and_resumed(tmp_path: Path) -> None:
     done = await gateway("pause", "main", "--note", "upgrade", "--by", "night", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "main is paused now\n"), done.stderr
     listed = (await gateway("receivers", folder=tmp_path)).stdout
-    assert listed.startswith("main  EHR: 0 waiting, 1 parked, last done 1970-01-01T00:00:00Z  paused since 2")
+    assert listed.startswith("main  EHR: 0 waiting, 1 parked, last done 1970-01-01 00:00:00Z  paused since 2")
     assert listed.endswith(" by night: upgrade\n")
     [state] = json.loads((await gateway("receivers", "--json", folder=tmp_path)).stdout)
     assert (state["name"], state["pause"]["person"]) == ("main", "night")

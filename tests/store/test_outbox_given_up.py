@@ -57,8 +57,9 @@ async def test_all_of_a_cause_are_given_up_and_no_others(store: Store) -> None:
     wanted = [await parked(store, lane) for lane in "abc"]
     other = await parked(store, "d", "another thing")
     cause = (await row(store, wanted[0]))["cause"]
-    change = partial(outbox_given_up.give_up_cause, key=cause, now=NOW, person="night", note="test")
-    page = await store.write(change)
-    assert (page.done, page.left, page.last) == (wanted, [], wanted[-1])
+    assert await store.read(partial(outbox_listing.of_cause, key=cause)) == wanted
+    assert await store.read(partial(outbox_listing.of_cause, key=cause, after=wanted[1])) == wanted[2:]
+    page = await store.write(partial(outbox_listing.change_each, ids=[*wanted, WorkRow(77)], change=giving_up))
+    assert (page.done, page.left, page.last) == (wanted, ["delivery 77: there is no delivery 77"], 77)
     assert await state(store, other) == "parked"
-    assert (await store.write(partial(change, after=wanted[-1]))).last is None
+    assert await store.read(partial(outbox_listing.of_cause, key=cause)) == []

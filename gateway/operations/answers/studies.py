@@ -46,6 +46,8 @@ class JourneyDelivery(Delivery):
 
 class Deliveries(Answer):
     deliveries: list[Delivery]
+    count: int = Field(description="Of all that was asked for, on whatever page")
+    is_whole: bool = Field(description="false: there are more than `count`")
     next_before: int | None = Field(description="`before` of the next page; null on the last one")
 
 
@@ -77,6 +79,12 @@ class RetriedCause(Answer):
 class GivenUp(Answer):
     given_up: list[int] = Field(description="Ids of the deliveries")
     left: int = Field(description="So many of this cause stay")
+
+
+class RetriedReceiver(Answer):
+    name: str
+    retried: int
+    left: int = Field(description="So many were overtaken by later work on their study, and stay")
 
 
 class Retried(Answer):

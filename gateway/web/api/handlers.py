@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from gateway.operations.answers import (
 from gateway.operations.answers import (
     studies as study_answers,
 )
+from gateway.operations.deliveries import work_page
 from gateway.operations.journey_of import read_journey
 from gateway.operations.replay import replay_cause
 from gateway.operations.state.components import examine
@@ -165,14 +167,15 @@ async def replay(context: RouteContext, parameters: requests.RowParameters) -> o
 
 async def list_deliveries(context: RouteContext, parameters: requests.DeliveriesParameters) -> study_answers.Deliveries:
     """Work of the outbox, newest first."""
-    states = (parameters.state.value,) if parameters.state else ()
-    rows = await context.store.read(
-        lambda connection: outbox_listing.listing(
-            connection, states=states, limit=parameters.limit, before=parameters.before
+    page = await context.store.read(
+        lambda connection: work_page(
+            connection, context.receivers, name=parameters.receiver, state=parameters.state, limit=parameters.limit,
+            before=parameters.before,
         )
+    )  # fmt: skip
+    return study_answers.Deliveries.model_validate(
+        {**asdict(page), "deliveries": [study_answers.Delivery.model_validate(row) for row in page.rows]}
     )
-    page = [study_answers.Delivery.model_validate(row) for row in rows]
-    return study_answers.Deliveries(deliveries=page, next_before=_next(rows, parameters.limit))
 
 
 async def retry(context: RouteContext, parameters: requests.RowParameters) -> study_answers.Retried:
@@ -227,11 +230,11 @@ ROUTES: Final = (
         "POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422),
         notice=lambda _: Notice("message_replayed"),
     ),
-    Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesParameters),
+    Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesParameters, (404,)),
     Route("GET", "/api/causes", list_causes, study_answers.Causes),
     Route(
         "POST", "/api/causes/{key}/retry", retry_cause, study_answers.RetriedCause, requests.CauseParameters, (404,),
-        notice=lambda answer: Notice("cause_retried", answer.retried),
+        notice=lambda answer: Notice("cause_retried", len(answer.retried)),
     ),
     Route(
         "POST", "/api/deliveries/{id}/retry", retry, study_answers.Retried, requests.RowParameters, (404, 409),

@@ -10,6 +10,7 @@ from pydantic import Field
 from gateway.operations import receivers
 from gateway.operations.answers import receivers as answers
 from gateway.operations.answers import studies as study_answers
+from gateway.operations.deliveries import retry_receiver
 from gateway.operations.give_up import Decision, give_up, give_up_cause
 from gateway.records.row_ids import WorkRow
 from gateway.web.requests import CauseParameters, RequestParameters, RowParameters, Words
@@ -43,7 +44,8 @@ async def list_receivers(context: RouteContext, _parameters: RequestParameters) 
     """EHRs and destinations: paused or not, and how much work waits for each or needs a person."""
     states = await context.store.read(partial(receivers.states_of, receivers=context.receivers))
     feeds = [answers.FeedState.model_validate(one, from_attributes=True) for one in context.feeds.feeds]
-    return answers.Receivers(receivers=states, feeds=feeds)
+    receivers_now = [answers.ReceiverState.model_validate(one, from_attributes=True) for one in states]
+    return answers.Receivers(receivers=receivers_now, feeds=feeds)
 
 
 async def pause(context: RouteContext, parameters: PauseParameters) -> answers.PauseChanged:
@@ -56,6 +58,16 @@ async def pause(context: RouteContext, parameters: PauseParameters) -> answers.P
 async def resume(context: RouteContext, parameters: ReceiverParameters) -> answers.PauseChanged:
     """Let what waits for a paused receiver be sent, at once."""
     return await context.store.write(partial(receivers.resume, receivers=context.receivers, names=[parameters.name]))
+
+
+async def retry_all(context: RouteContext, parameters: ReceiverParameters) -> study_answers.RetriedReceiver:
+    """Try all work of a receiver now: what is parked or rejected, and what waits for another try.
+
+    A receiver that does not answer is tried once a minute at least; the rest follows when it answers.
+    """
+    receiver = receivers.receiver_of(context.receivers, parameters.name)
+    done, left = await retry_receiver(context.store, receiver, context.clock)
+    return study_answers.RetriedReceiver(name=receiver.name, retried=len(done), left=len(left))
 
 
 async def give_up_delivery(context: RouteContext, parameters: GiveUpParameters) -> study_answers.GivenUp:
@@ -88,6 +100,10 @@ ROUTES: Final = (
     Route("GET", "/api/receivers", list_receivers, answers.Receivers),
     Route("POST", f"{_NAME}/pause", pause, answers.PauseChanged, PauseParameters, (404,), notice=_paused),
     Route("POST", f"{_NAME}/resume", resume, answers.PauseChanged, ReceiverParameters, (404,), notice=_paused),
+    Route(
+        "POST", f"{_NAME}/retry", retry_all, study_answers.RetriedReceiver, ReceiverParameters, (404,),
+        notice=lambda answer: Notice("cause_retried", answer.retried),
+    ),
     Route(
         "POST", "/api/deliveries/{id}/give-up", give_up_delivery, study_answers.GivenUp, GiveUpParameters,
         (404, 409, 422), notice=_given_up,
