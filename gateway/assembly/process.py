@@ -26,7 +26,7 @@ from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.state import silences_of, sources_of
-from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
+from gateway.assembly.worklist import make_worklist, rules_of, scanners_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
@@ -171,6 +171,7 @@ async def _start_http(
         mounted=beside,
         links=link_tools(config, mappings),
         receivers=receivers_of(config),
+        scanners=scanners_of(config.dicom),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
     )

@@ -117,6 +117,13 @@ def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]
         yield "dicom.tls", dicom.tls.port, server_tls(dicom.tls, _tls_fault)
 
 
+def scanners_of(dicom: Dicom) -> list[str]:
+    """AE titles of those who may ask for their worklist, as far as the configuration names them."""
+    peers = [peer.ae_title for peer in dicom.peers if "worklist" in peer.services]
+    listed = {peer.ae_title for peer in dicom.peers}
+    return sorted({*peers, *(title for title in dicom.allowed_calling_aes if title not in listed)})
+
+
 def policy_of(dicom: Dicom) -> AcceptorPolicy:
     """Who may associate with us, and for what."""
     peers = {title: DimsePeer() for title in dicom.allowed_calling_aes}

@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.options import AsJson, ConfigFile, user_of_system
 from gateway.cli.output import Reply, each, say_json
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def withdraw(
     studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
     undo: Annotated[bool, typer.Option("--undo", help="They are what they claim to be after all")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for those who come later")] = "",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -35,12 +36,12 @@ def withdraw(
 
     settings = configuration(config)
     ehrs = [one.name for one in settings.ehrs]
+    unit = partial(withdraw_study, ehrs=ehrs, undo=undo, person=user_of_system(), reason=reason)
     withdrawals: list[Withdrawal] = []
 
     async def work(store: Store) -> int:
         async def study(uid: str) -> Reply:
-            unit = partial(withdraw_study, study_uid=StudyInstanceUID(uid), ehrs=ehrs, now=now(), undo=undo)
-            withdrawals.append(await store.write(unit))
+            withdrawals.append(await store.write(partial(unit, study_uid=StudyInstanceUID(uid), now=now())))
             return Reply("" if as_json else f"{uid}: {withdrawals[-1]}")
 
         return await each(studies, study)

@@ -62,13 +62,22 @@ class Withdrawal:
 
 
 def withdraw(
-    connection: Connection, study_uid: StudyInstanceUID, *, ehrs: Sequence[str], now: int, undo: bool = False
+    connection: Connection,
+    study_uid: StudyInstanceUID,
+    *,
+    ehrs: Sequence[str],
+    now: int,
+    undo: bool = False,
+    person: str = "",
+    reason: str = "",
 ) -> Withdrawal:
     """Mark a study as entered in error, or with `undo` as valid, and let the EHRs that are configured know.
 
-    `now` in microseconds. Raises `UnknownKey` when no instance of the study has arrived.
+    `now` in microseconds. `person`, `reason`: who wants it, and why; kept while the study is withdrawn. Raises
+    `UnknownKey` when no instance of the study has arrived.
     """
-    changed = studies.withdraw(connection, study_uid, at=None if undo else now)
+    who = {} if undo else {"person": person, "reason": reason}
+    changed = studies.withdraw(connection, study_uid, at=None if undo else now, **who)
     row = studies.get(connection, study_uid)
     if row is None:
         raise UnknownKey("there is no such study", place=study_uid)

@@ -223,8 +223,10 @@ def headers(connection: Connection, study: int) -> list[tuple[int, bytes, str, b
     return [(one, digest, syntax, zlib.decompress(header)) for one, digest, syntax, header in rows]
 
 
-def withdraw(connection: Connection, study_uid: StudyInstanceUID, *, at: int | None) -> bool:
-    """Say that a study is in error from `at` on, or with None that it is not; False when that is known already.
+def withdraw(
+    connection: Connection, study_uid: StudyInstanceUID, *, at: int | None, person: str = "", reason: str = ""
+) -> bool:
+    """State that a study is in error from `at` on, or with None that it is not; False when that is so already.
 
     Raises `UnknownKey`.
     """
@@ -233,7 +235,8 @@ def withdraw(connection: Connection, study_uid: StudyInstanceUID, *, at: int | N
         raise UnknownKey("there is no such study", place=study_uid)
     if (row["withdrawn_at"] is None) == (at is None):
         return False
-    connection.execute(update(studies).where(studies.c.id == row["id"]).values(withdrawn_at=at))
+    values = {"withdrawn_at": at, "withdrawn_by": person, "withdrawn_reason": reason}
+    connection.execute(update(studies).where(studies.c.id == row["id"]).values(values))
     touch(connection, study_uid)
     return True
 

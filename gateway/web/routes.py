@@ -54,6 +54,8 @@ class RouteContext:
     """Of the site: pages write moments in it."""
     receivers: Sequence[Receiver] = ()
     """EHRs and destinations of the configuration."""
+    scanners: Sequence[str] = ()
+    """AE titles of the scanners of the configuration."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]

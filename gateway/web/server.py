@@ -26,7 +26,7 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import handlers as api
-from gateway.web.api import openapi, performed_steps, put_away, resends, search
+from gateway.web.api import openapi, performed_steps, put_away, resends, search, withdrawals
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.console import now
 from gateway.web.console import routes as console
@@ -42,6 +42,7 @@ ROUTES: Final = (
     *performed_steps.ROUTES,
     *put_away.ROUTES,
     *search.ROUTES,
+    *withdrawals.ROUTES,
     *receiver_routes.ROUTES,
     *resends.ROUTES,
 )
@@ -77,6 +78,7 @@ def build(
     zone: tzinfo = UTC,
     state: Callable[[], Awaitable[State]] | None = None,
     receivers: Sequence[Receiver] = (),
+    scanners: Sequence[str] = (),
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -85,7 +87,7 @@ def build(
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
-    `components` tell alone. `receivers`: EHRs and destinations.
+    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: AE titles.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     document = partial(openapi.document, ROUTES, version)
@@ -93,7 +95,7 @@ def build(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
         state or _alone(store, components, version, clock), _feeds(application, store, clock),
         Traffic([kind for receiver in receivers for kind in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), links, zone, receivers,
+        Streams(lambda: now.changing_part(application[CONTEXT])), links, zone, receivers, scanners,
     )  # fmt: skip
     _serve(application, mounted or {})
     return application

@@ -91,6 +91,7 @@ class Served:
     receivers: tuple[str, ...] = ()
     """Names of EHRs."""
     why: WhyNotShown = A_REASON
+    ask_why: Callable[[str, str], Awaitable[WhyNotShown | None]] | None = None
     now: int = NINE + 3600 * SECOND
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
@@ -119,6 +120,8 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         return "AA"
 
     async def why(accession: str, station: str) -> WhyNotShown | None:
+        if console.ask_why:
+            return await console.ask_why(accession, station)
         return console.why if accession == "A1" else None
 
     async def state() -> State:

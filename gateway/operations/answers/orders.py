@@ -11,6 +11,7 @@ from gateway.records.step import StepState
 
 
 class Patient(Answer):
+    id: int
     patient_id: str
     issuer: str
     attributes: Attributes

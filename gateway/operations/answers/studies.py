@@ -113,6 +113,15 @@ class Study(Answer):
     )
 
 
+class Withdrawn(Answer):
+    """What came of a withdrawal, or of its way back."""
+
+    study_uid: StudyInstanceUID
+    withdrawn_at: Moment | None = Field(description="null: the study counts")
+    changed: bool = Field(description="false: it was so already, and nothing was done")
+    deliveries: int = Field(description="How many follow when the study is looked at")
+
+
 class Instance(Answer):
     sop_uid: SOPInstanceUID
     sop_class_uid: str

@@ -14,6 +14,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "messages_failed": "Worked on again; still not applied: {n}.",
     "messages_left": "Worked on again; of this cause there are more, press again.",
     "message_replayed": "The message was worked on again.",
+    "withdrawn": "Withdrawn: the EHRs are notified, nothing is deleted. Deliveries that follow: {n}.",
+    "counts": "The study counts again. Deliveries that follow: {n}.",
     "given_up": "Given up, with the note: {n}.",
     "resent": "Sent once more: {n}.",
     "fed": "Sent once more, at the rate that was given: {n}.",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.web.console import deliveries, messages, now, search, static
+from gateway.web.console import deliveries, journey, messages, now, search, static
 from gateway.web.routes import Route
 
-ROUTES: Final[tuple[Route, ...]] = (*now.ROUTES, *deliveries.ROUTES, *messages.ROUTES, *search.ROUTES, *static.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *now.ROUTES,
+    *deliveries.ROUTES,
+    *journey.ROUTES,
+    *messages.ROUTES,
+    *search.ROUTES,
+    *static.ROUTES,
+)
