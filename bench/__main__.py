@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import (
     associations,
+    console,
     deliveries,
     faults,
     intake,
@@ -70,6 +71,18 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "everything fails once under mixed load, on PostgreSQL and SQLite",
         lambda given: night.run(minutes=given.minutes, databases=given.nights, folder=given.folder, rate=given.rate),
     ),
+    "console": (
+        "pages over a million orders",
+        lambda given: console.pages(
+            size=given.book,
+            questions=given.questions,
+            databases=list(dict.fromkeys(worklist.DATABASES[one] for one in given.databases)),
+        ),
+    ),
+    "browsers": (
+        "browsers that watch the first page",
+        lambda given: console.browsers(messages=given.messages, rounds=given.rounds),
+    ),
     "s8": (
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
@@ -83,7 +96,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
-ONLY_WHEN_NAMED = ("night",)
+ONLY_WHEN_NAMED = ("night", "console")
 
 
 def arguments() -> argparse.Namespace:
@@ -106,9 +119,10 @@ def arguments() -> argparse.Namespace:
         type=str.lower,
         choices=worklist.DATABASES,
         default=["sqlite"],
-        help="s2 (default sqlite)",
+        help="s2, console (default sqlite)",
     )
-    parser.add_argument("--questions", type=int, default=200, help="s2: of each kind (default %(default)s)")
+    parser.add_argument("--book", type=int, default=1_000_000, help="console: steps (default %(default)s)")
+    parser.add_argument("--questions", type=int, default=200, help="s2, console: of each kind (default %(default)s)")
     parser.add_argument(
         "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
     )

@@ -16,7 +16,7 @@ from gateway.web.console.rendering import page
 from gateway.web.requests import Before, Day, Words
 from gateway.web.routes import Route, RouteContext
 
-SHOWN: Final = 50
+SHOWN: Final = 25
 PUT_AWAY: Final = {"": None, "open": False, "put-away": True}
 _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
 
