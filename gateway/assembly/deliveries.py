@@ -13,6 +13,7 @@ from gateway.journey.ehr_delivery.station import EhrDelivery
 from gateway.journey.ehr_delivery.verifying import Verification
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
+from gateway.mapping.in_force import current
 from gateway.observe import metrics
 from gateway.records.work import (
     PROCEDURE,
@@ -37,7 +38,7 @@ def kinds_of_work(
 ) -> dict[WorkKind, Handling]:
     station = study_settling(config, store, mappings, clock)
     kinds = {SETTLE: Handling(committing(station.settle), concurrency=2)}
-    settings = mappings.studies.settings
+    settings = current(lambda: mappings.studies.settings)
     if receivers := [one for ehr in config.ehrs if (one := receiver_of(ehr)).parts]:
         kinds[REQUEST] = Handling(
             committing(ServiceRequestStation(store, settings, receivers, clock).tell), concurrency=2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -21,7 +22,7 @@ from gateway.store import Store
 from gateway.web import dicomweb, facade
 from gateway.web.client_faults import server_log
 from gateway.web.connections import FULL, HttpConnection, HttpTimes, watch
-from gateway.web.login import guard
+from gateway.web.login import Token, guard
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places
 
@@ -32,19 +33,37 @@ FACADE: Final = "/fhir"
 VERSION: Final = importlib.metadata.version("imaging-gateway")
 
 
+@dataclass(slots=True)
+class Tokens:
+    """Who may log in over HTTP."""
+
+    console: Token
+    facade: Token
+
+    @classmethod
+    def of(cls, config: Config) -> Tokens:
+        """Those of the configuration."""
+        return cls(Token(config.http.token), Token(config.facade.token or config.http.token))
+
+    def renew(self, config: Config) -> None:
+        """Ask for those of `config` from now on."""
+        self.console.value = config.http.token
+        self.facade.value = config.facade.token or config.http.token
+
+
 def mounted(
-    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps
+    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps, tokens: Tokens
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
-    policy, token = policy_of(config.dicom), config.http.token
-    scanners = dicomweb.build(worklist, performed_steps, token=token, policy=policy, zone=config.site.zone)
-    return {dicomweb.PATH: scanners, **_facade(config, store, clock)}
+    policy = policy_of(config.dicom)
+    scanners = dicomweb.build(worklist, performed_steps, token=tokens.console, policy=policy, zone=config.site.zone)
+    return {dicomweb.PATH: scanners, **_facade(config, store, clock, tokens)}
 
 
-def _facade(config: Config, store: Store, clock: Clock) -> dict[str, web.Application]:
+def _facade(config: Config, store: Store, clock: Clock, tokens: Tokens) -> dict[str, web.Application]:
     if not config.facade.enabled:
         return {}
-    login = guard(config.facade.token or config.http.token, frozenset({f"{FACADE}/metadata"}))
+    login = guard(tokens.facade, frozenset({f"{FACADE}/metadata"}))
     served = facade.build(
         store,
         path=FACADE,

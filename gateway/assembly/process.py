@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
 from gateway.assembly.ehrs import client_of, published_keys
-from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
+from gateway.assembly.http import VERSION, Tokens, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
@@ -25,7 +25,10 @@ from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
+from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.state import silences_of, sources_of
+from gateway.assembly.studies import make_arrival
+from gateway.assembly.system import system_of
 from gateway.assembly.worklist import make_worklist, rules_of, scanners_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
@@ -33,7 +36,9 @@ from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping import Mappings
+from gateway.mapping.in_force import MappingsInForce
 from gateway.operations.receivers import pause_all
+from gateway.operations.reloading import Reloaded
 from gateway.operations.state.components import Component
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
@@ -57,41 +62,59 @@ class Running:
     dicom_port: int
     http_port: int
     worker: Worker
+    reload: Callable[[], Awaitable[Reloaded]]
+    """Put in force what the files of the configuration say now."""
 
 
 @asynccontextmanager
 async def running(
-    config: Config, clock: Clock = system_clock, elapsed: Clock | None = None, *, paused: bool = False
+    config: Config,
+    clock: Clock = system_clock,
+    elapsed: Clock | None = None,
+    *,
+    paused: bool = False,
+    reread: Callable[[], Config] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
 
     A worker that fails ends the context with its error: a gateway that serves half is worse than none. Jobs that nobody
     waits for are tried again (`keep_trying`). `elapsed` measures what waits; None: the monotonic clock, or `clock`
     where that is not the system's. `paused`: nothing is sent to any receiver until it is resumed.
+    `reread` gives the configuration as its files are at a reload; None: as it is.
     """
     elapsed = elapsed or (monotonic_clock if clock is system_clock else clock)
-    mappings = load_mappings(config)
+    reloadable = Reloadable(MappingsInForce(load_mappings(config)), Tokens.of(config))
+    mappings = reloadable.mappings.view
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
         store = await _open_store(config, clock, elapsed, stack, paused=paused)
         group = await stack.enter_async_context(_background())
-        parts = _Parts(config, store, mappings, clock, stack, group)
-        parts.start("pulse", store.pulse.run())
-        jumps = ClockWatch(clock, elapsed)
-        parts.start("clock", jumps.run())
-        worker, working, kinds = await _start_worker(parts)
-        listeners = await _start_listeners(parts)
-        worklist = make_worklist(config, store, mappings, clock, stack)
-        performed = make_performed_steps(config, store, mappings, clock)
-        watch = make_silence_watch(config, store, mappings, clock, jumps.since)
-        parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
-        refused = RefusedAssociations(store, clock)
-        dicom = await serve_dicom(config, store, mappings, clock, stack, worklist, performed, refused)
-        process = Process(
-            partial(_components, listeners, dicom, working, jumps), partial(silences_of, kinds, store), refused.seen
-        )
-        http_port = await _start_http(parts, process, mounted(config, store, clock, worklist, performed))
-        yield Running(store, {name: server.port for name, server in listeners.items()}, dicom.port, http_port, worker)
+        yield await _started(_Parts(config, store, mappings, clock, stack, group, reloadable), elapsed, reread)
+
+
+async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] | None) -> Running:
+    """Start all parts, in the order of the journey."""
+    config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
+    reloadable = parts.reloadable
+    parts.start("pulse", store.pulse.run())
+    jumps = ClockWatch(clock, elapsed)
+    parts.start("clock", jumps.run())
+    worker, working, kinds = await _start_worker(parts)
+    listeners = await _start_listeners(parts)
+    worklist = reloadable.worklist = make_worklist(config, store, mappings, clock, stack)
+    performed = make_performed_steps(config, store, mappings, clock)
+    watch = make_silence_watch(config, store, mappings, clock, jumps.since)
+    parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
+    refused = RefusedAssociations(store, clock)
+    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock)
+    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
+    reloader = Reloader(config, reread, reloadable, clock)
+    components = partial(_components, listeners, dicom, working, jumps)
+    process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
+    beside = mounted(config, store, clock, worklist, performed, reloadable.tokens)
+    http_port = await _start_http(parts, process, beside, reloader)
+    ports = {name: server.port for name, server in listeners.items()}
+    return Running(store, ports, dicom.port, http_port, worker, reloader.reload)
 
 
 async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
@@ -117,6 +140,7 @@ class _Parts:
     stack: AsyncExitStack
     """Stops what was started, in reverse."""
     group: asyncio.TaskGroup
+    reloadable: Reloadable
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""
@@ -128,6 +152,7 @@ class _Parts:
 async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config = parts.config
     clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
+    parts.reloadable.clients = clients
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
     kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
@@ -151,15 +176,13 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
 
 
 async def _start_http(
-    parts: _Parts,
-    process: Process,
-    beside: Mapping[str, web.Application],
+    parts: _Parts, process: Process, beside: Mapping[str, web.Application], reloader: Reloader
 ) -> int:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     sources = await asyncio.to_thread(sources_of, config, clock, process)
     page = build(
         store,
-        token=config.http.token,
+        token=parts.reloadable.tokens.console,
         components=process.components,
         replay_message=partial(replay_message, config, store, mappings, clock),
         why=partial(why, config, store, mappings, clock),
@@ -174,6 +197,7 @@ async def _start_http(
         scanners=scanners_of(config.dicom),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
+        system=system_of(config, reloader),
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

@@ -15,7 +15,6 @@ from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.shares import of_address
-from gateway.assembly.studies import make_arrival
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.dicom import Dicom
@@ -24,6 +23,7 @@ from gateway.errors import SettingFault
 from gateway.journey.instance_availability.station import InstanceAvailability
 from gateway.journey.performed_step.scp import PerformedStepsScp
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
@@ -61,7 +61,7 @@ def make_worklist(
 async def serve_dicom(
     config: Config,
     store: Store,
-    mappings: mapping.Mappings,
+    arrival: StudyArrival,
     clock: Clock,
     stack: AsyncExitStack,
     worklist: Worklist,
@@ -73,7 +73,7 @@ async def serve_dicom(
     server = DimseServer(
         policy=policy_of(dicom),
         find=WorklistScp(worklist).find,
-        store=make_arrival(config, store, mappings, clock).store,
+        store=arrival.store,
         performed_steps=PerformedStepsScp(performed_steps),
         notifications=InstanceAvailability(store, clock).create,
         implementation_uid=implementation_uid(config),

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def configuration(path: Path | None) -> Config:
-    """The configuration of a command, and logging as it says."""
+def read_again(path: Path | None) -> Config:
+    """The configuration as its file and the environment say now. Raises `ConfigError`."""
     from gateway.config.tree import load
-    from gateway.observe import logs
 
     default = Path("gateway.yaml")
-    config = load(path or (default if default.is_file() else None))
+    return load(path or (default if default.is_file() else None))
+
+
+def configuration(path: Path | None) -> Config:
+    """The configuration of a command, and logging as it says."""
+    from gateway.observe import logs
+
+    config = read_again(path)
     logs.configure(level=config.log.level, form=config.log.format, phi=config.log.phi)
     return config
 

@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli.commands import cli
-from gateway.cli.context import configuration
+from gateway.cli.context import configuration, read_again
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, say
 
@@ -33,16 +36,16 @@ def run(
     ] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C. SIGHUP reloads mappings, scanners, certificates, tokens and the log level."""
     from gateway.assembly import shares
 
     settings = configuration(config)
     shares.warn_of_want(settings, shares.raise_limit())
 
-    asyncio.run(_serve(settings, paused=paused))
+    asyncio.run(_serve(settings, partial(read_again, config), paused=paused))
 
 
-async def _serve(settings: Config, *, paused: bool) -> None:
+async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool) -> None:
     from gateway.assembly import process as app
     from gateway.assembly.collector import spared
     from gateway.assembly.http import FACADE
@@ -51,17 +54,41 @@ async def _serve(settings: Config, *, paused: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with app.running(settings, paused=paused) as gateway:
+    # Before all is there, and at the end, there is nothing to reload; the process goes on.
+    loop.add_signal_handler(signal.SIGHUP, _nothing)
+    async with app.running(settings, paused=paused, reread=reread) as gateway:
         ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
         console = f"http://{settings.http.host}:{gateway.http_port}"
         studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
         say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
         sys.stdout.flush()
-        async with spared():
+        async with spared(), _reloading(gateway.reload):
             await stop.wait()
         _end_within(settings.database.answer_seconds + GRACE_SECONDS)
         log.info("stopping: what is under way is finished or handed back")
     log.info("stopped")
+
+
+def _nothing() -> None:
+    """Of a signal that comes too early or too late."""
+
+
+@asynccontextmanager
+async def _reloading(reload: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """While the context is open, SIGHUP calls `reload`."""
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Future[object]]()
+
+    def begin() -> None:
+        task = asyncio.ensure_future(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+    try:
+        yield
+    finally:
+        loop.add_signal_handler(signal.SIGHUP, _nothing)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _end_within(seconds: float) -> None:

@@ -155,9 +155,7 @@ def configure(*, level: str, form: str, phi: bool) -> None:
     for one in before:
         if isinstance(one, CountingHandler):
             one.close()
-    root.setLevel(level.upper())
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    set_level(level)
     # Once more from the start: it does nothing when somebody has put the old way back meanwhile.
     logging.captureWarnings(False)
     logging.captureWarnings(True)
@@ -165,6 +163,13 @@ def configure(*, level: str, form: str, phi: bool) -> None:
     logging.raiseExceptions = False
     threading.excepthook = _thread_failed
     sys.excepthook = _failed
+
+
+def set_level(level: str) -> None:
+    """Write what is of this level or above; talkative libraries say warnings at most."""
+    logging.getLogger().setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

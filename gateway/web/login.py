@@ -22,16 +22,31 @@ from multidict import CIMultiDict
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def guard(token: str | None, open_paths: frozenset[str]) -> Middleware:
+class Token:
+    """The token that is asked for; None: no login is. A reload gives another value."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str | None) -> None:
+        self.value = value
+
+    @classmethod
+    def of(cls, token: Token | str | None) -> Token:
+        return token if isinstance(token, Token) else cls(token)
+
+
+def guard(token: Token | str | None, open_paths: frozenset[str]) -> Middleware:
     """A middleware that answers 401 without the token, 403 to what another site sends, and else lets through."""
+    asked = Token.of(token)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
-        if token and not is_secret(credentials(request).secret, token):
+        secret = asked.value
+        if secret and not is_secret(credentials(request).secret, secret):
             raise not_logged_in("log in with the token: Bearer, or Basic with it as password")
-        check_origin(request, has_token=bool(token))
+        check_origin(request, has_token=bool(secret))
         return await handler(request)
 
     return middleware

@@ -16,6 +16,7 @@ from gateway.operations.feeds import Feeds
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
+from gateway.operations.system import System
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
@@ -48,6 +49,8 @@ class RouteContext:
     """How much came and went."""
     streams: Streams
     """Those who follow the first page."""
+    system: System
+    """The configuration in force, and its reload."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC

@@ -20,6 +20,8 @@ from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.sources import Process, Setup, Sources
 from gateway.operations.state.traffic import Traffic
+from gateway.operations.system import NONE as NO_SYSTEM
+from gateway.operations.system import System
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
@@ -28,11 +30,12 @@ from gateway.web import requests
 from gateway.web.api import handlers as api
 from gateway.web.api import openapi, performed_steps, put_away, resends, search, withdrawals
 from gateway.web.api import receivers as receiver_routes
+from gateway.web.api import system as system_routes
 from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
-from gateway.web.login import Handler, guard
+from gateway.web.login import Handler, Token, guard
 from gateway.web.routes import Route, RouteContext
 from gateway.web.streams import Streams
 
@@ -44,6 +47,7 @@ ROUTES: Final = (
     *search.ROUTES,
     *withdrawals.ROUTES,
     *receiver_routes.ROUTES,
+    *system_routes.ROUTES,
     *resends.ROUTES,
 )
 """What is not in this table is neither served nor documented."""
@@ -64,7 +68,7 @@ HEADERS: Final = {
 def build(
     store: Store,
     *,
-    token: str | None,
+    token: Token | str | None,
     components: Callable[[], Awaitable[dict[str, Component]]],
     replay_message: Callable[[MessageRow], Awaitable[str]],
     why: Callable[[str, str], Awaitable[Any]],
@@ -79,6 +83,7 @@ def build(
     state: Callable[[], Awaitable[State]] | None = None,
     receivers: Sequence[Receiver] = (),
     scanners: Sequence[str] = (),
+    system: System = NO_SYSTEM,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -87,7 +92,8 @@ def build(
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
-    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: AE titles.
+    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: AE titles. `system`: the configuration in
+    force, and its reload.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     document = partial(openapi.document, ROUTES, version)
@@ -95,7 +101,7 @@ def build(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
         state or _alone(store, components, version, clock), _feeds(application, store, clock),
         Traffic([kind for receiver in receivers for kind in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), links, zone, receivers, scanners,
+        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers, scanners,
     )  # fmt: skip
     _serve(application, mounted or {})
     return application
@@ -127,7 +133,7 @@ def _feeds(application: web.Application, store: Store, clock: Clock) -> Feeds:
     return feeds
 
 
-def _middlewares(token: str | None, mounted: tuple[str, ...]) -> list[Middleware]:
+def _middlewares(token: Token | str | None, mounted: tuple[str, ...]) -> list[Middleware]:
     """What requests pass through that are not below a path of `mounted`."""
     open_paths = frozenset(route.path for route in ROUTES if route.open)
     return [_but(mounted, middleware) for middleware in (_errors, guard(token, open_paths))]

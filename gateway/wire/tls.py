@@ -43,6 +43,22 @@ def client_context(ca: Path | None, certificate: Path | None, key: Path | None, 
     return context
 
 
+def load_into(
+    context: ssl.SSLContext, certificate: Path | None, key: Path | None, password: str | None, ca: Path | None
+) -> None:
+    """Let a context in use show this certificate, and trust these authorities beside those that it has.
+
+    Raises `TlsFileError`.
+    """
+    if certificate is not None:
+        _load(context, certificate, key, password)
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise TlsFileError("ca", f"{ca} cannot be used ({_reason_of(error)})") from error
+
+
 def _load(context: ssl.SSLContext, certificate: Path, key: Path | None, password: str | None) -> None:
     try:
         # An empty password, not None: OpenSSL would ask for one at the terminal.

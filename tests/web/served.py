@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +13,13 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
+from gateway.operations.check import CheckFinding
+from gateway.operations.reloading import Reloaded
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.sources import Process, Setup, Sources
+from gateway.operations.system import System
 from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
@@ -80,6 +83,14 @@ A_REASON = WhyNotShown(
 )  # fmt: skip
 
 
+async def _reload() -> Reloaded:
+    return Reloaded(NINE, ["line 3: no such key"], ["http.port"])
+
+
+async def _check() -> Sequence[CheckFinding]:
+    return ()
+
+
 @dataclass
 class Served:
     store: Store
@@ -90,6 +101,7 @@ class Served:
     components: Callable[[], Awaitable[dict[str, Component]]] | None = None
     receivers: tuple[str, ...] = ()
     """Names of EHRs."""
+    system: System = field(default_factory=lambda: System(_reload, tuple, _check))
     why: WhyNotShown = A_REASON
     ask_why: Callable[[str, str], Awaitable[WhyNotShown | None]] | None = None
     now: int = NINE + 3600 * SECOND
@@ -139,6 +151,9 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         version="1.2.3",
         receivers=RECEIVERS,
         state=state,
+        system=System(
+            lambda: console.system.reload(), lambda: console.system.settings(), lambda: console.system.check()
+        ),
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),
     )
     console.application = application

@@ -58,11 +58,15 @@ class StudyArrival:
         longest_wait_seconds: float = 600.0,
     ) -> None:
         self._store = store
-        self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
-        self._read_for = read_for(frozenset(NAMES).union(*self._keywords.values()))
+        self.adopt(keywords)
         self._quiet = round(quiet_seconds * 1_000_000)
         self._longest = round(longest_wait_seconds * 1_000_000)
         self._clock = clock
+
+    def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
+        """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
+        self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
+        self._read_for = read_for(frozenset(NAMES).union(*self._keywords.values()))
 
     async def store(self, request: StoreRequest) -> None:
         """Keep one instance.

@@ -105,6 +105,10 @@ class Worklist:
         """`Rules.known`."""
         return self._rules.known
 
+    def adopt(self, rules: Rules) -> None:
+        """Answer by these rules from the next query on."""
+        self._rules = rules
+
     def now(self) -> int:
         """When a query begins, for `note`."""
         return self._clock()

@@ -86,3 +86,12 @@ class Refusal(MayBePutAway):
 
 class Refusals(Answer):
     refusals: list[Refusal]
+
+
+class ReloadedConfiguration(Answer):
+    """What came of reading the files of the configuration anew."""
+
+    at: Moment
+    is_in_force: Annotated[bool, Field(description="false: a fault kept all as it was")]
+    faults: list[str]
+    waits_for_restart: Annotated[list[str], Field(description="Keys that only a restart puts in force")]

@@ -21,7 +21,13 @@ from gateway.web.console.parameters import PageParameters
 from gateway.web.console.static import address
 from gateway.web.routes import RouteContext
 
-PAGES: Final = (("/", "Now"), ("/search", "Search"), ("/messages", "Messages"), ("/deliveries", "Deliveries"))
+PAGES: Final = (
+    ("/", "Now"),
+    ("/search", "Search"),
+    ("/messages", "Messages"),
+    ("/deliveries", "Deliveries"),
+    ("/system", "System"),
+)
 """Path and name of what the head of every page links to."""
 TEMPLATES: Final = Path(__file__).with_name("templates")
 _SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.web.console import deliveries, journey, messages, now, search, static
+from gateway.web.console import deliveries, journey, messages, now, search, static, system
 from gateway.web.routes import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -13,5 +13,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *journey.ROUTES,
     *messages.ROUTES,
     *search.ROUTES,
+    *system.ROUTES,
     *static.ROUTES,
 )

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from gateway.web.login import Credentials, Handler, check_origin, credentials, is_secret, not_logged_in
+from gateway.web.login import Credentials, Handler, Token, check_origin, credentials, is_secret, not_logged_in
 from gateway.wire.dimse import AcceptorPolicy, Caller, Peer
 
 WITHOUT_NAME: Final = "DICOMWEB"
@@ -22,8 +22,9 @@ PEER: Final[web.RequestKey[Peer]] = web.RequestKey("peer", Peer)
 SCANNER: Final[web.RequestKey[str]] = web.RequestKey("scanner", str)
 
 
-def scanner_login(token: str | None, policy: AcceptorPolicy) -> Middleware:
+def scanner_login(token: Token | str | None, policy: AcceptorPolicy) -> Middleware:
     """A middleware that finds out which scanner asks; answers 401 without a login, 403 to whom the policy refuses."""
+    asked = Token.of(token)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -31,7 +32,7 @@ def scanner_login(token: str | None, policy: AcceptorPolicy) -> Middleware:
         title = shown.user.strip() or WITHOUT_NAME
         if not _TITLE.fullmatch(title):
             raise web.HTTPForbidden(text="the user of the login is no AE title (PS3.5 6.2)")
-        request[PEER] = _admitted(request, shown, title, token, policy)
+        request[PEER] = _admitted(request, shown, title, asked.value, policy)
         request[SCANNER] = title
         return await handler(request)
 

@@ -12,11 +12,17 @@ from gateway.web.dicomweb.context import CONTEXT, DicomWebContext
 from gateway.web.dicomweb.login import scanner_login
 from gateway.web.dicomweb.statuses import failures_as_reports
 from gateway.web.dicomweb.transactions import add_routes
+from gateway.web.login import Token
 from gateway.wire.dimse import AcceptorPolicy
 
 
 def build(
-    worklist: Worklist, performed_steps: PerformedSteps, *, token: str | None, policy: AcceptorPolicy, zone: tzinfo
+    worklist: Worklist,
+    performed_steps: PerformedSteps,
+    *,
+    token: Token | str | None,
+    policy: AcceptorPolicy,
+    zone: tzinfo,
 ) -> web.Application:
     """Worklist and performed steps over the web. `token`: of the console, which scanners without a passcode of their
     own log in with; `policy`: what each AE title may do; `zone`: of the worklist's dates and times."""

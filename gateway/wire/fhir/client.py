@@ -79,6 +79,10 @@ class FhirClient:
         """It has taken a compressed body."""
         self._session: aiohttp.ClientSession | None = None
 
+    def authorize(self, authorization: Authorization) -> None:
+        """Log in with `authorization` from the next request on."""
+        self._authorization = authorization
+
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._ssl if self._ssl is not None else True)
         self._session = aiohttp.ClientSession(

@@ -96,6 +96,7 @@ CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),
     ("GET", "/api/state", "/api/state", 200),
+    ("POST", "/api/reload", "/api/reload", 200),
     ("GET", "/api/orders", "/api/orders", 200),
     ("GET", "/api/orders", "/api/orders?limit=x", 400),
     ("GET", "/api/worklist", "/api/worklist", 200),

@@ -1,0 +1,48 @@
+"""What the page System shows and does: the configuration in force, the checks, a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from gateway.assembly.checks import check
+from gateway.assembly.reloading import Reloader
+from gateway.config.tree import Config
+from gateway.operations.check import CheckFinding
+from gateway.operations.system import Setting, System
+
+
+def system_of(config: Config, reloader: Reloader) -> System:
+    """The tools for a gateway that serves by `config`."""
+
+    async def look() -> list[CheckFinding]:
+        # Mappings are read, which takes a third of a second.
+        return await asyncio.to_thread(lambda: asyncio.run(check(reloader.config, offline=True)))
+
+    return System(reloader.reload, lambda: list(settings_of(reloader.config)), look)
+
+
+def settings_of(section: BaseModel, path: str = "") -> Iterator[Setting]:
+    """Each key with its value, in the order of the configuration; of a secret only whether there is one."""
+    for name, field in type(section).model_fields.items():
+        value, key = getattr(section, name), f"{path}{name}"
+        if not field.repr:
+            yield Setting(key, "(set, not shown)" if value else "")
+        else:
+            yield from _of_value(value, key)
+
+
+def _of_value(value: Any, key: str) -> Iterator[Setting]:
+    if isinstance(value, BaseModel):
+        yield from settings_of(value, f"{key}.")
+    elif isinstance(value, list) and any(isinstance(one, BaseModel) for one in value):
+        for number, one in enumerate(value):
+            yield from settings_of(one, f"{key}[{getattr(one, 'name', '') or number}].")
+    elif isinstance(value, list | dict):
+        shown = [f"{one}: {value[one]}" for one in value] if isinstance(value, dict) else [str(one) for one in value]
+        yield Setting(key, ", ".join(shown))
+    else:
+        yield Setting(key, "" if value is None else str(value))
