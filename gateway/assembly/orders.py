@@ -26,6 +26,8 @@ from gateway.journey.order_intake.station import OnKept, OrderIntake
 from gateway.journey.order_intake.structure import Conformance
 from gateway.journey.performed_step.attaching import LateLinking
 from gateway.observe import metrics
+from gateway.operations.message_tools import MessageTools
+from gateway.operations.replay import DryRun
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_framing import MllpPeer
@@ -93,6 +95,13 @@ def intakes(config: Config, store: Store, reader: MessageReader, clock: Clock) -
     made = {name: make_intake(config, listener, store, reader, clock) for name, listener in listeners.items()}
     first = next(iter(made.values()))
     return lambda name: made.get(name, first)
+
+
+def message_tools(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> MessageTools:
+    """What explaining and trying kept messages takes."""
+    reader = make_reader(config, mappings)
+    names = [listener.name for listener in config.hl7.listeners or [first_listener(config)]]
+    return MessageTools(mappings, reader, DryRun(store, reader, intakes(config, store, reader, clock)), names)
 
 
 async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack) -> MllpServer:

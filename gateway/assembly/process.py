@@ -20,7 +20,7 @@ from gateway.assembly.http import VERSION, Tokens, fill_facade, mounted, serve_h
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.orders import listen, make_intake, replay_message
+from gateway.assembly.orders import listen, make_intake, message_tools, replay_message
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
@@ -198,6 +198,7 @@ async def _start_http(
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
         system=system_of(config, reloader),
+        message_tools=partial(message_tools, config, store, mappings, clock),
     )
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))

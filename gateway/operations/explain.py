@@ -193,7 +193,7 @@ def render(explanation: Explanation, *, instances: int = 1) -> list[str]:
         shown[key] = shown.get(key, 0) + 1
         if trace.level in ("series", "instance") and shown[key] > instances:
             continue
-        rows.append((trace.level, trace.target, _short(trace.value), trace.source, trace.origin, trace.remark))
+        rows.append((trace.level, trace.target, shown_value(trace.value), trace.source, trace.origin, trace.remark))
     widths = [
         min(max((len(row[column]) for row in rows), default=0), limit)
         for column, limit in ((0, 10), (1, 44), (2, 56), (3, 36))
@@ -216,12 +216,13 @@ def _beside_rows(explanation: Explanation) -> Iterator[str]:
     yield from (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
     if explanation.silent:
         yield f"  rows without a value: {', '.join(row.target for row in explanation.silent)}"
-    yield from (f"  no row reads {field.place}: {_short(field.value)}" for field in explanation.unread)
+    yield from (f"  no row reads {field.place}: {shown_value(field.value)}" for field in explanation.unread)
     if explanation.error:
         yield f"  PROBLEM: {explanation.error}"
 
 
-def _short(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value on one line, cut."""
     if value is None:
         return '"" (delete what is stored)'
     text = str(value) if not isinstance(value, (dict, list)) else _flat(value)

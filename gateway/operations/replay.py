@@ -66,10 +66,11 @@ class Outcome:
         for change in self.changes:
             yield f"{change.accession}  step {change.step_id} of {change.patient_id}: {change.what}"
             for keyword, before, after in change.attributes:
-                yield f"    {keyword}: {_shown(before)} -> {_shown(after)}"
+                yield f"    {keyword}: {shown_change(before)} -> {shown_change(after)}"
 
 
-def _shown(value: Any) -> str:
+def shown_change(value: Any) -> str:
+    """A value before or after a change, for people."""
     return "(none)" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from gateway.records.message import MessageState
 from gateway.store.messages import IS_OPEN
 from gateway.store.recent import first_since
-from gateway.store.schema import EMPTY, messages
+from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages, patients
 
 LOOKED_AT: Final = 10_000
 MOST_GROUPS: Final = 50
@@ -164,3 +164,32 @@ def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
             messages.c.type.startswith(f"{wanted.type}^", autoescape=True),
         )
         yield whole if "^" in wanted.type else whole | any_trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An order or patient of which a message spoke."""
+
+    row: int
+    number: str
+    """Accession number or Patient ID."""
+    outcome: str
+    """`created`, `updated`, `stale`, ..."""
+
+
+def touched(connection: Connection, message: int) -> tuple[list[Touched], list[Touched]]:
+    """The orders and the patients of which a message spoke; the patients of the orders among them."""
+    of_orders = (
+        select(orders.c.id, orders.c.accession, order_messages.c.outcome, orders.c.patient)
+        .join(order_messages, order_messages.c.order == orders.c.id)
+        .where(order_messages.c.message == message)
+        .order_by(orders.c.id)
+        .limit(MOST_GROUPS)
+    )
+    ordered = connection.execute(of_orders).all()
+    stated = select(patient_messages.c.patient, patient_messages.c.outcome).where(patient_messages.c.message == message)
+    outcomes = {row.patient: "" for row in ordered if row.patient is not None}
+    outcomes |= {row.patient: row.outcome for row in connection.execute(stated)}
+    known = select(patients.c.id, patients.c.patient_id).where(patients.c.id.in_(outcomes)).order_by(patients.c.id)
+    spoken_of = [Touched(row.id, row.patient_id, outcomes[row.id]) for row in connection.execute(known)]
+    return [Touched(row.id, row.accession, row.outcome) for row in ordered], spoken_of

@@ -234,6 +234,7 @@ order_messages = Table(
     Column("order", Key, ForeignKey("orders.id"), primary_key=True),
     Column("message", Key, ForeignKey("messages.id"), primary_key=True),
     Column("outcome", Text, nullable=False),
+    Index(None, "message"),
 )
 
 patient_messages = Table(
@@ -242,6 +243,7 @@ patient_messages = Table(
     Column("patient", Key, ForeignKey("patients.id"), primary_key=True),
     Column("message", Key, ForeignKey("messages.id"), primary_key=True),
     Column("outcome", Text, nullable=False),
+    Index(None, "message"),
 )
 
 queries = Table(

@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
 from gateway.operations.feeds import Feeds
+from gateway.operations.message_tools import MessageTools
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
@@ -59,6 +60,8 @@ class RouteContext:
     """EHRs and destinations of the configuration."""
     scanners: Sequence[str] = ()
     """AE titles of the scanners of the configuration."""
+    message_tools: Callable[[], MessageTools] | None = None
+    """What explaining and trying messages takes, with the mappings in force; None: that is not done here."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]

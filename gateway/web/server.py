@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.operations.feeds import Feeds
+from gateway.operations.message_tools import MessageTools
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -84,6 +85,7 @@ def build(
     receivers: Sequence[Receiver] = (),
     scanners: Sequence[str] = (),
     system: System = NO_SYSTEM,
+    message_tools: Callable[[], MessageTools] | None = None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
@@ -93,7 +95,7 @@ def build(
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
     `components` tell alone. `receivers`: EHRs and destinations. `scanners`: AE titles. `system`: the configuration in
-    force, and its reload.
+    force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     document = partial(openapi.document, ROUTES, version)
@@ -102,6 +104,7 @@ def build(
         state or _alone(store, components, version, clock), _feeds(application, store, clock),
         Traffic([kind for receiver in receivers for kind in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers, scanners,
+        message_tools,
     )  # fmt: skip
     _serve(application, mounted or {})
     return application

@@ -11,6 +11,9 @@ from typing import Any
 from aiohttp import ClientSession, web
 from sqlalchemy import Connection
 
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.orders import message_tools
+from gateway.config.tree import Config
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.check import CheckFinding
@@ -154,6 +157,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         system=System(
             lambda: console.system.reload(), lambda: console.system.settings(), lambda: console.system.check()
         ),
+        message_tools=lambda: message_tools(Config(), store, load_mappings(Config()), lambda: console.now),
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),
     )
     console.application = application

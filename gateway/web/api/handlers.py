@@ -228,7 +228,7 @@ ROUTES: Final = (
     Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowParameters, (404,)),
     Route(
         "POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422),
-        notice=lambda _: Notice("message_replayed"),
+        notice=lambda answer: Notice("message_replayed" if answer.ack_code == "AA" else "message_not_applied"),
     ),
     Route("GET", "/api/deliveries", list_deliveries, study_answers.Deliveries, requests.DeliveriesParameters, (404,)),
     Route("GET", "/api/causes", list_causes, study_answers.Causes),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.web.console import deliveries, journey, messages, now, search, static, system
+from gateway.web.console import (
+    deliveries,
+    journey,
+    message,
+    messages,
+    now,
+    search,
+    static,
+    system,
+)
 from gateway.web.routes import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -12,6 +21,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *deliveries.ROUTES,
     *journey.ROUTES,
     *messages.ROUTES,
+    *message.ROUTES,
     *search.ROUTES,
     *system.ROUTES,
     *static.ROUTES,

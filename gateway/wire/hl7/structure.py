@@ -14,7 +14,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -47,6 +47,11 @@ class StructureFinding:
     def as_row(self) -> dict[str, str]:
         """The JSON that the store keeps with the message."""
         return {"place": str(self.place), "text": str(self)}
+
+
+def is_of_structure(row: Mapping[str, str]) -> bool:
+    """Whether a finding that is kept is one of a structure check."""
+    return row["text"].startswith(tuple(f"{severity}: " for severity in Severity))
 
 
 MSH: Final = Place("MSH")
