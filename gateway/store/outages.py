@@ -97,9 +97,15 @@ def reason_of(error: DBAPIError) -> str:
     return lines[0] if lines else type(error.orig).__name__
 
 
+def _code_of(error: DBAPIError) -> str:
+    """SQLSTATE, or the result code of SQLite, in brackets; empty: the driver gives none."""
+    code = getattr(error.orig, "sqlite_errorname", None) or _sqlstate(error)
+    return f" ({code})" if code else ""
+
+
 def unavailable(error: DBAPIError) -> Unavailable:
     """The error that callers see when the database failed them; its cause is the driver's own."""
-    failure = Unavailable(f"the database failed: {reason_of(error)}", place="database")
+    failure = Unavailable(f"the database failed: {reason_of(error)}{_code_of(error)}", place="database")
     failure.__cause__ = error
     return failure
 

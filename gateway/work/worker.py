@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
@@ -22,6 +22,7 @@ from sqlalchemy.exc import StatementError
 from gateway.clock import Clock
 from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
+from gateway.records.cause import cause_of
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
@@ -253,9 +254,9 @@ class Worker:
         due = now + round(self._delay(handling, work, error) * 1_000_000)
         outcome = {"error": error.message, "place": error.place, **error.details}
         if error.fate is not Fate.RETRY:
-            log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, type(error).__name__)
+            log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, _cause(work, error, outcome))
         elif not work.attempts:
-            log.warning("%s %d is tried again later: %s", work.kind, work.id, type(error).__name__)
+            log.warning("%s %d is tried again later: %s", work.kind, work.id, _cause(work, error, outcome))
         settle = partial(outbox_claims.fail, work=work, now=now, due_at=due)
         try:
             try:
@@ -279,3 +280,11 @@ class Worker:
             return min(max(error.retry_after, handling.first_retry_seconds), LONGEST_WAIT_SECONDS)
         doubled = handling.first_retry_seconds * 2 ** min(work.attempts, 30)
         return float(min(doubled, handling.max_retry_seconds) * random.uniform(0.75, 1.0))
+
+
+def _cause(work: Work, error: GatewayError, outcome: Mapping[str, Any]) -> str:
+    """The cause for the log: class, status of HTTP where there is one, and the key by which pages and commands name the
+    cause. Not the text, which is the receiver's and may name a patient."""
+    status = outcome.get("status")
+    code = f" HTTP {status}" if isinstance(status, int) else f" {status}" if status else ""
+    return f"{type(error).__name__}{code}, cause {cause_of(work.kind, outcome).key}"

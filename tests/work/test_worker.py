@@ -477,3 +477,18 @@ def test_more_is_claimed_when_enough_places_are_free() -> None:
 
     handling = Handling(nothing, concurrency=4, refill=2)
     assert [handling.admits(under_way) for under_way in range(5)] == [4, 3, 2, 0, 0]
+
+
+async def test_the_log_names_the_cause_and_no_word_of_the_receiver(
+    store: Store, clock: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(_work: Work, _lease: Lease) -> Done:
+        error = Rejected("HTTP 422: no patient Erika Muster")
+        error.details = {"status": 422}
+        raise error
+
+    work = await add(store, clock())
+    async with working(store, clock, test=Handling(refuse)):
+        found = await reach(store, work, "rejected")
+    assert f"ehr:test {work} is rejected: Rejected HTTP 422, cause {found['cause']}" in caplog.text
+    assert "Erika" not in caplog.text

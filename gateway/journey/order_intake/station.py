@@ -57,6 +57,8 @@ class Receipt:
 
     acknowledgement: Acknowledgement
     row: MessageRow | None = None
+    cause: str = ""
+    """Key of why it was not applied; empty: it was, or its type is not served."""
 
 
 class OrderIntake:
@@ -132,11 +134,12 @@ class OrderIntake:
 
     async def _processed(self, received: Received) -> Acknowledgement | None:
         """The application acknowledgement, once the message is on disk; None to close the connection."""
-        reading = received.reading
+        reading, fault = received.reading, received.reading.error
         try:
             try:
                 receipt = await self._kept(received)
             except Rejected as error:
+                fault = error
                 receipt = await self._kept(replace(received, reading=_with_error(reading, error)))
         except Unavailable as error:
             log.error("message not taken: %s", error)
@@ -145,6 +148,13 @@ class OrderIntake:
             # A fault of ours. The message is kept for whoever mends it; the sender must not believe it applied.
             log.exception("message failed")
             return await self._keep_failed(received, error)
+        if receipt.cause and fault is not None and not isinstance(fault, UnknownSender):
+            # The class and the place: the text may quote the message.
+            kind = type(fault).__name__
+            log.warning(
+                "%s: a message from %s was not applied: %s at %s, cause %s",
+                self._source.name, received.host, kind, fault.place or "the message", receipt.cause,
+            )  # fmt: skip
         self._check_soon(receipt, reading)
         return receipt.acknowledgement
 
@@ -173,7 +183,7 @@ class OrderIntake:
             row = keep(connection, received, self._source.name, verdict, block, *odd)
         if self._on_kept is not None and verdict.code == "AA":
             self._on_kept(connection, row, identity["type"], self._source.name, now)
-        return Receipt(acknowledgement, row)
+        return Receipt(acknowledgement, row, verdict.cause)
 
     def _judge(
         self, connection: Connection, reading: Reading, now: int, *, repeated: MessageRow | None = None
