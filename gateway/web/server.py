@@ -98,13 +98,11 @@ def build(
     force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
-    document = partial(openapi.document, ROUTES, version)
     application[CONTEXT] = RouteContext(
-        store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys, document,
-        state or _alone(store, components, version, clock), _feeds(application, store, clock),
-        Traffic([kind for receiver in receivers for kind in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers, scanners,
-        message_tools,
+        store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys,
+        partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
+        _feeds(application, store, clock), Traffic([kind for receiver in receivers for kind in receiver.kinds]),
+        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers, scanners, message_tools,
     )  # fmt: skip
     _serve(application, mounted or {})
     return application
