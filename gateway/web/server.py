@@ -101,19 +101,20 @@ def build(
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys,
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
-        _feeds(application, store, clock), Traffic([kind for receiver in receivers for kind in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers, scanners, message_tools,
+        _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
+        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers,
+        scanners, message_tools,
     )  # fmt: skip
-    _serve(application, mounted or {})
-    return application
+    return _serving(application, mounted or {})
 
 
-def _serve(application: web.Application, mounted: Mapping[str, web.Application]) -> None:
+def _serving(application: web.Application, mounted: Mapping[str, web.Application]) -> web.Application:
     application.on_shutdown.append(_end_streams)
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)
     for path, other in mounted.items():
         application.add_subapp(path, other)
+    return application
 
 
 def _alone(
