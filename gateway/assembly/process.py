@@ -185,6 +185,7 @@ async def _start_http(
         token=parts.reloadable.tokens.console,
         components=process.components,
         replay_message=partial(replay_message, config, store, mappings, clock),
+        read_again=parts.reloadable.read_again,
         why=partial(why, config, store, mappings, clock),
         clock=clock,
         version=VERSION,

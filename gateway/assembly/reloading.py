@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel
+from sqlalchemy import Connection
 
 from gateway.assembly import tls
 from gateway.assembly.ehrs import authorization_of
@@ -26,6 +27,7 @@ from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import logs
 from gateway.operations.reloading import Reloaded
 from gateway.operations.state.sources import Loaded
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Authorization
 
@@ -46,6 +48,11 @@ class Reloadable:
     """By the name of the EHR."""
     worklist: Worklist | None = None
     arrival: StudyArrival | None = None
+
+    async def read_again(self, study_uid: StudyInstanceUID, first: Callable[[Connection], None]) -> int:
+        """Read a study anew, as `StudyArrival.replay` does."""
+        assert self.arrival is not None
+        return await self.arrival.replay(study_uid, first)
 
 
 @dataclass(frozen=True, slots=True)

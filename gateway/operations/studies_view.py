@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.operations.answers.studies import Instance, JourneyDelivery, LinkedOrder, Series, StudyDetail
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store import orders, outbox_listing, studies, study_findings, work_tries
+from gateway.store import exclusions, orders, outbox_listing, studies, study_findings, work_tries
 
 MOST_DELIVERIES = 200
 
@@ -54,6 +55,7 @@ def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail |
     return StudyDetail.model_validate(
         {
             **summary(connection, row),
+            "exclusions": [StudyExclusion.of(one) for one in exclusions.history(connection, study_uid)],
             "series": series,
             "orders": list(tied.values()),
             "deliveries": deliveries(connection, study_uid),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
+from gateway.records.exclusion import Excluded
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
-from gateway.store import orders, patients, study_findings
+from gateway.store import exclusions, orders, patients, study_findings
 from gateway.store.schema import instances, series, studies
 
 
@@ -52,6 +54,17 @@ def _all_series(connection: Connection, study: int) -> tuple[Series, ...]:
     )
 
 
+def _counting(all_series: tuple[Series, ...], left_out: Excluded) -> tuple[Series, ...]:
+    """What of a study is not excluded; a series of which nothing is left is none."""
+    if not left_out:
+        return all_series
+    kept = (
+        replace(one, instances=tuple(each for each in one.instances if (one.uid, each.uid) not in left_out))
+        for one in all_series
+    )
+    return tuple(one for one in kept if one.instances)
+
+
 _INSTANCES_OF: Final = (
     select(instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.attributes)
     .join(series, series.c.id == instances.c.series)
@@ -64,7 +77,7 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     row = get(connection, study_uid)
     if row is None:
         return None
-    all_series = _all_series(connection, row["id"])
+    all_series = _counting(_all_series(connection, row["id"]), exclusions.excluded(connection, study_uid))
     patient, attributes = _patient_today(connection, row)
     linked = orders.linked(
         connection,

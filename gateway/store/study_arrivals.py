@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from gateway.records.agreement import Sources, agreed, together
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.store import exclusions
 from gateway.store.engine import lock
+from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies
 
-_STUDY: Final = select(studies.c.id, studies.c.attributes, studies.c.sources).where(
-    studies.c.study_uid == bindparam("uid")
-)
+_has_exclusions: Final = exists().where(excluded_parts.c.study_uid == bindparam("uid"))
+_STUDY: Final = select(
+    studies.c.id, studies.c.attributes, studies.c.sources, _has_exclusions.label("has_exclusions")
+).where(studies.c.study_uid == bindparam("uid"))
 
 _SERIES: Final = select(series.c.id, series.c.attributes, series.c.sources).where(
     series.c.study == bindparam("the_study"), series.c.series_uid == bindparam("uid")
@@ -41,6 +45,8 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
     lock(connection, f"study|{arrival.study_uid}")
     study = connection.execute(_STUDY, {"uid": arrival.study_uid}).first()
     study_row = _new_study(connection, arrival) if study is None else int(study.id)
+    if study is not None and study.has_exclusions:
+        arrival = _as_it_counts(connection, arrival)
     if not _keep_instance(connection, arrival, study_row):
         return False
     held: tuple[Attributes, Sources] = (study.attributes, study.sources) if study else ({}, {})
@@ -48,6 +54,12 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
     values = {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
     connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
     return True
+
+
+def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
+    """Of an instance that is excluded study and series say nothing."""
+    is_excluded = (arrival.series_uid, arrival.sop_uid) in exclusions.excluded(connection, arrival.study_uid)
+    return replace(arrival, study={}, series={}) if is_excluded else arrival
 
 
 def _columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
@@ -144,30 +156,40 @@ def say_again(
     read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
 ) -> bool:
     """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
-    read and what it says at each level.
+    read and what it says at each level. Instances that are excluded say nothing of study and series.
 
     As in `keep`, study and series follow from the instances by `agreement`. False, and nothing changed, when the study
     no longer has just these instances with these headers.
     """
     lock(connection, f"study|{study_uid}")
     rows = connection.execute(
-        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.sop_uid)
+        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.sop_uid, series.c.series_uid)
         .join(series, series.c.id == instances.c.series)
         .where(series.c.study == study)
         .order_by(instances.c.id)
     ).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    of_series: dict[int, list[tuple[SOPInstanceUID, Attributes]]] = {}
-    of_study: list[tuple[SOPInstanceUID, Attributes]] = []
+    counting = []
+    left_out = exclusions.excluded(connection, study_uid)
     for row in rows:
         _, levels = read[row.id]
         connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": levels["instance"]})
-        of_series.setdefault(row.series, []).append((row.sop_uid, levels["series"]))
-        of_study.append((row.sop_uid, levels["study"]))
+        if (row.series_uid, row.sop_uid) not in left_out:
+            counting.append((row.series, row.sop_uid, levels))
+    _set_levels(connection, study, counting)
+    return True
+
+
+def _set_levels(
+    connection: Connection, study: int, counting: Sequence[tuple[int, SOPInstanceUID, Mapping[str, Attributes]]]
+) -> None:
+    """Let a study and its series say what these instances give together: (row of the series, UID, levels) of each."""
+    of_series: dict[int, list[tuple[SOPInstanceUID, Attributes]]] = {}
+    for series_row, sop_uid, levels in counting:
+        of_series.setdefault(series_row, []).append((sop_uid, levels["series"]))
     for one, stated in of_series.items():
         attributes, sources = together(stated)
         connection.execute(_SET_SERIES, {"the_id": one, "the_attributes": attributes, "the_sources": sources})
-    attributes, sources = together(of_study)
+    attributes, sources = together((sop_uid, levels["study"]) for _, sop_uid, levels in counting)
     connection.execute(update(studies).where(studies.c.id == study), _columns(attributes, sources))
-    return True

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer
+from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.state.components import Component
@@ -33,6 +34,8 @@ class RouteContext:
     components: Callable[[], Awaitable[dict[str, Component]]]
     replay_message: Callable[[MessageRow], Awaitable[str]]
     why: Callable[[str, str], Awaitable[Any]]
+    read_again: ReadAgain
+    """Reads a study anew from its kept headers."""
     clock: Clock
     version: str
     hidden_states: Sequence[str]

@@ -14,6 +14,7 @@ from yarl import URL
 from gateway.clock import Clock
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.answers.answer import Answer, Failure, Problem
+from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.state.components import Component
@@ -28,8 +29,8 @@ from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
+from gateway.web.api import exclusions, openapi, performed_steps, put_away, resends, search, withdrawals
 from gateway.web.api import handlers as api
-from gateway.web.api import openapi, performed_steps, put_away, resends, search, withdrawals
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
 from gateway.web.console import now
@@ -50,6 +51,7 @@ ROUTES: Final = (
     *receiver_routes.ROUTES,
     *system_routes.ROUTES,
     *resends.ROUTES,
+    *exclusions.ROUTES,
 )
 """What is not in this table is neither served nor documented."""
 
@@ -73,6 +75,7 @@ def build(
     components: Callable[[], Awaitable[dict[str, Component]]],
     replay_message: Callable[[MessageRow], Awaitable[str]],
     why: Callable[[str, str], Awaitable[Any]],
+    read_again: ReadAgain,
     clock: Clock,
     version: str,
     hidden_states: Sequence[str] = HIDDEN,
@@ -88,7 +91,8 @@ def build(
     message_tools: Callable[[], MessageTools] | None = None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
-    `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order.
+    `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;
+    `read_again` reads a study anew from its kept headers.
 
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
@@ -99,7 +103,7 @@ def build(
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     application[CONTEXT] = RouteContext(
-        store, components, replay_message, why, clock, version, hidden_states, first_day, published_keys,
+        store, components, replay_message, why, read_again, clock, version, hidden_states, first_day, published_keys,
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers,

@@ -144,12 +144,17 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         setup = Setup(listeners=("ris",), receivers=receivers)
         return await state_of(store, Sources(setup, Process(components), "1.2.3", lambda: console.now))
 
+    async def read_again(_study_uid: StudyInstanceUID, first: Callable[[Connection], None]) -> int:
+        await store.write(first)
+        return 3
+
     application = build(
         store,
         token=token,
         components=components,
         replay_message=replay,
         why=why,
+        read_again=read_again,
         clock=lambda: console.now,
         version="1.2.3",
         receivers=RECEIVERS,

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -41,6 +41,10 @@ ALWAYS: Final = {
     "instance": frozenset({"SOPInstanceUID", "SOPClassUID", "PatientID", "IssuerOfPatientID"}),
 }
 """Kept at each level whatever the mapping reads."""
+
+
+class _OthersArrivedError(Exception):
+    """Instances came while a study was read again: what was read is not all of it, and nothing is written."""
 
 
 class StudyArrival:
@@ -104,35 +108,42 @@ class StudyArrival:
         except Unavailable as error:
             raise ExplainedFailure(Unavailable("the database is away; send again")) from error
 
-    async def replay(self, study_uid: StudyInstanceUID) -> int:
+    async def replay(
+        self, study_uid: StudyInstanceUID, first: Callable[[Connection], None] = lambda _connection: None
+    ) -> int:
         """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
 
-        What it says is delivered to each EHR that does not have it yet. Raises `UnknownKey`, or `Conflict` while
-        instances keep arriving.
+        What it says is delivered to each EHR that does not have it yet. `first` is done in the same transaction, before
+        the study is read; what it raises takes all back. Raises `UnknownKey`, or `Conflict` while instances keep
+        arriving.
         """
         row = await self._store.read(lambda connection: studies.get(connection, study_uid))
         if row is None:
             raise UnknownKey("there is no such study", place=study_uid)
         for _ in range(REPLAY_TRIES):
-            count = await self._replay(study_uid, row["id"])
+            count = await self._replay(study_uid, row["id"], first)
             if count is not None:
                 return count
         raise Conflict("the study is arriving; it is read with today's mapping anyway", place=study_uid)
 
-    async def _replay(self, study_uid: StudyInstanceUID, study: int) -> int | None:
+    async def _replay(self, study_uid: StudyInstanceUID, study: int, first: Callable[[Connection], None]) -> int | None:
         """The number of instances read again; None when others came meanwhile."""
         headers = await self._store.read(lambda connection: studies.headers(connection, study))
         read = await asyncio.to_thread(self._read_again, headers)
         now = self._clock()
 
-        def again(connection: Connection) -> bool:
+        def again(connection: Connection) -> None:
+            first(connection)
             if not study_arrivals.say_again(connection, study_uid, study, read):
-                return False
+                raise _OthersArrivedError
             studies.touch(connection, study_uid)
             outbox.settle_at(connection, study_uid, due_at=now, now=now)
-            return True
 
-        return len(read) if await self._store.write(again) else None
+        try:
+            await self._store.write(again)
+        except _OthersArrivedError:
+            return None
+        return len(read)
 
     def _read_again(
         self, headers: Sequence[tuple[int, bytes, str, bytes]]

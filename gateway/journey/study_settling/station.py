@@ -149,6 +149,7 @@ def _one_patient(study: Study) -> None:
     issuers = {one.issuer for one in study.identities if one.issuer}
     if len(ids) > 1 or len(issuers) > 1:
         raise NeedsPerson(
-            f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send them again",
+            f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send "
+            "them again, or exclude those of another patient",
             place="PatientID",
         )

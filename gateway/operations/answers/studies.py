@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gateway.errors import Fate
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
+from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import WorkState
 
@@ -143,6 +144,9 @@ class LinkedOrder(Answer):
 
 
 class StudyDetail(Study):
+    exclusions: list[StudyExclusion] = Field(
+        description="Series and instances that persons excluded, the oldest first; those taken back as well"
+    )
     attributes: Attributes
     series: list[Series]
     orders: list[LinkedOrder]

@@ -24,6 +24,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "resent": "Sent once more: {n}.",
     "fed": "Sent once more, at the rate that was given: {n}.",
     "feeding": "Being sent once more in the background, so far {n}.",
+    "excluded": "Excluded: the study is sent anew, with {n} instances.",
+    "included": "Counts again: the study is sent anew, with {n} instances.",
     "paused": "Paused: nothing is sent there until it is resumed.",
     "resumed": "Resumed: what waited is being sent.",
 }

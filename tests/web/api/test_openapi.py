@@ -89,6 +89,7 @@ CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
 MISSING = cause_of_message({"place": "PID-3", "text": "missing"}).key
 PAUSE, RESUME = "/api/receivers/{name}/pause", "/api/receivers/{name}/resume"
 RESEND = "/api/receivers/{name}/resend"
+EXCLUDE, INCLUDE = "/api/studies/{uid}/exclude", "/api/studies/{uid}/include"
 GIVE_UP = "/api/deliveries/{id}/give-up"
 NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
@@ -105,7 +106,6 @@ CALLS = (
     ("GET", "/api/why/{accession}", "/api/why/A1?station=CT1", 200),
     ("GET", "/api/why/{accession}", "/api/why/nobody?station=CT1", 404),
     ("GET", "/api/why/{accession}", "/api/why/A1", 400),
-    ("GET", "/api/studies/{uid}", f"/api/studies/{STUDY}", 200),
     ("GET", "/api/studies/{uid}", "/api/studies/1.2.3", 404),
     ("POST", "/api/studies/{uid}/withdraw", f"/api/studies/{STUDY}/withdraw?note=test", 200),
     ("POST", "/api/studies/{uid}/withdraw/undo", f"/api/studies/{STUDY}/withdraw/undo", 200),
@@ -143,6 +143,12 @@ CALLS = (
     ("POST", RESEND, "/api/receivers/nobody/resend", 404),
     ("POST", RESEND, "/api/receivers/ris/resend", 400),
     ("POST", "/api/studies/{uid}/resend", f"/api/studies/{STUDY}/resend", 404),
+    ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.9.1&note=wrong", 200),
+    ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.0&note=wrong", 409),
+    ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.9.1", 422),
+    ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part=1.2.3&note=wrong", 404),
+    ("POST", INCLUDE, f"/api/studies/{STUDY}/include?part={STUDY}.9.1", 200),
+    ("GET", "/api/studies/{uid}", f"/api/studies/{STUDY}", 200),
     ("GET", "/api/silent", "/api/silent", 200),
     ("GET", "/api/unlinked", "/api/unlinked", 200),
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
