@@ -1,3 +1,4 @@
+# Long: `build` takes all that the composition root hands to the console, a line for each.
 """The aiohttp application: routes, logins, errors as JSON, headers that keep browsers careful."""
 
 from __future__ import annotations
