@@ -29,7 +29,7 @@ from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.system import system_of
-from gateway.assembly.worklist import make_worklist, rules_of, scanners_of, serve_dicom, why
+from gateway.assembly.worklist import make_worklist, rules_of, scanner_worklist, scanners_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
@@ -39,6 +39,7 @@ from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
 from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
+from gateway.operations.scanner_worklist import Scanners
 from gateway.operations.state.components import Component
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
@@ -195,7 +196,7 @@ async def _start_http(
         mounted=beside,
         links=link_tools(config, mappings),
         receivers=receivers_of(config),
-        scanners=scanners_of(config.dicom),
+        scanners=Scanners(scanners_of(config.dicom), partial(scanner_worklist, config, store, mappings, clock)),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
         system=system_of(config, reloader),

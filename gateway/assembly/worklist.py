@@ -27,6 +27,8 @@ from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
 from gateway.journey.worklist.station import WITHOUT_MAPPING, Rules, Worklist
+from gateway.operations.scanner_worklist import ScannerWorklist
+from gateway.operations.scanner_worklist import scanner_worklist as as_seen
 from gateway.operations.why_not_shown import WhyNotShown
 from gateway.operations.why_not_shown import why as explain
 from gateway.store import Store
@@ -47,6 +49,14 @@ async def why(
     """What keeps an order off a scanner; None when nothing is known under this number."""
     rules, policy = rules_of(config, mappings), policy_of(config.dicom)
     return await store.read(lambda connection: explain(connection, policy, rules, number, station, clock()))
+
+
+async def scanner_worklist(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, station: str, day: str
+) -> ScannerWorklist:
+    """The worklist as the scanner of an AE title sees it. `day`: DA, empty for the day of its last query."""
+    rules, policy = rules_of(config, mappings), policy_of(config.dicom)
+    return await store.read(lambda connection: as_seen(connection, policy, rules, station, clock(), day))
 
 
 def make_worklist(

@@ -45,6 +45,7 @@ class StepWhyNotShown:
     """What keeps it off; empty: it is shown."""
     told_at: int | None
     """When the scanner was last answered with the step, microseconds."""
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ def why(
         return None
     query = worklist.last_query(connection, station)
     keys: Attributes = query["keys"] if query else {}
-    question = _question(keys, station, rules, now)
+    question = question_of(keys, station, rules, now)
     answered = worklist.answered(connection, station, [row["id"] for row in rows])
-    steps = tuple(_step(row, question, rules, answered.get(row["id"])) for row in rows)
+    steps = tuple(step_of(row, question, rules, answered.get(row["id"])) for row in rows)
     return WhyNotShown(
         accession=AccessionNumber(rows[0]["accession"] if rows else number),
         station=station,
@@ -89,11 +90,12 @@ def why(
         status=query["status"] if query else 0,
         keys=keys,
         steps=steps,
-        remarks=(*missed, *_remarks(policy, question, station, query)),
+        remarks=(*missed, *remarks_of(policy, question, station, query)),
     )
 
 
-def _question(keys: Attributes, station: str, rules: Rules, now: int) -> Question:
+def question_of(keys: Attributes, station: str, rules: Rules, now: int) -> Question:
+    """The query of these keys as the rule of the station completes it."""
     try:
         return Question(of_attributes(keys), station, rules, now)
     except InvalidValue:
@@ -111,7 +113,8 @@ def _missed(connection: Connection, number: str) -> list[str]:
     ]
 
 
-def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhyNotShown:
+def step_of(row: RowMapping, question: Question, rules: Rules, answered_at: int | None) -> StepWhyNotShown:
+    """A step (a row of `worklist.ITEMS`) as a query meets it now."""
     return StepWhyNotShown(
         accession=AccessionNumber(row["accession"]),
         study_uid=StudyInstanceUID(row["study_uid"]),
@@ -123,10 +126,12 @@ def _step(row: RowMapping, question: Question, rules: Rules, answered_at: int | 
         start=f"{row['start_date']} {row['start_time']}".strip(),
         reasons=tuple(_reasons(row, question, rules)),
         told_at=answered_at,
+        modality=row["modality"],
     )
 
 
-def _remarks(policy: AcceptorPolicy, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+def remarks_of(policy: AcceptorPolicy, question: Question, station: str, query: RowMapping | None) -> Iterator[str]:
+    """What keeps a station from any step: it is not let in, it has not asked, its query failed."""
     if policy.others is None and station not in policy.peers:
         yield f"{station} is not among dicom.allowed_calling_aes: its associations are refused"
     elif station in policy.peers and "worklist" not in policy.peers[station].services:

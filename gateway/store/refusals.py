@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, not_, select
@@ -49,6 +50,14 @@ def listing(connection: Connection, *, limit: int = 100, put_away: bool | None =
     if put_away is not None:
         wanted = wanted.where(not_(IS_OPEN) if put_away else IS_OPEN)
     return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def of_scanner(connection: Connection, calling_ae: str, *, limit: int) -> list[dict[str, Any]]:
+    """The newest associations and contexts of a calling AE title that were refused, without the bytes."""
+    wanted = select(refusals.c.refused_at, refusals.c.source, refusals.c.reason).order_by(refusals.c.id.desc())
+    # The source is the title and an address; a title may hold what LIKE takes for a wildcard.
+    rows = (dict(row) for row in connection.execute(wanted).mappings())
+    return list(islice((row for row in rows if row["source"].startswith(f"{calling_ae} ")), limit))
 
 
 def get(connection: Connection, refusal: int) -> dict[str, Any] | None:

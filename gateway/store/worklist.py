@@ -225,8 +225,29 @@ def of_orders(connection: Connection, rows: Sequence[OrderRow]) -> list[RowMappi
 
 def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
     """The newest query of a calling AE title among those that are kept."""
-    wanted = select(queries).where(queries.c.calling_ae == calling_ae).order_by(queries.c.id.desc()).limit(1)
-    return connection.execute(wanted).mappings().first()
+    return next(iter(last_queries(connection, calling_ae, limit=1)), None)
+
+
+def last_queries(connection: Connection, calling_ae: str, *, limit: int) -> list[RowMapping]:
+    """The newest queries of a calling AE title among those that are kept, the newest first."""
+    wanted = select(queries).where(queries.c.calling_ae == calling_ae).order_by(queries.c.id.desc()).limit(limit)
+    return list(connection.execute(wanted).mappings())
+
+
+def who_asked(connection: Connection) -> list[RowMapping]:
+    """`calling_ae`, `times` and `last_at` of everyone whose queries are kept (`KEPT_QUERIES`), by title."""
+    at = queries.c.asked_at
+    wanted = select(queries.c.calling_ae, func.count().label("times"), func.max(at).label("last_at"))
+    return list(connection.execute(wanted.group_by(queries.c.calling_ae).order_by(queries.c.calling_ae)).mappings())
+
+
+def of_day(connection: Connection, day: str, *, limit: int) -> list[RowMapping]:
+    """Steps that begin on a day (DA), whatever their state."""
+    return list(connection.execute(ITEMS.where(steps.c.start_date == day).limit(limit)).mappings())
+
+
+def of_steps(connection: Connection, rows: Sequence[StepRow]) -> list[RowMapping]:
+    return list(connection.execute(ITEMS.where(steps.c.id.in_(rows))).mappings()) if rows else []
 
 
 def answered(connection: Connection, calling_ae: str, step_ids: Sequence[StepRow]) -> dict[StepRow, int]:

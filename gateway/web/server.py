@@ -18,6 +18,7 @@ from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
+from gateway.operations.scanner_worklist import NO_SCANNERS, Scanners
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -87,7 +88,7 @@ def build(
     zone: tzinfo = UTC,
     state: Callable[[], Awaitable[State]] | None = None,
     receivers: Sequence[Receiver] = (),
-    scanners: Sequence[str] = (),
+    scanners: Scanners = NO_SCANNERS,
     system: System = NO_SYSTEM,
     message_tools: Callable[[], MessageTools] | None = None,
 ) -> web.Application:
@@ -99,8 +100,8 @@ def build(
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
-    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: AE titles. `system`: the configuration in
-    force, and its reload. `message_tools`: what explaining and trying messages takes.
+    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: whose worklist may be looked at. `system`:
+    the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
     application[CONTEXT] = RouteContext(

@@ -18,6 +18,7 @@ from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
 from gateway.operations.check import CheckFinding
 from gateway.operations.reloading import Reloaded
+from gateway.operations.scanner_worklist import Scanners, ScannerWorklist
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -75,6 +76,7 @@ ORM = (
 RECEIVERS = (
     Receiver("main", ReceiverType.EHR), Receiver("ris", ReceiverType.HL7), Receiver("pacs", ReceiverType.DICOM),
 )  # fmt: skip
+SCANNERS = ("CT1", "MR1")
 A_REASON = WhyNotShown(
     AccessionNumber("A1"), "CT1", asked_at=NINE, answers=1, status=0, keys={"PatientID": "1"}, remarks=("late",),
     steps=(
@@ -106,6 +108,7 @@ class Served:
     """Names of EHRs."""
     system: System = field(default_factory=lambda: System(_reload, tuple, _check))
     why: WhyNotShown = A_REASON
+    scanner_worklist: Callable[[str, str], Awaitable[ScannerWorklist]] | None = None
     ask_why: Callable[[str, str], Awaitable[WhyNotShown | None]] | None = None
     now: int = NINE + 3600 * SECOND
 
@@ -134,6 +137,10 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         console.replayed.append(message)
         return "AA"
 
+    async def seen(station: str, day: str) -> ScannerWorklist:
+        assert console.scanner_worklist is not None
+        return await console.scanner_worklist(station, day)
+
     async def why(accession: str, station: str) -> WhyNotShown | None:
         if console.ask_why:
             return await console.ask_why(accession, station)
@@ -158,6 +165,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         clock=lambda: console.now,
         version="1.2.3",
         receivers=RECEIVERS,
+        scanners=Scanners(SCANNERS, seen),
         state=state,
         system=System(
             lambda: console.system.reload(), lambda: console.system.settings(), lambda: console.system.check()

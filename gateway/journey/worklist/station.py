@@ -126,7 +126,7 @@ class Worklist:
             answers: list[tuple[StepRow, bytes]] = []
             number = 0
             for row in worklist.candidates(connection, question.bounds, question.visible):
-                items = _kept_items(row.texts, row.state, row.station_ae or question.station, form)
+                items = kept_items(row.texts, row.state, row.station_ae or question.station, form)
                 if any(map(question.accepts(row.station_ae), items)):
                     number += 1
                     if page.offset < number <= page.offset + most:
@@ -174,7 +174,7 @@ def _names_a_status(identifier: Item) -> bool:
 
 
 @lru_cache(maxsize=KEPT_ITEMS)
-def _kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Item, ...]:
+def kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Item, ...]:
     """`items_of` by what the database says of a step: when one word of that changes, it is another item."""
     stored = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
     return items_of(stored, state, station, form)

@@ -24,6 +24,7 @@ from gateway.web.routes import RouteContext
 PAGES: Final = (
     ("/", "Now"),
     ("/search", "Search"),
+    ("/worklist", "Worklist"),
     ("/messages", "Messages"),
     ("/deliveries", "Deliveries"),
     ("/system", "System"),

@@ -13,6 +13,7 @@ from gateway.web.console import (
     search,
     static,
     system,
+    worklist,
 )
 from gateway.web.routes import Route
 
@@ -22,6 +23,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *journey.ROUTES,
     *messages.ROUTES,
     *message.ROUTES,
+    *worklist.ROUTES,
     *search.ROUTES,
     *system.ROUTES,
     *static.ROUTES,
