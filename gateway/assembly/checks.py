@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
 from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
 from gateway.assembly.worklist import dicom_ports
+from gateway.clock import now
 from gateway.config.destinations import Destination
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.ehrs import Ehr
@@ -22,7 +24,14 @@ from gateway.config.hl7 import Listener
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
-from gateway.operations.check import CheckFinding, ListeningPort, check_database, check_ports, check_shared
+from gateway.operations.check import (
+    CheckFinding,
+    ListeningPort,
+    check_database,
+    check_ports,
+    check_shared,
+    gateway_serves,
+)
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -32,12 +41,14 @@ MOST_SECONDS: Final = 10.0
 """For a connection to a destination, or an answer of an EHR."""
 
 
-async def check(config: Config, *, offline: bool) -> list[CheckFinding]:
-    """Look at mappings and settings, and unless `offline` at ports, database and EHRs."""
+async def check(config: Config, *, offline: bool, file: Path | None = None) -> list[CheckFinding]:
+    """Look at mappings and settings, and unless `offline` at ports, database and EHRs. `file`: of the configuration."""
     ports = list(_listening_ports(config))
-    findings = [*_mappings(config), *_settings(config), *check_shared(ports)]
+    doors = await asyncio.to_thread(lambda: list(open_doors(config, file, now())))
+    findings = [*_mappings(config), *_settings(config), *check_shared(ports), *doors]
     if not offline:
-        findings += check_ports(ports)
+        serves = await asyncio.to_thread(gateway_serves, config.http.host, config.http.port)
+        findings += check_ports(ports, gateway_serves=serves)
         database = config.database
         findings.append(await asyncio.to_thread(check_database, database.url, database.answer_seconds))
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
@@ -65,7 +76,6 @@ def _settings(config: Config) -> list[CheckFinding]:
     findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
     findings += [one for to in config.dicom.destinations for one in _usable(partial(tls_of_dicom_destination, to))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
-    findings += [finding for ehr in config.ehrs for finding in _in_the_clear(ehr)]
     if not config.hl7.listeners:
         findings.append(CheckFinding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
@@ -97,15 +107,6 @@ def _usable(certificates: Callable[[], object]) -> Iterator[CheckFinding]:
 def _access(ehr: Ehr) -> None:
     authorization_of(ehr)
     tls_of(ehr)
-
-
-def _in_the_clear(ehr: Ehr) -> Iterator[CheckFinding]:
-    """A password or token that anybody on the way can read."""
-    auth = ehr.auth
-    for url in (ehr.url, (auth.token_url if auth else None) or ""):
-        host = urlsplit(url).hostname or ""
-        if auth and auth.kind != "none" and url.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
-            yield CheckFinding(f"ehrs {ehr.name}", True, f"{auth.kind}: {host} is reached without TLS", warning=True)
 
 
 def _types(listener: Listener) -> Iterator[CheckFinding]:

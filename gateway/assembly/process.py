@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
+from gateway.observe import metrics
 from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
 from gateway.operations.scanner_worklist import Scanners
@@ -95,6 +97,7 @@ async def running(
 
 async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] | None) -> Running:
     """Start all parts, in the order of the journey."""
+    metrics.BUILD.labels(VERSION, platform.python_version()).set(1)
     config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
     reloadable = parts.reloadable
     parts.start("pulse", store.pulse.run())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
 cli = typer.Typer(
@@ -12,6 +15,22 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gateway {importlib.metadata.version('imaging-gateway')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """HL7 orders to DICOM worklists, studies to FHIR: the gateway between RIS, modalities, PACS and EHR."""
+
 
 simulate = typer.Typer(
     help="Play the other side: a RIS, a modality or an EHR.", no_args_is_help=True, rich_markup_mode=None

@@ -19,8 +19,13 @@ def read_again(path: Path | None) -> Config:
     """The configuration as its file and the environment say now. Raises `ConfigError`."""
     from gateway.config.tree import load
 
+    return load(file_of(path))
+
+
+def file_of(path: Path | None) -> Path | None:
+    """The file of the configuration; None: there is none, the defaults count."""
     default = Path("gateway.yaml")
-    return load(path or (default if default.is_file() else None))
+    return path or (default if default.is_file() else None)
 
 
 def configuration(path: Path | None) -> Config:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.commands import cli
-from gateway.cli.context import configuration, with_store
+from gateway.cli.context import configuration, file_of, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import CommandFailure, complain, say, say_json, say_lines, time_text
 from gateway.clock import now
@@ -26,7 +26,7 @@ def check(
     """Look at configuration, mappings, ports, database and peers; report all faults at once."""
     from gateway.assembly.checks import check as look
 
-    results = asyncio.run(look(configuration(config), offline=offline))
+    results = asyncio.run(look(configuration(config), offline=offline, file=file_of(config)))
     if as_json:
         say_json(
             [

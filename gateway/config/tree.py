@@ -17,6 +17,7 @@ from gateway.config.fields import Section, mark_doubled
 from gateway.config.hl7 import Hl7
 from gateway.config.http import Facade, Http
 from gateway.config.performed_steps import PerformedStepsSection
+from gateway.config.relative_paths import rooted
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.worklist import WorklistSection
@@ -84,7 +85,7 @@ class Config(BaseSettings):
 
 
 def load(path: Path | None = None) -> Config:
-    """Read `path` (None: built-in defaults) and the environment.
+    """Read `path` (None: built-in defaults) and the environment. Relative paths of the file mean its folder.
 
     Raises `ConfigError` with every fault found, each as `file:line: key: what is wrong`.
     """
@@ -93,7 +94,8 @@ def load(path: Path | None = None) -> Config:
     faults += source.faults
     config: Config | None = None
     try:
-        config = Config(**_without_overridden(source.data, "GATEWAY_"))
+        given = _without_overridden(source.data, "GATEWAY_")
+        config = Config(**(given if path is None else rooted(given, Config, path.absolute().parent)))
     except ValidationError as error:
         faults += [fault(Config, source, one) for one in error.errors()]
     except SettingsError as error:

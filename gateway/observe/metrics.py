@@ -14,6 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
+BUILD: Final = Gauge(
+    "gateway_build_info", "Always 1; the version of the gateway, and of the Python that it runs on.",
+    ("version", "python"), registry=REGISTRY,
+)  # fmt: skip
 MESSAGES: Final = Counter(
     "gateway_hl7_messages",
     "HL7 messages answered, by listener and acknowledgement code (MSA-1; `none` when the connection was closed).",

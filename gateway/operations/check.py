@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import text
 
@@ -36,31 +38,57 @@ class ListeningPort:
 
 
 def check_shared(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
-    """A finding for each port that another key has too."""
-    taken: dict[tuple[str, int], str] = {}
+    """A finding for each port that another key has too, on the same address or on all."""
     findings = []
-    for one in wanted:
-        other = taken.setdefault((one.host, one.port), one.key)
-        if one.port and other != one.key:
-            findings.append(CheckFinding(one.key, False, f"{one.host}:{one.port} is already the port of {other}"))
+    for number, one in enumerate(wanted):
+        for other in wanted[:number]:
+            if one.port and one.port == other.port and (one.host == other.host or EVERYWHERE & {one.host, other.host}):
+                text = f"{one.host}:{one.port} is already the port of {other.key}"
+                findings.append(CheckFinding(one.key, False, text))
+                break
     return findings
 
 
-def check_ports(wanted: Sequence[ListeningPort]) -> list[CheckFinding]:
-    """Listen on each port for a moment: a finding for each, whichever key has the port first."""
+EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})
+"""Hosts that stand for all addresses of the machine."""
+ANSWER_SECONDS: Final = 3.0
+
+
+def gateway_serves(host: str, port: int) -> bool:
+    """Whether a gateway answers at this address of a console: then its ports are taken by it."""
+    connection = http.client.HTTPConnection(LOCAL.get(host, host), port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().read() == b'{"status":"live"}'
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+LOCAL: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""An address of this machine, for each host that stands for all of them."""
+
+
+def check_ports(wanted: Sequence[ListeningPort], *, gateway_serves: bool = False) -> list[CheckFinding]:
+    """Listen on each port for a moment: a finding for each, whichever key has the port first. A port that is taken is
+    no fault while a gateway serves."""
     findings = []
     for (host, port), key in {(one.host, one.port): one.key for one in reversed(wanted)}.items():
         try:
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 findings.append(CheckFinding(key, True, f"{host}:{port} is free"))
         except OSError as error:
-            findings.append(CheckFinding(key, False, f"cannot listen on {host}:{port}: {_reason(error)}"))
+            if gateway_serves and error.errno == errno.EADDRINUSE:
+                findings.append(CheckFinding(key, True, f"{host}:{port} is taken, and a gateway serves here"))
+            else:
+                findings.append(CheckFinding(key, False, f"cannot listen on {host}:{port}: {_reason(error)}"))
     return findings[::-1]
 
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the port is taken, by a gateway that runs (then use --offline) or by another program"
+        return "the port is taken by another program"
     return error.strerror or type(error).__name__
 
 

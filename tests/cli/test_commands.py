@@ -98,7 +98,7 @@ async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_pat
         with socket.create_server(("127.0.0.1", ports["dicom"])):
             done = await afresh("check", folder=tmp_path)
         assert done.returncode == 1
-        assert f"cannot listen on 127.0.0.1:{ports['dicom']}: the port is taken, by a gateway that runs" in done.stderr
+        assert f"cannot listen on 127.0.0.1:{ports['dicom']}: the port is taken by another program" in done.stderr
         assert "ehrs lost" in done.stderr
         assert "ehrs good: FHIR 4.0.1, auth none, ImagingStudy is written by PUT under an id of ours" in done.stdout
         assert len(done.stderr.splitlines()) == 2

@@ -264,9 +264,20 @@ def test_every_key_can_be_set(write: Write) -> None:
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
         place[key.rsplit(".", 1)[-1]] = given
-    config = load(write(yaml.safe_dump(tree))).model_dump()
+    file = write(yaml.safe_dump(tree))
+    config = load(file).model_dump()
     for key, (_, read) in VALUES.items():
-        assert _place(config, key.split(".")[:-1])[key.rsplit(".", 1)[-1]] == read, key
+        found = _place(config, key.split(".")[:-1])[key.rsplit(".", 1)[-1]]
+        assert found == _rooted(read, file.absolute().parent), key
+
+
+def _rooted(value: Any, folder: Path) -> Any:
+    """What a value reads as in a file of this folder: a relative path is below it."""
+    if isinstance(value, list):
+        return [_rooted(one, folder) for one in value]
+    if isinstance(value, str) and value.startswith("sqlite:///"):
+        return f"sqlite:///{folder / value.removeprefix('sqlite:///')}"
+    return folder / value if isinstance(value, Path) else value
 
 
 def _place(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
@@ -295,7 +306,9 @@ def test_no_secret_of_an_ehr_is_shown(write: Write) -> None:
 
 
 def test_the_example_is_what_is_built_in(write: Write) -> None:
-    assert load(EXAMPLE) == load(None) == load(write("")) == load(write("site:\nehrs:\n"))
+    assert load(None) == load(write("")) == load(write("site:\nehrs:\n"))
+    database = {"database": Database(url=f"sqlite:///{EXAMPLE.parent}/gateway.db")}
+    assert load(EXAMPLE) == load(None).model_copy(update=database)
 
 
 def test_nothing_can_be_changed_afterwards() -> None:
