@@ -43,13 +43,15 @@ class WholeGateway:
         self._environment = environment
         self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
-        configured = {
+        configured: dict[str, Any] = {
             "database": {"url": database_url},
             "hl7": {"listeners": [{"name": "ris", "port": self.hl7}]},
             "dicom": {"port": self.dicom},
             "http": {"port": self.http},
-            **settings,
         }
+        for section, values in settings.items():
+            is_section = isinstance(values, Mapping) and section in configured
+            configured[section] = {**configured[section], **values} if is_section else values
         (folder / "gateway.yaml").write_text(json.dumps(configured), encoding="utf-8")
 
     @property
