@@ -32,6 +32,7 @@ from gateway.operations.check import (
     check_shared,
     gateway_serves,
 )
+from gateway.operations.mappings_view import change_lines, mappings_view
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -63,7 +64,12 @@ def _mappings(config: Config) -> list[CheckFinding]:
     except ConfigError as error:
         return [CheckFinding("mappings", False, fault) for fault in error.faults]
     rows = sum(len(level) for file in mappings.files.values() for level in file.rows.values())
-    return [CheckFinding("mappings", True, f"{len(mappings.files)} files, {rows} rows")]
+    findings = [CheckFinding("mappings", True, f"{len(mappings.files)} files, {rows} rows")]
+    if config.mappings.overlay is not None:
+        view = mappings_view(mappings)
+        findings += [CheckFinding("mappings.overlay", True, line) for line in change_lines(view.changes)]
+        findings += [CheckFinding("mappings.overlay", True, remark, warning=True) for remark in view.remarks]
+    return findings
 
 
 def _settings(config: Config) -> list[CheckFinding]:

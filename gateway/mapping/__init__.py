@@ -77,6 +77,12 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
     return Mappings(of_orders, StudyMapping(studies, fhir), of_statuses, files, of_files, content.scanners)
 
 
+def ours() -> Mapping[str, MappingFile]:
+    """The files of the package without any overlay, by their name."""
+    content = _ours()
+    return {ORDERS: content.orders, STUDIES: content.studies, STATUSES: content.statuses}
+
+
 @cache
 def _ours() -> _Files:
     """The files of the package, which no running process sees change."""

@@ -464,6 +464,20 @@ refusals = Table(
     Column("put_away_note", Text, nullable=False, server_default=text("''"), comment="Why"),
 )
 
+unknown_codes = Table(
+    "unknown_codes",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("day", BigInteger, nullable=False, comment="Since 1970 UTC"),
+    Column("code_table", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("message", Key, nullable=True, comment="The last with it"),
+    Column("study_uid", Text, nullable=False, server_default=text("''"), comment="The last with it"),
+    UniqueConstraint("day", "code_table", "code", name="uq_unknown_codes_day_code_table_code"),
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -9,7 +9,7 @@ from gateway.journey.order_intake.reading import Reading, Received
 from gateway.journey.order_intake.verdict import Verdict
 from gateway.records.finding import Finding
 from gateway.records.row_ids import MessageRow
-from gateway.store import message_numbers, messages
+from gateway.store import message_numbers, messages, unknown_codes
 
 
 def keep(
@@ -22,6 +22,8 @@ def keep(
         findings=verdict.with_findings(*before), unserved=verdict.unserved, cause=verdict.cause,
     )  # fmt: skip
     _tie(connection, row, verdict, received.reading)
+    if received.missing:
+        unknown_codes.count(connection, received.missing, now=received.now, message=row)
     return row
 
 

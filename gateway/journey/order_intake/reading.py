@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from gateway.mapping.orders.reading import OrderMapping, Statement
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
 from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
+from gateway.records.missing_code import MissingCode
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.row_ids import MessageRow
@@ -74,6 +75,8 @@ class Received:
     """Of `identity_of`."""
     host: str
     now: int
+    missing: Collection[MissingCode] = ()
+    """Codes that no table has."""
 
 
 WITHOUT_EFFECT: Final = Finding(Place("MSH", 9), "kept only: messages of this type say nothing to the worklist")

@@ -23,6 +23,7 @@ from gateway.journey.order_intake.refusing import HEAD_BYTES, Refusing, too_many
 from gateway.journey.order_intake.sources import ListenerSource
 from gateway.journey.order_intake.verdict import Outcomes, Verdict, applied_verdict, error_finding, unread_verdict
 from gateway.long_work import LONG_BYTES, beside
+from gateway.mapping.language import missing
 from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
@@ -123,8 +124,9 @@ class OrderIntake:
         return None if acknowledgement is None else self._acknowledger.blocks(checked, acknowledgement, now)
 
     def _read(self, raw: bytes, host: str, now: int) -> Received:
-        reading = self._reader.read(raw, now, self._source.name)
-        return Received(raw, reading, identity_of(raw, reading.message), host, now)
+        with missing.collected() as codes:
+            reading = self._reader.read(raw, now, self._source.name)
+        return Received(raw, reading, identity_of(raw, reading.message), host, now, codes)
 
     def _count(self, reading: Reading, acknowledgement: Acknowledgement | None, host: str) -> None:
         metrics.MESSAGES.labels(self._source.name, acknowledgement.code if acknowledgement else "none").inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
@@ -13,15 +13,17 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Rejected
+from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
 from gateway.mapping.studies.search_values import findable
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
+from gateway.records.missing_code import MissingCode
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
-from gateway.store import Store, imaging_studies, outbox, studies, study_findings
+from gateway.store import Store, imaging_studies, outbox, studies, study_findings, unknown_codes
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
 
@@ -78,11 +80,13 @@ class ImagingStudyStation:
         served = [self._served] if self._served else []
         shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
         findings = [*study.findings]
-        bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings) for shape in shapes}
+        codes: set[MissingCode] = set()
+        bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in shapes}
         remarkable = list(dict.fromkeys(findings))
         await self._log(work, remarkable)
         return Done(
-            {"revision": study.revision}, lambda connection: self._deliver(connection, study, bodies, remarkable)
+            {"revision": study.revision},
+            lambda connection: self._deliver(connection, study, bodies, remarkable, codes),
         )
 
     async def _log(self, work: Work, findings: Sequence[Finding]) -> None:
@@ -92,9 +96,19 @@ class ImagingStudyStation:
             places = ", ".join(dict.fromkeys(str(one.place) for one in (*findings, *shared)))
             log.warning("%s %d: findings of a study (%d): %s", work.kind, work.id, len(findings) + len(shared), places)
 
-    def _build(self, study: Study, shape: Shape, findings: list[Finding] | None = None) -> tuple[dict[str, Any], str]:
+    def _build(
+        self,
+        study: Study,
+        shape: Shape,
+        findings: list[Finding] | None = None,
+        codes: set[MissingCode] | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """`codes`, if given, collects those that no table has."""
         try:
-            resource = self._mapping.build(study, shape=shape, findings=findings)
+            with missing.collected() as lacking:
+                resource = self._mapping.build(study, shape=shape, findings=findings)
+            if codes is not None:
+                codes |= lacking
         except Rejected as error:
             # No sender waits for an answer: a person here must act.
             raise NeedsPerson(error.message, place=error.place) from error
@@ -109,8 +123,10 @@ class ImagingStudyStation:
         study: Study,
         bodies: dict[Shape, tuple[dict[str, Any], str]],
         findings: Sequence[Finding],
+        codes: Collection[MissingCode],
     ) -> None:
         now = self._clock()
+        unknown_codes.count(connection, codes, now=now, study=study.uid)
         row = studies.get(connection, study.uid)
         assert row is not None
         for target in self._targets:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.errors import UnknownCode
 from gateway.mapping.language.functions import Registry
+from gateway.mapping.language.missing import note
 
 CHOICES: Final = {"unknown": ("reject", "keep", "empty"), "too_long": ("reject", "cut"), "required": ("true", "false")}
 
@@ -55,6 +56,8 @@ class Codes:
         """What stands for `code`, '' if nothing is to; None for a code that the table lacks. Raises `UnknownCode` for
         that where the row does not say what to do."""
         meant = self.codes.get(code.strip().upper())
+        if meant is None:
+            note(self.table, code)
         if meant is None and self.unknown == "reject":
             raise UnknownCode(f"{code!r} is not in the table {self.table!r}")
         return meant

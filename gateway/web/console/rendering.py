@@ -27,6 +27,7 @@ PAGES: Final = (
     ("/worklist", "Worklist"),
     ("/messages", "Messages"),
     ("/deliveries", "Deliveries"),
+    ("/mappings", "Mappings"),
     ("/system", "System"),
 )
 """Path and name of what the head of every page links to."""

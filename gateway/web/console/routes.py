@@ -7,6 +7,7 @@ from typing import Final
 from gateway.web.console import (
     deliveries,
     journey,
+    mappings,
     message,
     messages,
     now,
@@ -24,6 +25,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *messages.ROUTES,
     *message.ROUTES,
     *worklist.ROUTES,
+    *mappings.ROUTES,
     *search.ROUTES,
     *system.ROUTES,
     *static.ROUTES,
