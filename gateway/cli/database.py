@@ -1,13 +1,23 @@
-"""`db upgrade`."""
+"""`db upgrade`, `db copy`."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from gateway.cli.commands import db
 from gateway.cli.context import configuration
 from gateway.cli.options import ConfigFile
-from gateway.cli.output import CommandFailure, say
+from gateway.cli.output import CommandFailure, complain, say
+
+if TYPE_CHECKING:
+    from gateway.store.copying import Copied
+
+REPORT_SECONDS: Final = 2.0
 
 
 @db.command(epilog="Example: gateway db upgrade -c gateway.yaml")
@@ -36,3 +46,54 @@ def upgrade(config: ConfigFile = None) -> None:
         except DBAPIError as error:
             raise CommandFailure(f"the database refuses: {reason_of(error)}") from error
     say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")
+
+
+@db.command("copy", epilog="Example: gateway db copy sqlite:///gateway.db postgresql://gateway@db.example.org/gateway")
+def copy_database(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Address of the SQLite file; stop its gateway")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Address of a PostgreSQL database without rows")],
+) -> None:
+    """Copy an SQLite database to PostgreSQL: all rows in one transaction, counted on both sides.
+
+    Then name the new database in database.url and start the gateway. The password comes from ~/.pgpass or PGPASSWORD.
+    """
+    from gateway.assembly.instance_lock import hold_instance_lock
+    from gateway.store.engine import sqlite_file
+
+    file = sqlite_file(source)
+    if file is not None and not file.exists():
+        raise CommandFailure(f"there is no database {file.absolute()}")
+    with ExitStack() as stack:
+        hold_instance_lock(source, stack)
+        copied = _copy(source, target, stack)
+    if copied.replaced:
+        complain(f"the character NUL was replaced in {copied.replaced:,} texts: PostgreSQL does not keep it")
+    say(f"{sum(copied.rows.values()):,} rows of {len(copied.rows)} tables copied and counted")
+
+
+def _copy(source: str, target: str, stack: ExitStack) -> Copied:
+    from sqlalchemy.exc import DBAPIError
+
+    from gateway.store.copying import copy
+    from gateway.store.engine import open_engine
+    from gateway.store.outages import reason_of
+
+    engines = [open_engine(url) for url in (source, target)]
+    for engine in engines:
+        stack.callback(engine.dispose)
+    try:
+        return copy(engines[0], engines[1], on_progress=_reporter())
+    except DBAPIError as error:
+        raise CommandFailure(f"the database refuses, nothing was copied: {reason_of(error)}") from error
+
+
+def _reporter() -> Callable[[str, int, int], None]:
+    reported = time.monotonic()
+
+    def report(table: str, done: int, whole: int) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
+            complain(f"{table}: {done:,} of {whole:,} rows")
+
+    return report
