@@ -22,6 +22,7 @@ from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, message_tools, replay_message
+from gateway.assembly.page_views import page_views
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
@@ -30,7 +31,7 @@ from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.system import system_of
-from gateway.assembly.worklist import make_worklist, rules_of, scanner_worklist, scanners_of, serve_dicom, why
+from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
 from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
@@ -41,7 +42,6 @@ from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import metrics
 from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
-from gateway.operations.scanner_worklist import Scanners
 from gateway.operations.state.components import Component
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
@@ -199,7 +199,7 @@ async def _start_http(
         mounted=beside,
         links=link_tools(config, mappings),
         receivers=receivers_of(config),
-        scanners=Scanners(scanners_of(config.dicom), partial(scanner_worklist, config, store, mappings, clock)),
+        views=page_views(config, store, mappings, clock),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
         system=system_of(config, reloader),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -68,19 +68,6 @@ class ScannerWorklist:
     more_hidden: bool
     reasons: tuple[tuple[str, int], ...]
     """What keeps steps of the day off, the most frequent first, with their number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scanners:
-    """Whom the console may show the worklist of."""
-
-    titles: Sequence[str] = ()
-    """AE titles of the configuration."""
-    worklist_of: Callable[[str, str], Awaitable[ScannerWorklist]] | None = None
-    """From AE title and day (DA; empty: of its last query) to its worklist; None: none is served here."""
-
-
-NO_SCANNERS: Final = Scanners()
 
 
 def scanner_worklist(

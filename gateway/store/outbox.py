@@ -105,6 +105,12 @@ def latest(connection: Connection, lane: Lane) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
+def last_sent(connection: Connection, lane: Lane) -> dict[str, Any] | None:
+    """The resource of the newest delivery of `lane` that is done, None when none is."""
+    payload = connection.execute(_PAYLOAD_OF_ROW, {"the_id": newest_done(connection, lane)}).scalar()
+    return payload.get("resource") if payload else None
+
+
 def payload_of(connection: Connection, kind: WorkKind, row: int) -> dict[str, Any] | None:
     """The payload of a row of `kind`, None where there is no such row of it."""
     return connection.execute(_PAYLOAD, {"the_kind": str(kind), "the_id": row}).scalar()
@@ -195,6 +201,8 @@ _LATEST = (
 )
 
 _PAYLOAD = select(outbox.c.payload).where(outbox.c.id == bindparam("the_id"), outbox.c.kind == bindparam("the_kind"))
+
+_PAYLOAD_OF_ROW = select(outbox.c.payload).where(outbox.c.id == bindparam("the_id"))
 
 _NEWEST_DONE = select(func.max(outbox.c.id)).where(
     outbox.c.subject == bindparam("the_subject"),

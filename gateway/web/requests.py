@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from yarl import URL
 
 from gateway.errors import InvalidValue
+from gateway.records.ehr_standing import EhrStanding
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
 from gateway.records.work import WorkState
@@ -83,6 +84,13 @@ class JourneyParameters(RequestParameters):
 class WhyParameters(RequestParameters):
     accession: Annotated[Words, Field(min_length=1, description="Accession number, or another number of the order")]
     station: Annotated[Words, Field(min_length=1, description="AE title of the scanner")]
+
+
+class StudiesParameters(RequestParameters):
+    patient: Words = Field(default="", description="Patient ID, as the images have it")
+    accession: Words = Field(default="", description="Accession number, as the images have it")
+    standing: Annotated[EhrStanding | None, _EMPTY_IS_NONE, Field(description="How it stands at the EHRs")] = None
+    before: Before = None
 
 
 class StudyParameters(RequestParameters):

@@ -15,7 +15,7 @@ from gateway.operations.answers.answer import Answer
 from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
-from gateway.operations.scanner_worklist import NO_SCANNERS, Scanners
+from gateway.operations.page_views import NO_VIEWS, PageViews
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
@@ -62,8 +62,8 @@ class RouteContext:
     """Of the site: pages write moments in it."""
     receivers: Sequence[Receiver] = ()
     """EHRs and destinations of the configuration."""
-    scanners: Scanners = NO_SCANNERS
-    """Whose worklist may be looked at."""
+    views: PageViews = NO_VIEWS
+    """What takes the rules and mappings of the site."""
     message_tools: Callable[[], MessageTools] | None = None
     """What explaining and trying messages takes, with the mappings in force; None: that is not done here."""
 

@@ -18,7 +18,7 @@ from gateway.operations.answers.answer import Answer, Failure, Problem
 from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
-from gateway.operations.scanner_worklist import NO_SCANNERS, Scanners
+from gateway.operations.page_views import NO_VIEWS, PageViews
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -31,7 +31,7 @@ from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
-from gateway.web.api import exclusions, openapi, performed_steps, put_away, resends, search, withdrawals
+from gateway.web.api import exclusions, openapi, performed_steps, put_away, resends, search, studies
 from gateway.web.api import handlers as api
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
@@ -49,7 +49,7 @@ ROUTES: Final = (
     *performed_steps.ROUTES,
     *put_away.ROUTES,
     *search.ROUTES,
-    *withdrawals.ROUTES,
+    *studies.ROUTES,
     *receiver_routes.ROUTES,
     *system_routes.ROUTES,
     *resends.ROUTES,
@@ -88,7 +88,7 @@ def build(
     zone: tzinfo = UTC,
     state: Callable[[], Awaitable[State]] | None = None,
     receivers: Sequence[Receiver] = (),
-    scanners: Scanners = NO_SCANNERS,
+    views: PageViews = NO_VIEWS,
     system: System = NO_SYSTEM,
     message_tools: Callable[[], MessageTools] | None = None,
 ) -> web.Application:
@@ -100,7 +100,7 @@ def build(
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
-    `components` tell alone. `receivers`: EHRs and destinations. `scanners`: whose worklist may be looked at. `system`:
+    `components` tell alone. `receivers`: EHRs and destinations. `views`: of scanners and studies. `system`:
     the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
     application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
@@ -109,7 +109,7 @@ def build(
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers,
-        scanners, message_tools,
+        views, message_tools,
     )  # fmt: skip
     return _serving(application, mounted or {})
 

@@ -16,9 +16,11 @@ from gateway.assembly.orders import message_tools
 from gateway.config.tree import Config
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
+from gateway.journey.study_settling.station import ResourcePreview
 from gateway.operations.check import CheckFinding
+from gateway.operations.page_views import PageViews
 from gateway.operations.reloading import Reloaded
-from gateway.operations.scanner_worklist import Scanners, ScannerWorklist
+from gateway.operations.scanner_worklist import ScannerWorklist
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -109,6 +111,7 @@ class Served:
     system: System = field(default_factory=lambda: System(_reload, tuple, _check))
     why: WhyNotShown = A_REASON
     scanner_worklist: Callable[[str, str], Awaitable[ScannerWorklist]] | None = None
+    previews: Sequence[ResourcePreview] = ()
     ask_why: Callable[[str, str], Awaitable[WhyNotShown | None]] | None = None
     now: int = NINE + 3600 * SECOND
 
@@ -136,6 +139,9 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
             raise UnknownKey(f"there is no message {message}", place=f"message {message}")
         console.replayed.append(message)
         return "AA"
+
+    async def preview(_study_uid: StudyInstanceUID) -> Sequence[ResourcePreview]:
+        return console.previews
 
     async def seen(station: str, day: str) -> ScannerWorklist:
         assert console.scanner_worklist is not None
@@ -165,7 +171,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         clock=lambda: console.now,
         version="1.2.3",
         receivers=RECEIVERS,
-        scanners=Scanners(SCANNERS, seen),
+        views=PageViews(SCANNERS, seen, preview),
         state=state,
         system=System(
             lambda: console.system.reload(), lambda: console.system.settings(), lambda: console.system.check()

@@ -20,6 +20,7 @@ from gateway.mapping.studies.search_values import findable
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
@@ -38,6 +39,16 @@ class EhrTarget:
     shape: Shape = IN_FULL
     creates_patients: bool = False
     """It lets us make the Patients that it does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePreview:
+    """What an EHR would be sent of a study as it stands."""
+
+    ehr: str
+    resource: dict[str, Any] | None
+    fault: str = ""
+    """Why there is none."""
 
 
 Consequence = Callable[[Connection, Study], None]
@@ -88,6 +99,25 @@ class ImagingStudyStation:
             {"revision": study.revision},
             lambda connection: self._deliver(connection, study, bodies, remarkable, codes),
         )
+
+    async def preview(self, study_uid: StudyInstanceUID) -> list[ResourcePreview]:
+        """The resource that `settle` would make now, for each EHR; nothing is kept or sent. Empty: there is no such
+        study."""
+        study = await self._store.read(lambda connection: studies.load(connection, study_uid))
+        if study is None:
+            return []
+        made = {
+            shape: await asyncio.to_thread(self._tried, study, shape)
+            for shape in dict.fromkeys(target.shape for target in self._targets)
+        }
+        return [ResourcePreview(target.name, *made[target.shape]) for target in self._targets]
+
+    def _tried(self, study: Study, shape: Shape) -> tuple[dict[str, Any] | None, str]:
+        try:
+            _one_patient(study)
+            return self._build(study, shape)[0], ""
+        except NeedsPerson as error:
+            return None, str(error)
 
     async def _log(self, work: Work, findings: Sequence[Finding]) -> None:
         """Places and numbers alone: values may be a patient's."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.errors import Fate
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
 from gateway.operations.answers.exclusions import StudyExclusion
+from gateway.records.ehr_standing import EhrStanding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import WorkState
 
@@ -112,6 +113,29 @@ class Study(Answer):
     findings: list[Finding] = Field(
         description="What its resources do not say, as it settled last, and UIDs that other studies have too"
     )
+
+
+class ListedStudy(Answer):
+    id: int
+    study_uid: StudyInstanceUID
+    accession: AccessionNumber
+    patient_id: str
+    patient_issuer: str
+    patient_name: str
+    description: str
+    study_date: str = Field(description="DA")
+    source_ae: str
+    last_at: Moment
+    withdrawn_at: Moment | None
+    standing: EhrStanding
+    ehrs: dict[str, WorkState] = Field(description="EHR -> its newest delivery; settle: the look at the study, if due")
+
+
+class StudyList(Answer):
+    studies: list[ListedStudy]
+    total: int = Field(description="So many there are, as far as they were counted")
+    is_more: bool = Field(description="There are more than `total`")
+    next_before: int | None = Field(description="`before` of the next page; null on the last one")
 
 
 class Withdrawn(Answer):

@@ -121,7 +121,7 @@ def _scanners(context: RouteContext, journey: Journey | None) -> list[str]:
     """Who may be asked about: scanners of the configuration, those for which steps are, and those that have asked."""
     steps = [title for step in journey.steps for title in step.station_aes] if journey else []
     askers = [queries.calling_ae for queries in journey.worklist] if journey else []
-    return list(dict.fromkeys([*context.scanners.titles, *steps, *askers]))
+    return list(dict.fromkeys([*context.views.scanners, *steps, *askers]))
 
 
 def _sent(journey: Journey | None) -> list[str]:

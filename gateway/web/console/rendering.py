@@ -25,6 +25,7 @@ PAGES: Final = (
     ("/", "Now"),
     ("/search", "Search"),
     ("/worklist", "Worklist"),
+    ("/studies", "Studies"),
     ("/messages", "Messages"),
     ("/deliveries", "Deliveries"),
     ("/mappings", "Mappings"),

@@ -13,6 +13,7 @@ from gateway.web.console import (
     now,
     search,
     static,
+    studies,
     system,
     worklist,
 )
@@ -26,6 +27,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *message.ROUTES,
     *worklist.ROUTES,
     *mappings.ROUTES,
+    *studies.ROUTES,
     *search.ROUTES,
     *system.ROUTES,
     *static.ROUTES,

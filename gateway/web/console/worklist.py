@@ -23,10 +23,10 @@ class WorklistPageParameters(PageParameters):
 async def show_scanner_worklist(context: RouteContext, parameters: WorklistPageParameters) -> web.Response:
     """What a scanner is answered now, what it does not see and why, its last queries and refusals."""
     askers = {row["calling_ae"]: dict(row) for row in await context.store.read(worklist.who_asked)}
-    scanners = [*context.scanners.titles, *(title for title in askers if title not in context.scanners.titles)]
+    scanners = [*context.views.scanners, *(title for title in askers if title not in context.views.scanners)]
     view = None
-    if parameters.scanner and context.scanners.worklist_of is not None:
-        view = await context.scanners.worklist_of(parameters.scanner, parameters.day)
+    if parameters.scanner and context.views.worklist_of is not None:
+        view = await context.views.worklist_of(parameters.scanner, parameters.day)
     title = f"Worklist of {parameters.scanner}" if parameters.scanner else "Worklist"
     return page(
         context, "worklist.html", parameters, title=title, current="/worklist", scanner=parameters.scanner,

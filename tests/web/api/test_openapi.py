@@ -107,6 +107,8 @@ CALLS = (
     ("GET", "/api/why/{accession}", "/api/why/nobody?station=CT1", 404),
     ("GET", "/api/why/{accession}", "/api/why/A1", 400),
     ("GET", "/api/studies/{uid}", "/api/studies/1.2.3", 404),
+    ("GET", "/api/studies", "/api/studies", 200),
+    ("GET", "/api/studies", "/api/studies?standing=lost", 400),
     ("POST", "/api/studies/{uid}/withdraw", f"/api/studies/{STUDY}/withdraw?note=test", 200),
     ("POST", "/api/studies/{uid}/withdraw/undo", f"/api/studies/{STUDY}/withdraw/undo", 200),
     ("POST", "/api/studies/{uid}/withdraw", "/api/studies/1.2.3/withdraw", 404),

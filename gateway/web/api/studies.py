@@ -1,16 +1,17 @@
-"""Handlers and routes of studies that were entered in error."""
+"""Handlers and routes of lists of studies, and of studies that were entered in error."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Final
 
-from gateway.operations.answers.studies import Withdrawn
+from gateway.operations.answers.studies import StudyList, Withdrawn
+from gateway.operations.study_list import StudyFilter, study_list
 from gateway.operations.withdraw import withdraw
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.receiver import ReceiverType
 from gateway.web.api.receivers import THE_API, Note, Person
-from gateway.web.requests import StudyParameters
+from gateway.web.requests import StudiesParameters, StudyParameters
 from gateway.web.routes import Notice, Route, RouteContext
 
 
@@ -42,8 +43,15 @@ def _noticed(answer: Withdrawn) -> Notice:
     return Notice("counts" if answer.withdrawn_at is None else "withdrawn", answer.deliveries)
 
 
+async def list_studies(context: RouteContext, parameters: StudiesParameters) -> StudyList:
+    """Studies, newest first, and how each stands at the EHRs."""
+    narrow = StudyFilter(parameters.patient, parameters.accession, parameters.standing)
+    return await context.store.read(partial(study_list, narrow=narrow, before=parameters.before))
+
+
 _STUDY: Final = "/api/studies/{uid}"
 ROUTES: Final = (
+    Route("GET", "/api/studies", list_studies, StudyList, StudiesParameters),
     Route("POST", f"{_STUDY}/withdraw", withdraw_study, Withdrawn, WithdrawParameters, (404,), notice=_noticed),
     Route("POST", f"{_STUDY}/withdraw/undo", count_study, Withdrawn, WithdrawParameters, (404,), notice=_noticed),
 )
