@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.errors import Unavailable
-from gateway.simulators.ris import orders, send
+from gateway.simulators.ris import _ORDER_STATUS, orders, send
+from gateway.wire.hl7 import structure
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
 from gateway.wire.hl7.parsing import parse
@@ -141,3 +142,10 @@ async def test_python_hl7_sends_the_same_messages() -> None:
         answers = await mllp_send(server.port, *messages)
     assert [raw.rstrip(b"\r") for raw in arrived] == [raw.rstrip(b"\r") for raw in messages]
     assert [segment(answer.encode(), "MSA").leaf(1) for answer in answers] == ["AA"] * 3
+
+
+@pytest.mark.parametrize("control", list(_ORDER_STATUS))
+def test_no_message_of_ours_departs_from_the_standard(control: str) -> None:
+    """What a newcomer tries first shows no findings that nobody can mend."""
+    for exam in orders(3, 12):
+        assert structure.check(exam.hl7(control).decode(), "") == []
