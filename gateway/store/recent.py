@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, Connection, func, select
+from sqlalchemy import Column, Connection, bindparam, func, literal_column, select
 
 from gateway.store.messages import IS_OPEN
 from gateway.store.refusals import IS_OPEN as REFUSAL_IS_OPEN
 from gateway.store.schema import backups, instances, messages, outbox, queries, refusals
+from gateway.store.statement import Statement
 
 MOMENT_OF: Final[dict[str, Column[Any]]] = {
     "messages": messages.c.received_at, "queries": queries.c.asked_at, "instances": instances.c.received_at,
     "outbox": outbox.c.created_at,
 }  # fmt: skip
 """Table -> when a row of it was made."""
-MOST_LOOKED_AT: Final = 5_000
+MOST_LOOKED_AT: Final = 2_000
 MOST_COUNTED: Final = 1_000
 
 
@@ -37,9 +38,22 @@ def first_since(connection: Connection, table: str, moment: int, *, low: int | N
     high = int(last) + 1
     while low < high:
         middle = (low + high) // 2
-        row = connection.execute(select(key, column).where(key >= middle).order_by(key).limit(1)).one()
-        low, high = (row[0] + 1, high) if row[1] < moment else (low, middle)
+        row = _ROW_FROM[table].first(connection, {"the_id": middle})
+        assert row is not None, "the last row of all stands before `high`"
+        low, high = (row["id"] + 1, high) if row["at"] < moment else (low, middle)
     return low
+
+
+_ROW_FROM: Final = {
+    table: Statement(
+        select(column.table.c.id, column.label("at"))
+        .where(column.table.c.id >= bindparam("the_id"))
+        .order_by(column.table.c.id)
+        .limit(literal_column("1"))
+    )
+    for table, column in MOMENT_OF.items()
+}
+"""Table -> the first row with this id or a higher one: run twenty times for a moment."""
 
 
 def newest_id(connection: Connection, table: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -54,8 +54,8 @@ def counted(connection: Connection, spans: dict[str, Span], kinds: Iterable[Work
         orders=_width(spans["messages"]),
         queries=_width(spans["queries"]),
         instances=_width(spans["instances"]),
-        deliveries=sum(_work(connection, name, (WorkState.DONE,), work) for name in names),
-        errors=connection.execute(wrong).scalar_one() + sum(_work(connection, name, STUCK, work) for name in names),
+        deliveries=_work(connection, names, (WorkState.DONE,), work),
+        errors=connection.execute(wrong).scalar_one() + _work(connection, names, STUCK, work),
     )
 
 
@@ -63,9 +63,11 @@ def _width(span: Span) -> int:
     return max(span.end - span.first, 0)
 
 
-def _work(connection: Connection, kind: str, states: Iterable[WorkState], span: Span) -> int:
+def _work(connection: Connection, kinds: Sequence[str], states: Iterable[WorkState], span: Span) -> int:
+    if not _width(span):
+        return 0
     wanted = select(func.count()).where(
-        outbox.c.kind == kind, outbox.c.state.in_([state.value for state in states]),
+        outbox.c.kind.in_(kinds), outbox.c.state.in_([state.value for state in states]),
         outbox.c.id >= span.first, outbox.c.id < span.end,
     )  # fmt: skip
     return connection.execute(wanted).scalar_one()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.records.work import STUCK, WorkKind, WorkState
 from gateway.store import heartbeats
@@ -13,6 +14,8 @@ from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
 
 MOST_COUNTED: Final = 1_000
+LOOKED_AT: Final = 50
+"""Rows, those that fall due first, whose failures are looked at."""
 
 
 class Waiting(NamedTuple):
@@ -25,38 +28,47 @@ class Waiting(NamedTuple):
     next_at: int | None = None
     """When the next falls due, by the wall clock."""
     retried_since: int | None = None
-    """When the oldest was added that failed at least once; of those that were counted."""
+    """When the oldest was added that failed at least once; of those that fall due first."""
     cause: str = ""
     """Of the last failure of one of those."""
 
 
 def waiting(connection: Connection, kind: WorkKind) -> Waiting:
     """What of `kind` is not done: due, waiting for another try, or under way."""
-    rows = connection.execute(
-        select(outbox.c.created_at, outbox.c.due_at, outbox.c.state, outbox.c.attempts, outbox.c.cause_text)
-        .where(outbox.c.kind == str(kind), is_active(outbox))
-        .order_by(outbox.c.due_at)
-        .limit(MOST_COUNTED)
-    ).all()
-    if not rows:
+    values = {"the_kind": str(kind)}
+    number = connection.execute(_NUMBER, values).scalar_one()
+    if not number:
         return Waiting()
+    rows = connection.execute(_NEXT, values).all()
     failed = [row for row in rows if row.attempts and row.cause_text and row.state == WorkState.PENDING]
-    pending = [row for row in rows if row.state == WorkState.PENDING]
-    first: int | None = connection.execute(_of(kind, WorkState.PENDING).limit(1)).scalar()
-    moments = [row.created_at for row in rows] if first is None else [first, *(row.created_at for row in rows)]
+    pending = [row.due_at for row in rows if row.state == WorkState.PENDING]
+    oldest = connection.execute(_OLDEST, values).scalar()
     return Waiting(
-        number=len(rows),
-        oldest_at=min(moments),
-        next_at=heartbeats.shown(connection, pending[0].due_at) if pending else None,
+        number=number,
+        oldest_at=min([row.created_at for row in rows] + ([] if oldest is None else [oldest]), default=None),
+        next_at=heartbeats.shown(connection, pending[0]) if pending else None,
         retried_since=min((row.created_at for row in failed), default=None),
         cause=failed[-1].cause_text if failed else "",
     )
 
 
-def _of(kind: WorkKind, state: WorkState) -> Select[tuple[Any]]:
-    """When the rows of a kind in a state were added, the oldest first."""
-    wanted = select(outbox.c.created_at).where(outbox.c.kind == str(kind), outbox.c.state == state.value)
-    return wanted.order_by(outbox.c.id)
+_ACTIVE: Final = (outbox.c.kind == bindparam("the_kind"), is_active(outbox))
+_NUMBER: Final = select(func.count()).select_from(
+    select(outbox.c.due_at).where(*_ACTIVE).order_by(outbox.c.due_at).limit(MOST_COUNTED).subquery()
+)
+"""Of the index alone."""
+_NEXT: Final = (
+    select(outbox.c.created_at, outbox.c.due_at, outbox.c.state, outbox.c.attempts, outbox.c.cause_text)
+    .where(*_ACTIVE)
+    .order_by(outbox.c.due_at)
+    .limit(LOOKED_AT)
+)
+_OLDEST: Final = (
+    select(outbox.c.created_at)
+    .where(outbox.c.kind == bindparam("the_kind"), outbox.c.state == WorkState.PENDING.value)
+    .order_by(outbox.c.id)
+    .limit(1)
+)
 
 
 class Stuck(NamedTuple):
@@ -65,19 +77,29 @@ class Stuck(NamedTuple):
     """Of the newest."""
 
 
-def stuck(connection: Connection, *, most: int = MOST_COUNTED) -> dict[str, Stuck]:
-    """Kind of work -> what of it is parked or rejected, of the newest `most` of all."""
-    newest = (
-        select(outbox.c.id, outbox.c.kind)
-        .where(outbox.c.state.in_(STUCK))
-        .order_by(outbox.c.id.desc())
-        .limit(most)
-        .subquery()
-    )
-    groups = select(newest.c.kind, func.count().label("rows"), func.max(newest.c.id).label("last"))
-    last = groups.group_by(newest.c.kind).subquery()
-    wanted = select(last.c.kind, last.c.rows, outbox.c.cause_text).join(outbox, outbox.c.id == last.c.last)
-    return {kind: Stuck(count, cause) for kind, count, cause in connection.execute(wanted)}
+def stuck(connection: Connection) -> dict[str, Stuck]:
+    """Kind of work -> what of it is parked or rejected, of the newest `MOST_COUNTED` of each of these states."""
+    numbers: Counter[str] = Counter()
+    newest: dict[str, int] = {}
+    for state in STUCK:
+        for kind, number, last in connection.execute(_STUCK, {"the_state": state.value}):
+            numbers[kind] += number
+            newest[kind] = max(last, newest.get(kind, 0))
+    if not newest:
+        return {}
+    causes = {row[0]: row[1] for row in connection.execute(_CAUSES, {"ids": list(newest.values())})}
+    return {kind: Stuck(number, causes.get(newest[kind], "")) for kind, number in numbers.items()}
+
+
+_NEWEST_STUCK: Final = (
+    select(outbox.c.id, outbox.c.kind)
+    .where(outbox.c.state == bindparam("the_state"))
+    .order_by(outbox.c.id.desc())
+    .limit(MOST_COUNTED)
+    .subquery()
+)
+_STUCK: Final = select(_NEWEST_STUCK.c.kind, func.count(), func.max(_NEWEST_STUCK.c.id)).group_by(_NEWEST_STUCK.c.kind)
+_CAUSES: Final = select(outbox.c.id, outbox.c.cause_text).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def total(parts: Iterable[Waiting]) -> Waiting:

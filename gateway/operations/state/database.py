@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
 from gateway.store import Store
 
-BACKUP_DAYS = 3
+READING: Final = "reading"
+"""Name of the part that is good while the database is read."""
+BACKUP_DAYS: Final = 3
 """Where backups are made at all, one that is older is missed."""
-DAY = 86_400 * 1_000_000
+DAY: Final = 86_400 * 1_000_000
 
 
 def database_part(component: Component) -> Part:
     """Whether the database is read."""
     detail = f"{component.detail}: is read" if component.ok else component.detail
-    return Part(Kind.DATABASE, "reading", Level.GOOD if component.ok else Level.BAD, detail)
+    return Part(Kind.DATABASE, READING, Level.GOOD if component.ok else Level.BAD, detail)
 
 
 def writing_part(component: Component, store: Store, now: int) -> Part:

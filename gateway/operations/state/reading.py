@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.state.certificates import certificate_parts
-from gateway.operations.state.components import Component, examine
+from gateway.operations.state.components import PROBE_SECONDS, Component, examine
 from gateway.operations.state.database import backup_part, database_part, writing_part
 from gateway.operations.state.disks import disk_parts
 from gateway.operations.state.part import ORDER, Kind, Level, Part, State, moments
@@ -72,8 +72,9 @@ async def _components(store: Store, process: Process | None) -> dict[str, Compon
 
 async def _kept(store: Store, sources: Sources, now: int) -> _Kept | None:
     try:
-        kept = await store.read(partial(_read, sources=sources, now=now))
-    except Unavailable:
+        async with asyncio.timeout(PROBE_SECONDS):
+            kept = await store.read(partial(_read, sources=sources, now=now))
+    except (Unavailable, TimeoutError):
         return None
     sources.newest = dict(kept.sent.newest)
     return kept

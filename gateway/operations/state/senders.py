@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
@@ -94,7 +95,7 @@ def scanner_parts(scanners: frozenset[str], sent: Sent, refused: list[Refused], 
         if refusal is not None:
             facts += [*moments(last_refusal=refusal.at), Fact("why", refusal.why)]
         level, detail = _scanner_level(query, refusal, now)
-        yield Part(Kind.SCANNER, title, level, detail, facts, page=f"/worklist?scanner={title}")
+        yield Part(Kind.SCANNER, title, level, detail, facts, page=f"/worklist?scanner={quote(title)}")
 
 
 def _scanner_level(query: LastQuery | None, refusal: Refused | None, now: int) -> tuple[Level, str]:
@@ -111,6 +112,6 @@ def examinations_part(sent: Sent) -> Part:
     """Examinations that have begun and of which nothing is heard."""
     facts = (Fact("without a sign of life", sent.silent, Form.COUNT),)
     if not sent.silent:
-        return Part(Kind.EXAMINATIONS, "", Level.GOOD, "none hangs", facts, page="/worklist")
+        return Part(Kind.EXAMINATIONS, "", Level.GOOD, "none hangs", facts, page="/#examinations")
     number = "1 examination gives" if sent.silent == 1 else f"{sent.silent} examinations give"
-    return Part(Kind.EXAMINATIONS, "", Level.WARN, f"{number} no sign of life", facts, page="/worklist")
+    return Part(Kind.EXAMINATIONS, "", Level.WARN, f"{number} no sign of life", facts, page="/#examinations")

@@ -9,7 +9,8 @@ from typing import Final
 
 from gateway.operations.state.part import State
 
-FRESH_SECONDS: Final = 1.0
+FRESH_SECONDS: Final = 0.25
+"""Who presses a button and gets a page sees what the button did."""
 
 
 class SharedState:

@@ -10,6 +10,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from gateway.errors import Unavailable
+from gateway.operations.state.database import READING
 from gateway.operations.state.events import Event, last_events
 from gateway.operations.state.part import Form, Kind, Level, Part, State
 from gateway.operations.state.traffic import HourCounted
@@ -63,13 +64,16 @@ async def changing_part(context: RouteContext) -> bytes:
 
 async def _values(context: RouteContext) -> dict[str, Any]:
     state = await context.state()
+    parts = state.parts
     events: list[Event] | None = None
     hours: list[HourCounted] = []
     silent: list[dict[str, Any]] = []
     try:
-        events = await context.store.read(last_events)
-        hours = await context.traffic.of(context.store, context.clock())
-        silent = await context.store.read(lambda connection: silent_steps.listing(connection, limit=SILENT_SHOWN))
+        # A database that does not answer is not waited for once more.
+        if not any(part.kind is Kind.DATABASE and part.name == READING and part.level is Level.BAD for part in parts):
+            events = await context.store.read(last_events)
+            hours = await context.traffic.of(context.store, context.clock())
+            silent = await context.store.read(lambda connection: silent_steps.listing(connection, limit=SILENT_SHOWN))
     except Unavailable:
         pass
     return {
