@@ -13,6 +13,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.browser.busy import BusyGateway, fill, gateway_in
+from tests.faults.test_readiness import fill as fill_disk
+from tests.faults.test_readiness import small_disk
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -41,6 +43,17 @@ async def busy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusyGa
 async def empty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusyGateway]:
     async with gateway_in(tmp_path_factory.mktemp("empty")) as gateway:
         yield gateway
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusyGateway]:
+    """A gateway whose database has no room."""
+    folder = tmp_path_factory.mktemp("full")
+    with small_disk(folder / "disk") as disk:
+        async with gateway_in(folder, f"sqlite:///{disk}/gateway.db") as gateway:
+            fill_disk(disk / "filler")
+            yield gateway
+            (disk / "filler").unlink()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

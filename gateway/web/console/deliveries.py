@@ -22,7 +22,7 @@ from gateway.web.console.rendering import page
 from gateway.web.requests import Before, Words
 from gateway.web.routes import Route, RouteContext
 
-SHOWN: Final = 50
+SHOWN: Final = 25
 MOST_CAUSES: Final = 30
 LEVELS: Final = {
     WorkState.PENDING: "", WorkState.LEASED: "", WorkState.DONE: "good", WorkState.PARKED: "bad",
