@@ -6,7 +6,7 @@ answer says where to go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from gateway.store.messages import IS_OPEN
 from gateway.store.recent import first_since
 from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages, patients
 
-LOOKED_AT: Final = 10_000
+LOOKED_AT: Final = 5_000
 MOST_GROUPS: Final = 50
 _LISTED: Final = tuple(column for column in messages.c if column.name not in ("body", "ack", "digest"))
 
@@ -68,13 +68,15 @@ def groups(connection: Connection, *, limit: int = MOST_GROUPS) -> Groups:
     )
 
 
-def _causes(connection: Connection, rows: Any) -> Iterator[CauseGroup]:
-    for row in rows:
-        first = select(messages.c.received_at).where(messages.c.id == row.first)
-        example = connection.execute(select(*_LISTED).where(messages.c.id == row.newest)).mappings().one()
+def _causes(connection: Connection, groups: Sequence[Any]) -> Iterator[CauseGroup]:
+    ids = {id for row in groups for id in (row.first, row.newest)}
+    columns = (messages.c.id, messages.c.received_at, messages.c.findings, messages.c.type, messages.c.listener)
+    rows = {row.id: row for row in connection.execute(select(*columns).where(messages.c.id.in_(ids)))}
+    for row in groups:
+        first, example = rows[row.first], rows[row.newest]
         yield CauseGroup(
-            row.cause, row.count, connection.execute(first).scalar_one(), example["received_at"], row.newest,
-            example["findings"], example["type"], example["listener"],
+            row.cause, row.count, first.received_at, example.received_at, row.newest, example.findings, example.type,
+            example.listener,
         )  # fmt: skip
 
 
@@ -141,7 +143,7 @@ def _by_index(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[
     if wanted.put_away is False:
         yield from IS_OPEN
     elif wanted.put_away:
-        yield messages.c.cause != EMPTY
+        yield messages.c.put_away_at.is_not(None)
     if wanted.cause:
         yield messages.c.cause == wanted.cause
         yield messages.c.cause != EMPTY
@@ -154,8 +156,6 @@ def _by_index(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[
 
 
 def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-    if wanted.put_away:
-        yield messages.c.put_away_at.is_not(None)
     if wanted.listener:
         yield messages.c.listener == wanted.listener
     if wanted.type:

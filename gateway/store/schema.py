@@ -103,6 +103,10 @@ messages = Table(
     Index(None, "state", "id"),
     Index("ix_messages_cause", "cause", "id", sqlite_where=text("cause <> ''"), postgresql_where=text("cause <> ''")),
     Index(
+        "ix_messages_put_away", "id",
+        sqlite_where=text("put_away_at IS NOT NULL"), postgresql_where=text("put_away_at IS NOT NULL"),
+    ),
+    Index(
         "ix_messages_open", "id", "cause",
         sqlite_where=text(MESSAGE_IS_OPEN), postgresql_where=text(MESSAGE_IS_OPEN),
     ),

@@ -47,6 +47,7 @@ def upgrade() -> None:
     for name, columns, condition in (
         ("ix_messages_cause", ["cause", "id"], "cause <> ''"),
         ("ix_messages_open", ["id", "cause"], "cause <> '' AND put_away_at IS NULL"),
+        ("ix_messages_put_away", ["id"], "put_away_at IS NOT NULL"),
     ):
         where = sa.text(condition)
         op.create_index(name, "messages", columns, sqlite_where=where, postgresql_where=where)
