@@ -11,7 +11,7 @@ from gateway.store import heartbeats
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
 
-MOST_COUNTED: Final = 10_000
+MOST_COUNTED: Final = 1_000
 """Of more rows than these a count says no more."""
 
 _OF = (outbox.c.kind == bindparam("the_kind"), outbox.c.state == bindparam("the_state"))
