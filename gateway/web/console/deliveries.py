@@ -17,6 +17,7 @@ from gateway.records.receiver import ReceiverType
 from gateway.records.work import WorkState
 from gateway.store import outbox_listing
 from gateway.store.receiver_work import MOST_COUNTED
+from gateway.web.console.now import WORDS
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
 from gateway.web.requests import Before, Words
@@ -46,7 +47,7 @@ async def show_deliveries(context: RouteContext, parameters: DeliveriesPageParam
     return page(
         context, "deliveries.html", parameters, title="Deliveries", current="/deliveries", asked=parameters,
         receivers=receivers, parts_of=parts, feeds={feed.ehr: feed for feed in context.feeds.feeds},
-        causes=causes[:MOST_CAUSES], all_causes=len(causes), view=view, own=OWN, states=list(WorkState),
+        words=WORDS, causes=causes[:MOST_CAUSES], all_causes=len(causes), view=view, own=OWN, states=list(WorkState),
         levels=LEVELS, most=MOST_COUNTED, ehr=ReceiverType.EHR, here=_address(parameters, parameters.before),
         newest=_address(parameters, None) if parameters.before else "",
         older=_address(parameters, view.next_before) if view.next_before else "",
