@@ -10,6 +10,8 @@ from gateway.store import Store
 
 READING: Final = "reading"
 """Name of the part that is good while the database is read."""
+QUIET_SECONDS: Final = 60.0
+"""A commit is proved every few seconds; the moment of the last is told when it is older."""
 BACKUP_DAYS: Final = 3
 """Where backups are made at all, one that is older is missed."""
 DAY: Final = 86_400 * 1_000_000
@@ -24,7 +26,9 @@ def database_part(component: Component) -> Part:
 def writing_part(component: Component, store: Store, now: int) -> Part:
     """Whether the database takes writing, when something was committed last, and what failed since."""
     seconds = store.pulse.seconds_since_proof()
-    facts = moments(last_commit=None if seconds is None else now - round(seconds * 1_000_000))
+    # While commits follow one another, their moments would only make every page change.
+    is_old = seconds is not None and (seconds > QUIET_SECONDS or not component.ok)
+    facts = moments(last_commit=now - round((seconds or 0) * 1_000_000) if is_old else None)
     if store.pulse.failures:
         facts = (*facts, Fact("writes failed", store.pulse.failures, Form.COUNT))
     return Part(Kind.DATABASE, "writing", Level.GOOD if component.ok else Level.BAD, component.detail, facts)
