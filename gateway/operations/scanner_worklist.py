@@ -17,6 +17,7 @@ from gateway.records.order import Attributes
 from gateway.records.row_ids import StepRow
 from gateway.store import refusals, worklist
 from gateway.wire.dimse import AcceptorPolicy
+from gateway.worklist.scanner_rules import NO_RULE
 
 MOST: Final = 200
 """Steps that are listed, of those that are shown and of those that are not."""
@@ -83,7 +84,7 @@ def scanner_worklist(
     reasons = Counter(reason for row in hidden for reason in row.reasons)
     return ScannerWorklist(
         station=station,
-        rule=question.rule.pattern,
+        rule="" if question.rule is NO_RULE else question.rule.pattern,
         remarks=tuple(remarks_of(policy, question, station, queries[0] if queries else None)),
         queries=tuple(ScannerQuery(**_only(ScannerQuery, row)) for row in queries),
         refused=tuple(

@@ -14,7 +14,7 @@ from gateway.store.schema import orders, patients, procedures, steps
 
 LOOKED_AT: Final = 3_000
 """Steps of which a filter chooses."""
-NAMED: Final = 1_000
+NAMED: Final = 500
 """Patients, orders or messages that a text finds, of which a filter chooses."""
 
 

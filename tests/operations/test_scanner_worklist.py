@@ -54,7 +54,7 @@ async def test_what_is_shown_and_what_is_not_and_why(store: Store) -> None:
         "A3": ("CANCELED steps are not shown (dicom.hidden_states)",),
     }
     assert sorted(number for _, number in view.reasons) == [1, 1]
-    assert (view.day, view.more_shown, view.more_hidden, view.remarks) == ("20260105", False, False, ())
+    assert (view.day, view.rule, view.more_shown, view.more_hidden, view.remarks) == ("20260105", "", False, False, ())
 
 
 async def test_the_last_query_counts_and_all_are_listed(store: Store) -> None:

@@ -17,7 +17,7 @@ from gateway.operations.journey_subject import JourneySubject
 from gateway.operations.why_not_shown import WhyNotShown
 from gateway.records.identifiers import AccessionNumber
 from gateway.records.row_ids import OrderRow, PatientRow
-from gateway.records.work import WorkState
+from gateway.records.work import Activity, WorkKind, WorkState
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
 from gateway.web.requests import RowId, Words
@@ -108,7 +108,7 @@ async def _page(
     given: dict[str, Any] = {"patient": None, "journey": journey, "lanes": lanes_of(journey.events if journey else [])}
     return page(
         context, "journey.html", parameters, title=title, here=here, scanner=parameters.scanner, why=why,
-        can_ask=bool(asked), scanners=_scanners(context, journey), sent=_sent(journey), **(given | values),
+        can_ask=bool(asked), scanners=_scanners(context, journey), sent=sent_of(journey), **(given | values),
     )  # fmt: skip
 
 
@@ -124,10 +124,13 @@ def _scanners(context: RouteContext, journey: Journey | None) -> list[str]:
     return list(dict.fromkeys([*context.views.scanners, *steps, *askers]))
 
 
-def _sent(journey: Journey | None) -> list[str]:
-    """Studies of which something was delivered, and may be sent once more."""
-    done = [one.study_uid for one in journey.deliveries if one.state is WorkState.DONE] if journey else []
-    return list(dict.fromkeys(done))
+def sent_of(journey: Journey | None) -> list[str]:
+    """Studies of which an EHR was sent something, which may be sent once more."""
+    return [
+        one.study_uid
+        for one in (journey.deliveries if journey else ())
+        if one.state is WorkState.DONE and WorkKind.of(one.kind).activity is Activity.DELIVER
+    ]
 
 
 ROUTES: Final = (

@@ -20,10 +20,10 @@ from gateway.operations.resource_difference import ResourceDifference, differenc
 from gateway.operations.study_list import PAGE, StudyFilter, study_list
 from gateway.records.ehr_standing import EhrStanding
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.work import Lane, WorkState, delivery_to
+from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox
 from gateway.store.study_listing import LOOKED_AT
-from gateway.web.console.journey import lanes_of
+from gateway.web.console.journey import lanes_of, sent_of
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
 from gateway.web.requests import StudiesParameters, StudyParameters
@@ -89,11 +89,11 @@ async def show_study_page(context: RouteContext, parameters: StudyPageParameters
     study, journey, beside = await context.store.read(everything)
     if journey is None:
         raise UnknownKey("no study with this Study Instance UID has arrived or was ordered", place="uid")
-    sent = [one.study_uid for one in journey.deliveries if one.state is WorkState.DONE]
     excluded = {one.uid for one in study.exclusions if one.ended is None} if study else set()
+    is_sent = uid in sent_of(journey)
     return page(
         context, "study.html", parameters, title="Study", current="/studies", uid=uid, study=study, journey=journey,
-        lanes=lanes_of(journey.events), beside=beside, here=f"/studies/{quote(uid, safe='')}", is_sent=uid in sent,
+        lanes=lanes_of(journey.events), beside=beside, here=f"/studies/{quote(uid, safe='')}", is_sent=is_sent,
         excluded=excluded, most_instances=MOST_INSTANCES,
     )  # fmt: skip
 
