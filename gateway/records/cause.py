@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,12 @@ _PARTICULARS: Final = (
     (re.compile(r"'[^']*'"), "'…'"),
 )
 """What differs from study to study in the words of an error, and what stands for it."""
+_OF_MESSAGES: Final = (
+    *_PARTICULARS[:4],
+    (re.compile(r"(?<![A-Z0-9]{3}-)(?<!\.)\b\d+\b"), "N"),
+    _PARTICULARS[5],
+)
+"""The same for messages: the numbers of fields, such as `PID-3.1`, differ from cause to cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class MessageCause:
 
 def cause_of_message(finding: Mapping[str, str]) -> MessageCause:
     """The cause of a message whose first fault this finding (`place`, `text`) is."""
-    text = _without_particulars(finding["text"])
+    text = _without_particulars(finding["text"], _OF_MESSAGES)
     place = _REPETITION.sub("[n]", finding["place"])
     return MessageCause(_key(place, text), f"{place}: {text}" if place else text)
 
@@ -63,8 +69,8 @@ def cause_of_refusal(source: str, reason: str) -> MessageCause:
 _REPETITION: Final = re.compile(r"\[\d+\]")
 
 
-def _without_particulars(text: str) -> str:
-    for particular, sign in _PARTICULARS:
+def _without_particulars(text: str, particulars: Sequence[tuple[re.Pattern[str], str]] = _PARTICULARS) -> str:
+    for particular, sign in particulars:
         text = particular.sub(sign, text)
     return text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from gateway.mapping.language.missing import note
 from gateway.mapping.language.rows import Table
 from gateway.records.step import ORDER_EVENTS, StepEvent
 
@@ -29,4 +30,7 @@ def controls_of(tables: Mapping[str, Table]) -> Controls:
 
 def event_of(controls: Controls, control: str, status: str) -> StepEvent | None:
     """The event that ORC-1 `control` with ORC-5 `status` is; None if the pair has no effect on the worklist."""
-    return controls.get(f"{control}/{status}") or controls.get(control)
+    event = controls.get(f"{control}/{status}") or controls.get(control)
+    if event is None:
+        note(ORDER_CONTROL, f"{control}/{status}" if status else control)
+    return event

@@ -18,7 +18,7 @@ PARTICULARS = (
     (re.compile(r"\b[0-2](?:\.\d+){3,}\b"), "UID"),
     (re.compile(r"\b[0-9a-f]{16,}\b"), "ID"),
     (re.compile(r"\[\d+\]"), "[n]"),
-    (re.compile(r"(?<!HTTP )\b\d+\b"), "N"),
+    (re.compile(r"(?<![A-Z0-9]{3}-)(?<!\.)\b\d+\b"), "N"),
     (re.compile(r"'[^']*'"), "'…'"),
 )
 """The rule of the day on which this migration was written."""
