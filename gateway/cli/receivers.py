@@ -48,8 +48,14 @@ def _line(state: ReceiverWork) -> str:
         paused = f"  paused since {time_text(state.pause.since)} by {state.pause.person}{why}"
     since = f" since {time_text(state.oldest_at)}" if state.oldest_at else ""
     done = f", last done {time_text(state.last_done_at)}" if state.last_done_at else ""
-    stuck = f", {state.parked} parked" if state.parked else ""
-    return f"{state.name}  {state.type}: {state.waiting} waiting{since}{stuck}{done}{paused}"
+    stuck = f", {_bounded(state.parked)} parked" if state.parked else ""
+    return f"{state.name}  {state.type}: {_bounded(state.waiting)} waiting{since}{stuck}{done}{paused}"
+
+
+def _bounded(number: int) -> str:
+    from gateway.store.waiting import MOST_COUNTED
+
+    return f"{number}+" if number >= MOST_COUNTED else str(number)
 
 
 @cli.command(epilog='Example: gateway pause main --note "upgrade of the EHR until six"')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -12,15 +11,13 @@ from gateway.errors import UnknownKey
 from gateway.operations.answers.receivers import PauseChanged
 from gateway.records.receiver import Pause, Receiver, ReceiverType
 from gateway.records.work import STUCK, WorkState
-from gateway.store import pauses, receiver_work
-
-WAITING: Final = (WorkState.PENDING, WorkState.LEASED)
+from gateway.store import pauses, receiver_work, waiting
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverWork:
     """A receiver and the work that has it as its target. Moments in microseconds; of each kind of work at most
-    `receiver_work.MOST_COUNTED` rows are counted."""
+    `waiting.MOST_COUNTED` rows are counted."""
 
     name: str
     type: ReceiverType
@@ -48,24 +45,19 @@ def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> R
     def count(states: Iterable[WorkState]) -> int:
         return sum(receiver_work.count(connection, kind, state) for kind in kinds for state in states)
 
-    oldest = [receiver_work.oldest(connection, kind, state) for kind in kinds for state in WAITING]
-    due = [receiver_work.next_due(connection, kind) for kind in kinds]
+    waits = waiting.total(waiting.waiting(connection, kind) for kind in kinds)
     ends = [receiver_work.last_end(connection, kind, WorkState.DONE) for kind in kinds]
     return ReceiverWork(
         name=receiver.name,
         type=receiver.type,
         pause=pause,
-        waiting=count(WAITING),
-        oldest_at=_first(oldest),
-        next_at=_first(due),
+        waiting=waits.number,
+        oldest_at=waits.oldest_at,
+        next_at=waits.next_at,
         parked=count(STUCK),
         given_up=count([WorkState.GIVEN_UP]),
         last_done_at=max((at for at in ends if at is not None), default=None),
     )
-
-
-def _first(moments: Iterable[int | None]) -> int | None:
-    return min((at for at in moments if at is not None), default=None)
 
 
 def receiver_of(receivers: Sequence[Receiver], name: str) -> Receiver:

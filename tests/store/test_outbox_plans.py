@@ -45,9 +45,7 @@ QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
         "ix_outbox_subject",
     ),
     "count": (receiver_work.COUNT, PARKED, "ix_outbox_"),
-    "oldest": (receiver_work.OLDEST, PARKED, "ix_outbox_"),
     "newest": (receiver_work.NEWEST, PARKED, "ix_outbox_"),
-    "first due": (receiver_work.DUE, {"the_kind": str(KIND)}, "ix_outbox_"),
     "latest": (outbox._LATEST, {"the_subject": "7", "the_lane": f"{KIND}|7"}, "ix_outbox_subject"),
 }
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gateway.operations.answers.answer import Answer, Moment
 from gateway.records.receiver import ReceiverType
-from gateway.store.receiver_work import MOST_COUNTED
+from gateway.store.waiting import MOST_COUNTED
 
 _BOUNDED = f"At most {MOST_COUNTED} of each kind of work are counted"
 

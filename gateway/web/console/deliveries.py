@@ -16,7 +16,7 @@ from gateway.operations.state.part import Kind
 from gateway.records.receiver import ReceiverType
 from gateway.records.work import WorkState
 from gateway.store import outbox_listing
-from gateway.store.receiver_work import MOST_COUNTED
+from gateway.store.waiting import MOST_COUNTED
 from gateway.web.console.now import WORDS
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
