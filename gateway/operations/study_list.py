@@ -25,14 +25,12 @@ class StudyFilter:
 
 def study_list(connection: Connection, narrow: StudyFilter, *, before: int | None = None) -> StudyList:
     """A page of studies, newest first. `before`: only rows with a lower id."""
-    rows = study_listing.listing(
+    found = study_listing.listing(
         connection, patient_id=narrow.patient_id, accession=narrow.accession, standing=narrow.standing, before=before,
         limit=PAGE + 1,
     )  # fmt: skip
+    rows, counted = found.rows, found.count
     work = study_listing.newest_work(connection, [row["study_uid"] for row in rows[:PAGE]])
-    counted = study_listing.count(
-        connection, patient_id=narrow.patient_id, accession=narrow.accession, standing=narrow.standing
-    )
     listed = [
         ListedStudy.model_validate(
             {

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    func,
     literal,
     or_,
     select,
@@ -134,29 +135,24 @@ def orders_of(connection: Connection, rows: Sequence[PatientRow], *, limit: int)
     return list(connection.execute(wanted).scalars())
 
 
-_NEXT_SENDER: Final = (
-    select(messages.c.sender).where(messages.c.sender > bindparam("before")).order_by(messages.c.sender).limit(1)
-)
-
-
-def _senders(connection: Connection) -> Iterator[str]:
-    """Each MSH-3|MSH-4 once, at most `MOST_SENDERS`: a step through the index for each."""
-    before, empty = "", select(messages.c.id).where(messages.c.sender == "").limit(1)
-    if connection.execute(empty).first() is not None:
-        yield ""
-    for _ in range(MOST_SENDERS):
-        sender = connection.execute(_NEXT_SENDER, {"before": before}).scalar()
-        if sender is None:
-            return
-        yield sender
-        before = sender
+_first: Final = select(
+    select(func.min(messages.c.sender)).scalar_subquery().label("sender"), literal(1).label("number")
+).cte("senders", recursive=True)
+_further: Final = select(
+    select(func.min(messages.c.sender)).where(messages.c.sender > _first.c.sender).correlate(_first).scalar_subquery(),
+    _first.c.number + 1,
+).where(_first.c.sender.is_not(None), _first.c.number < MOST_SENDERS)
+_each: Final = _first.union_all(_further)
+_SENDERS: Final = select(_each.c.sender).where(_each.c.sender.is_not(None))
+"""Each MSH-3|MSH-4 once: a step through the index for each, not a look at every message."""
 
 
 def messages_identified(connection: Connection, control_id: str, *, limit: int) -> list[MessageRow]:
     """The newest messages of this MSH-10, whatever became of them."""
+    senders = list(connection.execute(_SENDERS).scalars())
     wanted = (
         select(messages.c.id)
-        .where(messages.c.sender.in_(list(_senders(connection))), messages.c.control_id == control_id)
+        .where(messages.c.sender.in_(senders), messages.c.control_id == control_id)
         .order_by(messages.c.id.desc())
         .limit(limit)
     )

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select
 
 from gateway.records.ehr_standing import STATES_OF, EhrStanding
 from gateway.records.work import Activity, Lane, Part, WorkKind, WorkState
 from gateway.store.schema import outbox, studies
 
 MOST_COUNTED: Final = 1_000
-LOOKED_AT: Final = 2_000
+LOOKED_AT: Final = 1_000
 """Rows of work, or studies, of which a standing chooses."""
 
 _COLUMNS: Final = [column for column in studies.c if column.name not in ("sources", "findings")]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRows:
+    """A page of studies, newest first."""
+
+    rows: list[dict[str, Any]]
+    """Without what was found in them."""
+    count: int
+    """How many there are on all pages; at most `MOST_COUNTED` + 1 are counted."""
 
 
 def listing(
@@ -26,60 +37,64 @@ def listing(
     standing: EhrStanding | None = None,
     before: int | None = None,
     limit: int,
-) -> list[dict[str, Any]]:
-    """Rows of studies, without what was found in them."""
-    wanted = select(*_COLUMNS).where(*_conditions(patient_id, accession, standing)).order_by(studies.c.id.desc())
+) -> StudyRows:
+    """`before`: rows with a lower id alone."""
+    given = ((studies.c.patient_id, patient_id), (studies.c.accession, accession))
+    conditions = [column == value for column, value in given if value]
+    if standing is not None and standing in STATES_OF:
+        rows = _standing(connection, standing, conditions)
+        ids = [row for row in rows if before is None or row < before][:limit]
+        found = connection.execute(select(*_COLUMNS).where(studies.c.id.in_(ids)).order_by(studies.c.id.desc()))
+        return StudyRows([dict(row) for row in found.mappings()], len(rows))
+    conditions += _conditions(standing)
+    some = select(studies.c.id).where(*conditions).limit(MOST_COUNTED + 1).subquery()
+    counted = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    wanted = select(*_COLUMNS).where(*conditions).order_by(studies.c.id.desc()).limit(limit)
     if before is not None:
         wanted = wanted.where(studies.c.id < before)
-    return [dict(row) for row in connection.execute(wanted.limit(limit)).mappings()]
+    return StudyRows([dict(row) for row in connection.execute(wanted).mappings()], int(counted))
 
 
-def count(
-    connection: Connection, *, patient_id: str = "", accession: str = "", standing: EhrStanding | None = None
-) -> int:
-    """How many there are; at most `MOST_COUNTED` + 1 are counted."""
-    some = select(studies.c.id).where(*_conditions(patient_id, accession, standing)).limit(MOST_COUNTED + 1).subquery()
-    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
-
-
-def _conditions(patient_id: str, accession: str, standing: EhrStanding | None) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if patient_id:
-        conditions.append(studies.c.patient_id == patient_id)
-    if accession:
-        conditions.append(studies.c.accession == accession)
+def _conditions(standing: EhrStanding | None) -> list[ColumnElement[bool]]:
     if standing is EhrStanding.WITHDRAWN:
-        conditions.append(studies.c.withdrawn_at.is_not(None))
-    elif standing is EhrStanding.NOT_SENT:
+        return [studies.c.withdrawn_at.is_not(None)]
+    if standing is EhrStanding.NOT_SENT:
         newest = select(studies.c.id).order_by(studies.c.id.desc()).limit(LOOKED_AT).subquery()
-        conditions += [studies.c.id.in_(select(newest.c.id)), studies.c.withdrawn_at.is_(None), ~_has_work]
-    elif standing is not None:
-        conditions += [studies.c.withdrawn_at.is_(None), studies.c.study_uid.in_(_with_work(standing))]
-        # What is parked counts before what waits, and that before what is done.
-        before = tuple(STATES_OF)[: tuple(STATES_OF).index(standing)]
-        conditions += [studies.c.study_uid.not_in(_with_work(one)) for one in before]
-    return conditions
+        return [studies.c.id.in_(select(newest.c.id)), studies.c.withdrawn_at.is_(None), ~_has_work]
+    return []
 
 
-_of_study: Final = and_(
-    outbox.c.lane == outbox.c.kind + "|" + outbox.c.subject,
-    or_(outbox.c.kind == str(Activity.SETTLE), outbox.c.kind.startswith(f"{Activity.DELIVER}:")),
-)
-"""Of the study itself, not of its order."""
+def _standing(connection: Connection, standing: EhrStanding, conditions: Sequence[ColumnElement[bool]]) -> list[int]:
+    """Rows of studies that stand so and meet the conditions, the newest first."""
+    # What is parked counts before what waits, and that before what is done.
+    order = tuple(STATES_OF)
+    uids = _with_work(connection, standing)
+    for more_urgent in order[: order.index(standing)]:
+        uids -= _with_work(connection, more_urgent)
+    counting = select(studies.c.id).where(studies.c.study_uid.in_(uids), studies.c.withdrawn_at.is_(None), *conditions)
+    return sorted(connection.execute(counting).scalars(), reverse=True)
+
+
 _has_work: Final = exists().where(
     outbox.c.subject == studies.c.study_uid,
     outbox.c.kind.startswith(f"{Activity.DELIVER}:"),
     outbox.c.state.in_([state.value for states in STATES_OF.values() for state in states]),
 )
+_NEWEST: Final = (
+    select(outbox.c.subject, outbox.c.lane)
+    .where(outbox.c.state == bindparam("the_state"))
+    .order_by(outbox.c.id.desc())
+    .limit(LOOKED_AT)
+)
 
 
-def _with_work(standing: EhrStanding) -> Select[Any]:
-    """Study Instance UIDs with work in such a state, of the newest rows of that state."""
-    states = [state.value for state in STATES_OF[standing]]
-    newest = select(outbox.c.subject).where(outbox.c.state.in_(states), _of_study)
-    if standing is EhrStanding.DELIVERED:
-        newest = newest.where(outbox.c.kind != str(Activity.SETTLE))
-    return select(newest.order_by(outbox.c.id.desc()).limit(LOOKED_AT).subquery().c.subject)
+def _with_work(connection: Connection, standing: EhrStanding) -> set[str]:
+    """Study Instance UIDs with work in such a state, of the newest rows of each state."""
+    rows = [
+        row for state in STATES_OF[standing] for row in connection.execute(_NEWEST, {"the_state": state.value}).all()
+    ]
+    settled = standing is EhrStanding.DELIVERED
+    return {row.subject for row in rows if (name := _receiver(row.lane)) and not (settled and name == Activity.SETTLE)}
 
 
 def newest_work(connection: Connection, study_uids: Sequence[str]) -> dict[str, dict[str, WorkState]]:
