@@ -13,7 +13,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing
 from tests.cli.test_commands import configure
-from tests.commands import gateway
+from tests.commands import gateway, served
 
 EHRS = [{"name": "main", "url": "http://127.0.0.1:9/fhir"}]
 
@@ -80,3 +80,11 @@ async def test_what_an_ehr_was_sent_is_sent_again(tmp_path: Path) -> None:
     assert [row["subject"] for row in waiting] == ["1.2.2", "1.2.1"]
     for wrong in ([], ["1.2.1", "--ehr", "main"], ["--ehr", "other"], ["--since", "2026-01-01"]):
         assert (await gateway("resend", *wrong, folder=tmp_path)).returncode == 2, wrong
+
+
+async def test_a_restored_gateway_is_started_with_all_receivers_paused(tmp_path: Path) -> None:
+    configure(tmp_path, ehrs=EHRS)
+    async with served(tmp_path, "--paused"):
+        listed = (await gateway("receivers", folder=tmp_path)).stdout
+        assert listed.endswith(" by gateway run: started with --paused\n")
+        assert (await gateway("resume", "--all", folder=tmp_path)).stdout == "main is not paused now\n"
