@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from gateway.records.cause import cause_of_message
+from gateway.store import refusals
 from tests.web.console.reader import shown
 from tests.web.served import NINE, SECOND, Served, add_message, add_refusal
 
@@ -93,3 +94,18 @@ async def test_a_note_is_asked_for(console: Served) -> None:
     ) as response:
         assert response.status == 422
         assert "say why" in await response.text()
+
+
+async def test_what_arrived_unreadable_has_a_page_with_its_bytes(console: Served) -> None:
+    raw = b"GET /<b> HTTP/1.0\r\n\x1b[2J\xff" + b"x" * 10_000
+    await console.store.write(partial(refusals.add, refused_at=NINE, source="ris 10.0.0.9", reason="cut off", body=raw))
+    await console.store.write(partial(refusals.add, refused_at=NINE, source="CT9 10.0.0.9", reason="no", body=b""))
+    page = await shown(console, "/messages")
+    assert {"/refusals/1", "/refusals/2"} <= set(page.links)
+    page = await shown(console, "/refusals/1")
+    for words in ("GET /&lt;b&gt; HTTP/1.0\n\\x1b[2J\\xff", "8.0 KiB of 9.8 KiB", "cut off"):
+        assert words in page.html, words
+    await press(console, "/api/refusals/1/put-away", note="a scan", back="/refusals/1")
+    assert "/api/refusals/1/take-back" in (await shown(console, "/refusals/1")).forms
+    assert "Nothing of it is kept" in (await shown(console, "/refusals/2")).html
+    await shown(console, "/refusals/77", status=404)
