@@ -18,8 +18,10 @@ from gateway.assembly.http import Tokens
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.worklist import rules_of
 from gateway.clock import Clock
+from gateway.config.ehrs import Ehr
+from gateway.config.fields import is_loopback
 from gateway.config.tree import Config
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, SettingFault
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
 from gateway.mapping import Mappings
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 TAKEN: Final = frozenset({"mappings.overlay", "log.level", "http.token", "facade.token"})
 """Keys whose new value a reload puts in force; of `ehrs` those are `token` and `auth`."""
 _OF_EHRS: Final = {"token": None, "auth": None}
+"""They wait for a restart with the address of their EHR: a new login is no matter of the server at the old one."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,9 @@ class _Read:
     """What the files say now, and what was made of it."""
 
     config: Config
+    """In force with it."""
+    waiting: list[str]
+    """Keys that only a restart puts in force."""
     mappings: Mappings
     authorizations: dict[str, Authorization]
     """Of the EHRs whose login has changed."""
@@ -91,6 +97,8 @@ class Reloader:
             now = self._clock()
             try:
                 read = await asyncio.to_thread(self._read)
+                # The one part that can still fail: its files may have changed since they were read.
+                tls.load_again()
             except ConfigError as error:
                 faults = [str(fault) for fault in error.faults]
                 log.warning("not reloaded, what was read before stays in force: %s", "; ".join(faults))
@@ -98,24 +106,24 @@ class Reloader:
                 return Reloaded(now, faults)
             self._apply(read)
             self._loaded = Loaded(now)
-            waiting = list(changed_keys(self._begun_with, read.config))
             log.info("reloaded: mappings, scanners, certificates, tokens and log level")
-            if waiting:
-                log.warning("changed, and in force only after a restart: %s", ", ".join(waiting))
-            return Reloaded(now, waits_for_restart=waiting)
+            if read.waiting:
+                log.warning("changed, and in force only after a restart: %s", ", ".join(read.waiting))
+            return Reloaded(now, waits_for_restart=read.waiting)
 
     def _read(self) -> _Read:
-        config = self._reread()
+        written = self._reread()
+        _refuse_open_door(self._begun_with.http.host, written)
+        config = in_force(self._config, written)
         # Zone, names and authorities stay those of the start: other parts hold them.
-        mappings = load_mappings(self._begun_with.model_copy(update={"mappings": config.mappings}))
-        former = {ehr.name: ehr for ehr in self._config.ehrs}
+        mappings = load_mappings(config)
         authorizations = {
             ehr.name: authorization_of(ehr)
-            for ehr in config.ehrs
-            if ehr.name in former and ehr.auth != former[ehr.name].auth
+            for ehr, former in zip(config.ehrs, self._config.ehrs, strict=True)
+            if ehr.auth != former.auth
         }
         tls.check_again()
-        return _Read(config, mappings, authorizations)
+        return _Read(config, list(changed_keys(self._begun_with, written)), mappings, authorizations)
 
     def _apply(self, read: _Read) -> None:
         parts, config = self._parts, read.config
@@ -127,10 +135,38 @@ class Reloader:
         for name, authorization in read.authorizations.items():
             if name in parts.clients:
                 parts.clients[name].authorize(authorization)
-        tls.load_again()
         parts.tokens.renew(config)
         logs.set_level(config.log.level)
         self._config = config
+
+
+def _refuse_open_door(host: str, written: Config) -> None:
+    """The configuration of another address may do without a token; at the one in force that would open the console.
+
+    Raises `ConfigError`.
+    """
+    if not is_loopback(host) and not written.http.token:
+        text = f"is missing, and until a restart the console listens on {host}"
+        raise ConfigError([SettingFault("http.token", text)])
+
+
+def in_force(former: Config, written: Config) -> Config:
+    """`former` with what a reload takes over from `written`."""
+    sections = {}
+    for key in TAKEN:
+        section, _, name = key.partition(".")
+        value = getattr(getattr(written, section), name)
+        sections[section] = getattr(former, section).model_copy(update={name: value})
+    ehrs = {ehr.name: ehr for ehr in written.ehrs}
+    return former.model_copy(
+        update={**sections, "ehrs": [_logging_in(ehr, ehrs.get(ehr.name, ehr)) for ehr in former.ehrs]}
+    )
+
+
+def _logging_in(former: Ehr, written: Ehr) -> Ehr:
+    if written.url != former.url:
+        return former
+    return former.model_copy(update={name: getattr(written, name) for name in _OF_EHRS})
 
 
 def changed_keys(former: Config, latter: Config) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -13,6 +14,8 @@ from gateway.assembly.reloading import Reloader
 from gateway.config.tree import Config
 from gateway.operations.check import CheckFinding
 from gateway.operations.system import Setting, System
+
+_USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def system_of(config: Config, reloader: Reloader) -> System:
@@ -45,4 +48,5 @@ def _of_value(value: Any, key: str) -> Iterator[Setting]:
         shown = [f"{one}: {value[one]}" for one in value] if isinstance(value, dict) else [str(one) for one in value]
         yield Setting(key, ", ".join(shown))
     else:
-        yield Setting(key, "" if value is None else str(value))
+        # User and password of an address, such as that of a token endpoint.
+        yield Setting(key, "" if value is None else _USER_OF_URL.sub("(not shown)", str(value)))

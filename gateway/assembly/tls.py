@@ -49,10 +49,14 @@ def check_again() -> None:
 def load_again() -> None:
     """Let the contexts in use have the certificates that are in their files now, from the next connection on.
 
-    An authority that was added counts as well; one that was taken out counts until the gateway starts anew.
+    An authority that was added counts as well; one that was taken out counts until the gateway starts anew. Raises
+    `ConfigError` when a file cannot be used any more.
     """
-    for context, (tls, _fault_of) in list(_FILES.items()):
-        load_into(context, tls.certificate, tls.key, tls.key_password, _authorities(tls))
+    for context, (tls, fault_of) in list(_FILES.items()):
+        try:
+            load_into(context, tls.certificate, tls.key, tls.key_password, _authorities(tls))
+        except TlsFileError as error:
+            raise ConfigError([fault_of(error)]) from error
 
 
 def _noted(tls: ListenerTls | ClientTls, fault_of: Callable[[TlsFileError], SettingFault]) -> ssl.SSLContext:
