@@ -43,12 +43,12 @@ MINUTE: Final = 60.0
 
 
 class _Text(HTMLParser):
-    """The words of a page, and its buttons: address -> hidden fields."""
+    """The words of a page, and its forms."""
 
     def __init__(self) -> None:
         super().__init__()
         self.words: list[str] = []
-        self.buttons: dict[str, dict[str, str]] = {}
+        self.forms: list[tuple[str, dict[str, str]]] = []
         self._fields: dict[str, str] = {}
         self._hidden = 0
 
@@ -57,7 +57,8 @@ class _Text(HTMLParser):
         if tag in ("script", "style"):
             self._hidden += 1
         if tag == "form":
-            self._fields = self.buttons.setdefault(values.get("action", ""), {})
+            self._fields = {}
+            self.forms.append((values.get("action", ""), self._fields))
         if tag == "input" and values.get("type") == "hidden":
             self._fields[values["name"]] = values.get("value", "")
 
@@ -75,7 +76,11 @@ class Screen:
     """A page as a person reads it."""
 
     text: str
-    buttons: dict[str, dict[str, str]] = field(default_factory=dict)
+    forms: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Addresses and hidden fields."""
+
+    def fields_of(self, action: str) -> list[dict[str, str]]:
+        return [fields for address, fields in self.forms if address == action]
 
 
 @dataclass
@@ -107,10 +112,10 @@ class Night:
 
     async def press(self, action: str, *, path: str, **written: str) -> Screen:
         """Press a button of a page, and get the page after it."""
-        buttons = (await self.screen(path)).buttons
-        assert action in buttons, f"{path} has no button {action}, but {sorted(buttons)}"
-        headers = {"Origin": self.base}
-        async with self.session.post(self.base + action, data=buttons[action] | written, headers=headers) as response:
+        screen = await self.screen(path)
+        assert screen.fields_of(action), f"{path} has no button {action}, but {screen.forms}"
+        fields = screen.fields_of(action)[0] | written
+        async with self.session.post(self.base + action, data=fields, headers={"Origin": self.base}) as response:
             screen = _read(await response.text())
             assert response.status == 200, screen.text
             print(f"  pressed {action}: {response.url.path_qs}")
@@ -132,7 +137,7 @@ class Night:
 def _read(written: str) -> Screen:
     reader = _Text()
     reader.feed(written)
-    return Screen(" ".join(html.unescape(" ".join(reader.words)).split()), reader.buttons)
+    return Screen(" ".join(html.unescape(" ".join(reader.words)).split()), reader.forms)
 
 
 @asynccontextmanager
@@ -155,16 +160,18 @@ async def studies(night: Night, *numbers: int) -> None:
         )
 
 
-def to(*urls: str, **other: Any) -> dict[str, Any]:
-    names = ("main", "archive")
+def to(url: str, when_deleted: str = "stop") -> dict[str, Any]:
     return {
         "site": {"patient_id_issuer": "RIS"},
         "studies": {"quiet_seconds": 0.5},
         "ehrs": [
-            {"name": name, "url": url, "retry": {"first_seconds": 1, "max_seconds": 5}}
-            for name, url in zip(names, urls, strict=False)
+            {
+                "name": "main",
+                "url": url,
+                "when_deleted": when_deleted,
+                "retry": {"first_seconds": 1, "max_seconds": 5},
+            }
         ],
-        **other,
     }
 
 
@@ -192,7 +199,7 @@ async def test_an_ehr_is_away_for_ten_minutes(tmp_path: Path, waiting: int) -> N
 
 
 async def test_an_ehr_has_lost_its_data(tmp_path: Path) -> None:
-    async with EhrSimulator() as ehr, night(tmp_path, settings=to(ehr.url)) as here:
+    async with EhrSimulator() as ehr, night(tmp_path, settings=to(ehr.url, when_deleted="recreate")) as here:
         await studies(here, *range(5))
         await until(lambda: len(ehr.resources("ImagingStudy")) == 5, seconds=MINUTE, what="the deliveries")
         ehr.forget()
@@ -298,16 +305,20 @@ async def test_an_order_was_rejected_and_is_asked_for_by_its_number(tmp_path: Pa
 
 async def test_two_patients_are_in_one_study(tmp_path: Path) -> None:
     async with EhrSimulator() as ehr, night(tmp_path, settings=to(ehr.url)) as here:
-        one, other = made_study(1, series=2, instances=1)
-        other.PatientID = "OTHER"
-        for each in (one, other):
+        right, wrong = made_study(1, series=2, instances=1)
+        wrong.PatientID = "OTHER"
+        for each in (right, wrong):
             await modality.send("127.0.0.1", here.gateway.dicom, [each], calling_ae="CT1")
-        await here.sees("Patient", "OTHER", path=f"/studies/{study_uid(1)}")
+        path = f"/studies/{study_uid(1)}"
+        await here.sees("waits for a person", "its instances name . patients")
+        await here.sees("its instances name 2 patients", "OTHER another", path=path)
+        screen = await here.screen(path)
+        parts = screen.fields_of(f"/api{path}/exclude")
+        assert {"back": path, "part": str(wrong.SOPInstanceUID)} in parts
+        await here.press(f"/api{path}/exclude", path=path, part=str(wrong.SOPInstanceUID), note="another patient")
         await until(lambda: ehr.resources("ImagingStudy"), seconds=MINUTE, what="the delivery")
-        await here.command("exclude", str(other.SOPInstanceUID), "--note", "another patient")
-        await until(
-            lambda: ehr.resources("ImagingStudy")[0]["numberOfInstances"] == 1, seconds=MINUTE, what="the new version"
-        )
+        assert ehr.resources("ImagingStudy")[0]["numberOfInstances"] == 1
+        await here.sees("Nothing is stuck")
 
 
 async def test_the_wrong_study_was_sent(tmp_path: Path) -> None:
@@ -342,7 +353,7 @@ async def test_a_ris_sends_garbage(tmp_path: Path) -> None:
             await order(here, number, (b"ORC|NW", b"ORC|ZZ"))
         await here.sees("ris", "20 messages", "not applied")
         screen = await here.screen("/messages")
-        (action,) = [one for one in screen.buttons if one.endswith("/put-away") and "causes" in one]
+        (action,) = [address for address, _ in screen.forms if re.fullmatch("/api/message-causes/.*/put-away", address)]
         await here.press(action, path="/messages", note="test of the vendor")
         await here.sees("Nothing is stuck")
 
