@@ -289,3 +289,30 @@ def test_no_migration_imports_the_program() -> None:
         if re.search(r"^\s*(from|import) gateway", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
     assert importing == []
+
+
+_OF_0023 = """
+INSERT INTO patients (id, patient_id, issuer, attributes, name_key, updated_at)
+    VALUES (1, 'P1', 'HOSP', '{}', 'muster^erika^maria', 1), (2, 'P2', 'HOSP', '{}', 'mononym', 1)
+"""
+_MESSAGE_OF_0023 = """
+INSERT INTO messages (id, received_at, listener, peer, sender, control_id, type, digest, body, state, ack_code, ack,
+                      findings)
+    VALUES (:id, :at, 'ris', '', 'RIS|HOSP', 'C1', 'ORM^O01', :nothing, :body, :state, 'AE', :nothing, '[]')
+"""
+
+
+def test_patients_and_rejected_messages_of_an_older_program_are_found(engine: Engine) -> None:
+    body = b'MSH|^~\\&|RIS|HOSP|GW|GW|1||ORM^O01|C1|P|2.3.1\rPID|1||4711^^^HOSP~4712||\xe4^B\rORC|NW|PL1^RIS|""\r'
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0023")
+        connection.execute(text(_OF_0023))
+        row = {"at": 1, "body": body, "nothing": b""}
+        for number, state in enumerate(("rejected", "applied"), 1):
+            connection.execute(text(_MESSAGE_OF_0023), {**row, "id": number, "state": state})
+    migrations.upgrade(engine)
+    with engine.connect() as connection:
+        given = connection.execute(text("SELECT given_key FROM patients ORDER BY id")).scalars().all()
+        numbers = connection.execute(text("SELECT message, value FROM message_numbers ORDER BY value")).all()
+    assert given == ["erika^maria", ""]
+    assert [tuple(one) for one in numbers] == [(1, "4711"), (1, "4712"), (1, "C1"), (1, "PL1")]
