@@ -45,7 +45,7 @@ def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> R
     def count(states: Iterable[WorkState]) -> int:
         return sum(receiver_work.count(connection, kind, state) for kind in kinds for state in states)
 
-    waits = waiting.total(waiting.waiting(connection, kind) for kind in kinds)
+    waits = waiting.total(waiting.waiting(connection, kinds).values())
     ends = [receiver_work.last_end(connection, kind, WorkState.DONE) for kind in kinds]
     return ReceiverWork(
         name=receiver.name,

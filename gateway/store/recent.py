@@ -33,9 +33,11 @@ def first_since(connection: Connection, table: str, moment: int, *, low: int | N
     last = connection.execute(select(func.max(key))).scalar()
     if last is None:
         return low or 1
+    high = int(last) + 1
     if low is None:
         low = int(connection.execute(select(func.min(key))).scalar_one())
-    high = int(last) + 1
+    else:
+        low, high = _near(connection, table, moment, low, high)
     while low < high:
         middle = (low + high) // 2
         row = _ROW_FROM[table].first(connection, {"the_id": middle})
@@ -44,6 +46,19 @@ def first_since(connection: Connection, table: str, moment: int, *, low: int | N
     return low
 
 
+def _near(connection: Connection, table: str, moment: int, low: int, high: int) -> tuple[int, int]:
+    """The bounds drawn closer from `low` on, by steps that grow: what is looked for is seldom far from there."""
+    step = STEP
+    while low + step < high:
+        row = _ROW_FROM[table].first(connection, {"the_id": low + step})
+        assert row is not None, "the last row of all stands before `high`"
+        if row["at"] >= moment:
+            return low, low + step
+        low, step = row["id"] + 1, 4 * step
+    return low, high
+
+
+STEP: Final = 16
 _ROW_FROM: Final = {
     table: Statement(
         select(column.table.c.id, column.label("at"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, literal, select, union_all
 
 from gateway.records.work import STUCK, WorkKind, WorkState
 from gateway.store import heartbeats
@@ -33,12 +33,23 @@ class Waiting(NamedTuple):
     """Of the last failure of one of those."""
 
 
-def waiting(connection: Connection, kind: WorkKind) -> Waiting:
-    """What of `kind` is not done: due, waiting for another try, or under way."""
+def waiting(connection: Connection, kinds: Sequence[WorkKind]) -> dict[WorkKind, Waiting]:
+    """What of these kinds is not done: due, waiting for another try, or under way. Kinds without are left out."""
+    if not kinds:
+        return {}
+    numbers = [_number(str(kind)) for kind in kinds]
+    rows = connection.execute(union_all(*numbers))
+    return {kind: _of(connection, kind, number) for text, number in rows if number and (kind := WorkKind.of(text))}
+
+
+def _number(kind: str) -> Select[str, int]:
+    """How many rows of a kind wait: of the index alone."""
+    first = select(outbox.c.due_at).where(outbox.c.kind == kind, is_active(outbox)).order_by(outbox.c.due_at)
+    return select(literal(kind), func.count()).select_from(first.limit(MOST_COUNTED).subquery())
+
+
+def _of(connection: Connection, kind: WorkKind, number: int) -> Waiting:
     values = {"the_kind": str(kind)}
-    number = connection.execute(_NUMBER, values).scalar_one()
-    if not number:
-        return Waiting()
     rows = connection.execute(_NEXT, values).all()
     failed = [row for row in rows if row.attempts and row.cause_text and row.state == WorkState.PENDING]
     pending = [row.due_at for row in rows if row.state == WorkState.PENDING]
@@ -53,10 +64,6 @@ def waiting(connection: Connection, kind: WorkKind) -> Waiting:
 
 
 _ACTIVE: Final = (outbox.c.kind == bindparam("the_kind"), is_active(outbox))
-_NUMBER: Final = select(func.count()).select_from(
-    select(outbox.c.due_at).where(*_ACTIVE).order_by(outbox.c.due_at).limit(MOST_COUNTED).subquery()
-)
-"""Of the index alone."""
 _NEXT: Final = (
     select(outbox.c.created_at, outbox.c.due_at, outbox.c.state, outbox.c.attempts, outbox.c.cause_text)
     .where(*_ACTIVE)

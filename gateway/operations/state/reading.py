@@ -40,6 +40,8 @@ class _Kept:
     sent: Sent
     outgoing: Outgoing
     backup_at: int | None
+    firsts: tuple[int, int]
+    """Ids of the first messages of the last hour and of the last day."""
 
 
 async def state_of(store: Store, sources: Sources) -> State:
@@ -76,31 +78,34 @@ async def _kept(store: Store, sources: Sources, now: int) -> _Kept | None:
             kept = await store.read(partial(_read, sources=sources, now=now))
     except (Unavailable, TimeoutError):
         return None
-    sources.newest = dict(kept.sent.newest)
+    sources.newest, sources.firsts, sources.looked_at = dict(kept.sent.newest), kept.firsts, now
     return kept
 
 
 def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
     setup = sources.setup
-    hour = recent.messages_since(connection, recent.first_since(connection, "messages", now - HOUR))
+    # Where the clock was set back, they may lie before those that were found last.
+    low = sources.firsts if sources.firsts is not None and now >= sources.looked_at else (None, None)
+    of_hour = recent.first_since(connection, "messages", now - HOUR, low=low[0])
+    of_day = recent.first_since(connection, "messages", now - DAY, low=low[1])
+    hour = recent.messages_since(connection, of_hour)
     newest = sources.newest or {name: one.last_at for name, one in recent.messages_since(connection, 0).items()}
     newest = {**newest, **{name: one.last_at for name, one in hour.items()}}
-    day = recent.first_since(connection, "messages", now - DAY)
     sent = Sent(
         hour=hour,
         newest=newest,
-        wrong=recent.not_applied_since(connection, day),
+        wrong=recent.not_applied_since(connection, of_day),
         queries=recent.last_queries(connection),
         refusals=recent.refused_since(connection, now - DAY),
         silent=silent_steps.count(connection),
     )
     kinds = [kind for receiver in setup.receivers for kind in receiver.kinds]
     outgoing = Outgoing(
-        waiting={kind: waiting_work.waiting(connection, kind) for kind in kinds},
+        waiting=waiting_work.waiting(connection, kinds),
         stuck=waiting_work.stuck(connection),
         paused={name: pause.since for name, pause in pauses.listing(connection).items()},
     )
-    return _Kept(sent, outgoing, recent.last_backup(connection))
+    return _Kept(sent, outgoing, recent.last_backup(connection), (of_hour, of_day))
 
 
 def _outside(sources: Sources, now: int) -> list[Part]:

@@ -92,3 +92,6 @@ class Sources:
     clock: Callable[[], int]
     newest: dict[str, int] = field(default_factory=dict)
     """Listener -> when its last message came, as far as was looked."""
+    firsts: tuple[int, int] | None = None
+    """Ids of the first messages of the last hour and of the last day, when they were looked for last."""
+    looked_at: int = 0
