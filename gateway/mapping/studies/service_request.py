@@ -1,4 +1,3 @@
-# Long: the resource is built in the order of its elements.
 """An order as a FHIR ServiceRequest, for an EHR that takes the orders of its RIS (v2-to-FHIR, ORM_O01)."""
 
 from __future__ import annotations
@@ -30,12 +29,6 @@ def service_request(
     identifiers = list(_identifiers(order, settings))
     statement: dict[str, Any] = {**patient, **order.attributes, **order.procedures[0].attributes}
     states = [step.state for procedure in order.procedures for step in procedure.steps]
-    reasons = [
-        concept
-        for procedure in order.procedures
-        for concept in _concepts(procedure.attributes, "ReasonForRequestedProcedureCodeSequence", settings)
-        or _text(procedure.attributes, "ReasonForTheRequestedProcedure")
-    ]
     resource: dict[str, Any] = {
         "resourceType": "ServiceRequest",
         "identifier": identifiers,
@@ -51,11 +44,21 @@ def service_request(
         "requester": person_display(statement["RequestingPhysician"], [], None, settings)
         if statement.get("RequestingPhysician")
         else None,
-        "reasonCode": _once(reasons),
+        "reasonCode": _reasons(order, settings),
     }
     resource = {key: value for key, value in resource.items() if value not in (None, [], {})}
     own = own_identifier(order, settings)
     return (_as_r5(resource) if release == "R5" else resource), f"{own['system']}|{own['value']}"
+
+
+def _reasons(order: Order, settings: FhirSettings) -> list[dict[str, Any]]:
+    concepts = [
+        concept
+        for procedure in order.procedures
+        for concept in _concepts(procedure.attributes, "ReasonForRequestedProcedureCodeSequence", settings)
+        or _text(procedure.attributes, "ReasonForTheRequestedProcedure")
+    ]
+    return _once(concepts)
 
 
 def status_of(states: Sequence[StepState]) -> str:
