@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.operations.put_away import OpenCauses, open_causes
 from gateway.store import message_listing, refusals
-from gateway.store.message_listing import Page, Wanted
+from gateway.store.message_listing import Page, Unserved, Wanted
 
 MOST_REFUSALS = 50
 
@@ -21,6 +21,8 @@ class MessagesView:
     page: Page
     refusals: list[dict[str, Any]]
     """Newest first; of those that were put away, where such messages are wanted."""
+    unserved: list[Unserved]
+    """Messages of types that are not served."""
 
 
 def messages_view(connection: Connection, wanted: Wanted, *, limit: int, before: int | None) -> MessagesView:
@@ -29,6 +31,7 @@ def messages_view(connection: Connection, wanted: Wanted, *, limit: int, before:
         open_causes(connection),
         message_listing.page(connection, wanted, limit=limit, before=before),
         refusals.listing(connection, limit=MOST_REFUSALS, put_away=bool(wanted.put_away)),
+        message_listing.unserved(connection),
     )
 
 

@@ -80,6 +80,33 @@ def _causes(connection: Connection, groups: Sequence[Any]) -> Iterator[CauseGrou
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """Messages of a type that is not served: no alarm."""
+
+    type: str
+    count: int
+    """Of the newest `LOOKED_AT` of all types."""
+    newest: int
+    """Id of the newest."""
+    last_at: int
+
+
+def unserved(connection: Connection) -> list[Unserved]:
+    """The newest `LOOKED_AT` messages whose type is not served, by type, the most frequent first."""
+    newest = _newest([messages.c.unserved], messages.c.id, messages.c.type).subquery()
+    count, last = func.count().label("number"), func.max(newest.c.id).label("newest")
+    groups = (
+        select(newest.c.type, count, last).group_by(newest.c.type).order_by(count.desc()).limit(MOST_GROUPS).subquery()
+    )
+    wanted = (
+        select(groups, messages.c.received_at)
+        .join(messages, messages.c.id == groups.c.newest)
+        .order_by(groups.c.number.desc(), groups.c.newest)
+    )
+    return [Unserved(row.type, row.number, row.newest, row.received_at) for row in connection.execute(wanted)]
+
+
 def count_open(connection: Connection) -> int:
     """How many messages call for a person, counted up to one more than `LOOKED_AT`."""
     return int(

@@ -102,6 +102,7 @@ messages = Table(
     Index(None, "sender", "control_id", "digest"),
     Index(None, "state", "id"),
     Index("ix_messages_cause", "cause", "id", sqlite_where=text("cause <> ''"), postgresql_where=text("cause <> ''")),
+    Index("ix_messages_unserved", "id", "type", sqlite_where=text("unserved = 1"), postgresql_where=text("unserved")),
     Index(
         "ix_messages_put_away", "id",
         sqlite_where=text("put_away_at IS NOT NULL"), postgresql_where=text("put_away_at IS NOT NULL"),

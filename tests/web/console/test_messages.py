@@ -109,3 +109,14 @@ async def test_what_arrived_unreadable_has_a_page_with_its_bytes(console: Served
     assert "/api/refusals/1/take-back" in (await shown(console, "/refusals/1")).forms
     assert "Nothing of it is kept" in (await shown(console, "/refusals/2")).html
     await shown(console, "/refusals/77", status=404)
+
+
+async def test_types_that_are_not_served_are_counted_and_call_for_nobody(console: Served) -> None:
+    for number in range(3):
+        at = NINE + number * SECOND
+        await console.store.write(partial(add_message, at=at, type="ADT^A60", state="rejected", unserved=True))
+    page = await shown(console, "/messages")
+    assert "<li>3 <a" in page.html
+    assert "/messages?type=ADT%5EA60" in page.links
+    assert "Nothing: all messages were applied" in page.html
+    assert "3 of 3 shown" in (await shown(console, "/messages?type=ADT^A60")).html

@@ -1,4 +1,4 @@
-"""Codes that no table had, counted by day"""
+"""Codes that no table had, counted by day; an index of messages whose type is not served"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,3 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_unknown_codes"),
         sa.UniqueConstraint("day", "code_table", "code", name="uq_unknown_codes_day_code_table_code"),
     )
+    op.create_index(
+        "ix_messages_unserved", "messages", ["id", "type"],
+        sqlite_where=sa.text("unserved = 1"), postgresql_where=sa.text("unserved"),
+    )  # fmt: skip
