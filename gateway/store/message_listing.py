@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from gateway.records.message import MessageState
 from gateway.store.messages import IS_OPEN
@@ -150,46 +151,57 @@ class Page:
 
 def page(connection: Connection, wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
     """The newest wanted messages below the id `before`, at most `limit` of the `LOOKED_AT` that are looked at."""
-    conditions = list(_by_index(connection, wanted))
+    conditions = [*_by_index(wanted), *_of_days(connection, wanted)]
     if before is not None:
         conditions.append(messages.c.id < before)
     looked_at = list(connection.execute(_newest(conditions, messages.c.id)).scalars())
     is_whole = len(looked_at) <= LOOKED_AT
     looked_at = looked_at[:LOOKED_AT]
-    if not looked_at:
-        return Page([], None, 0, True)
-    within = [*conditions, messages.c.id >= looked_at[-1], *_by_row(wanted)]
-    rows = connection.execute(select(*_LISTED).where(*within).order_by(messages.c.id.desc()).limit(limit + 1))
-    found = [{str(key): value for key, value in row.items()} for row in rows.mappings()]
-    count = connection.execute(select(func.count()).select_from(messages).where(*within)).scalar_one()
-    following = found[limit - 1]["id"] if len(found) > limit else None if is_whole else looked_at[-1]
-    return Page(found[:limit], following, count, is_whole)
+    chosen = looked_at
+    if looked_at and list(_by_row(wanted, messages.c)):
+        rows = _newest(conditions, messages.c.id, *_COMPARED).subquery()
+        within = (rows.c.id >= looked_at[-1], *_by_row(wanted, rows.c))
+        chosen = list(connection.execute(select(rows.c.id).where(*within).order_by(rows.c.id.desc())).scalars())
+    following = chosen[limit - 1] if len(chosen) > limit else None if is_whole else looked_at[-1]
+    return Page(_listed(connection, chosen[:limit]), following, len(chosen), is_whole)
 
 
-def _by_index(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-    if wanted.put_away is False:
-        yield from IS_OPEN
-    elif wanted.put_away:
-        yield messages.c.put_away_at.is_not(None)
+def _listed(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    rows = connection.execute(select(*_LISTED).where(messages.c.id.in_(ids)).order_by(messages.c.id.desc()))
+    return [{str(key): value for key, value in row.items()} for row in rows.mappings()]
+
+
+def _by_index(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """The conditions of one index: together with those of another they would look at any number of rows."""
     if wanted.cause:
-        yield messages.c.cause == wanted.cause
-        yield messages.c.cause != EMPTY
-    if wanted.state is not None:
-        yield messages.c.state == wanted.state.value
+        return [messages.c.cause == wanted.cause, messages.c.cause != EMPTY]
+    if wanted.put_away is not None:
+        return [messages.c.put_away_at.is_not(None)] if wanted.put_away else [*IS_OPEN]
+    return [messages.c.state == wanted.state.value] if wanted.state is not None else []
+
+
+def _of_days(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     if wanted.first_at is not None:
         yield messages.c.id >= first_since(connection, "messages", wanted.first_at)
     if wanted.last_at is not None:
         yield messages.c.id < first_since(connection, "messages", wanted.last_at)
 
 
-def _by_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+_COMPARED: Final = (
+    messages.c.state, messages.c.cause, messages.c.put_away_at, messages.c.listener, messages.c.type,
+)  # fmt: skip
+
+
+def _by_row(wanted: Wanted, columns: ReadOnlyColumnCollection[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """The other conditions, of rows that are looked at."""
+    if wanted.cause and wanted.put_away is not None:
+        yield columns.put_away_at.is_not(None) if wanted.put_away else columns.put_away_at.is_(None)
+    if wanted.state is not None and (wanted.cause or wanted.put_away is not None):
+        yield columns.state == wanted.state.value
     if wanted.listener:
-        yield messages.c.listener == wanted.listener
+        yield columns.listener == wanted.listener
     if wanted.type:
-        whole, any_trigger = (
-            messages.c.type == wanted.type,
-            messages.c.type.startswith(f"{wanted.type}^", autoescape=True),
-        )
+        whole, any_trigger = columns.type == wanted.type, columns.type.startswith(f"{wanted.type}^", autoescape=True)
         yield whole if "^" in wanted.type else whole | any_trigger
 
 

@@ -140,3 +140,16 @@ async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytes
     assert (ids(last), last.is_whole, last.next_before) == ([2, 1], True, None)
     causes = await store.read(open_causes)
     assert (causes.messages, causes.is_whole) == (2, False)
+
+
+async def test_conditions_of_two_indexes_look_at_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that was applied and of all that is open nothing is both: a search for it must end as well."""
+    await store.write(some)
+    monkeypatch.setattr(message_listing, "LOOKED_AT", 2)
+    nothing = await page(store, Wanted(state=MessageState.APPLIED, put_away=False))
+    assert (ids(nothing), nothing.count, nothing.is_whole, nothing.next_before) == ([], 0, False, 3)
+    key = cause_of_message(UNKNOWN).key
+    await store.write(partial(put_away.put_away, kind=Kind.MESSAGE, ids=[4], by=BY))
+    assert ids(await page(store, Wanted(cause=key, put_away=False))) == [3]
+    assert ids(await page(store, Wanted(cause=key, put_away=True, state=MessageState.REJECTED))) == [4]
+    assert ids(await page(store, Wanted(cause=key, state=MessageState.APPLIED))) == []
