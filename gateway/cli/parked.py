@@ -46,7 +46,7 @@ def _by_row(settings: Config, most: int, as_json: bool) -> None:
     for row in work.not_served:
         say(unserved_text(row))
     if work.deliveries or work.messages:
-        say("Mend the cause, restart the gateway, then: gateway replay ID...")
+        say("Mend the cause, reload or restart the gateway, then: gateway replay ID...")
     if work.messages:
         say("What nobody can mend: gateway put-away ID... --note WHY")
     if work.refusals:

@@ -234,7 +234,7 @@ async def test_parked_lists_what_can_be_mended_and_counts_the_rest(tmp_path: Pat
         assert [line.split()[0] for line in lines[:2]] == ["m5", "m3"]
         assert lines[2] == "... and 1 more messages (--most)"
         assert lines[3].startswith("3 ADT^A09: not served, last 20")
-        assert lines[4] == "Mend the cause, restart the gateway, then: gateway replay ID..."
+        assert lines[4] == "Mend the cause, reload or restart the gateway, then: gateway replay ID..."
         found = json.loads((await gateway("parked", "--most", "2", "--json", folder=tmp_path)).stdout)
         assert [row["id"] for row in found["messages"]] == [5, 3]
         await ris.send(orm(control_id="RIGHT"))

@@ -40,7 +40,7 @@ async def test_a_message_is_shown_in_its_own_character_set(console: Served) -> N
 async def test_findings_of_the_structure_are_folded(console: Served) -> None:
     await console.store.write(partial(add_message, state="rejected", findings=[MISSING, STRUCTURE]))
     page = await shown(console, "/messages/1")
-    folded = page.html.index("<details><summary>1 departures")
+    folded = page.html.index("<details><summary>Departures")
     assert page.html.index("PatientID has no value") < folded < page.html.index("Missing required child")
     assert "/api/messages/1/put-away" in page.forms
 
