@@ -64,6 +64,9 @@ class Feeds:
         except GatewayError as error:
             feed.error = str(error)
             log.warning("the resend to %s ended after %d deliveries: %s", feed.ehr, feed.added, type(error).__name__)
+        except Exception as error:
+            feed.error = "internal error; the log says where"
+            log.error("the resend to %s failed after %d deliveries", feed.ehr, feed.added, exc_info=error)
         feed.finished = True
 
     async def close(self) -> None:

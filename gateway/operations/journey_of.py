@@ -20,6 +20,13 @@ from gateway.store import Store, lookup_rows, message_numbers, messages, orders,
 
 MOST_NOT_APPLIED: Final = 20
 """Messages of a journey that were not applied, the newest."""
+MOST_OF_ORDER: Final = 100
+MOST_OF_PATIENT: Final = 50
+"""Messages of an order, and of a patient as such: the newest."""
+CUT: Final = (
+    f"there are more messages: the newest {MOST_OF_ORDER} of each order "
+    f"and {MOST_OF_PATIENT} of each patient are listed"
+)
 
 
 async def journey(store: Store, number: str) -> dict[str, Any] | None:
@@ -40,6 +47,8 @@ def lines(journey: dict[str, Any]) -> Iterator[str]:
         yield from (f"    study {procedure['study_uid']}" for procedure in order["procedures"])
     for event in journey["events"]:
         yield f"{event['at']}  {event['station']:<14}  {event['text']}"
+    if journey["messages_cut"]:
+        yield CUT
     for one in map(SuggestedStep.model_validate, journey["suggestions"]):
         yield f"perhaps performed: {one.sop_uid}, begun by {one.calling_ae} at {one.begun_at[:19]}Z"
         yield f"    {suggestion_text(one.suggestion)}"
@@ -56,7 +65,8 @@ def read(connection: Connection, subject: JourneySubject) -> Journey | None:
     rows = list(reversed(orders.search(connection, rows=subject.orders))) if subject.orders else []
     tied = _studies(connection, subject, rows)
     performed = performed_steps_view.of_journey(connection, subject.accession, [row["id"] for row in rows])
-    message_rows = [*_messages(connection, rows), *_not_applied(connection, subject, rows)]
+    applied, is_cut = _messages(connection, rows)
+    message_rows = [*applied, *_not_applied(connection, subject, rows)]
     if not rows and not tied and not performed and not message_rows:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
@@ -69,6 +79,7 @@ def read(connection: Connection, subject: JourneySubject) -> Journey | None:
         accession=subject.accession,
         orders=order_answers,
         messages=message_rows,
+        messages_cut=is_cut,
         steps=_steps(rows),
         worklist=scanners,
         performed_steps=performed,
@@ -90,21 +101,22 @@ def _study_uids(
     return dict.fromkeys([*(study.study_uid for study in tied), *of_orders, *of_performed])
 
 
-def _messages(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[JourneyMessage]:
-    found = [
-        JourneyMessage.model_validate({**message, "order": row["id"]})
-        for row in rows
-        for message in _messages_of(connection, row)
-    ]
-    return sorted(found, key=lambda message: (message.id, message.order or 0))
-
-
-def _messages_of(connection: Connection, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Messages about an order or about its patient as such; a message about both is listed once."""
-    of_order = messages.of_order(connection, row["id"])
-    ids = {message["id"] for message in of_order}
-    of_patient = messages.of_patient(connection, row["patient"]["id"]) if row["patient"] else []
-    return [*of_order, *(message for message in of_patient if message["id"] not in ids)]
+def _messages(connection: Connection, rows: Sequence[dict[str, Any]]) -> tuple[list[JourneyMessage], bool]:
+    """The last messages about each order or about its patient as such, one about both once; and whether there are
+    more."""
+    of_orders = {row["id"]: messages.of_order(connection, row["id"], limit=MOST_OF_ORDER + 1) for row in rows}
+    patients = {row["patient"]["id"] for row in rows if row["patient"]}
+    of_patients = {one: messages.of_patient(connection, one, limit=MOST_OF_PATIENT + 1) for one in patients}
+    found = []
+    for row in rows:
+        of_order = of_orders[row["id"]][-MOST_OF_ORDER:]
+        ids = {message["id"] for message in of_order}
+        of_patient = of_patients[row["patient"]["id"]][-MOST_OF_PATIENT:] if row["patient"] else []
+        of_both = [*of_order, *(message for message in of_patient if message["id"] not in ids)]
+        found += [JourneyMessage.model_validate({**message, "order": row["id"]}) for message in of_both]
+    is_cut = any(len(one) > MOST_OF_ORDER for one in of_orders.values())
+    is_cut |= any(len(one) > MOST_OF_PATIENT for one in of_patients.values())
+    return sorted(found, key=lambda message: (message.id, message.order or 0)), is_cut
 
 
 def _not_applied(

@@ -259,24 +259,26 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
-def of_order(connection: Connection, order: OrderRow) -> list[dict[str, Any]]:
-    """The messages that spoke of an order, oldest first."""
+def of_order(connection: Connection, order: OrderRow, *, limit: int) -> list[dict[str, Any]]:
+    """The last messages that spoke of an order, oldest first."""
     wanted = (
         select(*_TOLD, order_messages.c.outcome)
         .join(order_messages, order_messages.c.message == messages.c.id)
         .where(order_messages.c.order == order)
-        .order_by(messages.c.id)
+        # Along its key: by `messages.id` all of them would be read and sorted.
+        .order_by(order_messages.c.message.desc())
+        .limit(limit)
     )
-    return [dict(row) for row in connection.execute(wanted).mappings()]
+    return [dict(row) for row in reversed(connection.execute(wanted).mappings().all())]
 
 
-def of_patient(connection: Connection, patient: PatientRow, *, limit: int = 50) -> list[dict[str, Any]]:
+def of_patient(connection: Connection, patient: PatientRow, *, limit: int) -> list[dict[str, Any]]:
     """The last messages that spoke of a patient as such (ADT), oldest first."""
     wanted = (
         select(*_TOLD, patient_messages.c.outcome)
         .join(patient_messages, patient_messages.c.message == messages.c.id)
         .where(patient_messages.c.patient == patient)
-        .order_by(messages.c.id.desc())
+        .order_by(patient_messages.c.message.desc())
         .limit(limit)
     )
     return [dict(row) for row in reversed(connection.execute(wanted).mappings().all())]

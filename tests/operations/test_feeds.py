@@ -50,3 +50,15 @@ async def test_a_database_that_fails_ends_it_with_the_cause(store: Store, clock:
     await store.close()
     feed = await feeds.begin("test", first=0, per_second=10)
     assert (feed.finished, feed.error) == (True, "database: the store is closing")
+
+
+async def test_a_fault_of_ours_ends_it_and_is_shown(
+    store: Store, clock: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("of a patient")
+
+    monkeypatch.setattr(outbox, "lanes_since", broken)
+    feed = await Feeds(store, clock).begin("test", first=0, per_second=10)
+    assert (feed.finished, feed.error) == (True, "internal error; the log says where")
+    assert "the resend to test failed after 0 deliveries" in caplog.text

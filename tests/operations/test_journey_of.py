@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import Fate
-from gateway.operations.journey_of import journey, lines
+from gateway.operations import journey_of
+from gateway.operations.journey_of import CUT, journey, lines
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import Order
 from gateway.records.lookup import MessageNumber, NumberKind
@@ -15,6 +16,7 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.step import StepState
 from gateway.records.work import Lane, WorkKind, delivery_to
 from gateway.store import message_numbers, messages, order_book, outbox, outbox_claims, work_tries
+from tests.web.console.reader import shown
 from tests.web.served import (
     NINE,
     SECOND,
@@ -264,3 +266,24 @@ async def test_a_message_that_was_not_applied_belongs_to_the_journey_of_its_numb
     alone = await journey(console.store, "A900")
     assert alone is not None
     assert ([event["text"] for event in alone["events"]], alone["orders"]) == ([text], [])
+
+
+async def test_of_very_many_messages_the_newest_are_listed(console: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journey_of, "MOST_OF_ORDER", 2)
+
+    def fill(connection: Connection) -> None:
+        order, _ = add_order(connection)
+        for minute in range(3):
+            messages.tie(connection, add_message(connection, at=NINE + minute * 60 * SECOND), {order: "updated"})
+
+    await console.store.write(fill)
+    found = await journey(console.store, "A100")
+    assert found is not None
+    assert ([one["id"] for one in found["messages"]], found["messages_cut"]) == ([2, 3], True)
+    assert CUT in list(lines(found))
+    for page in ("/orders/1", f"/studies/{STUDY}"):
+        assert CUT[1:] in (await shown(console, page)).html
+    monkeypatch.setattr(journey_of, "MOST_OF_ORDER", 3)
+    found = await journey(console.store, "A100")
+    assert found is not None
+    assert (len(found["messages"]), found["messages_cut"]) == (3, False)

@@ -88,6 +88,7 @@ class Journey(Answer):
     accession: AccessionNumber = Field(description="Empty where it is the journey of a patient, or of several orders")
     orders: list[Order]
     messages: list[JourneyMessage]
+    messages_cut: bool = Field(description="There are more messages of an order or patient than are listed")
     steps: list[JourneyStep]
     worklist: list[ScannerQueries]
     performed_steps: list[JourneyPerformedStep] = Field(description="Linked to the orders, or of the accession number")

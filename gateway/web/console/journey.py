@@ -12,7 +12,7 @@ from pydantic import Field
 from gateway.errors import UnknownKey
 from gateway.operations import journey_subject
 from gateway.operations.answers.journey import Event, Journey
-from gateway.operations.journey_of import read
+from gateway.operations.journey_of import CUT, read
 from gateway.operations.journey_subject import JourneySubject
 from gateway.operations.why_not_shown import WhyNotShown
 from gateway.records.identifiers import AccessionNumber
@@ -108,7 +108,7 @@ async def _page(
     given: dict[str, Any] = {"patient": None, "journey": journey, "lanes": lanes_of(journey.events if journey else [])}
     return page(
         context, "journey.html", parameters, title=title, here=here, scanner=parameters.scanner, why=why,
-        can_ask=bool(asked), scanners=_scanners(context, journey), sent=sent_of(journey), **(given | values),
+        can_ask=bool(asked), scanners=_scanners(context, journey), sent=sent_of(journey), cut=CUT, **(given | values),
     )  # fmt: skip
 
 
