@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Column, Connection, bindparam, func, literal_column, select
 
 from gateway.store.messages import IS_OPEN
-from gateway.store.refusals import IS_OPEN as REFUSAL_IS_OPEN
+from gateway.store.refusals import NOT_PUT_AWAY
 from gateway.store.schema import backups, instances, messages, outbox, queries, refusals
 from gateway.store.statement import Statement
 
@@ -139,7 +139,7 @@ def refused_since(connection: Connection, moment: int) -> list[KeptRefusal]:
     """What was refused and kept since then and not put away, newest first; of what no scanner sent the calling AE
     title is empty."""
     columns = (refusals.c.calling_ae, refusals.c.source, refusals.c.reason, refusals.c.refused_at)
-    wanted = select(*columns).where(refusals.c.refused_at >= moment, REFUSAL_IS_OPEN).order_by(refusals.c.id.desc())
+    wanted = select(*columns).where(refusals.c.refused_at >= moment, NOT_PUT_AWAY).order_by(refusals.c.id.desc())
     return [KeptRefusal(*row) for row in connection.execute(wanted)]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, not_, select
+from sqlalchemy import Connection, and_, delete, func, insert, not_, select
 
 from gateway.errors import Unavailable
 from gateway.store import Store
@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 1024 * 1024
 KEPT_ROWS: Final = 1000
-IS_OPEN: Final = refusals.c.put_away_at.is_(None)
-"""Nobody has put it away."""
+NOT_PUT_AWAY: Final = refusals.c.put_away_at.is_(None)
+IS_OPEN: Final = and_(NOT_PUT_AWAY, refusals.c.calling_ae == "")
+"""It calls for a person: it arrived, could not be read, and nobody has put it away. A refused association or context
+calls for nobody by itself: scanners ask for whatever they can; it is shown with the scanner."""
 
 
 def add(connection: Connection, *, refused_at: int, source: str, reason: str, body: bytes, calling_ae: str = "") -> int:
@@ -43,12 +45,12 @@ async def keep(store: Store, what: str, *, refused_at: int, source: str, reason:
 
 
 def listing(connection: Connection, *, limit: int = 100, put_away: bool | None = None) -> list[dict[str, Any]]:
-    """Newest first, with the size of what is kept instead of its bytes. `put_away`: only those that were, or were not;
-    None: all."""
+    """Newest first, with the size of what is kept instead of its bytes. `put_away`: only those that were, or that call
+    for a person; None: all."""
     columns = [column for column in refusals.c if column.name != "body"]
     wanted = select(*columns, func.length(refusals.c.body).label("bytes")).order_by(refusals.c.id.desc()).limit(limit)
     if put_away is not None:
-        wanted = wanted.where(not_(IS_OPEN) if put_away else IS_OPEN)
+        wanted = wanted.where(not_(NOT_PUT_AWAY) if put_away else IS_OPEN)
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 

@@ -20,6 +20,8 @@ from gateway.records.work import WorkState
 from gateway.web.login import credentials
 
 FORM: Final = "application/x-www-form-urlencoded"
+THE_CONSOLE: Final = "the console"
+"""Who presses a button where nobody has logged in."""
 NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 _LOCAL: Final = re.compile(r"[!-\[\]-~]+")
 """Visible ASCII without the backslash, which browsers read as a slash."""
@@ -142,7 +144,7 @@ def read(model: type[RequestParameters], request: web.Request, fields: Mapping[s
     """
     given: dict[str, str] = dict(request.match_info)
     if "person" in model.model_fields:
-        given["person"] = credentials(request).user
+        given["person"] = credentials(request).user or (THE_CONSOLE if request.content_type == FORM else "")
     for name in request.query:
         if name in request.match_info or name in fields or len(request.query.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)

@@ -74,6 +74,22 @@ async def test_what_was_put_away_calls_for_nobody_and_can_be_found(store: Store)
     assert ids(await page(store, Wanted(put_away=False))) == [4, 3, 2]
 
 
+async def test_a_context_that_a_scanner_was_refused_calls_for_nobody(store: Store) -> None:
+    def refuse(connection: Connection) -> None:
+        refusals.add(
+            connection, refused_at=SECOND, source="CT1 10.0.0.7", reason="context refused: a query model", body=b"",
+            calling_ae="CT1",
+        )  # fmt: skip
+        refusals.add(connection, refused_at=SECOND, source="ris 127.0.0.1", reason="too large", body=b"MSH|")
+
+    await store.write(refuse)
+    assert [row["source"] for row in await store.read(put_away.open_refusals)] == ["ris 127.0.0.1"]
+    shown = await store.read(lambda connection: refusals.listing(connection, put_away=False))
+    assert [row["source"] for row in shown] == ["ris 127.0.0.1"]
+    assert await store.read(lambda connection: refusals.listing(connection, put_away=True)) == []
+    assert len(await store.read(lambda connection: refusals.of_scanner(connection, "CT1", limit=5))) == 1
+
+
 async def test_a_cause_is_put_away_as_a_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await store.write(some)
     monkeypatch.setattr("gateway.store.put_away.PAGE", 1)

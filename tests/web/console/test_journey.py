@@ -124,7 +124,7 @@ async def test_a_study_is_withdrawn_with_a_reason_and_counts_again(console: Serv
 
     text = await press("withdraw", note="other patient's images")
     assert "Withdrawn: the EHRs are notified" in text
-    assert "withdrawn by the API: other patient&#39;s images" in text
+    assert "withdrawn by the console: other patient&#39;s images" in text
     row = await console.store.read(lambda c: studies.get(c, StudyInstanceUID(STUDY)))
     assert row is not None
     assert row["withdrawn_reason"] == "other patient's images"
