@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.records.missing_code import MissingCode
+from gateway.store.engine import lock
 from gateway.store.schema import unknown_codes
 
 DAY: Final = 86_400 * 1_000_000
@@ -26,8 +27,10 @@ def count(
 ) -> None:
     """Count codes that the tables lacked in a message (its row) or a study (its UID), as those of today."""
     day = now // DAY
-    # In one order: two writers wait for one another, and never both.
-    for table, code in sorted(missing)[:MOST_AT_ONCE]:
+    counted = sorted(missing)[:MOST_AT_ONCE]
+    # A transaction of the writer is of several messages, whose codes come in any order.
+    lock(connection, *(f"code|{table}|{code[:LONGEST]}" for table, code in counted))
+    for table, code in counted:
         which = (
             unknown_codes.c.day == day, unknown_codes.c.code_table == table, unknown_codes.c.code == code[:LONGEST],
         )  # fmt: skip
@@ -39,6 +42,7 @@ def count(
 
 def _add(connection: Connection, values: dict[str, object]) -> None:
     day = int(str(values["day"]))
+    lock(connection, "codes")
     connection.execute(delete(unknown_codes).where(unknown_codes.c.day <= day - DAYS - 1))
     today = select(func.count()).select_from(unknown_codes).where(unknown_codes.c.day == day)
     if int(connection.execute(today).scalar_one()) >= MOST_A_DAY:

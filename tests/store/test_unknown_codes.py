@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
+from sqlalchemy import Connection
 
 from gateway.mapping.language import missing
 from gateway.mapping.language.rows import Codes
 from gateway.records.missing_code import MissingCode
 from gateway.store import Store, unknown_codes
 from gateway.store.unknown_codes import DAY, UnknownCode
+from tests.store.test_keys import deadlocks
 
 QQ, XX = MissingCode("modality", "QQ"), MissingCode("sex", "XX")
 
@@ -49,3 +55,30 @@ def test_lookups_that_fail_are_collected_for_who_wants_them() -> None:
             codes.translate("QQ ")
         codes.translate("")
     assert (inner, outer) == ({QQ}, set())
+
+
+async def test_batches_of_two_processes_with_the_same_codes_crosswise(shared_postgres: str) -> None:
+    """Both have counted their first code before either counts the second; PostgreSQL counts no deadlock."""
+    before = deadlocks(shared_postgres)
+    async with AsyncExitStack() as stack:
+        stores = [await Store.open(shared_postgres) for _ in range(2)]
+        for store in stores:
+            stack.push_async_callback(store.close)
+        await stores[0].write(partial(unknown_codes.count, missing={QQ, XX}, now=DAY))
+        both = threading.Barrier(2)
+
+        def batch(*codes: MissingCode) -> Callable[[Connection], None]:
+            first_run = [True]
+
+            def work(connection: Connection) -> None:
+                unknown_codes.count(connection, {codes[0]}, now=DAY)
+                if first_run:
+                    first_run.clear()
+                    both.wait(20)
+                unknown_codes.count(connection, {codes[1]}, now=DAY)
+
+            return work
+
+        await asyncio.gather(stores[0].write(batch(QQ, XX)), stores[1].write(batch(XX, QQ)))
+        assert [one.count for one in await listed(stores[0], DAY)] == [3, 3]
+    assert deadlocks(shared_postgres) - before == 0
