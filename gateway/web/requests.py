@@ -35,8 +35,9 @@ _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
 
 def _day(written: str) -> str:
     day = written.replace("-", "")
-    if day:
-        date.fromisoformat(day)
+    # The day after the last of the calendar is none: there a day has no end.
+    if day and date.fromisoformat(day) == date.max:
+        raise ValueError("is the last day of the calendar")
     return day
 
 

@@ -81,7 +81,7 @@ async def test_what_arrived_unreadable_is_put_away(console: Served) -> None:
     assert "/api/refusals/1/take-back" in page.forms
 
 
-@pytest.mark.parametrize("query", ["cause=x", "day=2026-13-01", "state=odd", "put=maybe", "before=0"])
+@pytest.mark.parametrize("query", ["cause=x", "day=2026-13-01", "day=9999-12-31", "state=odd", "put=maybe", "before=0"])
 async def test_a_filter_that_is_none_is_named(console: Served, query: str) -> None:
     page = await shown(console, f"/messages?{query}", status=400)
     assert query.partition("=")[0] in page.html

@@ -52,6 +52,7 @@ async def test_a_filter_narrows_down(console: Served) -> None:
     assert 'value="2026-01-05"' in page.html
     assert "Nothing here" in (await shown(console, "/search?q=muster&day=2026-01-06")).html
     assert "(day)" in (await shown(console, "/search?day=yesterday", status=400)).html
+    assert "(day)" in (await shown(console, "/search?state=not-applied&day=9999-12-31", status=400)).html
 
 
 @pytest.mark.parametrize("text", ["<script>", '""', "%25", "a'b", "\N{SNOWMAN}", "x" * 256, "^", ",", "="])
