@@ -55,7 +55,11 @@ def keys_of_file(value: Any, place: str = "") -> Iterator[str]:
 
 
 def test_the_example_says_what_the_built_in_defaults_say() -> None:
-    assert load(EXAMPLE) == load(None) == Config()
+    example = load(EXAMPLE)
+    # Its relative path means the folder of the file.
+    assert example.database.url == f"sqlite:///{EXAMPLE.parent}/gateway.db"
+    assert example.model_copy(update={"database": Config().database}) == load(None) == Config()
+    assert Config().database.url == "sqlite:///gateway.db"
 
 
 def test_every_key_stands_in_the_example_and_no_other(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
     assert plain == Ehr(name="ehr", url="https://ehr.example.org/fhir").model_copy(update=optional)
     assert config.http.token == "secret"
     assert [one.name for one in config.hl7.listeners] == ["ris", "cardiology"]
-    assert config.mappings.overlay == Path("mappings.d")
+    assert config.mappings.overlay == tmp_path / "mappings.d"
 
 
 async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> None:
