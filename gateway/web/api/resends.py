@@ -20,7 +20,7 @@ from gateway.web.routes import Notice, Route, RouteContext
 
 class ResendParameters(ReceiverParameters):
     since: Day = Field(default="", description="What was added from this day on, in the site's zone; empty: all")
-    per_second: Annotated[float, Field(gt=0, le=10_000, description="Deliveries that fall due in a second")] = 10.0
+    per_second: Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries that fall due in a second")] = 10.0
 
 
 async def resend_to_receiver(context: RouteContext, parameters: ResendParameters) -> answers.FeedState:

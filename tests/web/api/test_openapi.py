@@ -144,6 +144,8 @@ CALLS = (
     ("GET", "/api/receivers", "/api/receivers", 200),
     ("POST", RESEND, "/api/receivers/nobody/resend", 404),
     ("POST", RESEND, "/api/receivers/ris/resend", 400),
+    # At such a rate the last would fall due beyond the calendar, and no page could show it.
+    ("POST", RESEND, "/api/receivers/main/resend?per_second=1e-9", 400),
     ("POST", "/api/studies/{uid}/resend", f"/api/studies/{STUDY}/resend", 404),
     ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.9.1&note=wrong", 200),
     ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.0&note=wrong", 409),
