@@ -12,6 +12,9 @@ from gateway.errors import Unavailable
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
+REST: Final = 60
+"""A look is followed by a rest of so many times its own length at least: while orders pour in, looks take longer, are
+made less often, and take little from the orders."""
 QUIET_SECONDS: Final = 15.0
 """After so long without a change a comment is sent: a follower that has gone is noticed by it."""
 MOST: Final = 100
@@ -77,7 +80,9 @@ class Streams:
             self._followers.discard(changed)
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._followers:
+            begun = clock()
             try:
                 newest = await self._look()
             except Exception as error:
@@ -87,7 +92,11 @@ class Streams:
                 self._newest = newest
                 for changed in self._followers:
                     changed.set()
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self.rest(clock() - begun))
+
+    def rest(self, look_seconds: float) -> float:
+        """Seconds until the next look after one that took `look_seconds`; `quiet_seconds` at most."""
+        return max(self._seconds, min(REST * look_seconds, self._quiet_seconds))
 
     async def close(self) -> None:
         """End all streams."""

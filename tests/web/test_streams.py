@@ -71,3 +71,11 @@ async def test_there_is_a_most_of_followers() -> None:
 
 def test_an_event_has_a_line_for_each_line() -> None:
     assert event("now", "<p>\n</p>") == b"event: now\ndata: <p>\ndata: </p>\n\n"
+
+
+@pytest.mark.parametrize(("look", "rest"), [(0.0, 2.0), (0.02, 2.0), (0.1, 6.0), (9.0, 15.0)])
+def test_long_looks_are_made_less_often(look: float, rest: float) -> None:
+    async def shown() -> bytes:
+        return b""
+
+    assert Streams(shown).rest(look) == pytest.approx(rest)
