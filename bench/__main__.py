@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import (
     associations,
     console,
+    databases,
     deliveries,
     faults,
     intake,
@@ -24,6 +25,11 @@ from bench import (
     worklist,
 )
 from bench.figures import Report, Target, machine, rendered, verdicts
+
+
+def _databases(given: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys(databases.NAMES[one] for one in given.databases))
+
 
 ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     "s1": (
@@ -43,7 +49,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: worklist.run(
             sizes=given.steps,
             questions=given.questions,
-            databases=list(dict.fromkeys(worklist.DATABASES[one] for one in given.databases)),
+            databases=_databases(given),
             rounds=given.rounds,
         ),
     ),
@@ -76,7 +82,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: console.pages(
             size=given.book,
             questions=given.questions,
-            databases=list(dict.fromkeys(worklist.DATABASES[one] for one in given.databases)),
+            databases=_databases(given),
         ),
     ),
     "browsers": (
@@ -117,7 +123,7 @@ def arguments() -> argparse.Namespace:
         "--databases",
         nargs="+",
         type=str.lower,
-        choices=worklist.DATABASES,
+        choices=databases.NAMES,
         default=["sqlite"],
         help="s2, console (default sqlite)",
     )

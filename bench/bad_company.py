@@ -29,7 +29,8 @@ async def _streams(port: int, number: int) -> AsyncIterator[list[tuple[asyncio.S
 
 
 @asynccontextmanager
-async def _working(*works: Any) -> AsyncIterator[None]:
+async def working(*works: Any) -> AsyncIterator[None]:
+    """All of `works` under way, until the block ends."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -55,7 +56,7 @@ async def slow(gateway: Gateway) -> AsyncIterator[None]:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.1)
 
-    async with _streams(gateway.hl7_port, SLOW) as streams, _working(*(drip(writer) for _, writer in streams)):
+    async with _streams(gateway.hl7_port, SLOW) as streams, working(*(drip(writer) for _, writer in streams)):
         yield
 
 
@@ -73,7 +74,7 @@ async def large(gateway: Gateway) -> AsyncIterator[None]:
                 await reader.read()
             writer.transport.abort()
 
-    async with _working(push()):
+    async with working(push()):
         yield
 
 
@@ -91,7 +92,7 @@ async def endless(gateway: Gateway) -> AsyncIterator[None]:
                     await writer.drain()
             writer.transport.abort()
 
-    async with _working(pour()):
+    async with working(pour()):
         yield
 
 
@@ -107,7 +108,7 @@ async def deaf(gateway: Gateway) -> AsyncIterator[None]:
 
     async with _streams(gateway.hl7_port, 1) as [(reader, writer)]:
         reader._transport.pause_reading()  # type: ignore[attr-defined]
-        async with _working(talk(writer)):
+        async with working(talk(writer)):
             yield
 
 
@@ -125,7 +126,7 @@ async def slow_heads(gateway: Gateway) -> AsyncIterator[None]:
                     await asyncio.sleep(1.0)
             writer.transport.abort()
 
-    async with _working(*(drip() for _ in range(HEADS))):
+    async with working(*(drip() for _ in range(HEADS))):
         yield
 
 

@@ -23,7 +23,9 @@ from urllib.parse import quote
 
 import aiohttp
 
-from bench import gateway_process, order_book, postgres
+from bench import gateway_process, order_book
+from bench.bad_company import working
+from bench.databases import empty_database
 from bench.figures import Report, Table, Target, at_least, at_most, milliseconds, percentile
 from bench.mllp_load import send
 from gateway.simulators import ris
@@ -41,10 +43,7 @@ def pages(*, size: int, databases: Sequence[str], questions: int) -> Report:
     rows, targets = [], []
     for database in databases:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-console-")))
-            url = f"sqlite:///{folder}/gateway.db"
-            if database == "PostgreSQL":
-                url, _ = stack.enter_context(postgres.database())
+            folder, url = empty_database(stack, database, "console")
             order_book.filled(url, size)
             gateway = stack.enter_context(gateway_process.running(folder, gateway_process.settings(url)))
             for kind, taken in _asked(gateway.http_port, size, questions).items():
@@ -126,13 +125,8 @@ async def _streams(port: int, number: int) -> AsyncIterator[None]:
         responses = [await session.get(f"http://127.0.0.1:{port}/events") for _ in range(number)]
         for response in responses:
             response.raise_for_status()
-        readers = [asyncio.create_task(_read(response)) for response in responses]
-        try:
+        async with working(*map(_read, responses)):
             yield
-        finally:
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
 
 
 async def _read(response: aiohttp.ClientResponse) -> None:

@@ -7,16 +7,15 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import orjson
 from sqlalchemy import Connection
 
-from bench import gateway_process, postgres
+from bench import gateway_process
+from bench.databases import empty_database
 from bench.figures import Report, Table, at_least
 from bench.made_studies import made_study, study_uid
 from gateway.assembly.mappings import load_mappings
@@ -60,10 +59,7 @@ def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
 
 def _round(database: str, size: int, count: int) -> Measured:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-s7-")))
-        url = f"sqlite:///{folder}/gateway.db"
-        if database == "PostgreSQL":
-            url, _ = stack.enter_context(postgres.database())
+        folder, url = empty_database(stack, database, "s7")
         receiver = stack.enter_context(subprocess.Popen(
             [sys.executable, "-m", "bench.fast_ehr", str(count)], stdout=subprocess.PIPE, text=True
         ))  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import Final
 
 from pydicom import Dataset
 
-from bench import gateway_process, order_book, postgres
+from bench import gateway_process, order_book
+from bench.databases import empty_database
 from bench.dicom_client import MPPS_CONTEXTS, Association, encoded, performed_step_request
 from bench.figures import Report, Table, at_least, at_most, milliseconds, percentile
 from gateway.simulators import performed_steps
@@ -58,10 +58,7 @@ def run(*, pairs: int, rounds: int, profile: Path | None = None) -> Report:
 
 def _round(database: str, pairs: int, profile: Path | None) -> Measured:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-s9-")))
-        url = f"sqlite:///{folder}/gateway.db"
-        if database == "PostgreSQL":
-            url, _ = stack.enter_context(postgres.database())
+        folder, url = empty_database(stack, database, "s9")
         order_book.filled(url, pairs)
         examinations = [_requests(item) for item in order_book.items(range(pairs))]
         gateway = stack.enter_context(gateway_process.running(folder, gateway_process.settings(url), profile=profile))

@@ -7,7 +7,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bench import gateway_process, postgres
+from bench import gateway_process
+from bench.databases import empty_database
 from bench.figures import Report, Table, at_least
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
@@ -62,10 +62,7 @@ def run(*, count: int, rounds: int, profile: Path | None = None) -> Report:
 
 def _round(database: str, count: int, profile: Path | None) -> Measured:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-s10-")))
-        url = f"sqlite:///{folder}/gateway.db"
-        if database == "PostgreSQL":
-            url, _ = stack.enter_context(postgres.database())
+        folder, url = empty_database(stack, database, "s10")
         receiver = stack.enter_context(subprocess.Popen(
             [sys.executable, "-m", "bench.fast_ris", str(count)], stdout=subprocess.PIPE, text=True
         ))  # fmt: skip

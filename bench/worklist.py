@@ -6,15 +6,14 @@ The same books answer a query that 1,000 steps match, S3's, so that they are fil
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count, repeat
-from pathlib import Path
 
 from pydicom import Dataset
 
-from bench import gateway_process, order_book, postgres, web_client
+from bench import gateway_process, order_book, web_client
+from bench.databases import empty_database
 from bench.dicom_client import Association, encoded
 from bench.figures import Report, Table, Target, at_most, milliseconds, percentile
 
@@ -27,7 +26,6 @@ STRIDE = 7919
 """From one step to the next of those that are asked for once; prime, so that all have their turn."""
 ECHO = "C-ECHO"
 DIMSE, WEB = "C-FIND", "over the web"
-DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "postgresql": "PostgreSQL"}
 Book = tuple[str, int]
 """Database and number of steps."""
 RETURNED = (
@@ -51,10 +49,7 @@ def run(*, sizes: Sequence[int], questions: int, databases: Sequence[str], round
         fills: dict[Book, float] = {}
         for database in databases:
             for size in sizes:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-s2-")))
-                url = f"sqlite:///{folder}/gateway.db"
-                if database == DATABASES["postgres"]:
-                    url, _ = stack.enter_context(postgres.database())
+                folder, url = empty_database(stack, database, "s2")
                 fills[database, size] = order_book.filled(url, size)
                 gateway = stack.enter_context(gateway_process.running(folder, gateway_process.settings(url)))
                 associations[database, size] = stack.enter_context(Association(gateway.dicom_port))
