@@ -48,6 +48,7 @@ from gateway.operations.state.shared import SharedState
 from gateway.operations.state.sources import Process
 from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
+from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up
@@ -205,6 +206,7 @@ async def _start_http(
         system=system_of(config, reloader),
         message_tools=partial(message_tools, config, store, mappings, clock),
     )
+    parts.start("pages", keep_trying("loading of pages", partial(asyncio.to_thread, load_pages)))
     if config.facade.enabled:
         parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))
     return await serve_http(config, page, parts.stack)
