@@ -10,7 +10,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, By, ConfigFile, Note, user_of_system
-from gateway.cli.output import say, say_json
+from gateway.cli.output import say_answer
 from gateway.clock import now
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Study = Annotated[str, typer.Option("--study", help="Study Instance UID, where s
 @cli.command(epilog='Example: gateway exclude 1.2.840.113619.2.55.3 --note "another patient"')
 def exclude(
     uid: PartUid,
-    note: Annotated[str, typer.Option("--note", help="Why, for those who come later; kept")],
+    note: Note,
     study: Study = "",
     by: By = "",
     config: ConfigFile = None,
@@ -67,4 +67,4 @@ def _change(config: ConfigFile, as_json: bool, change: Callable[..., Awaitable[E
         return await change(store, arrival.replay, ExclusionWish(**wish), now)
 
     outcome = with_store(settings, work)
-    say_json(outcome.model_dump(mode="json")) if as_json else say(str(outcome))
+    say_answer(outcome, as_json=as_json)

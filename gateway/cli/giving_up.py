@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import By, ConfigFile, user_of_system
+from gateway.cli.options import By, ConfigFile, Note, user_of_system
 from gateway.cli.output import Reply, each
 from gateway.clock import now
 from gateway.records.row_ids import WorkRow
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @cli.command("give-up", epilog='Example: gateway give-up d12 d13 --note "test patient"')
 def give_up(
-    note: Annotated[str, typer.Option("--note", help="Why, for those who come later; kept")],
+    note: Note,
     ids: Annotated[list[str] | None, typer.Argument(help="d12: a delivery (12 alone, too)")] = None,
     cause: Annotated[
         list[str] | None, typer.Option(help="All deliveries of a cause that 'gateway parked --by-cause' lists")

@@ -11,7 +11,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, By, ConfigFile, user_of_system
-from gateway.cli.output import say, say_json, say_lines
+from gateway.cli.output import say_answer, say_json, say_lines
 from gateway.clock import now
 from gateway.records.row_ids import OrderRow
 
@@ -88,7 +88,7 @@ def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome
     settings = configuration(config)
     work = partial(change, tools=link_tools(settings, load_mappings(settings)), wish=wish, now=now())
     outcome = with_store(settings, lambda store: store.write(work))
-    say_json(outcome.model_dump(mode="json")) if as_json else say(str(outcome))
+    say_answer(outcome, as_json=as_json)
 
 
 def _row(order: int | None) -> OrderRow | None:

@@ -6,13 +6,16 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import typer
 
 from gateway.errors import GatewayError
 from gateway.observe.quoting import printable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 T = TypeVar("T")
 
@@ -51,6 +54,11 @@ def say_json(value: Any) -> None:
     """Print JSON, indented by two. Bytes are printed as Latin-1, other foreign types as their `str`."""
     written = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
     typer.echo("\n".join(printable(line, _in_json) for line in written.split("\n")))
+
+
+def say_answer(answer: BaseModel, *, as_json: bool) -> None:
+    """Print an answer of an operation, as JSON or as its text."""
+    say_json(answer.model_dump(mode="json")) if as_json else say(str(answer))
 
 
 async def each(requests: Iterable[T], work: Callable[[T], Awaitable[Reply]]) -> int:

@@ -11,7 +11,7 @@ import typer
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, By, ConfigFile, Note, user_of_system
-from gateway.cli.output import say, say_json, time_text
+from gateway.cli.output import say, say_answer, say_json, time_text
 from gateway.clock import now
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def _change(
     configured = receivers_of(settings)
     work = partial(change, receivers=configured, names=names or [one.name for one in configured])
     outcome = with_store(settings, lambda store: store.write(work))
-    say_json(outcome.model_dump(mode="json")) if as_json else say(str(outcome))
+    say_answer(outcome, as_json=as_json)

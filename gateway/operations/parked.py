@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection
 
 from gateway.records.work import STUCK
 from gateway.store import messages, outbox_listing, put_away
-
-MOST_ROWS: Final = 1_000_000
-"""Rows without payloads are small; there is no cheaper way to learn how many deliveries wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +33,11 @@ class ParkedWork:
 
 def parked_work(connection: Connection, *, most: int) -> ParkedWork:
     """At most `most` deliveries and `most` messages that need a person, newest first, and how many more there are."""
-    deliveries = outbox_listing.listing(connection, states=STUCK, limit=MOST_ROWS)
+    deliveries = outbox_listing.listing(connection, states=STUCK, limit=most)
     failed = messages.wrong(connection, limit=most)
     return ParkedWork(
-        deliveries[:most],
-        max(0, len(deliveries) - most),
+        deliveries,
+        outbox_listing.count_stuck(connection) - len(deliveries),
         failed,
         messages.count_wrong(connection) - len(failed),
         messages.unserved(connection),

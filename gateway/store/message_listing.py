@@ -108,13 +108,6 @@ def unserved(connection: Connection) -> list[Unserved]:
     return [Unserved(row.type, row.number, row.newest, row.received_at) for row in connection.execute(wanted)]
 
 
-def count_open(connection: Connection) -> int:
-    """How many messages call for a person, counted up to one more than `LOOKED_AT`."""
-    return int(
-        connection.execute(select(func.count()).select_from(_newest([*IS_OPEN], messages.c.id).subquery())).scalar_one()
-    )
-
-
 def _newest(conditions: list[ColumnElement[bool]], *columns: ColumnElement[Any]) -> Any:
     return select(*columns).where(*conditions).order_by(messages.c.id.desc()).limit(LOOKED_AT + 1)
 

@@ -105,6 +105,11 @@ def stuck(connection: Connection) -> list[Stuck]:
     ]  # fmt: skip
 
 
+def count_stuck(connection: Connection) -> int:
+    """How much is parked or rejected."""
+    return int(connection.execute(select(func.count()).select_from(outbox).where(_is_stuck)).scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class ChangedPage:
     """One page of work to which something was done."""
@@ -192,14 +197,3 @@ def counts(connection: Connection) -> list[tuple[str, str, int]]:
         .group_by(outbox.c.kind, outbox.c.state)
     )
     return [(kind, state, number) for kind, state, number in connection.execute(wanted)]
-
-
-def retrying(connection: Connection, *, limit: int = 20) -> list[dict[str, Any]]:
-    """Work that failed at least once and waits for its next try, the oldest first; without payloads."""
-    wanted = (
-        select(*LISTED)
-        .where(outbox.c.state == WorkState.PENDING.value, outbox.c.attempts > 0)
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
-    return by_the_wall_clock(connection, connection.execute(wanted).mappings())

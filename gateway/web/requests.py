@@ -22,12 +22,16 @@ from gateway.web.login import credentials
 FORM: Final = "application/x-www-form-urlencoded"
 THE_CONSOLE: Final = "the console"
 """Who presses a button where nobody has logged in."""
+THE_API: Final = "the API"
+"""Who asks for a change where neither a login nor the request names a person."""
 NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 _LOCAL: Final = re.compile(r"[!-\[\]-~]+")
 """Visible ASCII without the backslash, which browsers read as a slash."""
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
 Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Person = Annotated[Words, Field(description="Who decides: kept, not checked; default: the user of the login")]
+Note = Annotated[Words, Field(description="Why, for those who come later")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many rows")]
 Before = Annotated[RowId | None, Field(description="Only rows with a lower id: `next_before` of the page before")]
 _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
@@ -130,8 +134,8 @@ class LinkParameters(RequestParameters):
     order: Annotated[RowId | None, _EMPTY_IS_NONE, Field(description="`id` of the order")] = None
     accession: Words = Field(default="", description="Accession number of the order, where it tells it from others")
     step: Words = Field(default="", description="Scheduled Procedure Step ID, where the order has several")
-    reason: Words = Field(default="", description="Why, for those who come later")
-    person: Words = Field(default="", description="Who decides: kept, not checked; default: the user of the login")
+    reason: Note = ""
+    person: Person = ""
 
 
 class RowParameters(RequestParameters):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from gateway.journey.scheduling.applied import SchedulingWork
 from gateway.records.imaging_order import Arrival, Order
@@ -14,8 +13,6 @@ from gateway.records.order_matching import groups_of_one
 from gateway.records.row_ids import PatientRow
 from gateway.store import order_book as book
 from gateway.store import order_kin as kin
-
-JOINED: Final = "two orders that came under different numbers are one; their messages are applied as one order's"
 
 
 def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arrival]) -> Order | None:

@@ -153,7 +153,3 @@ def _check_distinct(steps: list[OrderedStep]) -> None:
 def _number(order: Attributes, keyword: str) -> Number | None:
     value = str(order.get(keyword) or "")
     return Number(value, "") if value else None
-
-
-def _left_out(fault: Rejected) -> Finding:
-    return Finding(fault.place, f"{fault.message}; it is left out")

@@ -11,7 +11,7 @@ from gateway.store import Store
 READING: Final = "reading"
 """Name of the part that is good while the database is read."""
 QUIET_SECONDS: Final = 60.0
-"""A commit is proved every few seconds; the moment of the last is told when it is older."""
+"""A commit is proved every few seconds; the moment of the last is a fact only when it is older."""
 BACKUP_DAYS: Final = 3
 """Where backups are made at all, one that is older is missed."""
 DAY: Final = 86_400 * 1_000_000

@@ -109,7 +109,7 @@ def _scanner_level(query: LastQuery | None, refusal: Refused | None, now: int) -
 
 
 def examinations_part(sent: Sent) -> Part:
-    """Examinations that have begun and of which nothing is heard."""
+    """Examinations that have begun and give no sign of life."""
     facts = (Fact("without a sign of life", sent.silent, Form.COUNT),)
     if not sent.silent:
         return Part(Kind.EXAMINATIONS, "", Level.GOOD, "none hangs", facts, page="/#examinations")

@@ -8,18 +8,18 @@ from pydantic import Field
 
 from gateway.operations import exclude as operation
 from gateway.operations.answers import exclusions as answers
-from gateway.web.requests import StudyParameters, Words
+from gateway.web.requests import THE_API, Note, Person, StudyParameters, Words
 from gateway.web.routes import Notice, Route, RouteContext
 
 
 class PartParameters(StudyParameters):
     part: Annotated[Words, Field(min_length=1, description="Series or SOP Instance UID")]
-    note: Annotated[Words, Field(description="Why, for those who come later")] = ""
-    person: Annotated[Words, Field(description="Who decides: kept, not checked; default: the user of the login")] = ""
+    note: Note = ""
+    person: Person = ""
 
     def wish(self) -> operation.ExclusionWish:
         """What the person wants."""
-        return operation.ExclusionWish(self.part, self.person or "the API", self.note, self.uid)
+        return operation.ExclusionWish(self.part, self.person or THE_API, self.note, self.uid)
 
 
 async def exclude_part(context: RouteContext, parameters: PartParameters) -> answers.ExclusionChanged:

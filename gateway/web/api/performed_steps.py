@@ -53,7 +53,7 @@ async def _change_link(
     if context.links is None:
         raise UnknownKey("links are not changed here", place="uid")
     order = None if parameters.order is None else OrderRow(parameters.order)
-    person = parameters.person or "the API"
+    person = parameters.person or requests.THE_API
     wish = link_by_hand.Wish(parameters.uid, person, parameters.reason, order, parameters.accession, parameters.step)
     return await context.store.write(partial(change, tools=context.links, wish=wish, now=context.clock()))
 

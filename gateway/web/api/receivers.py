@@ -13,12 +13,8 @@ from gateway.operations.answers import studies as study_answers
 from gateway.operations.deliveries import retry_receiver
 from gateway.operations.give_up import Decision, give_up, give_up_cause
 from gateway.records.row_ids import WorkRow
-from gateway.web.requests import CauseParameters, RequestParameters, RowParameters, Words
+from gateway.web.requests import THE_API, CauseParameters, Note, Person, RequestParameters, RowParameters, Words
 from gateway.web.routes import Notice, Route, RouteContext
-
-Person = Annotated[Words, Field(description="Who decides: kept, not checked; default: the user of the login")]
-Note = Annotated[Words, Field(description="Why, for those who come later")]
-THE_API: Final = "the API"
 
 
 class ReceiverParameters(RequestParameters):

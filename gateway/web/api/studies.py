@@ -10,8 +10,7 @@ from gateway.operations.study_list import StudyFilter, study_list
 from gateway.operations.withdraw import withdraw
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.receiver import ReceiverType
-from gateway.web.api.receivers import THE_API, Note, Person
-from gateway.web.requests import StudiesParameters, StudyParameters
+from gateway.web.requests import THE_API, Note, Person, StudiesParameters, StudyParameters
 from gateway.web.routes import Notice, Route, RouteContext
 
 
