@@ -19,6 +19,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from bench.dicom_client import WORKLIST
+from bench.ports import free_port
 
 START_SECONDS = 30.0
 MOST_ASSOCIATIONS = 600
@@ -94,7 +95,7 @@ def orthanc(folder: Path) -> Iterator[Server | None]:
     if program is None or not _PLUGIN.exists():
         yield None
         return
-    port, http = _free_port(), _free_port()
+    port, http = free_port(), free_port()
     settings = {
         "Name": "bench", "StorageDirectory": str(folder.parent / "orthanc"), "HttpPort": http, "DicomPort": port,
         "IndexDirectory": str(folder.parent / "orthanc"), "DicomAet": "ORTHANC", "Plugins": [str(_PLUGIN)],
@@ -151,7 +152,7 @@ def _running(name: str, command: Sequence[str], called_ae: str, port: int = 0) -
     if shutil.which(command[0]) is None:
         yield None
         return
-    listening = port or _free_port()
+    listening = port or free_port()
     process = subprocess.Popen(
         [*command, *([] if port else [str(listening)])],
         env={**os.environ, "TCP_NODELAY": "1"},
@@ -175,9 +176,3 @@ def _wait(port: int, process: subprocess.Popen[bytes], name: str) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{name} did not start (exit code {process.returncode})")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,12 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from bench import gateway_process
+from bench.ports import free_port
 
 RESTART_SECONDS: Final = 2.0
 CLOCK_LIBRARIES: Final = (
@@ -20,17 +20,12 @@ CLOCK_LIBRARIES: Final = (
 )
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Node:
     """`keep` it running beside the night; what it logs stands in `log`."""
 
     def __init__(self, name: str, folder: Path, database_url: str, ehr_url: str) -> None:
         self.name = name
-        self.hl7, self.dicom, self.http = (_free_port() for _ in range(3))
+        self.hl7, self.dicom, self.http = (free_port() for _ in range(3))
         self.configuration = folder / f"{name}.yaml"
         self.log = folder / f"{name}.log"
         self.ends: list[int] = []

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.made_studies import made_study
+from bench.ports import free_port
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
 from gateway.store import Store, outbox_listing
 from tests.faults.whole_gateway import WholeGateway, running
-from tests.peers.process import free_port
 
 ORDERS: Final = 300
 PARKED: Final = 40

@@ -23,6 +23,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from sqlalchemy import Connection
 
+from bench.ports import free_port
 from gateway.cli.simulation import Control
 from gateway.errors import Fate
 from gateway.records.identifiers import StudyInstanceUID
@@ -38,7 +39,7 @@ from tests.commands import START_SECONDS, gateway, served
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.peers.dcmtk import storescu
-from tests.peers.process import Completed, free_port, run
+from tests.peers.process import Completed, run
 
 GATEWAY = (sys.executable, "-m", "gateway")
 

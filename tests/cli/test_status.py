@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
+from bench.ports import free_port
 from tests.commands import gateway, served
 
 CONFIGURATION = """
@@ -16,13 +16,8 @@ http: {{port: {port}, token: a-token-of-24-characters}}
 """
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 async def test_it_tells_what_the_gateway_sees_and_what_the_database_alone_tells(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(CONFIGURATION.format(port=_free_port()), encoding="utf-8")
+    (tmp_path / "gateway.yaml").write_text(CONFIGURATION.format(port=free_port()), encoding="utf-8")
     async with served(tmp_path):
         beside = await gateway("status", folder=tmp_path)
         as_json = json.loads((await gateway("status", "--json", folder=tmp_path)).stdout)
@@ -39,7 +34,7 @@ async def test_it_tells_what_the_gateway_sees_and_what_the_database_alone_tells(
 
 
 async def test_another_token_is_named(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(CONFIGURATION.format(port=_free_port()), encoding="utf-8")
+    (tmp_path / "gateway.yaml").write_text(CONFIGURATION.format(port=free_port()), encoding="utf-8")
     async with served(tmp_path):
         refused = await gateway("status", folder=tmp_path, env={"GATEWAY_HTTP__TOKEN": "another"})
     assert refused.returncode == 1

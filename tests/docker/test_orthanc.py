@@ -15,6 +15,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from sqlalchemy import Connection
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.config.database import Database
 from gateway.config.dicom import Dicom
@@ -25,7 +26,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import studies
 from tests.docker.test_compose import DOCKER, SERVICES, interpolated
 from tests.peers.orthanc import Orthanc
-from tests.peers.process import DEBIAN, accepts, end, found, free_port, wait_until
+from tests.peers.process import DEBIAN, accepts, end, found, wait_until
 
 
 @dataclass(frozen=True)

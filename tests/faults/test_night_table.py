@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.made_studies import made_study, study_uid
+from bench.ports import free_port
 from gateway.errors import GatewayError
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
@@ -36,7 +37,6 @@ from tests.faults.test_readiness import fill, small_disk
 from tests.faults.whole_gateway import WholeGateway, running
 from tests.journey.test_hung_database import frozen
 from tests.peers.faketime import MovedClock
-from tests.peers.process import free_port
 
 MINUTE: Final = 60.0
 """So long an operator looks for the cause."""

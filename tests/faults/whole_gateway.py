@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from tests.conftest import until
-from tests.peers.process import end, free_port
+from tests.peers.process import end
 
 START_SECONDS = 180.0
 

@@ -13,6 +13,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     ModalityPerformedProcedureStep,
 )
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config.destinations import DestinationRetry
@@ -27,7 +28,6 @@ from tests.conftest import until
 from tests.journey.modality import begin, modality_of
 from tests.journey.running import Start, quiet
 from tests.journey.test_performed_step import ordered
-from tests.peers.process import free_port
 from tests.peers.pynetdicom_mpps import CLASSES, mpps_scp
 from tests.wire.dimse.peers import HOST, PEER, instance
 

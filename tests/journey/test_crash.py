@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.ports import free_port
 from gateway.errors import Unavailable
 from gateway.simulators import modality, ris
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
 from tests.commands import Command, ready
-from tests.peers.process import free_port
 
 ORDERS = int(os.environ.get("CRASH_ORDERS", "200"))
 KILLS = int(os.environ.get("CRASH_KILLS", "5"))

@@ -16,6 +16,7 @@ import aiohttp
 import psycopg
 import pytest
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.config.database import Database
 from gateway.config.http import Facade
@@ -27,7 +28,6 @@ from tests.journey.messages import orm
 from tests.journey.modality import begin, modality_of
 from tests.journey.running import config_of
 from tests.journey.test_study_findings import image
-from tests.peers.process import free_port
 from tests.peers.silent_proxy import silent_proxy
 
 ANSWER_SECONDS = 2.0

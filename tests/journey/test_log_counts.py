@@ -13,12 +13,12 @@ import aiohttp
 import pydicom
 from aiohttp import web
 
+from bench.ports import free_port
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.commands import served
 from tests.journey.messages import orm
 from tests.journey.test_study_arrival import sample
-from tests.peers.process import free_port
 from tests.wire.fhir.test_client import serving
 
 IMAGES, MESSAGES, STUDIES = 60, 30, 5

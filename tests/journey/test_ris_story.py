@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from gateway.errors import GatewayError
 from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.ris_manners_file import RisRule, RisScript
@@ -34,7 +35,6 @@ from tests.journey.test_order_intake import send, told
 from tests.journey.test_ris_status import BEGUN, DONE, accepted, sections
 from tests.peers import dcmjs
 from tests.peers.postgres_database import empty
-from tests.peers.process import free_port
 
 UID = "1.2.826.0.1.3680043.8.498.9"
 EVERY = os.environ.get("CRASH_COMMITS") == "all"

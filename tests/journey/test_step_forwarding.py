@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from gateway.clock import now
 from gateway.config.destinations import DestinationRetry
 from gateway.config.dicom import Dicom
@@ -19,7 +20,6 @@ from tests.conftest import until
 from tests.journey.modality import begin, end, going_on, item, modality_of, series
 from tests.journey.running import Start, quiet
 from tests.journey.test_performed_step import ordered
-from tests.peers.process import free_port
 from tests.peers.pynetdicom_mpps import MppsScp, mpps_scp
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from tests.peers.process import DEBIAN, NO_DELAY, Completed, accepts, end, found, free_port, run, wait_until
+from bench.ports import free_port
+from tests.peers.process import DEBIAN, NO_DELAY, Completed, accepts, end, found, run, wait_until
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from urllib.request import urlopen
 import aiohttp
 import pytest
 
-from tests.peers.process import DEBIAN, NO_DELAY, found, free_port, wait_until
+from bench.ports import free_port
+from tests.peers.process import DEBIAN, NO_DELAY, found, wait_until
 
 
 @dataclass(frozen=True)

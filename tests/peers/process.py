@@ -42,14 +42,6 @@ def found(program: str, cure: str) -> Path:
     return Path(path) if path else missing(program, cure)
 
 
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on, for programs that cannot choose one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def accepts(port: int) -> bool:
     """Whether somebody listens on a port of the loopback address."""
     with socket.socket() as probe:

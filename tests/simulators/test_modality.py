@@ -10,12 +10,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from bench.ports import free_port
 from gateway.errors import Rejected, Unavailable
 from gateway.simulators import modality, studies
 from gateway.simulators.ris import Exam, orders
 from tests.peers.dcmtk import echoscu, findscu, storescp, storescu, wlmscpfs
 from tests.peers.orthanc import Orthanc
-from tests.peers.process import free_port
 
 ORDERS = list(orders(3, 10))
 IN_CT_MR_US_CR = ("CT", "MR", "US", "CR")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.ports import free_port
 from gateway.config.http import Http
 from gateway.errors import Rejected, Unavailable
 from gateway.simulators import modality_web
@@ -11,7 +12,6 @@ from gateway.simulators.studies import perform
 from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.journey.test_performed_step import ordered, states
-from tests.peers.process import free_port
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
