@@ -12,14 +12,22 @@ import binascii
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from multidict import CIMultiDict
 
+from gateway.records.person import NOBODY, Login, Person, Role
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+PERSON: Final[web.RequestKey[Person]] = web.RequestKey("person", Person)
+"""Who makes a request; absent where no login is asked for."""
+SHARED: Final = "token"
+"""Name of whoever shows `http.token`."""
 
 
 class Token:
@@ -36,7 +44,8 @@ class Token:
 
 
 def guard(token: Token | str | None, open_paths: frozenset[str]) -> Middleware:
-    """A middleware that answers 401 without the token, 403 to what another site sends, and else lets through."""
+    """A middleware that answers 401 without the token, 403 to what another site sends, and else lets through, with
+    `request[PERSON]`."""
     asked = Token.of(token)
 
     @web.middleware
@@ -47,9 +56,22 @@ def guard(token: Token | str | None, open_paths: frozenset[str]) -> Middleware:
         if secret and not is_secret(credentials(request).secret, secret):
             raise not_logged_in("log in with the token: Bearer, or Basic with it as password")
         check_origin(request, has_token=bool(secret))
+        name, login = (SHARED, Login.TOKEN) if secret else ("", Login.LOOPBACK)
+        request[PERSON] = Person(name, Role.ADMIN, request.remote or "", login)
         return await handler(request)
 
     return middleware
+
+
+def person_of(request: web.Request) -> Person:
+    """Who makes a request; `NOBODY` where none is asked for a login."""
+    return request[PERSON] if PERSON in request else NOBODY
+
+
+def check_role(person: Person, role: Role) -> None:
+    """Raises 403 that names the role where the person's does not include it."""
+    if not person.role.includes(role):
+        raise web.HTTPForbidden(text=f"this needs the role {role}; yours is {person.role}")
 
 
 class Credentials(NamedTuple):

@@ -17,7 +17,7 @@ from gateway.records.ehr_standing import EhrStanding
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
 from gateway.records.work import WorkState
-from gateway.web.login import credentials
+from gateway.web.login import credentials, person_of
 
 FORM: Final = "application/x-www-form-urlencoded"
 THE_CONSOLE: Final = "the console"
@@ -30,7 +30,7 @@ _LOCAL: Final = re.compile(r"[!-\[\]-~]+")
 # PostgreSQL keeps no NUL in a text, and no row id beyond a signed 64-bit integer.
 Words = Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
-Person = Annotated[Words, Field(description="Who decides: kept, not checked; default: the user of the login")]
+Person = Annotated[Words, Field(description="Who decides, where no login proves it; default: the user of the login")]
 Note = Annotated[Words, Field(description="Why, for those who come later")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many rows")]
 Before = Annotated[RowId | None, Field(description="Only rows with a lower id: `next_before` of the page before")]
@@ -145,16 +145,20 @@ class RowParameters(RequestParameters):
 def read(model: type[RequestParameters], request: web.Request, fields: Mapping[str, str] = NO_FIELDS) -> Any:
     """The path and query parameters of `request`, and the `fields` of its form, as a `model`.
 
+    The parameter `person` is the name that a login has proven; else the request may state one.
     Raises `InvalidValue` that names each faulty parameter.
     """
     given: dict[str, str] = dict(request.match_info)
-    if "person" in model.model_fields:
+    has_person = "person" in model.model_fields
+    if has_person:
         given["person"] = credentials(request).user or (THE_CONSOLE if request.content_type == FORM else "")
     for name in request.query:
         if name in request.match_info or name in fields or len(request.query.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)
         given[name] = request.query[name]
     given |= fields
+    if has_person and person_of(request).is_named:
+        given["person"] = person_of(request).name
     try:
         return model.model_validate(given)
     except ValidationError as error:

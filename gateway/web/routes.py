@@ -20,6 +20,7 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
 from gateway.operations.system import System
+from gateway.records.person import NOBODY, Person, Role
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
@@ -66,6 +67,8 @@ class RouteContext:
     """What takes the rules and mappings of the site."""
     message_tools: Callable[[], MessageTools] | None = None
     """What explaining and trying messages takes, with the mappings in force; None: that is not done here."""
+    person: Person = NOBODY
+    """Who makes the request at hand."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]
@@ -94,5 +97,12 @@ class Route:
     """Statuses that carry the body of a 200."""
     open: bool = False
     """Served without a login."""
+    role: Role | None = None
+    """Whom it is for; None: viewers where it only shows (GET), operators where it changes something."""
     notice: Callable[[Any], Notice] | None = None
     """From the answer to a POST to what the page states that a browser gets after it."""
+
+    @property
+    def role_needed(self) -> Role:
+        """The lowest role that may use the route."""
+        return self.role or (Role.VIEWER if self.method == "GET" else Role.OPERATOR)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, Final
@@ -39,7 +40,7 @@ from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
-from gateway.web.login import Handler, Token, guard
+from gateway.web.login import Handler, Token, check_role, guard, person_of
 from gateway.web.routes import Route, RouteContext
 from gateway.web.streams import Streams
 
@@ -169,7 +170,10 @@ def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
 
 def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
-        context = request.app[CONTEXT]
+        person = person_of(request)
+        if not route.open:
+            check_role(person, route.role_needed)
+        context = replace(request.app[CONTEXT], person=person)
         fields = await requests.form_fields(request) if request.method == hdrs.METH_POST else {}
         back = fields.pop("back", "/")
         answer = await route.handler(context, requests.read(route.parameters, request, fields))

@@ -76,6 +76,8 @@ def _operation(route: Route, parameters: list[dict[str, Any]]) -> dict[str, Any]
         "summary": " ".join(summary.split()),
         "responses": {"200": {"description": "OK", "content": content}},
     }
+    if not route.open:
+        description = f"{description}\n\nRole: {route.role_needed}.".strip()
     if description:
         operation["description"] = description
     if parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.operations.answers.state import ReloadedConfiguration
+from gateway.records.person import Role
 from gateway.web.requests import NoParameters
 from gateway.web.routes import Notice, Route, RouteContext
 
@@ -27,4 +28,4 @@ def _notice(answer: ReloadedConfiguration) -> Notice:
     return Notice("reloaded_in_part" if answer.waits_for_restart else "reloaded", len(answer.waits_for_restart))
 
 
-ROUTES: Final = (Route("POST", "/api/reload", reload, ReloadedConfiguration, notice=_notice),)
+ROUTES: Final = (Route("POST", "/api/reload", reload, ReloadedConfiguration, role=Role.ADMIN, notice=_notice),)
