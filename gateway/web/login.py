@@ -65,7 +65,8 @@ def guard(token: Token | str | None, open_paths: frozenset[str]) -> Middleware:
 
 def person_of(request: web.Request) -> Person:
     """Who makes a request; `NOBODY` where none is asked for a login."""
-    return request[PERSON] if PERSON in request else NOBODY
+    person: Person = request.get(PERSON, NOBODY)
+    return person
 
 
 def check_role(person: Person, role: Role) -> None:
