@@ -605,6 +605,59 @@ missing_links = Table(
     Index(None, "ehr", "lane"),
 )
 
+audit_waiting = Table(
+    "audit_waiting",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("event", Text, nullable=False, comment="Canonical JSON"),
+)
+"""Events of the audit trail that are not chained yet: written with what they are about, for a second or so."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("moment", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("event", Text, nullable=False, comment="Canonical JSON, of which the other columns are taken"),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 over the hash before it, the sequence and the event"),
+    Index(None, "kind", "sequence"),
+    Index(None, "actor", "sequence"),
+)
+"""The audit trail: rows are added at its end and removed at its beginning, never changed."""
+
+audit_patients = Table(
+    "audit_patients",
+    metadata,
+    Column("patient_id", Name, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Index(None, "sequence"),
+)
+
+audit_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("sequence", BigInteger, nullable=False, comment="Of the last row that was removed"),
+    Column("hash", LargeBinary, nullable=False, comment="Of that row: what the first row that is left builds on"),
+    Column("removed", BigInteger, nullable=False, comment="Rows, in all"),
+    Column("moved_at", BigInteger, nullable=False),
+)
+"""At most one row: where the chain begins since rows were removed by the rule of their age."""
+
+audit_repositories = Table(
+    "audit_repositories",
+    metadata,
+    Column("name", Text, primary_key=True, comment="In the configuration"),
+    Column("sequence", BigInteger, nullable=False, comment="Of the last row that was sent or skipped"),
+    Column("skipped", BigInteger, nullable=False, server_default=text("0"), comment="Rows that were never sent"),
+    Column("away_since", BigInteger, nullable=True),
+    Column("reason", Text, nullable=False, server_default=text("''"), comment="Why the last try failed"),
+    Column("sent_at", BigInteger, nullable=True),
+)
+"""How far each repository that takes audit messages has been sent."""
+
 imaging_studies = Table(
     "imaging_studies",
     metadata,

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
+from gateway.store import audit
 from gateway.store.keys import Contended, Keys, forget_keys
 from gateway.store.outages import (
     is_deadlock,
@@ -77,6 +78,7 @@ class Writer:
         self, engine: Engine, on_commit: Callable[[], None] = lambda: None, *, answer_seconds: float | None = None
     ) -> None:
         self._engine = engine
+        audit.follow_savepoints(engine)
         self._answer_seconds = answer_seconds
         self._on_commit = on_commit
         self._connection: Connection | None = None
@@ -209,8 +211,9 @@ class Writer:
                     forget_keys(connection)
                 else:
                     Keys(connection, keys)
-                for job in batch:
-                    run(connection, job)
+                with audit.gathered(connection):
+                    for job in batch:
+                        run(connection, job)
                 committing = True
                 transaction.commit()
             return bool(connection.info.pop("announce", False))
@@ -258,6 +261,7 @@ def _run_guarded(connection: Connection, job: _Job) -> None:
     """Run one unit inside its savepoint. Raises what concerns the whole transaction."""
     job.result, job.error = None, None
     execute(connection, "SAVEPOINT unit")
+    events = audit.number_gathered(connection)
     waited = False
     try:
         job.result = job.unit(connection)
@@ -272,6 +276,7 @@ def _run_guarded(connection: Connection, job: _Job) -> None:
         job.fail(unavailable(error) if waited else error)
     except BaseException as error:
         job.fail(error)
+    audit.take_back(connection, events)
     execute(connection, "ROLLBACK TO SAVEPOINT unit")
     execute(connection, "RELEASE SAVEPOINT unit")
     if waited:
