@@ -38,6 +38,13 @@ HTTP_REFUSED: Final = Counter(
     ("reason",),
     registry=REGISTRY,
 )
+LOGINS: Final = Counter(
+    "gateway_logins",
+    "Logins over HTTP, by kind (password, oidc, token) and outcome: done, wrong, throttled (too many wrong before); of "
+    "tokens only the refused are counted.",
+    ("login", "outcome"),
+    registry=REGISTRY,
+)
 CHECKS: Final = Counter(
     "gateway_hl7_structure_checks",
     "Messages whose structure was to be checked, by outcome: checked, skipped (too many waited), failed.",

@@ -13,3 +13,5 @@ MessageRow = NewType("MessageRow", int)
 StudyRow = NewType("StudyRow", int)
 WorkRow = NewType("WorkRow", int)
 """Of the outbox."""
+UserRow = NewType("UserRow", int)
+TokenRow = NewType("TokenRow", int)

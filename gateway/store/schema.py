@@ -684,3 +684,53 @@ imaging_study_tokens = Table(
     Column("value", Text, nullable=False),
     Index("ix_imaging_study_tokens_found", "value", "parameter", "system", "imaging_study"),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Name, nullable=False, unique=True, comment="In lower case"),
+    Column("role", Text, nullable=False, comment="viewer, operator or admin"),
+    Column("login", Text, nullable=False, comment="password, or oidc: the identity provider says name and role"),
+    Column("subject", Text, nullable=True, unique=True, comment="issuer|sub of the identity provider"),
+    Column("password_hash", Text, nullable=False, comment="Argon2id in its PHC form; empty: none has been set"),
+    Column("enabled", Boolean, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=True, comment="Last login"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of what the browser has"),
+    Column("user_id", Key, ForeignKey("users.id"), nullable=False, index=True),
+    Column("begun_at", BigInteger, nullable=False, index=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("id_token", Text, nullable=False, comment="Of the identity provider, for its logout"),
+)
+
+password_links = Table(
+    "password_links",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of what the link holds"),
+    Column("user_id", Key, ForeignKey("users.id"), nullable=False, unique=True, comment="A new link ends the old one"),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Name, nullable=False, unique=True, comment="Of the client that has it"),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token"),
+    Column("role", Text, nullable=False, comment="Empty: it is a scanner's"),
+    Column("ae_title", Text, nullable=False, comment="Of the scanner; empty: it is none"),
+    Column("made_at", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=True),
+    Column("revoked_at", BigInteger, nullable=True),
+    Column("last_used_at", BigInteger, nullable=True),
+)

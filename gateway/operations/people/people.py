@@ -1,0 +1,210 @@
+"""Logins to a gateway that serves: passwords, sessions and tokens, each checked against the database."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.clock import elapsed as monotonic_clock
+from gateway.errors import Unavailable
+from gateway.observe import metrics
+from gateway.operations.people.passwords import Passwords, is_outdated
+from gateway.operations.people.refusals import TooManyTries, WrongSecret
+from gateway.operations.people.throttle import Throttle
+from gateway.records.api_token import ApiToken
+from gateway.records.person import Login
+from gateway.records.secret import digest_of, new_secret
+from gateway.records.session import NOTED_AFTER, Session, SessionLimits
+from gateway.records.user import User, check_password
+from gateway.store import Store, api_tokens, sessions, users
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+MOST_REMEMBERED: Final = 1000
+LOOK_MICROS: Final = 2_000_000
+"""How old the answer to whether there are users may be."""
+
+
+class People:
+    """`elapsed`: by which tries are counted. While the database is away, whoever was let in before stays in."""
+
+    def __init__(
+        self, store: Store, clock: Clock, limits: SessionLimits | None = None, elapsed: Clock = monotonic_clock
+    ) -> None:
+        self.throttle = Throttle(elapsed)
+        self.limits = limits or SessionLimits()
+        self.passwords = Passwords()
+        self._store = store
+        self._clock = clock
+        self._sessions: _Remembered[Session] = _Remembered()
+        self._tokens: _Remembered[ApiToken] = _Remembered()
+        self._has_users: tuple[int, bool] = (0, False)
+
+    async def has_users(self) -> bool:
+        """Whether there are users, so that a login is asked for; as it was while the database is away."""
+        at, has = self._has_users
+        now = self._clock()
+        if not 0 <= now - at < LOOK_MICROS:
+            try:
+                has = await self._store.read(users.any_exists)
+            except Unavailable:
+                return has
+            self._has_users = now, has
+        return has
+
+    async def log_in(self, name: str, password: str, address: str) -> str:
+        """Begin a session; the secret that the browser keeps. Raises `WrongSecret`, `TooManyTries`, `Unavailable`."""
+        account = name.strip().lower()[:64]
+        if wait := self.throttle.take(account, address):
+            metrics.LOGINS.labels(Login.PASSWORD, "throttled").inc()
+            raise TooManyTries(wait)
+        user = await self._store.read(lambda connection: users.find(connection, account))
+        usable = user is not None and user.is_enabled and user.login is Login.PASSWORD
+        password_hash = user.password_hash if user is not None and usable else ""
+        if not await self.passwords.is_right(password_hash, password) or user is None:
+            self._refused(Login.PASSWORD, account if user else "an unknown user", address)
+            raise WrongSecret("wrong name or password")
+        self.throttle.give_back(account, address)
+        renewed = await self.passwords.hashed(password) if is_outdated(password_hash) else ""
+        return await self._begin(partial(_still, user, renewed), Login.PASSWORD, address)
+
+    async def begin(self, find: Callable[[Connection], User], address: str, *, id_token: str) -> str:
+        """Begin a session of a user whom the identity provider has let in. Raises what `find` raises."""
+        return await self._begin(find, Login.OIDC, address, id_token)
+
+    async def set_password(self, link: str, password: str, address: str) -> str:
+        """Set the password of a link's user, end that user's sessions and begin another one: its secret.
+
+        Raises `WrongSecret` for a link that opens nothing, `InvalidValue` for a password that can be guessed.
+        """
+        user = await self.of_link(link, address)
+        check_password(password, user.name)
+        password_hash = await self.passwords.hashed(password)
+        return await self._begin(
+            partial(_by_link, digest_of(link), password_hash, self._clock()), Login.PASSWORD, address
+        )
+
+    async def of_link(self, link: str, address: str) -> User:
+        """Whose password a link sets. Raises `WrongSecret`, `TooManyTries`."""
+        if wait := self.throttle.wait_for_token(address):
+            raise TooManyTries(wait)
+        now = self._clock()
+        user = await self._store.read(lambda connection: users.of_link(connection, digest_of(link), now))
+        if user is None:
+            self.refused_token(address)
+            raise WrongSecret("this link was used, has expired or never was; ask an admin for another one")
+        return user
+
+    async def change_password(self, session: Session, former: str, latter: str, address: str) -> str:
+        """Another password for the user of a session, in place of `former`; the secret of a new session.
+
+        Raises as `log_in`, and `InvalidValue` for a password that can be guessed.
+        """
+        check_password(latter, session.name)
+        await self.log_out(await self.log_in(session.name, former, address))
+        password_hash = await self.passwords.hashed(latter)
+
+        def unit(connection: Connection) -> User:
+            user = users.get(connection, session.name)
+            users.set_password(connection, user.row, password_hash)
+            return user
+
+        return await self._begin(unit, Login.PASSWORD, address)
+
+    async def session_of(self, secret: str) -> Session | None:
+        """The session of a secret; None: there is none, it is over, or its user is disabled."""
+        digest, now = digest_of(secret), self._clock()
+        try:
+            session = await self._store.read(lambda connection: sessions.find(connection, digest))
+            if session is not None and not session.is_over(self.limits, now) and now - session.seen_at > NOTED_AFTER:
+                await self._store.write(lambda connection: sessions.note(connection, digest, now))
+        except Unavailable:
+            session = self._sessions.get(digest)
+        self._sessions.keep(digest, session)
+        return None if session is None or session.is_over(self.limits, now) else session
+
+    async def log_out(self, secret: str) -> None:
+        """End a session."""
+        digest = digest_of(secret)
+        await self._store.write(lambda connection: sessions.end(connection, digest))
+        self._sessions.keep(digest, None)
+
+    async def token_of(self, secret: str) -> ApiToken | None:
+        """The API token of a secret, if it counts."""
+        digest, now = digest_of(secret), self._clock()
+        try:
+            token = await self._store.read(lambda connection: api_tokens.find(connection, digest))
+            if token is not None and token.counts(now) and now - (token.last_used_at or 0) > NOTED_AFTER:
+                row = token.row
+                await self._store.write(lambda connection: api_tokens.note_use(connection, row, now))
+        except Unavailable:
+            token = self._tokens.get(digest)
+        self._tokens.keep(digest, token)
+        return token if token is not None and token.counts(now) else None
+
+    def refused_token(self, address: str) -> None:
+        """Count a token or link that opens nothing. Raises `TooManyTries` where there were too many of an address."""
+        if wait := self.throttle.take_token(address):
+            metrics.LOGINS.labels(Login.TOKEN, "throttled").inc()
+            raise TooManyTries(wait)
+        self._refused(Login.TOKEN, "a token", address)
+
+    def _refused(self, login: Login, account: str, address: str) -> None:
+        metrics.LOGINS.labels(login, "wrong").inc()
+        log.warning("login refused (%s): %s from %s", login, account, address)
+
+    async def _begin(self, find: Callable[[Connection], User], login: Login, address: str, id_token: str = "") -> str:
+        secret, now = new_secret(), self._clock()
+
+        def unit(connection: Connection) -> User:
+            user = find(connection)
+            users.note_login(connection, user.row, now)
+            oldest = now - self.limits.absolute
+            sessions.add(connection, user.row, digest_of(secret), id_token=id_token, forget_before=oldest, now=now)
+            return user
+
+        user = await self._store.write(unit)
+        self._has_users = now, True
+        metrics.LOGINS.labels(login, "done").inc()
+        log.info("login (%s): %s from %s", login, user.name, address)
+        return secret
+
+    def close(self) -> None:
+        """End the thread of the passwords."""
+        self.passwords.close()
+
+
+class _Remembered(OrderedDict[bytes, T]):
+    """The newest answers of the database, for while it is away."""
+
+    def keep(self, digest: bytes, value: T | None) -> None:
+        self.pop(digest, None)
+        if value is not None:
+            self[digest] = value
+            if len(self) > MOST_REMEMBERED:
+                self.popitem(last=False)
+
+
+def _still(seen: User, renewed: str, connection: Connection) -> User:
+    """The user as it was when its password was checked. Raises `WrongSecret` if it was changed meanwhile."""
+    user = users.find(connection, seen.name)
+    if user is None or not user.is_enabled or user.password_hash != seen.password_hash:
+        raise WrongSecret("wrong name or password")
+    if renewed:
+        users.renew_hash(connection, user.row, user.password_hash, renewed)
+    return user
+
+
+def _by_link(link: bytes, password_hash: str, now: int, connection: Connection) -> User:
+    user = users.of_link(connection, link, now)
+    if user is None:
+        raise WrongSecret("this link was used meanwhile")
+    users.set_password(connection, user.row, password_hash)
+    return user

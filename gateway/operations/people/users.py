@@ -1,0 +1,82 @@
+"""What admins do with users: the same at the command line, in the console and over the API."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from gateway.errors import Conflict
+from gateway.operations.answers.people import UserChanged, Users, UserState
+from gateway.records.person import Login, Role
+from gateway.records.secret import digest_of, new_secret
+from gateway.records.user import LINK_LASTS, User, name_of_user
+from gateway.store import users
+
+FIRST_ADMIN = "admin"
+
+
+def listing(connection: Connection) -> Users:
+    """All users, by name."""
+    return Users(users=[state_of(user) for user in users.listing(connection)])
+
+
+def state_of(user: User) -> UserState:
+    """A user without the hash of its password."""
+    return UserState.model_validate({
+        "name": user.name, "role": user.role, "login": user.login, "enabled": user.is_enabled,
+        "has_password": bool(user.password_hash), "made_at": user.made_at, "made_by": user.made_by,
+        "seen_at": user.seen_at,
+    })  # fmt: skip
+
+
+def add(connection: Connection, name: str, role: Role, *, person: str, now: int) -> UserChanged:
+    """A new user, with the link on which it sets its password. Raises `InvalidValue`, `DuplicateKey`."""
+    user = users.add(connection, name_of_user(name), role, login=Login.PASSWORD, by=person, now=now)
+    return _with_link(connection, user, now)
+
+
+def give_role(connection: Connection, name: str, role: Role) -> UserChanged:
+    """Another role; the sessions of the user end. Raises `UnknownKey`, `Conflict` for the last admin."""
+    return _changed(users.set_role(connection, name.lower(), role))
+
+
+def enable(connection: Connection, name: str, *, enabled: bool) -> UserChanged:
+    """Let a user in again, or no more: its sessions end. Raises as `give_role`."""
+    return _changed(users.set_enabled(connection, name.lower(), enabled=enabled))
+
+
+def link(connection: Connection, name: str, *, now: int) -> UserChanged:
+    """A new link on which the user sets a password, in place of one before.
+
+    Raises `UnknownKey`; `Conflict` for a user who is disabled or of the identity provider.
+    """
+    user = users.get(connection, name.lower())
+    if not user.is_enabled:
+        raise Conflict("it is disabled", place="name")
+    if user.login is not Login.PASSWORD:
+        raise Conflict("it logs in at the identity provider and has no password here", place="name")
+    return _with_link(connection, user, now)
+
+
+def first_admin(connection: Connection, *, now: int) -> UserChanged | None:
+    """A link for the first admin, who is made where there is none; None: an admin can log in already."""
+    if users.admin_can_log_in(connection):
+        return None
+    user = users.find(connection, FIRST_ADMIN)
+    if user is None:
+        user = users.add(connection, FIRST_ADMIN, Role.ADMIN, login=Login.PASSWORD, by="gateway run", now=now)
+    if user.role is not Role.ADMIN or not user.is_enabled:
+        return None
+    return _with_link(connection, user, now)
+
+
+def _with_link(connection: Connection, user: User, now: int) -> UserChanged:
+    secret, ends = new_secret(), now + LINK_LASTS
+    users.add_link(connection, user.row, digest_of(secret), ends)
+    return UserChanged.model_validate({
+        "name": user.name, "role": user.role, "enabled": user.is_enabled, "link": f"/password?link={secret}",
+        "link_ends_at": ends,
+    })  # fmt: skip
+
+
+def _changed(user: User) -> UserChanged:
+    return UserChanged(name=user.name, role=user.role, enabled=user.is_enabled)
