@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench corpus fuzz crash browser faults night java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,10 @@ pytest: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+statements: $(ENVIRONMENT) ## Write the conformance statements of the defaults to docs/
+	cd docs && ../$(BIN)/gateway conformance dicom > conformance.md && ../$(BIN)/gateway conformance hl7 > conformance-hl7.md && \
+	    ../$(BIN)/gateway conformance fhir > conformance-fhir.md
 
 corpus: $(ENVIRONMENT) ## Send every HL7 file below CORPUS to a gateway and tell how each type is answered
 	$(BIN)/python -m bench.corpus $(CORPUS)

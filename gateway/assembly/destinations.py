@@ -45,7 +45,7 @@ LEASE_SECONDS: Final = 15.0
 def status_consequences(config: Config, mappings: Mappings | None, clock: Clock) -> tuple[Consequence, ...]:
     """What a performed step leads to at the destinations of statuses; empty: there are none. Without mappings the
     messages are made by the worker."""
-    receivers = [_receiver(config, one) for one in config.hl7.destinations if one.status]
+    receivers = [receiver_of(config, one) for one in config.hl7.destinations if one.status]
     if not receivers:
         return ()
     maker = None if mappings is None else _maker(config, mappings, clock, make_reader(config, mappings))
@@ -85,7 +85,7 @@ def kinds_of_destinations(
     for one in config.hl7.destinations:
         delivery, handling = _delivery(one, store.steady, stack)
         if one.status:
-            kinds[status_to(one.name)] = handling(StatusStation(store, maker, _receiver(config, one), delivery).tell)
+            kinds[status_to(one.name)] = handling(StatusStation(store, maker, receiver_of(config, one), delivery).tell)
         if one.forward:
             kinds[forward_to(one.name)] = handling(ForwardStation(store, control_id_of, delivery).forward)
     return kinds
@@ -123,7 +123,8 @@ def _maker(config: Config, mappings: Mappings, clock: Clock, reader: MessageRead
     return StatusMaker(mappings.statuses, materials, clock)
 
 
-def _receiver(config: Config, destination: Destination) -> StatusReceiver:
+def receiver_of(config: Config, destination: Destination) -> StatusReceiver:
+    """A destination of statuses with the MSH that it gets."""
     kind, structure = destination.status, SHAPES[destination.status].structure
     code, _, trigger = kind.partition("^")
     header = Header(

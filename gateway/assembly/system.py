@@ -10,9 +10,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway.assembly.checks import check
+from gateway.assembly.mappings import load_mappings
 from gateway.assembly.reloading import Reloader
 from gateway.config.tree import Config
 from gateway.operations.check import CheckFinding
+from gateway.operations.conformance.sections import Statement, StatementName
 from gateway.operations.system import Setting, System
 
 _USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -25,7 +27,16 @@ def system_of(config: Config, reloader: Reloader) -> System:
         # Mappings are read, which takes a third of a second.
         return await asyncio.to_thread(lambda: asyncio.run(check(reloader.config, offline=True)))
 
-    return System(reloader.reload, lambda: list(settings_of(reloader.config)), look)
+    def stated(name: StatementName) -> Statement:
+        # Only who asks for a statement waits for the tables of the three standards.
+        from gateway.assembly.conformance.statements import STATEMENTS
+
+        return STATEMENTS[name](reloader.config, load_mappings(reloader.config))
+
+    async def statement(name: StatementName) -> Statement:
+        return await asyncio.to_thread(stated, name)
+
+    return System(reloader.reload, lambda: list(settings_of(reloader.config)), look, statement)
 
 
 def settings_of(section: BaseModel, path: str = "") -> Iterator[Setting]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.errors import Unavailable
 from gateway.operations.check import CheckFinding
+from gateway.operations.conformance.sections import Statement, StatementName
 from gateway.operations.reloading import Reloaded
 
 
@@ -19,6 +20,10 @@ class Setting:
     """As text; no secret."""
 
 
+async def _no_statement(_name: StatementName) -> Statement:
+    raise Unavailable("no configuration is known here")
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The tools of a gateway that serves."""
@@ -27,6 +32,8 @@ class System:
     settings: Callable[[], Sequence[Setting]]
     check: Callable[[], Awaitable[Sequence[CheckFinding]]]
     """Configuration and mappings as they are, without asking anybody."""
+    statement: Callable[[StatementName], Awaitable[Statement]] = field(default=_no_statement)
+    """The conformance statement of the configuration in force."""
 
 
 async def _no_reload() -> Reloaded:

@@ -46,11 +46,11 @@ class RequestVerdict(Enum):
 
 WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116})
 """Done, with a reservation (PS3.7 C.4)."""
-_VERDICTS: Final[Mapping[tuple[str, int], RequestVerdict]] = {
+VERDICTS: Final[Mapping[tuple[str, int], RequestVerdict]] = {
     ("N-CREATE", 0x0111): RequestVerdict.ASK,  # duplicate SOP Instance: also after an answer that was lost
     ("N-SET", 0xA710): RequestVerdict.ASK,  # as Error ID: the step may no longer be updated
 }
-_OF_BOTH: Final[Mapping[int, RequestVerdict]] = {
+OF_BOTH: Final[Mapping[int, RequestVerdict]] = {
     0x0110: RequestVerdict.DOUBT,  # processing failure
     0x0213: RequestVerdict.RETRY,  # resource limitation
 }
@@ -63,8 +63,8 @@ def verdict(operation: Operation, status: int, error_id: int | None) -> RequestV
     if status == 0x0000 or status in WARNINGS or status >> 12 == 0xB:
         return RequestVerdict.DONE
     for code in (error_id, status):
-        if code is not None and (found := _VERDICTS.get((operation, code))) is not None:
+        if code is not None and (found := VERDICTS.get((operation, code))) is not None:
             return found
     if status >> 8 == 0xA7:
         return RequestVerdict.RETRY
-    return _OF_BOTH.get(status, RequestVerdict.PARK)
+    return OF_BOTH.get(status, RequestVerdict.PARK)

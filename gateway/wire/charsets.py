@@ -17,7 +17,7 @@ BYTE_ORDER_MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\xfe\xff", "utf_16_be"),
 )
 
-_TABLE_0211: dict[str, tuple[str, ...]] = {
+TABLE_0211: dict[str, tuple[str, ...]] = {
     "ASCII": ("ascii",),
     "8859/1": ("latin_1",),
     "8859/2": ("iso8859_2",),
@@ -47,7 +47,7 @@ _TABLE_0211: dict[str, tuple[str, ...]] = {
 _ALIASES: dict[str, tuple[str, ...]] = {
     "US-ASCII": ("ascii",),
     "UTF-8": ("utf_8",),
-    **{f"ISO-8859-{part}": _TABLE_0211[f"8859/{part}"] for part in (*range(1, 10), 15)},
+    **{f"ISO-8859-{part}": TABLE_0211[f"8859/{part}"] for part in (*range(1, 10), 15)},
     "LATIN1": ("latin_1",),
     **{f"Windows-{page}": (f"cp{page}",) for page in range(1250, 1259)},
     **{f"CP{page}": (f"cp{page}",) for page in range(1250, 1259)},
@@ -71,7 +71,7 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_/-]", "", name).upper()
 
 
-_CODECS = {_key(name): codecs for name, codecs in (_TABLE_0211 | _ALIASES).items()}
+_CODECS = {_key(name): codecs for name, codecs in (TABLE_0211 | _ALIASES).items()}
 
 _C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
 _MULTI_BYTE_DESIGNATOR = b"\x1b$"
@@ -110,7 +110,7 @@ def is_known(name: str) -> bool:
     return bool(codecs_of(name))
 
 
-_NAMES: Final = {codecs[0]: name for name, codecs in reversed(_TABLE_0211.items())} | {"utf_8": "UNICODE UTF-8"}
+_NAMES: Final = {codecs[0]: name for name, codecs in reversed(TABLE_0211.items())} | {"utf_8": "UNICODE UTF-8"}
 
 
 def table_name(name: str) -> str:

@@ -1,9 +1,13 @@
-"""TLS contexts: TLS 1.2 and later (BCP 195, PS3.15 B.9), for listeners and for clients."""
+"""TLS contexts: TLS 1.2 and later (PS3.15 B.12), for listeners and for clients."""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Final
+
+PROFILE: Final = "BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12)"
+"""TLS 1.2 is offered always, 1.3 wherever both have it, nothing older."""
 
 
 class TlsFileError(Exception):

@@ -254,8 +254,8 @@ INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
 LISTS = ("hl7.listeners", "hl7.destinations", "hl7.listeners.sources", "dicom.peers", "dicom.destinations", "ehrs")
 
 
-def test_every_key_can_be_set(write: Write) -> None:
-    assert set(VALUES) | INSTEAD == set(keys(Config))
+def every_key() -> dict[str, Any]:
+    """A configuration in which every key of `VALUES` is set."""
     tree: dict[str, Any] = {
         "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
         "dicom": {"peers": [{}], "destinations": [{}]},
@@ -264,7 +264,12 @@ def test_every_key_can_be_set(write: Write) -> None:
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])
         place[key.rsplit(".", 1)[-1]] = given
-    file = write(yaml.safe_dump(tree))
+    return tree
+
+
+def test_every_key_can_be_set(write: Write) -> None:
+    assert set(VALUES) | INSTEAD == set(keys(Config))
+    file = write(yaml.safe_dump(every_key()))
     config = load(file).model_dump()
     for key, (_, read) in VALUES.items():
         found = _place(config, key.split(".")[:-1])[key.rsplit(".", 1)[-1]]

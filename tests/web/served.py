@@ -174,7 +174,10 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         views=PageViews(SCANNERS, seen, preview),
         state=state,
         system=System(
-            lambda: console.system.reload(), lambda: console.system.settings(), lambda: console.system.check()
+            lambda: console.system.reload(),
+            lambda: console.system.settings(),
+            lambda: console.system.check(),
+            lambda name: console.system.statement(name),
         ),
         message_tools=lambda: message_tools(Config(), store, load_mappings(Config()), lambda: console.now),
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),

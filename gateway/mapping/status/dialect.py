@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from gateway.mapping.language.rows import Dialect, Row, Table
@@ -28,6 +28,12 @@ def field_of_target(target: str) -> int:
 def type_of(target: str) -> str:
     """The message type (MSH-9.1) that a row is for, '' for all: `OMI` of `OBR-18@OMI`."""
     return target.partition("@")[2]
+
+
+def holds_for(target: str, targets: Container[str], code: str) -> bool:
+    """Whether a row of `targets` is used in messages of MSH-9.1 `code`: its own in place of those for all."""
+    of_type = type_of(target)
+    return of_type == code or (not of_type and f"{target}@{code}" not in targets)
 
 
 def _check_target(level: str, target: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import GatewayError, Place, RequiredMissing
 from gateway.mapping.language.rows import Codes, MappingFile, Row
 from gateway.mapping.orders.paths import Value
-from gateway.mapping.status.dialect import field_of_target, type_of
+from gateway.mapping.status.dialect import field_of_target, holds_for
 from gateway.mapping.status.functions import FUNCTIONS, Form, field_of
 from gateway.mapping.status.scope import Look, StatusScope, compiled
 from gateway.mapping.status.shapes import FIRST_VERSION, PATIENT, SHAPES, MessageShape
@@ -136,9 +136,7 @@ class _Making:
         """The rows of a segment that hold for the type of message: its own in place of those for all."""
         rows = self.rows[name]
         for target, row in rows.items():
-            of_type = type_of(target)
-            holds = of_type == self.type or (not of_type and f"{target}@{self.type}" not in rows)
-            if holds and self._has(f"{name}-{row.number}"):
+            if holds_for(target, rows, self.type) and self._has(f"{name}-{row.number}"):
                 yield row
 
     def _has(self, place: str) -> bool:

@@ -79,3 +79,15 @@ _SERIES: Final[dict[str, tuple[str, Callable[[Value], Value]] | None]] = {
     "bodySite": ("bodySite", lambda coding: {"concept": _concept(coding)}),
     "laterality": ("laterality", _concept),
 }
+
+
+def name_in_r5(element: str, level: str) -> str:
+    """The element of R5 for one of R4 at a level (`study`, `series`, `instance`); empty where R5 has none."""
+    if element in _REASONS:
+        return "reason"
+    table = {"study": _STUDY, "series": _SERIES}.get(level, {})
+    rule = table.get(element, (element, _concept))
+    return "" if rule is None else rule[0]
+
+
+_REASONS: Final = ("reasonCode", "reasonReference")

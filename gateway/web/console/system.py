@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.operations.check import CheckFinding
+from gateway.operations.conformance.sections import StatementName
 from gateway.operations.state.part import Form, Kind
 from gateway.store import migrations
 from gateway.web.console.now import WORDS
@@ -33,6 +34,7 @@ async def show_system(context: RouteContext, parameters: SystemParameters) -> we
         context, "system.html", parameters, title="System", current="/system", schema=migrations.newest(),
         parts=[part for part in state.parts if part.kind in SHOWN_KINDS], findings=findings, words=WORDS, forms=Form,
         sections=[(name, list(settings)) for name, settings in sections], dialect=context.store.engine.dialect.name,
+        statements=list(StatementName),
     )  # fmt: skip
 
 

@@ -36,6 +36,8 @@ WAITING: Final = 100
 """Connections beyond `max_associations`, which ask for an association or are told that there is none for them."""
 _WAITING_SECONDS: Final = 0.5
 """A connection that is older than this and has not asked goes when another needs its place."""
+ARTIM_SECONDS: Final = 5.0
+"""The ARTIM timer (PS3.8 9.1.5)."""
 VERSION_NAME: Final = "IMAGING_GATEWAY"
 """Implementation Version Name (PS3.7 D.3.3.2.2), at most 16 characters."""
 
@@ -77,7 +79,7 @@ class DimseServer:
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
         temporary_folder: Path | None = None,
-        artim_seconds: float = 5.0,
+        artim_seconds: float = ARTIM_SECONDS,
         idle_seconds: float = 600.0,
         on_refused: Callable[[AssociationRefusal], None] | None = None,
     ) -> None:

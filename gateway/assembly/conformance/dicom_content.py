@@ -1,0 +1,125 @@
+"""Overview (N.1) and web services (N.5.3): which SOP classes and transactions, in which role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from gateway.assembly.dicom_destinations import classes_of
+from gateway.config.dicom_destinations import DicomDestination
+from gateway.config.tree import Config
+from gateway.operations.conformance.sections import StatementSection, StatementTable
+from gateway.web import dicomweb
+from gateway.web.dicomweb.transactions import ROLE, TRANSACTIONS, Transaction
+from gateway.wire.dicomweb import search
+from gateway.wire.dimse import normalized, requestor_operations
+from gateway.wire.dimse.negotiation import served_syntaxes, service_of
+from gateway.wire.dimse.policy import STORAGE, VERIFICATION, WORKLIST
+from gateway.wire.dimse.storage_classes import name_of
+
+OF_SERVICES: Final = {VERIFICATION: "C-ECHO", WORKLIST: "C-FIND", STORAGE: "C-STORE"}
+"""Service -> the composite operation of its SOP classes."""
+REQUESTED: Final[Mapping[str, str]] = {
+    requestor_operations.MPPS: "N-CREATE and N-SET, for each of a modality",
+    requestor_operations.MPPS_RETRIEVE: "N-GET, when an N-CREATE or N-SET is answered 0111 or A710",
+    requestor_operations.AVAILABILITY: "N-CREATE, when a study has settled, or has grown",
+}
+"""UID of each SOP class that the gateway may ask other peers for -> the operations, and when."""
+
+
+def sections(config: Config) -> Iterator[StatementSection]:
+    """N.1 with its parts."""
+    yield StatementSection("N.1", "Overview", _OVERVIEW)
+    yield StatementSection("N.1.1", "Content and transfer", "", (_sop_classes(config, storage=True),))
+    yield StatementSection("N.1.2", "DIMSE services", "", (_sop_classes(config, storage=False),))
+    yield StatementSection("N.1.3", "DICOM Web services", _WEB, (_services(),))
+
+
+def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
+    served = served_syntaxes(frozenset(config.dicom.storage_classes))
+    in_force = {uid for one in config.dicom.destinations for uid in classes_of(one)}
+    rows = [
+        (
+            name_of(uid) or "(private or of a later edition)", uid, operations_of(uid),
+            "Y" if uid in in_force else "Option" if uid in REQUESTED else "N", "Y" if uid in served else "N",
+        )
+        for uid in dict.fromkeys((*served, *REQUESTED))
+        if (service_of(uid) == STORAGE) == storage
+    ]  # fmt: skip
+    return StatementTable("SOP classes", ("SOP Class", "UID", "Operations", "SCU", "SCP"), rows)
+
+
+def classes_asked_of(destination: DicomDestination) -> str:
+    """The operations and SOP classes that a destination is asked for."""
+    return "; ".join(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))
+
+
+def operations_of(uid: str) -> str:
+    """The DIMSE operations in which a SOP class is served."""
+    if operation := OF_SERVICES.get(service_of(uid)):
+        return operation
+    return ", ".join(normalized.NAMES[field] for field, classes in normalized.CONTEXTS.items() if uid in classes)
+
+
+def _services() -> StatementTable:
+    rows = [
+        (
+            _service_of(one),
+            one.method.id,
+            one.path,
+            one.method.http_method,
+            "N",
+            "Y" if ROLE == "origin server" else "N",
+        )
+        for one in TRANSACTIONS
+    ]
+    columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
+    return StatementTable("DICOM Web services", columns, rows)
+
+
+def _service_of(transaction: Transaction) -> str:
+    return _SERVICES[transaction.path.strip("/").partition("/")[0]]
+
+
+_SERVICES: Final = {
+    "": "Capabilities",
+    "modality-scheduled-procedure-steps": "Modality Scheduled Procedure Step",
+    "modality-performed-procedure-steps": "Modality Performed Procedure Step",
+}
+"""First segment of the path -> service (PS3.18 8.9, chapters 14 and 15)."""
+
+
+def web_sections(config: Config) -> Iterator[StatementSection]:
+    """N.5.3: the transactions with their headers, query parameters and media types."""
+    columns = ("Transaction", "PS3.18", "Query parameters", "Header fields", "Content-Type", "Accept")
+    rows = [
+        (
+            f"{one.method.id} `{one.path}`", one.method.clause, _listed(_shown(name) for name in one.method.query),
+            _listed(one.method.headers), _listed(one.method.request_types), _listed(one.method.response_types),
+        )
+        for one in TRANSACTIONS
+    ]  # fmt: skip
+    text = _WEB_DETAILS.format(path=dicomweb.PATH, host=config.http.host, port=config.http.port)
+    yield StatementSection("N.5.3", "DICOM Web services", text, (StatementTable("Transactions", columns, rows),))
+
+
+def _shown(parameter: str) -> str:
+    return "an attribute (keyword or tag, within sequences by `.`)" if parameter == search.MATCH else parameter
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values)) or "–"
+
+
+_OVERVIEW: Final = """\
+The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps and makes them at
+other MPPS SCPs, takes and makes Instance Availability Notifications, and receives instances whose headers it keeps
+and whose pixels it drops; it writes each study to an EHR in FHIR. It offers no Storage Commitment, no Query/Retrieve,
+no printing and no media."""
+_WEB: Final = """\
+With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
+creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS."""
+_WEB_DETAILS: Final = """\
+Base URI: `{path}` of the console's address (here `{host}`, port {port}). The login is that of the console, or the AE
+title of a peer with its passcode. Parameters that are not served are left out of account (PS3.18 8.3); a parameter
+that is served and has an invalid value is answered 400."""

@@ -1,0 +1,56 @@
+"""What the gateway asks other AEs for, as SCU (N.5.2.10): one table of destinations, one of how it takes answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.assembly.conformance.dicom_content import classes_asked_of
+from gateway.config.tree import Config
+from gateway.operations.conformance.sections import StatementSection, StatementTable
+from gateway.records.step_request import OF_BOTH, VERDICTS, WARNINGS, RequestVerdict, verdict
+
+
+def sections(config: Config) -> Iterator[StatementSection]:
+    """MPPS and Instance Availability Notification as SCU."""
+    columns = ("Name", "Called AE title", "Calling AE title", "Requests", "TLS", "Timeout", "Tries")
+    rows = [
+        (
+            one.name, one.ae_title, one.calling_ae or config.dicom.ae_title, classes_asked_of(one),
+            "Y" if one.tls else "N", f"{one.timeout_seconds:g} s",
+            f"after {one.retry.first_seconds:g} s, doubling to {one.retry.max_seconds:g} s",
+        )
+        for one in config.dicom.destinations
+    ]  # fmt: skip
+    destinations = StatementTable("Destinations", columns, rows or [("none", *["–"] * 6)])
+    yield StatementSection("N.5.2.10", "Services as SCU", _REQUESTS, (destinations, _answers()))
+
+
+def _answers() -> StatementTable:
+    rows = [
+        (f"{status:04X}" if isinstance(status, int) else status, operation, _WORDS[found])
+        for operation, status, found in _rows()
+    ]
+    return StatementTable("Answers to N-CREATE and N-SET", ("Status or Error ID", "Operation", "Behavior"), rows)
+
+
+def _rows() -> Iterator[tuple[str, int | str, RequestVerdict]]:
+    yield from (("both", one, verdict("N-CREATE", one, None)) for one in _ALIKE)
+    yield from ((operation, status, found) for (operation, status), found in VERDICTS.items())
+    yield "both", "A7xx", verdict("N-CREATE", 0xA7FF, None)
+    yield "both", "Bxxx", verdict("N-CREATE", 0xB000, None)
+    yield "both", "any other", verdict("N-CREATE", 0x0106, None)
+
+
+_ALIKE: Final = (0x0000, *sorted(WARNINGS), *OF_BOTH)
+_WORDS: Final = {
+    RequestVerdict.DONE: "done",
+    RequestVerdict.RETRY: "the same request again, later",
+    RequestVerdict.DOUBT: "some tries more, then a person decides",
+    RequestVerdict.ASK: "an N-GET shows whether the peer has it already; if not, a person decides",
+    RequestVerdict.PARK: "a person decides",
+}
+_REQUESTS: Final = """\
+Requests of one performed step are made in the order of the modality, each after the answer to the one before; those
+of other steps do not wait. What a modality has sent is passed on with its SOP Instance UID and all attributes. An
+Instance Availability Notification is made with a new SOP Instance UID each time."""
