@@ -14,9 +14,13 @@ LONGEST_RETRY_SECONDS: Final = 600.0
 
 
 async def keep_trying(
-    name: str, job: Callable[[], Awaitable[object]], *, first_seconds: float = FIRST_RETRY_SECONDS
+    name: str,
+    job: Callable[[], Awaitable[object]],
+    *,
+    first_seconds: float = FIRST_RETRY_SECONDS,
+    longest_seconds: float = LONGEST_RETRY_SECONDS,
 ) -> None:
-    """Run `job` until it ends without an error; wait longer after each failure, at most ten minutes."""
+    """Run `job` until it ends without an error; wait longer after each failure, at most `longest_seconds`."""
     seconds = first_seconds
     while True:
         try:
@@ -26,4 +30,4 @@ async def keep_trying(
         else:
             return
         await asyncio.sleep(seconds)
-        seconds = min(2 * seconds, LONGEST_RETRY_SECONDS)
+        seconds = min(2 * seconds, longest_seconds)

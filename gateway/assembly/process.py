@@ -48,6 +48,7 @@ from gateway.operations.state.shared import SharedState
 from gateway.operations.state.sources import Process
 from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
+from gateway.store.audit_log import keep_sealing
 from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
@@ -102,6 +103,9 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
     reloadable = parts.reloadable
     parts.start("pulse", store.pulse.run())
+    parts.start(
+        "audit", keep_trying("the chaining of the audit trail", partial(keep_sealing, store), longest_seconds=5.0)
+    )
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
     worker, working, kinds = await _start_worker(parts)

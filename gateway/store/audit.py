@@ -1,7 +1,7 @@
 """The audit trail: events are written with what they are about, and chained a second or so later.
 
-`record` is called within a unit of the writer. The events of all units of one commit go to `audit_waiting` in one
-statement just before the commit; a unit that is taken back, or run again, takes its events back. `seal` moves what
+`record` is called within a unit of the writer. The events of all units of one commit go to `audit_waiting` as one row
+just before the commit; a unit that is taken back, or run again, takes its events back. `seal` moves what
 waits to the end of the chain in `audit`; `forget_before` removes the chain's beginning and leaves an anchor by which
 the rest is still provable.
 """
@@ -11,12 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, literal_column, select, text
 from sqlalchemy.event import listens_for
 
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, canonical
@@ -34,9 +33,20 @@ START: Final = bytes(32)
 """The hash before the first row of all."""
 _GATHERED: Final = "audit"
 _SAVEPOINTS: Final = "audit savepoints"
-_ADD: Final = Statement(insert(audit_waiting), ["event"])
+_ADD: Final = Statement(insert(audit_waiting), ["number", "events"])
+_FIRST: Final = Statement(
+    select(audit_waiting.c.id, audit_waiting.c.number, audit_waiting.c.events)
+    .order_by(audit_waiting.c.id)
+    .limit(literal_column("64"))
+)
+_TAKE: Final = Statement(delete(audit_waiting).where(audit_waiting.c.id == bindparam("the_id")))
 _CHAIN: Final = Statement(insert(audit), ["sequence", "moment", "kind", "actor", "event", "hash"])
 _NAME_PATIENT: Final = Statement(insert(audit_patients), ["patient_id", "sequence"])
+_UNNAME: Final = Statement(
+    delete(audit_patients).where(
+        audit_patients.c.patient_id == bindparam("the_patient"), audit_patients.c.sequence == bindparam("the_sequence")
+    )
+)
 _SEALING: Final = text("SELECT pg_try_advisory_xact_lock(hashtextextended('audit chain', 0))")
 
 
@@ -45,7 +55,7 @@ def record(connection: Connection, happened: AuditEvent) -> None:
     event = canonical(happened)
     events: list[str] | None = connection.info.get(_GATHERED)
     if events is None:
-        _ADD.run(connection, {"event": event})
+        _write(connection, [event])
     else:
         events.append(event)
 
@@ -63,7 +73,11 @@ def gathered(connection: Connection) -> Iterator[None]:
         # The driver's connection goes back to a pool: whoever takes it next gathers nothing.
         del info[_GATHERED]
     if events:
-        _ADD.run_all(connection, [{"event": event} for event in events])
+        _write(connection, events)
+
+
+def _write(connection: Connection, events: Sequence[str]) -> None:
+    _ADD.run(connection, {"number": len(events), "events": "\n".join(events)})
 
 
 def number_gathered(connection: Connection) -> int:
@@ -100,8 +114,7 @@ def _ended(connection: Connection) -> int:
     return savepoints.pop() if savepoints else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A place in the chain: what the next row builds on."""
 
     sequence: int
@@ -129,7 +142,12 @@ def head(connection: Connection) -> Link:
 
 def number_waiting(connection: Connection) -> int:
     """How many events are not chained yet."""
-    return int(connection.execute(select(func.count()).select_from(audit_waiting)).scalar_one())
+    return int(connection.execute(select(func.sum(audit_waiting.c.number))).scalar() or 0)
+
+
+def is_waiting(connection: Connection) -> bool:
+    """Whether any event is not chained yet."""
+    return connection.execute(select(audit_waiting.c.id).limit(1)).first() is not None
 
 
 def seal(connection: Connection, *, limit: int = BATCH) -> int:
@@ -157,12 +175,17 @@ def seal(connection: Connection, *, limit: int = BATCH) -> int:
 
 
 def _taken(connection: Connection, limit: int) -> Sequence[str]:
-    """The first events that wait, which are gone from there."""
-    first = select(audit_waiting.c.id, audit_waiting.c.event).order_by(audit_waiting.c.id).limit(limit)
-    rows = connection.execute(first).all()
+    """The first events that wait, which are gone from there: whole commits, about `limit` events in all."""
+    events: list[str] = []
+    taken: list[dict[str, int]] = []
+    for row in _FIRST.rows(connection, {}):
+        if taken and len(events) + row["number"] > limit:
+            break
+        events += row["events"].split("\n")
+        taken.append({"the_id": row["id"]})
     # By their ids: between two statements others may have added events with lower ones.
-    connection.execute(delete(audit_waiting).where(audit_waiting.c.id.in_([row.id for row in rows])))
-    return [row.event for row in rows]
+    _TAKE.run_all(connection, taken)
+    return events
 
 
 def columns_of(event: str) -> tuple[dict[str, Any], Sequence[str]]:
@@ -183,13 +206,17 @@ def forget_before(connection: Connection, moment: int, *, now: int, limit: int =
     The first row that is not older ends it. What is left is provable: an anchor states the sequence and the hash of
     the last row that was removed, and an event in the chain states the same. Moments are microseconds since 1970.
     """
-    first = select(audit.c.sequence, audit.c.moment, audit.c.hash).order_by(audit.c.sequence).limit(limit)
+    columns = audit.c
+    first = (
+        select(columns.sequence, columns.moment, columns.hash, columns.event).order_by(columns.sequence).limit(limit)
+    )
     old = list(takewhile(lambda row: row.moment < moment, connection.execute(first)))
     if not old:
         return 0
     last = old[-1]
-    connection.execute(delete(audit_patients).where(audit_patients.c.sequence <= last.sequence))
-    connection.execute(delete(audit).where(audit.c.sequence <= last.sequence))
+    names = [(row.sequence, patient) for row in old for patient in columns_of(row.event)[1]]
+    _UNNAME.run_all(connection, [{"the_sequence": sequence, "the_patient": patient} for sequence, patient in names])
+    connection.execute(delete(audit).where(columns.sequence <= last.sequence))
     removed = _move_anchor(connection, Link(last.sequence, bytes(last.hash)), len(old), now)
     detail = {FORGOTTEN_TO: str(last.sequence), FORGOTTEN_HASH: bytes(last.hash).hex(), "removed in all": str(removed)}
     note = f"{len(old)} rows were removed by the rule of their age"

@@ -609,14 +609,15 @@ audit_waiting = Table(
     "audit_waiting",
     metadata,
     Column("id", Key, primary_key=True),
-    Column("event", Text, nullable=False, comment="Canonical JSON"),
+    Column("number", Integer, nullable=False, comment="Of events"),
+    Column("events", Text, nullable=False, comment="Canonical JSON, a line for each"),
 )
-"""Events of the audit trail that are not chained yet: written with what they are about, for a second or so."""
+"""Events of the audit trail that are not chained yet, a row for each commit: there for a second or so."""
 
 audit = Table(
     "audit",
     metadata,
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", Key, primary_key=True, autoincrement=False),
     Column("moment", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("actor", Name, nullable=False),
@@ -632,7 +633,7 @@ audit_patients = Table(
     metadata,
     Column("patient_id", Name, primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Index(None, "sequence"),
+    sqlite_with_rowid=False,
 )
 
 audit_anchors = Table(

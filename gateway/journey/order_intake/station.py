@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger
+from gateway.journey.order_intake.auditing import event_of_message
 from gateway.journey.order_intake.keeping import keep, keep_again
 from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
 from gateway.journey.order_intake.refusing import HEAD_BYTES, Refusing, too_many_parts
@@ -28,7 +29,7 @@ from gateway.observe import metrics
 from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow
-from gateway.store import Store, messages
+from gateway.store import Store, audit, messages
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.mllp_framing import MllpPeer
@@ -183,6 +184,9 @@ class OrderIntake:
         else:
             block, odd = acknowledgement.block, [REUSED] * earlier.other
             row = keep(connection, received, self._source.name, verdict, block, *odd)
+        happened = event_of_message(received, self._source.name, verdict, row)
+        if happened is not None:
+            audit.record(connection, happened)
         if self._on_kept is not None and verdict.code == "AA":
             self._on_kept(connection, row, identity["type"], self._source.name, now)
         return Receipt(acknowledgement, row, verdict.cause)

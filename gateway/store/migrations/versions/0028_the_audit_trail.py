@@ -16,12 +16,13 @@ def upgrade() -> None:
     op.create_table(
         "audit_waiting",
         sa.Column("id", KEY, nullable=False),
-        sa.Column("event", sa.Text, nullable=False, comment="Canonical JSON"),
+        sa.Column("number", sa.Integer, nullable=False, comment="Of events"),
+        sa.Column("events", sa.Text, nullable=False, comment="Canonical JSON, a line for each"),
         sa.PrimaryKeyConstraint("id", name="pk_audit_waiting"),
     )
     op.create_table(
         "audit",
-        sa.Column("sequence", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("sequence", KEY, nullable=False, autoincrement=False),
         sa.Column("moment", sa.BigInteger, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("actor", NAME, nullable=False),
@@ -39,8 +40,8 @@ def upgrade() -> None:
         sa.Column("patient_id", NAME, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False, autoincrement=False),
         sa.PrimaryKeyConstraint("patient_id", "sequence", name="pk_audit_patients"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_audit_patients_sequence", "audit_patients", ["sequence"])
     op.create_table(
         "audit_anchors",
         sa.Column("id", KEY, nullable=False),
