@@ -18,6 +18,7 @@ from gateway.config.hl7 import Hl7
 from gateway.config.http import Facade, Http
 from gateway.config.performed_steps import PerformedStepsSection
 from gateway.config.relative_paths import rooted
+from gateway.config.retention import RetentionSection
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.worklist import WorklistSection
@@ -56,6 +57,7 @@ class Config(BaseSettings):
     performed_steps: PerformedStepsSection = PerformedStepsSection()
     facade: Facade = Facade()
     mappings: MappingsSection = MappingsSection()
+    retention: RetentionSection = RetentionSection()
     log: Log = Log()
 
     @field_validator("ehrs", mode="before")

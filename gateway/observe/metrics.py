@@ -93,6 +93,29 @@ SILENT_STEPS: Final = Gauge(
     "Performed steps in progress without a sign of life for longer than performed_steps.silent_hours.",
     registry=REGISTRY,
 )
+RETENTION_DELETED: Final = Counter(
+    "gateway_retention_deleted",
+    "Rows that retention deleted, by the kind whose age counted and the table.",
+    ("kind", "table"),
+    registry=REGISTRY,
+)
+RETENTION_STAYS: Final = Gauge(
+    "gateway_retention_stays",
+    "Rows that are old enough and stayed at the last run, by kind and reason.",
+    ("kind", "reason"),
+    registry=REGISTRY,
+)
+RETENTION_FAILED: Final = Counter(
+    "gateway_retention_failed",
+    "Rows that retention could not delete, by kind.",
+    ("kind",),
+    registry=REGISTRY,
+)
+RETENTION_RUNNING: Final = Gauge(
+    "gateway_retention_running",
+    "1 while this gateway deletes by retention.",
+    registry=REGISTRY,
+)
 WORK: Final = Counter(
     "gateway_outbox_tries",
     "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject, "

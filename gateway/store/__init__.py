@@ -130,6 +130,11 @@ class Store:
                 raise unavailable(error) from error
             raise
 
+    @property
+    def units(self) -> int:
+        """How many units this process has written."""
+        return self._writer.units
+
     async def close(self) -> None:
         """Finish the work that was given, then let go of the database."""
         self._closed = True

@@ -73,7 +73,8 @@ def _configure_sqlite(connection: sqlite3.Connection, lock_ms: int) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     _write_ahead(cursor, lock_ms)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16384"):
+    # What is deleted or replaced is overwritten: nothing of it stays in free places of the file.
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16384", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     # A log that grew while a reader held its snapshot is cut back when it begins anew, and not kept at its longest.
     cursor.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
@@ -86,6 +87,9 @@ def _write_ahead(cursor: sqlite3.Cursor, lock_ms: int) -> None:
     until = time.monotonic() + lock_ms / 1000
     while True:
         try:
+            if not cursor.execute("PRAGMA page_count").fetchone()[0]:
+                # A new file: its free pages can be given back beside the work. Of any other this would take a lock.
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:

@@ -90,6 +90,7 @@ def add(
             "sop_uid": sop_uid,
             "calling_ae": calling_ae,
             "accession": next(filter(None, accession_numbers), ""),
+            "patient_id": str(step.attributes.get("PatientID") or ""),
             "digest": digest,
             "begun_at": begun_at,
             "ended_at": None,

@@ -11,12 +11,23 @@ from sqlalchemy import Column, Connection, bindparam, func, literal_column, sele
 
 from gateway.store.messages import IS_OPEN
 from gateway.store.refusals import NOT_PUT_AWAY
-from gateway.store.schema import backups, instances, messages, outbox, queries, refusals
+from gateway.store.schema import (
+    backups,
+    instances,
+    messages,
+    orders,
+    outbox,
+    performed_steps,
+    queries,
+    refusals,
+    studies,
+)
 from gateway.store.statement import Statement
 
 MOMENT_OF: Final[dict[str, Column[Any]]] = {
     "messages": messages.c.received_at, "queries": queries.c.asked_at, "instances": instances.c.received_at,
-    "outbox": outbox.c.created_at,
+    "outbox": outbox.c.created_at, "refusals": refusals.c.refused_at, "orders": orders.c.created_at,
+    "studies": studies.c.first_at, "performed_steps": performed_steps.c.created_at,
 }  # fmt: skip
 """Table -> when a row of it was made."""
 MOST_LOOKED_AT: Final = 2_000

@@ -280,6 +280,7 @@ performed_steps = Table(
     Column("state", Text, nullable=False, comment="Performed Procedure Step Status"),
     Column("calling_ae", Text, nullable=False),
     Column("accession", Text, nullable=False, comment="As the modality states it; empty: it does not"),
+    Column("patient_id", Text, nullable=False, server_default=text("''"), comment="As the modality states it"),
     Column("attributes", Json, nullable=False),
     Column("findings", Json, nullable=False, comment="Deviations from standard and order: [{place, text}]"),
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the attributes of the N-CREATE"),
@@ -291,6 +292,12 @@ performed_steps = Table(
     Column("silent_at", BigInteger, nullable=True, comment="Since when it is known to give no sign of life"),
     UniqueConstraint("sop_uid"),
     Index(None, "accession"),
+    Index(
+        "ix_performed_steps_patient_id",
+        "patient_id",
+        sqlite_where=text("patient_id <> ''"),
+        postgresql_where=text("patient_id <> ''"),
+    ),
     Index(
         "ix_performed_steps_open",
         "updated_at",
@@ -735,3 +742,63 @@ api_tokens = Table(
     Column("revoked_at", BigInteger, nullable=True),
     Column("last_used_at", BigInteger, nullable=True),
 )
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("subject", Text, nullable=False, comment="patient or accession"),
+    Column("value", Text, nullable=False, comment="Patient ID or accession number"),
+    Column("issuer", Text, nullable=False, comment="Of the Patient ID; empty: whoever gave it"),
+    Column("person", Text, nullable=False, comment="Who wants it"),
+    Column("note", Text, nullable=False, comment="Why, in the person's words"),
+    Column("held_at", BigInteger, nullable=False),
+    Column("released_at", BigInteger, nullable=True, comment="When it was taken back; null: it is in force"),
+    Column("released_by", Text, nullable=False, server_default=text("''"), comment="Who took it back"),
+    Column("release_note", Text, nullable=False, server_default=text("''"), comment="Why it was taken back"),
+    Index(None, "value"),
+    Index(
+        "ix_legal_holds_in_force",
+        "id",
+        sqlite_where=text("released_at IS NULL"),
+        postgresql_where=text("released_at IS NULL"),
+    ),
+)
+
+retention_runs = Table(
+    "retention_runs",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="Null: it is under way, or its process ended"),
+    Column("holder", Text, nullable=False, comment="Of one process, made up"),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False, comment="Where it is"),
+    Column("tallies", Json, nullable=False, comment="Kind -> {deleted, stayed, failed}"),
+    Column("bytes_before", BigInteger, nullable=True, comment="Of the SQLite file"),
+    Column("bytes_after", BigInteger, nullable=True),
+)
+"""Runs of retention, one at a time; the last of them are kept."""
+
+deleted_studies = Table(
+    "deleted_studies",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, comment="SHA-256 of the Study Instance UID"),
+    Column("deleted_at", BigInteger, nullable=False),
+    Column("instances", BigInteger, nullable=False, comment="How many it had"),
+)
+"""Studies that retention deleted: what comes of such a study later may be a part of it alone."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="Null: not all is deleted yet"),
+    Column("pseudonym", Text, nullable=False, comment="Begin of the SHA-256 of Patient ID and issuer"),
+    Column("person", Text, nullable=False, comment="Who wants it"),
+    Column("note", Text, nullable=False, comment="Why, in the person's words"),
+    Column("targets", Json, nullable=False, comment="What is looked for; empty once all is deleted"),
+    Column("deleted", Json, nullable=False, comment="Table -> rows"),
+)
+"""Erasures of patients. Nothing of the patient is left in the row of an erasure that ended."""

@@ -85,6 +85,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self.units = 0
+        """Units that were run so far: by it those who can wait see whether others work."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -145,6 +147,7 @@ class Writer:
         return batch, False
 
     def _settle(self, batch: list[_Job], announced: bool) -> None:
+        self.units += len(batch)
         for job in batch:
             job.settle()
         if announced:
