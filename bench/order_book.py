@@ -120,10 +120,16 @@ async def _create(url: str) -> None:
     await store.close()
 
 
-def _fill(connection: Connection, number_of_days: int) -> None:
+def hurry(connection: Connection) -> None:
+    """Let a connection write without care for a crash, and without looking at foreign keys."""
     dialect = connection.dialect.name
     for setting in _QUICK[dialect]:
         connection.exec_driver_sql(f"{'PRAGMA' if dialect == 'sqlite' else 'SET'} {setting}")
+
+
+def _fill(connection: Connection, number_of_days: int) -> None:
+    dialect = connection.dialect.name
+    hurry(connection)
     made = MetaData()
     when = Table(
         "bench_days", made, SchemaColumn("first", BigInteger), SchemaColumn("day", Text), prefixes=["TEMPORARY"]

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, func, select
 
 from gateway.records.message import WRONG
 from gateway.records.work import STUCK, WorkKind, WorkState
-from gateway.store.recent import MOMENT_OF
 from gateway.store.schema import messages, outbox, refusals
 
-TABLES: Final = tuple(MOMENT_OF)
+TABLES: Final = ("messages", "queries", "instances", "outbox")
+"""Of `recent.MOMENT_OF`, whose rows are counted."""
 
 
 class Span(NamedTuple):

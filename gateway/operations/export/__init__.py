@@ -1,0 +1,1 @@
+"""A de-identified copy of what the gateway knows, for analytics (PS3.15 Annex E): named column by column."""

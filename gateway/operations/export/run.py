@@ -1,0 +1,198 @@
+"""An export from beginning to end: pages of the store, one snapshot each, to files, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, tzinfo
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from gateway.operations.export import manifest, order_rows, study_rows
+from gateway.operations.export.folder import ExportFolder
+from gateway.operations.export.manifest import ExportedFile
+from gateway.operations.export.pseudonyms import Pseudonyms
+from gateway.operations.export.treated import Treated
+from gateway.operations.export.treatment import Retained
+from gateway.operations.export.writers import WRITERS, Format, RowWriter
+from gateway.store import Store, export_orders, export_studies, recent
+
+ORDERS_OF_A_PAGE: Final = 1_000
+STUDIES_OF_A_PAGE: Final = 100
+INSTANCES_OF_A_PAGE: Final = 5_000
+SERIES_AT_ONCE: Final = 500
+
+Progress = Callable[[str, int, int], None]
+"""Orders or studies; ids looked through so far; ids in all."""
+Page = dict[str, list[list[Any]]]
+"""Table -> rows that may leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What is exported: orders that came, and studies whose first instance came, from one day to another."""
+
+    first: date
+    last: date
+    """This day too."""
+    zone: tzinfo
+    """Of the days, and of dates of studies."""
+    form: Format
+    retained: frozenset[Retained] = frozenset()
+
+    def bounds(self) -> tuple[int, int]:
+        """The moments between which it lies, microseconds; the second is not part of it."""
+        return _begin(self.first, self.zone), _begin(self.last + timedelta(days=1), self.zone)
+
+
+def _begin(day: date, zone: tzinfo) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * order_rows.SECOND
+
+
+@dataclass
+class _Output:
+    """The open files of an export."""
+
+    treated: dict[str, Treated]
+    writers: dict[str, RowWriter]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def write(self, page: Page) -> None:
+        for table, rows in page.items():
+            self.writers[table].write(rows)
+            self.counts[table] = self.counts.get(table, 0) + len(rows)
+
+    def finish(self) -> None:
+        for writer in self.writers.values():
+            writer.finish()
+
+    def treat(self, rows: Iterator[tuple[str, Any]]) -> Page:
+        page: Page = {}
+        for table, raw in rows:
+            page.setdefault(table, []).append(self.treated[table].row(raw))
+        return page
+
+
+Noted = Callable[[Sequence[ExportedFile]], Any]
+"""Called with the files before they get their place; what it raises keeps them from it."""
+
+
+async def export(
+    store: Store,
+    plan: ExportPlan,
+    pseudonyms: Pseudonyms,
+    out: Path,
+    *,
+    on_progress: Progress,
+    before_publishing: Noted,
+) -> list[ExportedFile]:
+    """Write the export to the folder `out`, which gets its name when all is written.
+
+    Raises `ConfigError` for a folder that cannot be made, `Unavailable`, and what `before_publishing` raises.
+    """
+    folder = await asyncio.to_thread(ExportFolder, out)
+    try:
+        counts = await _fill(store, plan, pseudonyms, folder, on_progress)
+        files = await asyncio.to_thread(_described, folder, plan, counts, pseudonyms)
+        await before_publishing(list(files.values()))
+        await asyncio.to_thread(folder.publish)
+    except BaseException:
+        # Also when a person ends it: nothing half is left behind.
+        await asyncio.to_thread(folder.discard)
+        raise
+    return list(files.values())
+
+
+async def _fill(
+    store: Store, plan: ExportPlan, pseudonyms: Pseudonyms, folder: ExportFolder, on_progress: Progress
+) -> dict[str, int]:
+    stack = ExitStack()
+    try:
+        output = await asyncio.to_thread(_opened, stack, folder, plan, pseudonyms)
+        async for page in _pages(store, plan, output, on_progress):
+            await asyncio.to_thread(output.write, page)
+        await asyncio.to_thread(output.finish)
+    finally:
+        await asyncio.to_thread(stack.close)
+    return output.counts
+
+
+def _opened(stack: ExitStack, folder: ExportFolder, plan: ExportPlan, pseudonyms: Pseudonyms) -> _Output:
+    tables = (*order_rows.TABLES, *study_rows.TABLES)
+    treated = {table: Treated(table, pseudonyms, plan.retained) for table in tables}
+    files = {table: stack.enter_context(folder.file(_name(table, plan))) for table in tables}
+    writers = {table: WRITERS[plan.form](files[table], treated[table].columns) for table in tables}
+    return _Output(treated, writers, dict.fromkeys(tables, 0))
+
+
+def _name(table: str, plan: ExportPlan) -> str:
+    return f"{table}.{plan.form.value}"
+
+
+async def _pages(store: Store, plan: ExportPlan, output: _Output, on_progress: Progress) -> AsyncIterator[Page]:
+    begin, end = await store.read(lambda connection: _span(connection, "orders", plan))
+    for first in range(begin, end, ORDERS_OF_A_PAGE):
+        on_progress("orders", first - begin, end - begin)
+        last = min(first + ORDERS_OF_A_PAGE, end)
+        yield await store.read(partial(_orders, first=first, end=last, plan=plan, output=output))
+    begin, end = await store.read(lambda connection: _span(connection, "studies", plan))
+    for first in range(begin, end, STUDIES_OF_A_PAGE):
+        on_progress("studies", first - begin, end - begin)
+        last = min(first + STUDIES_OF_A_PAGE, end)
+        page, rows = await store.read(partial(_studies, first=first, end=last, plan=plan, output=output))
+        yield page
+        async for instances in _instances(store, rows, output):
+            yield instances
+
+
+def _span(connection: Connection, table: str, plan: ExportPlan) -> tuple[int, int]:
+    """The ids of a table between the bounds of a plan; the second is not part of it."""
+    begin, end = plan.bounds()
+    first = recent.first_since(connection, table, begin)
+    return first, recent.first_since(connection, table, end, low=first)
+
+
+def _orders(connection: Connection, *, first: int, end: int, plan: ExportPlan, output: _Output) -> Page:
+    page = export_orders.page(connection, first=first, end=end)
+    return output.treat(order_rows.raw_rows(connection, page, plan.zone))
+
+
+def _studies(
+    connection: Connection, *, first: int, end: int, plan: ExportPlan, output: _Output
+) -> tuple[Page, study_rows.StudyRows]:
+    rows = study_rows.StudyRows(connection, export_studies.page(connection, first=first, end=end), plan.zone)
+    return output.treat(rows.raw_rows()), rows
+
+
+async def _instances(store: Store, rows: study_rows.StudyRows, output: _Output) -> AsyncIterator[Page]:
+    waiting = iter(sorted(rows.series))
+    while of_series := list(islice(waiting, SERIES_AT_ONCE)):
+        after: tuple[int, str] | None = None
+        while True:
+            some = partial(export_studies.instances_of, of_series=of_series, after=after, limit=INSTANCES_OF_A_PAGE)
+            found = await store.read(some)
+            yield await asyncio.to_thread(output.treat, rows.instances(found))
+            if len(found) < INSTANCES_OF_A_PAGE:
+                break
+            after = (found[-1].series, found[-1].sop_uid)
+            of_series = [one for one in of_series if one >= found[-1].series]
+
+
+def _described(
+    folder: ExportFolder, plan: ExportPlan, counts: dict[str, int], pseudonyms: Pseudonyms
+) -> dict[str, ExportedFile]:
+    """The files with their hashes; the manifest is written beside them."""
+    files = {}
+    for table, rows in counts.items():
+        name = _name(table, plan)
+        files[table] = ExportedFile(table, name, rows, folder.size(name), folder.digest(name))
+    text = manifest.manifest(files, plan.retained, form=plan.form.value, key=pseudonyms.of("key", ""))
+    with folder.file(manifest.NAME) as file:
+        file.write(text)
+    return files
