@@ -15,15 +15,16 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, file_of, with_store
-from gateway.cli.options import AsJson, ConfigFile
+from gateway.cli.options import AsJson, ConfigFile, user_of_system
 from gateway.cli.output import complain, say, say_json
+from gateway.clock import now
 from gateway.operations.export.treatment import Retained
 from gateway.operations.export.writers import Format, check
 
 if TYPE_CHECKING:
     from gateway.operations.export.manifest import ExportedFile
+    from gateway.operations.export.plan import ExportPlan
     from gateway.operations.export.pseudonyms import Pseudonyms
-    from gateway.operations.export.run import ExportPlan
     from gateway.store import Store
 
 REPORT_SECONDS: Final = 2.0
@@ -54,25 +55,31 @@ def export(
     Names, numbers and texts are left out, identifiers become pseudonyms, dates of a patient go back by one number of
     days; equal keys make equal pseudonyms. Keep the key where the export does not go.
     """
-    from gateway.operations.export.key_file import secret_of
-    from gateway.operations.export.pseudonyms import Pseudonyms
-    from gateway.operations.export.run import ExportPlan
+    from gateway.operations.export.plan import ExportPlan
 
     if last < first:
         raise typer.BadParameter("--to is before --from")
     settings = configuration(config)
     check(form)
-    place = key or _beside(config)
-    if place.absolute().is_relative_to(out.absolute()):
-        raise typer.BadParameter("--key would lie in the folder of the export, and leave with it")
-    secret, is_new = secret_of(place)
-    if is_new:
-        complain(f"{place} made: keep it, and keep it away from the export")
+    pseudonyms = _pseudonyms(key or _beside(config), out)
     plan = ExportPlan(first.date(), last.date(), settings.site.zone, form, frozenset(retain or ()))
     # What is written is taken away on the way out.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_TERMINATED))
-    files = with_store(settings, partial(_export, plan, Pseudonyms(secret), out))
+    files = with_store(settings, partial(_export, plan, pseudonyms, out.absolute()))
     _report(files, out, as_json=as_json)
+
+
+def _pseudonyms(key: Path, out: Path) -> Pseudonyms:
+    """Of the key in a file, which is made if there is none."""
+    from gateway.operations.export.key_file import secret_of
+    from gateway.operations.export.pseudonyms import Pseudonyms
+
+    if key.absolute().is_relative_to(out.absolute()):
+        raise typer.BadParameter("--key would lie in the folder of the export, and leave with it")
+    secret, is_new = secret_of(key)
+    if is_new:
+        complain(f"{key} made: keep it, and keep it away from the export")
+    return Pseudonyms(secret)
 
 
 def _beside(config: Path | None) -> Path:
@@ -81,13 +88,13 @@ def _beside(config: Path | None) -> Path:
 
 
 async def _export(plan: ExportPlan, pseudonyms: Pseudonyms, out: Path, store: Store) -> list[ExportedFile]:
+    from gateway.operations.export.noting import note
     from gateway.operations.export.run import export as write
 
-    return await write(store, plan, pseudonyms, out, on_progress=_reporter(), before_publishing=_noted)
+    async def noted(files: Sequence[ExportedFile]) -> None:
+        await store.write(partial(note, plan=plan, files=files, out=out, person=user_of_system(), now=now()))
 
-
-async def _noted(_files: Sequence[ExportedFile]) -> None:
-    return None
+    return await write(store, plan, pseudonyms, out, on_progress=_reporter(), before_publishing=noted)
 
 
 def _reporter() -> Callable[[str, int, int], None]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import builtins
 import json
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from gateway.cli.options import user_of_system
 from gateway.errors import ConfigError
 from gateway.operations.export import writers
 from gateway.operations.export.writers import Format
-from gateway.store import Store
+from gateway.records.audit import ActorKind, AuditKind, event_of
+from gateway.store import Store, audit, schema
 from tests.commands import Command
 from tests.conftest import until
 from tests.operations.export import hospital
@@ -27,7 +31,7 @@ async def filled(sqlite_url: str, tmp_path: Path) -> Path:
     """A folder with a configuration and a database of three examinations."""
     store = await Store.open(sqlite_url)
     for one in ALL:
-        await store.write(lambda connection, one=one: hospital.add(connection, one))
+        await store.write(partial(hospital.add, one=one))
     await store.close()
     (tmp_path / "gateway.yaml").write_text("database: {url: 'sqlite:///gateway.db'}\n")
     return tmp_path
@@ -50,6 +54,22 @@ async def test_an_export_prints_its_files_and_makes_its_key_once(filled: Path) -
     lines = [(filled / name).read_text() for name in ("january/orders.csv", "again/orders.ndjson")]
     assert json.loads(lines[1].split("\n")[0])["patient"] == lines[0].split("\n")[1].split(",")[1]
     assert ERIKA.patient_id not in "".join(lines)
+
+
+async def test_an_export_is_in_the_audit_trail(filled: Path, sqlite_url: str) -> None:
+    assert (await run(filled, *DAYS, "--out", "january", "--retain", "device"))[0] == 0
+    store = await Store.open(sqlite_url)
+    await store.write(audit.seal)
+    texts = await store.read(lambda connection: list(connection.execute(select(schema.audit.c.event)).scalars()))
+    await store.close()
+    [event] = [one for one in map(event_of, texts) if one.kind is AuditKind.DATA_EXPORT]
+    assert (event.actor.name, event.actor.kind) == (user_of_system(), ActorKind.PERSON)
+    assert (event.detail["from"], event.detail["to"], event.detail["retained"]) == (
+        "2026-01-01",
+        "2026-01-31",
+        "device",
+    )
+    assert event.detail["rows"].startswith("orders 3, steps 3")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +110,7 @@ def _wait_for_the_signal() -> None:
         await asyncio.Event().wait()
         yield {}
 
-    exporting._pages = forever
+    setattr(exporting, "_pages", forever)  # noqa: B010
 
 
 def test_parquet_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

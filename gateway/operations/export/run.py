@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,10 +16,10 @@ from sqlalchemy import Connection
 from gateway.operations.export import manifest, order_rows, study_rows
 from gateway.operations.export.folder import ExportFolder
 from gateway.operations.export.manifest import ExportedFile
+from gateway.operations.export.plan import ExportPlan
 from gateway.operations.export.pseudonyms import Pseudonyms
 from gateway.operations.export.treated import Treated
-from gateway.operations.export.treatment import Retained
-from gateway.operations.export.writers import WRITERS, Format, RowWriter
+from gateway.operations.export.writers import WRITERS, RowWriter
 from gateway.store import Store, export_orders, export_studies, recent
 
 ORDERS_OF_A_PAGE: Final = 1_000
@@ -32,27 +31,6 @@ Progress = Callable[[str, int, int], None]
 """Orders or studies; ids looked through so far; ids in all."""
 Page = dict[str, list[list[Any]]]
 """Table -> rows that may leave."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPlan:
-    """What is exported: orders that came, and studies whose first instance came, from one day to another."""
-
-    first: date
-    last: date
-    """This day too."""
-    zone: tzinfo
-    """Of the days, and of dates of studies."""
-    form: Format
-    retained: frozenset[Retained] = frozenset()
-
-    def bounds(self) -> tuple[int, int]:
-        """The moments between which it lies, microseconds; the second is not part of it."""
-        return _begin(self.first, self.zone), _begin(self.last + timedelta(days=1), self.zone)
-
-
-def _begin(day: date, zone: tzinfo) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * order_rows.SECOND
 
 
 @dataclass

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from gateway.errors import ConfigError
 from gateway.operations.export import run
 from gateway.operations.export.columns import TABLES, written
 from gateway.operations.export.manifest import ExportedFile
+from gateway.operations.export.plan import ExportPlan
 from gateway.operations.export.pseudonyms import DAY_MICROS, LETTERS, WEEK, Pseudonyms
-from gateway.operations.export.run import ExportPlan, export
+from gateway.operations.export.run import export
 from gateway.operations.export.treatment import Retained, Treatment
 from gateway.operations.export.writers import Format
 from gateway.store import Store
-from tests.operations.export import hospital
+from tests.operations.export import hospital, page
 from tests.operations.export.hospital import NINE, Examination
 from tests.operations.export.reading import rows_of
 
@@ -64,7 +66,7 @@ async def written_by(
 @pytest.fixture
 async def filled(store: Store) -> Store:
     for one in ALL:
-        await store.write(lambda connection, one=one: hospital.add(connection, one))
+        await store.write(partial(hospital.add, one=one))
     return store
 
 
@@ -92,9 +94,9 @@ def _fits(treatment: Treatment, value: Any) -> bool:
         case Treatment.REPLACED_UID:
             return UID.fullmatch(value) is not None
         case Treatment.SHIFTED:
-            return 2014 <= value.year <= 2024
+            return value.year in range(2014, 2025)
         case Treatment.COARSE:
-            return 0 <= value <= 90
+            return value in range(91)
         case _:
             return treatment is Treatment.KEPT and PSEUDONYM.search(str(value)) is None
 
@@ -187,3 +189,8 @@ async def test_nothing_is_left_of_an_export_that_cannot_be_noted(filled: Store, 
             filled, plan, PSEUDONYMS, folder / "out", on_progress=lambda *_: None, before_publishing=refuse
         )  # fmt: skip
     assert list(folder.iterdir()) == []
+
+
+def test_the_page_lists_every_column_with_what_is_done() -> None:
+    text = (Path(__file__).parents[3] / "docs/export.md").read_text(encoding="utf-8")
+    assert "\n".join(page.lines()) in text, "python -m tests.operations.export.page"
