@@ -33,6 +33,7 @@ from gateway.operations.check import (
     gateway_serves,
 )
 from gateway.operations.mappings_view import change_lines, mappings_view
+from gateway.records.retention import RetentionKind
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -86,6 +87,7 @@ def _settings(config: Config) -> list[CheckFinding]:
         findings.append(CheckFinding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
         findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
+    findings += _retention(config)
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
         text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
@@ -97,6 +99,16 @@ def _settings(config: Config) -> list[CheckFinding]:
         text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(CheckFinding("site.order_systems", True, text, warning=True))
     return findings
+
+
+def _retention(config: Config) -> Iterator[CheckFinding]:
+    days = config.retention.ages.days
+    orders, studies = days.get(RetentionKind.ORDERS), days.get(RetentionKind.STUDIES)
+    if not days:
+        yield CheckFinding("retention", True, "no ages: nothing is ever deleted", warning=True)
+    elif orders is not None and (studies is None or studies > orders):
+        text = "an order stays as long as its study: give studies_days, not more than orders_days"
+        yield CheckFinding("retention.orders_days", True, text, warning=True)
 
 
 def _usable(certificates: Callable[[], object]) -> Iterator[CheckFinding]:

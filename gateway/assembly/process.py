@@ -28,6 +28,7 @@ from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.reloading import Reloadable, Reloader
+from gateway.assembly.retention import RetentionJob
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.system import system_of
@@ -114,6 +115,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     performed = make_performed_steps(config, store, mappings, clock)
     watch = make_silence_watch(config, store, mappings, clock, jumps.since)
     parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
+    parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
     refused = RefusedAssociations(store, clock)
     arrival = reloadable.arrival = make_arrival(config, store, mappings, clock)
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)

@@ -42,6 +42,7 @@ def setup_of(config: Config) -> Setup:
         receivers=receivers_of(config),
         folders=tuple(_folders(config)),
         certificates=tuple(_certificates(config)),
+        has_ages=bool(config.retention.ages.days),
     )
 
 

@@ -48,6 +48,33 @@ def upgrade(config: ConfigFile = None) -> None:
     say(f"schema {before or '(none)'} -> {after}" if before != after else f"schema {after}: nothing to do")
 
 
+@db.command(epilog="Example: gateway db compact -c gateway.yaml")
+def compact(config: ConfigFile = None) -> None:
+    """Rewrite the SQLite file without its free space; stop the gateway. Needs as much free space as the file has."""
+    import shutil
+    import sqlite3
+
+    from gateway.assembly.instance_lock import hold_instance_lock
+    from gateway.store import free_space
+    from gateway.store.engine import sqlite_file
+
+    url = configuration(config).database.url
+    file = sqlite_file(url)
+    if file is None:
+        raise CommandFailure("this database is PostgreSQL: VACUUM FULL gives space back (docs/retention.md)")
+    if not file.exists():
+        raise CommandFailure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
+    if shutil.disk_usage(file.absolute().parent).free < file.stat().st_size:
+        raise CommandFailure(f"{file.absolute().parent} has less than the {file.stat().st_size:,} bytes free it needs")
+    with ExitStack() as stack:
+        hold_instance_lock(url, stack)
+        try:
+            before, after = free_space.compact(file)
+        except sqlite3.Error as error:
+            raise CommandFailure(f"the database refuses, and is as it was: {error}") from error
+    say(f"{file}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after")
+
+
 @db.command("copy", epilog="Example: gateway db copy sqlite:///gateway.db postgresql://gateway@db.example.org/gateway")
 def copy_database(
     source: Annotated[str, typer.Argument(metavar="FROM", help="Address of the SQLite file; stop its gateway")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.legal_hold import Held, HoldOn, LegalHold
@@ -58,6 +58,12 @@ def held(connection: Connection) -> Held:
         frozenset((row.value, row.issuer) for row in rows if row.subject == HoldOn.PATIENT),
         frozenset(row.value for row in rows if row.subject == HoldOn.ACCESSION),
     )
+
+
+def count(connection: Connection) -> int:
+    """How many holds are in force."""
+    wanted = select(func.count()).select_from(legal_holds).where(legal_holds.c.released_at.is_(None))
+    return int(connection.execute(wanted).scalar_one())
 
 
 def listing(connection: Connection, *, limit: int = 200, ended: bool = False) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
-from gateway.web.api import exclusions, openapi, performed_steps, put_away, resends, search, studies
+from gateway.web.api import exclusions, legal_holds, openapi, performed_steps, put_away, resends, search, studies
 from gateway.web.api import handlers as api
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
@@ -55,6 +55,7 @@ ROUTES: Final = (
     *system_routes.ROUTES,
     *resends.ROUTES,
     *exclusions.ROUTES,
+    *legal_holds.ROUTES,
 )
 """What is not in this table is neither served nor documented."""
 

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     CLOCK = "clock"
     CERTIFICATE = "certificate"
     BACKUP = "backup"
+    RETENTION = "retention"
+    """Deleting by age, and erasures."""
     CONFIGURATION = "configuration"
 
 

@@ -17,6 +17,7 @@ from gateway.operations.state.database import backup_part, database_part, writin
 from gateway.operations.state.disks import disk_parts
 from gateway.operations.state.part import ORDER, Kind, Level, Part, State, moments
 from gateway.operations.state.receivers import Outgoing, receiver_part, worker_part
+from gateway.operations.state.retention import RetentionKept, retention_part
 from gateway.operations.state.senders import (
     Sent,
     dicom_part,
@@ -26,7 +27,7 @@ from gateway.operations.state.senders import (
     unreadable_part,
 )
 from gateway.operations.state.sources import Loaded, Process, Refused, Sources
-from gateway.store import Store, pauses, recent, silent_steps
+from gateway.store import Store, erasures, legal_holds, pauses, recent, retention_runs, silent_steps
 from gateway.store import waiting as waiting_work
 
 HOUR: Final = 3_600 * 1_000_000
@@ -40,6 +41,7 @@ class _Kept:
     sent: Sent
     outgoing: Outgoing
     backup_at: int | None
+    retention: RetentionKept
     firsts: tuple[int, int]
     """Ids of the first messages of the last hour and of the last day."""
 
@@ -62,6 +64,7 @@ async def state_of(store: Store, sources: Sources) -> State:
     ]
     if kept is not None:
         parts.append(backup_part(kept.backup_at, now, store.engine.dialect.name))
+        parts.append(retention_part(kept.retention, sources.setup.has_ages, now))
     return State(now, sources.version, sorted(parts, key=lambda part: ORDER[part.kind]))
 
 
@@ -105,7 +108,10 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
         stuck=waiting_work.stuck(connection),
         paused={name: pause.since for name, pause in pauses.listing(connection).items()},
     )
-    return _Kept(sent, outgoing, recent.last_backup(connection), (of_hour, of_day))
+    retention = RetentionKept(
+        retention_runs.last(connection), erasures.count_unfinished(connection), legal_holds.count(connection)
+    )
+    return _Kept(sent, outgoing, recent.last_backup(connection), retention, (of_hour, of_day))
 
 
 def _outside(sources: Sources, now: int) -> list[Part]:

@@ -38,6 +38,8 @@ class Setup:
     receivers: tuple[Receiver, ...] = ()
     folders: tuple[Folder, ...] = ()
     certificates: tuple[CertificateFile, ...] = ()
+    has_ages: bool = False
+    """Something is deleted by its age."""
 
 
 @dataclass(frozen=True, slots=True)

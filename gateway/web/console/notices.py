@@ -27,6 +27,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "excluded": "Excluded: the study is sent anew, with {n} instances.",
     "included": "Counts again: the study is sent anew, with {n} instances.",
     "paused": "Paused: nothing is sent there until it is resumed.",
+    "held": "On legal hold: nothing of it is deleted.",
+    "released": "Released: retention may delete it again.",
     "resumed": "Resumed: what waited is being sent.",
 }
 """Key -> text; `{n}` is the number of things it was done to."""

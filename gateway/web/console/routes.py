@@ -12,6 +12,7 @@ from gateway.web.console import (
     messages,
     now,
     refusal,
+    retention,
     search,
     static,
     studies,
@@ -32,5 +33,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *studies.ROUTES,
     *search.ROUTES,
     *system.ROUTES,
+    *retention.ROUTES,
     *static.ROUTES,
 )

@@ -18,7 +18,15 @@ from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
 from gateway.web.routes import Route, RouteContext
 
-SHOWN_KINDS: Final = (Kind.CONFIGURATION, Kind.CERTIFICATE, Kind.BACKUP, Kind.DISK, Kind.DATABASE, Kind.CLOCK)
+SHOWN_KINDS: Final = (
+    Kind.CONFIGURATION,
+    Kind.CERTIFICATE,
+    Kind.BACKUP,
+    Kind.RETENTION,
+    Kind.DISK,
+    Kind.DATABASE,
+    Kind.CLOCK,
+)
 
 
 class SystemParameters(PageParameters):

@@ -62,6 +62,7 @@ async def test_all_is_good_where_nothing_has_happened(store: Store, clock: Time)
     assert [(one.kind.value, one.name) for one in state.parts] == [
         ("database", "reading"), ("database", "writing"), ("listener", "ris"), ("listener", "other"), ("dicom", ""),
         ("scanner", "CT1"), ("examinations", ""), ("receiver", "main"), ("worker", ""), ("clock", ""), ("backup", ""),
+        ("retention", ""),
     ]  # fmt: skip
     assert part(state, Kind.RECEIVER, "main").detail == "nothing waits"
     assert part(state, Kind.BACKUP).detail.startswith("none was made")
