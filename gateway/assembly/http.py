@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from gateway.assembly.binding import bind
+from gateway.assembly.people import Doors
 from gateway.assembly.shares import http_share, limit, of_address
+from gateway.assembly.tls import server_tls
 from gateway.assembly.worklist import policy_of
 from gateway.clock import Clock
+from gateway.config.fields import is_loopback
 from gateway.config.tree import Config
+from gateway.errors import SettingFault
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.station import Worklist
 from gateway.observe import metrics
@@ -22,7 +25,7 @@ from gateway.store import Store
 from gateway.web import dicomweb, facade
 from gateway.web.client_faults import server_log
 from gateway.web.connections import FULL, HttpConnection, HttpTimes, watch
-from gateway.web.login import Token, guard
+from gateway.web.login import guard
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places
 
@@ -33,37 +36,19 @@ FACADE: Final = "/fhir"
 VERSION: Final = importlib.metadata.version("imaging-gateway")
 
 
-@dataclass(slots=True)
-class Tokens:
-    """Who may log in over HTTP."""
-
-    console: Token
-    facade: Token
-
-    @classmethod
-    def of(cls, config: Config) -> Tokens:
-        """Those of the configuration."""
-        return cls(Token(config.http.token), Token(config.facade.token or config.http.token))
-
-    def renew(self, config: Config) -> None:
-        """Ask for those of `config` from now on."""
-        self.console.value = config.http.token
-        self.facade.value = config.facade.token or config.http.token
-
-
 def mounted(
-    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps, tokens: Tokens
+    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps, doors: Doors
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
     policy = policy_of(config.dicom)
-    scanners = dicomweb.build(worklist, performed_steps, token=tokens.console, policy=policy, zone=config.site.zone)
-    return {dicomweb.PATH: scanners, **_facade(config, store, clock, tokens)}
+    scanners = dicomweb.build(worklist, performed_steps, door=doors.console, policy=policy, zone=config.site.zone)
+    return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors)}
 
 
-def _facade(config: Config, store: Store, clock: Clock, tokens: Tokens) -> dict[str, web.Application]:
+def _facade(config: Config, store: Store, clock: Clock, doors: Doors) -> dict[str, web.Application]:
     if not config.facade.enabled:
         return {}
-    login = guard(tokens.facade, frozenset({f"{FACADE}/metadata"}))
+    login = guard(doors.facade, frozenset({f"{FACADE}/metadata"}))
     served = facade.build(
         store,
         path=FACADE,
@@ -85,6 +70,10 @@ async def fill_facade(store: Store, clock: Clock) -> None:
 
 async def serve_http(config: Config, page: web.Application, stack: AsyncExitStack) -> int:
     http = config.http
+    if not is_loopback(http.host) and http.tls is None and not http.behind_proxy:
+        log.warning(
+            "http: passwords and patients' data pass %s unencrypted; set http.tls or http.behind_proxy", http.host
+        )
     runner = web.AppRunner(page, access_log=None, logger=server_log())
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -92,11 +81,18 @@ async def serve_http(config: Config, page: web.Application, stack: AsyncExitStac
     await bind("http", http.host, http.port, lambda: listening.start(http.host, http.port))
     stack.callback(listening.close)
     port = listening.port
-    log.info("console on http://%s:%d/", http.host, port)
+    address = address_of(config, port)
+    log.info("console on %s/", address)
     if config.facade.enabled:
-        asked = "a token" if config.facade.token or http.token else "no login"
-        log.info("studies are read at http://%s:%d%s with %s", http.host, port, FACADE, asked)
+        asked = "a token" if config.facade.token or http.token or http.is_open else "no login, while there are no users"
+        log.info("studies are read at %s%s with %s", address, FACADE, asked)
     return port
+
+
+def address_of(config: Config, port: int) -> str:
+    """The address of the console on `port`, as it is configured."""
+    host = config.http.host
+    return f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listening(config: Config, runner: web.AppRunner) -> Listening:
@@ -109,10 +105,15 @@ def _listening(config: Config, runner: web.AppRunner) -> Listening:
         "HTTP",
         lambda place: HttpConnection(server(), place, times, _cut),
         Places(share.connections, of_address(share.connections, http.max_connections_per_address)),
+        tls=None if http.tls is None else server_tls(http.tls, _fault_of_tls),
         turned_away=_turned_away,
-        farewell=FULL,
+        farewell=FULL if http.tls is None else b"",
         most_descriptors=share.descriptors,
     )
+
+
+def _fault_of_tls(key: str, text: str) -> SettingFault:
+    return SettingFault("http", f"tls.{key}: {text}")
 
 
 def _cut(part: str, address: str) -> None:

@@ -24,7 +24,7 @@ SHORT_TOKEN: Final = 20
 def open_doors(config: Config, file: Path | None, now: int) -> Iterator[CheckFinding]:
     """A note for each. `file`: of the configuration; `now`: microseconds, by which certificates expire."""
     notes = (
-        *_listeners(config), *_scanners(config), *_tokens(config), *_ehrs(config), *_file(config, file),
+        *_listeners(config), *_http(config), *_scanners(config), *_tokens(config), *_ehrs(config), *_file(config, file),
         *_certificates(config, now),
     )  # fmt: skip
     yield from (CheckFinding(what, True, detail, warning=True) for what, detail in notes)
@@ -39,6 +39,15 @@ def _listeners(config: Config) -> Iterator[tuple[str, str]]:
             yield what, f"takes messages on {listener.host} without TLS: anybody on the way can read them"
         if not listener.allowed_addresses and not listener.allowed_certificates:
             yield what, f"takes messages on {listener.host} from any address; name the senders in allowed_addresses"
+
+
+def _http(config: Config) -> Iterator[tuple[str, str]]:
+    http = config.http
+    if not is_loopback(http.host) and http.tls is None and not http.behind_proxy:
+        yield (
+            "http",
+            f"passwords and patients' data pass {http.host} unencrypted; set tls, or name the proxy in behind_proxy",
+        )
 
 
 def _scanners(config: Config) -> Iterator[tuple[str, str]]:

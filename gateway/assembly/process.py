@@ -17,12 +17,13 @@ from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
 from gateway.assembly.ehrs import client_of, published_keys
-from gateway.assembly.http import VERSION, Tokens, fill_facade, mounted, serve_http
+from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import listen, make_intake, message_tools, replay_message
 from gateway.assembly.page_views import page_views
+from gateway.assembly.people import Doors, Tokens, first_link
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
@@ -70,6 +71,8 @@ class Running:
     worker: Worker
     reload: Callable[[], Awaitable[Reloaded]]
     """Put in force what the files of the configuration say now."""
+    first_link: str = ""
+    """Path of the page on which the first admin sets a password; empty: an admin can log in."""
 
 
 @asynccontextmanager
@@ -122,10 +125,13 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     reloader = Reloader(config, reread, reloadable, clock)
     components = partial(_components, listeners, dicom, working, jumps)
     process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
-    beside = mounted(config, store, clock, worklist, performed, reloadable.tokens)
-    http_port = await _start_http(parts, process, beside, reloader)
+    doors = Doors.of(config, store, clock, reloadable.tokens)
+    stack.callback(doors.people.close)
+    beside = mounted(config, store, clock, worklist, performed, doors)
+    http_port = await _start_http(parts, process, beside, reloader, doors)
     ports = {name: server.port for name, server in listeners.items()}
-    return Running(store, ports, dicom.port, http_port, worker, reloader.reload)
+    link = await first_link(config, store, clock)
+    return Running(store, ports, dicom.port, http_port, worker, reloader.reload, link)
 
 
 async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
@@ -187,13 +193,15 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
 
 
 async def _start_http(
-    parts: _Parts, process: Process, beside: Mapping[str, web.Application], reloader: Reloader
+    parts: _Parts, process: Process, beside: Mapping[str, web.Application], reloader: Reloader, doors: Doors
 ) -> int:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     sources = await asyncio.to_thread(sources_of, config, clock, process)
     page = build(
         store,
-        token=parts.reloadable.tokens.console,
+        people=doors.people,
+        door=doors.console,
+        proxies=config.http.behind_proxy,
         components=process.components,
         replay_message=partial(replay_message, config, store, mappings, clock),
         read_again=parts.reloadable.read_again,

@@ -14,14 +14,13 @@ from sqlalchemy import Connection
 
 from gateway.assembly import tls
 from gateway.assembly.ehrs import authorization_of
-from gateway.assembly.http import Tokens
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.people import Tokens
 from gateway.assembly.worklist import rules_of
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
-from gateway.config.fields import is_loopback
 from gateway.config.tree import Config
-from gateway.errors import ConfigError, SettingFault
+from gateway.errors import ConfigError
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
 from gateway.mapping import Mappings
@@ -113,7 +112,6 @@ class Reloader:
 
     def _read(self) -> _Read:
         written = self._reread()
-        _refuse_open_door(self._begun_with.http.host, written)
         config = in_force(self._config, written)
         # Zone, names and authorities stay those of the start: other parts hold them.
         mappings = load_mappings(config)
@@ -138,16 +136,6 @@ class Reloader:
         parts.tokens.renew(config)
         logs.set_level(config.log.level)
         self._config = config
-
-
-def _refuse_open_door(host: str, written: Config) -> None:
-    """The configuration of another address may do without a token; at the one in force that would open the console.
-
-    Raises `ConfigError`.
-    """
-    if not is_loopback(host) and not written.http.token:
-        text = f"is missing, and until a restart the console listens on {host}"
-        raise ConfigError([SettingFault("http.token", text)])
 
 
 def in_force(former: Config, written: Config) -> Config:

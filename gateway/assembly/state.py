@@ -69,6 +69,8 @@ def _certificates(config: Config) -> Iterator[CertificateFile]:
             yield from _of_tls(f"hl7.listeners {listener.name}", listener.tls.certificate, listener.tls.client_ca)
     if (tls := config.dicom.tls) is not None:
         yield from _of_tls("dicom", tls.certificate, tls.client_ca)
+    if config.http.tls is not None:
+        yield from _of_tls("http", config.http.tls.certificate, config.http.tls.client_ca)
     called = [("hl7.destinations", one.name, one.tls) for one in config.hl7.destinations]
     called += [("dicom.destinations", one.name, one.tls) for one in config.dicom.destinations]
     called += [("ehrs", one.name, one.tls) for one in config.ehrs]

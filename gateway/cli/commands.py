@@ -39,3 +39,12 @@ simulate = typer.Typer(
 db = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
 cli.add_typer(simulate, name="simulate")
 cli.add_typer(db, name="db")
+
+users = typer.Typer(
+    help="Users of the console: make, disable, role, link for a password.", no_args_is_help=True, rich_markup_mode=None
+)
+tokens = typer.Typer(
+    help="API tokens of programs, and of scanners that speak DICOMweb.", no_args_is_help=True, rich_markup_mode=None
+)
+cli.add_typer(users, name="users")
+cli.add_typer(tokens, name="tokens")

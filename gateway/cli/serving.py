@@ -48,7 +48,7 @@ def run(
 async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool) -> None:
     from gateway.assembly import process as app
     from gateway.assembly.collector import spared
-    from gateway.assembly.http import FACADE
+    from gateway.assembly.http import FACADE, address_of
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -58,9 +58,11 @@ async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool
     loop.add_signal_handler(signal.SIGHUP, _nothing)
     async with app.running(settings, paused=paused, reread=reread) as gateway:
         ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
-        console = f"http://{settings.http.host}:{gateway.http_port}"
+        console = address_of(settings, gateway.http_port)
         studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
         say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
+        if gateway.first_link:
+            say(f"nobody can log in yet; the first admin sets a password, within a day: {console}{gateway.first_link}")
         sys.stdout.flush()
         async with spared(), _reloading(gateway.reload):
             await stop.wait()

@@ -7,54 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gateway.cli.asking import ask
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
-from gateway.cli.output import CommandFailure, say_json, say_lines
+from gateway.cli.output import say_json, say_lines
 from gateway.clock import now
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
-
-ASK_SECONDS = 10.0
 
 
 @cli.command(epilog="Example: gateway status -c gateway.yaml")
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """How each part of the gateway is, and what calls for a person. Exit code 0: all is good; 1: something is not."""
     settings = configuration(config)
-    state = _of_gateway(settings) or _of_database(settings)
+    state: dict[str, Any] = ask(settings, "/api/state") or _of_database(settings)
     if as_json:
         say_json(state)
     else:
         say_lines(_lines(state))
     if state["level"] != "good":
         raise typer.Exit(1)
-
-
-def _of_gateway(settings: Config) -> dict[str, Any] | None:
-    """What the gateway that serves answers; None: there is none."""
-    import json
-    from urllib.error import HTTPError, URLError
-    from urllib.request import ProxyHandler, Request, build_opener
-
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.http.host, settings.http.host)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}/api/state"
-    headers = {"Authorization": f"Bearer {settings.http.token}"} if settings.http.token else {}
-    if not settings.http.port:
-        return None
-    try:
-        with build_opener(ProxyHandler({})).open(Request(address, headers=headers), timeout=ASK_SECONDS) as answer:
-            state: dict[str, Any] = json.load(answer)
-    except HTTPError as error:
-        raise CommandFailure(f"{address}: HTTP {error.code}; is that another program, or another token?") from error
-    except URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            return None
-        raise CommandFailure(f"{address}: {error.reason}") from error
-    except (TimeoutError, ValueError) as error:
-        raise CommandFailure(f"{address}: no answer within {ASK_SECONDS:g} s, or none of a gateway") from error
-    return state
 
 
 def _of_database(settings: Config) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Person:
         """Whether the login proves the name, so that a request may state no other."""
         return self.login in _NAMED
 
+    @property
+    def shown(self) -> str:
+        """The name, or how there is none."""
+        return self.name or self.login
+
 
 NOBODY: Final = Person("", Role.VIEWER, "", Login.NONE)
 """Whoever asks for what is open to everybody."""

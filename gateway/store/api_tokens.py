@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from gateway.errors import Conflict, DuplicateKey, UnknownKey
+from gateway.errors import Conflict, UnknownKey
 from gateway.records.api_token import ApiToken
 from gateway.records.person import Role
 from gateway.records.row_ids import TokenRow
@@ -32,7 +32,7 @@ def add(
     connection: Connection, name: str, digest: bytes, *, role: Role | None, ae_title: str, expires_at: int | None,
     by: str, now: int,
 ) -> ApiToken:  # fmt: skip
-    """A new token in place of one of the same name that counts no more. Raises `DuplicateKey` where that one does."""
+    """A new token in place of one of the same name that counts no more. Raises `Conflict` where that one does."""
     lock(connection, "api_tokens")
     row = {
         "digest": digest, "role": role or "", "ae_title": ae_title, "made_at": now, "made_by": by,
@@ -42,7 +42,7 @@ def add(
     if former is None:
         connection.execute(insert(api_tokens), {"name": name, **row})
     elif _token(former).counts(now):
-        raise DuplicateKey(f"there is a token {name} already; revoke it first", place="name")
+        raise Conflict(f"there is a token {name} already; revoke it first", place="name")
     else:
         connection.execute(update(api_tokens).where(api_tokens.c.id == former.id).values(row))
     token = find(connection, digest)
@@ -59,6 +59,11 @@ def revoke(connection: Connection, name: str, now: int) -> ApiToken:
         raise Conflict("it is revoked already", place="name")
     connection.execute(update(api_tokens).where(api_tokens.c.id == row.id).values(revoked_at=now))
     return _token(row)
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Delete a token."""
+    connection.execute(delete(api_tokens).where(api_tokens.c.name == name))
 
 
 def note_use(connection: Connection, token: TokenRow, now: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from gateway.errors import Conflict, DuplicateKey, UnknownKey
+from gateway.errors import Conflict, UnknownKey
 from gateway.records.person import Login, Role
 from gateway.records.row_ids import UserRow
 from gateway.records.user import User
@@ -57,10 +57,12 @@ def find_subject(connection: Connection, subject: str) -> User | None:
 def add(
     connection: Connection, name: str, role: Role, *, login: Login, subject: str | None = None, by: str, now: int
 ) -> User:
-    """A new user, without a password. Raises `DuplicateKey`."""
+    """A new user, without a password. Raises `Conflict`."""
     lock(connection, _LOCK)
+    if role is not Role.ADMIN and login is Login.PASSWORD and not _admins(connection):
+        raise Conflict("the first user is an admin: who else could make others?", place="role")
     if find(connection, name) is not None:
-        raise DuplicateKey(f"there is a user {name} already", place="name")
+        raise Conflict(f"there is a user {name} already", place="name")
     row = {
         "name": name, "role": role, "login": login, "subject": subject, "password_hash": "", "enabled": True,
         "made_at": now, "made_by": by, "seen_at": None,

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway.errors import Conflict, GatewayError, InvalidValue, Rejected, Unavailable, UnknownKey
+from gateway.operations.people.refusals import TooManyTries, WrongSecret
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class NotAcceptable(InvalidValue):
 Statuses = tuple[tuple[type[GatewayError], int], ...]
 STATUSES: Final[Statuses] = (
     (NotAcceptable, 406),
+    (WrongSecret, 401),
+    (TooManyTries, 429),
     (InvalidValue, 400),
     (UnknownKey, 404),
     (Conflict, 409),
@@ -47,6 +50,8 @@ def failures(render: Render, texts: Mapping[int, str], statuses: Statuses = STAT
             return await handler(request)
         except GatewayError as error:
             response = render(error.message, str(error.place), status_of(error, statuses))
+            if isinstance(error, TooManyTries):
+                response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after:.0f}"
         except web.HTTPException as error:
             if error.status < 400:
                 raise

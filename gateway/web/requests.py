@@ -181,6 +181,12 @@ async def form_fields(request: web.Request) -> dict[str, str]:
     return {name: str(value) for name, value in posted.items()}
 
 
+def refuse_query(request: web.Request) -> None:
+    """Raises `InvalidValue` for a parameter in the address, where secrets are asked for."""
+    for name in request.query:
+        raise InvalidValue("send it in the body: addresses are kept in histories and logs", place=name)
+
+
 def local_path(written: str) -> URL:
     """Where a form says to go back to; the first page, where that is no path of this server."""
     if not written.startswith("/") or written.startswith("//") or not _LOCAL.fullmatch(written):

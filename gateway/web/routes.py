@@ -16,6 +16,7 @@ from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.page_views import NO_VIEWS, PageViews
+from gateway.operations.people.people import People
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
@@ -24,6 +25,7 @@ from gateway.records.person import NOBODY, Person, Role
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store
+from gateway.web.login import NO_VISIT, Visit
 from gateway.web.requests import NoParameters, RequestParameters
 from gateway.web.streams import Streams
 
@@ -57,6 +59,8 @@ class RouteContext:
     """Those who follow the first page."""
     system: System
     """The configuration in force, and its reload."""
+    people: People
+    """Who may log in."""
     links: Tools | None = None
     """What links of performed steps need; None: none are changed here."""
     zone: tzinfo = UTC
@@ -69,6 +73,8 @@ class RouteContext:
     """What explaining and trying messages takes, with the mappings in force; None: that is not done here."""
     person: Person = NOBODY
     """Who makes the request at hand."""
+    visit: Visit = NO_VISIT
+    """By which connection and session it comes."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]
@@ -101,6 +107,8 @@ class Route:
     """Whom it is for; None: viewers where it only shows (GET), operators where it changes something."""
     notice: Callable[[Any], Notice] | None = None
     """From the answer to a POST to what the page states that a browser gets after it."""
+    in_body: bool = False
+    """Its parameters hold secrets, and come in the body alone: addresses are kept in histories and logs."""
 
     @property
     def role_needed(self) -> Role:

@@ -20,6 +20,7 @@ from gateway.operations.exclude import ReadAgain
 from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.page_views import NO_VIEWS, PageViews
+from gateway.operations.people.people import People
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -34,13 +35,14 @@ from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import exclusions, legal_holds, openapi, performed_steps, put_away, resends, search, studies
 from gateway.web.api import handlers as api
+from gateway.web.api import people as people_routes
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
 from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
-from gateway.web.login import Handler, Token, check_role, guard, person_of
+from gateway.web.login import Door, Handler, Token, check_form, check_role, guard, person_of, transport, visit_of
 from gateway.web.routes import Route, RouteContext
 from gateway.web.streams import Streams
 
@@ -56,6 +58,7 @@ ROUTES: Final = (
     *resends.ROUTES,
     *exclusions.ROUTES,
     *legal_holds.ROUTES,
+    *people_routes.ROUTES,
 )
 """What is not in this table is neither served nor documented."""
 
@@ -75,7 +78,10 @@ HEADERS: Final = {
 def build(
     store: Store,
     *,
-    token: Token | str | None,
+    token: Token | str | None = None,
+    people: People | None = None,
+    door: Door | None = None,
+    proxies: Sequence[str] = (),
     components: Callable[[], Awaitable[dict[str, Component]]],
     replay_message: Callable[[MessageRow], Awaitable[str]],
     why: Callable[[str, str], Awaitable[Any]],
@@ -98,6 +104,8 @@ def build(
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;
     `read_again` reads a study anew from its kept headers.
 
+    `door`: who is let in; None: whoever shows `token` or is one of `people`, of whom None are those of `store`.
+    `proxies`: addresses of reverse proxies whose X-Forwarded headers count.
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
@@ -105,12 +113,14 @@ def build(
     `components` tell alone. `receivers`: EHRs and destinations. `views`: of scanners and studies. `system`:
     the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
-    application = web.Application(middlewares=_middlewares(token, tuple(mounted or ())))
+    people = people or People(store, clock)
+    door = door or Door(Token.of(token), people)
+    application = web.Application(middlewares=_middlewares(door, tuple(mounted or ()), proxies))
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, read_again, clock, version, hidden_states, first_day, published_keys,
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), system, links, zone, receivers,
+        Streams(lambda: now.changing_part(application[CONTEXT])), system, people, links, zone, receivers,
         views, message_tools,
     )  # fmt: skip
     return _serving(application, mounted or {})
@@ -143,10 +153,10 @@ def _feeds(application: web.Application, store: Store, clock: Clock) -> Feeds:
     return feeds
 
 
-def _middlewares(token: Token | str | None, mounted: tuple[str, ...]) -> list[Middleware]:
-    """What requests pass through that are not below a path of `mounted`."""
+def _middlewares(door: Door, mounted: tuple[str, ...], proxies: Sequence[str]) -> list[Middleware]:
+    """What requests pass through: all of them, and those that are not below a path of `mounted`."""
     open_paths = frozenset(route.path for route in ROUTES if route.open)
-    return [_but(mounted, middleware) for middleware in (_errors, guard(token, open_paths))]
+    return [transport(proxies), *(_but(mounted, middleware) for middleware in (_errors, guard(door, open_paths)))]
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
@@ -171,11 +181,15 @@ def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
 
 def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
-        person = person_of(request)
+        context = _context_of(request)
         if not route.open:
-            check_role(person, route.role_needed)
-        context = replace(request.app[CONTEXT], person=person)
-        fields = await requests.form_fields(request) if request.method == hdrs.METH_POST else {}
+            check_role(context.person, route.role_needed)
+        fields: dict[str, str] = {}
+        if request.method == hdrs.METH_POST:
+            fields = await requests.form_fields(request)
+            check_form(context.visit, fields.pop("csrf", "") or request.headers.get("X-CSRF-Token", ""))
+            if route.in_body:
+                requests.refuse_query(request)
         back = fields.pop("back", "/")
         answer = await route.handler(context, requests.read(route.parameters, request, fields))
         if not isinstance(answer, Answer):
@@ -186,6 +200,11 @@ def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         return api.as_json(answer)
 
     return serve
+
+
+def _context_of(request: web.Request) -> RouteContext:
+    """What handlers get for this request."""
+    return replace(request.app[CONTEXT], person=person_of(request), visit=visit_of(request))
 
 
 def _noticed(address: URL, route: Route, answer: Answer) -> URL:
@@ -220,4 +239,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as pages for browsers, as JSON for programs."""
     if not _is_browser(request):
         return await errors_as_json(request, handler)
-    return await failures(partial(error_page, request.app[CONTEXT]), _PAGE_TEXTS)(request, handler)
+
+    def render(message: str, place: str, status: int) -> web.Response:
+        return error_page(_context_of(request), message, place, status)
+
+    return await failures(render, _PAGE_TEXTS)(request, handler)

@@ -58,13 +58,16 @@ class ScannerRule:
         """Keys of the step that this rule adds to a query, by tag."""
         step = identifier.get(STEP_SEQUENCE)
         asked: Item = step.items[0] if step is not None and step.items else {}
-        stations = tuple(calling_ae if one == CALLING_AE else one for one in self.stations)
         wanted = (
-            Element(STATION_AE, "AE", "ScheduledStationAETitle", stations),
+            Element(STATION_AE, "AE", "ScheduledStationAETitle", self.stations_for(calling_ae)),
             Element(MODALITY, "CS", "Modality", self.modalities),
             Element(START_DATE, "DA", "ScheduledProcedureStepStartDate", self._days(today)),
         )
-        return {one.tag: one for one in wanted if one.values and _is_open(asked.get(one.tag))}
+        return {one.tag: one for one in wanted if one.values and is_open(asked.get(one.tag))}
+
+    def stations_for(self, calling_ae: str) -> tuple[str, ...]:
+        """`stations`, with the AE title that asks."""
+        return tuple(calling_ae if one == CALLING_AE else one for one in self.stations)
 
     def _days(self, today: date) -> tuple[str, ...]:
         if self.days_before is None and self.days_after is None:
@@ -82,7 +85,8 @@ def rule_for(rules: Sequence[ScannerRule], calling_ae: str) -> ScannerRule:
     return next((rule for rule in rules if like(rule.pattern, calling_ae)), NO_RULE)
 
 
-def _is_open(key: Element | None) -> bool:
+def is_open(key: Element | None) -> bool:
+    """Whether a key matches every value."""
     return key is None or all(value in ("", "*") for value in key.values)
 
 

@@ -12,7 +12,7 @@ hl7: {listeners: [{host: 0.0.0.0}]}
 ehrs: [{name: main, url: "http://ehr.example.org/fhir"}]
 """
 CLOSED = """
-http: {host: 0.0.0.0, token: a-token-of-24-characters}
+http: {host: 0.0.0.0, token: a-token-of-24-characters, behind_proxy: [10.0.0.1]}
 dicom: {host: 0.0.0.0, peers: [{ae_title: CT1, allowed_addresses: [10.0.0.7]}]}
 hl7: {listeners: [{host: 127.0.0.1}]}
 ehrs: [{name: main, url: "https://ehr.example.org/fhir"}]
@@ -38,6 +38,7 @@ def test_what_is_open_is_named(tmp_path: Path) -> None:
             "takes messages on 0.0.0.0 without TLS: anybody on the way can read them",
             "takes messages on 0.0.0.0 from any address; name the senders in allowed_addresses",
         ],
+        "http": ["passwords and patients' data pass 0.0.0.0 unencrypted; set tls, or name the proxy in behind_proxy"],
         "dicom.peers": ["none: every AE title is served, from any address"],
         "http.token": ["has 5 characters; below 20 it can be tried out"],
         "ehrs main": ["ehr.example.org is reached without TLS"],

@@ -1,4 +1,4 @@
-"""What a reload puts in force, and what it must not: an open console, a new login for an old address."""
+"""What a reload puts in force, and what it must not: a new login for an old address."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.assembly import tls
-from gateway.assembly.http import Tokens
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.people import Tokens
 from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.system import settings_of
 from gateway.clock import now
@@ -33,14 +33,6 @@ class Site:
         self.tokens = Tokens.of(config)
         parts = Reloadable(MappingsInForce(load_mappings(config)), self.tokens)
         self.reloader = Reloader(config, lambda: self.written, parts, now)
-
-
-async def test_a_token_that_is_taken_out_stays_while_the_console_listens_everywhere() -> None:
-    site = Site(Config(http=EVERYWHERE))
-    site.written = Config(http=Http(host="127.0.0.1"))
-    reloaded = await site.reloader.reload()
-    assert reloaded.faults == ["http.token: is missing, and until a restart the console listens on 0.0.0.0"]
-    assert site.tokens.console.value == EVERYWHERE.token
 
 
 async def test_the_configuration_in_force_has_nothing_that_waits_for_a_restart() -> None:

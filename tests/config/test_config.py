@@ -233,6 +233,25 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "http.host": ("::1", "::1"),
     "http.port": (0, 0),
     "http.token": ("def", "def"),
+    "http.tls.certificate": ("h.pem", Path("h.pem")),
+    "http.tls.key": ("h.key", Path("h.key")),
+    "http.tls.key_password": ("hp", "hp"),
+    "http.tls.client_ca": ("hca.pem", Path("hca.pem")),
+    "http.behind_proxy": (["10.2.0.0/16"], ["10.2.0.0/16"]),
+    "http.session.idle_minutes": (5, 5.0),
+    "http.session.hours": (8, 8.0),
+    "http.oidc.issuer": ("https://id.test", "https://id.test"),
+    "http.oidc.client_id": ("gw", "gw"),
+    "http.oidc.client_secret": ("os", "os"),
+    "http.oidc.role_claim": ("groups", "groups"),
+    "http.oidc.roles": ({"it": "admin"}, {"it": "admin"}),
+    "http.oidc.name_claim": ("email", "email"),
+    "http.oidc.scopes": (["openid"], ["openid"]),
+    "http.oidc.label": ("Entra", "Entra"),
+    "http.oidc.tls.ca": ("oca.pem", Path("oca.pem")),
+    "http.oidc.tls.certificate": ("oc.pem", Path("oc.pem")),
+    "http.oidc.tls.key": ("oc.key", Path("oc.key")),
+    "http.oidc.tls.key_password": ("ok", "ok"),
     "http.max_connections": (9, 9),
     "http.max_connections_per_address": (8, 8),
     "http.head_seconds": (5, 5.0),
@@ -367,7 +386,6 @@ def test_every_fault_is_told_with_its_line(write: Write) -> None:
         "gateway.yaml:7: hl7.listeners.1.name: the name ris stands twice",
         "gateway.yaml:8: hl7.listeners.1.port: Input should be less than or equal to 65535 (it is 70000)",
         "gateway.yaml:13: ehrs.0.url: must begin with http:// or https:// and hold no space",
-        "gateway.yaml:15: http.host: '0.0.0.0' is not a loopback address: set http.token or http.token_file, or",
         "gateway.yaml:16: http.port: Input should be greater than or equal to 0 (it is -1)",
         "gateway.yaml:17: nonsense: no such key; known here: site, database, hl7, dicom,",
         "gateway.yaml:18: dicom: stands twice",
@@ -598,16 +616,21 @@ def test_a_fault_does_not_quote_a_secret(write: Write, text: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_no_token_is_needed_on_loopback(host: str) -> None:
-    assert Http(host=host).token is None
+def test_no_login_is_asked_for_on_loopback_but_behind_a_proxy(host: str) -> None:
+    assert not Http(host=host).is_open
+    assert Http(host=host, behind_proxy=["127.0.0.1"]).is_open
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.1.2.3", "gateway.hospital.test"])
-@pytest.mark.parametrize("token", ["", "token: ''", "token: null"])
-def test_an_open_door_is_refused(write: Write, host: str, token: str) -> None:
-    (found,) = faults(write(f"http:\n  port: 80\n  host: '{host}'\n  {token}\n"))
-    assert found.startswith(f"gateway.yaml:3: http.host: '{host}' is not a loopback address: set http.token")
-    assert Http(host=host, token="x").host == host
+def test_a_login_is_asked_for_beyond_loopback(host: str) -> None:
+    assert Http(host=host).is_open
+
+
+def test_an_identity_provider_beyond_this_machine_encrypts(write: Write) -> None:
+    text = "http:\n  oidc:\n    client_id: gw\n    issuer: {}\n"
+    (found,) = faults(write(text.format("http://id.hospital.test")))
+    assert found.startswith("gateway.yaml:4: http.oidc.issuer: must begin with https:// beyond this machine")
+    assert load(write(text.format("http://127.0.0.1:9000"))).http.oidc is not None
 
 
 def test_names_of_listeners_are_unique_in_programs_too() -> None:

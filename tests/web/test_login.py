@@ -14,11 +14,14 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-OPEN = ("/health/live", "/health/ready", "/.well-known/jwks.json")
+OPEN = frozenset(route.path for route in ROUTES if route.open)
 
 
 async def test_everything_but_health_and_public_keys_asks_for_the_token(sqlite_url: str) -> None:
     async with served(sqlite_url, token=TOKEN) as console:
+        assert {
+            "/health/live", "/health/ready", "/.well-known/jwks.json", "/static/{name}", "/login", "/password",
+        } == OPEN  # fmt: skip
         paths = [re.sub(r"\{\w+\}", "1", route.path) for route in ROUTES if route.path not in OPEN]
         for path in [*paths, "/api/nothing", "/health/x", "/health/live/", "//health/live"]:
             method = "POST" if path.endswith(("/retry", "/replay")) else "GET"

@@ -105,6 +105,10 @@ class Worklist:
         """`Rules.known`."""
         return self._rules.known
 
+    def stations_of(self, scanner: str) -> tuple[str, ...]:
+        """Scheduled Station AE Titles whose steps are for a scanner: its own, and those of its rule."""
+        return tuple(dict.fromkeys((scanner, *rule_for(self._rules.scanners, scanner).stations_for(scanner))))
+
     def adopt(self, rules: Rules) -> None:
         """Answer by these rules from the next query on."""
         self._rules = rules

@@ -14,11 +14,13 @@ from gateway.clock import Clock
 from gateway.clock import elapsed as monotonic_clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
+from gateway.operations.people import events
 from gateway.operations.people.passwords import Passwords, is_outdated
 from gateway.operations.people.refusals import TooManyTries, WrongSecret
 from gateway.operations.people.throttle import Throttle
 from gateway.records.api_token import ApiToken
-from gateway.records.person import Login
+from gateway.records.audit import AuditEvent
+from gateway.records.person import Login, Person
 from gateway.records.secret import digest_of, new_secret
 from gateway.records.session import NOTED_AFTER, Session, SessionLimits
 from gateway.records.user import User, check_password
@@ -63,13 +65,13 @@ class People:
         """Begin a session; the secret that the browser keeps. Raises `WrongSecret`, `TooManyTries`, `Unavailable`."""
         account = name.strip().lower()[:64]
         if wait := self.throttle.take(account, address):
-            metrics.LOGINS.labels(Login.PASSWORD, "throttled").inc()
+            await self._throttled(Login.PASSWORD, address)
             raise TooManyTries(wait)
         user = await self._store.read(lambda connection: users.find(connection, account))
         usable = user is not None and user.is_enabled and user.login is Login.PASSWORD
         password_hash = user.password_hash if user is not None and usable else ""
         if not await self.passwords.is_right(password_hash, password) or user is None:
-            self._refused(Login.PASSWORD, account if user else "an unknown user", address)
+            await self._refused(Login.PASSWORD, account if user else "", address)
             raise WrongSecret("wrong name or password")
         self.throttle.give_back(account, address)
         renewed = await self.passwords.hashed(password) if is_outdated(password_hash) else ""
@@ -93,12 +95,11 @@ class People:
 
     async def of_link(self, link: str, address: str) -> User:
         """Whose password a link sets. Raises `WrongSecret`, `TooManyTries`."""
-        if wait := self.throttle.wait_for_token(address):
-            raise TooManyTries(wait)
+        await self.check_tries(address)
         now = self._clock()
         user = await self._store.read(lambda connection: users.of_link(connection, digest_of(link), now))
         if user is None:
-            self.refused_token(address)
+            await self.refused_token(address)
             raise WrongSecret("this link was used, has expired or never was; ask an admin for another one")
         return user
 
@@ -108,7 +109,7 @@ class People:
         Raises as `log_in`, and `InvalidValue` for a password that can be guessed.
         """
         check_password(latter, session.name)
-        await self.log_out(await self.log_in(session.name, former, address))
+        await self.log_in(session.name, former, address)
         password_hash = await self.passwords.hashed(latter)
 
         def unit(connection: Connection) -> User:
@@ -130,10 +131,15 @@ class People:
         self._sessions.keep(digest, session)
         return None if session is None or session.is_over(self.limits, now) else session
 
-    async def log_out(self, secret: str) -> None:
+    async def log_out(self, secret: str, person: Person) -> None:
         """End a session."""
-        digest = digest_of(secret)
-        await self._store.write(lambda connection: sessions.end(connection, digest))
+        digest, now = digest_of(secret), self._clock()
+
+        def unit(connection: Connection) -> None:
+            sessions.end(connection, digest)
+            events.record(connection, events.logout(person, now))
+
+        await self._store.write(unit)
         self._sessions.keep(digest, None)
 
     async def token_of(self, secret: str) -> ApiToken | None:
@@ -149,16 +155,36 @@ class People:
         self._tokens.keep(digest, token)
         return token if token is not None and token.counts(now) else None
 
-    def refused_token(self, address: str) -> None:
+    async def check_tries(self, address: str) -> None:
+        """Raises `TooManyTries` where too many wrong tokens came from an address just now."""
+        if wait := self.throttle.wait_for_token(address):
+            await self._throttled(Login.TOKEN, address)
+            raise TooManyTries(wait)
+
+    async def refused_token(self, address: str) -> None:
         """Count a token or link that opens nothing. Raises `TooManyTries` where there were too many of an address."""
         if wait := self.throttle.take_token(address):
-            metrics.LOGINS.labels(Login.TOKEN, "throttled").inc()
+            await self._throttled(Login.TOKEN, address)
             raise TooManyTries(wait)
-        self._refused(Login.TOKEN, "a token", address)
+        await self._refused(Login.TOKEN, "", address)
 
-    def _refused(self, login: Login, account: str, address: str) -> None:
+    async def _refused(self, login: Login, account: str, address: str) -> None:
         metrics.LOGINS.labels(login, "wrong").inc()
-        log.warning("login refused (%s): %s from %s", login, account, address)
+        log.warning("login refused (%s): %s from %s", login, account or "unknown", address)
+        await self._record(events.refused(login, account, address, self._clock()))
+
+    async def _throttled(self, login: Login, address: str) -> None:
+        """Counted each time; written down once for each address until it has been quiet."""
+        metrics.LOGINS.labels(login, "throttled").inc()
+        if self.throttle.is_first_of(f"{login} {address}"):
+            log.warning("logins are slowed down (%s): too many wrong tries from %s", login, address)
+            await self._record(events.throttled(login, address, self._clock()))
+
+    async def _record(self, event: AuditEvent) -> None:
+        try:
+            await self._store.write(lambda connection: events.record(connection, event))
+        except Unavailable:
+            log.warning("not in the audit trail, the database is away: %s", event.kind)
 
     async def _begin(self, find: Callable[[Connection], User], login: Login, address: str, id_token: str = "") -> str:
         secret, now = new_secret(), self._clock()
@@ -168,6 +194,7 @@ class People:
             users.note_login(connection, user.row, now)
             oldest = now - self.limits.absolute
             sessions.add(connection, user.row, digest_of(secret), id_token=id_token, forget_before=oldest, now=now)
+            events.record(connection, events.login(Person(user.name, user.role, address, login), now))
             return user
 
         user = await self._store.write(unit)

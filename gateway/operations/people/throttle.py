@@ -28,6 +28,7 @@ ACCOUNT_AT_ADDRESS: Final = Allowance(5, 30.0)
 ACCOUNT: Final = Allowance(20, 15.0)
 ADDRESS: Final = Allowance(20, 3.0)
 TOKENS_AT_ADDRESS: Final = Allowance(20, 1.0)
+_NOTED: Final = Allowance(1, 60.0)
 MOST_KEPT: Final = 20_000
 """Accounts and addresses; the one that was tried longest ago is forgotten."""
 _Key = tuple[Allowance, str]
@@ -57,6 +58,13 @@ class Throttle:
     def wait_for_token(self, address: str) -> float:
         """How many seconds too early a token would come; none is used up."""
         return self._missing((TOKENS_AT_ADDRESS, _network(address)), self._elapsed() / 1e6)
+
+    def is_first_of(self, what: str) -> bool:
+        """Whether this did not come within the last minute: what repeats is written down once."""
+        key = (_NOTED, what)
+        is_first = not self._level(key, self._elapsed() / 1e6)
+        self._used[key] = 1.0, self._elapsed() / 1e6
+        return is_first
 
     def _take(self, keys: list[_Key]) -> float:
         now = self._elapsed() / 1e6

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from gateway.errors import InvalidValue
 from gateway.operations.answers.people import TokenMade, TokenRevoked, Tokens, TokenState
+from gateway.operations.people import events
 from gateway.records.api_token import ApiToken
-from gateway.records.person import Role
+from gateway.records.person import Person, Role
 from gateway.records.secret import digest_of, new_secret
 from gateway.records.user import HOUR, name_of_user
 from gateway.store import api_tokens
@@ -27,11 +28,11 @@ def listing(connection: Connection, *, now: int) -> Tokens:
 
 
 def make(
-    connection: Connection, name: str, *, role: Role | None, scanner: str, days: float | None, person: str, now: int
+    connection: Connection, name: str, *, role: Role | None, scanner: str, days: float | None, person: Person, now: int
 ) -> TokenMade:
     """A new token: for the console and the API with a role, or for the scanner of an AE title.
 
-    `days`: how long it counts; None: until it is revoked. Raises `InvalidValue`, `DuplicateKey`.
+    `days`: how long it counts; None: until it is revoked. Raises `InvalidValue`, `Conflict`.
     """
     if (role is None) == (not scanner):
         raise InvalidValue("give a role, or the AE title of a scanner", place="role")
@@ -41,14 +42,23 @@ def make(
     expires_at = None if days is None else now + round(days * DAY)
     api_tokens.add(
         connection, name_of_user(name), digest_of(secret), role=role, ae_title=scanner, expires_at=expires_at,
-        by=person, now=now,
+        by=person.shown, now=now,
     )  # fmt: skip
-    return TokenMade(name=name_of_user(name), token=secret)
+    answer = TokenMade(name=name_of_user(name), token=secret)
+    events.record(connection, events.token_made(answer, person, now))
+    return answer
 
 
-def revoke(connection: Connection, name: str, *, now: int) -> TokenRevoked:
+def revoke(connection: Connection, name: str, *, person: Person, now: int) -> TokenRevoked:
     """Let a token open nothing from now on. Raises `UnknownKey`, `Conflict`."""
-    return TokenRevoked(name=api_tokens.revoke(connection, name.lower(), now).name)
+    answer = TokenRevoked(name=api_tokens.revoke(connection, name.lower(), now).name)
+    events.record(connection, events.token_revoked(answer, person, now))
+    return answer
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Forget a token that a command made for itself."""
+    api_tokens.forget(connection, name)
 
 
 def _state(token: ApiToken, now: int) -> TokenState:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from sqlalchemy import Connection
 
 from gateway.errors import Conflict
 from gateway.operations.answers.people import UserChanged, Users, UserState
-from gateway.records.person import Login, Role
+from gateway.operations.people import events
+from gateway.records.audit import AuditEvent
+from gateway.records.person import Login, Person, Role
 from gateway.records.secret import digest_of, new_secret
 from gateway.records.user import LINK_LASTS, User, name_of_user
 from gateway.store import users
 
-FIRST_ADMIN = "admin"
+FIRST_ADMIN: Final = "admin"
+THE_START: Final = Person("gateway run", Role.ADMIN, "", Login.COMMAND)
 
 
 def listing(connection: Connection) -> Users:
@@ -28,23 +34,25 @@ def state_of(user: User) -> UserState:
     })  # fmt: skip
 
 
-def add(connection: Connection, name: str, role: Role, *, person: str, now: int) -> UserChanged:
-    """A new user, with the link on which it sets its password. Raises `InvalidValue`, `DuplicateKey`."""
-    user = users.add(connection, name_of_user(name), role, login=Login.PASSWORD, by=person, now=now)
-    return _with_link(connection, user, now)
+def add(connection: Connection, name: str, role: Role, *, person: Person, now: int) -> UserChanged:
+    """A new user, with the link on which it sets its password. Raises `InvalidValue`, `Conflict`."""
+    user = users.add(connection, name_of_user(name), role, login=Login.PASSWORD, by=person.shown, now=now)
+    return _noted(connection, events.user_added, _with_link(connection, user, now), person, now)
 
 
-def give_role(connection: Connection, name: str, role: Role) -> UserChanged:
+def give_role(connection: Connection, name: str, role: Role, *, person: Person, now: int) -> UserChanged:
     """Another role; the sessions of the user end. Raises `UnknownKey`, `Conflict` for the last admin."""
-    return _changed(users.set_role(connection, name.lower(), role))
+    answer = _changed(users.set_role(connection, name.lower(), role))
+    return _noted(connection, events.user_changed, answer, person, now)
 
 
-def enable(connection: Connection, name: str, *, enabled: bool) -> UserChanged:
+def enable(connection: Connection, name: str, *, enabled: bool, person: Person, now: int) -> UserChanged:
     """Let a user in again, or no more: its sessions end. Raises as `give_role`."""
-    return _changed(users.set_enabled(connection, name.lower(), enabled=enabled))
+    answer = _changed(users.set_enabled(connection, name.lower(), enabled=enabled))
+    return _noted(connection, events.user_changed, answer, person, now)
 
 
-def link(connection: Connection, name: str, *, now: int) -> UserChanged:
+def link(connection: Connection, name: str, *, person: Person, now: int) -> UserChanged:
     """A new link on which the user sets a password, in place of one before.
 
     Raises `UnknownKey`; `Conflict` for a user who is disabled or of the identity provider.
@@ -54,7 +62,7 @@ def link(connection: Connection, name: str, *, now: int) -> UserChanged:
         raise Conflict("it is disabled", place="name")
     if user.login is not Login.PASSWORD:
         raise Conflict("it logs in at the identity provider and has no password here", place="name")
-    return _with_link(connection, user, now)
+    return _noted(connection, events.link_made, _with_link(connection, user, now), person, now)
 
 
 def first_admin(connection: Connection, *, now: int) -> UserChanged | None:
@@ -63,10 +71,18 @@ def first_admin(connection: Connection, *, now: int) -> UserChanged | None:
         return None
     user = users.find(connection, FIRST_ADMIN)
     if user is None:
-        user = users.add(connection, FIRST_ADMIN, Role.ADMIN, login=Login.PASSWORD, by="gateway run", now=now)
+        user = users.add(connection, FIRST_ADMIN, Role.ADMIN, login=Login.PASSWORD, by=THE_START.name, now=now)
     if user.role is not Role.ADMIN or not user.is_enabled:
         return None
-    return _with_link(connection, user, now)
+    return _noted(connection, events.link_made, _with_link(connection, user, now), THE_START, now)
+
+
+def _noted(
+    connection: Connection, event: Callable[[UserChanged, Person, int], AuditEvent], answer: UserChanged,
+    person: Person, now: int,
+) -> UserChanged:  # fmt: skip
+    events.record(connection, event(answer, person, now))
+    return answer
 
 
 def _with_link(connection: Connection, user: User, now: int) -> UserChanged:

@@ -14,7 +14,7 @@ from gateway.web.routes import Route
 
 REF: Final = "#/components/schemas/{model}"
 EVERYONES: Final = (400,)
-LOGIN: Final = (401, 403, 503)
+LOGIN: Final = (401, 403, 429, 503)
 
 
 @lru_cache(maxsize=4)
@@ -34,15 +34,15 @@ def document(routes: tuple[Route, ...], version: str) -> dict[str, Any]:
         "info": {
             "title": "Imaging gateway",
             "version": version,
-            "description": "Orders, worklist, studies and deliveries of the gateway. A login is asked for when "
-            "http.token is set. Times are ISO 8601 in UTC.",
+            "description": "Orders, worklist, studies and deliveries of the gateway. A login is asked for beyond "
+            "loopback, and where there are users or http.token. Times are ISO 8601 in UTC.",
         },
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "basic": {"type": "http", "scheme": "basic", "description": "Any user, the token as password"},
+                "basic": {"type": "http", "scheme": "basic", "description": "Any user, the API token as password"},
             },
         },
         "security": [{"bearer": []}, {"basic": []}],
@@ -64,6 +64,17 @@ def _parameters(route: Route) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return parameters, schema.get("$defs", {})
 
 
+def _body(parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    """A form, of parameters that hold secrets."""
+    properties = {
+        one["name"]: {**one["schema"], **({"description": one["description"]} if "description" in one else {})}
+        for one in parameters
+    }
+    required = [one["name"] for one in parameters if one["required"]]
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+
+
 def _operation(route: Route, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n\n")
@@ -80,7 +91,9 @@ def _operation(route: Route, parameters: list[dict[str, Any]]) -> dict[str, Any]
         description = f"{description}\n\nRole: {route.role_needed}.".strip()
     if description:
         operation["description"] = description
-    if parameters:
+    if parameters and route.in_body:
+        operation["requestBody"] = _body(parameters)
+    elif parameters:
         operation["parameters"] = parameters
     if route.open:
         operation["security"] = []

@@ -13,6 +13,7 @@ from gateway.errors import UnknownKey
 from gateway.operations.explain import explain_message, shown_value
 from gateway.operations.mappings_view import code_line, mappings_view, row_text
 from gateway.operations.message_tools import MessageTools
+from gateway.records.person import Role
 from gateway.store import unknown_codes
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
@@ -64,5 +65,5 @@ def _tools(context: RouteContext) -> MessageTools:
 
 ROUTES: Final = (
     Route("GET", "/mappings", show_mappings, "text/html", PageParameters),
-    Route("POST", "/mappings/explain", explain_pasted, "text/html", PastedMessage, (404,)),
+    Route("POST", "/mappings/explain", explain_pasted, "text/html", PastedMessage, (404,), role=Role.VIEWER),
 )

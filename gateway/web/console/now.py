@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from gateway.operations.state.traffic import HourCounted
 from gateway.store import silent_steps
 from gateway.web.console.chart import Bar, bars
 from gateway.web.console.parameters import PageParameters
-from gateway.web.console.rendering import fragment, page
+from gateway.web.console.rendering import fragment, page, with_csrf
 from gateway.web.requests import NoParameters
 from gateway.web.routes import Route, RouteContext
 from gateway.web.streams import event
@@ -54,7 +54,16 @@ async def show_now(context: RouteContext, parameters: PageParameters) -> web.Res
 
 async def follow(context: RouteContext, parameters: NoParameters) -> web.Response:
     """The changing part of the first page as server-sent events, one for each change."""
-    return web.Response(body=context.streams.follow(), content_type="text/event-stream", charset="utf-8")
+    return web.Response(body=_followed(context), content_type="text/event-stream", charset="utf-8")
+
+
+async def _followed(context: RouteContext) -> AsyncIterator[bytes]:
+    """The changes, with forms of the session that follows; they end with it."""
+    changes = context.streams.follow()
+    async for change in changes:
+        if context.visit.secret and await context.people.session_of(context.visit.secret) is None:
+            return
+        yield with_csrf(change.decode(), context.visit).encode()
 
 
 async def changing_part(context: RouteContext) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,12 @@ from markupsafe import Markup
 from gateway.operations.answers.answer import iso
 from gateway.operations.parked import unserved_text
 from gateway.operations.work_events import why
+from gateway.records.person import Role
 from gateway.web.console import dicom_values
 from gateway.web.console.notices import notice_of
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.static import address
+from gateway.web.login import Visit
 from gateway.web.routes import RouteContext
 
 PAGES: Final = (
@@ -30,12 +33,15 @@ PAGES: Final = (
     ("/deliveries", "Deliveries"),
     ("/mappings", "Mappings"),
     ("/system", "System"),
+    ("/users", "Users"),
 )
 """Path and name of what the head of every page links to."""
 TEMPLATES: Final = {
     path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).with_name("templates").iterdir())
 }
 """Name -> source, read now: the event loop never waits for the disk."""
+_ROLES: Final = {"/users": Role.ADMIN}
+_POSTS: Final = re.compile(r'<form\b[^>]*\bmethod="post"[^>]*>')
 _SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -53,10 +59,24 @@ def page(
     """A template as an HTML answer. `current`: the path of `PAGES` that the page belongs to."""
     notice = notice_of(parameters.notice, parameters.n) if parameters else ""
     text = _ENVIRONMENT.get_template(template).render(
-        title=title, current=current, notice=notice, pages=PAGES, version=context.version, now=context.clock(),
-        zone=context.zone, **values,
+        title=title, current=current, notice=notice, pages=_pages(context), version=context.version,
+        now=context.clock(), zone=context.zone, person=context.person, has_session=context.visit.session is not None,
+        **values,
     )  # fmt: skip
-    return web.Response(text=text, content_type="text/html", status=status)
+    return web.Response(text=with_csrf(text, context.visit), content_type="text/html", status=status)
+
+
+def _pages(context: RouteContext) -> list[tuple[str, str]]:
+    """Path and name of the pages that are for whoever asks."""
+    return [(path, name) for path, name in PAGES if context.person.role.includes(_ROLES.get(path, Role.VIEWER))]
+
+
+def with_csrf(text: str, visit: Visit) -> str:
+    """HTML of our own whose forms hold the token of the session, where there is one."""
+    if not visit.csrf:
+        return text
+    field = f'<input type="hidden" name="csrf" value="{visit.csrf}">'
+    return _POSTS.sub(lambda form: form[0] + field, text)
 
 
 def fragment(context: RouteContext, template: str, **values: Any) -> str:
@@ -66,7 +86,7 @@ def fragment(context: RouteContext, template: str, **values: Any) -> str:
 
 def error_page(context: RouteContext, message: str, place: str, status: int) -> web.Response:
     """An error as a page for people."""
-    title = {404: "Not here", 503: "Not available now"}.get(status, "That did not work")
+    title = {403: "Not for you", 404: "Not here", 503: "Not available now"}.get(status, "That did not work")
     return page(context, "error.html", title=title, status=status, message=message, place=place)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from gateway.web.console import (
     deliveries,
     journey,
+    login,
     mappings,
     message,
     messages,
@@ -17,6 +18,7 @@ from gateway.web.console import (
     static,
     studies,
     system,
+    users,
     worklist,
 )
 from gateway.web.routes import Route
@@ -34,5 +36,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *search.ROUTES,
     *system.ROUTES,
     *retention.ROUTES,
+    *users.ROUTES,
+    *login.ROUTES,
     *static.ROUTES,
 )

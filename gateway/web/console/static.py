@@ -39,4 +39,5 @@ async def show_static(_context: RouteContext, parameters: StaticParameters) -> w
     return web.Response(body=content, content_type=kind, charset="utf-8", headers=headers)
 
 
-ROUTES: Final = (Route("GET", "/static/{name}", show_static, "text/plain", StaticParameters, (404,)),)
+# Open: the page for a login has a style too.
+ROUTES: Final = (Route("GET", "/static/{name}", show_static, "text/plain", StaticParameters, (404,), open=True),)

@@ -12,6 +12,7 @@ from pydantic import Field
 from gateway.operations.check import CheckFinding
 from gateway.operations.conformance.sections import StatementName
 from gateway.operations.state.part import Form, Kind
+from gateway.records.person import Role
 from gateway.store import migrations
 from gateway.web.console.now import WORDS
 from gateway.web.console.parameters import PageParameters
@@ -43,6 +44,7 @@ async def show_system(context: RouteContext, parameters: SystemParameters) -> we
         parts=[part for part in state.parts if part.kind in SHOWN_KINDS], findings=findings, words=WORDS, forms=Form,
         sections=[(name, list(settings)) for name, settings in sections], dialect=context.store.engine.dialect.name,
         statements=list(StatementName),
+        is_admin=context.person.role is Role.ADMIN,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from gateway.journey.worklist.query import Page, Query
 from gateway.records.row_ids import StepRow
 from gateway.web.dicomweb.context import CONTEXT, base_uri
-from gateway.web.dicomweb.login import SCANNER, check_service
+from gateway.web.dicomweb.login import OWN, SCANNER, check_service
 from gateway.web.dicomweb.representations import preferred, results, writer
 from gateway.wire.dicomweb import search, warnings
 from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8
@@ -23,7 +23,7 @@ from gateway.wire.dimse.policy import WORKLIST
 from gateway.worklist.answering import STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, of_identifier
 from gateway.worklist.results import Selection, selected, selection, whole
-from gateway.worklist.scanner_rules import Form
+from gateway.worklist.scanner_rules import STATION_AE, Form, is_open, with_keys
 from gateway.worklist.time_zones import in_zone_of_site
 
 COUNTED: Final = 10_000
@@ -40,6 +40,8 @@ async def search_steps(request: web.Request) -> web.Response:
     if asked.limit == 0:
         return _response(request, asked, media_type, [], 0)
     keys = in_zone_of_site(of_identifier(asked.keys), context.zone)
+    if request.get(OWN, False):
+        keys = _of_stations(keys, context.worklist.stations_of(request[SCANNER]))
     query = Query(request[SCANNER], request.remote or "", keys, asked.fuzzy)
     started = context.worklist.now()
     answered: Sequence[StepRow] = ()
@@ -54,6 +56,17 @@ async def search_steps(request: web.Request) -> web.Response:
         raise
     finally:
         context.worklist.note(query, answered, status, started=started)
+
+
+def _of_stations(keys: Item, stations: tuple[str, ...]) -> Item:
+    """The query for steps of these stations, and of none. Raises 403 where it asks for another's."""
+    step = keys.get(STEP_SEQUENCE)
+    asked = step.items[0].get(STATION_AE) if step is not None and step.items else None
+    if asked is None or is_open(asked):
+        return with_keys(keys, {STATION_AE: Element(STATION_AE, "AE", "ScheduledStationAETitle", stations)})
+    if not set(asked.values) <= set(stations):
+        raise web.HTTPForbidden(text=f"this token opens the worklist of {', '.join(stations)} alone")
+    return keys
 
 
 def _response(

@@ -17,10 +17,12 @@ from gateway.errors import (
     UnknownKey,
     UnsupportedType,
 )
+from gateway.operations.people.refusals import TooManyTries
 from gateway.web.failures import NotAcceptable, Statuses, failures
 
 STATUSES: Final[Statuses] = (
     (NotAcceptable, 406),
+    (TooManyTries, 429),
     (UnsupportedType, 415),
     (TooLarge, 413),
     (UnknownKey, 404),

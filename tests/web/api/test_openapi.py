@@ -93,6 +93,7 @@ EXCLUDE, INCLUDE = "/api/studies/{uid}/exclude", "/api/studies/{uid}/include"
 GIVE_UP = "/api/deliveries/{id}/give-up"
 NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
+USER = "/api/users/{name}"
 CALLS = (
     ("GET", "/health/live", "/health/live", 200),
     ("GET", "/health/ready", "/health/ready", 200),
@@ -164,6 +165,23 @@ CALLS = (
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link", 422),
     ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 200),
     ("POST", UNLINK, f"/api/performed-steps/{UNLINKED}/unlink", 404),
+    ("POST", "/api/users", "/api/users?name=ada&role=admin", 200),
+    ("POST", "/api/users", "/api/users?name=ada&role=viewer", 409),
+    ("GET", "/api/users", "/api/users", 200),
+    ("POST", USER + "/role", "/api/users/ada/role?role=viewer", 409),
+    ("POST", USER + "/link", "/api/users/ada/link", 200),
+    ("POST", USER + "/link", "/api/users/nobody/link", 404),
+    ("POST", "/api/users", "/api/users?name=vera&role=viewer", 200),
+    ("POST", USER + "/role", "/api/users/vera/role?role=operator", 200),
+    ("POST", USER + "/disable", "/api/users/vera/disable", 200),
+    ("POST", USER + "/disable", "/api/users/ada/disable", 409),
+    ("POST", USER + "/enable", "/api/users/vera/enable", 200),
+    ("POST", "/api/tokens", "/api/tokens?name=ct1&scanner=CT1&days=30", 200),
+    ("POST", "/api/tokens", "/api/tokens?name=ct1&role=viewer", 409),
+    ("POST", "/api/tokens", "/api/tokens?name=ct2", 400),
+    ("GET", "/api/tokens", "/api/tokens", 200),
+    ("POST", "/api/tokens/{name}/revoke", "/api/tokens/ct1/revoke", 200),
+    ("POST", "/api/tokens/{name}/revoke", "/api/tokens/ct1/revoke", 409),
     ("GET", "/api/refusals", "/api/refusals", 200),
     ("GET", "/api/search", "/api/search?q=4711", 200),
     ("GET", "/api/search", "/api/search?state=asleep", 400),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from gateway.clock import now
 from gateway.config.dicom import Dicom, DicomPeer
 from gateway.config.http import Http
+from gateway.operations.people import tokens
+from gateway.records.person import Role
 from tests.journey.running import Start
+from tests.web.browsing import OWNER
 from tests.web.dicomweb.client import STEPS, basic, client_of
+from tests.web.served import add_order
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -61,3 +67,62 @@ async def test_without_a_token_a_scanner_may_name_itself_and_a_foreign_page_may_
         assert (await client.search(Host="attacker.example")).status == 403
         path = "/modality-performed-procedure-steps/1.2.3"
         assert (await client.ask("POST", path, body=b"{}", Origin="http://attacker.example")).status == 403
+
+
+async def test_a_token_of_a_scanner_opens_its_own_worklist_alone(start: Start) -> None:
+    async with start(http=Http(port=0, token=TOKEN)) as gateway, client_of(gateway) as client:
+        make = partial(tokens.make, role=None, days=None, person=OWNER, now=now())
+        of_ct1 = (await gateway.store.write(partial(make, name="ct1", scanner="CT1"))).token
+        other = (await gateway.store.write(partial(make, name="mr1", scanner="MR1"))).token
+        script = partial(tokens.make, name="script", role=Role.ADMIN, scanner="", days=None, person=OWNER, now=now())
+        of_script = (await gateway.store.write(script)).token
+        for authorization, query, status, why in (
+            (basic("CT1", of_ct1), "", 204, ""),
+            (f"Bearer {of_ct1}", "", 204, ""),
+            (basic("CT1", of_ct1), "ScheduledProcedureStepSequence.ScheduledStationAETitle=CT1", 204, ""),
+            (
+                basic("CT1", of_ct1),
+                "ScheduledProcedureStepSequence.ScheduledStationAETitle=MR1",
+                403,
+                "opens the worklist of CT1 alone",
+            ),
+            (
+                basic("CT1", of_ct1),
+                "ScheduledProcedureStepSequence.ScheduledStationAETitle=*1",
+                403,
+                "opens the worklist of CT1 alone",
+            ),
+            (basic("MR1", of_ct1), "", 403, "this token is for the scanner CT1, not for the scanner MR1"),
+            (basic("MR1", other), "", 204, ""),
+            (basic("CT1", of_script), "", 403, "this token is for the console and the API"),
+            (basic("CT1", "igw_wrong"), "", 401, "its API token or passcode"),
+            (basic("CT1", TOKEN), "", 204, ""),
+        ):
+            answer = await client.search(query, Authorization=authorization)
+            assert (answer.status, why in answer.text) == (status, True), (authorization, query, answer.text)
+        for path in ("/api/orders", "/", "/metrics", "/fhir/ImagingStudy"):
+            address = client.base.replace("/dicomweb", path)
+            async with client.session.get(address, headers={"Authorization": f"Bearer {of_ct1}"}) as refused:
+                assert refused.status in (403, 404), path
+        await gateway.store.write(partial(tokens.revoke, name="ct1", person=OWNER, now=now()))
+        assert (await client.search(Authorization=basic("CT1", of_ct1))).status == 401
+
+
+async def test_a_token_shows_steps_of_its_own_station_and_of_none(start: Start) -> None:
+    async with start(http=Http(port=0, token=TOKEN)) as gateway, client_of(gateway) as client:
+        for number, station in enumerate(("CT1", "MR1", "")):
+            await gateway.store.write(
+                partial(
+                    add_order,
+                    accession=f"A{number}",
+                    patient_id=f"P{number}",
+                    study_uid=f"1.2.{number}",
+                    station_ae=station,
+                )
+            )
+        make = partial(tokens.make, name="ct1", role=None, scanner="CT1", days=None, person=OWNER, now=now())
+        token = (await gateway.store.write(make)).token
+        answer = await client.search(Authorization=basic("CT1", token))
+        assert sorted(step["00080050"]["Value"][0] for step in answer.json) == ["A0", "A2"]
+        everything = await client.search(Authorization=basic("CT1", TOKEN))
+        assert len(everything.json) == 3
