@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,12 +43,13 @@ class Doors:
     facade: Door
 
     @classmethod
-    def of(cls, config: Config, store: Store, clock: Clock, tokens: Tokens) -> Doors:
+    def of(cls, config: Config, store: Store, clock: Clock, tokens: Tokens, stack: AsyncExitStack) -> Doors:
         """Those of the configuration, and of the users and tokens of `store`."""
         http = config.http
         minutes, hours = http.session.idle_minutes, http.session.hours
         people = People(store, clock, SessionLimits(round(minutes * MINUTE), round(hours * HOUR)))
-        open_door = partial(Door, people=people, always=http.is_open)
+        stack.callback(people.close)
+        open_door = partial(Door, people=people, always=http.is_open, proxies=http.behind_proxy)
         return cls(people, open_door(tokens.console), open_door(tokens.facade))
 
 

@@ -125,8 +125,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     reloader = Reloader(config, reread, reloadable, clock)
     components = partial(_components, listeners, dicom, working, jumps)
     process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
-    doors = Doors.of(config, store, clock, reloadable.tokens)
-    stack.callback(doors.people.close)
+    doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     beside = mounted(config, store, clock, worklist, performed, doors)
     http_port = await _start_http(parts, process, beside, reloader, doors)
     ports = {name: server.port for name, server in listeners.items()}
@@ -199,9 +198,7 @@ async def _start_http(
     sources = await asyncio.to_thread(sources_of, config, clock, process)
     page = build(
         store,
-        people=doors.people,
         door=doors.console,
-        proxies=config.http.behind_proxy,
         components=process.components,
         replay_message=partial(replay_message, config, store, mappings, clock),
         read_again=parts.reloadable.read_again,

@@ -79,9 +79,7 @@ def build(
     store: Store,
     *,
     token: Token | str | None = None,
-    people: People | None = None,
     door: Door | None = None,
-    proxies: Sequence[str] = (),
     components: Callable[[], Awaitable[dict[str, Component]]],
     replay_message: Callable[[MessageRow], Awaitable[str]],
     why: Callable[[str, str], Awaitable[Any]],
@@ -104,8 +102,8 @@ def build(
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;
     `read_again` reads a study anew from its kept headers.
 
-    `door`: who is let in; None: whoever shows `token` or is one of `people`, of whom None are those of `store`.
-    `proxies`: addresses of reverse proxies whose X-Forwarded headers count.
+    `door`: who is let in; None: users of `store`, and whoever shows `token`.
+
     `hidden_states`: steps in these are not in the worklist that `/api/worklist` shows, nor are expired ones
     (`RouteContext.first_day`). `published_keys`: the JWK Set (public keys) by which EHRs know us. `mounted`:
     applications of their own below a path, with logins and errors of their own. `links`: what links of performed
@@ -113,14 +111,13 @@ def build(
     `components` tell alone. `receivers`: EHRs and destinations. `views`: of scanners and studies. `system`:
     the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
     """
-    people = people or People(store, clock)
-    door = door or Door(Token.of(token), people)
-    application = web.Application(middlewares=_middlewares(door, tuple(mounted or ()), proxies))
+    door = door or Door(Token.of(token), People(store, clock))
+    application = web.Application(middlewares=_middlewares(door, tuple(mounted or ())))
     application[CONTEXT] = RouteContext(
         store, components, replay_message, why, read_again, clock, version, hidden_states, first_day, published_keys,
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
-        Streams(lambda: now.changing_part(application[CONTEXT])), system, people, links, zone, receivers,
+        Streams(lambda: now.changing_part(application[CONTEXT])), system, door.people, links, zone, receivers,
         views, message_tools,
     )  # fmt: skip
     return _serving(application, mounted or {})
@@ -153,10 +150,10 @@ def _feeds(application: web.Application, store: Store, clock: Clock) -> Feeds:
     return feeds
 
 
-def _middlewares(door: Door, mounted: tuple[str, ...], proxies: Sequence[str]) -> list[Middleware]:
+def _middlewares(door: Door, mounted: tuple[str, ...]) -> list[Middleware]:
     """What requests pass through: all of them, and those that are not below a path of `mounted`."""
     open_paths = frozenset(route.path for route in ROUTES if route.open)
-    return [transport(proxies), *(_but(mounted, middleware) for middleware in (_errors, guard(door, open_paths)))]
+    return [transport(door.proxies), *(_but(mounted, middleware) for middleware in (_errors, guard(door, open_paths)))]
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:

@@ -32,8 +32,8 @@ async def console(sqlite_url: str) -> AsyncIterator[Served]:
 
 async def _events(console: Served) -> list[tuple[str, int, str]]:
     """Type, outcome and actor of logins and alerts that are in the trail."""
-    rows = await console.store.read(lambda c: c.execute(select(audit_waiting.c.event)).scalars().all())
-    events = [event_of(row) for row in rows]
+    rows = await console.store.read(lambda c: c.execute(select(audit_waiting.c.events)).scalars().all())
+    events = [event_of(line) for row in rows for line in row.split("\n")]
     return [(event.type, event.outcome, event.actor.name) for event in events]
 
 

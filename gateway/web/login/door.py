@@ -6,7 +6,7 @@ one's own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -30,11 +30,15 @@ _HELP: Final = "log in with a token: Bearer, or Basic with it as password"
 
 class Door:
     """`token`: of the configuration. `always`: a login is asked for though there are neither token nor users.
-    `has_provider`: people may log in at an identity provider."""
+    `has_provider`: people may log in at an identity provider. `proxies`: addresses of reverse proxies that encrypt."""
 
-    def __init__(self, token: Token, people: People, *, always: bool = False, has_provider: bool = False) -> None:
+    def __init__(
+        self, token: Token, people: People, *, always: bool = False, has_provider: bool = False,
+        proxies: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.people = people
         self.has_provider = has_provider
+        self.proxies = proxies
         self._token = token
         self._always = always or has_provider
         self._trusted: dict[bytes, None] = {}
