@@ -84,6 +84,11 @@ class WorklistParameters(RequestParameters):
     limit: Limit = 100
 
 
+class TurnaroundParameters(RequestParameters):
+    first: Day = Field(default="", description="First day, YYYYMMDD or YYYY-MM-DD; empty: seven days up to the last")
+    last: Day = Field(default="", description="Last day, this one too; empty: today")
+
+
 class JourneyParameters(RequestParameters):
     accession: Annotated[Words, Field(min_length=1)]
 

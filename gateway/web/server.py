@@ -38,6 +38,7 @@ from gateway.web.api import handlers as api
 from gateway.web.api import people as people_routes
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
+from gateway.web.api import turnaround as turnaround_routes
 from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
@@ -53,6 +54,7 @@ ROUTES: Final = (
     *put_away.ROUTES,
     *search.ROUTES,
     *studies.ROUTES,
+    *turnaround_routes.ROUTES,
     *receiver_routes.ROUTES,
     *system_routes.ROUTES,
     *resends.ROUTES,

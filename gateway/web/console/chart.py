@@ -59,3 +59,51 @@ def _in_words(caption: str, shown: Sequence[Bar]) -> str:
         return caption
     most = max(shown, key=lambda bar: bar.value)
     return f"{caption}: {shown[-1].text} in this hour, at most {most.text} at {most.label} h"
+
+
+ROW: Final = 18
+NAMES: Final = 100
+"""Width of the names at the left."""
+FOOT: Final = 14
+LONGEST_NAME: Final = 17
+"""Characters that have room there."""
+
+
+class Pair(NamedTuple):
+    """A lower and a higher value of one group, such as median and 90th percentile."""
+
+    name: str
+    low: float
+    high: float
+    text: str
+    """Both for people."""
+
+
+def pairs(caption: str, shown: Sequence[Pair], *, highest: str) -> Markup:
+    """A figure with a line for each group: a bar to the lower value, a thin one to the higher. `highest`: what the
+    right end stands for."""
+    most = max((one.high for one in shown), default=0) or 1
+    base = ROW * len(shown)
+    words = "; ".join(f"{one.name}: {one.text}" for one in shown)
+    return Markup(
+        '<figure class="chart"><figcaption>{caption}</figcaption>'
+        '<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{drawn}'
+        '<line class="axis" x1="{left}" y1="0" x2="{left}" y2="{base}"></line>'
+        '<text x="{width}" y="{foot}" text-anchor="end">{highest}</text></svg></figure>'
+    ).format(
+        caption=caption, width=WIDTH, height=base + FOOT, left=NAMES, base=base, foot=base + FOOT - 3, highest=highest,
+        label=f"{caption}. {words}", drawn=Markup("").join(_pair(one, ROW * n, most) for n, one in enumerate(shown)),
+    )  # fmt: skip
+
+
+def _pair(one: Pair, y: int, most: float) -> Markup:
+    room = WIDTH - NAMES
+    name = one.name if len(one.name) <= LONGEST_NAME else f"{one.name[: LONGEST_NAME - 1]}…"
+    return Markup(
+        '<g><title>{}: {}</title><text x="0" y="{}">{}</text>'
+        '<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{}"></rect>'
+        '<rect class="bar far" x="{}" y="{}" width="{:.1f}" height="2"></rect></g>'
+    ).format(
+        one.name, one.text, y + ROW - 6, name, NAMES, y + 3, one.low / most * room, ROW - 6, NAMES, y + ROW // 2 - 1,
+        one.high / most * room,
+    )  # fmt: skip

@@ -31,6 +31,7 @@ PAGES: Final = (
     ("/studies", "Studies"),
     ("/messages", "Messages"),
     ("/deliveries", "Deliveries"),
+    ("/figures", "Figures"),
     ("/mappings", "Mappings"),
     ("/system", "System"),
     ("/users", "Users"),

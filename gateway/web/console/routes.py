@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.web.console import (
     deliveries,
+    figures,
     journey,
     login,
     mappings,
@@ -31,6 +32,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *message.ROUTES,
     *refusal.ROUTES,
     *worklist.ROUTES,
+    *figures.ROUTES,
     *mappings.ROUTES,
     *studies.ROUTES,
     *search.ROUTES,

@@ -106,6 +106,8 @@ CALLS = (
     ("GET", "/api/orders", "/api/orders", 200),
     ("GET", "/api/orders", "/api/orders?limit=x", 400),
     ("GET", "/api/worklist", "/api/worklist", 200),
+    ("GET", "/api/turnaround", "/api/turnaround?first=20260105&last=20260105", 200),
+    ("GET", "/api/turnaround", "/api/turnaround?first=20260106&last=20260105", 400),
     ("GET", "/api/journey/{accession}", "/api/journey/A100", 200),
     ("GET", "/api/journey/{accession}", "/api/journey/nobody", 404),
     ("GET", "/api/why/{accession}", "/api/why/A1?station=CT1", 200),

@@ -1,0 +1,144 @@
+"""Examinations of some days with the moments by which a hospital measures itself: ordered, begun, in the EHR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, exists, func, select
+
+from gateway.store import recent
+from gateway.store.export_orders import AT_ONCE, in_ehr
+from gateway.store.schema import (
+    orders,
+    patients,
+    performed_step_links,
+    performed_steps,
+    procedures,
+    series,
+    steps,
+    studies,
+)
+from gateway.store.statement import Statement
+
+MOST: Final = 2_000
+"""Examinations that are looked at, the newest."""
+_LINK: Final = performed_step_links
+
+
+class Examination(NamedTuple):
+    """Moments are microseconds; None: not known, or not yet."""
+
+    at: int
+    """When the first performed step began; without one, when the first instance came."""
+    modality: str
+    station: str
+    """AE title of who performed it, or sent it."""
+    ordered_at: int | None
+    in_ehr: int | None
+
+
+class _Begun(NamedTuple):
+    at: int
+    station: str
+    ordered_at: int | None
+    modality: str
+
+
+_PERFORMED: Final = Statement(
+    select(
+        _LINK.c.study_uid, performed_steps.c.begun_at, performed_steps.c.calling_ae, orders.c.created_at,
+        steps.c.modality,
+    )
+    .join(_LINK, _LINK.c.performed_step == performed_steps.c.id)
+    .join(orders, orders.c.id == _LINK.c.order)
+    .outerjoin(procedures, procedures.c.study_uid == _LINK.c.study_uid)
+    .outerjoin(steps, (steps.c.procedure == procedures.c.id) & (steps.c.step_id == _LINK.c.step_id))
+    .where(performed_steps.c.id >= bindparam("first"), performed_steps.c.id < bindparam("end"))
+    .order_by(performed_steps.c.id.desc())
+    .limit(bindparam("most"))
+)  # fmt: skip
+_MODALITY_OF: Final = (
+    select(func.min(steps.c.modality)).where(steps.c.procedure == procedures.c.id).scalar_subquery().label("modality")
+)
+_IS_PERFORMED: Final = exists().where(_LINK.c.order == procedures.c.order).label("is_performed")
+_ARRIVED: Final = Statement(
+    select(
+        studies.c.id, studies.c.study_uid, studies.c.first_at, studies.c.source_ae, orders.c.created_at, _MODALITY_OF,
+        _IS_PERFORMED,
+    )
+    .outerjoin(procedures, procedures.c.study_uid == studies.c.study_uid)
+    .outerjoin(orders, orders.c.id == procedures.c.order)
+    .where(studies.c.id >= bindparam("first"), studies.c.id < bindparam("end"))
+    .order_by(studies.c.id.desc())
+    .limit(bindparam("most"))
+)  # fmt: skip
+
+
+def examinations(connection: Connection, begin: int, end: int, *, most: int = MOST) -> tuple[list[Examination], bool]:
+    """Those that were performed, or whose study came, from `begin` until before `end`, the newest first; and whether
+    there were more than `most`, of which the newest are taken."""
+    begun, more = _begun(connection, _span(connection, "performed_steps", begin, end), most)
+    arrived = _rows(connection, _ARRIVED, _span(connection, "studies", begin, end), most)
+    others = [row for row in arrived if row["study_uid"] not in begun and not row["is_performed"]]
+    _tell_orders(connection, [row for row in others if row["created_at"] is None])
+    for row in others:
+        begun[row["study_uid"]] = _Begun(row["first_at"], row["source_ae"], row["created_at"], row["modality"] or "")
+    taken = in_ehr(connection, begun)
+    all_of_them = sorted(
+        (Examination(one.at, one.modality, one.station, one.ordered_at, taken.get(uid)) for uid, one in begun.items()),
+        reverse=True,
+    )
+    return all_of_them[:most], more or len(arrived) == most or len(all_of_them) > most
+
+
+def _span(connection: Connection, table: str, begin: int, end: int) -> tuple[int, int]:
+    first = recent.first_since(connection, table, begin)
+    return first, recent.first_since(connection, table, end, low=first)
+
+
+def _rows(connection: Connection, wanted: Statement, span: tuple[int, int], most: int) -> list[Any]:
+    return wanted.rows(connection, {"first": span[0], "end": span[1], "most": most})
+
+
+def _begun(connection: Connection, span: tuple[int, int], most: int) -> tuple[dict[str, _Begun], bool]:
+    """Study Instance UID -> the first of its performed steps."""
+    begun: dict[str, _Begun] = {}
+    rows = _rows(connection, _PERFORMED, span, most)
+    for row in rows:
+        one = _Begun(row["begun_at"], row["calling_ae"], row["created_at"], row["modality"] or "")
+        before = begun.get(row["study_uid"])
+        if before is None or one.at < before.at:
+            begun[row["study_uid"]] = one
+    return begun, len(rows) == most
+
+
+_OF_ACCESSION: Final = (
+    select(studies.c.id, orders.c.created_at)
+    .join(orders, orders.c.accession == studies.c.accession)
+    .join(patients, patients.c.id == orders.c.patient)
+    .where(studies.c.id.in_(bindparam("rows", expanding=True)), studies.c.accession != "")
+    .where(patients.c.patient_id == studies.c.patient_id)
+    .order_by(orders.c.id.desc())
+)
+_OF_SERIES: Final = select(series.c.study, series.c.attributes).where(
+    series.c.study.in_(bindparam("rows", expanding=True))
+)
+
+
+def _tell_orders(connection: Connection, rows: list[Any]) -> None:
+    """Complete studies under a UID that nobody ordered: the order of their accession number, and their own modality."""
+    ordered: dict[int, int] = {}
+    modalities: dict[int, str] = {}
+    for some in _in_parts([row["id"] for row in rows]):
+        ordered |= {row[0]: row[1] for row in connection.execute(_OF_ACCESSION, {"rows": some})}
+        for study, attributes in connection.execute(_OF_SERIES, {"rows": some}):
+            modalities.setdefault(study, str(attributes.get("Modality") or ""))
+    for row in rows:
+        row["created_at"], row["modality"] = ordered.get(row["id"]), modalities.get(row["id"], "")
+
+
+def _in_parts(ids: Iterable[int]) -> Iterator[list[int]]:
+    whole = list(ids)
+    for number in range(0, len(whole), AT_ONCE):
+        yield whole[number : number + AT_ONCE]
