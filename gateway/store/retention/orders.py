@@ -44,7 +44,7 @@ def _hold(connection: Connection, ids: Sequence[int]) -> None:
             *number_keys(row.study_uid, row.filler, row.placer, row.accession),
         )
     ]
-    uids = _uids(connection, ids)
+    uids = study_uids(connection, ids)
     lock(connection, *keys, *(key for of_order in uids.values() for uid in of_order for key in number_keys(uid)))
 
 
@@ -54,7 +54,7 @@ def _rows(connection: Connection, ids: Sequence[int]) -> Sequence[Any]:
     return connection.execute(wanted.where(orders.c.id.in_(ids))).all()
 
 
-def _uids(connection: Connection, ids: Sequence[int]) -> dict[int, set[str]]:
+def study_uids(connection: Connection, ids: Sequence[int]) -> dict[int, set[str]]:
     """Order -> the Study Instance UIDs of its procedures."""
     wanted = select(procedures.c.order, procedures.c.study_uid).where(procedures.c.order.in_(ids))
     uids: dict[int, set[str]] = {}
@@ -70,7 +70,7 @@ def _judge(connection: Connection, ids: Sequence[int], limits: Limits) -> Mappin
     verdict.stay(is_open(connection, ids, limits), Stays.OPEN)
     if held := legal_holds.held(connection):
         verdict.stay((row.id for row in rows if _is_held(row, held)), Stays.HELD)
-    uids = _uids(connection, ids)
+    uids = study_uids(connection, ids)
     for row in rows:
         uids.setdefault(row.id, set()).add(row.study_uid)
     verdict.stay(_begun(connection, ids), Stays.IN_PROGRESS)
@@ -157,7 +157,7 @@ def _changed(connection: Connection, ids: Sequence[int], limits: Limits) -> Iter
 def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = None) -> Counter[str]:
     """Delete these orders and all that tells of nothing else."""
     tally: Counter[str] = Counter()
-    uids = {uid for of_order in _uids(connection, ids).values() for uid in of_order}
+    uids = {uid for of_order in study_uids(connection, ids).values() for uid in of_order}
     uids |= set(connection.execute(select(orders.c.study_uid).where(orders.c.id.in_(ids))).scalars())
     told = list(connection.execute(select(order_messages.c.message).where(order_messages.c.order.in_(ids))).scalars())
     done = select(performed_step_links.c.performed_step).where(performed_step_links.c.order.in_(ids))

@@ -161,10 +161,10 @@ def _delete_named(connection: Connection, tally: Counter[str], uids: Sequence[st
     remove(connection, tally, imaging_studies, imaging_studies.c.id, served)
     for table in (exclusions, availability_notifications):
         remove(connection, tally, table, table.c.study_uid, uids)
-    work.delete_of(connection, tally, set(uids) - _of_orders(connection, uids))
+    work.delete_of(connection, tally, set(uids) - uids_of_orders(connection, uids))
 
 
-def _of_orders(connection: Connection, uids: Sequence[str]) -> set[str]:
+def uids_of_orders(connection: Connection, uids: Sequence[str]) -> set[str]:
     """Those of these UIDs that an order that is kept has."""
     kept: set[str] = set()
     for column in (procedures.c.study_uid, orders.c.study_uid):
