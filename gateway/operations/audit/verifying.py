@@ -1,0 +1,154 @@
+"""The proof of the audit trail: each row builds on the one before, from the anchor to the head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, select
+
+from gateway.store import Store, audit
+from gateway.store.audit import FORGOTTEN_HASH, FORGOTTEN_TO, START, Link, columns_of, hash_of
+from gateway.store.audit_listing import ChainRow, patients_between, rows_after
+from gateway.store.schema import audit_repositories, audit_waiting
+
+BATCH: Final = 1_000
+_FORGOTTEN: Final = f'"{FORGOTTEN_TO}"'
+
+Progress = Callable[[int], None]
+"""Rows that were walked so far."""
+
+
+class Damage(StrEnum):
+    """What happened to a row."""
+
+    ALTERED = "altered"
+    MISSING = "missing"
+    PUT_IN = "put in"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFault:
+    """The first row that is not as it was chained."""
+
+    sequence: int
+    damage: Damage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the walk showed."""
+
+    rows: int
+    begins_behind: int
+    """Sequence of the anchor; 0: nothing was removed."""
+    head: Link
+    """The last row whose chain is whole: a note of it elsewhere proves later that nothing was cut off."""
+    waiting: int
+    """Events that are not chained yet."""
+    fault: ChainFault | None = None
+
+
+async def verify(store: Store, *, head: Link | None = None, on_progress: Progress = lambda rows: None) -> Verified:
+    """Walk the whole chain, in batches. `head`: a row that was noted earlier, which must still be there.
+
+    Raises `Unavailable`.
+    """
+    begin = await store.read(audit.beginning)
+    walk = _Walk(begin, head)
+    while walk.fault is None and await store.read(walk.next_rows):
+        on_progress(walk.rows)
+    fault = walk.fault or await store.read(walk.ends)
+    waiting = await store.read(audit.number_waiting)
+    return Verified(walk.rows, begin.sequence, walk.link, waiting, fault)
+
+
+class _Walk:
+    """A walk along the chain from `begin`."""
+
+    def __init__(self, begin: Link, noted: Link | None) -> None:
+        self._begin = begin
+        self._noted = noted
+        self.link = begin
+        self.rows = 0
+        self.fault: ChainFault | None = None
+        self._forgotten: tuple[int, str] | None = None
+        """What the last event about removed rows states."""
+
+    def next_rows(self, connection: Connection) -> bool:
+        """Walk on; whether there were any rows and no fault."""
+        rows = rows_after(connection, self.link.sequence, limit=BATCH + 1)
+        batch = rows[:BATCH]
+        begun = self.link.sequence
+        for row, behind in zip(batch, [*rows[1:], None], strict=False):
+            self.fault = self._fault_of(row, behind)
+            if self.fault is not None:
+                return False
+            self.link = Link(row.sequence, row.hash)
+            self.rows += 1
+            if _FORGOTTEN in row.event:
+                self._forgotten = _stated(row.event)
+        if batch:
+            self.fault = _index_fault(connection, batch, begun + 1)
+        return bool(batch)
+
+    def _fault_of(self, row: ChainRow, behind: ChainRow | None) -> ChainFault | None:
+        expected = self.link.sequence + 1
+        if row.sequence != expected:
+            gone = f"row {expected}" if row.sequence == expected + 1 else f"rows {expected} to {row.sequence - 1}"
+            return ChainFault(expected, Damage.MISSING, f"{gone} are gone" if "to" in gone else f"{gone} is gone")
+        if hash_of(self.link.hash, row.sequence, row.event) != row.hash:
+            if behind is not None and hash_of(self.link.hash, row.sequence, behind.event) == behind.hash:
+                return ChainFault(row.sequence, Damage.PUT_IN, "the row behind builds on the row before")
+            return ChainFault(row.sequence, Damage.ALTERED, "event and hash do not belong together")
+        try:
+            columns, _ = columns_of(row.event)
+        except (ValueError, KeyError):
+            return ChainFault(row.sequence, Damage.ALTERED, "the event cannot be read")
+        if columns != {"moment": row.moment, "kind": row.kind, "actor": row.actor}:
+            return ChainFault(row.sequence, Damage.ALTERED, "moment, kind or actor are not those of the event")
+        noted = self._noted
+        if noted is not None and noted.sequence == row.sequence and noted.hash != row.hash:
+            return ChainFault(row.sequence, Damage.ALTERED, "the hash is not the one that was noted; all was rewritten")
+        return None
+
+    def ends(self, connection: Connection) -> ChainFault | None:
+        """What the end and the beginning of the chain show, once all rows were walked."""
+        last = self.link.sequence
+        for row in connection.execute(select(audit_repositories.c.name, audit_repositories.c.sequence)):
+            if row.sequence > last:
+                return ChainFault(last + 1, Damage.MISSING, f"{row.name} was sent up to row {row.sequence}")
+        if self._noted is not None and self._noted.sequence > last:
+            return ChainFault(last + 1, Damage.MISSING, f"row {self._noted.sequence} was noted")
+        texts = connection.execute(select(audit_waiting.c.events).order_by(audit_waiting.c.id)).scalars()
+        stated = [_stated(event) for text in texts for event in text.split("\n") if _FORGOTTEN in event]
+        forgotten = stated[-1] if stated else self._forgotten
+        anchor = (self._begin.sequence, self._begin.hash.hex()) if self._begin != Link(0, START) else None
+        if anchor != forgotten:
+            first = self._begin.sequence + 1
+            return ChainFault(first, Damage.MISSING, "the beginning was removed, and no event of the chain states that")
+        return None
+
+
+def _stated(event: str) -> tuple[int, str]:
+    detail = orjson.loads(event)["detail"]
+    return int(detail[FORGOTTEN_TO]), str(detail[FORGOTTEN_HASH])
+
+
+def _index_fault(connection: Connection, rows: Sequence[ChainRow], first: int) -> ChainFault | None:
+    """A row whose patients are not those by which it is found."""
+    expected = {(patient, row.sequence) for row in rows for patient in columns_of(row.event)[1]}
+    names = sorted({patient for patient, _ in expected})
+    there: set[tuple[str, int]] = set()
+    for chunk in _chunks(names, 400):
+        there |= patients_between(connection, chunk, first, rows[-1].sequence)
+    odd = sorted(sequence for _, sequence in expected ^ there)
+    return ChainFault(odd[0], Damage.ALTERED, "the index of patients is not that of the event") if odd else None
+
+
+def _chunks(values: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (values[at : at + size] for at in range(0, len(values), size))
