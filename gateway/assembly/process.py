@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.assembly.audit import open_audit_log, shippings
 from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
@@ -50,7 +51,7 @@ from gateway.operations.state.shared import SharedState
 from gateway.operations.state.sources import Process
 from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
-from gateway.store.audit_log import keep_sealing
+from gateway.store.audit_log import AuditLog, keep_sealing
 from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
 from gateway.wire.dimse import DimseServer
@@ -97,8 +98,10 @@ async def running(
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
         store = await _open_store(config, clock, elapsed, stack, paused=paused)
+        audit_log = open_audit_log(store, clock, stack)
         group = await stack.enter_async_context(_background())
-        yield await _started(_Parts(config, store, mappings, clock, stack, group, reloadable), elapsed, reread)
+        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log)
+        yield await _started(parts, elapsed, reread)
 
 
 async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] | None) -> Running:
@@ -110,6 +113,10 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     parts.start(
         "audit", keep_trying("the chaining of the audit trail", partial(keep_sealing, store), longest_seconds=5.0)
     )
+    for number, shipping in enumerate(shippings(config, store, clock)):
+        parts.start(
+            f"audit repository {number}", keep_trying("sending of the audit trail", shipping.run, longest_seconds=60.0)
+        )
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
     worker, working, kinds = await _start_worker(parts)
@@ -157,6 +164,7 @@ class _Parts:
     """Stops what was started, in reverse."""
     group: asyncio.TaskGroup
     reloadable: Reloadable
+    audit_log: AuditLog
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""

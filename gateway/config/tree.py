@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.config.audit import AuditSection
 from gateway.config.database import Database
 from gateway.config.dicom import Dicom
 from gateway.config.ehrs import Ehr
@@ -56,6 +57,7 @@ class Config(BaseSettings):
     worklist: WorklistSection = WorklistSection()
     performed_steps: PerformedStepsSection = PerformedStepsSection()
     facade: Facade = Facade()
+    audit: AuditSection = AuditSection()
     mappings: MappingsSection = MappingsSection()
     retention: RetentionSection = RetentionSection()
     log: Log = Log()

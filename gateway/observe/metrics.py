@@ -154,6 +154,24 @@ STEP_REQUESTS_SENT: Final = Counter(
     ("destination", "operation", "status"),
     registry=REGISTRY,
 )
+AUDIT_WAITING: Final = Gauge(
+    "gateway_audit_waiting",
+    "Events of the audit trail that a repository has not been sent yet, by name.",
+    ("repository",),
+    registry=REGISTRY,
+)
+AUDIT_AWAY: Final = Gauge(
+    "gateway_audit_repository_away",
+    "1 while a repository of the audit trail cannot be sent to, by name.",
+    ("repository",),
+    registry=REGISTRY,
+)
+AUDIT_SKIPPED: Final = Counter(
+    "gateway_audit_skipped",
+    "Events that a repository was never sent, because too many waited, by name.",
+    ("repository",),
+    registry=REGISTRY,
+)
 PARTS: Final = Gauge(
     "gateway_part_state",
     "How a part of the gateway is, by kind (database, disk, listener, scanner, receiver, certificate, ...) and name: "

@@ -19,6 +19,7 @@ class AuditKind(StrEnum):
 
     APPLICATION_ACTIVITY = "application activity"
     AUDIT_LOG_USED = "audit log used"
+    BEGINNING_TRANSFER = "beginning transfer"
     INSTANCES_ACCESSED = "instances accessed"
     INSTANCES_TRANSFERRED = "instances transferred"
     DATA_EXPORT = "data export"

@@ -663,6 +663,8 @@ audit_repositories = Table(
     Column("away_since", BigInteger, nullable=True),
     Column("reason", Text, nullable=False, server_default=text("''"), comment="Why the last try failed"),
     Column("sent_at", BigInteger, nullable=True),
+    Column("holder", Text, nullable=False, server_default=text("''"), comment="The process that sends"),
+    Column("held_until", BigInteger, nullable=False, server_default=text("0")),
 )
 """How far each repository that takes audit messages has been sent."""
 

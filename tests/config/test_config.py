@@ -81,6 +81,18 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "site.order_systems": ({"HOSP": "urn:oid:1.2.4"}, {"HOSP": "urn:oid:1.2.4"}),
     "database.url": ("postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
     "database.answer_seconds": (5, 5.0),
+    "audit.source_id": ("gateway1", "gateway1"),
+    "audit.repositories.name": ("siem", "siem"),
+    "audit.repositories.host": ("siem.test", "siem.test"),
+    "audit.repositories.port": (6515, 6515),
+    "audit.repositories.transport": ("udp", "udp"),
+    "audit.repositories.tls.ca": ("ca.pem", Path("ca.pem")),
+    "audit.repositories.tls.certificate": ("ours.pem", Path("ours.pem")),
+    "audit.repositories.tls.key": ("ours.key", Path("ours.key")),
+    "audit.repositories.tls.key_password": ("secret", "secret"),
+    "audit.repositories.message_id": ("IHE+RFC-3881", "IHE+RFC-3881"),
+    "audit.repositories.most_waiting": (5000, 5000),
+    "audit.repositories.timeout_seconds": (5, 5.0),
     "hl7.destinations.name": ("ris", "ris"),
     "hl7.destinations.host": ("ris.test", "ris.test"),
     "hl7.destinations.port": (2580, 2580),
@@ -280,7 +292,15 @@ VALUES: dict[str, tuple[Any, Any]] = {
 }
 INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
 """Keys that cannot be given together with those above; they have tests of their own."""
-LISTS = ("hl7.listeners", "hl7.destinations", "hl7.listeners.sources", "dicom.peers", "dicom.destinations", "ehrs")
+LISTS = (
+    "hl7.listeners",
+    "hl7.destinations",
+    "hl7.listeners.sources",
+    "dicom.peers",
+    "dicom.destinations",
+    "ehrs",
+    "audit.repositories",
+)
 
 
 def every_key() -> dict[str, Any]:
@@ -289,6 +309,7 @@ def every_key() -> dict[str, Any]:
         "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
         "dicom": {"peers": [{}], "destinations": [{}]},
         "ehrs": [{}],
+        "audit": {"repositories": [{}]},
     }
     for key, (given, _) in VALUES.items():
         place = _place(tree, key.split(".")[:-1])

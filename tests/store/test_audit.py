@@ -22,8 +22,9 @@ RIS = Actor("RIS|HOSP", ActorKind.RIS, "192.0.2.1")
 
 def happened(number: int, *patients: str) -> AuditEvent:
     return AuditEvent(
-        AuditKind.ORDER_RECORD, Action.CREATE, number, RIS, patients=patients, accession_numbers=(f"A{number}",)
-    )
+        AuditKind.ORDER_RECORD, Action.CREATE, number, RIS, patients=patients, studies=(f"1.2.{number}",),
+        accession_numbers=(f"A{number}",),
+    )  # fmt: skip
 
 
 def recorded(*events: AuditEvent, fail: bool = False) -> Callable[[Connection], None]:

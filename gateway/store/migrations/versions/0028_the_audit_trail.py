@@ -66,5 +66,9 @@ def upgrade() -> None:
             "reason", sa.Text, nullable=False, server_default=sa.text("''"), comment="Why the last try failed"
         ),
         sa.Column("sent_at", sa.BigInteger, nullable=True),
+        sa.Column(
+            "holder", sa.Text, nullable=False, server_default=sa.text("''"), comment="The process that sends"
+        ),
+        sa.Column("held_until", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.PrimaryKeyConstraint("name", name="pk_audit_repositories"),
     )  # fmt: skip

@@ -1,0 +1,62 @@
+"""The audit trail: what the gateway records of itself, its chaining, and the repositories that it is sent to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+from gateway.assembly.http import VERSION
+from gateway.assembly.tls import client_tls
+from gateway.clock import Clock
+from gateway.config.audit import AuditRepository
+from gateway.config.tree import Config
+from gateway.operations.audit.dicom_message import AuditSource
+from gateway.operations.audit.shipping import AuditShipping, RepositorySetup
+from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType
+from gateway.store import Store
+from gateway.store.audit_log import AuditLog
+from gateway.wire.syslog.message import SyslogHeader
+from gateway.wire.syslog.sender import SyslogSender, TlsSyslog, UdpSyslog
+
+
+def audit_source(config: Config) -> AuditSource:
+    """Who reports, in audit messages."""
+    host = socket.gethostname()
+    return AuditSource(config.site.name, config.audit.source_id or host, host)
+
+
+def open_audit_log(store: Store, clock: Clock, stack: AsyncExitStack) -> AuditLog:
+    """Records that the gateway starts now, and, when `stack` ends, that it stops."""
+    audit_log = AuditLog(store)
+
+    async def close() -> None:
+        audit_log.note(_activity(AuditType.STOP, clock()))
+        await audit_log.close()
+
+    stack.push_async_callback(close)
+    audit_log.note(_activity(AuditType.START, clock()))
+    return audit_log
+
+
+def _activity(what: AuditType, moment: int) -> AuditEvent:
+    detail = {"version": VERSION, "host": socket.gethostname()}
+    return AuditEvent(AuditKind.APPLICATION_ACTIVITY, Action.EXECUTE, moment, GATEWAY, what, detail=detail)
+
+
+def shippings(config: Config, store: Store, clock: Clock) -> Iterator[AuditShipping]:
+    """What sends the trail, for each repository. Raises `ConfigError` when a certificate cannot be used."""
+    source = audit_source(config)
+    for one in config.audit.repositories:
+        header = SyslogHeader(source.address, "imaging-gateway", one.message_id)
+        setup = RepositorySetup(one.name, header, source, one.most_waiting)
+        yield AuditShipping(store, setup, _sender(one), clock)
+
+
+def _sender(repository: AuditRepository) -> SyslogSender:
+    if repository.transport == "udp":
+        return UdpSyslog(repository.host, repository.port)
+    tls = client_tls(repository.tls, f"audit.repositories {repository.name}")
+    make = partial(TlsSyslog, repository.host, repository.port, timeout=repository.timeout_seconds)
+    return make(tls=tls)

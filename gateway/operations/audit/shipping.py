@@ -1,0 +1,167 @@
+"""Sending the audit trail to a repository: from the rows themselves, so that nothing waits twice and nothing clinical
+waits at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.errors import Unavailable
+from gateway.observe import metrics
+from gateway.operations.audit.dicom_message import AuditSource, dicom_message
+from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType, Outcome, event_of
+from gateway.store import Store, audit, audit_positions
+from gateway.store.audit_listing import rows_after
+from gateway.store.audit_positions import Position
+from gateway.wire.syslog.message import NOTICE, WARNING, SyslogHeader
+from gateway.wire.syslog.sender import SyslogSender
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 100
+PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
+HELD_SECONDS: Final = 60.0
+"""After so long without a sign of life another process sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySetup:
+    """A repository of the configuration."""
+
+    name: str
+    header: SyslogHeader
+    source: AuditSource
+    most_waiting: int
+
+
+class AuditShipping:
+    """Sends the trail to one repository; `run` goes on without end.
+
+    Syslog acknowledges nothing: a batch counts as received when the connection is still there for the next look, and is
+    sent again when it is not. A message may so come twice, with the same contents.
+    """
+
+    def __init__(self, store: Store, setup: RepositorySetup, sender: SyslogSender, clock: Clock) -> None:
+        self._store = store
+        self._setup = setup
+        self._sender = sender
+        self._clock = clock
+        self._holder = uuid.uuid4().hex
+        self._sent: int | None = None
+        """Of the last row that was handed to the network; None: it is as the database says."""
+        self._away_since: int | None = None
+
+    async def run(self) -> None:
+        """Send what there is, look again each second; while the repository is away less often. Raises `Unavailable`
+        when the database is."""
+        pause = PAUSE_SECONDS
+        try:
+            while True:
+                position = await self._claimed()
+                if position is not None:
+                    try:
+                        await self._send_all(position)
+                    except Unavailable as error:
+                        await self._fail(error)
+                        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                    else:
+                        pause = PAUSE_SECONDS
+                await asyncio.sleep(pause)
+        finally:
+            await self._sender.close()
+
+    async def _claimed(self) -> Position | None:
+        now = self._clock()
+        until = now + round(HELD_SECONDS * 1_000_000)
+        name = self._setup.name
+        if self._sent is not None and self._away_since is None and not await self._store.read(self._has_more):
+            return None
+        return await self._store.write(
+            lambda connection: audit_positions.claim(connection, name, self._holder, now=now, until=until)
+        )
+
+    def _has_more(self, connection: Connection) -> bool:
+        position = audit_positions.positions(connection).get(self._setup.name)
+        return position is None or position.sequence < audit.head(connection).sequence
+
+    async def _send_all(self, position: Position) -> None:
+        """Send the rows behind `position`. Raises `Unavailable` of the repository."""
+        is_new = await self._sender.open()
+        confirmed = position.sequence
+        if is_new or self._sent is None:
+            self._sent = confirmed
+        while rows := await self._store.read(partial(rows_after, sequence=self._sent, limit=BATCH)):
+            skipped = await self._skipped(confirmed)
+            if skipped:
+                confirmed = self._sent = skipped
+                continue
+            await self._sender.send([self._message(row.event) for row in rows])
+            # The batch before was received: the connection took another.
+            confirmed, self._sent = self._sent, rows[-1].sequence
+            await self._advance(confirmed)
+        # Nothing more for now: the connection is asked once more, after a moment.
+        await asyncio.sleep(PAUSE_SECONDS)
+        await self._sender.send([])
+        await self._advance(self._sent)
+
+    def _message(self, text: str) -> bytes:
+        event = event_of(text)
+        severity = WARNING if event.outcome or event.kind is AuditKind.SECURITY_ALERT else NOTICE
+        return self._setup.header.message(dicom_message(event, self._setup.source), event.moment, severity=severity)
+
+    async def _skipped(self, confirmed: int) -> int:
+        """The sequence up to which rows are skipped, because there are too many, or because they were removed; 0: of
+        none."""
+        return await self._store.write(partial(self._skip, confirmed=confirmed)) if self._sent == confirmed else 0
+
+    def _skip(self, connection: Connection, confirmed: int) -> int:
+        head, begins = audit.head(connection).sequence, audit.beginning(connection).sequence
+        target = max(head - self._setup.most_waiting, begins)
+        if target <= confirmed:
+            return 0
+        number, name = target - confirmed, self._setup.name
+        audit_positions.skip(connection, name, target, number)
+        note = f"{number} events were not sent to the repository {name}: too many waited, or they were removed"
+        audit.record(
+            connection,
+            AuditEvent(
+                AuditKind.SECURITY_ALERT, Action.EXECUTE, self._clock(), GATEWAY, AuditType.AUDIT_RECORDING_STOPPED,
+                Outcome.SERIOUS_FAILURE, note=note, detail={"repository": name, "skipped": str(number)},
+            ),
+        )  # fmt: skip
+        metrics.AUDIT_SKIPPED.labels(name).inc(number)
+        log.error("audit repository %s: %d events are skipped", name, number)
+        return target
+
+    async def _advance(self, confirmed: int) -> None:
+        name, now = self._setup.name, self._clock()
+        await self._store.write(lambda c: audit_positions.advance(c, name, confirmed, now=now))
+        metrics.AUDIT_AWAY.labels(name).set(0)
+        if self._away_since is not None:
+            seconds = (now - self._away_since) / 1_000_000
+            log.warning("audit repository %s is there again after %.0f s", name, seconds)
+            self._away_since = None
+        await self._count(confirmed)
+
+    async def _fail(self, error: Unavailable) -> None:
+        name = self._setup.name
+        if self._away_since is None:
+            self._away_since = self._clock()
+            log.warning("audit repository %s is away: %s; its events wait", name, error.message)
+        since, reason = self._away_since, error.message
+        await self._store.write(lambda c: audit_positions.fail(c, name, reason, since=since))
+        metrics.AUDIT_AWAY.labels(name).set(1)
+        positions = await self._store.read(audit_positions.positions)
+        await self._count(positions[name].sequence)
+
+    async def _count(self, confirmed: int) -> None:
+        head = await self._store.read(audit.head)
+        metrics.AUDIT_WAITING.labels(self._setup.name).set(head.sequence - confirmed)

@@ -1,0 +1,186 @@
+"""A repository gets each event in order; while it is away events wait, and what is skipped is stated."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from gateway.clock import now
+from gateway.operations.audit import shipping
+from gateway.operations.audit.dicom_message import AuditSource
+from gateway.operations.audit.shipping import AuditShipping, RepositorySetup
+from gateway.records.audit import AuditKind, AuditType, event_of
+from gateway.store import Store, audit, audit_positions
+from gateway.store.audit_positions import Position
+from gateway.store.schema import audit as audit_rows
+from gateway.wire.syslog.message import SyslogHeader
+from gateway.wire.syslog.sender import SyslogSender, TlsSyslog, UdpSyslog
+from gateway.wire.tls import client_context
+from tests.conftest import until
+from tests.operations.audit.events import faults
+from tests.peers.openssl import Authority
+from tests.peers.syslog import tls_receiver, udp_receiver
+from tests.store.test_audit import happened, recorded
+
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What goes over the wire does not depend on the database."""
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(shipping, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(shipping, "BATCH", 3)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@asynccontextmanager
+async def shipped(store: Store, sender: SyslogSender, most_waiting: int = 1000) -> AsyncIterator[None]:
+    header = SyslogHeader("gateway1", "imaging-gateway")
+    setup = RepositorySetup("siem", header, AuditSource("Test site", "gateway1"), most_waiting)
+    task = asyncio.create_task(AuditShipping(store, setup, sender, now).run())
+    try:
+        await eventually(store, lambda one: True, "the position of the repository")
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def eventually(store: Store, condition: Callable[[Position], object], what: str) -> None:
+    """Wait until `condition` holds of the position of the repository."""
+    async with asyncio.timeout(20):
+        while not ((one := (await store.read(audit_positions.positions)).get("siem")) and condition(one)):
+            await asyncio.sleep(0.01)
+
+
+async def happen(store: Store, first: int, last: int) -> None:
+    await store.write(recorded(*(happened(number, "P") for number in range(first, last + 1))))
+    await store.write(audit.seal)
+
+
+def tls(authority: Authority, port: int, host: str = "localhost", **given: Path) -> TlsSyslog:
+    context = client_context(authority.certificate, given.get("certificate"), given.get("key"), None)
+    return TlsSyslog(host, port, tls=context, timeout=5.0)
+
+
+@sqlite
+async def test_events_go_over_tls_in_order_and_are_valid(store: Store, authority: Authority) -> None:
+    async with tls_receiver(authority.issue("siem")) as receiver:
+        await happen(store, 1, 2)
+        async with shipped(store, tls(authority, receiver.port)):
+            await happen(store, 3, 9)
+            await until(lambda: len(receiver.messages) == 7, what="the messages: what was before is not sent")
+            await eventually(store, lambda one: one.sequence == 9, "what was confirmed")
+        bodies = receiver.bodies
+        assert [fault for body in bodies for fault in faults(body)] == []
+        assert receiver.connections == 1
+        assert receiver.messages[0].startswith(b"<85>1 ")
+
+
+@sqlite
+async def test_events_go_over_udp(store: Store) -> None:
+    async with udp_receiver() as receiver, shipped(store, UdpSyslog("127.0.0.1", receiver.port)):
+        await happen(store, 1, 4)
+        await until(lambda: len(receiver.messages) == 4, what="the datagrams")
+        assert [fault for body in receiver.bodies for fault in faults(body)] == []
+
+
+@sqlite
+async def test_a_strange_certificate_is_refused_and_named(store: Store, authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "other")
+    async with tls_receiver(other.issue("siem")) as receiver, shipped(store, tls(authority, receiver.port)):
+        await happen(store, 1, 1)
+        await eventually(store, lambda one: "certificate is not accepted" in one.reason, "the failure")
+        assert receiver.messages == []
+
+
+@sqlite
+async def test_a_receiver_may_ask_for_our_certificate(store: Store, authority: Authority) -> None:
+    ours = authority.issue("gateway")
+    async with tls_receiver(authority.issue("siem"), client_ca=authority.certificate) as receiver:
+        sender = tls(authority, receiver.port, certificate=ours.certificate, key=ours.key)
+        async with shipped(store, sender):
+            await happen(store, 1, 2)
+            await until(lambda: len(receiver.messages) == 2, what="the messages")
+
+
+async def test_what_waits_is_sent_when_the_repository_is_back(store: Store, authority: Authority) -> None:
+    issued = authority.issue("siem")
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    async with shipped(store, tls(authority, port)):
+        await happen(store, 1, 10)
+        await eventually(store, lambda one: one.reason, "the failure")
+        position = (await store.read(audit_positions.positions))["siem"]
+        assert position.away_since is not None
+        async with tls_receiver(issued, port=port) as receiver:
+            await until(lambda: len(receiver.messages) == 10, what="the messages")
+            await eventually(store, lambda one: one.away_since is None, "the end of the outage")
+            receiver.cut()
+            await happen(store, 11, 14)
+            await until(lambda: {"11", "14"} <= {*map(_accession, receiver.bodies)}, what="the rest")
+
+
+def _accession(body: bytes) -> str:
+    return body.partition(b'Number="A')[2].partition(b'"')[0].decode()
+
+
+async def test_of_too_many_the_oldest_are_skipped_and_that_is_recorded(store: Store, authority: Authority) -> None:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    async with shipped(store, tls(authority, port), most_waiting=5):
+        await happen(store, 1, 12)
+        await eventually(store, lambda one: one.reason, "the failure")
+        async with tls_receiver(authority.issue("siem"), port=port) as receiver:
+            await until(lambda: len(receiver.messages) == 5, what="the newest")
+        await store.write(audit.seal)
+    position = (await store.read(audit_positions.positions))["siem"]
+    assert position.skipped == 7
+    newest = select(audit_rows.c.event).order_by(audit_rows.c.sequence.desc()).limit(1)
+    [text] = await store.read(lambda connection: connection.execute(newest).scalars().all())
+    alert = event_of(text)
+    assert (alert.kind, alert.type) == (AuditKind.SECURITY_ALERT, AuditType.AUDIT_RECORDING_STOPPED)
+    assert "7 events were not sent" in alert.note
+
+
+async def test_one_process_sends(store: Store) -> None:
+    claim = partial(audit_positions.claim, name="siem", now=10, until=20)
+    assert await store.write(partial(claim, holder="a")) is not None
+    assert await store.write(partial(claim, holder="b")) is None
+    assert await store.write(partial(claim, holder="a")) is not None
+    assert await store.write(partial(claim, holder="b", now=30, until=40)) is not None
+
+
+@sqlite
+@pytest.mark.skipif(shutil.which("rsyslogd") is None, reason="rsyslogd is not installed")
+async def test_rsyslog_takes_what_is_sent(store: Store, authority: Authority, tmp_path: Path) -> None:
+    from tests.peers.rsyslog import rsyslog
+
+    async with rsyslog(tmp_path, authority) as (port, written), shipped(store, tls(authority, port)):
+        await happen(store, 1, 5)
+        await until(lambda: written.exists() and len(written.read_bytes().splitlines()) == 5, what="the lines")
+    for line in written.read_bytes().splitlines():
+        assert faults(line[line.index(b"<?xml") :]) == []
+
+
+def test_tls_is_1_2_or_later(authority: Authority) -> None:
+    context = client_context(authority.certificate, None, None, None)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.check_hostname
