@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from gateway.cli import (
+    audit_trail,
     backup,
     conformance,
     database,
@@ -37,6 +38,7 @@ from gateway.cli.output import CommandFailure, complain
 from gateway.errors import ConfigError, GatewayError
 
 __all__ = [
+    "audit_trail",
     "backup",
     "cli",
     "conformance",

@@ -48,3 +48,5 @@ tokens = typer.Typer(
 )
 cli.add_typer(users, name="users")
 cli.add_typer(tokens, name="tokens")
+audit = typer.Typer(help="Read and prove the audit trail.", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(audit, name="audit")

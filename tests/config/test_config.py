@@ -546,7 +546,11 @@ def test_the_environment_goes_before_the_file(write: Write, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("key", "value", "fault"),
     [
-        ("GATEWAY_NONSENSE", "1", "environment GATEWAY_NONSENSE: no such key; the sections are database, dicom,"),
+        (
+            "GATEWAY_NONSENSE",
+            "1",
+            "environment GATEWAY_NONSENSE: no such key; the sections are audit, database, dicom,",
+        ),
         ("GATEWAY_DICOM__PRT", "1", "environment GATEWAY_DICOM__PRT: dicom.prt: no such key; did you mean 'port'?"),
         ("GATEWAY_DICOM__PORT", "x", "environment GATEWAY_DICOM__PORT: dicom.port: Input should be a valid integer"),
         ("GATEWAY_EHRS", "[{", "environment GATEWAY_EHRS: not valid JSON"),
