@@ -110,13 +110,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
     reloadable = parts.reloadable
     parts.start("pulse", store.pulse.run())
-    parts.start(
-        "audit", keep_trying("the chaining of the audit trail", partial(keep_sealing, store), longest_seconds=5.0)
-    )
-    for number, shipping in enumerate(shippings(config, store, clock)):
-        parts.start(
-            f"audit repository {number}", keep_trying("sending of the audit trail", shipping.run, longest_seconds=60.0)
-        )
+    _start_audit(parts)
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
     worker, working, kinds = await _start_worker(parts)
@@ -171,6 +165,15 @@ class _Parts:
         task = self.group.create_task(job, name=name)
         self.stack.push_async_callback(_end, task)
         return task
+
+
+def _start_audit(parts: _Parts) -> None:
+    """Chain the audit trail, and send it to its repositories."""
+    sealing = partial(keep_sealing, parts.store)
+    parts.start("audit", keep_trying("the chaining of the audit trail", sealing, longest_seconds=5.0))
+    for shipping in shippings(parts.config, parts.store, parts.clock):
+        sending = keep_trying("sending of the audit trail", shipping.run, longest_seconds=60.0)
+        parts.start("audit repository", sending)
 
 
 async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.config.tree import Config
     from gateway.operations.audit.verifying import ChainFault, Verified
     from gateway.store import Store
-    from gateway.store.audit_listing import AuditFilter
+    from gateway.store.audit_listing import AuditFilter, AuditRow
 
 REPORTED = 100_000
 """Rows of a walk after each of which a line says how far it is."""
@@ -51,16 +51,9 @@ def verify(
 
     noted = _link(head)
     settings = configuration(config)
-    told = 0
-
-    def progress(rows: int) -> None:
-        nonlocal told
-        if rows // REPORTED > told:
-            told = rows // REPORTED
-            complain(f"{rows} rows")
 
     async def work(store: Store) -> Verified:
-        verified = await walk(store, head=noted, on_progress=progress)
+        verified = await walk(store, head=noted, on_progress=_tell)
         fault = verified.fault
         result = f"{fault.damage} at row {fault.sequence}" if fault else "whole"
         await _used(store, "verified", {"result": result}, fault)
@@ -70,6 +63,12 @@ def verify(
     say_json(_as_json(verified)) if as_json else say_lines(_lines(verified))
     if verified.fault is not None:
         raise typer.Exit(1)
+
+
+def _tell(rows: int) -> None:
+    """Batches are of a thousand rows, so that each number is met."""
+    if rows % REPORTED == 0:
+        complain(f"{rows} rows")
 
 
 @audit.command("list", epilog="Example: gateway audit list --patient 4711 --from 2026-11-01")
@@ -100,13 +99,15 @@ def list_events(
         say_json([{"sequence": row.sequence, **json_of(row)} for row in page.rows])
         return
     for row in page.rows:
-        event = row.event
-        words = (*event.patients, *event.accession_numbers, event.note)
-        say(
-            f"{row.sequence:>8}  {time_text(event.moment)}  {event.action}{int(event.outcome):<2} "
-            f"{' '.join(filter(None, (event.kind, event.type)))}  {event.actor.kind} {event.actor.name} "
-            f"{event.actor.address}  {' '.join(filter(None, words))}"
-        )
+        say(_line(row))
+
+
+def _line(row: AuditRow) -> str:
+    event = row.event
+    what = " ".join(filter(None, (event.kind, event.type)))
+    who = f"{event.actor.kind} {event.actor.name} {event.actor.address}"
+    about = " ".join(filter(None, (*event.patients, *event.accession_numbers, event.note)))
+    return f"{row.sequence:>8}  {time_text(event.moment)}  {event.action}{int(event.outcome):<2} {what}  {who}  {about}"
 
 
 @audit.command(epilog="Example: gateway audit export --format csv --from 2026-11-01 audit.csv")
