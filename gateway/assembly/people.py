@@ -5,15 +5,26 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
+from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
+from gateway.config.http import Oidc
 from gateway.config.tree import Config
 from gateway.operations.people.people import People
+from gateway.operations.people.provider import ProviderLogins, ProviderRules
 from gateway.operations.people.users import first_admin
+from gateway.records.person import Role
 from gateway.records.session import SessionLimits
 from gateway.records.user import HOUR, MINUTE
 from gateway.store import Store
 from gateway.web.login import Door, Token
+
+if TYPE_CHECKING:
+    from gateway.wire.oauth.openid import OpenIdProvider
+
+PROVIDER_SECONDS: Final = 10.0
+"""How long an answer of the identity provider may take."""
 
 
 @dataclass(slots=True)
@@ -49,7 +60,8 @@ class Doors:
         minutes, hours = http.session.idle_minutes, http.session.hours
         people = People(store, clock, SessionLimits(round(minutes * MINUTE), round(hours * HOUR)))
         stack.callback(people.close)
-        open_door = partial(Door, people=people, always=http.is_open, proxies=http.behind_proxy)
+        provider = provider_of(http.oidc, people, clock)
+        open_door = partial(Door, people=people, always=http.is_open, proxies=http.behind_proxy, provider=provider)
         return cls(people, open_door(tokens.console), open_door(tokens.facade))
 
 
@@ -59,3 +71,20 @@ async def first_link(config: Config, store: Store, clock: Clock) -> str:
         return ""
     link = await store.write(partial(first_admin, now=clock()))
     return link.link if link is not None else ""
+
+
+def provider_of(oidc: Oidc | None, people: People, clock: Clock) -> ProviderLogins | None:
+    """Logins at the identity provider of the configuration. Raises `ConfigError` for a file that cannot be used."""
+    if oidc is None:
+        return None
+    tls = client_tls(oidc.tls, "http.oidc")
+
+    def make() -> OpenIdProvider:
+        from gateway.wire.oauth.openid import OpenIdProvider
+        from gateway.wire.oauth.token import Connect
+
+        connect = Connect(PROVIDER_SECONDS, tls)
+        return OpenIdProvider(oidc.issuer, oidc.client_id, oidc.client_secret, scopes=oidc.scopes, connect=connect)
+
+    roles = {value: Role(role) for value, role in oidc.roles.items()}
+    return ProviderLogins(ProviderRules(oidc.label, oidc.role_claim, roles, oidc.name_claim), make, people, clock)

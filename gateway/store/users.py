@@ -76,6 +76,13 @@ def set_role(connection: Connection, name: str, role: Role) -> User:
     return _change(connection, name, {"role": role}, keeps_admin=role is Role.ADMIN)
 
 
+def take_role(connection: Connection, user: User, role: Role) -> User:
+    """The identity provider gives a user another role; sessions that began before end."""
+    _set(connection, user.row, {"role": role})
+    sessions.end_all(connection, user.row)
+    return get(connection, user.name)
+
+
 def set_enabled(connection: Connection, name: str, *, enabled: bool) -> User:
     """Let a user in, or no more, which ends its sessions and its link. Raises as `set_role`."""
     user = _change(connection, name, {"enabled": enabled}, keeps_admin=enabled)

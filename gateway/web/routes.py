@@ -17,6 +17,7 @@ from gateway.operations.feeds import Feeds
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.page_views import NO_VIEWS, PageViews
 from gateway.operations.people.people import People
+from gateway.operations.people.provider import ProviderLogins
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
@@ -71,6 +72,8 @@ class RouteContext:
     """What takes the rules and mappings of the site."""
     message_tools: Callable[[], MessageTools] | None = None
     """What explaining and trying messages takes, with the mappings in force; None: that is not done here."""
+    provider: ProviderLogins | None = None
+    """Logins at an identity provider; None: there is none."""
     person: Person = NOBODY
     """Who makes the request at hand."""
     visit: Visit = NO_VISIT

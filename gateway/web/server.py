@@ -120,7 +120,7 @@ def build(
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, door.people, links, zone, receivers,
-        views, message_tools,
+        views, message_tools, door.provider,
     )  # fmt: skip
     return _serving(application, mounted or {})
 

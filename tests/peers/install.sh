@@ -34,6 +34,7 @@ node_peers() {
     node_peer dcmjs "dcmjs-dimse"
     node_peer fhirvalidators "FHIR validators"
     node_peer fhirkit "fhir-kit-client"
+    node_peer oidc "the identity provider"
 }
 
 node_peer() {

@@ -20,7 +20,8 @@ OPEN = frozenset(route.path for route in ROUTES if route.open)
 async def test_everything_but_health_and_public_keys_asks_for_the_token(sqlite_url: str) -> None:
     async with served(sqlite_url, token=TOKEN) as console:
         assert {
-            "/health/live", "/health/ready", "/.well-known/jwks.json", "/static/{name}", "/login", "/password",
+            "/health/live", "/health/ready", "/.well-known/jwks.json", "/static/{name}", "/login", "/login/oidc",
+            "/login/oidc/callback", "/password",
         } == OPEN  # fmt: skip
         paths = [re.sub(r"\{\w+\}", "1", route.path) for route in ROUTES if route.path not in OPEN]
         for path in [*paths, "/api/nothing", "/health/x", "/health/live/", "//health/live"]:

@@ -168,6 +168,10 @@ class People:
             raise TooManyTries(wait)
         await self._refused(Login.TOKEN, "", address)
 
+    async def refused_by_provider(self, address: str) -> None:
+        """Count a login at the identity provider that came to nothing."""
+        await self._refused(Login.OIDC, "", address)
+
     async def _refused(self, login: Login, account: str, address: str) -> None:
         metrics.LOGINS.labels(login, "wrong").inc()
         log.warning("login refused (%s): %s from %s", login, account or "unknown", address)

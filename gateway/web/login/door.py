@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway.operations.people.people import People
+from gateway.operations.people.provider import ProviderLogins
 from gateway.records.person import Login, Person, Role
 from gateway.records.secret import digest_of
 from gateway.web.login import cookies
@@ -30,17 +31,17 @@ _HELP: Final = "log in with a token: Bearer, or Basic with it as password"
 
 class Door:
     """`token`: of the configuration. `always`: a login is asked for though there are neither token nor users.
-    `has_provider`: people may log in at an identity provider. `proxies`: addresses of reverse proxies that encrypt."""
+    `provider`: at which people may log in. `proxies`: addresses of reverse proxies that encrypt."""
 
     def __init__(
-        self, token: Token, people: People, *, always: bool = False, has_provider: bool = False,
+        self, token: Token, people: People, *, always: bool = False, provider: ProviderLogins | None = None,
         proxies: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.people = people
-        self.has_provider = has_provider
+        self.provider = provider
         self.proxies = proxies
         self._token = token
-        self._always = always or has_provider
+        self._always = always or provider is not None
         self._trusted: dict[bytes, None] = {}
         """Digests of tokens that were right: whoever shows them is not stopped by wrong ones from the same address."""
 
@@ -50,13 +51,14 @@ class Door:
 
     async def has_page(self) -> bool:
         """Whether people log in on a page; else browsers ask for the token of the configuration themselves."""
-        return not self._token.value or self.has_provider or await self.people.has_users()
+        return not self._token.value or self.provider is not None or await self.people.has_users()
 
     async def visit(self, request: web.Request) -> Visit:
         """The request before its login."""
         is_secure = request.scheme == "https"
         origin = f"{request.scheme}://{request.host}"
-        return Visit(request.remote or "", is_secure, origin, await self.asks())
+        login = cookies.read(request, cookies.LOGIN, is_secure=is_secure)
+        return Visit(request.remote or "", is_secure, origin, await self.asks(), login=login)
 
     async def enter(self, request: web.Request) -> tuple[Person, Visit]:
         """Who makes a request. Raises 401, or 303 to the page for a login, or 403; `TooManyTries`, `Unavailable`."""

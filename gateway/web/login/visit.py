@@ -32,6 +32,8 @@ class Visit:
     session: Session | None = None
     secret: str = ""
     """Of the session."""
+    login: str = ""
+    """What the browser has kept of a login that was begun at the identity provider."""
 
     @property
     def is_local(self) -> bool:
