@@ -16,6 +16,7 @@ from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.config.http import Http, Oidc
 from gateway.operations.people import users
+from gateway.records.person import Role
 from tests.journey.running import Start
 from tests.peers.oidc_provider import identity_provider, log_in_there, secret_of
 from tests.web.browsing import OWNER, Browser, browser
@@ -83,7 +84,7 @@ async def test_people_log_in_at_the_provider_with_the_roles_it_gives(start: Star
 async def test_a_user_who_is_disabled_here_is_not_let_in_and_a_local_name_is_not_taken(start: Start) -> None:
     async with _site(start) as site, browser(site.base) as ada, browser(site.base) as vera:
         store = site.gateway.store
-        await store.write(lambda c: users.add(c, "ada", users.Role.ADMIN, person=OWNER, now=1))
+        await store.write(lambda c: users.add(c, "ada", Role.ADMIN, person=OWNER, now=1))
         await site.log_in(ada, "ada")
         assert "ada+2</a>" in (await ada.open("/")).text
         await site.log_in(vera, "vera")
