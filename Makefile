@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FA
 
 night: $(ENVIRONMENT) ## Let everything fail once in 20 minutes of mixed load, on each database (NIGHT_ARGS; as root, for disks to fill)
 	$(BIN)/python -m bench night $(NIGHT_ARGS)
+
+alerts: ## Check the alert rules and play their stories (promtool, of the Debian package prometheus)
+	cd docker/prometheus && promtool check rules alerts.yaml && promtool test rules alerts_test.yaml
 
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java
