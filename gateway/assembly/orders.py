@@ -76,7 +76,8 @@ def make_intake(
     policy = scheduling_policy(config)
     source = source_of(config, listener)
     checks = conformance or Conformance(store, reader)
-    return OrderIntake(store, reader, partial(scheduling.apply, policy=policy), source, clock, checks, on_kept)
+    apply = partial(scheduling.apply, policy=policy)
+    return OrderIntake(store, reader, apply, scheduling.asked_by, source, clock, checks, on_kept)
 
 
 async def replay_message(

@@ -18,6 +18,7 @@ from gateway.store import heartbeats, migrations
 from gateway.store.engine import begin_reading, open_engine
 from gateway.store.outages import is_no_database, is_outage, reason_of, unavailable, within
 from gateway.store.pulse import Pulse
+from gateway.store.read_ahead import Asked
 from gateway.store.writer import Unit, Writer
 
 T = TypeVar("T")
@@ -96,13 +97,15 @@ class Store:
         for listener in self._listeners:
             listener()
 
-    async def write(self, unit: Unit[T]) -> T:
+    async def write(self, unit: Unit[T], asked: Asked | None = None) -> T:
         """Run `unit` in the next transaction and return its result after the commit. Raises `Unavailable`.
+
+        `asked`: what the unit will look for, which is then looked for together with what others ask.
 
         See `Writer.write` for what a unit must hold to.
         """
         try:
-            result = await self._writer.write(unit)
+            result = await self._writer.write(unit, asked)
         except Unavailable as error:
             if not self._closed:
                 self.pulse.failed(error)

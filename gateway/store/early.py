@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, 
 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import PerformedStepRow
+from gateway.store.absences import Key, are_absent
 from gateway.store.schema import studies, unlinked_items
 from gateway.store.statement import Statement
 
@@ -45,10 +46,19 @@ class Early:
     """Those with an item that no rule has linked, and no person has kept from being linked."""
 
 
+def keys_of(study_uid: StudyInstanceUID, accession_number: AccessionNumber) -> list[Key]:
+    """By which it is known whether something came before an order with these numbers."""
+    keys: tuple[Key, ...] = ("early study", study_uid, ""), ("early accession", accession_number, "")
+    return [key for key in keys if key[1]]
+
+
 def of_order(
     connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber, patient_id: str
 ) -> Early:
     """What is here with the Study Instance UID of an order, or with its accession number."""
+    keys = keys_of(study_uid, accession_number)
+    if are_absent(connection, keys):
+        return Early((), ())
     values = {"study_uid": study_uid, "accession": accession_number, "patient_id": patient_id}
     rows = _EARLY.rows(connection, values)
     return Early(

@@ -43,6 +43,11 @@ class Keys:
             wait_for(connection, self._held)
         connection.info[_INFO] = self
 
+    def begin_with(self, connection: Connection, keys: Iterable[str]) -> None:
+        """Hold `keys` from the beginning of the transaction on, before any unit works. Raises `Contended`."""
+        self.take(connection, keys)
+        self._held |= set(keys)
+
     def take(self, connection: Connection, keys: Iterable[str]) -> None:
         """Hold `keys` too. Raises `Contended`."""
         # Not remembered as held: a unit that is taken back lets go of what it took.

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
+from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages
 from gateway.store.statement import Statement
@@ -57,6 +58,9 @@ class Earlier:
     """Whether other bytes came under the same MSH-10."""
 
 
+NOTHING_EARLIER: Final = Earlier()
+
+
 def add(
     connection: Connection,
     *,
@@ -80,13 +84,25 @@ def add(
     return MessageRow(_ADD.add(connection, locals()))
 
 
+def key_of(sender: str, control_id: str) -> Key:
+    """By which it is known whether a message came under this MSH-10."""
+    return "message", sender, control_id
+
+
+def lock_of(sender: str, control_id: str) -> str:
+    """What is held while a message of this MSH-10 is looked for and kept."""
+    return f"message|{sender}|{control_id}"
+
+
 def earlier(connection: Connection, *, sender: str, control_id: str, digest: bytes) -> Earlier:
     """What came before under this MSH-10.
 
     What was rejected is judged anew when it comes again: its cause may have been mended since. Holds the message's
     identity until the transaction ends, so that the same message on two connections is one.
     """
-    lock(connection, f"message|{sender}|{control_id}")
+    lock(connection, lock_of(sender, control_id))
+    if are_absent(connection, (key_of(sender, control_id),)):
+        return NOTHING_EARLIER
     rows = _EARLIER.rows(connection, {"sender": sender, "control_id": control_id, "digest": digest})
     other = any(not row["same"] for row in rows)
     same = next((row for row in rows if row["same"]), None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Attributes, Number
 from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.records.step import StepState
+from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, orders, procedures, steps
 from gateway.store.statement import Row, Statement
@@ -71,31 +73,51 @@ _STEPS: Final = Statement(
 )
 
 
-def find(
-    connection: Connection,
-    *,
-    study_uid: StudyInstanceUID,
-    filler: str,
-    placer: str,
-    accession_number: AccessionNumber,
-    authority: str,
-    parent: str = "",
-    parent_filler: str = "",
-) -> list[tuple[int, Order]]:
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers by which a message names its order; empty for those that the message does not state."""
+
+    study_uid: StudyInstanceUID
+    filler: str
+    placer: str
+    accession_number: AccessionNumber
+    authority: str
+    parent: str = ""
+    """Placer number of what the order replaces or is a part of."""
+    parent_filler: str = ""
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """What is held while the order is looked for and made."""
+        own = number_keys(self.study_uid, self.filler, self.placer, self.accession_number)
+        return (*own, *number_keys(filler=self.parent_filler, placer=self.parent))
+
+    @property
+    def keys(self) -> list[Key]:
+        """By which it is known whether there is an order with one of the numbers."""
+        keys: tuple[Key, ...] = (
+            ("study", self.study_uid, ""), ("filler", self.filler, ""), ("placer", self.placer, ""),
+            ("accession", self.accession_number, ""),
+        )  # fmt: skip
+        return [key for key in keys if key[1]]
+
+
+def find(connection: Connection, numbers: Numbers) -> list[tuple[int, Order]]:
     """Orders that share a number with the one looked for, as (rank, order), best first.
 
     Rank 0: Study Instance UID, 1: filler order number, 2: placer order number, 3: accession number. Holds these
     identities and the orders found until the transaction ends, and the number of what the order replaces or is a part
     of.
     """
-    own = number_keys(study_uid, filler, placer, accession_number)
-    lock(connection, *own, *number_keys(filler=parent_filler, placer=parent))
+    lock(connection, *numbers.locks)
+    if are_absent(connection, numbers.keys):
+        return []
     values = {
-        "study_uid": study_uid,
-        "filler": filler,
-        "placer": placer,
-        "accession": accession_number,
-        "authority": authority,
+        "study_uid": numbers.study_uid,
+        "filler": numbers.filler,
+        "placer": numbers.placer,
+        "accession": numbers.accession_number,
+        "authority": numbers.authority,
     }
     ranked = _FIND.rows(connection, values)
     if not ranked:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
 from gateway.records.row_ids import OrderRow, PatientRow
+from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
@@ -37,11 +38,23 @@ LONGEST_CHAIN: Final = 100
 
 def hold(connection: Connection, *identities: Identity) -> None:
     """Keep these identities from other writers until the transaction ends."""
-    lock(connection, *(f"patient|{one.issuer}|{one.patient_id}" for one in identities))
+    lock(connection, *(lock_of(one) for one in identities))
+
+
+def lock_of(identity: Identity) -> str:
+    """What is held while an identity is looked for and changed."""
+    return f"patient|{identity.issuer}|{identity.patient_id}"
+
+
+def key_of(identity: Identity) -> Key:
+    """By which it is known whether there is an identity."""
+    return "patient", identity.patient_id, identity.issuer
 
 
 def find(connection: Connection, identity: Identity) -> Row | None:
     """The row of exactly this identity, merged or not."""
+    if are_absent(connection, (key_of(identity),)):
+        return None
     values = {"patient_id": identity.patient_id, "issuer": identity.issuer}
     return _BY_IDENTITY.first(connection, values)
 

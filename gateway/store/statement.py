@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
+from gateway.store.absences import written_by
+
 Process = Callable[[Any], Any]
 Row = Mapping[str, Any]
 
@@ -55,6 +57,7 @@ class Statement:
         self._statement = statement
         self._names = names
         self._compiled: dict[str, _DriverStatement] = {}
+        self._written = written_by(statement)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What a SELECT finds, each row by its columns' names."""
@@ -77,11 +80,16 @@ class Statement:
         """Run an INSERT and return the key of its row."""
         compiled = self._for(connection)
         cursor = self._run(connection, compiled, values)
+        if self._written is not None:
+            self._written(connection, values)
         return int(cursor.fetchone()[0] if compiled.has_key else cursor.lastrowid)
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Run it; the number of rows that an INSERT or UPDATE met."""
-        return int(self._run(connection, self._for(connection), values).rowcount)
+        cursor = self._run(connection, self._for(connection), values)
+        if self._written is not None:
+            self._written(connection, values)
+        return int(cursor.rowcount)
 
     def run_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run it for each of `rows`, on PostgreSQL in one round trip; the number of rows that an INSERT or UPDATE met
@@ -90,7 +98,11 @@ class Statement:
             return self.run(connection, rows[0])
         compiled = self._for(connection)
         given = [compiled.given(values) for values in rows]
-        return int(execute(connection, compiled.sql, given, many=True).rowcount) if given else 0
+        met = int(execute(connection, compiled.sql, given, many=True).rowcount) if given else 0
+        if self._written is not None:
+            for values in rows:
+                self._written(connection, values)
+        return met
 
     def _for(self, connection: Connection) -> _DriverStatement:
         dialect = connection.dialect

@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
-from gateway.store import audit
-from gateway.store.keys import Contended, Keys, forget_keys
+from gateway.store import absences, audit, read_ahead
+from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
     is_exhausted,
@@ -31,6 +31,7 @@ from gateway.store.outages import (
     unanswered,
     unavailable,
 )
+from gateway.store.read_ahead import Asked
 from gateway.store.statement import execute
 
 T = TypeVar("T")
@@ -42,10 +43,11 @@ _HURRIED: Final = "SET LOCAL lock_timeout = 100"
 
 
 class _Job:
-    __slots__ = ("error", "future", "result", "unit")
+    __slots__ = ("asked", "error", "future", "result", "unit")
 
-    def __init__(self, unit: Unit[Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, unit: Unit[Any], asked: Asked | None, future: asyncio.Future[Any]) -> None:
         self.unit = unit
+        self.asked = asked
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -79,6 +81,7 @@ class Writer:
     ) -> None:
         self._engine = engine
         audit.follow_savepoints(engine)
+        absences.follow_writes(engine)
         self._answer_seconds = answer_seconds
         self._on_commit = on_commit
         self._connection: Connection | None = None
@@ -90,8 +93,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, unit: Unit[T]) -> T:
-        """Run `unit` and return its result once it is on disk.
+    async def write(self, unit: Unit[T], asked: Asked | None = None) -> T:
+        """Run `unit` and return its result once it is on disk. `asked`: what the unit will look for.
 
         A unit changes nothing but the database, and neither commits nor rolls back: after a deadlock, or when another
         unit beside it failed, it is run again.
@@ -103,7 +106,7 @@ class Writer:
         if self._closed:
             raise Unavailable("the store is closing", place="database")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(unit, future))
+        self._queue.put(_Job(unit, asked, future))
         if self._answer_seconds is None:
             return await future
         limit = self._loop.call_later(self._answer_seconds, self._give_up, future)
@@ -210,11 +213,8 @@ class Writer:
             with connection.begin() as transaction:
                 if hurried:
                     execute(connection, _HURRIED)
-                if keys is None:
-                    forget_keys(connection)
-                else:
-                    Keys(connection, keys)
-                with audit.gathered(connection):
+                absent = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
+                with audit.gathered(connection), absences.noted(connection, absent):
                     for job in batch:
                         run(connection, job)
                 committing = True

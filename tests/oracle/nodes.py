@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
 from tests.oracle.hl7 import hl7
 from tests.oracle.message import Arrival, Group
 from tests.oracle.worklist import Item
 
-TOGETHER: Final = 3
-"""Messages that arrive at one time."""
 Shown = tuple[str, str, str, str, str, str]
 """Patient ID, family name, accession number, Requested Procedure ID, Scheduled Procedure Step ID, start."""
-Way = Callable[[bytes, int], Awaitable[bytes]]
+Way = Callable[[bytes, int], Coroutine[Any, Any, bytes]]
 """Sends a message, received at that time (microseconds), and gives its acknowledgement."""
 _numbers = itertools.count(1)
 
@@ -36,13 +35,14 @@ class Nodes:
 
     ways: Sequence[Way]
     ask: Callable[[Collection[str]], Awaitable[Collection[Shown]]]
+    one_transaction: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Within it each gateway commits nothing; what it was sent is one transaction, in the order of arrival."""
 
-    async def result(self, arrivals: Sequence[Arrival], *, together: bool = False) -> Result:
-        """Send a history under identifiers of its own; `together`: some of it at one time."""
+    async def result(self, arrivals: Sequence[Arrival], *, size: int = 1) -> Result:
+        """Send a history under identifiers of its own, so many of its messages at one time."""
         prefix = f"H{next(_numbers)}X"
         control_ids: dict[int, str] = {}
         codes: list[str] = []
-        size = TOGETHER if together else 1
         for first in range(0, len(arrivals), size):
             sent = []
             for place, arrival in enumerate(arrivals[first : first + size], first):
@@ -50,10 +50,19 @@ class Nodes:
                 way = self.ways[place % len(self.ways)]
                 received = round(arrival.received.timestamp() * 1_000_000)
                 sent.append(way(hl7(arrival.message, prefix, control_id), received))
-            codes += [_code(answer) for answer in await asyncio.gather(*sent)]
+            codes += [_code(answer) for answer in await self._all(sent)]
         shown = await self.ask({prefix + arrival.message.patient for arrival in arrivals})
         groups = [group for arrival in arrivals for group in arrival.message.groups]
         return Result(codes, sorted(_plain(one, prefix, groups) for one in shown))
+
+    async def _all(self, sent: Sequence[Coroutine[Any, Any, bytes]]) -> list[bytes]:
+        if len(sent) == 1:
+            return [await sent[0]]
+        async with self.one_transaction():
+            tasks = [asyncio.create_task(one) for one in sent]
+            # Each runs until it waits for the writer.
+            await asyncio.sleep(0)
+        return await asyncio.gather(*tasks)
 
 
 def _code(answer: bytes) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from sqlalchemy import Connection
 
 from gateway.journey.order_intake.numbers import numbers_of
@@ -10,6 +13,18 @@ from gateway.journey.order_intake.verdict import Verdict
 from gateway.records.finding import Finding
 from gateway.records.row_ids import MessageRow
 from gateway.store import message_numbers, messages, unknown_codes
+from gateway.store.absences import Key
+from gateway.store.read_ahead import Asked
+
+Ask = Callable[[Sequence[Any], Sequence[Key], Sequence[str]], Asked | None]
+"""`scheduling.asked_by`: what applying a message will look for."""
+
+
+def asked_by(received: Received, ask: Ask) -> Asked | None:
+    """What a message will look for, as far as that is known before its transaction."""
+    sender, control_id = received.identity["sender"], received.identity["control_id"]
+    keys, locks = (messages.key_of(sender, control_id),), (messages.lock_of(sender, control_id),)
+    return ask(received.reading.statements, keys if control_id else (), locks if control_id else ())
 
 
 def keep(

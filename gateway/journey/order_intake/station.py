@@ -18,7 +18,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Place, Rejected, Unavailable, UnknownKey, UnknownSender
 from gateway.journey.order_intake.acknowledgement import Acknowledgement, Acknowledger
 from gateway.journey.order_intake.auditing import event_of_message
-from gateway.journey.order_intake.keeping import keep, keep_again
+from gateway.journey.order_intake.keeping import Ask, asked_by, keep, keep_again
 from gateway.journey.order_intake.reading import MessageReader, Reading, Received, identity_of, internal
 from gateway.journey.order_intake.refusing import HEAD_BYTES, Refusing, too_many_parts
 from gateway.journey.order_intake.sources import ListenerSource
@@ -71,6 +71,7 @@ class OrderIntake:
         store: Store,
         reader: MessageReader,
         apply: Apply,
+        ask: Ask,
         source: ListenerSource,
         clock: Clock,
         checks: StructureChecks,
@@ -79,6 +80,7 @@ class OrderIntake:
         self._store = store
         self._reader = reader
         self._apply = apply
+        self._ask = ask
         self._source = source
         self._clock = clock
         self._checks = checks
@@ -167,7 +169,8 @@ class OrderIntake:
     async def _kept(self, received: Received) -> Receipt:
         # Built beside the writer's thread, which is the one that all messages wait for.
         acknowledgement = self._acknowledged(received, received.reading.error)
-        return await self._store.write(lambda connection: self._keep(connection, received, acknowledgement))
+        asked = asked_by(received, self._ask)
+        return await self._store.write(lambda connection: self._keep(connection, received, acknowledgement), asked)
 
     def _keep(self, connection: Connection, received: Received, acknowledgement: Acknowledgement) -> Receipt:
         """Apply and keep the message, unless these very bytes were applied before. Raises `Rejected`."""

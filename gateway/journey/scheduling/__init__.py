@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from gateway.journey.scheduling import orders, patients
 from gateway.journey.scheduling.applied import Applied, History, Policy, SchedulingWork
 from gateway.journey.scheduling.arrivals import arrivals_of
+from gateway.journey.scheduling.asking import asked_by
 from gateway.journey.scheduling.order_lookup import find
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
@@ -22,7 +23,7 @@ from gateway.records.work import REQUEST, Lane
 from gateway.store import order_book, order_kin, outbox, performed_steps
 from gateway.store import patients as patient_rows
 
-__all__ = ["Applied", "History", "Policy", "apply", "find", "whole_history"]
+__all__ = ["Applied", "History", "Policy", "apply", "asked_by", "find", "whole_history"]
 
 
 def apply(

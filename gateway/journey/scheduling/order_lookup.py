@@ -57,8 +57,19 @@ def look_up(connection: Connection, statement: OrderedProcedure, named: Row | No
 
 def _concerned(connection: Connection, statement: OrderedProcedure) -> Iterator[tuple[int, Order]]:
     """Each order that a number of the statement leads to, once, best first."""
-    ranked = book.find(
-        connection,
+    seen = set()
+    for rank, order in book.find(connection, numbers_of(statement)):
+        concerned = order_matching.concerns(statement, order, ranked=rank)
+        if concerned is None:
+            raise DuplicateKey("the Study Instance UID belongs to another order", place=statement.place.at(2))
+        if concerned and order.row not in seen:
+            seen.add(order.row)
+            yield rank, order
+
+
+def numbers_of(statement: OrderedProcedure) -> book.Numbers:
+    """The numbers that a statement has for its order, without an accession number of our own."""
+    return book.Numbers(
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         filler=statement.filler.value if statement.filler else "",
         placer=statement.placer.value if statement.placer else "",
@@ -69,14 +80,6 @@ def _concerned(connection: Connection, statement: OrderedProcedure) -> Iterator[
         parent=statement.parent.value if statement.parent else "",
         parent_filler=statement.parent_filler.value if statement.parent_filler else "",
     )
-    seen = set()
-    for rank, order in ranked:
-        concerned = order_matching.concerns(statement, order, ranked=rank)
-        if concerned is None:
-            raise DuplicateKey("the Study Instance UID belongs to another order", place=statement.place.at(2))
-        if concerned and order.row not in seen:
-            seen.add(order.row)
-            yield rank, order
 
 
 def _is_of(

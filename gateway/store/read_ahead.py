@@ -1,0 +1,130 @@
+"""What the messages of one transaction will look for, looked for at once and noted where it is absent.
+
+Which keys a message asks for is known when it has been read. All that wait for the writer are held by one statement
+(PostgreSQL) and looked for by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from gateway.store.absences import Key, Kind
+from gateway.store.keys import Keys, forget_keys
+from gateway.store.statement import execute
+
+MOST_CHARACTERS: Final = 2_000
+"""Of the keys of one message: who sends longer numbers has them looked for by themselves."""
+
+_CONDITIONS: Final[Mapping[Kind, str]] = {
+    "message": "SELECT 1 FROM messages WHERE sender = k.a AND control_id = k.b",
+    "patient": "SELECT 1 FROM patients WHERE patient_id = k.a AND issuer = k.b",
+    "study": "SELECT 1 FROM procedures WHERE study_uid = k.a"
+    " UNION ALL SELECT 1 FROM orders WHERE study_uid = k.a AND study_uid <> ''",
+    "filler": "SELECT 1 FROM orders WHERE filler = k.a",
+    "placer": "SELECT 1 FROM orders WHERE placer = k.a",
+    "accession": "SELECT 1 FROM orders WHERE accession = k.a",
+    "early study": "SELECT 1 FROM studies WHERE study_uid = k.a"
+    " UNION ALL SELECT 1 FROM unlinked_items WHERE study_uid = k.a",
+    "early accession": "SELECT 1 FROM studies WHERE accession = k.a"
+    " UNION ALL SELECT 1 FROM unlinked_items WHERE accession = k.a",
+}
+"""Kind -> what finds a row for the key `k`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one unit of the writer will look for, and what it will hold (`engine.lock`)."""
+
+    keys: Sequence[Key]
+    locks: Callable[[], Iterable[str]]
+
+
+def asked(keys: Sequence[Key], locks: Callable[[], Iterable[str]]) -> Asked | None:
+    """The keys of a unit; None where they are not to be looked for beside those of others: a database refuses what
+    they hold, or they are too long."""
+    text = "".join([part for key in keys for part in key])
+    if len(text) > MOST_CHARACTERS or "\0" in text or not _is_unicode(text):
+        return None
+    return Asked(keys, locks)
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[Asked]) -> list[Key]:
+    """Begin a transaction of the writer: hold `keys`, and what `units` will hold; which of the keys that they ask for
+    no row has. `keys` None: units wait for each key as it comes, and look for themselves. Raises `Contended`."""
+    if keys is None:
+        forget_keys(connection)
+        return []
+    held = Keys(connection, keys)
+    if not units:
+        return []
+    if connection.dialect.name == "postgresql":
+        held.begin_with(connection, {key for unit in units for key in unit.locks()})
+    return _without_row(connection, units)
+
+
+def _without_row(connection: Connection, units: Sequence[Asked]) -> list[Key]:
+    keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
+    for key in dict.fromkeys(key for unit in units for key in unit.keys):
+        keys[key[0]].append(key)
+    sql, given = _FORMS[connection.dialect.name]
+    rows = execute(connection, sql(), given(keys)).fetchall()
+    present = {keys[kind][number] for kind, number in rows}
+    return [key for some in keys.values() for key in some if key not in present]
+
+
+def _name(kind: Kind) -> str:
+    return kind.replace(" ", "_")
+
+
+@cache
+def _sqlite() -> str:
+    return " UNION ALL ".join(
+        f"SELECT '{kind}', k.number FROM (SELECT key AS number, json_extract(value, '$[1]') AS a,"
+        f" json_extract(value, '$[2]') AS b FROM json_each(:{_name(kind)})) AS k WHERE EXISTS ({condition})"
+        for kind, condition in _CONDITIONS.items()
+    )
+
+
+def _as_json(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
+    return {_name(kind): orjson.dumps(some).decode() for kind, some in keys.items()}
+
+
+@cache
+def _postgresql() -> str:
+    # LATERAL with LIMIT: an index is asked for each key, however small the tables were when this was planned.
+    return " UNION ALL ".join(
+        f"SELECT '{kind}', k.number - 1 FROM unnest(CAST(%({_name(kind)}_a)s AS text[]),"
+        f" CAST(%({_name(kind)}_b)s AS text[])) WITH ORDINALITY AS k(a, b, number),"
+        f" LATERAL ({condition} LIMIT 1) AS row"
+        for kind, condition in _CONDITIONS.items()
+    )
+
+
+def _as_arrays(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for kind, some in keys.items():
+        given[f"{_name(kind)}_a"] = [key[1] for key in some]
+        given[f"{_name(kind)}_b"] = [key[2] for key in some]
+    return given
+
+
+_FORMS: Final[Mapping[str, tuple[Callable[[], str], Callable[[Mapping[Kind, Sequence[Key]]], dict[str, Any]]]]] = {
+    "sqlite": (_sqlite, _as_json),
+    "postgresql": (_postgresql, _as_arrays),
+}
