@@ -19,7 +19,8 @@ from gateway.store.engine import begin_reading, open_engine
 from gateway.store.outages import is_no_database, is_outage, reason_of, unavailable, within
 from gateway.store.pulse import Pulse
 from gateway.store.read_ahead import Asked
-from gateway.store.writer import Unit, Writer
+from gateway.store.units import Unit
+from gateway.store.writer import Writer
 
 T = TypeVar("T")
 READERS = 4

@@ -33,6 +33,7 @@ _KEPT: Final = (
     "received_at", "listener", "peer", "sender", "control_id", "type", "digest", "body", "state", "ack_code", "ack",
     "findings", "unserved", "cause",
 )  # fmt: skip
+LONG_BODY: Final = 64 * 1024
 _ADD: Final = Statement(insert(messages), _KEPT)
 _COLUMNS: Final = (messages.c.id, messages.c.ack, messages.c.ack_code, messages.c.state)
 _SENDERS: Final = (messages.c.sender == bindparam("sender"), messages.c.control_id == bindparam("control_id"))
@@ -81,7 +82,9 @@ def add(
 ) -> MessageRow:
     """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read; `cause`: the
     key of why a message of another type was not applied."""
-    return MessageRow(_ADD.add(connection, locals()))
+    values = locals()
+    # What is long is not held back with that of others.
+    return MessageRow(_ADD.add_now(connection, values) if len(body) > LONG_BODY else _ADD.add(connection, values))
 
 
 def key_of(sender: str, control_id: str) -> Key:
@@ -164,9 +167,9 @@ def tie(
 ) -> None:
     """Note of which orders and patients `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
     for order, outcome in outcomes.items():
-        _TIE.run(connection, {"order": order, "message": message, "outcome": outcome})
+        _TIE.add_later(connection, {"order": order, "message": message, "outcome": outcome})
     for patient, outcome in (patients or {}).items():
-        _TIE_PATIENT.run(connection, {"patient": patient, "message": message, "outcome": outcome})
+        _TIE_PATIENT.add_later(connection, {"patient": patient, "message": message, "outcome": outcome})
 
 
 _TIE: Final = Statement(insert(order_messages), ("order", "message", "outcome"))

@@ -6,14 +6,16 @@ Which keys a message asks for is known when it has been read. All that wait for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
+from gateway.store import pending
 from gateway.store.absences import Key, Kind
 from gateway.store.keys import Keys, forget_keys
 from gateway.store.statement import execute
@@ -35,6 +37,9 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
     " UNION ALL SELECT 1 FROM unlinked_items WHERE accession = k.a",
 }
 """Kind -> what finds a row for the key `k`."""
+
+
+_TABLES: Final = tuple(table.name for table in pending.KEYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +69,44 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[Asked]) -> list[Key]:
-    """Begin a transaction of the writer: hold `keys`, and what `units` will hold; which of the keys that they ask for
-    no row has. `keys` None: units wait for each key as it comes, and look for themselves. Raises `Contended`."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a transaction begins with."""
+
+    absent: Sequence[Key] = ()
+    """Keys of which there is no row."""
+    row_keys: Mapping[str, Iterator[int]] = field(default_factory=dict)
+    """Table -> keys of the rows that will be added to the table."""
+
+
+def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[Asked]) -> Ahead:
+    """Begin a transaction of the writer: hold `keys`, and what `units` will hold, and look for what they ask. `keys`
+    None: units wait for each key as it comes, and look for themselves. Raises `Contended`."""
     if keys is None:
         forget_keys(connection)
-        return []
+        return Ahead()
     held = Keys(connection, keys)
     if not units:
-        return []
+        return Ahead()
     if connection.dialect.name == "postgresql":
         held.begin_with(connection, {key for unit in units for key in unit.locks()})
-    return _without_row(connection, units)
+    return _looked(connection, units)
 
 
-def _without_row(connection: Connection, units: Sequence[Asked]) -> list[Key]:
+def _looked(connection: Connection, units: Sequence[Asked]) -> Ahead:
     keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
     for key in dict.fromkeys(key for unit in units for key in unit.keys):
         keys[key[0]].append(key)
-    sql, given = _FORMS[connection.dialect.name]
-    rows = execute(connection, sql(), given(keys)).fetchall()
-    present = {keys[kind][number] for kind, number in rows}
-    return [key for some in keys.values() for key in some if key not in present]
+    sql, given, follow = _FORMS[connection.dialect.name]
+    present: set[Key] = set()
+    row_keys: dict[str, list[int]] = {}
+    for name, number in execute(connection, sql(), given(keys) | {"units": len(units)}).fetchall():
+        if name in keys:
+            present.add(keys[name][number])
+        else:
+            row_keys.setdefault(name, []).append(number)
+    absent = [key for some in keys.values() for key in some if key not in present]
+    return Ahead(absent, {table: follow(numbers) for table, numbers in row_keys.items()})
 
 
 def _name(kind: Kind) -> str:
@@ -98,7 +119,11 @@ def _sqlite() -> str:
         f"SELECT '{kind}', k.number FROM (SELECT key AS number, json_extract(value, '$[1]') AS a,"
         f" json_extract(value, '$[2]') AS b FROM json_each(:{_name(kind)})) AS k WHERE EXISTS ({condition})"
         for kind, condition in _CONDITIONS.items()
-    )
+    ) + "".join(f" UNION ALL SELECT '{table}', coalesce(max(id), 0) FROM {table}" for table in _TABLES)
+
+
+def _after(highest: Sequence[int]) -> Iterator[int]:
+    return count(highest[0] + 1)
 
 
 def _as_json(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
@@ -113,6 +138,10 @@ def _postgresql() -> str:
         f" CAST(%({_name(kind)}_b)s AS text[])) WITH ORDINALITY AS k(a, b, number),"
         f" LATERAL ({condition} LIMIT 1) AS row"
         for kind, condition in _CONDITIONS.items()
+    ) + "".join(
+        f" UNION ALL SELECT '{table}', nextval(pg_get_serial_sequence('{table}', 'id'))"
+        " FROM generate_series(1, 2 * %(units)s)"
+        for table in _TABLES
     )
 
 
@@ -124,7 +153,10 @@ def _as_arrays(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
     return given
 
 
-_FORMS: Final[Mapping[str, tuple[Callable[[], str], Callable[[Mapping[Kind, Sequence[Key]]], dict[str, Any]]]]] = {
-    "sqlite": (_sqlite, _as_json),
-    "postgresql": (_postgresql, _as_arrays),
+_Given = Callable[[Mapping[Kind, Sequence[Key]]], dict[str, Any]]
+_Form = tuple[Callable[[], str], _Given, Callable[[Sequence[int]], Iterator[int]]]
+"""The statement, what makes its parameters of the keys, and the keys of rows from what it gives for a table."""
+_FORMS: Final[Mapping[str, _Form]] = {
+    "sqlite": (_sqlite, _as_json, _after),
+    "postgresql": (_postgresql, _as_arrays, iter),
 }

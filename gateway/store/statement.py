@@ -6,15 +6,17 @@ message goes this way instead; all else keeps to `Connection.execute`. Errors ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Insert
+from sqlalchemy import Connection, Dialect, Insert, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
+from gateway.store import pending
 from gateway.store.absences import written_by
 
 Process = Callable[[Any], Any]
@@ -28,7 +30,7 @@ class _DriverStatement:
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None) -> None:
         self.has_key = False
-        if isinstance(statement, Insert) and dialect.name == "postgresql":
+        if isinstance(statement, Insert) and dialect.name == "postgresql" and "id" not in (names or ()):
             [key, *others] = statement.table.primary_key
             if not others:
                 statement, self.has_key = statement.returning(key), True
@@ -57,7 +59,11 @@ class Statement:
         self._statement = statement
         self._names = names
         self._compiled: dict[str, _DriverStatement] = {}
+        self._with_key: Statement | None = None
         self._written = written_by(statement)
+        target = statement.table if isinstance(statement, Insert) else None
+        self.table = target.name if isinstance(target, Table) else ""
+        """Into which an INSERT adds; else empty."""
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What a SELECT finds, each row by its columns' names."""
@@ -77,12 +83,45 @@ class Statement:
         return rows[0] if rows else None
 
     def add(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Run an INSERT and return the key of its row."""
-        compiled = self._for(connection)
-        cursor = self._run(connection, compiled, values)
+        """Add the row of an INSERT, now or with others before the next look at the database, and return its key."""
+        key = pending.add(connection, self._keyed, self.table, values)
+        if key is None:
+            return self.add_now(connection, values)
         if self._written is not None:
             self._written(connection, values)
+        return key
+
+    def add_now(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Run an INSERT and return the key of its row."""
+        pending.end_keys(connection, self.table)
+        if self._written is not None:
+            self._written(connection, values)
+        compiled = self._for(connection)
+        cursor = self._run(connection, compiled, values)
         return int(cursor.fetchone()[0] if compiled.has_key else cursor.lastrowid)
+
+    def add_later(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Add the row of an INSERT that nobody needs the key of, before the next look at the database."""
+        if self._written is not None or not pending.add_without_key(connection, self, values):
+            self.run(connection, values)
+
+    @property
+    def _keyed(self) -> Statement:
+        """The INSERT that is given the key of its row too."""
+        if self._with_key is None:
+            self._with_key = Statement(self._statement, [*(self._names or ()), "id"])
+        return self._with_key
+
+    def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run an INSERT for `rows`, of which the caller has told already: in a few statements, or one round trip."""
+        compiled = self._for(connection)
+        given = [compiled.given(values) for values in rows]
+        if connection.dialect.name != "sqlite":
+            execute(connection, compiled.sql, given, many=True)
+            return
+        for first, size in _portions(len(given)):
+            parameters = [value for row in given[first : first + size] for value in row]
+            execute(connection, _for_rows(compiled.sql, size), parameters)
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Run it; the number of rows that an INSERT or UPDATE met."""
@@ -113,6 +152,27 @@ class Statement:
 
     def _run(self, connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
         return execute(connection, compiled.sql, compiled.given(values))
+
+
+MOST_ROWS: Final = 16
+"""In one INSERT of SQLite, which takes a few hundred values at least."""
+
+
+def _portions(rows: int) -> Iterator[tuple[int, int]]:
+    """(first, size) of parts of so many rows. Sizes are powers of two, so that the driver keeps each statement."""
+    first, size = 0, MOST_ROWS
+    while first < rows:
+        while size > rows - first:
+            size //= 2
+        yield first, size
+        first += size
+
+
+@lru_cache(maxsize=256)
+def _for_rows(sql: str, size: int) -> str:
+    """An INSERT of one row as an INSERT of `size` rows."""
+    head, values, row = sql.rpartition(" VALUES ")
+    return f"{head}{values}{', '.join([row] * size)}"
 
 
 _Parameter = tuple[str | None, Process | None, Any]
@@ -158,6 +218,7 @@ def execute(connection: Connection, sql: str, given: Any = (), *, many: bool = F
 
     Raises `DBAPIError` as `Connection.execute` does.
     """
+    pending.flush(connection)
     if not connection.in_transaction():
         # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
         connection.begin()

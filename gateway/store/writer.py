@@ -20,56 +20,23 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
-from gateway.store import absences, audit, read_ahead
+from gateway.store import absences, audit, pending, read_ahead
 from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
     is_exhausted,
     is_lock_timeout,
-    is_outage,
     is_read_only,
     unanswered,
     unavailable,
 )
 from gateway.store.read_ahead import Asked
 from gateway.store.statement import execute
+from gateway.store.units import HURRIED, Job, Run, Unit, UnitError, run_bare, run_guarded, send
 
 T = TypeVar("T")
-Unit = Callable[[Connection], T]
 MAX_BATCH: Final = 256
 TRIES: Final = 5
-_HURRIED: Final = "SET LOCAL lock_timeout = 100"
-"""PostgreSQL, milliseconds: for units that share the writer with who has waited long."""
-
-
-class _Job:
-    __slots__ = ("asked", "error", "future", "result", "unit")
-
-    def __init__(self, unit: Unit[Any], asked: Asked | None, future: asyncio.Future[Any]) -> None:
-        self.unit = unit
-        self.asked = asked
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def fail(self, error: BaseException) -> None:
-        if isinstance(error, StopIteration):
-            # A future does not take one: it would end the generator that waits for it.
-            failure = RuntimeError("a unit raised StopIteration")
-            failure.__cause__ = error
-            error = failure
-        self.result, self.error = None, error
-
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
-
-
-_Run = Callable[[Connection, _Job], None]
 
 
 class Writer:
@@ -82,10 +49,11 @@ class Writer:
         self._engine = engine
         audit.follow_savepoints(engine)
         absences.follow_writes(engine)
+        pending.follow(engine)
         self._answer_seconds = answer_seconds
         self._on_commit = on_commit
         self._connection: Connection | None = None
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self.units = 0
@@ -106,7 +74,7 @@ class Writer:
         if self._closed:
             raise Unavailable("the store is closing", place="database")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(unit, asked, future))
+        self._queue.put(Job(unit, asked, future))
         if self._answer_seconds is None:
             return await future
         limit = self._loop.call_later(self._answer_seconds, self._give_up, future)
@@ -135,9 +103,9 @@ class Writer:
                     self._loop.call_soon_threadsafe(self._settle, batch, announced)
         self._disconnect()
 
-    def _collect(self) -> tuple[list[_Job], bool]:
+    def _collect(self) -> tuple[list[Job], bool]:
         """The units that wait, at least one; False once the last has been given."""
-        batch: list[_Job] = []
+        batch: list[Job] = []
         job = self._queue.get()
         while job is not None:
             batch.append(job)
@@ -149,23 +117,23 @@ class Writer:
                 return batch, True
         return batch, False
 
-    def _settle(self, batch: list[_Job], announced: bool) -> None:
+    def _settle(self, batch: list[Job], announced: bool) -> None:
         self.units += len(batch)
         for job in batch:
             job.settle()
         if announced:
             self._on_commit()
 
-    def _commit(self, batch: list[_Job]) -> bool:
+    def _commit(self, batch: list[Job]) -> bool:
         """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
         try:
             try:
-                return self._transact(batch, _run_bare)
-            except _UnitError as failed:
+                return self._transact(batch, run_bare)
+            except UnitError as failed:
                 if len(batch) == 1:
                     batch[0].fail(failed.cause)
                     return False
-                return self._transact(batch, _run_guarded)
+                return self._transact(batch, run_guarded)
         except BaseException as error:
             if not is_deadlock(error) and not (len(batch) > 1 and (is_exhausted(error) or is_lock_timeout(error))):
                 _fail(batch, error)
@@ -176,18 +144,18 @@ class Writer:
         announced = [self._commit_alone(job, hurried) for job in batch]
         return any(announced)
 
-    def _commit_alone(self, job: _Job, hurried: bool) -> bool:
+    def _commit_alone(self, job: Job, hurried: bool) -> bool:
         """`hurried`: there was long waiting for a key already."""
         for attempt in range(TRIES):
             try:
-                return self._transact([job], _run_guarded, hurried)
+                return self._transact([job], run_guarded, hurried)
             except BaseException as error:
                 if attempt == TRIES - 1 or not is_deadlock(error):
                     _fail([job], error)
                     break
         return False
 
-    def _transact(self, batch: list[_Job], run: _Run, hurried: bool = False) -> bool:
+    def _transact(self, batch: list[Job], run: Run, hurried: bool = False) -> bool:
         """One transaction. When another one holds a key that `batch` needs, it is begun anew with its keys."""
         keys: frozenset[str] | None = frozenset()
         for attempt in range(TRIES):
@@ -198,7 +166,7 @@ class Writer:
                 keys = contended.asked if attempt < TRIES - 2 else None
         raise AssertionError("a transaction that waits for keys cannot be contended")
 
-    def _attempt(self, batch: list[_Job], run: _Run, keys: frozenset[str] | None, hurried: bool) -> bool:
+    def _attempt(self, batch: list[Job], run: Run, keys: frozenset[str] | None, hurried: bool) -> bool:
         """One transaction on the writer's own connection; after a failure of the database the next gets a new one.
 
         `keys`: to hold before the work; None: each is waited for when a unit asks for it. A connection that has gone
@@ -212,11 +180,16 @@ class Writer:
         try:
             with connection.begin() as transaction:
                 if hurried:
-                    execute(connection, _HURRIED)
-                absent = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
-                with audit.gathered(connection), absences.noted(connection, absent):
+                    execute(connection, HURRIED)
+                ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
+                with (
+                    absences.noted(connection, ahead.absent),
+                    pending.gathered(connection, ahead.row_keys),
+                    audit.gathered(connection),
+                ):
                     for job in batch:
                         run(connection, job)
+                    send(connection)
                 committing = True
                 transaction.commit()
             return bool(connection.info.pop("announce", False))
@@ -236,58 +209,7 @@ class Writer:
                 connection.close()
 
 
-class _UnitError(Exception):
-    """A unit of a batch failed, and with it the transaction."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__()
-        self.cause = cause
-
-
-def _run_bare(connection: Connection, job: _Job) -> None:
-    """Run one unit with nothing to fall back on. Raises `_UnitError`, or what concerns the whole transaction."""
-    job.result, job.error = None, None
-    try:
-        job.result = job.unit(connection)
-    except Contended:
-        raise
-    except DBAPIError as error:
-        waited = is_lock_timeout(error)
-        if is_deadlock(error) or (is_outage(error) and not waited):
-            raise
-        raise _UnitError(unavailable(error) if waited else error) from error
-    except BaseException as error:
-        raise _UnitError(error) from error
-
-
-def _run_guarded(connection: Connection, job: _Job) -> None:
-    """Run one unit inside its savepoint. Raises what concerns the whole transaction."""
-    job.result, job.error = None, None
-    execute(connection, "SAVEPOINT unit")
-    events = audit.number_gathered(connection)
-    waited = False
-    try:
-        job.result = job.unit(connection)
-        execute(connection, "RELEASE SAVEPOINT unit")
-        return
-    except Contended:
-        raise
-    except DBAPIError as error:
-        waited = is_lock_timeout(error)
-        if is_deadlock(error) or (is_outage(error) and not waited):
-            raise
-        job.fail(unavailable(error) if waited else error)
-    except BaseException as error:
-        job.fail(error)
-    audit.take_back(connection, events)
-    execute(connection, "ROLLBACK TO SAVEPOINT unit")
-    execute(connection, "RELEASE SAVEPOINT unit")
-    if waited:
-        # Another process sits on a key. The rest of the batch, which holds keys of its own, does not wait as long.
-        execute(connection, _HURRIED)
-
-
-def _fail(batch: list[_Job], error: BaseException) -> None:
+def _fail(batch: list[Job], error: BaseException) -> None:
     for job in batch:
         job.fail(unavailable(error) if isinstance(error, DBAPIError) else error)
 

@@ -1,0 +1,159 @@
+"""Rows that go to the database later: whoever looks finds them, and each unit answers for its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from gateway.records.message import MessageState
+from gateway.records.patient import Identity
+from gateway.records.row_ids import MessageRow, PatientRow
+from gateway.store import Store, messages, patients
+from gateway.store.schema import messages as message_rows
+from gateway.store.schema import patients as patient_rows
+from tests.store.test_read_ahead import MUSTER, OTHER, add, asks, is_there, together
+
+ASKS = asks(patients.key_of(MUSTER), patients.key_of(OTHER))
+COUNT = select(func.count()).select_from(patient_rows)
+
+
+def keep(connection: Connection, body: bytes = b"MSH|") -> MessageRow:
+    return messages.add(
+        connection, received_at=1, listener="ris", peer="", sender="RIS|", control_id="1", type="ORM^O01",
+        digest=b"1", body=body, state=MessageState.APPLIED, ack_code="AA", ack=b"", findings=[],
+    )  # fmt: skip
+
+
+async def test_rows_of_all_units_go_in_one_statement(sqlite_url: str) -> None:
+    store = await Store.open(sqlite_url)
+    sent: list[str] = []
+
+    def trace(connection: Connection) -> None:
+        raw: Any = connection.connection.dbapi_connection
+        raw.set_trace_callback(sent.append)
+
+    await store.write(trace)
+    units = [(lambda connection, n=n: add(connection, Identity(f"P{n}", "HOSP")), ASKS) for n in range(16)]
+    rows = await together(store, *units)
+    assert rows == list(range(1, 17))
+    assert len([sql for sql in sent if sql.startswith("INSERT INTO patients")]) == 1
+    assert await store.read(lambda connection: connection.execute(COUNT).scalar_one()) == 16
+    await store.close()
+
+
+@pytest.mark.parametrize("look", ["statement", "sqlalchemy"])
+async def test_who_looks_finds_what_was_added_before(database_url: str, look: str) -> None:
+    store = await Store.open(database_url)
+
+    def add_and_look(connection: Connection) -> bool:
+        row = add(connection)
+        if look == "statement":
+            return patients.get(connection, row) is not None
+        return connection.execute(COUNT).scalar_one() == 1
+
+    assert await store.write(add_and_look, ASKS)
+    await store.close()
+
+
+async def test_a_row_that_the_database_refuses_is_the_fault_of_its_unit(database_url: str) -> None:
+    store = await Store.open(database_url)
+    one, again, other = await together(
+        store, (add, ASKS), (add, ASKS), (lambda connection: add(connection, OTHER), ASKS)
+    )
+    assert isinstance(again, IntegrityError)
+    for identity, row in ((MUSTER, one), (OTHER, other)):
+        found = await store.read(lambda connection, who=identity: patients.find(connection, who))  # type: ignore[misc]
+        assert found is not None
+        assert found["id"] == row
+    await store.close()
+
+
+async def test_a_unit_alone_fails_with_the_error_of_its_row(database_url: str) -> None:
+    store = await Store.open(database_url)
+    await store.write(add)
+
+    def add_again(connection: Connection) -> None:
+        add(connection)
+
+    with pytest.raises(IntegrityError):
+        await store.write(add_again, ASKS)
+    assert await store.write(is_there, ASKS)
+    await store.close()
+
+
+async def test_a_unit_that_fails_takes_its_rows_back(database_url: str) -> None:
+    store = await Store.open(database_url)
+
+    def fails(connection: Connection) -> None:
+        add(connection, OTHER)
+        raise ValueError("no")
+
+    _, failed, there = await together(
+        store, (add, ASKS), (fails, ASKS), (lambda connection: is_there(connection, OTHER), ASKS)
+    )
+    assert isinstance(failed, ValueError)
+    assert there is False
+    assert await store.read(is_there)
+    await store.close()
+
+
+async def test_a_savepoint_takes_back_what_was_added_since(database_url: str) -> None:
+    store = await Store.open(database_url)
+
+    def half(connection: Connection) -> None:
+        add(connection)
+        with connection.begin_nested() as savepoint:
+            add(connection, OTHER)
+            savepoint.rollback()
+
+    await store.write(half, ASKS)
+    assert await store.read(is_there)
+    assert not await store.read(lambda connection: is_there(connection, OTHER))
+    await store.close()
+
+
+async def test_keys_that_the_database_gives_meanwhile_are_not_given_again(database_url: str) -> None:
+    store = await Store.open(database_url)
+
+    def plainly(connection: Connection) -> None:
+        values = {
+            "patient_id": "P9", "issuer": "", "attributes": {}, "said": {}, "former": [], "name_key": "",
+            "given_key": "", "merged_at": 0, "first_at": 1, "arrivals": [], "updated_at": 1,
+        }  # fmt: skip
+        connection.execute(insert(patient_rows), values)
+
+    first, _, other = await together(
+        store, (add, ASKS), (plainly, None), (lambda connection: add(connection, OTHER), ASKS)
+    )
+    assert isinstance(first, int), first
+    assert isinstance(other, int), other
+    assert await store.read(lambda connection: connection.execute(COUNT).scalar_one()) == 3
+    await store.close()
+
+
+async def test_a_long_message_goes_at_once_and_keeps_its_place(database_url: str) -> None:
+    store = await Store.open(database_url)
+    long = b"MSH|" + bytes(messages.LONG_BODY)
+    rows = await together(store, (keep, ASKS), (lambda connection: keep(connection, long), ASKS), (keep, ASKS))
+    assert rows == sorted(set(rows))
+    lengths = select(func.length(message_rows.c.body)).order_by(message_rows.c.id)
+    assert await store.read(lambda connection: list(connection.execute(lengths).scalars())) == [4, len(long), 4]
+    await store.close()
+
+
+async def test_more_rows_than_keys(database_url: str) -> None:
+    """PostgreSQL gives so many keys beforehand; what a unit adds beyond them gets its key at once."""
+    store = await Store.open(database_url)
+
+    def many(connection: Connection) -> list[PatientRow]:
+        return [add(connection, Identity(f"P{number}", "")) for number in range(40)]
+
+    rows = await store.write(many, ASKS)
+    assert len(set(rows)) == 40
+    ids = select(patient_rows.c.id).order_by(patient_rows.c.patient_id)
+    found = await store.read(lambda connection: list(connection.execute(ids).scalars()))
+    assert found == [row for _, row in sorted(zip((f"P{number}" for number in range(40)), rows, strict=True))]
+    await store.close()
