@@ -24,7 +24,7 @@ from gateway.journey import scheduling
 from gateway.journey.order_intake.reading import WORKLIST_FILE, MessageReader, internal
 from gateway.records.message import MessageState
 from gateway.records.order import OrderedProcedure
-from gateway.store import Store, messages
+from gateway.store import Store, message_ties, messages
 from gateway.wire.dimse import part10 as dicom_file
 
 CREATED, UPDATED, SAME, OF_RIS, NOT_TAKEN = "created", "updated", "already there", "known from the RIS", "not taken"
@@ -155,7 +155,7 @@ class Import:
             findings=findings,
         )  # fmt: skip
         outcomes = {number: outcome for number, outcome in applied.orders if number is not None}
-        messages.tie(connection, row, outcomes, applied.patients)
+        message_ties.tie(connection, row, outcomes, applied.patients)
         what = CREATED if CREATED in outcomes.values() else UPDATED
         return Taken(
             str(path), what, accession_number, findings=tuple(f"{one['place']}: {one['text']}" for one in findings)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     RowMapping,
     bindparam,
     case,
-    delete,
     func,
     insert,
     literal,
@@ -82,9 +81,12 @@ def add(
 ) -> MessageRow:
     """Keep a message; returns its id. `unserved`: refused for its type alone, its contents were not read; `cause`: the
     key of why a message of another type was not applied."""
-    values = locals()
+    return MessageRow(_added(connection, locals()))
+
+
+def _added(connection: Connection, values: Mapping[str, Any]) -> int:
     # What is long is not held back with that of others.
-    return MessageRow(_ADD.add_now(connection, values) if len(body) > LONG_BODY else _ADD.add(connection, values))
+    return (_ADD.add_now if len(values["body"]) > LONG_BODY else _ADD.add)(connection, values)
 
 
 def key_of(sender: str, control_id: str) -> Key:
@@ -157,29 +159,6 @@ _FINDINGS: Final = select(messages.c.findings).where(messages.c.id == bindparam(
 _ADD_FINDINGS: Final = (
     update(messages).where(messages.c.id == bindparam("the_id")).values(findings=bindparam("findings"))
 )
-
-
-def tie(
-    connection: Connection,
-    message: MessageRow,
-    outcomes: Mapping[OrderRow, str],
-    patients: Mapping[PatientRow, str] | None = None,
-) -> None:
-    """Note of which orders and patients `message` spoke, and what came of each (`created`, `updated`, `stale`, ...)."""
-    for order, outcome in outcomes.items():
-        _TIE.add_later(connection, {"order": order, "message": message, "outcome": outcome})
-    for patient, outcome in (patients or {}).items():
-        _TIE_PATIENT.add_later(connection, {"patient": patient, "message": message, "outcome": outcome})
-
-
-_TIE: Final = Statement(insert(order_messages), ("order", "message", "outcome"))
-_TIE_PATIENT: Final = Statement(insert(patient_messages), ("patient", "message", "outcome"))
-
-
-def untie(connection: Connection, message: MessageRow) -> None:
-    """Forget what `message` did to orders and patients, before it is worked on again."""
-    for table in (order_messages, patient_messages):
-        connection.execute(delete(table).where(table.c.message == message))
 
 
 def since(connection: Connection, *, first: int, last: int | None = None) -> list[MessageRow]:

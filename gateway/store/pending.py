@@ -22,8 +22,8 @@ from gateway.store.schema import metadata, orders, patients, procedures, steps
 if TYPE_CHECKING:
     from gateway.store.statement import Statement
 
-KEYED: Final = (patients, orders, procedures, steps, message_rows)
-"""Tables whose keys are known beforehand."""
+KEYED: Final = {patients: 1, orders: 1, procedures: 2, steps: 2, message_rows: 1}
+"""Tables whose keys are known beforehand, and how many for each message."""
 _PLACES: Final = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
 """Rows that others refer to go first."""
 _INFO: Final = "pending"

@@ -39,7 +39,7 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
 """Kind -> what finds a row for the key `k`."""
 
 
-_TABLES: Final = tuple(table.name for table in pending.KEYED)
+_TABLES: Final = {table.name: number for table, number in pending.KEYED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,8 @@ def _postgresql() -> str:
         for kind, condition in _CONDITIONS.items()
     ) + "".join(
         f" UNION ALL SELECT '{table}', nextval(pg_get_serial_sequence('{table}', 'id'))"
-        " FROM generate_series(1, 2 * %(units)s)"
-        for table in _TABLES
+        f" FROM generate_series(1, {number} * %(units)s)"
+        for table, number in _TABLES.items()
     )
 
 

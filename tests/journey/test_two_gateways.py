@@ -15,7 +15,7 @@ from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.work import SETTLE
-from gateway.store import messages, outbox, outbox_claims, studies
+from gateway.store import message_ties, messages, outbox, outbox_claims, studies
 from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
 from gateway.store.schema import orders, patients
@@ -44,7 +44,7 @@ def _apply(connection: Connection, raw: bytes) -> None:
         connection, received_at=NOW, listener=listener, peer="", sender="", control_id="", type="", digest=b"",
         body=raw, state=MessageState.APPLIED, ack_code="AA", ack=b"", findings=[],
     )  # fmt: skip
-    messages.tie(connection, row, {order: outcome for order, outcome in applied.orders if order is not None})
+    message_ties.tie(connection, row, {order: outcome for order, outcome in applied.orders if order is not None})
 
 
 def _until_somebody_waits_for_a_lock(engine: Engine) -> None:

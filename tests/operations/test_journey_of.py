@@ -15,7 +15,7 @@ from gateway.records.order import Number
 from gateway.records.row_ids import WorkRow
 from gateway.records.step import StepState
 from gateway.records.work import Lane, WorkKind, delivery_to
-from gateway.store import message_numbers, messages, order_book, outbox, outbox_claims, work_tries
+from gateway.store import message_numbers, message_ties, order_book, outbox, outbox_claims, work_tries
 from tests.web.console.reader import shown
 from tests.web.served import (
     NINE,
@@ -102,7 +102,7 @@ async def test_a_message_with_two_orders_of_one_number_is_one_event(console: Ser
 
     def second(connection: Connection) -> None:
         order, _ = add_order(connection, study_uid="1.2.77")
-        messages.tie(connection, ids["message"], {order: "updated"})
+        message_ties.tie(connection, ids["message"], {order: "updated"})
 
     await console.store.write(second)
     events = await told(console)
@@ -187,7 +187,7 @@ async def test_findings_of_a_message_are_told(console: Served) -> None:
         ]
         message = add_message(connection, findings=findings)
         order, _ = add_order(connection)
-        messages.tie(connection, message, {order: "created"})
+        message_ties.tie(connection, message, {order: "created"})
 
     await console.store.write(fill)
     texts = [text for _, station, text in await told(console) if station == "order_intake"]
@@ -274,7 +274,7 @@ async def test_of_very_many_messages_the_newest_are_listed(console: Served, monk
     def fill(connection: Connection) -> None:
         order, _ = add_order(connection)
         for minute in range(3):
-            messages.tie(connection, add_message(connection, at=NINE + minute * 60 * SECOND), {order: "updated"})
+            message_ties.tie(connection, add_message(connection, at=NINE + minute * 60 * SECOND), {order: "updated"})
 
     await console.store.write(fill)
     found = await journey(console.store, "A100")

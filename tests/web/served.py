@@ -49,6 +49,7 @@ from gateway.store import (
     availability,
     link_changes,
     message_numbers,
+    message_ties,
     messages,
     order_book,
     outbox,
@@ -313,7 +314,7 @@ def whole_journey(connection: Connection) -> dict[str, Any]:
     """An order, two queries, three instances in two series, settled, delivered; ids by name."""
     message = add_message(connection)
     order, step = add_order(connection)
-    messages.tie(connection, message, {order: "created"})
+    message_ties.tie(connection, message, {order: "created"})
     for minute in (10, 20):
         worklist.log_query(
             connection, asked_at=NINE + minute * 60 * SECOND, calling_ae="CT1", address="127.0.0.1", keys={},

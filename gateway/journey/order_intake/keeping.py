@@ -12,7 +12,7 @@ from gateway.journey.order_intake.reading import Reading, Received
 from gateway.journey.order_intake.verdict import Verdict
 from gateway.records.finding import Finding
 from gateway.records.row_ids import MessageRow
-from gateway.store import message_numbers, messages, unknown_codes
+from gateway.store import message_numbers, message_ties, messages, unknown_codes
 from gateway.store.absences import Key
 from gateway.store.read_ahead import Asked
 
@@ -46,7 +46,7 @@ def keep_again(
     connection: Connection, row: MessageRow, verdict: Verdict, reading: Reading, ack: bytes, *before: Finding
 ) -> None:
     """Note what became of a kept message that was worked on again."""
-    messages.untie(connection, row)
+    message_ties.untie(connection, row)
     message_numbers.forget(connection, row)
     messages.settle(
         connection, row, state=verdict.state, ack_code=verdict.code, ack=ack, findings=verdict.with_findings(*before),
@@ -56,6 +56,6 @@ def keep_again(
 
 
 def _tie(connection: Connection, row: MessageRow, verdict: Verdict, reading: Reading) -> None:
-    messages.tie(connection, row, verdict.orders, verdict.patients)
+    message_ties.tie(connection, row, verdict.orders, verdict.patients)
     if not (verdict.orders or verdict.patients) and reading.message is not None and reading.kept_only is None:
         message_numbers.keep(connection, row, numbers_of(reading.message))
