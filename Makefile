@@ -9,6 +9,7 @@ PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
 BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py -s
 NIGHT_ARGS ?=
+GOING_LIVE_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
@@ -27,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock clean
+.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -104,6 +105,26 @@ lock: $(ENVIRONMENT) ## Pin the dependencies again after a change in pyproject.t
 	printf 'hatchling\neditables\n' | $(UV) pip compile pyproject.toml - --extra dev $(COMPILE) -o requirements.lock
 	$(UV) pip compile docker/build.in -c requirements.lock $(COMPILE) -o docker/build.lock
 	$(UV) pip compile pyproject.toml --extra postgres -c requirements.lock $(COMPILE) -o docker/requirements.lock
+	$(UV) pip compile docker/tools.in $(COMPILE) -o docker/tools.lock
+
+# What is locked for the image, as files: for a machine without a network. Wheels are of this machine's kind and Python.
+wheelhouse: $(ENVIRONMENT) ## Gather all wheels of the gateway into wheelhouse/, to install without a network (docs/going-live.md)
+	rm -rf wheelhouse && mkdir wheelhouse
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+	    -r docker/requirements.lock -d wheelhouse
+	$(BIN)/hatchling build -t wheel -d wheelhouse > /dev/null
+	cp docker/requirements.lock wheelhouse/
+	cd wheelhouse && sha256sum *.whl requirements.lock > SHA256SUMS
+	@echo "$$(ls wheelhouse/*.whl | wc -l) wheels, $$(du -sh wheelhouse | cut -f1)"
+
+going-live: $(ENVIRONMENT) peers wheelhouse ## Install without a network, run as a service behind proxies, upgrade and roll back (as root, systemd)
+	$(BIN)/python -m pytest tests/going_live -s $(GOING_LIVE_ARGS)
+
+sbom: $(ENVIRONMENT) ## Write sbom.cdx.json: what the installed gateway consists of (CycloneDX)
+	docker/parts.sh sbom
+
+vulnerabilities: $(ENVIRONMENT) ## Look up known vulnerabilities of what the image installs (pip-audit; asks its services)
+	docker/parts.sh vulnerabilities
 
 clean: ## Remove what was installed and cached; gateway.yaml and databases stay
 	rm -rf .venv tests/peers/*/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
