@@ -16,6 +16,7 @@ debian() {
     command -v Orthanc >/dev/null || missing+=(orthanc)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v faketime >/dev/null || missing+=(faketime)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     if [ ${#missing[@]} = 0 ]; then return; fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         cannot "${missing[*]}" "sudo apt-get install -y ${missing[*]}"
