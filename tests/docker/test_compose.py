@@ -152,5 +152,5 @@ async def test_check_finds_no_fault_in_the_mounted_configuration(mounted: Path) 
     assert findings
     assert [one for one in findings if not one["ok"]] == []
     # In a container everything listens everywhere: the check notes what that leaves open.
-    what_is_open = {str(mounted), "dicom.peers", "ehrs hapi", "hl7.listeners ris", "http.token"}
+    what_is_open = {str(mounted), "dicom.peers", "ehrs hapi", "hl7.listeners ris", "http", "http.token", "retention"}
     assert {one["what"] for one in findings if one["warning"]} <= what_is_open

@@ -47,7 +47,6 @@ def mounted(tmp_path: Path) -> Path:
     url = re.search(r"database_url: (postgresql://\S+)", FILE.read_text(encoding="utf-8"))
     assert url is not None
     (tmp_path / "database_url").write_text(url[1], encoding="utf-8")
-    (tmp_path / "http_token").write_text("a-token-of-more-than-twenty-characters\n", encoding="utf-8")
     (tmp_path / "ehr_token").write_text("another-token\n", encoding="utf-8")
     text = (DOCKER / "gateway.production.yaml").read_text(encoding="utf-8")
     text = text.replace("/etc/gateway/tls", str(tmp_path)).replace("/run/secrets", str(tmp_path))
@@ -88,7 +87,7 @@ def test_only_ports_with_tls_are_published(config: Config) -> None:
     assert config.dicom.tls.only
     assert all(one.tls is not None and one.tls.client_ca for one in config.hl7.listeners)
     assert published == {one.port for one in config.hl7.listeners} | {config.dicom.tls.port, 443}
-    assert (config.http.host, config.http.token) == ("127.0.0.1", "a-token-of-more-than-twenty-characters")
+    assert (config.http.host, config.http.behind_proxy, config.http.is_open) == ("127.0.0.1", ["127.0.0.1"], True)
     assert COMPOSE["networks"]["inside"]["internal"]
     assert SERVICES["postgres"]["networks"] == ["inside"]
 

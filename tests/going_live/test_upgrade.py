@@ -55,6 +55,12 @@ class Program:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.code)}
 
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """`--paused`, where this version has it."""
+        text = (self.code / "gateway" / "cli" / "serving.py").read_text(encoding="utf-8")
+        return ("--paused",) if "--paused" in text else ()
+
     async def run(self, *arguments: str) -> Completed:
         return await run(*self.command(*arguments), env=self.environment, timeout=300)
 
@@ -70,6 +76,14 @@ class Program:
         finally:
             process.terminate()
             assert await process.wait() == 0
+
+
+def put_back(site: Path) -> None:
+    """The backup in place of the database, whose files are kept aside."""
+    for name in ("gateway.db", "gateway.db-wal", "gateway.db-shm"):
+        if (site / name).exists():
+            (site / name).rename(site / f"newer-{name}")
+    (site / "before.db").rename(site / "gateway.db")
 
 
 async def _listens(port: int) -> bool:
@@ -128,11 +142,8 @@ async def test_an_upgrade_and_the_way_back(older: Path, tmp_path: Path) -> None:
     refused = await old.run("run")
     assert refused.returncode == 1, "there is no way back but the backup"
     began = time.monotonic()
-    for name in ("gateway.db", "gateway.db-wal", "gateway.db-shm"):
-        if (site / name).exists():
-            (site / name).rename(site / f"newer-{name}")
-    (site / "before.db").rename(database)
-    async with old.serving(port, "--paused"):
+    await asyncio.to_thread(put_back, site)
+    async with old.serving(port, *old.paused):
         back = time.monotonic() - began
         assert len(accession_numbers(database)) == ORDERS
         await send(port, ORDERS - AFTER, ORDERS + AFTER)
