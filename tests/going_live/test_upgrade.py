@@ -26,6 +26,7 @@ from tests.peers.process import Completed, accepts, run
 from tests.store.test_backup import accession_numbers, order
 
 ORDERS = int(os.environ.get("UPGRADE_ORDERS", "2000"))
+NEWEST = migrations.newest()
 AFTER = 50
 """Orders that come between the upgrade and the way back."""
 
@@ -149,6 +150,6 @@ async def test_an_upgrade_and_the_way_back(older: Path, tmp_path: Path) -> None:
         await send(port, ORDERS - AFTER, ORDERS + AFTER)
         assert len(accession_numbers(database)) == ORDERS + AFTER, "what it has is not doubled"
     print(
-        f"\n{ORDERS} orders, schema {schema} -> {migrations.newest()}: backup {backup:.1f} s, upgrade {upgrade:.1f} s, "
+        f"\n{ORDERS} orders, schema {schema} -> {NEWEST}: backup {backup:.1f} s, upgrade {upgrade:.1f} s, "
         f"start {start:.1f} s; back: {back:.1f} s until the older version takes messages, {AFTER} orders sent again"
     )
