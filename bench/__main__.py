@@ -22,6 +22,7 @@ from bench import (
     soak,
     statuses,
     study,
+    turnaround,
     worklist,
 )
 from bench.figures import Report, Target, machine, rendered, verdicts
@@ -85,6 +86,15 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
             databases=_databases(given),
         ),
     ),
+    "turnaround": (
+        "the page Figures and an export over a million orders with their examinations",
+        lambda given: turnaround.run(
+            size=given.book,
+            questions=given.questions,
+            databases=_databases(given),
+            form="parquet",
+        ),
+    ),
     "browsers": (
         "browsers that watch the first page",
         lambda given: console.browsers(messages=given.messages, rounds=given.rounds),
@@ -102,7 +112,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
-ONLY_WHEN_NAMED = ("night", "console")
+ONLY_WHEN_NAMED = ("night", "console", "turnaround")
 
 
 def arguments() -> argparse.Namespace:
@@ -125,10 +135,12 @@ def arguments() -> argparse.Namespace:
         type=str.lower,
         choices=databases.NAMES,
         default=["sqlite"],
-        help="s2, console (default sqlite)",
+        help="s2, console, turnaround (default sqlite)",
     )
-    parser.add_argument("--book", type=int, default=1_000_000, help="console: steps (default %(default)s)")
-    parser.add_argument("--questions", type=int, default=200, help="s2, console: of each kind (default %(default)s)")
+    parser.add_argument("--book", type=int, default=1_000_000, help="console, turnaround: steps (default %(default)s)")
+    parser.add_argument(
+        "--questions", type=int, default=200, help="s2, console, turnaround: of each kind (default %(default)s)"
+    )
     parser.add_argument(
         "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
     )

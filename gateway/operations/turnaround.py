@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Final
 
+from sqlalchemy import Connection
+
 from gateway.clock import local_day
 from gateway.errors import InvalidValue
 from gateway.operations.answers.turnaround import Spread, Turnaround, TurnaroundFigures
@@ -26,14 +28,35 @@ async def figures_of(store: Store, first: str, last: str, *, now: int, zone: tzi
     since = date.fromisoformat(first) if first else date.fromordinal(max(until.toordinal() - DEFAULT_DAYS + 1, 1))
     if until < since:
         raise InvalidValue("is before the first day", place="last")
+    return await store.read(partial(_read, since=since, until=until, zone=zone))
+
+
+def _read(connection: Connection, *, since: date, until: date, zone: tzinfo) -> TurnaroundFigures:
     begin, end = _begin(since, zone), _begin(until + timedelta(days=1), zone)
-    ones, is_cut = await store.read(partial(turnaround.examinations, begin=begin, end=end, most=turnaround.MOST))
+    ones, is_cut = turnaround.examinations(connection, begin, end, most=turnaround.MOST)
+    days = _Days(zone)
     return TurnaroundFigures(
         first=since.isoformat(), last=until.isoformat(), whole=_of("", ones), is_cut=is_cut,
         by_modality=_grouped(ones, lambda one: one.modality),
         by_station=_grouped(ones, lambda one: one.station),
-        by_day=_grouped(ones, lambda one: local_day(one.at, zone).isoformat()),
+        by_day=_grouped(ones, lambda one: days.of(one.at)),
     )  # fmt: skip
+
+
+class _Days:
+    """Days of moments that come in their order, mostly on the day of the one before."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._begin = self._end = 0
+        self._name = ""
+
+    def of(self, moment: int) -> str:
+        if not self._begin <= moment < self._end:
+            day = local_day(moment, self._zone)
+            self._begin, self._end = _begin(day, self._zone), _begin(day + timedelta(days=1), self._zone)
+            self._name = day.isoformat()
+        return self._name
 
 
 def _begin(day: date, zone: tzinfo) -> int:

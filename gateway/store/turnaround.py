@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, select
@@ -58,21 +58,22 @@ _PERFORMED: Final = Statement(
     .order_by(performed_steps.c.id.desc())
     .limit(bindparam("most"))
 )  # fmt: skip
+_ARRIVED: Final = Statement(
+    select(studies.c.id, studies.c.study_uid, studies.c.first_at, studies.c.source_ae)
+    .where(studies.c.id >= bindparam("first"), studies.c.id < bindparam("end"))
+    .order_by(studies.c.id.desc())
+    .limit(bindparam("most"))
+)
 _MODALITY_OF: Final = (
     select(func.min(steps.c.modality)).where(steps.c.procedure == procedures.c.id).scalar_subquery().label("modality")
 )
 _IS_PERFORMED: Final = exists().where(_LINK.c.order == procedures.c.order).label("is_performed")
-_ARRIVED: Final = Statement(
-    select(
-        studies.c.id, studies.c.study_uid, studies.c.first_at, studies.c.source_ae, orders.c.created_at, _MODALITY_OF,
-        _IS_PERFORMED,
-    )
-    .outerjoin(procedures, procedures.c.study_uid == studies.c.study_uid)
-    .outerjoin(orders, orders.c.id == procedures.c.order)
-    .where(studies.c.id >= bindparam("first"), studies.c.id < bindparam("end"))
-    .order_by(studies.c.id.desc())
-    .limit(bindparam("most"))
-)  # fmt: skip
+_ORDERED: Final = (
+    select(studies.c.id, orders.c.created_at, _MODALITY_OF, _IS_PERFORMED)
+    .join(procedures, procedures.c.study_uid == studies.c.study_uid)
+    .join(orders, orders.c.id == procedures.c.order)
+    .where(studies.c.id.in_(bindparam("rows", expanding=True)))
+)
 
 
 def examinations(connection: Connection, begin: int, end: int, *, most: int = MOST) -> tuple[list[Examination], bool]:
@@ -80,10 +81,7 @@ def examinations(connection: Connection, begin: int, end: int, *, most: int = MO
     there were more than `most`, of which the newest are taken."""
     begun, more = _begun(connection, _span(connection, "performed_steps", begin, end), most)
     arrived = _rows(connection, _ARRIVED, _span(connection, "studies", begin, end), most)
-    others = [row for row in arrived if row["study_uid"] not in begun and not row["is_performed"]]
-    _tell_orders(connection, [row for row in others if row["created_at"] is None])
-    for row in others:
-        begun[row["study_uid"]] = _Begun(row["first_at"], row["source_ae"], row["created_at"], row["modality"] or "")
+    begun |= _without_performed_step(connection, [row for row in arrived if row["study_uid"] not in begun])
     taken = in_ehr(connection, begun)
     all_of_them = sorted(
         (Examination(one.at, one.modality, one.station, one.ordered_at, taken.get(uid)) for uid, one in begun.items()),
@@ -113,6 +111,25 @@ def _begun(connection: Connection, span: tuple[int, int], most: int) -> tuple[di
     return begun, len(rows) == most
 
 
+def _without_performed_step(connection: Connection, rows: list[Any]) -> dict[str, _Begun]:
+    """Study Instance UID -> its first instance, of studies whose order no performed step carries out."""
+    ordered = {row.id: row for some in _in_parts(rows) for row in connection.execute(_ORDERED, {"rows": some})}
+    others = [row for row in rows if row["id"] not in ordered]
+    accessions, modalities = _by_accession(connection, others)
+    begun = {}
+    for row in rows:
+        order = ordered.get(row["id"])
+        if order is None:
+            ordered_at, modality = accessions.get(row["id"]), modalities.get(row["id"], "")
+        elif order.is_performed:
+            # Its examination began on another day.
+            continue
+        else:
+            ordered_at, modality = order.created_at, order.modality or ""
+        begun[row["study_uid"]] = _Begun(row["first_at"], row["source_ae"], ordered_at, modality)
+    return begun
+
+
 _OF_ACCESSION: Final = (
     select(studies.c.id, orders.c.created_at)
     .join(orders, orders.c.accession == studies.c.accession)
@@ -126,19 +143,18 @@ _OF_SERIES: Final = select(series.c.study, series.c.attributes).where(
 )
 
 
-def _tell_orders(connection: Connection, rows: list[Any]) -> None:
-    """Complete studies under a UID that nobody ordered: the order of their accession number, and their own modality."""
+def _by_accession(connection: Connection, rows: list[Any]) -> tuple[dict[int, int], dict[int, str]]:
+    """Of studies under a UID that nobody ordered, by row: when the order of their accession number came, and their own
+    modality."""
     ordered: dict[int, int] = {}
     modalities: dict[int, str] = {}
-    for some in _in_parts([row["id"] for row in rows]):
+    for some in _in_parts(rows):
         ordered |= {row[0]: row[1] for row in connection.execute(_OF_ACCESSION, {"rows": some})}
         for study, attributes in connection.execute(_OF_SERIES, {"rows": some}):
             modalities.setdefault(study, str(attributes.get("Modality") or ""))
-    for row in rows:
-        row["created_at"], row["modality"] = ordered.get(row["id"]), modalities.get(row["id"], "")
+    return ordered, modalities
 
 
-def _in_parts(ids: Iterable[int]) -> Iterator[list[int]]:
-    whole = list(ids)
-    for number in range(0, len(whole), AT_ONCE):
-        yield whole[number : number + AT_ONCE]
+def _in_parts(rows: list[Any]) -> Iterator[list[int]]:
+    for number in range(0, len(rows), AT_ONCE):
+        yield [row["id"] for row in rows[number : number + AT_ONCE]]
