@@ -131,9 +131,14 @@ def test_each_port_with_tls_is_stated_with_its_profile() -> None:
     assert tls is not None
     [acceptor] = [row for row in listed if row["Address"].endswith(f":{tls.port}") and row["Role"] == "acceptor"]
     assert "B.12" in acceptor["Secure transport connection profile"]
+    repositories = {row["Repository"] for row in rows(sections(BIG)["N.8"], "Audit repositories")}
+    assert repositories == {one.name for one in BIG.audit.repositories}
     requestors = [row["Secure transport connection profile"] for row in listed if row["Role"] == "requestor"]
     assert [("B.12" in one) for one in requestors] == [one.tls is not None for one in BIG.dicom.destinations]
-    assert [row["Secure transport connection profile"] for row in rows(sections()["N.8"], "Secure")] == ["none"]
+    plain = rows(sections()["N.8"], "Secure")
+    assert [(row["Service"], row["Secure transport connection profile"]) for row in plain] == [
+        ("DIMSE", "none"), ("DICOM Web services", "none"),
+    ]  # fmt: skip
 
 
 def test_every_row_of_the_mapping_and_every_attribute_of_a_later_edition_is_listed() -> None:
