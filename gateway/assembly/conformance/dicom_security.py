@@ -20,7 +20,7 @@ def sections(config: Config) -> Iterator[StatementSection]:
 
 def _connections(config: Config) -> StatementTable:
     dicom, tls = config.dicom, config.dicom.tls
-    rows = []
+    rows: list[tuple[str, ...]] = []
     if tls is None or not tls.only:
         rows.append(("DIMSE", "acceptor", f"{dicom.host}:{dicom.port}", "none", "–"))
     if tls is not None:
