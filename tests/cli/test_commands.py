@@ -82,7 +82,7 @@ async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
 async def test_five_mistakes_are_five_faults(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text(
         "site:\n  timezone: Mars/Base\ndicom:\n  port: 99999\n  ae_titel: X\nehrs:\n  - name: e\n    url: nowhere\n"
-        "http:\n  host: 0.0.0.0\n",
+        "http:\n  oidc: {client_id: gw, issuer: nowhere}\n",
         encoding="utf-8",
     )
     for command in ("run", "check"):

@@ -259,4 +259,7 @@ async def test_without_users_nobody_is_asked_and_with_one_everybody(sqlite_url: 
         assert (await someone.open("/users")).status == 200
         await console.store.write(partial(users.add, name="ada", role=Role.ADMIN, person=OWNER, now=console.now))
         console.now += 3 * SECOND
+        async with asyncio.timeout(20):
+            while (await someone.open("/")).status == 200:
+                await asyncio.sleep(0.01)
         assert (await someone.open("/")).place == "/login?back=/"

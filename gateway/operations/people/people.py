@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_REMEMBERED: Final = 1000
 LOOK_MICROS: Final = 2_000_000
-"""How old the answer to whether there are users may be."""
+"""How old the answer that there are no users may be."""
 
 
 class People:
@@ -47,19 +48,29 @@ class People:
         self._clock = clock
         self._sessions: _Remembered[Session] = _Remembered()
         self._tokens: _Remembered[ApiToken] = _Remembered()
-        self._has_users: tuple[int, bool] = (0, False)
+        self._has_users: bool | None = None
+        """None: not looked at yet. Users are disabled, never deleted: once there are some, there are."""
+        self._looked_at = 0
+        self._look: asyncio.Task[None] | None = None
 
     async def has_users(self) -> bool:
-        """Whether there are users, so that a login is asked for; as it was while the database is away."""
-        at, has = self._has_users
-        now = self._clock()
-        if not 0 <= now - at < LOOK_MICROS:
-            try:
-                has = await self._store.read(users.any_exists)
-            except Unavailable:
-                return has
-            self._has_users = now, has
-        return has
+        """Whether there are users, so that a login is asked for: as it was a moment ago, and looked at again meanwhile,
+        so that no request waits for a database which hangs. Raises `Unavailable` the first time."""
+        if self._has_users is None:
+            await self._look_for_users()
+        elif not self._has_users and not 0 <= self._clock() - self._looked_at < LOOK_MICROS and self._look is None:
+            self._look = asyncio.create_task(self._look_for_users(), name="users")
+            self._look.add_done_callback(self._looked)
+        return bool(self._has_users)
+
+    async def _look_for_users(self) -> None:
+        self._looked_at = self._clock()
+        self._has_users = bool(self._has_users) or await self._store.read(users.any_exists)
+
+    def _looked(self, look: asyncio.Task[None]) -> None:
+        self._look = None
+        if not look.cancelled() and look.exception() is not None:
+            log.warning("whether there are users cannot be read: %s", type(look.exception()).__name__)
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """Begin a session; the secret that the browser keeps. Raises `WrongSecret`, `TooManyTries`, `Unavailable`."""
@@ -202,13 +213,15 @@ class People:
             return user
 
         user = await self._store.write(unit)
-        self._has_users = now, True
+        self._has_users = True
         metrics.LOGINS.labels(login, "done").inc()
         log.info("login (%s): %s from %s", login, user.name, address)
         return secret
 
     def close(self) -> None:
-        """End the thread of the passwords."""
+        """End the thread of the passwords, and a look that is under way."""
+        if self._look is not None:
+            self._look.cancel()
         self.passwords.close()
 
 

@@ -53,18 +53,18 @@ class Door:
         """Whether people log in on a page; else browsers ask for the token of the configuration themselves."""
         return not self._token.value or self.provider is not None or await self.people.has_users()
 
-    async def visit(self, request: web.Request) -> Visit:
+    def visit(self, request: web.Request) -> Visit:
         """The request before its login."""
         is_secure = request.scheme == "https"
         origin = f"{request.scheme}://{request.host}"
         login = cookies.read(request, cookies.LOGIN, is_secure=is_secure)
-        return Visit(request.remote or "", is_secure, origin, await self.asks(), login=login)
+        return Visit(request.remote or "", is_secure, origin, login=login)
 
     async def enter(self, request: web.Request) -> tuple[Person, Visit]:
         """Who makes a request. Raises 401, or 303 to the page for a login, or 403; `TooManyTries`, `Unavailable`."""
-        visit = await self.visit(request)
-        check_origin(request, has_login=visit.asks_for_login)
-        if not visit.asks_for_login:
+        visit, asks = self.visit(request), await self.asks()
+        check_origin(request, has_login=asks)
+        if not asks:
             return Person("", Role.ADMIN, visit.address, Login.LOOPBACK), visit
         if hdrs.AUTHORIZATION in request.headers:
             return await self._by_header(credentials(request), visit), visit
@@ -72,7 +72,7 @@ class Door:
         session = await self.people.session_of(secret) if secret else None
         if session is None:
             raise await self._not_logged_in(request)
-        visit = Visit(visit.address, visit.is_secure, visit.origin, True, session, secret)
+        visit = Visit(visit.address, visit.is_secure, visit.origin, session, secret)
         return Person(session.name, session.role, visit.address, session.login), visit
 
     async def _by_header(self, shown: Credentials, visit: Visit) -> Person:
@@ -143,7 +143,7 @@ def guard(door: Door, open_paths: frozenset[str]) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _canonical(request) in open_paths:
-            request[VISIT] = await door.visit(request)
+            request[VISIT] = door.visit(request)
             check_origin(request, has_login=True)
         else:
             request[PERSON], request[VISIT] = await door.enter(request)

@@ -28,7 +28,6 @@ class Visit:
     """It came over TLS, to the gateway or to a reverse proxy that it trusts."""
     origin: str = ""
     """Scheme and host by which whoever asks knows the gateway."""
-    asks_for_login: bool = False
     session: Session | None = None
     secret: str = ""
     """Of the session."""
