@@ -65,12 +65,8 @@ class Doors:
         return cls(people, open_door(tokens.console), open_door(tokens.facade))
 
 
-async def first_link(config: Config, store: Store, clock: Clock, doors: Doors) -> str:
-    """The path on which the first admin sets a password, where nobody could log in without it.
-
-    From here on it is known whether there are users, also while the database is away. Raises `Unavailable`.
-    """
-    await doors.people.has_users()
+async def first_link(config: Config, store: Store, clock: Clock) -> str:
+    """The path on which the first admin sets a password, where nobody could log in without it."""
     if not config.http.is_open or config.http.token or config.http.oidc:
         return ""
     link = await store.write(partial(first_admin, now=clock()))

@@ -127,7 +127,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     components = partial(_components, listeners, dicom, working, jumps)
     process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
-    link = await first_link(config, store, clock, doors)
+    link = await first_link(config, store, clock)
     beside = mounted(config, store, clock, worklist, performed, doors)
     http_port = await _start_http(parts, process, beside, reloader, doors)
     ports = {name: server.port for name, server in listeners.items()}

@@ -122,10 +122,15 @@ def build(
         Streams(lambda: now.changing_part(application[CONTEXT])), system, door.people, links, zone, receivers,
         views, message_tools, door.provider,
     )  # fmt: skip
-    return _serving(application, mounted or {})
+    return _serving(application, mounted or {}, door)
 
 
-def _serving(application: web.Application, mounted: Mapping[str, web.Application]) -> web.Application:
+def _serving(application: web.Application, mounted: Mapping[str, web.Application], door: Door) -> web.Application:
+    async def look(_application: web.Application) -> None:
+        # Before the first request: later the database may be away.
+        await door.asks()
+
+    application.on_startup.append(look)
     application.on_shutdown.append(_end_streams)
     application.on_response_prepare.append(_careful)
     _add_routes(application.router)

@@ -27,7 +27,16 @@ async def console(sqlite_url: str) -> AsyncIterator[Served]:
     async with served(sqlite_url) as one:
         for name, role in (("ada", Role.ADMIN), ("otto", Role.OPERATOR), ("vera", Role.VIEWER)):
             await add_user(one.store, name, role, now=one.now)
+        await _noticed(one)
         yield one
+
+
+async def _noticed(console: Served) -> None:
+    """Wait until the gateway asks for a login, since there are users."""
+    console.now += 3 * SECOND
+    async with asyncio.timeout(20):
+        while (await console.get("/api/tokens"))[0] == 200:
+            await asyncio.sleep(0.01)
 
 
 async def _events(console: Served) -> list[tuple[str, int, str]]:
@@ -258,8 +267,5 @@ async def test_without_users_nobody_is_asked_and_with_one_everybody(sqlite_url: 
         assert (await someone.open("/")).status == 200
         assert (await someone.open("/users")).status == 200
         await console.store.write(partial(users.add, name="ada", role=Role.ADMIN, person=OWNER, now=console.now))
-        console.now += 3 * SECOND
-        async with asyncio.timeout(20):
-            while (await someone.open("/")).status == 200:
-                await asyncio.sleep(0.01)
+        await _noticed(console)
         assert (await someone.open("/")).place == "/login?back=/"
