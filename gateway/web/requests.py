@@ -17,9 +17,9 @@ from gateway.records.ehr_standing import EhrStanding
 from gateway.records.message import MessageState
 from gateway.records.step import StepState
 from gateway.records.work import WorkState
+from gateway.web.forms import FORM, posted
 from gateway.web.login import credentials, person_of
 
-FORM: Final = "application/x-www-form-urlencoded"
 THE_CONSOLE: Final = "the console"
 """Who presses a button where nobody has logged in."""
 THE_API: Final = "the API"
@@ -175,15 +175,15 @@ def read(model: type[RequestParameters], request: web.Request, fields: Mapping[s
 async def form_fields(request: web.Request) -> dict[str, str]:
     """The fields of a form that a browser has sent (`application/x-www-form-urlencoded`); empty for other bodies.
 
-    Raises `InvalidValue` for a field that comes twice and for one that stands in the path.
+    Raises `InvalidValue` for a field that comes twice, for one that stands in the path, and as `posted` does.
     """
     if request.content_type != FORM:
         return {}
-    posted = await request.post()
-    for name in posted:
-        if name in request.match_info or len(posted.getall(name)) > 1:
+    fields = await posted(request)
+    for name in fields:
+        if name in request.match_info or len(fields.getall(name)) > 1:
             raise InvalidValue("give it once", place=name)
-    return {name: str(value) for name, value in posted.items()}
+    return {name: str(value) for name, value in fields.items()}
 
 
 def refuse_query(request: web.Request) -> None:

@@ -26,6 +26,7 @@ from gateway.web.facade.capability import statement
 from gateway.web.facade.parameters import PARAMETERS
 from gateway.web.facade.query import ImagingStudySearch
 from gateway.web.failures import Handler, NotAcceptable, failures
+from gateway.web.forms import FORM, posted
 
 ENDPOINT: Final = "Endpoint/wado-rs"
 """Where the Endpoint of the images is read, below the base address."""
@@ -149,12 +150,9 @@ def _look(connection: Connection, search: ImagingStudySearch) -> tuple[list[Serv
 async def _parameters(request: web.Request) -> list[tuple[str, str]]:
     parameters = list(request.query.items())
     if request.method == hdrs.METH_POST:
-        if request.content_type != "application/x-www-form-urlencoded":
-            raise web.HTTPUnsupportedMediaType(text="send the search as application/x-www-form-urlencoded")
-        try:
-            form = await request.post()
-        except (LookupError, UnicodeDecodeError) as error:
-            raise InvalidValue("the body is not in the character set that it names", place="Content-Type") from error
+        if request.content_type != FORM:
+            raise web.HTTPUnsupportedMediaType(text=f"send the search as {FORM}")
+        form = await posted(request)
         parameters += [(name, value) for name, value in form.items() if isinstance(value, str)]
     return parameters
 
