@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -15,7 +15,7 @@ _CHARACTER_SETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "iso-8859-1"})
 """No other is decoded: some of Python's take minutes for a body as long as ours may be (punycode)."""
 
 
-async def posted(request: web.Request) -> MultiMapping[str | bytearray | web.FileField]:
+async def posted(request: web.Request) -> MultiMapping[Any]:
     """The fields of a form.
 
     Raises `InvalidValue` for a character set that forms do not come in, for bytes that are not of it, and for a field

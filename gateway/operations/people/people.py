@@ -191,7 +191,7 @@ class People:
     async def _throttled(self, login: Login, address: str) -> None:
         """Counted each time; written down once for each address until it has been quiet."""
         metrics.LOGINS.labels(login, "throttled").inc()
-        if self.throttle.is_first_of(f"{login} {address}"):
+        if self.throttle.is_first_of(login, address):
             log.warning("logins are slowed down (%s): too many wrong tries from %s", login, address)
             await self._record(events.throttled(login, address, self._clock()))
 

@@ -2,6 +2,7 @@
 
 There are three allowances: of one account from one address, of one account, of one address. Whoever guesses from one
 address does not shut out the user, who comes from another; whoever tries a password at many accounts is stopped too.
+Whoever guesses from many addresses does not shut out the user where the user has logged in before.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway.clock import Clock
 
@@ -41,15 +41,25 @@ class Throttle:
         self._elapsed = elapsed
         self._used: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
         """How many tries are used up, at which second."""
+        self._at_home: OrderedDict[str, None] = OrderedDict()
+        """Accounts at addresses from which the password was right."""
 
     def take(self, account: str, address: str) -> float:
         """Use up one try of a password; how many seconds too early it comes, in which case none is used up."""
-        return self._take(list(_of_account(account, address)))
+        place = _place(account, address)
+        keys = [(ACCOUNT_AT_ADDRESS, place), (ADDRESS, _network(address))]
+        return self._take(keys if place in self._at_home else [*keys, (ACCOUNT, account)])
 
     def give_back(self, account: str, address: str) -> None:
-        """The password was right."""
-        for key in _of_account(account, address):
-            self._used.pop(key, None)
+        """The password was right. Of the address one try comes back: else a user could guess the others' for ever."""
+        place, now = _place(account, address), self._elapsed() / 1e6
+        self._used.pop((ACCOUNT_AT_ADDRESS, place), None)
+        self._used.pop((ACCOUNT, account), None)
+        of_address = (ADDRESS, _network(address))
+        self._note(of_address, max(0.0, self._level(of_address, now) - 1), now)
+        self._at_home[place] = None
+        self._at_home.move_to_end(place)
+        _shorten(self._at_home)
 
     def take_token(self, address: str) -> float:
         """The same for a token, which names no account."""
@@ -59,11 +69,11 @@ class Throttle:
         """How many seconds too early a token would come; none is used up."""
         return self._missing((TOKENS_AT_ADDRESS, _network(address)), self._elapsed() / 1e6)
 
-    def is_first_of(self, what: str) -> bool:
-        """Whether this did not come within the last minute: what repeats is written down once."""
-        key = (_NOTED, what)
+    def is_first_of(self, what: str, address: str) -> bool:
+        """Whether this did not come from there within the last minute: what repeats is written down once."""
+        key = (_NOTED, f"{what}\0{_network(address)}")
         is_first = not self._level(key, self._elapsed() / 1e6)
-        self._used[key] = 1.0, self._elapsed() / 1e6
+        self._note(key, 1.0, self._elapsed() / 1e6)
         return is_first
 
     def _take(self, keys: list[_Key]) -> float:
@@ -71,11 +81,13 @@ class Throttle:
         if wait := max(self._missing(key, now) for key in keys):
             return wait
         for key in keys:
-            self._used[key] = self._level(key, now) + 1, now
-            self._used.move_to_end(key)
-        while len(self._used) > MOST_KEPT:
-            self._used.popitem(last=False)
+            self._note(key, self._level(key, now) + 1, now)
         return 0.0
+
+    def _note(self, key: _Key, level: float, now: float) -> None:
+        self._used[key] = level, now
+        self._used.move_to_end(key)
+        _shorten(self._used)
 
     def _missing(self, key: _Key, now: float) -> float:
         allowance = key[0]
@@ -87,10 +99,13 @@ class Throttle:
         return max(0.0, level - (now - at) / key[0].seconds)
 
 
-def _of_account(account: str, address: str) -> Iterator[_Key]:
-    yield ACCOUNT_AT_ADDRESS, f"{account}\0{_network(address)}"
-    yield ACCOUNT, account
-    yield ADDRESS, _network(address)
+def _shorten(kept: OrderedDict[Any, Any]) -> None:
+    while len(kept) > MOST_KEPT:
+        kept.popitem(last=False)
+
+
+def _place(account: str, address: str) -> str:
+    return f"{account}\0{_network(address)}"
 
 
 def _network(address: str) -> str:
@@ -99,4 +114,8 @@ def _network(address: str) -> str:
         written = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network(f"{written}/64", strict=False)) if written.version == 6 else address
+    if written.version == 4:
+        return address
+    if written.ipv4_mapped is not None:
+        return str(written.ipv4_mapped)
+    return str(ipaddress.ip_network(f"{written}/64", strict=False))
