@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, and_, bindparam, func, literal_column, select
 
 from gateway.records.work import Activity, WorkState
 from gateway.store.schema import (
@@ -120,11 +120,16 @@ def page(connection: Connection, *, first: int, end: int) -> OrderPage:
     )  # fmt: skip
 
 
+IS_STUDY_TAKEN: Final = (
+    outbox.c.state == literal_column(f"'{WorkState.DONE}'"),
+    outbox.c.kind.like(literal_column(f"'{Activity.DELIVER}:%'")),
+    # A lane of another part of the work, such as that of the order, has its name between the two.
+    outbox.c.lane == outbox.c.kind + literal_column("'|'") + outbox.c.subject,
+)
+"""Of a delivery of a study that an EHR has taken."""
 _IN_EHR: Final = (
     select(outbox.c.subject, func.min(outbox.c.finished_at))
-    .where(outbox.c.subject.in_(bindparam("uids", expanding=True)), outbox.c.state == WorkState.DONE.value)
-    # A lane of another part of the work, such as that of the order, has its name between the two.
-    .where(outbox.c.kind.like(f"{Activity.DELIVER}:%"), outbox.c.lane == outbox.c.kind + "|" + outbox.c.subject)
+    .where(outbox.c.subject.in_(bindparam("uids", expanding=True)), *IS_STUDY_TAKEN)
     .group_by(outbox.c.subject)
 )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, exists, func, select
+from sqlalchemy import Connection, bindparam, func, null, select
 
 from gateway.store import recent
-from gateway.store.export_orders import AT_ONCE, in_ehr
+from gateway.store.export_orders import AT_ONCE, IS_STUDY_TAKEN, in_ehr
 from gateway.store.schema import (
     orders,
+    outbox,
     patients,
     performed_step_links,
     performed_steps,
@@ -43,12 +45,19 @@ class _Begun(NamedTuple):
     station: str
     ordered_at: int | None
     modality: str
+    in_ehr: int | None = None
 
 
+_TAKEN: Final = (
+    select(func.min(outbox.c.finished_at))
+    .where(outbox.c.subject == _LINK.c.study_uid, *IS_STUDY_TAKEN)
+    .scalar_subquery()
+    .label("in_ehr")
+)
 _PERFORMED: Final = Statement(
     select(
         _LINK.c.study_uid, performed_steps.c.begun_at, performed_steps.c.calling_ae, orders.c.created_at,
-        steps.c.modality,
+        steps.c.modality, _TAKEN,
     )
     .join(_LINK, _LINK.c.performed_step == performed_steps.c.id)
     .join(orders, orders.c.id == _LINK.c.order)
@@ -67,9 +76,11 @@ _ARRIVED: Final = Statement(
 _MODALITY_OF: Final = (
     select(func.min(steps.c.modality)).where(steps.c.procedure == procedures.c.id).scalar_subquery().label("modality")
 )
-_IS_PERFORMED: Final = exists().where(_LINK.c.order == procedures.c.order).label("is_performed")
+_PERFORMED_UID: Final = (
+    select(func.min(_LINK.c.study_uid)).where(_LINK.c.order == orders.c.id).scalar_subquery().label("performed_uid")
+)
 _ORDERED: Final = (
-    select(studies.c.id, orders.c.created_at, _MODALITY_OF, _IS_PERFORMED)
+    select(studies.c.id, orders.c.created_at, _MODALITY_OF, _PERFORMED_UID)
     .join(procedures, procedures.c.study_uid == studies.c.study_uid)
     .join(orders, orders.c.id == procedures.c.order)
     .where(studies.c.id.in_(bindparam("rows", expanding=True)))
@@ -81,13 +92,16 @@ def examinations(connection: Connection, begin: int, end: int, *, most: int = MO
     there were more than `most`, of which the newest are taken."""
     begun, more = _begun(connection, _span(connection, "performed_steps", begin, end), most)
     arrived = _rows(connection, _ARRIVED, _span(connection, "studies", begin, end), most)
-    begun |= _without_performed_step(connection, [row for row in arrived if row["study_uid"] not in begun])
-    taken = in_ehr(connection, begun)
+    _add_studies(connection, begun, [row for row in arrived if row["study_uid"] not in begun])
     all_of_them = sorted(
-        (Examination(one.at, one.modality, one.station, one.ordered_at, taken.get(uid)) for uid, one in begun.items()),
+        (Examination(one.at, one.modality, one.station, one.ordered_at, one.in_ehr) for one in begun.values()),
+        key=_BY_MOMENT,
         reverse=True,
     )
     return all_of_them[:most], more or len(arrived) == most or len(all_of_them) > most
+
+
+_BY_MOMENT: Final = attrgetter("at")
 
 
 def _span(connection: Connection, table: str, begin: int, end: int) -> tuple[int, int]:
@@ -104,34 +118,35 @@ def _begun(connection: Connection, span: tuple[int, int], most: int) -> tuple[di
     begun: dict[str, _Begun] = {}
     rows = _rows(connection, _PERFORMED, span, most)
     for row in rows:
-        one = _Begun(row["begun_at"], row["calling_ae"], row["created_at"], row["modality"] or "")
+        one = _Begun(row["begun_at"], row["calling_ae"], row["created_at"], row["modality"] or "", row["in_ehr"])
         before = begun.get(row["study_uid"])
         if before is None or one.at < before.at:
             begun[row["study_uid"]] = one
     return begun, len(rows) == most
 
 
-def _without_performed_step(connection: Connection, rows: list[Any]) -> dict[str, _Begun]:
-    """Study Instance UID -> its first instance, of studies whose order no performed step carries out."""
+def _add_studies(connection: Connection, begun: dict[str, _Begun], rows: list[Any]) -> None:
+    """Add studies that came without a performed step; one under a UID that nobody ordered completes the performed step
+    of the order with its accession number."""
     ordered = {row.id: row for some in _in_parts(rows) for row in connection.execute(_ORDERED, {"rows": some})}
     others = [row for row in rows if row["id"] not in ordered]
-    accessions, modalities = _by_accession(connection, others)
-    begun = {}
+    ordered |= {row.id: row for some in _in_parts(others) for row in connection.execute(_OF_ACCESSION, {"rows": some})}
+    modalities = _modalities(connection, others)
+    taken = in_ehr(connection, {row["study_uid"] for row in rows})
     for row in rows:
-        order = ordered.get(row["id"])
-        if order is None:
-            ordered_at, modality = accessions.get(row["id"]), modalities.get(row["id"], "")
-        elif order.is_performed:
-            # Its examination began on another day.
-            continue
-        else:
-            ordered_at, modality = order.created_at, order.modality or ""
-        begun[row["study_uid"]] = _Begun(row["first_at"], row["source_ae"], ordered_at, modality)
-    return begun
+        order, at = ordered.get(row["id"]), taken.get(row["study_uid"])
+        performed = order.performed_uid if order is not None else None
+        if performed is None:
+            modality = modalities.get(row["id"]) or (order.modality if order is not None else "") or ""
+            ordered_at = order.created_at if order is not None else None
+            begun[row["study_uid"]] = _Begun(row["first_at"], row["source_ae"], ordered_at, modality, at)
+        elif performed in begun and begun[performed].in_ehr is None:
+            begun[performed] = begun[performed]._replace(in_ehr=at)
+        # Else its examination began on another day.
 
 
 _OF_ACCESSION: Final = (
-    select(studies.c.id, orders.c.created_at)
+    select(studies.c.id, orders.c.created_at, null().label("modality"), _PERFORMED_UID)
     .join(orders, orders.c.accession == studies.c.accession)
     .join(patients, patients.c.id == orders.c.patient)
     .where(studies.c.id.in_(bindparam("rows", expanding=True)), studies.c.accession != "")
@@ -143,16 +158,13 @@ _OF_SERIES: Final = select(series.c.study, series.c.attributes).where(
 )
 
 
-def _by_accession(connection: Connection, rows: list[Any]) -> tuple[dict[int, int], dict[int, str]]:
-    """Of studies under a UID that nobody ordered, by row: when the order of their accession number came, and their own
-    modality."""
-    ordered: dict[int, int] = {}
+def _modalities(connection: Connection, rows: list[Any]) -> dict[int, str]:
+    """Row of a study -> Modality (0008,0060) of one of its series."""
     modalities: dict[int, str] = {}
     for some in _in_parts(rows):
-        ordered |= {row[0]: row[1] for row in connection.execute(_OF_ACCESSION, {"rows": some})}
         for study, attributes in connection.execute(_OF_SERIES, {"rows": some}):
             modalities.setdefault(study, str(attributes.get("Modality") or ""))
-    return ordered, modalities
+    return modalities
 
 
 def _in_parts(rows: list[Any]) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from gateway.errors import InvalidValue
 from gateway.operations.answers.turnaround import TurnaroundFigures
 from gateway.operations.turnaround import figures_of
 from gateway.store import Store, turnaround
-from gateway.store.schema import orders, performed_step_links, procedures
+from gateway.store.schema import orders, performed_step_links, procedures, studies
 from tests.operations.export import hospital
 from tests.operations.export.hospital import NINE
 from tests.operations.export.test_columns import ALL, ERIKA, ERIKA_LATER, OTTO
@@ -86,6 +86,25 @@ async def test_a_study_under_a_uid_of_its_own_is_of_the_order_with_its_accession
     await filled.write(other_uid)
     figures = await of(filled)
     assert (figures.whole.order_to_exam.number, [one.name for one in figures.by_modality]) == (3, ["CT"])
+
+
+async def test_such_a_study_completes_the_performed_step_of_its_order(filled: Store) -> None:
+    def other_uid(connection: Connection) -> None:
+        for table in (procedures, performed_step_links):
+            wanted = table.c.study_uid == ERIKA.study_uid
+            connection.execute(update(table).where(wanted).values(study_uid="1.2.3"))
+
+    await filled.write(other_uid)
+    whole = (await of(filled)).whole
+    assert (whole.examinations, whole.order_to_exam.median_seconds, whole.exam_to_ehr.number) == (3, 1200.0, 3)
+
+
+async def test_a_study_whose_examination_began_the_day_before_is_counted_there(filled: Store) -> None:
+    def a_day_later(connection: Connection) -> None:
+        connection.execute(update(studies).values(first_at=studies.c.first_at + DAY))
+
+    await filled.write(a_day_later)
+    assert (await of(filled, "20260107", "20260107")).whole.examinations == 0
 
 
 async def test_an_order_that_came_after_its_examination_is_not_counted(filled: Store) -> None:
