@@ -66,11 +66,16 @@ async def _erase(store: Store, settings: Config, identity: Any, note: str, by: s
     }  # fmt: skip
     begun = await resumed(store, now, **places)
     if identity.patient_id:
-        begun = [one for one in begun if identity.patient_id in one.targets.patient_ids]
+        begun = [one for one in begun if _is_of(identity, one.targets)]
         if not begun:
             targets = (await plan(store, identity)).targets
             begun = [Erasure(store, targets, by or user_of_system(), note, now, **places)]
     return [await one.run() for one in begun]
+
+
+def _is_of(identity: Any, targets: Any) -> bool:
+    """An issuer that is not named is any."""
+    return identity in targets.identities or (not identity.issuer and identity.patient_id in targets.patient_ids)
 
 
 def _planned(planned: Plan) -> Iterator[str]:

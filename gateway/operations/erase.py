@@ -17,9 +17,9 @@ from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, UnknownKey
 from gateway.operations.erase_files import places_left
 from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKind
-from gateway.records.erasure import Outside, Proof, Targets, pseudonym_of
+from gateway.records.erasure import Outside, Proof, Targets
 from gateway.records.patient import Identity
-from gateway.store import Store, audit, erasing, erasing_targets, erasures, searching
+from gateway.store import Store, audit, erasing, erasing_targets, erasures, legal_holds, searching
 from gateway.store.retention import messages as of_messages
 from gateway.store.schema import backups, patients
 
@@ -147,42 +147,42 @@ class Erasure:
 
     @property
     def pseudonym(self) -> str:
-        return pseudonym_of(self.targets.identities[0])
+        return self.targets.pseudonym
 
     async def run(self) -> Erased:
         """Delete all rows of the patient, then search for what is left. Raises `Conflict` (legal hold), `InvalidValue`
         without a note, or `Unavailable`."""
         if not self.note.strip():
             raise InvalidValue("an erasure needs a note: why, for those who come later", place="note")
-        if held := await self.store.read(partial(erasing.holds, targets=self.targets)):
-            raise Conflict(f"it is on legal hold ({', '.join(held)}): release it first", place="patient")
+        await self.store.read(partial(_refuse_held, targets=self.targets))
         outside = tuple(await self.store.read(partial(_outside, targets=self.targets)))
         if not self.row:
             self.row = await self.store.write(partial(
                 erasures.begin, pseudonym=self.pseudonym, targets=self.targets.as_json(), person=self.person,
                 note=self.note, now=self.clock(),
             ))  # fmt: skip
-        while await self._unit(partial(erasing.erase_some, targets=self.targets)):
+        while await self._unit(erasing.erase_some):
             self.on_progress(f"{sum(self.deleted.values()):,} rows deleted")
         proof = await self._prove()
         await self.store.write(partial(self._end, proof=proof))
         proof.files |= await places_left(self.store, self.targets, self.file, self.folders)
         return Erased(self.pseudonym, +self.deleted, proof, outside)
 
-    async def _unit(self, unit: Callable[[Connection], Counter[str]]) -> Counter[str]:
-        """Some rows and the count of all so far go in one transaction."""
+    async def _unit(self, unit: Callable[[Connection, Targets], Counter[str]]) -> Counter[str]:
+        """Some rows and the count of all so far go in one transaction. Raises `Conflict` (legal hold)."""
 
-        def noted(connection: Connection) -> Counter[str]:
-            tally = unit(connection)
+        def noted(connection: Connection) -> tuple[Counter[str], Targets]:
+            legal_holds.keep_from_change(connection)
+            targets = erasing_targets.refreshed(connection, self.targets)
+            _refuse_held(connection, targets)
+            tally = unit(connection, targets)
             if tally:
-                erasures.note(
-                    connection, self.row, targets=self.targets.as_json(), deleted=dict(self.deleted + tally),
-                    ended_at=None,
-                )  # fmt: skip
-            return tally
+                deleted = dict(self.deleted + tally)
+                erasures.note(connection, self.row, targets=targets.as_json(), deleted=deleted, ended_at=None)
+            return tally, targets
 
         begun = time.perf_counter()
-        tally = await self.store.write(noted)
+        tally, self.targets = await self.store.write(noted)
         self.deleted += tally
         await asyncio.sleep((time.perf_counter() - begun) * (1 / SHARE - 1))
         return tally
@@ -214,7 +214,12 @@ class Erasure:
         ))  # fmt: skip
 
 
-def _erase_found(connection: Connection, table: str, ids: list[int]) -> Counter[str]:
+def _refuse_held(connection: Connection, targets: Targets) -> None:
+    if held := erasing.holds(connection, targets):
+        raise Conflict(f"it is on legal hold ({', '.join(held)}): release it first", place="patient")
+
+
+def _erase_found(connection: Connection, _targets: Targets, *, table: str, ids: list[int]) -> Counter[str]:
     if table == "messages":
         return of_messages.delete(connection, of_messages.without_subject(connection, ids))
     return erasing.erase_rows(connection, table, ids)

@@ -53,6 +53,8 @@ def _vacuum(store: Store) -> None:
 
 
 def _of_database(file: Path, needles: Needles) -> dict[str, int]:
+    for copy in file.absolute().parent.glob(f".{file.name}.*.rows*"):  # of a run that was killed
+        copy.unlink(missing_ok=True)
     free_space.truncate_log(file)
     places = {str(one): _places(one, needles) for one in _parts(file) if one.exists()}
     if places.get(str(file)):

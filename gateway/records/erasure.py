@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -11,6 +11,12 @@ from gateway.records.patient import Identity
 
 SHORTEST: int = 4
 """Characters of a number that is looked for in the bytes of rows and files: shorter ones are everywhere."""
+
+
+def new_pseudonym() -> str:
+    """By which an erased patient is named in what is kept. By chance: of a digest whoever tries all numbers would learn
+    the number."""
+    return f"erased-{secrets.token_hex(8)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class Targets:
     """Study Instance UIDs, and SOP Instance UIDs of performed steps."""
     is_alone: bool = True
     """No other patient has one of the Patient IDs, from whatever issuer."""
+    pseudonym: str = field(default_factory=new_pseudonym)
 
     @property
     def patient_ids(self) -> tuple[str, ...]:
@@ -51,12 +58,8 @@ class Targets:
         return cls(
             tuple(kept["patients"]), tuple(Identity(*one) for one in kept["identities"]), tuple(kept["names"]),
             tuple(kept["numbers"]), tuple(kept["accession_numbers"]), tuple(kept["uids"]), bool(kept["is_alone"]),
+            kept["pseudonym"],
         )  # fmt: skip
-
-
-def pseudonym_of(identity: Identity) -> str:
-    """By which an erased patient is named in what is kept: nobody finds the number by it who does not know it."""
-    return f"erased-{hashlib.sha256(f'{identity.issuer}|{identity.patient_id}'.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from gateway.records.erasure import Outside, Targets, pseudonym_of
+from gateway.records.erasure import Outside, Targets
 from gateway.records.work import Activity, Lane, Part
 from gateway.store.erasing_targets import performed_steps_of, studies_of
 from gateway.store.retention import messages as of_messages
@@ -111,13 +111,13 @@ def _erase_traces(connection: Connection, targets: Targets) -> Counter[str]:
         held = (
             update(legal_holds)
             .where(legal_holds.c.value == identity.patient_id, legal_holds.c.issuer.in_(("", identity.issuer)))
-            .values(value=pseudonym_of(identity))
+            .values(value=targets.pseudonym)
         )
         tally["legal_holds"] += connection.execute(held).rowcount
     by_number = update(legal_holds).where(
         legal_holds.c.subject == "accession", legal_holds.c.value.in_(targets.accession_numbers)
     )
-    tally["legal_holds"] += connection.execute(by_number.values(value=pseudonym_of(targets.identities[0]))).rowcount
+    tally["legal_holds"] += connection.execute(by_number.values(value=targets.pseudonym)).rowcount
     tally["deleted_studies"] += of_studies.forget(connection, targets.uids)
     return +tally
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, or_, select
@@ -47,6 +48,24 @@ def targets_of(connection: Connection, identity: Identity) -> Targets:
     return _numbered(connection, targets)
 
 
+def refreshed(connection: Connection, targets: Targets) -> Targets:
+    """The targets of an erasure that goes on: with the numbers of what came since, and without rows that are another's
+    by now. SQLite gives the id of its newest row anew once that row is gone."""
+    columns = (patients.c.id, patients.c.patient_id, patients.c.issuer, patients.c.former)
+    rows = connection.execute(select(*columns).where(patients.c.id.in_(targets.patients))).all()
+    ours = [
+        row.id
+        for row in rows
+        if {Identity(row.patient_id, row.issuer), *(Identity(*one) for one in row.former)} & {*targets.identities}
+    ]
+    grown = _numbered(connection, replace(targets, patients=tuple(ours)))
+    return replace(
+        grown, names=_each((*targets.names, *grown.names)), numbers=_each((*targets.numbers, *grown.numbers)),
+        accession_numbers=_each((*targets.accession_numbers, *grown.accession_numbers)),
+        uids=_each((*targets.uids, *grown.uids)),
+    )  # fmt: skip
+
+
 def _names(every: Iterable[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(one["PatientName"]) for one in every if one.get("PatientName")))
 
@@ -65,10 +84,9 @@ def _numbered(connection: Connection, targets: Targets) -> Targets:
     for row in performed:
         uids += of_performed_steps.subjects_of(row.sop_uid, row.attributes)
     names = (*targets.names, *_names(row.attributes for row in (*named, *performed)))
-    return Targets(
-        targets.patients, targets.identities,
-        tuple(one for one in dict.fromkeys(names) if _is_rare(connection, one, targets)),
-        _each(numbers), _each(accession_numbers), _each(uids), targets.is_alone,
+    return replace(
+        targets, names=tuple(one for one in dict.fromkeys(names) if _is_rare(connection, one, targets)),
+        numbers=_each(numbers), accession_numbers=_each(accession_numbers), uids=_each(uids),
     )  # fmt: skip
 
 

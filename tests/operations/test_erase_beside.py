@@ -1,0 +1,98 @@
+"""A patient is erased while others come, holds are set and orders of the patient arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from gateway.clock import now
+from gateway.errors import Conflict
+from gateway.operations.erase import plan, resumed
+from gateway.operations.hold import HoldDecision, hold
+from gateway.records.legal_hold import HoldOn, LegalHold
+from gateway.store import erasing
+from gateway.store.engine import sqlite_file
+from gateway.wire.hl7.mllp_client import MllpClient
+from tests.journey.messages import orm
+from tests.journey.running import Start
+from tests.operations.test_erase import ONE, OTHER, SECRETS, WHO, contents, erasure, lived, naming
+
+
+async def test_a_patient_who_gets_the_row_of_the_erased_is_not_erased(
+    start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite gives the number of a row anew once the newest row is gone."""
+    whole = erasing.erase_some
+
+    def killed(connection: Connection, targets: Any) -> Counter[str]:
+        tally = whole(connection, targets)
+        if not tally:
+            raise KeyError("killed")
+        return tally
+
+    async with start() as gateway:
+        await lived(gateway, ONE)
+        targets = (await plan(gateway.store, WHO)).targets
+        monkeypatch.setattr("gateway.operations.erase.erasing.erase_some", killed)
+        with pytest.raises(KeyError):
+            await erasure(gateway.store, targets, database_url).run()
+        monkeypatch.undo()
+        await lived(gateway, OTHER)
+        before = naming(await gateway.store.read(contents), *OTHER.values())
+        [begun] = await resumed(gateway.store, now, file=sqlite_file(database_url))
+        erased = await begun.run()
+        assert erased.proof.left == []
+        assert naming(await gateway.store.read(contents), *OTHER.values()) == before
+
+
+async def test_a_hold_that_is_set_meanwhile_ends_the_erasure(
+    start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = LegalHold(HoldOn.PATIENT, WHO.patient_id, WHO.issuer)
+    whole = erasing.erase_some
+    begun = False
+
+    async with start() as gateway:
+        await lived(gateway, ONE)
+        targets = (await plan(gateway.store, WHO)).targets
+
+        def beside(connection: Connection, targets: Any) -> Counter[str]:
+            nonlocal begun
+            if not begun:
+                begun = True
+                hold(connection, held, HoldDecision("anna", "case", now()))
+            return whole(connection, targets)
+
+        monkeypatch.setattr("gateway.operations.erase.erasing.erase_some", beside)
+        with pytest.raises(Conflict, match="legal hold"):
+            await erasure(gateway.store, targets, database_url).run()
+        rows = naming(await gateway.store.read(contents), WHO.patient_id)
+        assert "patients" in rows
+        assert rows["legal_holds"] == 1
+
+
+async def test_an_order_that_comes_meanwhile_goes_too_with_all_its_numbers(
+    start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = erasing.erase_some
+    async with start() as gateway:
+        await lived(gateway, ONE)
+        targets = (await plan(gateway.store, WHO)).targets
+        late = orm(
+            patient=f"{WHO.patient_id}^^^HOSP", name=ONE["name"], placer="P-LATE-1", filler="F-LATE-1",
+            accession="ACCLATE1", study_uid="1.2.47110.77", control_id="LATE1", step="SLATE1", procedure="RLATE1",
+        )  # fmt: skip
+        unread = orm(
+            patient="", name="", placer="P-LATE-1", filler="F-LATE-1", accession="ACCLATE1", control_id="LATE2",
+            modality="XYZ1",
+        )  # fmt: skip
+        async with MllpClient("127.0.0.1", next(iter(gateway.hl7_ports.values()))) as ris:
+            await ris.send(late)
+            await ris.send(unread)
+        monkeypatch.setattr("gateway.operations.erase.erasing.erase_some", whole)
+        erased = await erasure(gateway.store, targets, database_url).run()
+        assert erased.proof.is_clean
+        assert naming(await gateway.store.read(contents), *SECRETS, "LATE-1", "ACCLATE1", "1.2.47110.77") == {}
