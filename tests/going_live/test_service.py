@@ -51,8 +51,10 @@ async def installed(machine: Machine, ports: dict[str, int]) -> None:
     (machine.folder / "gateway.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     await machine.must(f"mkdir -p /run/systemd/system/gateway.service.d && printf '{ALONE}' > "
                        "/run/systemd/system/gateway.service.d/alone.conf")  # fmt: skip
-    for block in commands_below("The service"):
-        await machine.must(f"cd /mnt && {block}")
+    service, first_admin = commands_below("The service")
+    await machine.must(f"cd /mnt && {service}")
+    await eventually(lambda: ready(ports), seconds=60, what="ready")
+    assert "/password?link=" in await machine.must(first_admin)
 
 
 async def main_pid(machine: Machine) -> int:
@@ -74,7 +76,6 @@ async def log_of(machine: Machine) -> str:
 async def test_the_service_takes_orders_in_its_sandbox_and_is_kept_up(machine: Machine) -> None:
     ports = {name: free_port() for name in ("hl7", "dicom", "http")}
     await installed(machine, ports)
-    await eventually(lambda: ready(ports), seconds=60, what="ready")
     async with MllpClient("127.0.0.1", ports["hl7"]) as ris:
         assert b"MSA|AA|" in await ris.send(order(1))
 
