@@ -101,10 +101,10 @@ async def test_the_service_takes_orders_in_its_sandbox_and_is_kept_up(machine: M
     await machine.must("systemctl stop gateway")
     print(f"service: stopped in {asyncio.get_running_loop().time() - began:.1f} s")
     assert (await machine.must("systemctl show --value --property Result gateway")).strip() == "success"
-    (machine.folder / "gateway.yaml").write_text("http: {host: 0.0.0.0}\n", encoding="utf-8")
+    (machine.folder / "gateway.yaml").write_text("http:\n  prot: 8080\n", encoding="utf-8")
     await machine.must("install -m 0640 -g gateway /mnt/gateway.yaml /etc/gateway/gateway.yaml")
     assert (await machine.sh("systemctl start gateway")).returncode != 0
-    assert "http.host" in await log_of(machine)
+    assert "gateway.yaml:2: http.prot" in await log_of(machine)
 
 
 async def _holds(machine: Machine, words: str) -> bool:
