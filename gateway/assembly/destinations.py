@@ -85,9 +85,13 @@ def kinds_of_destinations(
     for one in config.hl7.destinations:
         delivery, handling = _delivery(one, store.steady, stack)
         if one.status:
-            kinds[status_to(one.name)] = handling(StatusStation(store, maker, receiver_of(config, one), delivery).tell)
+            kinds[status_to(one.name)] = handling(
+                StatusStation(store, maker, receiver_of(config, one), delivery, clock).tell
+            )
         if one.forward:
-            kinds[forward_to(one.name)] = handling(ForwardStation(store, control_id_of, delivery).forward)
+            kinds[forward_to(one.name)] = handling(
+                ForwardStation(one.name, store, control_id_of, delivery, clock).forward
+            )
     return kinds
 
 

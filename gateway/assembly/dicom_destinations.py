@@ -66,7 +66,9 @@ def classes_of(destination: DicomDestination) -> tuple[str, ...]:
     return (*(steps if destination.mpps else ()), *(notifications if destination.ian else ()))
 
 
-def kinds_of_dicom_destinations(config: Config, steady: Clock, stack: AsyncExitStack) -> dict[WorkKind, Handling]:
+def kinds_of_dicom_destinations(
+    config: Config, steady: Clock, clock: Clock, stack: AsyncExitStack
+) -> dict[WorkKind, Handling]:
     """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
     kinds = {}
     for one in config.dicom.destinations:
@@ -84,7 +86,7 @@ def kinds_of_dicom_destinations(config: Config, steady: Clock, stack: AsyncExitS
         of_class = {MPPS: performed_steps_to(one.name), AVAILABILITY: availability_to(one.name)}
         for sop_class in of_class.keys() & set(classes_of(one)):
             kinds[of_class[sop_class]] = Handling(
-                StepForwarding(one.name, requestor, breaker, sop_class).forward,
+                StepForwarding(one.name, requestor, breaker, clock, sop_class).forward,
                 concurrency=CLAIMED,
                 first_retry_seconds=one.retry.first_seconds,
                 max_retry_seconds=one.retry.max_seconds,

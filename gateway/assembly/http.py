@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -21,6 +22,7 @@ from gateway.errors import SettingFault
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.worklist.station import Worklist
 from gateway.observe import metrics
+from gateway.records.audit import AuditEvent
 from gateway.store import Store
 from gateway.web import dicomweb, facade
 from gateway.web.client_faults import server_log
@@ -37,15 +39,23 @@ VERSION: Final = importlib.metadata.version("imaging-gateway")
 
 
 def mounted(
-    config: Config, store: Store, clock: Clock, worklist: Worklist, performed_steps: PerformedSteps, doors: Doors
+    config: Config,
+    store: Store,
+    clock: Clock,
+    worklist: Worklist,
+    performed_steps: PerformedSteps,
+    doors: Doors,
+    note: Callable[[AuditEvent], None],
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
     policy = policy_of(config.dicom)
     scanners = dicomweb.build(worklist, performed_steps, door=doors.console, policy=policy, zone=config.site.zone)
-    return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors)}
+    return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors, note)}
 
 
-def _facade(config: Config, store: Store, clock: Clock, doors: Doors) -> dict[str, web.Application]:
+def _facade(
+    config: Config, store: Store, clock: Clock, doors: Doors, note: Callable[[AuditEvent], None]
+) -> dict[str, web.Application]:
     if not config.facade.enabled:
         return {}
     login = guard(doors.facade, frozenset({f"{FACADE}/metadata"}))
@@ -58,6 +68,7 @@ def _facade(config: Config, store: Store, clock: Clock, doors: Doors) -> dict[st
         now=clock(),
         public_url=config.facade.url or "",
         wado_rs_url=config.site.wado_rs_url,
+        note=note,
     )
     return {FACADE: served}
 

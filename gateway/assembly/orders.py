@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from gateway import mapping
+from gateway.assembly.audit_events import RefusedConnections
 from gateway.assembly.binding import bind
 from gateway.assembly.mappings import first_listener
 from gateway.assembly.performed_steps import consequences_of
@@ -105,8 +106,8 @@ def message_tools(config: Config, store: Store, mappings: mapping.Mappings, cloc
     return MessageTools(mappings, reader, DryRun(store, reader, intakes(config, store, reader, clock)), names)
 
 
-async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack) -> MllpServer:
-    limits = MllpLimits(
+def _limits(listener: Listener) -> MllpLimits:
+    return MllpLimits(
         max_message_bytes=listener.max_message_bytes,
         idle_seconds=listener.idle_seconds,
         message_seconds=listener.message_seconds,
@@ -114,16 +115,22 @@ async def listen(listener: Listener, intake: OrderIntake, stack: AsyncExitStack)
         max_connections_per_address=of_address(listener.max_connections, listener.max_connections_per_address),
     )
 
+
+async def listen(
+    listener: Listener, intake: OrderIntake, stack: AsyncExitStack, refused: RefusedConnections | None = None
+) -> MllpServer:
     def noise(peer: MllpPeer, skipped: bytes) -> None:
         log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
 
     def turned_away(peer: MllpPeer, denial: Denial, why: str) -> None:
         metrics.REFUSED.labels(listener.name, denial.value).inc()
         log.warning("%s: connection from %s refused (%s): %s", listener.name, peer.host, denial.value, why)
+        if refused is not None:
+            refused.note(listener.name, peer.host, denial.value)
 
     server = MllpServer(
         intake.receive,
-        limits,
+        _limits(listener),
         on_noise=noise,
         on_refused=intake.refuse,
         on_turned_away=turned_away,

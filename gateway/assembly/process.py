@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.assembly.audit import open_audit_log, shippings
+from gateway.assembly.audit_events import RefusedConnections, reloaded
 from gateway.assembly.background import keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
@@ -40,6 +41,7 @@ from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
+from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import metrics
@@ -121,14 +123,14 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
     parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
     refused = RefusedAssociations(store, clock)
-    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock)
+    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, Transfers(parts.audit_log.note))
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
-    reloader = Reloader(config, reread, reloadable, clock)
+    reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
     process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
-    beside = mounted(config, store, clock, worklist, performed, doors)
+    beside = mounted(config, store, clock, worklist, performed, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors)
     ports = {name: server.port for name, server in listeners.items()}
     return Running(store, ports, dicom.port, http_port, worker, reloader.reload, link)
@@ -176,6 +178,10 @@ def _start_audit(parts: _Parts) -> None:
         parts.start("audit repository", sending)
 
 
+def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
+    parts.audit_log.note(reloaded(moment, is_in_force=is_in_force))
+
+
 async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config = parts.config
     clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
@@ -183,7 +189,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapp
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
     kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(config, parts.store.steady, parts.stack)
+    kinds |= kinds_of_dicom_destinations(config, parts.store.steady, parts.clock, parts.stack)
     worker = Worker(parts.store, kinds, parts.clock, parts.store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds
@@ -194,11 +200,12 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
     checks = Conformance(parts.store, reader)
     parts.start("conformance", keep_trying("the check of structures", checks.run))
     servers = {}
+    refused = RefusedConnections(parts.audit_log.note, parts.clock)
     for listener in parts.config.hl7.listeners:
         intake = make_intake(
             parts.config, listener, parts.store, reader, parts.clock, checks, forwards_of(parts.config)
         )
-        servers[listener.name] = await listen(listener, intake, parts.stack)
+        servers[listener.name] = await listen(listener, intake, parts.stack, refused)
     return servers
 
 
@@ -227,11 +234,18 @@ async def _start_http(
         state=SharedState(partial(state_of, store, sources)),
         system=system_of(config, reloader),
         message_tools=partial(message_tools, config, store, mappings, clock),
+        note=parts.audit_log.note,
     )
-    parts.start("pages", keep_trying("loading of pages", partial(asyncio.to_thread, load_pages)))
-    if config.facade.enabled:
-        parts.start("facade", keep_trying("the first filling of the facade", partial(fill_facade, store, clock)))
+    _start_page_jobs(parts)
     return await serve_http(config, page, parts.stack)
+
+
+def _start_page_jobs(parts: _Parts) -> None:
+    """What pages need soon, beside the start."""
+    parts.start("pages", keep_trying("loading of pages", partial(asyncio.to_thread, load_pages)))
+    if parts.config.facade.enabled:
+        filling = partial(fill_facade, parts.store, parts.clock)
+        parts.start("facade", keep_trying("the first filling of the facade", filling))
 
 
 async def _components(

@@ -8,11 +8,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from gateway.assembly.audit_events import refused_peer
 from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
 from gateway.operations.state.sources import Refused
-from gateway.store import Store, refusals
+from gateway.records.audit import Actor, ActorKind
+from gateway.store import Store, audit, refusals
 from gateway.wire.dimse.server import AssociationRefusal
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class RefusedAssociations:
             refusals.add(
                 connection, refused_at=now, source=source, reason=reason, body=b"", calling_ae=refusal.calling_ae
             )
+            audit.record(connection, refused_peer(Actor(title, ActorKind.SCANNER, refusal.address), reason, now))
 
         try:
             await self._store.write(keep)

@@ -71,9 +71,19 @@ class _Read:
 
 
 class Reloader:
-    """`reload` reads the files; `reread` gives the configuration as it is now, and raises `ConfigError`."""
+    """`reload` reads the files; `reread` gives the configuration as it is now, and raises `ConfigError`; `on_reload` is
+    called with the moment, and whether what was read is in force."""
 
-    def __init__(self, config: Config, reread: Callable[[], Config] | None, parts: Reloadable, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        reread: Callable[[], Config] | None,
+        parts: Reloadable,
+        clock: Clock,
+        *,
+        on_reload: Callable[[int, bool], None] = lambda moment, is_in_force: None,
+    ) -> None:
+        self._on_reload = on_reload
         self._begun_with = self._config = config
         self._reread = reread or (lambda: config)
         self._parts = parts
@@ -102,9 +112,11 @@ class Reloader:
                 faults = [str(fault) for fault in error.faults]
                 log.warning("not reloaded, what was read before stays in force: %s", "; ".join(faults))
                 self._loaded = Loaded(self._loaded.at, faults, now)
+                self._on_reload(now, False)
                 return Reloaded(now, faults)
             self._apply(read)
             self._loaded = Loaded(now)
+            self._on_reload(now, True)
             log.info("reloaded: mappings, scanners, certificates, tokens and log level")
             if read.waiting:
                 log.warning("changed, and in force only after a restart: %s", ", ".join(read.waiting))

@@ -42,6 +42,7 @@ def setup_of(config: Config) -> Setup:
         receivers=receivers_of(config),
         folders=tuple(_folders(config)),
         certificates=tuple(_certificates(config)),
+        repositories=tuple(one.name for one in config.audit.repositories),
         has_ages=bool(config.retention.ages.days),
     )
 
@@ -74,6 +75,7 @@ def _certificates(config: Config) -> Iterator[CertificateFile]:
     called = [("hl7.destinations", one.name, one.tls) for one in config.hl7.destinations]
     called += [("dicom.destinations", one.name, one.tls) for one in config.dicom.destinations]
     called += [("ehrs", one.name, one.tls) for one in config.ehrs]
+    called += [("audit.repositories", one.name, one.tls) for one in config.audit.repositories]
     for section, name, client in called:
         if client is not None:
             yield from _of_tls(f"{section} {name}", client.certificate, client.ca)

@@ -8,15 +8,18 @@ from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.study_arrival.station import StudyArrival
+from gateway.journey.study_arrival.transfers import Transfers
 from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
 from gateway.web import facade
 
 
-def make_arrival(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> StudyArrival:
+def make_arrival(
+    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, transfers: Transfers | None = None
+) -> StudyArrival:
     quiet, longest = config.studies.quiet_seconds, config.studies.longest_wait_seconds
-    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest)
+    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest, transfers)
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:

@@ -92,12 +92,17 @@ async def serve_dicom(
         temporary_folder=dicom.temporary_folder,
         idle_seconds=dicom.idle_seconds,
         on_refused=refused.note,
+        on_ended=arrival.association_ended,
     )
     stack.push_async_callback(server.stop, GRACE_SECONDS)
+    await _listen(server, dicom)
+    return server
+
+
+async def _listen(server: DimseServer, dicom: Dicom) -> None:
     for key, port, tls in dicom_ports(dicom):
         listening = await bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
         log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
-    return server
 
 
 def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:

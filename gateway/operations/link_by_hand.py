@@ -9,12 +9,14 @@ from sqlalchemy import Connection
 
 from gateway.errors import InvalidValue, RequiredMissing, UnknownKey
 from gateway.journey.performed_step.attaching import Tools, attach_by_hand, detach
+from gateway.journey.performed_step.auditing import event_of_step
 from gateway.operations.answers.performed_steps import LinkOutcome
+from gateway.records.audit import Action, Actor, ActorKind
 from gateway.records.link_change import LinkAction, LinkChange
 from gateway.records.link_target import meant
 from gateway.records.performed_matching import Candidate, place_of
 from gateway.records.row_ids import OrderRow, PerformedStepRow
-from gateway.store import link_changes, performed_steps
+from gateway.store import audit, link_changes, performed_steps
 from gateway.store.statement import Row
 
 MOST_CHARACTERS: Final = 256
@@ -110,6 +112,12 @@ def _agree(connection: Connection, wish: Wish) -> None:
 def _kept(connection: Connection, performed: Row, change: LinkChange, changed: bool) -> LinkOutcome:
     if changed:
         link_changes.add(connection, PerformedStepRow(performed["id"]), change)
+        note = f"{change.action} of order {change.target.order} step {change.target.step_id}"
+        event = event_of_step(
+            performed["sop_uid"], performed["attributes"], Actor(change.person, ActorKind.PERSON), Action.UPDATE,
+            change.changed_at, note=note,
+        )  # fmt: skip
+        audit.record(connection, event)
     target: Candidate = change.target
     return LinkOutcome(
         sop_uid=performed["sop_uid"], action=change.action, order=target.order, study_uid=target.study_uid,

@@ -122,6 +122,22 @@ class AuditEvent:
     """By names of the event: number of instances, SOP class, query."""
 
 
+def exported(
+    peer: Actor,
+    moment: int,
+    *,
+    patients: tuple[str, ...] = (),
+    studies: tuple[str, ...] = (),
+    accession_numbers: tuple[str, ...] = (),
+    **detail: str,
+) -> AuditEvent:
+    """The gateway has brought data to `peer`. `_` in the name of a detail stands for a space."""
+    return AuditEvent(
+        AuditKind.DATA_EXPORT, Action.READ, moment, GATEWAY, peer=peer, patients=patients, studies=studies,
+        accession_numbers=accession_numbers, detail={name.replace("_", " "): value for name, value in detail.items()},
+    )  # fmt: skip
+
+
 def canonical(event: AuditEvent) -> str:
     """The event as JSON text, always the same for the same event; what is hashed and kept. Never fails."""
     try:

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, func, literal_column, select
 
 from gateway.records.audit import AuditEvent, AuditKind, event_of
+from gateway.store import audit as trail
+from gateway.store import audit_positions
 from gateway.store.audit import key_of
 from gateway.store.schema import audit, audit_patients
 from gateway.store.statement import Statement
@@ -27,6 +29,44 @@ class ChainRow(NamedTuple):
 
 
 _COLUMNS: Final = (audit.c.sequence, audit.c.moment, audit.c.kind, audit.c.actor, audit.c.event, audit.c.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryStanding:
+    """How a repository stands. Moments: microseconds since 1970."""
+
+    name: str
+    waiting: int
+    skipped: int
+    away_since: int | None
+    reason: str
+    sent_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStanding:
+    """How the trail stands."""
+
+    rows: int
+    """That are in the chain now."""
+    waiting: int
+    """That are not chained yet."""
+    repositories: Sequence[RepositoryStanding]
+
+
+def standing(connection: Connection) -> AuditStanding:
+    """How the trail and its repositories stand."""
+    head, begins = trail.head(connection).sequence, trail.beginning(connection).sequence
+    return AuditStanding(head - begins, trail.number_waiting(connection), repositories(connection))
+
+
+def repositories(connection: Connection) -> list[RepositoryStanding]:
+    """How each repository stands."""
+    head = trail.head(connection).sequence
+    return [
+        RepositoryStanding(one.name, max(head - one.sequence, 0), one.skipped, one.away_since, one.reason, one.sent_at)
+        for one in audit_positions.positions(connection).values()
+    ]
 
 
 def rows_after(connection: Connection, sequence: int, *, limit: int) -> list[ChainRow]:

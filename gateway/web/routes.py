@@ -22,6 +22,7 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.part import State
 from gateway.operations.state.traffic import Traffic
 from gateway.operations.system import System
+from gateway.records.audit import AuditEvent
 from gateway.records.person import NOBODY, Person, Role
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
@@ -78,6 +79,8 @@ class RouteContext:
     """Who makes the request at hand."""
     visit: Visit = NO_VISIT
     """By which connection and session it comes."""
+    note: Callable[[AuditEvent], None] = lambda event: None
+    """Records an event of the audit trail soon."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]
@@ -110,6 +113,8 @@ class Route:
     """Whom it is for; None: viewers where it only shows (GET), operators where it changes something."""
     notice: Callable[[Any], Notice] | None = None
     """From the answer to a POST to what the page states that a browser gets after it."""
+    shows_texts: bool = False
+    """Shows what a peer has written: each look is recorded, whether or not it names a patient."""
     in_body: bool = False
     """Its parameters hold secrets, and come in the body alone: addresses are kept in histories and logs."""
 

@@ -28,17 +28,20 @@ from gateway.operations.state.sources import Process, Setup, Sources
 from gateway.operations.state.traffic import Traffic
 from gateway.operations.system import NONE as NO_SYSTEM
 from gateway.operations.system import System
+from gateway.records.audit import AuditEvent
 from gateway.records.receiver import Receiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
+from gateway.web.api import audit as audit_routes
 from gateway.web.api import exclusions, legal_holds, openapi, performed_steps, put_away, resends, search, studies
 from gateway.web.api import handlers as api
 from gateway.web.api import people as people_routes
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
 from gateway.web.api import turnaround as turnaround_routes
+from gateway.web.auditing import audit
 from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
@@ -53,6 +56,7 @@ ROUTES: Final = (
     *performed_steps.ROUTES,
     *put_away.ROUTES,
     *search.ROUTES,
+    *audit_routes.ROUTES,
     *studies.ROUTES,
     *turnaround_routes.ROUTES,
     *receiver_routes.ROUTES,
@@ -99,6 +103,7 @@ def build(
     views: PageViews = NO_VIEWS,
     system: System = NO_SYSTEM,
     message_tools: Callable[[], MessageTools] | None = None,
+    note: Callable[[AuditEvent], None] = lambda event: None,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;
@@ -112,6 +117,7 @@ def build(
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
     `components` tell alone. `receivers`: EHRs and destinations. `views`: of scanners and studies. `system`:
     the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
+    `note`: records an event of the audit trail soon.
     """
     door = door or Door(Token.of(token), People(store, clock))
     application = web.Application(middlewares=_middlewares(door, tuple(mounted or ())))
@@ -120,7 +126,7 @@ def build(
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, door.people, links, zone, receivers,
-        views, message_tools, door.provider,
+        views, message_tools, door.provider, note=note,
     )  # fmt: skip
     return _serving(application, mounted or {}, door)
 
@@ -196,6 +202,7 @@ def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
                 requests.refuse_query(request)
         back = fields.pop("back", "/")
         answer = await route.handler(context, requests.read(route.parameters, request, fields))
+        audit(context, route, request, answer)
         if not isinstance(answer, Answer):
             return answer
         if request.method == hdrs.METH_POST and _is_browser(request):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
+from gateway.journey.ehr_delivery.auditing import event_of_delivery
 from gateway.journey.ehr_delivery.links import EhrLinks, Linked
 from gateway.journey.ehr_delivery.standing import OutboxStanding, key_of
 from gateway.journey.ehr_delivery.verifying import Verification
@@ -21,7 +22,7 @@ from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
-from gateway.store import Store, ehr_resources, missing_links, outbox
+from gateway.store import Store, audit, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry, ResourceKey
 from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done, Together
@@ -77,13 +78,16 @@ class EhrDelivery:
         # Whatever was under way beside this write, or before it, may still come through.
         is_uncertain = bool(work.attempts) or written.was_contested or lease.was_late
 
+        outcome = {"resource": key.kind, **_outcome(written, linked.missing)}
+        happened = event_of_delivery(self._name, delivery.resource, delivery.patient, outcome, self._clock())
+
         def note(connection: Connection) -> None:
+            audit.record(connection, happened)
             if self._links.are_made:
                 self._note_links(connection, work.lane, linked)
             if is_uncertain:
                 self._verification.queue(connection, work)
 
-        outcome = {"resource": key.kind, **_outcome(written, linked.missing)}
         return Done(outcome, note, Together(self._remember, (key, entry)))
 
     def _remember(self, connection: Connection, noted: Sequence[tuple[ResourceKey, Entry]]) -> None:

@@ -21,18 +21,20 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import DuplicateKey, Rejected, UnknownKey
+from gateway.journey.performed_step.auditing import event_of_request
 from gateway.journey.performed_step.consequences import Change, Consequence, follow
 from gateway.journey.performed_step.linking import link
 from gateway.journey.performed_step.moving import WholeHistory, move
 from gateway.journey.performed_step.request import Request
 from gateway.long_work import beside
+from gateway.records.audit import Action
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.performed_step import PerformedState, PerformedStep, begun, scheduled_items, updated
 from gateway.records.performed_times import event_time
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
-from gateway.store import Store, performed_steps, refusals, unlinked_items
+from gateway.store import Store, audit, performed_steps, refusals, unlinked_items
 from gateway.store import order_book as book
 
 log = logging.getLogger(__name__)
@@ -122,15 +124,11 @@ class PerformedSteps:
             raise DuplicateKey("another performed step has this SOP Instance UID")
         linking = link(connection, step.attributes, items)
         begun_at = event_time(step.attributes, "Start", received_at=now, zone=self._zone)
+        with_findings = replace(step, findings=(*step.findings, *linking.findings))
         row = performed_steps.add(
-            connection,
-            request.sop_uid,
-            replace(step, findings=(*step.findings, *linking.findings)),
-            calling_ae=request.modality,
-            digest=digest,
-            begun_at=begun_at,
+            connection, request.sop_uid, with_findings, calling_ae=request.modality, digest=digest, begun_at=begun_at,
             now=now,
-        )
+        )  # fmt: skip
         for one in linking.links:
             performed_steps.link(connection, row, *one)
         for item in linking.unlinked:
@@ -139,6 +137,7 @@ class PerformedSteps:
         move(connection, linking.orders, self._history, request.sop_uid, event, now=now)
         concerned = tuple(one.candidate for one in linking.links)
         start = Change(row, request.sop_uid, step, event, begun_at, concerned, request.attributes, is_created=True)
+        audit.record(connection, event_of_request(request, step.attributes, Action.CREATE, step.state.value, now))
         follow(connection, self._consequences, start)
         return linking.findings
 
@@ -163,6 +162,7 @@ class PerformedSteps:
             event, at = step.event, before["begun_at"]
         concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
+        audit.record(connection, event_of_request(request, step.attributes, Action.UPDATE, step.state.value, now))
         follow(connection, self._consequences, change)
 
 

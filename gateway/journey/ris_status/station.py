@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from gateway.clock import Clock
 from gateway.errors import NeedsPerson, Unavailable
+from gateway.journey.ris_status.auditing import event_of_message
 from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.status import MadeMessage, Status
 from gateway.records.work import Work
-from gateway.store import Store, messages, outbox_claims
+from gateway.store import Store, audit, messages, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.wire.hl7.answers import ReceivedAcknowledgement
 from gateway.wire.hl7.mllp_sender import MllpSender
@@ -53,7 +55,10 @@ class StatusDelivery:
 class StatusStation:
     """`tell` is what the worker calls for the statuses of one destination."""
 
-    def __init__(self, store: Store, maker: StatusMaker, receiver: StatusReceiver, delivery: StatusDelivery) -> None:
+    def __init__(
+        self, store: Store, maker: StatusMaker, receiver: StatusReceiver, delivery: StatusDelivery, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._store = store
         self._maker = maker
         self._receiver = receiver
@@ -66,7 +71,9 @@ class StatusStation:
         made = status.message or await self._made(work, status)
         answer = await self._delivery.deliver(made.raw, made.control_id, lease)
         if answer.accepts:
-            return Done(_outcome(answer, status.progress.value))
+            what = status.progress.value
+            sent = event_of_message(self._receiver.name, made.raw, made.control_id, what, self._clock())
+            return Done(_outcome(answer, what), partial(audit.record, happened=sent))
         await self._store.write(partial(_keep, work=work, status=replace(status, message=None)))
         raise _refused(answer)
 
@@ -93,7 +100,11 @@ def _keep(connection: Connection, work: Work, status: Status) -> None:
 class ForwardStation:
     """`forward` is what the worker calls for the messages that are passed on to one destination."""
 
-    def __init__(self, store: Store, control_id_of: ControlIdOf, delivery: StatusDelivery) -> None:
+    def __init__(
+        self, name: str, store: Store, control_id_of: ControlIdOf, delivery: StatusDelivery, clock: Clock
+    ) -> None:
+        self._name = name
+        self._clock = clock
         self._store = store
         self._control_id_of = control_id_of
         self._delivery = delivery
@@ -105,10 +116,12 @@ class ForwardStation:
         row = await self._store.read(lambda connection: messages.get(connection, message))
         if row is None:
             return Done({"note": "the message is gone"})
-        answer = await self._delivery.deliver(row["body"], self._control_id_of(row["body"], row["listener"]), lease)
+        control_id, what = self._control_id_of(row["body"], row["listener"]), f"{row['type']} m{message}"
+        answer = await self._delivery.deliver(row["body"], control_id, lease)
         if not answer.accepts:
             raise _refused(answer)
-        return Done(_outcome(answer, f"{row['type']} m{message}"))
+        sent = event_of_message(self._name, row["body"], control_id, what, self._clock())
+        return Done(_outcome(answer, what), partial(audit.record, happened=sent))
 
 
 def _outcome(answer: ReceivedAcknowledgement, what: str) -> dict[str, Any]:

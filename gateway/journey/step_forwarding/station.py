@@ -8,14 +8,21 @@ an N-SET of a step that is final, count as done where the peer's own step is as 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
 from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
 from gateway.mapping.attributes import from_dataset, to_dataset
 from gateway.observe import metrics
+from gateway.records.audit import Actor, ActorKind, exported
 from gateway.records.order import Attributes
 from gateway.records.step_request import RequestVerdict, StepRequest, verdict
 from gateway.records.work import Work
+from gateway.store import audit
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.requestor import RequestedAssociation
@@ -42,8 +49,9 @@ class StepForwarding:
     is.
     """
 
-    def __init__(self, name: str, requestor: Requestor, breaker: Breaker, sop_class: str = MPPS) -> None:
+    def __init__(self, name: str, requestor: Requestor, breaker: Breaker, clock: Clock, sop_class: str = MPPS) -> None:
         self._name = name
+        self._clock = clock
         self._requestor = requestor
         self._breaker = breaker
         self._sop_class = sop_class
@@ -70,11 +78,21 @@ class StepForwarding:
             self._name, _LABELS.get(self._sop_class, request.operation), f"{response.status:04X}"
         ).inc()
         if outcome is RequestVerdict.DONE:
-            return Done({"status": f"{response.status:04X}", "what": request.operation})
+            return Done({"status": f"{response.status:04X}", "what": request.operation}, self._audited(request))
         if outcome is RequestVerdict.ASK and _is_there(request, kept, is_repeated=bool(work.attempts)):
             note = "the destination had it already"
-            return Done({"status": f"{response.status:04X}", "what": request.operation, "note": note})
+            outcome_of_peer = {"status": f"{response.status:04X}", "what": request.operation, "note": note}
+            return Done(outcome_of_peer, self._audited(request))
         raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
+
+    def _audited(self, request: StepRequest) -> Callable[[Connection], None]:
+        patient = str(request.attributes.get("PatientID") or "")
+        peer = self._requestor.peer
+        event = exported(
+            Actor(self._name, ActorKind.ARCHIVE, peer.place), self._clock(), patients=(patient,) if patient else (),
+            performed_step=request.sop_uid, what=request.operation,
+        )  # fmt: skip
+        return partial(audit.record, happened=event)
 
 
 async def _sent(association: RequestedAssociation, sop_class: str, request: StepRequest, lease: Lease) -> Response:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from gateway import long_work
 from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
+from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping.attributes import from_dataset, surplus_values
 from gateway.mapping.frames import read_for
 from gateway.observe import metrics
@@ -23,10 +24,11 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.store import Store, outbox, refusals, studies, study_arrivals
+from gateway.store import Store, audit, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.elements import DEFLATED
 from gateway.wire.dimse.header import read_header, readable_header, split_header
+from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
 
 log = logging.getLogger(__name__)
@@ -60,8 +62,10 @@ class StudyArrival:
         quiet_seconds: float,
         clock: Clock,
         longest_wait_seconds: float = 600.0,
+        transfers: Transfers | None = None,
     ) -> None:
         self._store = store
+        self._transfers = transfers or Transfers(lambda _event: None)
         self.adopt(keywords)
         self._quiet = round(quiet_seconds * 1_000_000)
         self._longest = round(longest_wait_seconds * 1_000_000)
@@ -94,7 +98,11 @@ class StudyArrival:
             await self._refuse(request, failure)
             raise
 
+        began = self._transfers.began(request.caller, arrival)
+
         def keep(connection: Connection) -> bool:
+            if began is not None:
+                audit.record(connection, began)
             is_new = study_arrivals.keep(connection, arrival)
             if is_new:
                 now = arrival.received_at
@@ -104,9 +112,14 @@ class StudyArrival:
             return is_new
 
         try:
-            await self._store.write(keep)
+            is_new = await self._store.write(keep)
         except Unavailable as error:
             raise ExplainedFailure(Unavailable("the database is away; send again")) from error
+        self._transfers.count(request.caller, arrival, is_new=is_new)
+
+    def association_ended(self, caller: Caller) -> None:
+        """Account for what came over an association."""
+        self._transfers.ended(caller, self._clock())
 
     async def replay(
         self, study_uid: StudyInstanceUID, first: Callable[[Connection], None] = lambda _connection: None

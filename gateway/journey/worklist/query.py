@@ -20,6 +20,10 @@ class Query:
     keys: Item
     fuzzy: bool = False
     """With fuzzy semantic matching of person names (PS3.4 C.2.2.2.1.1)."""
+    as_it_came: bytes = b""
+    """The encoded data set, or the query string of a web request."""
+    transfer_syntax_uid: str = ""
+    """Of the data set; empty: it is a query string."""
 
 
 @dataclass(frozen=True, slots=True)

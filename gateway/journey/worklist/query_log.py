@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from gateway.store import Store, worklist
+from gateway.records.audit import AuditEvent
+from gateway.store import Store, audit, worklist
 
 log = logging.getLogger(__name__)
 
@@ -19,21 +20,24 @@ MOST_WAITING: Final = 1000
 """Further ones are not kept while the database is away."""
 
 
+_Noted = tuple[Mapping[str, Any], Callable[[], AuditEvent]]
+
+
 class QueryLog:
     """`note` each query; belongs to the event loop on which that is called. `close` writes what is left."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[Mapping[str, Any]] = []
+        self._waiting: list[_Noted] = []
         self._lost = 0
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, **query: Any) -> None:
-        """The arguments of `store.worklist.log_query`."""
+    def note(self, event: Callable[[], AuditEvent], **query: Any) -> None:
+        """The arguments of `store.worklist.log_query`, and what makes the event of the audit trail."""
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
-        self._waiting.append(query)
+        self._waiting.append((query, event))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
 
@@ -60,6 +64,7 @@ class QueryLog:
             self._lost = 0
 
 
-def _keep(connection: Connection, queries: Sequence[Mapping[str, Any]]) -> None:
-    for query in queries:
+def _keep(connection: Connection, queries: Sequence[_Noted]) -> None:
+    for query, event in queries:
         worklist.log_query(connection, **query)
+        audit.record(connection, event())

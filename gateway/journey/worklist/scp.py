@@ -29,7 +29,10 @@ class WorklistScp:
         """
         started = self._worklist.now()
         caller = request.caller
-        query = Query(caller.calling_ae, caller.address, of_identifier(request.identifier), request.fuzzy)
+        query = Query(
+            caller.calling_ae, caller.address, of_identifier(request.identifier), request.fuzzy, request.data,
+            request.transfer_syntax_uid,
+        )  # fmt: skip
         answered: list[StepRow] = []
         status = statuses.CANCEL
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import orjson
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock, local_day
 from gateway.errors import Unavailable
+from gateway.journey.worklist.auditing import event_of_query
 from gateway.journey.worklist.query import WHOLE, Matches, Page, Query, Writer
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.observe import metrics
@@ -152,6 +153,7 @@ class Worklist:
         metrics.FIND_SECONDS.observe((ended - started) / 1_000_000)
 
         self._query_log.note(
+            partial(event_of_query, query, status, len(answered), started),
             asked_at=started,
             calling_ae=query.scanner,
             address=query.address,

@@ -40,6 +40,8 @@ class Kind(StrEnum):
     WORKER = "worker"
     CLOCK = "clock"
     CERTIFICATE = "certificate"
+    AUDIT = "audit"
+    """A repository that audit messages are sent to."""
     BACKUP = "backup"
     RETENTION = "retention"
     """Deleting by age, and erasures."""

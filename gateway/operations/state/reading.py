@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from gateway.operations.state.database import backup_part, database_part, writin
 from gateway.operations.state.disks import disk_parts
 from gateway.operations.state.part import ORDER, Kind, Level, Part, State, moments
 from gateway.operations.state.receivers import Outgoing, receiver_part, worker_part
+from gateway.operations.state.repositories import repository_part
 from gateway.operations.state.retention import RetentionKept, retention_part
 from gateway.operations.state.senders import (
     Sent,
@@ -27,8 +28,9 @@ from gateway.operations.state.senders import (
     unreadable_part,
 )
 from gateway.operations.state.sources import Loaded, Process, Refused, Sources
-from gateway.store import Store, erasures, legal_holds, pauses, recent, retention_runs, silent_steps
+from gateway.store import Store, audit_listing, erasures, legal_holds, pauses, recent, retention_runs, silent_steps
 from gateway.store import waiting as waiting_work
+from gateway.store.audit_listing import RepositoryStanding
 
 HOUR: Final = 3_600 * 1_000_000
 DAY: Final = 24 * HOUR
@@ -42,6 +44,7 @@ class _Kept:
     outgoing: Outgoing
     backup_at: int | None
     retention: RetentionKept
+    repositories: Sequence[RepositoryStanding]
     firsts: tuple[int, int]
     """Ids of the first messages of the last hour and of the last day."""
 
@@ -111,7 +114,9 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
     retention = RetentionKept(
         retention_runs.last(connection), erasures.count_unfinished(connection), legal_holds.count(connection)
     )
-    return _Kept(sent, outgoing, recent.last_backup(connection), retention, (of_hour, of_day))
+    named = audit_listing.repositories(connection) if setup.repositories else ()
+    repositories = [one for one in named if one.name in setup.repositories]
+    return _Kept(sent, outgoing, recent.last_backup(connection), retention, repositories, (of_hour, of_day))
 
 
 def _outside(sources: Sources, now: int) -> list[Part]:
@@ -134,6 +139,7 @@ def _of_kept(kept: _Kept, sources: Sources, components: dict[str, Component], no
         examinations_part(sent),
         *(receiver_part(one, kept.outgoing, silences, now) for one in setup.receivers),
         worker_part(components.pop("worker", None), kept.outgoing, setup.receivers),
+        *(repository_part(one, now) for one in kept.repositories),
     ]
     return parts
 

@@ -38,6 +38,8 @@ class Setup:
     receivers: tuple[Receiver, ...] = ()
     folders: tuple[Folder, ...] = ()
     certificates: tuple[CertificateFile, ...] = ()
+    repositories: tuple[str, ...] = ()
+    """Of the audit trail."""
     has_ages: bool = False
     """Something is deleted by its age."""
 

@@ -225,7 +225,8 @@ ROUTES: Final = (
     Route("GET", "/api/why/{accession}", show_why, journey_answers.Why, requests.WhyParameters, (404,)),
     Route("GET", "/api/studies/{uid}", show_study, study_answers.StudyDetail, requests.StudyParameters, (404,)),
     Route("GET", "/api/messages", list_messages, order_answers.Messages, requests.MessagesParameters),
-    Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowParameters, (404,)),
+    Route("GET", "/api/messages/{id}", show_message, order_answers.MessageDetail, requests.RowParameters, (404,),
+          shows_texts=True),
     Route(
         "POST", "/api/messages/{id}/replay", replay, order_answers.Replayed, requests.RowParameters, (404, 422),
         notice=lambda answer: Notice("message_replayed" if answer.ack_code == "AA" else "message_not_applied"),

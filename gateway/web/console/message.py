@@ -51,4 +51,6 @@ async def _tried(tools: MessageTools, message: MessageRow) -> Outcome:
     return tried
 
 
-ROUTES: Final = (Route("GET", "/messages/{id}", show_message_page, "text/html", MessagePageParameters, (404,)),)
+ROUTES: Final = (
+    Route("GET", "/messages/{id}", show_message_page, "text/html", MessagePageParameters, (404,), shows_texts=True),
+)

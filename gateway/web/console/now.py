@@ -32,7 +32,16 @@ SECTIONS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
     ("Goes out", (Kind.RECEIVER, Kind.WORKER)),
     (
         "The gateway itself",
-        (Kind.GATEWAY, Kind.DATABASE, Kind.DISK, Kind.CLOCK, Kind.CERTIFICATE, Kind.BACKUP, Kind.CONFIGURATION),
+        (
+            Kind.GATEWAY,
+            Kind.DATABASE,
+            Kind.DISK,
+            Kind.CLOCK,
+            Kind.CERTIFICATE,
+            Kind.AUDIT,
+            Kind.BACKUP,
+            Kind.CONFIGURATION,
+        ),
     ),
 )
 CHARTS: Final = (("Orders and other messages", "orders"), ("Worklist queries", "queries"), ("Instances", "instances"),

@@ -40,4 +40,6 @@ def _lines(raw: bytes) -> list[str]:
     return [printable(line) for line in text.split("\n")]
 
 
-ROUTES: Final = (Route("GET", "/refusals/{id}", show_refusal, "text/html", RefusalPageParameters, (404,)),)
+ROUTES: Final = (
+    Route("GET", "/refusals/{id}", show_refusal, "text/html", RefusalPageParameters, (404,), shows_texts=True),
+)

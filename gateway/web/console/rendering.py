@@ -17,6 +17,7 @@ from gateway.operations.answers.answer import iso
 from gateway.operations.parked import unserved_text
 from gateway.operations.work_events import why
 from gateway.records.person import Role
+from gateway.web.auditing import SHOWN
 from gateway.web.console import dicom_values
 from gateway.web.console.notices import notice_of
 from gateway.web.console.parameters import PageParameters
@@ -35,13 +36,14 @@ PAGES: Final = (
     ("/mappings", "Mappings"),
     ("/system", "System"),
     ("/users", "Users"),
+    ("/audit", "Audit"),
 )
 """Path and name of what the head of every page links to."""
 TEMPLATES: Final = {
     path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).with_name("templates").iterdir())
 }
 """Name -> source, read now: the event loop never waits for the disk."""
-_ROLES: Final = {"/users": Role.ADMIN}
+_ROLES: Final = {"/users": Role.ADMIN, "/audit": Role.ADMIN}
 _POSTS: Final = re.compile(r'<form\b[^>]*\bmethod="post"[^>]*>')
 _SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -64,7 +66,9 @@ def page(
         now=context.clock(), zone=context.zone, person=context.person, has_session=context.visit.session is not None,
         **values,
     )  # fmt: skip
-    return web.Response(text=with_csrf(text, context.visit), content_type="text/html", status=status)
+    response = web.Response(text=with_csrf(text, context.visit), content_type="text/html", status=status)
+    response[SHOWN] = values
+    return response
 
 
 def _pages(context: RouteContext) -> list[tuple[str, str]]:

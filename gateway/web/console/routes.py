@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.web.console import (
+    audit,
     deliveries,
     figures,
     journey,
@@ -39,6 +40,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *system.ROUTES,
     *retention.ROUTES,
     *users.ROUTES,
+    *audit.ROUTES,
     *login.ROUTES,
     *static.ROUTES,
 )

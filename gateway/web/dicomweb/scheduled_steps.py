@@ -42,7 +42,7 @@ async def search_steps(request: web.Request) -> web.Response:
     keys = in_zone_of_site(of_identifier(asked.keys), context.zone)
     if request.get(OWN, False):
         keys = _of_stations(keys, context.worklist.stations_of(request[SCANNER]))
-    query = Query(request[SCANNER], request.remote or "", keys, asked.fuzzy)
+    query = Query(request[SCANNER], request.remote or "", keys, asked.fuzzy, request.query_string.encode())
     started = context.worklist.now()
     answered: Sequence[StepRow] = ()
     status = statuses.SUCCESS

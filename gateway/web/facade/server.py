@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from email.utils import format_datetime
@@ -14,12 +15,16 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from sqlalchemy import Connection
 
+from gateway.clock import now as system_clock
 from gateway.errors import InvalidValue
 from gateway.mapping.studies.dates import instant
 from gateway.mapping.studies.imaging_study import wado_rs_endpoint
+from gateway.operations.audit.access import looked_at, subjects_of
+from gateway.records.audit import AuditEvent
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import Store, imaging_studies
 from gateway.store.imaging_studies import Served
+from gateway.web.auditing import SHOWN
 from gateway.web.facade import query
 from gateway.web.facade.bundle import outcome, resource_of, searchset
 from gateway.web.facade.capability import statement
@@ -27,6 +32,7 @@ from gateway.web.facade.parameters import PARAMETERS
 from gateway.web.facade.query import ImagingStudySearch
 from gateway.web.failures import Handler, NotAcceptable, failures
 from gateway.web.forms import FORM, posted
+from gateway.web.login import person_of
 
 ENDPOINT: Final = "Endpoint/wado-rs"
 """Where the Endpoint of the images is read, below the base address."""
@@ -66,11 +72,11 @@ _CONTEXT: Final = web.AppKey("context", FacadeContext)
 
 def build(
     store: Store, *, path: str, guard: Middleware, zone: tzinfo, version: str, now: int, public_url: str = "",
-    wado_rs_url: str = "",
+    wado_rs_url: str = "", note: Callable[[AuditEvent], None] = lambda event: None,
 ) -> web.Application:  # fmt: skip
     """The facade below `path`. `guard` lets in who may read; `zone` is that of dates without an offset; `public_url`
     is the base address to give in links, '' the one by which it was asked; `wado_rs_url` is where images are."""
-    application = web.Application(middlewares=[_FAILURES_AS_OUTCOME, _only_json, guard])
+    application = web.Application(middlewares=[_FAILURES_AS_OUTCOME, _only_json, guard, _recorded(note)])
     application[_CONTEXT] = FacadeContext(store, zone, version, public_url, wado_rs_url, path, instant(now))
     application.router.add_get("/metadata", _metadata)
     application.router.add_get("/ImagingStudy", _search)
@@ -99,7 +105,9 @@ async def _read(request: web.Request) -> web.Response:
     headers: dict[str, str] = {hdrs.ETAG: tag, hdrs.LAST_MODIFIED: format_datetime(changed, usegmt=True)}
     if _is_known(request, tag, changed):
         return web.Response(status=304, headers=headers)
-    return _answer(resource_of(served), headers=headers)
+    response = _answer(resource_of(served), headers=headers)
+    response[SHOWN] = {"studies": [_audited(served)]}
+    return response
 
 
 def _is_known(request: web.Request, tag: str, changed: datetime) -> bool:
@@ -135,7 +143,9 @@ async def _search(request: web.Request) -> web.Response:
     def body() -> bytes:
         return orjson.dumps(searchset(base, search, shown, more=more, total=total, endpoint=endpoint))
 
-    return _json(await asyncio.to_thread(body))
+    response = _json(await asyncio.to_thread(body))
+    response[SHOWN] = {"studies": [_audited(one) for one in shown]}
+    return response
 
 
 def _look(connection: Connection, search: ImagingStudySearch) -> tuple[list[Served], bool, int | None]:
@@ -155,6 +165,27 @@ async def _parameters(request: web.Request) -> list[tuple[str, str]]:
         form = await posted(request)
         parameters += [(name, value) for name, value in form.items() if isinstance(value, str)]
     return parameters
+
+
+def _audited(served: Served) -> dict[str, str]:
+    """Whose study it is, for the audit trail."""
+    identifier = (served.resource.get("subject") or {}).get("identifier") or {}
+    return {"study_uid": served.study_uid, "patient_id": str(identifier.get("value") or "")}
+
+
+def _recorded(note: Callable[[AuditEvent], None]) -> Middleware:
+    """Records who was shown which studies, and the search that found them."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        shown = response.get(SHOWN)
+        if shown is not None:
+            address = request.path_qs if request.query_string else request.path
+            note(looked_at(person_of(request), address, subjects_of(shown), system_clock()))
+        return response
+
+    return middleware
 
 
 def _answer(

@@ -1,3 +1,4 @@
+# Long: `__init__` takes all settings of the server, a line for each.
 """A DICOM service class provider on one port: it listens, keeps count of its associations, and ends them.
 
 `services` has what is done for a request, `negotiation` what an association is agreed to be for, `policy` who may
@@ -24,7 +25,7 @@ from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.open_associations import OpenAssociations
-from gateway.wire.dimse.policy import AcceptorPolicy, Rejection
+from gateway.wire.dimse.policy import AcceptorPolicy, Caller, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places, share_of_address
@@ -82,6 +83,7 @@ class DimseServer:
         artim_seconds: float = ARTIM_SECONDS,
         idle_seconds: float = 600.0,
         on_refused: Callable[[AssociationRefusal], None] | None = None,
+        on_ended: Callable[[Caller], None] | None = None,
     ) -> None:
         self._policy = policy
         self._services = Services(find, store, performed_steps, notifications)
@@ -92,6 +94,7 @@ class DimseServer:
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
         self._on_refused = on_refused
+        self._on_ended = on_ended
         self._places = _places(policy)
         self._listening: list[Listening] = []
         self._connections: set[Association] = set()
@@ -192,6 +195,8 @@ class DimseServer:
     def ended(self, association: Association) -> None:
         self._connections.discard(association)
         self._established.discard(association)
+        if self._on_ended is not None and association.agreement is not None:
+            self._on_ended(association.agreement.caller)
 
     def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         return self._services.operation(association, message)

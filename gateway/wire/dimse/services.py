@@ -69,6 +69,8 @@ class FindRequest:
     """Of the identifier and of the answers."""
     fuzzy: bool = False
     """Fuzzy semantic matching of person names has been agreed (PS3.4 K.5.1)."""
+    data: bytes = b""
+    """The identifier as it came."""
 
 
 class EncodedMatch(NamedTuple):
@@ -173,6 +175,7 @@ async def _send_matches(handler: FindHandler, association: Association, message:
         identifier=await _identifier(message, syntax),
         transfer_syntax_uid=syntax,
         fuzzy=association.agreement.fuzzy,
+        data=bytes(message.data_set),
     )
     pending: dict[int, bytes] = {}
     async with aclosing(cast(Any, handler(request))) as matches:

@@ -7,7 +7,10 @@ from gateway.errors import Fate
 from gateway.records.cause import cause_of, cause_of_message
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState, delivery_to
+from gateway.store import audit
 from gateway.web.server import ROUTES
+from tests.operations.audit.events import EVENTS
+from tests.store.test_audit import recorded
 from tests.web.schema import faults
 from tests.web.served import (
     NINE,
@@ -170,6 +173,7 @@ CALLS = (
     ("POST", "/api/users", "/api/users?name=ada&role=admin", 200),
     ("POST", "/api/users", "/api/users?name=ada&role=viewer", 409),
     ("GET", "/api/users", "/api/users", 200),
+    ("GET", "/api/audit", "/api/audit?what=order%20record", 200),
     ("POST", USER + "/role", "/api/users/ada/role?role=viewer", 409),
     ("POST", USER + "/link", "/api/users/ada/link", 200),
     ("POST", USER + "/link", "/api/users/nobody/link", 404),
@@ -217,6 +221,8 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     await console.store.write(lambda c: add_delivery(c, at=NINE, study_uid="1.2.8", fate=Fate.PARK, outcome=never))
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
+    await console.store.write(recorded(*EVENTS))
+    await console.store.write(audit.seal)
     document = await document_of(console)
     for method, path, address, status in CALLS:
         async with console.session.request(method, console.base + address) as response:
