@@ -14,12 +14,14 @@ from sqlalchemy import select
 
 from gateway.cli.options import user_of_system
 from gateway.errors import ConfigError
+from gateway.operations.audit.dicom_message import AuditSource, dicom_message
 from gateway.operations.export import writers
 from gateway.operations.export.writers import Format
 from gateway.records.audit import ActorKind, AuditKind, event_of
 from gateway.store import Store, audit, schema
 from tests.commands import Command
 from tests.conftest import until
+from tests.operations.audit.events import faults
 from tests.operations.export import hospital
 from tests.operations.export.test_columns import ALL, ERIKA
 
@@ -69,7 +71,8 @@ async def test_an_export_is_in_the_audit_trail(filled: Path, sqlite_url: str) ->
         "2026-01-31",
         "device",
     )
-    assert event.detail["rows"].startswith("orders 3, steps 3")
+    assert "2026-01-01 to 2026-01-31, as csv: orders 3, steps 3" in event.note
+    assert faults(dicom_message(event, AuditSource("Test site", "gateway1", "192.0.2.100"))) == []
 
 
 @pytest.mark.parametrize(

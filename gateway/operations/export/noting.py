@@ -17,19 +17,20 @@ def note(
     connection: Connection, plan: ExportPlan, files: Sequence[ExportedFile], out: Path, *, person: str, now: int
 ) -> None:
     """Record who exports what. It names no patient: there may be a million, and none of them is in the files."""
+    rows = ", ".join(f"{one.table} {one.rows}" for one in files)
     event = AuditEvent(
         AuditKind.DATA_EXPORT,
         Action.READ,
         now,
         Actor(person, ActorKind.PERSON),
-        note="de-identified export for analytics",
+        note=f"de-identified export for analytics, {plan.first} to {plan.last}, as {plan.form.value}: {rows}",
         detail={
             "from": plan.first.isoformat(),
             "to": plan.last.isoformat(),
             "format": plan.form.value,
             "retained": ", ".join(sorted(plan.retained)),
             "folder": str(out),
-            "rows": ", ".join(f"{one.table} {one.rows}" for one in files),
+            "rows": rows,
             "sha256": " ".join(one.digest for one in files),
         },
     )
