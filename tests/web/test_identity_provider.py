@@ -5,6 +5,7 @@ SQLite alone: what is settled here is settled before a statement is made.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -115,3 +116,18 @@ async def test_a_provider_that_is_away_is_no_fault_of_the_gateway(start: Start) 
         page = await one.open("/login/oidc")
         assert (page.status, "identity provider" in page.text) == (503, True)
         assert (await one.open("/login")).status == 200
+
+
+async def test_answers_that_were_made_up_are_refused_slowed_down_and_not_taken_to_the_provider(start: Start) -> None:
+    async with _site(start) as site, browser(site.base) as thief:
+        made_up = [1, {}, [1, 2, 3, 4], ["s", "n", {}, "/"], "text", ["s", "n", "v"]]
+        for kept in (*(json.dumps(one).encode().hex() for one in made_up), "zz"):
+            page = await thief.open(f"{CALLBACK}?state=s&code=c", Cookie=f"gateway-login={kept}")
+            assert (page.status, "begin again" in page.text) == (401, True), kept
+        kept = json.dumps(["s", "n", "v", "/"]).encode().hex()
+        statuses = [
+            (await thief.open(f"{CALLBACK}?state=s&code={number}", Cookie=f"gateway-login={kept}")).status
+            for number in range(40)
+        ]
+        assert set(statuses) == {401, 429}
+        assert statuses.count(429) >= 10

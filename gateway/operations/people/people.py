@@ -174,14 +174,17 @@ class People:
 
     async def refused_token(self, address: str) -> None:
         """Count a token or link that opens nothing. Raises `TooManyTries` where there were too many of an address."""
-        if wait := self.throttle.take_token(address):
-            await self._throttled(Login.TOKEN, address)
-            raise TooManyTries(wait)
-        await self._refused(Login.TOKEN, "", address)
+        await self._count(Login.TOKEN, address)
 
     async def refused_by_provider(self, address: str) -> None:
-        """Count a login at the identity provider that came to nothing."""
-        await self._refused(Login.OIDC, "", address)
+        """Count a login at the identity provider that came to nothing. Raises as `refused_token`."""
+        await self._count(Login.OIDC, address)
+
+    async def _count(self, login: Login, address: str) -> None:
+        if wait := self.throttle.take_token(address):
+            await self._throttled(login, address)
+            raise TooManyTries(wait)
+        await self._refused(login, "", address)
 
     async def _refused(self, login: Login, account: str, address: str) -> None:
         metrics.LOGINS.labels(login, "wrong").inc()

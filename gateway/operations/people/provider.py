@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,22 +54,23 @@ class ProviderLogins:
 
     async def begin(self, redirect_uri: str, to: str) -> tuple[str, str]:
         """Where the browser goes to log in, and what it keeps until it comes back. Raises `Unavailable`, `Rejected`."""
+        provider = await self._at_provider()
         from gateway.wire.oauth.openid import Flow
 
         flow = Flow(new_secret(), new_secret(), new_secret())
         kept = orjson.dumps([flow.state, flow.nonce, flow.verifier, to]).hex()
-        return await self._at_provider().authorization_url(redirect_uri, flow), kept
+        return await provider.authorization_url(redirect_uri, flow), kept
 
     async def finish(self, answer: Mapping[str, str], kept: str, redirect_uri: str, address: str) -> tuple[str, str]:
-        """The secret of a new session, and the page to go on to. Raises `WrongSecret`, `Unavailable`."""
+        """Secret of a new session, and the page to go on to. Raises `WrongSecret`, `TooManyTries`, `Unavailable`."""
+        # Whoever has no login can make up an answer and what the browser keeps: each asks the provider.
+        await self._people.check_tries(address)
+        state, nonce, verifier, to = _kept(kept)
+        provider = await self._at_provider()
         from gateway.wire.oauth.openid import Flow
 
         try:
-            state, nonce, verifier, to = orjson.loads(bytes.fromhex(kept))
-        except ValueError:
-            raise WrongSecret("this login was begun in another browser, or too long ago; begin again") from None
-        try:
-            vouched = await self._at_provider().vouched(answer, redirect_uri, Flow(state, nonce, verifier))
+            vouched = await provider.vouched(answer, redirect_uri, Flow(state, nonce, verifier))
             role = self._role_of(vouched.claims)
         except Rejected as error:
             await self._people.refused_by_provider(address)
@@ -78,11 +80,13 @@ class ProviderLogins:
 
     async def logout_url(self, id_token: str, redirect_uri: str) -> str:
         """Where the browser logs out at the provider too; empty: nowhere. Raises `Unavailable`, `Rejected`."""
-        return await self._at_provider().logout_url(id_token, redirect_uri)
+        return await (await self._at_provider()).logout_url(id_token, redirect_uri)
 
-    def _at_provider(self) -> OpenIdProvider:
+    async def _at_provider(self) -> OpenIdProvider:
         if self._provider is None:
-            self._provider = self._make()
+            # Beside the loop: loading takes a third of a second.
+            made = await asyncio.to_thread(self._make)
+            self._provider = self._provider or made
         return self._provider
 
     def _role_of(self, claims: Mapping[str, Any]) -> Role:
@@ -116,6 +120,17 @@ class ProviderLogins:
         while users.find(connection, free) is not None:
             free, number = f"{name}+{number}", number + 1
         return free
+
+
+def _kept(written: str) -> list[str]:
+    """What the browser kept of a login, as `begin` made it. Raises `WrongSecret`."""
+    try:
+        parts = orjson.loads(bytes.fromhex(written))
+    except ValueError:
+        parts = None
+    if isinstance(parts, list) and len(parts) == 4 and all(isinstance(one, str) for one in parts):
+        return parts
+    raise WrongSecret("this login was begun in another browser, or too long ago; begin again")
 
 
 def _values(claims: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -84,13 +84,16 @@ async def begin_at_provider(context: RouteContext, parameters: LoginParameters) 
 
 
 async def come_back(context: RouteContext, parameters: ProviderAnswer) -> web.Response:
-    """Back from the identity provider: begin a session. 401 where it does not say who somebody is, or gives no role."""
+    """Back from the identity provider: begin a session. 401 where it does not say who somebody is, or gives no role.
+
+    429 after too many that came to nothing.
+    """
     answer = {name: value for name, value in parameters.model_dump().items() if value is not None}
     try:
         secret, to = await _provider(context).finish(
             answer, context.visit.login, _redirect_uri(context), context.visit.address
         )
-    except WrongSecret as error:
+    except (WrongSecret, TooManyTries) as error:
         return _with_status(_login_page(context, "/", str(error)), error)
     response = entered(context, secret, to)
     cookies.forget(response, cookies.LOGIN, context.visit)
@@ -206,7 +209,7 @@ ROUTES: Final = (
     Route("GET", "/login", show_login, "text/html", LoginParameters, open=True),
     Route("POST", "/login", log_in, "text/html", GivenParameters, (303, 401, 429), open=True, in_body=True),
     Route("GET", "/login/oidc", begin_at_provider, "text/html", LoginParameters, (303, 401, 404), open=True),
-    Route("GET", CALLBACK, come_back, "text/html", ProviderAnswer, (303, 401, 404), open=True),
+    Route("GET", CALLBACK, come_back, "text/html", ProviderAnswer, (303, 401, 404, 429), open=True),
     Route("POST", "/logout", log_out, "text/html", errors=(303,), role=Role.VIEWER),
     Route("GET", "/password", show_password, "text/html", LinkParameters, (401, 429), open=True),
     Route("POST", "/password", set_password, "text/html", NewPasswordParameters, (303, 401, 429), open=True,

@@ -5,6 +5,7 @@ Nothing is believed but what the ID token of the provider's own keys says to thi
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -30,6 +31,8 @@ SKEW_SECONDS: Final = 60.0
 KEPT_SECONDS: Final = 3600.0
 """How long metadata and keys are kept; keys that are not among them are looked for at once, but not more often than:"""
 KEYS_SECONDS: Final = 10.0
+AWAY_SECONDS: Final = 5.0
+"""After an attempt that came to nothing: whoever asks for a login meanwhile causes no other one."""
 MAX_BYTES: Final = 512 * 1024
 PLACE: Final = "identity provider"
 
@@ -83,6 +86,8 @@ class OpenIdProvider:
         self._clock = clock
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
         self._keys: tuple[float, dict[str, Any]] = (0.0, {})
+        self._asking = asyncio.Lock()
+        self._away_at = 0.0
 
     async def authorization_url(self, redirect_uri: str, flow: Flow) -> str:
         """Where a browser goes to log in. Raises `Unavailable`, `NotVouched`."""
@@ -177,14 +182,26 @@ class OpenIdProvider:
         return address
 
     async def _provider(self) -> dict[str, Any]:
-        """The metadata (OpenID Connect Discovery 1.0, 4)."""
-        at, metadata = self._metadata
-        if not metadata or not 0 <= self._clock() - at < KEPT_SECONDS:
-            status, metadata = await self._ask("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            if status != 200 or metadata.get("issuer") != self.issuer:
-                stated = str(metadata.get("issuer", ""))[:200]
-                raise NotVouched(f"{self.issuer} answers HTTP {status} as issuer {stated!r}", place=PLACE)
+        """The metadata (OpenID Connect Discovery 1.0, 4), asked for once by all who wait for it."""
+        async with self._asking:
+            at, metadata = self._metadata
+            if metadata and 0 <= self._clock() - at < KEPT_SECONDS:
+                return metadata
+            if 0 <= self._clock() - self._away_at < AWAY_SECONDS:
+                raise Unavailable("did not answer a moment ago", place=PLACE)
+            try:
+                metadata = await self._discovered()
+            except (Unavailable, NotVouched):
+                self._away_at = self._clock()
+                raise
             self._metadata = self._clock(), metadata
+            return metadata
+
+    async def _discovered(self) -> dict[str, Any]:
+        status, metadata = await self._ask("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+        if status != 200 or metadata.get("issuer") != self.issuer:
+            stated = str(metadata.get("issuer", ""))[:200]
+            raise NotVouched(f"{self.issuer} answers HTTP {status} as issuer {stated!r}", place=PLACE)
         return metadata
 
     async def _ask(self, method: str, address: str, **options: Any) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
+from gateway.errors import Unavailable
 from gateway.wire.oauth.openid import Flow, NotVouched, OpenIdProvider
 
 FLOW = Flow("state", "nonce", "verifier")
@@ -28,6 +30,9 @@ class _Provider:
         self.form: dict[str, Any] = {}
         self.user: dict[str, Any] = {}
         self.stated_issuer = ""
+        self.status = 200
+        self.asked = 0
+        """Times that the metadata was asked for."""
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -35,8 +40,10 @@ class _Provider:
         return {name: value for name, value in (whole | changes).items() if value is not None}
 
     async def metadata(self, _request: web.Request) -> web.Response:
-        endpoints = {name: f"{self.issuer}/{name}" for name in ("token_endpoint", "jwks_uri", "userinfo_endpoint")}
-        return web.json_response({"issuer": self.stated_issuer or self.issuer, **endpoints})
+        self.asked += 1
+        names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
+        endpoints = {name: f"{self.issuer}/{name}" for name in names}
+        return web.json_response({"issuer": self.stated_issuer or self.issuer, **endpoints}, status=self.status)
 
     async def keys(self, _request: web.Request) -> web.Response:
         return web.json_response({"keys": [KEY.as_dict(private=False)]})
@@ -130,3 +137,16 @@ async def test_metadata_of_another_issuer_is_refused() -> None:
         provider.stated_issuer = "https://evil.example"
         with pytest.raises(NotVouched, match=r"as issuer 'https://evil\.example'"):
             await _vouched(provider)
+
+
+async def test_a_provider_that_is_away_is_asked_once_by_all_who_wait() -> None:
+    async with _serving() as provider:
+        provider.status, now = 503, [1000.0]
+        asking = OpenIdProvider(provider.issuer, CLIENT, None, clock=lambda: now[0])
+        asked = [asking.authorization_url("http://gw/cb", FLOW) for _ in range(20)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one) for one in answers} == {Unavailable}
+        assert provider.asked == 1
+        provider.status = 200
+        now[0] += 6
+        assert (await asking.authorization_url("http://gw/cb", FLOW)).startswith(f"{provider.issuer}/")
