@@ -124,6 +124,20 @@ def of_link(connection: Connection, digest: bytes, now: int) -> User | None:
     return None if row is None else _user(row)
 
 
+def use_link(connection: Connection, digest: bytes, now: int) -> User | None:
+    """As `of_link`; the link opens nothing any more, to whoever uses it at the same moment neither."""
+    lock(connection, _LOCK)
+    user = of_link(connection, digest, now)
+    if user is not None:
+        connection.execute(delete(password_links).where(password_links.c.digest == digest))
+    return user
+
+
+def hold(connection: Connection) -> None:
+    """Let nobody else make or change users until the transaction ends."""
+    lock(connection, _LOCK)
+
+
 def _change(connection: Connection, name: str, values: dict[str, Any], *, keeps_admin: bool) -> User:
     lock(connection, _LOCK)
     user = get(connection, name)

@@ -45,3 +45,24 @@ async def test_nobody_else_states_how_a_request_came(start: Start, caplog: pytes
         assert HSTS not in asked.headers
         await someone.post("/login", {"name": "ada", "password": "wrong", "to": "/"})
         assert "ada from 127.0.0.1" in caplog.text
+
+
+WRITTEN = {
+    "10.1.1.1:50123": "10.1.1.1",
+    "[2001:db8::7]:50123": "2001:db8::7",
+    "[2001:db8::7]": "2001:db8::7",
+    "2001:db8::7": "2001:db8::7",
+    "6.6.6.6, unknown": "127.0.0.1",
+    "6.6.6.6, 127.0.0.1": "6.6.6.6",
+    "made up, 127.0.0.1": "127.0.0.1",
+}
+
+
+async def test_an_address_is_read_as_proxies_write_it(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """With the port of each connection, wrong passwords would be counted for each connection."""
+    http = Http(port=0, behind_proxy=["127.0.0.1"])
+    async with start(http=http) as gateway, browser(f"http://127.0.0.1:{gateway.http_port}") as someone:
+        for stated, address in WRITTEN.items():
+            caplog.clear()
+            await someone.ask("POST", "/login", {"name": "ada", "password": "wrong"}, {"X-Forwarded-For": stated})
+            assert [line for line in caplog.messages if line.endswith(f"unknown from {address}")], stated

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -135,11 +136,13 @@ class People:
         digest, now = digest_of(secret), self._clock()
         try:
             session = await self._store.read(lambda connection: sessions.find(connection, digest))
-            if session is not None and not session.is_over(self.limits, now) and now - session.seen_at > NOTED_AFTER:
-                await self._store.write(lambda connection: sessions.note(connection, digest, now))
         except Unavailable:
             session = self._sessions.get(digest)
         self._sessions.keep(digest, session)
+        if session is not None and not session.is_over(self.limits, now) and now - session.seen_at > NOTED_AFTER:
+            # A disk that is full keeps nobody out.
+            with suppress(Unavailable):
+                await self._store.write(lambda connection: sessions.note(connection, digest, now))
         return None if session is None or session.is_over(self.limits, now) else session
 
     async def log_out(self, secret: str, person: Person) -> None:
@@ -158,12 +161,13 @@ class People:
         digest, now = digest_of(secret), self._clock()
         try:
             token = await self._store.read(lambda connection: api_tokens.find(connection, digest))
-            if token is not None and token.counts(now) and now - (token.last_used_at or 0) > NOTED_AFTER:
-                row = token.row
-                await self._store.write(lambda connection: api_tokens.note_use(connection, row, now))
         except Unavailable:
             token = self._tokens.get(digest)
         self._tokens.keep(digest, token)
+        if token is not None and token.counts(now) and now - (token.last_used_at or 0) > NOTED_AFTER:
+            row = token.row
+            with suppress(Unavailable):
+                await self._store.write(lambda connection: api_tokens.note_use(connection, row, now))
         return token if token is not None and token.counts(now) else None
 
     async def check_tries(self, address: str) -> None:
@@ -250,7 +254,7 @@ def _still(seen: User, renewed: str, connection: Connection) -> User:
 
 
 def _by_link(link: bytes, password_hash: str, now: int, connection: Connection) -> User:
-    user = users.of_link(connection, link, now)
+    user = users.use_link(connection, link, now)
     if user is None:
         raise WrongSecret("this link was used meanwhile")
     users.set_password(connection, user.row, password_hash)

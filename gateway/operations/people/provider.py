@@ -103,6 +103,10 @@ class ProviderLogins:
         subject = f"{vouched.claims['iss']}|{vouched.claims['sub']}"
         user = users.find_subject(connection, subject)
         if user is None:
+            # Who logs in for the first time may do so in two windows at once.
+            users.hold(connection)
+            user = users.find_subject(connection, subject)
+        if user is None:
             name = self._free_name(connection, vouched.claims)
             return users.add(
                 connection, name, role, login=Login.OIDC, subject=subject, by=_BY, now=self._clock()

@@ -67,6 +67,8 @@ def link(connection: Connection, name: str, *, person: Person, now: int) -> User
 
 def first_admin(connection: Connection, *, now: int) -> UserChanged | None:
     """A link for the first admin, who is made where there is none; None: an admin can log in already."""
+    # Two gateways at one database may start at once.
+    users.hold(connection)
     if users.admin_can_log_in(connection):
         return None
     user = users.find(connection, FIRST_ADMIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from aiohttp.typedefs import Middleware
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HSTS: Final = "max-age=31536000"
 """Browsers come over TLS alone for a year, once they have (RFC 6797)."""
+_WITH_PORT: Final = (re.compile(r"([0-9.]+):[0-9]+"), re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?"))
 
 
 def transport(proxies: Sequence[str]) -> Middleware:
@@ -49,7 +51,9 @@ def _stated(request: web.Request, is_proxy: Callable[[str], bool]) -> dict[str, 
     it."""
     stated: dict[str, Any] = {}
     addresses = [one.strip() for one in ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")]
-    for address in reversed([one for one in addresses if one]):
+    for written in reversed([one for one in addresses if one]):
+        if (address := _address(written)) is None:
+            break
         stated["remote"] = address
         if not is_proxy(address):
             break
@@ -58,6 +62,18 @@ def _stated(request: web.Request, is_proxy: Callable[[str], bool]) -> dict[str, 
     if host := _last(request, "X-Forwarded-Host"):
         stated["host"] = host
     return stated
+
+
+def _address(written: str) -> str | None:
+    """The IP address; some proxies write the port behind it, which is another one for each connection. None: it is
+    none, but a word such as `unknown`, or what whoever asked has made up."""
+    for form in _WITH_PORT:
+        if found := form.fullmatch(written):
+            written = found[1]
+    try:
+        return str(ipaddress.ip_address(written))
+    except ValueError:
+        return None
 
 
 def _last(request: web.Request, name: str) -> str:
