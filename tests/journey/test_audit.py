@@ -98,6 +98,7 @@ async def test_each_station_records_what_it_did(start: Start) -> None:
         delivered = await recorded(gateway, AuditKind.DATA_EXPORT)
         assert delivered.peer is not None
         assert (delivered.peer.name, delivered.patients, delivered.studies) == ("ehr0", ("PAT1",), ("1.2.3.4.6",))
+        assert len(delivered.detail["request"]) == 36, "X-Request-Id, which the EHR's log has too"
         transfers = [one for one in await events(gateway) if one.kind is AuditKind.INSTANCES_TRANSFERRED]
         assert len(transfers) == 2, "one for each study and association"
         assert (await verify(gateway.store)).fault is None

@@ -14,6 +14,7 @@ import orjson
 
 from gateway.observe.quoting import printable
 from gateway.operations.audit.dicom_message import AuditSource, dicom_message
+from gateway.operations.audit.fhir_event import fhir_event
 from gateway.records.audit import GATEWAY, Action, Actor, AuditEvent, AuditKind, AuditType, Outcome, canonical
 from gateway.store import Store
 from gateway.store.audit_listing import AuditFilter, AuditRow, oldest_first
@@ -30,6 +31,8 @@ class AuditFormat(StrEnum):
     NDJSON = "ndjson"
     DICOM = "dicom"
     """DICOM audit messages, a line for each."""
+    FHIR = "fhir"
+    """FHIR R4 AuditEvents (IHE BALP), a line for each."""
 
 
 async def lines(store: Store, wanted: AuditFilter, form: AuditFormat, source: AuditSource) -> AsyncIterator[bytes]:
@@ -109,6 +112,11 @@ def _as_messages(source: AuditSource) -> Callable[[AuditRow], bytes]:
     return lambda row: dicom_message(row.event, source) + b"\n"
 
 
+def _as_resources(source: AuditSource) -> Callable[[AuditRow], bytes]:
+    return lambda row: orjson.dumps(fhir_event(row.event, source)) + b"\n"
+
+
 _WRITERS: Final = {
     AuditFormat.CSV: _as_csv, AuditFormat.NDJSON: _as_json, AuditFormat.DICOM: _as_messages,
+    AuditFormat.FHIR: _as_resources,
 }  # fmt: skip

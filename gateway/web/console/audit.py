@@ -22,7 +22,7 @@ SHOWN: Final = 50
 MOST_NAMED: Final = 5
 """Patients of an event that a row of the table names."""
 _MEDIA_TYPES: Final = {AuditFormat.CSV: "text/csv", AuditFormat.NDJSON: "application/x-ndjson",
-                       AuditFormat.DICOM: "text/plain"}  # fmt: skip
+                       AuditFormat.DICOM: "text/plain", AuditFormat.FHIR: "application/x-ndjson"}  # fmt: skip
 
 
 class AuditPageParameters(PageParameters, AuditParameters):
@@ -55,7 +55,7 @@ async def export_audit(context: RouteContext, parameters: AuditExportParameters)
     form = parameters.format
     note_use(context, "exported", parameters, format=form.value)
     source = AuditSource("", "imaging-gateway")
-    suffix = "xml.txt" if form is AuditFormat.DICOM else form.value
+    suffix = {AuditFormat.DICOM: "xml.txt", AuditFormat.FHIR: "fhir.ndjson"}.get(form, form.value)
     return web.Response(
         body=lines(context.store, filter_of(context, parameters), form, source),
         content_type=_MEDIA_TYPES[form],

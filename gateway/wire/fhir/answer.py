@@ -65,6 +65,8 @@ class Answer:
     resource: dict[str, Any] | None
     id: str
     version: str
+    request_id: str = ""
+    """X-Request-Id of the request; empty: of several, or of none of ours."""
 
 
 def judge(response: aiohttp.ClientResponse, content: bytes, place: str, *, conditional: bool) -> Answer:

@@ -7,7 +7,7 @@ import gzip
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Self
@@ -137,10 +137,10 @@ class FhirClient:
         condition = {"If-Match": f'W/"{version}"'} if version else {"If-None-Match": "*"} if is_new else {}
         answer = await self._request("PUT", f"{kind}/{identity}", resource, condition, confirm=confirm)
         if answer.version:
-            return Answer(answer.status, answer.resource, identity, answer.version)
+            return Answer(answer.status, answer.resource, identity, answer.version, answer.request_id)
         # Either kept without versions or not reported; without one a later write cannot see that another came between.
         held = await self.read(kind, identity)
-        return Answer(answer.status, held, identity, version_of(held or {}))
+        return Answer(answer.status, held, identity, version_of(held or {}), answer.request_id)
 
     async def read(self, kind: str, identity: str) -> Resource | None:
         """The resource as it stands; None when there is none."""
@@ -195,7 +195,7 @@ class FhirClient:
                 f"{len(held)} resources",
                 place=f"{self.base}/{kind}",
             )
-        return Answer(answer.status, held[0], str(held[0].get("id") or ""), version_of(held[0]))
+        return Answer(answer.status, held[0], str(held[0].get("id") or ""), version_of(held[0]), answer.request_id)
 
     async def _request(
         self, method: str, path: str, resource: Resource | None = None, headers: Mapping[str, str] | None = None,
@@ -240,7 +240,7 @@ class FhirClient:
         await self._pace.turn()
         try:
             if body is None or not compresses or len(body) < COMPRESSED_BYTES:
-                return await self._exchange(request, body, sent)
+                return replace(await self._exchange(request, body, sent), request_id=name)
             packed = await asyncio.to_thread(gzip.compress, body, 1)
             try:
                 answer = await self._exchange(request, packed, {**sent, "Content-Encoding": "gzip"})
@@ -251,10 +251,10 @@ class FhirClient:
                     raise
             else:
                 self._unpacks = True
-                return answer
+                return replace(answer, request_id=name)
             # The server announced gzip and refuses it; nothing was done with this request.
             self._gzip, self._compresses = "never", False
-            return await self._exchange(request, body, sent)
+            return replace(await self._exchange(request, body, sent), request_id=name)
         except (Refused, Unavailable) as error:
             error.details = {**error.details, "request_id": name}
             raise

@@ -22,6 +22,8 @@ class Written:
     """What was remarkable, in plain words; '' for a plain write."""
     was_contested: bool = False
     """Another write of the resource was met on the way, ours or another writer's."""
+    request_id: str = ""
+    """X-Request-Id of the write; empty: nothing was written, or by one of several requests."""
 
 
 @dataclass(frozen=True, slots=True)

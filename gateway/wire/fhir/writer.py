@@ -114,12 +114,12 @@ class FhirWriter:
         held = await self._find(write, known, unsure=unsure)
         if held is None:
             answer = await self._creation.create(write)
-            return Written(answer.status, answer.id, answer.version)
+            return Written(answer.status, answer.id, answer.version, request_id=answer.request_id)
         identity, version = str(held["id"]), version_of(held)
         if reason := await self._needless(write, held):
             return Written(200, identity, version, reason)
         answer = await self._update(write, identity, version)
-        return Written(answer.status, answer.id, answer.version)
+        return Written(answer.status, answer.id, answer.version, request_id=answer.request_id)
 
     async def look(self, kind: str, identifier: str, *, known: str | None, confirm: Confirm) -> Resource | None:
         """What the server holds with `identifier`; None for nothing. Several of ours are made one, which is that under
