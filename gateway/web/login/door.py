@@ -82,7 +82,7 @@ class Door:
             return Person(SHARED, Role.ADMIN, visit.address, Login.TOKEN)
         token = await self.people.token_of(shown.text) if shown.secret else None
         if token is not None and token.role is None:
-            raise web.HTTPForbidden(text=f"this token is for the scanner {token.ae_title}, which it opens /dicomweb to")
+            raise web.HTTPForbidden(text=f"this token is for the scanner {token.ae_title}: it opens /dicomweb alone")
         if token is None or token.role is None:
             raise await self.wrong(shown, visit.address, _HELP)
         self.trust(shown)
