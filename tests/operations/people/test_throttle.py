@@ -13,6 +13,37 @@ def _still() -> int:
     return 0
 
 
+class Elapsed:
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += round(seconds * 1_000_000)
+
+
+def test_a_few_at_once_and_then_one_after_each_pause() -> None:
+    elapsed = Elapsed()
+    asked = Throttle(elapsed)
+    assert [asked.take("ada", "10.0.0.1") for _ in range(ACCOUNT_AT_ADDRESS.tries)] == [0.0] * 5
+    assert asked.take("ada", "10.0.0.1") == 30
+    elapsed.pass_seconds(29)
+    assert asked.take("ada", "10.0.0.1") == 1
+    elapsed.pass_seconds(1)
+    assert asked.take("ada", "10.0.0.1") == 0
+    assert asked.take("ada", "10.0.0.1") == 30
+
+
+def test_an_address_that_tries_many_accounts_waits_and_an_ipv6_site_is_one() -> None:
+    asked = Throttle(Elapsed())
+    for number in range(ADDRESS.tries):
+        assert asked.take(f"user{number}", f"2001:db8::{number:x}") == 0
+    assert asked.take("another", "2001:db8::ffff") == 3
+    assert asked.take("another", "2001:db8:1::1") == 0
+
+
 def test_a_user_who_logs_in_between_may_not_guess_more_of_the_others() -> None:
     limits, guessed = Throttle(_still), 0
     for number in range(10 * ADDRESS.tries):
