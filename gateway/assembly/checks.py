@@ -12,6 +12,7 @@ from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
 from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
+from gateway.assembly.http import tls_of_http
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
@@ -49,7 +50,7 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
     doors = await asyncio.to_thread(lambda: list(open_doors(config, file, now())))
     findings = [*_mappings(config), *_settings(config), *check_shared(ports), *doors]
     if not offline:
-        serves = await asyncio.to_thread(gateway_serves, config.http.host, config.http.port)
+        serves = await asyncio.to_thread(_gateway_serves, config)
         findings += check_ports(ports, gateway_serves=serves)
         database = config.database
         findings.append(await asyncio.to_thread(check_database, database.url, database.answer_seconds))
@@ -57,6 +58,10 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
         findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
+
+
+def _gateway_serves(config: Config) -> bool:
+    return gateway_serves(config.http.host, config.http.port, tls=config.http.tls is not None)
 
 
 def _mappings(config: Config) -> list[CheckFinding]:
@@ -80,6 +85,7 @@ def _settings(config: Config) -> list[CheckFinding]:
         for finding in (*_usable(partial(access_of, listener)), *_types(listener))
     ]
     findings += _usable(lambda: list(dicom_ports(config.dicom)))
+    findings += _usable(partial(tls_of_http, config.http))
     findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
     findings += [one for to in config.dicom.destinations for one in _usable(partial(tls_of_dicom_destination, to))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable
+import ssl
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -17,6 +18,7 @@ from gateway.assembly.tls import server_tls
 from gateway.assembly.worklist import policy_of
 from gateway.clock import Clock
 from gateway.config.fields import is_loopback
+from gateway.config.http import Http
 from gateway.config.tree import Config
 from gateway.errors import SettingFault
 from gateway.journey.performed_step.station import PerformedSteps
@@ -116,11 +118,16 @@ def _listening(config: Config, runner: web.AppRunner) -> Listening:
         "HTTP",
         lambda place: HttpConnection(server(), place, times, _cut),
         Places(share.connections, of_address(share.connections, http.max_connections_per_address)),
-        tls=None if http.tls is None else server_tls(http.tls, _fault_of_tls),
+        tls=tls_of_http(http),
         turned_away=_turned_away,
         farewell=FULL if http.tls is None else b"",
         most_descriptors=share.descriptors,
     )
+
+
+def tls_of_http(http: Http) -> ssl.SSLContext | None:
+    """TLS 1.2 and later; None: HTTP is not encrypted here. Raises `ConfigError` when a file cannot be used."""
+    return None if http.tls is None else server_tls(http.tls, _fault_of_tls)
 
 
 def _fault_of_tls(key: str, text: str) -> SettingFault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -54,9 +55,17 @@ EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})
 ANSWER_SECONDS: Final = 3.0
 
 
-def gateway_serves(host: str, port: int) -> bool:
-    """Whether a gateway answers at this address of a console: then its ports are taken by it."""
-    connection = http.client.HTTPConnection(LOCAL.get(host, host), port, timeout=ANSWER_SECONDS)
+def gateway_serves(host: str, port: int, *, tls: bool = False) -> bool:
+    """Whether a gateway answers at this address of a console: then its ports are taken by it.
+
+    `tls`: it is asked over TLS, whatever certificate it shows, since nothing secret is sent.
+    """
+    local = LOCAL.get(host, host)
+    connection = http.client.HTTPConnection(local, port, timeout=ANSWER_SECONDS)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(local, port, timeout=ANSWER_SECONDS, context=context)
     try:
         connection.request("GET", "/health/live")
         return connection.getresponse().read() == b'{"status":"live"}'

@@ -68,6 +68,8 @@ async def test_the_first_admin_logs_in_over_tls_and_commands_ask_beside(tmp_path
         names = {part["name"] for part in beside["parts"] if part["kind"] == "certificate"}
         assert names == {"http certificate"}
         assert "gateway" not in {part["kind"] for part in beside["parts"] if part["level"] == "bad"}
+        checked = await gateway("check", folder=tmp_path)
+        assert f"127.0.0.1:{port} is taken, and a gateway serves here" in checked.stdout, checked.stderr
         assert (await gateway("tokens", "list", folder=tmp_path)).stdout == "there are no tokens\n"
         assert await _shown(port, context) == "former"
         _put(authority, "latter", tmp_path)
@@ -78,3 +80,10 @@ async def test_the_first_admin_logs_in_over_tls_and_commands_ask_beside(tmp_path
         assert await _shown(port, context) == "latter"
         again = await gateway("status", "--json", folder=tmp_path)
         assert json.loads(again.stdout)["version"] == beside["version"]
+
+
+async def test_a_certificate_that_cannot_be_used_is_named_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(CONFIGURATION.format(port=0), encoding="utf-8")
+    for command in (("check", "--offline"), ("run",)):
+        done = await gateway(*command, folder=tmp_path)
+        assert (done.returncode, "tls.certificate" in done.stdout + done.stderr) == (1, True), done
