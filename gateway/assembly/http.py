@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Callable
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
