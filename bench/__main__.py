@@ -19,6 +19,7 @@ from bench import (
     neighbours,
     night,
     performed_steps,
+    retention,
     soak,
     statuses,
     study,
@@ -99,6 +100,16 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "browsers that watch the first page",
         lambda given: console.browsers(messages=given.messages, rounds=given.rounds),
     ),
+    "retention": (
+        "a large database that is shortened by age while orders arrive",
+        lambda given: retention.run(
+            messages=given.old_messages,
+            studies=given.old_studies,
+            databases=_databases(given),
+            load=given.messages,
+            rounds=given.rounds,
+        ),
+    ),
     "s8": (
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
@@ -112,7 +123,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
-ONLY_WHEN_NAMED = ("night", "console", "turnaround")
+ONLY_WHEN_NAMED = ("night", "console", "turnaround", "retention")
 
 
 def arguments() -> argparse.Namespace:
@@ -141,6 +152,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--questions", type=int, default=200, help="s2, console, turnaround: of each kind (default %(default)s)"
     )
+    parser.add_argument("--old-messages", type=int, default=1_000_000, help="retention (default %(default)s)")
+    parser.add_argument("--old-studies", type=int, default=100_000, help="retention (default %(default)s)")
     parser.add_argument(
         "--instances", type=int, nargs="+", default=[500, 1_000, 5_000], help="s6: sizes of the study, smallest first"
     )

@@ -29,6 +29,7 @@ from gateway.journey.performed_step.attaching import LateLinking
 from gateway.observe import metrics
 from gateway.operations.message_tools import MessageTools
 from gateway.operations.replay import DryRun
+from gateway.records.retention import DAY
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_framing import MllpPeer
@@ -61,6 +62,7 @@ def scheduling_policy(config: Config) -> scheduling.Policy:
         patient_data=config.hl7.patient_data,
         tell_orders=any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs),
         late_links=LateLinking(consequences_of(config)),
+        orders_kept=None if (days := config.retention.orders_days) is None else days * DAY,
     )
 
 

@@ -84,6 +84,25 @@ def run_now(
     say_lines(_space(ended))
 
 
+@retention.command(epilog="Example: gateway retention forget 1.2.840.113619.2.55")
+def forget(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs")],
+    config: ConfigFile = None,
+) -> None:
+    """Take what has come again of studies that were deleted by their age for the whole: EHRs are sent it."""
+    from gateway.records.identifiers import StudyInstanceUID
+    from gateway.store import deleted_studies, outbox
+
+    def unit(connection: Any) -> int:
+        number = deleted_studies.forget(connection, studies)
+        for uid in studies:
+            outbox.settle_at(connection, StudyInstanceUID(uid), due_at=now(), now=now())
+        return number
+
+    number = with_store(configuration(config), lambda store: store.write(unit))
+    say(f"{number} forgotten; what is here is sent")
+
+
 def _space(ended: Any) -> list[str]:
     if ended.bytes_before is None:
         return ["PostgreSQL reuses the space after autovacuum; VACUUM FULL gives it back to the disk"]

@@ -38,8 +38,10 @@ RULES: Final[Mapping[RetentionKind, Rule]] = {
 """All kinds but the audit trail, which is shortened at its beginning."""
 PAGE: Final = 500
 """Rows that are judged in one read."""
-UNIT_SECONDS: Final = 0.010
+UNIT_SECONDS: Final = 0.020
 """What one unit may take of the writer, commit included: the number of rows goes by it."""
+ALONE: Final = 3
+"""So much more may a unit take while nobody else writes."""
 FIRST_ROWS: Final = 10
 MOST_ROWS: Final = 200
 SHARE: Final = 0.10
@@ -199,10 +201,10 @@ class RetentionRun:
         others = self.store.units
         result = await self.store.write(timed)
         spent = time.perf_counter() - begun
-        if rows:
-            fitting = rows * self.pace.unit_seconds / max(spent, 1e-6)
-            self._rows = round(min(max(fitting, rows / 2, 1), rows * 1.5 + 1, MOST_ROWS))
         is_shared = self.pace.always_shared or self.store.units - others > 1
+        if rows:
+            seconds = self.pace.unit_seconds if is_shared else self.pace.unit_seconds * ALONE
+            self._rows = round(min(max(rows * seconds / max(spent, 1e-6), rows / 2, 1), rows * 1.5 + 1, MOST_ROWS))
         await asyncio.sleep(spent * (1 / self.pace.share - 1) if is_shared else 0)
         return result
 

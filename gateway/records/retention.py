@@ -67,7 +67,7 @@ class Ages:
         if before is None:
             return None
         is_open = None if self.open_orders_days is None else now - self.open_orders_days * DAY
-        return Limits(before, is_open)
+        return Limits(before, is_open, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Limits:
     """Rows that were made and changed earlier are old enough."""
     open_before: int | None = None
     """Orders that were changed and scheduled earlier count as forgotten; None: an open order is open for ever."""
+    now: int = 0
 
 
 @dataclass(slots=True)

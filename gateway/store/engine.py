@@ -121,6 +121,8 @@ def _sqlite(url: URL, lock_ms: int) -> Engine:
     event.listen(engine, "connect", lambda connection, _record: _configure_sqlite(connection, lock_ms))
     event.listen(engine, "begin", _begin_sqlite)
     _create_private(path)
+    # Sorting and rewriting may need a file: beside the database, not in a folder of the system.
+    os.environ.setdefault("SQLITE_TMPDIR", str(path.absolute().parent))
     return engine
 
 

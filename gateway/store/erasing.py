@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from gateway.records.erasure import Outside, Targets
 from gateway.records.work import Activity, Lane, Part
+from gateway.store import deleted_studies
 from gateway.store.erasing_targets import performed_steps_of, studies_of
 from gateway.store.retention import messages as of_messages
 from gateway.store.retention import orders as of_orders
@@ -18,6 +19,7 @@ from gateway.store.retention import performed_steps as of_performed_steps
 from gateway.store.retention import studies as of_studies
 from gateway.store.retention import work
 from gateway.store.retention.rule import UNFINISHED, remove
+from gateway.store.retention.rule import of_orders as of_orders_kept
 from gateway.store.schema import (
     audit_patients,
     availability_notifications,
@@ -80,7 +82,7 @@ def _erase_messages(connection: Connection, targets: Targets) -> Counter[str]:
 
 def _erase_work(connection: Connection, targets: Targets) -> Counter[str]:
     tally: Counter[str] = Counter()
-    kept = of_studies.uids_of_orders(connection, targets.uids)
+    kept = of_orders_kept(connection, targets.uids)
     work.delete_of(connection, tally, set(targets.uids) - kept)
     remove(connection, tally, availability_notifications, availability_notifications.c.study_uid, targets.uids)
     rows = select(ehr_resources.c.id, ehr_resources.c.kind, ehr_resources.c.identifier).where(
@@ -118,7 +120,7 @@ def _erase_traces(connection: Connection, targets: Targets) -> Counter[str]:
         legal_holds.c.subject == "accession", legal_holds.c.value.in_(targets.accession_numbers)
     )
     tally["legal_holds"] += connection.execute(by_number.values(value=targets.pseudonym)).rowcount
-    tally["deleted_studies"] += of_studies.forget(connection, targets.uids)
+    tally["deleted_studies"] += deleted_studies.forget(connection, targets.uids)
     return +tally
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Update, func, select, text, update
 
 from gateway.assembly import process as app
 from gateway.clock import now
+from gateway.config.retention import RetentionSection
 from gateway.errors import Conflict
 from gateway.operations.retention import Ended, Pace, RetentionRun, preview
 from gateway.records.legal_hold import HoldOn, LegalHold
@@ -276,3 +277,34 @@ async def test_the_order_book_grows_while_it_is_shortened(start: Start) -> None:
         assert ended.tallies[K.ORDERS].deleted["orders"] == 40
         kept = await gateway.store.read(lambda c: c.execute(select(orders.c.placer)).scalars().all())
         assert sorted(kept) == sorted(f"N{one}" for one in range(40))
+
+
+async def test_an_old_message_does_not_bring_an_order_back(start: Start) -> None:
+    """The very bytes whose order was deleted, and an old one about a day to come."""
+    old = orm(start="20200123090000", at="20200123080000")
+    async with start(retention=RetentionSection(orders_days=YEAR)) as gateway:
+        await ordered(gateway, old)
+        assert "orders" not in await left(gateway.store)
+        later = orm(at="20200123080000", start="20990101090000", control_id="2")
+        await ordered(gateway, later)
+        assert (await left(gateway.store))["orders"] == 1
+
+
+async def test_a_part_of_a_study_that_was_deleted_is_not_sent_for_the_whole(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await send(gateway, image(), image(number=2))
+        await quiet(gateway)
+        await retained(gateway.store)
+        assert await left(gateway.store) == {}
+        await send(gateway, image())
+        await quiet(gateway)
+        columns = (outbox.c.state, outbox.c.outcome)
+        [parked] = await gateway.store.read(lambda connection: connection.execute(select(*columns)).all())
+        assert (parked.state, "1 of 2 instances have come again" in str(parked.outcome)) == ("parked", True)
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["numberOfInstances"] == 2, "the EHR still has the whole"
+        await send(gateway, image(number=2))
+        await quiet(gateway)
+        states = await gateway.store.read(lambda c: c.execute(select(outbox.c.state)).scalars().all())
+        assert "parked" not in states
+        assert "deleted_studies" not in await gateway.store.read(counts)

@@ -47,6 +47,9 @@ class Policy:
     """Whether an EHR gets orders."""
     late_links: LateLinks | None = None
     """None: nothing is performed."""
+    orders_kept: int | None = None
+    """How long orders are kept that have ended, microseconds; None: for ever. An older message makes no order: it may
+    be of one that was deleted, and would put it on the worklist again."""
 
 
 @dataclass(slots=True)

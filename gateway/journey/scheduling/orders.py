@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -31,6 +32,9 @@ MEANINGLESS: Final = frozenset({StepEvent.RESPONSE})
 """Events that change nothing, whatever they speak of."""
 OF_ANOTHER: Final = (
     "the order with this number belongs to another patient; nothing is changed until the two are merged (A40, A47)"
+)
+FORGOTTEN: Final = (
+    "the message is older than orders are kept (retention.orders_days), and no such order is here; nothing is changed"
 )
 UNORDERED: Final = {
     "tombstone": "no such order is known yet; should an older one come, it is cancelled",
@@ -87,8 +91,22 @@ def _apply(
             _apply_to(work, order_matching.of_child(statement), one, one.patient, arrivals)
 
 
+def _is_forgotten(work: SchedulingWork, statement: OrderedProcedure) -> bool:
+    """Whether the statement, and the days that it names, are older than orders are kept."""
+    if work.policy.orders_kept is None:
+        return False
+    oldest = work.now - work.policy.orders_kept
+    day = f"{datetime.fromtimestamp(oldest / 1e6, UTC):%Y%m%d}"
+    days = (str(step.attributes.get("ScheduledProcedureStepStartDate") or "") for step in statement.steps)
+    return statement.event_at < oldest and all(one < day for one in days)
+
+
 def _is_none_of_ours(work: SchedulingWork, statement: OrderedProcedure, order: Order | None) -> bool:
     """Whether the statement is of no order for the worklist, with a note of why. Raises `RequiredMissing`."""
+    if order is None and _is_forgotten(work, statement):
+        work.applied.orders.append((None, "ignored"))
+        work.applied.note(statement.place.at(2), FORGOTTEN)
+        return True
     if order is None and not _begins(statement, work.policy):
         work.applied.orders.append((None, "ignored"))
         work.applied.note(statement.place.at(2), "no order with this number is known; the message changes nothing")

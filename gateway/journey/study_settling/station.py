@@ -24,7 +24,8 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
-from gateway.store import Store, imaging_studies, outbox, studies, study_findings, unknown_codes
+from gateway.store import Store, deleted_studies, imaging_studies, outbox, studies, study_findings, unknown_codes
+from gateway.store.deleted_studies import DeletedStudy
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
 
@@ -84,10 +85,14 @@ class ImagingStudyStation:
 
         Raises `NeedsPerson` when the study has no valid form in FHIR; the study stays, the work is parked.
         """
-        study = await self._store.read(lambda connection: studies.load(connection, work.subject))
+        study, before = await self._store.read(
+            lambda connection: (studies.load(connection, work.subject), deleted_studies.get(connection, work.subject))
+        )
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
+        if before is not None:
+            _whole_again(study, before)
         served = [self._served] if self._served else []
         shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
         findings = [*study.findings]
@@ -167,6 +172,7 @@ class ImagingStudyStation:
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
         studies.mark_settled(connection, row["id"], revision=study.revision, now=now, findings=findings)
+        deleted_studies.forget(connection, [study.uid])
         for follow in self._consequences:
             follow(connection, study)
 
@@ -187,6 +193,18 @@ class ImagingStudyStation:
             connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
             revision=study.revision, now=self._clock(),
         )  # fmt: skip
+
+
+def _whole_again(study: Study, before: DeletedStudy) -> None:
+    """Raise `NeedsPerson` when a study that was deleted by its age has come again with fewer instances: EHRs, which
+    hold all of it, would be sent a part."""
+    number = sum(len(one.instances) for one in study.series)
+    if number < before.instances:
+        raise NeedsPerson(
+            f"{number} of {before.instances} instances have come again of a study that was deleted here by its age; "
+            "have the archive send all of it, or let 'gateway retention forget' take what is here for the whole",
+            place=study.uid,
+        )
 
 
 def _one_patient(study: Study) -> None:

@@ -16,13 +16,11 @@ from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.store import legal_holds
 from gateway.store.engine import lock
 from gateway.store.retention import work
-from gateway.store.retention.rule import Rule, Verdict, remove, unfinished
+from gateway.store.retention.rule import Rule, Verdict, of_orders, remove, unfinished
 from gateway.store.schema import (
     link_changes,
-    orders,
     performed_step_links,
     performed_steps,
-    procedures,
     studies,
     unlinked_items,
 )
@@ -84,10 +82,8 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
 
 def _of_nothing_else(connection: Connection, subjects: Sequence[str]) -> set[str]:
     """Those of these subjects that are neither of a study nor of an order that is kept."""
-    kept: set[str] = set()
-    for column in (studies.c.study_uid, procedures.c.study_uid, orders.c.study_uid):
-        kept |= set(connection.execute(select(column).where(column.in_(subjects))).scalars())
-    return set(subjects) - kept
+    of_studies = select(studies.c.study_uid).where(studies.c.study_uid.in_(subjects))
+    return set(subjects) - of_orders(connection, subjects) - set(connection.execute(of_studies).scalars())
 
 
 PERFORMED_STEPS = Rule(

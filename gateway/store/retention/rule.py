@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, delete, select
 from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.records.work import ACTIVE, STUCK
 from gateway.store import legal_holds
-from gateway.store.schema import outbox
+from gateway.store.schema import EMPTY, orders, outbox, procedures
 
 Judge = Callable[[Connection, Sequence[int], Limits], Mapping[int, Stays]]
 """Which of these rows stay, and why; reads alone."""
@@ -75,6 +75,17 @@ def remove(
     """Delete the rows whose `column` is among `values`, and count them."""
     if values and (number := connection.execute(delete(table).where(column.in_(values))).rowcount):
         tally[str(table.name)] += number
+
+
+def of_orders(connection: Connection, uids: Collection[str]) -> set[str]:
+    """Those of these Study Instance UIDs that an order has."""
+    wanted = sorted({one for one in uids if one})
+    if not wanted:
+        return set()
+    of_procedures = select(procedures.c.study_uid).where(procedures.c.study_uid.in_(wanted))
+    # In the words of its index.
+    stated = select(orders.c.study_uid).where(orders.c.study_uid.in_(wanted), orders.c.study_uid != EMPTY)
+    return {uid for one in (of_procedures, stated) for uid in connection.execute(one).scalars()}
 
 
 def unfinished(connection: Connection, subjects: Iterable[str]) -> set[str]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from gateway.records.legal_hold import Held
 from gateway.records.patient import Identity
 from gateway.records.retention import Limits, RetentionKind, Stays
+from gateway.store import deleted_studies as deleted
 from gateway.store import legal_holds
 from gateway.store.engine import lock
 from gateway.store.retention import work
 from gateway.store.retention.open_orders import is_open
 from gateway.store.retention.performed_steps import IS_BEGUN
-from gateway.store.retention.rule import Rule, Verdict, remove, unfinished
+from gateway.store.retention.rule import Rule, Verdict, of_orders, remove, unfinished
 from gateway.store.schema import (
     availability_notifications,
-    deleted_studies,
     exclusions,
     imaging_studies,
     imaging_study_tokens,
@@ -100,7 +99,7 @@ def _begun(connection: Connection, rows: Sequence[Any]) -> Iterable[int]:
 
 
 def _delete(connection: Connection, ids: Sequence[int], limits: Limits) -> Counter[str]:
-    return delete_studies(connection, ids, remembered_at=limits.before)
+    return delete_studies(connection, ids, remembered_at=limits.now)
 
 
 def delete_studies(connection: Connection, ids: Sequence[int], *, remembered_at: int | None) -> Counter[str]:
@@ -112,8 +111,8 @@ def delete_studies(connection: Connection, ids: Sequence[int], *, remembered_at:
     uids = [row.study_uid for row in rows if not row.study_uid.startswith(GOING)]
     weights = weigh(connection, ids)
     if remembered_at is not None:
-        _remember(connection, {row.study_uid: weights.get(row.id, 0) for row in rows if row.study_uid in uids},
-                  remembered_at)  # fmt: skip
+        numbers = {row.study_uid: weights.get(row.id, 0) for row in rows if row.study_uid in uids}
+        deleted.remember(connection, numbers, remembered_at)
     _delete_named(connection, tally, uids)
     for row in rows:
         if weights.get(row.id, 0) > MOST_INSTANCES:
@@ -161,33 +160,7 @@ def _delete_named(connection: Connection, tally: Counter[str], uids: Sequence[st
     remove(connection, tally, imaging_studies, imaging_studies.c.id, served)
     for table in (exclusions, availability_notifications):
         remove(connection, tally, table, table.c.study_uid, uids)
-    work.delete_of(connection, tally, set(uids) - uids_of_orders(connection, uids))
-
-
-def uids_of_orders(connection: Connection, uids: Sequence[str]) -> set[str]:
-    """Those of these UIDs that an order that is kept has."""
-    kept: set[str] = set()
-    for column in (procedures.c.study_uid, orders.c.study_uid):
-        kept |= set(connection.execute(select(column).where(column.in_(uids))).scalars())
-    return kept
-
-
-def digest(study_uid: str) -> bytes:
-    """By which a study that was deleted is known again."""
-    return hashlib.sha256(study_uid.encode()).digest()
-
-
-def _remember(connection: Connection, weights: Mapping[str, int], now: int) -> None:
-    rows = [{"digest": digest(uid), "deleted_at": now, "instances": number} for uid, number in weights.items()]
-    if rows:
-        connection.execute(delete(deleted_studies).where(deleted_studies.c.digest.in_([row["digest"] for row in rows])))
-        connection.execute(insert(deleted_studies), rows)
-
-
-def forget(connection: Connection, uids: Collection[str]) -> int:
-    """Forget that these studies were ever deleted; how many were remembered."""
-    digests = [digest(one) for one in uids]
-    return connection.execute(delete(deleted_studies).where(deleted_studies.c.digest.in_(digests))).rowcount
+    work.delete_of(connection, tally, set(uids) - of_orders(connection, uids))
 
 
 STUDIES = Rule(RetentionKind.STUDIES, studies, studies.c.first_at, _judge, _delete, _hold, weigh)

@@ -12,6 +12,7 @@ from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.records.work import Activity, Lane, Part, WorkState
 from gateway.store.retention.rule import UNFINISHED, Rule, Verdict, remove
 from gateway.store.schema import (
+    EMPTY,
     ehr_resources,
     missing_links,
     orders,
@@ -38,7 +39,7 @@ _is_overtaken: Final = (
 _is_named: Final = or_(
     exists().where(studies.c.study_uid == outbox.c.subject),
     exists().where(procedures.c.study_uid == outbox.c.subject),
-    exists().where(and_(orders.c.study_uid == outbox.c.subject, orders.c.study_uid != "")),
+    exists().where(and_(orders.c.study_uid == outbox.c.subject, orders.c.study_uid != EMPTY)),
     exists().where(performed_steps.c.sop_uid == outbox.c.subject),
 ).label("is_named")
 """What the work was about is kept."""
@@ -74,7 +75,9 @@ def delete_of(connection: Connection, tally: Counter[str], subjects: Collection[
     lanes = {text: Lane.of(text) for text in {row.lane for row in rows}}
     for ehr in {lane.kind.target for lane in lanes.values() if lane.kind.activity is Activity.DELIVER}:
         _forget(connection, tally, ehr, [lane for lane in lanes.values() if lane.kind.target == ehr])
-    remove(connection, tally, missing_links, missing_links.c.lane, [str(one.of_looks()) for one in lanes.values()])
+        links = [str(lane.of_looks()) for lane in lanes.values() if lane.kind.target == ehr]
+        of_ehr = select(missing_links.c.id).where(missing_links.c.ehr == ehr, missing_links.c.lane.in_(links))
+        remove(connection, tally, missing_links, missing_links.c.id, list(connection.execute(of_ehr).scalars()))
     ids = [row.id for row in rows]
     remove(connection, tally, work_tries, work_tries.c.work, ids)
     remove(connection, tally, outbox, outbox.c.id, ids)

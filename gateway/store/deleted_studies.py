@@ -1,0 +1,44 @@
+"""Studies that retention deleted, known again by a digest of their UID: what comes of one later may be a part alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gateway.store.schema import deleted_studies
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedStudy:
+    deleted_at: int
+    """Microseconds since 1970 UTC."""
+    instances: int
+    """How many it had."""
+
+
+def _digest(study_uid: str) -> bytes:
+    return hashlib.sha256(study_uid.encode()).digest()
+
+
+def remember(connection: Connection, instances: Mapping[str, int], now: int) -> None:
+    """Note that studies are deleted: UID -> how many instances each had."""
+    forget(connection, instances)
+    rows = [{"digest": _digest(uid), "deleted_at": now, "instances": number} for uid, number in instances.items()]
+    if rows:
+        connection.execute(insert(deleted_studies), rows)
+
+
+def get(connection: Connection, study_uid: str) -> DeletedStudy | None:
+    """What is known of a study that was deleted; None: it was not."""
+    columns = (deleted_studies.c.deleted_at, deleted_studies.c.instances)
+    row = connection.execute(select(*columns).where(deleted_studies.c.digest == _digest(study_uid))).first()
+    return None if row is None else DeletedStudy(*row)
+
+
+def forget(connection: Connection, study_uids: Collection[str]) -> int:
+    """Forget that these studies were ever deleted; how many were remembered."""
+    digests = [_digest(one) for one in study_uids]
+    return connection.execute(delete(deleted_studies).where(deleted_studies.c.digest.in_(digests))).rowcount
