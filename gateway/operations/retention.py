@@ -38,11 +38,16 @@ RULES: Final[Mapping[RetentionKind, Rule]] = {
 """All kinds but the audit trail, which is shortened at its beginning."""
 PAGE: Final = 500
 """Rows that are judged in one read."""
-UNIT_SECONDS: Final = 0.020
+UNIT_SECONDS: Final = 0.025
 """What one unit may take of the writer, commit included: the number of rows goes by it."""
 ALONE: Final = 3
 """So much more may a unit take while nobody else writes."""
 FIRST_ROWS: Final = 10
+FEWEST_ROWS: Final = 8
+"""A unit of one row takes nearly as long."""
+OTHERS: Final = 2
+"""Units that others write beside one of ours before it counts as their time: heartbeats and the chaining of the audit
+trail go on in any case."""
 MOST_ROWS: Final = 200
 SHARE: Final = 0.10
 """Of the writer's time while others write."""
@@ -201,10 +206,12 @@ class RetentionRun:
         others = self.store.units
         result = await self.store.write(timed)
         spent = time.perf_counter() - begun
-        is_shared = self.pace.always_shared or self.store.units - others > 1
+        is_shared = self.pace.always_shared or self.store.units - others > 1 + OTHERS
         if rows:
             seconds = self.pace.unit_seconds if is_shared else self.pace.unit_seconds * ALONE
-            self._rows = round(min(max(rows * seconds / max(spent, 1e-6), rows / 2, 1), rows * 1.5 + 1, MOST_ROWS))
+            self._rows = round(
+                min(max(rows * seconds / max(spent, 1e-6), rows / 2, FEWEST_ROWS), rows * 1.5 + 1, MOST_ROWS)
+            )
         await asyncio.sleep(spent * (1 / self.pace.share - 1) if is_shared else 0)
         return result
 
