@@ -35,7 +35,7 @@ def show(
     """What the last run deleted, or with --dry-run what the next would. 'gateway retention run' deletes now."""
     if context.invoked_subcommand is not None:
         return
-    from gateway.operations.retention import preview
+    from gateway.operations.retention_preview import preview
     from gateway.operations.retention_view import kinds_kept, kinds_shown, lines
     from gateway.store import retention_runs
 

@@ -55,11 +55,13 @@ def _vacuum(store: Store) -> None:
 def _of_database(file: Path, needles: Needles) -> dict[str, int]:
     for copy in file.absolute().parent.glob(f".{file.name}.*.rows*"):  # of a run that was killed
         copy.unlink(missing_ok=True)
-    free_space.truncate_log(file)
+    emptied = free_space.truncate_log(file)
     places = {str(one): _places(one, needles) for one in _parts(file) if one.exists()}
-    if places.get(str(file)):
-        # What rows that are kept hold, such as the audit trail, stands in the file as well.
-        places[str(file)] = max(0, places[str(file)] - _of_rows(file, needles))
+    if any(places.values()) and (live := _of_rows(file, needles)):
+        # What rows that are kept hold, such as the audit trail, stands in the file as well; and in a log that was begun
+        # after the erasure, of pages that others have written since.
+        places = {name: 0 if emptied and name != str(file) else number for name, number in places.items()}
+        places[str(file)] = max(0, places[str(file)] - live)
     return places
 
 

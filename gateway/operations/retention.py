@@ -102,7 +102,7 @@ class RetentionRun:
         metrics.RETENTION_RUNNING.set(1)
         try:
             for kind in RetentionKind:
-                limits = self.ages.limits(_aged_as(kind), self.clock())
+                limits = self.ages.limits(aged_as(kind), self.clock())
                 if limits is not None:
                     await self._of_kind(kind, limits)
             await self._give_back()
@@ -138,7 +138,7 @@ class RetentionRun:
         after = 0
         while page := await self.store.read(partial(rule.page, after=after, end=end, limit=PAGE)):
             after = page[-1]
-            judged = await self.store.read(partial(_judged, rule=rule, ids=page, limits=limits))
+            judged = await self.store.read(partial(judged_rows, rule=rule, ids=page, limits=limits))
             tally.stayed.update(judged.stays.values())
             going = [one for one in page if one not in judged.stays]
             while going:
@@ -228,7 +228,7 @@ class RetentionRun:
         await self.store.write(unit)
 
 
-def _aged_as(kind: RetentionKind) -> RetentionKind:
+def aged_as(kind: RetentionKind) -> RetentionKind:
     """Patients have no age of their own."""
     return RetentionKind.ORDERS if kind is RetentionKind.PATIENTS else kind
 
@@ -240,14 +240,17 @@ def end_of(connection: Connection, rule: Rule, before: int) -> int:
     return recent.first_since(connection, rule.table.name, before)
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
+    """Of a page of rows."""
+
     stays: Mapping[int, Stays]
     weights: Mapping[int, int]
 
 
-def _judged(connection: Connection, rule: Rule, ids: Sequence[int], limits: Limits) -> _Judged:
+def judged_rows(connection: Connection, rule: Rule, ids: Sequence[int], limits: Limits) -> Judged:
+    """Which of these rows stay and why, and how many rows hang on each."""
     stays = rule.judge(connection, ids, limits)
-    return _Judged(stays, rule.weigh(connection, ids) if rule.weigh is not None else {})
+    return Judged(stays, rule.weigh(connection, ids) if rule.weigh is not None else {})
 
 
 def _some(ids: Sequence[int], weights: Mapping[int, int], rows: int) -> Sequence[int]:
@@ -270,32 +273,3 @@ def _first_unsent(connection: Connection) -> int:
         return 2**62
     first = select(audit_rows.c.moment).where(audit_rows.c.sequence > least).order_by(audit_rows.c.sequence).limit(1)
     return int(connection.execute(first).scalar() or 2**62)
-
-
-async def preview(store: Store, ages: Ages, now: int) -> dict[RetentionKind, Tally]:
-    """What a run would delete (rows of the kind's own table) and why the rest would stay. Changes nothing.
-
-    What goes only because other rows go before it is counted as staying. Raises `Unavailable`.
-    """
-    tallies: dict[RetentionKind, Tally] = {}
-    for kind in RetentionKind:
-        limits = ages.limits(_aged_as(kind), now)
-        if limits is None:
-            continue
-        tally = tallies.setdefault(kind, Tally())
-        if kind is RetentionKind.AUDIT:
-            tally.deleted["audit"] = await store.read(partial(_old_audit, before=limits.before))
-            continue
-        rule = RULES[kind]
-        end, after = await store.read(partial(end_of, rule=rule, before=limits.before)), 0
-        while page := await store.read(partial(rule.page, after=after, end=end, limit=PAGE)):
-            after = page[-1]
-            stays = (await store.read(partial(_judged, rule=rule, ids=page, limits=limits))).stays
-            tally.stayed.update(stays.values())
-            tally.deleted[str(rule.table.name)] += len(page) - len(stays)
-    return tallies
-
-
-def _old_audit(connection: Connection, before: int) -> int:
-    wanted = select(func.count()).select_from(audit_rows).where(audit_rows.c.moment < before)
-    return int(connection.execute(wanted).scalar_one())
