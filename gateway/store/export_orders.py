@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, func, literal_column, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, literal_column, select
 
 from gateway.records.work import Activity, WorkState
 from gateway.store.schema import (
@@ -26,9 +26,8 @@ _PATIENT: Final = (
     patients.c.id.label("patient_row"), patients.c.patient_id, patients.c.issuer, patients.c.merged_into,
     patients.c.attributes.label("patient_attributes"),
 )  # fmt: skip
-_FIRST: Final = bindparam("first", type_=BigInteger)
-_END: Final = bindparam("end", type_=BigInteger)
-_OF_PAGE: Final = and_(procedures.c.order >= _FIRST, procedures.c.order < _END)
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+_OF_PAGE: Final = procedures.c.order.in_(_IDS)
 AT_ONCE: Final = 500
 """Values in one statement."""
 
@@ -54,7 +53,7 @@ _ORDERS: Final = (
         orders.c.filler, orders.c.created_at, orders.c.updated_at, *_PATIENT,
     )
     .outerjoin(patients, patients.c.id == orders.c.patient)
-    .where(orders.c.id >= _FIRST, orders.c.id < _END)
+    .where(orders.c.id.in_(_IDS))
     .order_by(orders.c.id)
 )  # fmt: skip
 _PROCEDURES: Final = select(
@@ -84,7 +83,7 @@ _PERFORMED: Final = (
         performed_steps.c.calling_ae,
     )
     .join(performed_steps, performed_steps.c.id == _LINK.c.performed_step)
-    .where(_LINK.c.order >= _FIRST, _LINK.c.order < _END)
+    .where(_LINK.c.order.in_(_IDS))
     .order_by(performed_steps.c.begun_at)
 )  # fmt: skip
 _STUDY: Final = (
@@ -100,15 +99,15 @@ _BY_ACCESSION: Final = (
     select(orders.c.id.label("order"), *_STUDY)
     .join(orders, orders.c.accession == studies.c.accession)
     .join(patients, patients.c.id == orders.c.patient)
-    .where(orders.c.id >= _FIRST, orders.c.id < _END, orders.c.accession != "")
+    .where(orders.c.id.in_(_IDS), orders.c.accession != "")
     .where(studies.c.patient_id == patients.c.patient_id)
     .order_by(studies.c.id)
 )
 
 
-def page(connection: Connection, *, first: int, end: int) -> OrderPage:
-    """The orders with ids from `first` up to and without `end`."""
-    values = {"first": first, "end": end}
+def page(connection: Connection, *, ids: Sequence[int]) -> OrderPage:
+    """The orders with these ids."""
+    values = {"ids": ids}
 
     def rows(wanted: Any) -> Rows:
         return connection.execute(wanted, values).all()

@@ -30,24 +30,24 @@ _STUDIES: Final = (
     )
     .outerjoin(procedures, procedures.c.study_uid == studies.c.study_uid)
     .outerjoin(orders, orders.c.id == procedures.c.order)
-    .where(studies.c.id >= bindparam("first"), studies.c.id < bindparam("end"))
+    .where(studies.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(studies.c.id)
 )  # fmt: skip
-_OF_PAGE: Final = (series.c.study >= bindparam("first"), series.c.study < bindparam("end"))
+_OF_PAGE: Final = series.c.study.in_(bindparam("ids", expanding=True))
 _SERIES: Final = (
-    select(series.c.id, series.c.study, series.c.series_uid, series.c.attributes).where(*_OF_PAGE).order_by(series.c.id)
+    select(series.c.id, series.c.study, series.c.series_uid, series.c.attributes).where(_OF_PAGE).order_by(series.c.id)
 )
 _COUNTS: Final = (
     select(instances.c.series, func.count())
     .join(series, series.c.id == instances.c.series)
-    .where(*_OF_PAGE)
+    .where(_OF_PAGE)
     .group_by(instances.c.series)
 )
 
 
-def page(connection: Connection, *, first: int, end: int) -> StudyPage:
-    """The studies with ids from `first` up to and without `end`."""
-    values = {"first": first, "end": end}
+def page(connection: Connection, *, ids: Sequence[int]) -> StudyPage:
+    """The studies with these ids."""
+    values = {"ids": ids}
     counts = {row[0]: row[1] for row in connection.execute(_COUNTS, values)}
     return StudyPage(
         connection.execute(_STUDIES, values).all(), connection.execute(_SERIES, values).all(), counts

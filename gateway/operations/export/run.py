@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, select
 
 from gateway.operations.export import manifest, order_rows, study_rows
 from gateway.operations.export.folder import ExportFolder
@@ -21,14 +23,17 @@ from gateway.operations.export.pseudonyms import Pseudonyms
 from gateway.operations.export.treated import Treated
 from gateway.operations.export.writers import WRITERS, RowWriter
 from gateway.store import Store, export_orders, export_studies, recent
+from gateway.store.schema import orders, studies
 
 ORDERS_OF_A_PAGE: Final = 1_000
 STUDIES_OF_A_PAGE: Final = 100
 INSTANCES_OF_A_PAGE: Final = 5_000
-SERIES_AT_ONCE: Final = 500
+SERIES_AT_ONCE: Final = 50
+_BY_CHANCE: Final = SystemRandom()
+"""No row stands where it came: times of the day, in the order of arrival, would say how far the dates were moved."""
 
 Progress = Callable[[str, int, int], None]
-"""Orders or studies; ids looked through so far; ids in all."""
+"""Orders or studies; those that were looked at; those in all."""
 Page = dict[str, list[list[Any]]]
 """Table -> rows that may leave."""
 
@@ -54,6 +59,8 @@ class _Output:
         page: Page = {}
         for table, raw in rows:
             page.setdefault(table, []).append(self.treated[table].row(raw))
+        for some in page.values():
+            _BY_CHANCE.shuffle(some)
         return page
 
 
@@ -114,42 +121,46 @@ def _name(table: str, plan: ExportPlan) -> str:
 
 
 async def _pages(store: Store, plan: ExportPlan, output: _Output, on_progress: Progress) -> AsyncIterator[Page]:
-    begin, end = await store.read(lambda connection: _span(connection, "orders", plan))
-    for first in range(begin, end, ORDERS_OF_A_PAGE):
-        on_progress("orders", first - begin, end - begin)
-        last = min(first + ORDERS_OF_A_PAGE, end)
-        yield await store.read(partial(_orders, first=first, end=last, plan=plan, output=output))
-    begin, end = await store.read(lambda connection: _span(connection, "studies", plan))
-    for first in range(begin, end, STUDIES_OF_A_PAGE):
-        on_progress("studies", first - begin, end - begin)
-        last = min(first + STUDIES_OF_A_PAGE, end)
-        page, rows = await store.read(partial(_studies, first=first, end=last, plan=plan, output=output))
+    ids = await store.read(partial(_ids, table=orders, plan=plan))
+    for first in range(0, len(ids), ORDERS_OF_A_PAGE):
+        on_progress("orders", first, len(ids))
+        some = ids[first : first + ORDERS_OF_A_PAGE].tolist()
+        yield await store.read(partial(_orders, ids=some, plan=plan, output=output))
+    ids = await store.read(partial(_ids, table=studies, plan=plan))
+    for first in range(0, len(ids), STUDIES_OF_A_PAGE):
+        on_progress("studies", first, len(ids))
+        some = ids[first : first + STUDIES_OF_A_PAGE].tolist()
+        page, rows = await store.read(partial(_studies, ids=some, plan=plan, output=output))
         yield page
         async for instances in _instances(store, rows, output):
             yield instances
 
 
-def _span(connection: Connection, table: str, plan: ExportPlan) -> tuple[int, int]:
-    """The ids of a table between the bounds of a plan; the second is not part of it."""
+def _ids(connection: Connection, table: Table, plan: ExportPlan) -> array[int]:
+    """The ids of a table between the bounds of a plan, in an order by chance."""
     begin, end = plan.bounds()
-    first = recent.first_since(connection, table, begin)
-    return first, recent.first_since(connection, table, end, low=first)
+    first = recent.first_since(connection, table.name, begin)
+    last = recent.first_since(connection, table.name, end, low=first)
+    wanted = select(table.c.id).where(table.c.id >= first, table.c.id < last)
+    ids = array("q", connection.execute(wanted).scalars())
+    _BY_CHANCE.shuffle(ids)
+    return ids
 
 
-def _orders(connection: Connection, *, first: int, end: int, plan: ExportPlan, output: _Output) -> Page:
-    page = export_orders.page(connection, first=first, end=end)
+def _orders(connection: Connection, *, ids: Sequence[int], plan: ExportPlan, output: _Output) -> Page:
+    page = export_orders.page(connection, ids=ids)
     return output.treat(order_rows.raw_rows(connection, page, plan.zone))
 
 
 def _studies(
-    connection: Connection, *, first: int, end: int, plan: ExportPlan, output: _Output
+    connection: Connection, *, ids: Sequence[int], plan: ExportPlan, output: _Output
 ) -> tuple[Page, study_rows.StudyRows]:
-    rows = study_rows.StudyRows(connection, export_studies.page(connection, first=first, end=end), plan.zone)
+    rows = study_rows.StudyRows(connection, export_studies.page(connection, ids=ids), plan.zone)
     return output.treat(rows.raw_rows()), rows
 
 
 async def _instances(store: Store, rows: study_rows.StudyRows, output: _Output) -> AsyncIterator[Page]:
-    waiting = iter(sorted(rows.series))
+    waiting = iter(_BY_CHANCE.sample(sorted(rows.series), len(rows.series)))
     while of_series := list(islice(waiting, SERIES_AT_ONCE)):
         after: tuple[int, str] | None = None
         while True:
