@@ -99,6 +99,11 @@ class PerformedSteps:
         attributes: Attributes = row["attributes"]
         return attributes
 
+    async def begun_by(self, sop_uid: str) -> str:
+        """AE title that has begun a performed step; empty: there is none. Raises `Unavailable`."""
+        row = await self._store.read(lambda connection: performed_steps.find(connection, sop_uid))
+        return str(row["calling_ae"]) if row is not None else ""
+
     async def keep_refused(self, request: Request, outcome: str, error: Rejected) -> None:
         """Keep a refused request for whoever looks for the fault. `outcome`: the request and its status in the words
         of its protocol, such as `N-SET 0112`. Raises nothing of the database."""

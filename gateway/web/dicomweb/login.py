@@ -1,8 +1,8 @@
 """Which scanner asks: the user of a Basic login is its AE title; what `dicom.peers` says of that title holds here.
 
 The password is the scanner's own API token or the peer's passcode; where it has no passcode, `http.token` too. An API
-token opens the worklist of its own scanner alone, and nothing but `/dicomweb`. Who names no user has the AE title of
-its token, else `DICOMWEB`.
+token opens the worklist and the performed steps of its own scanner alone, and nothing but `/dicomweb`. Who names no user
+has the AE title of its token, else `DICOMWEB`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HELP: Final = "log in with Basic: the AE title as user, its API token or passco
 PEER: Final[web.RequestKey[Peer]] = web.RequestKey("peer", Peer)
 SCANNER: Final[web.RequestKey[str]] = web.RequestKey("scanner", str)
 OWN: Final[web.RequestKey[bool]] = web.RequestKey("own", bool)
-"""The scanner showed a token of its own, which opens its own worklist alone."""
+"""The scanner showed a token of its own, which opens what is its own alone."""
 
 
 def scanner_login(door: Door, policy: AcceptorPolicy) -> Middleware:

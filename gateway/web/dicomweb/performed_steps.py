@@ -15,7 +15,7 @@ from gateway.observe import metrics
 from gateway.records.order import Attributes
 from gateway.web.dicomweb.attributes import attributes_of
 from gateway.web.dicomweb.context import CONTEXT, base_uri
-from gateway.web.dicomweb.login import SCANNER, check_service
+from gateway.web.dicomweb.login import OWN, SCANNER, check_service
 from gateway.web.dicomweb.representations import payload, preferred, results, writer
 from gateway.web.dicomweb.statuses import STATUSES
 from gateway.web.failures import status_of
@@ -62,6 +62,7 @@ async def retrieve(request: web.Request) -> web.Response:
     fields = search.read((name, value) for name, value in request.query.items() if name == search.INCLUDE)
     try:
         uid = _uid(request)
+        await _check_own(request, uid)
         attributes = await request.app[CONTEXT].performed_steps.get(uid)
     except GatewayError as error:
         _count("Retrieve", status_of(error, STATUSES))
@@ -80,6 +81,7 @@ async def _answered(
     stated: Request | None = None
     try:
         uid = _uid(request)
+        await _check_own(request, uid)
         attributes, is_long = await payload(request, attributes_of)
         stated = Request(request[SCANNER], request.remote or "", uid, attributes, is_long)
         await work(stated)
@@ -91,6 +93,16 @@ async def _answered(
         raise
     _count(transaction, success)
     return uid
+
+
+async def _check_own(request: web.Request, uid: str) -> None:
+    """Raises 403 for a token of a scanner where another scanner has begun the performed step."""
+    if not request.get(OWN, False):
+        return
+    context = request.app[CONTEXT]
+    begun_by = await context.performed_steps.begun_by(uid)
+    if begun_by and begun_by not in context.worklist.stations_of(request[SCANNER]):
+        raise web.HTTPForbidden(text="this token opens the performed steps of its own scanner alone")
 
 
 def _uid(request: web.Request) -> str:

@@ -14,7 +14,8 @@ from gateway.operations.people import tokens
 from gateway.records.person import Role
 from tests.journey.running import Start
 from tests.web.browsing import OWNER
-from tests.web.dicomweb.client import STEPS, basic, client_of
+from tests.web.dicomweb.client import JSON, PERFORMED, STEPS, basic, client_of
+from tests.web.dicomweb.test_performed_steps import COMPLETED, UID, begin, body
 from tests.web.served import add_order
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -126,3 +127,25 @@ async def test_a_token_shows_steps_of_its_own_station_and_of_none(start: Start) 
         assert sorted(step["00080050"]["Value"][0] for step in answer.json) == ["A0", "A2"]
         everything = await client.search(Authorization=basic("CT1", TOKEN))
         assert len(everything.json) == 3
+
+
+async def test_a_token_opens_performed_steps_of_its_own_scanner_alone(start: Start) -> None:
+    path = f"{PERFORMED}/{UID}"
+    async with start(http=Http(port=0, token=TOKEN)) as gateway, client_of(gateway) as client:
+        make = partial(tokens.make, role=None, days=None, person=OWNER, now=now())
+        shown = {
+            title: basic(title, (await gateway.store.write(partial(make, name=title, scanner=title))).token)
+            for title in ("CT1", "MR1")
+        }
+        for title, method, query, sent, status in (
+            ("CT1", "POST", "", body(begin()), 201),
+            ("MR1", "GET", "", None, 403),
+            ("MR1", "POST", "?update", COMPLETED, 403),
+            ("MR1", "POST", "/update", COMPLETED, 403),
+            ("CT1", "GET", "", None, 200),
+            ("CT1", "POST", "?update", COMPLETED, 200),
+        ):
+            answer = await client.ask(
+                method, path + query, body=sent, Authorization=shown[title], Content_Type=JSON
+            )  # fmt: skip
+            assert answer.status == status, (title, method, query, answer.text)
