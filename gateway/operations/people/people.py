@@ -131,19 +131,24 @@ class People:
 
         return await self._begin(unit, Login.PASSWORD, address)
 
-    async def session_of(self, secret: str) -> Session | None:
-        """The session of a secret; None: there is none, it is over, or its user is disabled."""
+    async def session_of(self, secret: str, *, is_used: bool = True) -> Session | None:
+        """The session of a secret; None: there is none, it is over, or its user is disabled.
+
+        `is_used`: somebody asks for something; a page that is only left open lets its session rest.
+        """
         digest, now = digest_of(secret), self._clock()
         try:
             session = await self._store.read(lambda connection: sessions.find(connection, digest))
         except Unavailable:
             session = self._sessions.get(digest)
         self._sessions.keep(digest, session)
-        if session is not None and not session.is_over(self.limits, now) and now - session.seen_at > NOTED_AFTER:
+        if session is None or session.is_over(self.limits, now):
+            return None
+        if is_used and now - session.seen_at > NOTED_AFTER:
             # A disk that is full keeps nobody out.
             with suppress(Unavailable):
                 await self._store.write(lambda connection: sessions.note(connection, digest, now))
-        return None if session is None or session.is_over(self.limits, now) else session
+        return session
 
     async def log_out(self, secret: str, person: Person) -> None:
         """End a session."""

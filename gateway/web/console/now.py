@@ -14,6 +14,7 @@ from gateway.operations.state.database import READING
 from gateway.operations.state.events import Event, last_events
 from gateway.operations.state.part import Form, Kind, Level, Part, State
 from gateway.operations.state.traffic import HourCounted
+from gateway.records.person import Login
 from gateway.store import silent_steps
 from gateway.web.console.chart import Bar, bars
 from gateway.web.console.parameters import PageParameters
@@ -67,12 +68,20 @@ async def follow(context: RouteContext, parameters: NoParameters) -> web.Respons
 
 
 async def _followed(context: RouteContext) -> AsyncIterator[bytes]:
-    """The changes, with forms of the session that follows; they end with it."""
+    """The changes, with forms of the session that follows; they end with it, or with the API token."""
     changes = context.streams.follow()
     async for change in changes:
-        if context.visit.secret and await context.people.session_of(context.visit.secret) is None:
+        if not await _is_still_in(context):
             return
         yield with_csrf(change.decode(), context.visit).encode()
+
+
+async def _is_still_in(context: RouteContext) -> bool:
+    """Whether the session or API token by which the request came still opens the page."""
+    visit = context.visit
+    if context.person.login is Login.CLIENT:
+        return await context.people.token_of(visit.token) is not None
+    return not visit.secret or await context.people.session_of(visit.secret, is_used=False) is not None
 
 
 async def changing_part(context: RouteContext) -> bytes:

@@ -1,8 +1,8 @@
 """Which scanner asks: the user of a Basic login is its AE title; what `dicom.peers` says of that title holds here.
 
 The password is the scanner's own API token or the peer's passcode; where it has no passcode, `http.token` too. An API
-token opens the worklist and the performed steps of its own scanner alone, and nothing but `/dicomweb`. Who names no user
-has the AE title of its token, else `DICOMWEB`.
+token opens the worklist and the performed steps of its own scanner alone, and nothing but `/dicomweb`. Who names no
+user has the AE title of its token, else `DICOMWEB`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ one's own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -26,6 +27,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SHARED: Final = "token"
 """Name of whoever shows a token of the configuration."""
 MOST_TRUSTED: Final = 1000
+LONGEST_BACK: Final = 2048
+"""Of the page that was asked for, which the page for a login is told of."""
 _HELP: Final = "log in with a token: Bearer, or Basic with it as password"
 
 
@@ -67,7 +70,8 @@ class Door:
         if not asks:
             return Person("", Role.ADMIN, visit.address, Login.LOOPBACK), visit
         if hdrs.AUTHORIZATION in request.headers:
-            return await self._by_header(credentials(request), visit), visit
+            shown = credentials(request)
+            return await self._by_header(shown, visit), replace(visit, token=shown.text)
         secret = cookies.read(request, cookies.SESSION, is_secure=visit.is_secure)
         session = await self.people.session_of(secret) if secret else None
         if session is None:
@@ -131,7 +135,8 @@ class Door:
         if not await self.has_page():
             return not_logged_in(_HELP)
         if request.method == hdrs.METH_GET and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
-            return web.HTTPSeeOther(f"/login?back={quote(request.path_qs, safe='')}")
+            back = request.path_qs if len(request.path_qs) <= LONGEST_BACK else "/"
+            return web.HTTPSeeOther(f"/login?back={quote(back, safe='')}")
         # To a script of a page a challenge by Basic would be a dialogue of the browser that no password answers.
         return not_logged_in(_HELP, basic="Sec-Fetch-Mode" not in request.headers)
 

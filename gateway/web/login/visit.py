@@ -31,6 +31,8 @@ class Visit:
     session: Session | None = None
     secret: str = ""
     """Of the session."""
+    token: str = ""
+    """Shown in place of a session."""
     login: str = ""
     """What the browser has kept of a login that was begun at the identity provider."""
 

@@ -12,10 +12,11 @@ from gateway.config.dicom import Dicom, DicomPeer
 from gateway.config.http import Http
 from gateway.operations.people import tokens
 from gateway.records.person import Role
+from tests.journey.modality import begin
 from tests.journey.running import Start
 from tests.web.browsing import OWNER
 from tests.web.dicomweb.client import JSON, PERFORMED, STEPS, basic, client_of
-from tests.web.dicomweb.test_performed_steps import COMPLETED, UID, begin, body
+from tests.web.dicomweb.test_performed_steps import COMPLETED, UID, body
 from tests.web.served import add_order
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
