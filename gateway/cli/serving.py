@@ -38,9 +38,13 @@ def run(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads mappings, scanners, certificates, tokens and the log level."""
     from gateway.assembly import shares
+    from gateway.assembly.open_doors import open_doors
+    from gateway.clock import now
 
     settings = configuration(config)
     shares.warn_of_want(settings, shares.raise_limit())
+    for door in open_doors(settings, None, now()):
+        log.warning("open: %s: %s", door.what, door.detail)
 
     asyncio.run(_serve(settings, partial(read_again, config), paused=paused))
 
