@@ -18,8 +18,12 @@ from gateway.clock import now
 from gateway.operations.audit import shipping
 from gateway.operations.audit.dicom_message import AuditSource
 from gateway.operations.audit.shipping import AuditShipping, RepositorySetup
+from gateway.operations.audit.verifying import verify
+from gateway.operations.state.part import Level
+from gateway.operations.state.repositories import repository_part
 from gateway.records.audit import AuditKind, AuditType, event_of
-from gateway.store import Store, audit, audit_positions
+from gateway.store import Store, audit, audit_listing, audit_positions
+from gateway.store.audit_log import seal_all
 from gateway.store.audit_positions import Position
 from gateway.store.schema import audit as audit_rows
 from gateway.wire.syslog.message import SyslogHeader
@@ -184,3 +188,29 @@ def test_tls_is_1_2_or_later(authority: Authority) -> None:
     context = client_context(authority.certificate, None, None, None)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
+
+
+@sqlite
+async def test_an_hour_of_load_without_the_repository(
+    store: Store, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hour is of the test's clock: 3,600 orders, of which nothing waits anywhere but in the trail itself."""
+    monkeypatch.setattr(shipping, "BATCH", 100)
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    async with shipped(store, tls(authority, port), most_waiting=10_000):
+        await happen(store, 1, 1)
+        await eventually(store, lambda one: one.reason, "the failure")
+        for minute in range(60):
+            await store.write(recorded(*(happened(60 * minute + second, "P") for second in range(2, 62))))
+        await seal_all(store)
+        [standing] = await store.read(audit_listing.repositories)
+        assert (standing.waiting, standing.skipped) == (3_601, 0)
+        assert standing.away_since is not None
+        part = repository_part(standing, standing.away_since + 3_600 * 1_000_000)
+        assert (part.level, part.detail.startswith("is away: ")) == (Level.BAD, True)
+        assert (await verify(store)).fault is None
+        async with tls_receiver(authority.issue("siem"), port=port) as receiver:
+            await until(lambda: len(receiver.messages) >= 3_601, what="all of the hour")
+            await eventually(store, lambda one: one.away_since is None, "the end of the outage")
