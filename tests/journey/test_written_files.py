@@ -71,8 +71,10 @@ async def test_nothing_is_written_outside_of_the_folders_of_the_configuration(tm
             )
             await until(lambda: ehr.resources("ImagingStudy"), seconds=60, what="the study at the EHR")
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            # To the gateway itself: strace may be waiting for it, and passes nothing on.
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGTERM)
+            await until(lambda: process.poll() is not None, seconds=60, what="the end of the gateway")
         files = written(trace.read_text(errors="replace"))
     folders = (str(data), str(spool))
     assert any(one.endswith("gateway.db-wal") for one in files), "the trace sees what is written"
