@@ -41,4 +41,4 @@ class AuditSection(Section):
     @field_validator("repositories", mode="before")
     @classmethod
     def _names_are_unique(cls, value: Any) -> Any:
-        return mark_doubled(value)
+        return mark_doubled([] if value is None else value)
