@@ -103,7 +103,8 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     client = authority.issue("client", password="secret")
     client.certificate.rename(tmp_path / "ehr-client.pem")
     client.key.rename(tmp_path / "ehr-client.key")
-    for name in ("ris", "pacs"):
+    shutil.copy(authority.certificate, tmp_path / "http-clients.pem")
+    for name in ("ris", "pacs", "siem", "oidc", "oidc-client", "http"):
         shutil.copy(authority.certificate, tmp_path / f"{name}-ca.pem")
         for kind in ("pem", "key"):
             shutil.copy(tmp_path / f"ehr-client.{kind}", tmp_path / f"{name}.{kind}")
