@@ -10,12 +10,14 @@ from typing import Final
 import orjson
 from sqlalchemy import Connection, select
 
+from gateway.errors import InvalidValue
 from gateway.store import Store, audit
 from gateway.store.audit import FORGOTTEN_HASH, FORGOTTEN_TO, START, Link, columns_of, hash_of
 from gateway.store.audit_listing import ChainRow, patients_between, rows_after
 from gateway.store.schema import audit_repositories, audit_waiting
 
 BATCH: Final = 1_000
+_REWRITTEN: Final = "the hash is not the one that was noted; all was rewritten"
 _FORGOTTEN: Final = f'"{FORGOTTEN_TO}"'
 
 Progress = Callable[[int], None]
@@ -56,31 +58,45 @@ class Verified:
 async def verify(store: Store, *, head: Link | None = None, on_progress: Progress = lambda rows: None) -> Verified:
     """Walk the whole chain, in batches. `head`: a row that was noted earlier, which must still be there.
 
-    Raises `Unavailable`.
+    Raises `Unavailable`, and `InvalidValue` for a `head` that was removed by the rule of its age.
     """
     begin = await store.read(audit.beginning)
+    if head is not None and head.sequence < begin.sequence:
+        text = f"row {head.sequence} was removed by the rule of its age, so that nothing is compared: give a newer head"
+        raise InvalidValue(text, place="head")
     walk = _Walk(begin, head)
+    if head is not None and head.sequence == begin.sequence and head.hash != begin.hash:
+        walk.fault = ChainFault(head.sequence, Damage.ALTERED, _REWRITTEN)
     while walk.fault is None and await store.read(walk.next_rows):
         on_progress(walk.rows)
     fault = walk.fault or await store.read(walk.ends)
     waiting = await store.read(audit.number_waiting)
-    return Verified(walk.rows, begin.sequence, walk.link, waiting, fault)
+    return Verified(walk.rows, walk.begin.sequence, walk.link, waiting, fault)
 
 
 class _Walk:
     """A walk along the chain from `begin`."""
 
     def __init__(self, begin: Link, noted: Link | None) -> None:
-        self._begin = begin
+        self.begin = begin
         self._noted = noted
         self.link = begin
         self.rows = 0
         self.fault: ChainFault | None = None
-        self._forgotten: tuple[int, str] | None = None
-        """What the last event about removed rows states."""
+        self._forgotten: set[tuple[int, str]] = set()
+        """What events about removed rows state."""
 
     def next_rows(self, connection: Connection) -> bool:
         """Walk on; whether there were any rows and no fault."""
+        going = self._walked(connection)
+        if self.fault is not None and (anchor := audit.beginning(connection)).sequence >= self.fault.sequence:
+            # Their age has removed rows meanwhile.
+            self.begin = self.link = anchor
+            self.fault = None
+            return True
+        return going
+
+    def _walked(self, connection: Connection) -> bool:
         rows = rows_after(connection, self.link.sequence, limit=BATCH + 1)
         batch = rows[:BATCH]
         begun = self.link.sequence
@@ -91,7 +107,7 @@ class _Walk:
             self.link = Link(row.sequence, row.hash)
             self.rows += 1
             if _FORGOTTEN in row.event:
-                self._forgotten = _stated(row.event)
+                self._forgotten.add(_stated(row.event))
         if batch:
             self.fault = _index_fault(connection, batch, begun + 1)
         return bool(batch)
@@ -113,24 +129,30 @@ class _Walk:
             return ChainFault(row.sequence, Damage.ALTERED, "moment, kind or actor are not those of the event")
         noted = self._noted
         if noted is not None and noted.sequence == row.sequence and noted.hash != row.hash:
-            return ChainFault(row.sequence, Damage.ALTERED, "the hash is not the one that was noted; all was rewritten")
+            return ChainFault(row.sequence, Damage.ALTERED, _REWRITTEN)
         return None
 
     def ends(self, connection: Connection) -> ChainFault | None:
         """What the end and the beginning of the chain show, once all rows were walked."""
+        sent = connection.execute(select(audit_repositories.c.name, audit_repositories.c.sequence)).all()
+        anchor = audit.beginning(connection)
+        texts = connection.execute(select(audit_waiting.c.events).order_by(audit_waiting.c.id)).scalars()
+        self._forgotten |= {_stated(event) for text in texts for event in text.split("\n") if _FORGOTTEN in event}
+        # What was chained meanwhile, so that it may be sent already.
+        while self.next_rows(connection):
+            pass
+        if self.fault is not None:
+            return self.fault
         last = self.link.sequence
-        for row in connection.execute(select(audit_repositories.c.name, audit_repositories.c.sequence)):
+        for row in sent:
             if row.sequence > last:
                 return ChainFault(last + 1, Damage.MISSING, f"{row.name} was sent up to row {row.sequence}")
         if self._noted is not None and self._noted.sequence > last:
             return ChainFault(last + 1, Damage.MISSING, f"row {self._noted.sequence} was noted")
-        texts = connection.execute(select(audit_waiting.c.events).order_by(audit_waiting.c.id)).scalars()
-        stated = [_stated(event) for text in texts for event in text.split("\n") if _FORGOTTEN in event]
-        forgotten = stated[-1] if stated else self._forgotten
-        anchor = (self._begin.sequence, self._begin.hash.hex()) if self._begin != Link(0, START) else None
-        if anchor != forgotten:
-            first = self._begin.sequence + 1
-            return ChainFault(first, Damage.MISSING, "the beginning was removed, and no event of the chain states that")
+        if anchor != Link(0, START) and (anchor.sequence, anchor.hash.hex()) not in self._forgotten:
+            return ChainFault(
+                anchor.sequence + 1, Damage.MISSING, "the beginning was removed, and no event of the chain states that"
+            )
         return None
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
+from gateway.errors import InvalidValue
 from gateway.operations.audit.verifying import Damage, verify
 from gateway.store import Store, audit
 from gateway.store.audit import Link
@@ -118,3 +121,41 @@ async def test_more_rows_than_a_batch(store: Store, monkeypatch: pytest.MonkeyPa
     seen: list[int] = []
     assert (await verify(store, on_progress=seen.append)).fault is None
     assert seen == [5, 10, 12]
+
+
+async def test_rows_that_are_removed_by_age_meanwhile_break_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.operations.audit.verifying.BATCH", 3)
+    for reads in range(1, 8):
+        await _chain(store)
+        first = (await store.read(audit.beginning)).sequence
+        verified = await verify(_Beside(store, reads))  # type: ignore[arg-type]
+        assert verified.fault is None, (reads, verified.fault)
+        assert (await store.read(audit.beginning)).sequence > first
+
+
+class _Beside:
+    """A store of which retention removes rows, and another process chains events, after so many reads."""
+
+    def __init__(self, store: Store, reads: int) -> None:
+        self._store, self._reads = store, reads
+
+    async def read(self, unit: Callable[[Connection], Any]) -> Any:
+        found = await self._store.read(unit)
+        self._reads -= 1
+        if not self._reads:
+            assert await self._store.write(partial(audit.forget_before, moment=100, now=50, limit=7))
+            await self._store.write(audit.seal)
+        return found
+
+
+async def test_a_noted_head_that_was_removed_proves_nothing(store: Store) -> None:
+    await _chain(store)
+    noted = Link(4, bytes(32))
+    await store.write(partial(audit.forget_before, moment=9, now=50, limit=4))
+    fault = (await verify(store, head=noted)).fault
+    assert fault is not None
+    await store.write(partial(audit.forget_before, moment=9, now=50, limit=4))
+    with pytest.raises(InvalidValue, match="give a newer head"):
+        await verify(store, head=noted)
