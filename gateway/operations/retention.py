@@ -18,7 +18,7 @@ from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
 from gateway.records.retention import Ages, Limits, RetentionKind, Stays, Tally
-from gateway.store import Store, audit, free_space, recent, retention_runs
+from gateway.store import Store, audit, audit_positions, free_space, recent, retention_runs
 from gateway.store.retention.messages import MESSAGES
 from gateway.store.retention.orders import ORDERS
 from gateway.store.retention.patients import PATIENTS
@@ -28,7 +28,6 @@ from gateway.store.retention.rule import Rule
 from gateway.store.retention.studies import MOST_INSTANCES, STUDIES
 from gateway.store.retention.work import WORK
 from gateway.store.schema import audit as audit_rows
-from gateway.store.schema import audit_repositories
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +51,8 @@ MOST_ROWS: Final = 200
 SHARE: Final = 0.10
 """Of the writer's time while others write."""
 NOTE_SECONDS: Final = 2.0
+UNTRIED_MICROS: Final = 7 * 86_400_000_000
+"""A repository to which nobody has tried to send for a week keeps no row of the audit trail."""
 MOST_NAMED: Final = 100
 """Rows that could not be deleted and are named."""
 
@@ -127,7 +128,7 @@ class RetentionRun:
         await self._note()
 
     async def _audit(self, tally: Tally, limits: Limits) -> None:
-        before = min(limits.before, await self.store.read(_first_unsent))
+        before = min(limits.before, await self.store.read(partial(_first_unsent, now=self.clock())))
         while number := await self._paced(
             partial(audit.forget_before, moment=before, now=self.clock(), limit=MOST_ROWS)
         ):
@@ -266,9 +267,9 @@ def _some(ids: Sequence[int], weights: Mapping[int, int], rows: int) -> Sequence
     return ids[:number]
 
 
-def _first_unsent(connection: Connection) -> int:
+def _first_unsent(connection: Connection, now: int) -> int:
     """When the first row of the audit trail was made that a repository has not got yet; 2**62: all have all."""
-    least = connection.execute(select(func.min(audit_repositories.c.sequence))).scalar()
+    least = audit_positions.least_sent(connection, tried_since=now - UNTRIED_MICROS)
     if least is None:
         return 2**62
     first = select(audit_rows.c.moment).where(audit_rows.c.sequence > least).order_by(audit_rows.c.sequence).limit(1)

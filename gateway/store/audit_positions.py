@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.store import audit
@@ -61,16 +61,24 @@ def _added(connection: Connection, name: str, holder: str, until: int) -> bool:
     return True
 
 
-def advance(connection: Connection, name: str, sequence: int, *, now: int) -> None:
-    """All up to `sequence` has been sent."""
-    values = {"sequence": sequence, "away_since": None, "reason": "", "sent_at": now}
-    connection.execute(update(audit_repositories).where(_COLUMNS.name == name).values(values))
+def advance(connection: Connection, name: str, holder: str, sequence: int, *, now: int, until: int) -> bool:
+    """`holder` has sent all up to `sequence`, and goes on until then. False when another process sends by now."""
+    values = {"sequence": sequence, "away_since": None, "reason": "", "sent_at": now, "held_until": until}
+    mine = (_COLUMNS.name == name, _COLUMNS.holder == holder)
+    return bool(connection.execute(update(audit_repositories).where(*mine).values(values)).rowcount)
 
 
 def skip(connection: Connection, name: str, sequence: int, number: int) -> None:
     """Never send the `number` rows up to `sequence`."""
     values = {"sequence": sequence, "skipped": _COLUMNS.skipped + number}
     connection.execute(update(audit_repositories).where(_COLUMNS.name == name).values(values))
+
+
+def least_sent(connection: Connection, *, tried_since: int) -> int | None:
+    """Up to which row each repository was sent, of those to which a process has tried to send since then; None: there
+    is none. One that was taken out of the configuration keeps nothing."""
+    wanted = select(func.min(_COLUMNS.sequence)).where(_COLUMNS.held_until >= tried_since)
+    return connection.execute(wanted).scalar()
 
 
 def fail(connection: Connection, name: str, reason: str, *, since: int) -> None:

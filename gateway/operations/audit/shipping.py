@@ -16,9 +16,10 @@ from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
 from gateway.operations.audit.dicom_message import AuditSource, dicom_message
+from gateway.operations.audit.exporting import chain_broken
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType, Outcome, event_of
 from gateway.store import Store, audit, audit_positions
-from gateway.store.audit_listing import rows_after
+from gateway.store.audit_listing import ChainRow, rows_after
 from gateway.store.audit_positions import Position
 from gateway.wire.syslog.message import NOTICE, WARNING, SyslogHeader
 from gateway.wire.syslog.sender import SyslogSender
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 BATCH: Final = 100
 PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
+MORE_WHILE_AWAY: Final = 1.1
+"""Times `most_waiting`: so many events are skipped together that a long outage is not told each minute."""
 HELD_SECONDS: Final = 60.0
 """After so long without a sign of life another process sends."""
 
@@ -96,24 +99,28 @@ class AuditShipping:
         """Send the rows behind `position`. Raises `Unavailable` of the repository."""
         is_new = await self._sender.open()
         confirmed = position.sequence
-        if is_new or self._sent is None:
+        if is_new or self._sent is None or self._sent < confirmed:  # another process sent meanwhile
             self._sent = confirmed
         while rows := await self._store.read(partial(rows_after, sequence=self._sent, limit=BATCH)):
             skipped = await self._skipped(confirmed)
             if skipped:
                 confirmed = self._sent = skipped
                 continue
-            await self._sender.send([self._message(row.event) for row in rows])
+            await self._sender.send([self._message(row) for row in rows])
             # The batch before was received: the connection took another.
             confirmed, self._sent = self._sent, rows[-1].sequence
-            await self._advance(confirmed)
+            if not await self._advance(confirmed):
+                return
         # Nothing more for now: the connection is asked once more, after a moment.
         await asyncio.sleep(PAUSE_SECONDS)
         await self._sender.send([])
         await self._advance(self._sent)
 
-    def _message(self, text: str) -> bytes:
-        event = event_of(text)
+    def _message(self, row: ChainRow) -> bytes:
+        try:
+            event = event_of(row.event)
+        except (LookupError, TypeError, ValueError):  # somebody has altered it, who must not end all reports by that
+            event = chain_broken(GATEWAY, f"row {row.sequence} cannot be read", self._clock())
         severity = WARNING if event.outcome or event.kind is AuditKind.SECURITY_ALERT else NOTICE
         return self._setup.header.message(dicom_message(event, self._setup.source), event.moment, severity=severity)
 
@@ -141,15 +148,22 @@ class AuditShipping:
         log.error("audit repository %s: %d events are skipped", name, number)
         return target
 
-    async def _advance(self, confirmed: int) -> None:
+    async def _advance(self, confirmed: int) -> bool:
+        """Note what was received; False when another process sends by now."""
         name, now = self._setup.name, self._clock()
-        await self._store.write(lambda c: audit_positions.advance(c, name, confirmed, now=now))
+        until = now + round(HELD_SECONDS * 1_000_000)
+        if not await self._store.write(
+            lambda c: audit_positions.advance(c, name, self._holder, confirmed, now=now, until=until)
+        ):
+            self._sent = None
+            return False
         metrics.AUDIT_AWAY.labels(name).set(0)
         if self._away_since is not None:
             seconds = (now - self._away_since) / 1_000_000
             log.warning("audit repository %s is there again after %.0f s", name, seconds)
             self._away_since = None
         await self._count(confirmed)
+        return True
 
     async def _fail(self, error: Unavailable) -> None:
         name = self._setup.name
@@ -159,8 +173,12 @@ class AuditShipping:
         since, reason = self._away_since, error.message
         await self._store.write(lambda c: audit_positions.fail(c, name, reason, since=since))
         metrics.AUDIT_AWAY.labels(name).set(1)
-        positions = await self._store.read(audit_positions.positions)
-        await self._count(positions[name].sequence)
+        position = (await self._store.read(audit_positions.positions))[name].sequence
+        waiting = (await self._store.read(audit.head)).sequence - position
+        if waiting > self._setup.most_waiting * MORE_WHILE_AWAY:
+            # Else nothing of the trail could go by its age before the repository is back.
+            position = await self._store.write(partial(self._skip, confirmed=position)) or position
+        await self._count(position)
 
     async def _count(self, confirmed: int) -> None:
         head = await self._store.read(audit.head)

@@ -6,13 +6,13 @@ import asyncio
 import shutil
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select, update
 
 from gateway.clock import now
 from gateway.operations.audit import shipping
@@ -26,6 +26,7 @@ from gateway.store import Store, audit, audit_listing, audit_positions
 from gateway.store.audit_log import seal_all
 from gateway.store.audit_positions import Position
 from gateway.store.schema import audit as audit_rows
+from gateway.store.schema import audit_repositories
 from gateway.wire.syslog.message import SyslogHeader
 from gateway.wire.syslog.sender import SyslogSender, TlsSyslog, UdpSyslog
 from gateway.wire.tls import client_context
@@ -170,6 +171,107 @@ async def test_one_process_sends(store: Store) -> None:
     assert await store.write(partial(claim, holder="b")) is None
     assert await store.write(partial(claim, holder="a")) is not None
     assert await store.write(partial(claim, holder="b", now=30, until=40)) is not None
+
+
+@sqlite
+async def test_two_processes_send_each_event_once(store: Store) -> None:
+    """One rests, so that the other takes over; then the first goes on where the other was."""
+    sent: dict[str, list[int]] = {"a": [], "b": []}
+    header, source = SyslogHeader("gateway1", "imaging-gateway"), AuditSource("Test site", "gateway1")
+    setup = RepositorySetup("siem", header, source, 1000)
+    one, other = (AuditShipping(store, setup, _Kept(sent[name]), now) for name in ("a", "b"))
+    await _turn(store, one)
+    number = 0
+    for shipping_now in (one, other, one, other):
+        await happen(store, number + 1, number + 4)
+        number += 4
+        await _turn(store, shipping_now)
+        assert (await store.read(audit_positions.positions))["siem"].sequence == number
+        await store.write(_let_go)
+    assert (len(sent["a"]), len(sent["b"])) == (8, 8)
+
+
+@sqlite
+async def test_a_process_that_lost_its_turn_stops(store: Store) -> None:
+    header, source = SyslogHeader("gateway1", "imaging-gateway"), AuditSource("Test site", "gateway1")
+    sent: list[int] = []
+
+    class _Slow(_Kept):
+        async def send(self, messages: Sequence[bytes]) -> None:
+            await super().send(messages)
+            await store.write(_let_go)
+            assert await store.write(partial(audit_positions.claim, name="siem", holder="b", now=10**18, until=2**62))
+
+    one = AuditShipping(store, RepositorySetup("siem", header, source, 1000), _Slow(sent), now)
+    assert await one._claimed() is not None
+    await happen(store, 1, 9)
+    position = await one._claimed()
+    assert position is not None
+    await one._send_all(position)
+    assert len(sent) == 3, "one batch"
+    assert (await store.read(audit_positions.positions))["siem"].sequence == 0
+
+
+@sqlite
+async def test_a_row_that_was_made_unreadable_does_not_end_the_reports(store: Store) -> None:
+    sent: list[bytes] = []
+
+    class _All(_Kept):
+        async def send(self, messages: Sequence[bytes]) -> None:
+            sent.extend(messages)
+
+    header, source = SyslogHeader("gateway1", "imaging-gateway"), AuditSource("Test site", "gateway1")
+    one = AuditShipping(store, RepositorySetup("siem", header, source, 1000), _All([]), now)
+    await _turn(store, one)
+    await happen(store, 1, 5)
+    for number, text in enumerate(("{", "[]", "{}", '{"peer": 1}'), start=1):
+        await store.write(partial(_alter, number=number, text=text))
+    await _turn(store, one)
+    assert len(sent) == 5
+    assert all(b"cannot be read" in message for message in sent[:4])
+
+
+def _alter(connection: Connection, number: int, text: str) -> None:
+    connection.execute(update(audit_rows).where(audit_rows.c.sequence == number).values(event=text))
+
+
+class _Kept:
+    """A sender to nowhere, whose connection lasts."""
+
+    def __init__(self, sent: list[int]) -> None:
+        self._sent, self._is_open = sent, False
+
+    async def open(self) -> bool:
+        is_new, self._is_open = not self._is_open, True
+        return is_new
+
+    async def send(self, messages: Sequence[bytes]) -> None:
+        self._sent += map(len, messages)
+
+    async def close(self) -> None:
+        pass
+
+
+async def _turn(store: Store, one: AuditShipping) -> None:
+    position = await one._claimed()
+    assert position is not None
+    await one._send_all(position)
+
+
+def _let_go(connection: Connection) -> None:
+    connection.execute(update(audit_repositories).values(held_until=0))
+
+
+async def test_while_a_repository_is_away_too_many_events_are_skipped(store: Store, authority: Authority) -> None:
+    """Retention waits for those that are not sent: it must not wait without end."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    async with shipped(store, tls(authority, port), most_waiting=5):
+        await happen(store, 1, 12)
+        await eventually(store, lambda one: one.skipped == 7, "what is skipped")
+    assert await store.read(partial(audit_positions.least_sent, tried_since=0)) == 7
+    assert await store.read(partial(audit_positions.least_sent, tried_since=2**62)) is None
 
 
 @sqlite
