@@ -18,7 +18,8 @@ def audit(context: RouteContext, route: Route, request: web.Request, answer: Ans
     """Record the request, if data of patients are shown or something was changed."""
     shown = answer if isinstance(answer, Answer) else answer.get(SHOWN)
     subjects = subjects_of(shown) if shown is not None else subjects_of(())
-    if request.method == hdrs.METH_GET:
+    # HEAD as well: it changes nothing.
+    if route.method == hdrs.METH_GET:
         if subjects or route.shows_texts:
             context.note(looked_at(context.person, request.path, subjects, context.clock()))
     elif (event := pressed(context.person, request.path, subjects, context.clock())) is not None:

@@ -80,6 +80,8 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+SERVER: Final = "imaging-gateway"
+
 
 def build(
     store: Store,
@@ -230,6 +232,8 @@ def _is_browser(request: web.Request) -> bool:
 async def _careful(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    # aiohttp names itself and Python, with their versions.
+    response.headers[hdrs.SERVER] = SERVER
 
 
 def _failure(message: str, place: str, status: int) -> web.Response:

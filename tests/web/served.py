@@ -29,6 +29,7 @@ from gateway.operations.system import System
 from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
 from gateway.records.arrival import InstanceArrival
+from gateway.records.audit import AuditEvent
 from gateway.records.availability import notified
 from gateway.records.cause import cause_of_message
 from gateway.records.finding import Finding
@@ -106,6 +107,8 @@ class Served:
     application: web.Application = field(default_factory=web.Application)
     base: str = ""
     replayed: list[int] = field(default_factory=list)
+    noted: list[AuditEvent] = field(default_factory=list)
+    """Of the audit trail, beside what units of the writer record."""
     components: Callable[[], Awaitable[dict[str, Component]]] | None = None
     receivers: tuple[str, ...] = ()
     """Names of EHRs."""
@@ -182,6 +185,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         ),
         message_tools=lambda: message_tools(Config(), store, load_mappings(Config()), lambda: console.now),
         links=Tools(lambda _connection, order: [as_ordered(order)], ()),
+        note=console.noted.append,
     )
     console.application = application
     runner = web.AppRunner(application, access_log=None)

@@ -49,3 +49,9 @@ async def test_a_page_with_a_long_address_leads_to_the_login_all_the_same(sqlite
         await add_user(console.store, "vera", Role.ADMIN, now=console.now)
         await someone.log_in("vera")
         assert (await other.open(f"/search?q={'x' * 3000}")).place == "/login?back=/"
+
+
+async def test_no_answer_tells_which_libraries_serve_it(sqlite_url: str) -> None:
+    async with served(sqlite_url) as console, browser(console.base) as someone:
+        for path in ("/", "/nothing", "/health/live"):
+            assert (await someone.open(path)).headers["Server"] == "imaging-gateway", path

@@ -8,11 +8,12 @@ from functools import partial
 from aiohttp import ClientSession, hdrs
 
 from gateway.operations.people import tokens
+from gateway.records.audit import Action
 from gateway.records.person import Role
 from gateway.web.routes import Route
 from gateway.web.server import ROUTES
 from tests.web.browsing import OWNER
-from tests.web.served import SECOND, Served, served
+from tests.web.served import SECOND, Served, add_message, served
 
 HOUR = 3600 * SECOND
 GUARDED = [route for route in ROUTES if not route.open]
@@ -76,3 +77,13 @@ async def test_other_methods_pass_no_door_either(sqlite_url: str) -> None:
                 )
                 if route.path != "/events":
                     assert await _status(session, console, method, route, viewer) in allowed, (method, route.path)
+
+
+async def test_a_head_of_a_page_is_no_change_in_the_trail(sqlite_url: str) -> None:
+    async with served(sqlite_url, token="of the configuration") as console, ClientSession() as session:
+        row = await console.store.write(add_message)
+        viewer = await _token(console, "viewer", Role.VIEWER)
+        shown = {hdrs.AUTHORIZATION: f"Bearer {viewer}"}
+        async with session.head(f"{console.base}/api/messages/{row}", headers=shown) as answer:
+            assert answer.status == 200
+    assert [event.action for event in console.noted if event.actor.name == "viewer"] == [Action.READ]
