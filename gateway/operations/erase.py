@@ -221,7 +221,7 @@ def _refuse_held(connection: Connection, targets: Targets) -> None:
 
 def _erase_found(connection: Connection, _targets: Targets, *, table: str, ids: list[int]) -> Counter[str]:
     if table == "messages":
-        return of_messages.delete(connection, of_messages.without_subject(connection, ids))
+        return erasing.erase_messages(connection, of_messages.without_subject(connection, ids))
     return erasing.erase_rows(connection, table, ids)
 
 

@@ -36,6 +36,7 @@ from gateway.store.schema import (
     refusals,
     studies,
     unknown_codes,
+    work_tries,
 )
 
 AT_ONCE: Final = 20
@@ -76,8 +77,19 @@ def _erase_messages(connection: Connection, targets: Targets) -> Counter[str]:
             message_numbers.c.value.in_(numbers), message_numbers.c.kind == "number", order_messages.c.order.is_(None)
         )
     )
-    ids = list(connection.execute(wanted.distinct().limit(AT_ONCE)).scalars())
-    return of_messages.delete(connection, ids) if ids else Counter()
+    return erase_messages(connection, list(connection.execute(wanted.distinct().limit(AT_ONCE)).scalars()))
+
+
+def erase_messages(connection: Connection, ids: Sequence[int]) -> Counter[str]:
+    """Delete messages of which no order and no patient is kept, and what would pass them on: a later message may get
+    the id of one."""
+    tally: Counter[str] = Counter()
+    passed_on = outbox.c.payload.in_([{"message": one} for one in ids])
+    wanted = select(outbox.c.id).where(outbox.c.subject.startswith("listener-"), passed_on)
+    works = list(connection.execute(wanted).scalars())
+    remove(connection, tally, work_tries, work_tries.c.work, works)
+    remove(connection, tally, outbox, outbox.c.id, works)
+    return tally + of_messages.delete(connection, ids)
 
 
 def _erase_work(connection: Connection, targets: Targets) -> Counter[str]:

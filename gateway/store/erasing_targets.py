@@ -40,12 +40,20 @@ def targets_of(connection: Connection, identity: Identity) -> Targets:
     identities += [Identity(*one) for row in rows for one in row.former]
     every = tuple(dict.fromkeys([identity, *identities] if identity.issuer or not rows else identities))
     numbers = [one.patient_id for one in every]
-    others = select(patients.c.id).where(patients.c.patient_id.in_(numbers), patients.c.id.not_in(ids)).limit(1)
+    others = _of_others(connection, numbers, ids)
     targets = Targets(
-        patients=tuple(ids), identities=every, is_alone=connection.execute(others).first() is None,
+        patients=tuple(ids), identities=every, is_alone=not others,
         names=_names(row.attributes for row in rows),
     )  # fmt: skip
     return _numbered(connection, targets)
+
+
+def _of_others(connection: Connection, patient_ids: Sequence[str], rows: Sequence[int]) -> set[Identity]:
+    """Who has one of these numbers, but for the patients of `rows`."""
+    wanted = select(patients.c.patient_id, patients.c.issuer).where(
+        patients.c.patient_id.in_(patient_ids), patients.c.id.not_in(rows)
+    )
+    return {Identity(*row) for row in connection.execute(wanted)}
 
 
 def refreshed(connection: Connection, targets: Targets) -> Targets:
@@ -59,8 +67,10 @@ def refreshed(connection: Connection, targets: Targets) -> Targets:
         if {Identity(row.patient_id, row.issuer), *(Identity(*one) for one in row.former)} & {*targets.identities}
     ]
     grown = _numbered(connection, replace(targets, patients=tuple(ours)))
+    others = _of_others(connection, targets.patient_ids, ours)
     return replace(
-        grown, names=_each((*targets.names, *grown.names)), numbers=_each((*targets.numbers, *grown.numbers)),
+        grown, is_alone=targets.is_alone and others <= {*targets.identities},
+        names=_each((*targets.names, *grown.names)), numbers=_each((*targets.numbers, *grown.numbers)),
         accession_numbers=_each((*targets.accession_numbers, *grown.accession_numbers)),
         uids=_each((*targets.uids, *grown.uids)),
     )  # fmt: skip

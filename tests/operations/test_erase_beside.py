@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from gateway.clock import now
 from gateway.errors import Conflict
 from gateway.operations.erase import plan, resumed
 from gateway.operations.hold import HoldDecision, hold
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.legal_hold import HoldOn, LegalHold
-from gateway.store import erasing
+from gateway.records.work import Lane, forward_to
+from gateway.store import erasing, outbox
 from gateway.store.engine import sqlite_file
+from gateway.store.schema import messages, unknown_codes
+from gateway.store.schema import outbox as rows
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm
 from tests.journey.running import Start
@@ -96,3 +101,47 @@ async def test_an_order_that_comes_meanwhile_goes_too_with_all_its_numbers(
         erased = await erasure(gateway.store, targets, database_url).run()
         assert erased.proof.is_clean
         assert naming(await gateway.store.read(contents), *SECRETS, "LATE-1", "ACCLATE1", "1.2.47110.77") == {}
+
+
+async def test_nothing_points_at_the_row_of_a_message_that_is_gone(start: Start, database_url: str) -> None:
+    """The next message may get its number: it would be passed on in place of the one that was erased."""
+    lane = Lane(forward_to("ris"), StudyInstanceUID("listener-ris"))
+
+    def passed_on(connection: Connection) -> int:
+        [message] = connection.execute(select(messages.c.id).where(messages.c.cause != "")).scalars()
+        outbox.enqueue(connection, lane=lane, payload={"message": message}, due_at=2**60, now=now())
+        return int(message)
+
+    def pointing(connection: Connection, message: int) -> list[object]:
+        codes = select(unknown_codes.c.message).where(unknown_codes.c.message == message)
+        return [*connection.execute(codes), *connection.execute(select(rows.c.id).where(rows.c.lane == str(lane)))]
+
+    async with start() as gateway:
+        await lived(gateway, ONE)
+        message = await gateway.store.write(passed_on)
+        assert len(await gateway.store.read(partial(pointing, message=message))) == 2
+        targets = (await plan(gateway.store, WHO)).targets
+        assert (await erasure(gateway.store, targets, database_url).run()).proof.left == []
+        assert await gateway.store.read(partial(pointing, message=message)) == []
+
+
+async def test_another_patient_who_gets_the_same_number_meanwhile_is_not_erased(
+    start: Start, database_url: str
+) -> None:
+    async with start() as gateway:
+        await lived(gateway, ONE)
+        targets = (await plan(gateway.store, WHO)).targets
+        assert targets.is_alone
+        async with MllpClient("127.0.0.1", next(iter(gateway.hl7_ports.values()))) as ris:
+            await ris.send(
+                orm(patient=f"{WHO.patient_id}^^^CLINIC", name="ANDERE^ANNA", placer="P-77002", filler="F-77002",
+                    accession="ACC77002", control_id="77002", study_uid="1.2.77002")
+            )  # fmt: skip
+            await ris.send(
+                orm(patient=f"{WHO.patient_id}^^^CLINIC", name="ANDERE^ANNA", placer="P-77003", filler="F-77003",
+                    accession="ACC77003", control_id="77003", study_uid="1.2.77003", modality="XYZ1")
+            )  # fmt: skip
+        before = naming(await gateway.store.read(contents), "ACC77002", "ACC77003")
+        assert before["messages"] == 2
+        await erasure(gateway.store, targets, database_url).run()
+        assert naming(await gateway.store.read(contents), "ACC77002", "ACC77003") == before

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, exists, select, union_all
+from sqlalchemy import Connection, exists, select, union_all, update
 
 from gateway.records.legal_hold import Held
 from gateway.records.patient import Identity
@@ -18,7 +18,15 @@ from gateway.records.work import Activity
 from gateway.store import legal_holds
 from gateway.store.engine import lock
 from gateway.store.retention.rule import UNFINISHED, Rule, Verdict, remove, unfinished
-from gateway.store.schema import message_numbers, messages, order_messages, outbox, patient_messages, patients
+from gateway.store.schema import (
+    message_numbers,
+    messages,
+    order_messages,
+    outbox,
+    patient_messages,
+    patients,
+    unknown_codes,
+)
 
 
 def _hold(connection: Connection, ids: Sequence[int]) -> None:
@@ -86,6 +94,8 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     tally: Counter[str] = Counter()
     for table in (patient_messages, message_numbers):
         remove(connection, tally, table, table.c.message, ids)
+    named = update(unknown_codes).where(unknown_codes.c.message.in_(ids))
+    connection.execute(named.values(message=None))
     remove(connection, tally, messages, messages.c.id, ids)
     return tally
 
