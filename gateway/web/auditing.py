@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from gateway.operations.answers.answer import Answer
-from gateway.operations.audit.access import looked_at, pressed, subjects_of
+from gateway.operations.audit.access import looked_at, pressed, refused, subjects_of
 from gateway.web.routes import Route, RouteContext
 
 SHOWN: Final = web.ResponseKey("shown", dict)
@@ -24,3 +24,8 @@ def audit(context: RouteContext, route: Route, request: web.Request, answer: Ans
             context.note(looked_at(context.person, request.path, subjects, context.clock()))
     elif (event := pressed(context.person, request.path, subjects, context.clock())) is not None:
         context.note(event)
+
+
+def audit_refused(context: RouteContext, route: Route, request: web.Request) -> None:
+    """Record that the role of whoever asks does not allow it."""
+    context.note(refused(context.person, request.path, route.role_needed, context.clock()))

@@ -41,7 +41,7 @@ from gateway.web.api import people as people_routes
 from gateway.web.api import receivers as receiver_routes
 from gateway.web.api import system as system_routes
 from gateway.web.api import turnaround as turnaround_routes
-from gateway.web.auditing import audit
+from gateway.web.auditing import audit, audit_refused
 from gateway.web.console import now
 from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
@@ -195,7 +195,7 @@ def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
     async def serve(request: web.Request) -> web.StreamResponse:
         context = _context_of(request)
         if not route.open:
-            check_role(context.person, route.role_needed)
+            _check_role(context, route, request)
         fields: dict[str, str] = {}
         if request.method == hdrs.METH_POST:
             fields = await requests.form_fields(request)
@@ -213,6 +213,14 @@ def _served(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         return api.as_json(answer)
 
     return serve
+
+
+def _check_role(context: RouteContext, route: Route, request: web.Request) -> None:
+    try:
+        check_role(context.person, route.role_needed)
+    except web.HTTPForbidden:
+        audit_refused(context, route, request)
+        raise
 
 
 def _context_of(request: web.Request) -> RouteContext:

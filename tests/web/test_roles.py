@@ -8,7 +8,7 @@ from functools import partial
 from aiohttp import ClientSession, hdrs
 
 from gateway.operations.people import tokens
-from gateway.records.audit import Action
+from gateway.records.audit import Action, AuditType, Outcome
 from gateway.records.person import Role
 from gateway.web.routes import Route
 from gateway.web.server import ROUTES
@@ -87,3 +87,14 @@ async def test_a_head_of_a_page_is_no_change_in_the_trail(sqlite_url: str) -> No
         async with session.head(f"{console.base}/api/messages/{row}", headers=shown) as answer:
             assert answer.status == 200
     assert [event.action for event in console.noted if event.actor.name == "viewer"] == [Action.READ]
+
+
+async def test_who_asks_for_more_than_the_role_allows_is_in_the_trail(sqlite_url: str) -> None:
+    async with served(sqlite_url, token="of the configuration") as console:
+        shown = {hdrs.AUTHORIZATION: f"Bearer {await _token(console, 'viewer', Role.VIEWER)}"}
+        assert (await console.post("/api/messages/1/replay", headers=shown))[0] == 403
+    [event] = console.noted
+    assert (event.actor.name, event.outcome, event.type) == (
+        "viewer", Outcome.MINOR_FAILURE, AuditType.USE_OF_RESTRICTED_FUNCTION,
+    )  # fmt: skip
+    assert event.detail == {"path": "/api/messages/1/replay", "needs": "operator"}

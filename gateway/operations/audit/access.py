@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.records.audit import MOST_PATIENTS, Action, Actor, ActorKind, AuditEvent, AuditKind, AuditType
-from gateway.records.person import Login, Person
+from gateway.records.audit import MOST_PATIENTS, Action, Actor, ActorKind, AuditEvent, AuditKind, AuditType, Outcome
+from gateway.records.person import Login, Person, Role
 
 _PATIENT: Final = frozenset({"patient_id", "PatientID"})
 _ACCESSION: Final = frozenset({"accession", "accession_number", "AccessionNumber"})
@@ -103,6 +103,14 @@ def pressed(person: Person, path: str, subjects: Subjects, moment: int) -> Audit
     return AuditEvent(
         kind, action, moment, actor_of(person), what, patients=subjects.patients, studies=subjects.studies,
         accession_numbers=subjects.accession_numbers, detail={"path": path},
+    )  # fmt: skip
+
+
+def refused(person: Person, path: str, needed: Role, moment: int) -> AuditEvent:
+    """A person or client asked for what the role does not allow."""
+    return AuditEvent(
+        AuditKind.SECURITY_ALERT, Action.EXECUTE, moment, actor_of(person), AuditType.USE_OF_RESTRICTED_FUNCTION,
+        Outcome.MINOR_FAILURE, detail={"path": path, "needs": needed.value},
     )  # fmt: skip
 
 
