@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.operations.people.people import People
 from gateway.operations.people.provider import ProviderLogins
+from gateway.records.api_token import ApiToken
 from gateway.records.person import Login, Person, Role
 from gateway.records.secret import digest_of
 from gateway.web.login import cookies
@@ -46,7 +47,8 @@ class Door:
         self._token = token
         self._always = always or provider is not None
         self._trusted: dict[bytes, None] = {}
-        """Digests of tokens that were right: whoever shows them is not stopped by wrong ones from the same address."""
+        """Digests of tokens of the configuration and of passcodes that were right: whoever shows them is not stopped by
+        wrong ones from the same address."""
 
     async def asks(self) -> bool:
         """Whether a login is asked for."""
@@ -80,36 +82,41 @@ class Door:
         return Person(session.name, session.role, visit.address, session.login), visit
 
     async def _by_header(self, shown: Credentials, visit: Visit) -> Person:
+        # Before the tries are counted: nobody guesses 256 random bits, and wrong ones from the same address shut out no
+        # right one. A token of the configuration may be short.
+        if (token := await self._api_token(shown)) is not None:
+            if token.role is None:
+                text = f"this token is for the scanner {token.ae_title}: it opens /dicomweb alone"
+                raise web.HTTPForbidden(text=text)
+            return Person(token.name, token.role, visit.address, Login.CLIENT)
         await self.check_tries(shown, visit.address)
-        if (secret := self._token.value) and is_secret(shown.secret, secret):
-            self.trust(shown)
-            return Person(SHARED, Role.ADMIN, visit.address, Login.TOKEN)
-        token = await self.people.token_of(shown.text) if shown.secret else None
-        if token is not None and token.role is None:
-            raise web.HTTPForbidden(text=f"this token is for the scanner {token.ae_title}: it opens /dicomweb alone")
-        if token is None or token.role is None:
+        if not ((secret := self._token.value) and is_secret(shown.secret, secret)):
             raise await self.wrong(shown, visit.address, _HELP)
         self.trust(shown)
-        return Person(token.name, token.role, visit.address, Login.CLIENT)
+        return Person(SHARED, Role.ADMIN, visit.address, Login.TOKEN)
+
+    async def _api_token(self, shown: Credentials) -> ApiToken | None:
+        return await self.people.token_of(shown.text) if shown.secret else None
 
     async def scanner_of(self, shown: Credentials) -> str:
         """The AE title of the scanner whose API token is shown; empty: it is none."""
-        token = await self.people.token_of(shown.text) if shown.secret else None
+        token = await self._api_token(shown)
         return token.ae_title if token is not None else ""
 
     async def admit_scanner(self, shown: Credentials, address: str, title: str, passcode: str, help: str) -> bool:
         """Whether the scanner of an AE title shows an API token of its own; False: its passcode, or without a passcode
         the token of the configuration. Raises 401, 403 or `TooManyTries` for whatever else."""
+        if (token := await self._api_token(shown)) is not None:
+            if token.ae_title != title:
+                owner = f"the scanner {token.ae_title}" if token.ae_title else "the console and the API"
+                raise web.HTTPForbidden(text=f"this token is for {owner}, not for the scanner {title}")
+            return True
         await self.check_tries(shown, address)
-        token = await self.people.token_of(shown.text) if shown.secret else None
         shared = passcode or self._token.value
-        if token is not None and token.ae_title != title:
-            owner = f"the scanner {token.ae_title}" if token.ae_title else "the console and the API"
-            raise web.HTTPForbidden(text=f"this token is for {owner}, not for the scanner {title}")
-        if token is None and not (shared and is_secret(shown.secret, shared)):
+        if not (shared and is_secret(shown.secret, shared)):
             raise await self.wrong(shown, address, help)
         self.trust(shown)
-        return token is not None
+        return False
 
     async def check_tries(self, shown: Credentials, address: str) -> None:
         """Raises `TooManyTries` for a secret that was never right, after too many wrong ones from its address."""
