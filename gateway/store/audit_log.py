@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -17,10 +15,28 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.2
 """Events of this time share a transaction; what a crash takes with it is no more."""
+LONGEST_PAUSE_SECONDS: Final = 5.0
+"""Between two tries while the database is away."""
 MOST_WAITING: Final = 10_000
 """While the database is away so many events wait in memory; of further ones the number is recorded."""
 SEAL_SECONDS: Final = 1.0
 """Events wait so long at most to be chained."""
+
+
+class _Group:
+    """Events that are written together."""
+
+    __slots__ = ("events", "is_void")
+
+    def __init__(self, events: list[AuditEvent]) -> None:
+        self.events = events
+        self.is_void = False
+        """Nobody waits for it any more: they are in a later group."""
+
+    def record(self, connection: Connection) -> None:
+        """The unit of the writer, which may come to it long after the database did not answer in time."""
+        for event in () if self.is_void else self.events:
+            audit.record(connection, event)
 
 
 class AuditLog:
@@ -30,6 +46,7 @@ class AuditLog:
         self._store = store
         self._waiting: list[AuditEvent] = []
         self._lost = 0
+        self._is_away = False
         self._writing: asyncio.Task[None] | None = None
 
     def note(self, event: AuditEvent) -> None:
@@ -49,32 +66,33 @@ class AuditLog:
         await self._write()
 
     async def _write_soon(self) -> None:
+        pause = GATHER_SECONDS
         while self._waiting:
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(pause)
             await self._write()
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if self._is_away else GATHER_SECONDS
 
     async def _write(self) -> None:
         if not self._waiting:
             return
-        events = self._waiting
+        group = _Group(self._waiting)
         self._waiting = []
         try:
-            await self._store.write(partial(_record_all, events))
+            await self._store.write(group.record)
         except Exception as error:
             # They are tried again with those that come meanwhile, as far as there is room.
-            events += self._waiting
+            group.is_void = True
+            events = group.events + self._waiting
             self._lost += max(len(events) - MOST_WAITING, 0)
             self._waiting = events[:MOST_WAITING]
-            log.warning("%d events of the audit trail wait: %s", len(self._waiting), type(error).__name__)
+            if not self._is_away:
+                log.warning("%d events of the audit trail wait: %s", len(self._waiting), type(error).__name__)
+            self._is_away = True
         else:
+            self._is_away = False
             if self._lost:
                 log.error("%d events of the audit trail were lost while the database was away", self._lost)
                 self._lost = 0
-
-
-def _record_all(events: Sequence[AuditEvent], connection: Connection) -> None:
-    for event in events:
-        audit.record(connection, event)
 
 
 async def seal_all(store: Store) -> int:
