@@ -193,13 +193,13 @@ def log_query(
         "asked_at": asked_at, "calling_ae": calling_ae, "address": address, "keys": keys, "status": status,
         "matches": len(matches), "micros": micros,
     }  # fmt: skip
-    key = connection.execute(insert(queries), row).inserted_primary_key
-    assert key is not None
+    [number] = connection.execute(insert(queries).returning(queries.c.id), row).one()
     if matches:
-        connection.execute(insert(query_matches), [{"query": key[0], "step": one} for one in matches[:LOGGED_MATCHES]])
-    if key[0] % 100 == 0:
-        connection.execute(delete(query_matches).where(query_matches.c.query <= key[0] - KEPT_QUERIES))
-        connection.execute(delete(queries).where(queries.c.id <= key[0] - KEPT_QUERIES))
+        there = select(literal(number), steps.c.id).where(steps.c.id.in_(matches[:LOGGED_MATCHES]))  # some may be gone
+        connection.execute(insert(query_matches).from_select(["query", "step"], there))
+    if number % 100 == 0:
+        connection.execute(delete(query_matches).where(query_matches.c.query <= number - KEPT_QUERIES))
+        connection.execute(delete(queries).where(queries.c.id <= number - KEPT_QUERIES))
 
 
 def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str, Any]]:
