@@ -100,13 +100,17 @@ def list_events(
         return
     for row in page.rows:
         say(_line(row))
+    if not page.rows:
+        complain("no event fits")
 
 
 def _line(row: AuditRow) -> str:
     event = row.event
     what = " ".join(filter(None, (event.kind, event.type)))
     who = f"{event.actor.kind} {event.actor.name} {event.actor.address}"
-    about = " ".join(filter(None, (*event.patients, *event.accession_numbers, event.note)))
+    known = event.detail if event.kind is AuditKind.SECURITY_ALERT else {}
+    detail = (f"{key}: {value}" for key, value in known.items())
+    about = " ".join(filter(None, (*event.patients, *event.accession_numbers, event.note, *detail)))
     return f"{row.sequence:>8}  {time_text(event.moment)}  {event.action}{int(event.outcome):<2} {what}  {who}  {about}"
 
 
