@@ -11,7 +11,7 @@ import typer
 from gateway.cli.commands import tokens, users
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile, user_of_system
-from gateway.cli.output import say, say_answer, say_json
+from gateway.cli.output import complain, say, say_answer, say_json
 from gateway.clock import now
 from gateway.records.person import Login, Person, Role
 
@@ -106,6 +106,8 @@ def add_token(
     if (role is None) == (not scanner):
         raise typer.BadParameter("give --role, or --scanner")
     _change(config, as_json, partial(operation.make, name=name, role=role, scanner=scanner, days=days))
+    if not as_json:
+        complain("keep it: it is shown this once")
 
 
 @tokens.command("list", epilog="Example: gateway tokens list --json")

@@ -65,7 +65,7 @@ class TokenMade(Answer):
     token: str = Field(description="Shown here alone")
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.token}\nkeep it: it is shown this once"
+        return f"{self.name}: {self.token}"
 
 
 class TokenRevoked(Answer):
