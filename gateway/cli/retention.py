@@ -44,6 +44,8 @@ def show(
         ages = _ages(settings)
         shown = kinds_shown(with_store(settings, lambda store: preview(store, ages, now())))
         say_json([asdict(one) for one in shown]) if as_json else say_lines(lines(shown, verb="would go"))
+        if not as_json and any(any(one.deleted.values()) for one in shown) and any(one.stayed for one in shown):
+            say("what stays only because of rows that would go may go in the same run")
         return
     last = with_store(settings, lambda store: store.read(retention_runs.last))
     shown = kinds_kept(last["tallies"]) if last is not None else []
