@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.commands import cli
-from gateway.cli.context import configuration, with_store
+from gateway.cli.context import NAME_IT, configuration, with_store
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, complain, say
 from gateway.clock import now
@@ -44,7 +44,7 @@ def backup(
             f"pg_dump --format=custom --file={file} DATABASE (docs/operations.md, Backup and restore)"
         )
     if not database.exists():
-        raise CommandFailure(f"there is no database {database.absolute()}; name the gateway's configuration with -c")
+        raise CommandFailure(f"there is no database {database.absolute()}; {NAME_IT}")
     # The copy is taken away on the way out.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_TERMINATED))
     begun = reported = time.monotonic()

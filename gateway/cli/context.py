@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gateway.config.tree import Config
 
 T = TypeVar("T")
+NAME_IT = "name the gateway's configuration with -c, and in it database.url"
+"""Where there is no database: without the key it is looked for in the folder of the command."""
 
 
 def read_again(path: Path | None) -> Config:
@@ -44,7 +46,7 @@ def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: b
 
     file = sqlite_file(config.database.url)
     if file is not None and not file.exists() and not create:
-        raise CommandFailure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
+        raise CommandFailure(f"there is no database {file.absolute()}; {NAME_IT}")
 
     async def inside() -> T:
         store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli.commands import db
-from gateway.cli.context import configuration
+from gateway.cli.context import NAME_IT, configuration
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, complain, say
 
@@ -63,7 +63,7 @@ def compact(config: ConfigFile = None) -> None:
     if file is None:
         raise CommandFailure("this database is PostgreSQL: VACUUM FULL gives space back (docs/retention.md)")
     if not file.exists():
-        raise CommandFailure(f"there is no database {file.absolute()}; name the gateway's configuration with -c")
+        raise CommandFailure(f"there is no database {file.absolute()}; {NAME_IT}")
     if shutil.disk_usage(file.absolute().parent).free < file.stat().st_size:
         raise CommandFailure(f"{file.absolute().parent} has less than the {file.stat().st_size:,} bytes free it needs")
     with ExitStack() as stack:

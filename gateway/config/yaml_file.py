@@ -33,6 +33,7 @@ WANTED: Final = {
     "token_url": "must begin with http:// or https:// and hold no space",
     "jwks_url": "must begin with http:// or https:// and hold no space",
     "proxy": "must begin with http:// and hold no space",
+    "hours": "write two times of day in quotes, such as '22:00-05:00'",
     "hidden_states": "is not a state: SCHEDULED, ARRIVED, READY, HELD, STARTED, COMPLETED, DISCONTINUED or CANCELED",
 }
 """Key -> what to say of a text that is not of its pattern."""
