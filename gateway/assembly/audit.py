@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
 from gateway.assembly.http import VERSION
 from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
-from gateway.config.audit import AuditRepository
+from gateway.config.audit import MOST_WAITING, AuditRepository
+from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.operations.audit.dicom_message import AuditSource
-from gateway.operations.audit.shipping import AuditShipping, RepositorySetup
+from gateway.operations.audit.ehr_receiver import AT_ONCE, ROUNDS, EhrReceiver
+from gateway.operations.audit.receiving import SyslogReceiver
+from gateway.operations.audit.shipping import HELD_SECONDS, AuditShipping, ShippingSetup
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType
 from gateway.store import Store
 from gateway.store.audit_log import AuditLog
+from gateway.wire.fhir import FhirClient
 from gateway.wire.syslog.message import SyslogHeader
 from gateway.wire.syslog.sender import SyslogSender, TlsSyslog, UdpSyslog
 
@@ -45,13 +49,35 @@ def _activity(what: AuditType, moment: int) -> AuditEvent:
     return AuditEvent(AuditKind.APPLICATION_ACTIVITY, Action.EXECUTE, moment, GATEWAY, what, detail=detail)
 
 
-def shippings(config: Config, store: Store, clock: Clock) -> Iterator[AuditShipping]:
-    """What sends the trail, for each repository. Raises `ConfigError` when a certificate cannot be used."""
+def destinations_of(config: Config) -> tuple[str, ...]:
+    """The names by which the positions of those are kept who are sent the trail."""
+    ehrs = (position_of(ehr) for ehr in config.ehrs if ehr.audit_events)
+    return (*(one.name for one in config.audit.repositories), *ehrs)
+
+
+def position_of(ehr: Ehr) -> str:
+    """The name of an EHR among those who are sent the trail; no repository can have it."""
+    return f"ehr:{ehr.name}"
+
+
+def shippings(
+    config: Config, store: Store, clients: Mapping[str, FhirClient], clock: Clock
+) -> Iterator[AuditShipping]:  # fmt: skip
+    """What sends the trail, to each repository and each EHR that takes it; `clients`: by the name of the EHR.
+
+    Raises `ConfigError` when a certificate cannot be used.
+    """
     source = audit_source(config)
     for one in config.audit.repositories:
         header = SyslogHeader(source.address, "imaging-gateway", one.message_id)
-        setup = RepositorySetup(one.name, header, source, one.most_waiting)
-        yield AuditShipping(store, setup, _sender(one), clock)
+        receiver = SyslogReceiver(_sender(one), header, source, clock)
+        yield AuditShipping(store, ShippingSetup(one.name, one.most_waiting), receiver, clock)
+    for ehr in config.ehrs:
+        if ehr.audit_events:
+            at_once = min(AT_ONCE, ehr.concurrency)
+            held = HELD_SECONDS + ROUNDS * ehr.timeout_seconds
+            setup = ShippingSetup(position_of(ehr), MOST_WAITING, held)
+            yield AuditShipping(store, setup, EhrReceiver(clients[ehr.name], source, clock, at_once=at_once), clock)
 
 
 def _sender(repository: AuditRepository) -> SyslogSender:

@@ -112,10 +112,12 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
     reloadable = parts.reloadable
     parts.start("pulse", store.pulse.run())
-    _start_audit(parts)
+    sealing = partial(keep_sealing, store)
+    parts.start("audit", keep_trying("the chaining of the audit trail", sealing, longest_seconds=5.0))
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
     worker, working, kinds = await _start_worker(parts)
+    _send_audit(parts)
     listeners = await _start_listeners(parts)
     worklist = reloadable.worklist = make_worklist(config, store, mappings, clock, stack)
     performed = make_performed_steps(config, store, mappings, clock)
@@ -169,11 +171,9 @@ class _Parts:
         return task
 
 
-def _start_audit(parts: _Parts) -> None:
-    """Chain the audit trail, and send it to its repositories."""
-    sealing = partial(keep_sealing, parts.store)
-    parts.start("audit", keep_trying("the chaining of the audit trail", sealing, longest_seconds=5.0))
-    for shipping in shippings(parts.config, parts.store, parts.clock):
+def _send_audit(parts: _Parts) -> None:
+    """Send the audit trail to its repositories, and to the EHRs that take it."""
+    for shipping in shippings(parts.config, parts.store, parts.reloadable.clients, parts.clock):
         sending = keep_trying("sending of the audit trail", shipping.run, longest_seconds=60.0)
         parts.start("audit repository", sending)
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gateway.assembly.audit import destinations_of
 from gateway.assembly.http import VERSION
 from gateway.assembly.receivers import receivers_of
 from gateway.clock import Clock
@@ -42,7 +43,7 @@ def setup_of(config: Config) -> Setup:
         receivers=receivers_of(config),
         folders=tuple(_folders(config)),
         certificates=tuple(_certificates(config)),
-        repositories=tuple(one.name for one in config.audit.repositories),
+        repositories=destinations_of(config),
         has_ages=bool(config.retention.ages.days),
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway.config.fields import Port, Seconds, Section, mark_doubled
 from gateway.config.receiver import ClientTls
+
+MOST_WAITING: Final = 10_000_000
 
 
 class AuditRepository(Section):
@@ -21,7 +23,7 @@ class AuditRepository(Section):
     tls: ClientTls = ClientTls()
     message_id: Literal["DICOM+RFC3881", "IHE+RFC-3881"] = "DICOM+RFC3881"
     """MSGID of the messages: as DICOM PS3.15 A.6 has it, or IHE ITI-20."""
-    most_waiting: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 10_000_000
+    most_waiting: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = MOST_WAITING
     """Of events for a repository that is away; of more the oldest are skipped, and that is recorded."""
     timeout_seconds: Seconds = 10.0
     """For connecting, and until the receiver has room for a message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gateway.config.fields import HttpUrl, OffOrWrite, Seconds, Section, Wrong
 from gateway.config.receiver import ClientTls, Retry
@@ -95,6 +95,8 @@ class Ehr(Section):
     """write: the gateway makes a Task of each order of the RIS, whose status follows the examination."""
     procedures: OffOrWrite = "off"
     """write: the gateway makes a Procedure of each performed step (MPPS) that is completed."""
+    audit_events: bool = False
+    """Create an AuditEvent (R4) there for each event of the audit trail."""
     retry: Retry = Retry()
     write: Literal["auto", "client_id", "conditional_update", "conditional_create", "transaction", "search"] = "auto"
     """How a resource is brought to the EHR so that it cannot be there twice; auto: the safest way it announces."""
@@ -127,6 +129,13 @@ class Ehr(Section):
         if isinstance(next(iter(given.values())), str | Path):
             return data | {"auth": {"kind": "bearer", **given}}
         return data
+
+    @field_validator("audit_events")
+    @classmethod
+    def _is_of_r4(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("fhir_version") == "R5":
+            raise ValueError("is done for EHRs of release R4 alone")
+        return value
 
     @field_validator("url")
     @classmethod

@@ -168,7 +168,7 @@ AUDIT_AWAY: Final = Gauge(
 )
 AUDIT_SKIPPED: Final = Counter(
     "gateway_audit_skipped",
-    "Events that a repository was never sent, because too many waited, by name.",
+    "Events that a repository was never sent, because too many waited or it refused them, by name.",
     ("repository",),
     registry=REGISTRY,
 )

@@ -9,7 +9,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.simulators.fhir_rules import RESOURCES, Issue, faults
+from gateway.simulators.fhir_elements import RESOURCES, UNCHANGING
+from gateway.simulators.fhir_rules import Issue, faults
 from gateway.simulators.fhir_store import FhirError, Resource
 from gateway.simulators.manners_file import Rule, Server
 
@@ -51,6 +52,8 @@ def served_type(request: web.Request) -> str:
             404,
             Issue("not-supported", "", f"{resource_type} is not served; served are {', '.join(RESOURCES)}"),
         )
+    if request.method in ("PUT", "DELETE") and resource_type in UNCHANGING:
+        raise FhirError(405, Issue("not-supported", "", f"{resource_type} is neither changed nor deleted"))
     return resource_type
 
 
@@ -117,8 +120,6 @@ def json_answer(status: int, resource: Resource) -> web.Response:
 
 
 def capability_statement(server: Server) -> Resource:
-    interactions = ("create", "read", "search-type", "update", "delete")
-    conditional = server.conditional != "refused"
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -130,18 +131,21 @@ def capability_statement(server: Server) -> Resource:
         "rest": [
             {
                 "mode": "server",
-                "resource": [
-                    {
-                        "type": resource_type,
-                        "interaction": [{"code": code} for code in interactions],
-                        "versioning": "versioned",
-                        "updateCreate": server.update_create,
-                        "conditionalCreate": conditional,
-                        "conditionalUpdate": conditional,
-                        "searchParam": [{"name": "identifier", "type": "token"}],
-                    }
-                    for resource_type in RESOURCES
-                ],
+                "resource": [_served(resource_type, server) for resource_type in RESOURCES],
             }
         ],
+    }
+
+
+def _served(resource_type: str, server: Server) -> Resource:
+    changing = () if resource_type in UNCHANGING else ("update", "delete")
+    conditional = server.conditional != "refused"
+    return {
+        "type": resource_type,
+        "interaction": [{"code": code} for code in ("create", "read", "search-type", *changing)],
+        "versioning": "versioned",
+        "updateCreate": server.update_create,
+        "conditionalCreate": conditional,
+        "conditionalUpdate": conditional,
+        "searchParam": [{"name": "identifier", "type": "token"}],
     }

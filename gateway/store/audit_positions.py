@@ -61,9 +61,15 @@ def _added(connection: Connection, name: str, holder: str, until: int) -> bool:
     return True
 
 
-def advance(connection: Connection, name: str, holder: str, sequence: int, *, now: int, until: int) -> bool:
-    """`holder` has sent all up to `sequence`, and goes on until then. False when another process sends by now."""
-    values = {"sequence": sequence, "away_since": None, "reason": "", "sent_at": now, "held_until": until}
+def advance(
+    connection: Connection, name: str, holder: str, sequence: int, refused: int = 0, *, now: int, until: int
+) -> bool:  # fmt: skip
+    """`holder` has sent all up to `sequence`, but for the `refused`, which the receiver does not take, and goes on
+    until then. False when another process sends by now."""
+    values = {
+        "sequence": sequence, "skipped": _COLUMNS.skipped + refused, "away_since": None, "reason": "", "sent_at": now,
+        "held_until": until,
+    }  # fmt: skip
     mine = (_COLUMNS.name == name, _COLUMNS.holder == holder)
     return bool(connection.execute(update(audit_repositories).where(*mine).values(values)).rowcount)
 

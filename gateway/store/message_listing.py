@@ -199,17 +199,26 @@ def _by_row(wanted: Wanted, columns: ReadOnlyColumnCollection[str, Any]) -> Iter
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
-    """An order or patient of which a message spoke."""
+class TouchedOrder:
+    """An order of which a message spoke."""
 
     row: int
-    number: str
-    """Accession number or Patient ID."""
+    accession: str
     outcome: str
     """`created`, `updated`, `stale`, ..."""
 
 
-def touched(connection: Connection, message: int) -> tuple[list[Touched], list[Touched]]:
+@dataclass(frozen=True, slots=True)
+class TouchedPatient:
+    """A patient of whom a message spoke."""
+
+    row: int
+    patient_id: str
+    outcome: str
+    """As that of an order; empty: an order spoke of them."""
+
+
+def touched(connection: Connection, message: int) -> tuple[list[TouchedOrder], list[TouchedPatient]]:
     """The orders and the patients of which a message spoke; the patients of the orders among them."""
     of_orders = (
         select(orders.c.id, orders.c.accession, order_messages.c.outcome, orders.c.patient)
@@ -223,5 +232,5 @@ def touched(connection: Connection, message: int) -> tuple[list[Touched], list[T
     outcomes = {row.patient: "" for row in ordered if row.patient is not None}
     outcomes |= {row.patient: row.outcome for row in connection.execute(stated)}
     known = select(patients.c.id, patients.c.patient_id).where(patients.c.id.in_(outcomes)).order_by(patients.c.id)
-    spoken_of = [Touched(row.id, row.patient_id, outcomes[row.id]) for row in connection.execute(known)]
-    return [Touched(row.id, row.accession, row.outcome) for row in ordered], spoken_of
+    spoken_of = [TouchedPatient(row.id, row.patient_id, outcomes[row.id]) for row in connection.execute(known)]
+    return [TouchedOrder(row.id, row.accession, row.outcome) for row in ordered], spoken_of

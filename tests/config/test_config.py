@@ -214,6 +214,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ehrs.orders": ("find", "find"),
     "ehrs.tasks": ("write", "write"),
     "ehrs.procedures": ("write", "write"),
+    "ehrs.audit_events": (False, False),
     "ehrs.concurrency": (10, 10),
     "ehrs.max_requests_per_second": (2.5, 2.5),
     "ehrs.gzip": ("never", "never"),
@@ -341,6 +342,13 @@ def _place(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
         if ".".join(path[:number]) in LISTS:
             tree = tree[0]  # type: ignore[index]
     return tree
+
+
+def test_audit_events_go_to_ehrs_of_r4_alone(write: Write) -> None:
+    entry = "ehrs:\n- {name: ehr, url: 'http://x', audit_events: true"
+    assert load(write(f"{entry}}}")).ehrs[0].audit_events
+    with pytest.raises(ConfigError, match=r"audit_events: is done for EHRs of release R4 alone"):
+        load(write(f"{entry}, fhir_version: R5}}"))
 
 
 def test_a_bearer_token_has_a_short_form(write: Write, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from lxml import etree
 from gateway.assembly import process as app
 from gateway.config.audit import AuditRepository, AuditSection
 from gateway.config.dicom import Dicom, DicomPeer
+from gateway.config.ehrs import Ehr
 from gateway.config.receiver import ClientTls
 from gateway.operations.audit import shipping
 from gateway.operations.audit.verifying import verify
@@ -127,6 +128,7 @@ async def test_who_looked_at_whom_is_recorded(start: Start) -> None:
             "/patients/1",
             "/orders/1",
             "/messages/1",
+            "/api/messages/1",
             "/system",
             "/health/live",
         )
@@ -137,7 +139,9 @@ async def test_who_looked_at_whom_is_recorded(start: Start) -> None:
             look = await recorded(gateway, AuditKind.PATIENT_RECORD, partial(_is_at, path))
             assert (look.action, look.patients) == (Action.READ, ("PAT1",)), path
             assert (look.actor.name, look.actor.address) == ("loopback", "127.0.0.1")
-        await recorded(gateway, AuditKind.PATIENT_RECORD, partial(_is_at, "/messages/1"))
+        for path in ("/messages/1", "/api/messages/1"):
+            look = await recorded(gateway, AuditKind.PATIENT_RECORD, partial(_is_at, path))
+            assert (look.patients, look.accession_numbers) == (("PAT1",), ("ACC1",)), path
         shown = {event.detail.get("path") for event in await events(gateway)}
         assert shown.isdisjoint({"/system", "/health/live"}), "nobody's data are there"
 
@@ -180,6 +184,29 @@ async def test_a_days_story_reaches_a_repository(start: Start, tmp_path: Path, m
         assert [fault for body in receiver.bodies for fault in faults(body)] == []
         sources = {str(etree.fromstring(body).xpath("string(//@AuditSourceID)")) for body in receiver.bodies}
         assert sources == {"gw1"}
+
+
+@sqlite
+async def test_an_ehr_that_takes_audit_events_gets_the_story(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping, "PAUSE_SECONDS", 0.05)
+    async with EhrSimulator() as ehr, start(ehrs=[Ehr(name="ehr0", url=ehr.url, audit_events=True)]) as gateway:
+        await send(gateway, orm())
+        items = await modality.query("127.0.0.1", gateway.dicom_port)
+        datasets = [one for item in items for one in perform(item, series=1, instances=2)]
+        await modality.send("127.0.0.1", gateway.dicom_port, datasets)
+        await quiet(gateway)
+        await until(lambda: "rest" in _types(ehr), what="the delivery at the EHR, as an event")
+        # Order Record, Query, DICOM Instances Transferred.
+        assert {"110109", "110112", "110104"} <= _types(ehr)
+        url = f"http://127.0.0.1:{gateway.http_port}/api/state"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            parts = (await answer.json())["parts"]
+        [part] = [part for part in parts if part["kind"] == "audit"]
+        assert (part["name"], part["level"]) == ("ehr:ehr0", "good")
+
+
+def _types(ehr: EhrSimulator) -> set[str]:
+    return {resource["type"]["code"] for resource in ehr.resources("AuditEvent")}
 
 
 def _events_of(bodies: list[bytes]) -> set[str]:

@@ -93,6 +93,8 @@ def _resources(config: Config) -> Iterator[StatementSection]:
             (kind, CAUSES[kind], _INTERACTIONS + ("" if kind == "Patient" else ", update, delete"), _ways_of(ehr, kind))
             for kind in written_to(ehr)
         ]  # fmt: skip
+        if ehr.audit_events:
+            rows.append(("AuditEvent", "each event of the audit trail (IHE BALP)", "create", "`POST AuditEvent`"))
         rows += [(kind, "not written: found for links", "search by identifier", "–") for kind in looked_for_at(ehr)]
         text = _RESOURCES.format(release=VERSIONS[ehr.fhir_version], deleted=_DELETED[ehr.when_deleted],
                                  duplicates=_DUPLICATES[ehr.duplicates])  # fmt: skip

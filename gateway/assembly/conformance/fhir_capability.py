@@ -52,6 +52,7 @@ def client_statement(ehr: Ehr, clock: Clock) -> dict[str, Any]:
         "resource": [
             *(_written(ehr, kind) for kind in written_to(ehr)),
             *(_looked_for(kind) for kind in looked_for_at(ehr)),
+            *([_AUDIT_EVENT] if ehr.audit_events else []),
         ],
     }
     if Way.TRANSACTION in ways_to(ehr, ehr.resource):
@@ -93,6 +94,11 @@ def _looked_for(kind: str) -> dict[str, Any]:
     return {"type": kind, "interaction": [{"code": "search-type"}], "searchParam": [_IDENTIFIER]}
 
 
+_AUDIT_EVENT: Final = {
+    "type": "AuditEvent",
+    "documentation": "each event of the audit trail, after IHE BALP",
+    "interaction": [{"code": "create"}],
+}
 _IDENTIFIER: Final = {"name": "identifier", "type": "token", "documentation": "system|value"}
 
 

@@ -98,9 +98,23 @@ class Messages(Answer):
     next_before: int | None = Field(description="`before` of the next page; null on the last one")
 
 
+class MessageOrder(Answer):
+    row: int
+    accession: AccessionNumber
+    outcome: str = Field(description="`created`, `updated`, `stale`, ...")
+
+
+class MessagePatient(Answer):
+    row: int
+    patient_id: str
+    outcome: str = Field(description="As that of an order; empty: an order spoke of them")
+
+
 class MessageDetail(Message):
     body: Text
     ack: Text
+    orders: list[MessageOrder]
+    patients: list[MessagePatient]
 
 
 class Replayed(Answer):

@@ -46,7 +46,7 @@ def fhir_event(event: AuditEvent, source: AuditSource) -> dict[str, Any]:
     elif event.type is not AuditType.NONE:
         resource["subtype"] = [_coding(codes.TYPES[event.type])]
     if event.note:
-        resource["outcomeDesc"] = event.note
+        resource["outcomeDesc"] = _string(event.note)
     if entities := list(_entities(event)):
         resource["entity"] = entities
     return resource
@@ -62,6 +62,11 @@ def _interaction(event: AuditEvent) -> Action | None:
     return Action.CREATE if event.detail.get("status") == "201" else Action.UPDATE
 
 
+def _string(text: str) -> str:
+    """A text of a peer as a FHIR string, which has no control characters but for the ends of lines and tabs."""
+    return "".join(one if one in "\t\n\r" or one.isprintable() else "\ufffd" for one in text)
+
+
 def _coding(code: AuditCode) -> dict[str, str]:
     return {"system": DCM_SYSTEM, "code": code.code, "display": code.meaning}
 
@@ -74,7 +79,7 @@ def _agents(event: AuditEvent) -> Iterator[tuple[Actor, AuditCode, bool]]:
 
 def _agent(actor: Actor, code: AuditCode, *, is_requestor: bool) -> dict[str, Any]:
     agent: dict[str, Any] = {
-        "type": {"coding": [_coding(code)]}, "who": {"display": actor.name or actor.kind.value},
+        "type": {"coding": [_coding(code)]}, "who": {"display": _string(actor.name) or actor.kind.value},
         "requestor": is_requestor,
     }  # fmt: skip
     if actor.role:
@@ -87,7 +92,7 @@ def _agent(actor: Actor, code: AuditCode, *, is_requestor: bool) -> dict[str, An
 def _entities(event: AuditEvent) -> Iterator[dict[str, Any]]:
     for patient in event.patients:
         yield {
-            "what": {"identifier": {"value": patient}}, "type": {"system": ENTITY_TYPES, "code": "1"},
+            "what": {"identifier": {"value": _string(patient)}}, "type": {"system": ENTITY_TYPES, "code": "1"},
             "role": {"system": ENTITY_ROLES, "code": "1"},
         }  # fmt: skip
     if written := event.detail.get("resource"):

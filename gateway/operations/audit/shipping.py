@@ -1,4 +1,4 @@
-"""Sending the audit trail to a repository: from the rows themselves, so that nothing waits twice and nothing clinical
+"""Sending the audit trail to a receiver: from the rows themselves, so that nothing waits twice and nothing clinical
 waits at all."""
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
-from gateway.operations.audit.dicom_message import AuditSource, dicom_message
-from gateway.operations.audit.exporting import chain_broken
-from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType, Outcome, event_of
+from gateway.operations.audit.receiving import AuditReceiver
+from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, AuditType, Outcome
 from gateway.store import Store, audit, audit_positions
-from gateway.store.audit_listing import ChainRow, rows_after
+from gateway.store.audit_listing import rows_after
 from gateway.store.audit_positions import Position
-from gateway.wire.syslog.message import NOTICE, WARNING, SyslogHeader
-from gateway.wire.syslog.sender import SyslogSender
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +33,26 @@ HELD_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class RepositorySetup:
-    """A repository of the configuration."""
+class ShippingSetup:
+    """A receiver of the trail in the configuration."""
 
     name: str
-    header: SyslogHeader
-    source: AuditSource
+    """Of its position."""
     most_waiting: int
+    held_seconds: float = HELD_SECONDS
 
 
 class AuditShipping:
-    """Sends the trail to one repository; `run` goes on without end.
+    """Sends the trail to one receiver; `run` goes on without end.
 
-    Syslog acknowledges nothing: a batch counts as received when the connection is still there for the next look, and is
-    sent again when it is not. A message may so come twice, with the same contents.
+    Where the receiver acknowledges nothing (syslog), a batch counts as received when the connection is still there for
+    the next look, and is sent again when it is not. An event may so come twice, with the same contents.
     """
 
-    def __init__(self, store: Store, setup: RepositorySetup, sender: SyslogSender, clock: Clock) -> None:
+    def __init__(self, store: Store, setup: ShippingSetup, receiver: AuditReceiver, clock: Clock) -> None:
         self._store = store
         self._setup = setup
-        self._sender = sender
+        self._receiver = receiver
         self._clock = clock
         self._holder = uuid.uuid4().hex
         self._sent: int | None = None
@@ -63,7 +60,7 @@ class AuditShipping:
         self._away_since: int | None = None
 
     async def run(self) -> None:
-        """Send what there is, look again each second; while the repository is away less often. Raises `Unavailable`
+        """Send what there is, look again each second; while the receiver is away less often. Raises `Unavailable`
         when the database is."""
         pause = PAUSE_SECONDS
         try:
@@ -74,17 +71,16 @@ class AuditShipping:
                         await self._send_all(position)
                     except Unavailable as error:
                         await self._fail(error)
-                        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                        pause = min(max(2 * pause, error.retry_after or 0.0), LONGEST_PAUSE_SECONDS)
                     else:
                         pause = PAUSE_SECONDS
                 await asyncio.sleep(pause)
         finally:
-            await self._sender.close()
+            await self._receiver.close()
 
     async def _claimed(self) -> Position | None:
-        now = self._clock()
-        until = now + round(HELD_SECONDS * 1_000_000)
-        name = self._setup.name
+        now, name = self._clock(), self._setup.name
+        until = now + round(self._setup.held_seconds * 1_000_000)
         if self._sent is not None and self._away_since is None and not await self._store.read(self._has_more):
             return None
         return await self._store.write(
@@ -96,33 +92,27 @@ class AuditShipping:
         return position is None or position.sequence < audit.head(connection).sequence
 
     async def _send_all(self, position: Position) -> None:
-        """Send the rows behind `position`. Raises `Unavailable` of the repository."""
-        is_new = await self._sender.open()
+        """Send the rows behind `position`. Raises `Unavailable` of the receiver."""
+        receiver = self._receiver
+        is_new, most = await receiver.open(), min(BATCH, receiver.most_rows)
         confirmed = position.sequence
         if is_new or self._sent is None or self._sent < confirmed:  # another process sent meanwhile
             self._sent = confirmed
-        while rows := await self._store.read(partial(rows_after, sequence=self._sent, limit=BATCH)):
+        while rows := await self._store.read(partial(rows_after, sequence=self._sent, limit=most)):
             skipped = await self._skipped(confirmed)
             if skipped:
                 confirmed = self._sent = skipped
                 continue
-            await self._sender.send([self._message(row) for row in rows])
-            # The batch before was received: the connection took another.
-            confirmed, self._sent = self._sent, rows[-1].sequence
-            if not await self._advance(confirmed):
+            refused, last = await receiver.send(rows), rows[-1].sequence
+            # Without an answer: the batch before was received, for the connection took another.
+            confirmed, self._sent = last if receiver.acknowledges else self._sent, last
+            if not await self._advance(confirmed, refused):
                 return
-        # Nothing more for now: the connection is asked once more, after a moment.
-        await asyncio.sleep(PAUSE_SECONDS)
-        await self._sender.send([])
+        if not receiver.acknowledges:
+            # Nothing more for now: the connection is asked once more, after a moment.
+            await asyncio.sleep(PAUSE_SECONDS)
+            await receiver.send([])
         await self._advance(self._sent)
-
-    def _message(self, row: ChainRow) -> bytes:
-        try:
-            event = event_of(row.event)
-        except (LookupError, TypeError, ValueError):  # somebody has altered it, who must not end all reports by that
-            event = chain_broken(GATEWAY, f"row {row.sequence} cannot be read", self._clock())
-        severity = WARNING if event.outcome or event.kind is AuditKind.SECURITY_ALERT else NOTICE
-        return self._setup.header.message(dicom_message(event, self._setup.source), event.moment, severity=severity)
 
     async def _skipped(self, confirmed: int) -> int:
         """The sequence up to which rows are skipped, because there are too many, or because they were removed; 0: of
@@ -148,15 +138,18 @@ class AuditShipping:
         log.error("audit repository %s: %d events are skipped", name, number)
         return target
 
-    async def _advance(self, confirmed: int) -> bool:
-        """Note what was received; False when another process sends by now."""
+    async def _advance(self, confirmed: int, refused: int = 0) -> bool:
+        """Note what was received, but for the `refused`; False when another process sends by now."""
         name, now = self._setup.name, self._clock()
-        until = now + round(HELD_SECONDS * 1_000_000)
+        until = now + round(self._setup.held_seconds * 1_000_000)
         if not await self._store.write(
-            lambda c: audit_positions.advance(c, name, self._holder, confirmed, now=now, until=until)
+            lambda c: audit_positions.advance(c, name, self._holder, confirmed, refused, now=now, until=until)
         ):
             self._sent = None
             return False
+        if refused:
+            metrics.AUDIT_SKIPPED.labels(name).inc(refused)
+            log.warning("audit repository %s has refused %d events, which it is not sent again", name, refused)
         metrics.AUDIT_AWAY.labels(name).set(0)
         if self._away_since is not None:
             seconds = (now - self._away_since) / 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -33,7 +34,7 @@ from gateway.operations.state.components import examine
 from gateway.operations.state.part import SEVERITY
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import MessageRow, WorkRow
-from gateway.store import messages, orders, outbox_listing, refusals, worklist
+from gateway.store import message_listing, messages, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.routes import Notice, Route, RouteContext
 
@@ -154,7 +155,13 @@ async def show_message(context: RouteContext, parameters: requests.RowParameters
     row = await context.store.read(lambda connection: messages.get(connection, MessageRow(parameters.id)))
     if row is None:
         raise UnknownKey(f"there is no message {parameters.id}", place="id")
-    return order_answers.MessageDetail.model_validate({**row, "body": as_text(row["body"]), "ack": as_text(row["ack"])})
+    orders, patients = await context.store.read(partial(message_listing.touched, message=parameters.id))
+    return order_answers.MessageDetail.model_validate(
+        {
+            **row, "body": as_text(row["body"]), "ack": as_text(row["ack"]), "orders": list(map(asdict, orders)),
+            "patients": list(map(asdict, patients)),
+        }
+    )  # fmt: skip
 
 
 async def replay(context: RouteContext, parameters: requests.RowParameters) -> order_answers.Replayed:

@@ -41,11 +41,19 @@ from tests.mapping.studies.test_procedure import STEP, SUBJECT
 from tests.mapping.studies.test_service_request import ORDER, PATIENT, SETTINGS
 from tests.mapping.studies.test_task import BEGUN, COMPLETED
 
+AUDITED = Config(ehrs=[Ehr(name="ehr", url="http://ehr.test/fhir", audit_events=True)])
 RELEASES: tuple[Release, ...] = ("R4", "R5")
 
 
 def sections(config: Config | None = None) -> dict[str, dict[str, object]]:
     return sites.sections(StatementName.FHIR, config or SITES["defaults"])
+
+
+def test_an_ehr_that_takes_audit_events_is_stated() -> None:
+    written = rows(sections(AUDITED)["1.1.1"])
+    assert [row["Interactions"] for row in written if row["Resource"] == "AuditEvent"] == ["create"]
+    resources = client_statement(AUDITED.ehrs[0], now)["rest"][0]["resource"]
+    assert [one["interaction"] for one in resources if one["type"] == "AuditEvent"] == [[{"code": "create"}]]
 
 
 @pytest.mark.parametrize("model", [of_r4b, of_r5], ids=RELEASES)

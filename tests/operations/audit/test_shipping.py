@@ -17,7 +17,8 @@ from sqlalchemy import Connection, select, update
 from gateway.clock import now
 from gateway.operations.audit import shipping
 from gateway.operations.audit.dicom_message import AuditSource
-from gateway.operations.audit.shipping import AuditShipping, RepositorySetup
+from gateway.operations.audit.receiving import SyslogReceiver
+from gateway.operations.audit.shipping import AuditShipping, ShippingSetup
 from gateway.operations.audit.verifying import verify
 from gateway.operations.state.part import Level
 from gateway.operations.state.repositories import repository_part
@@ -55,8 +56,8 @@ def authority(tmp_path: Path) -> Authority:
 @asynccontextmanager
 async def shipped(store: Store, sender: SyslogSender, most_waiting: int = 1000) -> AsyncIterator[None]:
     header = SyslogHeader("gateway1", "imaging-gateway")
-    setup = RepositorySetup("siem", header, AuditSource("Test site", "gateway1"), most_waiting)
-    task = asyncio.create_task(AuditShipping(store, setup, sender, now).run())
+    receiver = SyslogReceiver(sender, header, AuditSource("Test site", "gateway1"), now)
+    task = asyncio.create_task(AuditShipping(store, ShippingSetup("siem", most_waiting), receiver, now).run())
     try:
         await eventually(store, lambda one: True, "the position of the repository")
         yield
@@ -178,8 +179,9 @@ async def test_two_processes_send_each_event_once(store: Store) -> None:
     """One rests, so that the other takes over; then the first goes on where the other was."""
     sent: dict[str, list[int]] = {"a": [], "b": []}
     header, source = SyslogHeader("gateway1", "imaging-gateway"), AuditSource("Test site", "gateway1")
-    setup = RepositorySetup("siem", header, source, 1000)
-    one, other = (AuditShipping(store, setup, _Kept(sent[name]), now) for name in ("a", "b"))
+    setup = ShippingSetup("siem", 1000)
+    receivers = [SyslogReceiver(_Kept(sent[name]), header, source, now) for name in ("a", "b")]
+    one, other = (AuditShipping(store, setup, receiver, now) for receiver in receivers)
     await _turn(store, one)
     number = 0
     for shipping_now in (one, other, one, other):
@@ -202,7 +204,8 @@ async def test_a_process_that_lost_its_turn_stops(store: Store) -> None:
             await store.write(_let_go)
             assert await store.write(partial(audit_positions.claim, name="siem", holder="b", now=10**18, until=2**62))
 
-    one = AuditShipping(store, RepositorySetup("siem", header, source, 1000), _Slow(sent), now)
+    receiver = SyslogReceiver(_Slow(sent), header, source, now)
+    one = AuditShipping(store, ShippingSetup("siem", 1000), receiver, now)
     assert await one._claimed() is not None
     await happen(store, 1, 9)
     position = await one._claimed()
@@ -221,7 +224,8 @@ async def test_a_row_that_was_made_unreadable_does_not_end_the_reports(store: St
             sent.extend(messages)
 
     header, source = SyslogHeader("gateway1", "imaging-gateway"), AuditSource("Test site", "gateway1")
-    one = AuditShipping(store, RepositorySetup("siem", header, source, 1000), _All([]), now)
+    receiver = SyslogReceiver(_All([]), header, source, now)
+    one = AuditShipping(store, ShippingSetup("siem", 1000), receiver, now)
     await _turn(store, one)
     await happen(store, 1, 5)
     for number, text in enumerate(("{", "[]", "{}", '{"peer": 1}'), start=1):

@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sqlalchemy import Connection
+
 from gateway.errors import Fate
 from gateway.records.cause import cause_of, cause_of_message
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState, delivery_to
-from gateway.store import audit
+from gateway.store import audit, message_ties
 from gateway.web.server import ROUTES
 from tests.operations.audit.events import EVENTS
 from tests.store.test_audit import recorded
@@ -213,7 +215,12 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     await console.store.write(lambda connection: add_performed_step(connection, rows["order"]))
     await console.store.write(lambda connection: add_unlinked_step(connection, rows["order"]))
     wrong = [{"place": "PID-3", "text": "missing"}]
-    await console.store.write(lambda connection: add_message(connection, state="rejected", findings=wrong))
+
+    def rejected(connection: Connection) -> None:
+        message = add_message(connection, state="rejected", findings=wrong)
+        message_ties.tie(connection, message, {rows["order"]: "stale"})
+
+    await console.store.write(rejected)
     await console.store.write(
         lambda connection: add_delivery(connection, at=NINE, study_uid="1.2.9", fate=Fate.PARK, outcome={"error": "no"})
     )
