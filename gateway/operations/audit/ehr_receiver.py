@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.clock import Clock
-from gateway.errors import NeedsPerson, Unavailable
+from gateway.errors import GatewayError, Unavailable
 from gateway.operations.audit.dicom_message import AuditSource
 from gateway.operations.audit.fhir_event import fhir_event
 from gateway.operations.audit.receiving import event_in
@@ -79,7 +79,7 @@ class EhrReceiver:
         """Create one event; the error that says nothing against the event itself."""
         try:
             await self._client.create(fhir_event(event_in(row, self._clock), self._source))
-        except (Unavailable, NeedsPerson) as error:
+        except GatewayError as error:
             status = int(error.details.get("status") or 0)
             if self._is_refusal(row.sequence, status):
                 self._settled[row.sequence] = False

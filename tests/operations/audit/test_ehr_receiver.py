@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.clock import now
+from gateway.errors import NeedsPerson
 from gateway.operations.audit import shipping
 from gateway.operations.audit.dicom_message import AuditSource
 from gateway.operations.audit.ehr_receiver import MOST_TRIES, EhrReceiver
@@ -22,6 +23,7 @@ from gateway.simulators.manners_file import Rule, Script
 from gateway.store import Store, audit, audit_positions
 from gateway.store.audit_positions import Position
 from gateway.wire.fhir import FhirClient
+from gateway.wire.oauth.authorization import Anonymous, Authorization
 from tests.conftest import until
 from tests.operations.audit.events import EVENTS
 from tests.operations.audit.test_shipping import happen
@@ -40,8 +42,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def shipped(store: Store, url: str, most_waiting: int = 1000) -> AsyncIterator[None]:
-    async with FhirClient(url, timeout_seconds=5.0) as client:
+async def shipped(
+    store: Store, url: str, most_waiting: int = 1000, login: Authorization | None = None
+) -> AsyncIterator[None]:  # fmt: skip
+    async with FhirClient(url, timeout_seconds=5.0, authorization=login) as client:
         receiver = EhrReceiver(client, AuditSource("Test site", "gateway1"), now, at_once=2)
         task = asyncio.create_task(AuditShipping(store, ShippingSetup(NAME, most_waiting), receiver, now).run())
         try:
@@ -133,6 +137,29 @@ async def test_what_says_nothing_of_the_event_lets_it_wait(store: Store, status:
         assert away.reason.startswith(f"HTTP {status}")
         await eventually(store, lambda one: one.sequence == 7, "the rest")
         assert studies_of(ehr.resources("AuditEvent")) == studies(1, 7)
+
+
+class Withheld(Anonymous):
+    """A login that the token endpoint refuses at first."""
+
+    tries = 0
+
+    async def headers(self) -> Mapping[str, str]:
+        self.tries += 1
+        if self.tries <= 4:
+            raise NeedsPerson("no token: HTTP 400 invalid_client", place="POST http://ehr.test/token")
+        return await super().headers()
+
+
+@sqlite
+async def test_without_a_login_events_wait(store: Store) -> None:
+    async with EhrSimulator() as ehr, shipped(store, ehr.url, login=Withheld()):
+        await happen(store, 1, 3)
+        away = await eventually(store, lambda one: one.away_since, "the outage")
+        assert away.reason.startswith("no token: HTTP 400 invalid_client")
+        position = await eventually(store, lambda one: one.sequence == 3, "all events")
+        assert position.skipped == 0
+        assert studies_of(ehr.resources("AuditEvent")) == studies(1, 3)
 
 
 @sqlite
