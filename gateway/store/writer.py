@@ -26,6 +26,7 @@ from gateway.store.outages import (
     is_deadlock,
     is_exhausted,
     is_lock_timeout,
+    is_outage,
     is_read_only,
     unanswered,
     unavailable,
@@ -56,6 +57,8 @@ class Writer:
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._is_away = False
+        """The last transaction found no database."""
         self.units = 0
         """Units that were run so far: by it those who can wait see whether others work."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -126,6 +129,10 @@ class Writer:
 
     def _commit(self, batch: list[Job]) -> bool:
         """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
+        if self._closed and self._is_away:
+            # Whoever stops does not wait once more for as long as a connection may take to be refused.
+            _fail(batch, Unavailable("the store is closing", place="database"))
+            return False
         try:
             try:
                 return self._transact(batch, run_bare)
@@ -135,6 +142,7 @@ class Writer:
                     return False
                 return self._transact(batch, run_guarded)
         except BaseException as error:
+            self._is_away = isinstance(error, DBAPIError) and is_outage(error)
             if not is_deadlock(error) and not (len(batch) > 1 and (is_exhausted(error) or is_lock_timeout(error))):
                 _fail(batch, error)
                 return False
@@ -192,6 +200,7 @@ class Writer:
                     send(connection)
                 committing = True
                 transaction.commit()
+            self._is_away = False
             return bool(connection.info.pop("announce", False))
         except DBAPIError as error:
             self._disconnect()

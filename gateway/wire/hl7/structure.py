@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import Place, Unavailable
@@ -168,17 +169,31 @@ def _validated(text: str) -> list[StructureFinding]:
     from hl7apy.exceptions import HL7apyException
     from hl7apy.parser import parse_message
 
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8", suffix=".txt") as report:
+    with _report() as name:
         try:
             message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT, find_groups=True)
             with contextlib.suppress(HL7apyException):
-                message.validate(report_file=report.name)
+                message.validate(report_file=name)
         except Exception as error:
             unreadable = f"not readable as declared ({type(error).__name__})"
             return [StructureFinding(MSH, unreadable, Severity.STRUCTURE)]
-        found = list(_faults(report.read()))
+        found = list(_faults(Path(name).read_text(encoding="utf-8")))
     more = len(found) - SHOWN
     return found[:SHOWN] + ([StructureFinding(MSH, f"{more} further faults", Severity.VALUE)] if more > 0 else [])
+
+
+@contextlib.contextmanager
+def _report() -> Iterator[str]:
+    """The name of a file for a report, which may quote the message: in memory, where the system has such files."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile("r", suffix=".txt") as file:
+            yield file.name
+        return
+    descriptor = os.memfd_create("report")
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _structures(kind: str, trigger: str) -> Iterator[str]:
