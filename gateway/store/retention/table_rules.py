@@ -54,7 +54,7 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "audit_waiting": TableRule("a second or so later, when the event is chained"),
     "audit_anchors": TableRule("when the next takes its place; one row"),
     "audit_repositories": TableRule("never; one row for each repository, without anything of a patient"),
-    "users": TableRule("never by age: people of the hospital, whom an admin removes"),
+    "users": TableRule("never by age: people of the hospital, whom an admin disables"),
     "sessions": TableRule("when they expire or at logout"),
     "password_links": TableRule("when they are used or expire"),
     "api_tokens": TableRule("never by age: clients, whose tokens an admin revokes"),
