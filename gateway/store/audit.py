@@ -169,8 +169,8 @@ def seal(connection: Connection, *, limit: int = BATCH) -> int:
         columns, patients = columns_of(event)
         names += [{"patient_id": patient, "sequence": sequence} for patient in patients]
         rows.append({"sequence": sequence, **columns, "event": event, "hash": link.hash})
-    _CHAIN.run_all(connection, rows)
-    _NAME_PATIENT.run_all(connection, names)
+    _CHAIN.insert_all(connection, rows)
+    _NAME_PATIENT.insert_all(connection, names)
     return len(rows)
 
 

@@ -114,6 +114,8 @@ class Statement:
 
     def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run an INSERT for `rows`, of which the caller has told already: in a few statements, or one round trip."""
+        if not rows:
+            return
         compiled = self._for(connection)
         given = [compiled.given(values) for values in rows]
         if connection.dialect.name != "sqlite":
