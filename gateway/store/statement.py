@@ -113,7 +113,7 @@ class Statement:
         return self._with_key
 
     def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run an INSERT for `rows`, of which the caller has told already: in a few statements, or one round trip."""
+        """Run an INSERT for `rows`, noted as written by the caller: in a few statements, or one round trip."""
         if not rows:
             return
         compiled = self._for(connection)

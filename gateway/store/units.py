@@ -69,10 +69,14 @@ def send(connection: Connection) -> None:
 
 def _raise(error: DBAPIError) -> NoReturn:
     """Raise what a unit met as `UnitError`, unless it concerns the whole transaction."""
-    waited = is_lock_timeout(error)
-    if is_deadlock(error) or (is_outage(error) and not waited):
+    if _is_of_all(error):
         raise error
-    raise UnitError(unavailable(error) if waited else error) from error
+    raise UnitError(unavailable(error) if is_lock_timeout(error) else error) from error
+
+
+def _is_of_all(error: DBAPIError) -> bool:
+    """Whether what one unit met concerns the whole transaction."""
+    return is_deadlock(error) or (is_outage(error) and not is_lock_timeout(error))
 
 
 def run_bare(connection: Connection, job: Job) -> None:
@@ -101,9 +105,9 @@ def run_guarded(connection: Connection, job: Job) -> None:
     except Contended:
         raise
     except DBAPIError as error:
-        waited = is_lock_timeout(error)
-        if is_deadlock(error) or (is_outage(error) and not waited):
+        if _is_of_all(error):
             raise
+        waited = is_lock_timeout(error)
         job.fail(unavailable(error) if waited else error)
     except BaseException as error:
         job.fail(error)

@@ -79,8 +79,8 @@ class EhrDelivery:
         is_uncertain = bool(work.attempts) or written.was_contested or lease.was_late
 
         outcome = {"resource": key.kind, **_outcome(written, linked.missing)}
-        told = {**outcome, "request": written.request_id}
-        happened = event_of_delivery(self._name, delivery.resource, delivery.patient, told, self._clock())
+        detail = {**outcome, "request": written.request_id}
+        happened = event_of_delivery(self._name, delivery.resource, delivery.patient, detail, self._clock())
 
         def note(connection: Connection) -> None:
             audit.record(connection, happened)

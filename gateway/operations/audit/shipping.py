@@ -27,7 +27,7 @@ BATCH: Final = 100
 PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 MORE_WHILE_AWAY: Final = 1.1
-"""Times `most_waiting`: so many events are skipped together that a long outage is not told each minute."""
+"""Times `most_waiting`: so many events are skipped together that a long outage is not logged each minute."""
 HELD_SECONDS: Final = 60.0
 """After so long without a sign of life another process sends."""
 

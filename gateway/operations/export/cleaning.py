@@ -13,7 +13,7 @@ from gateway.mapping import CODING_SCHEMES, STUDIES
 from gateway.records.step import StepState
 
 OLDEST: Final = 89
-"""Years; all who are older are told as `OLDEST + 1` (45 CFR 164.514(b)(2)(i)(C))."""
+"""Years; all who are older are given as `OLDEST + 1` (45 CFR 164.514(b)(2)(i)(C))."""
 OLDEST_EVER: Final = 130
 LARGEST: Final = 99_999
 """Of a number that counts something; what is larger is rather a number of somebody."""

@@ -16,7 +16,7 @@ class Treatment(StrEnum):
     SHIFTED = "shifted"
     """A moment, earlier by the patient's number of days."""
     COARSE = "coarse"
-    """A number of which high values are told as one."""
+    """A number of which high values are given as one."""
     LEFT_OUT = "left out"
 
 

@@ -159,7 +159,9 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     tally: Counter[str] = Counter()
     uids = {uid for of_order in study_uids(connection, ids).values() for uid in of_order}
     uids |= set(connection.execute(select(orders.c.study_uid).where(orders.c.id.in_(ids))).scalars())
-    told = list(connection.execute(select(order_messages.c.message).where(order_messages.c.order.in_(ids))).scalars())
+    message_ids = list(
+        connection.execute(select(order_messages.c.message).where(order_messages.c.order.in_(ids))).scalars()
+    )
     done = select(performed_step_links.c.performed_step).where(performed_step_links.c.order.in_(ids))
     performed = list(connection.execute(done.distinct()).scalars())
     of_procedures = list(connection.execute(select(procedures.c.id).where(procedures.c.order.in_(ids))).scalars())
@@ -172,7 +174,7 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     remove(connection, tally, procedures, procedures.c.id, of_procedures)
     remove(connection, tally, orders, orders.c.id, ids)
     tally += of_performed_steps.delete(connection, _without_order(connection, performed))
-    tally += of_messages.delete(connection, of_messages.without_subject(connection, told))
+    tally += of_messages.delete(connection, of_messages.without_subject(connection, message_ids))
     kept = set(connection.execute(select(studies.c.study_uid).where(studies.c.study_uid.in_(sorted(uids)))).scalars())
     work.delete_of(connection, tally, uids - kept)
     return tally

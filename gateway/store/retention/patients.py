@@ -93,9 +93,9 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     """Delete these patients, with the messages that spoke of nothing else."""
     tally: Counter[str] = Counter()
     wanted = select(patient_messages.c.message).where(patient_messages.c.patient.in_(ids))
-    told = list(connection.execute(wanted).scalars())
+    message_ids = list(connection.execute(wanted).scalars())
     remove(connection, tally, patient_messages, patient_messages.c.patient, ids)
-    tally += of_messages.delete(connection, of_messages.without_subject(connection, told))
+    tally += of_messages.delete(connection, of_messages.without_subject(connection, message_ids))
     subjects = [f"patient-{one}" for one in ids]
     work = list(connection.execute(select(outbox.c.id).where(outbox.c.subject.in_(subjects))).scalars())
     remove(connection, tally, work_tries, work_tries.c.work, work)
