@@ -105,15 +105,15 @@ def wlmscpfs(items: Iterable[Dataset], *, ae_title: str = "WORKLIST") -> Iterato
 
 
 @contextmanager
-def storescp(directory: Path) -> Iterator[int]:
-    """DCMTK's storage server, which writes what it gets into `directory`, byte for byte; its port."""
-    with _listening(dcmtk("storescp"), "-od", directory, "+B") as port:
+def storescp(directory: Path, *options: str, port: int = 0) -> Iterator[int]:
+    """DCMTK's storage server, which writes what it gets into `directory`, byte for byte; its port (0: a free one)."""
+    with _listening(dcmtk("storescp"), "-od", directory, "+B", *options, port=port) as port:
         yield port
 
 
 @contextmanager
-def _listening(*command: str | Path) -> Iterator[int]:
-    port = free_port()
+def _listening(*command: str | Path, port: int = 0) -> Iterator[int]:
+    port = port or free_port()
     process = subprocess.Popen(
         [*command, str(port)],
         env={**os.environ, **NO_DELAY},

@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import _read_file_meta_info as read_file_meta
-from pydicom.filereader import read_preamble
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.errors import Malformed, Rejected, RequiredMissing, Unavailable, UnsupportedType
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.encoding import encoded_dataset
+from gateway.wire.dimse.part10_file import pieces_of
 from gateway.wire.dimse.requestor import RequestedAssociation, associated
 from gateway.wire.dimse.requestor_operations import MPPS, VERIFICATION, WORKLIST, Response, proposals
 from gateway.wire.dimse.requestor_pdu import MAX_CONTEXTS, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.statuses import SOP_CLASS_NOT_SUPPORTED
 
-_READ_BYTES: Final = 1024 * 1024
 _PENDING: Final = (0xFF00, 0xFF01)
 
 
@@ -119,31 +116,11 @@ async def _send(association: RequestedAssociation, instance: _Instance) -> int:
         return SOP_CLASS_NOT_SUPPORTED
     source = instance.source
     if isinstance(source, Path):
-        response = await operations.store(association, context, instance.sop_instance_uid, _pieces(source))
+        response = await operations.store(association, context, instance.sop_instance_uid, pieces_of(source))
     else:
         data = await asyncio.to_thread(encoded_dataset, source, syntax)
         response = await operations.store(association, context, instance.sop_instance_uid, data)
     return response.status
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    """The data set of a file, behind its File Meta Information."""
-    file = await asyncio.to_thread(_opened, path)
-    try:
-        while piece := await asyncio.to_thread(file.read, _READ_BYTES):
-            yield piece
-    finally:
-        file.close()
-
-
-def _opened(path: Path) -> BufferedReader:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise Rejected(f"cannot be read ({error.strerror})", place=str(path)) from error
-    read_preamble(file, force=False)
-    read_file_meta(file)
-    return file
 
 
 def _batches(instances: Iterable[_Instance]) -> Iterator[list[_Instance]]:

@@ -32,8 +32,10 @@ _ATTRIBUTES: Final = 0x1005
 """Attribute Identifier List."""
 _NO_DATA_SET: Final = 0x0101
 _DATA_SET: Final = 0x0001
-_MEDIUM: Final = 0x0000
-"""Of the priorities."""
+MEDIUM: Final = 0x0000
+HIGH: Final = 0x0001
+LOW: Final = 0x0002
+"""Priorities (PS3.7 9.1.1.1.5)."""
 COMMENT_CHARS: Final = 64
 """Of an LO."""
 
@@ -81,9 +83,17 @@ def read(data: bytes) -> Command:
 
 
 def request(
-    field: int, message_id: int, sop_class: str, instance: str = "", *, has_data_set: bool, tags: Sequence[int] = ()
+    field: int,
+    message_id: int,
+    sop_class: str,
+    instance: str = "",
+    *,
+    has_data_set: bool,
+    tags: Sequence[int] = (),
+    priority: int = MEDIUM,
 ) -> bytes:
-    """The command set of a request (PS3.7 9.3, 10.3). `tags`: of the Attribute Identifier List."""
+    """The command set of a request (PS3.7 9.3, 10.3). `tags`: of the Attribute Identifier List; `priority`: of a
+    C-STORE and a C-FIND."""
     is_of_existing = field in (N_SET_RQ, N_GET_RQ)
     values = [
         (_REQUESTED_SOP_CLASS if is_of_existing else _AFFECTED_SOP_CLASS, _padded(sop_class)),
@@ -91,7 +101,7 @@ def request(
         (_MESSAGE_ID, _us(message_id)),
     ]
     if field in (C_STORE_RQ, C_FIND_RQ):
-        values.append((_PRIORITY, _us(_MEDIUM)))
+        values.append((_PRIORITY, _us(priority)))
     values.append((_DATA_SET_TYPE, _us(_DATA_SET if has_data_set else _NO_DATA_SET)))
     if instance:
         values.append((_REQUESTED_SOP_INSTANCE if is_of_existing else _AFFECTED_SOP_INSTANCE, _padded(instance)))

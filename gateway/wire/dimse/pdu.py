@@ -236,6 +236,12 @@ def p_data_of(context_id: int, part: bytes, *, is_last: bool) -> bytes:
     return struct.pack(">BBIIBB", 0x04, 0, len(part) + 6, len(part) + 2, context_id, control) + part
 
 
+def p_data_parts(context_id: int, parts: memoryview, room: int) -> bytes:
+    """P-DATA-TF PDUs of `room` bytes of a data set each, without its last fragment; `parts` is a multiple of it."""
+    head = struct.pack(">BBIIBB", 0x04, 0, room + 6, room + 2, context_id, 0)
+    return b"".join(one for at in range(0, len(parts), room) for one in (head, parts[at : at + room]))
+
+
 def p_data(context_id: int, message: bytes, *, is_command: bool, max_bytes: int) -> bytes:
     """A whole command or data set as P-DATA-TF PDUs of one value each, none longer than the peer's maximum length.
 

@@ -75,13 +75,15 @@ class RequestedAssociation(RequestorConnection):
     async def _stream(self, context_id: int, data_set: AsyncIterable[bytes]) -> None:
         limit = self.acceptance.max_bytes
         room = min((limit - PDV_HEAD) & ~1 if limit else UNLIMITED_CHUNK, UNLIMITED_CHUNK)
-        waiting = bytearray()
+        waiting = b""
         async for piece in data_set:
-            waiting += piece
-            while len(waiting) > room:
-                part, waiting = bytes(waiting[:room]), waiting[room:]
-                await self._send(pdu.p_data_of(context_id, part, is_last=False))
-        await self._send(pdu.p_data_of(context_id, bytes(waiting), is_last=True))
+            waiting = waiting + piece if waiting else piece
+            # The last fragment says that it is the last, and more may come or not.
+            whole = (len(waiting) - 1) // room * room
+            if whole > 0:
+                await self._send(pdu.p_data_parts(context_id, memoryview(waiting)[:whole], room))
+                waiting = waiting[whole:]
+        await self._send(pdu.p_data_of(context_id, waiting, is_last=True))
 
     async def _send(self, data: bytes) -> None:
         if not self.is_established:

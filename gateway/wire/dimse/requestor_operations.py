@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from gateway.errors import Malformed, UnsupportedType
 from gateway.wire.dimse import command
-from gateway.wire.dimse.command import Command
+from gateway.wire.dimse.command import MEDIUM, Command
 from gateway.wire.dimse.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
@@ -103,9 +103,16 @@ async def store(
     context: AcceptedContext,
     sop_instance: str,
     data_set: AsyncIterable[bytes] | bytes,
+    *,
+    priority: int = MEDIUM,
 ) -> Response:
     """C-STORE of a data set that is encoded in the transfer syntax of `context`."""
-    request = partial(_command, command.C_STORE_RQ, context.abstract_syntax, sop_instance, True, ())
+
+    def request(message_id: int) -> bytes:
+        return command.request(
+            command.C_STORE_RQ, message_id, context.abstract_syntax, sop_instance, has_data_set=True, priority=priority
+        )
+
     message_id = await association.ask(request, context.context_id, data_set)
     message = await association.answer(message_id, command.C_STORE_RQ, "C-STORE")
     return _response(association, message, context)
