@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from gateway.config.fields import SecondsOrNone, Section
+
+Gigabytes = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
+
+
+class SpoolSection(Section):
+    """Where instances with their pixels are kept until every destination has them."""
+
+    folder: Path | None = None
+    """Made where there is none; gateways on one database share one folder."""
+    quota_gb: Gigabytes | None = None
+    """The spool takes no more than so many gigabytes (10^9 bytes); None: as many as the disk has but for `free_gb`."""
+    free_gb: Gigabytes = 5.0
+    """So much of the disk is left free."""
 
 
 class Studies(Section):
@@ -12,4 +28,12 @@ class Studies(Section):
     """A study settles when no instance has come for this long."""
     longest_wait_seconds: SecondsOrNone = 600.0
     """A study of which instances keep coming settles at least so often."""
-    storage: Literal["headers"] = "headers"
+    storage: Literal["headers", "forward"] = "headers"
+    """`forward`: instances are kept with their pixels, as files of the spool."""
+    spool: SpoolSection = SpoolSection()
+
+    @model_validator(mode="after")
+    def _pixels_have_a_folder(self) -> Self:
+        if self.storage == "forward" and self.spool.folder is None:
+            raise ValueError("storage forward keeps instances as files: set studies.spool.folder")
+        return self

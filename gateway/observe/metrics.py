@@ -75,6 +75,10 @@ STORES: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+SPOOL_FILES: Final = Gauge("gateway_spool_files", "Files of the spool, as counted.", registry=REGISTRY)
+SPOOL_BYTES: Final = Gauge(
+    "gateway_spool_bytes", "Bytes of the files of the spool, with those that are being written.", registry=REGISTRY
+)
 PERFORMED_STEPS: Final = Counter(
     "gateway_performed_step_requests",
     "MPPS requests, by operation and status: N-CREATE, N-SET, N-GET in hexadecimal (0000, 0110, ...), over the web "

@@ -439,6 +439,46 @@ instance_findings = Table(
     Column("findings", Json, nullable=False, comment="What could not be read of it: [{place, text}]"),
 )
 
+pixel_files = Table(
+    "pixel_files",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("instance", Key, ForeignKey("instances.id"), nullable=False),
+    Column("file", Text, nullable=False, comment="Name in the folder of the spool"),
+    Column("size", BigInteger, nullable=False, comment="Bytes of the file"),
+    Column("sha256", LargeBinary, nullable=False, comment="Of the data set as it came, without File Meta Information"),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger, nullable=True, comment="When nobody needed the file any more"),
+    Column("missing_at", BigInteger, nullable=True, comment="When the file was looked for and was not there"),
+    UniqueConstraint("instance"),
+    UniqueConstraint("file"),
+    Index(
+        "ix_pixel_files_kept",
+        "id",
+        "size",
+        sqlite_where=text("removed_at IS NULL"),
+        postgresql_where=text("removed_at IS NULL"),
+    ),
+    Index(
+        "ix_pixel_files_missing",
+        "id",
+        sqlite_where=text("missing_at IS NOT NULL"),
+        postgresql_where=text("missing_at IS NOT NULL"),
+    ),
+)
+"""Instances with their pixels, as files of the spool: the newest of each instance."""
+
+released_files = Table(
+    "released_files",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("file", Text, nullable=False, comment="Name in the folder of the spool"),
+    Column("size", BigInteger, nullable=False, comment="Bytes of the file"),
+    Column("released_at", BigInteger, nullable=False),
+)
+"""Files of the spool that no instance has any more, and that are to be deleted from the disk."""
+
 exclusions = Table(
     "exclusions",
     metadata,
