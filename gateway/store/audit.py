@@ -1,9 +1,10 @@
-"""The audit trail: events are written with what they are about, and chained a second or so later.
+"""The audit trail: events are written with what they are about, and chained.
 
-`record` is called within a unit of the writer. The events of all units of one commit go to `audit_waiting` as one row
-just before the commit; a unit that is taken back, or run again, takes its events back. `seal` moves what
-waits to the end of the chain in `audit`; `forget_before` removes the chain's beginning and leaves an anchor by which
-the rest is still provable.
+`record` is called within a unit of the writer. The events of all units of one commit are written just before the
+commit; a unit that is taken back, or run again, takes its events back. SQLite lets one process write at a time: there
+they go to the end of the chain in `audit` at once. On PostgreSQL, where commits do not wait for one another, they go to
+`audit_waiting` as one row, and `seal` moves what waits to the end of the chain a second or so later. `forget_before`
+removes the chain's beginning and leaves an anchor by which the rest is still provable.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _FIRST: Final = Statement(
     select(audit_waiting.c.id, audit_waiting.c.number, audit_waiting.c.events)
     .order_by(audit_waiting.c.id)
     .limit(literal_column("64"))
+)
+_LAST: Final = Statement(
+    select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(literal_column("1"))
 )
 _TAKE: Final = Statement(delete(audit_waiting).where(audit_waiting.c.id == bindparam("the_id")))
 _CHAIN: Final = Statement(insert(audit), ["sequence", "moment", "kind", "actor", "event", "hash"])
@@ -77,7 +81,10 @@ def gathered(connection: Connection) -> Iterator[None]:
 
 
 def _write(connection: Connection, events: Sequence[str]) -> None:
-    _ADD.run(connection, {"number": len(events), "events": "\n".join(events)})
+    if connection.dialect.name == "sqlite":
+        _chain(connection, events)
+    else:
+        _ADD.run(connection, {"number": len(events), "events": "\n".join(events)})
 
 
 def number_gathered(connection: Connection) -> int:
@@ -135,9 +142,8 @@ def beginning(connection: Connection) -> Link:
 
 def head(connection: Connection) -> Link:
     """The end of the chain."""
-    last = select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(1)
-    row = connection.execute(last).first()
-    return beginning(connection) if row is None else Link(row.sequence, bytes(row.hash))
+    row = _LAST.first(connection, {})
+    return beginning(connection) if row is None else Link(row["sequence"], bytes(row["hash"]))
 
 
 def number_waiting(connection: Connection) -> int:
@@ -158,8 +164,13 @@ def seal(connection: Connection, *, limit: int = BATCH) -> int:
     if connection.dialect.name == "postgresql" and not connection.execute(_SEALING).scalar():
         return 0
     events = _taken(connection, limit)
-    if not events:
-        return 0
+    if events:
+        _chain(connection, events)
+    return len(events)
+
+
+def _chain(connection: Connection, events: Sequence[str]) -> None:
+    """Add `events`, of which there is at least one, at the end of the chain."""
     link = head(connection)
     rows: list[dict[str, Any]] = []
     names: list[dict[str, Any]] = []
@@ -171,7 +182,6 @@ def seal(connection: Connection, *, limit: int = BATCH) -> int:
         rows.append({"sequence": sequence, **columns, "event": event, "hash": link.hash})
     _CHAIN.insert_all(connection, rows)
     _NAME_PATIENT.insert_all(connection, names)
-    return len(rows)
 
 
 def _taken(connection: Connection, limit: int) -> Sequence[str]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Insert, Table
+from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.sql.selectable import CompoundSelect
@@ -210,6 +210,8 @@ def _named(parameters: Sequence[_Parameter], keys: Sequence[str]) -> Callable[[R
 def _parameter(name: str, bind: Any, dialect: Dialect) -> _Parameter:
     """(name of the value, how the driver takes it, None), or (None, None, a value that stands in the statement)."""
     process = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    if isinstance(bind.type, LargeBinary):
+        process = None  # would wrap bytes, which both drivers take as they are
     if bind.required or bind.value is None:
         return name, process, None
     return None, None, process(bind.value) if process else bind.value

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Select, func, select
 
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.records.row_ids import StepRow
-from gateway.store import Store, audit
+from gateway.store import Store
 from gateway.store.schema import queries, query_matches
+from tests.store.audit_events import events_of
 from tests.store.test_audit import happened
 
 
@@ -26,6 +27,6 @@ async def test_a_step_that_was_deleted_since_is_not_named(store: Store) -> None:
             matches=matches, micros=1,
         )  # fmt: skip
     await log.close()
-    assert await store.read(audit.number_waiting) == 2
+    assert len(await store.read(events_of)) == 2
     counted = [select(func.count()).select_from(table) for table in (queries, query_matches)]
     assert [await store.read(partial(_number, wanted=one)) for one in counted] == [2, 0]

@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from gateway.observe import metrics
 from gateway.operations.people import tokens, users
-from gateway.records.audit import AuditType, event_of
+from gateway.records.audit import AuditType
 from gateway.records.person import Role
-from gateway.store.schema import audit_waiting, sessions
+from gateway.store.schema import sessions
+from tests.store.audit_events import events_of
 from tests.web.browsing import OWNER, PASSWORD, add_user, browser
 from tests.web.served import SECOND, Served, add_message, served
 
@@ -41,8 +42,7 @@ async def _noticed(console: Served) -> None:
 
 async def _events(console: Served) -> list[tuple[str, int, str]]:
     """Type, outcome and actor of logins and alerts that are in the trail."""
-    rows = await console.store.read(lambda c: c.execute(select(audit_waiting.c.events)).scalars().all())
-    events = [event_of(line) for row in rows for line in row.split("\n")]
+    events = await console.store.read(events_of)
     return [(event.type, event.outcome, event.actor.name) for event in events]
 
 

@@ -121,9 +121,10 @@ class AuditShipping:
 
     def _skip(self, connection: Connection, confirmed: int) -> int:
         head, begins = audit.head(connection).sequence, audit.beginning(connection).sequence
-        target = max(head - self._setup.most_waiting, begins)
-        if target <= confirmed:
+        if max(head - self._setup.most_waiting, begins) <= confirmed:
             return 0
+        # The event that states the gap waits too.
+        target = max(head + 1 - self._setup.most_waiting, begins)
         number, name = target - confirmed, self._setup.name
         audit_positions.skip(connection, name, target, number)
         note = f"{number} events were not sent to the repository {name}: too many waited, or they were removed"

@@ -181,8 +181,8 @@ async def test_of_too_many_the_oldest_are_skipped(store: Store) -> None:
         await happen(store, 1, 12)
         await eventually(store, lambda one: one.away_since, "the outage")
         await ehr.listen()
-        await until(lambda: studies_of(ehr.resources("AuditEvent")) == studies(8, 12), what="the newest")
-        assert (await eventually(store, lambda one: one.sequence == 12, "the end")).skipped == 7
+        await until(lambda: studies_of(ehr.resources("AuditEvent")) == studies(9, 12), what="the newest")
+        assert (await eventually(store, lambda one: one.sequence == 13, "the end")).skipped == 8
 
 
 @sqlite

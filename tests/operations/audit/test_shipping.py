@@ -155,15 +155,15 @@ async def test_of_too_many_the_oldest_are_skipped_and_that_is_recorded(store: St
         await happen(store, 1, 12)
         await eventually(store, lambda one: one.reason, "the failure")
         async with tls_receiver(authority.issue("siem"), port=port) as receiver:
-            await until(lambda: len(receiver.messages) == 5, what="the newest")
+            await until(lambda: len(receiver.messages) >= 4, what="the newest")
         await store.write(audit.seal)
     position = (await store.read(audit_positions.positions))["siem"]
-    assert position.skipped == 7
+    assert position.skipped == 8, "the event of the gap is among the five"
     newest = select(audit_rows.c.event).order_by(audit_rows.c.sequence.desc()).limit(1)
     [text] = await store.read(lambda connection: connection.execute(newest).scalars().all())
     alert = event_of(text)
     assert (alert.kind, alert.type) == (AuditKind.SECURITY_ALERT, AuditType.AUDIT_RECORDING_STOPPED)
-    assert "7 events were not sent" in alert.note
+    assert "8 events were not sent" in alert.note
 
 
 async def test_one_process_sends(store: Store) -> None:
@@ -273,8 +273,8 @@ async def test_while_a_repository_is_away_too_many_events_are_skipped(store: Sto
         port = place.getsockname()[1]
     async with shipped(store, tls(authority, port), most_waiting=5):
         await happen(store, 1, 12)
-        await eventually(store, lambda one: one.skipped == 7, "what is skipped")
-    assert await store.read(partial(audit_positions.least_sent, tried_since=0)) == 7
+        await eventually(store, lambda one: one.skipped == 8, "what is skipped")
+    assert await store.read(partial(audit_positions.least_sent, tried_since=0)) == 8
     assert await store.read(partial(audit_positions.least_sent, tried_since=2**62)) is None
 
 

@@ -72,8 +72,15 @@ async def test_a_whole_chain_is_proven(store: Store) -> None:
     await store.write(recorded(happened(13)))
     seen: list[int] = []
     verified = await verify(store, on_progress=seen.append)
-    assert (verified.rows, verified.head.sequence, verified.waiting, verified.fault) == (12, 12, 1, None)
-    assert seen == [12]
+    waiting = 1 if store.engine.dialect.name == "postgresql" else 0
+    chained = 13 - waiting
+    assert (verified.rows, verified.head.sequence, verified.waiting, verified.fault) == (
+        chained,
+        chained,
+        waiting,
+        None,
+    )
+    assert seen == [chained]
     again = await verify(store, head=verified.head)
     assert again.fault is None
 
