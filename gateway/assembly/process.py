@@ -45,6 +45,7 @@ from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import metrics
+from gateway.operations.audit.watching import ChainWatch
 from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
 from gateway.operations.state.components import Component
@@ -129,7 +130,8 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
-    process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded)
+    chain = _watch_chain(parts)
+    process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded, chain.standing)
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
     beside = mounted(config, store, clock, worklist, performed, doors, parts.audit_log.note)
@@ -176,6 +178,13 @@ def _send_audit(parts: _Parts) -> None:
     for shipping in shippings(parts.config, parts.store, parts.reloadable.clients, parts.clock):
         sending = keep_trying("sending of the audit trail", shipping.run, longest_seconds=60.0)
         parts.start("audit repository", sending)
+
+
+def _watch_chain(parts: _Parts) -> ChainWatch:
+    watch = ChainWatch(parts.store, parts.audit_log.note, parts.clock)
+    parts.start("chain, newest", keep_trying("the check of the newest events of the audit trail", watch.keep_newest))
+    parts.start("chain", keep_trying("the check of the audit trail", watch.keep_whole))
+    return watch
 
 
 def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:

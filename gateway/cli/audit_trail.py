@@ -188,7 +188,7 @@ async def _used(store: Store, what: str, detail: Mapping[str, str], fault: Chain
     person = Actor(user_of_system(), ActorKind.PERSON, socket.gethostname())
     events = [audit_log_used(person, what, now(), detail)]
     if fault is not None:
-        events.append(chain_broken(person, fault.text, now()))
+        events.append(chain_broken(person, str(fault), now()))
     for event in events:
         await store.write(partial(trail.record, happened=event))
     await seal_all(store)

@@ -176,6 +176,16 @@ AUDIT_SKIPPED: Final = Counter(
     ("repository",),
     registry=REGISTRY,
 )
+AUDIT_CHAIN_BROKEN: Final = Gauge(
+    "gateway_audit_chain_broken",
+    "1 while the check of the audit trail in the background finds its chain broken.",
+    registry=REGISTRY,
+)
+AUDIT_CHAIN_CHECKED: Final = Counter(
+    "gateway_audit_chain_rows_checked",
+    "Rows of the audit trail whose place in the chain the check in the background has proven.",
+    registry=REGISTRY,
+)
 PARTS: Final = Gauge(
     "gateway_part_state",
     "How a part of the gateway is, by kind (database, disk, listener, scanner, receiver, certificate, ...) and name: "

@@ -13,15 +13,18 @@ from typing import Any
 import aiohttp
 import pytest
 from lxml import etree
+from sqlalchemy import text
 
 from gateway.assembly import process as app
+from gateway.clock import now
 from gateway.config.audit import AuditRepository, AuditSection
 from gateway.config.dicom import Dicom, DicomPeer
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import ClientTls
-from gateway.operations.audit import shipping
+from gateway.operations.audit import shipping, watching
 from gateway.operations.audit.verifying import verify
 from gateway.records.audit import Action, AuditEvent, AuditKind, AuditType, Outcome, event_of
+from gateway.records.person import Role
 from gateway.simulators import modality
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
@@ -36,6 +39,7 @@ from tests.operations.audit.events import faults
 from tests.peers.dcmtk import findscu
 from tests.peers.openssl import Authority
 from tests.peers.syslog import tls_receiver
+from tests.web.browsing import add_user, browser
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What is recorded does not depend on the database; that events are kept is shown on both."""
@@ -175,15 +179,56 @@ async def test_a_days_story_reaches_a_repository(start: Start, tmp_path: Path, m
             datasets = [one for item in items for one in perform(item, series=1, instances=2)]
             await modality.send("127.0.0.1", gateway.dicom_port, datasets)
             assert await get(gateway, "/studies", Accept="text/html") == 200
+            await add_user(gateway.store, "vera", Role.ADMIN, now=now())
+            async with browser(f"http://127.0.0.1:{gateway.http_port}") as someone:
+                assert (await someone.log_in("vera", "not the password")).status == 401
+                assert (await someone.log_in("vera")).status == 303
+                assert (await someone.press("/", "/logout")).status == 303
             await quiet(gateway)
+            logins = {("Login", "4", "vera"), ("Login", "0", "vera"), ("Logout", "0", "vera")}
             wanted = {
                 "Order Record", "Patient Record", "Query", "Begin Transferring DICOM Instances",
                 "DICOM Instances Transferred", "Export", "DICOM Instances Accessed",
+                "User Authentication",
             }  # fmt: skip
             await until(lambda: wanted <= _events_of(receiver.bodies), what="the day at the repository")
+            await until(lambda: logins <= _logins_of(receiver.bodies), what="the logins at the repository")
         assert [fault for body in receiver.bodies for fault in faults(body)] == []
         sources = {str(etree.fromstring(body).xpath("string(//@AuditSourceID)")) for body in receiver.bodies}
         assert sources == {"gw1"}
+
+
+async def test_a_row_that_was_altered_makes_the_first_page_red(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "ChainPace", partial(watching.ChainPace, 0.0, 0.05, 0.05))
+    async with start() as gateway:
+        await send(gateway, orm())
+        await recorded(gateway, AuditKind.ORDER_RECORD)
+        await recorded(gateway, AuditKind.APPLICATION_ACTIVITY)
+        await until_shown(gateway, "the audit trail is whole")
+        altered = text("UPDATE audit SET event = event || ' ' WHERE sequence = 2")
+        await gateway.store.write(lambda connection: connection.execute(altered))
+        page = await until_shown(gateway, "the audit trail is broken at row 2 (altered)")
+        assert "look now" in page
+        alert = await recorded(gateway, AuditKind.SECURITY_ALERT)
+        assert "row 2 (altered)" in alert.note
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{gateway.http_port}") as session:
+            state = await (await session.get("/api/state")).json()
+            assert ("chain", "bad") in {(part["kind"], part["level"]) for part in state["parts"]}
+            metrics = await (await session.get("/metrics")).text()
+            assert "gateway_audit_chain_broken 1.0" in metrics
+            assert 'gateway_part_state{kind="chain",name=""} 2.0' in metrics
+            assert (await session.get("/health/ready")).status == 200, "orders and images go on"
+
+
+async def until_shown(gateway: app.Running, words: str) -> str:
+    """The first page, once it states this."""
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://127.0.0.1:{gateway.http_port}/", headers={"Accept": "text/html"}) as answer:
+                page = await answer.text()
+            if words in page:
+                return page
+            await asyncio.sleep(0.05)
 
 
 @sqlite
@@ -211,3 +256,16 @@ def _types(ehr: EhrSimulator) -> set[str]:
 
 def _events_of(bodies: list[bytes]) -> set[str]:
     return {str(etree.fromstring(body).xpath("string(EventIdentification/EventID/@originalText)")) for body in bodies}
+
+
+def _logins_of(bodies: list[bytes]) -> set[tuple[str, str, str]]:
+    """Type, outcome and user of each login and logout."""
+    trees = [etree.fromstring(body) for body in bodies]
+    return {
+        (
+            str(tree.xpath("string(EventIdentification/EventTypeCode/@originalText)")),
+            str(tree.xpath("string(EventIdentification/@EventOutcomeIndicator)")),
+            str(tree.xpath("string(ActiveParticipant[@UserIsRequestor='true']/@UserID)")),
+        )
+        for tree in trees
+    }

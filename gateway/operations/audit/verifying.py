@@ -40,6 +40,9 @@ class ChainFault:
     damage: Damage
     text: str
 
+    def __str__(self) -> str:
+        return f"row {self.sequence} ({self.damage}): {self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -64,7 +67,7 @@ async def verify(store: Store, *, head: Link | None = None, on_progress: Progres
     if head is not None and head.sequence < begin.sequence:
         text = f"row {head.sequence} was removed by the rule of its age, so that nothing is compared: give a newer head"
         raise InvalidValue(text, place="head")
-    walk = _Walk(begin, head)
+    walk = Walk(begin, head, BATCH)
     if head is not None and head.sequence == begin.sequence and head.hash != begin.hash:
         walk.fault = ChainFault(head.sequence, Damage.ALTERED, _REWRITTEN)
     while walk.fault is None and await store.read(walk.next_rows):
@@ -74,12 +77,13 @@ async def verify(store: Store, *, head: Link | None = None, on_progress: Progres
     return Verified(walk.rows, walk.begin.sequence, walk.link, waiting, fault)
 
 
-class _Walk:
-    """A walk along the chain from `begin`."""
+class Walk:
+    """A walk along the chain from `begin`, in reads of `batch` rows. `noted`: a row that must still be there."""
 
-    def __init__(self, begin: Link, noted: Link | None) -> None:
+    def __init__(self, begin: Link, noted: Link | None, batch: int) -> None:
         self.begin = begin
         self._noted = noted
+        self._batch = batch
         self.link = begin
         self.rows = 0
         self.fault: ChainFault | None = None
@@ -97,8 +101,8 @@ class _Walk:
         return going
 
     def _walked(self, connection: Connection) -> bool:
-        rows = rows_after(connection, self.link.sequence, limit=BATCH + 1)
-        batch = rows[:BATCH]
+        rows = rows_after(connection, self.link.sequence, limit=self._batch + 1)
+        batch = rows[: self._batch]
         begun = self.link.sequence
         for row, behind in zip(batch, [*rows[1:], None], strict=False):
             self.fault = self._fault_of(row, behind)
@@ -147,13 +151,26 @@ class _Walk:
         for row in sent:
             if row.sequence > last:
                 return ChainFault(last + 1, Damage.MISSING, f"{row.name} was sent up to row {row.sequence}")
-        if self._noted is not None and self._noted.sequence > last:
-            return ChainFault(last + 1, Damage.MISSING, f"row {self._noted.sequence} was noted")
+        if (fault := self._cut_off()) is not None:
+            return fault
         if anchor != Link(0, START) and (anchor.sequence, anchor.hash.hex()) not in self._forgotten:
             return ChainFault(
                 anchor.sequence + 1, Damage.MISSING, "the beginning was removed, and no event of the chain states that"
             )
         return None
+
+    def reaches_noted(self, connection: Connection) -> ChainFault | None:
+        """What the end of the chain shows to a walk that has not begun at the anchor."""
+        noted = self._noted
+        if noted is None or audit.beginning(connection).sequence >= noted.sequence:
+            return None
+        return self._cut_off()
+
+    def _cut_off(self) -> ChainFault | None:
+        last, noted = self.link.sequence, self._noted
+        if noted is None or noted.sequence <= last:
+            return None
+        return ChainFault(last + 1, Damage.MISSING, f"row {noted.sequence} was noted")
 
 
 def _stated(event: str) -> tuple[int, str]:

@@ -42,6 +42,8 @@ class Kind(StrEnum):
     CERTIFICATE = "certificate"
     AUDIT = "audit"
     """A repository that audit messages are sent to."""
+    CHAIN = "chain"
+    """Of the audit trail."""
     BACKUP = "backup"
     RETENTION = "retention"
     """Deleting by age, and erasures."""

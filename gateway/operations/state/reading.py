@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
 from gateway.operations.state.certificates import certificate_parts
+from gateway.operations.state.chain import chain_part
 from gateway.operations.state.components import PROBE_SECONDS, Component, examine
 from gateway.operations.state.database import backup_part, database_part, writing_part
 from gateway.operations.state.disks import disk_parts
@@ -160,8 +161,11 @@ def _of_process(components: Mapping[str, Component], process: Process | None) ->
         kind = KIND_OF.get(name, Kind.GATEWAY)
         level = Level.GOOD if component.ok else Level.BAD
         parts.append(Part(kind, "" if name in KIND_OF or name == "gateway" else name, level, component.detail))
-    loaded = process.loaded() if process is not None else None
-    if loaded is not None:
+    if process is None:
+        return parts
+    if (chain := process.chain()) is not None:
+        parts.append(chain_part(chain))
+    if (loaded := process.loaded()) is not None:
         parts.append(_configuration(loaded))
     return parts
 

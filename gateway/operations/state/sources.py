@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.operations.audit.watching import ChainStanding
 from gateway.operations.state.components import Component
 from gateway.records.receiver import Receiver
 from gateway.records.work import WorkKind
@@ -84,6 +85,8 @@ class Process:
     silences: Callable[[], Mapping[WorkKind, Silence]] = dict
     refused: Callable[[], Sequence[Refused]] = tuple
     loaded: Callable[[], Loaded | None] = lambda: None
+    chain: Callable[[], ChainStanding | None] = lambda: None
+    """What it has seen of the chain of the audit trail."""
 
 
 @dataclass(slots=True)

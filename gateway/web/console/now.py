@@ -40,6 +40,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
             Kind.CLOCK,
             Kind.CERTIFICATE,
             Kind.AUDIT,
+            Kind.CHAIN,
             Kind.BACKUP,
             Kind.CONFIGURATION,
         ),

@@ -56,19 +56,21 @@ TAMPERING = {
 }
 
 
-async def _chain(store: Store, number: int = 12) -> None:
+async def chain(store: Store, number: int = 12) -> None:
+    """So many rows, chained."""
     await store.write(recorded(*(happened(one, f"P{one % 3}") for one in range(1, number + 1))))
     await store.write(audit.seal)
 
 
-def _done(statements: list[str], connection: Connection) -> None:
+def done(statements: list[str], connection: Connection) -> None:
+    """What somebody does to the tables with SQL."""
     zero = "x'00'" if connection.dialect.name == "sqlite" else "'\\x00'"
     for statement in statements:
         connection.execute(text(statement.replace("{zero}", zero).replace(":", r"\:")))
 
 
 async def test_a_whole_chain_is_proven(store: Store) -> None:
-    await _chain(store)
+    await chain(store)
     await store.write(recorded(happened(13)))
     seen: list[int] = []
     verified = await verify(store, on_progress=seen.append)
@@ -88,18 +90,18 @@ async def test_a_whole_chain_is_proven(store: Store) -> None:
 @pytest.mark.parametrize("what", TAMPERING)
 async def test_what_was_tampered_with_is_named(store: Store, what: str) -> None:
     statements, sequence, damage = TAMPERING[what]
-    await _chain(store)
-    await store.write(partial(_done, statements))
+    await chain(store)
+    await store.write(partial(done, statements))
     fault = (await verify(store)).fault
     assert fault is not None
     assert (fault.sequence, fault.damage) == (sequence, damage), fault.text
 
 
 async def test_a_chain_that_was_made_anew_is_shown_by_a_head_that_was_noted(store: Store) -> None:
-    await _chain(store)
+    await chain(store)
     noted = (await verify(store)).head
-    await store.write(partial(_done, ["DELETE FROM audit", "DELETE FROM audit_patients"]))
-    await _chain(store, 20)
+    await store.write(partial(done, ["DELETE FROM audit", "DELETE FROM audit_patients"]))
+    await chain(store, 20)
     assert (await verify(store)).fault is None
     assert (await verify(store, head=noted)).fault is None, "the same events give the same chain"
     fault = (await verify(store, head=Link(noted.sequence, bytes(32)))).fault
@@ -111,20 +113,20 @@ async def test_a_chain_that_was_made_anew_is_shown_by_a_head_that_was_noted(stor
 
 
 async def test_the_rest_is_provable_after_old_rows_were_removed(store: Store) -> None:
-    await _chain(store)
+    await chain(store)
     for _ in range(2):
         assert await store.write(partial(audit.forget_before, moment=9, now=50, limit=4)) == 4
         assert (await verify(store)).fault is None, "also before the event is chained"
     await store.write(audit.seal)
     verified = await verify(store)
     assert (verified.fault, verified.begins_behind, verified.rows) == (None, 8, 6)
-    await store.write(partial(_done, ["UPDATE audit_anchors SET hash = {zero}"]))
+    await store.write(partial(done, ["UPDATE audit_anchors SET hash = {zero}"]))
     assert (await verify(store)).fault is not None
 
 
 async def test_more_rows_than_a_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.operations.audit.verifying.BATCH", 5)
-    await _chain(store)
+    await chain(store)
     seen: list[int] = []
     assert (await verify(store, on_progress=seen.append)).fault is None
     assert seen == [5, 10, 12]
@@ -135,7 +137,7 @@ async def test_rows_that_are_removed_by_age_meanwhile_break_nothing(
 ) -> None:
     monkeypatch.setattr("gateway.operations.audit.verifying.BATCH", 3)
     for reads in range(1, 8):
-        await _chain(store)
+        await chain(store)
         first = (await store.read(audit.beginning)).sequence
         verified = await verify(_Beside(store, reads))  # type: ignore[arg-type]
         assert verified.fault is None, (reads, verified.fault)
@@ -158,7 +160,7 @@ class _Beside:
 
 
 async def test_a_noted_head_that_was_removed_proves_nothing(store: Store) -> None:
-    await _chain(store)
+    await chain(store)
     noted = Link(4, bytes(32))
     await store.write(partial(audit.forget_before, moment=9, now=50, limit=4))
     fault = (await verify(store, head=noted)).fault
