@@ -66,7 +66,8 @@ def run_now(
     as_json: AsJson = False,
 ) -> None:
     """Delete what is old enough now, also while the gateway runs. One process does at a time."""
-    from gateway.operations.retention import Ended, Pace, RetentionRun
+    from gateway.operations.retention import Ended, RetentionRun
+    from gateway.operations.retention_pace import Pace
     from gateway.operations.retention_view import kinds_shown, lines
 
     settings = configuration(config)

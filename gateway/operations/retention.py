@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import uuid
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from gateway.clock import Clock
 from gateway.errors import Unavailable
 from gateway.observe import metrics
+from gateway.operations.retention_pace import FIRST_ROWS, MOST_ROWS, Beside, Pace
 from gateway.records.retention import Ages, Limits, RetentionKind, Stays, Tally
 from gateway.store import Store, audit, audit_positions, free_space, recent, retention_runs
 from gateway.store.retention.messages import MESSAGES
@@ -37,35 +37,11 @@ RULES: Final[Mapping[RetentionKind, Rule]] = {
 """All kinds but the audit trail, which is shortened at its beginning."""
 PAGE: Final = 500
 """Rows that are judged in one read."""
-UNIT_SECONDS: Final = 0.025
-"""What one unit may take of the writer, commit included: the number of rows goes by it."""
-ALONE: Final = 3
-"""So much more may a unit take while nobody else writes."""
-FIRST_ROWS: Final = 10
-FEWEST_ROWS: Final = 8
-"""A unit of one row takes nearly as long."""
-OTHERS: Final = 2
-"""Units that others write beside one of ours before it counts as their time: heartbeats and the chaining of the audit
-trail go on in any case."""
-MOST_ROWS: Final = 200
-SHARE: Final = 0.10
-"""Of the writer's time while others write."""
 NOTE_SECONDS: Final = 2.0
 UNTRIED_MICROS: Final = 7 * 86_400_000_000
 """A repository to which nobody has tried to send for a week keeps no row of the audit trail."""
 MOST_NAMED: Final = 100
 """Rows that could not be deleted and are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much of the writer a run takes."""
-
-    unit_seconds: float = UNIT_SECONDS
-    share: float = SHARE
-    """While others write; alone it takes what it needs."""
-    always_shared: bool = False
-    """Others write whom this process does not see."""
 
 
 class Ended(NamedTuple):
@@ -85,14 +61,17 @@ class RetentionRun:
     ages: Ages
     clock: Clock
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     wait: Callable[[], Any] | None = None
     """Called between units with nothing; a coroutine that ends when the run may go on."""
     tallies: dict[RetentionKind, Tally] = field(default_factory=dict)
+    _beside: Beside = field(init=False)
     _run: int = 0
-    _rows: int = FIRST_ROWS
     _noted: float = 0.0
     _kind: str = ""
+
+    def __post_init__(self) -> None:
+        self._beside = Beside(self.store, self.pace, self.wait)
 
     async def run(self) -> Ended:
         """Delete what is old enough, of each kind. Raises `Conflict` (another process runs) or `Unavailable`."""
@@ -118,7 +97,7 @@ class RetentionRun:
     async def _of_kind(self, kind: RetentionKind, limits: Limits) -> None:
         self._kind = kind.value
         tally = self.tallies.setdefault(kind, Tally())
-        self._rows = FIRST_ROWS
+        self._beside.rows = FIRST_ROWS
         if kind is RetentionKind.AUDIT:
             await self._audit(tally, limits)
         else:
@@ -129,21 +108,21 @@ class RetentionRun:
 
     async def _audit(self, tally: Tally, limits: Limits) -> None:
         before = min(limits.before, await self.store.read(partial(_first_unsent, now=self.clock())))
-        while number := await self._paced(
+        while number := await self._beside.write(
             partial(audit.forget_before, moment=before, now=self.clock(), limit=MOST_ROWS)
         ):
             self._count(RetentionKind.AUDIT, tally, Counter({"audit": number}))
 
     async def _rule(self, rule: Rule, tally: Tally, limits: Limits) -> None:
-        end = await self.store.read(partial(end_of, rule=rule, before=limits.before))
+        end = await self._beside.read(partial(end_of, rule=rule, before=limits.before))
         after = 0
-        while page := await self.store.read(partial(rule.page, after=after, end=end, limit=PAGE)):
+        while page := await self._beside.read(partial(rule.page, after=after, end=end, limit=PAGE)):
             after = page[-1]
-            judged = await self.store.read(partial(judged_rows, rule=rule, ids=page, limits=limits))
+            judged = await self._beside.read(partial(judged_rows, rule=rule, ids=page, limits=limits))
             tally.stayed.update(judged.stays.values())
             going = [one for one in page if one not in judged.stays]
             while going:
-                some = _some(going, judged.weights, self._rows)
+                some = _some(going, judged.weights, self._beside.rows)
                 going = going[len(some) :]
                 await self._delete(rule, some, tally, limits)
             await self._note_in_time()
@@ -168,13 +147,12 @@ class RetentionRun:
 
     async def _unit(self, rule: Rule, ids: Sequence[int], tally: Tally, limits: Limits) -> None:
         while True:
-            deleted, stays = await self._paced(partial(rule.deleted, ids=ids, limits=limits), rows=len(ids))
+            deleted, stays = await self._beside.write(partial(rule.deleted, ids=ids, limits=limits), rows=len(ids))
             tally.stayed.update(stays)
             self._count(rule.kind, tally, deleted)
             await self._note_in_time()
-            if rule.weigh is None or not await self.store.read(
-                partial(rule.has_left, ids=ids, stays=sum(stays.values()))
-            ):
+            left = partial(rule.has_left, ids=ids, stays=sum(stays.values()))
+            if rule.weigh is None or not await self._beside.read(left):
                 return
 
     def _count(self, kind: RetentionKind, tally: Tally, deleted: Counter[str]) -> None:
@@ -184,37 +162,13 @@ class RetentionRun:
 
     async def _give_back(self) -> None:
         """Shorten the file by its free pages."""
-        self._kind = "space"
+        self._kind, beside = "space", self._beside
         space = await self.store.read(free_space.measured)
         if space is None or not space.can_shrink:
             return
-        self._rows = free_space.PAGES_AT_ONCE
-        while await self._paced(lambda connection: free_space.give_back(connection, self._rows), rows=self._rows):
+        beside.rows = free_space.PAGES_AT_ONCE
+        while await beside.write(lambda connection: free_space.give_back(connection, beside.rows), rows=beside.rows):
             await self._note_in_time()
-
-    async def _paced(self, unit: Callable[[Connection], Any], *, rows: int = 0) -> Any:
-        """Run `unit`, then leave the writer to others for so long that they hardly notice; the next one is as large as
-        the time allows."""
-        if self.wait is not None:
-            await self.wait()
-        begun = time.perf_counter()
-
-        def timed(connection: Connection) -> Any:
-            nonlocal begun
-            begun = time.perf_counter()
-            return unit(connection)
-
-        others = self.store.units
-        result = await self.store.write(timed)
-        spent = time.perf_counter() - begun
-        is_shared = self.pace.always_shared or self.store.units - others > 1 + OTHERS
-        if rows:
-            seconds = self.pace.unit_seconds if is_shared else self.pace.unit_seconds * ALONE
-            self._rows = round(
-                min(max(rows * seconds / max(spent, 1e-6), rows / 2, FEWEST_ROWS), rows * 1.5 + 1, MOST_ROWS)
-            )
-        await asyncio.sleep(spent * (1 / self.pace.share - 1) if is_shared else 0)
-        return result
 
     async def _note_in_time(self) -> None:
         if time.monotonic() - self._noted >= NOTE_SECONDS:

@@ -14,7 +14,8 @@ from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config.retention import RetentionSection
 from gateway.errors import Conflict
-from gateway.operations.retention import Ended, Pace, RetentionRun
+from gateway.operations.retention import Ended, RetentionRun
+from gateway.operations.retention_pace import Pace
 from gateway.operations.retention_preview import preview
 from gateway.records.legal_hold import HoldOn, LegalHold
 from gateway.records.retention import DAY, Ages, RetentionKind, Stays
