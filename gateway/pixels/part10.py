@@ -1,0 +1,90 @@
+"""A DICOM file (PS3.10 7.1), mapped and not read: what is not looked at takes no memory."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from gateway.pixels.elements import Element, Encoded, coding_at, element_at
+from gateway.pixels.faults import BrokenPixels, TooManyPixels
+from gateway.pixels.syntaxes import DEFLATED, Encoding, encoding_of
+
+META: Final = Encoding(implicit=False, little=True)
+_TRANSFER_SYNTAX: Final = 0x00020010
+_CHUNK: Final = 1 << 20
+MOST_INFLATED: Final = 4 << 30
+"""Bytes of a data set that is deflated as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """A file that is open."""
+
+    data: Encoded
+    at: int
+    """Where the data set begins."""
+    end: int
+    syntax: str
+    encoding: Encoding
+    meta: list[tuple[int, str, bytes]]
+    """File Meta Information without its length: tag, VR, value."""
+    source: BinaryIO
+    """The file whose bytes `data` are; large values are read from it in pieces."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[DicomFile]:
+    """The file at `path`; a deflated data set is inflated into a nameless temporary file.
+
+    Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end.
+    """
+    with ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(path.open("rb"))
+        if path.stat().st_size < 132 or file.read(132)[128:] != b"DICM":
+            raise BrokenPixels("not a DICOM file: no DICM after the preamble", place="file")
+        data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        meta, at = _meta(data)
+        stated = next((value for tag, _, value in meta if tag == _TRANSFER_SYNTAX), b"")
+        syntax = stated.rstrip(b"\0 ").decode("ascii", "replace")
+        if syntax == DEFLATED:
+            file = stack.enter_context(_inflated(file, at))
+            data, at = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), 0
+        yield DicomFile(data, at, len(data), syntax, coding_at(data, at, encoding_of(syntax)), meta, file)
+
+
+def _meta(data: mmap.mmap) -> tuple[list[tuple[int, str, bytes]], int]:
+    found: list[tuple[int, str, bytes]] = []
+    at = 132
+    while at + 8 <= len(data) and data[at : at + 2] == b"\x02\x00":
+        element: Element = element_at(data, at, len(data), META)
+        at = element.at + element.length
+        if element.tag != 0x00020000:
+            found.append((element.tag, element.vr, data[element.at : at]))
+    return found, at
+
+
+def _inflated(file: BinaryIO, at: int) -> BinaryIO:
+    """The rest of `file`, inflated (PS3.5 A.5)."""
+    target = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    try:
+        inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+        file.seek(at)
+        while chunk := (inflator.unconsumed_tail or file.read(_CHUNK)):
+            target.write(inflator.decompress(chunk, _CHUNK))
+            if target.tell() > MOST_INFLATED:
+                raise TooManyPixels(f"the deflated data set has more than {MOST_INFLATED} bytes", place="data set")
+        target.write(inflator.flush())
+        target.flush()
+    except zlib.error as error:
+        target.close()
+        raise BrokenPixels("the deflated data set cannot be inflated", place="data set") from error
+    except BaseException:
+        target.close()
+        raise
+    return target
