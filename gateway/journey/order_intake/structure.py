@@ -72,7 +72,7 @@ class Conformance:
         try:
             # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
             kept = await self._store.read(lambda connection: messages.get(connection, one.row))
-            message = self._reader.read(kept["body"], kept["received_at"], one.listener).message if kept else None
+            message = self._reader.message_of(kept["body"], one.listener) if kept else None
             faults = await self._checker.faults(_text(message), one.version) if message else []
             if rows := [finding.as_row() for finding in faults]:
                 await self._store.write(lambda connection: messages.add_findings(connection, one.row, rows))
