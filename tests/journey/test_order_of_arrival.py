@@ -251,6 +251,15 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [child(**OF_OLD), adt("A47", at=T2, patient=NEW, name="N^X", prior=OLD), cancel(**OF_NEW)],
         [],
     ),
+    "two changes of id of a child's patient, and its order under the last": (
+        [
+            child(patient="OLDER^^^HOSP", study_uid=""),
+            adt("A47", control_id="1", at=T2, patient=OLD, prior="OLDER^^^HOSP"),
+            adt("A47", control_id="2", at=T3, patient=NEW, prior=OLD),
+            orm(control_id="2", at=T4, **(SECOND | {"study_uid": ""} | OF_NEW)),
+        ],
+        ["ACC2 NEW"],
+    ),
     "an appointment that is made again of an order on hold": (
         [orm(), hold(at=T1), appointment("S15", "20301124", "1", T2), appointment("S12", "20301124", "2", T3)],
         [],

@@ -49,7 +49,12 @@ def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence
 
 
 def brought_up(work: SchedulingWork, child: Order, arrivals: Sequence[Arrival]) -> None:
-    """Do to a child what was done to its parent before it was known that it is its child."""
+    """Do to a child what was done to its parent before it was known that it is its child.
+
+    A child that waits for a merge, because its numbers are an order of another patient, is not made by its parent.
+    """
+    if not child.procedures:
+        return
     history = [*arrivals, *work.history(work.connection, child)]
     after = rebuilt_order(child, history) or child
     if replace(after, event_at=child.event_at) != child:
