@@ -10,6 +10,7 @@ BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py -s
 NIGHT_ARGS ?=
 GOING_LIVE_ARGS ?=
+THREATS_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
@@ -28,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live clean
+.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -119,6 +120,9 @@ wheelhouse: $(ENVIRONMENT) ## Gather all wheels of the gateway into wheelhouse/,
 
 going-live: $(ENVIRONMENT) peers wheelhouse ## Install without a network, run as a service behind proxies, upgrade and roll back (as root, systemd)
 	$(BIN)/python -m pytest tests/going_live -s $(GOING_LIVE_ARGS)
+
+threats: $(ENVIRONMENT) peers wheelhouse ## Run the tests that THREAT_MODEL.md names, and print each row with what came of them (THREATS_ARGS)
+	$(BIN)/python -m tests.going_live.threats $(THREATS_ARGS)
 
 sbom: $(ENVIRONMENT) ## Write sbom.cdx.json: what the installed gateway consists of (CycloneDX)
 	docker/parts.sh sbom

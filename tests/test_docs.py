@@ -225,3 +225,12 @@ def test_a_key_without_a_row_in_operations_is_named() -> None:
     """The comparison above bites: a page that lacks a key is not equal to the configuration."""
     page = read(OPERATIONS).replace("| `dicom.port` |", "| dicom.port |")
     assert dict(keys(Config)).keys() - dict(key_rows(page)).keys() == {"dicom.port"}
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = re.findall(r"tests/[a-z0-9_/]+\.py(?:::[a-z0-9_]+)?", read(ROOT / "THREAT_MODEL.md"))
+    assert len(named) > 60
+    for test in named:
+        file, _, function = test.partition("::")
+        assert (ROOT / file).exists(), test
+        assert not function or f"def {function}(" in read(ROOT / file), test

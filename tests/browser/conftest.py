@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.browser.busy import BusyGateway, fill, gateway_in
+from tests.browser.staffed import staffed_in
 from tests.faults.test_readiness import fill as fill_disk
 from tests.faults.test_readiness import small_disk
 
@@ -54,6 +55,13 @@ async def full(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusyGa
             fill_disk(disk / "filler")
             yield gateway
             (disk / "filler").unlink()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def staffed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusyGateway]:
+    """A gateway that asks people for a login."""
+    async with staffed_in(tmp_path_factory.mktemp("staffed")) as gateway:
+        yield gateway
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -34,7 +34,7 @@ async def test_a_page(
 ) -> None:  # fmt: skip
     gateway = busy if day == "busy" else empty
     page = await open_page(gateway.base + ADDRESSES[name], width=width, dark=dark)
-    await _check(page, shots, f"{name}-{day}-{width}-{'dark' if dark else 'light'}")
+    await check(page, shots, f"{name}-{day}-{width}-{'dark' if dark else 'light'}")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -44,7 +44,7 @@ async def test_a_page_of_one_thing(
     open_page: OpenPage, shots: Path | None, busy: BusyGateway, name: str, width: int, dark: bool
 ) -> None:
     page = await open_page(busy.base + DEEP[name], width=width, dark=dark)
-    await _check(page, shots, f"{name}-busy-{width}-{'dark' if dark else 'light'}")
+    await check(page, shots, f"{name}-busy-{width}-{'dark' if dark else 'light'}")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -54,10 +54,11 @@ async def test_the_first_page_of_a_full_disk(
 ) -> None:
     page = await open_page(full.base, width=width, dark=dark)
     await expect(page.locator("main")).to_contain_text("the disk of the database is full", timeout=30_000)
-    await _check(page, shots, f"now-full-{width}-{'dark' if dark else 'light'}")
+    await check(page, shots, f"now-full-{width}-{'dark' if dark else 'light'}")
 
 
-async def _check(page: Page, shots: Path | None, name: str) -> None:
+async def check(page: Page, shots: Path | None, name: str) -> None:
+    """No barrier, nothing wider than the screen; a screenshot where they are wanted."""
     if shots:
         await page.screenshot(path=shots / f"{name}.png", full_page=True)
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than the screen"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.operations.audit.watching import ChainStanding
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
 
-PAGE = "/audit"
+PAGE: Final = "/audit"
 
 
 def chain_part(standing: ChainStanding) -> Part:

@@ -42,6 +42,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
             Kind.AUDIT,
             Kind.CHAIN,
             Kind.BACKUP,
+            Kind.RETENTION,
             Kind.CONFIGURATION,
         ),
     ),

@@ -65,11 +65,11 @@ async def eventually(store: Store, condition: Callable[[Position], object], what
 
 
 def studies_of(resources: list[dict[str, Any]]) -> Counter[str]:
-    """The studies that AuditEvents name; in these tests each event has one of its own."""
+    """The studies that AuditEvents name; in these tests each event has one of its own, but for that of a gap."""
     return Counter(
         entity["what"]["identifier"]["value"]
         for resource in resources
-        for entity in resource["entity"]
+        for entity in resource.get("entity", [])
         if str(entity["what"]["identifier"]["value"]).startswith("urn:oid:")
     )
 
