@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.config.tree import Config
 
 ASK_SECONDS: Final = 10.0
-_DAY_PARTS: Final = 24 * 60
+TOKEN_MICROS: Final = 60 * 1_000_000
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -55,10 +55,8 @@ def _with_token(settings: Config, host: str, path: str) -> tuple[int, bytes]:
 
     person = Person(user_of_system(), Role.VIEWER, "", Login.COMMAND)
     name = f"command-{now()}"
-    make = partial(
-        tokens.make, name=name, role=Role.VIEWER, scanner="", days=1 / _DAY_PARTS, person=person, now=now()
-    )  # fmt: skip
-    token = with_store(settings, lambda store: store.write(make)).token
+    lend = partial(tokens.lend, name=name, person=person, until=now() + TOKEN_MICROS, now=now())
+    token = with_store(settings, lambda store: store.write(lend))
     try:
         return _get(settings, host, path, token)
     finally:

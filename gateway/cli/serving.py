@@ -53,6 +53,7 @@ async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool
     from gateway.assembly import process as app
     from gateway.assembly.collector import spared
     from gateway.assembly.http import FACADE, address_of
+    from gateway.store.engine import sqlite_file
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -65,6 +66,8 @@ async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool
         console = address_of(settings, gateway.http_port)
         studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
         say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
+        if (file := sqlite_file(settings.database.url)) is not None:
+            say(f"database: {file.absolute()}")
         if gateway.first_link:
             say(f"nobody can log in yet; the first admin sets a password, within a day: {console}{gateway.first_link}")
         sys.stdout.flush()

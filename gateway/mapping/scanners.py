@@ -117,7 +117,8 @@ def _text_of(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where}: no such key{close(str(error['loc'][-1]), list(_Row.model_fields))}"
     given = f" (it is {error['input']!r})" if error["type"] in _SIMPLE else ""
-    return f"{where}: {error['msg']}{given}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}{given}"
 
 
 def _wrong(row: _Row) -> Iterator[str]:

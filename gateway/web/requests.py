@@ -202,4 +202,4 @@ def local_path(written: str) -> URL:
 def _fault(model: type[RequestParameters], fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"no such parameter; known here: {', '.join(model.model_fields) or 'none'}"
-    return str(fault["msg"])
+    return str(fault["msg"]).removeprefix("Value error, ")

@@ -50,6 +50,7 @@ async def test_the_first_admin_logs_in_over_tls_and_commands_ask_beside(tmp_path
         await until(lambda: "/password?link=" in command.output)
         link = re.search(r"https://\S+(/password\?link=(\S+))", command.output)
         assert link, command.output
+        assert f"database: {tmp_path / 'gateway.db'}" in command.output
         jar = aiohttp.CookieJar(unsafe=True)
         connector = aiohttp.TCPConnector(ssl=context)
         async with aiohttp.ClientSession(cookie_jar=jar, connector=connector) as session:
@@ -71,6 +72,8 @@ async def test_the_first_admin_logs_in_over_tls_and_commands_ask_beside(tmp_path
         checked = await gateway("check", folder=tmp_path)
         assert f"127.0.0.1:{port} is taken, and a gateway serves here" in checked.stdout, checked.stderr
         assert (await gateway("tokens", "list", folder=tmp_path)).stdout == "there are no tokens\n"
+        alerts = await gateway("audit", "list", "--what", "security alert", folder=tmp_path)
+        assert ("token" in alerts.stdout, alerts.returncode) == (False, 0), "a look at the state changes nothing"
         assert await _shown(port, context) == "former"
         _put(authority, "latter", tmp_path)
         stale = await gateway("status", folder=tmp_path)

@@ -49,6 +49,16 @@ def make(
     return answer
 
 
+def lend(connection: Connection, name: str, *, person: Person, until: int, now: int) -> str:
+    """A viewer's token for a command of this machine, which forgets it at once; the secret. No event: what it opens
+    is recorded like whatever else is opened, and whoever may write to the database could make it without."""
+    secret = new_secret(PREFIX)
+    api_tokens.add(
+        connection, name, digest_of(secret), role=Role.VIEWER, ae_title="", expires_at=until, by=person.shown, now=now
+    )
+    return secret
+
+
 def revoke(connection: Connection, name: str, *, person: Person, now: int) -> TokenRevoked:
     """Let a token open nothing from now on. Raises `UnknownKey`, `Conflict`."""
     answer = TokenRevoked(name=api_tokens.revoke(connection, name.lower(), now).name)

@@ -14,6 +14,10 @@ QUIET_SECONDS: Final = 60.0
 """A commit is proved every few seconds; the moment of the last is a fact only when it is older."""
 BACKUP_DAYS: Final = 3
 """Where backups are made at all, one that is older is missed."""
+NONE_MADE: Final = {
+    "sqlite": "none was made by 'gateway backup': where nothing else makes any, a lost disk loses all",
+    "postgresql": "none was made by the gateway; pg_dump leaves no note",
+}
 DAY: Final = 86_400 * 1_000_000
 
 
@@ -37,8 +41,7 @@ def writing_part(component: Component, store: Store, now: int) -> Part:
 def backup_part(made_at: int | None, now: int, dialect: str) -> Part:
     """How old the last backup is. No alarm where none was ever made: a site may have another way."""
     if made_at is None:
-        by = "'gateway backup'" if dialect == "sqlite" else "the gateway; pg_dump leaves no note"
-        return Part(Kind.BACKUP, "", Level.GOOD, f"none was made by {by}")
+        return Part(Kind.BACKUP, "", Level.GOOD, NONE_MADE["sqlite" if dialect == "sqlite" else "postgresql"])
     days = (now - made_at) // DAY
     if days < BACKUP_DAYS:
         return Part(Kind.BACKUP, "", Level.GOOD, "is made", moments(last_backup=made_at))
