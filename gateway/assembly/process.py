@@ -32,6 +32,7 @@ from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.retention import RetentionJob
+from gateway.assembly.spool import keep_pixels, open_spool, seen_of
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.system import system_of
@@ -113,8 +114,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     config, store, mappings, clock, stack = parts.config, parts.store, parts.mappings, parts.clock, parts.stack
     reloadable = parts.reloadable
     parts.start("pulse", store.pulse.run())
-    sealing = partial(keep_sealing, store)
-    parts.start("audit", keep_trying("the chaining of the audit trail", sealing, longest_seconds=5.0))
+    parts.start("audit", keep_trying("chaining of the audit trail", partial(keep_sealing, store), longest_seconds=5.0))
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
     worker, working, kinds = await _start_worker(parts)
@@ -122,22 +122,23 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     listeners = await _start_listeners(parts)
     worklist = reloadable.worklist = make_worklist(config, store, mappings, clock, stack)
     performed = make_performed_steps(config, store, mappings, clock)
-    watch = make_silence_watch(config, store, mappings, clock, jumps.since)
-    parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
-    parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
+    _start_watches(parts, jumps)
     refused = RefusedAssociations(store, clock)
-    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, Transfers(parts.audit_log.note))
+    keeping = await open_spool(config, store, clock)
+    pixels, transfers = keep_pixels(keeping, stack, parts.start), Transfers(parts.audit_log.note)
+    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, transfers, pixels)
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
-    chain = _watch_chain(parts)
-    process = Process(components, partial(silences_of, kinds, store), refused.seen, reloader.loaded, chain.standing)
+    silences, chain = partial(silences_of, kinds, store), _watch_chain(parts).standing
+    process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
     beside = mounted(config, store, clock, worklist, performed, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors)
-    ports = {name: server.port for name, server in listeners.items()}
-    return Running(store, ports, dicom.port, http_port, worker, reloader.reload, link)
+    return Running(
+        store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link
+    )
 
 
 async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
@@ -171,6 +172,13 @@ class _Parts:
         task = self.group.create_task(job, name=name)
         self.stack.push_async_callback(_end, task)
         return task
+
+
+def _start_watches(parts: _Parts, jumps: ClockWatch) -> None:
+    config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
+    watch = make_silence_watch(config, store, mappings, clock, jumps.since)
+    parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
+    parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
 
 
 def _send_audit(parts: _Parts) -> None:

@@ -7,6 +7,7 @@ from gateway.assembly.dicom_destinations import notifying_consequences
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
+from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation
@@ -16,10 +17,15 @@ from gateway.web import facade
 
 
 def make_arrival(
-    config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, transfers: Transfers | None = None
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    transfers: Transfers | None = None,
+    pixels: PixelKeeping | None = None,
 ) -> StudyArrival:
     quiet, longest = config.studies.quiet_seconds, config.studies.longest_wait_seconds
-    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest, transfers)
+    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest, transfers, pixels)
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:

@@ -90,6 +90,7 @@ async def serve_dicom(
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,
         temporary_folder=dicom.temporary_folder,
+        new_file=arrival.new_file,
         idle_seconds=dicom.idle_seconds,
         on_refused=refused.note,
         on_ended=arrival.association_ended,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,13 +57,15 @@ def erase(
 
 
 async def _erase(store: Store, settings: Config, identity: Any, note: str, by: str) -> list[Erased]:
+    from gateway.assembly.spool import spool_of
+    from gateway.journey.study_arrival.spool_keeping import delete_released
     from gateway.operations.erase import Erasure, plan, resumed
     from gateway.store.engine import sqlite_file
 
-    folder = settings.dicom.temporary_folder
+    folder, spool = settings.dicom.temporary_folder, spool_of(settings)
     places: dict[str, Any] = {
         "file": sqlite_file(settings.database.url), "folders": () if folder is None else (Path(folder),),
-        "on_progress": complain,
+        "on_progress": complain, "delete_files": None if spool is None else partial(delete_released, store, spool),
     }  # fmt: skip
     begun = await resumed(store, now, **places)
     if identity.patient_id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -141,6 +141,8 @@ class Erasure:
     """Of an SQLite database."""
     folders: tuple[Path, ...] = ()
     """In which the gateway keeps what is too long for memory."""
+    delete_files: Callable[[], Awaitable[int]] | None = None
+    """Deletes the files that no instance has any more, and returns how many; None: no pixels are kept."""
     on_progress: Progress = lambda text: None
     row: int = 0
     deleted: Counter[str] = field(default_factory=Counter)
@@ -163,6 +165,8 @@ class Erasure:
             ))  # fmt: skip
         while await self._unit(erasing.erase_some):
             self.on_progress(f"{sum(self.deleted.values()):,} rows deleted")
+        if self.delete_files is not None:
+            self.on_progress(f"{await self.delete_files():,} files of the spool deleted")
         proof = await self._prove()
         await self.store.write(partial(self._end, proof=proof))
         proof.files |= await places_left(self.store, self.targets, self.file, self.folders)

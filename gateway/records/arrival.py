@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.records.pixel_file import StoredFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,17 @@ class InstanceArrival:
     """Microseconds since 1970 UTC."""
     findings: tuple[Finding, ...] = ()
     """What could not be read of it and was left out."""
+    stored: StoredFile | None = None
+    """Its file in the spool, with the pixels; None: only the header is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the arrival of an instance has changed."""
+
+    instance: int
+    """Its row."""
+    is_new: bool
+    """What is said of its study may have changed."""
+    has_new_file: bool = False
+    """Its pixels came for the first time, or with other content than before."""

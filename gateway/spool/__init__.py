@@ -1,7 +1,8 @@
 """The spool: instances with their pixels as files, durable, counted and bounded."""
 
-from gateway.spool.part10 import data_set_offset
-from gateway.spool.spool import Spool
+from gateway.spool.disk import no_disk
+from gateway.spool.group_sync import GroupSync
+from gateway.spool.spool import Spool, Use
 from gateway.spool.spool_file import SpoolFile
 
-__all__ = ["Spool", "SpoolFile", "data_set_offset"]
+__all__ = ["GroupSync", "Spool", "SpoolFile", "Use", "no_disk"]

@@ -1,15 +1,12 @@
-"""File Meta Information of a Part 10 file (PS3.10 7.1): written before the data set, and skipped by who reads it."""
+"""File Meta Information of a Part 10 file (PS3.10 7.1): written before the data set."""
 
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Final
-
-from gateway.errors import Malformed
+from typing import Final
 
 PREAMBLE: Final = bytes(128) + b"DICM"
 _GROUP_LENGTH: Final = struct.Struct("<HH2sHL")
-_FIRST: Final = len(PREAMBLE) + _GROUP_LENGTH.size
 _LONG: Final = frozenset({b"OB"})
 
 
@@ -39,12 +36,3 @@ def _element(number: int, vr: bytes, value: bytes) -> bytes:
     if vr in _LONG:
         return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
     return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
-
-
-def data_set_offset(file: BinaryIO) -> int:
-    """Where the data set of a file of the spool begins, in bytes. Raises `Malformed`."""
-    begin = file.read(_FIRST)
-    if len(begin) < _FIRST or not begin.startswith(PREAMBLE):
-        raise Malformed("is no Part 10 file of the spool", place="file")
-    *_tag, _length, size = _GROUP_LENGTH.unpack_from(begin, len(PREAMBLE))
-    return _FIRST + int(size)

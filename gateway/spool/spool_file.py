@@ -15,33 +15,31 @@ if TYPE_CHECKING:
 
 
 class SpoolFile:
-    """`write` the data set piece by piece, `sync` it, then `keep` it; `close` removes what was not kept. All block."""
+    """`write` the data set piece by piece, `sync` it, then `keep` it; `close` removes what was not kept.
 
-    def __init__(self, spool: Spool, name: str, begins_at: int) -> None:
+    Made by `Spool.begin`, with preamble and File Meta Information `meta`, for which room was taken. Raises `OSError`.
+    """
+
+    def __init__(self, spool: Spool, name: str, meta: bytes) -> None:
         self._spool = spool
         self.name = name
-        self.begins_at = begins_at
+        self.begins_at = len(meta)
         """Offset of the data set."""
-        self._size = begins_at
+        self._size = len(meta)
         self._sha256 = hashlib.sha256()
-        self._is_kept = False
-        path = spool.path_of(name)
-        self.folder = path.parent
-        self._path = path
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-    def begin(self, meta: bytes) -> None:
-        """File Meta Information, which is no part of the checksum. Raises `OSError`."""
+        self._is_kept = self._is_closed = False
+        self._path = spool.path_of(name)
+        self.folder = self._path.parent
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             self._write(meta)
         except OSError:
             os.close(self._handle)
-            self._handle = -1
             self._path.unlink(missing_ok=True)
             raise
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Add to the data set. Raises `Unavailable` where there is no room for it, or the disk fails."""
+    def write(self, data: bytes | bytearray | mmap.mmap) -> None:
+        """Add to the data set. Raises `Unavailable` where there is no room for it, or the disk fails. Blocks."""
         self._spool.take(len(data))
         self._size += len(data)
         try:
@@ -50,17 +48,18 @@ class SpoolFile:
             raise no_disk(error) from error
         self._sha256.update(data)
 
-    def _write(self, data: bytes | bytearray | memoryview) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._handle, rest) :]
+    def _write(self, data: bytes | bytearray | mmap.mmap) -> None:
+        with memoryview(data) as rest:
+            at = 0
+            while at < len(rest):
+                at += os.write(self._handle, rest[at:])
 
     def view(self) -> mmap.mmap:
         """The whole file as it is now; the data set begins at `begins_at`. Raises `OSError`."""
         return mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
 
     def sync(self) -> None:
-        """Bring the content to disk, not yet the name. Raises `OSError`."""
+        """Bring the content to disk, not yet the name. Raises `OSError`. Blocks."""
         os.fsync(self._handle)
 
     @property
@@ -71,17 +70,25 @@ class SpoolFile:
     def keep(self) -> None:
         """The file has a row, or may have: it stays."""
         self._is_kept = True
-        self._spool.kept()
+        self._spool.kept(self._size)
+
+    def give_up(self) -> None:
+        """The file has no row after all."""
+        self._is_kept = False
+        self._spool.unkept(self._size)
 
     def close(self) -> None:
-        """Let go of the file; remove it if it was not kept."""
-        if self._handle == -1:
-            return
+        """Let go of the file soon; remove it if it was not kept. Does not block."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._spool.beside(self._end)
+
+    def _end(self) -> None:
         os.close(self._handle)
-        self._handle = -1
-        if not self._is_kept:
-            try:
-                self._path.unlink(missing_ok=True)
-            except OSError:  # removed when the spool is looked through
-                return
-            self._spool.discarded(self._size)
+        if self._is_kept:
+            return
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError:  # removed when the spool is looked through
+            return
+        self._spool.discarded(self._size)

@@ -36,6 +36,16 @@ class Total(NamedTuple):
     bytes: int
 
 
+class Listed(NamedTuple):
+    """A file that should be there."""
+
+    id: int
+    """Of its row."""
+    file: str
+    is_missing: bool
+    """It was not, when it was looked for."""
+
+
 class Released(NamedTuple):
     """A file that is to be deleted."""
 
@@ -57,16 +67,16 @@ def keep(connection: Connection, instance: int, stored: StoredFile, transfer_syn
         return True
     is_here = held.removed_at is None and held.missing_at is None
     if is_here and (held.sha256, held.transfer_syntax_uid) == (stored.sha256, transfer_syntax_uid):
-        _release(connection, [stored], now)
+        _release(connection, [stored])
         return False
     if held.removed_at is None:
-        _release(connection, [held], now)
+        _release(connection, [held])
     connection.execute(_REPLACE.values(values), {"the_id": held.id})
     return True
 
 
-def _release(connection: Connection, files: Iterable[Any], now: int) -> None:
-    rows = [{"file": one.file, "size": one.size, "released_at": now} for one in files]
+def _release(connection: Connection, files: Iterable[Any]) -> None:
+    rows = [{"file": one.file, "size": one.size} for one in files]
     if rows:
         connection.execute(insert(released_files), rows)
 
@@ -88,20 +98,20 @@ def mark_removed(connection: Connection, rows: Sequence[int], now: int) -> int:
     Returns how many were kept until now."""
     wanted = select(pixel_files).where(pixel_files.c.id.in_(rows), pixel_files.c.removed_at.is_(None))
     going = connection.execute(wanted).all()
-    _release(connection, going, now)
+    _release(connection, going)
     connection.execute(
         update(pixel_files).where(pixel_files.c.id.in_([row.id for row in going])).values(removed_at=now)
     )
     return len(going)
 
 
-def delete_of(connection: Connection, tally: Counter[str], of_instances: Sequence[int], now: int) -> None:
+def delete_of(connection: Connection, tally: Counter[str], of_instances: Sequence[int]) -> None:
     """Delete the rows of these instances, which will be deleted themselves, and release their files."""
     rows = connection.execute(select(pixel_files).where(pixel_files.c.instance.in_(of_instances))).all()
-    _release(connection, (row for row in rows if row.removed_at is None), now)
+    _release(connection, (row for row in rows if row.removed_at is None))
     if rows:
         connection.execute(delete(pixel_files).where(pixel_files.c.id.in_([row.id for row in rows])))
-        tally[pixel_files.name] += len(rows)
+        tally[str(pixel_files.name)] += len(rows)
 
 
 def total(connection: Connection) -> Total:
@@ -120,23 +130,23 @@ def with_rows(connection: Connection, files: Collection[str]) -> set[str]:
     return set(connection.execute(kept).scalars())
 
 
-def page(connection: Connection, after: int, limit: int) -> list[tuple[int, str]]:
-    """Id and file of the next rows behind `after` whose file should be there."""
+def page(connection: Connection, after: int, limit: int) -> list[Listed]:
+    """The next rows behind `after` whose file should be there."""
     wanted = (
-        select(pixel_files.c.id, pixel_files.c.file)
-        .where(pixel_files.c.id > after, pixel_files.c.removed_at.is_(None), pixel_files.c.missing_at.is_(None))
+        select(pixel_files.c.id, pixel_files.c.file, pixel_files.c.missing_at)
+        .where(pixel_files.c.id > after, pixel_files.c.removed_at.is_(None))
         .order_by(pixel_files.c.id)
         .limit(limit)
     )
-    return [(int(row.id), str(row.file)) for row in connection.execute(wanted)]
+    return [Listed(row.id, row.file, row.missing_at is not None) for row in connection.execute(wanted)]
 
 
-def mark_missing(connection: Connection, missing: Collection[tuple[int, str]], now: int) -> int:
-    """These files (id of the row, name) are not there. Returns how many of them still belong to their row."""
+def mark_missing(connection: Connection, listed: Collection[Listed], now: int | None) -> int:
+    """These files are not there (None: they are there again). Returns how many of them still belong to their row."""
     number = 0
-    for row, file in missing:
+    for one in listed:
         wanted = update(pixel_files).where(
-            pixel_files.c.id == row, pixel_files.c.file == file, pixel_files.c.removed_at.is_(None)
+            pixel_files.c.id == one.id, pixel_files.c.file == one.file, pixel_files.c.removed_at.is_(None)
         )
         number += connection.execute(wanted.values(missing_at=now)).rowcount
     return number

@@ -475,7 +475,6 @@ released_files = Table(
     Column("id", Key, primary_key=True),
     Column("file", Text, nullable=False, comment="Name in the folder of the spool"),
     Column("size", BigInteger, nullable=False, comment="Bytes of the file"),
-    Column("released_at", BigInteger, nullable=False),
 )
 """Files of the spool that no instance has any more, and that are to be deleted from the disk."""
 

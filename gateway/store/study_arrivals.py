@@ -9,11 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from gateway.records.agreement import Sources, agreed, together
-from gateway.records.arrival import InstanceArrival
+from gateway.records.arrival import InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.store import exclusions
+from gateway.store import exclusions, pixel_files
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies
@@ -36,8 +36,8 @@ def _key(result: Any) -> int:
     return int(result.inserted_primary_key[0])
 
 
-def keep(connection: Connection, arrival: InstanceArrival) -> bool:
-    """Keep one instance under its study and series. False when the same bytes were here already.
+def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
+    """Keep one instance under its study and series, with its file. Not new when the same header was here already.
 
     What study and series say follows from their instances by `agreement`, not from the order in which they came; an
     instance that is sent again with corrected data corrects both.
@@ -47,13 +47,14 @@ def keep(connection: Connection, arrival: InstanceArrival) -> bool:
     study_row = _new_study(connection, arrival) if study is None else int(study.id)
     if study is not None and study.has_exclusions:
         arrival = _as_it_counts(connection, arrival)
-    if not _keep_instance(connection, arrival, study_row):
-        return False
+    kept = _keep_instance(connection, arrival, study_row)
+    if not kept.is_new:
+        return kept
     held: tuple[Attributes, Sources] = (study.attributes, study.sources) if study else ({}, {})
     attributes, sources = agreed(*held, arrival.study, arrival.sop_uid)
     values = {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
     connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
-    return True
+    return kept
 
 
 def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
@@ -87,8 +88,7 @@ def _text(attributes: Attributes, keyword: str) -> str:
     return str(value[0] if isinstance(value, list) and value else value or "")
 
 
-def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: int) -> bool:
-    """False when the same bytes are there."""
+def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: int) -> Kept:
     of_series = connection.execute(_SERIES, {"the_study": study_row, "uid": arrival.series_uid}).first()
     if of_series is None:
         attributes, sources = agreed({}, {}, arrival.series, arrival.sop_uid)
@@ -98,7 +98,7 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: 
         series_row = int(of_series.id)
         stored = connection.execute(_INSTANCE, {"the_series": series_row, "uid": arrival.sop_uid}).first()
         if stored is not None and stored.digest == arrival.digest:
-            return False
+            return Kept(int(stored.id), is_new=False, has_new_file=_keep_file(connection, int(stored.id), arrival))
         attributes, sources = agreed(of_series.attributes, of_series.sources, arrival.series, arrival.sop_uid)
         if (attributes, sources) != (of_series.attributes, of_series.sources):
             connection.execute(
@@ -116,7 +116,13 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: 
         connection.execute(update(instances).where(instances.c.id == instance), values)
         connection.execute(delete(instance_findings).where(instance_findings.c.instance == instance))
     _note(connection, instance, arrival.findings)
-    return True
+    return Kept(instance, is_new=True, has_new_file=_keep_file(connection, instance, arrival))
+
+
+def _keep_file(connection: Connection, instance: int, arrival: InstanceArrival) -> bool:
+    if arrival.stored is None:
+        return False
+    return pixel_files.keep(connection, instance, arrival.stored, arrival.transfer_syntax_uid, arrival.received_at)
 
 
 def _note(connection: Connection, instance: int, findings: Sequence[Finding]) -> None:

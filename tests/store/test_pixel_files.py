@@ -87,9 +87,13 @@ async def test_a_file_that_was_removed_may_come_again(store: Store, instance: in
 async def test_a_file_that_is_not_there_is_noted_once(store: Store, instance: int) -> None:
     def unit(connection: Connection) -> None:
         pixel_files.keep(connection, instance, stored("a"), EXPLICIT, 1)
-        [(row, file)] = pixel_files.page(connection, 0, 10)
-        assert pixel_files.mark_missing(connection, [(row, "older"), (row, file)], 5) == 1
-        assert (pixel_files.page(connection, 0, 10), pixel_files.missing(connection)) == ([], 1)
+        [listed] = pixel_files.page(connection, 0, 10)
+        assert pixel_files.mark_missing(connection, [listed._replace(file="older"), listed], 5) == 1
+        assert pixel_files.page(connection, 0, 10) == [listed._replace(is_missing=True)]
+        assert pixel_files.missing(connection) == 1
+        assert pixel_files.mark_missing(connection, [listed], None) == 1
+        assert pixel_files.missing(connection) == 0
+        pixel_files.mark_missing(connection, [listed], 6)
         assert pixel_files.keep(connection, instance, stored("b"), EXPLICIT, 7), "the sender sends it again"
         assert pixel_files.missing(connection) == 0
 
@@ -99,7 +103,7 @@ async def test_a_file_that_is_not_there_is_noted_once(store: Store, instance: in
 async def test_a_deleted_instance_releases_its_file(store: Store, instance: int) -> None:
     def unit(connection: Connection, tally: Counter[str]) -> None:
         pixel_files.keep(connection, instance, stored("a"), EXPLICIT, 1)
-        pixel_files.delete_of(connection, tally, [instance], 2)
+        pixel_files.delete_of(connection, tally, [instance])
         assert (released(connection), pixel_files.of_instance(connection, instance)) == (["a"], None)
 
     tally: Counter[str] = Counter()

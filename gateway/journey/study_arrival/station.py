@@ -1,4 +1,5 @@
-"""Station `study_arrival`: instances arrive. Headers are kept, pixels are not; Success follows the commit."""
+"""Station `study_arrival`: instances arrive. Headers are kept, pixels where there is a spool; Success follows the
+commit."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import hashlib
 import logging
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -16,6 +18,7 @@ from sqlalchemy import Connection
 from gateway import long_work
 from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
+from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping.attributes import from_dataset, surplus_values
 from gateway.mapping.frames import read_for
@@ -24,6 +27,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.spool import SpoolFile
 from gateway.store import Store, audit, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.elements import DEFLATED
@@ -52,7 +56,8 @@ class _OthersArrivedError(Exception):
 class StudyArrival:
     """Keeps what a PACS or modality stores; `store` is what the DIMSE server calls.
 
-    `keywords`: per level (study, series, instance) the attributes that the study mapping reads.
+    `keywords`: per level (study, series, instance) the attributes that the study mapping reads. `pixels`: keeps
+    instances with their pixels; None: only headers are kept.
     """
 
     def __init__(
@@ -63,13 +68,20 @@ class StudyArrival:
         clock: Clock,
         longest_wait_seconds: float = 600.0,
         transfers: Transfers | None = None,
+        pixels: PixelKeeping | None = None,
     ) -> None:
         self._store = store
+        self._pixels = pixels
         self._transfers = transfers or Transfers(lambda _event: None)
         self.adopt(keywords)
         self._quiet = round(quiet_seconds * 1_000_000)
         self._longest = round(longest_wait_seconds * 1_000_000)
         self._clock = clock
+
+    @property
+    def new_file(self) -> Callable[[str, str, str], SpoolFile] | None:
+        """Makes the file of a long data set that is still arriving; None: no pixels are kept."""
+        return None if self._pixels is None else self._pixels.spool.begin
 
     def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
         """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
@@ -97,24 +109,35 @@ class StudyArrival:
         except ExplainedFailure as failure:
             await self._refuse(request, failure)
             raise
+        try:
+            if self._pixels is None:
+                await self._keep(request, arrival)
+            else:
+                async with self._pixels.kept(request) as stored:
+                    await self._keep(request, replace(arrival, stored=stored))
+        except Unavailable as error:
+            raise ExplainedFailure(error) from error
 
+    async def _keep(self, request: StoreRequest, arrival: InstanceArrival) -> None:
         began = self._transfers.began(request.caller, arrival)
 
         def keep(connection: Connection) -> bool:
             if began is not None:
                 audit.record(connection, began)
-            is_new = study_arrivals.keep(connection, arrival)
-            if is_new:
+            kept = study_arrivals.keep(connection, arrival)
+            if kept.is_new:
                 now = arrival.received_at
                 outbox.settle_at(
                     connection, arrival.study_uid, due_at=now + self._quiet, now=now, longest=self._longest
                 )
-            return is_new
+            if kept.has_new_file and self._pixels is not None:
+                self._pixels.on_new_file(connection, arrival, kept.instance)
+            return kept.is_new
 
         try:
             is_new = await self._store.write(keep)
         except Unavailable as error:
-            raise ExplainedFailure(Unavailable("the database is away; send again")) from error
+            raise Unavailable("the database is away; send again") from error
         self._transfers.count(request.caller, arrival, is_new=is_new)
 
     def association_ended(self, caller: Caller) -> None:
@@ -199,7 +222,7 @@ class StudyArrival:
             refused_at=self._clock(),
             source=f"{caller.calling_ae} {caller.address}",
             reason=f"{_code(failure)} {failure.comment}",
-            body=bytes(request.data[: refusals.KEPT_BYTES]),
+            body=bytes(request.data[request.begins_at : request.begins_at + refusals.KEPT_BYTES]),
         )
 
 
@@ -208,14 +231,14 @@ def _header_of(request: StoreRequest, keywords: Collection[str]) -> tuple[bytes,
 
     Of a broken header what stands before the fault, if that names the instance; of a broken attribute the others.
     """
-    syntax = request.transfer_syntax_uid
+    data, at, syntax = request.data, request.begins_at, request.transfer_syntax_uid
     faults: list[Malformed] = []
     try:
-        header, rest = split_header(request.data, syntax), "the attribute is left out"
+        header, rest = split_header(data, syntax, begins_at=at), "the attribute is left out"
         dataset = read_header(header, syntax, keywords=keywords, faults=faults)
     except Malformed as error:
         try:
-            header, rest = readable_header(request.data, syntax), "the header is kept up to there"
+            header, rest = readable_header(data, syntax, begins_at=at), "the header is kept up to there"
             dataset = read_header(header, syntax, keywords=keywords)
         except Malformed:
             raise ExplainedFailure(error) from error

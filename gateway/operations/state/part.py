@@ -30,6 +30,8 @@ class Kind(StrEnum):
     GATEWAY = "gateway"
     DATABASE = "database"
     DISK = "disk"
+    SPOOL = "spool"
+    """Files of instances with their pixels."""
     LISTENER = "listener"
     """HL7."""
     DICOM = "dicom"

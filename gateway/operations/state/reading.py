@@ -29,7 +29,18 @@ from gateway.operations.state.senders import (
     unreadable_part,
 )
 from gateway.operations.state.sources import Loaded, Process, Refused, Sources
-from gateway.store import Store, audit_listing, erasures, legal_holds, pauses, recent, retention_runs, silent_steps
+from gateway.operations.state.spool import SpoolSeen, spool_part
+from gateway.store import (
+    Store,
+    audit_listing,
+    erasures,
+    legal_holds,
+    pauses,
+    pixel_files,
+    recent,
+    retention_runs,
+    silent_steps,
+)
 from gateway.store import waiting as waiting_work
 from gateway.store.audit_listing import RepositoryStanding
 
@@ -46,6 +57,7 @@ class _Kept:
     backup_at: int | None
     retention: RetentionKept
     repositories: Sequence[RepositoryStanding]
+    missing_files: int
     firsts: tuple[int, int]
     """Ids of the first messages of the last hour and of the last day."""
 
@@ -54,10 +66,11 @@ async def state_of(store: Store, sources: Sources) -> State:
     """The state of every part, the database first. Parts that only the database knows of are left out while it does
     not answer."""
     now = sources.clock()
-    components, kept, outside = await asyncio.gather(
+    components, kept, outside, spool = await asyncio.gather(
         _components(store, sources.process),
         _kept(store, sources, now),
         asyncio.to_thread(_outside, sources, now),
+        asyncio.to_thread(_spool, sources.process),
     )
     parts = [
         database_part(components.pop("database")),
@@ -69,6 +82,8 @@ async def state_of(store: Store, sources: Sources) -> State:
     if kept is not None:
         parts.append(backup_part(kept.backup_at, now, store.engine.dialect.name))
         parts.append(retention_part(kept.retention, sources.setup.has_ages, now))
+        if spool is not None:
+            parts.append(spool_part(spool, kept.missing_files))
     return State(now, sources.version, sorted(parts, key=lambda part: ORDER[part.kind]))
 
 
@@ -117,12 +132,17 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
     )
     named = audit_listing.repositories(connection) if setup.repositories else ()
     repositories = [one for one in named if one.name in setup.repositories]
-    return _Kept(sent, outgoing, recent.last_backup(connection), retention, repositories, (of_hour, of_day))
+    missing = pixel_files.missing(connection)
+    return _Kept(sent, outgoing, recent.last_backup(connection), retention, repositories, missing, (of_hour, of_day))
 
 
 def _outside(sources: Sources, now: int) -> list[Part]:
     setup = sources.setup
     return [*disk_parts(setup.folders), *certificate_parts(setup.certificates, now)]
+
+
+def _spool(process: Process | None) -> SpoolSeen | None:
+    return process.spool() if process is not None and process.spool is not None else None
 
 
 def _of_kept(kept: _Kept, sources: Sources, components: dict[str, Component], now: int) -> list[Part]:

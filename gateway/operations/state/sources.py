@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.operations.audit.watching import ChainStanding
 from gateway.operations.state.components import Component
+from gateway.operations.state.spool import SpoolSeen
 from gateway.records.receiver import Receiver
 from gateway.records.work import WorkKind
 
@@ -87,6 +88,8 @@ class Process:
     loaded: Callable[[], Loaded | None] = lambda: None
     chain: Callable[[], ChainStanding | None] = lambda: None
     """What it has seen of the chain of the audit trail."""
+    spool: Callable[[], SpoolSeen] | None = None
+    """Blocks. None: only headers are kept."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,8 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "series": TableRule("with the study", _K.STUDIES),
     "instances": TableRule("with the study", _K.STUDIES),
     "instance_findings": TableRule("with the study", _K.STUDIES),
+    "pixel_files": TableRule("with the study", _K.STUDIES),
+    "released_files": TableRule("seconds later, when the file is deleted from the disk"),
     "exclusions": TableRule("with the study", _K.STUDIES),
     "imaging_studies": TableRule("with the study", _K.STUDIES),
     "imaging_study_tokens": TableRule("with the study", _K.STUDIES),

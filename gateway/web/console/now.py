@@ -37,6 +37,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
             Kind.GATEWAY,
             Kind.DATABASE,
             Kind.DISK,
+            Kind.SPOOL,
             Kind.CLOCK,
             Kind.CERTIFICATE,
             Kind.AUDIT,

@@ -14,14 +14,14 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import CommandFault
+from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
 from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
@@ -54,7 +54,9 @@ class Owner(Protocol):
     farewell_seconds: float
     max_bytes: int
     max_data_set_bytes: int
-    temporary_folder: Path | None
+
+    def file_for(self, association: Association, message: DimseMessage) -> DataSetFile:
+        """Where the data set of a message waits that is too long for memory. Called in a thread; may block."""
 
     def connected(self, association: Association) -> None: ...
 
@@ -78,7 +80,7 @@ class Association(asyncio.Protocol):
         self.state = State.STA1
         self.agreement: Agreement | None = None
         self._framer = Framer(owner.max_bytes)
-        self._assembler = Assembler(owner.max_data_set_bytes, owner.temporary_folder)
+        self._assembler = Assembler(owner.max_data_set_bytes, partial(owner.file_for, self))
         self._fragments: deque[Fragment] = deque()
         """Of the PDU that was read last; more than none only while the disk is waited for."""
         self._writing: asyncio.Future[DimseMessage | None] | None = None

@@ -31,8 +31,8 @@ AHEAD_BYTES: Final = 128 * 1024
 class _Window:
     """The part of a data set that is inflated; it is taken from `at` on."""
 
-    def __init__(self, data: Encoded) -> None:
-        self._pieces = pieces(data, PIECE_BYTES)
+    def __init__(self, data: Encoded, begins_at: int) -> None:
+        self._pieces = pieces(data, PIECE_BYTES, begins_at)
         self.data = b""
         self.at = 0
         self.is_last = False
@@ -64,9 +64,9 @@ class _Window:
         return there
 
 
-def split(data: Encoded, max_element_bytes: int | None) -> bytes:
+def split(data: Encoded, max_element_bytes: int | None, begins_at: int = 0) -> bytes:
     """What `header.split_header` says, inflated. Raises `Malformed`, for a header beyond `MAX_HEADER_BYTES` too."""
-    window, kept, size = _Window(data), list[bytes](), 0
+    window, kept, size = _Window(data, begins_at), list[bytes](), 0
     window.fill(AHEAD_BYTES)
     coding = coding_of(window.data[:6], "")
     while window and not _is_padding(window):

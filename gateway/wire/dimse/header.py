@@ -48,6 +48,8 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 
 MAX_ELEMENT_BYTES = 64 * 1024
+MAX_PADDING_BYTES = 1024 * 1024
+"""More zeros behind the last element are no padding."""
 
 _KNOWN_VRS = frozenset(vr.value for vr in VR)
 
@@ -55,7 +57,7 @@ _NUMBER_VRS = frozenset({"DS", "IS"})
 
 
 def split_header(
-    data: Encoded, transfer_syntax_uid: str, *, max_element_bytes: int | None = MAX_ELEMENT_BYTES
+    data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0, max_element_bytes: int | None = MAX_ELEMENT_BYTES
 ) -> bytes:
     """The elements of an encoded data set that stand before its first pixel-data element, still encoded.
 
@@ -63,13 +65,14 @@ def split_header(
     Endian); `read_header` with the same transfer syntax expects just that. Pixels are never copied, a
     deflated data set is inflated no further than its pixels. Binary elements (OB, OW, OF, OD, OL, OV, UN) of
     the top level whose value is longer than `max_element_bytes` are left out (None keeps them): lookup
-    tables, embedded documents, vendors' blocks.
+    tables, embedded documents, vendors' blocks. `begins_at`: where in `data` the data set begins.
 
     Raises `Malformed` with the tag at which the structure broke.
     """
     if transfer_syntax_uid in DEFLATED:
-        return deflated_header.split(data, max_element_bytes)
-    return _split(data, coding_of(data, transfer_syntax_uid), max_element_bytes)
+        return deflated_header.split(data, max_element_bytes, begins_at)
+    coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
+    return _split(data, begins_at, len(data), coding, max_element_bytes)
 
 
 def read_header(
@@ -103,14 +106,16 @@ def read_header(
     return dataset
 
 
-def readable_header(data: Encoded, transfer_syntax_uid: str) -> bytes:
-    """The elements before the first that cannot be read, for a data set that `split_header` or `read_header` refuses.
+def readable_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes:
+    """The elements before the first that cannot be read, for a data set that `split_header` or `read_header` refuses;
+    without long binary elements, as of `split_header`.
 
     What stands in a part that nobody reads need not refuse an instance. Raises `Malformed` for a deflated data set.
     """
     if transfer_syntax_uid in DEFLATED:
         raise Malformed("deflated data set cannot be inflated", place="data set")
-    coding, at, end = coding_of(data, transfer_syntax_uid), 0, len(data)
+    coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
+    at, end = begins_at, len(data)
     try:
         while at < end:
             element = element_at(data, at, end, coding)
@@ -119,16 +124,15 @@ def readable_header(data: Encoded, transfer_syntax_uid: str) -> bytes:
             at = value_end(data, element, end, coding, 1)
     except Malformed:
         pass
-    return data[:at]
+    return _split(data, begins_at, at, coding, MAX_ELEMENT_BYTES)
 
 
-def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None) -> bytes:
+def _split(data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None) -> bytes:
     kept: list[bytes] = []
-    kept_from = start = 0
-    end = len(data)
+    kept_from = start = begin
     while start < end:
-        if not any(data[start : start + 8]) and start and not data[start:].strip(b"\0"):
-            end = start  # zero padding after the last element
+        if start > begin and not any(data[start : start + 8]) and _is_padding(data, start, end):
+            end = start
             break
         element = element_at(data, start, end, coding)
         if element.tag in PIXEL_TAGS:
@@ -142,6 +146,11 @@ def _split(data: Encoded, coding: Encoding, max_element_bytes: int | None) -> by
             kept_from = after
         start = after
     return b"".join([*kept, data[kept_from:end]])
+
+
+def _is_padding(data: Encoded, start: int, end: int) -> bool:
+    """Zeros behind the last element."""
+    return end - start <= MAX_PADDING_BYTES and not data[start:end].strip(b"\0")
 
 
 def _convert(dataset: Dataset, faults: list[Malformed]) -> None:

@@ -36,13 +36,14 @@ def inflated(data: Encoded, most: int) -> bytes:
     return bytes(whole)
 
 
-def pieces(data: Encoded, size: int) -> Iterator[bytes]:
-    """What the data set inflates to, at most `size` bytes at a time (RFC 1951, no zlib header).
+def pieces(data: Encoded, size: int, begins_at: int = 0) -> Iterator[bytes]:
+    """What the data set inflates to that begins at `begins_at`, at most `size` bytes at a time (RFC 1951, no zlib
+    header).
 
     Raises `Malformed`. What stands behind the end of the stream is not looked at.
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    at, rest = 0, b""
+    at, rest = begins_at, b""
     while not inflater.eof and (rest or at < len(data)):
         if not rest:
             rest = bytes(data[at : at + INPUT_BYTES])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
+from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
 from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
-from gateway.wire.dimse.spool import DataSetSpool
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
 
@@ -24,6 +25,8 @@ class DimseMessage:
     context_id: int
     command: Command
     data_set: Encoded = b""
+    file: DataSetFile | None = None
+    """Which `data_set` is a view of."""
     lost: str = ""
     """Why the data set could not be kept; empty when it was."""
 
@@ -31,6 +34,12 @@ class DimseMessage:
         if isinstance(self.data_set, mmap.mmap):
             with suppress(BufferError):  # a thread that reads it yet keeps it to its own end
                 self.data_set.close()
+        if self.file is not None:
+            self.file.close()
+
+
+FileFor = Callable[[DimseMessage], DataSetFile]
+"""Makes the file of a data set that is too long for memory, of the message that it belongs to. Blocks."""
 
 
 class Assembler:
@@ -38,14 +47,15 @@ class Assembler:
 
     While `must_write` is set no fragment may be added: `write` first, in a thread. `max_bytes` bounds a data set. What
     is longer, or has no room on the disk, is read to its end all the same, so that its request can be answered. A long
-    data set waits in an unnamed file in `folder` (None: the system's folder for temporary files).
+    data set waits in a file that `file_for` makes.
     """
 
-    def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
+    def __init__(self, max_bytes: int, file_for: FileFor = lambda _message: UnnamedFile()) -> None:
         self._command = bytearray()
         self._message: DimseMessage | None = None
         self._context_id = 0
-        self._spool = DataSetSpool(max_bytes, folder)
+        self._data_set = ArrivingDataSet(max_bytes)
+        self._file_for = file_for
         self._is_complete = False
 
     @property
@@ -56,7 +66,7 @@ class Assembler:
     @property
     def must_write(self) -> bool:
         """Whether a block waits for the disk."""
-        return self._spool.is_full or self._is_complete
+        return self._data_set.is_full or self._is_complete
 
     def add(self, fragment: Fragment) -> DimseMessage | None:
         """Raises `CommandFault` for what is out of order."""
@@ -67,17 +77,18 @@ class Assembler:
             raise CommandFault("a command where a data set should be, or the other way round")
         if self._message is None:
             return self._add_command(fragment)
-        self._spool.add(fragment.data)
+        self._data_set.add(fragment.data)
         if not fragment.control & LAST:
             return None
-        if self._spool.is_in_file:
+        if self._data_set.is_in_file:
             self._is_complete = True
             return None
         return self._whole()
 
     def write(self) -> DimseMessage | None:
         """Write what waits to the file, and return the message if that was the last of the data set. Blocks."""
-        self._spool.write()
+        assert self._message is not None
+        self._data_set.write(partial(self._file_for, self._message))
         if not self._is_complete:
             return None
         self._is_complete = False
@@ -86,7 +97,7 @@ class Assembler:
     def _whole(self) -> DimseMessage:
         message, self._message = self._message, None
         assert message is not None
-        message.data_set, message.lost = self._spool.take()
+        message.data_set, message.file, message.lost = self._data_set.take()
         return message
 
     def _add_command(self, fragment: Fragment) -> DimseMessage | None:
@@ -104,4 +115,4 @@ class Assembler:
 
     def close(self) -> None:
         """Let go of a data set that will not end."""
-        self._spool.close()
+        self._data_set.close()

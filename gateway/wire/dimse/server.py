@@ -19,8 +19,9 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.errors import Unavailable
 from gateway.wire.access import certificate_names
-from gateway.wire.dimse import _pynetdicom
+from gateway.wire.dimse import _pynetdicom, command
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.data_set import DataSetFile, UnnamedFile
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
@@ -60,7 +61,8 @@ class DimseServer:
     (PS3.8 9.3.4). One without traffic for `idle_seconds` is aborted; a connection has `artim_seconds` for the whole
     of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are asked
     to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
-    where a long data set waits for its last fragment (None: the folder of the system).
+    where a long data set waits for its last fragment (None: the folder of the system); of a C-STORE it waits where
+    `new_file` says instead, by SOP Class, SOP Instance and transfer syntax.
     """
 
     farewell_seconds = 1.0
@@ -80,6 +82,7 @@ class DimseServer:
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
         temporary_folder: Path | None = None,
+        new_file: Callable[[str, str, str], DataSetFile] | None = None,
         artim_seconds: float = ARTIM_SECONDS,
         idle_seconds: float = 600.0,
         on_refused: Callable[[AssociationRefusal], None] | None = None,
@@ -90,7 +93,8 @@ class DimseServer:
         self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes
-        self.temporary_folder = temporary_folder
+        self._temporary_folder = temporary_folder
+        self._new_file = new_file
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
         self._on_refused = on_refused
@@ -197,6 +201,13 @@ class DimseServer:
         self._established.discard(association)
         if self._on_ended is not None and association.agreement is not None:
             self._on_ended(association.agreement.caller)
+
+    def file_for(self, association: Association, message: DimseMessage) -> DataSetFile:
+        request = message.command
+        if self._new_file is None or request.field != command.C_STORE_RQ:
+            return UnnamedFile(self._temporary_folder)
+        syntax = association.context(message).transfer_syntax
+        return self._new_file(request.sop_class, request.sop_instance, syntax)
 
     def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         return self._services.operation(association, message)

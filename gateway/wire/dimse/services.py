@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
@@ -19,6 +19,7 @@ from gateway.errors import TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
@@ -57,6 +58,10 @@ class StoreRequest:
     sop_instance_uid: str
     transfer_syntax_uid: str
     data: Encoded
+    begins_at: int = 0
+    """Where in `data` the data set begins."""
+    file: DataSetFile | None = field(default=None, compare=False)
+    """Which `data` is a map of."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,8 @@ async def _store(handler: StoreHandler, association: Association, message: Dimse
         sop_instance_uid=message.command.sop_instance,
         transfer_syntax_uid=association.context(message).transfer_syntax,
         data=message.data_set,
+        begins_at=message.file.begins_at if message.file is not None else 0,
+        file=message.file,
     )
     try:
         if message.lost:

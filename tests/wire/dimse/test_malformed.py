@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from gateway.wire.dimse import DimseServer, EncodedMatch, FindRequest, Peer, StoreRequest, client
+from gateway.wire.dimse.data_set import MEMORY_BYTES
 from gateway.wire.dimse.message import Assembler
 from gateway.wire.dimse.pdu import Fragment
-from gateway.wire.dimse.spool import MEMORY_BYTES
 from tests.wire.dimse import raw_peer as raw
 from tests.wire.dimse.peers import HOST, PEER, match, serving, until
 from tests.wire.dimse.raw_peer import CT, INVALID, UNRECOGNIZED, USER_ABORT, VERIFICATION, WORKLIST, RawPeer

@@ -46,6 +46,5 @@ def upgrade() -> None:
         sa.Column("id", Key, nullable=False),
         sa.Column("file", sa.Text, nullable=False, comment="Name in the folder of the spool"),
         sa.Column("size", sa.BigInteger, nullable=False, comment="Bytes of the file"),
-        sa.Column("released_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_released_files"),
     )

@@ -1,0 +1,59 @@
+"""The spool of pixel files, where the site keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final
+
+from gateway.assembly.background import keep_trying
+from gateway.assembly.implementation import implementation_uid
+from gateway.clock import Clock
+from gateway.config.tree import Config
+from gateway.journey.study_arrival.pixels import PixelKeeping
+from gateway.journey.study_arrival.spool_keeping import SpoolKeeping
+from gateway.operations.state.spool import SpoolSeen, seen
+from gateway.spool import GroupSync, Spool
+from gateway.store import Store
+from gateway.wire.dimse.server import VERSION_NAME
+
+GIGABYTE: Final = 10**9
+
+
+def spool_of(config: Config) -> Spool | None:
+    """The spool that the configuration wants; None: only headers are kept."""
+    section = config.studies.spool
+    if config.studies.storage != "forward" or section.folder is None:
+        return None
+    quota = None if section.quota_gb is None else round(section.quota_gb * GIGABYTE)
+    return Spool(
+        section.folder, quota, round(section.free_gb * GIGABYTE),
+        implementation_uid=implementation_uid(config), version_name=VERSION_NAME,
+    )  # fmt: skip
+
+
+async def open_spool(config: Config, store: Store, clock: Clock) -> SpoolKeeping | None:
+    """The spool, ready for what arrives. Raises `ConfigError` or `Unavailable`."""
+    if (spool := spool_of(config)) is None:
+        return None
+    keeping = SpoolKeeping(store, spool, clock, is_alone=store.engine.dialect.name == "sqlite")
+    await keeping.begin()
+    return keeping
+
+
+def keep_pixels(
+    keeping: SpoolKeeping | None, stack: AsyncExitStack, start: Callable[[str, Coroutine[Any, Any, None]], object]
+) -> PixelKeeping | None:
+    """Start what keeps instances with their pixels; None where only headers are kept."""
+    if keeping is None:
+        return None
+    syncing = GroupSync(keeping.spool)
+    stack.push_async_callback(syncing.close)
+    start("spool", keep_trying("keeping of the spool", keeping.run, longest_seconds=60.0))
+    return PixelKeeping(keeping.spool, syncing)
+
+
+def seen_of(keeping: SpoolKeeping | None) -> Callable[[], SpoolSeen] | None:
+    """What shows how the spool is; None where there is none."""
+    return None if keeping is None else partial(seen, keeping)

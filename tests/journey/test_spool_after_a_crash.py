@@ -1,0 +1,95 @@
+"""A gateway that is killed between file and row, and a disk that has lost a file: joined at the next start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from bench.ports import free_port
+from gateway.errors import Unavailable
+from gateway.wire.dimse import client
+from tests.commands import Command, served
+from tests.conftest import until
+from tests.journey.test_pixels_arrive import files, large, sample
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    return free_port(), free_port()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, ports: tuple[int, int]) -> Path:
+    configured = {
+        "database": {"url": "sqlite:///gateway.db"}, "hl7": {"listeners": [{"port": 0}]},
+        "dicom": {"port": ports[0]}, "http": {"port": ports[1]},
+        "studies": {"storage": "forward", "spool": {"folder": "spool", "free_gb": 0}},
+    }  # fmt: skip
+    (tmp_path / "gateway.yaml").write_text(json.dumps(configured), encoding="utf-8")
+    return tmp_path
+
+
+async def send(port: int, *datasets: Any) -> list[int]:
+    stored = await client.store("127.0.0.1", port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=20)
+    return [status for _uid, status in stored]
+
+
+async def spool_state(port: int) -> dict[str, Any]:
+    async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/state") as got:
+        parts = (await got.json())["parts"]
+    return next(part for part in parts if part["kind"] == "spool")
+
+
+def rows(folder: Path) -> list[tuple[str, int | None]]:
+    with closing(sqlite3.connect(folder / "gateway.db")) as connection:
+        return connection.execute("SELECT file, missing_at FROM pixel_files").fetchall()
+
+
+async def killed(command: Command) -> None:
+    command.signal(signal.SIGKILL)
+    assert await command.ended() == -signal.SIGKILL
+
+
+async def test_a_file_without_a_row_is_removed(folder: Path, ports: tuple[int, int]) -> None:
+    """The database is held while two instances arrive: their files are on disk, their rows are not."""
+    async with served(folder) as command:
+        assert await send(ports[0], sample("2.25.1")) == [0]
+        with closing(sqlite3.connect(folder / "gateway.db", isolation_level=None)) as holding:
+            holding.execute("BEGIN IMMEDIATE")
+            sending = [asyncio.create_task(send(ports[0], one)) for one in (sample("2.25.2"), large("2.25.3"))]
+            await until(lambda: len(files(folder)) == 3, what="the files of both")
+            await killed(command)
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [Unavailable] * 2, "who got no Success sends again"
+        assert len(files(folder)) == 3
+    async with served(folder) as command:
+        await until(lambda: len(files(folder)) == 1, what="the removal of both files")
+        assert [file for file, _missing in rows(folder)] == [f"{files(folder)[0].relative_to(folder / 'spool')}"]
+        await until(lambda: "removed 2 files of the spool" in command.errors, what="a line in the log")
+        state = await spool_state(ports[1])
+        assert (state["level"], state["detail"]) == ("good", "has room")
+        assert await send(ports[0], sample("2.25.2"), large("2.25.3")) == [0, 0]
+        assert len(rows(folder)) == len(files(folder)) == 3
+
+
+async def test_a_row_without_its_file_is_noted_and_shown(folder: Path, ports: tuple[int, int]) -> None:
+    async with served(folder) as command:
+        assert await send(ports[0], sample("2.25.1"), sample("2.25.2")) == [0, 0]
+        await killed(command)
+    lost = folder / "spool" / rows(folder)[0][0]
+    lost.unlink()
+    async with served(folder) as command:
+        await until(lambda: [missing is not None for _file, missing in rows(folder)] == [True, False], what="a note")
+        await until(lambda: "1 instances have lost their file" in command.errors, what="a line in the log")
+        state = await spool_state(ports[1])
+        assert (state["level"], state["detail"]) == ("bad", "1 instances have lost their file: send them again")
+        assert await send(ports[0], sample("2.25.1")) == [0]
+        assert [missing for _file, missing in rows(folder)] == [None, None]
