@@ -14,6 +14,7 @@ THREATS_ARGS ?=
 FUZZ ?= intake
 FUZZ_MINUTES ?= 5
 FUZZ_SEEDS ?=
+PIXELS ?=
 LOCK_ARGS ?=
 
 BIN := .venv/bin
@@ -29,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
+.PHONY: help demo run test check style types pytest bench pixels statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -60,6 +61,11 @@ pytest: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+pixels: $(ENVIRONMENT) peers ## Compare the pixels that are decoded here with those of DCMTK and GDCM (PIXELS: a folder of more files)
+	tests/peers/install.sh pixels
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/pixels/requirements.lock
+	$(BIN)/python -m bench.pixels $(PIXELS)
 
 statements: $(ENVIRONMENT) ## Write the conformance statements of the defaults to docs/
 	cd docs && ../$(BIN)/gateway conformance dicom > conformance.md && ../$(BIN)/gateway conformance hl7 > conformance-hl7.md && \

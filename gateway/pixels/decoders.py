@@ -1,8 +1,7 @@
 """Which decoder reads which transfer syntax, and why that one.
 
-All are of imagecodecs, one package with wheels under free licences (BSD; pylibjpeg-libjpeg is under the GPL), which
-carries the libraries that other DICOM software decodes with. Decoders differ: the same JPEG frame is up to 7 grey
-levels apart between libjpeg (Thomas Richter's) and libjpeg-turbo. `make pixels` compares ours with DCMTK and GDCM.
+All are of imagecodecs, one package that carries the libraries which other DICOM software decodes with; ADR 0022 says
+why. `make pixels` compares what they give with DCMTK and GDCM, sample by sample.
 """
 
 from __future__ import annotations

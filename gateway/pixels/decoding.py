@@ -39,7 +39,7 @@ def decoded(source: Path, target: Path, syntax: str) -> None:
         write_meta(file, output, syntax)
         image = _image_of(file, Item(file.at, file.end, file.encoding))
         signed = image is not None and image.signed
-        rewriting = Rewriting(file, output, encoding, signed, lambda item: _changes(file, _image_of(file, item)))
+        rewriting = Rewriting(file, output, encoding, signed, lambda item: _of_icon(file, item))
         if not file.encoding.little and image is not None and image.allocated > 16:
             raise UnsupportedPixels(f"big endian pixels of {image.allocated} bits", place="BitsAllocated")
         is_native = file.syntax in syntaxes.NATIVE
@@ -62,11 +62,15 @@ def _image_of(file: DicomFile, item: Item) -> Image | None:
         raise
 
 
-def _changes(file: DicomFile, image: Image | None) -> Changes:
-    """What is different without the compression. The first frame is decoded for it: it tells the colour space.
+def _of_icon(file: DicomFile, item: Item) -> Changes:
+    """An icon may be compressed as the image is, or not at all; it has no Lossy Image Compression (PS3.3 F.7)."""
+    changes = dict(_changes(file, _image_of(file, item)))
+    changes.pop(attributes.LOSSY, None)
+    return changes
 
-    An icon may be compressed as the image is, or not at all (PS3.3 C.7.6.1.1.6).
-    """
+
+def _changes(file: DicomFile, image: Image | None) -> Changes:
+    """What is different without the compression. The first frame is decoded for it: it tells the colour space."""
     if image is None or not image.pixels.holds_fragments:
         return NO_CHANGES
     decoder = decoder_of(file.syntax)

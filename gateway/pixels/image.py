@@ -80,8 +80,8 @@ def image_of(data: Encoded, at: int, end: int, encoding: Encoding) -> Image:
             if element.tag == PIXELS:
                 break
     if PIXELS not in places:
-        floats = "floating point alone" if FLOAT_PIXELS & places.keys() else "none"
-        raise NoPixels(f"integer pixels: {floats}", place="PixelData")
+        kind = "floating point pixels, which are not read here" if FLOAT_PIXELS & places.keys() else "no pixels"
+        raise NoPixels(f"the instance has {kind}", place="PixelData")
     return _image(places, numbers, texts)
 
 

@@ -47,10 +47,15 @@ class _Worker:
             raise CodecDied(f"the process that reads pixels ended with code {code}", place="PixelData") from error
         raise CodecDied(f"the pixels took longer than {seconds:g} seconds", place="PixelData")
 
+    def kill(self) -> None:
+        """Whoever waits for an answer learns that it is over."""
+        self._process.kill()
+
     def end(self) -> None:
-        self._connection.close()
+        """Kills the process and forgets it."""
         self._process.kill()
         self._process.wait()
+        self._connection.close()
 
 
 class Pool:
@@ -59,6 +64,8 @@ class Pool:
     def __init__(self, workers: int = WORKERS, most_bytes: int = MOST_BYTES) -> None:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pixels")
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._all: set[_Worker] = set()
+        self._closed = False
         self._most_bytes = most_bytes
 
     async def preview(self, path: Path) -> bytes:
@@ -90,9 +97,13 @@ class Pool:
             worker = self._idle.get_nowait()
         except Empty:
             worker = _Worker(self._most_bytes)
+            self._all.add(worker)
         try:
+            if self._closed:
+                raise CodecDied("the gateway stops", place="PixelData")
             answer = worker.answer(task, arguments, seconds)
         except BaseException:
+            self._all.discard(worker)
             worker.end()
             raise
         self._idle.put(worker)
@@ -101,10 +112,16 @@ class Pool:
         return answer
 
     async def close(self) -> None:
-        """Ends the processes, after the tasks at hand."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-        while not self._idle.empty():
-            await asyncio.to_thread(self._idle.get_nowait().end)
+        """Ends the processes, with the tasks at hand: these raise `CodecDied`."""
+        self._closed = True
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        for worker in list(self._all):
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in list(self._all):
+            worker.end()
 
     async def __aenter__(self) -> Pool:
         return self

@@ -1,7 +1,6 @@
 """Writing a data set anew with a few elements changed: whatever is not touched is written from its own bytes.
 
-pydicom cannot do this: it decodes a value to write it, and some values that it reads it does not write again (a LUT
-Descriptor whose first mapped value is negative).
+Another library would decode values to write them again, and what it reads in a way of its own would come out different.
 """
 
 from __future__ import annotations

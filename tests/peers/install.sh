@@ -80,8 +80,24 @@ browser() {
     fi
 }
 
+pixels() {
+    local missing=()
+    command -v gdcmconv >/dev/null || missing+=(libgdcm-tools)
+    command -v dciodvfy >/dev/null || missing+=(dicom3tools)
+    if [ ${#missing[@]} = 0 ]; then return; fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        cannot "${missing[*]}" "sudo apt-get install -y ${missing[*]}"
+    elif ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; then
+        cannot "${missing[*]}" "apt-get install -y ${missing[*]}"
+    fi
+}
+
 if [ "${1:-}" = browser ]; then
     browser
+    exit
+fi
+if [ "${1:-}" = pixels ]; then
+    pixels
     exit
 fi
 if [ "${1:-}" = java ]; then

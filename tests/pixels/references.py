@@ -46,7 +46,11 @@ def by_dcmtk(path: Path, syntax: str, folder: Path) -> Picture | None:
 
 def by_gdcm(path: Path, folder: Path) -> Picture | None:
     """None: GDCM does not read the file."""
-    return _converted(["gdcmconv", "--raw", str(path)], folder / "gdcm.dcm")
+    theirs = _converted(["gdcmconv", "--raw", str(path)], folder / "gdcm.dcm")
+    if theirs is not None and theirs.photometric in ("YBR_FULL", "YBR_FULL_422"):
+        # Left as it is by GDCM, and converted by pydicom.
+        return Picture(theirs.pixels, "RGB")
+    return theirs
 
 
 def _converted(command: list[str], target: Path) -> Picture | None:
