@@ -12,15 +12,16 @@ from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.journey.study_settling.station import ResourcePreview
 from gateway.operations.page_views import PageViews
+from gateway.operations.pictures import Pictures
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import Store
 
 
-def page_views(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> PageViews:
+def page_views(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock, pictures: Pictures) -> PageViews:
     """The views of a running gateway."""
 
     async def preview(study_uid: StudyInstanceUID) -> Sequence[ResourcePreview]:
         return await study_settling(config, store, mappings, clock).preview(study_uid)
 
     worklist_of = partial(scanner_worklist, config, store, mappings, clock)
-    return PageViews(scanners_of(config.dicom), worklist_of, preview)
+    return PageViews(scanners_of(config.dicom), worklist_of, preview, pictures)

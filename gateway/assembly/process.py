@@ -27,6 +27,7 @@ from gateway.assembly.orders import listen, make_intake, message_tools, replay_m
 from gateway.assembly.page_views import page_views
 from gateway.assembly.people import Doors, Tokens, first_link
 from gateway.assembly.performed_steps import make_performed_steps
+from gateway.assembly.pictures import pictures_of
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
@@ -53,6 +54,7 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
 from gateway.operations.state.sources import Process
+from gateway.pixels.pool import Pool
 from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.store.audit_log import AuditLog, keep_sealing
@@ -104,7 +106,8 @@ async def running(
         store = await _open_store(config, clock, elapsed, stack, paused=paused)
         audit_log = open_audit_log(store, clock, stack)
         group = await stack.enter_async_context(_background())
-        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log)
+        pool = await stack.enter_async_context(Pool())
+        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool)
         yield await _started(parts, elapsed, reread)
 
 
@@ -166,6 +169,7 @@ class _Parts:
     group: asyncio.TaskGroup
     reloadable: Reloadable
     audit_log: AuditLog
+    pool: Pool
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""
@@ -246,7 +250,7 @@ async def _start_http(
         mounted=beside,
         links=link_tools(config, mappings),
         receivers=receivers_of(config),
-        views=page_views(config, store, mappings, clock),
+        views=page_views(config, store, mappings, clock, pictures_of(config, parts.pool)),
         zone=config.site.zone,
         state=SharedState(partial(state_of, store, sources)),
         system=system_of(config, reloader),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.journey.study_settling.station import ResourcePreview
+from gateway.operations.pictures import NO_PICTURES, Pictures
 from gateway.operations.scanner_worklist import ScannerWorklist
 from gateway.records.identifiers import StudyInstanceUID
 
@@ -21,6 +22,8 @@ class PageViews:
     """From AE title and day (DA; empty: of its last query) to its worklist."""
     preview: Callable[[StudyInstanceUID], Awaitable[Sequence[ResourcePreview]]] | None = None
     """The resource of a study as it would be made now, for each EHR."""
+    pictures: Pictures = NO_PICTURES
+    """Previews of instances."""
 
 
 NO_VIEWS: Final = PageViews()

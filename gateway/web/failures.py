@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.errors import Conflict, GatewayError, InvalidValue, Rejected, Unavailable, UnknownKey
 from gateway.operations.people.refusals import TooManyTries, WrongSecret
+from gateway.pixels.faults import PixelFault
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ STATUSES: Final[Statuses] = (
     (Conflict, 409),
     (Unavailable, 503),
     (Rejected, 422),
+    (PixelFault, 422),
     (GatewayError, 500),
 )
 """Error -> HTTP status; the first row that fits counts."""

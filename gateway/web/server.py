@@ -35,7 +35,17 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store
 from gateway.web import requests
 from gateway.web.api import audit as audit_routes
-from gateway.web.api import exclusions, legal_holds, openapi, performed_steps, put_away, resends, search, studies
+from gateway.web.api import (
+    exclusions,
+    legal_holds,
+    openapi,
+    performed_steps,
+    pictures,
+    put_away,
+    resends,
+    search,
+    studies,
+)
 from gateway.web.api import handlers as api
 from gateway.web.api import people as people_routes
 from gateway.web.api import receivers as receiver_routes
@@ -58,6 +68,7 @@ ROUTES: Final = (
     *search.ROUTES,
     *audit_routes.ROUTES,
     *studies.ROUTES,
+    *pictures.ROUTES,
     *turnaround_routes.ROUTES,
     *receiver_routes.ROUTES,
     *system_routes.ROUTES,
@@ -73,7 +84,7 @@ HIDDEN: Final = (StepState.HELD, *(state for state, term in PUBLISHED.items() if
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; "
-    "script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     # Not `no-referrer`: with it browsers hide the Origin of our own forms.
     "Referrer-Policy": "same-origin",

@@ -19,6 +19,7 @@ from gateway.journey.performed_step.attaching import Tools
 from gateway.journey.study_settling.station import ResourcePreview
 from gateway.operations.check import CheckFinding
 from gateway.operations.page_views import PageViews
+from gateway.operations.pictures import NO_PICTURES, Pictures
 from gateway.operations.reloading import Reloaded
 from gateway.operations.scanner_worklist import ScannerWorklist
 from gateway.operations.state.components import Component
@@ -129,7 +130,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(database_url: str, *, token: str | None = None) -> AsyncIterator[Served]:
+async def served(
+    database_url: str, *, token: str | None = None, pictures: Pictures = NO_PICTURES
+) -> AsyncIterator[Served]:
     store = await Store.open(database_url)
     console = Served(store, ClientSession())
 
@@ -175,7 +178,7 @@ async def served(database_url: str, *, token: str | None = None) -> AsyncIterato
         clock=lambda: console.now,
         version="1.2.3",
         receivers=RECEIVERS,
-        views=PageViews(SCANNERS, seen, preview),
+        views=PageViews(SCANNERS, seen, preview, pictures),
         state=state,
         system=System(
             lambda: console.system.reload(),

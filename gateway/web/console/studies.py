@@ -94,7 +94,7 @@ async def show_study_page(context: RouteContext, parameters: StudyPageParameters
     return page(
         context, "study.html", parameters, title="Study", current="/studies", uid=uid, study=study, journey=journey,
         lanes=lanes_of(journey.events), beside=beside, here=f"/studies/{quote(uid, safe='')}", is_sent=is_sent,
-        excluded=excluded, most_instances=MOST_INSTANCES, cut=CUT,
+        excluded=excluded, most_instances=MOST_INSTANCES, cut=CUT, why_no_pictures=context.views.pictures.why_not,
     )  # fmt: skip
 
 

@@ -94,6 +94,7 @@ CAUSE = cause_of(delivery_to("main"), {"error": "no"}).key
 MISSING = cause_of_message({"place": "PID-3", "text": "missing"}).key
 PAUSE, RESUME = "/api/receivers/{name}/pause", "/api/receivers/{name}/resume"
 RESEND = "/api/receivers/{name}/resend"
+PREVIEW = "/api/studies/{uid}/series/{series}/instances/{instance}/preview.jpg"
 EXCLUDE, INCLUDE = "/api/studies/{uid}/exclude", "/api/studies/{uid}/include"
 GIVE_UP = "/api/deliveries/{id}/give-up"
 NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
@@ -119,6 +120,7 @@ CALLS = (
     ("GET", "/api/why/{accession}", "/api/why/nobody?station=CT1", 404),
     ("GET", "/api/why/{accession}", "/api/why/A1", 400),
     ("GET", "/api/studies/{uid}", "/api/studies/1.2.3", 404),
+    ("GET", PREVIEW, f"/api/studies/{STUDY}/series/{STUDY}.1/instances/{STUDY}.9.1/preview.jpg", 404),
     ("GET", "/api/studies", "/api/studies", 200),
     ("GET", "/api/studies", "/api/studies?standing=lost", 400),
     ("POST", "/api/studies/{uid}/withdraw", f"/api/studies/{STUDY}/withdraw?note=test", 200),
