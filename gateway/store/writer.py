@@ -14,13 +14,14 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Unavailable
 from gateway.store import absences, audit, pending, read_ahead
+from gateway.store.answer_limit import AnswerLimit
 from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
@@ -28,7 +29,6 @@ from gateway.store.outages import (
     is_lock_timeout,
     is_outage,
     is_read_only,
-    unanswered,
     unavailable,
 )
 from gateway.store.read_ahead import Asked
@@ -51,11 +51,11 @@ class Writer:
         audit.follow_savepoints(engine)
         absences.follow_writes(engine)
         pending.follow(engine)
-        self._answer_seconds = answer_seconds
         self._on_commit = on_commit
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._limit = None if answer_seconds is None else AnswerLimit(self._loop, answer_seconds)
         self._closed = False
         self._is_away = False
         """The last transaction found no database."""
@@ -78,17 +78,14 @@ class Writer:
             raise Unavailable("the store is closing", place="database")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Job(unit, asked, future))
-        if self._answer_seconds is None:
+        limit = self._limit
+        if limit is None:
             return await future
-        limit = self._loop.call_later(self._answer_seconds, self._give_up, future)
+        limit.begin(future)
         try:
             return await future
         finally:
-            limit.cancel()
-
-    def _give_up(self, future: asyncio.Future[Any]) -> None:
-        if not future.done():
-            future.set_exception(unanswered(self._answer_seconds))
+            limit.forget_answered()
 
     async def close(self) -> None:
         """Finish what was given, then end the thread."""

@@ -200,6 +200,30 @@ async def test_callers_do_not_wait_for_a_database_that_hangs(database_url: str) 
     await store.close()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_each_caller_waits_its_own_time(database_url: str) -> None:
+    """One timer serves all: those that came later wait as long, and what was answered is let go of."""
+    store = await Store.open(database_url, answer_seconds=0.2)
+    goes_on = threading.Event()
+    clock = asyncio.get_running_loop().time
+    assert [await store.write(note(str(number))) for number in range(3)] == ["0", "1", "2"]
+
+    async def waited(unit: Callable[[Connection], object]) -> float:
+        began = clock()
+        with pytest.raises(Unavailable, match="has not answered"):
+            await store.write(unit)
+        return clock() - began
+
+    first = asyncio.create_task(waited(lambda _connection: goes_on.wait(SECONDS)))
+    began = clock()
+    await until(lambda: clock() - began > 0.1, what="half of the time")
+    second = asyncio.create_task(waited(note("second")))
+    assert min(await first, await second) >= 0.2
+    goes_on.set()
+    assert await store.write(note("next")) == "next"
+    await store.close()
+
+
 async def test_a_units_own_timeout_is_the_callers(store: Store) -> None:
     def failing(_connection: Connection) -> None:
         raise TimeoutError("of the unit")
