@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import (
+    arrival,
     associations,
     console,
     databases,
@@ -62,6 +63,10 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     "s4": (
         "associations, echoes and idle associations, beside the same",
         lambda given: associations.lives(rounds=given.rounds),
+    ),
+    "s5": (
+        "500 CT instances by storescu, beside storescp and Orthanc",
+        lambda given: arrival.run(instances=500, rounds=given.rounds),
     ),
     "s6": (
         "a settled study to the wire",

@@ -85,7 +85,7 @@ def write_items(folder: Path, items: Sequence[Dataset]) -> None:
 def wlmscpfs(folder: Path) -> Iterator[Server | None]:
     """DCMTK's server over the parent of a folder, which is the AE title."""
     command = ("wlmscpfs", "-dfr", "-dfp", str(folder.parent), "--max-associations", str(MOST_ASSOCIATIONS))
-    with _running("wlmscpfs", command, folder.name) as server:
+    with running("wlmscpfs", command, folder.name) as server:
         yield server
 
 
@@ -104,7 +104,7 @@ def orthanc(folder: Path) -> Iterator[Server | None]:
     }  # fmt: skip
     file = folder.parent / "orthanc.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
-    with _running("Orthanc", (program, str(file)), "ORTHANC", port) as server:
+    with running("Orthanc", (program, str(file)), "ORTHANC", port) as server:
         yield server
 
 
@@ -132,14 +132,14 @@ entity.start_server(("127.0.0.1", int(sys.argv[3])), evt_handlers=[(evt.EVT_C_FI
 def pynetdicom(folder: Path) -> Iterator[Server | None]:
     """pynetdicom's server as it is, which answers every item without looking at the question."""
     command = (sys.executable, "-c", _PYNETDICOM, str(folder), str(MOST_ASSOCIATIONS))
-    with _running("pynetdicom", command, "PYNETDICOM") as server:
+    with running("pynetdicom", command, "PYNETDICOM") as server:
         yield server
 
 
 @contextmanager
 def canned(folder: Path) -> Iterator[Server | None]:
     """Answers made beforehand, sent without a look at the question: what the callers can do at most."""
-    with _running(CANNED, (sys.executable, "-m", "bench.canned", str(folder)), "CANNED") as server:
+    with running(CANNED, (sys.executable, "-m", "bench.canned", str(folder)), "CANNED") as server:
         yield server
 
 
@@ -147,8 +147,9 @@ PEERS = {"wlmscpfs": wlmscpfs, "Orthanc": orthanc, "pynetdicom": pynetdicom, CAN
 
 
 @contextmanager
-def _running(name: str, command: Sequence[str], called_ae: str, port: int = 0) -> Iterator[Server | None]:
-    """None when the program is not installed. Its port is the last argument unless it is given otherwise."""
+def running(name: str, command: Sequence[str], called_ae: str, port: int = 0) -> Iterator[Server | None]:
+    """A server until the context ends; None when the program is not installed. Its port is the last argument unless it
+    is given otherwise."""
     if shutil.which(command[0]) is None:
         yield None
         return
