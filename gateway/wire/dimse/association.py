@@ -133,13 +133,12 @@ class Association(asyncio.Protocol):
         self._last_traffic = self._loop.time()
         self._framer.feed(data)
         self._read_on()
-        if self._framer.waiting_bytes or self._assembler.is_under_way:
-            self._acknowledge_now()
+        self._acknowledge_now()
 
     def _acknowledge_now(self) -> None:
         """A peer without TCP_NODELAY holds the rest of a PDU or message back until its beginning has been acknowledged.
 
-        Whole messages need no such packet: their response acknowledges them, and the peer waits for it.
+        The kernel falls back to delaying by itself, so this is asked for after every read.
         """
         if _QUICKACK is not None:
             with suppress(OSError, AttributeError):
