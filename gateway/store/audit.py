@@ -205,6 +205,14 @@ def columns_of(event: str) -> tuple[dict[str, Any], Sequence[str]]:
     return columns, list(dict.fromkeys(map(key_of, values["patients"])))
 
 
+def _patients_of(event: str) -> Sequence[str]:
+    """The Patient IDs of a row that goes; none where somebody has made another text of its event, which goes too."""
+    try:
+        return columns_of(event)[1]
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
 def key_of(value: str) -> str:
     """A value of a peer as both databases keep and index it: PostgreSQL takes no NUL, and nothing that is long."""
     return value[:LONGEST_KEY].replace("\0", "\ufffd")
@@ -224,7 +232,7 @@ def forget_before(connection: Connection, moment: int, *, now: int, limit: int =
     if not old:
         return 0
     last = old[-1]
-    names = [(row.sequence, patient) for row in old for patient in columns_of(row.event)[1]]
+    names = [(row.sequence, patient) for row in old for patient in _patients_of(row.event)]
     _UNNAME.run_all(connection, [{"the_sequence": sequence, "the_patient": patient} for sequence, patient in names])
     connection.execute(delete(audit).where(columns.sequence <= last.sequence))
     removed = _move_anchor(connection, Link(last.sequence, bytes(last.hash)), len(old), now)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKind, Outcome, canonical, event_of
 from gateway.store import Store, audit
@@ -149,6 +149,15 @@ async def test_old_rows_are_removed_and_the_rest_builds_on_the_anchor(store: Sto
     await seal_all(store)
     assert await store.read(_moments) == [9, 4, 20, 20]
     assert await store.read(lambda connection: len(connection.execute(select(audit_patients)).all())) == 2
+
+
+@pytest.mark.parametrize("event", ["", "[]", '{"kind": "query"}'])
+async def test_a_row_that_somebody_has_altered_goes_by_its_age_too(store: Store, event: str) -> None:
+    await store.write(recorded(*(happened(number, "P") for number in (1, 2, 3))))
+    await seal_all(store)
+    altered = update(rows).where(rows.c.sequence == 2).values(event=event)
+    await store.write(lambda connection: connection.execute(altered).rowcount)
+    assert await store.write(partial(audit.forget_before, moment=9, now=20)) == 3
 
 
 async def test_one_process_chains_at_a_time(shared_postgres: str) -> None:
