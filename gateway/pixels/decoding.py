@@ -77,7 +77,7 @@ def _changes(file: DicomFile, image: Image | None) -> Changes:
     frames = frames_of(file, image)
 
     def frame(number: int) -> Decoded:
-        return decoded_frame(encoded_frame(file.data, frames[number]), image, decoder)
+        return decoded_frame(encoded_frame(file, frames[number]), image, decoder)
 
     first = frame(0)
     length = image.native_length(first.pixels.size * image.allocated)

@@ -17,6 +17,8 @@ ITEM_END: Final = 0xFFFEE00D
 SEQUENCE_END: Final = 0xFFFEE0DD
 UNDEFINED: Final = 0xFFFFFFFF
 MAX_DEPTH: Final = 64
+_MOST_MAPPED: Final = 64 << 20
+"""Bytes of frames that are walked over before their pages are given back: they would count as memory of the process."""
 LONG_VRS: Final = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
 _VRS: Final = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
 _FRAGMENT_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
@@ -115,7 +117,7 @@ def items_of(data: Encoded, element: Element, end: int, encoding: Encoding, dept
         raise BrokenPixels(f"sequences nest deeper than {MAX_DEPTH}", place=tag_name(element.tag))
     inside = OF_UNKNOWN if element.vr == "UN" else encoding
     last = end if element.length == UNDEFINED else element.at + element.length
-    at = element.at
+    at = forgotten = element.at
     while at < last or element.length == UNDEFINED:
         if last - at < 8:
             raise BrokenPixels("the sequence is cut off", place=tag_name(element.tag))
@@ -131,6 +133,9 @@ def items_of(data: Encoded, element: Element, end: int, encoding: Encoding, dept
             raise BrokenPixels(f"an item of {length} bytes is cut off", place=tag_name(element.tag))
         yield Item(at, until, coding)
         at = until + (8 if length == UNDEFINED else 0)
+        if element.holds_fragments and at - forgotten > _MOST_MAPPED and isinstance(data, mmap.mmap):
+            data.madvise(mmap.MADV_DONTNEED)
+            forgotten = at
 
 
 def _item_end(data: Encoded, at: int, end: int, encoding: Encoding, depth: int) -> int:

@@ -40,9 +40,9 @@ def frames_of(file: DicomFile, image: Image) -> list[Frame]:
     return frames
 
 
-def encoded_frame(data: Encoded, frame: Frame) -> bytes:
+def encoded_frame(file: DicomFile, frame: Frame) -> bytes:
     """The bytes of a frame."""
-    return b"".join(data[one.at : one.at + one.length] for one in frame)
+    return b"".join(file.read(one.at, one.length) for one in frame)
 
 
 def _extended(data: Encoded, image: Image) -> list[int]:

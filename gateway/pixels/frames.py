@@ -21,7 +21,7 @@ def frame_of(file: DicomFile, image: Image, number: int) -> Decoded:
     """Frame `number`, from 0; raises `PixelFault`."""
     if image.pixels.holds_fragments:
         frames = frames_of(file, image)
-        return decoded_frame(encoded_frame(file.data, frames[number]), image, decoder_of(file.syntax))
+        return decoded_frame(encoded_frame(file, frames[number]), image, decoder_of(file.syntax))
     frame = native_frame_of(file, image, number)
     return Decoded(_stored(frame.pixels, image), frame.photometric)
 
@@ -33,7 +33,7 @@ def native_frame_of(file: DicomFile, image: Image, number: int) -> Decoded:
     if end > image.pixels.length:
         raise BrokenPixels(f"frame {number + 1} is not there", place="PixelData")
     if file.encoding.little or image.pixels.vr != "OW":
-        data = file.data[at + start : at + end]
+        data = file.read(at + start, end - start)
     else:
         data = _turned(file, image, start, end)
     if image.photometric == SUBSAMPLED:
@@ -48,7 +48,7 @@ def _turned(file: DicomFile, image: Image, start: int, end: int) -> bytes:
     if image.allocated > 16:
         raise UnsupportedPixels(f"big endian pixels of {image.allocated} bits", place="BitsAllocated")
     first = start - start % 2
-    words = file.data[image.pixels.at + first : image.pixels.at + end + end % 2]
+    words = file.read(image.pixels.at + first, end + end % 2 - first)
     turned: bytes = numpy().frombuffer(words[: len(words) // 2 * 2], ">u2").astype("<u2").tobytes()
     return turned[start - first : end - first]
 

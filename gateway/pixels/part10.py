@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -35,12 +36,16 @@ class DicomFile:
     meta: list[tuple[int, str, bytes]]
     """File Meta Information without its length: tag, VR, value."""
     source: BinaryIO
-    """The file whose bytes `data` are; large values are read from it in pieces."""
+    """The file whose bytes `data` are."""
+
+    def read(self, at: int, length: int) -> bytes:
+        """Bytes of a frame or another large value: read, not mapped, so that they do not stay."""
+        return os.pread(self.source.fileno(), length, at)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[DicomFile]:
-    """The file at `path`; a deflated data set is inflated into a nameless temporary file.
+    """The file at `path`; a deflated data set is inflated into a nameless temporary file beside it.
 
     Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end.
     """
@@ -53,7 +58,7 @@ def opened(path: Path) -> Iterator[DicomFile]:
         stated = next((value for tag, _, value in meta if tag == _TRANSFER_SYNTAX), b"")
         syntax = stated.rstrip(b"\0 ").decode("ascii", "replace")
         if syntax == DEFLATED:
-            file = stack.enter_context(_inflated(file, at))
+            file = stack.enter_context(_inflated(file, at, path.parent))
             data, at = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), 0
         yield DicomFile(data, at, len(data), syntax, coding_at(data, at, encoding_of(syntax)), meta, file)
 
@@ -69,9 +74,9 @@ def _meta(data: mmap.mmap) -> tuple[list[tuple[int, str, bytes]], int]:
     return found, at
 
 
-def _inflated(file: BinaryIO, at: int) -> BinaryIO:
-    """The rest of `file`, inflated (PS3.5 A.5)."""
-    target = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+def _inflated(file: BinaryIO, at: int, folder: Path) -> BinaryIO:
+    """The rest of `file`, inflated (PS3.5 A.5), in `folder`: patients' data stay where the site keeps them."""
+    target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  the caller closes it
     try:
         inflator = zlib.decompressobj(-zlib.MAX_WBITS)
         file.seek(at)

@@ -6,9 +6,8 @@ Another library would decode values to write them again, and what it reads in a 
 from __future__ import annotations
 
 import array
-import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -156,17 +155,9 @@ class Rewriting:
         return ("SS" if self.signed else "US") if vr.startswith("US or SS") else vr
 
     def _copy(self, at: int, length: int, unit: str = "") -> None:
-        for piece in pieces(self.file.source, at, length):
+        for start in range(at, at + length, _CHUNK):
+            piece = self.file.read(start, min(_CHUNK, at + length - start))
             self.target.write(_turned(piece, unit) if unit else piece)
-
-
-def pieces(source: BinaryIO, at: int, length: int) -> Iterator[bytes]:
-    """The bytes from `at`, a mebibyte at a time."""
-    end = at + length
-    while at < end:
-        piece = os.pread(source.fileno(), min(_CHUNK, end - at), at)
-        yield piece
-        at += len(piece)
 
 
 def _turned(piece: bytes, unit: str) -> bytes:
