@@ -1,0 +1,202 @@
+"""kill -9 while instances come and go on: each that storescu got a Success for is at both archives, byte for byte.
+
+One archive is away for a third of the time, and the spool reaches its quota meanwhile: storescu gets A700, and sends
+again. `FAULTS_IMAGES` and `FAULTS_IMAGE_KILLS`: how many; on PostgreSQL two gateways share the work, and either is
+killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import os
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.uid import UID
+from sqlalchemy import Connection, func, select
+
+from bench.ports import free_port
+from gateway.store import Store
+from gateway.store.schema import outbox, pixel_files, released_files
+from tests.faults.whole_gateway import WholeGateway
+from tests.peers.dcmtk import storescp, storescu
+from tests.peers.orthanc import Orthanc
+
+IMAGES: Final = int(os.environ.get("FAULTS_IMAGES", "300"))
+KILLS: Final = int(os.environ.get("FAULTS_IMAGE_KILLS", "5"))
+BATCH: Final = 10
+"""Instances of an association of storescu."""
+SENDERS: Final = 4
+FILE_BYTES: Final = 38_000
+QUOTA: Final = max(IMAGES // 3, 2 * SENDERS * BATCH)
+"""Files that the spool has room for: what storescu sends at once must be less, or no sender would come to its end."""
+PATIENT_SECONDS: Final = 600
+STUDY: Final = "1.2.826.0.1.3680043.8.498.18"
+
+
+def made(folder: Path) -> tuple[list[list[Path]], dict[str, str]]:
+    """Files in batches, and SOP Instance UID -> SHA-256 of the data set of each."""
+    instance = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    del instance.DataSetTrailingPadding
+    batches: list[list[Path]] = []
+    digests: dict[str, str] = {}
+    for number in range(IMAGES):
+        one = copy.deepcopy(instance)
+        study = f"{STUDY}.{number // 100}"
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.InstanceNumber = UID(study), UID(f"{study}.1"), number
+        one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = UID(f"{study}.1.{number}")
+        one.PixelData = random.Random(number).randbytes(len(instance.PixelData))
+        path = folder / f"{number}.dcm"
+        one.save_as(path)
+        digests[str(one.SOPInstanceUID)] = digest_of(path.read_bytes())
+        if number % BATCH == 0:
+            batches.append([])
+        batches[-1].append(path)
+    return batches, digests
+
+
+def digest_of(raw: bytes) -> str:
+    """Of the data set of a file, behind its File Meta Information."""
+    return hashlib.sha256(raw[144 + int.from_bytes(raw[140:144], "little") :]).hexdigest()
+
+
+def settings(spool: Path, orthanc: Orthanc, storescp_port: int) -> dict[str, Any]:
+    retry = {"first_seconds": 0.2, "max_seconds": 1}
+    quota = FILE_BYTES * QUOTA / 1e9
+    return {
+        "dicom": {
+            "destinations": [
+                {
+                    "name": "orthanc", "ae_title": "ORTHANC", "port": orthanc.dicom_port, "store": True,
+                    "associations": 2, "retry": retry,
+                },
+                {"name": "storescp", "ae_title": "ANY", "port": storescp_port, "store": True, "retry": retry},
+            ]
+        },
+        "studies": {
+            "storage": "forward", "spool": {"folder": str(spool), "quota_gb": quota, "free_gb": 0, "keep_hours": 0},
+        },
+    }  # fmt: skip
+
+
+class Senders:
+    """storescu for each batch, until it got Success for all of it."""
+
+    def __init__(self, gateways: Sequence[WholeGateway], batches: list[list[Path]]) -> None:
+        self._gateways = gateways
+        self._waiting = list(reversed(batches))
+        self.sent = 0
+        """Instances with a Success."""
+        self.refused = 0
+        """Associations that ended otherwise."""
+
+    async def send(self) -> None:
+        dice = random.Random(len(self._waiting))
+        while self._waiting:
+            batch = self._waiting.pop()
+            while (await storescu(dice.choice(self._gateways).dicom, *batch)).returncode:
+                self.refused += 1
+                await asyncio.sleep(1.0)
+            self.sent += len(batch)
+
+
+@asynccontextmanager
+async def gateways(folder: Path, url: str, orthanc: Orthanc, storescp_port: int) -> AsyncIterator[list[WholeGateway]]:
+    number = 2 if url.startswith("postgresql") else 1
+    configured = settings(folder / "spool", orthanc, storescp_port)
+    started = [WholeGateway(folder / str(one), url, configured, {}) for one in range(number)]
+    try:
+        for one in started:
+            await one.start()
+        yield started
+    finally:
+        for one in started:
+            one.stop()
+
+
+async def gone(store: Store) -> None:
+    """Wait until everything was sent, and has left the spool."""
+    waits = select(func.count()).where(outbox.c.kind.startswith("store:"), outbox.c.state != "done")
+    kept = select(func.count()).where(pixel_files.c.removed_at.is_(None))
+    released = select(func.count()).select_from(released_files)
+
+    def left(connection: Connection) -> int:
+        return sum(int(connection.execute(one).scalar_one()) for one in (waits, kept, released))
+
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while await store.read(left):
+            await asyncio.sleep(0.5)
+
+
+async def held_by(orthanc: Orthanc) -> dict[str, str]:
+    held = {}
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{orthanc.url}/instances?expand") as answer:
+            listed = await answer.json()
+        for one in listed:
+            async with session.get(f"{orthanc.url}/instances/{one['ID']}/file") as answer:
+                held[one["MainDicomTags"]["SOPInstanceUID"]] = digest_of(await answer.read())
+    return held
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+async def test_both_archives_have_all_that_was_sent(tmp_path: Path, database_url: str, orthanc: Orthanc) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "held").mkdir()
+    batches, digests = await asyncio.to_thread(made, tmp_path / "files")
+    port, dice = free_port(), random.Random(18)
+    async with AsyncExitStack() as stack:
+        started = await stack.enter_async_context(gateways(tmp_path, database_url, orthanc, port))
+        senders = Senders(started, batches)
+        sending = [asyncio.create_task(senders.send()) for _ in range(SENDERS)]
+        archive = ExitStack()
+        stack.enter_context(archive)
+        for kill in range(KILLS):
+            if kill == KILLS // 3:
+                archive.close()
+            elif kill in (0, 2 * KILLS // 3):
+                archive.enter_context(storescp(tmp_path / "held", "+xa", port=port))
+            await reached(senders, dice.randint(kill * IMAGES // (KILLS + 1), (kill + 1) * IMAGES // (KILLS + 1)))
+            await asyncio.sleep(dice.uniform(0, 0.3))
+            killed = dice.choice(started)
+            await killed.kill()
+            await killed.start()
+        async with asyncio.timeout(PATIENT_SECONDS):
+            await asyncio.gather(*sending)
+        store = await Store.open(database_url)
+        stack.push_async_callback(store.close)
+        await gone(store)
+    of_storescp = {
+        str(pydicom.dcmread(one, stop_before_pixels=True).SOPInstanceUID): digest_of(one.read_bytes())
+        for one in (tmp_path / "held").iterdir()
+    }
+    of_orthanc = await held_by(orthanc)
+    print(
+        f"{KILLS} kills, {senders.sent} instances sent, {senders.refused} associations of storescu came to nothing; "
+        f"Orthanc holds {len(of_orthanc)}, storescp {len(of_storescp)}; "
+        f"{sum(digests.get(uid) == digest for uid, digest in of_orthanc.items())} and "
+        f"{sum(digests.get(uid) == digest for uid, digest in of_storescp.items())} as they were made"
+    )
+    assert of_orthanc == digests
+    assert of_storescp == digests
+    # What was being written when a gateway was killed is removed when the spool is looked through.
+    left = list((tmp_path / "spool").glob("*/*/*.dcm"))
+    assert len(left) <= KILLS * SENDERS
+
+
+async def reached(senders: Senders, number: int) -> None:
+    """Wait until so many are sent, or while the quota lets no more in for a while."""
+    last, still = -1, 0
+    while senders.sent < number and still < 100:
+        still = still + 1 if senders.sent == last else 0
+        last = senders.sent
+        await asyncio.sleep(0.1)
