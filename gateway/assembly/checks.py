@@ -36,7 +36,7 @@ from gateway.operations.check import (
 from gateway.operations.mappings_view import change_lines, mappings_view
 from gateway.records.retention import RetentionKind
 from gateway.wire.dimse.requestor import associated
-from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, context_for, proposals
+from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, VERIFICATION, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
 from gateway.wire.hl7.mllp_client import MllpClient
 
@@ -94,6 +94,7 @@ def _settings(config: Config) -> list[CheckFinding]:
     if not config.ehrs:
         findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
     findings += _retention(config)
+    findings += _storage(config)
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
         text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
@@ -105,6 +106,12 @@ def _settings(config: Config) -> list[CheckFinding]:
         text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(CheckFinding("site.order_systems", True, text, warning=True))
     return findings
+
+
+def _storage(config: Config) -> Iterator[CheckFinding]:
+    if config.studies.storage == "forward" and not any(one.store for one in config.dicom.destinations):
+        text = "forward, and no destination has store: files fill the spool until retention deletes their studies"
+        yield CheckFinding("studies.storage", True, text, warning=True)
 
 
 def _retention(config: Config) -> Iterator[CheckFinding]:
@@ -163,10 +170,12 @@ async def _dicom_destination(config: Config, destination: DicomDestination) -> C
         peer = peer_of(config, destination, min(destination.timeout_seconds, MOST_SECONDS))
         wanted = {MPPS: "performed steps"} if destination.mpps else {}
         wanted |= {AVAILABILITY: "notifications"} if destination.ian else {}
-        async with associated(peer, proposals(*wanted)) as association:
-            for sop_class in wanted:
+        # Verification for a destination of instances: whether it takes what will come, only what comes shows.
+        asked = wanted or {VERIFICATION: "verification"}
+        async with associated(peer, proposals(*asked)) as association:
+            for sop_class in asked:
                 context_for(association, sop_class)
-            return CheckFinding(what, True, f"{peer.place} accepts {' and '.join(wanted.values())}")
+            return CheckFinding(what, True, f"{peer.place} accepts {' and '.join(asked.values())}")
     except ConfigError:
         return CheckFinding(what, False, "not asked, for it cannot be reached with these settings")
     except GatewayError as error:

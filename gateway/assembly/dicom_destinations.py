@@ -1,15 +1,18 @@
-"""Destinations of DICOM: who gets the performed steps of modalities, and notifications of studies."""
+"""Destinations of DICOM: who gets instances, the performed steps of modalities, and notifications of studies."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.assembly.image_forwarding import handling_of_images
 from gateway.assembly.implementation import implementation_uid
+from gateway.assembly.spool import spool_of
 from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
 from gateway.config.dicom_destinations import DicomDestination
@@ -20,13 +23,17 @@ from gateway.journey.step_forwarding.queueing import queue_request
 from gateway.journey.step_forwarding.station import StepForwarding
 from gateway.journey.study_settling.station import Consequence as SettledConsequence
 from gateway.observe import metrics
+from gateway.pixels.pool import Pool
+from gateway.records.audit import AuditEvent
 from gateway.records.step_request import Operation, StepRequest
 from gateway.records.study import Study
-from gateway.records.work import WorkKind, availability_to, performed_steps_to
+from gateway.records.work import WorkKind, availability_to, images_to, performed_steps_to
+from gateway.store import Store
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.dimse.server import VERSION_NAME
+from gateway.work.breaker import Breaker
 from gateway.work.worker import Handling
 
 CLAIMED: Final = 16
@@ -61,38 +68,57 @@ def notifying_consequences(config: Config, clock: Clock) -> tuple[SettledConsequ
 
 
 def classes_of(destination: DicomDestination) -> tuple[str, ...]:
-    """The SOP classes that a destination is asked for; MPPS Retrieve it need not accept."""
+    """The SOP classes that a destination is asked for beside storage; MPPS Retrieve it need not accept."""
     steps, notifications = (MPPS, MPPS_RETRIEVE), (AVAILABILITY,)
     return (*(steps if destination.mpps else ()), *(notifications if destination.ian else ()))
 
 
 def kinds_of_dicom_destinations(
-    config: Config, steady: Clock, clock: Clock, stack: AsyncExitStack
+    config: Config,
+    store: Store,
+    clock: Clock,
+    stack: AsyncExitStack,
+    note: Callable[[AuditEvent], None],
 ) -> dict[WorkKind, Handling]:
-    """The work of all destinations. Raises `ConfigError` when a certificate cannot be used."""
-    kinds = {}
+    """The work of all destinations. Raises `ConfigError` when a certificate
+    cannot be used."""
+    kinds: dict[WorkKind, Handling] = {}
+    spool, pool = spool_of(config), Pool()
+    stack.push_async_callback(pool.close)
     for one in config.dicom.destinations:
-        requestor = Requestor(
-            peer_of(config, one, one.timeout_seconds), proposals(*classes_of(one)), idle_seconds=one.idle_seconds
-        )
-        stack.push_async_callback(requestor.close)
+        peer = peer_of(config, one, one.timeout_seconds)
         breaker = breaker_of(
             one.name,
             one.retry,
-            steady,
+            store.steady,
             longest_silence=DESTINATION_SILENCE_SECONDS,
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
-        of_class = {MPPS: performed_steps_to(one.name), AVAILABILITY: availability_to(one.name)}
-        for sop_class in of_class.keys() & set(classes_of(one)):
-            kinds[of_class[sop_class]] = Handling(
-                StepForwarding(one.name, requestor, breaker, clock, sop_class).forward,
-                concurrency=CLAIMED,
-                first_retry_seconds=one.retry.first_seconds,
-                max_retry_seconds=one.retry.max_seconds,
-                gate=breaker,
-            )
+        if one.store and spool is not None:
+            kinds[images_to(one.name)] = handling_of_images(one, peer, store, spool, breaker, clock, note, pool, stack)
+        kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)
     return kinds
+
+
+def _kinds_of_steps(
+    destination: DicomDestination, peer: RequestedPeer, breaker: Breaker, clock: Clock, stack: AsyncExitStack
+) -> dict[WorkKind, Handling]:
+    """Performed steps and notifications, which take turns on one association."""
+    if not (classes := classes_of(destination)):
+        return {}
+    requestor = Requestor(peer, proposals(*classes), idle_seconds=destination.idle_seconds)
+    stack.push_async_callback(requestor.close)
+    of_class = {MPPS: performed_steps_to(destination.name), AVAILABILITY: availability_to(destination.name)}
+    return {
+        of_class[sop_class]: Handling(
+            StepForwarding(destination.name, requestor, breaker, clock, sop_class).forward,
+            concurrency=CLAIMED,
+            first_retry_seconds=destination.retry.first_seconds,
+            max_retry_seconds=destination.retry.max_seconds,
+            gate=breaker,
+        )
+        for sop_class in of_class.keys() & set(classes)
+    }
 
 
 def peer_of(config: Config, destination: DicomDestination, seconds: float) -> RequestedPeer:

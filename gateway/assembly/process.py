@@ -33,7 +33,7 @@ from gateway.assembly.receivers import receivers_of
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.retention import RetentionJob
-from gateway.assembly.spool import keep_pixels, open_spool, seen_of
+from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.system import system_of
@@ -127,8 +127,8 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     performed = make_performed_steps(config, store, mappings, clock)
     _start_watches(parts, jumps)
     refused = RefusedAssociations(store, clock)
-    keeping = await open_spool(config, store, clock)
-    pixels, transfers = keep_pixels(keeping, stack, parts.start), Transfers(parts.audit_log.note)
+    keeping, pixels = await keep_pixels(config, store, clock, stack, parts.start)
+    transfers = Transfers(parts.audit_log.note)
     arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, transfers, pixels)
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
@@ -210,7 +210,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapp
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
     kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(config, parts.store.steady, parts.clock, parts.stack)
+    kinds |= kinds_of_dicom_destinations(config, parts.store, parts.clock, parts.stack, parts.audit_log.note)
     worker = Worker(parts.store, kinds, parts.clock, parts.store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds

@@ -8,9 +8,12 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.assembly.background import keep_trying
+from gateway.assembly.image_forwarding import forwarding_rules
 from gateway.assembly.implementation import implementation_uid
 from gateway.clock import Clock
 from gateway.config.tree import Config
+from gateway.journey.image_forwarding.queueing import queue_instance
+from gateway.journey.image_forwarding.removal import ImageRemoval
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.spool_keeping import SpoolKeeping
 from gateway.operations.state.spool import SpoolSeen, seen
@@ -42,16 +45,25 @@ async def open_spool(config: Config, store: Store, clock: Clock) -> SpoolKeeping
     return keeping
 
 
-def keep_pixels(
-    keeping: SpoolKeeping | None, stack: AsyncExitStack, start: Callable[[str, Coroutine[Any, Any, None]], object]
-) -> PixelKeeping | None:
-    """Start what keeps instances with their pixels; None where only headers are kept."""
-    if keeping is None:
-        return None
+async def keep_pixels(
+    config: Config,
+    store: Store,
+    clock: Clock,
+    stack: AsyncExitStack,
+    start: Callable[[str, Coroutine[Any, Any, None]], object],
+) -> tuple[SpoolKeeping, PixelKeeping] | tuple[None, None]:
+    """Start what keeps instances with their pixels until archives have them; None where only headers are kept.
+
+    Raises `ConfigError` or `Unavailable`.
+    """
+    if (keeping := await open_spool(config, store, clock)) is None:
+        return None, None
     syncing = GroupSync(keeping.spool)
     stack.push_async_callback(syncing.close)
     start("spool", keep_trying("keeping of the spool", keeping.run, longest_seconds=60.0))
-    return PixelKeeping(keeping.spool, syncing)
+    removal = ImageRemoval(store, keeping.spool.folder, config.studies.spool.keep_hours, clock)
+    start("removal", keep_trying("the removal of files that every destination has", removal.run))
+    return keeping, PixelKeeping(keeping.spool, syncing, partial(queue_instance, rules=forwarding_rules(config)))
 
 
 def seen_of(keeping: SpoolKeeping | None) -> Callable[[], SpoolSeen] | None:

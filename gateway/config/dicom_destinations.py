@@ -1,8 +1,8 @@
-"""List `dicom.destinations`: the systems that get performed steps and notifications from the gateway."""
+"""List `dicom.destinations`: the systems that get instances, performed steps and notifications from the gateway."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,9 +10,12 @@ from gateway.config.destinations import DestinationRetry
 from gateway.config.fields import AETitle, Port, Seconds, Section
 from gateway.config.receiver import ClientTls
 
+Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]
+SopClass = Annotated[str, Field(pattern=r"^[0-2](\.\d+){2,}$", max_length=64)]
+
 
 class DicomDestination(Section):
-    """A PACS or RIS that is called over DICOM."""
+    """An archive or RIS that is called over DICOM."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     ae_title: AETitle
@@ -28,6 +31,18 @@ class DicomDestination(Section):
     """An Instance Availability Notification is made there when a study has settled, or has grown."""
     retrieve_ae: AETitle | None = None
     """Retrieve AE Title of the notifications: the archive that holds the instances."""
+    store: bool = False
+    """Instances that arrive here are sent there, with their pixels (`studies.storage: forward`)."""
+    calling_aes: list[AETitle] = []
+    """With `store`: instances of these calling AE titles alone; empty: of all."""
+    modalities: list[Modality] = []
+    """With `store`: instances of these modalities alone; empty: of all."""
+    sop_classes: list[SopClass] = []
+    """With `store`: instances of these SOP Class UIDs alone; empty: of all."""
+    priority: Literal["low", "medium", "high"] = "medium"
+    """Of each C-STORE request (PS3.7 9.1.1.1.5)."""
+    associations: Annotated[int, Field(ge=1, le=32)] = 1
+    """So many associations at once bring instances there."""
     timeout_seconds: Seconds = 30.0
     """For connecting, for an association and for a response."""
     idle_seconds: Seconds = 10.0
@@ -36,8 +51,8 @@ class DicomDestination(Section):
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
-        if not self.mpps and not self.ian:
-            raise ValueError("gets nothing: set mpps or ian")
+        if not self.mpps and not self.ian and not self.store:
+            raise ValueError("gets nothing: set store, mpps or ian")
         if self.ian and self.retrieve_ae is None:
             raise ValueError("ian needs retrieve_ae, the AE title of the archive that holds the instances")
         return self

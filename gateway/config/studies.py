@@ -21,6 +21,8 @@ class SpoolSection(Section):
     """The spool takes no more than so many gigabytes (10^9 bytes); None: as many as the disk has but for `free_gb`."""
     free_gb: Gigabytes = 5.0
     """So much of the disk is left free."""
+    keep_hours: Annotated[float, Field(ge=0, le=87_600, allow_inf_nan=False)] = 24.0
+    """A file is deleted when every destination has confirmed its instance, but no sooner after its arrival."""
 
 
 class Studies(Section):

@@ -76,6 +76,15 @@ class Config(BaseSettings):
                 raise ValueError(f"{ehr.name}: a DocumentReference is a link to a viewer; set site.viewer_url")
         return value
 
+    @field_validator("studies")
+    @classmethod
+    def _what_is_sent_is_kept(cls, value: Studies, info: ValidationInfo) -> Studies:
+        dicom = info.data.get("dicom")
+        for destination in dicom.destinations if dicom is not None and value.storage == "headers" else ():
+            if destination.store:
+                raise ValueError(f"destination {destination.name} gets instances (store): set storage: forward")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,

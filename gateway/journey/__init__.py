@@ -12,6 +12,7 @@ STATIONS = (
     "ris_status",
     "step_forwarding",
     "study_arrival",
+    "image_forwarding",
     "study_settling",
     "instance_availability",
     "order_telling",

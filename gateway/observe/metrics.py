@@ -158,6 +158,12 @@ STEP_REQUESTS_SENT: Final = Counter(
     ("destination", "operation", "status"),
     registry=REGISTRY,
 )
+IMAGES_SENT: Final = Counter(
+    "gateway_images_sent",
+    "Instances sent to DICOM destinations, by destination and status of the answer in hexadecimal.",
+    ("destination", "status"),
+    registry=REGISTRY,
+)
 AUDIT_WAITING: Final = Gauge(
     "gateway_audit_waiting",
     "Events of the audit trail that a repository has not been sent yet, by name.",

@@ -8,7 +8,7 @@ from gateway.journey import STATIONS
 from gateway.operations import availability_view, performed_steps_view, work_events
 from gateway.operations.answers.answer import listed
 from gateway.operations.answers.availability import JourneyNotification
-from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStudy, ScannerQueries
+from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStudy, Level, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import JourneyDelivery
@@ -31,6 +31,7 @@ def events_of(
         *(_of_scanner(queries) for queries in scanners),
         *(event for step in performed for event in performed_steps_view.events_of(step)),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
+        *(event for study in tied for event in _of_images(study, named=len(tied) > 1)),
         *map(availability_view.event_of, notifications),
         *(event for delivery in deliveries for event in work_events.events_of(delivery)),
     ]
@@ -89,6 +90,16 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         grown = "" if study.settled_revision == study.revision else "; changed since"
         text = f"settled{which}{grown}{listed(study.findings)}"
         yield Event(at=study.settled_at, station="study_settling", text=text)
+
+
+def _of_images(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
+    which = f" of study {study.study_uid}" if named else ""
+    for one in study.images:
+        numbers = ((one.waiting, "waiting"), (one.failed, "parked"), (one.given_up, "given up"))
+        others = "".join(f", {number} {what}" for number, what in numbers if number)
+        text = f"{_count(one.sent, 'instance')}{which} sent to {one.destination}{others}"
+        level: Level = "bad" if one.failed else "" if one.waiting or one.given_up else "good"
+        yield Event(at=one.last_at or study.last_at, station="image_forwarding", text=text, level=level)
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, RowMapping
 from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.operations.answers.studies import Instance, JourneyDelivery, LinkedOrder, Series, StudyDetail
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store import exclusions, orders, outbox_listing, studies, study_findings, work_tries
+from gateway.records.image_forwarding import ImageStanding
+from gateway.store import exclusions, image_forwards, orders, outbox_listing, studies, study_findings, work_tries
 
 MOST_DELIVERIES = 200
 
@@ -18,7 +19,19 @@ def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
     """The row with its counts and findings, as `answers.Study` wants it."""
     series, instances = studies.counts(connection, row["id"])
     shared = [one.as_row() for one in study_findings.of_shared_uids(connection, row["id"])]
-    return {**row, "series_count": series, "instance_count": instances, "findings": [*row["findings"], *shared]}
+    counts = {"series_count": series, "instance_count": instances}
+    return {**row, **counts, "findings": [*row["findings"], *shared], "images": _images(connection, row["id"])}
+
+
+def _images(connection: Connection, study: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "destination": one.destination,
+            "last_at": one.last_at,
+            **{standing.name.lower(): one.numbers.get(standing, 0) for standing in ImageStanding},
+        }
+        for one in image_forwards.standings(connection, study)
+    ]
 
 
 def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:

@@ -42,6 +42,14 @@ NOTIFIED: Final = {
     _S.REJECTED: "availability notification for {to} rejected: {why}",
     _S.SUPERSEDED: "a later availability notification took the place of this one for {to}",
 }
+IMAGE_SENT: Final = {
+    _S.PENDING: "instance for {to} is due at {due}",
+    _S.LEASED: "instance for {to} is under way, try {attempts}",
+    _S.DONE: "instance sent to {to}, answered {status}{more}",
+    _S.PARKED: "instance for {to} parked: {why}",
+    _S.REJECTED: "instance for {to} rejected: {why}",
+    _S.SUPERSEDED: "the instance came again with other contents, which took the place of these for {to}",
+}
 VERIFIED: Final = {
     _S.PENDING: "{to} is asked at {due} what it holds, for what was under way may have come late",
     _S.PARKED: "the look at what {to} holds is parked: {why}",
@@ -64,6 +72,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.STATUS: ("ris_status", STATUS_SENT),
     Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.IAN: ("step_forwarding", NOTIFIED),
+    Activity.STORE: ("image_forwarding", IMAGE_SENT),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
 }

@@ -93,6 +93,8 @@ class Activity(StrEnum):
 
     IAN = "ian"
     """Make an Instance Availability Notification at a destination."""
+    STORE = "store"
+    """Send an instance to a destination; the subject is its SOP Instance UID, so that each instance is a lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class WorkKind:
     activity: Activity
     target: str = ""
     """Name of the EHR, for `Activity.DELIVER`, `LINK` and `VERIFY`; of the destination, for `STATUS`,
-    `FORWARD`, `MPPS` and `IAN`."""
+    `FORWARD`, `MPPS`, `IAN` and `STORE`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -111,7 +113,7 @@ class WorkKind:
     @property
     def of_study(self) -> bool:
         """Whether the subject is a Study Instance UID: that of a message that is passed on is not."""
-        return self.activity not in (Activity.FORWARD, Activity.MPPS)
+        return self.activity not in (Activity.FORWARD, Activity.MPPS, Activity.STORE)
 
     @property
     def overtakes(self) -> bool:
@@ -171,6 +173,11 @@ def availability_to(destination: str) -> WorkKind:
     return WorkKind(Activity.IAN, destination)
 
 
+def images_to(destination: str) -> WorkKind:
+    """The kind of the instances to a DICOM destination of this name."""
+    return WorkKind(Activity.STORE, destination)
+
+
 def status_to(destination: str) -> WorkKind:
     """The kind of the statuses to a destination of this name."""
     return WorkKind(Activity.STATUS, destination)
@@ -187,7 +194,7 @@ class Lane:
 
     kind: WorkKind
     subject: StudyInstanceUID
-    """Study Instance UID, but for `Activity.FORWARD`."""
+    """Study Instance UID, but for `Activity.FORWARD`, `MPPS` and `STORE`."""
     part: Part = Part.STUDY
     performed_step: str = ""
     """SOP Instance UID, where the part is of a performed step."""

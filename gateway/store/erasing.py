@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from gateway.records.erasure import Outside, Targets
 from gateway.records.work import Activity, Lane, Part
-from gateway.store import deleted_studies
+from gateway.store import deleted_studies, image_forwards
 from gateway.store.erasing_targets import performed_steps_of, studies_of
 from gateway.store.retention import messages as of_messages
 from gateway.store.retention import orders as of_orders
@@ -187,7 +187,7 @@ def waiting(connection: Connection, targets: Targets) -> int:
     """How much work about the patient is not done, and will not be."""
     subjects = [*targets.uids, *(f"patient-{row}" for row in targets.patients)]
     wanted = select(outbox.c.id).where(outbox.c.subject.in_(subjects), outbox.c.state.in_(UNFINISHED))
-    return len(connection.execute(wanted).all())
+    return len(connection.execute(wanted).all()) + image_forwards.waiting(connection, targets.uids)
 
 
 def audited(connection: Connection, targets: Targets) -> int:

@@ -82,7 +82,7 @@ _has_work: Final = exists().where(
 )
 _NEWEST: Final = (
     select(outbox.c.subject, outbox.c.lane)
-    .where(outbox.c.state == bindparam("the_state"))
+    .where(outbox.c.state == bindparam("the_state"), outbox.c.kind.not_like(f"{Activity.STORE}:%"))
     .order_by(outbox.c.id.desc())
     .limit(LOOKED_AT)
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientSession, web
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.orders import message_tools
@@ -42,6 +42,7 @@ from gateway.records.message import WRONG, MessageState
 from gateway.records.order import Number, OrderedProcedure, OrderedStep
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, MatchedBy
+from gateway.records.pixel_file import StoredFile
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.row_ids import MessageRow, OrderRow, StepRow
 from gateway.records.step import StepEvent, StepState
@@ -58,6 +59,7 @@ from gateway.store import (
     outbox_claims,
     patients,
     performed_steps,
+    pixel_files,
     refusals,
     silent_steps,
     studies,
@@ -65,6 +67,7 @@ from gateway.store import (
     unlinked_items,
     worklist,
 )
+from gateway.store.schema import instances
 from gateway.web.server import build
 
 SECOND = 1_000_000
@@ -315,6 +318,16 @@ def add_delivery(
     else:
         outbox_claims.fail(connection, work, fate, now=at + SECOND, due_at=at + 60 * SECOND, outcome=outcome or {})
     return row
+
+
+def add_images(connection: Connection) -> None:
+    """Of the three instances of the study one is at the archive `pacs`, which refused another."""
+    for number, fate in ((0, None), (1, Fate.PARK)):
+        uid = f"{STUDY}.9.{number}"
+        row = connection.execute(select(instances.c.id).where(instances.c.sop_uid == uid)).scalar_one()
+        stored = StoredFile(f"ab/cdef/{number}.dcm", 100, bytes(32))
+        pixel_files.keep(connection, row, stored, "1.2.840.10008.1.2.1", NINE + 1800 * SECOND)
+        add_delivery(connection, at=NINE + 1850 * SECOND, study_uid=uid, kind="store:pacs", fate=fate)
 
 
 def whole_journey(connection: Connection) -> dict[str, Any]:

@@ -38,10 +38,12 @@ def sections(config: Config) -> Iterator[StatementSection]:
 def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
     served = served_syntaxes(frozenset(config.dicom.storage_classes))
     in_force = {uid for one in config.dicom.destinations for uid in classes_of(one)}
+    is_sent = any(one.store for one in config.dicom.destinations)
     rows = [
         (
             name_of(uid) or "(private or of a later edition)", uid, operations_of(uid),
-            "Y" if uid in in_force else "Option" if uid in REQUESTED else "N", "Y" if uid in served else "N",
+            "Y" if uid in in_force or (storage and is_sent) else "Option" if uid in REQUESTED or storage else "N",
+            "Y" if uid in served else "N",
         )
         for uid in dict.fromkeys((*served, *REQUESTED))
         if (service_of(uid) == STORAGE) == storage
@@ -51,7 +53,8 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
 
 def classes_asked_of(destination: DicomDestination) -> str:
     """The operations and SOP classes that a destination is asked for."""
-    return "; ".join(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))
+    images = ["Storage: C-STORE, of what arrives here"] if destination.store else []
+    return "; ".join([*images, *(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))])
 
 
 def operations_of(uid: str) -> str:

@@ -171,8 +171,8 @@ _CONDITIONS: Final = {
 _MODEL: Final = """\
 One application entity, {ae}. It accepts associations for Verification, Modality Worklist, Modality Performed
 Procedure Step, Instance Availability Notification and Storage, and answers Success to N-CREATE, N-SET and C-STORE
-when what it received is in its database. It initiates associations to make performed steps known to other MPPS SCPs
-and to notify others of studies, where `dicom.destinations` names them ({destinations}).
+when what it received is in its database. It initiates associations to send on what arrived, to make performed steps
+known to other MPPS SCPs and to notify others of studies, where `dicom.destinations` names them ({destinations}).
 
 Flow of data: an HL7 order becomes scheduled procedure steps; a modality reads them from the worklist, states what it
 performs by MPPS, and its instances arrive by C-STORE, of which the gateway keeps the header. The performed step

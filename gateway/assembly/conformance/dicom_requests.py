@@ -1,4 +1,4 @@
-"""What the gateway asks other AEs for, as SCU (N.5.2.10): one table of destinations, one of how it takes answers."""
+"""What the gateway asks other AEs for, as SCU (N.5.2.10): a table of destinations, and two of how it takes answers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Final
 from gateway.assembly.conformance.dicom_content import classes_asked_of
 from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
+from gateway.records.image_forwarding import StoreVerdict, store_verdict
 from gateway.records.step_request import OF_BOTH, VERDICTS, WARNINGS, RequestVerdict, verdict
 
 
 def sections(config: Config) -> Iterator[StatementSection]:
-    """MPPS and Instance Availability Notification as SCU."""
+    """Storage, MPPS and Instance Availability Notification as SCU."""
     columns = ("Name", "Called AE title", "Calling AE title", "Requests", "TLS", "Timeout", "Tries")
     rows = [
         (
@@ -23,7 +24,7 @@ def sections(config: Config) -> Iterator[StatementSection]:
         for one in config.dicom.destinations
     ]  # fmt: skip
     destinations = StatementTable("Destinations", columns, rows or [("none", *["–"] * 6)])
-    yield StatementSection("N.5.2.10", "Services as SCU", _REQUESTS, (destinations, _answers()))
+    yield StatementSection("N.5.2.10", "Services as SCU", _REQUESTS, (destinations, _answers(), _answers_to_store()))
 
 
 def _answers() -> StatementTable:
@@ -32,6 +33,11 @@ def _answers() -> StatementTable:
         for operation, status, found in _rows()
     ]
     return StatementTable("Answers to N-CREATE and N-SET", ("Status or Error ID", "Operation", "Behavior"), rows)
+
+
+def _answers_to_store() -> StatementTable:
+    rows = [(words, _STORED[store_verdict(status)]) for words, status in _STORE_STATUSES]
+    return StatementTable("Answers to C-STORE", ("Status", "Behavior"), rows)
 
 
 def _rows() -> Iterator[tuple[str, int | str, RequestVerdict]]:
@@ -50,7 +56,19 @@ _WORDS: Final = {
     RequestVerdict.ASK: "an N-GET shows whether the peer has it already; if not, a person decides",
     RequestVerdict.PARK: "a person decides",
 }
+_STORE_STATUSES: Final = (
+    ("0000", 0x0000), ("Bxxx", 0xB000), ("0111", 0x0111), ("A7xx", 0xA700), ("0213", 0x0213), ("0110", 0x0110),
+    ("any other", 0xC000),
+)  # fmt: skip
+_STORED: Final = {
+    StoreVerdict.DONE: "the instance counts as stored; a warning is kept",
+    StoreVerdict.RETRY: _WORDS[RequestVerdict.RETRY],
+    StoreVerdict.DOUBT: _WORDS[RequestVerdict.DOUBT],
+    StoreVerdict.PARK: _WORDS[RequestVerdict.PARK],
+}
 _REQUESTS: Final = """\
+Instances are sent in the transfer syntax in which they arrived; each SOP Class is proposed in it, in Explicit and in
+Implicit VR Little Endian, each in a presentation context of its own. An association carries many instances.
 Requests of one performed step are made in the order of the modality, each after the answer to the one before; those
 of other steps do not wait. What a modality has sent is passed on with its SOP Instance UID and all attributes. An
 Instance Availability Notification is made with a new SOP Instance UID each time."""

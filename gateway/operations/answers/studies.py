@@ -94,6 +94,17 @@ class Retried(Answer):
     state: Literal["pending"] = "pending"
 
 
+class ImagesAtDestination(Answer):
+    """How the instances of a study stand at a destination that gets them."""
+
+    destination: str
+    sent: int = Field(description="The destination has confirmed them")
+    waiting: int
+    failed: int = Field(description="Parked: a person must decide")
+    given_up: int
+    last_at: Moment | None = Field(description="When the last answer came; null: none has")
+
+
 class Study(Answer):
     study_uid: StudyInstanceUID
     accession: AccessionNumber
@@ -113,6 +124,7 @@ class Study(Answer):
     findings: list[Finding] = Field(
         description="What its resources do not say, as it settled last, and UIDs that other studies have too"
     )
+    images: list[ImagesAtDestination] = Field(description="At each destination that gets instances of it")
 
 
 class ListedStudy(Answer):

@@ -12,7 +12,7 @@ from gateway.records.legal_hold import Held
 from gateway.records.patient import Identity
 from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.store import deleted_studies as deleted
-from gateway.store import legal_holds, pixel_files
+from gateway.store import image_forwards, legal_holds, pixel_files
 from gateway.store.engine import lock
 from gateway.store.retention import work
 from gateway.store.retention.open_orders import is_open
@@ -62,7 +62,8 @@ def _judge(connection: Connection, ids: Sequence[int], limits: Limits) -> Mappin
     rows = [row for row in every if not row.study_uid.startswith(GOING)]
     verdict.stay((row.id for row in rows if row.last_at >= limits.before), Stays.CHANGED)
     verdict.stay((row.id for row in rows if row.settled_revision < row.revision), Stays.UNSETTLED)
-    waiting = unfinished(connection, (row.study_uid for row in rows))
+    uids = [row.study_uid for row in rows]
+    waiting = unfinished(connection, uids) | image_forwards.unfinished(connection, uids)
     verdict.stay((row.id for row in rows if row.study_uid in waiting), Stays.UNDELIVERED)
     if held := legal_holds.held(connection):
         verdict.stay((row.id for row in rows if _is_held(row, held)), Stays.HELD)
@@ -145,6 +146,7 @@ def _delete_some(connection: Connection, tally: Counter[str], study: int) -> Non
 
 
 def _delete_instances(connection: Connection, tally: Counter[str], ids: Sequence[int]) -> None:
+    image_forwards.delete_of(connection, tally, ids)
     remove(connection, tally, instance_findings, instance_findings.c.instance, ids)
     pixel_files.delete_of(connection, tally, ids)
     remove(connection, tally, instances, instances.c.id, ids)

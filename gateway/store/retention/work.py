@@ -14,10 +14,12 @@ from gateway.store.retention.rule import UNFINISHED, Rule, Verdict, remove
 from gateway.store.schema import (
     EMPTY,
     ehr_resources,
+    instances,
     missing_links,
     orders,
     outbox,
     performed_steps,
+    pixel_files,
     procedures,
     studies,
     work_tries,
@@ -41,6 +43,12 @@ _is_named: Final = or_(
     exists().where(procedures.c.study_uid == outbox.c.subject),
     exists().where(and_(orders.c.study_uid == outbox.c.subject, orders.c.study_uid != EMPTY)),
     exists().where(performed_steps.c.sop_uid == outbox.c.subject),
+    # It says whether the file may leave the spool.
+    exists().where(
+        instances.c.sop_uid == outbox.c.subject,
+        pixel_files.c.instance == instances.c.id,
+        pixel_files.c.removed_at.is_(None),
+    ),
 ).label("is_named")
 """What the work was about is kept."""
 

@@ -27,7 +27,7 @@ LANES: Final = (
     ("RIS", ("order_intake", "ris_status")),
     ("Worklist", ("scheduling", "worklist")),
     ("Scanner", ("performed_step", "step_forwarding")),
-    ("Study", ("study_arrival", "study_settling", "instance_availability")),
+    ("Study", ("study_arrival", "image_forwarding", "study_settling", "instance_availability")),
     ("EHR", ("order_telling", "ehr_delivery")),
 )
 """Who takes part -> the stations at which they do."""

@@ -54,7 +54,7 @@ class StorageRequestor:
 
         `priority`: of the C-STORE-RQ (PS3.7 9.1.1.1.5). Raises `SyntaxNotAcceptedError`, `UnsupportedType` where the
         receiver takes no context of the SOP Class, `Unavailable` and `Rejected` as `RequestedAssociation.open`, and
-        what `read_part10` raises.
+        what `pieces_of` raises.
         """
         async with self._association(file) as association:
             accepted = _accepted(association, file.sop_class_uid)

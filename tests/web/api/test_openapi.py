@@ -20,6 +20,7 @@ from tests.web.served import (
     UNLINKED,
     Served,
     add_delivery,
+    add_images,
     add_message,
     add_notification,
     add_performed_step,
@@ -228,6 +229,7 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     )
     never = {"error": "never"}
     await console.store.write(lambda c: add_delivery(c, at=NINE, study_uid="1.2.8", fate=Fate.PARK, outcome=never))
+    await console.store.write(add_images)
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
     await console.store.write(recorded(*EVENTS))

@@ -8,7 +8,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox, outbox_claims
 from tests.web.console.reader import shown
-from tests.web.served import NINE, SECOND, STUDY, Served, add_order, whole_journey
+from tests.web.served import NINE, SECOND, STUDY, Served, add_images, add_order, whole_journey
 
 SENT = {"resourceType": "ImagingStudy", "status": "available", "description": "CT head"}
 
@@ -34,6 +34,16 @@ async def test_a_study_with_its_parts(console: Served) -> None:
     assert {f"/orders/{ids['order']}", "/accessions/A100"} <= set(page.links)
     forms = {form.rpartition("/")[2] for form in page.forms}
     assert {"resend", "withdraw", "exclude"} <= forms
+    assert not page.inline
+
+
+async def test_a_study_at_archives(console: Served) -> None:
+    await console.store.write(whole_journey)
+    await console.store.write(add_images)
+    page = await shown(console, f"/studies/{STUDY}")
+    for words in ("At pacs", "1 of 2 instances sent", "1 failed", "1 instance sent to pacs, 1 parked"):
+        assert words in page.html, words
+    assert "/deliveries?receiver=pacs&state=parked#work" in page.links
     assert not page.inline
 
 

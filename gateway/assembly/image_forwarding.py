@@ -1,0 +1,65 @@
+"""Instances on their way to archives: who gets which, and how they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.config.dicom_destinations import DicomDestination
+from gateway.config.tree import Config
+from gateway.journey.image_forwarding.auditing import SentImages
+from gateway.journey.image_forwarding.station import ImageForwarding
+from gateway.pixels.pool import Pool
+from gateway.records.audit import AuditEvent
+from gateway.records.image_forwarding import ForwardingRule
+from gateway.spool import Spool
+from gateway.store import Store
+from gateway.wire.dimse import command
+from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_store import StorageRequestor
+from gateway.work.breaker import Breaker
+from gateway.work.worker import Handling
+
+CLAIMED: Final = 16
+"""Instances of an association that are claimed at once: while one is sent, what came of others is written."""
+PRIORITIES: Final = {"low": command.LOW, "medium": command.MEDIUM, "high": command.HIGH}
+
+
+def forwarding_rules(config: Config) -> tuple[ForwardingRule, ...]:
+    """The destinations of instances; empty: there are none."""
+    return tuple(
+        ForwardingRule(one.name, frozenset(one.calling_aes), frozenset(one.modalities), frozenset(one.sop_classes))
+        for one in config.dicom.destinations
+        if one.store
+    )
+
+
+def handling_of_images(
+    destination: DicomDestination,
+    peer: RequestedPeer,
+    store: Store,
+    spool: Spool,
+    breaker: Breaker,
+    clock: Clock,
+    note: Callable[[AuditEvent], None],
+    pool: Pool,
+    stack: AsyncExitStack,
+) -> Handling:
+    """How instances are sent to a destination, decoded by `pool` where it takes them so alone; associations end with
+    `stack`."""
+    requestor = StorageRequestor(peer, associations=destination.associations, idle_seconds=destination.idle_seconds)
+    stack.push_async_callback(requestor.close)
+    sent = SentImages(destination.name, peer.place, note, clock)
+    stack.push_async_callback(sent.close)
+    priority = PRIORITIES[destination.priority]
+    station = ImageForwarding(destination.name, store, spool, requestor, breaker, sent, pool.decoded, priority)
+    return Handling(
+        station.forward,
+        concurrency=CLAIMED * destination.associations,
+        first_retry_seconds=destination.retry.first_seconds,
+        max_retry_seconds=destination.retry.max_seconds,
+        gate=breaker,
+        refill=CLAIMED // 2,
+    )

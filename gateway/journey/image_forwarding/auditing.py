@@ -1,0 +1,75 @@
+"""What went to a destination, counted by study, for the audit trail: an event when the first instance of a study has
+gone, and one with their number when no more went for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.clock import Clock
+from gateway.records.audit import GATEWAY, Action, Actor, ActorKind, AuditEvent, AuditKind
+
+QUIET_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class _Sent:
+    patient_id: str
+    last_at: int
+    classes: Counter[str] = field(default_factory=Counter)
+
+
+class SentImages:
+    """`began` for each instance that has gone; `close` at the end. Events with numbers go to `note`."""
+
+    def __init__(self, name: str, place: str, note: Callable[[AuditEvent], None], clock: Clock) -> None:
+        self._peer = Actor(name, ActorKind.ARCHIVE, place)
+        self._note = note
+        self._clock = clock
+        self._studies: dict[str, _Sent] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def began(self, payload: Mapping[str, Any], sop_class_uid: str) -> AuditEvent | None:
+        """Count an instance; the event, to be recorded with it, of a study of which none was counted before."""
+        study, patient = str(payload["study"]), str(payload["patient"])
+        is_first = study not in self._studies
+        sent = self._studies.setdefault(study, _Sent(patient, self._clock()))
+        sent.last_at = self._clock()
+        sent.classes[sop_class_uid] += 1
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch(), name="sent images")
+        if not is_first:
+            return None
+        return self._event(AuditKind.BEGINNING_TRANSFER, Action.EXECUTE, study, sent)
+
+    async def close(self) -> None:
+        """Account for what went."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        self._account(before=None)
+
+    async def _watch(self) -> None:
+        quiet = round(QUIET_SECONDS * 1_000_000)
+        while self._studies:
+            await asyncio.sleep(QUIET_SECONDS)
+            self._account(before=self._clock() - quiet)
+
+    def _account(self, *, before: int | None) -> None:
+        for study, sent in list(self._studies.items()):
+            if before is None or sent.last_at <= before:
+                del self._studies[study]
+                counted = " ".join(f"{sop_class}={count}" for sop_class, count in sent.classes.items())
+                event = self._event(AuditKind.INSTANCES_TRANSFERRED, Action.READ, study, sent, counted)
+                self._note(event)
+
+    def _event(self, kind: AuditKind, action: Action, study: str, sent: _Sent, counted: str = "") -> AuditEvent:
+        return AuditEvent(
+            kind, action, sent.last_at, GATEWAY, peer=self._peer, studies=(study,),
+            patients=(sent.patient_id,) if sent.patient_id else (),
+            note=f"{sent.classes.total()} instances" if counted else "",
+            detail={"instances": counted} if counted else {},
+        )  # fmt: skip

@@ -1,0 +1,145 @@
+"""Sends instances to an archive as they came, each with an outcome of its own (PS3.4 Annex B).
+
+What the archive takes in no transfer syntax that arrived is sent without compression. An answer that was lost makes an
+instance be sent again, which is harmless: it is the same instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
+from gateway.journey.image_forwarding.auditing import SentImages
+from gateway.journey.image_forwarding.removal import SENDING
+from gateway.observe import metrics
+from gateway.records.image_forwarding import StoreVerdict, store_verdict, warning_of
+from gateway.records.pixel_file import PixelFile
+from gateway.records.work import Work
+from gateway.spool import Spool
+from gateway.store import Store, audit, image_forwards
+from gateway.store.gathered import Gathered
+from gateway.store.outbox_claims import Done
+from gateway.wire.dimse.command import MEDIUM
+from gateway.wire.dimse.part10_file import Part10File
+from gateway.wire.dimse.requestor_operations import PLAIN, Response
+from gateway.wire.dimse.requestor_store import StorageRequestor, SyntaxNotAcceptedError
+from gateway.work.breaker import Breaker
+from gateway.work.lease import Lease
+
+Transcode = Callable[[Path, Path, str], Awaitable[None]]
+"""Writes the instance of the first file to the second, in this transfer syntax without compression."""
+
+MOST_DOUBTS: Final = 5
+"""Tries that end with a failure without a reason, before a person is asked."""
+MOST_LOSSES: Final = 10
+"""Tries that end with the association, while the receiver answers others, before a person is asked."""
+
+
+class ImageForwarding:
+    """`forward` is what the worker calls for the destination `name`."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        spool: Spool,
+        requestor: StorageRequestor,
+        breaker: Breaker,
+        sent: SentImages,
+        transcode: Transcode,
+        priority: int = MEDIUM,
+    ) -> None:
+        self._name = name
+        self._spool = spool
+        self._requestor = requestor
+        self._breaker = breaker
+        self._sent = sent
+        self._transcode = transcode
+        self._priority = priority
+        self._files = Gathered(store, image_forwards.files_of)
+
+    async def forward(self, work: Work, _lease: Lease) -> Done:
+        """Send an instance. Raises `Unavailable` when the destination gives no answer or has no room, and `NeedsPerson`
+        when it refuses the instance, or when there is no file to be sent."""
+        kept = await self._files.ask(int(str(work.payload["instance"])))
+        if kept is None or not kept.is_kept:
+            raise NeedsPerson("the instance has no file in the spool (any more)", place=work.subject)
+        file = Part10File(
+            self._spool.path_of(kept.file), kept.sop_class_uid, kept.sop_uid, kept.transfer_syntax_uid
+        )  # fmt: skip
+        try:
+            response, syntax = await self._stored(file)
+        except (NeedsPerson, SyntaxNotAcceptedError):
+            raise
+        except GatewayError as error:
+            raise self._failure(error, work) from error
+        self._breaker.answered()
+        metrics.IMAGES_SENT.labels(self._name, f"{response.status:04X}").inc()
+        self._require_stored(response, work.attempts)
+        return self._done(work, kept, response, syntax)
+
+    async def _stored(self, file: Part10File) -> tuple[Response, str]:
+        """The answer, and the transfer syntax in which the instance was sent."""
+        try:
+            return await self._requestor.store(file, priority=self._priority), file.transfer_syntax_uid
+        except SyntaxNotAcceptedError as refusal:
+            self._breaker.answered()
+            syntax = next((one for one in refusal.accepted if one in PLAIN), "")
+            if not syntax:
+                raise NeedsPerson(str(refusal), place=self._requestor.peer.place) from refusal
+        make = partial(tempfile.TemporaryDirectory, prefix=SENDING, dir=self._spool.folder)
+        folder = await asyncio.to_thread(make)
+        try:
+            target = Path(folder.name) / "instance.dcm"
+            await self._transcode(file.path, target, syntax)
+            plain = replace(file, path=target, transfer_syntax_uid=syntax)
+            return await self._requestor.store(plain, priority=self._priority), syntax
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+
+    def _failure(self, error: GatewayError, work: Work) -> GatewayError:
+        """What an error of an association comes to: one that could not be made says nothing of the instance."""
+        if isinstance(error, UnsupportedType):
+            self._breaker.answered()
+            return _with_details(NeedsPerson(error.message, place=error.place), error)
+        answers_others = self._breaker.away_since is None and self._breaker.answered_at is not None
+        self._breaker.failed(getattr(error, "retry_after", None))
+        if answers_others and work.attempts + 1 >= MOST_LOSSES:
+            return _with_details(NeedsPerson(error.message, place=error.place), error)
+        return (
+            error
+            if isinstance(error, Unavailable)
+            else _with_details(Unavailable(error.message, place=error.place), error)
+        )
+
+    def _require_stored(self, response: Response, tries: int) -> None:
+        verdict = store_verdict(response.status)
+        if verdict is StoreVerdict.DONE:
+            return
+        may_pass = verdict is StoreVerdict.RETRY or (verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS)
+        kind: type[Unavailable] | type[NeedsPerson] = Unavailable if may_pass else NeedsPerson
+        error = kind(str(response), place=self._requestor.peer.place)
+        error.details = {"status": f"{response.status:04X}"}
+        raise error
+
+    def _done(self, work: Work, kept: PixelFile, response: Response, syntax: str) -> Done:
+        outcome = {"status": f"{response.status:04X}", "what": "C-STORE"}
+        notes = [warning_of(response.status), response.comment if response.status else ""]
+        if syntax != kept.transfer_syntax_uid:
+            outcome["transfer_syntax_uid"] = syntax
+            notes.append("sent without compression")
+        if note := "; ".join(filter(None, notes)):
+            outcome["note"] = note
+        began = self._sent.began(work.payload, kept.sop_class_uid)
+        return Done(outcome, None if began is None else partial(audit.record, happened=began))
+
+
+def _with_details(made: GatewayError, error: GatewayError) -> GatewayError:
+    made.details = error.details
+    return made
