@@ -125,6 +125,11 @@ def _jpeg_xl(encoded: bytes, image: Image) -> Decoded:
     return Decoded(pixels, "RGB" if image.samples == 3 else image.photometric)
 
 
+def _jpeg_in_jpeg_xl(encoded: bytes, image: Image) -> Decoded:
+    """The JPEG as it was: libjxl itself would give pixels that are up to 11 of 255 levels apart from the JPEG's."""
+    return _jpeg(imagecodecs().jpegxl_decode_jpeg(encoded), image)
+
+
 def _after_transform(encoded: bytes, image: Image) -> str:
     """OpenJPEG and OpenJPH undo the transform of components: what had one is RGB."""
     at = encoded.find(_JPEG_2000_CODING)
@@ -213,7 +218,9 @@ DECODERS: Final = {
     syntaxes.HTJ2K_LOSSLESS_RPCL: Decoder("OpenJPH", _OPENJPH, _htj2k),
     syntaxes.HTJ2K: Decoder("OpenJPH", _OPENJPH, _htj2k),
     syntaxes.JPEG_XL_LOSSLESS: Decoder("libjxl", _LIBJXL, _jpeg_xl),
-    syntaxes.JPEG_XL_RECOMPRESSED: Decoder("libjxl", _LIBJXL, _jpeg_xl),
+    syntaxes.JPEG_XL_RECOMPRESSED: Decoder(
+        f"libjxl and {_TURBO}", "the JPEG as it was, then as JPEG", _jpeg_in_jpeg_xl
+    ),
     syntaxes.JPEG_XL: Decoder("libjxl", _LIBJXL, _jpeg_xl),
     syntaxes.RLE: Decoder("PackBits of imagecodecs", "PS3.5 Annex G is PackBits by bytes of samples", _rle),
     syntaxes.DEFLATED_FRAMES: Decoder("zlib", "part of Python", _deflated),

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence as Frames
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -112,6 +116,47 @@ def test_what_is_not_compressed_changes_its_encoding_alone(name: str, tmp_path: 
         assert after.PatientName == before.PatientName
         assert np.array_equal(after.pixel_array, before.pixel_array)
         assert {element.tag for element in after} == {one.tag for one in before if one.tag.element}
+
+
+def _with(pixels: NDArray[Any], frames: Frames[bytes | bytearray], syntax: str, path: Path, **attributes: Any) -> Path:
+    """An instance whose frames another encoder made."""
+    data_set = image(pixels, **attributes)
+    data_set.PixelData = encapsulate([bytes(one) for one in frames])
+    data_set["PixelData"].VR = "OB"
+    return saved(data_set, path, syntax)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int16", "uint8"])
+def test_jpeg_xl_without_loss_is_as_it_was(kind: str, tmp_path: Path) -> None:
+    pixels = (np.arange(2 * 30 * 40).reshape(2, 30, 40) * 20 - (20_000 if kind == "int16" else 0)).astype(kind)
+    frames = [imagecodecs.jpegxl_encode(one.view(f"u{one.itemsize}"), lossless=True) for one in pixels]
+    source = _with(pixels, frames, syntaxes.JPEG_XL_LOSSLESS, tmp_path / "source.dcm")
+    decoded(source, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    assert pydicom.dcmread(tmp_path / "decoded.dcm").PixelData == pixels.tobytes()
+
+
+def test_a_jpeg_in_jpeg_xl_has_the_pixels_of_the_jpeg(tmp_path: Path) -> None:
+    coded = pydicom.dcmread(sample("SC_rgb_jpeg_dcmtk.dcm"))
+    [frame] = generate_frames(coded.PixelData, number_of_frames=1)
+    pixels = np.zeros((coded.Rows, coded.Columns, 3), np.uint8)
+    source = _with(
+        pixels, [imagecodecs.jpegxl_encode_jpeg(frame)], syntaxes.JPEG_XL_RECOMPRESSED, tmp_path / "source.dcm",
+        PhotometricInterpretation="YBR_FULL", LossyImageCompression="01",
+    )  # fmt: skip
+    for path, name in ((source, "ours.dcm"), (sample("SC_rgb_jpeg_dcmtk.dcm"), "theirs.dcm")):
+        decoded(path, tmp_path / name, ExplicitVRLittleEndian)
+    assert difference(picture(tmp_path / "ours.dcm"), picture(tmp_path / "theirs.dcm")) == 0
+
+
+@pytest.mark.parametrize("syntax", [syntaxes.HTJ2K_LOSSLESS, syntaxes.HTJ2K_LOSSLESS_RPCL, syntaxes.HTJ2K])
+def test_htj2k_is_read_as_openjpeg_reads_it(syntax: str, tmp_path: Path) -> None:
+    pixels = pydicom.dcmread(sample("CT_small.dcm")).pixel_array
+    frame = imagecodecs.htj2k_encode(pixels, reversible=syntax != syntaxes.HTJ2K)
+    theirs = imagecodecs.jpeg2k_decode(frame)
+    source = _with(pixels, [bytes(frame)], syntax, tmp_path / "source.dcm")
+    decoded(source, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    ours = picture(tmp_path / "decoded.dcm").pixels
+    assert np.abs(ours.astype(int) - theirs).max() <= (0 if syntax != syntaxes.HTJ2K else 1)
 
 
 def test_a_lossy_process_that_only_the_syntax_told_is_stated(tmp_path: Path) -> None:
