@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.records.arrival import InstanceArrival
 from gateway.records.pixel_file import StoredFile
 from gateway.spool import GroupSync, Spool, SpoolFile
-from gateway.wire.dimse import StoreRequest
+from gateway.wire.dimse import ExplainedFailure, StoreRequest
 
 NewFile = Callable[[Connection, InstanceArrival, int], None]
 """Does what follows when an instance (its row) has a new file, in the same transaction."""
@@ -27,36 +27,48 @@ class PixelKeeping:
         self.on_new_file = on_new_file
 
     @asynccontextmanager
-    async def kept(self, request: StoreRequest) -> AsyncIterator[StoredFile]:
-        """The file of an instance, on disk. Removed where the row is refused; where nothing is known of the row, such
-        as after a database that did not answer, the file stays until the spool is looked through.
+    async def arriving(self, request: StoreRequest) -> AsyncIterator[Callable[[], Awaitable[StoredFile]]]:
+        """Bring an instance to disk while the caller reads its header; what is given waits for the file, and keeps it.
 
-        Raises `Unavailable` where there is no room, or the disk fails.
+        Removed where it was not waited for, or where the row is refused; where nothing is known of the row, such as
+        after a database that did not answer, the file stays until the spool is looked through. Who waits gets
+        `ExplainedFailure` with `Unavailable` where there is no room, or the disk fails.
         """
-        file = await self._written(request)
+        writing = asyncio.ensure_future(self._on_disk(request))
+        kept = list[SpoolFile]()
+
+        async def stored() -> StoredFile:
+            try:
+                file = await asyncio.shield(writing)
+            except Unavailable as error:
+                raise ExplainedFailure(error) from error
+            file.keep()
+            kept.append(file)
+            return file.stored
+
+        try:
+            yield stored
+        except GatewayError:
+            # Of the row, for certain: a database that is away is explained.
+            if kept:
+                kept[0].give_up()
+            raise
+        finally:
+            writing.add_done_callback(_close)
+
+    async def _on_disk(self, request: StoreRequest) -> SpoolFile:
+        if isinstance(request.file, SpoolFile):
+            file = request.file
+        else:
+            file = await asyncio.to_thread(self._written, request)
         try:
             await self._syncing.sync(file)
-            file.keep()
-            try:
-                yield file.stored
-            except GatewayError as error:
-                if not isinstance(error, Unavailable):
-                    file.give_up()
-                raise
-        finally:
+        except Unavailable:
             file.close()
-
-    async def _written(self, request: StoreRequest) -> SpoolFile:
-        if isinstance(request.file, SpoolFile):
-            return request.file
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, request))
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            writing.add_done_callback(_close)
             raise
+        return file
 
-    def _write(self, request: StoreRequest) -> SpoolFile:
+    def _written(self, request: StoreRequest) -> SpoolFile:
         file = self.spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
         try:
             file.write(request.data)

@@ -102,21 +102,21 @@ class StudyArrival:
         metrics.STORES.labels(f"{SUCCESS:04X}").inc()
 
     async def _store_one(self, request: StoreRequest) -> None:
+        if self._pixels is None:
+            await self._keep(request, await self._read_or_refuse(request))
+            return
+        async with self._pixels.arriving(request) as stored:
+            arrival = await self._read_or_refuse(request)
+            await self._keep(request, replace(arrival, stored=await stored()))
+
+    async def _read_or_refuse(self, request: StoreRequest) -> InstanceArrival:
         try:
             # What a deflated data set inflates to is in memory for one instance at a time.
             beside = long_work.beside if request.transfer_syntax_uid in DEFLATED else asyncio.to_thread
-            arrival = await beside(partial(self._read, request, self._clock()))
+            return await beside(partial(self._read, request, self._clock()))
         except ExplainedFailure as failure:
             await self._refuse(request, failure)
             raise
-        try:
-            if self._pixels is None:
-                await self._keep(request, arrival)
-            else:
-                async with self._pixels.kept(request) as stored:
-                    await self._keep(request, replace(arrival, stored=stored))
-        except Unavailable as error:
-            raise ExplainedFailure(error) from error
 
     async def _keep(self, request: StoreRequest, arrival: InstanceArrival) -> None:
         began = self._transfers.began(request.caller, arrival)
@@ -137,7 +137,7 @@ class StudyArrival:
         try:
             is_new = await self._store.write(keep)
         except Unavailable as error:
-            raise Unavailable("the database is away; send again") from error
+            raise ExplainedFailure(Unavailable("the database is away; send again")) from error
         self._transfers.count(request.caller, arrival, is_new=is_new)
 
     def association_ended(self, caller: Caller) -> None:
