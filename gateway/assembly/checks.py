@@ -29,6 +29,7 @@ from gateway.operations.check import (
     CheckFinding,
     ListeningPort,
     check_database,
+    check_folder,
     check_ports,
     check_shared,
     gateway_serves,
@@ -49,6 +50,8 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
     ports = list(_listening_ports(config))
     doors = await asyncio.to_thread(lambda: list(open_doors(config, file, now())))
     findings = [*_mappings(config), *_settings(config), *check_shared(ports), *doors]
+    if (folder := config.studies.spool.folder) is not None:
+        findings.append(await asyncio.to_thread(check_folder, "studies.spool.folder", folder))
     if not offline:
         serves = await asyncio.to_thread(_gateway_serves, config)
         findings += check_ports(ports, gateway_serves=serves)

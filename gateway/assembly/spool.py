@@ -25,9 +25,9 @@ GIGABYTE: Final = 10**9
 
 
 def spool_of(config: Config) -> Spool | None:
-    """The spool that the configuration wants; None: only headers are kept."""
+    """The spool that the configuration has; None: there never was one. With `headers` it gets no more files."""
     section = config.studies.spool
-    if config.studies.storage != "forward" or section.folder is None:
+    if section.folder is None:
         return None
     quota = None if section.quota_gb is None else round(section.quota_gb * GIGABYTE)
     return Spool(
@@ -51,18 +51,20 @@ async def keep_pixels(
     clock: Clock,
     stack: AsyncExitStack,
     start: Callable[[str, Coroutine[Any, Any, None]], object],
-) -> tuple[SpoolKeeping, PixelKeeping] | tuple[None, None]:
-    """Start what keeps instances with their pixels until archives have them; None where only headers are kept.
+) -> tuple[SpoolKeeping | None, PixelKeeping | None]:
+    """Start what keeps the spool in step, and what keeps instances with their pixels until archives have them.
 
     Raises `ConfigError` or `Unavailable`.
     """
     if (keeping := await open_spool(config, store, clock)) is None:
         return None, None
-    syncing = GroupSync(keeping.spool)
-    stack.push_async_callback(syncing.close)
     start("spool", keep_trying("keeping of the spool", keeping.run, longest_seconds=60.0))
     removal = ImageRemoval(store, keeping.spool.folder, config.studies.spool.keep_hours, clock)
     start("removal", keep_trying("the removal of files that every destination has", removal.run))
+    if config.studies.storage == "headers":
+        return keeping, None
+    syncing = GroupSync(keeping.spool)
+    stack.push_async_callback(syncing.close)
     return keeping, PixelKeeping(keeping.spool, syncing, partial(queue_instance, rules=forwarding_rules(config)))
 
 

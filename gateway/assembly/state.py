@@ -52,7 +52,7 @@ def _folders(config: Config) -> Iterator[Folder]:
     if (file := sqlite_file(config.database.url)) is not None:
         yield Folder("database", file.absolute().parent)
     yield Folder("dicom.temporary_folder", config.dicom.temporary_folder or Path(tempfile.gettempdir()))
-    if config.studies.storage == "forward" and config.studies.spool.folder is not None:
+    if config.studies.spool.folder is not None:
         yield Folder("studies.spool.folder", config.studies.spool.folder)
     if (log := _log_file()) is not None:
         yield Folder("log", log)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import text
@@ -99,6 +101,14 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the port is taken by another program"
     return error.strerror or type(error).__name__
+
+
+def check_folder(what: str, folder: Path) -> CheckFinding:
+    """Whether a folder can be written, or made where there is none."""
+    there = next((one for one in (folder.absolute(), *folder.absolute().parents) if one.exists()), Path("/"))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return CheckFinding(what, False, f"{there} cannot be written by this user")
+    return CheckFinding(what, True, "can be written" if there == folder.absolute() else "will be made")
 
 
 def check_database(url: str, answer_seconds: float) -> CheckFinding:

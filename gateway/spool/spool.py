@@ -188,6 +188,10 @@ class Spool:
             for second in sorted(_folders(self.folder / first)):
                 yield f"{first}/{second}"
 
+    def has_folders(self) -> bool:
+        """Whether anything of the spool is in its folder."""
+        return bool(_folders(self.folder))
+
     def files_before(self, folder: str, moment: float) -> list[tuple[str, int]]:
         """Name and size of the files of a folder that were changed before a moment of the disk's clock (seconds since
         1970), whoever made them. Raises `OSError`."""

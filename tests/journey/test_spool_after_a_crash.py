@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from bench.ports import free_port
 from gateway.errors import Unavailable
 from gateway.wire.dimse import client
-from tests.commands import Command, served
+from tests.commands import Command, gateway, served
 from tests.conftest import until
 from tests.journey.test_pixels_arrive import files, large, sample
 
@@ -93,3 +93,31 @@ async def test_a_row_without_its_file_is_noted_and_shown(folder: Path, ports: tu
         assert (state["level"], state["detail"]) == ("bad", "1 instances have lost their file: send them again")
         assert await send(ports[0], sample("2.25.1")) == [0]
         assert [missing for _file, missing in rows(folder)] == [None, None]
+
+
+async def test_a_disk_that_is_not_mounted_is_a_fault_at_the_start(folder: Path, ports: tuple[int, int]) -> None:
+    async with served(folder):
+        assert await send(ports[0], sample("2.25.1")) == [0]
+    (folder / "spool").rename(folder / "elsewhere")
+    started = await gateway("run", folder=folder)
+    assert started.returncode == 1
+    assert "is its disk mounted?" in started.stderr
+    (folder / "spool").rmdir()
+    (folder / "elsewhere").rename(folder / "spool")
+    async with served(folder):
+        assert await send(ports[0], sample("2.25.2")) == [0]
+
+
+async def test_with_headers_again_what_is_in_the_spool_is_still_kept_in_step(
+    folder: Path, ports: tuple[int, int]
+) -> None:
+    async with served(folder):
+        assert await send(ports[0], sample("2.25.1")) == [0]
+    file = folder / "gateway.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace('"forward"', '"headers"'), encoding="utf-8")
+    async with served(folder):
+        assert await send(ports[0], sample("2.25.2")) == [0]
+        assert len(files(folder)) == len(rows(folder)) == 1
+        erased = await gateway("erase", sample().PatientID, "--yes", "--note", "a wish", folder=folder)
+        assert erased.returncode == 0, erased.stdout + erased.stderr
+        assert files(folder) == []

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import Unavailable
+from gateway.errors import ConfigError, Unavailable
 from gateway.spool import Spool, no_disk
 from gateway.store import Store, pixel_files
 
@@ -27,6 +27,12 @@ LOOK_SECONDS: Final = 24 * 3600.0
 IN_DOUBT_SECONDS: Final = 3600.0
 """So old a file gets no row any more, whoever wrote it; of a file that was there before the process began this is
 known at once where one process alone writes."""
+
+
+NOT_MOUNTED: Final = (
+    "studies.spool.folder: {folder} is empty, and {files:,} instances have their files in the spool: is its disk "
+    "mounted? If they are lost, make a folder '00' in it; the instances are then named as lost"
+)
 
 
 class Looking(NamedTuple):
@@ -63,10 +69,14 @@ class SpoolKeeping:
         self._before = 0.0
 
     async def begin(self) -> None:
-        """Make the folder, and count what is there by its rows. Raises `ConfigError` or `Unavailable`."""
+        """Make the folder, and count what is there by its rows. Raises `ConfigError`, also where the folder is not that
+        of the rows, or `Unavailable`."""
         await asyncio.to_thread(self.spool.prepare)
         self._before = await self._disk_time() - self._in_doubt
-        await self._count()
+        total = await self._count()
+        rows = await self._store.read(partial(pixel_files.page, after=0, limit=SLICE))
+        if any(not row.is_missing for row in rows) and not await asyncio.to_thread(self.spool.has_folders):
+            raise ConfigError([NOT_MOUNTED.format(folder=self.spool.folder, files=total.files)])
 
     async def _disk_time(self) -> float:
         try:
@@ -74,8 +84,10 @@ class SpoolKeeping:
         except OSError as error:
             raise no_disk(error) from error
 
-    async def _count(self) -> None:
-        self.spool.count(*await self._store.read(pixel_files.total))
+    async def _count(self) -> pixel_files.Total:
+        total = await self._store.read(pixel_files.total)
+        self.spool.count(*total)
+        return total
 
     async def run(self) -> None:
         """Look through the spool, delete what is released, look again each day. Raises `Unavailable`."""
