@@ -110,8 +110,7 @@ class Walk:
                 return False
             self.link = Link(row.sequence, row.hash)
             self.rows += 1
-            if _FORGOTTEN in row.event:
-                self._forgotten.add(_stated(row.event))
+            self._forgotten |= _stated(row.event)
         if batch:
             self.fault = _index_fault(connection, batch, begun + 1)
         return bool(batch)
@@ -141,7 +140,7 @@ class Walk:
         sent = connection.execute(select(audit_repositories.c.name, audit_repositories.c.sequence)).all()
         anchor = audit.beginning(connection)
         texts = connection.execute(select(audit_waiting.c.events).order_by(audit_waiting.c.id)).scalars()
-        self._forgotten |= {_stated(event) for text in texts for event in text.split("\n") if _FORGOTTEN in event}
+        self._forgotten |= {stated for text in texts for event in text.split("\n") for stated in _stated(event)}
         # What was chained meanwhile, so that it may be sent already.
         while self.next_rows(connection):
             pass
@@ -173,9 +172,15 @@ class Walk:
         return ChainFault(last + 1, Damage.MISSING, f"row {noted.sequence} was noted")
 
 
-def _stated(event: str) -> tuple[int, str]:
-    detail = orjson.loads(event)["detail"]
-    return int(detail[FORGOTTEN_TO]), str(detail[FORGOTTEN_HASH])
+def _stated(event: str) -> set[tuple[int, str]]:
+    """The anchor that an event states. Peers choose names of their own, and may be called as the detail is."""
+    if _FORGOTTEN not in event:
+        return set()
+    try:
+        detail = orjson.loads(event)["detail"]
+        return {(int(detail[FORGOTTEN_TO]), str(detail[FORGOTTEN_HASH]))}
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def _index_fault(connection: Connection, rows: Sequence[ChainRow], first: int) -> ChainFault | None:
