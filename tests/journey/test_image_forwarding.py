@@ -25,6 +25,7 @@ from gateway.config.dicom import Dicom
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.studies import SpoolSection, Studies
 from gateway.journey.image_forwarding.removal import SENDING, ImageRemoval
+from gateway.journey.image_forwarding.station import MOST_LOSSES
 from gateway.operations import studies_view
 from gateway.operations.parked import parked_work
 from gateway.operations.receivers import pause_all, resume
@@ -179,6 +180,22 @@ async def test_each_destination_gets_what_its_rule_says(start: Start, tmp_path: 
             await quiet(gateway)
     assert [len(one.data_sets) for one in (all_, scanner, mr, classes)] == [3, 1, 0, 3]
     assert (set(all_.priorities), set(classes.priorities)) == ({1}, {0})
+
+
+@sqlite
+async def test_an_instance_that_ends_each_association_waits_for_a_person(start: Start, tmp_path: Path) -> None:
+    """Not while the archive may be down, for all that can be seen: as soon as it takes others."""
+    with storage_scp() as scp:
+        scp.aborts = {f"{STUDY}.1.1"}
+        async with start(**forwarding(tmp_path, to(scp.port))) as gateway:
+            await send(gateway, *instances(3))
+            await until(lambda: len(scp.came) >= MOST_LOSSES + 2)
+            await stand(gateway, standing(sent=2, waiting=1))
+            await send(gateway, *instances(1, first=4))
+            await quiet(gateway)
+            [parked] = (await gateway.store.read(partial(parked_work, most=9))).deliveries
+    assert parked["subject"] == f"{STUDY}.1.1"
+    assert "aborted by the DICOM UL service-user" in parked["outcome"]["error"]
 
 
 @sqlite

@@ -15,6 +15,8 @@ from pynetdicom.presentation import build_context
 @dataclass
 class StorageScp:
     port: int = 0
+    aborts: set[str] = field(default_factory=set)
+    """SOP Instance UIDs at which it aborts the association."""
     answers: dict[str, list[int | Dataset]] = field(default_factory=dict)
     """SOP Instance UID -> answers to its next requests; Success once there are no more."""
     came: list[tuple[str, int]] = field(default_factory=list)
@@ -27,6 +29,8 @@ class StorageScp:
     def _answer(self, event: evt.Event) -> int | Dataset:
         request: Any = event.request
         uid = str(request.AffectedSOPInstanceUID)
+        if uid in self.aborts:
+            event.assoc.abort()
         answers = self.answers.get(uid)
         answer = answers.pop(0) if answers else 0x0000
         status = answer if isinstance(answer, int) else int(answer.Status)
