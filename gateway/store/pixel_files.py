@@ -54,14 +54,22 @@ class Released(NamedTuple):
     size: int
 
 
-def keep(connection: Connection, instance: int, stored: StoredFile, transfer_syntax_uid: str, now: int) -> bool:
+def keep(
+    connection: Connection,
+    instance: int,
+    stored: StoredFile,
+    transfer_syntax_uid: str,
+    now: int,
+    *,
+    is_new: bool = False,
+) -> bool:
     """Let `stored` be the file of an instance; False where the file that is kept has the same content: then `stored`
-    is released, else the older file is."""
+    is released, else the older file is. `is_new`: the instance has just been made, and has none."""
     values = {
         "instance": instance, "file": stored.file, "size": stored.size, "sha256": stored.sha256,
         "transfer_syntax_uid": transfer_syntax_uid, "stored_at": now, "removed_at": None, "missing_at": None,
     }  # fmt: skip
-    held = connection.execute(_HELD, {"the_instance": instance}).first()
+    held = None if is_new else connection.execute(_HELD, {"the_instance": instance}).first()
     if held is None:
         connection.execute(insert(pixel_files), values)
         return True

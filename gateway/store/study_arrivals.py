@@ -116,13 +116,15 @@ def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: 
         connection.execute(update(instances).where(instances.c.id == instance), values)
         connection.execute(delete(instance_findings).where(instance_findings.c.instance == instance))
     _note(connection, instance, arrival.findings)
-    return Kept(instance, is_new=True, has_new_file=_keep_file(connection, instance, arrival))
+    has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
+    return Kept(instance, is_new=True, has_new_file=has_new_file)
 
 
-def _keep_file(connection: Connection, instance: int, arrival: InstanceArrival) -> bool:
+def _keep_file(connection: Connection, instance: int, arrival: InstanceArrival, *, is_new: bool = False) -> bool:
     if arrival.stored is None:
         return False
-    return pixel_files.keep(connection, instance, arrival.stored, arrival.transfer_syntax_uid, arrival.received_at)
+    syntax, now = arrival.transfer_syntax_uid, arrival.received_at
+    return pixel_files.keep(connection, instance, arrival.stored, syntax, now, is_new=is_new)
 
 
 def _note(connection: Connection, instance: int, findings: Sequence[Finding]) -> None:
