@@ -66,6 +66,7 @@ pixels: $(ENVIRONMENT) peers ## Compare the pixels that are decoded here with th
 	tests/peers/install.sh pixels
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/pixels/requirements.lock
 	$(BIN)/python -m bench.pixels $(PIXELS)
+	PIXELS=all $(BIN)/python -m pytest tests/journey/test_decoded_on_the_way.py
 
 statements: $(ENVIRONMENT) ## Write the conformance statements of the defaults to docs/
 	cd docs && ../$(BIN)/gateway conformance dicom > conformance.md && ../$(BIN)/gateway conformance hl7 > conformance-hl7.md && \
