@@ -112,6 +112,10 @@ class Unavailable(GatewayError):
         """Seconds the peer asked us to wait, when it did."""
 
 
+class InDoubt(Unavailable):
+    """The database was asked to commit, and nothing is known of it: the work may be done."""
+
+
 class NeedsPerson(GatewayError):
     """Repeating would not help and dropping would lose something."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from gateway.errors import Unavailable
+from gateway.errors import InDoubt, Unavailable
 
 _DEADLOCK: Final = frozenset({"40P01", "40001"})
 """PostgreSQL deadlock_detected and serialization_failure: nothing was done, the same work may be tried again."""
@@ -103,16 +103,16 @@ def _code_of(error: DBAPIError) -> str:
     return f" ({code})" if code else ""
 
 
-def unavailable(error: DBAPIError) -> Unavailable:
+def unavailable(error: DBAPIError, kind: type[Unavailable] = Unavailable) -> Unavailable:
     """The error that callers see when the database failed them; its cause is the driver's own."""
-    failure = Unavailable(f"the database failed: {reason_of(error)}{_code_of(error)}", place="database")
+    failure = kind(f"the database failed: {reason_of(error)}{_code_of(error)}", place="database")
     failure.__cause__ = error
     return failure
 
 
-def unanswered(seconds: float | None) -> Unavailable:
+def unanswered(seconds: float | None) -> InDoubt:
     """The error of a database that has not answered for so long."""
-    return Unavailable(f"the database has not answered for {seconds:g} s", place="database")
+    return InDoubt(f"the database has not answered for {seconds:g} s", place="database")
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import Unavailable
+from gateway.errors import InDoubt, Unavailable
 from gateway.store import absences, audit, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
 from gateway.store.keys import Contended
@@ -59,6 +59,8 @@ class Writer:
         self._closed = False
         self._is_away = False
         """The last transaction found no database."""
+        self._committing = False
+        """The last transaction came to its commit."""
         self.units = 0
         """Units that were run so far: by it those who can wait see whether others work."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -71,8 +73,8 @@ class Writer:
         unit beside it failed, it is run again.
         Whoever stops waiting does not take the unit back.
 
-        Raises what the unit raises, with its work taken back, or `Unavailable` when the database is. A database that
-        does not answer in time is unavailable too, and the unit may still be done.
+        Raises what the unit raises, with its work taken back, or `Unavailable` when the database is: `InDoubt` where it
+        does not answer in time, or not to the commit, and the unit may still be done.
         """
         if self._closed:
             raise Unavailable("the store is closing", place="database")
@@ -128,7 +130,7 @@ class Writer:
         """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
         if self._closed and self._is_away:
             # Whoever stops does not wait once more for as long as a connection may take to be refused.
-            _fail(batch, Unavailable("the store is closing", place="database"))
+            self._fail(batch, Unavailable("the store is closing", place="database"))
             return False
         try:
             try:
@@ -141,7 +143,7 @@ class Writer:
         except BaseException as error:
             self._is_away = isinstance(error, DBAPIError) and is_outage(error)
             if not is_deadlock(error) and not (len(batch) > 1 and (is_exhausted(error) or is_lock_timeout(error))):
-                _fail(batch, error)
+                self._fail(batch, error)
                 return False
             # Two processes took the same rows in different order, another sits on a key, or all units together took
             # more locks than there are: alone, each unit holds fewer.
@@ -156,7 +158,7 @@ class Writer:
                 return self._transact([job], run_guarded, hurried)
             except BaseException as error:
                 if attempt == TRIES - 1 or not is_deadlock(error):
-                    _fail([job], error)
+                    self._fail([job], error)
                     break
         return False
 
@@ -178,10 +180,9 @@ class Writer:
         stale since its last use shows at the first statement, before anything is done: then the work is begun anew on
         a fresh one. Once a commit is under way nothing is repeated. Raises `Contended`.
         """
-        fresh = self._connection is None
+        self._committing, fresh = False, self._connection is None
         connection = self._connection = self._connection or self._engine.connect()
         connection.info.pop("announce", None)
-        committing = False
         try:
             with connection.begin() as transaction:
                 if hurried:
@@ -195,7 +196,7 @@ class Writer:
                     for job in batch:
                         run(connection, job)
                     send(connection)
-                committing = True
+                self._committing = True
                 transaction.commit()
             self._is_away = False
             return bool(connection.info.pop("announce", False))
@@ -204,7 +205,7 @@ class Writer:
             if is_read_only(error):
                 # Which server a pooled connection leads to was decided before another took its place.
                 self._engine.dispose()
-            if fresh or committing or not error.connection_invalidated:
+            if fresh or self._committing or not error.connection_invalidated:
                 raise
         return self._attempt(batch, run, keys, hurried)
 
@@ -214,10 +215,10 @@ class Writer:
             with contextlib.suppress(DBAPIError):
                 connection.close()
 
-
-def _fail(batch: list[Job], error: BaseException) -> None:
-    for job in batch:
-        job.fail(unavailable(error) if isinstance(error, DBAPIError) else error)
+    def _fail(self, batch: list[Job], error: BaseException) -> None:
+        kind = InDoubt if self._committing else Unavailable
+        for job in batch:
+            job.fail(unavailable(error, kind) if isinstance(error, DBAPIError) else error)
 
 
 def announce(connection: Connection) -> None:

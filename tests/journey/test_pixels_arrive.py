@@ -13,6 +13,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from sqlalchemy import text
 
 from gateway.assembly import process as app
 from gateway.clock import now
@@ -182,6 +183,19 @@ async def test_an_instance_that_is_refused_leaves_no_file(start: Start, tmp_path
         await until(lambda: not files(tmp_path), what="the removal of the file")
         counted = partial(metrics.REGISTRY.get_sample_value, "gateway_spool_bytes")
         await until(lambda: counted() == 0, what="its room")
+
+
+@pytest.mark.parametrize("make", [sample, large])
+@sqlite
+async def test_an_instance_without_a_row_leaves_no_file(start: Start, tmp_path: Path, make: type) -> None:
+    """Senders try again and again: what each try left would fill the disk."""
+    refusing = "CREATE TRIGGER refusing BEFORE INSERT ON pixel_files BEGIN SELECT RAISE(ABORT, 'no'); END"
+    async with start(studies=forward(tmp_path)) as gateway:
+        await gateway.store.write(lambda connection: connection.execute(text(refusing)))
+        [status] = await send(gateway, make())
+        assert status != 0
+        await until(lambda: not files(tmp_path), what="the removal of the file")
+        assert metrics.REGISTRY.get_sample_value("gateway_spool_bytes") == 0
 
 
 @sqlite

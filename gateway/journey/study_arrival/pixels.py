@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection
 
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import InDoubt, Unavailable
 from gateway.records.arrival import InstanceArrival
 from gateway.records.pixel_file import StoredFile
 from gateway.spool import GroupSync, Spool, SpoolFile
@@ -30,8 +30,8 @@ class PixelKeeping:
     async def arriving(self, request: StoreRequest) -> AsyncIterator[Callable[[], Awaitable[StoredFile]]]:
         """Bring an instance to disk while the caller reads its header; what is given waits for the file, and keeps it.
 
-        Removed where it was not waited for, or where the row is refused; where nothing is known of the row, such as
-        after a database that did not answer, the file stays until the spool is looked through. Who waits gets
+        Removed where it was not waited for, or where there is no row; where that is not sure, such as after a database
+        that did not answer, the file stays until the spool is looked through. Who waits gets
         `ExplainedFailure` with `Unavailable` where there is no room, or the disk fails.
         """
         writing = asyncio.ensure_future(self._on_disk(request))
@@ -48,9 +48,9 @@ class PixelKeeping:
 
         try:
             yield stored
-        except GatewayError:
-            # Of the row, for certain: a database that is away is explained.
-            if kept:
+        except Exception as error:
+            cause = error.error if isinstance(error, ExplainedFailure) else error
+            if kept and not isinstance(cause, InDoubt):
                 kept[0].give_up()
             raise
         finally:

@@ -137,7 +137,7 @@ class StudyArrival:
         try:
             is_new = await self._store.write(keep)
         except Unavailable as error:
-            raise ExplainedFailure(Unavailable("the database is away; send again")) from error
+            raise ExplainedFailure(type(error)("the database is away; send again")) from error
         self._transfers.count(request.caller, arrival, is_new=is_new)
 
     def association_ended(self, caller: Caller) -> None:
