@@ -4,6 +4,7 @@ of their names."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from gateway.errors import Unavailable
 from gateway.spool.disk import no_disk, sync_folder
 from gateway.spool.spool import Spool
 from gateway.spool.spool_file import SpoolFile
+
+log = logging.getLogger(__name__)
 
 MAX_GROUP: Final = 256
 
@@ -53,7 +56,11 @@ class GroupSync:
             if jobs:
                 self._loop.call_soon_threadsafe(_settle, jobs, failures)
             for action in actions:
-                action()
+                try:
+                    action()
+                except Exception:
+                    # All who store wait for this thread: it does not end before it is closed.
+                    log.exception("a file of the spool was not closed")
 
     def _collect(self) -> tuple[list[_Job], list[Callable[[], None]], bool]:
         """What waits, at least one; False once the last has been given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gateway.records.pixel_file import StoredFile
@@ -84,7 +85,8 @@ class SpoolFile:
             self._spool.beside(self._end)
 
     def _end(self) -> None:
-        os.close(self._handle)
+        with suppress(OSError):  # of a disk on the network, which the sync has shown as well
+            os.close(self._handle)
         if self._is_kept:
             return
         try:
