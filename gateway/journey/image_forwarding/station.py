@@ -21,7 +21,7 @@ from gateway.observe import metrics
 from gateway.records.image_forwarding import StoreVerdict, store_verdict, warning_of
 from gateway.records.pixel_file import PixelFile
 from gateway.records.work import Work
-from gateway.spool import Spool
+from gateway.spool import Spool, no_disk
 from gateway.store import Store, audit, image_forwards
 from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done
@@ -77,6 +77,10 @@ class ImageForwarding:
             response, syntax = await self._stored(file)
         except (NeedsPerson, SyntaxNotAcceptedError):
             raise
+        except FileNotFoundError as error:
+            raise NeedsPerson(f"cannot be read ({error.strerror})", place=str(file.path)) from error
+        except OSError as error:  # of our own disk, which says nothing of the destination
+            raise no_disk(error) from error
         except GatewayError as error:
             raise self._failure(error, work) from error
         self._breaker.answered()
