@@ -22,6 +22,7 @@ MOST_BYTES: Final = 3 << 30
 PREVIEW_SECONDS: Final = 15.0
 FILE_SECONDS: Final = 600.0
 """For an instance that is decoded or compressed as a whole."""
+_PASSED: Final = frozenset({"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 
 
 class _Worker:
@@ -30,7 +31,7 @@ class _Worker:
         with theirs:
             command = [sys.executable, "-P", "-m", "gateway.pixels.worker", str(theirs.fileno()), str(most_bytes)]
             # One thread each: the pool has as many workers as may work at once, and the memory of threads counts.
-            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            environment = _environment() | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -56,6 +57,11 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         self._connection.close()
+
+
+def _environment() -> dict[str, str]:
+    """Without what a codec has no use for: settings of the gateway may be passwords."""
+    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith("PYTHON")}
 
 
 class Pool:

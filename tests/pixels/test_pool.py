@@ -48,6 +48,14 @@ async def test_a_worker_that_dies_or_takes_too_long_is_an_error_and_is_replaced(
         assert pool._idle.empty()
 
 
+async def test_a_worker_knows_no_settings_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE__URL", "postgresql://gateway:secret@database/gateway")
+    async with Pool(1) as pool:
+        await pool.preview(sample("CT_small.dcm"))
+        [worker] = pool._all
+        assert b"secret" not in Path(f"/proc/{worker._process.pid}/environ").read_bytes()
+
+
 @pytest.fixture
 def huge(tmp_path: Path) -> Path:
     """A frame of 65,520 by 65,520 pixels, as stated."""
