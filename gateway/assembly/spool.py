@@ -10,6 +10,7 @@ from typing import Any, Final
 from gateway.assembly.background import keep_trying
 from gateway.assembly.image_forwarding import forwarding_rules
 from gateway.assembly.implementation import implementation_uid
+from gateway.assembly.instance_lock import hold_folder
 from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.journey.image_forwarding.queueing import queue_instance
@@ -40,9 +41,13 @@ async def open_spool(config: Config, store: Store, clock: Clock) -> SpoolKeeping
     """The spool, ready for what arrives. Raises `ConfigError` or `Unavailable`."""
     if (spool := spool_of(config)) is None:
         return None
-    keeping = SpoolKeeping(store, spool, clock, is_alone=store.engine.dialect.name == "sqlite")
+    keeping = SpoolKeeping(store, spool, clock, is_alone=_is_alone(store))
     await keeping.begin()
     return keeping
+
+
+def _is_alone(store: Store) -> bool:
+    return store.engine.dialect.name == "sqlite"
 
 
 async def keep_pixels(
@@ -58,6 +63,7 @@ async def keep_pixels(
     """
     if (keeping := await open_spool(config, store, clock)) is None:
         return None, None
+    hold_folder(keeping.spool.folder, stack, alone=_is_alone(store))
     start("spool", keep_trying("keeping of the spool", keeping.run, longest_seconds=60.0))
     removal = ImageRemoval(store, keeping.spool.folder, config.studies.spool.keep_hours, clock)
     start("removal", keep_trying("the removal of files that every destination has", removal.run))

@@ -2,7 +2,7 @@
 
 from gateway.spool.disk import no_disk
 from gateway.spool.group_sync import GroupSync
-from gateway.spool.spool import Spool, Use
+from gateway.spool.spool import FoundFile, Spool, Use
 from gateway.spool.spool_file import SpoolFile
 
-__all__ = ["GroupSync", "Spool", "SpoolFile", "Use", "no_disk"]
+__all__ = ["FoundFile", "GroupSync", "Spool", "SpoolFile", "Use", "no_disk"]

@@ -47,6 +47,15 @@ class Use(NamedTuple):
         return max(0, min(by_disk, by_quota))
 
 
+class FoundFile(NamedTuple):
+    """A file of the folder, whether it has a row or not."""
+
+    name: str
+    size: int
+    changed_at: float
+    """By the clock of the disk, seconds since 1970."""
+
+
 class Spool:
     """Files of Part 10 in two levels of folders. `quota_bytes` bounds their sum (None: only the disk does),
     `free_bytes` of the disk are left free. What is there is counted by its rows: see `count`."""
@@ -192,15 +201,15 @@ class Spool:
         """Whether anything of the spool is in its folder."""
         return bool(_folders(self.folder))
 
-    def files_before(self, folder: str, moment: float) -> list[tuple[str, int]]:
-        """Name and size of the files of a folder that were changed before a moment of the disk's clock (seconds since
-        1970), whoever made them. Raises `OSError`."""
+    def files_before(self, folder: str, moment: float) -> list[FoundFile]:
+        """The files of a folder that were changed before a moment of the disk's clock (seconds since 1970), whoever
+        made them. Raises `OSError`."""
         found = []
         for one in os.scandir(self.folder / folder):
             with suppress(FileNotFoundError):  # another process deletes as well
                 status = one.stat(follow_symlinks=False)
                 if one.is_file(follow_symlinks=False) and status.st_mtime < moment:
-                    found.append((f"{folder}/{one.name}", status.st_size))
+                    found.append(FoundFile(f"{folder}/{one.name}", status.st_size, status.st_mtime))
         return found
 
     def tidy(self, folder: str, moment: float) -> None:

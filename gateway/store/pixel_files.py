@@ -132,6 +132,14 @@ def total(connection: Connection) -> Total:
     return Total(sum(int(one[0]) for one in counts), sum(int(one[1]) for one in counts))
 
 
+def first_stored_at(connection: Connection) -> int | None:
+    """When the first file was stored, nearly, whether it is kept or not; None: there is no row."""
+    # Of several: an instance that came again has its row of old, and the moment of its newest file.
+    first = select(pixel_files.c.stored_at).order_by(pixel_files.c.id).limit(100).subquery()
+    moment: int | None = connection.execute(select(func.min(first.c.stored_at))).scalar_one()
+    return moment
+
+
 def with_rows(connection: Connection, files: Collection[str]) -> set[str]:
     """Those of these files that an instance has."""
     kept = select(pixel_files.c.file).where(pixel_files.c.file.in_(files), pixel_files.c.removed_at.is_(None))

@@ -80,6 +80,33 @@ async def test_a_file_without_a_row_is_removed(folder: Path, ports: tuple[int, i
         assert len(rows(folder)) == len(files(folder)) == 3
 
 
+async def test_files_of_another_database_stay(folder: Path, ports: tuple[int, int]) -> None:
+    """Whoever starts with a wrong `database.url` must not lose what waits for the archives."""
+    async with served(folder) as command:
+        assert await send(ports[0], sample("2.25.1"), sample("2.25.2")) == [0, 0]
+    (folder / "gateway.db").rename(folder / "right.db")
+    before = files(folder)
+    for number in (3, 4):
+        async with served(folder) as command:
+            await until(lambda: "2 files in" in command.errors, what="a line in the log")
+            assert await send(ports[0], sample(f"2.25.{number}")) == [0]
+            assert set(before) < set(files(folder))
+    assert len(files(folder)) == 4
+
+
+async def test_a_gateway_on_another_database_does_not_start_in_the_folder(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    configured = json.loads((folder / "gateway.yaml").read_text(encoding="utf-8"))
+    configured |= {"dicom": {"port": 0}, "http": {"port": 0}}
+    configured["studies"]["spool"]["folder"] = str(folder / "spool")
+    (other / "gateway.yaml").write_text(json.dumps(configured), encoding="utf-8")
+    async with served(folder):
+        second = await gateway("run", folder=other)
+    assert second.returncode == 1
+    assert "give each a folder of its own" in second.stderr
+
+
 async def test_a_row_without_its_file_is_noted_and_shown(folder: Path, ports: tuple[int, int]) -> None:
     async with served(folder) as command:
         assert await send(ports[0], sample("2.25.1"), sample("2.25.2")) == [0, 0]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import ConfigError, Unavailable
-from gateway.spool import Spool, no_disk
+from gateway.spool import FoundFile, Spool, no_disk
 from gateway.store import Store, pixel_files
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Looking(NamedTuple):
     rows: int = 0
     removed: int = 0
     """Files without a row."""
+    foreign: int = 0
+    """Files without a row that are older than all rows: of another database, it seems, and left alone."""
     missing: int = 0
     """Rows whose file is not there, noted by this look."""
 
@@ -106,34 +108,51 @@ class SpoolKeeping:
 
     async def look(self, before: float) -> None:
         """Join files and rows: a file without a row is removed if it is older than `before` (as of `disk_time`), a row
-        without its file is noted. Raises `Unavailable`."""
+        without its file is noted. Raises `Unavailable`.
+
+        A file that is older than the first row may be of another database, such as after a wrong `database.url`.
+        """
         self.looking = Looking()
+        first = await self._store.read(pixel_files.first_stored_at)
+        since = float("inf") if first is None else first / 1_000_000
         await self._look_at_rows()
         try:
             for folder in await asyncio.to_thread(lambda: list(self.spool.folders())):
                 files = await asyncio.to_thread(self.spool.files_before, folder, before)
-                for first in range(0, len(files), SLICE):
-                    await self._look_at_files(files[first : first + SLICE])
+                for at in range(0, len(files), SLICE):
+                    await self._look_at_files(files[at : at + SLICE], since)
                 await asyncio.to_thread(self.spool.tidy, folder, before)
         except OSError as error:
             raise no_disk(error) from error
-        done = self.looking = self.looking._replace(is_done=True)
+        self.looking = self.looking._replace(is_done=True)
+        self._report(self.looking)
+
+    def _report(self, done: Looking) -> None:
         if done.removed:
             log.warning(
                 "removed %d files of the spool that no instance has: the gateway had ended amid them", done.removed
             )
+        if done.foreign:
+            log.error(
+                "%d files in %s have no instance and are older than all of this database: they are left alone; "
+                "is it their database? What is no longer wanted is for a person to delete",
+                done.foreign, self.spool.folder,
+            )  # fmt: skip
         if done.missing:
             log.error("%d instances have lost their file in %s: send them again", done.missing, self.spool.folder)
 
-    async def _look_at_files(self, files: list[tuple[str, int]]) -> None:
+    async def _look_at_files(self, files: list[FoundFile], since: float) -> None:
         begun = time.perf_counter()
-        names = [name for name, _size in files]
+        names = [one.name for one in files]
         with_rows = await self._store.read(partial(pixel_files.with_rows, files=names))
-        orphans = [(name, size) for name, size in files if name not in with_rows]
+        without = [one for one in files if one.name not in with_rows]
+        orphans = [(one.name, one.size) for one in without if one.changed_at >= since]
         await asyncio.to_thread(_delete, self.spool, orphans, are_counted=False)
-        self.looking = self.looking._replace(
-            files=self.looking.files + len(files), removed=self.looking.removed + len(orphans)
-        )
+        so_far = self.looking
+        self.looking = so_far._replace(
+            files=so_far.files + len(files), removed=so_far.removed + len(orphans),
+            foreign=so_far.foreign + len(without) - len(orphans),
+        )  # fmt: skip
         await _pause(begun)
 
     async def _look_at_rows(self) -> None:
