@@ -44,7 +44,7 @@ class DicomFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[DicomFile]:
+def opened(path: Path, most_inflated: int = MOST_INFLATED) -> Iterator[DicomFile]:
     """The file at `path`; a deflated data set is inflated into a nameless temporary file beside it.
 
     Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end.
@@ -58,7 +58,7 @@ def opened(path: Path) -> Iterator[DicomFile]:
         stated = next((value for tag, _, value in meta if tag == _TRANSFER_SYNTAX), b"")
         syntax = stated.rstrip(b"\0 ").decode("ascii", "replace")
         if syntax == DEFLATED:
-            file = stack.enter_context(_inflated(file, at, path.parent))
+            file = stack.enter_context(_inflated(file, at, path.parent, most_inflated))
             data, at = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), 0
         yield DicomFile(data, at, len(data), syntax, coding_at(data, at, encoding_of(syntax)), meta, file)
 
@@ -74,7 +74,7 @@ def _meta(data: mmap.mmap) -> tuple[list[tuple[int, str, bytes]], int]:
     return found, at
 
 
-def _inflated(file: BinaryIO, at: int, folder: Path) -> BinaryIO:
+def _inflated(file: BinaryIO, at: int, folder: Path, most: int) -> BinaryIO:
     """The rest of `file`, inflated (PS3.5 A.5), in `folder`: patients' data stay where the site keeps them."""
     target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  the caller closes it
     try:
@@ -82,8 +82,8 @@ def _inflated(file: BinaryIO, at: int, folder: Path) -> BinaryIO:
         file.seek(at)
         while chunk := (inflator.unconsumed_tail or file.read(_CHUNK)):
             target.write(inflator.decompress(chunk, _CHUNK))
-            if target.tell() > MOST_INFLATED:
-                raise TooManyPixels(f"the deflated data set has more than {MOST_INFLATED} bytes", place="data set")
+            if target.tell() > most:
+                raise TooManyPixels(f"the deflated data set has more than {most} bytes", place="data set")
         target.write(inflator.flush())
         target.flush()
     except zlib.error as error:

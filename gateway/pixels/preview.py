@@ -21,6 +21,8 @@ EDGE: Final = 512
 """Pixels of the longer edge, at most."""
 MOST_PIXELS: Final = 100_000_000
 """Of a frame: what decodes to more is not shown."""
+MOST_INFLATED: Final = 512 << 20
+"""Bytes of a deflated data set: they take of the disk on which instances arrive, and who looks may look at many."""
 _QUALITY: Final = 85
 _CHROMA: Final = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 """YBR_FULL to RGB (PS3.3 C.7.6.3.1.2)."""
@@ -29,7 +31,7 @@ _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
 
 def preview(path: Path) -> bytes:
     """A JPEG of the middle frame, `EDGE` pixels a side at most; raises `PixelFault` where there is nothing to show."""
-    with opened(path) as file:
+    with opened(path, MOST_INFLATED) as file:
         image = image_of(file.data, file.at, file.end, file.encoding)
         if image.rows * image.columns > MOST_PIXELS:
             raise TooManyPixels(f"a frame of {image.rows} x {image.columns} pixels is not shown", place="Rows")

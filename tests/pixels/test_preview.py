@@ -130,3 +130,10 @@ def test_where_there_is_nothing_to_show_the_reason_is_given(tmp_path: Path) -> N
     (tmp_path / "text.dcm").write_text("not DICOM")
     with pytest.raises(PixelFault):
         preview(tmp_path / "text.dcm")
+
+
+def test_of_a_deflated_data_set_not_the_whole_disk_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert preview(sample("image_dfl.dcm"))
+    monkeypatch.setattr("gateway.pixels.preview.MOST_INFLATED", 1_000)
+    with pytest.raises(TooManyPixels, match="more than 1000 bytes"):
+        preview(sample("image_dfl.dcm"))
