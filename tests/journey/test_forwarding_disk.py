@@ -13,9 +13,12 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 
+from gateway.clock import now
+from gateway.journey.image_forwarding import removal
 from gateway.operations.parked import parked_work
 from gateway.pixels.pool import Pool
 from gateway.store.schema import work_tries
+from tests.conftest import until
 from tests.journey.running import Start, quiet
 from tests.journey.test_image_forwarding import forwarding, send, sqlite, to
 from tests.peers.pynetdicom_store import storage_scp
@@ -44,3 +47,23 @@ async def test_a_disk_without_room_for_what_is_decoded_parks_nothing(
             await quiet(gateway)
             assert not (await gateway.store.read(partial(parked_work, most=9))).deliveries
     assert len(scp.data_sets) == 1
+
+
+@sqlite
+async def test_what_a_killed_gateway_left_goes_without_another_start(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is younger than a day when the gateway starts anew, and holds pixels of a patient."""
+    monkeypatch.setattr(removal, "CLEAR_SECONDS", 0.0, raising=False)
+    old, left = (tmp_path / f"{removal.SENDING}{name}" for name in ("old", "left"))
+    for folder in (old, left):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    async with start() as gateway:
+        watch = removal.ImageRemoval(gateway.store, tmp_path, 24.0, now, look_seconds=0.01)
+        running = asyncio.create_task(watch.run())
+        await until(lambda: not old.exists(), what="the look at the start")
+        assert left.exists()
+        os.utime(left, (0, 0))
+        await until(lambda: not left.exists(), what="the removal of the folder")
+        running.cancel()

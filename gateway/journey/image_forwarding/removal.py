@@ -24,6 +24,7 @@ PAGE: Final = 200
 HOUR: Final = 3600 * 1_000_000
 SENDING: Final = "sending-"
 """Begins the name of a folder in the spool's for an instance without compression, while it is sent."""
+CLEAR_SECONDS: Final = 3600.0
 LEFT_SECONDS: Final = 24 * 3600.0
 """So old nobody sends from it any more."""
 
@@ -42,9 +43,12 @@ class ImageRemoval:
 
     async def run(self) -> None:
         """Look now and then. Raises `Unavailable`."""
-        await asyncio.to_thread(self._clear)
+        cleared_at = -CLEAR_SECONDS
         while True:
             begun = time.perf_counter()
+            if begun - cleared_at >= CLEAR_SECONDS:
+                cleared_at = begun
+                await asyncio.to_thread(self._clear)
             if number := await self.remove():
                 log.info("%d files left the spool: every destination has them", number)
             await asyncio.sleep(max(self._look_seconds, (time.perf_counter() - begun) / SHARE))
