@@ -164,9 +164,14 @@ def _rle(encoded: bytes, image: Image) -> Decoded:
 
 
 def unpacked(segment: bytes, size: int) -> bytes:
-    """`size` bytes of an RLE segment (PS3.5 G.3.2), which may end with bytes that fill it up."""
+    """`size` bytes of an RLE segment (PS3.5 G.3.2), which may end with bytes that fill it up.
+
+    Raises `BrokenPixels` for one that is short: what is not there would be black.
+    """
     out = bytearray(size)
-    imagecodecs().packbits_decode(segment, out=out)
+    there = len(imagecodecs().packbits_decode(segment, out=out))
+    if there != size:
+        raise BrokenPixels(f"an RLE segment has {there} bytes, stated are {size}", place="PixelData")
     return bytes(out)
 
 

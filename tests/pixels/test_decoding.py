@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence as Frames
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,16 @@ def test_a_stream_that_ends_within_a_late_frame_leaves_nothing_behind(tmp_path: 
     coded.save_as(tmp_path / "coded.dcm")
     fault = _refused(tmp_path / "coded.dcm", tmp_path / "decoded.dcm")
     assert "OpenJPEG cannot decode a frame" in str(fault)
+
+
+def test_an_rle_segment_that_ends_early_is_not_black(tmp_path: Path) -> None:
+    coded = _of_ten_frames("rle", tmp_path)
+    frames = list(generate_frames(coded.PixelData, number_of_frames=10))
+    _, _, second = struct.unpack_from("<3L", frames[-1])
+    coded.PixelData = encapsulate([*frames[:-1], frames[-1][:second]])
+    coded.save_as(tmp_path / "coded.dcm")
+    fault = _refused(tmp_path / "coded.dcm", tmp_path / "decoded.dcm")
+    assert str(fault) == "PixelData: an RLE segment has 0 bytes, stated are 256"
 
 
 def test_fewer_frames_than_are_stated_are_refused(tmp_path: Path) -> None:
