@@ -20,6 +20,10 @@ from gateway.pixels.image import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+END_OF_IMAGE: Final = b"\xff\xd9"
+"""Ends a stream of JPEG, JPEG-LS and JPEG 2000."""
+_END_BYTES: Final = 10
+"""So near to the end of a frame, but for zeros that fill it up."""
 _RLE_HEADER: Final = 64
 _MOST_SEGMENTS: Final = 15
 _REVERSIBLE_OR_NOT: Final = frozenset({"YBR_RCT", "YBR_ICT"})
@@ -90,8 +94,15 @@ def _contained(pixels: NDArray[Any], image: Image) -> NDArray[Any]:
     return contained
 
 
+def _require_end(encoded: bytes) -> None:
+    """libjpeg-turbo and OpenJPH give a picture also of a stream that is cut off, and do not tell."""
+    if END_OF_IMAGE not in encoded.rstrip(b"\0")[-_END_BYTES:]:
+        raise BrokenPixels("a frame is cut off: it has no End of Image", place="PixelData")
+
+
 def _jpeg(encoded: bytes, image: Image) -> Decoded:
     """Colour as the data set states it, as GDCM and DCMTK do: not every stream tells whether it was transformed."""
+    _require_end(encoded)
     if image.samples == 1:
         return Decoded(imagecodecs().jpeg8_decode(encoded), image.photometric)
     if image.photometric in _COLOURS:
@@ -103,6 +114,7 @@ def _jpeg(encoded: bytes, image: Image) -> Decoded:
 
 def _jpeg_lossless(encoded: bytes, image: Image) -> Decoded:
     """The lossless processes transform no colour: samples stay as they are (ISO/IEC 10918-1 Annex H)."""
+    _require_end(encoded)
     if image.samples == 1:
         return Decoded(imagecodecs().jpeg8_decode(encoded), image.photometric)
     return Decoded(imagecodecs().jpeg8_decode(encoded, colorspace="RGB", outcolorspace="RGB"), _full(image.photometric))
@@ -117,6 +129,7 @@ def _jpeg_2000(encoded: bytes, image: Image) -> Decoded:
 
 
 def _htj2k(encoded: bytes, image: Image) -> Decoded:
+    _require_end(encoded)
     return Decoded(imagecodecs().htj2k_decode(encoded, planar=False), _after_transform(encoded, image))
 
 

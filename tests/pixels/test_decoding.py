@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence as Frames
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,23 @@ def test_an_rle_segment_that_ends_early_is_not_black(tmp_path: Path) -> None:
     coded.save_as(tmp_path / "coded.dcm")
     fault = _refused(tmp_path / "coded.dcm", tmp_path / "decoded.dcm")
     assert str(fault) == "PixelData: an RLE segment has 0 bytes, stated are 256"
+
+
+@pytest.mark.parametrize(
+    ("name", "encode", "syntax"),
+    [
+        ("lossless JPEG", partial(imagecodecs.jpeg8_encode, lossless=True), syntaxes.JPEG_LOSSLESS_FIRST_ORDER),
+        ("HTJ2K", partial(imagecodecs.htj2k_encode, reversible=True), syntaxes.HTJ2K_LOSSLESS),
+    ],
+)
+def test_a_frame_that_is_cut_off_is_refused(name: str, encode: Any, syntax: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (64, 64), np.uint8)
+    frame = bytes(encode(pixels))
+    whole = _with(pixels, [frame], syntax, tmp_path / "whole.dcm")
+    decoded(whole, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    (tmp_path / "decoded.dcm").unlink()
+    cut = _with(pixels, [frame[: len(frame) * 9 // 10]], syntax, tmp_path / "cut.dcm")
+    assert "cut off" in str(_refused(cut, tmp_path / "decoded.dcm")), name
 
 
 def test_fewer_frames_than_are_stated_are_refused(tmp_path: Path) -> None:
