@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from bench.ports import free_port
 from tests.commands import Command, served
 from tests.conftest import until
 
@@ -63,19 +64,22 @@ async def running(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 @asynccontextmanager
 async def _running(folder: Path) -> AsyncIterator[Gateway]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     (folder / "overlay" / "tables").mkdir(parents=True)
     (folder / "gateway.yaml").write_text(CONFIGURATION.format(port=port, token=TOKEN, level="info"), encoding="utf-8")
     async with served(folder) as command:
         yield Gateway(folder, port, command)
 
 
+def _is_logged(running: Gateway, line: str) -> bool:
+    return line in running.command.errors
+
+
 async def test_a_signal_puts_new_files_in_force_and_a_fault_keeps_all_as_it_was(running: Gateway) -> None:
     running.write(token="another-token-of-24-chars", port=1)
     running.command.signal(signal.SIGHUP)
-    await until(lambda: "reloaded: mappings" in running.command.errors, what="the reload")
-    assert "in force only after a restart: http.port" in running.command.errors
+    for line in ("reloaded: mappings", "in force only after a restart: http.port"):
+        await until(partial(_is_logged, running, line), what=line)
     assert (await running.ask("/api/state"))[0] == 401
     assert (await running.ask("/api/state", token="another-token-of-24-chars"))[0] == 200
     (running.folder / "overlay" / "modality.csv").write_text("code,value\n", encoding="utf-8")

@@ -286,9 +286,12 @@ async def shown(gateway: app.Running) -> dict[int, list[str]]:
 
 
 @pytest.mark.parametrize("story", STORIES)
-async def test_every_order_of_arrival_shows_the_same(start: Start, story: str) -> None:
+async def test_every_order_of_arrival_shows_the_same(start: Start, story: str, database_url: str) -> None:
+    """PostgreSQL, for whom nothing is decided here, gets some of the orders of the long stories."""
     messages, expected = STORIES[story]
     orders = list(permutations(range(len(messages))))
+    if not database_url.startswith("sqlite"):
+        orders = orders[:: max(1, len(orders) // 6)]
     async with start() as gateway:
         answers = [
             await outcomes(gateway, *(apart(messages[one], number) for one in order))
