@@ -327,6 +327,21 @@ async def test_merges_in_any_order_are_a_chain(start: Start, order: Sequence[int
         assert await names(gateway) == [("C", "C^X")]
 
 
+async def test_what_waits_under_two_numbers_waits_on_when_a_message_makes_one_order_of_them(start: Start) -> None:
+    """The numbers are an order of the former Patient ID, of which it is not known yet that it is one."""
+    messages = [
+        orm(**OF_OLD),
+        orm(control="XO", control_id="1", at=T2, filler="", accession="", **OF_NEW),
+        orm(control="RL", control_id="2", at=T2, **FILLED, **OF_NEW),
+        orm(control="XO", control_id="3", at=T3, **OF_NEW),
+        adt("A47", at=T1, patient=NEW, name="N^X", prior=OLD),
+    ]
+    async with start() as gateway:
+        assert await outcomes(gateway, *messages) == ["AA"] * 5
+        assert await states(gateway) == ["SCHEDULED"]
+        assert await names(gateway) == [("NEW", "N^X")]
+
+
 async def test_what_waits_under_a_study_does_not_keep_it_from_an_order(start: Start) -> None:
     """A cancel with another order's numbers and, by mistake, this one's study."""
     async with start() as gateway:

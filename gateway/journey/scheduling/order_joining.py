@@ -16,7 +16,10 @@ from gateway.store import order_kin as kin
 
 
 def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arrival]) -> Order | None:
-    """The order of these rows, as all their messages make it; None of none."""
+    """The order of these rows, as all their messages make it; None of none.
+
+    Rows that wait for a merge, because their numbers are an order of another patient, wait as one row.
+    """
     if len(orders) < 2:
         return next(iter(orders), None)
     # What was given out, or is being performed, stays in its row.
@@ -29,8 +32,10 @@ def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arr
         work.applied.replace_order(other.row, kept.row)
         whole = united(whole, other)
     stored = replace(kept, procedures=whole.procedures)
-    history = [*arrivals, *work.history(work.connection, whole)]
-    book.save(work.connection, stored, rebuilt_order(whole, history) or whole, now=work.now)
+    after = whole
+    if whole.procedures:
+        after = rebuilt_order(whole, [*arrivals, *work.history(work.connection, whole)]) or whole
+    book.save(work.connection, stored, after, now=work.now)
     return book.get(work.connection, kept.row)
 
 
