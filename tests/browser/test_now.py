@@ -15,15 +15,20 @@ from tests.journey.messages import orm
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+LOOK_MS = 30_000
+"""A look at the state that took long is followed by a long rest."""
+
+
 async def test_what_happens_is_shown_while_the_page_is_open(open_page: OpenPage, tmp_path: Path) -> None:
     async with gateway_in(tmp_path) as day:
         page = await open_page(day.base)
         await expect(page.locator("#main")).to_contain_text("Nothing is stuck.")
         async with MllpClient("127.0.0.1", day.gateway.hl7) as ris:
             assert b"MSA|AA|" in await ris.send(orm())
-            await expect(page.locator("#main")).to_contain_text("ORM^O01 from ris")
+            await expect(page.locator("#main")).to_contain_text("ORM^O01 from ris", timeout=LOOK_MS)
             assert b"MSA|AE|" in await ris.send(orm(modality="KT", control_id="2"))
-        await expect(page.get_by_role("alert")).to_contain_text("1 message of the last day was not applied")
+        refused = "1 message of the last day was not applied"
+        await expect(page.get_by_role("alert")).to_contain_text(refused, timeout=LOOK_MS)
         await page.get_by_role("alert").get_by_role("link").first.click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Messages")
 
