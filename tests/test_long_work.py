@@ -12,13 +12,13 @@ from typing import Final
 import orjson
 import pytest
 
+from gateway.dicom_encoding import EXPLICIT_LITTLE
 from gateway.long_work import PAUSE_SECONDS, beside, pause, slices, with_pauses
 from gateway.mapping.attributes import to_dataset
 from gateway.mapping.elements import of_elements
 from gateway.mapping.language.values import fit
 from gateway.web.dicomweb.attributes import attributes_of
 from gateway.wire.dicomweb import dicom_json, native_xml
-from gateway.wire.dimse.elements import EXPLICIT_LITTLE
 from gateway.wire.dimse.identifier import OF_STATEMENTS, decode
 from gateway.wire.hl7.parsing import parse
 

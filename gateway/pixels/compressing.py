@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from gateway.dicom_encoding import ITEM, SEQUENCE_END, encoding_of
 from gateway.pixels import image as attributes
 from gateway.pixels import syntaxes
 from gateway.pixels.codecs import numpy
 from gateway.pixels.decoders import Decoded, decoded_frame, decoder_of
-from gateway.pixels.elements import ITEM, SEQUENCE_END
 from gateway.pixels.encoders import ENCODERS, Encoder
 from gateway.pixels.faults import BrokenPixels, LossyRefused, TooManyPixels, UnsupportedPixels
 from gateway.pixels.frames import native_frame_of
@@ -49,7 +49,7 @@ def compressed(source: Path, target: Path, method: str) -> None:
             changes[attributes.PHOTOMETRIC] = Value("CS", encoder.of_rgb.encode() + b" " * (len(encoder.of_rgb) % 2))
         if image.samples > 1 and image.planar:
             changes[attributes.PLANAR] = Value("US", b"\0\0")
-        rewriting = Rewriting(file, output, syntaxes.encoding_of(encoder.syntax), image.signed)
+        rewriting = Rewriting(file, output, encoding_of(encoder.syntax), image.signed)
         rewriting.data_set(file.at, file.end, file.encoding, changes)
 
 

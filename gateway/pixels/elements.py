@@ -7,25 +7,24 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
-
+from gateway.dicom_encoding import (
+    FRAGMENT_VRS,
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    MAX_DEPTH,
+    OF_UNKNOWN,
+    SEQUENCE_END,
+    UNDEFINED,
+    VRS,
+    Encoded,
+    Encoding,
+    tag_name,
+)
 from gateway.pixels.faults import BrokenPixels
-from gateway.pixels.syntaxes import Encoding
 
-ITEM: Final = 0xFFFEE000
-ITEM_END: Final = 0xFFFEE00D
-SEQUENCE_END: Final = 0xFFFEE0DD
-UNDEFINED: Final = 0xFFFFFFFF
-MAX_DEPTH: Final = 64
 _MOST_MAPPED: Final = 64 << 20
 """Bytes of frames that are walked over before their pages are given back: they would count as memory of the process."""
-LONG_VRS: Final = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
-_VRS: Final = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
-_FRAGMENT_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
-OF_UNKNOWN: Final = Encoding(implicit=True, little=True)
-"""Items under VR UN are in implicit VR little endian (PS3.5 6.2.2 note 2)."""
-
-Encoded = bytes | mmap.mmap
 
 
 class Element(NamedTuple):
@@ -41,7 +40,7 @@ class Element(NamedTuple):
     @property
     def holds_fragments(self) -> bool:
         """Encapsulated frames, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
-        return self.length == UNDEFINED and (self.vr in _FRAGMENT_VRS or self.tag == 0x7FE00010)
+        return self.length == UNDEFINED and (self.vr in FRAGMENT_VRS or self.tag == 0x7FE00010)
 
     @property
     def holds_items(self) -> bool:
@@ -53,11 +52,6 @@ class Item(NamedTuple):
     at: int
     end: int
     encoding: Encoding
-
-
-def tag_name(tag: int) -> str:
-    """As the standard writes it."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def element_at(data: Encoded, at: int, end: int, encoding: Encoding) -> Element:
@@ -77,7 +71,7 @@ def element_at(data: Encoded, at: int, end: int, encoding: Encoding) -> Element:
 
 
 def _explicit(data: Encoded, at: int, end: int, encoding: Encoding, tag: int) -> Element:
-    vr = _VRS.get(data[at + 4 : at + 6], "")
+    vr = VRS.get(data[at + 4 : at + 6], "")
     if not vr:
         raise BrokenPixels("the element has no value representation that PS3.5 knows", place=tag_name(tag))
     if vr not in LONG_VRS:
@@ -152,6 +146,6 @@ def _item_end(data: Encoded, at: int, end: int, encoding: Encoding, depth: int) 
 def coding_at(data: Encoded, at: int, encoding: Encoding) -> Encoding:
     """Some writers state explicit VR and write implicit VR, also in items alone; pydicom reads it, and so do we."""
     two = data[at + 4 : at + 6]
-    if encoding.implicit or two in _VRS or data[at : at + 4] == struct.pack(encoding.mark + "HH", 0xFFFE, 0xE00D):
+    if encoding.implicit or two in VRS or data[at : at + 4] == struct.pack(encoding.mark + "HH", 0xFFFE, 0xE00D):
         return encoding
     return Encoding(implicit=True, little=encoding.little)

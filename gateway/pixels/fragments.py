@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from gateway.pixels.elements import Encoded, items_of
+from gateway.dicom_encoding import Encoded
+from gateway.pixels.elements import items_of
 from gateway.pixels.faults import BrokenPixels
 from gateway.pixels.image import Image
 from gateway.pixels.part10 import DicomFile

@@ -6,9 +6,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.pixels.elements import Element, Encoded, elements_of
+from gateway.dicom_encoding import Encoded, Encoding
+from gateway.pixels.elements import Element, elements_of
 from gateway.pixels.faults import BrokenPixels, NoPixels, TooManyPixels
-from gateway.pixels.syntaxes import Encoding
 
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, REPRESENTATION = (

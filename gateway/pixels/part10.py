@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from gateway.pixels.elements import Element, Encoded, coding_at, element_at
+from gateway.dicom_encoding import Encoded, Encoding, encoding_of
+from gateway.pixels.elements import Element, coding_at, element_at
 from gateway.pixels.faults import BrokenPixels, TooManyPixels
-from gateway.pixels.syntaxes import DEFLATED, Encoding, encoding_of
+from gateway.pixels.syntaxes import DEFLATED
 
 META: Final = Encoding(implicit=False, little=True)
 _TRANSFER_SYNTAX: Final = 0x00020010

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from pydicom.datadict import dictionary_VR
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
-from gateway.pixels.elements import (
+from gateway.dicom_encoding import (
     ITEM,
     ITEM_END,
     LONG_VRS,
@@ -22,16 +22,12 @@ from gateway.pixels.elements import (
     OF_UNKNOWN,
     SEQUENCE_END,
     UNDEFINED,
-    Element,
-    Item,
-    elements_of,
-    end_of,
-    items_of,
+    Encoding,
     tag_name,
 )
+from gateway.pixels.elements import Element, Item, elements_of, end_of, items_of
 from gateway.pixels.faults import UnsupportedPixels
 from gateway.pixels.part10 import META, DicomFile
-from gateway.pixels.syntaxes import Encoding
 
 ICONS: Final = 0x00880200
 """Icon Image Sequence: its item has an image of its own."""

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from gateway.dicom_encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 
-class Encoding(NamedTuple):
-    """How elements are encoded (PS3.5 A.1, A.2, A.3)."""
-
-    implicit: bool
-    little: bool
-
-    @property
-    def mark(self) -> str:
-        """Of the byte order, for `struct`."""
-        return "<" if self.little else ">"
-
-
-IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
 DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
 RLE: Final = "1.2.840.10008.1.2.5"
@@ -43,8 +29,3 @@ NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_
 """Pixels stand in the data set as they are."""
 TARGETS: Final = {IMPLICIT_LITTLE: Encoding(True, True), EXPLICIT_LITTLE: Encoding(False, True)}
 """What an instance is decoded to."""
-
-
-def encoding_of(syntax: str) -> Encoding:
-    """How the data set is encoded: all syntaxes but two are explicit and little endian."""
-    return Encoding(implicit=syntax == IMPLICIT_LITTLE, little=syntax != EXPLICIT_BIG)

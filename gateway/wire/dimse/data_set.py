@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.dicom_encoding import Encoded
 from gateway.errors import GatewayError
-from gateway.wire.dimse.elements import Encoded
 
 MEMORY_BYTES: Final = 2 * 1024 * 1024
 """A longer data set waits in a file; so many bytes are written at a time."""

@@ -5,20 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from gateway.dicom_encoding import UNDEFINED, Encoded, Encoding, tag_name
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import (
-    PIXEL_TAGS,
-    UNDEFINED,
-    Encoded,
-    EncodedElement,
-    Encoding,
-    coding_of,
-    element_at,
-    is_bulk,
-    short_vr,
-    tag_name,
-    value_end,
-)
+from gateway.wire.dimse.elements import PIXEL_TAGS, EncodedElement, coding_of, element_at, is_bulk, short_vr, value_end
 from gateway.wire.dimse.inflating import pieces
 
 MAX_HEADER_BYTES: Final = 64 * 1024 * 1024

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import BaseTag
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
+from gateway.dicom_encoding import (
+    FRAGMENT_VRS,
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    MAX_DEPTH,
+    OF_UNKNOWN,
+    SEQUENCE_END,
+    UNDEFINED,
+    VRS,
+    Encoded,
+    Encoding,
+    encoding_of,
+    tag_name,
+)
 from gateway.errors import Malformed
-
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 DEFLATED = frozenset(
     {
@@ -34,50 +40,17 @@ only."""
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and (integer or encapsulated) Pixel Data (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
 
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-
-MAX_DEPTH = 64
-"""Sequences nested deeper than this are taken for an attack; the deepest of PS3.3 nest about ten."""
-
-Encoded = bytes | mmap.mmap
-
 CHARACTER_SET = 0x00080005
 """Specific Character Set."""
 
 OUTSIDE_DATA_SETS = 0x0007
 """Groups up to this one are of command sets, file meta information and directories (PS3.5 7.1)."""
 
-UNDEFINED = 0xFFFFFFFF
-"""The length of a value that a delimiter ends."""
-
 _FOREIGN_GROUPS = frozenset({0xFFFE, 0xFFFF})
 """Item delimiters: PS3.5 7.1 keeps them out of a data set's own level. Elements of the command set (0000) and of File
 Meta Information (0002) do not belong there either, but some writers leave them in."""
 
-_FRAGMENT_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
-"""Of undefined length they hold fragments, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
-
-BULK_VRS = _FRAGMENT_VRS | {"UN"}
-
-_VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
-
-LONG_VRS = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How elements are encoded (PS3.5 A.1, A.2, A.3)."""
-
-    implicit: bool
-    little: bool
-
-    @property
-    def mark(self) -> str:
-        return "<" if self.little else ">"
-
-
-OF_UNKNOWN = Encoding(implicit=True, little=True)
-"""Items under VR UN are in implicit VR little endian (PS3.5 6.2.2 note 2)."""
+BULK_VRS = FRAGMENT_VRS | {"UN"}
 
 
 class EncodedElement(NamedTuple):
@@ -90,7 +63,7 @@ class EncodedElement(NamedTuple):
 
 def coding_of(data: Encoded, transfer_syntax_uid: str) -> Encoding:
     """Implicit or explicit VR as found in the first element: some senders name the one and send the other."""
-    stated = Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
+    stated = encoding_of(transfer_syntax_uid)
     if len(data) < 6 or not stated.little:
         return stated
     return Encoding(not _looks_like_vr(data[4:6]), little=True)
@@ -110,7 +83,7 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
         raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
     vr, value_at = "", at + 8
     if not coding.implicit:
-        vr = _VRS.get(data[at + 4 : at + 6], "")
+        vr = VRS.get(data[at + 4 : at + 6], "")
         if not vr and not _is_followed(data, at, end, coding, tag):
             letters = _looks_like_vr(data[at + 4 : at + 6])
             raise Malformed(f"{'unknown' if letters else 'no'} value representation", place=tag_name(tag))
@@ -140,7 +113,7 @@ def _is_followed(data: Encoded, at: int, end: int, coding: Encoding, tag: int) -
     if after + 8 > end:
         return False
     group, number = struct.unpack_from(coding.mark + "HH", data, after)
-    return (group << 16 | number) > tag and data[after + 4 : after + 6] in _VRS
+    return (group << 16 | number) > tag and data[after + 4 : after + 6] in VRS
 
 
 def elements_of(data: Encoded, at: int, end: int, coding: Encoding) -> Iterator[EncodedElement]:
@@ -157,7 +130,7 @@ def value_end(data: Encoded, element: EncodedElement, end: int, coding: Encoding
     if element.length == UNDEFINED:
         if element.vr == "UN":
             inside = OF_UNKNOWN
-        fragments = element.tag in PIXEL_TAGS or element.vr in _FRAGMENT_VRS
+        fragments = element.tag in PIXEL_TAGS or element.vr in FRAGMENT_VRS
         return _sequence_end(data, element, end, inside, depth or 1, deep=depth is not None and not fragments)
     if depth is not None and element.length and effective_vr(element) == "SQ":
         _sequence_end(data, element, element.at + element.length, inside, depth, deep=True)
@@ -222,10 +195,6 @@ def coding_at(data: Encoded, at: int, coding: Encoding) -> Encoding:
 
 def dictionary_vr(tag: BaseTag | int) -> str:
     return effective_vr(EncodedElement(int(tag), "", 0, 0))
-
-
-def tag_name(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def effective_vr(element: EncodedElement) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
+from gateway.dicom_encoding import EXPLICIT_BIG, IMPLICIT_LITTLE
+from gateway.wire.dimse.elements import DEFLATED
 from gateway.wire.dimse.statuses import CANNOT_ENCODE, DimseFailure
 
 

@@ -20,20 +20,18 @@ from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import VR
 
+from gateway.dicom_encoding import Encoded, Encoding, tag_name
 from gateway.errors import Malformed
 from gateway.wire.dimse import deflated_header
 from gateway.wire.dimse.elements import (
     DEFLATED,
     PIXEL_TAGS,
-    Encoded,
-    Encoding,
     coding_of,
     dictionary_vr,
     element_at,
     elements_of,
     is_bulk,
     short_vr,
-    tag_name,
     value_end,
 )
 from gateway.wire.dimse.selection import selected

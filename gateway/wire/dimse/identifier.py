@@ -10,24 +10,17 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from gateway.dicom_encoding import ITEM, ITEM_END, MAX_DEPTH, OF_UNKNOWN, SEQUENCE_END, UNDEFINED, Encoding, tag_name
 from gateway.errors import Malformed, TooLarge
 from gateway.long_work import pause
 from gateway.wire.dimse.elements import (
     CHARACTER_SET,
-    ITEM,
-    ITEM_END,
-    MAX_DEPTH,
-    OF_UNKNOWN,
     OUTSIDE_DATA_SETS,
-    SEQUENCE_END,
-    UNDEFINED,
     EncodedElement,
-    Encoding,
     coding_at,
     coding_of,
     dictionary_vr,
     element_at,
-    tag_name,
     value_end,
 )
 from gateway.wire.dimse.text import ASCII, TEXT_VRS, CharacterSet

@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.dicom_encoding import EXPLICIT_LITTLE, Encoded
 from gateway.errors import Malformed, TooLarge
 from gateway.long_work import LONG_BYTES
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_LITTLE, Encoded
+from gateway.wire.dimse.elements import DEFLATED
 
 INPUT_BYTES: Final = 64 * 1024
 """Deflated bytes that are taken at a time."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from gateway.dicom_encoding import Encoded
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
 from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
-from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
 
 MAX_COMMAND_BYTES: Final = 64 * 1024

@@ -35,7 +35,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     Verification,
 )
 
-from gateway.wire.dimse.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
 from gateway.wire.dimse.storage_classes import RETIRED
 

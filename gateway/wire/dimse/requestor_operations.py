@@ -10,10 +10,10 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.errors import Malformed, UnsupportedType
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import MEDIUM, Command
-from gateway.wire.dimse.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.message import DimseMessage

@@ -10,18 +10,9 @@ import struct
 from collections.abc import Collection
 from typing import Final
 
+from gateway.dicom_encoding import ITEM, OF_UNKNOWN, UNDEFINED, Encoding
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import (
-    CHARACTER_SET,
-    ITEM,
-    OF_UNKNOWN,
-    UNDEFINED,
-    EncodedElement,
-    Encoding,
-    effective_vr,
-    element_at,
-    value_end,
-)
+from gateway.wire.dimse.elements import CHARACTER_SET, EncodedElement, effective_vr, element_at, value_end
 
 PER_FRAME_GROUPS: Final = 0x52009230
 FRAME_ANATOMY: Final = 0x00209071

@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple, cast
 
 from pydicom.dataset import Dataset
 
+from gateway.dicom_encoding import Encoded
 from gateway.errors import TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.data_set import DataSetFile
-from gateway.wire.dimse.elements import Encoded
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode

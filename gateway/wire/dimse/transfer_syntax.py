@@ -8,7 +8,8 @@ from io import BytesIO
 from pydicom.filereader import read_dataset
 from pynetdicom.dsutils import encode
 
-from gateway.wire.dimse.elements import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
+from gateway.dicom_encoding import EXPLICIT_BIG, IMPLICIT_LITTLE
+from gateway.wire.dimse.elements import DEFLATED
 
 
 def is_explicit(transfer_syntax: str) -> bool:

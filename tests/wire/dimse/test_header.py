@@ -18,8 +18,9 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from pynetdicom.dsutils import split_dataset
 
+from gateway.dicom_encoding import MAX_DEPTH
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import MAX_DEPTH, PIXEL_TAGS
+from gateway.wire.dimse.elements import PIXEL_TAGS
 from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, read_header, split_header
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (

@@ -1,0 +1,57 @@
+"""How the elements of a data set are encoded (PS3.5 7.1, 7.5, Annex A): what all share who walk over one."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
+
+ITEM: Final = 0xFFFEE000
+ITEM_END: Final = 0xFFFEE00D
+SEQUENCE_END: Final = 0xFFFEE0DD
+UNDEFINED: Final = 0xFFFFFFFF
+"""The length of a value that a delimiter ends."""
+MAX_DEPTH: Final = 64
+"""Sequences nested deeper than this are taken for an attack; the deepest of PS3.3 nest about ten."""
+
+LONG_VRS: Final = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
+"""Value representations whose length has four bytes in explicit VR (PS3.5 7.1.2)."""
+FRAGMENT_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+"""Of undefined length they hold fragments, not items (PS3.5 A.4), also in an icon or a private thumbnail."""
+VRS: Final = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}
+"""As they stand in explicit VR."""
+
+Encoded = bytes | mmap.mmap
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How elements are encoded (PS3.5 A.1, A.2, A.3)."""
+
+    implicit: bool
+    little: bool
+
+    @property
+    def mark(self) -> str:
+        """Of the byte order, for `struct`."""
+        return "<" if self.little else ">"
+
+
+OF_UNKNOWN: Final = Encoding(implicit=True, little=True)
+"""Items under VR UN are in implicit VR little endian (PS3.5 6.2.2 note 2)."""
+
+
+def encoding_of(transfer_syntax_uid: str) -> Encoding:
+    """How a transfer syntax states the data set to be encoded: all but two are explicit and little endian."""
+    return Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
+
+
+def tag_name(tag: int) -> str:
+    """As the standard writes it."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
