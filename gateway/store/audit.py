@@ -199,17 +199,23 @@ def _taken(connection: Connection, limit: int) -> Sequence[str]:
 
 
 def columns_of(event: str) -> tuple[dict[str, Any], Sequence[str]]:
-    """The columns of a row that are taken of its event, and the Patient IDs, each once; as `key_of` makes them."""
+    """The columns of a row that are taken of its event, and the Patient IDs, each once; as `key_of` makes them.
+
+    Raises `ValueError` for a text that is no event, which somebody has put there.
+    """
     values = orjson.loads(event)
-    columns = {"moment": values["moment"], "kind": values["kind"], "actor": key_of(values["actor"]["name"])}
-    return columns, list(dict.fromkeys(map(key_of, values["patients"])))
+    try:
+        columns = {"moment": values["moment"], "kind": values["kind"], "actor": key_of(values["actor"]["name"])}
+        return columns, list(dict.fromkeys(map(key_of, values["patients"])))
+    except (KeyError, TypeError) as error:
+        raise ValueError("no event of the audit trail") from error
 
 
 def _patients_of(event: str) -> Sequence[str]:
     """The Patient IDs of a row that goes; none where somebody has made another text of its event, which goes too."""
     try:
         return columns_of(event)[1]
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return ()
 
 

@@ -126,7 +126,7 @@ class Walk:
             return ChainFault(row.sequence, Damage.ALTERED, "event and hash do not belong together")
         try:
             columns, _ = columns_of(row.event)
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return ChainFault(row.sequence, Damage.ALTERED, "the event cannot be read")
         if columns != {"moment": row.moment, "kind": row.kind, "actor": row.actor}:
             return ChainFault(row.sequence, Damage.ALTERED, "moment, kind or actor are not those of the event")
