@@ -16,10 +16,7 @@ from gateway.store import order_kin as kin
 
 
 def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arrival]) -> Order | None:
-    """The order of these rows, as all their messages make it; None of none.
-
-    Rows that wait for a merge, because their numbers are an order of another patient, wait as one row.
-    """
+    """The order of these rows, as all their messages make it; None of none."""
     if len(orders) < 2:
         return next(iter(orders), None)
     # What was given out, or is being performed, stays in its row.
@@ -32,10 +29,7 @@ def joined(work: SchedulingWork, orders: Sequence[Order], arrivals: Sequence[Arr
         work.applied.replace_order(other.row, kept.row)
         whole = united(whole, other)
     stored = replace(kept, procedures=whole.procedures)
-    after = whole
-    if whole.procedures:
-        after = rebuilt_order(whole, [*arrivals, *work.history(work.connection, whole)]) or whole
-    book.save(work.connection, stored, after, now=work.now)
+    book.save(work.connection, stored, _rebuilt(work, whole, arrivals), now=work.now)
     return book.get(work.connection, kept.row)
 
 
@@ -54,14 +48,18 @@ def join_orders_of(work: SchedulingWork, patient: PatientRow, arrivals: Sequence
 
 
 def brought_up(work: SchedulingWork, child: Order, arrivals: Sequence[Arrival]) -> None:
-    """Do to a child what was done to its parent before it was known that it is its child.
-
-    A child that waits for a merge, because its numbers are an order of another patient, is not made by its parent.
-    """
-    if not child.procedures:
-        return
-    history = [*arrivals, *work.history(work.connection, child)]
-    after = rebuilt_order(child, history) or child
+    """Do to a child what was done to its parent before it was known that it is its child."""
+    after = _rebuilt(work, child, arrivals)
     if replace(after, event_at=child.event_at) != child:
         row = book.save(work.connection, child, after, now=work.now)
         work.applied.orders.append((row, "updated"))
+
+
+def _rebuilt(work: SchedulingWork, order: Order, arrivals: Sequence[Arrival]) -> Order:
+    """The order as all its messages make it.
+
+    One without procedures waits for a merge, because its numbers are an order of another patient: it waits on.
+    """
+    if not order.procedures:
+        return order
+    return rebuilt_order(order, [*arrivals, *work.history(work.connection, order)]) or order
