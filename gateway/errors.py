@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 
 class Fate(StrEnum):
@@ -99,6 +99,16 @@ class GatewayError(Exception):
     def __str__(self) -> str:
         place = str(self.place)
         return f"{place}: {self.message}" if place else self.message
+
+
+E = TypeVar("E", bound=GatewayError)
+
+
+def with_fate(error: GatewayError, kind: type[E]) -> E:
+    """The same fault as an error of another kind: what it comes to for the work at hand."""
+    made = kind(error.message, place=error.place)
+    made.details = error.details
+    return made
 
 
 class Unavailable(GatewayError):

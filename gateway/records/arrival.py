@@ -44,6 +44,6 @@ class Kept:
     instance: int
     """Its row."""
     is_new: bool
-    """What is said of its study may have changed."""
+    """What is stated of its study may have changed."""
     has_new_file: bool = False
     """Its pixels came for the first time, or with other content than before."""

@@ -138,6 +138,11 @@ def exported(
     )  # fmt: skip
 
 
+def counted(classes: Mapping[str, int]) -> str:
+    """Numbers of instances by SOP Class UID, as the detail `instances` has them."""
+    return " ".join(f"{sop_class}={number}" for sop_class, number in classes.items())
+
+
 def canonical(event: AuditEvent) -> str:
     """The event as JSON text, always the same for the same event; what is hashed and kept. Never fails."""
     try:

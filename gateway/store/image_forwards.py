@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select
 
 from gateway.records.image_forwarding import STANDING_OF, ImagesAt, ImageStanding
-from gateway.records.pixel_file import PixelFile
 from gateway.records.work import Activity, WorkKind, WorkState
 from gateway.store import pixel_files
 from gateway.store.retention.rule import UNFINISHED, remove
@@ -89,11 +88,6 @@ def delete_of(connection: Connection, tally: Counter[str], of_instances: Iterabl
     ids = list(connection.execute(select(outbox.c.id).where(outbox.c.subject.in_(uids), _is_forward())).scalars())
     remove(connection, tally, work_tries, work_tries.c.work, ids)
     remove(connection, tally, outbox, outbox.c.id, ids)
-
-
-def files_of(connection: Connection, rows: Sequence[int]) -> dict[int, PixelFile]:
-    """Row of an instance -> its file."""
-    return {one: file for one in rows if (file := pixel_files.of_instance(connection, one)) is not None}
 
 
 _KEPT: Final = select(files.c.id).where(files.c.removed_at.is_(None))

@@ -95,6 +95,12 @@ def of_instance(connection: Connection, instance: int) -> PixelFile | None:
     return None if row is None else PixelFile(**row._mapping)
 
 
+def of_instances(connection: Connection, rows: Sequence[int]) -> dict[int, PixelFile]:
+    """Row of `instances` -> its file, of those that have one; as `of_instance`."""
+    found = connection.execute(_ROW.where(pixel_files.c.instance.in_(rows)))
+    return {row.instance: PixelFile(**row._mapping) for row in found}
+
+
 def of_study(connection: Connection, study: int, after: int, limit: int) -> list[PixelFile]:
     """The next files of a row of `studies`, by their ids, behind `after`; those that were removed too."""
     rows = connection.execute(_OF_STUDY, {"the_study": study, "after": after, "most": limit})

@@ -121,5 +121,5 @@ async def test_a_study_with_work_is_unfinished_and_takes_its_work_along(study: S
 
 
 async def test_files_are_found_by_their_instances(study: Store) -> None:
-    files = await study.read(partial(image_forwards.files_of, rows=[1, 2, 99]))
+    files = await study.read(partial(pixel_files.of_instances, rows=[1, 2, 99]))
     assert {row: file.sop_uid for row, file in files.items()} == {1: "1.2.5", 2: "1.2.6"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.records.audit import GATEWAY, Action, Actor, ActorKind, AuditEvent, AuditKind
+from gateway.records.audit import GATEWAY, Action, Actor, ActorKind, AuditEvent, AuditKind, counted
 
 QUIET_SECONDS: Final = 60.0
 
@@ -62,14 +62,13 @@ class SentImages:
         for study, sent in list(self._studies.items()):
             if before is None or sent.last_at <= before:
                 del self._studies[study]
-                counted = " ".join(f"{sop_class}={count}" for sop_class, count in sent.classes.items())
-                event = self._event(AuditKind.INSTANCES_TRANSFERRED, Action.READ, study, sent, counted)
+                event = self._event(AuditKind.INSTANCES_TRANSFERRED, Action.READ, study, sent, counted(sent.classes))
                 self._note(event)
 
-    def _event(self, kind: AuditKind, action: Action, study: str, sent: _Sent, counted: str = "") -> AuditEvent:
+    def _event(self, kind: AuditKind, action: Action, study: str, sent: _Sent, numbers: str = "") -> AuditEvent:
         return AuditEvent(
             kind, action, sent.last_at, GATEWAY, peer=self._peer, studies=(study,),
             patients=(sent.patient_id,) if sent.patient_id else (),
-            note=f"{sent.classes.total()} instances" if counted else "",
-            detail={"instances": counted} if counted else {},
+            note=f"{sent.classes.total()} instances" if numbers else "",
+            detail={"instances": numbers} if numbers else {},
         )  # fmt: skip

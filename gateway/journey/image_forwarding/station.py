@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
 from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.removal import SENDING
 from gateway.observe import metrics
@@ -22,7 +22,7 @@ from gateway.records.image_forwarding import StoreVerdict, store_verdict, warnin
 from gateway.records.pixel_file import PixelFile
 from gateway.records.work import Work
 from gateway.spool import Spool, no_disk
-from gateway.store import Store, audit, image_forwards
+from gateway.store import Store, audit, pixel_files
 from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse.command import MEDIUM
@@ -62,7 +62,7 @@ class ImageForwarding:
         self._sent = sent
         self._transcode = transcode
         self._priority = priority
-        self._files = Gathered(store, image_forwards.files_of)
+        self._files = Gathered(store, pixel_files.of_instances)
 
     async def forward(self, work: Work, _lease: Lease) -> Done:
         """Send an instance. Raises `Unavailable` when the destination gives no answer or has no room, and `NeedsPerson`
@@ -111,26 +111,19 @@ class ImageForwarding:
         """What an error of an association comes to: one that could not be made says nothing of the instance."""
         if isinstance(error, UnsupportedType):
             self._breaker.answered()
-            return _with_details(NeedsPerson(error.message, place=error.place), error)
+            return with_fate(error, NeedsPerson)
         answers_others = self._breaker.away_since is None and self._breaker.answered_at is not None
         self._breaker.failed(getattr(error, "retry_after", None))
         if answers_others and work.attempts + 1 >= MOST_LOSSES:
-            return _with_details(NeedsPerson(error.message, place=error.place), error)
-        return (
-            error
-            if isinstance(error, Unavailable)
-            else _with_details(Unavailable(error.message, place=error.place), error)
-        )
+            return with_fate(error, NeedsPerson)
+        return error if isinstance(error, Unavailable) else with_fate(error, Unavailable)
 
     def _require_stored(self, response: Response, tries: int) -> None:
         verdict = store_verdict(response.status)
         if verdict is StoreVerdict.DONE:
             return
         may_pass = verdict is StoreVerdict.RETRY or (verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS)
-        kind: type[Unavailable] | type[NeedsPerson] = Unavailable if may_pass else NeedsPerson
-        error = kind(str(response), place=self._requestor.peer.place)
-        error.details = {"status": f"{response.status:04X}"}
-        raise error
+        raise response.failure(self._requestor.peer.place, may_pass=may_pass)
 
     def _done(self, work: Work, kept: PixelFile, response: Response, syntax: str) -> Done:
         outcome = {"status": f"{response.status:04X}", "what": "C-STORE"}
@@ -142,8 +135,3 @@ class ImageForwarding:
             outcome["note"] = note
         began = self._sent.began(work.payload, kept.sop_class_uid)
         return Done(outcome, None if began is None else partial(audit.record, happened=began))
-
-
-def _with_details(made: GatewayError, error: GatewayError) -> GatewayError:
-    made.details = error.details
-    return made

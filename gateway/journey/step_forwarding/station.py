@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType
+from gateway.errors import GatewayError, Unavailable, UnsupportedType, with_fate
 from gateway.mapping.attributes import from_dataset, to_dataset
 from gateway.observe import metrics
 from gateway.records.audit import Actor, ActorKind, exported
@@ -69,10 +69,10 @@ class StepForwarding:
             if isinstance(error, UnsupportedType):
                 # It answers; what it takes of another SOP class shall not wait.
                 self._breaker.answered()
-                raise _unavailable(error) from error
+                raise with_fate(error, Unavailable) from error
             # Whatever keeps the association from being made is nothing that this step could do better.
             self._breaker.failed(getattr(error, "retry_after", None))
-            raise error if isinstance(error, Unavailable) else _unavailable(error) from error
+            raise error if isinstance(error, Unavailable) else with_fate(error, Unavailable) from error
         self._breaker.answered()
         metrics.STEP_REQUESTS_SENT.labels(
             self._name, _LABELS.get(self._sop_class, request.operation), f"{response.status:04X}"
@@ -121,13 +121,4 @@ def _is_there(request: StepRequest, kept: Attributes | None, *, is_repeated: boo
 
 def _refusal(response: Response, outcome: RequestVerdict, tries: int, place: str) -> GatewayError:
     may_pass = outcome is RequestVerdict.RETRY or (outcome is RequestVerdict.DOUBT and tries < MOST_DOUBTS)
-    kind: Any = Unavailable if may_pass else NeedsPerson
-    error: GatewayError = kind(str(response), place=place)
-    error.details = {"status": f"{response.status:04X}"}
-    return error
-
-
-def _unavailable(error: GatewayError) -> Unavailable:
-    made = Unavailable(error.message, place=error.place)
-    made.details = error.details
-    return made
+    return response.failure(place, may_pass=may_pass)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.records.arrival import InstanceArrival
-from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKind
+from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKind, counted
 from gateway.wire.dimse.policy import Caller
 
 MOST_MICROS: Final = 600 * 1_000_000
@@ -69,11 +69,10 @@ def _sender(caller: Caller) -> Actor:
 
 def _event(caller: Caller, study_uid: str, transfer: _Transfer, now: int) -> AuditEvent:
     number = transfer.classes.total()
-    counted = " ".join(f"{sop_class}={count}" for sop_class, count in transfer.classes.items())
     note = f"{number} instances, {number - transfer.new} of them were here already"
     return AuditEvent(
         AuditKind.INSTANCES_TRANSFERRED, Action.CREATE if transfer.new else Action.READ, now, _sender(caller),
         patients=(transfer.patient_id,) if transfer.patient_id else (), studies=(study_uid,),
         accession_numbers=(transfer.accession_number,) if transfer.accession_number else (), note=note,
-        detail={"instances": counted},
+        detail={"instances": counted(transfer.classes)},
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from gateway.errors import Malformed, UnsupportedType
+from gateway.errors import Malformed, NeedsPerson, Unavailable, UnsupportedType
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import MEDIUM, Command
 from gateway.wire.dimse.encoding import encoded_dataset
@@ -57,6 +57,13 @@ class Response:
     def __str__(self) -> str:
         error_id = "" if self.error_id is None else f"({self.error_id:04X})"
         return " ".join(filter(None, (self.operation, "status", f"{self.status:04X}", error_id, self.comment)))
+
+    def failure(self, place: str, *, may_pass: bool) -> Unavailable | NeedsPerson:
+        """The error that an answer other than success comes to, in the peer's words. `place`: of the peer."""
+        kind = Unavailable if may_pass else NeedsPerson
+        error: Unavailable | NeedsPerson = kind(str(self), place=place)
+        error.details = {"status": f"{self.status:04X}"}
+        return error
 
 
 def proposals(*sop_classes: str) -> list[Proposal]:
