@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 from playwright.async_api import expect
@@ -14,8 +15,7 @@ from tests.journey.messages import orm
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-
-LOOK_MS = 30_000
+LOOK_MS: Final = 30_000
 """A look at the state that took long is followed by a long rest."""
 
 
