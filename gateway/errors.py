@@ -18,6 +18,7 @@ worker alone turns an error into a retry, a parked row or a rejected row.
         ├── UnknownSender               not on the list of senders
         ├── UnknownCode                 outside of a code table
         ├── UnsupportedType             message type or SOP class
+        │   └── SyntaxNotAcceptedError  taken in other transfer syntaxes
         ├── UnsupportedEvent            trigger event
         ├── UnknownKey                  no such patient, order or study
         ├── DuplicateKey                an identifier that belongs to another
@@ -186,6 +187,15 @@ class UnknownCode(Rejected):
 
 class UnsupportedType(Rejected):
     """A message type or SOP class that the gateway does not serve."""
+
+
+class SyntaxNotAcceptedError(UnsupportedType):
+    """The receiver takes the SOP class of an instance, but not in its transfer syntax."""
+
+    def __init__(self, accepted: Sequence[str], *, place: str) -> None:
+        super().__init__("the SOP Class is accepted in other transfer syntaxes only", place=place)
+        self.accepted = tuple(accepted)
+        """Transfer syntaxes that the receiver takes, Explicit before Implicit VR Little Endian."""
 
 
 class UnsupportedEvent(Rejected):

@@ -10,6 +10,7 @@ from gateway.clock import Clock
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
 from gateway.journey.image_forwarding.auditing import SentImages
+from gateway.journey.image_forwarding.by_cstore import CStoreSender
 from gateway.journey.image_forwarding.station import ImageForwarding
 from gateway.pixels.pool import Pool
 from gateway.records.audit import AuditEvent
@@ -53,8 +54,8 @@ def handling_of_images(
     stack.push_async_callback(requestor.close)
     sent = SentImages(destination.name, peer.place, note, clock)
     stack.push_async_callback(sent.close)
-    priority = PRIORITIES[destination.priority]
-    station = ImageForwarding(destination.name, store, spool, requestor, breaker, sent, pool.decoded, priority)
+    sender = CStoreSender(requestor, PRIORITIES[destination.priority])
+    station = ImageForwarding(destination.name, store, spool, sender, breaker, sent, pool.decoded)
     return Handling(
         station.forward,
         concurrency=CLAIMED * destination.associations,

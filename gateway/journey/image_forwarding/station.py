@@ -1,4 +1,4 @@
-"""Sends instances to an archive as they came, each with an outcome of its own (PS3.4 Annex B).
+"""Sends instances to an archive as they came, each with an outcome of its own.
 
 What the archive takes in no transfer syntax that arrived is sent without compression. An answer that was lost makes an
 instance be sent again, which is harmless: it is the same instance.
@@ -14,21 +14,27 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
+from gateway.errors import (
+    GatewayError,
+    NeedsPerson,
+    SyntaxNotAcceptedError,
+    Unavailable,
+    UnsupportedType,
+    with_fate,
+)
 from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.removal import SENDING
+from gateway.journey.image_forwarding.sending import Answer, Sender
 from gateway.observe import metrics
-from gateway.records.image_forwarding import StoreVerdict, store_verdict, warning_of
+from gateway.records.image_forwarding import StoreVerdict
 from gateway.records.pixel_file import PixelFile
 from gateway.records.work import Work
 from gateway.spool import Spool, no_disk
 from gateway.store import Store, audit, pixel_files
 from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done
-from gateway.wire.dimse.command import MEDIUM
-from gateway.wire.dimse.part10_file import Part10File
-from gateway.wire.dimse.requestor_operations import PLAIN, Response
-from gateway.wire.dimse.requestor_store import StorageRequestor, SyntaxNotAcceptedError
+from gateway.wire.dimse.requestor_operations import PLAIN
+from gateway.wire.part10_file import Part10File
 from gateway.work.breaker import Breaker
 from gateway.work.lease import Lease
 
@@ -49,19 +55,17 @@ class ImageForwarding:
         name: str,
         store: Store,
         spool: Spool,
-        requestor: StorageRequestor,
+        sender: Sender,
         breaker: Breaker,
         sent: SentImages,
         transcode: Transcode,
-        priority: int = MEDIUM,
     ) -> None:
         self._name = name
         self._spool = spool
-        self._requestor = requestor
+        self._sender = sender
         self._breaker = breaker
         self._sent = sent
         self._transcode = transcode
-        self._priority = priority
         self._files = Gathered(store, pixel_files.of_instances)
 
     async def forward(self, work: Work, _lease: Lease) -> Done:
@@ -74,7 +78,7 @@ class ImageForwarding:
             self._spool.path_of(kept.file), kept.sop_class_uid, kept.sop_uid, kept.transfer_syntax_uid
         )  # fmt: skip
         try:
-            response, syntax = await self._stored(file)
+            answer, syntax = await self._sent_as_taken(file, str(work.payload["study"]))
         except (NeedsPerson, SyntaxNotAcceptedError):
             raise
         except FileNotFoundError as error:
@@ -84,26 +88,26 @@ class ImageForwarding:
         except GatewayError as error:
             raise self._failure(error, work) from error
         self._breaker.answered()
-        metrics.IMAGES_SENT.labels(self._name, f"{response.status:04X}").inc()
-        self._require_stored(response, work.attempts)
-        return self._done(work, kept, response, syntax)
+        metrics.IMAGES_SENT.labels(self._name, answer.status).inc()
+        self._require_stored(answer, work.attempts)
+        return self._done(work, kept, answer, syntax)
 
-    async def _stored(self, file: Part10File) -> tuple[Response, str]:
+    async def _sent_as_taken(self, file: Part10File, study_uid: str) -> tuple[Answer, str]:
         """The answer, and the transfer syntax in which the instance was sent."""
         try:
-            return await self._requestor.store(file, priority=self._priority), file.transfer_syntax_uid
+            return await self._sender.send(file, study_uid), file.transfer_syntax_uid
         except SyntaxNotAcceptedError as refusal:
             self._breaker.answered()
             syntax = next((one for one in refusal.accepted if one in PLAIN), "")
             if not syntax:
-                raise NeedsPerson(str(refusal), place=self._requestor.peer.place) from refusal
+                raise NeedsPerson(str(refusal), place=self._sender.place) from refusal
         make = partial(tempfile.TemporaryDirectory, prefix=SENDING, dir=self._spool.folder)
         folder = await asyncio.to_thread(make)
         try:
             target = Path(folder.name) / "instance.dcm"
             await self._transcode(file.path, target, syntax)
             plain = replace(file, path=target, transfer_syntax_uid=syntax)
-            return await self._requestor.store(plain, priority=self._priority), syntax
+            return await self._sender.send(plain, study_uid), syntax
         finally:
             await asyncio.to_thread(folder.cleanup)
 
@@ -118,16 +122,15 @@ class ImageForwarding:
             return with_fate(error, NeedsPerson)
         return error if isinstance(error, Unavailable) else with_fate(error, Unavailable)
 
-    def _require_stored(self, response: Response, tries: int) -> None:
-        verdict = store_verdict(response.status)
-        if verdict is StoreVerdict.DONE:
+    def _require_stored(self, answer: Answer, tries: int) -> None:
+        if answer.verdict is StoreVerdict.DONE:
             return
-        may_pass = verdict is StoreVerdict.RETRY or (verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS)
-        raise response.failure(self._requestor.peer.place, may_pass=may_pass)
+        doubted = answer.verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS
+        raise answer.failure(self._sender.place, may_pass=doubted or answer.verdict is StoreVerdict.RETRY)
 
-    def _done(self, work: Work, kept: PixelFile, response: Response, syntax: str) -> Done:
-        outcome = {"status": f"{response.status:04X}", "what": "C-STORE"}
-        notes = [warning_of(response.status), response.comment if response.status else ""]
+    def _done(self, work: Work, kept: PixelFile, answer: Answer, syntax: str) -> Done:
+        outcome = {"status": answer.status, "what": answer.what}
+        notes = [answer.warning, answer.text]
         if syntax != kept.transfer_syntax_uid:
             outcome["transfer_syntax_uid"] = syntax
             notes.append("sent without compression")

@@ -22,12 +22,12 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from gateway.errors import Malformed, Rejected, RequiredMissing, Unavailable, UnsupportedType
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.encoding import encoded_dataset
-from gateway.wire.dimse.part10_file import pieces_of
 from gateway.wire.dimse.requestor import RequestedAssociation, associated
 from gateway.wire.dimse.requestor_operations import MPPS, VERIFICATION, WORKLIST, Response, proposals
 from gateway.wire.dimse.requestor_pdu import MAX_CONTEXTS, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.statuses import SOP_CLASS_NOT_SUPPORTED
+from gateway.wire.part10_file import pieces_of
 
 _PENDING: Final = (0xFF00, 0xFF01)
 

@@ -10,25 +10,16 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.errors import UnsupportedType
+from gateway.errors import SyntaxNotAcceptedError, UnsupportedType
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.command import MEDIUM
 from gateway.wire.dimse.negotiation import AcceptedContext
-from gateway.wire.dimse.part10_file import Part10File, pieces_of
 from gateway.wire.dimse.requestor import RequestedAssociation
 from gateway.wire.dimse.requestor_operations import PLAIN, Response
 from gateway.wire.dimse.requestor_pdu import MAX_CONTEXTS, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_reuse import IDLE_SECONDS, Requestor
-
-
-class SyntaxNotAcceptedError(UnsupportedType):
-    """The receiver takes the SOP Class, but not in the transfer syntax of the file."""
-
-    def __init__(self, accepted: tuple[str, ...], *, place: str) -> None:
-        super().__init__("the SOP Class is accepted in other transfer syntaxes only", place=place)
-        self.accepted = accepted
-        """Those that it takes, Explicit before Implicit VR Little Endian."""
+from gateway.wire.part10_file import Part10File, pieces_of
 
 
 class StorageRequestor:

@@ -17,12 +17,12 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from bench.ports import free_port
-from gateway.errors import NeedsPerson, Rejected, Unavailable, UnsupportedType
+from gateway.errors import NeedsPerson, Rejected, SyntaxNotAcceptedError, Unavailable, UnsupportedType
 from gateway.wire.dimse import StoreRequest
 from gateway.wire.dimse.command import HIGH
-from gateway.wire.dimse.part10_file import Part10File, pieces_of
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
-from gateway.wire.dimse.requestor_store import StorageRequestor, SyntaxNotAcceptedError
+from gateway.wire.dimse.requestor_store import StorageRequestor
+from gateway.wire.part10_file import Part10File, pieces_of
 from tests.peers.dcmtk import storescp
 from tests.peers.orthanc import Orthanc
 from tests.wire.dimse.peers import HOST, accept, instance, serving, until

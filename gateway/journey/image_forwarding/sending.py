@@ -1,0 +1,55 @@
+"""How an instance is brought to a receiver: what C-STORE, STOW-RS and a folder have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import NeedsPerson, Unavailable, with_fate
+from gateway.records.image_forwarding import StoreVerdict, store_verdict, warning_of
+from gateway.wire.part10_file import Part10File
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver answers to an instance."""
+
+    what: str
+    """How the instance was sent, such as `C-STORE`."""
+    status: str
+    """As the outcome and the metrics have it, such as `A700` or `HTTP 500`."""
+    verdict: StoreVerdict
+    warning: str = ""
+    """What the receiver did otherwise than asked; empty: nothing."""
+    text: str = ""
+    """The receiver's own words."""
+    retry_after: float | None = None
+    """When the receiver wants to be asked again, in seconds."""
+
+    @classmethod
+    def of_status(cls, what: str, status: int, text: str) -> Answer:
+        """The answer that a status of C-STORE is, or a reason of STOW-RS, which has the same numbers."""
+        return cls(what, f"{status:04X}", store_verdict(status), warning_of(status), text if status else "")
+
+    def failure(self, place: str, *, may_pass: bool) -> Unavailable | NeedsPerson:
+        """The error that an answer other than success comes to. `place`: of the receiver."""
+        words = " ".join(filter(None, (f"{self.what} status {self.status}", self.text)))
+        passing = Unavailable(words, place=place, retry_after=self.retry_after)
+        error = passing if may_pass else with_fate(passing, NeedsPerson)
+        error.details = {"status": self.status}
+        return error
+
+
+class Sender(Protocol):
+    """A way to one receiver, for many instances at once."""
+
+    @property
+    def place(self) -> str:
+        """The receiver, as errors and the audit trail name it."""
+
+    async def send(self, file: Part10File, study_uid: str) -> Answer:
+        """Bring an instance of a study to the receiver, in the transfer syntax of the file.
+
+        Raises `SyntaxNotAcceptedError` where the receiver takes the SOP class in others alone, `UnsupportedType` where
+        in none, `Unavailable` when there is no answer, `NeedsPerson` when the file cannot be read.
+        """
