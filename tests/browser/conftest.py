@@ -14,8 +14,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.browser.busy import BusyGateway, fill, gateway_in
 from tests.browser.staffed import staffed_in
-from tests.faults.test_readiness import fill as fill_disk
-from tests.faults.test_readiness import small_disk
+from tests.faults.small_disk import fill as fill_disk
+from tests.faults.small_disk import small_disk
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -1,8 +1,8 @@
 """kill -9 while instances come and go on: each that storescu got a Success for is at both archives, byte for byte.
 
-One archive is away for a third of the time, and the spool reaches its quota meanwhile: storescu gets A700, and sends
-again. `FAULTS_IMAGES` and `FAULTS_IMAGE_KILLS`: how many; on PostgreSQL two gateways share the work, and either is
-killed.
+The disk of the spool is filled for a while, also that of the database where it is the same disk; then an archive is
+away for a third of the time, and the spool reaches its quota. storescu gets A700 meanwhile, and sends again.
+`FAULTS_IMAGES` and `FAULTS_IMAGE_KILLS`: how many; on PostgreSQL two gateways share the work, and either is killed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import copy
 import hashlib
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from sqlalchemy import Connection, func, select
 from bench.ports import free_port
 from gateway.store import Store
 from gateway.store.schema import outbox, pixel_files, released_files
+from tests.faults.small_disk import MIB, fill, small_ext4
 from tests.faults.whole_gateway import WholeGateway
 from tests.peers.dcmtk import storescp, storescu
 from tests.peers.orthanc import Orthanc
@@ -39,7 +41,12 @@ SENDERS: Final = 4
 FILE_BYTES: Final = 38_000
 QUOTA: Final = max(IMAGES // 3, 2 * SENDERS * BATCH)
 """Files that the spool has room for: what storescu sends at once must be less, or no sender would come to its end."""
+DISK_MIB: Final = FILE_BYTES * QUOTA // MIB + 48
+"""For the quota, and a database with its log."""
 PATIENT_SECONDS: Final = 600
+STILL: Final = 50
+"""Tenths of a second without a Success: no more is let in."""
+A700: Final = "Refused: OutOfResources"
 STUDY: Final = "1.2.826.0.1.3680043.8.498.18"
 
 
@@ -98,21 +105,26 @@ class Senders:
         """Instances with a Success."""
         self.refused = 0
         """Associations that ended otherwise."""
+        self.full = 0
+        """Instances that were refused with A700."""
 
     async def send(self) -> None:
         dice = random.Random(len(self._waiting))
         while self._waiting:
             batch = self._waiting.pop()
-            while (await storescu(dice.choice(self._gateways).dicom, *batch)).returncode:
+            while (done := await storescu(dice.choice(self._gateways).dicom, *batch)).returncode:
                 self.refused += 1
+                self.full += (done.stdout + done.stderr).count(A700)
                 await asyncio.sleep(1.0)
             self.sent += len(batch)
 
 
 @asynccontextmanager
-async def gateways(folder: Path, url: str, orthanc: Orthanc, storescp_port: int) -> AsyncIterator[list[WholeGateway]]:
+async def gateways(
+    folder: Path, url: str, spool: Path, orthanc: Orthanc, storescp_port: int
+) -> AsyncIterator[list[WholeGateway]]:
     number = 2 if url.startswith("postgresql") else 1
-    configured = settings(folder / "spool", orthanc, storescp_port)
+    configured = settings(spool, orthanc, storescp_port)
     started = [WholeGateway(folder / str(one), url, configured, {}) for one in range(number)]
     try:
         for one in started:
@@ -148,55 +160,128 @@ async def held_by(orthanc: Orthanc) -> dict[str, str]:
     return held
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-async def test_both_archives_have_all_that_was_sent(tmp_path: Path, database_url: str, orthanc: Orthanc) -> None:
+class Episodes:
+    """What happens besides, by the number of kills before it."""
+
+    def __init__(self, disk: Path, archive: Callable[[], AbstractContextManager[int]]) -> None:
+        self._filler = disk / "filler"
+        self._archive = archive
+        self._up = ExitStack()
+        self._acts = {
+            0: self._archive_comes, KILLS // 5: self._fill, 2 * KILLS // 5: self.free,
+            3 * KILLS // 5: self._up.close, 4 * KILLS // 5: self._archive_comes,
+        }  # fmt: skip
+        self.is_full = False
+
+    def _archive_comes(self) -> None:
+        self._up.enter_context(self._archive())
+
+    def _fill(self) -> None:
+        fill(self._filler)
+        self.is_full = True
+
+    def free(self) -> None:
+        """Give the disk its room back."""
+        self._filler.unlink(missing_ok=True)
+        self.is_full = False
+
+    def act(self, kill: int) -> None:
+        """What begins or ends now. A full disk is filled again: files leave the spool meanwhile."""
+        self._acts.get(kill, self._fill if self.is_full else lambda: None)()
+
+    def close(self) -> None:
+        self._up.close()
+
+
+async def says_full(gateway: WholeGateway, senders: Senders) -> str:
+    """Wait until an instance was refused with A700, and the state says why; what it says."""
+    before = senders.full
+    url = f"http://127.0.0.1:{gateway.http}/api/state"
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            async with session.get(url) as answer:
+                parts = (await answer.json())["parts"]
+            spool = next(one for one in parts if one["kind"] == "spool")
+            if spool["level"] == "bad" and senders.full > before:
+                return "; ".join(
+                    f"{one['kind']} {one['name']}: {one['detail']}" for one in parts if one["level"] == "bad"
+                )
+            await asyncio.sleep(0.1)
+
+
+CASES: Final = {"sqlite": "sqlite", "sqlite on the disk of the spool": "sqlite", "postgresql": "postgresql"}
+
+
+@pytest.mark.parametrize(("case", "database_url"), CASES.items(), ids=CASES, indirect=["database_url"])
+async def test_both_archives_have_all_that_was_sent(
+    tmp_path: Path, case: str, database_url: str, orthanc: Orthanc
+) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "held").mkdir()
     batches, digests = await asyncio.to_thread(made, tmp_path / "files")
-    port, dice = free_port(), random.Random(18)
+    port = free_port()
     async with AsyncExitStack() as stack:
-        started = await stack.enter_async_context(gateways(tmp_path, database_url, orthanc, port))
+        disk = stack.enter_context(small_ext4(tmp_path / "disk", DISK_MIB))
+        url = f"sqlite:///{disk}/gateway.db" if "disk" in case else database_url
+        episodes = stack.enter_context(closing(Episodes(disk, partial(storescp, tmp_path / "held", "+xa", port=port))))
+        started = await stack.enter_async_context(gateways(tmp_path, url, disk / "spool", orthanc, port))
         senders = Senders(started, batches)
         sending = [asyncio.create_task(senders.send()) for _ in range(SENDERS)]
-        archive = ExitStack()
-        stack.enter_context(archive)
-        for kill in range(KILLS):
-            if kill == KILLS // 3:
-                archive.close()
-            elif kill in (0, 2 * KILLS // 3):
-                archive.enter_context(storescp(tmp_path / "held", "+xa", port=port))
-            await reached(senders, dice.randint(kill * IMAGES // (KILLS + 1), (kill + 1) * IMAGES // (KILLS + 1)))
-            await asyncio.sleep(dice.uniform(0, 0.3))
-            killed = dice.choice(started)
-            await killed.kill()
-            await killed.start()
+        await killed_again_and_again(started, senders, episodes)
         async with asyncio.timeout(PATIENT_SECONDS):
             await asyncio.gather(*sending)
-        store = await Store.open(database_url)
+        store = await Store.open(url)
         stack.push_async_callback(store.close)
         await gone(store)
+        # What was being written when a gateway was killed is removed when the spool is looked through.
+        left = list((disk / "spool").glob("*/*/*.dcm"))
     of_storescp = {
         str(pydicom.dcmread(one, stop_before_pixels=True).SOPInstanceUID): digest_of(one.read_bytes())
         for one in (tmp_path / "held").iterdir()
     }
     of_orthanc = await held_by(orthanc)
     print(
-        f"{KILLS} kills, {senders.sent} instances sent, {senders.refused} associations of storescu came to nothing; "
+        f"{case}: {KILLS} kills, {senders.sent} instances sent, {senders.full} refused with A700, "
+        f"{senders.refused} associations of storescu came to nothing; "
         f"Orthanc holds {len(of_orthanc)}, storescp {len(of_storescp)}; "
         f"{sum(digests.get(uid) == digest for uid, digest in of_orthanc.items())} and "
         f"{sum(digests.get(uid) == digest for uid, digest in of_storescp.items())} as they were made"
     )
     assert of_orthanc == digests
     assert of_storescp == digests
-    # What was being written when a gateway was killed is removed when the spool is looked through.
-    left = list((tmp_path / "spool").glob("*/*/*.dcm"))
     assert len(left) <= KILLS * SENDERS
+
+
+async def killed_again_and_again(gateways: list[WholeGateway], senders: Senders, episodes: Episodes) -> None:
+    dice = random.Random(18)
+    for kill in range(KILLS):
+        episodes.act(kill)
+        if episodes.is_full:
+            print(f"\nthe disk is full after {senders.sent} instances: {await says_full(gateways[0], senders)}")
+        await reached(senders, dice.randint(kill * IMAGES // (KILLS + 1), (kill + 1) * IMAGES // (KILLS + 1)))
+        await asyncio.sleep(dice.uniform(0, 0.3))
+        killed = dice.choice(gateways)
+        await killed.kill()
+        await started_again(killed, episodes)
+
+
+async def started_again(gateway: WholeGateway, episodes: Episodes) -> None:
+    """A database on a full disk cannot be opened: then as by a service manager, which starts it until there is room."""
+    try:
+        await gateway.start()
+    except pytest.fail.Exception:
+        reason = gateway.log.splitlines()[-1]
+        assert episodes.is_full, reason
+        assert "disk is full" in reason
+        print(f"killed on the full disk it does not start: {reason}")
+        episodes.free()
+        await gateway.start()
 
 
 async def reached(senders: Senders, number: int) -> None:
     """Wait until so many are sent, or while the quota lets no more in for a while."""
     last, still = -1, 0
-    while senders.sent < number and still < 100:
+    while senders.sent < number and still < STILL:
         still = still + 1 if senders.sent == last else 0
         last = senders.sent
         await asyncio.sleep(0.1)

@@ -33,7 +33,7 @@ from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.dimse import client
 from tests.conftest import until
-from tests.faults.test_readiness import fill, small_disk
+from tests.faults.small_disk import fill, small_disk
 from tests.faults.whole_gateway import WholeGateway, running
 from tests.journey.test_hung_database import frozen
 from tests.peers.faketime import MovedClock

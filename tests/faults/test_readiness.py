@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from gateway.simulators import ris
 from gateway.wire.hl7.mllp_client import MllpClient
+from tests.faults.small_disk import fill, small_disk
 from tests.faults.whole_gateway import WholeGateway, running
 from tests.journey.test_hung_database import frozen
 
@@ -55,28 +53,6 @@ async def ready(
         readiness = Readiness(session, gateway)
         await readiness.reach(ok=True, seconds=OVER_SECONDS)
         yield gateway, readiness
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 12 MiB of its own."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.decode()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(filler: Path) -> None:
-    """Write until the disk has no room."""
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(65_536))
 
 
 async def refused(gateway: WholeGateway, first: int) -> list[str]:
