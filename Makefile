@@ -112,7 +112,7 @@ peers: ## Install what the tests talk to: DCMTK, Orthanc, dcmjs-dimse, a FHIR se
 lock: $(ENVIRONMENT) ## Pin the dependencies again after a change in pyproject.toml (LOCK_ARGS=--upgrade: the newest)
 	printf 'hatchling\neditables\n' | $(UV) pip compile pyproject.toml - --extra dev $(COMPILE) -o requirements.lock
 	$(UV) pip compile docker/build.in -c requirements.lock $(COMPILE) -o docker/build.lock
-	$(UV) pip compile pyproject.toml --extra postgres -c requirements.lock $(COMPILE) -o docker/requirements.lock
+	$(UV) pip compile pyproject.toml --extra pixels --extra postgres -c requirements.lock $(COMPILE) -o docker/requirements.lock
 	$(UV) pip compile docker/tools.in $(COMPILE) -o docker/tools.lock
 
 # What is locked for the image, as files: for a machine without a network. Wheels are of this machine's kind and Python.

@@ -35,6 +35,7 @@ from gateway.operations.check import (
     gateway_serves,
 )
 from gateway.operations.mappings_view import change_lines, mappings_view
+from gateway.pixels import codecs
 from gateway.records.retention import RetentionKind
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, VERIFICATION, context_for, proposals
@@ -114,6 +115,12 @@ def _settings(config: Config) -> list[CheckFinding]:
 def _storage(config: Config) -> Iterator[CheckFinding]:
     if config.studies.storage == "forward" and not any(one.store for one in config.dicom.destinations):
         text = "forward, and no destination has store: files fill the spool until retention deletes their studies"
+        yield CheckFinding("studies.storage", True, text, warning=True)
+    if config.studies.storage == "forward" and not codecs.are_installed():
+        text = (
+            "forward without the codecs (imaging-gateway[pixels]): compressed instances are parked where a destination "
+            "takes them only without compression, and there are no previews"
+        )
         yield CheckFinding("studies.storage", True, text, warning=True)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final
 
 from gateway.config.tree import Config
 from gateway.operations.pictures import NO_PICTURES, Pictures
+from gateway.pixels import codecs
 from gateway.pixels.pool import Pool
 
 NO_CODECS: Final = "the codecs are not installed (imaging-gateway[pixels])"
@@ -17,6 +17,6 @@ def pictures_of(config: Config, pool: Pool) -> Pictures:
     folder = config.studies.spool.folder
     if config.studies.storage == "headers" or folder is None:
         return NO_PICTURES
-    if find_spec("imagecodecs") is None:
+    if not codecs.are_installed():
         return Pictures(NO_CODECS)
     return Pictures(path_of=lambda file: folder / file, preview=pool.preview)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from gateway.pixels.faults import CodecMissing
@@ -19,6 +20,11 @@ def imagecodecs() -> Any:
 def numpy() -> Any:
     """Raises `CodecMissing`."""
     return _imported("numpy")
+
+
+def are_installed() -> bool:
+    """Whether instances can be decoded at all."""
+    return find_spec("imagecodecs") is not None
 
 
 def _imported(name: str) -> Any:
