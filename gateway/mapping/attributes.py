@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, Final
 
 from pydicom import DataElement, Dataset
@@ -15,7 +15,6 @@ import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.long_work import pause
 from gateway.mapping import frames
 from gateway.mapping.language.values import INTEGERS, vr_of
-from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
 BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"})
@@ -49,16 +48,6 @@ def from_dataset(dataset: Dataset, keywords: Collection[str] | None = None, *, w
         stated = frames.gathered(dataset, from_dataset)
         result |= {keyword: stated[keyword] for keyword in sorted(missing) if keyword in stated}
     return result
-
-
-def surplus_values(dataset: Dataset, keywords: Collection[str]) -> Iterator[Finding]:
-    """A finding for each attribute of one value that has more, of which `from_dataset` takes the first."""
-    for keyword in sorted(keywords):
-        element = dataset.get(tag_for_keyword(keyword) or 0)
-        if isinstance(element, DataElement) and isinstance(element.value, MultiValue):
-            count = len([one for one in element.value if str(one).strip()])
-            if count > 1 and dictionary_VM(element.tag) == "1":
-                yield Finding(keyword, f"has {count} values; the first is taken")
 
 
 def _plain(element: DataElement, with_empty: bool) -> Any:

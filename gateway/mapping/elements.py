@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,25 +10,56 @@ from pydicom.datadict import dictionary_VM, keyword_for_tag
 
 import gateway.dicom_dictionary  # noqa: F401  the elements that pydicom lacks
 from gateway.long_work import pause
+from gateway.mapping import frames
 from gateway.mapping.attributes import BINARY, without_old_marks
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.worklist.items import Decoded
 
 
-def of_elements(elements: Mapping[int, Decoded]) -> Attributes:
-    """Every attribute that has a keyword and is not binary; without a value "", a sequence without items []."""
+def of_elements(elements: Mapping[int, Decoded], *, with_empty: bool = True) -> Attributes:
+    """Every attribute that has a keyword and is not binary; without a value "", a sequence without items [], unless
+    `with_empty` leaves them out."""
     pause()
     result: Attributes = {}
     for tag, element in elements.items():
         keyword, has_one_value = _entry(tag)
         if keyword and element.vr not in BINARY:
-            result[keyword] = _value(element, has_one_value)
+            value = _value(element, has_one_value, with_empty)
+            if with_empty or value not in ("", []):
+                result[keyword] = value
     return result
 
 
-def _value(element: Decoded, has_one_value: bool) -> Any:
+def of_levels(elements: Mapping[int, Decoded], levels: Mapping[str, Collection[str]]) -> dict[str, Attributes]:
+    """What `from_dataset` gives of the keywords of each level."""
+    stated = of_elements(elements, with_empty=False)
+    of_frames: Attributes | None = None
+    result: dict[str, Attributes] = {}
+    for level, keywords in levels.items():
+        kept = {keyword: stated[keyword] for keyword in keywords if keyword in stated}
+        if missing := frames.GATHERED.intersection(keywords) - kept.keys():
+            of_frames = frames.gathered(stated, lambda item: item) if of_frames is None else of_frames
+            kept |= {keyword: of_frames[keyword] for keyword in sorted(missing) if keyword in of_frames}
+        result[level] = kept
+    return result
+
+
+def surplus(elements: Mapping[int, Decoded]) -> list[Finding]:
+    """A finding for each attribute of one value that has more, of which the first is taken."""
+    findings = []
+    for tag, element in elements.items():
+        keyword, has_one_value = _entry(tag)
+        if has_one_value and len(element.values) > 1:
+            count = len([one for one in element.values if one.strip()])
+            if count > 1:
+                findings.append(Finding(keyword, f"has {count} values; the first is taken"))
+    return findings
+
+
+def _value(element: Decoded, has_one_value: bool, with_empty: bool) -> Any:
     if element.vr == "SQ":
-        return [of_elements(item) for item in element.items]
+        return [of_elements(item, with_empty=with_empty) for item in element.items]
     # A text of several lines keeps those at its end.
     blanks = None if len(element.values) > 1 else " "
     values = [value for one in element.values if (value := one.replace("\0", "").strip(blanks))]

@@ -6,7 +6,7 @@ Functional Groups Sequence, or else of each item of the Per-frame Functional Gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from pydicom import Dataset
@@ -26,13 +26,17 @@ GATHERED: Final = frozenset({ANATOMY, SIDE, MODIFIERS})
 """Attributes that `gathered` gives, which do not stand at the top level of a data set."""
 
 
+Holder = Dataset | Mapping[str, Any]
+"""Elements of a data set or item: of pydicom, or `Attributes`."""
+
+
 def read_for(keywords: Collection[str]) -> frozenset[str]:
     """The attributes of the top level that must be read to have those named in `keywords`."""
     asked = frozenset(keywords)
     return asked.union(_GROUPS, _REGIONS) if asked & GATHERED else asked
 
 
-def gathered(dataset: Dataset, plain: Callable[[Dataset], Attributes]) -> Attributes:
+def gathered(dataset: Holder, plain: Callable[[Any], Attributes]) -> Attributes:
     """`ANATOMY` of the first frame that has it, `SIDE` and `MODIFIERS` of all frames; `plain` reads an item.
 
     Frames that show different sides give a list of all, which is no side.
@@ -49,12 +53,12 @@ def gathered(dataset: Dataset, plain: Callable[[Dataset], Attributes]) -> Attrib
     return {keyword: value for keyword, value in stated.items() if value}
 
 
-def _regions(dataset: Dataset, plain: Callable[[Dataset], Attributes]) -> Attributes:
+def _regions(dataset: Holder, plain: Callable[[Any], Attributes]) -> Attributes:
     """The coded anatomy of the top level."""
     return {keyword: [plain(item) for item in _items(dataset, keyword)] for keyword in _REGIONS}
 
 
-def _frame_anatomies(dataset: Dataset) -> list[Dataset]:
+def _frame_anatomies(dataset: Holder) -> list[Holder]:
     for groups in _GROUPS:
         stated = [anatomy for group in _items(dataset, groups) for anatomy in _items(group, ANATOMY)]
         if stated:
@@ -62,7 +66,7 @@ def _frame_anatomies(dataset: Dataset) -> list[Dataset]:
     return []
 
 
-def held(dataset: Dataset, key: Any) -> Any:
+def held(dataset: Holder, key: Any) -> Any:
     """`dataset.get(key)`, and None for what cannot be read: pydicom reads a value when it is asked for, and has many
     ways of failing at it."""
     try:
@@ -71,10 +75,10 @@ def held(dataset: Dataset, key: Any) -> Any:
         return None
 
 
-def _items(dataset: Dataset, keyword: str) -> Iterable[Dataset]:
+def _items(dataset: Holder, keyword: str) -> Iterable[Holder]:
     value = held(dataset, keyword)
     # An element of another VR than the dictionary's holds no items.
-    return [one for one in value if isinstance(one, Dataset)] if isinstance(value, Iterable) else ()
+    return [one for one in value if isinstance(one, (Dataset, dict))] if isinstance(value, Iterable) else ()
 
 
 def _modifiers(holder: Attributes) -> Iterable[Attributes]:

@@ -7,17 +7,24 @@ from pathlib import Path
 import pydicom.data
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.mapping.attributes import from_dataset
-from gateway.mapping.elements import of_elements
+from gateway.mapping.elements import of_elements, of_levels, surplus
+from gateway.mapping.frames import GATHERED, read_for
+from gateway.records.finding import Finding
 from gateway.records.order import Attributes
-from gateway.wire.dimse.header import read_header, split_header
+from gateway.wire.dimse.header import read_elements, read_header, split_header
 from gateway.wire.dimse.identifier import decode_readable
 from tests.journey.modality import begin, end, going_on, series
+from tests.mapping import maximal
+from tests.mapping.maximal import item
+from tests.mapping.samples import SHIPPED
+from tests.mapping.test_frames import LEFT, RIGHT, group, multi_frame
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
@@ -82,6 +89,46 @@ def test_headers_of_pydicoms_files(syntax: str) -> None:
         assert ours == theirs, path
         compared += 1
     assert compared > 30
+
+
+KEYWORDS = frozenset().union(*SHIPPED.studies.keywords.values(), GATHERED)
+READ = {tag for keyword in read_for(KEYWORDS) if (tag := tag_for_keyword(keyword)) is not None}
+
+
+def of_mapping(dataset: Dataset, syntax: str) -> tuple[Attributes, Attributes]:
+    """What the study mapping reads, in both ways."""
+    header = split_header(encoded(dataset, syntax), syntax)
+    elements = read_elements(header, syntax, READ, [])
+    return of_levels(elements, {"all": sorted(KEYWORDS)})["all"], from_dataset(read_header(header, syntax), KEYWORDS)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_the_study_mapping_reads_of_pydicoms_files(syntax: str) -> None:
+    compared = 0
+    for path in _readable():
+        try:
+            dataset = dcmread(path, stop_before_pixels=True)
+            encoded(dataset, syntax)
+        except (InvalidDicomError, ValueError, AttributeError, NotImplementedError, TypeError, KeyError):
+            continue
+        ours, theirs = of_mapping(dataset, syntax)
+        assert ours == theirs, path
+        compared += 1
+    assert compared > 30
+
+
+def test_what_the_study_mapping_reads_of_a_maximal_image_and_of_frames() -> None:
+    right, left = group("R", RIGHT), group("L", LEFT)
+    for dataset in (maximal.dataset(), multi_frame(right, item()), multi_frame(item(), right, left)):
+        ours, theirs = of_mapping(dataset, ExplicitVRLittleEndian)
+        assert ours == theirs
+
+
+def test_what_an_attribute_of_one_value_has_more_is_noted() -> None:
+    dataset = begin()
+    dataset.StudyDescription, dataset.SeriesDescription = ["a", "b", ""], ["a", ""]
+    elements, _ = decode_readable(encoded(dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
+    assert surplus(elements) == [Finding("StudyDescription", "has 2 values; the first is taken")]
 
 
 def test_a_number_that_cannot_be_read_has_no_value() -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from sqlalchemy import Connection
 
 from gateway import long_work
@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, Unavailable, UnknownKey
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.transfers import Transfers
-from gateway.mapping.attributes import from_dataset, surplus_values
+from gateway.mapping.elements import of_levels, surplus
 from gateway.mapping.frames import read_for
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
@@ -31,7 +31,8 @@ from gateway.spool import SpoolFile
 from gateway.store import Store, audit, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.elements import DEFLATED
-from gateway.wire.dimse.header import read_header, readable_header, split_header
+from gateway.wire.dimse.header import read_elements, readable_header, short_header, split_header
+from gateway.wire.dimse.identifier import Identifier
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
 
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 REPLAY_TRIES: Final = 5
 NAMES: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 """Attributes without which an instance cannot be kept."""
+_NAME_TAGS: Final = (0x0020000D, 0x0020000E, 0x00080018)
+LEVELS: Final = ("study", "series", "instance")
 
 ALWAYS: Final = {
     "study": frozenset({"StudyInstanceUID", "AccessionNumber", "PatientID", "IssuerOfPatientID", "PatientName"}),
@@ -85,8 +88,9 @@ class StudyArrival:
 
     def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
         """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
-        self._keywords = {level: ALWAYS[level] | frozenset(keywords[level]) for level in ALWAYS}
-        self._read_for = read_for(frozenset(NAMES).union(*self._keywords.values()))
+        self._keywords = {level: sorted(ALWAYS[level].union(keywords[level])) for level in ALWAYS}
+        read = read_for(frozenset(NAMES).union(*self._keywords.values()))
+        self._tags = frozenset(tag for keyword in read if (tag := tag_for_keyword(keyword)) is not None)
 
     async def store(self, request: StoreRequest) -> None:
         """Keep one instance.
@@ -110,10 +114,14 @@ class StudyArrival:
             await self._keep(request, replace(arrival, stored=await stored()))
 
     async def _read_or_refuse(self, request: StoreRequest) -> InstanceArrival:
+        header = short_header(request.data, request.transfer_syntax_uid, begins_at=request.begins_at)
+        read = partial(self._read, request, self._clock(), header)
         try:
+            if header is not None:
+                return read()
             # What a deflated data set inflates to is in memory for one instance at a time.
             beside = long_work.beside if request.transfer_syntax_uid in DEFLATED else asyncio.to_thread
-            return await beside(partial(self._read, request, self._clock()))
+            return await beside(read)
         except ExplainedFailure as failure:
             await self._refuse(request, failure)
             raise
@@ -186,23 +194,19 @@ class StudyArrival:
     ) -> dict[int, tuple[bytes, dict[str, Attributes]]]:
         read = {}
         for one, digest, syntax, header in headers:
-            dataset = read_header(header, syntax, keywords=self._read_for, faults=[])
-            read[one] = digest, self._levels(dataset)
+            read[one] = digest, of_levels(read_elements(header, syntax, self._tags, faults=[]), self._keywords)
         return read
 
-    def _levels(self, dataset: Dataset) -> dict[str, Attributes]:
-        return {level: from_dataset(dataset, keywords) for level, keywords in self._keywords.items()}
-
-    def _read(self, request: StoreRequest, now: int) -> InstanceArrival:
-        header, dataset, findings = _header_of(request, self._read_for)
-        levels = self._levels(dataset)
-        _check(request, dataset)
+    def _read(self, request: StoreRequest, now: int, header: bytes | None = None) -> InstanceArrival:
+        header, elements, findings = _header_of(request, header, self._tags)
+        levels = of_levels(elements, self._keywords)
+        study_uid, series_uid, sop_uid = _uids(request, levels)
         return InstanceArrival(
-            study_uid=StudyInstanceUID(str(dataset.StudyInstanceUID)),
+            study_uid=StudyInstanceUID(study_uid),
             study=levels["study"],
-            series_uid=SeriesInstanceUID(str(dataset.SeriesInstanceUID)),
+            series_uid=SeriesInstanceUID(series_uid),
             series=levels["series"],
-            sop_uid=SOPInstanceUID(str(dataset.SOPInstanceUID)),
+            sop_uid=SOPInstanceUID(sop_uid),
             sop_class_uid=request.sop_class_uid,
             instance=levels["instance"],
             transfer_syntax_uid=request.transfer_syntax_uid,
@@ -210,7 +214,7 @@ class StudyArrival:
             digest=hashlib.sha256(header).digest(),
             source_ae=request.caller.calling_ae,
             received_at=now,
-            findings=(*findings, *surplus_values(dataset, self._read_for)),
+            findings=(*findings, *surplus(elements)),
         )
 
     async def _refuse(self, request: StoreRequest, failure: ExplainedFailure) -> None:
@@ -226,41 +230,51 @@ class StudyArrival:
         )
 
 
-def _header_of(request: StoreRequest, keywords: Collection[str]) -> tuple[bytes, Dataset, tuple[Finding, ...]]:
-    """The header of an instance, and the attributes `keywords` of it.
+def _header_of(
+    request: StoreRequest, header: bytes | None, tags: Collection[int]
+) -> tuple[bytes, Identifier, tuple[Finding, ...]]:
+    """The header of an instance (None: not split from its pixels yet), and the elements `tags` of it.
 
     Of a broken header what stands before the fault, if that names the instance; of a broken attribute the others.
     """
     data, at, syntax = request.data, request.begins_at, request.transfer_syntax_uid
-    faults: list[Malformed] = []
+    unread: list[Malformed] = []
+    faults: list[tuple[Malformed, str]] = []
     try:
-        header, rest = split_header(data, syntax, begins_at=at), "the attribute is left out"
-        dataset = read_header(header, syntax, keywords=keywords, faults=faults)
+        header = split_header(data, syntax, begins_at=at) if header is None else header
+        elements = read_elements(header, syntax, tags, unread)
     except Malformed as error:
+        faults.append((error, "the header is kept up to there"))
+        unread.clear()
         try:
-            header, rest = readable_header(data, syntax, begins_at=at), "the header is kept up to there"
-            dataset = read_header(header, syntax, keywords=keywords)
+            header = readable_header(data, syntax, begins_at=at)
+            elements = read_elements(header, syntax, tags, unread)
         except Malformed:
             raise ExplainedFailure(error) from error
-        if not all(dataset.get(keyword) for keyword in NAMES):
+        if not all(tag in elements and any(elements[tag].values) for tag in _NAME_TAGS):
             raise ExplainedFailure(error) from error
-        faults = [error]
-    for fault in faults:
+    faults += [(fault, "the attribute is left out") for fault in unread]
+    for fault, rest in faults:
         log.warning("an instance from %s: %s %s; %s", request.caller.calling_ae, fault.place, fault.message, rest)
-    return header, dataset, tuple(Finding(fault.place, f"{fault.message}; {rest}") for fault in faults)
+    return header, elements, tuple(Finding(fault.place, f"{fault.message}; {rest}") for fault, rest in faults)
 
 
 def _code(failure: ExplainedFailure) -> str:
     return f"{status_of(failure, STORE_STATUSES):04X}"
 
 
-def _check(request: StoreRequest, dataset: Dataset) -> None:
-    for keyword in NAMES:
-        if not dataset.get(keyword):
+def _uids(request: StoreRequest, levels: Mapping[str, Attributes]) -> tuple[str, str, str]:
+    """Of study, series and instance. Raises `ExplainedFailure` without them, or for another instance."""
+    study, series, instance = (
+        str(levels[level].get(keyword) or "") for level, keyword in zip(LEVELS, NAMES, strict=True)
+    )
+    for keyword, uid in zip(NAMES, (study, series, instance), strict=True):
+        if not uid:
             raise ExplainedFailure(RequiredMissing(f"{keyword} is missing"))
     for keyword, announced in (
         ("SOPInstanceUID", request.sop_instance_uid),
         ("SOPClassUID", request.sop_class_uid),
     ):
-        if str(dataset.get(keyword) or announced) != announced:
+        if str(levels["instance"].get(keyword) or announced) != announced:
             raise ExplainedFailure(InvalidValue(f"{keyword} is not the one of the C-STORE request"))
+    return study, series, instance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from pydicom.datadict import dictionary_VR
@@ -50,7 +50,16 @@ _FOREIGN_GROUPS = frozenset({0xFFFE, 0xFFFF})
 """Item delimiters: PS3.5 7.1 keeps them out of a data set's own level. Elements of the command set (0000) and of File
 Meta Information (0002) do not belong there either, but some writers leave them in."""
 
+_ODD_GROUPS = _FOREIGN_GROUPS | {0x0000, 0x7FE0}
+_PLAIN_VRS = frozenset(letters for letters, vr in VRS.items() if vr not in LONG_VRS)
+
 BULK_VRS = FRAGMENT_VRS | {"UN"}
+
+
+_EXPLICIT = {True: struct.Struct("<HH2sH").unpack_from, False: struct.Struct(">HH2sH").unpack_from}
+_IMPLICIT = {True: struct.Struct("<HHL").unpack_from, False: struct.Struct(">HHL").unpack_from}
+_LENGTH = {True: struct.Struct("<L").unpack_from, False: struct.Struct(">L").unpack_from}
+"""What begins an element in explicit and in implicit VR, and a long length, by whether it is little endian."""
 
 
 class EncodedElement(NamedTuple):
@@ -77,30 +86,43 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
     """The element that begins at `at`: its value must fit before `end` (PS3.5 7.1.2, 7.1.3)."""
     if end - at < 8:
         raise Malformed(f"{end - at} bytes left where an element should begin", place="data set")
-    group, number = struct.unpack_from(coding.mark + "HH", data, at)
+    if coding.implicit:
+        group, number, length = _IMPLICIT[coding.little](data, at)
+        letters = b""
+    else:
+        group, number, letters, length = _EXPLICIT[coding.little](data, at)
     tag = group << 16 | number
     if group in _FOREIGN_GROUPS:
         raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
-    vr, value_at = "", at + 8
-    if not coding.implicit:
-        vr = VRS.get(data[at + 4 : at + 6], "")
-        if not vr and not _is_followed(data, at, end, coding, tag):
-            letters = _looks_like_vr(data[at + 4 : at + 6])
-            raise Malformed(f"{'unknown' if letters else 'no'} value representation", place=tag_name(tag))
+    vr, value_at = VRS.get(letters, ""), at + 8
+    if letters and not vr and not _is_followed(data, at, end, coding, tag):
+        known = _looks_like_vr(letters)
+        raise Malformed(f"{'unknown' if known else 'no'} value representation", place=tag_name(tag))
     if vr in LONG_VRS:
         if end - at < 12:
             raise Malformed("the element is cut off", place=tag_name(tag))
-        (length,) = struct.unpack_from(coding.mark + "L", data, at + 8)
+        (length,) = _LENGTH[coding.little](data, at + 8)
         value_at = at + 12
-    else:
-        (length,) = struct.unpack_from(
-            coding.mark + ("L" if coding.implicit else "H"), data, at + (4 if coding.implicit else 6)
-        )
     if not tag and not length:
         raise Malformed("zeros where an element should begin", place=tag_name(tag))
     if length != UNDEFINED and tag not in PIXEL_TAGS and value_at + length > end:
         raise Malformed(f"{length} bytes announced, {end - value_at} there", place=tag_name(tag))
     return EncodedElement(tag, vr, length, value_at)
+
+
+def past_plain(data: Encoded, at: int, end: int, coding: Encoding, stops: Collection[int] = ()) -> int:
+    """Where the elements from `at` on end that need no look: whole, in explicit VR with a length of two bytes, and none
+    of `stops`. Most are."""
+    if coding.implicit:
+        return at
+    begin = _EXPLICIT[coding.little]
+    while end - at >= 8:
+        group, number, letters, length = begin(data, at)
+        after = at + 8 + length
+        if letters not in _PLAIN_VRS or group in _ODD_GROUPS or after > end or group << 16 | number in stops:
+            break
+        at = after
+    return at
 
 
 def _is_followed(data: Encoded, at: int, end: int, coding: Encoding, tag: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from io import BytesIO
+from mmap import mmap
 from typing import Any
 
 import pydicom.config
@@ -22,6 +23,7 @@ from pydicom.valuerep import VR
 
 from gateway.dicom_encoding import Encoded, Encoding, tag_name
 from gateway.errors import Malformed
+from gateway.long_work import LONG_BYTES
 from gateway.wire.dimse import deflated_header
 from gateway.wire.dimse.elements import (
     DEFLATED,
@@ -31,9 +33,11 @@ from gateway.wire.dimse.elements import (
     element_at,
     elements_of,
     is_bulk,
+    past_plain,
     short_vr,
     value_end,
 )
+from gateway.wire.dimse.identifier import Identifier, decode_selected
 from gateway.wire.dimse.selection import selected
 from gateway.wire.dimse.text import mend_texts
 
@@ -70,7 +74,21 @@ def split_header(
     if transfer_syntax_uid in DEFLATED:
         return deflated_header.split(data, max_element_bytes, begins_at)
     coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
-    return _split(data, begins_at, len(data), coding, max_element_bytes)
+    return _split(data, begins_at, len(data), coding, max_element_bytes)[0]
+
+
+def short_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes | None:
+    """What `split_header` gives, for a header so short that it need not be read beside the event loop; None for any
+    other, for one that is in a file, and for one that is deflated or broken."""
+    if isinstance(data, mmap) or transfer_syntax_uid in DEFLATED:
+        return None
+    end = min(len(data), begins_at + LONG_BYTES)
+    coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
+    try:
+        header, is_whole = _split(data, begins_at, end, coding, MAX_ELEMENT_BYTES)
+    except Malformed:
+        return None
+    return header if is_whole or end == len(data) else None
 
 
 def read_header(
@@ -104,6 +122,20 @@ def read_header(
     return dataset
 
 
+def read_elements(
+    header: bytes, transfer_syntax_uid: str, tags: Collection[int], faults: list[Malformed]
+) -> Identifier:
+    """The elements of the top level with these tags and Specific Character Set, of what `split_header` gave, as texts.
+
+    Of frames what `selected` leaves. A value that its VR does not allow reads as empty, an attribute with broken items
+    is left out; both are added to `faults`. Raises `Malformed` for every other fault of structure.
+    """
+    coding = coding_of(header, transfer_syntax_uid)
+    elements, unread = decode_selected(selected(header, coding, tags, faults), coding)
+    faults += unread
+    return elements
+
+
 def readable_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes:
     """The elements before the first that cannot be read, for a data set that `split_header` or `read_header` refuses;
     without long binary elements, as of `split_header`.
@@ -122,19 +154,20 @@ def readable_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int =
             at = value_end(data, element, end, coding, 1)
     except Malformed:
         pass
-    return _split(data, begins_at, at, coding, MAX_ELEMENT_BYTES)
+    return _split(data, begins_at, at, coding, MAX_ELEMENT_BYTES)[0]
 
 
-def _split(data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None) -> bytes:
+def _split(data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None) -> tuple[bytes, bool]:
+    """The header, and whether pixel data stands behind it."""
     kept: list[bytes] = []
     kept_from = start = begin
-    while start < end:
+    while (start := past_plain(data, start, end, coding)) < end:
         if start > begin and not any(data[start : start + 8]) and _is_padding(data, start, end):
             end = start
             break
         element = element_at(data, start, end, coding)
         if element.tag in PIXEL_TAGS:
-            return b"".join([*kept, data[kept_from:start]])
+            return b"".join([*kept, data[kept_from:start]]), True
         after = value_end(data, element, end, coding, None)
         if not coding.implicit and not element.vr:
             kept += [data[kept_from : start + 4], short_vr(element)]
@@ -143,7 +176,7 @@ def _split(data: Encoded, begin: int, end: int, coding: Encoding, max_element_by
             kept.append(data[kept_from:start])
             kept_from = after
         start = after
-    return b"".join([*kept, data[kept_from:end]])
+    return b"".join([*kept, data[kept_from:end]]), False
 
 
 def _is_padding(data: Encoded, start: int, end: int) -> bool:

@@ -60,6 +60,7 @@ OF_QUERIES: Final = Limits(elements=1_000, values=5_000)
 """A query has some forty keys, and its longest list is of UIDs. Each key is held against each candidate."""
 OF_STATEMENTS: Final = Limits(elements=400_000, values=400_000)
 """A performed step or notification names each of its images, in three elements: room for a hundred thousand."""
+_NO_LIMITS: Final = Limits(elements=2**62, values=2**62)
 
 
 class _Course:
@@ -101,10 +102,18 @@ def decode_readable(
 ) -> tuple[Identifier, list[Malformed]]:
     """The same, where a number that cannot be read is a key without a value, and what is wrong with those. Raises
     `Malformed` for bytes that are no elements."""
+    return _decoded(data, coding_of(data, transfer_syntax_uid), limits)
+
+
+def decode_selected(elements: bytes, coding: Encoding) -> tuple[Identifier, list[Malformed]]:
+    """The same, of elements that were cut out of a data set with `coding`, however many there are."""
+    return _decoded(elements, coding, _NO_LIMITS)
+
+
+def _decoded(data: bytes, coding: Encoding, limits: Limits) -> tuple[Identifier, list[Malformed]]:
     keys: dict[int, Key] = {}
     course = _Course(limits)
     at, text = 0, ASCII
-    coding = coding_of(data, transfer_syntax_uid)
     while at < len(data):
         element = element_at(data, at, len(data), coding)
         at, text = _add(keys, data, element, len(data), coding, text, 1, course)

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.dicom_encoding import ITEM, OF_UNKNOWN, UNDEFINED, Encoding
 from gateway.errors import Malformed
-from gateway.wire.dimse.elements import CHARACTER_SET, EncodedElement, effective_vr, element_at, value_end
+from gateway.wire.dimse.elements import CHARACTER_SET, EncodedElement, effective_vr, element_at, past_plain, value_end
 
 PER_FRAME_GROUPS: Final = 0x52009230
 FRAME_ANATOMY: Final = 0x00209071
@@ -27,9 +27,10 @@ def selected(header: bytes, coding: Encoding, wanted: Collection[int], faults: l
     """
     kept: list[bytes] = []
     at, end = 0, len(header)
-    while at < end:
+    stops = {*wanted, CHARACTER_SET}
+    while (at := past_plain(header, at, end, coding, stops)) < end:
         element = element_at(header, at, end, coding)
-        is_wanted = element.tag in wanted or element.tag == CHARACTER_SET
+        is_wanted = element.tag in stops
         if element.tag == PER_FRAME_GROUPS and (coding.implicit or element.vr in ("SQ", "UN")):
             if is_wanted:
                 kept.append(_frame_anatomies(header, at, element, coding))
