@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Engine, Insert, Table, Update
 from sqlalchemy.event import listens_for
 from sqlalchemy.sql import ClauseElement
 
+from gateway.store.carried import carried, carrying
+
 Kind = Literal["message", "patient", "study", "filler", "placer", "accession", "early study", "early accession"]
 """A message by MSH-3|MSH-4 and MSH-10, a patient by Patient ID and issuer, an order by one of its numbers; `early`: a
 study or an unlinked item of a performed step by its Study Instance UID or accession number."""
@@ -35,24 +37,22 @@ KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
 _NUMBERS: Final[Mapping[str, Kind]] = {
     "study_uid": "study", "filler": "filler", "placer": "placer", "accession": "accession",
 }  # fmt: skip
-_INFO: Final = "absences"
+_NAME: Final = "absences"
 
 
 @contextmanager
 def noted(connection: Connection, absent: Iterable[Key]) -> Iterator[None]:
     """Let the transaction of `connection` know what is absent, within the block."""
-    info = connection.info  # which a connection that was lost does not give any more
-    info[_INFO] = set(absent)
+    carrying(connection)[_NAME] = set(absent)
     try:
         yield
     finally:
-        # The driver's connection goes back to a pool: whoever takes it next knows nothing.
-        del info[_INFO]
+        del carrying(connection)[_NAME]
 
 
 def are_absent(connection: Connection, keys: Iterable[Key]) -> bool:
     """Whether each of `keys` is known to be absent; False where that is not known."""
-    absent: set[Key] | None = connection.info.get(_INFO)
+    absent: set[Key] | None = carried(connection).get(_NAME)
     return absent is not None and absent.issuperset(keys)
 
 
@@ -67,7 +67,7 @@ def written_by(statement: ClauseElement) -> Written | None:
     keys_of = _KEYS.get(name)
 
     def written(connection: Connection, values: Mapping[str, Any]) -> None:
-        absent: set[Key] | None = connection.info.get(_INFO)
+        absent: set[Key] | None = carried(connection).get(_NAME)
         if not absent:
             return
         if keys_of is None:
@@ -83,7 +83,7 @@ def follow_writes(engine: Engine) -> None:
 
     @listens_for(engine, "before_execute")
     def _written(connection: Connection, statement: ClauseElement, *_: object) -> None:
-        if (name := _table_of(statement)) is not None and (absent := connection.info.get(_INFO)):
+        if (name := _table_of(statement)) is not None and (absent := carried(connection).get(_NAME)):
             _end(absent, name)
 
 

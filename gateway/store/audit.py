@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, lite
 from sqlalchemy.event import listens_for
 
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, canonical
+from gateway.store.carried import carried, carrying
 from gateway.store.schema import audit, audit_anchors, audit_patients, audit_waiting
 from gateway.store.statement import Statement
 
@@ -57,7 +58,7 @@ _SEALING: Final = text("SELECT pg_try_advisory_xact_lock(hashtextextended('audit
 def record(connection: Connection, happened: AuditEvent) -> None:
     """Add `happened` to the trail with the transaction of `connection`: kept if and only if that is."""
     event = canonical(happened)
-    events: list[str] | None = connection.info.get(_GATHERED)
+    events: list[str] | None = carried(connection).get(_GATHERED)
     if events is None:
         _write(connection, [event])
     else:
@@ -68,14 +69,11 @@ def record(connection: Connection, happened: AuditEvent) -> None:
 def gathered(connection: Connection) -> Iterator[None]:
     """Keep the events of the transaction together, and write them at the end of the block."""
     events: list[str] = []
-    info = connection.info  # which a connection that was lost does not give any more
-    info[_GATHERED] = events
-    info.pop(_SAVEPOINTS, None)
+    carrying(connection).update({_GATHERED: events, _SAVEPOINTS: []})
     try:
         yield
     finally:
-        # The driver's connection goes back to a pool: whoever takes it next gathers nothing.
-        del info[_GATHERED]
+        del carrying(connection)[_GATHERED]
     if events:
         _write(connection, events)
 
@@ -89,12 +87,12 @@ def _write(connection: Connection, events: Sequence[str]) -> None:
 
 def number_gathered(connection: Connection) -> int:
     """How many events the transaction has so far, for `take_back`."""
-    return len(connection.info.get(_GATHERED, ()))
+    return len(carried(connection).get(_GATHERED, ()))
 
 
 def take_back(connection: Connection, number: int) -> None:
     """Forget all events of the transaction but the first `number`."""
-    del connection.info[_GATHERED][number:]
+    del carried(connection)[_GATHERED][number:]
 
 
 def follow_savepoints(engine: Engine) -> None:
@@ -103,7 +101,7 @@ def follow_savepoints(engine: Engine) -> None:
     # They end in the order opposite to that in which they were set, and have no name when they are.
     @listens_for(engine, "savepoint")
     def _set(connection: Connection, _name: None) -> None:
-        connection.info.setdefault(_SAVEPOINTS, []).append(number_gathered(connection))
+        carrying(connection).setdefault(_SAVEPOINTS, []).append(number_gathered(connection))
 
     @listens_for(engine, "release_savepoint")
     def _released(connection: Connection, _name: str, _context: None) -> None:
@@ -112,12 +110,12 @@ def follow_savepoints(engine: Engine) -> None:
     @listens_for(engine, "rollback_savepoint")
     def _rolled_back(connection: Connection, _name: str, _context: None) -> None:
         number = _ended(connection)
-        if not connection.invalidated and _GATHERED in connection.info:
+        if _GATHERED in carried(connection):
             take_back(connection, number)
 
 
 def _ended(connection: Connection) -> int:
-    savepoints: list[int] = [] if connection.invalidated else connection.info.get(_SAVEPOINTS, [])
+    savepoints: list[int] = carried(connection).get(_SAVEPOINTS, [])
     return savepoints.pop() if savepoints else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -163,11 +164,17 @@ def begin_reading(connection: Connection) -> Connection:
 
 
 def lock(connection: Connection, *keys: str) -> None:
+    """As `lock_all`."""
+    lock_all(connection, keys)
+
+
+def lock_all(connection: Connection, keys: Iterable[str]) -> None:
     """Hold `keys` until the transaction ends, so that nobody else inserts or changes rows under them.
 
     In PostgreSQL ids are given before the commit: without the lock a row with a higher id could become visible
     first, and a lane would run out of order. How a transaction waits for them: `gateway.store.keys`. SQLite has one
-    writer at a time and needs nothing. Raises `Contended`.
+    writer at a time and needs nothing: there, keys that are made as they are asked for are not made. Raises
+    `Contended`.
     """
     if connection.dialect.name != "postgresql":
         return

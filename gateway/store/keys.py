@@ -12,13 +12,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from gateway.store.carried import carried, carrying
 from gateway.store.statement import execute
 
 _WAIT: Final = "SELECT pg_advisory_xact_lock(hashtextextended(k, 0)) FROM unnest(CAST(%(keys)s AS text[])) AS t(k)"
 _TRY: Final = (
     "SELECT bool_and(pg_try_advisory_xact_lock(hashtextextended(k, 0))) FROM unnest(CAST(%(keys)s AS text[])) AS t(k)"
 )
-_INFO: Final = "keys"
+_NAME: Final = "keys"
 
 
 class Contended(BaseException):
@@ -41,7 +42,7 @@ class Keys:
         self._asked = set(self._held)
         if self._held:
             wait_for(connection, self._held)
-        connection.info[_INFO] = self
+        carrying(connection)[_NAME] = self
 
     def begin_with(self, connection: Connection, keys: Iterable[str]) -> None:
         """Hold `keys` from the beginning of the transaction on, before any unit works. Raises `Contended`."""
@@ -61,13 +62,13 @@ class Keys:
 
 def keys_of(connection: Connection) -> Keys | None:
     """The keys of the writer's transaction; None where each key is waited for."""
-    keys: Keys | None = connection.info.get(_INFO)
+    keys: Keys | None = carried(connection).get(_NAME)
     return keys
 
 
 def forget_keys(connection: Connection) -> None:
     """Let the next transaction of `connection` wait for each key."""
-    connection.info.pop(_INFO, None)
+    carrying(connection).pop(_NAME, None)
 
 
 def wait_for(connection: Connection, keys: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from gateway.records.order import Attributes, Number
 from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.records.step import StepState
 from gateway.store.absences import Key, are_absent
-from gateway.store.engine import lock
+from gateway.store.engine import lock_all
 from gateway.store.schema import EMPTY, orders, procedures, steps
 from gateway.store.statement import Row, Statement
 
@@ -87,10 +87,10 @@ class Numbers:
     parent_filler: str = ""
 
     @property
-    def locks(self) -> tuple[str, ...]:
+    def locks(self) -> Iterator[str]:
         """What is held while the order is looked for and made."""
-        own = number_keys(self.study_uid, self.filler, self.placer, self.accession_number)
-        return (*own, *number_keys(filler=self.parent_filler, placer=self.parent))
+        yield from number_keys(self.study_uid, self.filler, self.placer, self.accession_number)
+        yield from number_keys(filler=self.parent_filler, placer=self.parent)
 
     @property
     def keys(self) -> list[Key]:
@@ -109,7 +109,7 @@ def find(connection: Connection, numbers: Numbers) -> list[tuple[int, Order]]:
     identities and the orders found until the transaction ends, and the number of what the order replaces or is a part
     of.
     """
-    lock(connection, *numbers.locks)
+    lock_all(connection, numbers.locks)
     if are_absent(connection, numbers.keys):
         return []
     values = {

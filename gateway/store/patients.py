@@ -11,7 +11,7 @@ from gateway.records.order import Attributes
 from gateway.records.patient import Identity, Stamps
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.absences import Key, are_absent
-from gateway.store.engine import lock
+from gateway.store.engine import lock_all
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
 from gateway.worklist.names import name_key
@@ -38,7 +38,7 @@ LONGEST_CHAIN: Final = 100
 
 def hold(connection: Connection, *identities: Identity) -> None:
     """Keep these identities from other writers until the transaction ends."""
-    lock(connection, *(lock_of(one) for one in identities))
+    lock_all(connection, map(lock_of, identities))
 
 
 def lock_of(identity: Identity) -> str:

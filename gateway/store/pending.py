@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Insert, Table
 from sqlalchemy.event import listens_for
 from sqlalchemy.sql import ClauseElement
 
+from gateway.store.carried import carried, carrying
 from gateway.store.schema import messages as message_rows
 from gateway.store.schema import metadata, orders, patients, procedures, steps
 
@@ -26,7 +27,7 @@ KEYED: Final = {patients: 1, orders: 1, procedures: 2, steps: 2, message_rows: 1
 """Tables whose keys are known beforehand, and how many for each message."""
 _PLACES: Final = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
 """Rows that others refer to go first."""
-_INFO: Final = "pending"
+_NAME: Final = "pending"
 
 
 class Pending:
@@ -42,19 +43,17 @@ class Pending:
 @contextmanager
 def gathered(connection: Connection, keys: Mapping[str, Iterator[int]]) -> Iterator[None]:
     """Gather the rows of the transaction of `connection` within the block, which must end with `flush`."""
-    info = connection.info  # which a connection that was lost does not give any more
-    info[_INFO] = Pending(keys)
+    carrying(connection)[_NAME] = Pending(keys)
     try:
         yield
     finally:
-        # The driver's connection goes back to a pool: whoever takes it next gathers nothing.
-        del info[_INFO]
+        del carrying(connection)[_NAME]
 
 
 def add(connection: Connection, statement: Statement, table: str, values: Mapping[str, Any]) -> int | None:
     """Keep the row of an INSERT for later and give its key; None where its key is not known beforehand, and the row is
     to be inserted now."""
-    pending: Pending | None = connection.info.get(_INFO)
+    pending: Pending | None = carried(connection).get(_NAME)
     if pending is None:
         return None
     key = next(pending.keys.get(table, iter(())), None)
@@ -65,7 +64,7 @@ def add(connection: Connection, statement: Statement, table: str, values: Mappin
 
 def add_without_key(connection: Connection, statement: Statement, values: Mapping[str, Any]) -> bool:
     """Keep the row of an INSERT for later; False where rows are not gathered."""
-    pending: Pending | None = connection.info.get(_INFO)
+    pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
         pending.rows.setdefault(statement, []).append(values)
     return pending is not None
@@ -73,7 +72,7 @@ def add_without_key(connection: Connection, statement: Statement, values: Mappin
 
 def flush(connection: Connection) -> None:
     """Send what was gathered. Raises `DBAPIError`, for a row of any unit of the transaction."""
-    pending: Pending | None = connection.info.get(_INFO)
+    pending: Pending | None = carried(connection).get(_NAME)
     if pending is None or not pending.rows:
         return
     rows, pending.rows = pending.rows, {}
@@ -83,14 +82,14 @@ def flush(connection: Connection) -> None:
 
 def drop(connection: Connection) -> None:
     """Forget what was gathered since the last look: the unit that added it is taken back."""
-    pending: Pending | None = None if connection.invalidated else connection.info.get(_INFO)
+    pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
         pending.rows.clear()
 
 
 def end_keys(connection: Connection, table: str) -> None:
     """Note that a row of `table` got a key from the database, which may be one of those known beforehand."""
-    pending: Pending | None = connection.info.get(_INFO)
+    pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
         pending.keys.pop(table, None)
 

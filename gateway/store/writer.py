@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.errors import InDoubt, Unavailable
 from gateway.store import absences, audit, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
+from gateway.store.carried import carrying
 from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
@@ -38,6 +39,7 @@ from gateway.store.units import HURRIED, Job, Run, Unit, UnitError, run_bare, ru
 T = TypeVar("T")
 MAX_BATCH: Final = 256
 TRIES: Final = 5
+_ANNOUNCE: Final = "announce"
 
 
 class Writer:
@@ -182,7 +184,7 @@ class Writer:
         """
         self._committing, fresh = False, self._connection is None
         connection = self._connection = self._connection or self._engine.connect()
-        connection.info.pop("announce", None)
+        carrying(connection).pop(_ANNOUNCE, None)
         try:
             with connection.begin() as transaction:
                 if hurried:
@@ -199,7 +201,7 @@ class Writer:
                 self._committing = True
                 transaction.commit()
             self._is_away = False
-            return bool(connection.info.pop("announce", False))
+            return bool(carrying(connection).pop(_ANNOUNCE, False))
         except DBAPIError as error:
             self._disconnect()
             if is_read_only(error):
@@ -223,4 +225,4 @@ class Writer:
 
 def announce(connection: Connection) -> None:
     """Ask that the worker be woken after the commit: this unit left work that is due."""
-    connection.info["announce"] = True
+    carrying(connection)[_ANNOUNCE] = True

@@ -25,6 +25,8 @@ def _component_group(family: str, given: str, middle: str, prefix: str, suffix: 
 def _family(component: list[str]) -> str:
     """FN (HL7 2.5.1, 2.A.30): component 1 is the whole surname; where it is empty, or the own surname alone, the own
     surname with its prefix. A name that has no own surname is that of the partner (components 4 and 5)."""
+    if len(component) == 1:
+        return component[0].strip()
     whole, prefix, own, partner_prefix, partner = [*(part.strip() for part in component[:5]), "", "", "", "", ""][:5]
     if whole and whole != own:
         return whole

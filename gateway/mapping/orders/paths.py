@@ -230,10 +230,10 @@ def compile_path(path: str) -> Lookup:
     key = f"{name}-{number}"
 
     def look(scope: Scope) -> Value | None:
-        if key not in scope.stated_keys:
-            return []
         components = scope.split.get(key)
         if components is None:
+            if key not in scope.stated_keys:
+                return []
             components = scope.components(name, number, key)
         if not components:
             return look_at_each(scope)
@@ -258,10 +258,10 @@ def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:
     key, first = f"{name}-{number}", flat.start
 
     def look(scope: Scope) -> str | None:
-        if key not in scope.stated_keys:
-            return ""
         components = scope.split.get(key)
         if components is None:
+            if key not in scope.stated_keys:
+                return ""
             components = scope.components(name, number, key)
         if not components:
             return look_at_whole(scope)
