@@ -10,6 +10,8 @@ from typing import Final
 
 from gateway.errors import ConfigError
 from gateway.mapping import scanners
+from gateway.mapping.corrections.correcting import CorrectionMapping
+from gateway.mapping.corrections.dialect import CORRECTION_DIALECT
 from gateway.mapping.language.files import close, read, read_tables
 from gateway.mapping.language.rows import MappingFile
 from gateway.mapping.orders import order_control
@@ -26,7 +28,8 @@ from gateway.mapping.studies.literals import scheme_faults
 from gateway.worklist.scanner_rules import ScannerRule
 
 ORDERS, STUDIES, STATUSES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml", "step_to_status.yaml"
-_FILES: Final = (ORDERS, STUDIES, STATUSES, scanners.SCANNERS)
+CORRECTIONS = "corrections.yaml"
+_FILES: Final = (ORDERS, STUDIES, STATUSES, CORRECTIONS, scanners.SCANNERS)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -44,6 +47,7 @@ class Mappings:
     orders: OrderMapping
     studies: StudyMapping
     statuses: StatusMapping
+    corrections: CorrectionMapping
     files: Mapping[str, MappingFile]
     worklist_files: WorklistFileMapping
     scanners: tuple[ScannerRule, ...] = ()
@@ -56,31 +60,40 @@ class _Files:
     orders: MappingFile
     studies: MappingFile
     statuses: MappingFile
+    corrections: MappingFile
     scanners: tuple[ScannerRule, ...]
     faults: tuple[str, ...]
+
+    @property
+    def by_name(self) -> dict[str, MappingFile]:
+        """The files of rows."""
+        return {
+            ORDERS: self.orders, STUDIES: self.studies, STATUSES: self.statuses, CORRECTIONS: self.corrections,
+        }  # fmt: skip
 
 
 def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) -> Mappings:
     """Read our files and lay the site's `overlay` folder over them. Raises `ConfigError` with every fault found."""
     content = _ours() if overlay is None else _read([shipped(), overlay])
-    orders, studies, statuses, faults = content.orders, content.studies, content.statuses, list(content.faults)
+    orders, studies, faults = content.orders, content.studies, list(content.faults)
     if overlay is not None:
         # A row with a fault is not read: only without any other fault is it sure that nothing uses a table.
-        faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, (orders, studies, statuses))]
+        faults = [*_strangers(overlay), *faults] or [*_unused_tables(overlay, content.by_name.values())]
     if faults:
         raise ConfigError(faults)
     fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
-    files = {ORDERS: orders, STUDIES: studies, STATUSES: statuses}
     of_orders = OrderMapping(orders, settings)
     of_files = WorklistFileMapping(of_orders, settings)
-    of_statuses = StatusMapping(statuses, settings.zone)
-    return Mappings(of_orders, StudyMapping(studies, fhir), of_statuses, files, of_files, content.scanners)
+    of_statuses = StatusMapping(content.statuses, settings.zone)
+    of_corrections = CorrectionMapping(content.corrections)
+    return Mappings(
+        of_orders, StudyMapping(studies, fhir), of_statuses, of_corrections, content.by_name, of_files, content.scanners
+    )
 
 
 def ours() -> Mapping[str, MappingFile]:
     """The files of the package without any overlay, by their name."""
-    content = _ours()
-    return {ORDERS: content.orders, STUDIES: content.studies, STATUSES: content.statuses}
+    return _ours().by_name
 
 
 @cache
@@ -94,11 +107,11 @@ def _read(folders: Sequence[Path]) -> _Files:
     orders, of_orders = read(ORDERS, ORDER_DIALECT, folders, tables)
     studies, of_studies = read(STUDIES, STUDY_DIALECT, folders, tables)
     statuses, of_statuses = read(STATUSES, STATUS_DIALECT, folders, tables)
+    corrections, of_corrections = read(CORRECTIONS, CORRECTION_DIALECT, folders, tables)
     rules, of_scanners = scanners.read(folders)
     of_tables = (*scheme_faults(tables[CODING_SCHEMES]), *order_control.faults_of(tables))
-    return _Files(
-        orders, studies, statuses, rules, (*faults, *of_orders, *of_studies, *of_statuses, *of_scanners, *of_tables)
-    )
+    of_rows = (*of_orders, *of_studies, *of_statuses, *of_corrections)
+    return _Files(orders, studies, statuses, corrections, rules, (*faults, *of_rows, *of_scanners, *of_tables))
 
 
 def _strangers(overlay: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from gateway.mapping import Mappings
 
 T = TypeVar("T")
 
-_APPLIED: Final = frozenset({"orders", "studies", "statuses", "worklist_files"})
+_APPLIED: Final = frozenset({"orders", "studies", "statuses", "corrections", "worklist_files"})
 """What is applied as a whole: a call runs to its end with the mapping with which it began."""
 
 

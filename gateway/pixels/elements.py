@@ -54,12 +54,17 @@ class Item(NamedTuple):
     encoding: Encoding
 
 
+def tag_at(data: Encoded, at: int, encoding: Encoding) -> int:
+    """The tag that stands at `at`."""
+    group, number = struct.unpack_from(encoding.mark + "HH", data, at)
+    return int(group << 16 | number)
+
+
 def element_at(data: Encoded, at: int, end: int, encoding: Encoding) -> Element:
     """The element that begins at `at`; raises `BrokenPixels` if it does not fit before `end`."""
     if end - at < 8:
         raise BrokenPixels(f"{end - at} bytes left where an element should begin", place="data set")
-    group, number = struct.unpack_from(encoding.mark + "HH", data, at)
-    tag = group << 16 | number
+    tag = tag_at(data, at, encoding)
     if encoding.implicit:
         (length,) = struct.unpack_from(encoding.mark + "L", data, at + 4)
         element = Element(tag, "", length, at, at + 8)
@@ -136,8 +141,7 @@ def _item_end(data: Encoded, at: int, end: int, encoding: Encoding, depth: int) 
     while True:
         if end - at < 8:
             raise BrokenPixels("an item is cut off", place="data set")
-        group, number = struct.unpack_from(encoding.mark + "HH", data, at)
-        if group << 16 | number == ITEM_END:
+        if tag_at(data, at, encoding) == ITEM_END:
             return at
         element = element_at(data, at, end, encoding)
         at = end_of(data, element, end, encoding, depth + 1)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from gateway.pixels.faults import CodecDied
 from gateway.pixels.targets import part_of
+from gateway.records.correction import Correction, Modification
 
 WORKERS: Final = 2
 MOST_BYTES: Final = 3 << 30
@@ -87,9 +89,16 @@ class Pool:
         """See `compressing.compressed`; what a worker leaves behind that died is removed."""
         await self._file("compressed", source, target, method)
 
-    async def _file(self, task: str, source: Path, target: Path, how: str) -> None:
+    async def corrected(
+        self, source: Path, target: Path, corrections: Sequence[Correction], modification: Modification
+    ) -> list[str]:
+        """See `correcting.corrected`; what a worker leaves behind that died is removed."""
+        remarks: list[str] = await self._file("corrected", source, target, corrections, modification)
+        return remarks
+
+    async def _file(self, task: str, source: Path, target: Path, *how: object) -> Any:
         try:
-            await self._run(task, (source, target, how), FILE_SECONDS)
+            return await self._run(task, (source, target, *how), FILE_SECONDS)
         except CodecDied:
             await asyncio.to_thread(part_of(target).unlink, missing_ok=True)
             raise

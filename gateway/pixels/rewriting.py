@@ -26,13 +26,14 @@ from gateway.dicom_encoding import (
     tag_name,
 )
 from gateway.pixels.elements import Element, Item, elements_of, end_of, items_of
+from gateway.pixels.encoding import header
 from gateway.pixels.faults import UnsupportedPixels
 from gateway.pixels.part10 import META, DicomFile
 
 ICONS: Final = 0x00880200
 """Icon Image Sequence: its item has an image of its own."""
-_LENGTH_TO_END: Final = 0x00080001
-_CHUNK: Final = 1 << 20
+LENGTH_TO_END: Final = 0x00080001
+CHUNK: Final = 1 << 20
 _SHORT_LIMIT: Final = 0xFFFE
 _UNITS: Final = {
     **dict.fromkeys(("US", "SS", "OW", "AT"), "H"), **dict.fromkeys(("UL", "SL", "FL", "OF", "OL"), "I"),
@@ -68,9 +69,9 @@ def write_meta(file: DicomFile, target: BinaryIO, syntax: str) -> None:
     body = bytearray()
     for tag, vr, value in file.meta:
         text = syntax.encode() + b"\0" * (len(syntax) % 2)
-        body += _header(META, tag, vr, len(text if tag == 0x00020010 else value))
+        body += header(META, tag, vr, len(text if tag == 0x00020010 else value))
         body += text if tag == 0x00020010 else value
-    target.write(bytes(128) + b"DICM" + _header(META, 0x00020000, "UL", 4) + struct.pack("<L", len(body)) + body)
+    target.write(bytes(128) + b"DICM" + header(META, 0x00020000, "UL", 4) + struct.pack("<L", len(body)) + body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Rewriting:
         for element in elements_of(self.file.data, at, end, encoding):
             while waiting and waiting[0] <= element.tag:
                 self._changed(waiting[0], changes[waiting.pop(0)])
-            if element.tag in changes or not element.tag & 0xFFFF or element.tag == _LENGTH_TO_END:
+            if element.tag in changes or not element.tag & 0xFFFF or element.tag == LENGTH_TO_END:
                 # Group lengths (PS3.5 7.2, retired) would be wrong.
                 continue
             self._element(element, end, encoding, depth)
@@ -103,10 +104,10 @@ class Rewriting:
 
     def _changed(self, tag: int, change: Value | Stream | None) -> None:
         if isinstance(change, Value):
-            self.target.write(_header(self.encoding, tag, change.vr, len(change.value)) + change.value)
+            self.target.write(header(self.encoding, tag, change.vr, len(change.value)) + change.value)
         elif change is not None:
             length = UNDEFINED if change.length is None else change.length
-            self.target.write(_header(self.encoding, tag, change.vr, length))
+            self.target.write(header(self.encoding, tag, change.vr, length))
             change.write(self.target)
 
     def _element(self, element: Element, end: int, encoding: Encoding, depth: int) -> None:
@@ -122,13 +123,13 @@ class Rewriting:
             vr = element.vr or self._vr(element)
             if not self.encoding.implicit and vr not in LONG_VRS and element.length > _SHORT_LIMIT:
                 vr = "UN"
-            self.target.write(_header(self.encoding, element.tag, vr, element.length))
+            self.target.write(header(self.encoding, element.tag, vr, element.length))
             self._copy(element.at, element.length, "" if encoding.little else _UNITS.get(vr, ""))
 
     def _items(self, element: Element, end: int, encoding: Encoding, depth: int) -> None:
         """A sequence, its lengths undefined: those of the other encoding are not known before it is written."""
         vr = element.vr or self._vr(element)
-        self.target.write(_header(self.encoding, element.tag, vr, UNDEFINED))
+        self.target.write(header(self.encoding, element.tag, vr, UNDEFINED))
         unknown = vr == "UN"
         for item in items_of(self.file.data, element, end, encoding):
             self.target.write(struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, UNDEFINED))
@@ -151,8 +152,8 @@ class Rewriting:
         return ("SS" if self.signed else "US") if vr.startswith("US or SS") else vr
 
     def _copy(self, at: int, length: int, unit: str = "") -> None:
-        for start in range(at, at + length, _CHUNK):
-            piece = self.file.read(start, min(_CHUNK, at + length - start))
+        for start in range(at, at + length, CHUNK):
+            piece = self.file.read(start, min(CHUNK, at + length - start))
             self.target.write(_turned(piece, unit) if unit else piece)
 
 
@@ -163,12 +164,3 @@ def _turned(piece: bytes, unit: str) -> bytes:
     numbers.frombytes(piece[:whole])
     numbers.byteswap()
     return numbers.tobytes() + piece[whole:]
-
-
-def _header(encoding: Encoding, tag: int, vr: str, length: int) -> bytes:
-    group, number = tag >> 16, tag & 0xFFFF
-    if encoding.implicit:
-        return struct.pack("<HHL", group, number, length)
-    if vr in LONG_VRS:
-        return struct.pack("<HH2sHL", group, number, vr.encode(), 0, length)
-    return struct.pack("<HH2sH", group, number, vr.encode(), length)

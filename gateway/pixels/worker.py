@@ -13,11 +13,14 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from gateway.pixels.compressing import compressed
+from gateway.pixels.correcting import corrected
 from gateway.pixels.decoding import decoded
 from gateway.pixels.faults import BrokenPixels, PixelFault, TooManyPixels
 from gateway.pixels.preview import preview
 
-TASKS: Final[dict[str, Callable[..., Any]]] = {"decoded": decoded, "compressed": compressed, "preview": preview}
+TASKS: Final[dict[str, Callable[..., Any]]] = {
+    "decoded": decoded, "compressed": compressed, "corrected": corrected, "preview": preview,
+}  # fmt: skip
 
 
 def answer_of(task: str, arguments: tuple[Any, ...]) -> Any:

@@ -27,7 +27,7 @@ def encoded(element: Element, explicit: bool, sets: CharacterSets) -> bytes:
     """The whole element: tag, VR, length, value."""
     if element.vr == "SQ":
         return sequence(element.tag, [_joined(item, explicit, sets) for item in element.items], explicit)
-    return _element(element.tag, element.vr, _value(element, sets), explicit)
+    return _element(element.tag, element.vr, value_of(element, sets), explicit)
 
 
 def _joined(item: Item, explicit: bool, sets: CharacterSets) -> bytes:
@@ -58,7 +58,8 @@ def _element(tag: int, vr: str, value: bytes, explicit: bool) -> bytes:
     return head + vr.encode("ascii") + struct.pack("<H", len(value)) + value
 
 
-def _value(element: Element, sets: CharacterSets) -> bytes:
+def value_of(element: Element, sets: CharacterSets) -> bytes:
+    """The value, of even length; numbers little endian."""
     vr, values = element.vr, element.values
     if not any(values):
         return b""

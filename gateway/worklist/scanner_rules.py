@@ -107,7 +107,7 @@ def shaped(item: Item, form: Form) -> Item:
     if form.transliterates:
         foreign = frozenset[str]().union(*(one.foreign for one in item.values()))
         if not any(encodes(sets, foreign) for sets in form.character_sets):
-            item = {tag: _transliterated(element, form.character_sets[0]) for tag, element in item.items()}
+            item = {tag: transliterated(element, form.character_sets[0]) for tag, element in item.items()}
     return _completed(item, form.always) if form.always else item
 
 
@@ -137,10 +137,11 @@ def _renamed(element: Element, form: Form) -> Element:
     return _changed(element, lambda one: _renamed(one, form), lambda value: _name(value, form))
 
 
-def _transliterated(element: Element, sets: CharacterSets) -> Element:
+def transliterated(element: Element, sets: CharacterSets) -> Element:
+    """The element with letters of ASCII in place of what the sets cannot write."""
     if not element.foreign:
         return element
-    return _changed(element, lambda one: _transliterated(one, sets), lambda value: _in_sets(value, sets))
+    return _changed(element, lambda one: transliterated(one, sets), lambda value: _in_sets(value, sets))
 
 
 def _name(value: str, form: Form) -> str:
