@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
-from gateway.assembly.image_forwarding import handling_of_images
+from gateway.assembly.image_forwarding import correcting_of, handling_of_images
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.spool import spool_of
 from gateway.assembly.tls import client_tls
@@ -22,6 +22,7 @@ from gateway.journey.step_forwarding.notifying import queue_notification
 from gateway.journey.step_forwarding.queueing import queue_request
 from gateway.journey.step_forwarding.station import StepForwarding
 from gateway.journey.study_settling.station import Consequence as SettledConsequence
+from gateway.mapping import Mappings
 from gateway.observe import metrics
 from gateway.pixels.pool import Pool
 from gateway.records.audit import AuditEvent
@@ -76,6 +77,7 @@ def classes_of(destination: DicomDestination) -> tuple[str, ...]:
 def kinds_of_dicom_destinations(
     config: Config,
     store: Store,
+    mappings: Mappings,
     clock: Clock,
     stack: AsyncExitStack,
     note: Callable[[AuditEvent], None],
@@ -95,7 +97,10 @@ def kinds_of_dicom_destinations(
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
         if one.store and spool is not None:
-            kinds[images_to(one.name)] = handling_of_images(one, peer, store, spool, breaker, clock, note, pool, stack)
+            correcting = correcting_of(config, one, store, mappings.corrections, pool, clock)
+            kinds[images_to(one.name)] = handling_of_images(
+                one, peer, store, spool, breaker, clock, note, pool, correcting, stack
+            )
         kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)
     return kinds
 

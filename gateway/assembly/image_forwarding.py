@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, get_args
 
 from gateway.clock import Clock
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
 from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.by_cstore import CStoreSender
+from gateway.journey.image_forwarding.correcting import Correcting
 from gateway.journey.image_forwarding.station import ImageForwarding
+from gateway.mapping.corrections.correcting import CorrectionMapping
 from gateway.pixels.pool import Pool
 from gateway.records.audit import AuditEvent
+from gateway.records.correction import CorrectionSet
 from gateway.records.image_forwarding import ForwardingRule
 from gateway.spool import Spool
 from gateway.store import Store
@@ -37,6 +40,18 @@ def forwarding_rules(config: Config) -> tuple[ForwardingRule, ...]:
     )
 
 
+def correcting_of(
+    config: Config, destination: DicomDestination, store: Store, mapping: CorrectionMapping, pool: Pool, clock: Clock
+) -> Correcting | None:
+    """What is corrected on the way to a destination; None: nothing."""
+    wanted = destination.corrections
+    if not wanted:
+        return None
+    sets = get_args(CorrectionSet) if wanted is True else wanted
+    system, zone = config.dicom.ae_title, config.site.zone
+    return Correcting(store, mapping, frozenset(sets), pool.corrected, system=system, zone=zone, clock=clock)
+
+
 def handling_of_images(
     destination: DicomDestination,
     peer: RequestedPeer,
@@ -46,6 +61,7 @@ def handling_of_images(
     clock: Clock,
     note: Callable[[AuditEvent], None],
     pool: Pool,
+    correcting: Correcting | None,
     stack: AsyncExitStack,
 ) -> Handling:
     """How instances are sent to a destination, decoded by `pool` where it takes them so alone; associations end with
@@ -55,7 +71,7 @@ def handling_of_images(
     sent = SentImages(destination.name, peer.place, note, clock)
     stack.push_async_callback(sent.close)
     sender = CStoreSender(requestor, PRIORITIES[destination.priority])
-    station = ImageForwarding(destination.name, store, spool, sender, breaker, sent, pool.decoded)
+    station = ImageForwarding(destination.name, store, spool, sender, breaker, sent, pool.decoded, correcting)
     return Handling(
         station.forward,
         concurrency=CLAIMED * destination.associations,

@@ -204,14 +204,14 @@ def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
 
 
 async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
-    config = parts.config
+    config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
     parts.reloadable.clients = clients
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
-    kinds = kinds_of_work(config, parts.store, parts.mappings, clients, parts.clock)
-    kinds |= kinds_of_destinations(config, parts.store, parts.mappings, parts.clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(config, parts.store, parts.clock, parts.stack, parts.audit_log.note)
-    worker = Worker(parts.store, kinds, parts.clock, parts.store.steady)
+    kinds = kinds_of_work(config, store, mappings, clients, clock)
+    kinds |= kinds_of_destinations(config, store, mappings, clock, parts.stack)
+    kinds |= kinds_of_dicom_destinations(config, store, mappings, clock, parts.stack, parts.audit_log.note)
+    worker = Worker(store, kinds, clock, store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds
 

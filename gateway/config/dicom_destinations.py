@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from gateway.config.destinations import DestinationRetry
 from gateway.config.fields import AETitle, Port, Seconds, Section
 from gateway.config.receiver import ClientTls
+from gateway.records.correction import CorrectionSet
 
 Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]
 SopClass = Annotated[str, Field(pattern=r"^[0-2](\.\d+){2,}$", max_length=64)]
@@ -39,6 +40,8 @@ class DicomDestination(Section):
     """With `store`: instances of these modalities alone; empty: of all."""
     sop_classes: list[SopClass] = []
     """With `store`: instances of these SOP Class UIDs alone; empty: of all."""
+    corrections: bool | list[CorrectionSet] = False
+    """With `store`: attributes are corrected by the rows of `corrections.yaml`; a list: by those of these levels."""
     priority: Literal["low", "medium", "high"] = "medium"
     """Of each C-STORE request (PS3.7 9.1.1.1.5)."""
     associations: Annotated[int, Field(ge=1, le=32)] = 1

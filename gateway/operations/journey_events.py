@@ -11,7 +11,7 @@ from gateway.operations.answers.availability import JourneyNotification
 from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStudy, Level, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
-from gateway.operations.answers.studies import JourneyDelivery
+from gateway.operations.answers.studies import ImagesAtDestination, JourneyDelivery
 from gateway.records.message import APPLIED
 
 
@@ -97,9 +97,18 @@ def _of_images(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
     for one in study.images:
         numbers = ((one.waiting, "waiting"), (one.failed, "parked"), (one.given_up, "given up"))
         others = "".join(f", {number} {what}" for number, what in numbers if number)
-        text = f"{_count(one.sent, 'instance')}{which} sent to {one.destination}{others}"
+        corrected = f"; corrected: {corrected_text(one)}" if one.corrected else ""
+        text = f"{_count(one.sent, 'instance')}{which} sent to {one.destination}{others}{corrected}"
         level: Level = "bad" if one.failed else "" if one.waiting or one.given_up else "good"
         yield Event(at=one.last_at or study.last_at, station="image_forwarding", text=text, level=level)
+
+
+def corrected_text(images: ImagesAtDestination) -> str:
+    """Which attributes were corrected, and of how many instances where not of all that were sent."""
+    of_all = images.sent
+    return ", ".join(
+        keyword if number == of_all else f"{keyword} of {number}" for keyword, number in images.corrected.items()
+    )
 
 
 def _count(number: int, noun: str) -> str:

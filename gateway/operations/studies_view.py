@@ -28,6 +28,7 @@ def _images(connection: Connection, study: int) -> list[dict[str, Any]]:
         {
             "destination": one.destination,
             "last_at": one.last_at,
+            "corrected": dict(sorted(one.corrected.items())),
             **{standing.name.lower(): one.numbers.get(standing, 0) for standing in ImageStanding},
         }
         for one in image_forwards.standings(connection, study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import Final
 
@@ -93,6 +93,8 @@ class ImagesAt:
     numbers: Mapping[ImageStanding, int]
     last_at: int | None
     """When the last answer came, microseconds; None: none has."""
+    corrected: Mapping[str, int] = field(default_factory=dict)
+    """Keyword of an attribute -> how many instances went with another value than they came."""
 
 
 STANDING_OF: Final = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, exists, func, select
 
 from gateway.records.image_forwarding import STANDING_OF, ImagesAt, ImageStanding
 from gateway.records.work import Activity, WorkKind, WorkState
@@ -36,6 +37,13 @@ _STANDINGS: Final = (
     .group_by(outbox.c.kind, outbox.c.state)
     .order_by(outbox.c.kind)
 )
+_OUTCOME: Final = cast(outbox.c.outcome, Text)
+# A few outcomes for many instances: those with the same corrections have the same.
+_CORRECTED: Final = (
+    select(outbox.c.kind, _OUTCOME.label("outcome"), func.count().label("number"))
+    .where(outbox.c.id.in_(_NEWEST), outbox.c.state == WorkState.DONE.value, _OUTCOME.contains('"corrected":'))
+    .group_by(outbox.c.kind, _OUTCOME)
+)
 _HAS_FILES: Final = select(files.c.id).limit(1)
 
 
@@ -50,7 +58,21 @@ def standings(connection: Connection, study: int) -> list[ImagesAt]:
         if standing is not None:
             numbers.setdefault(name, Counter())[standing] += row.number
             last.setdefault(name, []).extend([row.last_at] if row.last_at is not None else [])
-    return [ImagesAt(name, counted, max(last[name], default=None)) for name, counted in numbers.items()]
+    corrected = _corrected(connection, study) if numbers else {}
+    return [
+        ImagesAt(name, counted, max(last[name], default=None), corrected.get(name, {}))
+        for name, counted in numbers.items()
+    ]
+
+
+def _corrected(connection: Connection, study: int) -> dict[str, Counter[str]]:
+    """Destination -> keyword -> how many instances of the study went there with another value than they came."""
+    found: dict[str, Counter[str]] = {}
+    for row in connection.execute(_CORRECTED, {"the_study": study}):
+        of_name = found.setdefault(WorkKind.of(row.kind).target, Counter())
+        for keyword in json.loads(row.outcome)["corrected"]:
+            of_name[keyword] += row.number
+    return found
 
 
 def unfinished(connection: Connection, study_uids: Collection[str]) -> set[str]:

@@ -184,6 +184,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.destinations.calling_aes": (["CT1"], ["CT1"]),
     "dicom.destinations.modalities": (["CT", "MR"], ["CT", "MR"]),
     "dicom.destinations.sop_classes": (["1.2.840.10008.5.1.4.1.1.2"], ["1.2.840.10008.5.1.4.1.1.2"]),
+    "dicom.destinations.corrections": (["patient", "order"], ["patient", "order"]),
     "dicom.destinations.priority": ("high", "high"),
     "dicom.destinations.associations": (4, 4),
     "dicom.destinations.timeout_seconds": (5, 5.0),

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 
 from gateway.clock import now
-from gateway.journey.image_forwarding import removal
+from gateway.journey.image_forwarding import removal, scratch
 from gateway.operations.parked import parked_work
 from gateway.pixels.pool import Pool
 from gateway.store.schema import work_tries
@@ -55,7 +55,7 @@ async def test_what_a_killed_gateway_left_goes_without_another_start(
 ) -> None:
     """It is younger than a day when the gateway starts anew, and holds pixels of a patient."""
     monkeypatch.setattr(removal, "CLEAR_SECONDS", 0.0, raising=False)
-    old, left = (tmp_path / f"{removal.SENDING}{name}" for name in ("old", "left"))
+    old, left = (tmp_path / f"{scratch.SENDING}{name}" for name in ("old", "left"))
     old.mkdir()
     os.utime(old, (0, 0))
     async with start() as gateway:

@@ -24,7 +24,8 @@ from gateway.config.destinations import DestinationRetry
 from gateway.config.dicom import Dicom
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.studies import SpoolSection, Studies
-from gateway.journey.image_forwarding.removal import SENDING, ImageRemoval
+from gateway.journey.image_forwarding.removal import ImageRemoval
+from gateway.journey.image_forwarding.scratch import SENDING
 from gateway.journey.image_forwarding.station import MOST_LOSSES
 from gateway.operations import studies_view
 from gateway.operations.parked import parked_work
@@ -86,7 +87,7 @@ async def images(gateway: app.Running) -> list[dict[str, Any]]:
     """What the study's page shows of its destinations."""
     study = await gateway.store.read(lambda connection: studies_view.detail(connection, STUDY))
     assert study is not None
-    return [one.model_dump(exclude={"last_at"}) for one in study.images]
+    return [one.model_dump(exclude={"last_at", "corrected"}) for one in study.images]
 
 
 def standing(destination: str = "pacs", **numbers: int) -> dict[str, Any]:

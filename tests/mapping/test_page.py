@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from gateway import mapping
 from gateway.cli.commands import cli
 from gateway.errors import ConfigError
+from gateway.mapping.corrections.dialect import CORRECTION_DIALECT
+from gateway.mapping.corrections.scope import SCOPES, split
 from gateway.mapping.identifiers import DERIVATIONS
 from gateway.mapping.language.files import ROW_KEYS
 from gateway.mapping.language.functions import Registry
@@ -65,7 +67,7 @@ def documented(registry: Registry) -> dict[str, Callable[..., Any]]:
         ("## Functions", "For `otherwise`:", documented(hl7_functions.FUNCTIONS)),
         ("For `otherwise`:", "For studies:", DERIVATIONS),
         ("For studies:", "An item of a sequence", documented(fhir_functions.FUNCTIONS)),
-        ("`status.number` |", "## Scanners", documented(status_functions.FUNCTIONS)),
+        ("`status.number` |", "## Corrections", documented(status_functions.FUNCTIONS)),
     ],
 )
 def test_the_tables_of_functions_are_those_of_the_code(
@@ -125,8 +127,16 @@ def test_every_path_and_indispensable_field_of_a_status_is_one() -> None:
     assert all(f"`{target}`" in PAGE for target in targets)
 
 
+def test_every_path_of_a_correction_is_one() -> None:
+    section = between("## Corrections", "## Scanners")
+    shown = names(section[section.index("| path |") :])
+    assert {scope for path in shown if (scope := split(path)[0])} == set(SCOPES)
+    assert [path for path in shown if CORRECTION_DIALECT.check_path(path) is not None] == []
+    assert all(f"`{key}`" in section for key in CORRECTION_DIALECT.keys)
+
+
 def test_levels_and_indispensable_rows_are_named() -> None:
-    for dialect in (ORDER_DIALECT, STUDY_DIALECT):
+    for dialect in (ORDER_DIALECT, STUDY_DIALECT, CORRECTION_DIALECT):
         assert ", ".join(f"`{level}`" for level in dialect.levels) in PAGE
     removable = between("can be changed", "removed") and between("row that\nnames it.", "can be changed")
     assert all(target in removable for target in INDISPENSABLE)

@@ -75,6 +75,16 @@ class Orthanc:
         told = await self._call("GET", "/statistics")
         return Counts(told["CountPatients"], told["CountStudies"], told["CountSeries"], told["CountInstances"])
 
+    async def files(self) -> list[bytes]:
+        """The files of all instances that it holds."""
+        ids = await self._call("GET", "/instances")
+        async with aiohttp.ClientSession() as session:
+            found = []
+            for one in ids:
+                async with session.get(f"{self.url}/instances/{one}/file") as response:
+                    found.append(await response.read())
+        return found
+
     async def _call(self, method: str, path: str, **body: Any) -> Any:
         async with (
             aiohttp.ClientSession() as session,

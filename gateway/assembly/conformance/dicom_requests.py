@@ -69,6 +69,7 @@ _STORED: Final = {
 _REQUESTS: Final = """\
 Instances are sent in the transfer syntax in which they arrived; each SOP Class is proposed in it, in Explicit and in
 Implicit VR Little Endian, each in a presentation context of its own. An association carries many instances.
+Attributes are coerced where a destination is configured so; previous values are kept in Original Attributes Sequence.
 Requests of one performed step are made in the order of the modality, each after the answer to the one before; those
 of other steps do not wait. What a modality has sent is passed on with its SOP Instance UID and all attributes. An
 Instance Availability Notification is made with a new SOP Instance UID each time."""

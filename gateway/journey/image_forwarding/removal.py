@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.clock import Clock
+from gateway.journey.image_forwarding.scratch import SENDING
 from gateway.store import Store, image_forwards
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ SHARE: Final = 0.05
 PAGE: Final = 200
 """Files that are looked at, and removed, in one transaction: others must not wait long for the writer."""
 HOUR: Final = 3600 * 1_000_000
-SENDING: Final = "sending-"
-"""Begins the name of a folder in the spool's for an instance without compression, while it is sent."""
 CLEAR_SECONDS: Final = 3600.0
 LEFT_SECONDS: Final = 24 * 3600.0
 """So old nobody sends from it any more."""
@@ -54,7 +53,7 @@ class ImageRemoval:
             await asyncio.sleep(max(self._look_seconds, (time.perf_counter() - begun) / SHARE))
 
     def _clear(self) -> None:
-        """Remove what a gateway left that was killed while it sent instances without compression."""
+        """Remove what a gateway left that was killed while it sent instances otherwise than they came."""
         for folder in self._folder.glob(f"{SENDING}*"):
             with suppress(OSError):  # another gateway's, which is done with it by now
                 if time.time() - folder.stat().st_mtime > LEFT_SECONDS:

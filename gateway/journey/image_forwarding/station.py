@@ -1,18 +1,17 @@
 """Sends instances to an archive as they came, each with an outcome of its own.
 
-What the archive takes in no transfer syntax that arrived is sent without compression. An answer that was lost makes an
-instance be sent again, which is harmless: it is the same instance.
+What the archive takes in no transfer syntax that arrived is sent without compression, and with corrected attributes
+where the site wants some. An answer that was lost makes an instance be sent again, which is harmless: it is the same
+instance.
 """
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import (
     GatewayError,
@@ -23,9 +22,11 @@ from gateway.errors import (
     with_fate,
 )
 from gateway.journey.image_forwarding.auditing import SentImages
-from gateway.journey.image_forwarding.removal import SENDING
+from gateway.journey.image_forwarding.correcting import Correcting, Due
+from gateway.journey.image_forwarding.scratch import Scratch
 from gateway.journey.image_forwarding.sending import Answer, Sender
 from gateway.observe import metrics
+from gateway.records.correction import Correction
 from gateway.records.image_forwarding import StoreVerdict
 from gateway.records.pixel_file import PixelFile
 from gateway.records.work import Work
@@ -47,8 +48,20 @@ MOST_LOSSES: Final = 10
 """Tries that end with the association, while the receiver answers others, before a person is asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How an instance went."""
+
+    answer: Answer
+    syntax: str
+    """Transfer syntax UID."""
+    corrections: Sequence[Correction] = ()
+    remarks: Sequence[str] = ()
+    """On the corrections."""
+
+
 class ImageForwarding:
-    """`forward` is what the worker calls for the destination `name`."""
+    """`forward` is what the worker calls for the destination `name`. `correcting`: None corrects nothing."""
 
     def __init__(
         self,
@@ -59,6 +72,7 @@ class ImageForwarding:
         breaker: Breaker,
         sent: SentImages,
         transcode: Transcode,
+        correcting: Correcting | None = None,
     ) -> None:
         self._name = name
         self._spool = spool
@@ -66,6 +80,7 @@ class ImageForwarding:
         self._breaker = breaker
         self._sent = sent
         self._transcode = transcode
+        self._correcting = correcting
         self._files = Gathered(store, pixel_files.of_instances)
 
     async def forward(self, work: Work, _lease: Lease) -> Done:
@@ -74,11 +89,11 @@ class ImageForwarding:
         kept = await self._files.ask(int(str(work.payload["instance"])))
         if kept is None or not kept.is_kept:
             raise NeedsPerson("the instance has no file in the spool (any more)", place=work.subject)
-        file = Part10File(
-            self._spool.path_of(kept.file), kept.sop_class_uid, kept.sop_uid, kept.transfer_syntax_uid
-        )  # fmt: skip
+        due = None if self._correcting is None else await self._correcting.due(kept.instance)
+        path = self._spool.path_of(kept.file)
+        file = Part10File(path, kept.sop_class_uid, kept.sop_uid, kept.transfer_syntax_uid)
         try:
-            answer, syntax = await self._sent_as_taken(file, str(work.payload["study"]))
+            sent = await self._sent_as_due(file, str(work.payload["study"]), due)
         except (NeedsPerson, SyntaxNotAcceptedError):
             raise
         except FileNotFoundError as error:
@@ -88,11 +103,20 @@ class ImageForwarding:
         except GatewayError as error:
             raise self._failure(error, work) from error
         self._breaker.answered()
-        metrics.IMAGES_SENT.labels(self._name, answer.status).inc()
-        self._require_stored(answer, work.attempts)
-        return self._done(work, kept, answer, syntax)
+        metrics.IMAGES_SENT.labels(self._name, sent.answer.status).inc()
+        self._require_stored(sent.answer, work.attempts)
+        return self._done(work, kept, sent)
 
-    async def _sent_as_taken(self, file: Part10File, study_uid: str) -> tuple[Answer, str]:
+    async def _sent_as_due(self, file: Part10File, study_uid: str, due: Due | None) -> _Sent:
+        async with Scratch(self._spool.folder) as scratch:
+            if due is None or self._correcting is None:
+                return _Sent(*await self._sent_as_taken(file, study_uid, scratch))
+            target = await scratch.file("corrected.dcm")
+            remarks = await self._correcting.write(file.path, target, due.corrections, due.modification)
+            sent = await self._sent_as_taken(replace(file, path=target), study_uid, scratch)
+            return _Sent(*sent, due.corrections, remarks)
+
+    async def _sent_as_taken(self, file: Part10File, study_uid: str, scratch: Scratch) -> tuple[Answer, str]:
         """The answer, and the transfer syntax in which the instance was sent."""
         try:
             return await self._sender.send(file, study_uid), file.transfer_syntax_uid
@@ -101,15 +125,9 @@ class ImageForwarding:
             syntax = next((one for one in refusal.accepted if one in PLAIN), "")
             if not syntax:
                 raise NeedsPerson(str(refusal), place=self._sender.place) from refusal
-        make = partial(tempfile.TemporaryDirectory, prefix=SENDING, dir=self._spool.folder)
-        folder = await asyncio.to_thread(make)
-        try:
-            target = Path(folder.name) / "instance.dcm"
-            await self._transcode(file.path, target, syntax)
-            plain = replace(file, path=target, transfer_syntax_uid=syntax)
-            return await self._sender.send(plain, study_uid), syntax
-        finally:
-            await asyncio.to_thread(folder.cleanup)
+        target = await scratch.file("instance.dcm")
+        await self._transcode(file.path, target, syntax)
+        return await self._sender.send(replace(file, path=target, transfer_syntax_uid=syntax), study_uid), syntax
 
     def _failure(self, error: GatewayError, work: Work) -> GatewayError:
         """What an error of an association comes to: one that could not be made says nothing of the instance."""
@@ -128,13 +146,17 @@ class ImageForwarding:
         doubted = answer.verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS
         raise answer.failure(self._sender.place, may_pass=doubted or answer.verdict is StoreVerdict.RETRY)
 
-    def _done(self, work: Work, kept: PixelFile, answer: Answer, syntax: str) -> Done:
-        outcome = {"status": answer.status, "what": answer.what}
+    def _done(self, work: Work, kept: PixelFile, sent: _Sent) -> Done:
+        answer = sent.answer
+        outcome: dict[str, Any] = {"status": answer.status, "what": answer.what}
         notes = [answer.warning, answer.text]
-        if syntax != kept.transfer_syntax_uid:
-            outcome["transfer_syntax_uid"] = syntax
+        if sent.syntax != kept.transfer_syntax_uid:
+            outcome["transfer_syntax_uid"] = sent.syntax
             notes.append("sent without compression")
+        if sent.corrections:
+            outcome["corrected"] = [one.keyword for one in sent.corrections]
+            notes += [f"corrected: {', '.join(outcome['corrected'])}", *sent.remarks]
         if note := "; ".join(filter(None, notes)):
             outcome["note"] = note
-        began = self._sent.began(work.payload, kept.sop_class_uid)
+        began = self._sent.began(work.payload, kept.sop_class_uid, sent.corrections)
         return Done(outcome, None if began is None else partial(audit.record, happened=began))

@@ -103,6 +103,9 @@ class ImagesAtDestination(Answer):
     failed: int = Field(description="Parked: a person must decide")
     given_up: int
     last_at: Moment | None = Field(description="When the last answer came; null: none has")
+    corrected: dict[str, int] = Field(
+        description="Keyword of an attribute -> so many instances were sent with another value than they came"
+    )
 
 
 class Study(Answer):
