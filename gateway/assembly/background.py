@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -31,3 +32,21 @@ async def keep_trying(
             return
         await asyncio.sleep(seconds)
         seconds = min(2 * seconds, longest_seconds)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a job, and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group; one error that ends it comes out as itself, so that callers can name it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise

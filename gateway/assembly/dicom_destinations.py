@@ -1,4 +1,4 @@
-"""Destinations of DICOM: who gets instances, the performed steps of modalities, and notifications of studies."""
+"""Destinations of DICOM: who gets instances, performed steps, notifications of studies and commitment reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.assembly.commitment import kinds_of_reports, kinds_of_unlisted_reports
 from gateway.assembly.image_forwarding import correcting_of, handling_of_images
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.spool import spool_of
@@ -21,6 +22,7 @@ from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.step_forwarding.notifying import queue_notification
 from gateway.journey.step_forwarding.queueing import queue_request
 from gateway.journey.step_forwarding.station import StepForwarding
+from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.journey.study_settling.station import Consequence as SettledConsequence
 from gateway.mapping import Mappings
 from gateway.observe import metrics
@@ -81,6 +83,7 @@ def kinds_of_dicom_destinations(
     clock: Clock,
     stack: AsyncExitStack,
     note: Callable[[AuditEvent], None],
+    requests: OpenRequests,
 ) -> dict[WorkKind, Handling]:
     """The work of all destinations. Raises `ConfigError` when a certificate
     cannot be used."""
@@ -101,8 +104,10 @@ def kinds_of_dicom_destinations(
             kinds[images_to(one.name)] = handling_of_images(
                 one, peer, store, spool, breaker, clock, note, pool, correcting, stack
             )
+        if one.commitment_reports:
+            kinds |= kinds_of_reports(one, peer, breaker, store, clock, requests, stack)
         kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)
-    return kinds
+    return kinds | (kinds_of_unlisted_reports(store, clock, requests) if spool is not None else {})
 
 
 def _kinds_of_steps(

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.assembly.audit import open_audit_log, shippings
 from gateway.assembly.audit_events import RefusedConnections, reloaded
-from gateway.assembly.background import keep_trying
+from gateway.assembly.background import background, end, keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
@@ -43,6 +43,7 @@ from gateway.clock import elapsed as monotonic_clock
 from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
+from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
@@ -105,9 +106,9 @@ async def running(
         hold_instance_lock(config.database.url, stack)
         store = await _open_store(config, clock, elapsed, stack, paused=paused)
         audit_log = open_audit_log(store, clock, stack)
-        group = await stack.enter_async_context(_background())
+        group = await stack.enter_async_context(background())
         pool = await stack.enter_async_context(Pool())
-        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool)
+        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool, OpenRequests())
         yield await _started(parts, elapsed, reread)
 
 
@@ -130,7 +131,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     keeping, pixels = await keep_pixels(config, store, clock, stack, parts.start)
     transfers = Transfers(parts.audit_log.note)
     arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, transfers, pixels)
-    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused)
+    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.requests)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
     silences, chain = partial(silences_of, kinds, store), _watch_chain(parts).standing
@@ -170,11 +171,12 @@ class _Parts:
     reloadable: Reloadable
     audit_log: AuditLog
     pool: Pool
+    requests: OpenRequests
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""
         task = self.group.create_task(job, name=name)
-        self.stack.push_async_callback(_end, task)
+        self.stack.push_async_callback(end, task)
         return task
 
 
@@ -210,7 +212,9 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapp
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, store, mappings, clients, clock)
     kinds |= kinds_of_destinations(config, store, mappings, clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(config, store, mappings, clock, parts.stack, parts.audit_log.note)
+    kinds |= kinds_of_dicom_destinations(
+        config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests
+    )
     worker = Worker(store, kinds, clock, store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds
@@ -281,20 +285,3 @@ async def _components(
     states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
     states["clock"] = Component(True, jumps.shown())
     return states
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-@asynccontextmanager
-async def _background() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group; one error that ends it comes out as itself, so that callers can name it."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from None
-        raise

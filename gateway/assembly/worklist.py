@@ -11,6 +11,7 @@ from functools import partial
 
 from gateway import mapping
 from gateway.assembly.binding import bind
+from gateway.assembly.commitment import commitment_of
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
@@ -23,6 +24,7 @@ from gateway.errors import SettingFault
 from gateway.journey.instance_availability.station import InstanceAvailability
 from gateway.journey.performed_step.scp import PerformedStepsScp
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
@@ -77,6 +79,7 @@ async def serve_dicom(
     worklist: Worklist,
     performed_steps: PerformedSteps,
     refused: RefusedAssociations,
+    requests: OpenRequests,
 ) -> DimseServer:
     dicom = config.dicom
     stack.push_async_callback(refused.close)
@@ -86,6 +89,7 @@ async def serve_dicom(
         store=arrival.store,
         performed_steps=PerformedStepsScp(performed_steps),
         notifications=InstanceAvailability(store, clock).create,
+        commitments=commitment_of(config, store, clock, requests),
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,
@@ -95,15 +99,15 @@ async def serve_dicom(
         on_refused=refused.note,
         on_ended=arrival.association_ended,
     )
+    return await _listening(server, dicom, stack)
+
+
+async def _listening(server: DimseServer, dicom: Dicom, stack: AsyncExitStack) -> DimseServer:
     stack.push_async_callback(server.stop, GRACE_SECONDS)
-    await _listen(server, dicom)
-    return server
-
-
-async def _listen(server: DimseServer, dicom: Dicom) -> None:
     for key, port, tls in dicom_ports(dicom):
         listening = await bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
         log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
+    return server
 
 
 def rules_of(config: Config, mappings: mapping.Mappings) -> Rules:

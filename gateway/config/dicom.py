@@ -28,7 +28,7 @@ def _storage_class(uid: str) -> str:
 StorageClass = Annotated[str, AfterValidator(_storage_class)]
 
 
-Service = Literal["verification", "worklist", "storage", "mpps", "ian"]
+Service = Literal["verification", "worklist", "storage", "mpps", "ian", "commitment"]
 
 
 class DicomPeer(Section):
@@ -38,7 +38,7 @@ class DicomPeer(Section):
     allowed_addresses: list[Network] = []
     allowed_certificates: list[str] = []
     """Common or DNS names; the association must then come over TLS with a certificate that `tls.client_ca` signed."""
-    services: list[Service] = ["verification", "worklist", "storage", "mpps", "ian"]
+    services: list[Service] = ["verification", "worklist", "storage", "mpps", "ian", "commitment"]
     mpps: Literal["lenient", "strict"] = "lenient"
     """Whether an MPPS request that leaves out what the standard requires is taken with a finding, or refused."""
     max_associations: Annotated[int, Field(ge=1)] | None = None
@@ -64,7 +64,10 @@ class Dicom(Section):
     peers: list[DicomPeer] = []
     """What single calling AE titles may do, and from where; a title listed here is served."""
     destinations: list[DicomDestination] = []
-    """Who gets the performed steps of modalities, and notifications of studies."""
+    """Who gets instances, performed steps of modalities, notifications of studies, storage commitment reports."""
+    commitment_wait_seconds: SecondsOrNone = 60.0
+    """So long a storage commitment request waits for instances that are not here yet, before they are reported as
+    failed."""
     tls: DicomTls | None = None
     """One more port, on which associations are made over TLS."""
     storage_classes: list[StorageClass] = []

@@ -1,4 +1,5 @@
-"""List `dicom.destinations`: the systems that get instances, performed steps and notifications from the gateway."""
+"""List `dicom.destinations`: the systems that get instances, performed steps, notifications and storage commitment
+reports from the gateway."""
 
 from __future__ import annotations
 
@@ -34,8 +35,11 @@ class DicomDestination(Section):
     """Retrieve AE Title of the notifications: the archive that holds the instances."""
     store: bool = False
     """Instances that arrive here are sent there, with their pixels (`studies.storage: forward`)."""
+    commitment_reports: bool = False
+    """A modality that listens there for the reports of its storage commitment requests."""
     calling_aes: list[AETitle] = []
-    """With `store`: instances of these calling AE titles alone; empty: of all."""
+    """With `store`: instances of these calling AE titles alone; empty: of all. With `commitment_reports`: the calling
+    AE titles whose requests are reported there; empty: `ae_title`."""
     modalities: list[Modality] = []
     """With `store`: instances of these modalities alone; empty: of all."""
     sop_classes: list[SopClass] = []
@@ -54,8 +58,8 @@ class DicomDestination(Section):
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
-        if not self.mpps and not self.ian and not self.store:
-            raise ValueError("gets nothing: set store, mpps or ian")
+        if not (self.mpps or self.ian or self.store or self.commitment_reports):
+            raise ValueError("gets nothing: set store, mpps, ian or commitment_reports")
         if self.ian and self.retrieve_ae is None:
             raise ValueError("ian needs retrieve_ae, the AE title of the archive that holds the instances")
         return self

@@ -13,6 +13,7 @@ STATIONS = (
     "step_forwarding",
     "study_arrival",
     "image_forwarding",
+    "storage_commitment",
     "study_settling",
     "instance_availability",
     "order_telling",

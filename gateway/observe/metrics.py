@@ -92,6 +92,19 @@ AVAILABILITY_NOTIFICATIONS: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+COMMITMENT_REQUESTS: Final = Counter(
+    "gateway_commitment_requests",
+    "Storage commitment requests (N-ACTION), by status (0000, 0115, ...).",
+    ("status",),
+    registry=REGISTRY,
+)
+COMMITMENT_REPORTS: Final = Counter(
+    "gateway_commitment_reports",
+    "Storage commitment reports (N-EVENT-REPORT), by event type (1: all committed, 2: some failed), way (same: the "
+    "association of the request, new) and status of the answer.",
+    ("event", "way", "status"),
+    registry=REGISTRY,
+)
 SILENT_STEPS: Final = Gauge(
     "gateway_performed_steps_silent",
     "Performed steps in progress without a sign of life for longer than performed_steps.silent_hours.",

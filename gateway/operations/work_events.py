@@ -50,6 +50,13 @@ IMAGE_SENT: Final = {
     _S.REJECTED: "instance for {to} rejected: {why}",
     _S.SUPERSEDED: "the instance came again with other contents, which took the place of these for {to}",
 }
+REPORTED: Final = {
+    _S.PENDING: "storage commitment report for {to} is due at {due}",
+    _S.LEASED: "storage commitment report for {to} is under way, try {attempts}",
+    _S.DONE: "storage commitment reported to {to}, answered {status}{more}",
+    _S.PARKED: "storage commitment report for {to} parked: {why}",
+    _S.REJECTED: "storage commitment report for {to} rejected: {why}",
+}
 VERIFIED: Final = {
     _S.PENDING: "{to} is asked at {due} what it holds, for what was under way may have come late",
     _S.PARKED: "the look at what {to} holds is parked: {why}",
@@ -73,6 +80,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.IAN: ("step_forwarding", NOTIFIED),
     Activity.STORE: ("image_forwarding", IMAGE_SENT),
+    Activity.COMMITMENT: ("storage_commitment", REPORTED),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
 }

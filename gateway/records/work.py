@@ -95,6 +95,8 @@ class Activity(StrEnum):
     """Make an Instance Availability Notification at a destination."""
     STORE = "store"
     """Send an instance to a destination; the subject is its SOP Instance UID, so that each instance is a lane."""
+    COMMITMENT = "commitment"
+    """Report to who asked for storage commitment; the subject is the Transaction UID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class WorkKind:
     activity: Activity
     target: str = ""
     """Name of the EHR, for `Activity.DELIVER`, `LINK` and `VERIFY`; of the destination, for `STATUS`,
-    `FORWARD`, `MPPS`, `IAN` and `STORE`."""
+    `FORWARD`, `MPPS`, `IAN`, `STORE` and `COMMITMENT`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -113,7 +115,7 @@ class WorkKind:
     @property
     def of_study(self) -> bool:
         """Whether the subject is a Study Instance UID: that of a message that is passed on is not."""
-        return self.activity not in (Activity.FORWARD, Activity.MPPS, Activity.STORE)
+        return self.activity not in (Activity.FORWARD, Activity.MPPS, Activity.STORE, Activity.COMMITMENT)
 
     @property
     def overtakes(self) -> bool:
@@ -178,6 +180,12 @@ def images_to(destination: str) -> WorkKind:
     return WorkKind(Activity.STORE, destination)
 
 
+def commitments_to(destination: str = "") -> WorkKind:
+    """The kind of the storage commitment reports to a DICOM destination of this name; empty: to those who have none,
+    over the associations that they have opened."""
+    return WorkKind(Activity.COMMITMENT, destination)
+
+
 def status_to(destination: str) -> WorkKind:
     """The kind of the statuses to a destination of this name."""
     return WorkKind(Activity.STATUS, destination)
@@ -194,7 +202,7 @@ class Lane:
 
     kind: WorkKind
     subject: StudyInstanceUID
-    """Study Instance UID, but for `Activity.FORWARD`, `MPPS` and `STORE`."""
+    """Study Instance UID, but for `Activity.FORWARD`, `MPPS`, `STORE` and `COMMITMENT`."""
     part: Part = Part.STUDY
     performed_step: str = ""
     """SOP Instance UID, where the part is of a performed step."""

@@ -478,6 +478,31 @@ released_files = Table(
 )
 """Files of the spool that no instance has any more, and that are to be deleted from the disk."""
 
+storage_commitments = Table(
+    "storage_commitments",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("transaction_uid", Text, nullable=False),
+    Column("calling_ae", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="Of the references: tells a repetition from another request"),
+    Column("received_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=True, comment="When it was clear what is reported"),
+    Column("reported_at", BigInteger, nullable=True),
+    Column("work", BigInteger, nullable=False, server_default="0", comment="The newest row of the outbox that reports"),
+    UniqueConstraint("transaction_uid", "calling_ae", "digest"),
+    Index(None, "work"),
+)
+commitment_instances = Table(
+    "commitment_instances",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("commitment", Key, ForeignKey("storage_commitments.id"), nullable=False),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_uid", Text, nullable=False),
+    Column("failure_reason", Integer, nullable=True, comment="Failure Reason (0008,1197)"),
+    Index(None, "commitment", "sop_uid"),
+    Index(None, "sop_uid"),
+)
 exclusions = Table(
     "exclusions",
     metadata,

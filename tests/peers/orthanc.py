@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,20 @@ class Orthanc:
         studies = await self._call("GET", "/studies")
         report: dict[str, Any] = await self._call("POST", "/modalities/peer/store", json=studies)
         return report
+
+    async def ask_for_commitment(self, references: Sequence[tuple[str, str]]) -> str:
+        """Ask the peer it knows for storage commitment of these (SOP Class UID, SOP Instance UID); its own name of the
+        transaction."""
+        instances = [{"SOPClassUID": one, "SOPInstanceUID": uid} for one, uid in references]
+        path = "/modalities/peer/storage-commitment"
+        return str((await self._call("POST", path, json={"DicomInstances": instances}))["ID"])
+
+    async def commitment(self, transaction: str) -> tuple[str, list[str], dict[str, int]]:
+        """The status of a transaction (`Pending`, `Success`, `Failure`), instances that are committed, and those that
+        failed with the reason."""
+        told = await self._call("GET", f"/storage-commitment/{transaction}")
+        failed = {one["SOPInstanceUID"]: int(one["FailureReason"]) for one in told.get("Failures", [])}
+        return told["Status"], sorted(one["SOPInstanceUID"] for one in told.get("Success", [])), failed
 
     async def statistics(self) -> Counts:
         """How much it holds."""

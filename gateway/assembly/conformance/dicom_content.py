@@ -13,6 +13,7 @@ from gateway.web import dicomweb
 from gateway.web.dicomweb.transactions import ROLE, TRANSACTIONS, Transaction
 from gateway.wire.dicomweb import search
 from gateway.wire.dimse import normalized, requestor_operations
+from gateway.wire.dimse.commitment import PUSH_MODEL
 from gateway.wire.dimse.negotiation import served_syntaxes, service_of
 from gateway.wire.dimse.policy import STORAGE, VERIFICATION, WORKLIST
 from gateway.wire.dimse.storage_classes import name_of
@@ -37,13 +38,14 @@ def sections(config: Config) -> Iterator[StatementSection]:
 
 def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
     served = served_syntaxes(frozenset(config.dicom.storage_classes))
+    option = {PUSH_MODEL} if config.studies.storage == "headers" else set()
     in_force = {uid for one in config.dicom.destinations for uid in classes_of(one)}
     is_sent = any(one.store for one in config.dicom.destinations)
     rows = [
         (
             name_of(uid) or "(private or of a later edition)", uid, operations_of(uid),
             "Y" if uid in in_force or (storage and is_sent) else "Option" if uid in REQUESTED or storage else "N",
-            "Y" if uid in served else "N",
+            "Option" if uid in option else "Y" if uid in served else "N",
         )
         for uid in dict.fromkeys((*served, *REQUESTED))
         if (service_of(uid) == STORAGE) == storage
@@ -54,7 +56,8 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
 def classes_asked_of(destination: DicomDestination) -> str:
     """The operations and SOP classes that a destination is asked for."""
     images = ["Storage: C-STORE, of what arrives here"] if destination.store else []
-    return "; ".join([*images, *(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))])
+    reports = [f"{name_of(PUSH_MODEL)}: N-EVENT-REPORT, as SCP"] if destination.commitment_reports else []
+    return "; ".join([*images, *reports, *(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))])
 
 
 def operations_of(uid: str) -> str:
@@ -117,8 +120,8 @@ def _listed(values: Iterable[str]) -> str:
 _OVERVIEW: Final = """\
 The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps and makes them at
 other MPPS SCPs, takes and makes Instance Availability Notifications, and receives instances whose headers it keeps
-and whose pixels it drops; it writes each study to an EHR in FHIR. It offers no Storage Commitment, no Query/Retrieve,
-no printing and no media."""
+and whose pixels it drops, or sends on to archives and then offers Storage Commitment; it writes each study to an EHR in
+FHIR. It offers no Query/Retrieve, no printing and no media."""
 _WEB: Final = """\
 With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
 creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS."""

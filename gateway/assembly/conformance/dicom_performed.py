@@ -1,4 +1,4 @@
-"""Modality Performed Procedure Step and Instance Availability Notification, as SCP (N.5.2.2)."""
+"""Modality Performed Procedure Step, Instance Availability Notification and Storage Commitment, as SCP (N.5.2)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from gateway.assembly.conformance.dicom_terms import name_of, tag_of
 from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
+from gateway.records.commitment import FailureReason
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
 from gateway.wire.dimse.identifier import OF_STATEMENTS
 from gateway.wire.dimse.normalized import MAX_DATA_SET_BYTES
@@ -27,6 +28,8 @@ def sections(config: Config) -> Iterator[StatementSection]:
     )
     yield StatementSection("N.5.2.2", "Modality Performed Procedure Step SCP", text, tuple(_tables()))
     yield StatementSection("N.5.2.3", "Instance Availability Notification SCP", _AVAILABILITY)
+    commitment = _COMMITMENT.format(seconds=config.dicom.commitment_wait_seconds)
+    yield StatementSection("N.5.2.5", "Storage Commitment Push Model SCP", commitment, (_reasons(),))
 
 
 def _tables() -> Iterator[StatementTable]:
@@ -36,6 +39,11 @@ def _tables() -> Iterator[StatementTable]:
     for sequence, items in ITEMS.items():
         rows = [_typed(keyword, types) for keyword, types in items.items()]
         yield StatementTable(f"Items of {name_of(sequence)}", COLUMNS, rows)
+
+
+def _reasons() -> StatementTable:
+    rows = [(f"{reason:04X}", _REASONS[reason]) for reason in FailureReason]
+    return StatementTable("Failure Reasons", ("Failure Reason (0008,1197)", "Meaning"), rows)
 
 
 def _typed(keyword: str, types: Types) -> tuple[str, ...]:
@@ -61,3 +69,19 @@ _AVAILABILITY: Final = """\
 An Instance Availability Notification is kept as evidence and shown with the orders of its study. It needs a Study
 Instance UID of at most 64 characters (else 0120, 0121, 0106); other deviations from PS3.4 Table R.3.2-1 are findings.
 A SOP Instance UID that is here is answered 0111. An N-CREATE without Affected SOP Instance UID is given one."""
+_REASONS: Final = {
+    FailureReason.PROCESSING_FAILURE: "the instance is here, and no archive gets it, or the disk has lost it",
+    FailureReason.NO_SUCH_INSTANCE: "the instance has not arrived in time",
+    FailureReason.CLASS_INSTANCE_CONFLICT: "the instance is of another SOP Class",
+    FailureReason.DUPLICATE_TRANSACTION: "the Transaction UID is in use for other references",
+}
+_COMMITMENT: Final = """\
+Where instances are kept with their pixels (`studies.storage: forward`); else the presentation context is rejected. On
+N-ACTION (Action Type 1): the transaction is in the database before Success. Without a Transaction UID, or with a
+Referenced SOP Sequence that names no instance, it is answered 0115; for another SOP instance 0112, for another action
+type 0123. Instances that are not here yet are waited for, up to {seconds:g} s.
+
+On N-EVENT-REPORT, over the association of the request while it is open, else over a new one to the modality, where
+the gateway proposes the SCP role: Event Type 1 where all are committed, else 2. An instance is committed when it is on
+the disk here and on its way to an archive, or an archive has confirmed it. A report without an answer is sent again.
+The support of a commitment has no end by time; Storage Media File-Set and Retrieve AE Title are not sent."""

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select, update
 from gateway.records.legal_hold import Held
 from gateway.records.patient import Identity
 from gateway.records.retention import Limits, RetentionKind, Stays
+from gateway.store import commitments, image_forwards, legal_holds, pixel_files
 from gateway.store import deleted_studies as deleted
-from gateway.store import image_forwards, legal_holds, pixel_files
 from gateway.store.engine import lock
 from gateway.store.retention import work
 from gateway.store.retention.open_orders import is_open
@@ -146,6 +146,7 @@ def _delete_some(connection: Connection, tally: Counter[str], study: int) -> Non
 
 
 def _delete_instances(connection: Connection, tally: Counter[str], ids: Sequence[int]) -> None:
+    commitments.forget(connection, tally, ids)
     image_forwards.delete_of(connection, tally, ids)
     remove(connection, tally, instance_findings, instance_findings.c.instance, ids)
     pixel_files.delete_of(connection, tally, ids)

@@ -19,8 +19,9 @@ from typing import Any, Final, Protocol
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from gateway.errors import Unavailable
 from gateway.wire.dimse import command, pdu
-from gateway.wire.dimse.command import CommandFault
+from gateway.wire.dimse.command import RESPONSE, Command, CommandFault
 from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
@@ -90,6 +91,9 @@ class Association(asyncio.Protocol):
         self._has_begun = False
         self.is_cancelled = False
         """A C-CANCEL has come for the operation at work."""
+        self._asked: dict[int, asyncio.Future[Command]] = {}
+        """Message ID -> who waits for the response to what was asked of the peer."""
+        self._message_id = 0
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._may_write = asyncio.Event()
@@ -182,6 +186,9 @@ class Association(asyncio.Protocol):
         if self._writing is None:
             self._assembler.close()
         self._may_write.set()
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_exception(Unavailable("the association is over", place=self.address))
         self.closed.set()
         self.place.leave()
         self._owner.ended(self)
@@ -352,13 +359,22 @@ class Association(asyncio.Protocol):
     def _take(self, message: DimseMessage) -> None:
         if message.command.field == command.C_CANCEL_RQ:
             self._cancel(message.command.message_id)
-        elif message.command.field & command.RESPONSE:
-            raise CommandFault(f"a response ({message.command.field:04X}) to what nobody has asked")
+        elif message.command.field & RESPONSE:
+            self._take_response(message)
         elif self.state is State.STA7:
             message.close()  # nothing can be answered after an A-RELEASE request
         else:
             self._waiting.append(message)
             self._begin_waiting()
+
+    def _take_response(self, message: DimseMessage) -> None:
+        """Raises `CommandFault`. Nobody waits any more for a response that comes late."""
+        message.close()
+        waiting = self._asked.pop(message.command.message_id, None)
+        if waiting is None:
+            raise CommandFault(f"a response ({message.command.field:04X}) to what nobody has asked")
+        if not waiting.done():
+            waiting.set_result(message.command)
 
     def _cancel(self, message_id: int) -> None:
         """A C-CANCEL for another operation, or for one that is over, has no effect (PS3.7 9.3.2.3)."""
@@ -423,6 +439,34 @@ class Association(asyncio.Protocol):
         self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
         if data_set is not None:
             self._on(Event.EVT9, pdu.p_data(message.context_id, data_set, is_command=False, max_bytes=limit))
+
+    async def ask(
+        self, context_id: int, request: Callable[[int], bytes], data_set: bytes | None, seconds: float
+    ) -> Command:
+        """Ask the peer for something (an N-EVENT-REPORT), beside what it asks; the response within `seconds`.
+
+        `request` makes the command set of a Message ID. Raises `Unavailable`.
+        """
+        if not self.can_ask or self.agreement is None:
+            raise Unavailable("the association is over", place=self.address)
+        self._message_id = self._message_id % 0xFFFF + 1
+        answered: asyncio.Future[Command] = self._loop.create_future()
+        self._asked[self._message_id] = answered
+        limit = self.agreement.max_bytes
+        self._on(Event.EVT9, pdu.p_data(context_id, request(self._message_id), is_command=True, max_bytes=limit))
+        if data_set is not None:
+            self._on(Event.EVT9, pdu.p_data(context_id, data_set, is_command=False, max_bytes=limit))
+        try:
+            async with asyncio.timeout(seconds):
+                await self.drain()
+                return await answered
+        except TimeoutError as error:
+            raise Unavailable(f"no response within {seconds:g} s", place=self.address) from error
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the association is established and neither end is about to release it."""
+        return self.state is State.STA6
 
     @property
     def is_full(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,10 @@ C_STORE_RQ: Final = 0x0001
 C_FIND_RQ: Final = 0x0020
 C_ECHO_RQ: Final = 0x0030
 C_CANCEL_RQ: Final = 0x0FFF
+N_EVENT_REPORT_RQ: Final = 0x0100
 N_GET_RQ: Final = 0x0110
 N_SET_RQ: Final = 0x0120
+N_ACTION_RQ: Final = 0x0130
 N_CREATE_RQ: Final = 0x0140
 RESPONSE: Final = 0x8000
 
@@ -28,8 +30,15 @@ _ERROR_COMMENT: Final = 0x0902
 _ERROR_ID: Final = 0x0903
 _AFFECTED_SOP_INSTANCE: Final = 0x1000
 _REQUESTED_SOP_INSTANCE: Final = 0x1001
+_EVENT_TYPE: Final = 0x1002
 _ATTRIBUTES: Final = 0x1005
 """Attribute Identifier List."""
+_ACTION_TYPE: Final = 0x1008
+_TYPES: Final = {N_EVENT_REPORT_RQ: _EVENT_TYPE, N_ACTION_RQ: _ACTION_TYPE}
+_AFFECTED: Final = (_AFFECTED_SOP_CLASS, _AFFECTED_SOP_INSTANCE)
+_REQUESTED: Final = (_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE)
+_OF_EXISTING: Final = (N_SET_RQ, N_GET_RQ, N_ACTION_RQ)
+"""They name what they are about as Requested SOP Class and Instance."""
 _NO_DATA_SET: Final = 0x0101
 _DATA_SET: Final = 0x0001
 MEDIUM: Final = 0x0000
@@ -62,6 +71,8 @@ class Command:
     """Error Comment (0000,0902) of a response."""
     error_id: int | None = None
     """Error ID (0000,0903) of a response."""
+    type_id: int = 0
+    """Action Type ID (0000,1008) of an N-ACTION, Event Type ID (0000,1002) of an N-EVENT-REPORT."""
 
 
 def read(data: bytes) -> Command:
@@ -79,6 +90,7 @@ def read(data: bytes) -> Command:
         status=_number(found, _STATUS) if field & RESPONSE else 0,
         comment=found.get(_ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0"),
         error_id=_number(found, _ERROR_ID) if _ERROR_ID in found else None,
+        type_id=next((_number(found, one) for one in _TYPES.values() if one in found), 0),
     )
 
 
@@ -91,23 +103,19 @@ def request(
     has_data_set: bool,
     tags: Sequence[int] = (),
     priority: int = MEDIUM,
+    type_id: int = 0,
 ) -> bytes:
     """The command set of a request (PS3.7 9.3, 10.3). `tags`: of the Attribute Identifier List; `priority`: of a
-    C-STORE and a C-FIND."""
-    is_of_existing = field in (N_SET_RQ, N_GET_RQ)
+    C-STORE and a C-FIND; `type_id`: of an N-ACTION and an N-EVENT-REPORT."""
+    of_class, of_instance = _REQUESTED if field in _OF_EXISTING else _AFFECTED
     values = [
-        (_REQUESTED_SOP_CLASS if is_of_existing else _AFFECTED_SOP_CLASS, _padded(sop_class)),
+        (of_class, _padded(sop_class)),
         (_COMMAND_FIELD, _us(field)),
         (_MESSAGE_ID, _us(message_id)),
+        *([(_PRIORITY, _us(priority))] if field in (C_STORE_RQ, C_FIND_RQ) else []),
+        (_DATA_SET_TYPE, _us(_DATA_SET if has_data_set else _NO_DATA_SET)),
     ]
-    if field in (C_STORE_RQ, C_FIND_RQ):
-        values.append((_PRIORITY, _us(priority)))
-    values.append((_DATA_SET_TYPE, _us(_DATA_SET if has_data_set else _NO_DATA_SET)))
-    if instance:
-        values.append((_REQUESTED_SOP_INSTANCE if is_of_existing else _AFFECTED_SOP_INSTANCE, _padded(instance)))
-    if tags:
-        values.append((_ATTRIBUTES, _at(tags)))
-    return _encoded(values)
+    return _encoded([*values, *_about(of_instance, instance, field, type_id, tags)])
 
 
 def response(
@@ -139,11 +147,19 @@ def response(
         values.append((_ERROR_COMMENT, text + b" " * (len(text) % 2)))
     if error_id is not None:
         values.append((_ERROR_ID, _us(error_id)))
+    return _encoded([*values, *_about(_AFFECTED_SOP_INSTANCE, instance, request.field, request.type_id, attributes)])
+
+
+def _about(
+    of_instance: int, instance: str, field: int, type_id: int, tags: Sequence[int]
+) -> Iterator[tuple[int, bytes]]:
+    """The elements behind the status: what a request or response is about."""
     if instance:
-        values.append((_AFFECTED_SOP_INSTANCE, _padded(instance)))
-    if attributes:
-        values.append((_ATTRIBUTES, _at(attributes)))
-    return _encoded(values)
+        yield of_instance, _padded(instance)
+    if field in _TYPES:
+        yield _TYPES[field], _us(type_id)
+    if tags:
+        yield _ATTRIBUTES, _at(tags)
 
 
 def _encoded(values: Iterable[tuple[int, bytes]]) -> bytes:

@@ -1,10 +1,10 @@
 """What an association is agreed to be for (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3).
 
 SOP classes: Verification, Modality Worklist Information Model FIND, Modality Performed Procedure Step and its Retrieve,
-Instance Availability Notification, in the transfer syntaxes that a data set without pixels can have; every storage
-class known to pynetdicom or named by the site, in every one of PS3.5. A presentation context for anything else is
-rejected with result 3, abstract syntax not supported: whether an unknown SOP class is storage at all is unknown, and
-the peer learns at once which of its objects will not arrive.
+Instance Availability Notification, Storage Commitment Push Model, in the transfer syntaxes that a data set without
+pixels can have; every storage class known to pynetdicom or named by the site, in every one of PS3.5. A presentation
+context for anything else is rejected with result 3, abstract syntax not supported: whether an unknown SOP class is
+storage at all is unknown, and the peer learns at once which of its objects will not arrive.
 """
 
 from __future__ import annotations
@@ -32,11 +32,22 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepRetrieve,
     ModalityWorklistInformationFind,
+    StorageCommitmentPushModel,
     Verification,
 )
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from gateway.wire.dimse.policy import IAN, MPPS, STORAGE, VERIFICATION, WORKLIST, Caller, Peer, Rejection
+from gateway.wire.dimse.policy import (
+    COMMITMENT,
+    IAN,
+    MPPS,
+    STORAGE,
+    VERIFICATION,
+    WORKLIST,
+    Caller,
+    Peer,
+    Rejection,
+)
 from gateway.wire.dimse.storage_classes import RETIRED
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -85,6 +96,8 @@ class Terms:
     max_bytes: int
     more_storage: frozenset[str] = frozenset()
     """Storage classes beside those of the standard."""
+    unserved: frozenset[str] = frozenset()
+    """Services whose SOP classes are not accepted."""
 
 
 Admit = Callable[[Caller, tuple[str, str] | None], Peer | Rejection]
@@ -112,7 +125,7 @@ def negotiate(
     max_bytes = items.max_bytes
     if 0 < max_bytes < MIN_PEER_BYTES:
         return Rejection(1, 1, 1, f"a maximum length of {max_bytes} bytes leaves no room for data")
-    served = _served(terms.more_storage)
+    served = _served(terms.more_storage, terms.unserved)
     results, roles = negotiate_as_acceptor(
         request.presentation_context_definition_list,
         [served[one] for one in _asked(request) & served.keys()],
@@ -137,6 +150,7 @@ SERVICE_OF: Final = {
     ModalityPerformedProcedureStep: MPPS,
     ModalityPerformedProcedureStepRetrieve: MPPS,
     InstanceAvailabilityNotification: IAN,
+    StorageCommitmentPushModel: COMMITMENT,
 }
 """SOP class -> service; what is accepted beside these is a storage class."""
 
@@ -161,8 +175,10 @@ def _asked(request: A_ASSOCIATE) -> set[str]:
 
 
 @cache
-def _served(more_storage: frozenset[str]) -> dict[str, PresentationContext]:
-    made = {str(uid): build_context(uid, PLAIN_SYNTAXES) for uid in SERVICE_OF}
+def _served(more_storage: frozenset[str], unserved: frozenset[str] = frozenset()) -> dict[str, PresentationContext]:
+    made = {
+        str(uid): build_context(uid, PLAIN_SYNTAXES) for uid, service in SERVICE_OF.items() if service not in unserved
+    }
     standard = (one.abstract_syntax for one in AllStoragePresentationContexts)
     for uid in (*standard, *RETIRED, *sorted(more_storage)):
         made[str(uid)] = build_context(uid, TRANSFER_SYNTAXES)

@@ -1,5 +1,5 @@
 """The operations N-CREATE, N-SET and N-GET (PS3.7 10.1): of performed steps (PS3.4 F.7, F.8), and the N-CREATE of an
-Instance Availability Notification (PS3.4 R.3).
+Instance Availability Notification (PS3.4 R.3); the N-ACTION of Storage Commitment (PS3.4 J.3.2).
 
 A handler gets the request as data; it answers by returning when what was stated is safe, or by raising.
 """
@@ -21,26 +21,32 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     ModalityPerformedProcedureStep,
     ModalityPerformedProcedureStepNotification,
     ModalityPerformedProcedureStepRetrieve,
+    StorageCommitmentPushModel,
 )
 
 from gateway.errors import GatewayError, TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.commitment import INSTANCE, REQUEST, CommitmentHandler, CommitmentRequest, OpenAssociation
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.identifier import Identifier, decode_readable
 from gateway.wire.dimse.inflating import is_long, undeflated
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
+    ACTION_STATUSES,
     CLASS_INSTANCE_CONFLICT,
     INVALID_INSTANCE,
+    NO_SUCH_ACTION,
     NO_SUCH_CLASS,
+    NO_SUCH_INSTANCE,
     NORMALIZED_STATUSES,
     NOT_ALL_ATTRIBUTES,
     SUCCESS,
     UNRECOGNIZED_OPERATION,
     DimseFailure,
+    Statuses,
     comment_of,
     error_id_of,
     reason_of,
@@ -50,8 +56,8 @@ from gateway.wire.dimse.statuses import (
 log = logging.getLogger(__name__)
 
 MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
-"""A performed step and a notification name each of their images: this has room for a hundred thousand. Of a deflated
-data set what it inflates to."""
+"""A performed step, a notification and a request for commitment name each of their images: this has room for a hundred
+thousand. Of a deflated data set what it inflates to."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _STEP_CLASSES: Final = {
     ModalityPerformedProcedureStep,
@@ -59,15 +65,25 @@ _STEP_CLASSES: Final = {
     ModalityPerformedProcedureStepNotification,
 }
 """They share their SOP instances (PS3.4 F.8, F.9)."""
-_CLASSES: Final[dict[str, set[Any]]] = {InstanceAvailabilityNotification: {InstanceAvailabilityNotification}}
+_CLASSES: Final[dict[str, set[Any]]] = {
+    one: {one} for one in (InstanceAvailabilityNotification, StorageCommitmentPushModel)
+}
 """Abstract syntax -> the SOP classes that share its SOP instances, where these are not performed steps."""
 CONTEXTS: Final[dict[int, tuple[str, ...]]] = {
     command.N_CREATE_RQ: (ModalityPerformedProcedureStep, InstanceAvailabilityNotification),
     command.N_SET_RQ: (ModalityPerformedProcedureStep,),
     command.N_GET_RQ: (ModalityPerformedProcedureStepRetrieve,),
+    command.N_ACTION_RQ: (StorageCommitmentPushModel,),
 }
 """Command Field -> abstract syntaxes of the presentation contexts in which it may be asked."""
-NAMES: Final = {command.N_CREATE_RQ: "N-CREATE", command.N_SET_RQ: "N-SET", command.N_GET_RQ: "N-GET"}
+NAMES: Final = {
+    command.N_CREATE_RQ: "N-CREATE",
+    command.N_SET_RQ: "N-SET",
+    command.N_GET_RQ: "N-GET",
+    command.N_ACTION_RQ: "N-ACTION",
+}
+_STATUSES: Final[Mapping[int, Statuses]] = {command.N_ACTION_RQ: ACTION_STATUSES}
+"""Command Field -> the statuses of its errors, where they are not those of attributes."""
 
 
 class AttributesRequest(NamedTuple):
@@ -123,7 +139,9 @@ async def no_notifications(request: AttributesRequest) -> None:
 
 
 def operations(
-    handler: PerformedStepHandler, notifications: NotificationHandler = no_notifications
+    handler: PerformedStepHandler,
+    notifications: NotificationHandler = no_notifications,
+    commitments: CommitmentHandler | None = None,
 ) -> Mapping[int, Operation]:
     """The operations by Command Field (0000,0100)."""
     creating = {ModalityPerformedProcedureStep: handler.create, InstanceAvailabilityNotification: notifications}
@@ -132,6 +150,8 @@ def operations(
         command.N_SET_RQ: partial(_set, handler),
         command.N_GET_RQ: partial(_get, handler),
     }
+    if commitments is not None:
+        work[command.N_ACTION_RQ] = partial(_act, commitments)
     return {field: partial(_answered, one) for field, one in work.items()}
 
 
@@ -156,7 +176,7 @@ async def _answered(work: _Work, association: Association, message: DimseMessage
         _check(message, association.context(message).abstract_syntax)
         answer = await work(association, message)
     except Exception as error:
-        status = status_of(error, NORMALIZED_STATUSES)
+        status = status_of(error, _STATUSES.get(request.field, NORMALIZED_STATUSES))
         log.warning("DICOM %s from %s ended with %04X", NAMES[request.field], _caller(association).calling_ae, status)
         response = command.response(
             request,
@@ -201,6 +221,18 @@ async def _get(handler: PerformedStepHandler, association: Association, message:
     # What is kept may name a hundred thousand images.
     encoded = await beside(partial(encoded_dataset, got.dataset, association.context(message).transfer_syntax))
     return _Answer(uid, NOT_ALL_ATTRIBUTES if got.not_kept else SUCCESS, encoded, got.not_kept)
+
+
+async def _act(handler: CommitmentHandler, association: Association, message: DimseMessage) -> _Answer:
+    request = message.command
+    if request.sop_instance != INSTANCE:
+        raise DimseFailure(NO_SUCH_INSTANCE, "not the well-known SOP instance")
+    if request.type_id != REQUEST:
+        raise DimseFailure(NO_SUCH_ACTION, f"no action of type {request.type_id}")
+    dataset = await _dataset(association, message)
+    reports = OpenAssociation(association, message.context_id)
+    await handler(CommitmentRequest(_caller(association), dataset, reports, _is_long(association, message)))
+    return _Answer(request.sop_instance)
 
 
 def _caller(association: Association) -> Caller:

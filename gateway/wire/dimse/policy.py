@@ -12,7 +12,9 @@ from gateway.wire.access import Network, is_within
 VERIFICATION, WORKLIST, STORAGE, MPPS = "verification", "worklist", "storage", "mpps"
 IAN = "ian"
 """Instance Availability Notification (PS3.4 Annex R)."""
-SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE, MPPS, IAN})
+COMMITMENT = "commitment"
+"""Storage Commitment (PS3.4 Annex J)."""
+SERVICES: Final = frozenset({VERIFICATION, WORKLIST, STORAGE, MPPS, IAN, COMMITMENT})
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ NAMES: Final = {
     command.N_CREATE_RQ: "N-CREATE",
     command.N_SET_RQ: "N-SET",
     command.N_GET_RQ: "N-GET",
+    command.N_ACTION_RQ: "N-ACTION",
+    command.N_EVENT_REPORT_RQ: "N-EVENT-REPORT",
 }
 _PENDING: Final = (0xFF00, 0xFF01)
 
@@ -66,10 +68,10 @@ class Response:
         return error
 
 
-def proposals(*sop_classes: str) -> list[Proposal]:
+def proposals(*sop_classes: str, is_scp: bool = False) -> list[Proposal]:
     """Presentation contexts for data sets without pixels: one for each transfer syntax, so that a peer that takes only
-    one of them can say which."""
-    return [Proposal(one, (syntax,)) for one in sop_classes for syntax in PLAIN]
+    one of them can say which. `is_scp`: as their SCP."""
+    return [Proposal(one, (syntax,), is_scp) for one in sop_classes for syntax in PLAIN]
 
 
 def context_for(association: RequestedAssociation, sop_class: str, *syntaxes: str) -> AcceptedContext:
@@ -144,6 +146,13 @@ async def get(
     return await _ask(association, command.N_GET_RQ, sop_class, sop_instance, tags=tags)
 
 
+async def report_event(
+    association: RequestedAssociation, sop_class: str, sop_instance: str, event_type: int, attributes: Dataset
+) -> Response:
+    """N-EVENT-REPORT, as the SCP of the class."""
+    return await _ask(association, command.N_EVENT_REPORT_RQ, sop_class, sop_instance, attributes, type_id=event_type)
+
+
 async def _ask(
     association: RequestedAssociation,
     field: int,
@@ -151,6 +160,7 @@ async def _ask(
     sop_instance: str = "",
     dataset: Dataset | None = None,
     tags: Sequence[int] = (),
+    type_id: int = 0,
 ) -> Response:
     context = context_for(association, sop_class)
     data = None
@@ -158,15 +168,24 @@ async def _ask(
         # In a thread: a data set that names thousands of instances takes half a second.
         data = await asyncio.to_thread(encoded_dataset, dataset, context.transfer_syntax)
     of_class = MPPS if sop_class == MPPS_RETRIEVE else sop_class
-    request = partial(_command, field, of_class, sop_instance, data is not None, tags)
+    request = partial(_command, field, of_class, sop_instance, data is not None, tags, type_id=type_id)
     message_id = await association.ask(request, context.context_id, data)
     return _response(association, await association.answer(message_id, field, NAMES[field]), context)
 
 
 def _command(
-    field: int, sop_class: str, sop_instance: str, has_data_set: bool, tags: Sequence[int], message_id: int
+    field: int,
+    sop_class: str,
+    sop_instance: str,
+    has_data_set: bool,
+    tags: Sequence[int],
+    message_id: int,
+    *,
+    type_id: int = 0,
 ) -> bytes:
-    return command.request(field, message_id, sop_class, sop_instance, has_data_set=has_data_set, tags=tags)
+    return command.request(
+        field, message_id, sop_class, sop_instance, has_data_set=has_data_set, tags=tags, type_id=type_id
+    )
 
 
 def _response(association: RequestedAssociation, message: DimseMessage, context: AcceptedContext) -> Response:

@@ -14,6 +14,8 @@ from gateway.wire.dimse.upper_layer import AbortReason
 
 MAX_CONTEXTS: Final = 128
 """Presentation contexts of an association: their ids are the odd numbers of a byte (PS3.8 9.3.2.2)."""
+_ROLE: Final = 0x54
+"""The item of SCP/SCU role selection."""
 _RESULTS: Final = {1: "rejected-permanent", 2: "rejected-transient"}
 _TRANSIENT: Final = 2
 _SOURCES: Final = {
@@ -50,6 +52,8 @@ class Proposal:
 
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
+    is_scp: bool = False
+    """The requestor wants to be the SCP of the class, and that alone (PS3.7 D.3.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,20 @@ def associate_rq(
 ) -> bytes:
     """PS3.8 9.3.2. `implementation`: class UID and version name; `max_bytes`: the longest P-DATA-TF that is taken."""
     uid, version = implementation
-    user = item(0x51, max_bytes.to_bytes(4, "big")) + item(0x52, uid.encode()) + item(0x55, version.encode())
+    user = item(0x51, max_bytes.to_bytes(4, "big")) + item(0x52, uid.encode())
+    user += b"".join(_role(one) for one in dict.fromkeys(one.abstract_syntax for one in proposals if one.is_scp))
+    user += item(0x55, version.encode())
     contexts = (_context(2 * at + 1, one) for at, one in enumerate(proposals))
     titles = b"".join(title.encode("ascii", "replace")[:16].ljust(16) for title in (called_ae, calling_ae))
     body = struct.pack(">HH", 1, 0) + titles + bytes(32) + item(0x10, APPLICATION_CONTEXT.encode())
     body += b"".join(contexts) + item(0x50, user)
     return struct.pack(">BBI", 0x01, 0, len(body)) + body
+
+
+def _role(abstract_syntax: str) -> bytes:
+    """PS3.7 Table D.3-9: not the SCU role, the SCP role."""
+    name = abstract_syntax.encode()
+    return item(_ROLE, len(name).to_bytes(2, "big") + name + bytes((0, 1)))
 
 
 def _context(number: int, proposal: Proposal) -> bytes:
@@ -81,21 +93,29 @@ def _context(number: int, proposal: Proposal) -> bytes:
 
 
 def read_associate_ac(body: bytes, proposals: Sequence[Proposal]) -> Acceptance:
-    """PS3.8 9.3.3. What was not proposed counts as not accepted, items nobody knows are passed over. Raises
+    """PS3.8 9.3.3. What was not proposed counts as not accepted, and so does a class of which the SCP role is refused;
+    where the acceptor says nothing of roles, it is taken to agree. Items nobody knows are passed over. Raises
     `PduFault`."""
     if len(body) < ASSOCIATE_FIXED:
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, "A-ASSOCIATE-AC is cut off")
-    contexts, max_bytes = [], 0
+    contexts: list[AcceptedContext] = []
+    max_bytes, refused = 0, set[str]()
     for kind, value in items(body[ASSOCIATE_FIXED:]):
         if kind == 0x21 and (context := _accepted(value, proposals)) is not None:
             contexts.append(context)
         elif kind == 0x50:
             lengths = (int.from_bytes(inner, "big") for number, inner in items(value) if number == 0x51)
             max_bytes = next(lengths, 0)
+            refused = {_class_of(inner) for number, inner in items(value) if number == _ROLE and inner[-1:] == b"\0"}
     if 0 < max_bytes < MIN_PEER_BYTES:
         why = f"a maximum length of {max_bytes} bytes leaves no room for data"
         raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why)
-    return Acceptance(contexts, max_bytes)
+    as_scp = {one.abstract_syntax for one in proposals if one.is_scp}
+    return Acceptance([one for one in contexts if one.abstract_syntax not in as_scp & refused], max_bytes)
+
+
+def _class_of(role: bytes) -> str:
+    return role[2:-2].decode("ascii", "replace").strip(" \0")
 
 
 def _accepted(value: bytes, proposals: Sequence[Proposal]) -> AcceptedContext | None:

@@ -21,12 +21,13 @@ from gateway.errors import Unavailable
 from gateway.wire.access import certificate_names
 from gateway.wire.dimse import _pynetdicom, command
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.commitment import CommitmentHandler
 from gateway.wire.dimse.data_set import DataSetFile, UnnamedFile
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.open_associations import OpenAssociations
-from gateway.wire.dimse.policy import AcceptorPolicy, Caller, Rejection
+from gateway.wire.dimse.policy import COMMITMENT, AcceptorPolicy, Caller, Rejection
 from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places, share_of_address
@@ -62,7 +63,8 @@ class DimseServer:
     of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are asked
     to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
     where a long data set waits for its last fragment (None: the folder of the system); of a C-STORE it waits where
-    `new_file` says instead, by SOP Class, SOP Instance and transfer syntax.
+    `new_file` says instead, by SOP Class, SOP Instance and transfer syntax. Without `commitments` Storage Commitment is
+    not accepted.
     """
 
     farewell_seconds = 1.0
@@ -78,6 +80,7 @@ class DimseServer:
         store: StoreHandler,
         performed_steps: PerformedStepHandler | None = None,
         notifications: NotificationHandler = no_notifications,
+        commitments: CommitmentHandler | None = None,
         implementation_uid: str,
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
@@ -89,8 +92,9 @@ class DimseServer:
         on_ended: Callable[[Caller], None] | None = None,
     ) -> None:
         self._policy = policy
-        self._services = Services(find, store, performed_steps, notifications)
-        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes)
+        self._services = Services(find, store, performed_steps, notifications, commitments)
+        unserved = frozenset({COMMITMENT} if commitments is None else ())
+        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes, unserved)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes
         self._temporary_folder = temporary_folder

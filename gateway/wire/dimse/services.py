@@ -20,6 +20,7 @@ from gateway.errors import TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
+from gateway.wire.dimse.commitment import CommitmentHandler
 from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
@@ -100,11 +101,16 @@ class Services:
         store: StoreHandler,
         performed_steps: PerformedStepHandler | None = None,
         notifications: NotificationHandler = no_notifications,
+        commitments: CommitmentHandler | None = None,
     ) -> None:
         self._operations: Mapping[int, Operation] = {
             command.C_FIND_RQ: partial(_find, find),
             command.C_STORE_RQ: partial(_store, store),
-            **(normalized.operations(performed_steps, notifications) if performed_steps is not None else {}),
+            **(
+                normalized.operations(performed_steps, notifications, commitments)
+                if performed_steps is not None
+                else {}
+            ),
         }
 
     def operation(self, association: Association, message: DimseMessage) -> Operation | None:

@@ -37,7 +37,9 @@ NOT_ALL_ATTRIBUTES: Final = 0x0001
 """Warning of an N-GET: requested optional attributes are not supported (PS3.4 Table F.8.2-2)."""
 PROCESSING_FAILURE: Final = 0x0110
 INVALID_INSTANCE: Final = 0x0117
+NO_SUCH_INSTANCE: Final = 0x0112
 NO_SUCH_CLASS: Final = 0x0118
+NO_SUCH_ACTION: Final = 0x0123
 CLASS_INSTANCE_CONFLICT: Final = 0x0119
 NO_LONGER_UPDATED: Final = 0xA710
 """Error ID (0000,0903) of a performed step that is final (PS3.4 Table F.7.2-2)."""
@@ -99,6 +101,13 @@ NORMALIZED_STATUSES: Final[Statuses] = (
     (Exception, PROCESSING_FAILURE),
 )
 """Of N-CREATE, N-SET and N-GET (PS3.7 10.1, PS3.4 F.7, F.8)."""
+ACTION_STATUSES: Final[Statuses] = (
+    (Unavailable, 0x0213),
+    (TooLarge, 0x0213),
+    (Rejected, 0x0115),  # Invalid argument value
+    (Exception, PROCESSING_FAILURE),
+)
+"""Of N-ACTION and N-EVENT-REPORT (PS3.7 10.1.1.1.9, 10.1.4.1.10)."""
 ERROR_IDS: Final[Statuses] = ((Conflict, NO_LONGER_UPDATED),)
 """Error ID (0000,0903) of a class of errors that end a normalized operation."""
 

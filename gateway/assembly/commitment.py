@@ -1,0 +1,75 @@
+"""Storage commitment: who may ask for it, and where the reports go."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.config.dicom_destinations import DicomDestination
+from gateway.config.tree import Config
+from gateway.journey.storage_commitment.open_requests import OpenRequests
+from gateway.journey.storage_commitment.reporting import FIRST_LOOK_SECONDS, Address, CommitmentReports
+from gateway.journey.storage_commitment.station import StorageCommitment
+from gateway.records.work import WorkKind, commitments_to
+from gateway.store import Store
+from gateway.wire.dimse.commitment import PUSH_MODEL, CommitmentHandler
+from gateway.wire.dimse.requestor_operations import proposals
+from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_reuse import Requestor
+from gateway.work.breaker import Breaker
+from gateway.work.worker import Handling
+
+CLAIMED: Final = 16
+"""Reports that are claimed at once: they take turns on one association, and claiming costs a transaction."""
+UNLISTED_SECONDS: Final = 30.0
+"""For the answer of a peer that no destination is of, and the longest pause between two tries."""
+
+
+def commitment_of(config: Config, store: Store, clock: Clock, requests: OpenRequests) -> CommitmentHandler | None:
+    """What takes requests; None where instances are not kept with their pixels, and nothing can be committed."""
+    if config.studies.storage == "headers":
+        return None
+    by_title = {
+        title: commitments_to(one.name)
+        for one in config.dicom.destinations
+        if one.commitment_reports
+        for title in one.calling_aes or [one.ae_title]
+    }
+
+    def kind_of(calling_ae: str) -> WorkKind:
+        return by_title.get(calling_ae, commitments_to())
+
+    return StorageCommitment(store, clock, kind_of, requests, config.dicom.commitment_wait_seconds).request
+
+
+def kinds_of_reports(
+    destination: DicomDestination,
+    peer: RequestedPeer,
+    breaker: Breaker,
+    store: Store,
+    clock: Clock,
+    requests: OpenRequests,
+    stack: AsyncExitStack,
+) -> dict[WorkKind, Handling]:
+    """How the requests of a modality are reported to it; the association ends with `stack`."""
+    requestor = Requestor(peer, proposals(PUSH_MODEL, is_scp=True), idle_seconds=destination.idle_seconds)
+    stack.push_async_callback(requestor.close)
+    reports = CommitmentReports(store, requests, clock, Address(requestor, breaker), destination.timeout_seconds)
+    handling = Handling(
+        reports.report,
+        concurrency=CLAIMED,
+        first_retry_seconds=min(destination.retry.first_seconds, FIRST_LOOK_SECONDS),
+        max_retry_seconds=destination.retry.max_seconds,
+        gate=breaker,
+    )
+    return {commitments_to(destination.name): handling}
+
+
+def kinds_of_unlisted_reports(store: Store, clock: Clock, requests: OpenRequests) -> dict[WorkKind, Handling]:
+    """How requests are reported to those of whom no address is known."""
+    reports = CommitmentReports(store, requests, clock, None, UNLISTED_SECONDS)
+    handling = Handling(
+        reports.report, concurrency=CLAIMED, first_retry_seconds=FIRST_LOOK_SECONDS, max_retry_seconds=UNLISTED_SECONDS
+    )
+    return {commitments_to(): handling}

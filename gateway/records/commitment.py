@@ -1,0 +1,143 @@
+"""Storage commitment: instances that a peer wants to be kept for good, and what is reported of them (PS3.4 Annex J)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from gateway.errors import InvalidValue, RequiredEmpty, RequiredMissing
+from gateway.records.order import Attributes
+
+LONGEST_UID: Final = 64
+"""Characters (PS3.5 9)."""
+
+
+class FailureReason(IntEnum):
+    """Failure Reason (0008,1197) (PS3.3 C.14.1.1)."""
+
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_INSTANCE = 0x0112
+    CLASS_INSTANCE_CONFLICT = 0x0119
+    DUPLICATE_TRANSACTION = 0x0131
+
+
+class Reference(NamedTuple):
+    """An instance as it is referred to."""
+
+    sop_class_uid: str
+    sop_uid: str
+
+
+Failures = Mapping[Reference, FailureReason]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentAsked:
+    """What an N-ACTION asks for (PS3.4 Table J.3-1)."""
+
+    transaction_uid: str
+    references: tuple[Reference, ...]
+    """Each once."""
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same references in any order."""
+        return hashlib.sha256("\n".join(sorted(map(" ".join, self.references))).encode()).digest()
+
+
+def asked(attributes: Attributes) -> CommitmentAsked:
+    """The request of an N-ACTION. Raises `RequiredMissing`, `RequiredEmpty` or `InvalidValue` for what cannot be
+    answered: without a Transaction UID, without references, or with one that names no instance."""
+    transaction = str(attributes.get("TransactionUID") or "")
+    if not transaction:
+        raise RequiredMissing("it tells the transaction", place="TransactionUID")
+    if len(transaction) > LONGEST_UID:
+        raise InvalidValue(f"has {len(transaction)} characters, more than {LONGEST_UID}", place="TransactionUID")
+    items: Any = attributes.get("ReferencedSOPSequence")
+    references = [_reference(one) for one in items] if isinstance(items, list) else []
+    if not references:
+        raise RequiredEmpty("it names no instance", place="ReferencedSOPSequence")
+    return CommitmentAsked(transaction, tuple(dict.fromkeys(references)))
+
+
+def _reference(item: Any) -> Reference:
+    stated = item if isinstance(item, dict) else {}
+    uids = Reference(*(str(stated.get(one) or "") for one in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
+    if not all(0 < len(one) <= LONGEST_UID for one in uids):
+        raise InvalidValue("an item does not tell class and instance", place="ReferencedSOPSequence")
+    return uids
+
+
+class Holding(NamedTuple):
+    """What is known here of an instance of a SOP Instance UID."""
+
+    sop_class_uid: str
+    is_safe: bool
+    """Its file is kept here until an archive has it, or an archive has confirmed it."""
+
+
+def failures_of(
+    references: Iterable[Reference], holdings: Mapping[str, Sequence[Holding]]
+) -> dict[Reference, FailureReason]:
+    """Why no commitment can be given for some of these. `holdings`: by SOP Instance UID."""
+    judged = ((one, _failure(one, holdings.get(one.sop_uid, ()))) for one in references)
+    return {one: reason for one, reason in judged if reason is not None}
+
+
+def _failure(reference: Reference, holdings: Sequence[Holding]) -> FailureReason | None:
+    of_class = [one for one in holdings if one.sop_class_uid == reference.sop_class_uid]
+    if any(one.is_safe for one in of_class):
+        return None
+    if not holdings:
+        return FailureReason.NO_SUCH_INSTANCE
+    return FailureReason.PROCESSING_FAILURE if of_class else FailureReason.CLASS_INSTANCE_CONFLICT
+
+
+ALL_COMMITTED: Final = 1
+SOME_FAILED: Final = 2
+"""Event Type IDs (PS3.4 Table J.3-2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentReport:
+    """What is reported of a transaction; the same however often it is sent."""
+
+    transaction_uid: str
+    committed: tuple[Reference, ...]
+    failed: tuple[tuple[Reference, FailureReason], ...] = ()
+
+    @property
+    def event_type(self) -> int:
+        return SOME_FAILED if self.failed else ALL_COMMITTED
+
+    @property
+    def attributes(self) -> Attributes:
+        """Of the N-EVENT-REPORT (PS3.4 Table J.3-2)."""
+        committed = {"ReferencedSOPSequence": [_item(one) for one in self.committed]} if self.committed else {}
+        failed = [{**_item(one), "FailureReason": str(int(reason))} for one, reason in self.failed]
+        return {
+            "TransactionUID": self.transaction_uid,
+            **committed,
+            **({"FailedSOPSequence": failed} if failed else {}),
+        }
+
+
+def _item(reference: Reference) -> dict[str, str]:
+    return {"ReferencedSOPClassUID": reference.sop_class_uid, "ReferencedSOPInstanceUID": reference.sop_uid}
+
+
+_NO_ROOM: Final = 0x0213
+_DOUBT: Final = 0x0110
+
+
+def is_reported(status: int) -> bool:
+    """Whether the peer has a report, by the status of its answer: a warning (PS3.7 C.4) is an answer too."""
+    return status in (0x0000, 0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000
+
+
+def may_be_reported_later(status: int, has_tries: bool) -> bool:
+    """Whether an answer that is no success may pass. `has_tries`: a failure without a reason may be tried again."""
+    return status == _NO_ROOM or (status == _DOUBT and has_tries)
