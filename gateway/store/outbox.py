@@ -20,6 +20,7 @@ from gateway.store import heartbeats
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
+from gateway.store.statement import Statement
 from gateway.store.writer import announce
 
 NEVER: Final = 2**60
@@ -74,7 +75,7 @@ def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longe
     """
     lock(connection, str(lane))
     steady = heartbeats.steady_of(connection, due_at, now=now)
-    if not connection.execute(_POSTPONE, {"the_lane": str(lane), "the_due": steady, "longest": longest}).rowcount:
+    if not _POSTPONE.run(connection, {"the_lane": str(lane), "the_due": steady, "longest": longest}):
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
@@ -245,11 +246,12 @@ _SUPERSEDE = (
 
 
 _last_due = outbox.c.waits_since + bindparam("longest", type_=BigInteger)
-_POSTPONE = (
+_POSTPONED = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
     .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
 )
+_POSTPONE: Final = Statement(_POSTPONED)
 
 _MOVE_LANE = (
     update(outbox)

@@ -14,11 +14,16 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from gateway.records.pixel_file import PixelFile, StoredFile
 from gateway.store.schema import instances, pixel_files, released_files, series
+from gateway.store.statement import Statement
 
 _ROW: Final = select(pixel_files, instances.c.sop_uid, instances.c.sop_class_uid).join(
     instances, instances.c.id == pixel_files.c.instance
 )
 _OF_INSTANCE: Final = _ROW.where(pixel_files.c.instance == bindparam("the_instance"))
+_ADD: Final = Statement(
+    insert(pixel_files),
+    ("instance", "file", "size", "sha256", "transfer_syntax_uid", "stored_at", "removed_at", "missing_at"),
+)
 _HELD: Final = select(pixel_files).where(pixel_files.c.instance == bindparam("the_instance"))
 _REPLACE: Final = update(pixel_files).where(pixel_files.c.id == bindparam("the_id"))
 _OF_STUDY: Final = (
@@ -71,7 +76,7 @@ def keep(
     }  # fmt: skip
     held = None if is_new else connection.execute(_HELD, {"the_instance": instance}).first()
     if held is None:
-        connection.execute(insert(pixel_files), values)
+        _ADD.run(connection, values)
         return True
     is_here = held.removed_at is None and held.missing_at is None
     if is_here and (held.sha256, held.transfer_syntax_uid) == (stored.sha256, transfer_syntax_uid):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, select, update
 
 from gateway.records.agreement import Sources, agreed, together
 from gateway.records.arrival import InstanceArrival, Kept
@@ -17,19 +17,31 @@ from gateway.store import exclusions, pixel_files
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies
+from gateway.store.statement import Statement
 
 _has_exclusions: Final = exists().where(excluded_parts.c.study_uid == bindparam("uid"))
-_STUDY: Final = select(
-    studies.c.id, studies.c.attributes, studies.c.sources, _has_exclusions.label("has_exclusions")
-).where(studies.c.study_uid == bindparam("uid"))
-
-_SERIES: Final = select(series.c.id, series.c.attributes, series.c.sources).where(
-    series.c.study == bindparam("the_study"), series.c.series_uid == bindparam("uid")
+_FIND: Final = Statement(
+    select(
+        studies.c.id.label("study"),
+        studies.c.attributes.label("study_attributes"),
+        studies.c.sources.label("study_sources"),
+        _has_exclusions.label("has_exclusions"),
+        series.c.id.label("series"),
+        series.c.attributes.label("series_attributes"),
+        series.c.sources.label("series_sources"),
+        instances.c.id.label("instance"),
+        instances.c.digest,
+    )
+    .outerjoin(series, and_(series.c.study == studies.c.id, series.c.series_uid == bindparam("of_series")))
+    .outerjoin(instances, and_(instances.c.series == series.c.id, instances.c.sop_uid == bindparam("of_instance")))
+    .where(studies.c.study_uid == bindparam("uid"))
 )
-
-_INSTANCE: Final = select(instances.c.id, instances.c.digest).where(
-    instances.c.series == bindparam("the_series"), instances.c.sop_uid == bindparam("uid")
-)
+_ADD: Final = Statement(
+    insert(instances),
+    (
+        "series", "sop_uid", "sop_class_uid", "attributes", "transfer_syntax_uid", "header", "digest", "received_at",
+    ),
+)  # fmt: skip
 
 
 def _key(result: Any) -> int:
@@ -43,18 +55,25 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     instance that is sent again with corrected data corrects both.
     """
     lock(connection, f"study|{arrival.study_uid}")
-    study = connection.execute(_STUDY, {"uid": arrival.study_uid}).first()
-    study_row = _new_study(connection, arrival) if study is None else int(study.id)
-    if study is not None and study.has_exclusions:
+    asked = {"uid": arrival.study_uid, "of_series": arrival.series_uid, "of_instance": arrival.sop_uid}
+    held = _FIND.first(connection, asked) or {}
+    study = held.get("study") or _new_study(connection, arrival)
+    if held.get("has_exclusions"):
         arrival = _as_it_counts(connection, arrival)
-    kept = _keep_instance(connection, arrival, study_row)
-    if not kept.is_new:
-        return kept
-    held: tuple[Attributes, Sources] = (study.attributes, study.sources) if study else ({}, {})
-    attributes, sources = agreed(*held, arrival.study, arrival.sop_uid)
-    values = {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
-    connection.execute(_GROW, {"the_id": study_row, "now": arrival.received_at, **values})
+    kept = _keep_instance(connection, arrival, study, held)
+    if kept.is_new:
+        _grow(connection, arrival, study, (held.get("study_attributes") or {}, held.get("study_sources") or {}))
     return kept
+
+
+def _grow(connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources]) -> None:
+    attributes, sources = agreed(*stated, arrival.study, arrival.sop_uid)
+    values: dict[str, Any] = {"the_id": study, "now": arrival.received_at}
+    if (attributes, sources) == stated:
+        _GROW.run(connection, values)
+    else:
+        values |= {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
+        _GROW_AND_STATE.run(connection, values)
 
 
 def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
@@ -88,36 +107,38 @@ def _text(attributes: Attributes, keyword: str) -> str:
     return str(value[0] if isinstance(value, list) and value else value or "")
 
 
-def _keep_instance(connection: Connection, arrival: InstanceArrival, study_row: int) -> Kept:
-    of_series = connection.execute(_SERIES, {"the_study": study_row, "uid": arrival.series_uid}).first()
-    if of_series is None:
-        attributes, sources = agreed({}, {}, arrival.series, arrival.sop_uid)
-        row = {"study": study_row, "series_uid": arrival.series_uid, "attributes": attributes, "sources": sources}
-        series_row, stored = _key(connection.execute(insert(series), row)), None
-    else:
-        series_row = int(of_series.id)
-        stored = connection.execute(_INSTANCE, {"the_series": series_row, "uid": arrival.sop_uid}).first()
-        if stored is not None and stored.digest == arrival.digest:
-            return Kept(int(stored.id), is_new=False, has_new_file=_keep_file(connection, int(stored.id), arrival))
-        attributes, sources = agreed(of_series.attributes, of_series.sources, arrival.series, arrival.sop_uid)
-        if (attributes, sources) != (of_series.attributes, of_series.sources):
-            connection.execute(
-                _SET_SERIES, {"the_id": series_row, "the_attributes": attributes, "the_sources": sources}
-            )
+def _keep_instance(connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]) -> Kept:
+    stored: int | None = held.get("instance")
+    if stored is not None and held["digest"] == arrival.digest:
+        return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
     values = {
-        "series": series_row, "sop_uid": arrival.sop_uid, "sop_class_uid": arrival.sop_class_uid,
-        "attributes": arrival.instance, "transfer_syntax_uid": arrival.transfer_syntax_uid,
-        "header": arrival.header, "digest": arrival.digest, "received_at": arrival.received_at,
+        "series": _keep_series(connection, arrival, study, held), "sop_uid": arrival.sop_uid,
+        "sop_class_uid": arrival.sop_class_uid, "attributes": arrival.instance,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid, "header": arrival.header, "digest": arrival.digest,
+        "received_at": arrival.received_at,
     }  # fmt: skip
     if stored is None:
-        instance = _key(connection.execute(insert(instances), values))
+        instance = _ADD.add(connection, values)
     else:
-        instance = int(stored.id)
+        instance = stored
         connection.execute(update(instances).where(instances.c.id == instance), values)
         connection.execute(delete(instance_findings).where(instance_findings.c.instance == instance))
     _note(connection, instance, arrival.findings)
     has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
     return Kept(instance, is_new=True, has_new_file=has_new_file)
+
+
+def _keep_series(connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]) -> int:
+    """The row of the series, with what its instances say together."""
+    stated: tuple[Attributes, Sources] = held.get("series_attributes") or {}, held.get("series_sources") or {}
+    attributes, sources = agreed(*stated, arrival.series, arrival.sop_uid)
+    row: int | None = held.get("series")
+    if row is None:
+        values = {"study": study, "series_uid": arrival.series_uid, "attributes": attributes, "sources": sources}
+        return _key(connection.execute(insert(series), values))
+    if (attributes, sources) != stated:
+        connection.execute(_SET_SERIES, {"the_id": row, "the_attributes": attributes, "the_sources": sources})
+    return row
 
 
 def _keep_file(connection: Connection, instance: int, arrival: InstanceArrival, *, is_new: bool = False) -> bool:
@@ -142,12 +163,14 @@ _SET_SERIES: Final = (
     )
 )
 
-_GROW: Final = (
+_GROWN: Final = (
     update(studies)
     .where(studies.c.id == bindparam("the_id"))
-    .values(
-        revision=studies.c.revision + 1,
-        last_at=bindparam("now"),
+    .values(revision=studies.c.revision + 1, last_at=bindparam("now"))
+)
+_GROW: Final = Statement(_GROWN)
+_GROW_AND_STATE: Final = Statement(
+    _GROWN.values(
         attributes=bindparam("the_attributes", type_=studies.c.attributes.type),
         sources=bindparam("the_sources", type_=studies.c.sources.type),
         accession=bindparam("the_accession"),

@@ -38,7 +38,7 @@ QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
     "has_due": (outbox_claims.HAS_DUE, {**OF, "now": NOW}, "ix_outbox_active_"),
     "next_due": (outbox_claims.NEXT_DUE, {**OF}, "ix_outbox_active_"),
     "next lease end": (outbox_claims.NEXT_LEASE_END, {**OF}, "ix_outbox_"),
-    "postpone": (outbox._POSTPONE, {"the_lane": f"{KIND}|7", "the_due": NOW, "longest": 1}, "ix_outbox_active_lane"),
+    "postpone": (outbox._POSTPONED, {"the_lane": f"{KIND}|7", "the_due": NOW, "longest": 1}, "ix_outbox_active_lane"),
     "supersede": (
         outbox._SUPERSEDE,
         {"the_subject": "7", "the_lane": f"{KIND}|7", "now": NOW},
