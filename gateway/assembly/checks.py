@@ -11,8 +11,10 @@ from typing import Final
 from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
-from gateway.assembly.ehrs import authorization_of, client_of, kind_of, tls_of
+from gateway.assembly.ehrs import client_of
+from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
 from gateway.assembly.http import tls_of_http
+from gateway.assembly.http_receivers import authorization_of, kind_of, tls_of
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
@@ -35,7 +37,6 @@ from gateway.operations.check import (
     gateway_serves,
 )
 from gateway.operations.mappings_view import change_lines, mappings_view
-from gateway.pixels import codecs
 from gateway.records.retention import RetentionKind
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, VERIFICATION, context_for, proposals
@@ -60,6 +61,7 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
         findings.append(await asyncio.to_thread(check_database, database.url, database.answer_seconds))
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
         findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
+        findings += await asyncio.gather(*(reached(one, MOST_SECONDS) for one in config.studies.forward_to))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
 
@@ -92,13 +94,14 @@ def _settings(config: Config) -> list[CheckFinding]:
     findings += _usable(partial(tls_of_http, config.http))
     findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
     findings += [one for to in config.dicom.destinations for one in _usable(partial(tls_of_dicom_destination, to))]
+    findings += [one for to in config.studies.forward_to for one in _usable(partial(usable, to))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
     if not config.hl7.listeners:
         findings.append(CheckFinding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:
         findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
     findings += _retention(config)
-    findings += _storage(config)
+    findings += unused_forwarding(config)
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
         text = "not set: a Patient ID without issuer is sent under a derived urn:uuid:, which the EHR will not know"
@@ -110,18 +113,6 @@ def _settings(config: Config) -> list[CheckFinding]:
         text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(CheckFinding("site.order_systems", True, text, warning=True))
     return findings
-
-
-def _storage(config: Config) -> Iterator[CheckFinding]:
-    if config.studies.storage == "forward" and not any(one.store for one in config.dicom.destinations):
-        text = "forward, and no destination has store: files fill the spool until retention deletes their studies"
-        yield CheckFinding("studies.storage", True, text, warning=True)
-    if config.studies.storage == "forward" and not codecs.are_installed():
-        text = (
-            "forward without the codecs (imaging-gateway[pixels]): compressed instances are parked where a destination "
-            "takes them only without compression, and there are no previews"
-        )
-        yield CheckFinding("studies.storage", True, text, warning=True)
 
 
 def _retention(config: Config) -> Iterator[CheckFinding]:

@@ -11,9 +11,8 @@ from sqlalchemy import Connection
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
 from gateway.assembly.commitment import kinds_of_reports, kinds_of_unlisted_reports
-from gateway.assembly.image_forwarding import correcting_of, handling_of_images
+from gateway.assembly.image_forwarding import ImageParts, images_by_cstore, kinds_of_forward_to
 from gateway.assembly.implementation import implementation_uid
-from gateway.assembly.spool import spool_of
 from gateway.assembly.tls import client_tls
 from gateway.clock import Clock
 from gateway.config.dicom_destinations import DicomDestination
@@ -26,11 +25,10 @@ from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.journey.study_settling.station import Consequence as SettledConsequence
 from gateway.mapping import Mappings
 from gateway.observe import metrics
-from gateway.pixels.pool import Pool
 from gateway.records.audit import AuditEvent
 from gateway.records.step_request import Operation, StepRequest
 from gateway.records.study import Study
-from gateway.records.work import WorkKind, availability_to, images_to, performed_steps_to
+from gateway.records.work import WorkKind, availability_to, performed_steps_to
 from gateway.store import Store
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, MPPS_RETRIEVE, proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
@@ -76,7 +74,7 @@ def classes_of(destination: DicomDestination) -> tuple[str, ...]:
     return (*(steps if destination.mpps else ()), *(notifications if destination.ian else ()))
 
 
-def kinds_of_dicom_destinations(
+async def kinds_of_dicom_destinations(
     config: Config,
     store: Store,
     mappings: Mappings,
@@ -85,11 +83,10 @@ def kinds_of_dicom_destinations(
     note: Callable[[AuditEvent], None],
     requests: OpenRequests,
 ) -> dict[WorkKind, Handling]:
-    """The work of all destinations. Raises `ConfigError` when a certificate
-    cannot be used."""
-    kinds: dict[WorkKind, Handling] = {}
-    spool, pool = spool_of(config), Pool()
-    stack.push_async_callback(pool.close)
+    """The work of all destinations, those of `studies.forward_to` too. Raises `ConfigError` when a certificate, key or
+    token file cannot be used."""
+    images = ImageParts.of(config, store, mappings.corrections, clock, note, stack)
+    kinds = await kinds_of_forward_to(config, images)
     for one in config.dicom.destinations:
         peer = peer_of(config, one, one.timeout_seconds)
         breaker = breaker_of(
@@ -99,15 +96,11 @@ def kinds_of_dicom_destinations(
             longest_silence=DESTINATION_SILENCE_SECONDS,
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
-        if one.store and spool is not None:
-            correcting = correcting_of(config, one, store, mappings.corrections, pool, clock)
-            kinds[images_to(one.name)] = handling_of_images(
-                one, peer, store, spool, breaker, clock, note, pool, correcting, stack
-            )
+        kinds |= images_by_cstore(one, peer, breaker, images)
         if one.commitment_reports:
             kinds |= kinds_of_reports(one, peer, breaker, store, clock, requests, stack)
         kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)
-    return kinds | (kinds_of_unlisted_reports(store, clock, requests) if spool is not None else {})
+    return kinds | (kinds_of_unlisted_reports(store, clock, requests) if images.spool is not None else {})
 
 
 def _kinds_of_steps(

@@ -18,8 +18,9 @@ from gateway.assembly.background import background, end, keep_trying
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
-from gateway.assembly.ehrs import client_of, published_keys
+from gateway.assembly.ehrs import clients_of
 from gateway.assembly.http import VERSION, fill_facade, mounted, serve_http
+from gateway.assembly.http_receivers import published_keys
 from gateway.assembly.instance_lock import hold_instance_lock
 from gateway.assembly.linking import link_tools, make_silence_watch
 from gateway.assembly.mappings import load_mappings
@@ -207,12 +208,11 @@ def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
 
 async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
-    clients = {ehr.name: await parts.stack.enter_async_context(client_of(ehr)) for ehr in config.ehrs}
-    parts.reloadable.clients = clients
+    parts.reloadable.clients = clients = await clients_of(config, parts.stack)
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, store, mappings, clients, clock)
     kinds |= kinds_of_destinations(config, store, mappings, clock, parts.stack)
-    kinds |= kinds_of_dicom_destinations(
+    kinds |= await kinds_of_dicom_destinations(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests
     )
     worker = Worker(store, kinds, clock, store.steady)

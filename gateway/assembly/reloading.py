@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from gateway.assembly import tls
-from gateway.assembly.ehrs import authorization_of
+from gateway.assembly.http_receivers import authorization_of
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.people import Tokens
 from gateway.assembly.worklist import rules_of

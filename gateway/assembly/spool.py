@@ -8,21 +8,32 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.assembly.background import keep_trying
-from gateway.assembly.image_forwarding import forwarding_rules
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.instance_lock import hold_folder
 from gateway.clock import Clock
+from gateway.config.image_destinations import ImageDestination
 from gateway.config.tree import Config
 from gateway.journey.image_forwarding.queueing import queue_instance
 from gateway.journey.image_forwarding.removal import ImageRemoval
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.spool_keeping import SpoolKeeping
 from gateway.operations.state.spool import SpoolSeen, seen
+from gateway.records.image_forwarding import ForwardingRule
 from gateway.spool import GroupSync, Spool
 from gateway.store import Store
 from gateway.wire.dimse.server import VERSION_NAME
 
 GIGABYTE: Final = 10**9
+
+
+def forwarding_rules(config: Config) -> tuple[ForwardingRule, ...]:
+    """The destinations of instances; empty: there are none."""
+    ours: list[ImageDestination] = [one for one in config.dicom.destinations if one.store]
+    ours += config.studies.forward_to
+    return tuple(
+        ForwardingRule(one.name, frozenset(one.calling_aes), frozenset(one.modalities), frozenset(one.sop_classes))
+        for one in ours
+    )
 
 
 def spool_of(config: Config) -> Spool | None:

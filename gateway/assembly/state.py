@@ -77,6 +77,7 @@ def _certificates(config: Config) -> Iterator[CertificateFile]:
         yield from _of_tls("http", config.http.tls.certificate, config.http.tls.client_ca)
     called = [("hl7.destinations", one.name, one.tls) for one in config.hl7.destinations]
     called += [("dicom.destinations", one.name, one.tls) for one in config.dicom.destinations]
+    called += [("studies.forward_to", one.name, one.tls) for one in config.studies.forward_to]
     called += [("ehrs", one.name, one.tls) for one in config.ehrs]
     called += [("audit.repositories", one.name, one.tls) for one in config.audit.repositories]
     for section, name, client in called:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.config.fields import Charset, MessageType, Port, Seconds, Section
-from gateway.config.receiver import ClientTls, Retry
+from gateway.config.receiver import ClientTls, ReceiverName, Retry
 from gateway.records.order_progress import Progress
 from gateway.wire.hl7.writing import MOST_NAME
 
@@ -21,7 +21,7 @@ class DestinationRetry(Retry):
 class Destination(Section):
     """A system that listens for HL7 v2 over MLLP."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    name: ReceiverName
     host: str = "127.0.0.1"
     port: Port
     tls: ClientTls | None = None

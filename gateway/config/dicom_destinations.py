@@ -7,19 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.config.destinations import DestinationRetry
-from gateway.config.fields import AETitle, Port, Seconds, Section
+from gateway.config.fields import AETitle, Port, Seconds
+from gateway.config.image_destinations import ImageDestination
 from gateway.config.receiver import ClientTls
-from gateway.records.correction import CorrectionSet
-
-Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]
-SopClass = Annotated[str, Field(pattern=r"^[0-2](\.\d+){2,}$", max_length=64)]
 
 
-class DicomDestination(Section):
-    """An archive or RIS that is called over DICOM."""
+class DicomDestination(ImageDestination):
+    """An archive or RIS that is called over DICOM; with `store` the rules are of the instances that it gets."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     ae_title: AETitle
     """Called AE title."""
     host: str = "127.0.0.1"
@@ -37,15 +32,6 @@ class DicomDestination(Section):
     """Instances that arrive here are sent there, with their pixels (`studies.storage: forward`)."""
     commitment_reports: bool = False
     """A modality that listens there for the reports of its storage commitment requests."""
-    calling_aes: list[AETitle] = []
-    """With `store`: instances of these calling AE titles alone; empty: of all. With `commitment_reports`: the calling
-    AE titles whose requests are reported there; empty: `ae_title`."""
-    modalities: list[Modality] = []
-    """With `store`: instances of these modalities alone; empty: of all."""
-    sop_classes: list[SopClass] = []
-    """With `store`: instances of these SOP Class UIDs alone; empty: of all."""
-    corrections: bool | list[CorrectionSet] = False
-    """With `store`: attributes are corrected by the rows of `corrections.yaml`; a list: by those of these levels."""
     priority: Literal["low", "medium", "high"] = "medium"
     """Of each C-STORE request (PS3.7 9.1.1.1.5)."""
     associations: Annotated[int, Field(ge=1, le=32)] = 1
@@ -54,7 +40,6 @@ class DicomDestination(Section):
     """For connecting, for an association and for a response."""
     idle_seconds: Seconds = 10.0
     """An association is released when nothing was sent over it for so long."""
-    retry: DestinationRetry = DestinationRetry()
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:

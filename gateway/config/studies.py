@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from gateway.config.fields import SecondsOrNone, Section
+from gateway.config.fields import SecondsOrNone, Section, mark_doubled
+from gateway.config.image_destinations import ForwardTo
 
 Gigabytes = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 
@@ -33,6 +34,13 @@ class Studies(Section):
     storage: Literal["headers", "forward"] = "headers"
     """`forward`: instances are kept with their pixels, as files of the spool."""
     spool: SpoolSection = SpoolSection()
+    forward_to: list[ForwardTo] = []
+    """Archives that get instances over DICOMweb, and folders, beside `dicom.destinations` with `store`."""
+
+    @field_validator("forward_to", mode="before")
+    @classmethod
+    def _names_are_unique(cls, value: Any) -> Any:
+        return mark_doubled([] if value is None else value)
 
     @model_validator(mode="after")
     def _pixels_have_a_folder(self) -> Self:

@@ -85,6 +85,16 @@ class Config(BaseSettings):
                 raise ValueError(f"destination {destination.name} gets instances (store): set storage: forward")
         return value
 
+    @field_validator("studies")
+    @classmethod
+    def _destinations_have_names_of_their_own(cls, value: Studies, info: ValidationInfo) -> Studies:
+        dicom = info.data.get("dicom")
+        taken = {one.name for one in dicom.destinations} if dicom is not None else set()
+        for one in value.forward_to:
+            if one.name in taken:
+                raise ValueError(f"forward_to {one.name}: dicom.destinations has this name; give each its own")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -173,7 +173,7 @@ STEP_REQUESTS_SENT: Final = Counter(
 )
 IMAGES_SENT: Final = Counter(
     "gateway_images_sent",
-    "Instances sent to DICOM destinations, by destination and status of the answer in hexadecimal.",
+    "Instances sent, by destination and status of the answer: of DIMSE in hexadecimal, of HTTP, or written.",
     ("destination", "status"),
     registry=REGISTRY,
 )

@@ -45,7 +45,7 @@ NOTIFIED: Final = {
 IMAGE_SENT: Final = {
     _S.PENDING: "instance for {to} is due at {due}",
     _S.LEASED: "instance for {to} is under way, try {attempts}",
-    _S.DONE: "instance sent to {to}, answered {status}{more}",
+    _S.DONE: "instance at {to} ({what}: {status}){more}",
     _S.PARKED: "instance for {to} parked: {why}",
     _S.REJECTED: "instance for {to} rejected: {why}",
     _S.SUPERSEDED: "the instance came again with other contents, which took the place of these for {to}",

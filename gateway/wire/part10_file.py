@@ -27,12 +27,12 @@ class Part10File:
     transfer_syntax_uid: str
 
 
-async def pieces_of(path: Path) -> AsyncIterator[bytes]:
-    """The data set of a file, behind its File Meta Information, in pieces of at most `PIECE_BYTES`.
+async def pieces_of(path: Path, *, whole: bool = False) -> AsyncIterator[bytes]:
+    """The data set of a file, behind its File Meta Information, in pieces of at most `PIECE_BYTES`; `whole`: the file.
 
     Raises `NeedsPerson` for a file that cannot be read, or is in another format.
     """
-    file = await asyncio.to_thread(_opened, path)
+    file = await asyncio.to_thread(_opened, path, whole)
     try:
         while piece := await asyncio.to_thread(_read, file):
             yield piece
@@ -47,7 +47,7 @@ def _read(file: BufferedReader) -> bytes:
         raise _unreadable(Path(file.name), error) from error
 
 
-def _opened(path: Path) -> BufferedReader:
+def _opened(path: Path, whole: bool) -> BufferedReader:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -55,6 +55,8 @@ def _opened(path: Path) -> BufferedReader:
     try:
         read_preamble(file, force=False)
         read_file_meta(file)
+        if whole:
+            file.seek(0)
     except OSError as error:
         file.close()
         raise _unreadable(path, error) from error

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.assembly.ehrs import client_of
-from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.ehrs import Ehr
+from gateway.config.http_receiver import HttpAuth
 from gateway.config.receiver import ClientTls
 from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
@@ -41,7 +42,7 @@ async def ehr_with_mutual_tls(folder: Path) -> AsyncIterator[SmartEhr]:
 
 
 def entry(ehr: SmartEhr, tls: ClientTls, proxy: str | None = None) -> Ehr:
-    auth = EhrAuth(kind="client_credentials", client_id="gateway", client_secret="hush", token_url=ehr.token_url)
+    auth = HttpAuth(kind="client_credentials", client_id="gateway", client_secret="hush", token_url=ehr.token_url)
     return Ehr(name="ehr", url=ehr.url, auth=auth, tls=tls, proxy=proxy, timeout_seconds=5)
 
 
@@ -98,6 +99,6 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     ehr = ehr.model_copy(update={"tls": ClientTls(certificate=tmp_path / "missing.pem")})
     with pytest.raises(ConfigError, match=r"ehrs ehr: tls\.certificate"):
         client_of(ehr)
-    bearer = Ehr(name="ehr", url="https://ehr.test", auth=EhrAuth(kind="bearer", token_file=tmp_path / "missing"))
+    bearer = Ehr(name="ehr", url="https://ehr.test", auth=HttpAuth(kind="bearer", token_file=tmp_path / "missing"))
     with pytest.raises(ConfigError, match=r"ehrs ehr: auth: .*missing: cannot be read"):
         client_of(bearer)

@@ -13,9 +13,10 @@ from gateway.assembly.people import Tokens
 from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.system import settings_of
 from gateway.clock import now
-from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import ListenerTls
 from gateway.config.http import Http
+from gateway.config.http_receiver import HttpAuth
 from gateway.config.tree import Config, Log
 from gateway.errors import SettingFault
 from gateway.mapping.in_force import MappingsInForce
@@ -80,7 +81,7 @@ async def test_a_certificate_that_goes_away_after_it_was_checked_changes_nothing
 
 
 def test_user_and_password_of_an_address_are_not_shown() -> None:
-    auth = EhrAuth(
+    auth = HttpAuth(
         kind="client_credentials", client_id="us", client_secret="hush", token_url="https://us:hush@login.example.org/t"
     )
     config = Config(ehrs=[Ehr(name="main", url="https://ehr.example.org/fhir", auth=auth)])

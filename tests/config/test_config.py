@@ -14,9 +14,10 @@ import yaml
 from pydantic import BaseModel
 
 from gateway.config.database import Database
-from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Hl7, Listener
 from gateway.config.http import Http
+from gateway.config.http_receiver import HttpAuth
 from gateway.config.tree import Config, load
 from gateway.errors import ConfigError
 from gateway.records.order_progress import Progress
@@ -218,6 +219,36 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "studies.spool.quota_gb": (500, 500.0),
     "studies.spool.free_gb": (20, 20.0),
     "studies.spool.keep_hours": (0, 0.0),
+    "studies.forward_to.name": ("vna", "vna"),
+    "studies.forward_to.url": ("https://vna.test/dicom-web/", "https://vna.test/dicom-web"),
+    "studies.forward_to.calling_aes": (["CT1"], ["CT1"]),
+    "studies.forward_to.modalities": (["CT"], ["CT"]),
+    "studies.forward_to.sop_classes": (["1.2.840.10008.5.1.4.1.1.2"], ["1.2.840.10008.5.1.4.1.1.2"]),
+    "studies.forward_to.corrections": (["patient"], ["patient"]),
+    "studies.forward_to.concurrency": (2, 2),
+    "studies.forward_to.timeout_seconds": (5, 5.0),
+    "studies.forward_to.retry.first_seconds": (1, 1.0),
+    "studies.forward_to.retry.max_seconds": (30, 30.0),
+    "studies.forward_to.auth.kind": ("smart", "smart"),
+    "studies.forward_to.auth.user": ("gateway", "gateway"),
+    "studies.forward_to.auth.password": ("p", "p"),
+    "studies.forward_to.auth.token": ("abc", "abc"),
+    "studies.forward_to.auth.client_id": ("client", "client"),
+    "studies.forward_to.auth.client_secret": ("s", "s"),
+    "studies.forward_to.auth.client_authentication": ("client_secret_post", "client_secret_post"),
+    "studies.forward_to.auth.token_url": ("https://ehr.test/token", "https://ehr.test/token"),
+    "studies.forward_to.auth.scopes": (["system/ImagingStudy.cus"], ["system/ImagingStudy.cus"]),
+    "studies.forward_to.auth.keys": (["keys.d"], [Path("keys.d")]),
+    "studies.forward_to.auth.key_password": ("k", "k"),
+    "studies.forward_to.auth.jwks_url": (
+        "https://gw.test/.well-known/jwks.json",
+        "https://gw.test/.well-known/jwks.json",
+    ),
+    "studies.forward_to.tls.ca": ("ca.pem", Path("ca.pem")),
+    "studies.forward_to.tls.certificate": ("us.pem", Path("us.pem")),
+    "studies.forward_to.tls.key": ("us.key", Path("us.key")),
+    "studies.forward_to.tls.key_password": ("q", "q"),
+    "studies.forward_to.proxy": ("http://u:p@proxy.test:3128", "http://u:p@proxy.test:3128"),
     "ehrs.name": ("ehr-1", "ehr-1"),
     "ehrs.url": ("https://ehr.test/fhir/", "https://ehr.test/fhir"),
     "ehrs.fhir_version": ("R5", "R5"),
@@ -304,7 +335,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "log.format": ("json", "json"),
     "log.phi": (True, True),
 }
-INSTEAD = {"ehrs.token", "ehrs.auth.token_file"}
+INSTEAD = {
+    "ehrs.token", "ehrs.auth.token_file",
+    "studies.forward_to.token", "studies.forward_to.auth.token_file", "studies.forward_to.folder",
+}  # fmt: skip
 """Keys that cannot be given together with those above; they have tests of their own."""
 LISTS = (
     "hl7.listeners",
@@ -312,6 +346,7 @@ LISTS = (
     "hl7.listeners.sources",
     "dicom.peers",
     "dicom.destinations",
+    "studies.forward_to",
     "ehrs",
     "audit.repositories",
 )
@@ -322,6 +357,7 @@ def every_key() -> dict[str, Any]:
     tree: dict[str, Any] = {
         "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
         "dicom": {"peers": [{}], "destinations": [{}]},
+        "studies": {"forward_to": [{}]},
         "ehrs": [{}],
         "audit": {"repositories": [{}]},
     }
@@ -369,8 +405,8 @@ def test_a_bearer_token_has_a_short_form(write: Write, tmp_path: Path) -> None:
     entry = "ehrs:\n- {name: ehr, url: 'http://x', "
     [by_value] = load(write(f"{entry}token: abc}}")).ehrs
     [by_file] = load(write(f"{entry}token_file: {tmp_path}/token}}")).ehrs
-    assert by_value.auth == EhrAuth(kind="bearer", token="abc")
-    assert by_file.auth == EhrAuth(kind="bearer", token_file=tmp_path / "token")
+    assert by_value.auth == HttpAuth(kind="bearer", token="abc")
+    assert by_file.auth == HttpAuth(kind="bearer", token_file=tmp_path / "token")
 
 
 def test_no_secret_of_an_ehr_is_shown(write: Write) -> None:

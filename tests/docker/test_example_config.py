@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
+from gateway.config.http_receiver import HttpAuth
 from gateway.config.tree import Config, load
 from tests.commands import gateway
 from tests.peers.openssl import Authority
@@ -83,7 +84,7 @@ def test_what_is_commented_out_can_be_taken_into_use(tmp_path: Path) -> None:
     file.write_text(uncommented(tmp_path), encoding="utf-8")
     config = load(file)
     plain, smart, secret = config.ehrs
-    assert plain.auth == EhrAuth(kind="bearer", token_file=tmp_path / "ehr.token")
+    assert plain.auth == HttpAuth(kind="bearer", token_file=tmp_path / "ehr.token")
     assert [one.auth.kind for one in (smart, secret) if one.auth] == ["smart", "basic"]
     optional = {"auth": plain.auth, "token": "secret", "tls": plain.tls, "proxy": plain.proxy,
                 "max_requests_per_second": 50}  # fmt: skip
@@ -104,7 +105,7 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     client.certificate.rename(tmp_path / "ehr-client.pem")
     client.key.rename(tmp_path / "ehr-client.key")
     shutil.copy(authority.certificate, tmp_path / "http-clients.pem")
-    for name in ("ris", "pacs", "siem", "oidc", "oidc-client", "http"):
+    for name in ("ris", "pacs", "siem", "oidc", "oidc-client", "http", "vna"):
         shutil.copy(authority.certificate, tmp_path / f"{name}-ca.pem")
         for kind in ("pem", "key"):
             shutil.copy(tmp_path / f"ehr-client.{kind}", tmp_path / f"{name}.{kind}")

@@ -12,8 +12,9 @@ import pytest
 from gateway.assembly import checks as check
 from gateway.assembly import process as app
 from gateway.config.database import Database
-from gateway.config.ehrs import Ehr, EhrAuth
+from gateway.config.ehrs import Ehr
 from gateway.config.http import Http
+from gateway.config.http_receiver import HttpAuth
 from gateway.config.receiver import Retry
 from gateway.config.tree import Config
 from gateway.simulators.ehr import EhrSimulator
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def smart(ehr: SmartEhr, keys: Path) -> Ehr:
-    auth = EhrAuth(kind="smart", client_id="gateway", keys=[keys], scopes=["system/ImagingStudy.cus"])
+    auth = HttpAuth(kind="smart", client_id="gateway", keys=[keys], scopes=["system/ImagingStudy.cus"])
     return Ehr(name="ehr0", url=ehr.url, timeout_seconds=10, retry=Retry(first_seconds=0.1, max_seconds=0.5), auth=auth)
 
 

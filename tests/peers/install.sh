@@ -14,6 +14,7 @@ debian() {
     local missing=()
     command -v findscu wlmscpfs storescp >/dev/null || missing+=(dcmtk)
     command -v Orthanc >/dev/null || missing+=(orthanc)
+    [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v faketime >/dev/null || missing+=(faketime)
     command -v systemd-analyze >/dev/null || missing+=(systemd)

@@ -1,4 +1,4 @@
-"""Orthanc as the PACS that sends."""
+"""Orthanc as the PACS that sends, and as the archive that gets: over DICOM, and over DICOMweb by its plugin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import aiohttp
 import pytest
 
 from bench.ports import free_port
-from tests.peers.process import DEBIAN, NO_DELAY, found, wait_until
+from tests.peers.process import DEBIAN, NO_DELAY, found, missing, wait_until
+
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ class Orthanc:
         failed = {one["SOPInstanceUID"]: int(one["FailureReason"]) for one in told.get("Failures", [])}
         return told["Status"], sorted(one["SOPInstanceUID"] for one in told.get("Success", [])), failed
 
+    @property
+    def dicomweb(self) -> str:
+        """Base address of its DICOMweb server (`orthanc_web` alone has one)."""
+        return f"{self.url}/dicom-web"
+
     async def statistics(self) -> Counts:
         """How much it holds."""
         told = await self._call("GET", "/statistics")
@@ -112,6 +120,21 @@ class Orthanc:
 @pytest.fixture
 def orthanc() -> Iterator[Orthanc]:
     """An Orthanc of its own, empty, on free ports."""
+    with _running() as orthanc:
+        yield orthanc
+
+
+@pytest.fixture
+def orthanc_web() -> Iterator[Orthanc]:
+    """The same, with the plugin that makes it a DICOMweb server."""
+    if not DICOMWEB_PLUGIN.exists():
+        missing("Orthanc's DICOMweb plugin", DEBIAN)
+    with _running(str(DICOMWEB_PLUGIN)) as orthanc:
+        yield orthanc
+
+
+@contextmanager
+def _running(*plugins: str) -> Iterator[Orthanc]:
     program = found("Orthanc", DEBIAN)
     with tempfile.TemporaryDirectory() as directory:
         http_port, dicom_port = free_port(), free_port()
@@ -119,7 +142,7 @@ def orthanc() -> Iterator[Orthanc]:
             "Name": "test",
             "StorageDirectory": directory,
             "IndexDirectory": directory,
-            "Plugins": [],
+            "Plugins": list(plugins),
             "HttpPort": http_port,
             "DicomPort": dicom_port,
             "DicomAet": "ORTHANC",

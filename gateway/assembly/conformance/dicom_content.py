@@ -33,7 +33,7 @@ def sections(config: Config) -> Iterator[StatementSection]:
     yield StatementSection("N.1", "Overview", _OVERVIEW)
     yield StatementSection("N.1.1", "Content and transfer", "", (_sop_classes(config, storage=True),))
     yield StatementSection("N.1.2", "DIMSE services", "", (_sop_classes(config, storage=False),))
-    yield StatementSection("N.1.3", "DICOM Web services", _WEB, (_services(),))
+    yield StatementSection("N.1.3", "DICOM Web services", _WEB, (_services(config),))
 
 
 def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
@@ -67,7 +67,7 @@ def operations_of(uid: str) -> str:
     return ", ".join(normalized.NAMES[field] for field, classes in normalized.CONTEXTS.items() if uid in classes)
 
 
-def _services() -> StatementTable:
+def _services(config: Config) -> StatementTable:
     rows = [
         (
             _service_of(one),
@@ -79,6 +79,8 @@ def _services() -> StatementTable:
         )
         for one in TRANSACTIONS
     ]
+    is_sent = any(one.url for one in config.studies.forward_to)
+    rows.append(("Studies", "Store Transaction", "/studies", "POST", "Y" if is_sent else "Option", "N"))
     columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
     return StatementTable("DICOM Web services", columns, rows)
 

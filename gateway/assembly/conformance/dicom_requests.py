@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.assembly.conformance.dicom_content import classes_asked_of
+from gateway.assembly.http_receivers import kind_of
 from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
 from gateway.records.image_forwarding import StoreVerdict, store_verdict
@@ -25,6 +26,21 @@ def sections(config: Config) -> Iterator[StatementSection]:
     ]  # fmt: skip
     destinations = StatementTable("Destinations", columns, rows or [("none", *["–"] * 6)])
     yield StatementSection("N.5.2.10", "Services as SCU", _REQUESTS, (destinations, _answers(), _answers_to_store()))
+    yield _stored_over_the_web(config)
+
+
+def _stored_over_the_web(config: Config) -> StatementSection:
+    rows = [
+        (
+            one.name, one.url or f"folder `{one.folder}`", kind_of(one), f"{one.timeout_seconds:g} s",
+            f"after {one.retry.first_seconds:g} s, doubling to {one.retry.max_seconds:g} s",
+        )
+        for one in config.studies.forward_to
+    ]  # fmt: skip
+    columns = ("Name", "Address", "Login", "Timeout", "Tries")
+    archives = StatementTable("Archives and folders", columns, rows or [("none", *["–"] * 4)])
+    answers = StatementTable("Answers to the Store Transaction", ("Answer", "Behavior"), _STORE_ANSWERS)
+    return StatementSection("N.5.3.1", "Store Transaction as user agent", _STOW, (archives, answers))
 
 
 def _answers() -> StatementTable:
@@ -66,6 +82,18 @@ _STORED: Final = {
     StoreVerdict.DOUBT: _WORDS[RequestVerdict.DOUBT],
     StoreVerdict.PARK: _WORDS[RequestVerdict.PARK],
 }
+_STORE_ANSWERS: Final = (
+    ("the instance in Referenced SOP Sequence, with 200 or 202", _STORED[StoreVerdict.DONE]),
+    ("the instance in Failed SOP Sequence or Other Failures Sequence", "by Failure Reason, as the status of a C-STORE"),
+    ("Failure Reason C122, or 415", "sent again without compression"),
+    ("2xx or 409 that lists nothing", _WORDS[RequestVerdict.DOUBT]),
+    ("no answer, 408, 425, 429, 5xx but 501 and 505", f"{_WORDS[RequestVerdict.RETRY]}; Retry-After is heeded"),
+    ("any other", _WORDS[RequestVerdict.PARK]),
+)
+_STOW: Final = """\
+Each instance is a request of its own to `/studies`, `multipart/related` with one part of `application/dicom` without
+parameters, in the transfer syntax in which it arrived, in chunks (with Content-Length after an answer 411). Accepted
+are answers in DICOM JSON and native XML. Redirects are not followed."""
 _REQUESTS: Final = """\
 Instances are sent in the transfer syntax in which they arrived; each SOP Class is proposed in it, in Explicit and in
 Implicit VR Little Endian, each in a presentation context of its own. An association carries many instances.

@@ -30,6 +30,11 @@ def _connections(config: Config) -> StatementTable:
     for one in dicom.destinations:
         shown = "ours is shown" if one.tls and one.tls.certificate else "–"
         rows.append(("DIMSE", "requestor", f"{one.host}:{one.port}", PROFILE if one.tls else "none", shown))
+    for to in config.studies.forward_to:
+        if to.url:
+            shown = "ours is shown" if to.tls and to.tls.certificate else "–"
+            profile = PROFILE if to.url.startswith("https:") else "none"
+            rows.append(("DICOM Web services", "user agent", to.url, profile, shown))
     columns = ("Service", "Role", "Address", "Secure transport connection profile", "Certificate of the client")
     return StatementTable("Secure connections", columns, rows)
 

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.assembly.conformance.fhir_capability import VERSIONS, facade_base, facade_statement, ways_to
 from gateway.assembly.conformance.fhir_elements import CAUSES, ELEMENTS, looked_for_at, written_to
 from gateway.assembly.conformance.mapping_rows import how_of
-from gateway.assembly.ehrs import kind_of
+from gateway.assembly.http_receivers import kind_of
 from gateway.clock import now
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.assembly.conformance.fhir_elements import looked_for_at, written_to
-from gateway.assembly.ehrs import kind_of
 from gateway.assembly.http import FACADE, VERSION
+from gateway.assembly.http_receivers import kind_of
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config

@@ -59,12 +59,17 @@ def test_every_class_that_a_destination_is_asked_for_is_stated_as_scu(config: Co
     assert {row["UID"] for row in rows(stated["N.1.2"]) if row["SCU"] == "Y"} == asked
     listed = {row["Name"] for row in rows(stated["N.5.2.10"], "Destinations")} - {"none"}
     assert listed == {one.name for one in config.dicom.destinations}
+    archives = {row["Name"] for row in rows(stated["N.5.3.1"], "Archives and folders")} - {"none"}
+    assert archives == {one.name for one in config.studies.forward_to}
+    [sent] = [row for row in rows(stated["N.1.3"]) if row["User Agent"] != "N"]
+    assert (sent["Resource"], sent["User Agent"]) == ("/studies", "Y" if archives else "Option")
 
 
 @BOTH
 def test_every_web_transaction_is_listed_with_its_parameters_and_statuses(config: Config) -> None:
     stated = sections(config)
-    listed = {(row["Transaction"], row["Method"], row["Resource"]) for row in rows(stated["N.1.3"])}
+    served = [row for row in rows(stated["N.1.3"]) if row["Origin Server"] == "Y"]
+    listed = {(row["Transaction"], row["Method"], row["Resource"]) for row in served}
     assert listed == {(one.method.id, one.method.http_method, one.path) for one in TRANSACTIONS}
     assert len(rows(stated["N.5.3"])) == len(TRANSACTIONS)
     codes = {row["Code"]: row["Transactions"].split(", ") for row in rows(stated["N.7.3.3"])}

@@ -1,0 +1,151 @@
+"""Store transaction of DICOMweb (STOW-RS, PS3.18 10.5) as user agent: one instance a request, streamed from its file.
+
+The part has the Content-Type `application/dicom` and no parameter: the file states its transfer syntax itself, and
+Orthanc's plugin answers 200 to a part with a parameter and stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from ssl import SSLContext
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from gateway.errors import GatewayError, Unavailable
+from gateway.wire.dicomweb.media_types import JSON, XML
+from gateway.wire.dicomweb.store_answer import StoreAnswer, answer_of
+from gateway.wire.http import no_answer, read
+from gateway.wire.oauth.authorization import Anonymous, Authorization
+from gateway.wire.part10_file import Part10File, pieces_of
+
+DICOM: Final = "application/dicom"
+MAX_ANSWER_BYTES: Final = 1024 * 1024
+_ACCEPT: Final = f"{JSON}, {XML};q=0.5"
+_LENGTH_REQUIRED: Final = 411
+
+
+class StowClient:
+    """One origin server. `async with`; safe for many instances at once, of which `connections` are under way.
+
+    `timeout_seconds`: for connecting, for the server to take a piece of a body, and for the answer to a whole body.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        timeout_seconds: float,
+        authorization: Authorization | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | None = None,
+        connections: int = 4,
+    ) -> None:
+        self.place = f"{base.rstrip('/')}/studies"
+        self._seconds = timeout_seconds
+        self._authorization = authorization or Anonymous()
+        self._ssl = ssl
+        self._proxy = proxy
+        self._turns = asyncio.Semaphore(connections)
+        self._states_length = False
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(ssl=self._ssl if self._ssl is not None else True)
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._seconds)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, proxy=self._proxy)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def options(self) -> int:
+        """The HTTP status of an OPTIONS request with our login, which stores nothing. Raises as `store`."""
+        assert self._session is not None, "StowClient is used outside of 'async with'"
+        shown = await self._authorization.headers()
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._session.options(self.place, headers=shown, allow_redirects=False) as response,
+            ):
+                return response.status
+        except TimeoutError as error:
+            raise Unavailable(f"no answer ({type(error).__name__})", place=self.place) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise no_answer(error, self.place) from error
+
+    async def store(self, file: Part10File) -> StoreAnswer:
+        """Send a file as it is; returns whatever the server answers.
+
+        Raises `Unavailable` when there is no answer, `NeedsPerson` where a proxy or the token endpoint refuses us, and
+        what `pieces_of` raises.
+        """
+        async with self._turns:
+            shown = await self._authorization.headers()
+            answer = await self._once(file, shown)
+            # A server that says 401 has stored nothing; once, for the same new token would be refused again.
+            if answer.http_status == 401 and self._authorization.refused(shown):
+                shown = await self._authorization.headers()
+                answer = await self._once(file, shown)
+                if answer.http_status == 401:
+                    self._authorization.refused(shown)
+            if answer.http_status == _LENGTH_REQUIRED and not self._states_length:
+                self._states_length = True
+                answer = await self._once(file, shown)
+            return answer
+
+    async def _once(self, file: Part10File, shown: Mapping[str, str]) -> StoreAnswer:
+        assert self._session is not None, "StowClient is used outside of 'async with'"
+        body = _Body(file, self._seconds)
+        headers = {"Content-Type": body.content_type, "Accept": _ACCEPT, **shown}
+        if self._states_length:
+            headers["Content-Length"] = str(await body.length())
+        try:
+            async with asyncio.timeout(self._seconds) as body.limit:
+                # A redirect would carry the token and the patient's data to another origin.
+                async with self._session.post(
+                    self.place, data=body.pieces(), headers=headers, allow_redirects=False
+                ) as response:
+                    return await answer_of(response, await read(response, MAX_ANSWER_BYTES), file.sop_instance_uid)
+        except TimeoutError as error:
+            raise Unavailable(f"no answer ({type(error).__name__})", place=self.place) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise body.fault or no_answer(error, self.place) from error
+
+
+class _Body:
+    """A file as the only part of a `multipart/related` body (PS3.18 8.6.1.2), in pieces."""
+
+    def __init__(self, file: Part10File, seconds: float) -> None:
+        boundary = uuid.uuid4().hex
+        self.content_type = f'multipart/related; type="{DICOM}"; boundary={boundary}'
+        self.limit: asyncio.Timeout | None = None
+        """Runs anew with each piece that the server takes."""
+        self.fault: GatewayError | None = None
+        """Why the file cannot be read, which aiohttp tells as a lost connection."""
+        self._seconds = seconds
+        self._file = file
+        self._head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode("ascii")
+        self._tail = f"\r\n--{boundary}--\r\n".encode("ascii")
+
+    async def length(self) -> int:
+        size = (await asyncio.to_thread(self._file.path.stat)).st_size
+        return len(self._head) + size + len(self._tail)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self._head
+        try:
+            async for piece in pieces_of(self._file.path, whole=True):
+                yield piece
+                if self.limit is not None and not self.limit.expired():
+                    self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        except GatewayError as error:
+            self.fault = error
+            raise
+        yield self._tail

@@ -1,0 +1,151 @@
+"""Instances at archives with STOW-RS and in folders: as they came, with the rules of other destinations."""
+
+from __future__ import annotations
+
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import select
+
+from bench.ports import free_port
+from gateway.clock import now
+from gateway.config.destinations import DestinationRetry
+from gateway.config.image_destinations import ForwardTo
+from gateway.config.studies import SpoolSection, Studies
+from gateway.journey.image_forwarding.station import MOST_DOUBTS
+from gateway.operations.parked import parked_work
+from gateway.operations.receivers import pause_all, resume
+from gateway.records.receiver import Receiver, ReceiverType
+from gateway.store.schema import outbox, pixel_files
+from tests.journey.running import Start, quiet
+from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, sqlite, stand, standing
+from tests.peers.orthanc import Orthanc
+from tests.peers.stow import Reply, failed, nothing_listed, plain, stored, stow_archive
+
+
+def to(name: str, **values: Any) -> ForwardTo:
+    retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
+    return ForwardTo(**{"name": name, "timeout_seconds": 5, "retry": retry, **values})
+
+
+def forwarding(spool: Path, *destinations: ForwardTo) -> dict[str, Any]:
+    section = SpoolSection(folder=spool, free_gb=0)
+    return {"studies": Studies(quiet_seconds=0.3, storage="forward", spool=section, forward_to=list(destinations))}
+
+
+async def test_archives_and_folders_get_the_files_that_arrived(
+    start: Start, orthanc_web: Orthanc, tmp_path: Path
+) -> None:
+    files = [Path(str(get_testdata_file(one))) for one in ("JPEG2000.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm")]
+    share = tmp_path / "share"
+    share.mkdir()
+    destinations = to("orthanc", url=orthanc_web.dicomweb), to("share", folder=share)
+    async with start(**forwarding(tmp_path / "spool", *destinations)) as gateway:
+        await send(gateway, *instances(3), *files)
+        await quiet(gateway)
+        await stand(gateway, standing("orthanc", sent=3), standing("share", sent=3))
+        rows = await gateway.store.read(lambda c: c.execute(select(pixel_files)).all())
+        spooled = sorted((tmp_path / "spool" / row.file).read_bytes() for row in rows)
+        assert sorted(await orthanc_web.files()) == spooled
+        assert sorted(one.read_bytes() for one in share.glob("*/*.dcm")) == spooled
+        assert await remove(gateway) == 6
+        outcomes = await gateway.store.read(lambda c: c.execute(select(outbox.c.kind, outbox.c.outcome)).all())
+    told = {(row.kind, row.outcome["what"], row.outcome["status"]) for row in outcomes if row.kind.startswith("store")}
+    assert told == {("store:orthanc", "STOW-RS", "HTTP 200"), ("store:share", "file", "written")}
+    assert {one.name for one in (share / STUDY).iterdir()} == {f"{STUDY}.1.{number}.dcm" for number in (1, 2, 3)}
+
+
+@sqlite
+async def test_what_answers_lead_to(start: Start, tmp_path: Path) -> None:
+    answers = {
+        1: [stored(202, 0xB007)],
+        2: [failed(409, 0xA700)],
+        3: [failed(200, 0xA900)],
+        4: [nothing_listed()] * MOST_DOUBTS,
+        5: [nothing_listed()],
+        6: [plain(503, "later"), plain(500)],
+        7: [plain(413)],
+    }
+    async with stow_archive() as archive:
+        archive.answers = {f"{STUDY}.1.{number}": list(replies) for number, replies in answers.items()}
+        async with start(**forwarding(tmp_path, to("web", url=archive.url))) as gateway:
+            await send(gateway, *instances(7))
+            await quiet(gateway)
+            await stand(gateway, standing("web", sent=4, failed=3))
+            parked = (await gateway.store.read(partial(parked_work, most=9))).deliveries
+            done = await gateway.store.read(
+                lambda c: c.execute(select(outbox.c.outcome).where(outbox.c.subject == f"{STUDY}.1.1")).scalar_one()
+            )
+    assert done == {"status": "HTTP 202", "what": "STOW-RS", "note": "data set does not match SOP Class"}
+    assert {one["subject"].rpartition(".")[2]: one["outcome"]["error"] for one in parked} == {
+        "3": "STOW-RS status A900 (HTTP 200)",
+        "4": "STOW-RS status HTTP 200 the instance is listed neither as stored nor as failed",
+        "7": "STOW-RS status HTTP 413 Request Entity Too Large",
+    }
+    came = [uid.rpartition(".")[2] for uid in archive.came]
+    assert {one: came.count(one) for one in came} == {
+        "1": 1, "2": 2, "3": 1, "4": MOST_DOUBTS, "5": 2, "6": 3, "7": 1
+    }  # fmt: skip
+
+
+@sqlite
+@pytest.mark.parametrize("refusal", [plain(415), failed(409, 0xC122)])
+async def test_what_an_archive_does_not_take_compressed_goes_without(
+    start: Start, tmp_path: Path, refusal: Reply
+) -> None:
+    file = Path(str(get_testdata_file("JPEG2000.dcm")))
+    uid = str(pydicom.dcmread(file).SOPInstanceUID)
+    async with stow_archive() as archive:
+        archive.answers = {uid: [refusal]}
+        async with start(**forwarding(tmp_path, to("web", url=archive.url))) as gateway:
+            await send(gateway, file, *instances(1))
+            await quiet(gateway)
+            of_file = select(outbox.c.outcome).where(outbox.c.subject == uid)
+            sent = await gateway.store.read(lambda c: c.execute(of_file).scalar_one())
+    assert len(archive.requests) == 3
+    assert pydicom.dcmread(BytesIO(archive.held[uid])).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert sent["note"] == "sent without compression"
+
+
+@sqlite
+async def test_receivers_that_are_down_hold_nobody_and_get_all(start: Start, tmp_path: Path) -> None:
+    port, share = free_port(), tmp_path / "mount" / "share"
+    async with stow_archive() as up:
+        destinations = to("away", url=f"http://127.0.0.1:{port}/dicom-web"), to("share", folder=share)
+        async with start(**forwarding(tmp_path / "spool", *destinations, to("up", url=up.url))) as gateway:
+            await send(gateway, *instances(12))
+            await stand(gateway, standing("away", waiting=12), standing("share", waiting=12), standing("up", sent=12))
+            share.mkdir(parents=True)
+            async with stow_archive(port) as away:
+                await quiet(gateway)
+            await stand(gateway, *(standing(name, sent=12) for name in ("away", "share", "up")))
+    assert away.held == up.held
+    assert len(list(share.glob("*/*.dcm"))) == 12
+
+
+@sqlite
+async def test_rules_login_and_pauses_are_those_of_other_destinations(start: Start, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    async with stow_archive() as archive:
+        archive.token = "secret"
+        destinations = (
+            to("web", url=archive.url, token="secret", calling_aes=["CT2"]),
+            to("mr", folder=share, modalities=["MR"]),
+            to("ct", folder=share, modalities=["CT"], sop_classes=[CT.SOPClassUID]),
+        )
+        async with start(**forwarding(tmp_path / "spool", *destinations)) as gateway:
+            receivers = [Receiver("web", ReceiverType.DICOM)]
+            await gateway.store.write(partial(pause_all, receivers=receivers, person="op", now=now()))
+            await send(gateway, *instances(2))
+            await send(gateway, *instances(1, first=3), calling_ae="CT2")
+            await stand(gateway, standing("ct", sent=3), standing("web", waiting=1))
+            await gateway.store.write(partial(resume, receivers=receivers, names=["web"]))
+            await quiet(gateway)
+    assert archive.came == [f"{STUDY}.1.3"]
