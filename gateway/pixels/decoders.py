@@ -133,6 +133,12 @@ def _htj2k(encoded: bytes, image: Image) -> Decoded:
     return Decoded(imagecodecs().htj2k_decode(encoded, planar=False), _after_transform(encoded, image))
 
 
+def _htj2k_lossy(encoded: bytes, image: Image) -> Decoded:
+    """What the loss takes beyond the range is cut off: OpenJPH in imagecodecs lets it become 0, or one bit more."""
+    _require_end(encoded)
+    return _jpeg_2000(encoded, image)
+
+
 def _jpeg_xl(encoded: bytes, image: Image) -> Decoded:
     pixels = imagecodecs().jpegxl_decode(encoded)
     return Decoded(pixels, "RGB" if image.samples == 3 else image.photometric)
@@ -208,7 +214,8 @@ def native_frame(data: bytes, image: Image) -> Decoded:
         return Decoded(bits.reshape(image.rows, image.columns), image.photometric)
     if image.allocated % 8 or image.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         raise UnsupportedPixels(f"{image.photometric} of {image.allocated} bits", place="PixelData")
-    numbers = np.frombuffer(data, f"<{'i' if image.signed else 'u'}{image.allocated // 8}")
+    kind = "f" if image.is_float else "i" if image.signed else "u"
+    numbers = np.frombuffer(data, f"<{kind}{image.allocated // 8}")
     if image.samples == 1:
         return Decoded(numbers.reshape(image.rows, image.columns), image.photometric)
     if image.planar:
@@ -234,7 +241,9 @@ DECODERS: Final = {
     syntaxes.JPEG_2000: Decoder("OpenJPEG", _OPENJPEG, _jpeg_2000),
     syntaxes.HTJ2K_LOSSLESS: Decoder("OpenJPH", _OPENJPH, _htj2k),
     syntaxes.HTJ2K_LOSSLESS_RPCL: Decoder("OpenJPH", _OPENJPH, _htj2k),
-    syntaxes.HTJ2K: Decoder("OpenJPH", _OPENJPH, _htj2k),
+    syntaxes.HTJ2K: Decoder(
+        "OpenJPEG", "keeps values in their range, which OpenJPH in imagecodecs does not", _htj2k_lossy
+    ),
     syntaxes.JPEG_XL_LOSSLESS: Decoder("libjxl", _LIBJXL, _jpeg_xl),
     syntaxes.JPEG_XL_RECOMPRESSED: Decoder(
         f"libjxl and {_TURBO}", "the JPEG as it was, then as JPEG", _jpeg_in_jpeg_xl

@@ -22,7 +22,7 @@ _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _WANTED: Final = frozenset(
     {
         0x00280030, 0x00280034, 0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00283000, 0x00283010,
-        0x00280120, 0x20500020, _SHARED,
+        0x00280120, 0x00280122, 0x00280123, 0x20500020, _SHARED,
         *range(0x00281101, 0x00281104), *range(0x00281201, 0x00281204), *range(0x00281221, 0x00281224),
     }
 )  # fmt: skip
@@ -44,7 +44,7 @@ class Display:
     """Center and width."""
     function: str
     """VOI LUT Function (PS3.3 C.11.2.1.3)."""
-    padding: int | None
+    padding: float | None
     is_inverse: bool
     """Presentation LUT Shape INVERSE."""
     row_to_column: float
@@ -66,9 +66,15 @@ def display_of(file: DicomFile, frame: int) -> Display:
     return Display(
         top, (slope or 1.0, intercept or 0.0), _lut(top, "ModalityLUTSequence"), _lut(top, "VOILUTSequence"),
         (center, width) if center is not None and width is not None and width > 0 else None,
-        _first(windows, "VOILUTFunction", str) or "LINEAR", _first([top], "PixelPaddingValue", int),
+        _first(windows, "VOILUTFunction", str) or "LINEAR", _padding(top),
         _first([top], "PresentationLUTShape", str) == "INVERSE", _shape(top, measures),
     )  # fmt: skip
+
+
+def _padding(top: Dataset) -> float | None:
+    """Of whole numbers, or of floating point ones."""
+    names = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
+    return next((value for name in names if (value := _first([top], name, float)) is not None), None)
 
 
 def _shape(top: Dataset, measures: list[Dataset]) -> float:

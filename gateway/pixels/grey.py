@@ -22,8 +22,12 @@ def grey_levels(pixels: NDArray[Any], size: Size, display: Display) -> NDArray[A
     """Levels 0 to 255 of a frame made small, dark for low values."""
     np = numpy()
     shown = picked(pixels, size)
-    is_padding = shown == display.padding if display.padding is not None else np.zeros(shown.shape, bool)
-    values = _of_modality(shown if is_padding.any() else scaled(pixels, size), display)
+    is_padding = ~np.isfinite(shown)
+    if display.padding is not None:
+        is_padding |= shown == display.padding
+    # Numbers that are none may stand beside those that are picked, and would be in their means.
+    is_picked = is_padding.any() or pixels.dtype.kind == "f"
+    values = _of_modality(np.where(is_padding, 0, shown) if is_picked else scaled(pixels, size), display)
     levels = _viewed(values, display)
     if levels is None or _contrast(levels[~is_padding]) < _LEAST_CONTRAST:
         levels = _stretched(values, values[~is_padding])

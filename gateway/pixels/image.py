@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.dicom_encoding import Encoded, Encoding
@@ -16,7 +16,8 @@ ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, REPRESENTATION = (
 )  # fmt: skip
 LOSSY: Final = 0x00282110
 PIXELS: Final = 0x7FE00010
-FLOAT_PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009})
+FLOAT_PIXELS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
+"""Float Pixel Data and Double Float Pixel Data -> bits of a value (PS3.3 C.7.6.24, C.7.6.25)."""
 OFFSETS, OFFSET_LENGTHS, TOTAL_LENGTH = 0x7FE00001, 0x7FE00002, 0x7FE00003
 """Extended Offset Table, its lengths, and the length of all encapsulated frames together (PS3.3 C.7.6.3.1.8)."""
 _NUMBERS: Final = frozenset({SAMPLES, PLANAR, ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, REPRESENTATION})
@@ -43,6 +44,7 @@ class Image:
     frames: int
     lossy: str | None
     """Lossy Image Compression; None: not there."""
+    is_float: bool = False
 
     @property
     def frame_bits(self) -> int:
@@ -64,8 +66,11 @@ class Image:
         return length
 
 
-def image_of(data: Encoded, at: int, end: int, encoding: Encoding) -> Image:
-    """The image of the data set between `at` and `end`; raises `NoPixels` and `BrokenPixels`."""
+def image_of(data: Encoded, at: int, end: int, encoding: Encoding, *, with_floats: bool = False) -> Image:
+    """The image of the data set between `at` and `end`; raises `NoPixels` and `BrokenPixels`.
+
+    `with_floats`: also one of floating point numbers, which are never compressed.
+    """
     numbers: dict[int, int] = {}
     texts: dict[int, str] = {}
     places: dict[int, Element] = {}
@@ -79,13 +84,16 @@ def image_of(data: Encoded, at: int, end: int, encoding: Encoding) -> Image:
             places[element.tag] = element
             if element.tag == PIXELS:
                 break
-    if PIXELS not in places:
-        kind = "floating point pixels, which are not read here" if FLOAT_PIXELS & places.keys() else "no pixels"
-        raise NoPixels(f"the instance has {kind}", place="PixelData")
-    return _image(places, numbers, texts)
+    floats = [tag for tag in FLOAT_PIXELS if tag in places] if with_floats else []
+    if PIXELS not in places and not floats:
+        raise NoPixels("the instance has no pixels of whole numbers", place="PixelData")
+    if floats:
+        numbers[ALLOCATED] = numbers[STORED] = FLOAT_PIXELS[floats[0]]
+        return replace(_image(places[floats[0]], places, numbers, texts), is_float=True)
+    return _image(places[PIXELS], places, numbers, texts)
 
 
-def _image(places: dict[int, Element], numbers: dict[int, int], texts: dict[int, str]) -> Image:
+def _image(pixels: Element, places: dict[int, Element], numbers: dict[int, int], texts: dict[int, str]) -> Image:
     missing = [tag for tag in (ROWS, COLUMNS, ALLOCATED) if not numbers.get(tag)]
     if missing:
         raise BrokenPixels(f"Rows, Columns or Bits Allocated is missing: {len(missing)} of 3", place="PixelData")
@@ -93,7 +101,7 @@ def _image(places: dict[int, Element], numbers: dict[int, int], texts: dict[int,
     allocated = numbers[ALLOCATED]
     stored = numbers.get(STORED) or allocated
     return Image(
-        places[PIXELS], places.get(OFFSETS), places.get(OFFSET_LENGTHS), numbers[ROWS], numbers[COLUMNS],
+        pixels, places.get(OFFSETS), places.get(OFFSET_LENGTHS), numbers[ROWS], numbers[COLUMNS],
         numbers.get(SAMPLES) or 1, allocated, stored, numbers.get(HIGH_BIT, stored - 1),
         numbers.get(REPRESENTATION, 0) == 1, texts.get(PHOTOMETRIC, ""), numbers.get(PLANAR, 0),
         max(1, int(frames)) if frames.isdigit() else 1, texts.get(LOSSY),

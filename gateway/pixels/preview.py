@@ -32,7 +32,7 @@ _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
 def preview(path: Path) -> bytes:
     """A JPEG of the middle frame, `EDGE` pixels a side at most; raises `PixelFault` where there is nothing to show."""
     with opened(path, MOST_INFLATED) as file:
-        image = image_of(file.data, file.at, file.end, file.encoding)
+        image = image_of(file.data, file.at, file.end, file.encoding, with_floats=True)
         if image.rows * image.columns > MOST_PIXELS:
             raise TooManyPixels(f"a frame of {image.rows} x {image.columns} pixels is not shown", place="Rows")
         number = image.frames // 2

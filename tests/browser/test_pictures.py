@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pydicom
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
@@ -43,6 +44,41 @@ def _made(folder: Path) -> list[Path]:
     return [high, folder / "htj2k.dcm", flat]
 
 
+def _views(folder: Path) -> Iterator[Path]:
+    """The same slice as different kinds of pixels, and through different views."""
+    ct = pydicom.dcmread(sample("CT_small.dcm")).pixel_array
+    dark, bright = int(ct.min()), int(ct.max())
+    eight = ((ct - dark) * (255 / (bright - dark))).astype(np.uint8)
+    count = bright - dark + 1
+    colours = np.stack([eight, eight // 2, 255 - eight], axis=-1)
+    planes = image(colours, PlanarConfiguration=1)
+    planes.PixelData = np.ascontiguousarray(colours.transpose(2, 0, 1)).tobytes()
+    ybr = image(colours, PhotometricInterpretation="YBR_FULL")
+    ybr.PixelData = np.stack([eight, np.full_like(eight, 128), np.full_like(eight, 180)], axis=-1).tobytes()
+    whole = image(ct)
+    del whole.PixelData
+    whole.BitsAllocated, whole.FloatPixelData = 32, (ct / 1000).astype("<f4").tobytes()
+    made = {
+        "signed of 8 bits": image((eight.astype(np.int16) - 128).astype(np.int8)),
+        "planes": planes,
+        "luma and chroma": ybr,
+        "inverse": image(ct, PresentationLUTShape="INVERSE"),
+        "modality LUT": image(ct, ModalityLUTSequence=_lut(count, dark, [one * 16 for one in range(count)])),
+        "VOI LUT": image(ct, VOILUTSequence=_lut(count, dark, [65535 - one * 24 for one in range(count)])),
+        "floating point": whole,
+        "overlay in unused bits": image((eight.astype(np.uint16) << 4) | 0x8000, BitsStored=12, HighBit=11),
+    }
+    for name, data_set in made.items():
+        yield saved(data_set, folder / f"{name}.dcm")
+
+
+def _lut(count: int, first: int, data: list[int]) -> pydicom.Sequence:
+    item = pydicom.Dataset()
+    item.LUTDescriptor, item.LUTData = [count, first, 16], data
+    item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "US"
+    return pydicom.Sequence([item])
+
+
 @pytest.fixture(scope="module")
 def folder(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sheet")
@@ -53,7 +89,12 @@ def folder(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def files(folder: Path) -> dict[int, list[Path]]:
     """Series -> files."""
-    return {1: [sample(name) for name in GREY], 2: [sample(name) for name in COLOUR], 3: _made(folder)}
+    return {
+        1: [sample(name) for name in GREY],
+        2: [sample(name) for name in COLOUR],
+        3: _made(folder),
+        4: list(_views(folder)),
+    }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -86,7 +127,7 @@ async def test_the_contact_sheet(
 ) -> None:
     page = await open_page(f"{sheet.base}/studies/{STUDY}/pictures", width=width, dark=dark)
     pictures = page.locator(".sheet img")
-    await expect(pictures).to_have_count(8 + 1 + 7 + 3)
+    await expect(pictures).to_have_count(8 + 1 + 7 + 3 + 8)
     for number in range(await pictures.count()):
         picture = pictures.nth(number)
         await picture.scroll_into_view_if_needed()

@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 SHIPPED = Path(pydicom.__file__).with_name("data") / "test_files"
 BROKEN = {"JPEG2000-embedded-sequence-delimiter.dcm"}
+BROKEN_UNCOMPRESSED = {"MR_truncated.dcm", "badVR.dcm"}
 """Files that pydicom ships broken on purpose."""
 
 
@@ -29,6 +30,15 @@ def sample(name: str) -> Path:
 
 def compressed_samples(*folders: Path) -> Iterator[Path]:
     """All files with encapsulated pixels."""
+    yield from (path for path, is_encapsulated in _images(*folders) if is_encapsulated)
+
+
+def uncompressed_samples(*folders: Path) -> Iterator[Path]:
+    """All files with native pixels."""
+    yield from (path for path, is_encapsulated in _images(*folders) if not is_encapsulated)
+
+
+def _images(*folders: Path) -> Iterator[tuple[Path, bool]]:
     files = {path.name: path for folder in folders for path in sorted(folder.rglob("*.dcm"))}
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     for name, path in sorted(files.items()):
@@ -37,8 +47,8 @@ def compressed_samples(*folders: Path) -> Iterator[Path]:
         except Exception:
             continue
         syntax = data_set.file_meta.get("TransferSyntaxUID")
-        if name not in BROKEN and syntax is not None and syntax.is_encapsulated and "Rows" in data_set:
-            yield path
+        if name not in BROKEN | BROKEN_UNCOMPRESSED and syntax is not None and "Rows" in data_set:
+            yield path, syntax.is_encapsulated
 
 
 def image(pixels: NDArray[Any], **attributes: Any) -> Dataset:

@@ -150,6 +150,18 @@ def test_a_jpeg_in_jpeg_xl_has_the_pixels_of_the_jpeg(tmp_path: Path) -> None:
     assert difference(picture(tmp_path / "ours.dcm"), picture(tmp_path / "theirs.dcm")) == 0
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_loss_takes_beyond_the_range_is_white_and_not_black(kind: Any, tmp_path: Path) -> None:
+    white = np.iinfo(kind).max
+    pixels = np.zeros((64, 64), kind)
+    pixels[20:40, 20:40] = white
+    frame = imagecodecs.htj2k_encode(pixels, reversible=False, level=0.01)
+    source = _with(pixels, [bytes(frame)], syntaxes.HTJ2K, tmp_path / "source.dcm")
+    decoded(source, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    ours = picture(tmp_path / "decoded.dcm").pixels
+    assert np.abs(ours.astype(int) - pixels).max() < white // 8
+
+
 @pytest.mark.parametrize("syntax", [syntaxes.HTJ2K_LOSSLESS, syntaxes.HTJ2K_LOSSLESS_RPCL, syntaxes.HTJ2K])
 def test_htj2k_is_read_as_openjpeg_reads_it(syntax: str, tmp_path: Path) -> None:
     pixels = pydicom.dcmread(sample("CT_small.dcm")).pixel_array

@@ -65,6 +65,24 @@ def test_padding_is_dark_and_counts_for_no_percentile(tmp_path: Path) -> None:
     assert levels[100, -5] > 240
 
 
+@pytest.mark.parametrize(("keyword", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_floating_point_numbers_are_shown_and_what_is_no_number_is_dark(
+    keyword: str, kind: str, tmp_path: Path
+) -> None:
+    pixels = RAMP.astype(kind) / 1000
+    pixels[:8] = np.nan
+    pixels[8:16] = np.inf
+    pixels[16:24] = -99
+    data_set = image(RAMP, **{f"{keyword.removesuffix('PixelData')}PixelPaddingValue": -99.0})
+    del data_set.PixelData
+    data_set.BitsAllocated = pixels.dtype.itemsize * 8
+    setattr(data_set, keyword, pixels.tobytes())
+    levels = shown(data_set, tmp_path)
+    assert levels[:20].max() < 10
+    assert levels[100, 5] < 15
+    assert levels[100, -5] > 240
+
+
 def test_of_many_frames_the_middle_is_shown_and_its_own_window_counts(tmp_path: Path) -> None:
     frames = np.stack([np.full((32, 32), 0, np.int16), RAMP[::8, ::8], np.full((32, 32), 9, np.int16)])
     groups = []

@@ -1,0 +1,1 @@
+"""Compressed files decoded by the gateway and by others: `python -m bench.pixels [FOLDER]`."""
