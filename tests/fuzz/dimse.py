@@ -17,11 +17,12 @@ with atheris.instrument_imports(include=["gateway.wire.dimse"]):
     from gateway.errors import Malformed
     from gateway.wire.dimse import command, pdu
     from gateway.wire.dimse.command import CommandFault
+    from gateway.wire.dimse.framer import Framer
     from gateway.wire.dimse.header import read_header, split_header
     from gateway.wire.dimse.identifier import decode
     from gateway.wire.dimse.message import Assembler
     from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
-    from gateway.wire.dimse.pdu import Framer, PduFault
+    from gateway.wire.dimse.pdu import PduFault
     from gateway.wire.dimse.policy import AcceptorPolicy
     from gateway.wire.dimse.upper_layer import Event
 
@@ -50,7 +51,8 @@ def _receive(data: bytes) -> None:
         assembler.close()
 
 
-def _act(assembler: Assembler, event: Event, body: bytes) -> None:
+def _act(assembler: Assembler, event: Event, taken: pdu.Body) -> None:
+    body = bytes(taken)
     if event is Event.EVT6:
         request = pdu.read_associate_rq(body)
         version = pdu.protocol_version(body)

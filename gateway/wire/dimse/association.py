@@ -23,9 +23,10 @@ from gateway.errors import Unavailable
 from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import RESPONSE, Command, CommandFault
 from gateway.wire.dimse.data_set import DataSetFile
+from gateway.wire.dimse.framer import Framer
 from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
-from gateway.wire.dimse.pdu import Fragment, Framer, PduFault
+from gateway.wire.dimse.pdu import Body, Fragment, PduFault
 from gateway.wire.dimse.policy import Rejection
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
 from gateway.wire.places import HeldPlace, Phase
@@ -71,7 +72,7 @@ class Owner(Protocol):
         """What answers a request; None when it has been answered already."""
 
 
-class Association(asyncio.Protocol):
+class Association(asyncio.BufferedProtocol):
     """Made for each connection. What it is for is known once it is `agreement`."""
 
     def __init__(self, owner: Owner, place: HeldPlace) -> None:
@@ -94,7 +95,7 @@ class Association(asyncio.Protocol):
         self._asked: dict[int, asyncio.Future[Command]] = {}
         """Message ID -> who waits for the response to what was asked of the peer."""
         self._message_id = 0
-        self._out: list[bytes] = []
+        self._out: list[Body] = []
         self._out_bytes = 0
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -133,9 +134,12 @@ class Association(asyncio.Protocol):
         self._owner.connected(self)
         self._on(Event.EVT5)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._framer.room()
+
+    def buffer_updated(self, size: int) -> None:
         self._last_traffic = self._loop.time()
-        self._framer.feed(data)
+        self._framer.filled(size)
         self._read_on()
         self._acknowledge_now()
 
@@ -156,7 +160,7 @@ class Association(asyncio.Protocol):
                     return
                 event, body = taken
                 if event is Event.EVT6 and self.state is State.STA2:
-                    self._request = pdu.read_associate_rq(body)
+                    self._request = pdu.read_associate_rq(bytes(body))
                 self._on(event, body)
             except PduFault as fault:
                 self._fail(fault)
@@ -195,19 +199,19 @@ class Association(asyncio.Protocol):
 
     # The protocol machine
 
-    def _on(self, event: Event, body: bytes = b"") -> None:
+    def _on(self, event: Event, body: Body = b"") -> None:
         action, self.state = transition(self.state, event)
         if event is not Event.EVT19:
             self._reason = AbortReason.UNEXPECTED_PDU
         for effect in ACTIONS[action]:
             _EFFECTS[effect](self, body)
 
-    def _issue_associate(self, body: bytes) -> None:
+    def _issue_associate(self, body: Body) -> None:
         assert self._request is not None
-        self._answer = self._owner.asked(self, self._request, pdu.protocol_version(body))
+        self._answer = self._owner.asked(self, self._request, pdu.protocol_version(bytes(body)))
         self._on(Event.EVT8 if isinstance(self._answer, Rejection) else Event.EVT7)
 
-    def _send_associate_ac(self, body: bytes) -> None:
+    def _send_associate_ac(self, body: Body) -> None:
         assert isinstance(self._answer, Agreement)
         self.agreement = self._answer
         self.transport.write(pdu.associate_ac(self.agreement.primitive))
@@ -215,11 +219,11 @@ class Association(asyncio.Protocol):
         self.place.stand(Phase.WORKING)
         self._owner.established(self)
 
-    def _send_associate_rj(self, body: bytes) -> None:
+    def _send_associate_rj(self, body: Body) -> None:
         assert isinstance(self._answer, Rejection)
         self.transport.write(pdu.associate_rj(*self._answer[:3]))
 
-    def _issue_p_data(self, body: bytes) -> None:
+    def _issue_p_data(self, body: Body) -> None:
         self._fragments.extend(pdu.fragments(body))
         self._take_fragments()
 
@@ -235,6 +239,7 @@ class Association(asyncio.Protocol):
                 if message is not None:
                     self._take(message)
                 elif self._assembler.must_write:
+                    self._fragments = deque(one._replace(data=memoryview(bytes(one.data))) for one in self._fragments)
                     self._writing = self._loop.run_in_executor(None, self._assembler.write)
                     self._writing.add_done_callback(self._written)
         except CommandFault as fault:
@@ -266,33 +271,33 @@ class Association(asyncio.Protocol):
         self._reason = fault.reason
         self._on(Event.EVT19)
 
-    def _issue_release(self, body: bytes) -> None:
+    def _issue_release(self, body: Body) -> None:
         if self.state is State.STA8 and not self.is_busy:
             self._on(Event.EVT14)
 
-    def _issue_release_confirmation(self, body: bytes) -> None:
+    def _issue_release_confirmation(self, body: Body) -> None:
         if self.state is State.STA12:
             self._on(Event.EVT14)
 
-    def _send_p_data(self, body: bytes) -> None:
+    def _send_p_data(self, body: Body) -> None:
         if not self._out:
             self._loop.call_soon(self.flush)  # at the latest when the operation waits for something
         self._out.append(body)
         self._out_bytes += len(body)
 
-    def _send_release_rq(self, body: bytes) -> None:
+    def _send_release_rq(self, body: Body) -> None:
         self.flush()
         self.transport.write(pdu.RELEASE_RQ)
 
-    def _send_release_rp(self, body: bytes) -> None:
+    def _send_release_rp(self, body: Body) -> None:
         self.flush()
         self.transport.write(pdu.RELEASE_RP)
 
-    def _send_user_abort(self, body: bytes) -> None:
+    def _send_user_abort(self, body: Body) -> None:
         self._send_last(pdu.abort(_USER_ABORTS, 0))
         self._end_work()
 
-    def _send_provider_abort(self, body: bytes) -> None:
+    def _send_provider_abort(self, body: Body) -> None:
         self._send_last(pdu.abort(_PROVIDER_ABORTS, self._reason))
 
     def _send_last(self, abort: bytes) -> None:
@@ -300,10 +305,10 @@ class Association(asyncio.Protocol):
         self._out, self._out_bytes = [], 0
         self.transport.write(abort)
 
-    def _end_of_service(self, body: bytes) -> None:
+    def _end_of_service(self, body: Body) -> None:
         self._end_work()
 
-    def _start_artim(self, body: bytes) -> None:
+    def _start_artim(self, body: Body) -> None:
         self._stop_artim()
         negotiating = self.state is State.STA2
         seconds = self._owner.artim_seconds if negotiating else self._owner.farewell_seconds
@@ -312,12 +317,12 @@ class Association(asyncio.Protocol):
     def _artim_expired(self) -> None:
         self._on(Event.EVT18)
 
-    def _stop_artim(self, body: bytes = b"") -> None:
+    def _stop_artim(self, body: Body = b"") -> None:
         if self._artim is not None:
             self._artim.cancel()
             self._artim = None
 
-    def _close(self, body: bytes) -> None:
+    def _close(self, body: Body) -> None:
         self.transport.close()
         # What a peer does not read must not keep its connection.
         self._artim = self._loop.call_later(self._owner.farewell_seconds, self.transport.abort)
@@ -498,7 +503,7 @@ class Association(asyncio.Protocol):
             self._transport.abort()
 
 
-_EFFECTS: Final[dict[Effect, Callable[[Association, bytes], Any]]] = {
+_EFFECTS: Final[dict[Effect, Callable[[Association, Body], Any]]] = {
     Effect.SEND_ASSOCIATE_AC: Association._send_associate_ac,
     Effect.SEND_ASSOCIATE_RJ: Association._send_associate_rj,
     Effect.SEND_P_DATA: Association._send_p_data,

@@ -13,28 +13,14 @@ from typing import Final, NamedTuple
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
-from gateway.wire.dimse.upper_layer import AbortReason, Event
+from gateway.wire.dimse.upper_layer import AbortReason
 
-_EVENTS: Final = {
-    0x01: Event.EVT6,
-    0x02: Event.EVT3,
-    0x03: Event.EVT4,
-    0x04: Event.EVT10,
-    0x05: Event.EVT12,
-    0x06: Event.EVT13,
-    0x07: Event.EVT16,
-}
-MAX_ASSOCIATE_BYTES: Final = 1024 * 1024
-"""128 presentation contexts with every transfer syntax there is take 200 kB."""
-MAX_UNLIMITED_BYTES: Final = 16 * 1024 * 1024
-"""The longest P-DATA-TF taken from a peer that got no limit."""
 ASSOCIATE_FIXED: Final = 68
 _KEPT_REQUESTS: Final = 64
 _KEPT_BYTES: Final = 8 * 1024
 _requests: Final = dict[bytes, A_ASSOCIATE]()
 """A-ASSOCIATE-RQs as they were read, which nobody changes: a peer asks with the same bytes each time, and to read them
 takes as long as to answer."""
-_FOUR_BYTES: Final = frozenset({0x03, 0x05, 0x06, 0x07})
 
 COMMAND: Final = 0x01
 LAST: Final = 0x02
@@ -53,6 +39,10 @@ VERSION_NAME_BYTES: Final = 16
 _USER_ITEMS: Final = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
 
 
+Body = bytes | memoryview
+"""Of a PDU, behind its length."""
+
+
 class PduFault(Exception):
     """An invalid PDU, with the reason in the A-ABORT. `frames_lost`: the start of the next PDU is unknown."""
 
@@ -68,51 +58,6 @@ class Fragment(NamedTuple):
     context_id: int
     control: int
     data: memoryview
-
-
-class Framer:
-    """Cuts a stream of bytes into PDUs; `max_data_bytes` bounds a P-DATA-TF, 0: `MAX_UNLIMITED_BYTES`."""
-
-    def __init__(self, max_data_bytes: int) -> None:
-        self._buffer = bytearray()
-        self._limits = {0x01: MAX_ASSOCIATE_BYTES, 0x02: MAX_ASSOCIATE_BYTES}
-        self._limits |= {0x04: max_data_bytes or MAX_UNLIMITED_BYTES}
-        self._lost = False
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Fed, and not taken yet."""
-        return len(self._buffer)
-
-    def feed(self, chunk: bytes) -> None:
-        if not self._lost:
-            self._buffer += chunk
-
-    def take(self) -> tuple[Event, bytes] | None:
-        """The next PDU as its event and what follows its length; None until it is there. Raises `PduFault`."""
-        if len(self._buffer) < 6 or self._lost:
-            return None
-        kind, length = self._buffer[0], int.from_bytes(self._buffer[2:6], "big")
-        try:
-            self._check(kind, length)
-        except PduFault:
-            self._lost = True
-            self._buffer.clear()
-            raise
-        end = 6 + length
-        if len(self._buffer) < end:
-            return None
-        body = bytes(memoryview(self._buffer)[6:end])
-        del self._buffer[:end]
-        return _EVENTS[kind], body
-
-    def _check(self, kind: int, length: int) -> None:
-        if kind not in _EVENTS:
-            raise PduFault(AbortReason.UNRECOGNIZED_PDU, f"PDU type {kind:02X}", frames_lost=True)
-        wrong = length != 4 if kind in _FOUR_BYTES else length > self._limits[kind]
-        if wrong:
-            why = f"PDU type {kind:02X} of {length} bytes"
-            raise PduFault(AbortReason.INVALID_PDU_PARAMETER_VALUE, why, frames_lost=True)
 
 
 def read_associate_rq(body: bytes) -> A_ASSOCIATE:
@@ -215,7 +160,7 @@ def abort(source: int, reason: int) -> bytes:
     return struct.pack(">BBIBBBB", 0x07, 0, 4, 0, 0, source, reason)
 
 
-def fragments(body: bytes) -> Iterator[Fragment]:
+def fragments(body: Body) -> Iterator[Fragment]:
     """The presentation data values of a P-DATA-TF. Raises `PduFault`."""
     view, at = memoryview(body), 0
     if not body:

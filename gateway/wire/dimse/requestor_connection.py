@@ -11,13 +11,14 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.wire.dimse import pdu, requestor_pdu
 from gateway.wire.dimse.command import CommandFault
+from gateway.wire.dimse.framer import Framer
 from gateway.wire.dimse.message import Assembler, DimseMessage
-from gateway.wire.dimse.pdu import Framer, PduFault
+from gateway.wire.dimse.pdu import Body, PduFault
 from gateway.wire.dimse.requestor_pdu import Acceptance, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
@@ -102,15 +103,15 @@ class RequestorConnection:
                 self._reason = getattr(fault, "reason", AbortReason.NOT_SPECIFIED)
                 self._on(Event.EVT19)
 
-    async def _take(self, event: Event, body: bytes) -> None:
+    async def _take(self, event: Event, body: Body) -> None:
         if event is Event.EVT3 and self.state is State.STA5:
-            self.acceptance = requestor_pdu.read_associate_ac(body, self._proposals)
+            self.acceptance = requestor_pdu.read_associate_ac(bytes(body), self._proposals)
         is_of_use = event is Event.EVT10 and self.state in (State.STA6, State.STA7)
         self._on(event, body)
         if is_of_use:
             await self._take_fragments(body)
 
-    async def _take_fragments(self, body: bytes) -> None:
+    async def _take_fragments(self, body: Body) -> None:
         accepted = {one.context_id for one in self.acceptance.contexts}
         for fragment in pdu.fragments(body):
             if fragment.context_id not in accepted:
@@ -124,7 +125,7 @@ class RequestorConnection:
 
     # The protocol machine
 
-    def _on(self, event: Event, body: bytes = b"") -> None:
+    def _on(self, event: Event, body: Body = b"") -> None:
         action, self.state = transition(self.state, event, is_requestor=True)
         if event is not Event.EVT19:
             self._reason = AbortReason.UNEXPECTED_PDU
@@ -132,28 +133,28 @@ class RequestorConnection:
             if effect not in _SEEN_TO:
                 _EFFECTS[effect](self, body)
 
-    def _send_associate_rq(self, body: bytes) -> None:
+    def _send_associate_rq(self, body: Body) -> None:
         peer = self.peer
         request = requestor_pdu.associate_rq(
             peer.calling_ae, peer.called_ae, self._proposals, peer.implementation, MAX_BYTES
         )
         self._writer.write(request)
 
-    def _issue_acceptance(self, body: bytes) -> None:
+    def _issue_acceptance(self, body: Body) -> None:
         self._answered.set()
 
-    def _issue_rejection(self, body: bytes) -> None:
-        self._fail(requestor_pdu.rejection(body, self.peer.place))
+    def _issue_rejection(self, body: Body) -> None:
+        self._fail(requestor_pdu.rejection(bytes(body), self.peer.place))
 
-    def _issue_release(self, body: bytes) -> None:
+    def _issue_release(self, body: Body) -> None:
         self._fail(Unavailable("the association was released by the peer", place=self.peer.place))
         self._on(Event.EVT14)
 
-    def _issue_abort(self, body: bytes) -> None:
-        self._fail(requestor_pdu.abortion(body, self.peer.place))
+    def _issue_abort(self, body: Body) -> None:
+        self._fail(requestor_pdu.abortion(bytes(body), self.peer.place))
         self._writer.transport.abort()  # what has not been sent is of no use
 
-    def _issue_p_abort(self, body: bytes) -> None:
+    def _issue_p_abort(self, body: Body) -> None:
         text = "the connection was closed" if self.state is State.STA1 else "against the protocol: a PDU out of place"
         self._fail(Unavailable(text, place=self.peer.place))
 
@@ -167,19 +168,19 @@ class RequestorConnection:
     def _write(self, data: bytes) -> None:
         self._writer.write(data)
 
-    def _send_user_abort(self, body: bytes) -> None:
+    def _send_user_abort(self, body: Body) -> None:
         self._writer.write(pdu.abort(_USER_ABORTS, 0))
 
-    def _send_provider_abort(self, body: bytes) -> None:
+    def _send_provider_abort(self, body: Body) -> None:
         self._writer.write(pdu.abort(_PROVIDER_ABORTS, self._reason))
 
-    def _send_release_rq(self, body: bytes) -> None:
+    def _send_release_rq(self, body: Body) -> None:
         self._writer.write(pdu.RELEASE_RQ)
 
-    def _send_release_rp(self, body: bytes) -> None:
+    def _send_release_rp(self, body: Body) -> None:
         self._writer.write(pdu.RELEASE_RP)
 
-    def _close(self, body: bytes) -> None:
+    def _close(self, body: Body) -> None:
         self._writer.close()
 
     async def _in_time(self, awaited: Awaitable[_Result], seconds: float, what: str) -> _Result:
@@ -218,7 +219,7 @@ class RequestorConnection:
 
 
 _TO_ABORT: Final = (State.STA5, State.STA6, State.STA7, State.STA9, State.STA11)
-_EFFECTS: Final[dict[Effect, Callable[[RequestorConnection, bytes], None]]] = {
+_EFFECTS: Final[dict[Effect, Callable[[RequestorConnection, Any], None]]] = {
     Effect.SEND_ASSOCIATE_RQ: RequestorConnection._send_associate_rq,
     Effect.SEND_P_DATA: RequestorConnection._write,
     Effect.SEND_RELEASE_RQ: RequestorConnection._send_release_rq,
