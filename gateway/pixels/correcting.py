@@ -33,6 +33,8 @@ _MAC_PARAMETERS: Final = 0x4FFE0001
 """Comes with Digital Signatures Sequence, which stands behind the pixels (PS3.3 C.12.1.1.3)."""
 _FIRST_COPIED: Final = 0x50000000
 """From here on nothing is looked at: functional groups of frames, overlays, pixels, signatures."""
+_MAPPED: Final = 1 << 30
+"""Bytes among which corrections stand, at most: a process has less address space than a file may have bytes."""
 _LONGEST: Final = 1 << 20
 """Bytes of an element that is corrected, or of Original Attributes Sequence."""
 
@@ -50,7 +52,7 @@ def corrected(source: Path, target: Path, corrections: Sequence[Correction], mod
     Raises `PixelFault` with the reason where the header cannot be walked over as far as its corrections stand, and
     leaves no target then.
     """
-    with opened(source) as file, whole_or_none(target) as output:
+    with opened(source, most_mapped=_MAPPED) as file, whole_or_none(target) as output:
         parts = _parts(file)
         own = {part.element.tag: part for part in parts}
         made, remarks = _encoded(file, own, corrections)
@@ -66,14 +68,14 @@ def corrected(source: Path, target: Path, corrections: Sequence[Correction], mod
 def _parts(file: DicomFile) -> list[_Part]:
     """The elements among which corrections stand. A header that breaks behind them is none of our business."""
     parts: list[_Part] = []
-    at = file.at
-    while at < file.end:
-        tag = tag_at(file.data, at, file.encoding) if file.end - at >= 4 else 0
+    at, end = file.at, min(file.end, len(file.data))
+    while at < end:
+        tag = tag_at(file.data, at, file.encoding) if end - at >= 4 else 0
         if tag >= _FIRST_COPIED:
             break
         try:
-            one = element_at(file.data, at, file.end, file.encoding)
-            at = end_of(file.data, one, file.end, file.encoding)
+            one = element_at(file.data, at, end, file.encoding)
+            at = end_of(file.data, one, end, file.encoding)
         except BrokenPixels:
             if max(tag, parts[-1].element.tag if parts else 0) > ORIGINAL:
                 break

@@ -45,8 +45,9 @@ class DicomFile:
 
 
 @contextmanager
-def opened(path: Path, most_inflated: int = MOST_INFLATED) -> Iterator[DicomFile]:
-    """The file at `path`; a deflated data set is inflated into a nameless temporary file beside it.
+def opened(path: Path, most_inflated: int = MOST_INFLATED, most_mapped: int = 0) -> Iterator[DicomFile]:
+    """The file at `path`; a deflated data set is inflated into a nameless temporary file beside it. `most_mapped`: so
+    many bytes can be walked over, 0: all.
 
     Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end.
     """
@@ -54,14 +55,19 @@ def opened(path: Path, most_inflated: int = MOST_INFLATED) -> Iterator[DicomFile
         file: BinaryIO = stack.enter_context(path.open("rb"))
         if path.stat().st_size < 132 or file.read(132)[128:] != b"DICM":
             raise BrokenPixels("not a DICOM file: no DICM after the preamble", place="file")
-        data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        data, end = stack.enter_context(_mapped(file, most_mapped)), path.stat().st_size
         meta, at = _meta(data)
         stated = next((value for tag, _, value in meta if tag == _TRANSFER_SYNTAX), b"")
         syntax = stated.rstrip(b"\0 ").decode("ascii", "replace")
         if syntax == DEFLATED:
             file = stack.enter_context(_inflated(file, at, path.parent, most_inflated))
-            data, at = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), 0
-        yield DicomFile(data, at, len(data), syntax, coding_at(data, at, encoding_of(syntax)), meta, file)
+            data, at, end = stack.enter_context(_mapped(file, most_mapped)), 0, os.fstat(file.fileno()).st_size
+        yield DicomFile(data, at, end, syntax, coding_at(data, at, encoding_of(syntax)), meta, file)
+
+
+def _mapped(file: BinaryIO, most: int) -> mmap.mmap:
+    size = os.fstat(file.fileno()).st_size
+    return mmap.mmap(file.fileno(), min(size, most or size), access=mmap.ACCESS_READ)
 
 
 def _meta(data: mmap.mmap) -> tuple[list[tuple[int, str, bytes]], int]:
