@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,3 +56,16 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
 def tag_name(tag: int) -> str:
     """As the standard writes it."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def is_followed(data: Encoded, at: int, end: int, encoding: Encoding, tag: int) -> bool:
+    """Whether an element without a known VR, its length read as that of a short one, ends where the data do or where
+    an element of a higher tag with a known VR begins."""
+    (length,) = struct.unpack_from(encoding.mark + "H", data, at + 6)
+    after = at + 8 + length
+    if after == end:
+        return True
+    if after + 8 > end:
+        return False
+    group, number = struct.unpack_from(encoding.mark + "HH", data, after)
+    return (group << 16 | number) > tag and data[after + 4 : after + 6] in VRS

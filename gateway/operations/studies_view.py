@@ -19,8 +19,11 @@ def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
     """The row with its counts and findings, as `answers.Study` wants it."""
     series, instances = studies.counts(connection, row["id"])
     shared = [one.as_row() for one in study_findings.of_shared_uids(connection, row["id"])]
+    # What has never settled may wait for a person, who should know what was wrong with its instances.
+    arrived = study_findings.of_arrival(connection, row["id"]) if row["settled_at"] is None else ()
+    findings = [*row["findings"], *(one.as_row() for one in arrived), *shared]
     counts = {"series_count": series, "instance_count": instances}
-    return {**row, **counts, "findings": [*row["findings"], *shared], "images": _images(connection, row["id"])}
+    return {**row, **counts, "findings": findings, "images": _images(connection, row["id"])}
 
 
 def _images(connection: Connection, study: int) -> list[dict[str, Any]]:

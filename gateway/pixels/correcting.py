@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
 from gateway.dicom_encoding import UNDEFINED, Encoding, tag_name
 from gateway.pixels.elements import Element, element_at, end_of, items_of, tag_at
@@ -71,13 +71,15 @@ def _parts(file: DicomFile) -> list[_Part]:
     at, end = file.at, min(file.end, len(file.data))
     while at < end:
         tag = tag_at(file.data, at, file.encoding) if end - at >= 4 else 0
-        if tag >= _FIRST_COPIED:
-            break
         try:
             one = element_at(file.data, at, end, file.encoding)
+            if one.tag >= _FIRST_COPIED:
+                break
             at = end_of(file.data, one, end, file.encoding)
         except BrokenPixels:
-            if max(tag, parts[-1].element.tag if parts else 0) > ORIGINAL:
+            # A tag that nobody knows may be any bytes of a value: what is looked for may stand behind them.
+            is_behind = tag > ORIGINAL and dictionary_has_tag(tag)
+            if is_behind or (parts and parts[-1].element.tag > ORIGINAL):
                 break
             raise
         parts.append(_Part(one, at))

@@ -19,6 +19,7 @@ from gateway.dicom_encoding import (
     VRS,
     Encoded,
     Encoding,
+    is_followed,
     tag_name,
 )
 from gateway.pixels.faults import BrokenPixels
@@ -30,7 +31,7 @@ _MOST_MAPPED: Final = 64 << 20
 class Element(NamedTuple):
     tag: int
     vr: str
-    """As sent; empty in implicit VR."""
+    """As sent; empty in implicit VR, and where PS3.5 has none of this name."""
     length: int
     start: int
     """Offset of the tag."""
@@ -77,7 +78,7 @@ def element_at(data: Encoded, at: int, end: int, encoding: Encoding) -> Element:
 
 def _explicit(data: Encoded, at: int, end: int, encoding: Encoding, tag: int) -> Element:
     vr = VRS.get(data[at + 4 : at + 6], "")
-    if not vr:
+    if not vr and not is_followed(data, at, end, encoding, tag):
         raise BrokenPixels("the element has no value representation that PS3.5 knows", place=tag_name(tag))
     if vr not in LONG_VRS:
         return Element(tag, vr, struct.unpack_from(encoding.mark + "H", data, at + 6)[0], at, at + 8)

@@ -167,12 +167,12 @@ async def test_a_site_names_its_institutions(start: Start, tmp_path: Path) -> No
 
 @sqlite
 async def test_what_cannot_be_corrected_waits_for_a_person(start: Start, tmp_path: Path) -> None:
-    """Its header breaks before the place of its corrections ends; an archive that wants none has it as it came."""
+    """Its header breaks between its corrections; an archive that wants none has the instance as it came."""
     [dataset] = of_patient(1)
     path = saved(dataset, tmp_path / "broken.dcm")
     other_held = tmp_path / "other"
     other_held.mkdir()
-    path.write_bytes(path.read_bytes().replace(b"\x18\0\x60\0DS", b"\x18\0\x60\0??"))
+    path.write_bytes(path.read_bytes().replace(b"\x18\0\x60\0DS\4\0", b"\x18\0\x60\0DS\5\0"))
     held = tmp_path / "held"
     held.mkdir()
     with storescp(held, "+xa") as port, storescp(other_held, "+xa") as other:
@@ -184,5 +184,9 @@ async def test_what_cannot_be_corrected_waits_for_a_person(start: Start, tmp_pat
             [parked] = (await gateway.store.read(partial(parked_work, most=9))).deliveries
             assert parked["kind"] == "store:pacs"
             assert "no value representation" in parked["outcome"]["error"]
+            study = await gateway.store.read(lambda connection: studies_view.detail(connection, STUDY))
+            assert study is not None
+            [finding] = [one.text for one in study.findings]
+            assert "the header is kept up to there, and from Study Instance UID on" in finding
     assert not list(held.iterdir())
     assert [data_set_of(one) for one in other_held.iterdir()] == [data_set_of(path)]

@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import select
 
 from gateway.assembly import process as app
@@ -20,6 +20,7 @@ from gateway.clock import now
 from gateway.config.dicom import Dicom
 from gateway.config.site import Site
 from gateway.config.tree import MappingsSection
+from gateway.operations import studies_view
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, refusals, studies
@@ -30,6 +31,7 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.peers.dcmtk import findscu, storescu
+from tests.pixels.samples import saved
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What an instance is, and whether it is taken, is settled before the database."""
@@ -115,15 +117,40 @@ async def test_an_instance_that_is_not_the_announced_one_is_refused(start: Start
 async def test_a_broken_header_is_refused_and_kept_raw(start: Start, tmp_path: Path) -> None:
     whole = Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()
     broken = tmp_path / "broken.dcm"
-    # The length of one element in the middle of the header runs far past the end.
+    # The length of one element runs far past the end, and no Study Instance UID stands behind the element.
     at = whole.index(b"\x08\x00\x90\x00PN")
-    broken.write_bytes(whole[: at + 6] + b"\xff\xff" + whole[at + 8 :])
+    rest = whole[at + 8 :].replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0c\x00UI")
+    broken.write_bytes(whole[: at + 6] + b"\xff\xff" + rest)
     async with start() as gateway:
         [status] = await send(gateway, broken)
         assert status == 0xC000
         [row] = await gateway.store.read(refusals.listing)
         assert row["reason"].startswith("C000")
         assert (await storescu(gateway.dicom_port, Path(str(get_testdata_file("CT_small.dcm"))))).returncode == 0
+
+
+@sqlite
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+async def test_a_header_that_breaks_before_its_uids_costs_what_stands_between(
+    start: Start, tmp_path: Path, syntax: UID
+) -> None:
+    """Neither Patient ID nor SOP Instance UID can be read; the request has the one, no part of it the other."""
+    dataset = sample()
+    path = saved(dataset, tmp_path / "broken.dcm", syntax)
+    data = path.read_bytes()
+    at = data.rindex(b"\x08\x00\x18\x00", 0, data.index(b"\x10\x00\x20\x00"))
+    path.write_bytes(data[:at] + b"\x08\x00\x18\x00\x03" + data[at + 8 :])
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        assert await send(gateway, path) == [0]
+        await quiet(gateway)
+        study = await gateway.store.read(
+            lambda connection: studies_view.detail(connection, StudyInstanceUID(dataset.StudyInstanceUID))
+        )
+    assert study is not None
+    [one] = study.series
+    assert [each.sop_uid for each in one.instances] == [dataset.SOPInstanceUID]
+    assert (one.series_uid, study.patient_id) == (dataset.SeriesInstanceUID, "")
+    assert any("the header is kept up to there, and from Study Instance UID on" in each.text for each in study.findings)
 
 
 @sqlite

@@ -222,9 +222,16 @@ def test_signatures_are_kept_and_remarked_on(tmp_path: Path) -> None:
     assert result.DigitalSignaturesSequence[0].MACIDNumber == 1
 
 
+def test_an_element_of_an_unknown_vr_is_copied(tmp_path: Path) -> None:
+    path = saved(dataset(PatientID="1", PatientAge="040Y", StudyID="1"), tmp_path / "source.dcm")
+    path.write_bytes(path.read_bytes().replace(b"\x10\x00\x10\x10AS", b"\x10\x00\x10\x10\x06\x00"))
+    corrected(path, tmp_path / "corrected.dcm", PATIENT, BY)
+    assert b"\x10\x00\x10\x10\x06\x00\x04\x00040Y" in (tmp_path / "corrected.dcm").read_bytes()
+
+
 def test_a_header_that_breaks_behind_the_corrections_is_copied(tmp_path: Path) -> None:
     path = saved(dataset(PatientID="1"), tmp_path / "source.dcm")
-    rest = struct.pack("<HH2sH", 0x0008, 0x1030, b"??", 4) + b"abcd"
+    rest = struct.pack("<HH2sH", 0x0008, 0x1030, b"??", 4) + b"abcdef"
     behind = struct.pack("<HH2sH", 0x4008, 0x0050, b"LO", 2) + b"1 " + rest
     whole = path.read_bytes()
     path.write_bytes(whole + behind)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydicom.datadict import tag_for_keyword
 from sqlalchemy import Connection
@@ -30,8 +30,9 @@ from gateway.records.order import Attributes
 from gateway.spool import SpoolFile
 from gateway.store import Store, audit, outbox, refusals, studies, study_arrivals
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
+from gateway.wire.dimse.broken_header import SERIES_UID, STUDY_UID, readable_header
 from gateway.wire.dimse.elements import DEFLATED
-from gateway.wire.dimse.header import read_elements, readable_header, short_header, split_header
+from gateway.wire.dimse.header import read_elements, short_header, split_header
 from gateway.wire.dimse.identifier import Identifier
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
@@ -41,7 +42,8 @@ log = logging.getLogger(__name__)
 REPLAY_TRIES: Final = 5
 NAMES: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 """Attributes without which an instance cannot be kept."""
-_NAME_TAGS: Final = (0x0020000D, 0x0020000E, 0x00080018)
+UP_TO_THERE: Final = "the header is kept up to there"
+FROM_THE_UIDS: Final = ", and from Study Instance UID on"
 LEVELS: Final = ("study", "series", "instance")
 
 ALWAYS: Final = {
@@ -198,8 +200,10 @@ class StudyArrival:
         return read
 
     def _read(self, request: StoreRequest, now: int, header: bytes | None = None) -> InstanceArrival:
-        header, elements, findings = _header_of(request, header, self._tags)
+        header, elements, findings, is_whole = _header_of(request, header, self._tags)
         levels = of_levels(elements, self._keywords)
+        if not is_whole:
+            levels["instance"].setdefault("SOPInstanceUID", request.sop_instance_uid)
         study_uid, series_uid, sop_uid = _uids(request, levels)
         return InstanceArrival(
             study_uid=StudyInstanceUID(study_uid),
@@ -230,33 +234,44 @@ class StudyArrival:
         )
 
 
-def _header_of(
-    request: StoreRequest, header: bytes | None, tags: Collection[int]
-) -> tuple[bytes, Identifier, tuple[Finding, ...]]:
+class _Header(NamedTuple):
+    """What could be read of a header."""
+
+    encoded: bytes
+    elements: Identifier
+    findings: tuple[Finding, ...]
+    is_whole: bool
+
+
+def _header_of(request: StoreRequest, header: bytes | None, tags: Collection[int]) -> _Header:
     """The header of an instance (None: not split from its pixels yet), and the elements `tags` of it.
 
-    Of a broken header what stands before the fault, if that names the instance; of a broken attribute the others.
+    Of a broken header what stands before the fault, and from the UIDs of study and series on, if these can be read; of
+    a broken attribute the others.
     """
     data, at, syntax = request.data, request.begins_at, request.transfer_syntax_uid
     unread: list[Malformed] = []
     faults: list[tuple[Malformed, str]] = []
+    is_whole = True
     try:
         header = split_header(data, syntax, begins_at=at) if header is None else header
         elements = read_elements(header, syntax, tags, unread)
     except Malformed as error:
-        faults.append((error, "the header is kept up to there"))
+        is_whole = False
         unread.clear()
         try:
-            header = readable_header(data, syntax, begins_at=at)
+            header, goes_on = readable_header(data, syntax, begins_at=at)
             elements = read_elements(header, syntax, tags, unread)
         except Malformed:
             raise ExplainedFailure(error) from error
-        if not all(tag in elements and any(elements[tag].values) for tag in _NAME_TAGS):
+        if not all(tag in elements and any(elements[tag].values) for tag in (STUDY_UID, SERIES_UID)):
             raise ExplainedFailure(error) from error
+        faults.append((error, UP_TO_THERE + (FROM_THE_UIDS if goes_on else "")))
     faults += [(fault, "the attribute is left out") for fault in unread]
     for fault, rest in faults:
         log.warning("an instance from %s: %s %s; %s", request.caller.calling_ae, fault.place, fault.message, rest)
-    return header, elements, tuple(Finding(fault.place, f"{fault.message}; {rest}") for fault, rest in faults)
+    findings = tuple(Finding(fault.place, f"{fault.message}; {rest}") for fault, rest in faults)
+    return _Header(header, elements, findings, is_whole)
 
 
 def _code(failure: ExplainedFailure) -> str:

@@ -125,7 +125,8 @@ class Study(Answer):
     series_count: int
     instance_count: int
     findings: list[Finding] = Field(
-        description="What its resources do not say, as it settled last, and UIDs that other studies have too"
+        description="What its resources do not say, as it settled last (else what was odd when it arrived), "
+        "and UIDs that other studies have too"
     )
     images: list[ImagesAtDestination] = Field(description="At each destination that gets instances of it")
 

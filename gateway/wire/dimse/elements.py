@@ -23,6 +23,7 @@ from gateway.dicom_encoding import (
     Encoded,
     Encoding,
     encoding_of,
+    is_followed,
     tag_name,
 )
 from gateway.errors import Malformed
@@ -95,7 +96,7 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
     if group in _FOREIGN_GROUPS:
         raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
     vr, value_at = VRS.get(letters, ""), at + 8
-    if letters and not vr and not _is_followed(data, at, end, coding, tag):
+    if letters and not vr and not is_followed(data, at, end, coding, tag):
         known = _looks_like_vr(letters)
         raise Malformed(f"{'unknown' if known else 'no'} value representation", place=tag_name(tag))
     if vr in LONG_VRS:
@@ -123,19 +124,6 @@ def past_plain(data: Encoded, at: int, end: int, coding: Encoding, stops: Collec
             break
         at = after
     return at
-
-
-def _is_followed(data: Encoded, at: int, end: int, coding: Encoding, tag: int) -> bool:
-    """Whether an element without a known VR, its length read as that of a short one, ends where the data do or where
-    an element of a higher tag with a known VR begins."""
-    (length,) = struct.unpack_from(coding.mark + "H", data, at + 6)
-    after = at + 8 + length
-    if after == end:
-        return True
-    if after + 8 > end:
-        return False
-    group, number = struct.unpack_from(coding.mark + "HH", data, after)
-    return (group << 16 | number) > tag and data[after + 4 : after + 6] in VRS
 
 
 def elements_of(data: Encoded, at: int, end: int, coding: Encoding) -> Iterator[EncodedElement]:

@@ -74,7 +74,7 @@ def split_header(
     if transfer_syntax_uid in DEFLATED:
         return deflated_header.split(data, max_element_bytes, begins_at)
     coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
-    return _split(data, begins_at, len(data), coding, max_element_bytes)[0]
+    return without_pixels(data, begins_at, len(data), coding, max_element_bytes)[0]
 
 
 def short_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes | None:
@@ -85,7 +85,7 @@ def short_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0)
     end = min(len(data), begins_at + LONG_BYTES)
     coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
     try:
-        header, is_whole = _split(data, begins_at, end, coding, MAX_ELEMENT_BYTES)
+        header, is_whole = without_pixels(data, begins_at, end, coding, MAX_ELEMENT_BYTES)
     except Malformed:
         return None
     return header if is_whole or end == len(data) else None
@@ -136,29 +136,11 @@ def read_elements(
     return elements
 
 
-def readable_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes:
-    """The elements before the first that cannot be read, for a data set that `split_header` or `read_header` refuses;
-    without long binary elements, as of `split_header`.
-
-    What stands in a part that nobody reads need not refuse an instance. Raises `Malformed` for a deflated data set.
-    """
-    if transfer_syntax_uid in DEFLATED:
-        raise Malformed("deflated data set cannot be inflated", place="data set")
-    coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
-    at, end = begins_at, len(data)
-    try:
-        while at < end:
-            element = element_at(data, at, end, coding)
-            if element.tag in PIXEL_TAGS:
-                break
-            at = value_end(data, element, end, coding, 1)
-    except Malformed:
-        pass
-    return _split(data, begins_at, at, coding, MAX_ELEMENT_BYTES)[0]
-
-
-def _split(data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None) -> tuple[bytes, bool]:
-    """The header, and whether pixel data stands behind it."""
+def without_pixels(
+    data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None
+) -> tuple[bytes, bool]:
+    """The elements between two offsets up to the pixel data, without long binary ones, and whether pixel data stands
+    behind them. Raises `Malformed`."""
     kept: list[bytes] = []
     kept_from = start = begin
     while (start := past_plain(data, start, end, coding)) < end:
