@@ -26,6 +26,7 @@ from gateway.observe import metrics
 from gateway.pixels.pool import Pool
 from gateway.records.audit import AuditEvent
 from gateway.records.correction import CorrectionSet
+from gateway.records.windows import Windows
 from gateway.records.work import WorkKind, images_to
 from gateway.spool import Spool
 from gateway.spool.drop_folder import DropFolder
@@ -35,6 +36,7 @@ from gateway.wire.dimse import command
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_store import StorageRequestor
 from gateway.work.breaker import Breaker
+from gateway.work.pacing import Pacing
 from gateway.work.worker import Handling
 
 CLAIMED: Final = 16
@@ -133,6 +135,13 @@ def _correcting(destination: ImageDestination, parts: ImageParts) -> Correcting 
     )
 
 
+def _pacing(destination: ImageDestination, parts: ImageParts) -> Pacing | None:
+    windows, rate = Windows.of(destination.windows, parts.config.site.zone), destination.rate_per_minute
+    if windows is None and rate is None:
+        return None
+    return Pacing(parts.clock, parts.store.steady, windows=windows, per_minute=rate)
+
+
 def _handling(
     destination: ImageDestination, sender: Sender, at_once: int, breaker: Breaker, parts: ImageParts
 ) -> dict[WorkKind, Handling]:
@@ -150,6 +159,7 @@ def _handling(
         first_retry_seconds=destination.retry.first_seconds,
         max_retry_seconds=destination.retry.max_seconds,
         gate=breaker,
+        pacing=_pacing(destination, parts),
         refill=CLAIMED // 2,
     )
     return {images_to(destination.name): handling}

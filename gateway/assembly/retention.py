@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, time, tzinfo
 from typing import Final
 
 from gateway.clock import Clock
@@ -13,6 +12,7 @@ from gateway.errors import Conflict
 from gateway.operations.retention import Ended, RetentionRun
 from gateway.operations.retention_view import summary
 from gateway.records.retention import DAY, Ages
+from gateway.records.windows import Windows
 from gateway.store import Store, retention_runs
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ class RetentionJob:
         ages: Ages,
         clock: Clock,
         *,
-        window: tuple[time, time] | None = None,
-        zone: tzinfo = UTC,
+        window: Windows | None = None,
         first_seconds: float = FIRST_SECONDS,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
@@ -41,7 +40,6 @@ class RetentionJob:
         self._ages = ages
         self._clock = clock
         self._window = window
-        self._zone = zone
         self._first_seconds = first_seconds
         self._look_seconds = look_seconds
 
@@ -49,7 +47,8 @@ class RetentionJob:
     def of(cls, config: Config, store: Store, clock: Clock) -> RetentionJob:
         """The job as the configuration wants it."""
         section = config.retention
-        return cls(store, section.ages, clock, window=section.window, zone=config.site.zone)
+        window = Windows.of([section.hours] if section.hours else [], config.site.zone)
+        return cls(store, section.ages, clock, window=window)
 
     async def run(self) -> None:
         """Look now and then whether a run is due. Raises `Unavailable`."""
@@ -77,11 +76,7 @@ class RetentionJob:
         log.info("retention: %s", summary(ended.tallies))
 
     def _is_open(self) -> bool:
-        if self._window is None:
-            return True
-        begin, end = self._window
-        at = datetime.fromtimestamp(self._clock() / 1e6, self._zone).time()
-        return begin <= at < end if begin < end else at >= begin or at < end
+        return self._window is None or self._window.is_open(self._clock())
 
     async def _opened(self) -> None:
         if not self._is_open():

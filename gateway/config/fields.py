@@ -19,6 +19,9 @@ _TEN_YEARS = 315_360_000
 
 Seconds = Annotated[float, Field(gt=0, le=_TEN_YEARS, allow_inf_nan=False)]
 
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+"""Begin and end by the site's clock, such as 22:00-05:00."""
+
 SecondsOrNone = Annotated[float, Field(ge=0, le=_TEN_YEARS, allow_inf_nan=False)]
 """0 switches the wait off."""
 

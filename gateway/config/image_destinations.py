@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.destinations import DestinationRetry
-from gateway.config.fields import AETitle, Section
+from gateway.config.fields import AETitle, Hours, Section
 from gateway.config.http_receiver import HttpReceiver, plain_address
 from gateway.config.receiver import ReceiverName
 from gateway.records.correction import CorrectionSet
@@ -31,6 +31,10 @@ class ImageDestination(Section):
     """Instances of these SOP Class UIDs alone; empty: of all."""
     corrections: bool | list[CorrectionSet] = False
     """Attributes are corrected by the rows of `corrections.yaml`; a list: by those of these levels."""
+    rate_per_minute: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Of this gateway no more instances than so many, retries among them; None: as fast as they are taken."""
+    windows: list[Hours] = []
+    """Instances go there in these hours alone; empty: at any time."""
     retry: DestinationRetry = DestinationRetry()
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import time
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from gateway.config.fields import Section
+from gateway.config.fields import Hours, Section
 from gateway.records.retention import Ages, RetentionKind
 
 Days = Annotated[int, Field(ge=1, le=36_500)]
 """Up to a hundred years."""
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
-"""Begin and end by the site's clock, such as 22:00-05:00."""
 
 
 class RetentionSection(Section):
@@ -46,14 +43,6 @@ class RetentionSection(Section):
         """The ages as the rules take them."""
         days = {kind: getattr(self, key) for kind, key in _KEYS.items()}
         return Ages({kind: one for kind, one in days.items() if one is not None}, self.open_orders_days)
-
-    @property
-    def window(self) -> tuple[time, time] | None:
-        """Begin and end of the hours in which rows are deleted; None: all day."""
-        if self.hours is None:
-            return None
-        begin, _, end = self.hours.partition("-")
-        return time.fromisoformat(begin), time.fromisoformat(end)
 
 
 _KEYS: Final = {kind: f"{kind.value}_days" for kind in RetentionKind if kind is not RetentionKind.PATIENTS}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from gateway.records.windows import Windows
 from gateway.records.work import Activity, WorkKind
 
 
@@ -29,6 +30,8 @@ class Receiver:
 
     name: str
     type: ReceiverType
+    image_windows: Windows | None = None
+    """Hours in which instances go there; None: at any time."""
 
     @property
     def kinds(self) -> tuple[WorkKind, ...]:

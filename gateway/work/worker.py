@@ -27,6 +27,7 @@ from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
+from gateway.work.pacing import Pacing
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,8 @@ class Handling:
     """Whether a commit that leaves due work wakes it; else it looks once a second, for what nobody waits for."""
     when_lost: Lost | None = None
     """What follows, in a transaction, when another worker took work over that this process may have sent."""
+    pacing: Pacing | None = None
+    """Hours and rate of the receiver."""
     refill: int = 1
     """So many places must be free for more to be claimed beside what is under way: claiming costs a transaction."""
 
@@ -85,7 +88,15 @@ class Handling:
         free = self.concurrency - under_way
         if under_way and free < self.refill:
             return 0
-        return self.gate.admits(free, under_way) if self.gate is not None else free
+        return min((gate.admits(free, under_way) for gate in self._gates), default=free)
+
+    @property
+    def _gates(self) -> list[Gate]:
+        return [gate for gate in (self.gate, self.pacing) if gate is not None]
+
+    def opens_in(self) -> float:
+        """Seconds until asking again makes sense, where nothing is admitted; 0: when what is under way ends."""
+        return max((gate.opens_in() for gate in self._gates), default=0.0)
 
 
 class Worker:
@@ -131,14 +142,17 @@ class Worker:
                 wait = POLL_SECONDS
                 try:
                     free, admitted = handling.concurrency - len(running), handling.admits(len(running))
-                    for work in await self._claim(kind, handling, admitted):
+                    works = await self._claim(kind, handling, admitted)
+                    if handling.pacing is not None:
+                        handling.pacing.took(len(works))
+                    for work in works:
                         task = asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}")
                         running[task] = work
                         task.add_done_callback(running.pop)
                         task.add_done_callback(lambda _task: hint.set())
-                    if handling.gate is not None and admitted == 0 < free:
+                    if admitted == 0 < free:
                         # Until it opens, or what it let through, or enough of what is under way, is over.
-                        opens_in = handling.gate.opens_in()
+                        opens_in = handling.opens_in()
                         wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
                     elif len(running) < handling.concurrency:
                         wait = await self._pause(kind)

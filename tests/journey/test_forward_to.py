@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 
 from bench.ports import free_port
-from gateway.clock import now
+from gateway.assembly import process as app
+from gateway.clock import elapsed, now
 from gateway.config.destinations import DestinationRetry
 from gateway.config.image_destinations import ForwardTo
 from gateway.config.studies import SpoolSection, Studies
@@ -23,7 +25,7 @@ from gateway.operations.parked import parked_work
 from gateway.operations.receivers import pause_all, resume
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.store.schema import outbox, pixel_files
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, config_of, quiet
 from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, sqlite, stand, standing
 from tests.peers.orthanc import Orthanc
 from tests.peers.stow import Reply, failed, nothing_listed, plain, stored, stow_archive
@@ -149,3 +151,26 @@ async def test_rules_login_and_pauses_are_those_of_other_destinations(start: Sta
             await gateway.store.write(partial(resume, receivers=receivers, names=["web"]))
             await quiet(gateway)
     assert archive.came == [f"{STUDY}.1.3"]
+
+
+@sqlite
+async def test_instances_wait_for_the_hours_of_a_destination(database_url: str, tmp_path: Path) -> None:
+    ahead = 0
+
+    def clock() -> int:
+        return now() + ahead
+
+    share = tmp_path / "share"
+    share.mkdir()
+    opens = datetime.fromtimestamp(now() / 1e6, UTC) + timedelta(hours=6)
+    window = f"{opens:%H:%M}-{opens + timedelta(hours=6):%H:%M}"
+    destinations = to("night", folder=share, windows=[window]), to("day", folder=share)
+    config = config_of(database_url, **forwarding(tmp_path / "spool", *destinations))
+    async with app.running(config, clock=clock, elapsed=elapsed) as gateway:
+        await send(gateway, *instances(3))
+        await stand(gateway, standing("day", sent=3), standing("night", waiting=3))
+        kept = select(outbox.c.attempts).where(outbox.c.kind == "store:night")
+        assert (await gateway.store.read(lambda c: c.execute(kept).scalars().all())) == [0, 0, 0]
+        ahead = 7 * 3600 * 1_000_000
+        await stand(gateway, standing("day", sent=3), standing("night", sent=3))
+        assert (await gateway.store.read(lambda c: c.execute(kept).scalars().all())) == [1, 1, 1]

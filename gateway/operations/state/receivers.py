@@ -10,7 +10,7 @@ from gateway.operations.state.components import Component
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
 from gateway.operations.state.sources import Silence
 from gateway.records.receiver import Receiver
-from gateway.records.work import WorkKind
+from gateway.records.work import WorkKind, images_to
 from gateway.store.waiting import MOST_COUNTED, Stuck, Waiting, total
 
 OUTAGE_MICROS: Final = 5 * 60 * 1_000_000
@@ -45,7 +45,8 @@ def receiver_part(receiver: Receiver, outgoing: Outgoing, silences: Mapping[Work
     ]  # fmt: skip
     if stuck:
         facts.append(Fact("parked", sum(one.number for one in stuck), Form.COUNT, stuck[0].number >= MOST_COUNTED))
-    level, detail = _judged(waiting, stuck, away, paused, now)
+    opens = _opens(receiver, outgoing, waiting, now)
+    level, detail = _judged(waiting, stuck, away, paused, opens, now)
     if cause := waiting.cause if away or not stuck else stuck[0].cause:
         facts.append(Fact("cause", cause))
     return Part(Kind.RECEIVER, receiver.name, level, detail, facts, page=PAGE)
@@ -64,16 +65,29 @@ def _away_since(waiting: Waiting, seen: Sequence[Silence]) -> int | None:
     return since if has_answered else min(since, waiting.retried_since or since)
 
 
-def _judged(waiting: Waiting, stuck: list[Stuck], away: int | None, paused: int | None, now: int) -> tuple[Level, str]:
+def _opens(receiver: Receiver, outgoing: Outgoing, waiting: Waiting, now: int) -> str:
+    """The time of the day at which all that waits may go; empty: nothing waits for its hour alone."""
+    windows, images = receiver.image_windows, outgoing.waiting.get(images_to(receiver.name))
+    if windows is None or images is None or not waiting.number or images.number < waiting.number:
+        return ""
+    opens_at = windows.opens_at(now)
+    return "" if opens_at is None else windows.shown(opens_at)
+
+
+def _judged(
+    waiting: Waiting, stuck: list[Stuck], away: int | None, paused: int | None, opens: str, now: int
+) -> tuple[Level, str]:
     number = f"{waiting.number}{'+' if waiting.number >= MOST_COUNTED else ''}"
     wait = f"; {number} {'waits' if waiting.number == 1 else 'wait'}" if waiting.number else ""
     if paused is not None:
         return Level.WARN, f"paused by a person{wait}"
-    if away is not None and now - away >= OUTAGE_MICROS:
+    if away is not None and not opens and now - away >= OUTAGE_MICROS:
         return Level.BAD, f"does not answer{wait}"
     if parked := sum(one.number for one in stuck):
         bound = "+" if parked >= MOST_COUNTED else ""
         return Level.BAD, f"{parked}{bound} {'waits' if parked == 1 else 'wait'} for a person{wait}"
+    if opens:
+        return Level.GOOD, f"waits for its window until {opens}{wait}"
     if away is not None:
         return Level.WARN, f"has not answered for less than 5 minutes{wait}"
     if waiting.retried_since is not None and now - waiting.retried_since >= OUTAGE_MICROS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from gateway.operations.state.sources import (
     Sources,
 )
 from gateway.records.receiver import Receiver, ReceiverType
-from gateway.records.work import delivery_to
+from gateway.records.windows import Windows
+from gateway.records.work import delivery_to, images_to
 from gateway.store import Store, backups, refusals, worklist
 from gateway.store.schema import pauses
 from tests.conftest import Time
@@ -200,3 +202,22 @@ async def test_without_a_database_the_other_parts_are_there(store: Store, clock:
     assert part(state, Kind.DATABASE, "reading").level is Level.BAD
     assert part(state, Kind.DICOM).detail == "dicom works"
     assert {"hl7 ris", "hl7 other"} <= {one.name for one in state.parts}
+
+
+async def test_what_waits_for_its_hour_alone_is_neither_an_outage_nor_a_fault(store: Store, clock: Time) -> None:
+    hours = Windows.of(["22:00-06:00"], UTC)
+    setup = Setup(receivers=(Receiver("pacs", ReceiverType.DICOM, hours),))
+    noon = clock.now - clock.now % (24 * HOUR) + 12 * HOUR
+    clock.now = noon
+    silence = {images_to("pacs"): Silence(answered_at=noon - 9 * HOUR, away_since=noon - 8 * HOUR)}
+    process = process_of(silences=silence)
+    away = {"error": "no answer", "place": "pacs"}
+    await store.write(lambda c: add_delivery(c, at=noon, kind="store:pacs", fate=Fate.RETRY, outcome=away))
+    pacs = part(await read(store, clock, process, setup), Kind.RECEIVER, "pacs")
+    assert (pacs.level, pacs.detail) == (Level.GOOD, "waits for its window until 22:00; 1 waits")
+    clock.now = noon + 10 * HOUR
+    assert part(await read(store, clock, process, setup), Kind.RECEIVER, "pacs").level is Level.BAD
+    clock.now = noon
+    add = partial(add_delivery, at=noon, study_uid="1.2.4", kind="store:pacs", fate=Fate.PARK, outcome=away)
+    await store.write(lambda c: add(c))
+    assert part(await read(store, clock, process, setup), Kind.RECEIVER, "pacs").level is Level.BAD
