@@ -67,7 +67,7 @@ def _patient(
     """The patient to whom the Patient ID of an instance leads today; without one, the patient of its order."""
     if not named.patient_id:
         return orders.patient_of(connection, study_uid=study_uid, accession_number=accession)
-    return patients.merged_into(connection, named) or patients.meant(connection, named)
+    return patients.today(connection, named)
 
 
 def _order(connection: Connection, study_uid: StudyInstanceUID, found: dict[int, RowMapping]) -> Attributes:

@@ -100,11 +100,24 @@ _NAMED: Final = select(patients).where(
 def merged_into(connection: Connection, identity: Identity) -> Row | None:
     """The patient into whom this identity was merged, or under whose new number they go; None for one who still goes by
     it, is not known, or whom a number without issuer does not tell from another."""
-    rows = connection.execute(_NAMED, {"patient_id": identity.patient_id, "issuer": identity.issuer}).mappings().all()
-    meant_now = {row["id"]: row for row in (survivor(connection, dict(one)) for one in rows)}
-    if len(meant_now) != 1 or all(row["merged_into"] is None for row in rows):
-        return None
-    return next(iter(meant_now.values()))
+    rows = _named(connection, identity)
+    return None if all(row["merged_into"] is None for row in rows) else _one_survivor(connection, rows)
+
+
+def today(connection: Connection, identity: Identity) -> Row | None:
+    """The patient to whom this identity leads today; None for one who is not known, or whom a number without issuer
+    does not tell from another."""
+    return _one_survivor(connection, _named(connection, identity))
+
+
+def _named(connection: Connection, identity: Identity) -> list[Row]:
+    values = {"patient_id": identity.patient_id, "issuer": identity.issuer}
+    return [dict(row) for row in connection.execute(_NAMED, values).mappings()]
+
+
+def _one_survivor(connection: Connection, rows: Sequence[Row]) -> Row | None:
+    meant_now = {row["id"]: row for row in (survivor(connection, one) for one in rows)}
+    return next(iter(meant_now.values())) if len(meant_now) == 1 else None
 
 
 def ids_of(row: Row) -> set[str]:

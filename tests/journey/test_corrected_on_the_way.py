@@ -149,6 +149,28 @@ async def test_the_patient_of_the_order_where_the_images_name_none(start: Start,
 
 
 @sqlite
+async def test_each_instance_is_corrected_by_its_own_patient(start: Start, tmp_path: Path) -> None:
+    """Two patients in one study, a number that two authorities gave, and a site that wants today's names."""
+    held = tmp_path / "held"
+    held.mkdir()
+    overlay = site(tmp_path, {"corrections.yaml": "patient:\n  PatientName: patient.PatientName\n"})
+    with storescp(held, "+xa") as port:
+        sections = forwarding(tmp_path / "spool", to(port, corrections=["patient"]))
+        async with start(**sections, mappings=MappingsSection(overlay=overlay)) as gateway:
+            others = [adt("A04", control_id="2", patient=f"TWICE^^^{one}", name=f"{one}^X") for one in ("HOSP", "LAB")]
+            await ordered(gateway, MERGE, *others)
+            merged, same, twice, unknown = of_patient(4)
+            same.PatientID, twice.PatientID, unknown.PatientID = "NEW", "TWICE", "NOBODY"
+            await send(gateway, merged, same, twice, unknown)
+            await quiet(gateway)
+    files = received(held)
+    named = [files[str(one.SOPInstanceUID)] for one in (merged, same, twice, unknown)]
+    assert [(one.PatientID, str(one.PatientName)) for one in named] == [
+        ("NEW", "MEIER^ERIKA"), ("NEW", "MEIER^ERIKA"), ("TWICE", "MAIER^E"), ("NOBODY", "MAIER^E"),
+    ]  # fmt: skip
+
+
+@sqlite
 async def test_a_site_names_its_institutions(start: Start, tmp_path: Path) -> None:
     rows = "site:\n  StationName: {from: StationName, default: CT NORTH}\n  Modality: {default: CT}\n"
     table = "code,value\nNORTH HOSP.,Hospital North\n"
