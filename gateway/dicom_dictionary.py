@@ -1,4 +1,5 @@
-"""Data elements that PS3.6 has and the installed pydicom does not, as data: importing this module makes them known.
+"""Data elements of PS3.6, and a character set of PS3.3, that the installed pydicom does not have, as data: importing
+this module makes them known.
 
 Keywords, VRs and names are looked up in pydicom everywhere: in mapping rows, worklist identifiers, implicit VR data
 sets and DICOM JSON. A module that looks up imports this one first. What pydicom knows stays as pydicom has it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pydicom.charset import python_encoding
 from pydicom.datadict import add_dict_entries, dictionary_has_tag
 
 
@@ -62,8 +64,13 @@ ADDED: Final = (
     _E(0x0040E012, "UR", "1", "Display URI", "DisplayURI", "2026c"),
 )  # fmt: skip
 
+LATIN_9: Final = ("ISO_IR 203", "ISO 2022 IR 203")
+"""In PS3.3 C.12.1.1.2 since 2023."""
+
 
 def _register() -> None:
+    for one in LATIN_9:
+        python_encoding.setdefault(one, "iso8859_15")
     lacking = (one for one in ADDED if not dictionary_has_tag(one.tag))
     add_dict_entries({one.tag: (one.vr, one.vm, one.name, "", one.keyword) for one in lacking})
 

@@ -108,7 +108,7 @@ def _encoded(
         if ASCII_SETS.issuperset(stated):
             sets = chosen(REGIONAL, characters)
         else:
-            names = ", ".join(one.keyword for one in elements if not encodes(stated, one.foreign))
+            names = ", ".join(one.keyword for one in elements if one.foreign and not encodes(stated, one.foreign))
             remarks.append(f"{names} in ASCII letters: Specific Character Set {_joined(stated)} has no others")
             elements = [transliterated(one, stated) for one in elements]
     made = {one.tag: element(one, file.encoding, sets) for one in elements}

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -89,8 +90,13 @@ async def test_images_of_a_merged_patient_go_to_the_survivor(start: Start, ortha
             assert await shown(gateway) == {"as-they-came": {}, "orthanc": dict.fromkeys(sorted(OF_SURVIVOR), 2)}
             page = await gateway.store.read(partial(journey_of.read_journey, accession_number=AccessionNumber("ACC1")))
             outcome = await outcomes_of(gateway, "orthanc")
+            async with aiohttp.ClientSession() as session:
+                address = f"http://127.0.0.1:{gateway.http_port}/studies/{STUDY}"
+                async with session.get(address) as response:
+                    shown_there = await response.text()
     async with start(**forwarding(tmp_path / "spool")) as gateway:
         began, went = await noted(gateway, "orthanc", 2)
+    assert f"corrected: {', '.join(sorted(OF_SURVIVOR))}" in shown_there
     assert page is not None
     assert [one.text for one in page.events if "to orthanc" in one.text] == [
         f"2 instances sent to orthanc; corrected: {', '.join(sorted(OF_SURVIVOR))}"

@@ -160,6 +160,7 @@ def test_what_was_not_there_has_no_value_in_the_modified_attributes(tmp_path: Pa
             "ISO_IR 100", "Иванова^Анна", "Ivanova^Anna", "ISO_IR 100",
             "PatientName in ASCII letters: Specific Character Set ISO_IR 100 has no others",
         ),
+        ("ISO_IR 203", "Cœur^€", "Cœur^€", "ISO_IR 203", ""),
         (["", "ISO 2022 IR 87"], "Yamada=山田^太郎", "Yamada=山田^太郎", ["", "ISO 2022 IR 87"], ""),
     ],
 )  # fmt: skip

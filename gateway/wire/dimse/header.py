@@ -13,7 +13,6 @@ from mmap import mmap
 from typing import Any
 
 import pydicom.config
-from pydicom.charset import python_encoding
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -40,10 +39,6 @@ from gateway.wire.dimse.elements import (
 from gateway.wire.dimse.identifier import Identifier, decode_selected
 from gateway.wire.dimse.selection import selected
 from gateway.wire.dimse.text import mend_texts
-
-# Latin-9, in PS3.3 C.12.1.1.2 since 2023 and in no release of pydicom yet.
-python_encoding.setdefault("ISO_IR 203", "iso8859_15")
-python_encoding.setdefault("ISO 2022 IR 203", "iso8859_15")
 
 # With the default pydicom puts the offending value, which may be a patient's name, into a warning on stderr.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
