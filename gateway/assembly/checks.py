@@ -38,6 +38,7 @@ from gateway.operations.check import (
 )
 from gateway.operations.mappings_view import change_lines, mappings_view
 from gateway.records.retention import RetentionKind
+from gateway.wire.dimse.commitment import PUSH_MODEL
 from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import AVAILABILITY, MPPS, VERIFICATION, context_for, proposals
 from gateway.wire.fhir.capability import Capabilities, Way
@@ -171,6 +172,7 @@ async def _dicom_destination(config: Config, destination: DicomDestination) -> C
         peer = peer_of(config, destination, min(destination.timeout_seconds, MOST_SECONDS))
         wanted = {MPPS: "performed steps"} if destination.mpps else {}
         wanted |= {AVAILABILITY: "notifications"} if destination.ian else {}
+        wanted |= {PUSH_MODEL: "storage commitment"} if destination.storage_commitment else {}
         # Verification for a destination of instances: whether it takes what will come, only what comes shows.
         asked = wanted or {VERIFICATION: "verification"}
         async with associated(peer, proposals(*asked)) as association:

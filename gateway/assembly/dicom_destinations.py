@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
-from gateway.assembly.commitment import kinds_of_reports, kinds_of_unlisted_reports
+from gateway.assembly.commitment import kinds_of_committing, kinds_of_reports, kinds_of_unlisted_reports
 from gateway.assembly.image_forwarding import ImageParts, images_by_cstore, kinds_of_forward_to
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.tls import client_tls
@@ -97,6 +97,8 @@ async def kinds_of_dicom_destinations(
             gauge=metrics.DICOM_DESTINATION_OPEN,
         )
         kinds |= images_by_cstore(one, peer, breaker, images)
+        if one.storage_commitment:
+            kinds |= kinds_of_committing(one, peer, breaker, store, clock, stack)
         if one.commitment_reports:
             kinds |= kinds_of_reports(one, peer, breaker, store, clock, requests, stack)
         kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)

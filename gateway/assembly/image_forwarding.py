@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.assembly.commitment import commitments_wanted
 from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.assembly.spool import spool_of
 from gateway.clock import Clock
@@ -17,6 +18,7 @@ from gateway.config.tree import Config
 from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.by_cstore import CStoreSender
 from gateway.journey.image_forwarding.by_stow import StowSender
+from gateway.journey.image_forwarding.committing import CommitmentsWanted
 from gateway.journey.image_forwarding.correcting import Correcting
 from gateway.journey.image_forwarding.into_folder import FolderSender
 from gateway.journey.image_forwarding.sending import Sender
@@ -84,7 +86,8 @@ def images_by_cstore(
     requestor = StorageRequestor(peer, associations=destination.associations, idle_seconds=destination.idle_seconds)
     parts.stack.push_async_callback(requestor.close)
     sender = CStoreSender(requestor, PRIORITIES[destination.priority])
-    return _handling(destination, sender, destination.associations, breaker, parts)
+    commitments = commitments_wanted(parts.config, destination, parts.clock)
+    return _handling(destination, sender, destination.associations, breaker, parts, commitments)
 
 
 async def kinds_of_forward_to(config: Config, parts: ImageParts) -> dict[WorkKind, Handling]:
@@ -143,7 +146,12 @@ def _pacing(destination: ImageDestination, parts: ImageParts) -> Pacing | None:
 
 
 def _handling(
-    destination: ImageDestination, sender: Sender, at_once: int, breaker: Breaker, parts: ImageParts
+    destination: ImageDestination,
+    sender: Sender,
+    at_once: int,
+    breaker: Breaker,
+    parts: ImageParts,
+    commitments: CommitmentsWanted | None = None,
 ) -> dict[WorkKind, Handling]:
     if parts.spool is None:
         return {}
@@ -151,7 +159,7 @@ def _handling(
     parts.stack.push_async_callback(sent.close)
     station = ImageForwarding(
         destination.name, parts.store, parts.spool, sender, breaker, sent, parts.pool.decoded,
-        _correcting(destination, parts),
+        _correcting(destination, parts), commitments,
     )  # fmt: skip
     handling = Handling(
         station.forward,

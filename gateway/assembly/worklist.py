@@ -11,7 +11,7 @@ from functools import partial
 
 from gateway import mapping
 from gateway.assembly.binding import bind
-from gateway.assembly.commitment import commitment_of
+from gateway.assembly.commitment import archive_reports, commitment_of
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
@@ -82,7 +82,6 @@ async def serve_dicom(
     requests: OpenRequests,
 ) -> DimseServer:
     dicom = config.dicom
-    stack.push_async_callback(refused.close)
     server = DimseServer(
         policy=policy_of(dicom),
         find=WorklistScp(worklist).find,
@@ -90,6 +89,7 @@ async def serve_dicom(
         performed_steps=PerformedStepsScp(performed_steps),
         notifications=InstanceAvailability(store, clock).create,
         commitments=commitment_of(config, store, clock, requests),
+        commitment_reports=archive_reports(config, store, clock),
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes,
         max_data_set_bytes=dicom.max_object_bytes,

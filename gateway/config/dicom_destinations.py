@@ -30,6 +30,10 @@ class DicomDestination(ImageDestination):
     """Retrieve AE Title of the notifications: the archive that holds the instances."""
     store: bool = False
     """Instances that arrive here are sent there, with their pixels (`studies.storage: forward`)."""
+    storage_commitment: bool = False
+    """With `store`: the destination is asked for storage commitment of each study that it has got."""
+    commitment_seconds: Seconds = 3600.0
+    """With `storage_commitment`: after so long without a report it is asked again."""
     commitment_reports: bool = False
     """A modality that listens there for the reports of its storage commitment requests."""
     priority: Literal["low", "medium", "high"] = "medium"
@@ -45,6 +49,8 @@ class DicomDestination(ImageDestination):
     def _is_of_use(self) -> Self:
         if not (self.mpps or self.ian or self.store or self.commitment_reports):
             raise ValueError("gets nothing: set store, mpps, ian or commitment_reports")
+        if self.storage_commitment and not self.store:
+            raise ValueError("storage_commitment is asked of what is sent there: set store")
         if self.ian and self.retrieve_ae is None:
             raise ValueError("ian needs retrieve_ae, the AE title of the archive that holds the instances")
         return self

@@ -105,6 +105,18 @@ COMMITMENT_REPORTS: Final = Counter(
     ("event", "way", "status"),
     registry=REGISTRY,
 )
+COMMITMENTS_ASKED: Final = Counter(
+    "gateway_commitments_asked",
+    "Storage commitment requests made at archives (N-ACTION), by destination and status of the answer.",
+    ("destination", "status"),
+    registry=REGISTRY,
+)
+COMMITMENTS_GIVEN: Final = Counter(
+    "gateway_commitments_given",
+    "Instances of which archives reported the storage commitment, by destination and outcome (committed, failed).",
+    ("destination", "outcome"),
+    registry=REGISTRY,
+)
 SILENT_STEPS: Final = Gauge(
     "gateway_performed_steps_silent",
     "Performed steps in progress without a sign of life for longer than performed_steps.silent_hours.",

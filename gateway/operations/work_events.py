@@ -57,6 +57,13 @@ REPORTED: Final = {
     _S.PARKED: "storage commitment report for {to} parked: {why}",
     _S.REJECTED: "storage commitment report for {to} rejected: {why}",
 }
+COMMITMENT_ASKED: Final = {
+    _S.PENDING: "storage commitment at {to} is looked at again at {due}",
+    _S.LEASED: "storage commitment at {to} is under way, try {attempts}",
+    _S.DONE: "storage commitment at {to}: {what}{more}",
+    _S.PARKED: "storage commitment at {to} parked: {why}",
+    _S.REJECTED: "storage commitment at {to} rejected: {why}",
+}
 VERIFIED: Final = {
     _S.PENDING: "{to} is asked at {due} what it holds, for what was under way may have come late",
     _S.PARKED: "the look at what {to} holds is parked: {why}",
@@ -80,6 +87,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.MPPS: ("step_forwarding", SENT_ON),
     Activity.IAN: ("step_forwarding", NOTIFIED),
     Activity.STORE: ("image_forwarding", IMAGE_SENT),
+    Activity.COMMIT: ("image_forwarding", COMMITMENT_ASKED),
     Activity.COMMITMENT: ("storage_commitment", REPORTED),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),

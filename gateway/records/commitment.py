@@ -56,16 +56,14 @@ def asked(attributes: Attributes) -> CommitmentAsked:
         raise RequiredMissing("it tells the transaction", place="TransactionUID")
     if len(transaction) > LONGEST_UID:
         raise InvalidValue(f"has {len(transaction)} characters, more than {LONGEST_UID}", place="TransactionUID")
-    items: Any = attributes.get("ReferencedSOPSequence")
-    references = [_reference(one) for one in items] if isinstance(items, list) else []
+    references = [_reference(one) for one in _items(attributes, "ReferencedSOPSequence")]
     if not references:
         raise RequiredEmpty("it names no instance", place="ReferencedSOPSequence")
     return CommitmentAsked(transaction, tuple(dict.fromkeys(references)))
 
 
-def _reference(item: Any) -> Reference:
-    stated = item if isinstance(item, dict) else {}
-    uids = Reference(*(str(stated.get(one) or "") for one in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
+def _reference(item: Attributes) -> Reference:
+    uids = Reference(*(str(item.get(one) or "") for one in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
     if not all(0 < len(one) <= LONGEST_UID for one in uids):
         raise InvalidValue("an item does not tell class and instance", place="ReferencedSOPSequence")
     return uids
@@ -141,3 +139,35 @@ def is_reported(status: int) -> bool:
 def may_be_reported_later(status: int, has_tries: bool) -> bool:
     """Whether an answer that is no success may pass. `has_tries`: a failure without a reason may be tried again."""
     return status == _NO_ROOM or (status == _DOUBT and has_tries)
+
+
+class ReportTaken(NamedTuple):
+    """What a peer reports of a transaction, by SOP Instance UID."""
+
+    transaction_uid: str
+    committed: Sequence[str]
+    failed: Mapping[str, int]
+    """Failure Reason (0008,1197); 0110 where none is stated."""
+
+
+def taken(attributes: Attributes) -> ReportTaken:
+    """The report of an N-EVENT-REPORT. Raises `RequiredMissing` without a Transaction UID."""
+    transaction = str(attributes.get("TransactionUID") or "")
+    if not transaction:
+        raise RequiredMissing("it tells the transaction", place="TransactionUID")
+    committed = [str(one.get("ReferencedSOPInstanceUID") or "") for one in _items(attributes, "ReferencedSOPSequence")]
+    failed = {
+        str(one.get("ReferencedSOPInstanceUID") or ""): _reason(one.get("FailureReason"))
+        for one in _items(attributes, "FailedSOPSequence")
+    }
+    return ReportTaken(transaction, committed, failed)
+
+
+def _items(attributes: Attributes, keyword: str) -> list[Attributes]:
+    value: Any = attributes.get(keyword)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _reason(value: Any) -> int:
+    text = str(value or "")
+    return int(text) if text.isdecimal() and int(text) <= 0xFFFF else int(FailureReason.PROCESSING_FAILURE)

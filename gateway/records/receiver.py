@@ -19,7 +19,7 @@ class ReceiverType(StrEnum):
 ACTIVITIES: Final[dict[ReceiverType, tuple[Activity, ...]]] = {
     ReceiverType.EHR: (Activity.DELIVER, Activity.LINK, Activity.VERIFY),
     ReceiverType.HL7: (Activity.STATUS, Activity.FORWARD),
-    ReceiverType.DICOM: (Activity.MPPS, Activity.IAN, Activity.STORE, Activity.COMMITMENT),
+    ReceiverType.DICOM: (Activity.MPPS, Activity.IAN, Activity.STORE, Activity.COMMITMENT, Activity.COMMIT),
 }
 """What is done at each; every activity with a target is of one type."""
 

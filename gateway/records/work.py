@@ -97,6 +97,8 @@ class Activity(StrEnum):
     """Send an instance to a destination; the subject is its SOP Instance UID, so that each instance is a lane."""
     COMMITMENT = "commitment"
     """Report to who asked for storage commitment; the subject is the Transaction UID."""
+    COMMIT = "commit"
+    """Ask a destination for storage commitment of what it has of a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class WorkKind:
     activity: Activity
     target: str = ""
     """Name of the EHR, for `Activity.DELIVER`, `LINK` and `VERIFY`; of the destination, for `STATUS`,
-    `FORWARD`, `MPPS`, `IAN`, `STORE` and `COMMITMENT`."""
+    `FORWARD`, `MPPS`, `IAN`, `STORE`, `COMMITMENT` and `COMMIT`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -184,6 +186,11 @@ def commitments_to(destination: str = "") -> WorkKind:
     """The kind of the storage commitment reports to a DICOM destination of this name; empty: to those who have none,
     over the associations that they have opened."""
     return WorkKind(Activity.COMMITMENT, destination)
+
+
+def commitments_of(destination: str) -> WorkKind:
+    """The kind of the requests for storage commitment to a DICOM destination of this name."""
+    return WorkKind(Activity.COMMIT, destination)
 
 
 def status_to(destination: str) -> WorkKind:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, exists,
 
 from gateway.records.image_forwarding import STANDING_OF, ImagesAt, ImageStanding
 from gateway.records.work import Activity, WorkKind, WorkState
-from gateway.store import pixel_files
+from gateway.store import archive_commitments, pixel_files
 from gateway.store.retention.rule import UNFINISHED, remove
 from gateway.store.schema import instances, outbox, series, studies, work_tries
 from gateway.store.schema import pixel_files as files
@@ -108,6 +108,7 @@ def delete_of(connection: Connection, tally: Counter[str], of_instances: Iterabl
     """Delete the work about these instances (rows), which will be deleted themselves."""
     uids = select(instances.c.sop_uid).where(instances.c.id.in_(list(of_instances)))
     ids = list(connection.execute(select(outbox.c.id).where(outbox.c.subject.in_(uids), _is_forward())).scalars())
+    archive_commitments.delete_of(connection, tally, ids)
     remove(connection, tally, work_tries, work_tries.c.work, ids)
     remove(connection, tally, outbox, outbox.c.id, ids)
 
@@ -119,6 +120,8 @@ _ANSWERED: Final = (WorkState.DONE, WorkState.SUPERSEDED, WorkState.GIVEN_UP)
 _CONFIRMED: Final = (
     select(files.c.id)
     .join(instances, instances.c.id == files.c.instance)
+    .join(series, series.c.id == instances.c.series)
+    .join(studies, studies.c.id == series.c.study)
     .where(
         files.c.id.in_(bindparam("ids", expanding=True)),
         files.c.removed_at.is_(None),
@@ -126,6 +129,12 @@ _CONFIRMED: Final = (
         # What was sent before the instance came again with other contents is another file.
         exists().where(*_of_instance, outbox.c.state == WorkState.DONE.value, outbox.c.created_at >= files.c.stored_at),
         ~exists().where(*_of_instance, outbox.c.state.not_in([one.value for one in _ANSWERED])),
+        # An archive that was asked has not committed all that it has of the study.
+        ~exists().where(
+            outbox.c.subject == studies.c.study_uid,
+            outbox.c.kind.startswith(f"{Activity.COMMIT}:"),
+            outbox.c.state.in_(UNFINISHED),
+        ),
     )
 )
 
@@ -133,7 +142,8 @@ _CONFIRMED: Final = (
 def confirmed_behind(connection: Connection, *, before: int, after: int, limit: int) -> tuple[int | None, list[int]]:
     """Of the next `limit` files behind the id `after`: the last id (None: there are no more), and the ids of those that
     were stored before `before` (microseconds) and that every destination has confirmed, but for those where a person
-    gave the instance up. A file that no destination has confirmed is never among them."""
+    gave the instance up. A file that no destination has confirmed is never among them, nor one of a study whose
+    commitment an archive is asked for."""
     ids = list(connection.execute(_PAGE, {"after": after, "most": limit}).scalars())
     return ids[-1] if len(ids) == limit else None, _confirmed(connection, ids, before)
 

@@ -503,6 +503,33 @@ commitment_instances = Table(
     Index(None, "commitment", "sop_uid"),
     Index(None, "sop_uid"),
 )
+asked_commitments = Table(
+    "asked_commitments",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("transaction_uid", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("answered_at", BigInteger, nullable=True),
+    UniqueConstraint("transaction_uid"),
+    Index(None, "study_uid"),
+)
+archive_commitments = Table(
+    "archive_commitments",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("work", BigInteger, nullable=False, comment="The row of the outbox that sent the instance"),
+    Column("destination", Text, nullable=False),
+    Column("sop_uid", Text, nullable=False),
+    Column("first_asked", BigInteger, nullable=False, comment="The first transaction that names it"),
+    Column("asked_at", BigInteger, nullable=True, comment="When a request was taken last, steady time"),
+    Column("committed_at", BigInteger, nullable=True),
+    Column("failure_reason", Integer, nullable=True, comment="Failure Reason (0008,1197)"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="Of this instance there, in all"),
+    UniqueConstraint("work"),
+    Index(None, "destination", "sop_uid"),
+)
 exclusions = Table(
     "exclusions",
     metadata,

@@ -180,6 +180,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.destinations.tls.key_password": ("secret", "secret"),
     "dicom.destinations.mpps": (True, True),
     "dicom.destinations.commitment_reports": (True, True),
+    "dicom.destinations.storage_commitment": (True, True),
+    "dicom.destinations.commitment_seconds": (60, 60.0),
     "dicom.destinations.ian": (True, True),
     "dicom.destinations.retrieve_ae": ("ARCHIVE", "ARCHIVE"),
     "dicom.destinations.store": (True, True),

@@ -24,6 +24,7 @@ REQUESTED: Final[Mapping[str, str]] = {
     requestor_operations.MPPS: "N-CREATE and N-SET, for each of a modality",
     requestor_operations.MPPS_RETRIEVE: "N-GET, when an N-CREATE or N-SET is answered 0111 or A710",
     requestor_operations.AVAILABILITY: "N-CREATE, when a study has settled, or has grown",
+    PUSH_MODEL: "N-ACTION, when a study has been sent",
 }
 """UID of each SOP class that the gateway may ask other peers for -> the operations, and when."""
 
@@ -40,6 +41,7 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
     served = served_syntaxes(frozenset(config.dicom.storage_classes))
     option = {PUSH_MODEL} if config.studies.storage == "headers" else set()
     in_force = {uid for one in config.dicom.destinations for uid in classes_of(one)}
+    in_force |= {PUSH_MODEL for one in config.dicom.destinations if one.storage_commitment}
     is_sent = any(one.store for one in config.dicom.destinations)
     rows = [
         (
@@ -56,8 +58,11 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
 def classes_asked_of(destination: DicomDestination) -> str:
     """The operations and SOP classes that a destination is asked for."""
     images = ["Storage: C-STORE, of what arrives here"] if destination.store else []
+    commitment = [f"{name_of(PUSH_MODEL)}: {REQUESTED[PUSH_MODEL]}"] if destination.storage_commitment else []
     reports = [f"{name_of(PUSH_MODEL)}: N-EVENT-REPORT, as SCP"] if destination.commitment_reports else []
-    return "; ".join([*images, *reports, *(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))])
+    return "; ".join(
+        [*images, *commitment, *reports, *(f"{name_of(uid)}: {REQUESTED[uid]}" for uid in classes_of(destination))]
+    )
 
 
 def operations_of(uid: str) -> str:

@@ -11,7 +11,7 @@ from gateway.operations.conformance.sections import StatementSection, StatementT
 from gateway.records.commitment import FailureReason
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
 from gateway.wire.dimse.identifier import OF_STATEMENTS
-from gateway.wire.dimse.normalized import MAX_DATA_SET_BYTES
+from gateway.wire.dimse.normalized_data_set import MAX_DATA_SET_BYTES
 
 COLUMNS: Final = (
     "Attribute Name", "Tag", "Required in N-CREATE", "Required in N-SET", "Type in N-CREATE", "Type in N-SET",

@@ -22,6 +22,7 @@ from gateway.errors import (
     with_fate,
 )
 from gateway.journey.image_forwarding.auditing import SentImages
+from gateway.journey.image_forwarding.committing import CommitmentsWanted
 from gateway.journey.image_forwarding.correcting import Correcting, Due
 from gateway.journey.image_forwarding.scratch import Scratch
 from gateway.journey.image_forwarding.sending import Answer, Sender
@@ -61,7 +62,8 @@ class _Sent:
 
 
 class ImageForwarding:
-    """`forward` is what the worker calls for the destination `name`. `correcting`: None corrects nothing."""
+    """`forward` is what the worker calls for the destination `name`. `correcting`: None corrects nothing;
+    `commitments`: None asks for no storage commitment."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class ImageForwarding:
         sent: SentImages,
         transcode: Transcode,
         correcting: Correcting | None = None,
+        commitments: CommitmentsWanted | None = None,
     ) -> None:
         self._name = name
         self._spool = spool
@@ -81,6 +84,7 @@ class ImageForwarding:
         self._sent = sent
         self._transcode = transcode
         self._correcting = correcting
+        self._commitments = commitments
         self._files = Gathered(store, pixel_files.of_instances)
 
     async def forward(self, work: Work, _lease: Lease) -> Done:
@@ -159,4 +163,6 @@ class ImageForwarding:
         if note := "; ".join(filter(None, notes)):
             outcome["note"] = note
         began = self._sent.began(work.payload, kept.sop_class_uid, sent.corrections)
-        return Done(outcome, None if began is None else partial(audit.record, happened=began))
+        also = None if began is None else partial(audit.record, happened=began)
+        wanted = None if self._commitments is None else self._commitments.of(str(work.payload["study"]))
+        return Done(outcome, also, wanted)

@@ -19,6 +19,7 @@ from gateway.store.retention.open_orders import is_open
 from gateway.store.retention.performed_steps import IS_BEGUN
 from gateway.store.retention.rule import Rule, Verdict, of_orders, remove, unfinished
 from gateway.store.schema import (
+    asked_commitments,
     availability_notifications,
     exclusions,
     imaging_studies,
@@ -162,7 +163,7 @@ def _delete_named(connection: Connection, tally: Counter[str], uids: Sequence[st
     )
     remove(connection, tally, imaging_study_tokens, imaging_study_tokens.c.imaging_study, served)
     remove(connection, tally, imaging_studies, imaging_studies.c.id, served)
-    for table in (exclusions, availability_notifications):
+    for table in (exclusions, availability_notifications, asked_commitments):
         remove(connection, tally, table, table.c.study_uid, uids)
     work.delete_of(connection, tally, set(uids) - of_orders(connection, uids))
 

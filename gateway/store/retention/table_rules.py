@@ -41,6 +41,8 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "released_files": TableRule("seconds later, when the file is deleted from the disk"),
     "storage_commitments": TableRule("with the work that reported it", _K.WORK),
     "commitment_instances": TableRule("with the transaction or the instance", _K.WORK),
+    "asked_commitments": TableRule("with the study", _K.STUDIES),
+    "archive_commitments": TableRule("with the work that sent the instance", _K.WORK),
     "exclusions": TableRule("with the study", _K.STUDIES),
     "imaging_studies": TableRule("with the study", _K.STUDIES),
     "imaging_study_tokens": TableRule("with the study", _K.STUDIES),

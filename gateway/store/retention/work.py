@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, exists, or_, select
 
 from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.records.work import Activity, Lane, Part, WorkState
-from gateway.store import commitments
+from gateway.store import archive_commitments, commitments
 from gateway.store.retention.rule import UNFINISHED, Rule, Verdict, remove
 from gateway.store.schema import (
     EMPTY,
@@ -67,6 +67,7 @@ def _judge(connection: Connection, ids: Sequence[int], limits: Limits) -> Mappin
 def _delete(connection: Connection, ids: Sequence[int], _limits: Limits) -> Counter[str]:
     tally: Counter[str] = Counter()
     commitments.delete_of(connection, tally, ids)
+    archive_commitments.delete_of(connection, tally, ids)
     remove(connection, tally, work_tries, work_tries.c.work, ids)
     remove(connection, tally, outbox, outbox.c.id, ids)
     return tally

@@ -1,5 +1,5 @@
-"""Storage Commitment Push Model over DIMSE (PS3.4 Annex J): its request as data, and reports over the association on
-which it came."""
+"""Storage Commitment Push Model over DIMSE (PS3.4 Annex J): requests and reports as data, and reports over the
+association on which their request came."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr
 from gateway.errors import Unavailable
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association
+from gateway.wire.dimse.command import Command
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.identifier import Identifier
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.requestor_operations import Response
+from gateway.wire.dimse.statuses import NO_SUCH_EVENT, NO_SUCH_INSTANCE, DimseFailure
 
 PUSH_MODEL: Final = str(StorageCommitmentPushModel)
 INSTANCE: Final = "1.2.840.10008.1.20.1.1"
@@ -69,3 +71,28 @@ class CommitmentRequest(NamedTuple):
 
 CommitmentHandler = Callable[[CommitmentRequest], Awaitable[None]]
 """Returns when the request is safe: that is the Success."""
+
+
+class ReportedCommitment(NamedTuple):
+    """An N-EVENT-REPORT with its decoded data set."""
+
+    sender: str
+    """AE title of who reports."""
+    event_type: int
+    dataset: Identifier
+    is_long: bool = False
+    """Work on all of its references is long work (`gateway.long_work`)."""
+
+
+ReportHandler = Callable[[ReportedCommitment], Awaitable[None]]
+"""Returns when what was reported is safe: that is the Success."""
+REPORTS: Final = (1, 2)
+"""Event Type IDs (PS3.4 Table J.3-2)."""
+
+
+def check_report(request: Command) -> None:
+    """Raises `DimseFailure` for a report that is none of Storage Commitment's."""
+    if request.sop_instance != INSTANCE:
+        raise DimseFailure(NO_SUCH_INSTANCE, "not the well-known SOP instance")
+    if request.type_id not in REPORTS:
+        raise DimseFailure(NO_SUCH_EVENT, f"no event of type {request.type_id}")

@@ -98,6 +98,8 @@ class Terms:
     """Storage classes beside those of the standard."""
     unserved: frozenset[str] = frozenset()
     """Services whose SOP classes are not accepted."""
+    scp_roles: frozenset[str] = frozenset()
+    """SOP classes of which the requestor may be the SCP."""
 
 
 Admit = Callable[[Caller, tuple[str, str] | None], Peer | Rejection]
@@ -125,7 +127,7 @@ def negotiate(
     max_bytes = items.max_bytes
     if 0 < max_bytes < MIN_PEER_BYTES:
         return Rejection(1, 1, 1, f"a maximum length of {max_bytes} bytes leaves no room for data")
-    served = _served(terms.more_storage, terms.unserved)
+    served = _served(terms.more_storage, terms.unserved, terms.scp_roles)
     results, roles = negotiate_as_acceptor(
         request.presentation_context_definition_list,
         [served[one] for one in _asked(request) & served.keys()],
@@ -175,7 +177,9 @@ def _asked(request: A_ASSOCIATE) -> set[str]:
 
 
 @cache
-def _served(more_storage: frozenset[str], unserved: frozenset[str] = frozenset()) -> dict[str, PresentationContext]:
+def _served(
+    more_storage: frozenset[str], unserved: frozenset[str] = frozenset(), scp_roles: frozenset[str] = frozenset()
+) -> dict[str, PresentationContext]:
     made = {
         str(uid): build_context(uid, PLAIN_SYNTAXES) for uid, service in SERVICE_OF.items() if service not in unserved
     }
@@ -183,7 +187,8 @@ def _served(more_storage: frozenset[str], unserved: frozenset[str] = frozenset()
     for uid in (*standard, *RETIRED, *sorted(more_storage)):
         made[str(uid)] = build_context(uid, TRANSFER_SYNTAXES)
     for context in made.values():
-        context.scu_role, context.scp_role = True, False  # of the requestor: it may ask, and not be asked
+        # Of the requestor: it may ask; whether it may be asked, or report as an SCP does, is the class's.
+        context.scu_role, context.scp_role = True, context.abstract_syntax in scp_roles
     return made
 
 

@@ -24,15 +24,24 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StorageCommitmentPushModel,
 )
 
-from gateway.errors import GatewayError, TooLarge
+from gateway.errors import GatewayError
 from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.commitment import INSTANCE, REQUEST, CommitmentHandler, CommitmentRequest, OpenAssociation
+from gateway.wire.dimse.commitment import (
+    INSTANCE,
+    REQUEST,
+    CommitmentHandler,
+    CommitmentRequest,
+    OpenAssociation,
+    ReportedCommitment,
+    ReportHandler,
+    check_report,
+)
 from gateway.wire.dimse.encoding import encoded_dataset
-from gateway.wire.dimse.identifier import Identifier, decode_readable
-from gateway.wire.dimse.inflating import is_long, undeflated
+from gateway.wire.dimse.identifier import Identifier
 from gateway.wire.dimse.message import DimseMessage
+from gateway.wire.dimse.normalized_data_set import read_data_set
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import (
     ACTION_STATUSES,
@@ -55,9 +64,6 @@ from gateway.wire.dimse.statuses import (
 
 log = logging.getLogger(__name__)
 
-MAX_DATA_SET_BYTES: Final = 16 * 1024 * 1024
-"""A performed step, a notification and a request for commitment name each of their images: this has room for a hundred
-thousand. Of a deflated data set what it inflates to."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _STEP_CLASSES: Final = {
     ModalityPerformedProcedureStep,
@@ -74,6 +80,7 @@ CONTEXTS: Final[dict[int, tuple[str, ...]]] = {
     command.N_SET_RQ: (ModalityPerformedProcedureStep,),
     command.N_GET_RQ: (ModalityPerformedProcedureStepRetrieve,),
     command.N_ACTION_RQ: (StorageCommitmentPushModel,),
+    command.N_EVENT_REPORT_RQ: (StorageCommitmentPushModel,),
 }
 """Command Field -> abstract syntaxes of the presentation contexts in which it may be asked."""
 NAMES: Final = {
@@ -81,8 +88,11 @@ NAMES: Final = {
     command.N_SET_RQ: "N-SET",
     command.N_GET_RQ: "N-GET",
     command.N_ACTION_RQ: "N-ACTION",
+    command.N_EVENT_REPORT_RQ: "N-EVENT-REPORT",
 }
-_STATUSES: Final[Mapping[int, Statuses]] = {command.N_ACTION_RQ: ACTION_STATUSES}
+_STATUSES: Final[Mapping[int, Statuses]] = dict.fromkeys(
+    (command.N_ACTION_RQ, command.N_EVENT_REPORT_RQ), ACTION_STATUSES
+)
 """Command Field -> the statuses of its errors, where they are not those of attributes."""
 
 
@@ -142,6 +152,7 @@ def operations(
     handler: PerformedStepHandler,
     notifications: NotificationHandler = no_notifications,
     commitments: CommitmentHandler | None = None,
+    reports: ReportHandler | None = None,
 ) -> Mapping[int, Operation]:
     """The operations by Command Field (0000,0100)."""
     creating = {ModalityPerformedProcedureStep: handler.create, InstanceAvailabilityNotification: notifications}
@@ -152,6 +163,8 @@ def operations(
     }
     if commitments is not None:
         work[command.N_ACTION_RQ] = partial(_act, commitments)
+    if reports is not None:
+        work[command.N_EVENT_REPORT_RQ] = partial(_take_report, reports)
     return {field: partial(_answered, one) for field, one in work.items()}
 
 
@@ -202,16 +215,14 @@ async def _create(
     handlers: Mapping[str, NotificationHandler], association: Association, message: DimseMessage
 ) -> _Answer:
     uid = message.command.sop_instance or f"2.25.{uuid.uuid4().int}"
-    dataset = await _dataset(association, message)
     create = handlers[association.context(message).abstract_syntax]
-    await create(AttributesRequest(_caller(association), uid, dataset, _is_long(association, message)))
+    await create(AttributesRequest(_caller(association), uid, *await _dataset(association, message)))
     return _Answer(uid)
 
 
 async def _set(handler: PerformedStepHandler, association: Association, message: DimseMessage) -> _Answer:
     uid = message.command.sop_instance
-    dataset = await _dataset(association, message)
-    await handler.set(AttributesRequest(_caller(association), uid, dataset, _is_long(association, message)))
+    await handler.set(AttributesRequest(_caller(association), uid, *await _dataset(association, message)))
     return _Answer(uid)
 
 
@@ -229,9 +240,17 @@ async def _act(handler: CommitmentHandler, association: Association, message: Di
         raise DimseFailure(NO_SUCH_INSTANCE, "not the well-known SOP instance")
     if request.type_id != REQUEST:
         raise DimseFailure(NO_SUCH_ACTION, f"no action of type {request.type_id}")
-    dataset = await _dataset(association, message)
+    dataset, is_long = await _dataset(association, message)
     reports = OpenAssociation(association, message.context_id)
-    await handler(CommitmentRequest(_caller(association), dataset, reports, _is_long(association, message)))
+    await handler(CommitmentRequest(_caller(association), dataset, reports, is_long))
+    return _Answer(request.sop_instance)
+
+
+async def _take_report(handler: ReportHandler, association: Association, message: DimseMessage) -> _Answer:
+    request = message.command
+    check_report(request)
+    sender = _caller(association).calling_ae
+    await handler(ReportedCommitment(sender, request.type_id, *await _dataset(association, message)))
     return _Answer(request.sop_instance)
 
 
@@ -256,20 +275,9 @@ def _is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-async def _dataset(association: Association, message: DimseMessage) -> Identifier:
-    """Raises `Malformed` or `TooLarge`."""
-    if message.lost or len(message.data_set) > MAX_DATA_SET_BYTES:
-        raise TooLarge("nothing that is stated here is that long", place="data set")
-    read = partial(_decoded, bytes(message.data_set), association.context(message).transfer_syntax)
-    return await beside(read) if _is_long(association, message) else read()
-
-
-def _decoded(data: bytes, syntax: str) -> Identifier:
-    return decode_readable(*undeflated(data, syntax, MAX_DATA_SET_BYTES))[0]
-
-
-def _is_long(association: Association, message: DimseMessage) -> bool:
-    return is_long(message.data_set, association.context(message).transfer_syntax)
+async def _dataset(association: Association, message: DimseMessage) -> tuple[Identifier, bool]:
+    """The data set, and whether it is long. Raises `Malformed` or `TooLarge`."""
+    return await read_data_set(message, association.context(message).transfer_syntax)
 
 
 def _tags_of(error: Exception) -> list[int]:

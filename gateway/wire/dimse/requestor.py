@@ -12,7 +12,7 @@ from gateway.wire.dimse import pdu
 from gateway.wire.dimse.command import RESPONSE
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.pdu import PDV_HEAD
-from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection
+from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection, Serve
 from gateway.wire.dimse.requestor_pdu import Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.upper_layer import Event, State
@@ -40,9 +40,11 @@ class RequestedAssociation(RequestorConnection):
     """Made by `open`; `end` it in any case."""
 
     @classmethod
-    async def open(cls, peer: RequestedPeer, proposals: Sequence[Proposal]) -> RequestedAssociation:
-        """Connect and associate. Raises `Unavailable` or `Rejected`."""
-        association = cls(peer, proposals)
+    async def open(
+        cls, peer: RequestedPeer, proposals: Sequence[Proposal], serve: Serve | None = None
+    ) -> RequestedAssociation:
+        """Connect and associate; `serve` answers what the peer asks. Raises `Unavailable` or `Rejected`."""
+        association = cls(peer, proposals, serve)
         association._on(Event.EVT1)
         await association._connect()
         try:

@@ -15,9 +15,10 @@ from typing import Any, Final, TypeVar
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.wire.dimse import pdu, requestor_pdu
-from gateway.wire.dimse.command import CommandFault
+from gateway.wire.dimse.command import RESPONSE, CommandFault
 from gateway.wire.dimse.framer import Framer
 from gateway.wire.dimse.message import Assembler, DimseMessage
+from gateway.wire.dimse.negotiation import AcceptedContext
 from gateway.wire.dimse.pdu import Body, PduFault
 from gateway.wire.dimse.requestor_pdu import Acceptance, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
@@ -37,11 +38,17 @@ _USER_ABORTS: Final = 0
 _PROVIDER_ABORTS: Final = 2
 
 
+Serve = Callable[[DimseMessage, AcceptedContext, str], Awaitable[bytes]]
+"""Answers a request of a peer, whose AE title it gets, over an association of our own: gives the command set of the
+response."""
+
+
 class RequestorConnection:
     """Between the network and whoever asks; responses wait in `_responses`, None behind the last of them."""
 
-    def __init__(self, peer: RequestedPeer, proposals: Sequence[Proposal]) -> None:
+    def __init__(self, peer: RequestedPeer, proposals: Sequence[Proposal], serve: Serve | None = None) -> None:
         self.peer = peer
+        self.serve = serve
         self.state = State.STA1
         self.acceptance = Acceptance()
         self._proposals = proposals
@@ -55,11 +62,6 @@ class RequestorConnection:
         self._message_id = 0
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-
-    @property
-    def is_established(self) -> bool:
-        """Whether a request can be sent."""
-        return self.state is State.STA6
 
     @property
     def _is_over(self) -> bool:
@@ -120,8 +122,28 @@ class RequestorConnection:
             message = self._assembler.add(fragment)
             if message is None and self._assembler.must_write:
                 message = await asyncio.to_thread(self._assembler.write)
-            if message is not None:
+            if message is None:
+                continue
+            if self.serve is None or message.command.field & RESPONSE:
                 await self._responses.put(message)
+            else:
+                await self._serve(self.serve, message)
+
+    async def _serve(self, serve: Serve, message: DimseMessage) -> None:
+        """Answer what the peer asks over this association."""
+        context = next(one for one in self.acceptance.contexts if one.context_id == message.context_id)
+        try:
+            response = await serve(message, context, self.peer.called_ae)
+        finally:
+            message.close()
+        if self.is_established:
+            limit = self.acceptance.max_bytes
+            self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
+
+    @property
+    def is_established(self) -> bool:
+        """Whether a request can be sent."""
+        return self.state is State.STA6
 
     # The protocol machine
 

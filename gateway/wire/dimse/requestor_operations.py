@@ -146,6 +146,13 @@ async def get(
     return await _ask(association, command.N_GET_RQ, sop_class, sop_instance, tags=tags)
 
 
+async def act(
+    association: RequestedAssociation, sop_class: str, sop_instance: str, action_type: int, information: Dataset
+) -> Response:
+    """N-ACTION."""
+    return await _ask(association, command.N_ACTION_RQ, sop_class, sop_instance, information, type_id=action_type)
+
+
 async def report_event(
     association: RequestedAssociation, sop_class: str, sop_instance: str, event_type: int, attributes: Dataset
 ) -> Response:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.wire.dimse.requestor import RequestedAssociation
+from gateway.wire.dimse.requestor_connection import Serve
 from gateway.wire.dimse.requestor_pdu import Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 
@@ -16,12 +17,19 @@ IDLE_SECONDS: Final = 10.0
 
 
 class Requestor:
-    """Opens the association when it is first wanted, and anew after it was lost; `close` it at the end."""
+    """Opens the association when it is first wanted, and anew after it was lost; `close` it at the end. `serve` answers
+    what the peer asks over it."""
 
     def __init__(
-        self, peer: RequestedPeer, proposals: Sequence[Proposal], *, idle_seconds: float = IDLE_SECONDS
+        self,
+        peer: RequestedPeer,
+        proposals: Sequence[Proposal],
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+        serve: Serve | None = None,
     ) -> None:
         self.peer = peer
+        self._serve = serve
         self._proposals = proposals
         self._idle_seconds = idle_seconds
         self._turn = asyncio.Lock()
@@ -56,7 +64,7 @@ class Requestor:
         if self._association is not None and not self._association.is_established:
             await self._drop()
         if self._association is None:
-            self._association = await RequestedAssociation.open(self.peer, self._proposals)
+            self._association = await RequestedAssociation.open(self.peer, self._proposals, self._serve)
         return self._association
 
     async def _drop(self) -> None:

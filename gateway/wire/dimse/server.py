@@ -21,7 +21,7 @@ from gateway.errors import Unavailable
 from gateway.wire.access import certificate_names
 from gateway.wire.dimse import _pynetdicom, command
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.commitment import CommitmentHandler
+from gateway.wire.dimse.commitment import PUSH_MODEL, CommitmentHandler, ReportHandler
 from gateway.wire.dimse.data_set import DataSetFile, UnnamedFile
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
@@ -64,7 +64,7 @@ class DimseServer:
     to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
     where a long data set waits for its last fragment (None: the folder of the system); of a C-STORE it waits where
     `new_file` says instead, by SOP Class, SOP Instance and transfer syntax. Without `commitments` Storage Commitment is
-    not accepted.
+    not accepted; with `commitment_reports` also from a requestor that is its SCP.
     """
 
     farewell_seconds = 1.0
@@ -81,6 +81,7 @@ class DimseServer:
         performed_steps: PerformedStepHandler | None = None,
         notifications: NotificationHandler = no_notifications,
         commitments: CommitmentHandler | None = None,
+        commitment_reports: ReportHandler | None = None,
         implementation_uid: str,
         max_bytes: int = 131072,
         max_data_set_bytes: int = 4 * 1024**3,
@@ -92,9 +93,10 @@ class DimseServer:
         on_ended: Callable[[Caller], None] | None = None,
     ) -> None:
         self._policy = policy
-        self._services = Services(find, store, performed_steps, notifications, commitments)
+        self._services = Services(find, store, performed_steps, notifications, commitments, commitment_reports)
         unserved = frozenset({COMMITMENT} if commitments is None else ())
-        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes, unserved)
+        roles = frozenset(() if commitment_reports is None else {PUSH_MODEL})
+        self._terms = Terms(implementation_uid, VERSION_NAME, max_bytes, policy.storage_classes, unserved, roles)
         self.max_bytes = max_bytes
         self.max_data_set_bytes = max_data_set_bytes
         self._temporary_folder = temporary_folder

@@ -20,7 +20,7 @@ from gateway.errors import TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
-from gateway.wire.dimse.commitment import CommitmentHandler
+from gateway.wire.dimse.commitment import CommitmentHandler, ReportHandler
 from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
@@ -102,12 +102,13 @@ class Services:
         performed_steps: PerformedStepHandler | None = None,
         notifications: NotificationHandler = no_notifications,
         commitments: CommitmentHandler | None = None,
+        reports: ReportHandler | None = None,
     ) -> None:
         self._operations: Mapping[int, Operation] = {
             command.C_FIND_RQ: partial(_find, find),
             command.C_STORE_RQ: partial(_store, store),
             **(
-                normalized.operations(performed_steps, notifications, commitments)
+                normalized.operations(performed_steps, notifications, commitments, reports)
                 if performed_steps is not None
                 else {}
             ),

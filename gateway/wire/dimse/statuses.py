@@ -40,6 +40,7 @@ INVALID_INSTANCE: Final = 0x0117
 NO_SUCH_INSTANCE: Final = 0x0112
 NO_SUCH_CLASS: Final = 0x0118
 NO_SUCH_ACTION: Final = 0x0123
+NO_SUCH_EVENT: Final = 0x0113
 CLASS_INSTANCE_CONFLICT: Final = 0x0119
 NO_LONGER_UPDATED: Final = 0xA710
 """Error ID (0000,0903) of a performed step that is final (PS3.4 Table F.7.2-2)."""

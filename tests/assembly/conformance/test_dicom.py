@@ -18,6 +18,7 @@ from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS
 from gateway.records.step import StepState
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from gateway.wire.dimse import normalized, statuses
+from gateway.wire.dimse.commitment import PUSH_MODEL
 from gateway.wire.dimse.negotiation import PLAIN_SYNTAXES, TRANSFER_SYNTAXES, served_syntaxes, service_of
 from gateway.wire.dimse.policy import SERVICES
 from gateway.worklist import keys
@@ -56,6 +57,7 @@ def test_every_operation_is_listed_with_a_class_and_every_class_with_an_operatio
 def test_every_class_that_a_destination_is_asked_for_is_stated_as_scu(config: Config) -> None:
     stated = sections(config)
     asked = {uid for one in config.dicom.destinations for uid in classes_of(one)}
+    asked |= {PUSH_MODEL for one in config.dicom.destinations if one.storage_commitment}
     assert {row["UID"] for row in rows(stated["N.1.2"]) if row["SCU"] == "Y"} == asked
     listed = {row["Name"] for row in rows(stated["N.5.2.10"], "Destinations")} - {"none"}
     assert listed == {one.name for one in config.dicom.destinations}
