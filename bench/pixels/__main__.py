@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,8 +30,21 @@ from gateway.pixels.faults import PixelFault
 from tests.pixels.references import READERS, Picture, Reader, difference, picture
 from tests.pixels.samples import SHIPPED, compressed_samples, uncompressed_samples
 
-KNOWN: Final[Mapping[tuple[str, str], str]] = {}
-"""End of a file's name, and who differs -> why."""
+KNOWN: Final[tuple[tuple[str, str, int | None], ...]] = (
+    # Mixes the bytes of several samples with more than 8 bits each: findings/.
+    (r"SC_rgb\w*_(16|32)bit\b.*\brle", "GDCM", None),
+    (r"SC_rgb_rle_(16|32)bit", "GDCM", None),
+    # Is left in YBR_FULL, and made RGB by pydicom, which rounds, and takes no 16 bits.
+    (r"dcmcjpeg \+e[be]", "GDCM", 1),
+    (r"SC_rgb\w*_16bit\b.*dcmcjpeg \+ee", "GDCM", None),
+    # States more Bits Stored where the loss took a value beyond them.
+    (r"gdcmconv --j2k --lossy", "GDCM", 1),
+    # Is a JPEG with loss of 16 bits, which no process of ISO/IEC 10918-1 has: GDCM alone reads it.
+    (r"gdcmconv --jpeg --lossy", "gateway", None),
+    # Rounds in another way: djxl 0.7, libjxl 0.11.
+    (r"cjxl -d 1", "libjxl", 3),
+)  # fmt: skip
+"""Of which files (in their names) whose pixels are others, and by how much at most; None: by any number."""
 _VALUE: Final = re.compile(r"<[^>]*>")
 
 
@@ -97,8 +110,10 @@ def _compared(path: Path, work: Path, counts: Counter[str]) -> Iterator[str]:
 
 
 def _unless_known(path: Path, who: str, what: str) -> Iterator[str]:
-    if not any(path.stem.endswith(end) and who == one for end, one in KNOWN):
-        yield f"{path.stem}: {who}: {what}"
+    for name, one, most in KNOWN:
+        if who == one and re.search(name, path.stem) and (most is None or (what.isdigit() and int(what) <= most)):
+            return
+    yield f"{path.stem}: {who}: {what}"
 
 
 def _is_read(read: Reader, path: Path, syntax: str, work: Path) -> bool:

@@ -46,6 +46,8 @@ class Decoder:
     name: str
     reason: str
     decode: Callable[[bytes, Image], Decoded]
+    may_lose: bool = False
+    """Frames may have lost something, and have values beyond Bits Stored by it."""
 
 
 def decoder_of(syntax: str) -> Decoder:
@@ -73,7 +75,23 @@ def decoded_frame(encoded: bytes, image: Image, decoder: Decoder) -> Decoded:
     shape = (image.rows, image.columns, image.samples) if image.samples > 1 else (image.rows, image.columns)
     if frame.pixels.shape != shape:
         raise BrokenPixels(f"the frame has the shape {frame.pixels.shape}, stated is {shape}", place="PixelData")
-    return Decoded(_contained(frame.pixels, image), frame.photometric)
+    pixels = _within_range(frame.pixels, image) if decoder.may_lose else frame.pixels
+    return Decoded(_contained(pixels, image), frame.photometric)
+
+
+def _within_range(pixels: NDArray[Any], image: Image) -> NDArray[Any]:
+    """What a loss took beyond Bits Stored is cut off, or white would be black to whoever reads no other bits.
+
+    Where nothing is said to be lost, bits beyond may be an overlay.
+    """
+    if image.lossy != "01" or image.high_bit != image.stored - 1 or image.signed != (pixels.dtype.kind == "i"):
+        return pixels
+    half = 1 << image.stored - 1
+    lowest, highest = (-half, half - 1) if image.signed else (0, 2 * half - 1)
+    if not pixels.size or (lowest <= int(pixels.min()) and int(pixels.max()) <= highest):
+        return pixels
+    within: NDArray[Any] = pixels.clip(lowest, highest)
+    return within
 
 
 def _contained(pixels: NDArray[Any], image: Image) -> NDArray[Any]:
@@ -231,24 +249,24 @@ _OPENJPEG: Final = "the library that GDCM uses as well"
 _OPENJPH: Final = "reads what OpenJPEG refuses of HTJ2K, several times as quick"
 _LIBJXL: Final = "the reference decoder of ISO/IEC 18181"
 DECODERS: Final = {
-    syntaxes.JPEG_BASELINE: Decoder(_TURBO, _AS_DCMTK, _jpeg),
-    syntaxes.JPEG_EXTENDED: Decoder(_TURBO, _AS_DCMTK + "; reads 12 bits", _jpeg),
+    syntaxes.JPEG_BASELINE: Decoder(_TURBO, _AS_DCMTK, _jpeg, may_lose=True),
+    syntaxes.JPEG_EXTENDED: Decoder(_TURBO, _AS_DCMTK + "; reads 12 bits", _jpeg, may_lose=True),
     syntaxes.JPEG_LOSSLESS: Decoder(_TURBO, _AS_DCMTK + "; reads 16 bits", _jpeg_lossless),
     syntaxes.JPEG_LOSSLESS_FIRST_ORDER: Decoder(_TURBO, _AS_DCMTK + "; reads 16 bits", _jpeg_lossless),
     syntaxes.JPEG_LS: Decoder("CharLS", _CHARLS, _jpeg_ls),
-    syntaxes.JPEG_LS_NEAR: Decoder("CharLS", _CHARLS, _jpeg_ls),
+    syntaxes.JPEG_LS_NEAR: Decoder("CharLS", _CHARLS, _jpeg_ls, may_lose=True),
     syntaxes.JPEG_2000_LOSSLESS: Decoder("OpenJPEG", _OPENJPEG, _jpeg_2000),
-    syntaxes.JPEG_2000: Decoder("OpenJPEG", _OPENJPEG, _jpeg_2000),
+    syntaxes.JPEG_2000: Decoder("OpenJPEG", _OPENJPEG, _jpeg_2000, may_lose=True),
     syntaxes.HTJ2K_LOSSLESS: Decoder("OpenJPH", _OPENJPH, _htj2k),
     syntaxes.HTJ2K_LOSSLESS_RPCL: Decoder("OpenJPH", _OPENJPH, _htj2k),
     syntaxes.HTJ2K: Decoder(
-        "OpenJPEG", "keeps values in their range, which OpenJPH in imagecodecs does not", _htj2k_lossy
+        "OpenJPEG", "keeps values in their range, which OpenJPH in imagecodecs does not", _htj2k_lossy, may_lose=True
     ),
     syntaxes.JPEG_XL_LOSSLESS: Decoder("libjxl", _LIBJXL, _jpeg_xl),
     syntaxes.JPEG_XL_RECOMPRESSED: Decoder(
         f"libjxl and {_TURBO}", "the JPEG as it was, then as JPEG", _jpeg_in_jpeg_xl
     ),
-    syntaxes.JPEG_XL: Decoder("libjxl", _LIBJXL, _jpeg_xl),
+    syntaxes.JPEG_XL: Decoder("libjxl", _LIBJXL, _jpeg_xl, may_lose=True),
     syntaxes.RLE: Decoder("PackBits of imagecodecs", "PS3.5 Annex G is PackBits by bytes of samples", _rle),
     syntaxes.DEFLATED_FRAMES: Decoder("zlib", "part of Python", _deflated),
     syntaxes.ENCAPSULATED_UNCOMPRESSED: Decoder("none", "the frames are not compressed", _uncompressed),

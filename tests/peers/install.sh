@@ -85,6 +85,8 @@ pixels() {
     local missing=()
     command -v gdcmconv >/dev/null || missing+=(libgdcm-tools)
     command -v dciodvfy >/dev/null || missing+=(dicom3tools)
+    command -v ojph_compress >/dev/null || missing+=(openjph-tools)
+    command -v cjxl >/dev/null || missing+=(libjxl-tools)
     if [ ${#missing[@]} = 0 ]; then return; fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         cannot "${missing[*]}" "sudo apt-get install -y ${missing[*]}"

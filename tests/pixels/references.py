@@ -14,6 +14,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
+from pydicom.pixels.processing import convert_color_space
 
 from gateway.pixels import syntaxes
 from tests.peers.dcmtk import dcmtk
@@ -37,19 +38,34 @@ _WAVELETS = frozenset(
 _JPEG_XL = frozenset({syntaxes.JPEG_XL_LOSSLESS, syntaxes.JPEG_XL})
 
 
+_CONVERTED = frozenset({"YBR_FULL", "YBR_FULL_422"})
+"""What pydicom makes RGB of."""
+
+
 class Picture(NamedTuple):
     pixels: NDArray[Any]
     photometric: str
 
 
 def picture(path: Path) -> Picture:
-    """The pixels of a file without compression, by pydicom, in Bits Stored alone."""
+    """The pixels of a file without compression, by pydicom, in Bits Stored alone; YBR_FULL as RGB."""
     data_set = pydicom.dcmread(path)
+    photometric = str(data_set.PhotometricInterpretation)
     pixels = data_set.pixel_array
-    if data_set.BitsStored < data_set.BitsAllocated:
-        unused = data_set.BitsAllocated - data_set.BitsStored
-        pixels = pixels << unused >> unused
-    return Picture(pixels, str(data_set.PhotometricInterpretation))
+    return Picture(_stored(pixels, data_set), "RGB" if photometric in _CONVERTED else photometric)
+
+
+def _stored(pixels: NDArray[Any], data_set: pydicom.Dataset) -> NDArray[Any]:
+    """In Bits Stored; what a loss took beyond them is cut off, which other software leaves as it is."""
+    stored = int(data_set.BitsStored)
+    if stored >= data_set.BitsAllocated:
+        return pixels
+    if data_set.get("LossyImageCompression") == "01":
+        lowest = -(1 << stored - 1) if data_set.PixelRepresentation else 0
+        within: NDArray[Any] = np.clip(pixels, lowest, lowest + (1 << stored) - 1)
+        return within
+    unused = pixels.dtype.itemsize * 8 - stored
+    return pixels << unused >> unused
 
 
 def by_dcmtk(path: Path, syntax: str, folder: Path) -> Picture | None:
@@ -60,11 +76,7 @@ def by_dcmtk(path: Path, syntax: str, folder: Path) -> Picture | None:
 
 def by_gdcm(path: Path, _syntax: str, folder: Path) -> Picture | None:
     """None: GDCM does not read the file."""
-    theirs = _converted(["gdcmconv", "--raw", str(path)], folder / "gdcm.dcm")
-    if theirs is not None and theirs.photometric in ("YBR_FULL", "YBR_FULL_422"):
-        # Left as it is by GDCM, and converted by pydicom.
-        return Picture(theirs.pixels, "RGB")
-    return theirs
+    return _converted(["gdcmconv", "--raw", str(path)], folder / "gdcm.dcm")
 
 
 def by_openjpeg(path: Path, syntax: str, _folder: Path) -> Picture | None:
@@ -98,7 +110,13 @@ def _by_frames(path: Path, decode: Callable[[bytes], NDArray[Any]]) -> Picture:
     data_set = pydicom.dcmread(path)
     frames = generate_frames(data_set.PixelData, number_of_frames=int(data_set.get("NumberOfFrames") or 1))
     pixels = np.stack([decode(frame) for frame in frames])
-    return Picture(pixels, "RGB" if data_set.SamplesPerPixel == 3 else data_set.PhotometricInterpretation)
+    if data_set.SamplesPerPixel == 3:
+        if data_set.PhotometricInterpretation in _CONVERTED:
+            pixels = convert_color_space(pixels, "YBR_FULL", "RGB")
+        return Picture(pixels, "RGB")
+    kind = "i" if data_set.PixelRepresentation else "u"
+    contained = pixels.astype(f"{kind}{max(8, data_set.BitsAllocated) // 8}")
+    return Picture(_stored(contained, data_set), data_set.PhotometricInterpretation)
 
 
 def _converted(command: list[str], target: Path) -> Picture | None:

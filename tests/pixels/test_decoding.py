@@ -162,6 +162,21 @@ def test_what_loss_takes_beyond_the_range_is_white_and_not_black(kind: Any, tmp_
     assert np.abs(ours.astype(int) - pixels).max() < white // 8
 
 
+@pytest.mark.parametrize(("lossy", "white"), [("01", 1023), (None, 1030)], ids=["with loss", "maybe an overlay"])
+def test_no_value_is_beyond_bits_stored_where_something_was_lost(lossy: str | None, white: int, tmp_path: Path) -> None:
+    """The stream has more bits than are stored: what another encoder made of 10 bits."""
+    pixels = np.zeros((64, 64), np.uint16)
+    pixels[20:40, 20:40] = 1030
+    frame = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True)
+    data_set = image(pixels, BitsStored=10, HighBit=9)
+    if lossy is not None:
+        data_set.LossyImageCompression = lossy
+    data_set.PixelData = encapsulate([bytes(frame)])
+    source = saved(data_set, tmp_path / "source.dcm", syntaxes.JPEG_2000)
+    decoded(source, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    assert np.frombuffer(pydicom.dcmread(tmp_path / "decoded.dcm").PixelData, "<u2").max() == white
+
+
 @pytest.mark.parametrize("syntax", [syntaxes.HTJ2K_LOSSLESS, syntaxes.HTJ2K_LOSSLESS_RPCL, syntaxes.HTJ2K])
 def test_htj2k_is_read_as_openjpeg_reads_it(syntax: str, tmp_path: Path) -> None:
     pixels = pydicom.dcmread(sample("CT_small.dcm")).pixel_array
