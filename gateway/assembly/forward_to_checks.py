@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.assembly.image_forwarding import stow_client_of
-from gateway.config.image_destinations import ForwardTo
+from gateway.config.image_destinations import ForwardTo, ImageDestination
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError
 from gateway.operations.check import CheckFinding
@@ -34,6 +34,11 @@ def unused_forwarding(config: Config) -> Iterator[CheckFinding]:
             "takes them only without compression, and there are no previews"
         )
         yield CheckFinding("studies.storage", True, text, warning=True)
+    destinations: list[ImageDestination] = [*config.dicom.destinations, *config.studies.forward_to]
+    for one in destinations:
+        if one.compress and not codecs.are_installed():
+            text = f"{one.name}: {one.compress} without the codecs (imaging-gateway[pixels]): instances go as they came"
+            yield CheckFinding("compress", True, text, warning=True)
 
 
 def usable(destination: ForwardTo) -> None:

@@ -19,6 +19,7 @@ from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.by_cstore import CStoreSender
 from gateway.journey.image_forwarding.by_stow import StowSender
 from gateway.journey.image_forwarding.committing import CommitmentsWanted
+from gateway.journey.image_forwarding.compressing import Compressing
 from gateway.journey.image_forwarding.correcting import Correcting
 from gateway.journey.image_forwarding.into_folder import FolderSender
 from gateway.journey.image_forwarding.sending import Sender
@@ -138,6 +139,16 @@ def _correcting(destination: ImageDestination, parts: ImageParts) -> Correcting 
     )
 
 
+def _compressing(destination: ImageDestination, sender: Sender, parts: ImageParts) -> Compressing | None:
+    if not destination.compress:
+        return None
+    # Only who compresses waits for the encoders.
+    from gateway.pixels.encoders import ENCODERS
+
+    method = destination.compress
+    return Compressing(sender, parts.pool.compressed, method, ENCODERS[method].syntax)
+
+
 def _pacing(destination: ImageDestination, parts: ImageParts) -> Pacing | None:
     windows, rate = Windows.of(destination.windows, parts.config.site.zone), destination.rate_per_minute
     if windows is None and rate is None:
@@ -159,7 +170,7 @@ def _handling(
     parts.stack.push_async_callback(sent.close)
     station = ImageForwarding(
         destination.name, parts.store, parts.spool, sender, breaker, sent, parts.pool.decoded,
-        _correcting(destination, parts), commitments,
+        _correcting(destination, parts), _compressing(destination, sender, parts), commitments,
     )  # fmt: skip
     handling = Handling(
         station.forward,

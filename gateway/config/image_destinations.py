@@ -18,6 +18,18 @@ Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]
 SopClass = Annotated[str, Field(pattern=r"^[0-2](\.\d+){2,}$", max_length=64)]
 
 
+def _lossless(method: str) -> str:
+    # Only who compresses waits for the encoders.
+    from gateway.pixels.encoders import ENCODERS
+
+    if method and method not in ENCODERS:
+        raise ValueError(
+            f"{method!r} is none of the lossless methods {', '.join(ENCODERS)}. A compression with loss makes another "
+            "instance (PS3.3 C.7.6.1.1.5), which the modality or the archive may make: let them, or choose one of these"
+        )
+    return method
+
+
 class ImageDestination(Section):
     """A destination of instances, and which it gets."""
 
@@ -31,6 +43,8 @@ class ImageDestination(Section):
     """Instances of these SOP Class UIDs alone; empty: of all."""
     corrections: bool | list[CorrectionSet] = False
     """Attributes are corrected by the rows of `corrections.yaml`; a list: by those of these levels."""
+    compress: Annotated[str, AfterValidator(_lossless)] = ""
+    """Lossless method for instances that arrived without compression; empty: they go as they came."""
     rate_per_minute: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Of this gateway no more instances than so many, retries among them; None: as fast as they are taken."""
     windows: list[Hours] = []

@@ -189,6 +189,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dicom.destinations.modalities": (["CT", "MR"], ["CT", "MR"]),
     "dicom.destinations.sop_classes": (["1.2.840.10008.5.1.4.1.1.2"], ["1.2.840.10008.5.1.4.1.1.2"]),
     "dicom.destinations.corrections": (["patient", "order"], ["patient", "order"]),
+    "dicom.destinations.compress": ("jpeg-ls", "jpeg-ls"),
     "dicom.destinations.rate_per_minute": (90, 90.0),
     "dicom.destinations.windows": (["22:00-06:00"], ["22:00-06:00"]),
     "dicom.destinations.priority": ("high", "high"),
@@ -229,6 +230,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "studies.forward_to.modalities": (["CT"], ["CT"]),
     "studies.forward_to.sop_classes": (["1.2.840.10008.5.1.4.1.1.2"], ["1.2.840.10008.5.1.4.1.1.2"]),
     "studies.forward_to.corrections": (["patient"], ["patient"]),
+    "studies.forward_to.compress": ("jpeg-ls", "jpeg-ls"),
     "studies.forward_to.rate_per_minute": (90, 90.0),
     "studies.forward_to.windows": (["22:00-06:00"], ["22:00-06:00"]),
     "studies.forward_to.concurrency": (2, 2),
@@ -724,3 +726,33 @@ def test_an_identity_provider_beyond_this_machine_encrypts(write: Write) -> None
 def test_names_of_listeners_are_unique_in_programs_too() -> None:
     with pytest.raises(ValueError, match="the name ris stands twice"):
         Hl7(listeners=[Listener(), Listener()])
+
+
+@pytest.mark.parametrize("method", ["jpeg", "jpeg2000", "JPEG-LS", "htj2k-lossy"])
+def test_a_compression_with_loss_is_refused_with_its_cure(write: Write, method: str) -> None:
+    entry = {"name": "share", "folder": "/share", "compress": method}
+    file = write(yaml.safe_dump({"studies": {"forward_to": [entry]}}))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    [fault] = caught.value.faults
+    assert "none of the lossless methods lossless-jpeg2000, htj2k, jpeg-ls, rle, deflate" in fault
+    assert "let them, or choose one of these" in fault
+
+
+@pytest.mark.parametrize(
+    ("entry", "cure"),
+    [
+        ({}, "set url, or folder"),
+        ({"url": "https://vna.test", "folder": "/share"}, "set url, or folder"),
+        ({"folder": "/share", "token": "secret"}, "a folder has no auth"),
+        ({"url": "https://user:secret@vna.test"}, "use auth or token_file"),
+        ({"url": "https://vna.test", "auth": {"kind": "smart", "client_id": "x", "keys": ["k"]}}, "needs token_url"),
+        ({"url": "https://vna.test", "windows": ["22:00-24:00"]}, "windows"),
+        ({"url": "https://vna.test", "name": "pacs"}, "give each its own"),
+    ],
+)
+def test_what_a_destination_of_instances_cannot_be(write: Write, entry: dict[str, Any], cure: str) -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "port": 104, "ian": True, "retrieve_ae": "PACS"}
+    tree = {"dicom": {"destinations": [pacs]}, "studies": {"forward_to": [{"name": "vna", **entry}]}}
+    with pytest.raises(ConfigError, match=cure):
+        load(write(yaml.safe_dump(tree)))

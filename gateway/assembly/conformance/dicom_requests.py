@@ -97,6 +97,7 @@ are answers in DICOM JSON and native XML. Redirects are not followed."""
 _REQUESTS: Final = """\
 Instances are sent in the transfer syntax in which they arrived; each SOP Class is proposed in it, in Explicit and in
 Implicit VR Little Endian, each in a presentation context of its own. An association carries many instances.
+What arrived without compression is compressed without loss where a destination is configured so and accepts it.
 Attributes are coerced where a destination is configured so; previous values are kept in Original Attributes Sequence.
 Requests of one performed step are made in the order of the modality, each after the answer to the one before; those
 of other steps do not wait. What a modality has sent is passed on with its SOP Instance UID and all attributes. An

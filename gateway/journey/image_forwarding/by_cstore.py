@@ -19,6 +19,10 @@ class CStoreSender:
     def place(self) -> str:
         return self._requestor.peer.place
 
+    async def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """See `Sender.takes`: an association tells."""
+        return await self._requestor.accepts(sop_class_uid, transfer_syntax_uid)
+
     async def send(self, file: Part10File, study_uid: str) -> Answer:
         """See `Sender.send`."""
         response = await self._requestor.store(file, priority=self._priority)

@@ -26,16 +26,23 @@ class StowSender:
 
     def __init__(self, client: StowClient) -> None:
         self._client = client
+        self._refused: set[tuple[str, str]] = set()
+        """SOP classes and transfer syntaxes; a restart asks again."""
 
     @property
     def place(self) -> str:
         return self._client.place
+
+    async def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """See `Sender.takes`: what was refused once tells."""
+        return (sop_class_uid, transfer_syntax_uid) not in self._refused
 
     async def send(self, file: Part10File, study_uid: str) -> Answer:
         """See `Sender.send`."""
         answer = await self._client.store(file)
         refuses_syntax = answer.reason == _SYNTAX_NOT_SUPPORTED or answer.http_status == _UNSUPPORTED_MEDIA_TYPE
         if refuses_syntax and file.transfer_syntax_uid not in PLAIN:
+            self._refused.add((file.sop_class_uid, file.transfer_syntax_uid))
             raise SyntaxNotAcceptedError(PLAIN, place=self.place)
         if answer.listed is Listed.NOWHERE and answer.http_status in RETRYABLE - {_CONFLICT}:
             text = f"{STOW} status HTTP {answer.http_status} {answer.text}".strip()

@@ -18,6 +18,10 @@ class FolderSender:
     def place(self) -> str:
         return str(self._folder.folder)
 
+    async def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """See `Sender.takes`."""
+        return True
+
     async def send(self, file: Part10File, study_uid: str) -> Answer:
         """See `Sender.send`."""
         await self._folder.write(pieces_of(file.path, whole=True), study_uid, file.sop_instance_uid)

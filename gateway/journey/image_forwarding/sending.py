@@ -47,6 +47,12 @@ class Sender(Protocol):
     def place(self) -> str:
         """The receiver, as errors and the audit trail name it."""
 
+    async def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """Whether the receiver takes the SOP class in a transfer syntax, as far as can be known without sending.
+
+        Raises `Unavailable` and what else keeps the receiver from being asked.
+        """
+
     async def send(self, file: Part10File, study_uid: str) -> Answer:
         """Bring an instance of a study to the receiver, in the transfer syntax of the file.
 

@@ -1,8 +1,8 @@
 """Sends instances to an archive as they came, each with an outcome of its own.
 
-What the archive takes in no transfer syntax that arrived is sent without compression, and with corrected attributes
-where the site wants some. An answer that was lost makes an instance be sent again, which is harmless: it is the same
-instance.
+What the archive takes in no transfer syntax that arrived is sent without compression; where the site wants so, with
+corrected attributes, or compressed without loss. An answer that was lost makes an instance be sent again, which is
+harmless: it is the same instance.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.journey.image_forwarding.auditing import SentImages
 from gateway.journey.image_forwarding.committing import CommitmentsWanted
+from gateway.journey.image_forwarding.compressing import Compressing
 from gateway.journey.image_forwarding.correcting import Correcting, Due
 from gateway.journey.image_forwarding.scratch import Scratch
 from gateway.journey.image_forwarding.sending import Answer, Sender
@@ -56,13 +57,15 @@ class _Sent:
     answer: Answer
     syntax: str
     """Transfer syntax UID."""
+    not_compressed: str = ""
+    """Why not, where the instance was to be compressed."""
     corrections: Sequence[Correction] = ()
     remarks: Sequence[str] = ()
     """On the corrections."""
 
 
 class ImageForwarding:
-    """`forward` is what the worker calls for the destination `name`. `correcting`: None corrects nothing;
+    """`forward` is what the worker calls for the destination `name`. `correcting`, `compressing`: None does neither;
     `commitments`: None asks for no storage commitment."""
 
     def __init__(
@@ -75,6 +78,7 @@ class ImageForwarding:
         sent: SentImages,
         transcode: Transcode,
         correcting: Correcting | None = None,
+        compressing: Compressing | None = None,
         commitments: CommitmentsWanted | None = None,
     ) -> None:
         self._name = name
@@ -84,6 +88,7 @@ class ImageForwarding:
         self._sent = sent
         self._transcode = transcode
         self._correcting = correcting
+        self._compressing = compressing
         self._commitments = commitments
         self._files = Gathered(store, pixel_files.of_instances)
 
@@ -114,11 +119,23 @@ class ImageForwarding:
     async def _sent_as_due(self, file: Part10File, study_uid: str, due: Due | None) -> _Sent:
         async with Scratch(self._spool.folder) as scratch:
             if due is None or self._correcting is None:
-                return _Sent(*await self._sent_as_taken(file, study_uid, scratch))
+                return _Sent(*await self._sent_compressed(file, study_uid, scratch))
             target = await scratch.file("corrected.dcm")
             remarks = await self._correcting.write(file.path, target, due.corrections, due.modification)
-            sent = await self._sent_as_taken(replace(file, path=target), study_uid, scratch)
+            sent = await self._sent_compressed(replace(file, path=target), study_uid, scratch)
             return _Sent(*sent, due.corrections, remarks)
+
+    async def _sent_compressed(self, file: Part10File, study_uid: str, scratch: Scratch) -> tuple[Answer, str, str]:
+        """The answer, the transfer syntax in which the instance was sent, and why it was not compressed."""
+        smaller, remark = None, ""
+        if self._compressing is not None:
+            smaller, remark = await self._compressing.written(file, scratch)
+        if smaller is not None:
+            try:
+                return await self._sender.send(smaller, study_uid), smaller.transfer_syntax_uid, ""
+            except SyntaxNotAcceptedError:  # then as it arrived
+                self._breaker.answered()
+        return *await self._sent_as_taken(file, study_uid, scratch), remark
 
     async def _sent_as_taken(self, file: Part10File, study_uid: str, scratch: Scratch) -> tuple[Answer, str]:
         """The answer, and the transfer syntax in which the instance was sent."""
@@ -153,10 +170,10 @@ class ImageForwarding:
     def _done(self, work: Work, kept: PixelFile, sent: _Sent) -> Done:
         answer = sent.answer
         outcome: dict[str, Any] = {"status": answer.status, "what": answer.what}
-        notes = [answer.warning, answer.text]
+        notes = [answer.warning, answer.text, sent.not_compressed]
         if sent.syntax != kept.transfer_syntax_uid:
             outcome["transfer_syntax_uid"] = sent.syntax
-            notes.append("sent without compression")
+            notes.append("sent without compression" if sent.syntax in PLAIN else "compressed without loss")
         if sent.corrections:
             outcome["corrected"] = [one.keyword for one in sent.corrections]
             notes += [f"corrected: {', '.join(outcome['corrected'])}", *sent.remarks]

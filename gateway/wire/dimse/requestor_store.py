@@ -40,6 +40,12 @@ class StorageRequestor:
         for slot in self._slots:
             self._free.put_nowait(slot)
 
+    async def accepts(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """Whether the receiver takes the SOP Class in this transfer syntax. Raises as `store`, but for what concerns a
+        file."""
+        async with self._association(sop_class_uid, transfer_syntax_uid) as association:
+            return transfer_syntax_uid in _accepted(association, sop_class_uid)
+
     async def store(self, file: Part10File, *, priority: int = MEDIUM) -> Response:
         """Send a file in its own transfer syntax; returns whatever the receiver answers.
 
@@ -47,7 +53,7 @@ class StorageRequestor:
         receiver takes no context of the SOP Class, `Unavailable` and `Rejected` as `RequestedAssociation.open`, and
         what `pieces_of` raises.
         """
-        async with self._association(file) as association:
+        async with self._association(file.sop_class_uid, file.transfer_syntax_uid) as association:
             accepted = _accepted(association, file.sop_class_uid)
             if (context := accepted.get(file.transfer_syntax_uid)) is not None:
                 pieces = _even(pieces_of(file.path))
@@ -62,10 +68,10 @@ class StorageRequestor:
         await asyncio.gather(*(slot.requestor.close() for slot in self._slots if slot.requestor is not None))
 
     @asynccontextmanager
-    async def _association(self, file: Part10File) -> AsyncIterator[RequestedAssociation]:
+    async def _association(self, sop_class_uid: str, transfer_syntax_uid: str) -> AsyncIterator[RequestedAssociation]:
         slot = await self._free.get()
         try:
-            wanted = {Proposal(file.sop_class_uid, (one,)) for one in (file.transfer_syntax_uid, *PLAIN)}
+            wanted = {Proposal(sop_class_uid, (one,)) for one in (transfer_syntax_uid, *PLAIN)}
             for one in wanted:
                 self._wanted[one] = self._wanted.pop(one, None)
             if slot.requestor is None or not wanted <= slot.proposals:
