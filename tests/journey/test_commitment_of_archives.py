@@ -16,6 +16,7 @@ from gateway.config.dicom import Dicom
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.studies import SpoolSection, Studies
 from gateway.journey.image_forwarding.removal import ImageRemoval
+from gateway.operations import studies_view
 from gateway.operations.parked import parked_work
 from gateway.store import outbox_given_up, outbox_listing
 from gateway.store.schema import archive_commitments
@@ -97,6 +98,10 @@ async def test_a_report_over_the_association_of_the_request(start: Start, tmp_pa
             await send(gateway, *instances(2))
             await quiet(gateway)
             assert await committed(gateway) == uids(2)
+            study = await gateway.store.read(partial(studies_view.detail, study_uid=STUDY))
+            assert study is not None
+            last = [one.outcome for one in study.deliveries if one.kind == "commit:pacs"][-1]
+            assert last == {"what": "2 instances committed"}
 
 
 @sqlite

@@ -110,6 +110,24 @@ async def test_the_report_comes_over_the_association_of_the_request(start: Start
 
 
 @sqlite
+async def test_a_modality_that_ends_the_association_at_the_report_is_called(start: Start, tmp_path: Path) -> None:
+    with storage_scp() as archive, reports_at() as reports:
+        async with start(**committing(tmp_path, to(archive.port), reporting_to(reports.port))) as gateway:
+            await send(gateway, *instances(1))
+            ending, request = Reports(aborts=True), wanted(refs(1))
+
+            def work() -> None:
+                with asking(gateway.dicom_port, ending) as association:
+                    assert ask(association, request) == 0
+                    assert reports.arrived.wait(10)
+
+            await asyncio.to_thread(work)
+            await quiet(gateway)
+    committed = [{"event": 1, "committed": uids(1), "failed": {}}]
+    assert ending.of(request.TransactionUID) == reports.of(request.TransactionUID) == committed
+
+
+@sqlite
 async def test_what_is_reported_of_what_is_not_safe(start: Start, tmp_path: Path) -> None:
     with storage_scp() as archive, reports_at() as reports:
         sections = committing(tmp_path, to(archive.port, calling_aes=["CT1"]), reporting_to(reports.port))

@@ -27,10 +27,14 @@ class Reports:
     answers: list[int] = field(default_factory=list)
     """Statuses of the next answers; then Success."""
     arrived: threading.Event = field(default_factory=threading.Event)
+    aborts: bool = False
+    """End the association in place of an answer."""
 
     def take(self, event: evt.Event) -> tuple[int, None]:
         self.came.append((int(event.event_type), event.event_information))
         self.arrived.set()
+        if self.aborts:
+            event.assoc.abort()
         return (self.answers.pop(0) if self.answers else 0x0000), None
 
     def of(self, transaction: str) -> list[dict[str, Any]]:
