@@ -66,7 +66,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     ),
     "s5": (
         "500 CT instances by storescu, beside storescp and Orthanc",
-        lambda given: arrival.run(instances=500, rounds=given.rounds),
+        lambda given: arrival.run(instances=500, rounds=given.rounds, beside=given.beside),
     ),
     "s6": (
         "a settled study to the wire",
@@ -138,9 +138,7 @@ def arguments() -> argparse.Namespace:
         epilog="; ".join(f"{name}: {what}" for name, (what, _) in ALL.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; none: all")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds of s1 to s4, s6, s7, s9, s10 (default %(default)s)"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of s1 to s7, s9, s10 (default %(default)s)")
     parser.add_argument("--messages", type=int, default=600, help="s1: orders in a round (default %(default)s)")
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[1_000, 100_000], help="s2: sizes of the order book, the smallest first"
@@ -177,6 +175,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=200, help="s8 (default %(default)s)")
     parser.add_argument("--studies", type=int, default=50, help="s8, at most as many as orders (default %(default)s)")
     parser.add_argument("--soak", type=int, default=20_000, help="orders of soak (default %(default)s)")
+    parser.add_argument("--beside", type=Path, metavar="CLONE", help="s5: another build, with its .venv, in turns")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="profile the gateway under s1's load instead")
     given = parser.parse_args()
     if unknown := set(given.names) - set(ALL):

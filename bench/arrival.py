@@ -25,7 +25,9 @@ from bench.figures import Report, Table, at_most
 from bench.ports import free_port
 
 ROWS = COLUMNS = 512
+REST_SECONDS, QUIET_LOOKS, QUIET_CPU_SECONDS = 20.0, 5, 0.015
 HEADERS, FORWARD, STORESCP, ORTHANC = "gateway, headers", "gateway, forward", "storescp", "Orthanc"
+BESIDE = "other build, headers"
 Serve = Callable[[Path], AbstractContextManager[Server | None]]
 
 
@@ -51,8 +53,12 @@ class Measured:
     """Largest PSS while it took instances, MiB."""
 
 
-def run(*, instances: int, rounds: int) -> Report:
-    """Each server takes the same instances from empty; medians of rounds that take turns."""
+def run(*, instances: int, rounds: int, beside: Path | None = None) -> Report:
+    """Each server takes the same instances from empty; medians of rounds that take turns. `beside`: the clone of
+    another build, which keeps headers only."""
+    servers = dict(SERVERS)
+    if beside is not None:
+        servers[BESIDE] = partial(other_build, build=beside.resolve())
     found: dict[tuple[str, Load], list[Measured]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,7 +66,7 @@ def run(*, instances: int, rounds: int) -> Report:
             _write(folder / str(associations), instances, associations)
         for load in LOADS:
             for number in range(rounds):
-                for server, serve in SERVERS.items():
+                for server, serve in servers.items():
                     one = _measured(serve, folder / f"{server}-{number}", folder / str(load.associations), load)
                     if one is not None:
                         found.setdefault((server, load), []).append(one)
@@ -69,7 +75,7 @@ def run(*, instances: int, rounds: int) -> Report:
 
 def _report(found: dict[tuple[str, Load], list[Measured]], instances: int) -> Report:
     rows = []
-    for server in SERVERS:
+    for server in (*SERVERS, BESIDE):
         for load in LOADS:
             if measured := found.get((server, load)):
                 seconds = statistics.median(one.seconds for one in measured)
@@ -86,6 +92,13 @@ def _report(found: dict[tuple[str, Load], list[Measured]], instances: int) -> Re
             if (mine := found.get((ours, load))) and (other := found.get((theirs, load))):
                 limit, got = (statistics.median(one.seconds for one in some) for some in (other, mine))
                 targets.append(at_most(f"S5 {ours}, {load}, beside {theirs}", "s", limit, got))
+    for ours in (HEADERS, FORWARD):
+        for no_delay in (True, False):
+            alone, together = (found.get((ours, Load(associations, no_delay))) for associations in (1, 8))
+            if alone and together:
+                limit, got = (statistics.median(one.seconds for one in some) for some in (alone, together))
+                what = f"S5 {ours}, {Load(8, no_delay)}, 1.5 times the rate of 1"
+                targets.append(at_most(what, "s", limit / 1.5, got))
     return Report([table], targets)
 
 
@@ -154,7 +167,25 @@ def gateway(folder: Path, storage: str) -> Iterator[Server]:
     spool = {"folder": str(folder / "spool"), "free_gb": 0}
     configuration["studies"] |= {"storage": storage, "spool": spool}
     with gateway_process.running(folder, configuration) as one:
-        yield Server("gateway", one.dicom_port, one.pid)
+        yield _rested(Server("gateway", one.dicom_port, one.pid))
+
+
+@contextmanager
+def other_build(folder: Path, build: Path) -> Iterator[Server]:
+    """A gateway of another build, in the environment of its clone; without the keys that it may not know."""
+    configuration = gateway_process.settings(f"sqlite:///{folder}/gateway.db", quiet_seconds=600)
+    with gateway_process.running(folder, configuration, build=build) as one:
+        yield _rested(Server(BESIDE, one.dicom_port, one.pid))
+
+
+def _rested(server: Server) -> Server:
+    """Once what is loaded beside the start has been loaded: it would count as work for instances."""
+    deadline, before, quiet = time.monotonic() + REST_SECONDS, 0.0, 0
+    while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+        time.sleep(0.1)
+        now = server.cpu_seconds()
+        before, quiet = now, quiet + 1 if now - before < QUIET_CPU_SECONDS else 0
+    return server
 
 
 @contextmanager

@@ -67,14 +67,20 @@ def settings(database_url: str, *ehr_urls: str, quiet_seconds: float = 0.5) -> d
 
 
 @contextmanager
-def running(folder: Path, configuration: dict[str, Any], *, profile: Path | None = None) -> Iterator[Gateway]:
-    """Serve while the context is open; with `profile`, under `bench.profiled`, whose findings go to that folder."""
+def running(
+    folder: Path, configuration: dict[str, Any], *, profile: Path | None = None, build: Path | None = None
+) -> Iterator[Gateway]:
+    """Serve while the context is open; with `profile`, under `bench.profiled`, whose findings go to that folder.
+
+    `build`: the clone of another build, which serves with what is installed in its `.venv`.
+    """
     file, errors = folder / "gateway.yaml", folder / "gateway.err"
     file.write_text(json.dumps(configuration), encoding="utf-8")
+    python = sys.executable if build is None else str(build / ".venv/bin/python")
     start = ["-m", "gateway"] if profile is None else ["-m", "bench.profiled", str(profile)]
     with errors.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *start, "run", "-c", str(file)], stdout=subprocess.PIPE, stderr=log, text=True
+            [python, *start, "run", "-c", str(file)], cwd=build, stdout=subprocess.PIPE, stderr=log, text=True
         )
     alarm = threading.Timer(START_SECONDS, process.kill)
     alarm.start()

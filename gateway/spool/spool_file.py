@@ -6,13 +6,16 @@ import hashlib
 import mmap
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.records.pixel_file import StoredFile
 from gateway.spool.disk import no_disk
 
 if TYPE_CHECKING:
     from gateway.spool.spool import Spool
+
+
+_CLOSED: Final = -1
 
 
 class SpoolFile:
@@ -60,8 +63,10 @@ class SpoolFile:
         return mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
 
     def sync(self) -> None:
-        """Bring the content to disk, not yet the name. Raises `OSError`. Blocks."""
+        """Bring the content, which is whole, to disk, not yet the name. Raises `OSError`. Blocks."""
         os.fsync(self._handle)
+        handle, self._handle = self._handle, _CLOSED
+        os.close(handle)
 
     @property
     def stored(self) -> StoredFile:
@@ -82,11 +87,13 @@ class SpoolFile:
         """Let go of the file soon; remove it if it was not kept. Does not block."""
         if not self._is_closed:
             self._is_closed = True
-            self._spool.beside(self._end)
+            if not self._is_kept or self._handle != _CLOSED:
+                self._spool.beside(self._end)
 
     def _end(self) -> None:
-        with suppress(OSError):  # of a disk on the network, which the sync has shown as well
-            os.close(self._handle)
+        if self._handle != _CLOSED:
+            with suppress(OSError):  # of a disk on the network, which the sync has shown as well
+                os.close(self._handle)
         if self._is_kept:
             return
         try:
