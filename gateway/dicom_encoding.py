@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,27 @@ OF_UNKNOWN: Final = Encoding(implicit=True, little=True)
 def encoding_of(transfer_syntax_uid: str) -> Encoding:
     """How a transfer syntax states the data set to be encoded: all but two are explicit and little endian."""
     return Encoding(transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid != EXPLICIT_BIG)
+
+
+def header(encoding: Encoding, tag: int, vr: str, length: int) -> bytes:
+    """Tag, VR if it is explicit, and length."""
+    group, number = tag >> 16, tag & 0xFFFF
+    if encoding.implicit:
+        return struct.pack(encoding.mark + "HHL", group, number, length)
+    if vr in LONG_VRS:
+        return struct.pack(encoding.mark + "HH2sHL", group, number, vr.encode(), 0, length)
+    return struct.pack(encoding.mark + "HH2sH", group, number, vr.encode(), length)
+
+
+def sequence(tag: int, items: Iterable[bytes], encoding: Encoding) -> bytes:
+    """A sequence of these items, with explicit lengths."""
+    value = b"".join(item(one, encoding) for one in items)
+    return header(encoding, tag, "SQ", len(value)) + value
+
+
+def item(body: bytes, encoding: Encoding) -> bytes:
+    """An item, with explicit length."""
+    return struct.pack(encoding.mark + "HHL", ITEM >> 16, ITEM & 0xFFFF, len(body)) + body
 
 
 def tag_name(tag: int) -> str:

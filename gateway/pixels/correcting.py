@@ -14,9 +14,9 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
-from gateway.dicom_encoding import UNDEFINED, Encoding, tag_name
+from gateway.dicom_encoding import UNDEFINED, Encoding, header, item, sequence, tag_name
 from gateway.pixels.elements import Element, element_at, end_of, items_of, tag_at
-from gateway.pixels.encoding import element, header, item, sequence
+from gateway.pixels.encoding import element
 from gateway.pixels.faults import BrokenPixels
 from gateway.pixels.part10 import DicomFile, opened
 from gateway.pixels.rewriting import CHUNK, LENGTH_TO_END, Rewriting, write_meta

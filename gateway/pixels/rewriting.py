@@ -23,10 +23,10 @@ from gateway.dicom_encoding import (
     SEQUENCE_END,
     UNDEFINED,
     Encoding,
+    header,
     tag_name,
 )
 from gateway.pixels.elements import Element, Item, elements_of, end_of, items_of
-from gateway.pixels.encoding import header
 from gateway.pixels.faults import UnsupportedPixels
 from gateway.pixels.part10 import META, DicomFile
 

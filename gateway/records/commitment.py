@@ -111,24 +111,10 @@ class CommitmentReport:
     def event_type(self) -> int:
         return SOME_FAILED if self.failed else ALL_COMMITTED
 
-    @property
-    def attributes(self) -> Attributes:
-        """Of the N-EVENT-REPORT (PS3.4 Table J.3-2)."""
-        committed = {"ReferencedSOPSequence": [_item(one) for one in self.committed]} if self.committed else {}
-        failed = [{**_item(one), "FailureReason": str(int(reason))} for one, reason in self.failed]
-        return {
-            "TransactionUID": self.transaction_uid,
-            **committed,
-            **({"FailedSOPSequence": failed} if failed else {}),
-        }
-
-
-def _item(reference: Reference) -> dict[str, str]:
-    return {"ReferencedSOPClassUID": reference.sop_class_uid, "ReferencedSOPInstanceUID": reference.sop_uid}
-
 
 _NO_ROOM: Final = 0x0213
-_DOUBT: Final = 0x0110
+DOUBT: Final = 0x0110
+"""A failure without a reason."""
 
 
 def is_reported(status: int) -> bool:
@@ -138,7 +124,7 @@ def is_reported(status: int) -> bool:
 
 def may_be_reported_later(status: int, has_tries: bool) -> bool:
     """Whether an answer that is no success may pass. `has_tries`: a failure without a reason may be tried again."""
-    return status == _NO_ROOM or (status == _DOUBT and has_tries)
+    return status == _NO_ROOM or (status == DOUBT and has_tries)
 
 
 class ReportTaken(NamedTuple):

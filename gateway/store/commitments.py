@@ -69,8 +69,8 @@ def keep(connection: Connection, asked: CommitmentAsked, *, calling_ae: str, now
 
 
 def reported_by(connection: Connection, commitment: int, work: WorkRow) -> None:
-    """This row of the outbox reports the transaction."""
-    connection.execute(update(storage_commitments).where(_C.id == commitment).values(work=work))
+    """This row of the outbox will report the transaction."""
+    connection.execute(update(storage_commitments).where(_C.id == commitment).values(work=work, reported_at=None))
 
 
 def get(connection: Connection, commitment: int) -> Standing | None:
@@ -86,9 +86,9 @@ def references(connection: Connection, commitment: int) -> list[Reference]:
 
 
 _of_instance: Final = (outbox.c.subject == instances.c.sop_uid, outbox.c.kind.startswith(f"{Activity.STORE}:"))
-_is_on_its_way: Final = exists().where(
-    *_of_instance, outbox.c.state.not_in([WorkState.GIVEN_UP.value, WorkState.SUPERSEDED.value])
-)
+_OVER: Final = (WorkState.DONE.value, WorkState.SUPERSEDED.value, WorkState.GIVEN_UP.value)
+_is_on_its_way: Final = exists().where(*_of_instance, outbox.c.state.not_in(_OVER))
+# What was sent before the instance came again with other contents is another file.
 _is_confirmed: Final = exists().where(
     *_of_instance, outbox.c.state == WorkState.DONE.value, outbox.c.created_at >= files.c.stored_at
 )
@@ -165,6 +165,19 @@ def delete_of(connection: Connection, tally: Counter[str], work: Sequence[int]) 
 
 
 def forget(connection: Connection, tally: Counter[str], of_instances: Sequence[int]) -> None:
-    """Delete what transactions say of these instances (rows), which will be deleted themselves."""
+    """Delete what transactions say of these instances (rows), which will be deleted themselves. A transaction that is
+    not reported yet says that they are not here any more: left out, they would pass for committed."""
     wanted = select(instances.c.sop_uid).where(instances.c.id.in_(of_instances))
-    remove(connection, tally, commitment_instances, _I.sop_uid, list(connection.execute(wanted).scalars()))
+    naming = (
+        select(_I.id, _I.commitment, _C.reported_at)
+        .join(storage_commitments, _I.commitment == _C.id)
+        .where(_I.sop_uid.in_(list(connection.execute(wanted).scalars())))
+    )
+    rows = connection.execute(naming).all()
+    waiting = [row.id for row in rows if row.reported_at is None]
+    gone = update(commitment_instances).where(_I.id.in_(waiting))
+    connection.execute(gone.values(failure_reason=int(FailureReason.NO_SUCH_INSTANCE)))
+    remove(connection, tally, commitment_instances, _I.id, [row.id for row in rows if row.reported_at is not None])
+    # The same request later is another: of this one not all is known any more.
+    for row in {row.commitment for row in rows if row.reported_at is not None}:
+        connection.execute(update(storage_commitments).where(_C.id == row).values(digest=f"{row}".encode()))

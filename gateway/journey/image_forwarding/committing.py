@@ -7,7 +7,6 @@ the row fall due.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
-from gateway.mapping.attributes import to_dataset
 from gateway.observe import metrics
 from gateway.records.commitment import CommitmentReport, is_reported, may_be_reported_later
 from gateway.records.identifiers import StudyInstanceUID
@@ -27,7 +25,7 @@ from gateway.store import Store, archive_commitments, outbox
 from gateway.store.archive_commitments import InstanceThere
 from gateway.store.outbox_claims import Done, Together
 from gateway.wire.dimse import requestor_operations as operations
-from gateway.wire.dimse.commitment import INSTANCE, PUSH_MODEL, REQUEST
+from gateway.wire.dimse.commitment import INSTANCE, PUSH_MODEL, REQUEST, encoded
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.work.breaker import Breaker
 from gateway.work.lease import Lease
@@ -129,12 +127,11 @@ class Committing:
             study_uid=work.subject, now=self._clock(),
         )  # fmt: skip
         await self._store.write(make)
-        stated = CommitmentReport(transaction, tuple(one.reference for one in instances)).attributes
-        information = await asyncio.to_thread(to_dataset, stated)
+        stated = CommitmentReport(transaction, tuple(one.reference for one in instances))
         try:
             async with self._requestor.association() as association:
                 await lease.confirm()
-                response = await operations.act(association, PUSH_MODEL, INSTANCE, REQUEST, information)
+                response = await operations.act(association, PUSH_MODEL, INSTANCE, REQUEST, partial(encoded, stated))
         except GatewayError as error:
             raise self._failure(error) from error
         self._breaker.answered()

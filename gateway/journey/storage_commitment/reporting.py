@@ -6,24 +6,30 @@ What is reported is decided once and kept: a report that is sent again, because 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from pydicom.dataset import Dataset
+from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
 from gateway.journey.storage_commitment.open_requests import OpenRequests
-from gateway.mapping.attributes import to_dataset
 from gateway.observe import metrics
-from gateway.records.commitment import CommitmentReport, FailureReason, failures_of, is_reported, may_be_reported_later
+from gateway.records.commitment import (
+    DOUBT,
+    CommitmentReport,
+    FailureReason,
+    Failures,
+    failures_of,
+    is_reported,
+    may_be_reported_later,
+)
 from gateway.records.work import Work
-from gateway.store import Store, commitments
+from gateway.store import Store, commitments, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse import requestor_operations as operations
-from gateway.wire.dimse.commitment import INSTANCE, PUSH_MODEL
+from gateway.wire.dimse.commitment import INSTANCE, PUSH_MODEL, encoded
 from gateway.wire.dimse.requestor_operations import Response
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.work.breaker import Breaker
@@ -36,7 +42,7 @@ LONGEST_LOOK_SECONDS: Final = 10.0
 ELSEWHERE_SECONDS: Final = 60.0
 """For so long another gateway on this database, which may have the association, is left to report."""
 MOST_DOUBTS: Final = 5
-"""Tries that end with a failure without a reason, before a person is asked."""
+"""Answers that are a failure without a reason, before a person is asked: what was tried before is no doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +73,13 @@ class CommitmentReports:
         report = await self._decided(commitment, until, work.attempts)
         if report is None:
             return Done({"note": "nothing of the transaction is kept"})
-        dataset = await asyncio.to_thread(to_dataset, report.attributes)
-        response = await self._over_the_same(commitment, report, dataset, lease)
+        response = await self._over_the_same(commitment, report, lease)
         way = "same"
         if response is None or (self._address is not None and not is_reported(response.status)):
-            response, way = await self._over_another(commitment, until, report, dataset, lease), "new"
+            response, way = await self._over_another(commitment, until, report, lease), "new"
         metrics.COMMITMENT_REPORTS.labels(str(report.event_type), way, f"{response.status:04X}").inc()
         if not is_reported(response.status):
-            place = self._address.requestor.peer.place if self._address is not None else work.subject
-            raise response.failure(place, may_pass=may_be_reported_later(response.status, work.attempts < MOST_DOUBTS))
+            raise await self._failure(work, response)
         self._requests.forget(commitment)
         note = f"{len(report.committed)} committed, {len(report.failed)} failed"
         outcome = {"status": f"{response.status:04X}", "what": "N-EVENT-REPORT", "note": note}
@@ -91,44 +95,38 @@ class CommitmentReports:
         return await self._store.read(partial(commitments.report_of, commitment=commitment))
 
     async def _decide(self, commitment: int, until: int, tries: int) -> None:
-        references = await self._store.read(partial(commitments.references, commitment=commitment))
-        uids = {one.sop_uid for one in references}
-        held = await self._store.read(partial(commitments.holdings, uids=uids))
-        failures = failures_of(references, held)
+        failures, number = await self._store.read(partial(_judged, commitment=commitment))
         absent = sum(one is FailureReason.NO_SUCH_INSTANCE for one in failures.values())
         left = (until - self._store.steady()) / SECOND
         if absent and left > 0:
             pause = min(FIRST_LOOK_SECONDS * 2**tries, LONGEST_LOOK_SECONDS, left)
-            text = f"{absent} of {len(references)} instances are not here yet"
+            text = f"{absent} of {number} instances are not here yet"
             raise Unavailable(text, place="storage commitment", retry_after=pause)
         await self._store.write(
             partial(commitments.decide, commitment=commitment, failures=failures, now=self._clock())
         )
 
-    async def _over_the_same(
-        self, commitment: int, report: CommitmentReport, dataset: Dataset, lease: Lease
-    ) -> Response | None:
+    async def _over_the_same(self, commitment: int, report: CommitmentReport, lease: Lease) -> Response | None:
         """None: the association of the request is over, or gives no answer."""
         association = self._requests.of(commitment)
         if association is None or not association.is_open:
             return None
         await lease.confirm()
         try:
-            return await association.report(report.event_type, dataset, self._timeout)
+            return await association.report(report, self._timeout)
         except Unavailable:
             return None
 
-    async def _over_another(
-        self, commitment: int, until: int, report: CommitmentReport, dataset: Dataset, lease: Lease
-    ) -> Response:
+    async def _over_another(self, commitment: int, until: int, report: CommitmentReport, lease: Lease) -> Response:
         if self._address is None:
             raise self._no_address(commitment, until)
         requestor, breaker = self._address.requestor, self._address.breaker
         try:
             async with requestor.association() as association:
                 await lease.confirm()
-                event = report.event_type
-                response = await operations.report_event(association, PUSH_MODEL, INSTANCE, event, dataset)
+                response = await operations.report_event(
+                    association, PUSH_MODEL, INSTANCE, report.event_type, partial(encoded, report)
+                )
         except GatewayError as error:
             if isinstance(error, UnsupportedType):
                 breaker.answered()
@@ -138,6 +136,15 @@ class CommitmentReports:
         breaker.answered()
         return response
 
+    async def _failure(self, work: Work, response: Response) -> GatewayError:
+        """What an answer comes to that is no success."""
+        doubts = int(str(work.payload.get("doubts", 0)))
+        if response.status == DOUBT:
+            payload = {**work.payload, "doubts": doubts + 1}
+            await self._store.write(partial(outbox_claims.keep_payload, work=work, payload=payload))
+        place = self._address.requestor.peer.place if self._address is not None else work.subject
+        return response.failure(place, may_pass=may_be_reported_later(response.status, doubts < MOST_DOUBTS))
+
     def _no_address(self, commitment: int, until: int) -> GatewayError:
         left = (until - self._store.steady()) / SECOND + ELSEWHERE_SECONDS
         if self._requests.of(commitment) is None and left > 0:
@@ -145,3 +152,10 @@ class CommitmentReports:
             return Unavailable(text, place="storage commitment", retry_after=min(FIRST_LOOK_SECONDS, left))
         text = "the association of the request is over, and no destination with commitment_reports is configured for it"
         return NeedsPerson(text, place="storage commitment")
+
+
+def _judged(connection: Connection, *, commitment: int) -> tuple[Failures, int]:
+    """Why instances of a transaction are not safe, and how many it names."""
+    references = commitments.references(connection, commitment)
+    held = commitments.holdings(connection, {one.sop_uid for one in references})
+    return failures_of(references, held), len(references)

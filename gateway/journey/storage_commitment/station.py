@@ -52,7 +52,7 @@ class StorageCommitment:
         read = partial(of_elements, request.dataset)
         attributes = await beside(read) if request.is_long else read()
         try:
-            wanted = asked(attributes)
+            wanted = await beside(partial(asked, attributes)) if request.is_long else asked(attributes)
             row = await self._store.write(partial(self._keep, wanted=wanted, calling_ae=request.caller.calling_ae))
         except GatewayError as error:
             status = status_of(error, ACTION_STATUSES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from gateway.errors import Malformed, NeedsPerson, Unavailable, UnsupportedType
+from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import MEDIUM, Command
 from gateway.wire.dimse.encoding import encoded_dataset
@@ -146,18 +147,32 @@ async def get(
     return await _ask(association, command.N_GET_RQ, sop_class, sop_instance, tags=tags)
 
 
+Encode = Callable[[str], bytes]
+"""Gives a data set in a transfer syntax."""
+
+
 async def act(
-    association: RequestedAssociation, sop_class: str, sop_instance: str, action_type: int, information: Dataset
+    association: RequestedAssociation, sop_class: str, sop_instance: str, action_type: int, information: Encode
 ) -> Response:
     """N-ACTION."""
-    return await _ask(association, command.N_ACTION_RQ, sop_class, sop_instance, information, type_id=action_type)
+    return await _ask_encoded(association, command.N_ACTION_RQ, sop_class, sop_instance, action_type, information)
 
 
 async def report_event(
-    association: RequestedAssociation, sop_class: str, sop_instance: str, event_type: int, attributes: Dataset
+    association: RequestedAssociation, sop_class: str, sop_instance: str, event_type: int, information: Encode
 ) -> Response:
     """N-EVENT-REPORT, as the SCP of the class."""
-    return await _ask(association, command.N_EVENT_REPORT_RQ, sop_class, sop_instance, attributes, type_id=event_type)
+    return await _ask_encoded(association, command.N_EVENT_REPORT_RQ, sop_class, sop_instance, event_type, information)
+
+
+async def _ask_encoded(
+    association: RequestedAssociation, field: int, sop_class: str, sop_instance: str, type_id: int, information: Encode
+) -> Response:
+    context = context_for(association, sop_class)
+    data = await beside(partial(information, context.transfer_syntax))
+    request = partial(_command, field, sop_class, sop_instance, True, (), type_id=type_id)
+    message_id = await association.ask(request, context.context_id, data)
+    return _response(association, await association.answer(message_id, field, NAMES[field]), context)
 
 
 async def _ask(
@@ -167,7 +182,6 @@ async def _ask(
     sop_instance: str = "",
     dataset: Dataset | None = None,
     tags: Sequence[int] = (),
-    type_id: int = 0,
 ) -> Response:
     context = context_for(association, sop_class)
     data = None
@@ -175,7 +189,7 @@ async def _ask(
         # In a thread: a data set that names thousands of instances takes half a second.
         data = await asyncio.to_thread(encoded_dataset, dataset, context.transfer_syntax)
     of_class = MPPS if sop_class == MPPS_RETRIEVE else sop_class
-    request = partial(_command, field, of_class, sop_instance, data is not None, tags, type_id=type_id)
+    request = partial(_command, field, of_class, sop_instance, data is not None, tags)
     message_id = await association.ask(request, context.context_id, data)
     return _response(association, await association.answer(message_id, field, NAMES[field]), context)
 

@@ -1,0 +1,81 @@
+"""What may happen to a transaction while it waits: doubts of the modality, instances that are deleted or come again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select
+
+from bench.ports import free_port
+from gateway.operations.parked import parked_work
+from gateway.store import commitments
+from gateway.store.schema import instances as kept_instances
+from tests.journey.running import Start, quiet
+from tests.journey.test_image_forwarding import instances, send, to
+from tests.journey.test_storage_commitment import asked, committing, refs, reporting_to, transactions, uids
+from tests.peers.pynetdicom_commitment import reports_at, wanted
+from tests.peers.pynetdicom_store import storage_scp
+
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@sqlite
+async def test_looks_for_instances_are_no_doubts(start: Start, tmp_path: Path) -> None:
+    """A modality that answers 0110 is asked again five times, however long its instances were waited for."""
+    with storage_scp() as archive, reports_at() as reports:
+        reports.answers = [0x0213, *[0x0110] * 6]
+        sections = committing(tmp_path, to(archive.port), reporting_to(reports.port), wait=4)
+        async with start(**sections) as gateway:
+            await asked(gateway, wanted(refs(9)))
+            await quiet(gateway)
+            [parked] = (await gateway.store.read(partial(parked_work, most=9))).deliveries
+    assert parked["outcome"]["error"] == "N-EVENT-REPORT status 0110"
+    assert len(reports.came) == 7
+
+
+async def test_what_is_deleted_meanwhile_is_reported_as_failed(start: Start, tmp_path: Path) -> None:
+    """Left out of its report it would pass for committed. The same request later is a transaction that fails."""
+    port = free_port()
+    with storage_scp() as archive:
+        sections = committing(tmp_path, to(archive.port), reporting_to(port))
+        async with start(**sections) as gateway:
+            await send(gateway, *instances(2))
+            request = wanted(refs(1, 2))
+            await asked(gateway, request)
+
+            def forget(connection: Connection) -> None:
+                rows = select(kept_instances.c.id).where(kept_instances.c.sop_uid == uids(2)[0])
+                commitments.forget(connection, Counter(), connection.execute(rows).scalars().all())
+
+            while not (await transactions(gateway))[0].decided_at:
+                await asyncio.sleep(0.02)
+            await gateway.store.write(forget)
+            with reports_at(port) as reports:
+                await quiet(gateway)
+                await gateway.store.write(forget)
+                await asked(gateway, request)
+                await quiet(gateway)
+    one, two = uids(1, 2)
+    assert reports.of(request.TransactionUID) == [
+        {"event": 2, "committed": [one], "failed": {two: 0x0112}},
+        {"event": 2, "committed": [], "failed": {one: 0x0131, two: 0x0131}},
+    ]
+
+
+@sqlite
+async def test_what_was_sent_before_it_came_again_is_another_file(start: Start, tmp_path: Path) -> None:
+    """The archive has the first, and nobody gets the second."""
+    with storage_scp() as archive, reports_at() as reports:
+        async with start(**committing(tmp_path, to(archive.port), reporting_to(reports.port))) as gateway:
+            await send(gateway, *instances(1))
+            await quiet(gateway)
+        async with start(**committing(tmp_path, reporting_to(reports.port))) as gateway:
+            await send(gateway, *instances(1, fill=7))
+            request = wanted(refs(1))
+            await asked(gateway, request)
+            await quiet(gateway)
+    assert reports.of(request.TransactionUID) == [{"event": 2, "committed": [], "failed": {uids(1)[0]: 0x0110}}]
