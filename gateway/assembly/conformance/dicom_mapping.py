@@ -1,4 +1,4 @@
-"""Annexes: attribute mapping from HL7, character sets, attributes of later editions."""
+"""Annexes: attribute mapping from HL7, character sets, attributes of later editions, attributes that are coerced."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydicom.datadict import dictionary_VR
 from gateway.assembly.conformance.dicom_terms import name_of, number_of, shown, tag_of
 from gateway.assembly.conformance.mapping_rows import how_of
 from gateway.dicom_dictionary import ADDED
-from gateway.mapping import ORDERS, Mappings
+from gateway.mapping import CORRECTIONS, ORDERS, Mappings
 from gateway.operations.conformance.sections import StatementSection, StatementTable
+from gateway.records.correction import REASONS
 from gateway.worklist.encoding import REGIONAL, UTF_8
 
 LEVELS: Final = {
@@ -25,10 +26,11 @@ LEVELS: Final = {
 
 
 def sections(mappings: Mappings) -> Iterator[StatementSection]:
-    """N.9 to N.11."""
+    """N.9 to N.12."""
     yield StatementSection("N.9", "Character sets", _CHARACTER_SETS, (_character_sets(),))
     yield StatementSection("N.10", "Attributes of later editions", _LATER, (_later(),))
     yield StatementSection("N.11", "Attribute mapping from HL7", _MAPPING, tuple(_mapping(mappings)))
+    yield StatementSection("N.12", "Attributes that are coerced", _COERCED, (_coerced(mappings),))
 
 
 def _character_sets() -> StatementTable:
@@ -54,6 +56,16 @@ def _mapping(mappings: Mappings) -> Iterator[StatementTable]:
         yield StatementTable(LEVELS[level], columns, cells)
 
 
+def _coerced(mappings: Mappings) -> StatementTable:
+    columns = ("Attribute Name", "Tag", "Level", "Reason", "Values, the first with a value", "How")
+    rows = [
+        (name_of(one.target), tag_of(one.target), level, REASONS[level], ", ".join(one.sources) or "–", how_of(one))
+        for level in REASONS
+        for one in mappings.files[CORRECTIONS].rows[level]
+    ]
+    return StatementTable("Attributes", columns, rows)
+
+
 _CHARACTER_SETS: Final = """\
 Requests are read in every set of PS3.3 C.12.1.1.2 that pydicom reads, with code extensions. An answer is in the set
 that the request names if that can hold it, else in the first of these that can; a row of `scanners.yaml` may name
@@ -65,3 +77,8 @@ _MAPPING: Final = """\
 Where the attributes of the worklist come from, as the mapping files in force have it
 (`mappings/order_to_worklist.yaml` and the site's overlay). `PID-3.4` is component 4 of the field, `*` all
 repetitions, `PATIENT/NTE` the NTE behind PID; names that begin with `site.` and `source.` are of the configuration."""
+_COERCED: Final = """\
+Attributes that get another value in instances on their way to destinations that are configured so (`corrections`),
+as the mapping files in force have it (`mappings/corrections.yaml` and the site's overlay). Previous values are kept in
+Original Attributes Sequence (0400,0561). `survivor` is the patient of an instance that does not have today's Patient
+ID."""

@@ -12,7 +12,7 @@ from gateway.assembly.mappings import load_mappings
 from gateway.config.dicom import Dicom
 from gateway.config.tree import Config
 from gateway.dicom_dictionary import ADDED
-from gateway.mapping import ORDERS
+from gateway.mapping import CORRECTIONS, ORDERS
 from gateway.operations.conformance.sections import StatementName
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS
 from gateway.records.step import StepState
@@ -154,3 +154,11 @@ def test_every_row_of_the_mapping_and_every_attribute_of_a_later_edition_is_list
     assert listed == {one.name: one.edition for one in ADDED}
     mapped = load_mappings(Config()).files[ORDERS].rows.values()
     assert len(rows(stated["N.11"])) == sum(map(len, mapped))
+
+
+def test_every_attribute_that_is_coerced_is_stated_with_its_reason() -> None:
+    file = load_mappings(SITES["defaults"]).files[CORRECTIONS]
+    wanted = {(tag_for_keyword(row.target), level) for level, of_level in file.rows.items() for row in of_level}
+    listed = rows(sections()["N.12"])
+    assert {(int(row["Tag"].strip("()").replace(",", ""), 16), row["Level"]) for row in listed} == wanted
+    assert {row["Reason"] for row in listed} == {"COERCE", "CORRECT"}
