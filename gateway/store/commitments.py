@@ -22,11 +22,13 @@ from gateway.store.engine import lock
 from gateway.store.retention.rule import remove
 from gateway.store.schema import commitment_instances, instances, outbox, storage_commitments
 from gateway.store.schema import pixel_files as files
+from gateway.store.statement import Statement
 
 CHUNK: Final = 500
 """UIDs of one statement."""
 _C: Final = storage_commitments.c
 _I: Final = commitment_instances.c
+_ADD: Final = Statement(insert(commitment_instances), ["commitment", "sop_class_uid", "sop_uid", "failure_reason"])
 
 
 class Kept(NamedTuple):
@@ -64,7 +66,7 @@ def keep(connection: Connection, asked: CommitmentAsked, *, calling_ae: str, now
     assert key is not None
     reason = int(FailureReason.DUPLICATE_TRANSACTION) if known else None
     rows = [{"commitment": key[0], **one._asdict(), "failure_reason": reason} for one in asked.references]
-    connection.execute(insert(commitment_instances), rows)
+    _ADD.run_all(connection, rows)
     return Kept(int(key[0]), is_waiting=False)
 
 
@@ -117,7 +119,7 @@ def _chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (uids[at : at + CHUNK] for at in range(0, len(uids), CHUNK))
 
 
-_FAIL: Final = (
+_FAIL: Final = Statement(
     update(commitment_instances)
     .where(_I.commitment == bindparam("the_commitment"), _I.sop_class_uid == bindparam("the_class"))
     .where(_I.sop_uid == bindparam("the_uid"))
@@ -133,7 +135,7 @@ def decide(connection: Connection, commitment: int, failures: Failures, *, now: 
             {"the_commitment": commitment, "the_class": one.sop_class_uid, "the_uid": one.sop_uid, "reason": int(why)}
             for one, why in failures.items()
         ]
-        connection.execute(_FAIL, rows)
+        _FAIL.run_all(connection, rows)
 
 
 def report_of(connection: Connection, commitment: int) -> CommitmentReport | None:
