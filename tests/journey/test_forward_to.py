@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -24,7 +25,7 @@ from gateway.journey.image_forwarding.station import MOST_DOUBTS
 from gateway.operations.parked import parked_work
 from gateway.operations.receivers import pause_all, resume
 from gateway.records.receiver import Receiver, ReceiverType
-from gateway.store.schema import outbox, pixel_files
+from gateway.store.schema import audit, outbox, pixel_files
 from tests.journey.running import Start, config_of, quiet
 from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, sqlite, stand, standing
 from tests.peers.orthanc import Orthanc
@@ -151,6 +152,24 @@ async def test_rules_login_and_pauses_are_those_of_other_destinations(start: Sta
             await gateway.store.write(partial(resume, receivers=receivers, names=["web"]))
             await quiet(gateway)
     assert archive.came == [f"{STUDY}.1.3"]
+
+
+@sqlite
+async def test_the_audit_trail_names_archives_and_folders_by_their_address(start: Start, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    async with stow_archive() as archive:
+        destinations = to("web", url=archive.url), to("share", folder=share)
+        async with start(**forwarding(tmp_path / "spool", *destinations)) as gateway:
+            await send(gateway, *instances(2))
+            await quiet(gateway)
+        async with start(**forwarding(tmp_path / "spool")) as gateway:  # events are chained when it ends, if not before
+            events = await gateway.store.read(lambda c: c.execute(select(audit.c.event)).scalars().all())
+    peers = [json.loads(one).get("peer") or {} for one in events]
+    assert {(one["name"], one["address"]) for one in peers if one.get("name") in ("web", "share")} == {
+        ("web", f"{archive.url}/studies"),
+        ("share", share.as_uri()),
+    }
 
 
 @sqlite

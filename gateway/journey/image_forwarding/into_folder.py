@@ -16,7 +16,7 @@ class FolderSender:
 
     @property
     def place(self) -> str:
-        return str(self._folder.folder)
+        return self._folder.folder.absolute().as_uri()
 
     async def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
         """See `Sender.takes`."""

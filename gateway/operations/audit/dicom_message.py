@@ -88,11 +88,18 @@ def _add_participant(
     address = actor.address or (source.address if actor.kind is ActorKind.GATEWAY else "")
     if address:
         participant.set("NetworkAccessPointID", printable(address))
-        participant.set("NetworkAccessPointTypeCode", "2" if _is_ip(address) else "1")
+        participant.set("NetworkAccessPointTypeCode", _access_point_type(address))
     if role is not None:
         _add_code(participant, "RoleIDCode", role)
     if actor.role:
         _add_code(participant, "RoleIDCode", AuditCode(actor.role, actor.role, "imaging-gateway"))
+
+
+def _access_point_type(address: str) -> str:
+    """URI, IP address, or name of a machine (PS3.15 A.5.3.2)."""
+    if "://" in address:
+        return "5"
+    return "2" if _is_ip(address) else "1"
 
 
 def _is_ip(address: str) -> bool:

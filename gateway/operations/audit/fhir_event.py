@@ -85,7 +85,8 @@ def _agent(actor: Actor, code: AuditCode, *, is_requestor: bool) -> dict[str, An
     if actor.role:
         agent["role"] = [{"text": actor.role}]
     if actor.address:
-        agent["network"] = {"address": actor.address, "type": "2" if actor.address[:1].isdigit() else "1"}
+        kind = "5" if "://" in actor.address else "2" if actor.address[:1].isdigit() else "1"
+        agent["network"] = {"address": actor.address, "type": kind}
     return agent
 
 

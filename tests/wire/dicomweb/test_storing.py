@@ -141,6 +141,13 @@ async def test_a_token_that_was_renewed_is_shown_again() -> None:
         assert (await sender.store(CT)).http_status == 401
 
 
+async def test_a_redirect_is_not_followed() -> None:
+    async with stow_archive() as other, stow_archive() as archive, client(archive) as sender:
+        archive.answers[CT.sop_instance_uid] = [plain(307, Location=f"{other.url}/studies")]
+        answer = await sender.store(CT)
+    assert (answer.http_status, answer.listed, other.came) == (307, Listed.NOWHERE, [])
+
+
 async def test_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     server = authority.issue("archive")
