@@ -9,10 +9,11 @@ import pytest
 from lxml import etree
 
 from gateway.operations.audit.dicom_message import AuditSource, dicom_message
-from gateway.records.audit import AuditEvent, AuditKind, AuditType
+from gateway.operations.audit.fhir_event import fhir_event
+from gateway.records.audit import GATEWAY, Action, Actor, ActorKind, AuditEvent, AuditKind, AuditType
 from gateway.records.audit_codes import EVENTS as EVENT_IDS
 from gateway.records.audit_codes import RECORDED, TYPES
-from tests.operations.audit.events import EVENTS, faults
+from tests.operations.audit.events import EVENTS, MOMENT, faults
 
 SOURCE = AuditSource("Test site", "gateway1", "192.0.2.100")
 
@@ -37,6 +38,21 @@ def test_each_kind_and_type_has_a_code() -> None:
 def _message(kind: AuditKind) -> Any:
     [event] = [one for one in EVENTS if one.kind is kind]
     return etree.fromstring(dicom_message(event, SOURCE))
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [("192.0.2.7", "2"), ("pacs.example.org", "1"), ("https://vna.example.org/dicom-web/studies", "5")],
+)
+def test_where_instances_went(address: str, kind: str) -> None:
+    archive = Actor("vna", ActorKind.ARCHIVE, address)
+    event = AuditEvent(AuditKind.INSTANCES_TRANSFERRED, Action.READ, MOMENT, GATEWAY, peer=archive, studies=("1.2.3",))
+    written = dicom_message(event, SOURCE)
+    assert faults(written) == []
+    place = etree.fromstring(written).xpath("ActiveParticipant[@UserID='vna']")[0]
+    assert (place.get("NetworkAccessPointID"), place.get("NetworkAccessPointTypeCode")) == (address, kind)
+    agents = fhir_event(event, SOURCE)["agent"]
+    assert {"address": address, "type": kind} in [one.get("network") for one in agents]
 
 
 def test_a_query() -> None:
