@@ -49,7 +49,8 @@ def test_where_instances_went(address: str, kind: str) -> None:
     event = AuditEvent(AuditKind.INSTANCES_TRANSFERRED, Action.READ, MOMENT, GATEWAY, peer=archive, studies=("1.2.3",))
     written = dicom_message(event, SOURCE)
     assert faults(written) == []
-    place = etree.fromstring(written).xpath("ActiveParticipant[@UserID='vna']")[0]
+    place = etree.fromstring(written).find("ActiveParticipant[@UserID='vna']")
+    assert place is not None
     assert (place.get("NetworkAccessPointID"), place.get("NetworkAccessPointTypeCode")) == (address, kind)
     agents = fhir_event(event, SOURCE)["agent"]
     assert {"address": address, "type": kind} in [one.get("network") for one in agents]
