@@ -32,7 +32,7 @@ from tests.pixels.samples import SHIPPED, compressed_samples, uncompressed_sampl
 
 KNOWN: Final[tuple[tuple[str, str, int | None], ...]] = (
     # Mixes the bytes of several samples with more than 8 bits each: findings/.
-    (r"SC_rgb\w*_(16|32)bit\b.*\brle", "GDCM", None),
+    (r"SC_rgb\w*_(16|32)bit\b.*rle", "GDCM", None),
     (r"SC_rgb_rle_(16|32)bit", "GDCM", None),
     # Is left in YBR_FULL, and made RGB by pydicom, which rounds, and takes no 16 bits.
     (r"dcmcjpeg \+e[be]", "GDCM", 1),

@@ -51,7 +51,11 @@ def picture(path: Path) -> Picture:
     """The pixels of a file without compression, by pydicom, in Bits Stored alone; YBR_FULL as RGB."""
     data_set = pydicom.dcmread(path)
     photometric = str(data_set.PhotometricInterpretation)
+    stored, high_bit = int(data_set.BitsStored), int(data_set.HighBit)
+    # pydicom would take the bits beyond away.
+    data_set.BitsStored, data_set.HighBit = data_set.BitsAllocated, data_set.BitsAllocated - 1
     pixels = data_set.pixel_array
+    data_set.BitsStored, data_set.HighBit = stored, high_bit
     return Picture(_stored(pixels, data_set), "RGB" if photometric in _CONVERTED else photometric)
 
 
