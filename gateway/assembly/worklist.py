@@ -91,14 +91,14 @@ async def serve_dicom(
         commitments=commitment_of(config, store, clock, requests),
         commitment_reports=archive_reports(config, store, clock),
         implementation_uid=implementation_uid(config),
-        max_bytes=dicom.max_pdu_bytes,
-        max_data_set_bytes=dicom.max_object_bytes,
+        max_bytes=dicom.max_pdu_bytes, max_data_set_bytes=dicom.max_object_bytes,
         temporary_folder=dicom.temporary_folder,
         new_file=arrival.new_file,
+        headers_only=arrival.new_file is None,
         idle_seconds=dicom.idle_seconds,
         on_refused=refused.note,
         on_ended=arrival.association_ended,
-    )
+    )  # fmt: skip
     return await _listening(server, dicom, stack)
 
 

@@ -22,7 +22,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from gateway.errors import Unavailable
 from gateway.wire.dimse import command, pdu
 from gateway.wire.dimse.command import RESPONSE, Command, CommandFault
-from gateway.wire.dimse.data_set import DataSetFile
+from gateway.wire.dimse.data_set import DataSetFile, IsEnough
 from gateway.wire.dimse.framer import Framer
 from gateway.wire.dimse.message import Assembler, DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext, Agreement
@@ -60,6 +60,9 @@ class Owner(Protocol):
     def file_for(self, association: Association, message: DimseMessage) -> DataSetFile:
         """Where the data set of a message waits that is too long for memory. Called in a thread; may block."""
 
+    def enough_of(self, association: Association, message: DimseMessage) -> IsEnough | None:
+        """What says how much of the data set of a message is wanted; None: all of it."""
+
     def connected(self, association: Association) -> None: ...
 
     def asked(self, association: Association, request: A_ASSOCIATE, version: int) -> Agreement | Rejection: ...
@@ -82,7 +85,9 @@ class Association(asyncio.BufferedProtocol):
         self.state = State.STA1
         self.agreement: Agreement | None = None
         self._framer = Framer(owner.max_bytes)
-        self._assembler = Assembler(owner.max_data_set_bytes, partial(owner.file_for, self))
+        self._assembler = Assembler(
+            owner.max_data_set_bytes, partial(owner.file_for, self), partial(owner.enough_of, self)
+        )
         self._fragments: deque[Fragment] = deque()
         """Of the PDU that was read last; more than none only while the disk is waited for."""
         self._writing: asyncio.Future[DimseMessage | None] | None = None

@@ -10,7 +10,10 @@ from typing import Final, Protocol
 
 from gateway.dicom_encoding import Encoded
 from gateway.errors import GatewayError
+from gateway.long_work import LONG_BYTES
 
+IsEnough = Callable[[bytes], bool]
+"""Whether the first `LONG_BYTES` of a data set hold all that is wanted of it: what follows is dropped."""
 MEMORY_BYTES: Final = 2 * 1024 * 1024
 """A longer data set waits in a file; so many bytes are written at a time."""
 
@@ -60,6 +63,12 @@ class ArrivingDataSet:
         self._size = 0
         self._file: DataSetFile | None = None
         self._lost = ""
+        self._is_enough: IsEnough | None = None
+        self._has_enough = False
+
+    def begin(self, is_enough: IsEnough | None) -> None:
+        """The next data set; None: all of it is wanted."""
+        self._is_enough, self._has_enough = is_enough, False
 
     @property
     def is_full(self) -> bool:
@@ -76,8 +85,13 @@ class ArrivingDataSet:
         self._size += len(data)
         if self._size > self._max_bytes:
             self._lose(f"more than {self._max_bytes} bytes")
-        if not self._lost:
-            self._memory += data
+        if self._lost or self._has_enough:
+            return
+        self._memory += data
+        if self._is_enough is not None and len(self._memory) >= LONG_BYTES:
+            # Asked once: fragments may be crumbs.
+            self._has_enough = self._is_enough(bytes(self._memory[:LONG_BYTES]))
+            self._is_enough = None
 
     def write(self, new_file: Callable[[], DataSetFile]) -> None:
         """Move what waits in memory to the file, which is made when it is first needed. Blocks."""

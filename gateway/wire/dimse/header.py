@@ -75,15 +75,27 @@ def split_header(
 def short_header(data: Encoded, transfer_syntax_uid: str, *, begins_at: int = 0) -> bytes | None:
     """What `split_header` gives, for a header so short that it need not be read beside the event loop; None for any
     other, for one that is in a file, and for one that is deflated or broken."""
-    if isinstance(data, mmap) or transfer_syntax_uid in DEFLATED:
+    if isinstance(data, mmap):
         return None
     end = min(len(data), begins_at + LONG_BYTES)
+    header, is_whole = _short(data, transfer_syntax_uid, begins_at, end)
+    return header if is_whole or end == len(data) else None
+
+
+def has_header(beginning: bytes, transfer_syntax_uid: str) -> bool:
+    """Whether the beginning of a data set holds all that stands before its pixels; False also where it is deflated or
+    broken."""
+    return _short(beginning, transfer_syntax_uid, 0, len(beginning))[1]
+
+
+def _short(data: Encoded, transfer_syntax_uid: str, begins_at: int, end: int) -> tuple[bytes | None, bool]:
+    if transfer_syntax_uid in DEFLATED:
+        return None, False
     coding = coding_of(data[begins_at : begins_at + 6], transfer_syntax_uid)
     try:
-        header, is_whole = without_pixels(data, begins_at, end, coding, MAX_ELEMENT_BYTES)
+        return without_pixels(data, begins_at, end, coding, MAX_ELEMENT_BYTES)
     except Malformed:
-        return None
-    return header if is_whole or end == len(data) else None
+        return None, False
 
 
 def read_header(

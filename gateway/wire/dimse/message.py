@@ -12,7 +12,7 @@ from typing import Final
 from gateway.dicom_encoding import Encoded
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
-from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
+from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, IsEnough, UnnamedFile
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
@@ -20,7 +20,8 @@ MAX_COMMAND_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True)
 class DimseMessage:
-    """A whole request as it came. `data_set` is empty when there is none, and when it was too long to be kept."""
+    """A whole request as it came. `data_set` is empty when there is none, and when it was too long to be kept; where
+    its beginning is enough it is that."""
 
     context_id: int
     command: Command
@@ -47,15 +48,21 @@ class Assembler:
 
     While `must_write` is set no fragment may be added: `write` first, in a thread. `max_bytes` bounds a data set. What
     is longer, or has no room on the disk, is read to its end all the same, so that its request can be answered. A long
-    data set waits in a file that `file_for` makes.
+    data set waits in a file that `file_for` makes. `enough_of` gives what says how much of a data set is wanted.
     """
 
-    def __init__(self, max_bytes: int, file_for: FileFor = lambda _message: UnnamedFile()) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        file_for: FileFor = lambda _message: UnnamedFile(),
+        enough_of: Callable[[DimseMessage], IsEnough | None] = lambda _message: None,
+    ) -> None:
         self._command = bytearray()
         self._message: DimseMessage | None = None
         self._context_id = 0
         self._data_set = ArrivingDataSet(max_bytes)
         self._file_for = file_for
+        self._enough_of = enough_of
         self._is_complete = False
 
     @property
@@ -110,6 +117,7 @@ class Assembler:
         message = DimseMessage(fragment.context_id, read)
         if read.has_data_set:
             self._message = message
+            self._data_set.begin(self._enough_of(message))
             return None
         return message
 

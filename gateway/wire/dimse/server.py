@@ -11,6 +11,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,7 +23,8 @@ from gateway.wire.access import certificate_names
 from gateway.wire.dimse import _pynetdicom, command
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.commitment import PUSH_MODEL, CommitmentHandler, ReportHandler
-from gateway.wire.dimse.data_set import DataSetFile, UnnamedFile
+from gateway.wire.dimse.data_set import DataSetFile, IsEnough, UnnamedFile
+from gateway.wire.dimse.header import has_header
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
@@ -63,8 +65,9 @@ class DimseServer:
     of its A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 9.1.5). `max_bytes` is the longest P-DATA-TF that peers are asked
     to send (0: no limit), `max_data_set_bytes` the longest data set that is taken, `temporary_folder`
     where a long data set waits for its last fragment (None: the folder of the system); of a C-STORE it waits where
-    `new_file` says instead, by SOP Class, SOP Instance and transfer syntax. Without `commitments` Storage Commitment is
-    not accepted; with `commitment_reports` also from a requestor that is its SCP.
+    `new_file` says instead, by SOP Class, SOP Instance and transfer syntax. With `headers_only` what stands behind the
+    first `LONG_BYTES` of a C-STORE's data set is dropped as it comes, where these hold its header. Without
+    `commitments` Storage Commitment is not accepted; with `commitment_reports` also from a requestor that is its SCP.
     """
 
     farewell_seconds = 1.0
@@ -87,6 +90,7 @@ class DimseServer:
         max_data_set_bytes: int = 4 * 1024**3,
         temporary_folder: Path | None = None,
         new_file: Callable[[str, str, str], DataSetFile] | None = None,
+        headers_only: bool = False,
         artim_seconds: float = ARTIM_SECONDS,
         idle_seconds: float = 600.0,
         on_refused: Callable[[AssociationRefusal], None] | None = None,
@@ -101,6 +105,7 @@ class DimseServer:
         self.max_data_set_bytes = max_data_set_bytes
         self._temporary_folder = temporary_folder
         self._new_file = new_file
+        self._headers_only = headers_only
         self.artim_seconds = artim_seconds
         self.idle_seconds = idle_seconds
         self._on_refused = on_refused
@@ -214,6 +219,11 @@ class DimseServer:
             return UnnamedFile(self._temporary_folder)
         syntax = association.context(message).transfer_syntax
         return self._new_file(request.sop_class, request.sop_instance, syntax)
+
+    def enough_of(self, association: Association, message: DimseMessage) -> IsEnough | None:
+        if not self._headers_only or message.command.field != command.C_STORE_RQ:
+            return None
+        return partial(has_header, transfer_syntax_uid=association.context(message).transfer_syntax)
 
     def operation(self, association: Association, message: DimseMessage) -> Operation | None:
         return self._services.operation(association, message)

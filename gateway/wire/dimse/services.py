@@ -51,8 +51,9 @@ MAX_IDENTIFIER_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """A C-STORE request (PS3.7 9.1.1): UIDs from the command set, `data` the encoded data set as it came: bytes, or,
-    of a long one, a map of the file it waits in, which is gone when the handler returns."""
+    """A C-STORE request (PS3.7 9.1.1): UIDs from the command set, `data` the encoded data set as it came, or its
+    beginning where the server keeps headers only: bytes, or, of a long one, a map of the file it waits in, which is
+    gone when the handler returns."""
 
     caller: Caller
     sop_class_uid: str

@@ -31,6 +31,7 @@ from gateway.errors import (
     Unavailable,
     UnsupportedType,
 )
+from gateway.long_work import LONG_BYTES
 from gateway.wire.dimse import Caller, DimseFailure, FindRequest, StoreRequest, client
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.identifier import Identifier
@@ -361,6 +362,29 @@ async def test_every_test_file_arrives_byte_for_byte_in_its_own_transfer_syntax(
         assert request.data == data
         caller = Caller("CT1", "GATEWAY", HOST)
         assert request == StoreRequest(caller, sop_class, uid, syntax, data)
+
+
+async def test_where_headers_are_enough_pixels_are_dropped_as_they_come() -> None:
+    got: list[StoreRequest] = []
+
+    async def store(request: StoreRequest) -> None:
+        got.append(request)
+
+    known = {context.abstract_syntax for context in AllStoragePresentationContexts}
+    files = {path: file for path, file in storable().items() if file[2] in known and file[0]}
+    async with serving(store=store, headers_only=True, max_bytes=LONG_BYTES) as server:
+        outcome = await client.store(HOST, server.port, list(files), **PEER)
+    assert outcome == [(file[3], 0x0000) for file in files.values()]
+    shorter = 0
+    for request, (data, syntax, _, _) in zip(got, files.values(), strict=True):
+        if len(request.data) == len(data):
+            assert request.data[:] == data
+            continue
+        shorter += 1
+        assert data.startswith(request.data)
+        assert split_header(request.data, syntax) == split_header(data, syntax)
+        assert len(request.data) <= 2 * LONG_BYTES
+    assert shorter > 5
 
 
 @pytest.mark.parametrize(
