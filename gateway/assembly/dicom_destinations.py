@@ -102,7 +102,8 @@ async def kinds_of_dicom_destinations(
         if one.commitment_reports:
             kinds |= kinds_of_reports(one, peer, breaker, store, clock, requests, stack)
         kinds |= _kinds_of_steps(one, peer, breaker, clock, stack)
-    return kinds | (kinds_of_unlisted_reports(store, clock, requests) if images.spool is not None else {})
+    # Also where only headers are kept now: what was asked for before is reported.
+    return kinds | kinds_of_unlisted_reports(store, clock, requests)
 
 
 def _kinds_of_steps(

@@ -7,7 +7,7 @@ change; everything else is copied from its own bytes, pixels piece by piece. SOP
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
@@ -35,6 +35,8 @@ _FIRST_COPIED: Final = 0x50000000
 """From here on nothing is looked at: functional groups of frames, overlays, pixels, signatures."""
 _MAPPED: Final = 1 << 30
 """Bytes among which corrections stand, at most: a process has less address space than a file may have bytes."""
+_TEXTS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""VRs whose characters are of Specific Character Set (PS3.5 6.1.2.3)."""
 _LONGEST: Final = 1 << 20
 """Bytes of an element that is corrected, or of Original Attributes Sequence."""
 
@@ -105,11 +107,14 @@ def _encoded(
     stated = _character_sets(file, own.get(CHARACTER_SET))
     sets, remarks = stated, list[str]()
     if characters and not encodes(stated, characters):
-        if ASCII_SETS.issuperset(stated):
-            sets = chosen(REGIONAL, characters)
+        regional, is_ascii = chosen(REGIONAL, characters), ASCII_SETS.issuperset(stated)
+        if is_ascii and (regional == REGIONAL[0] or not _has_foreign(file, own, wanted)):
+            sets = regional
         else:
             names = ", ".join(one.keyword for one in elements if one.foreign and not encodes(stated, one.foreign))
-            remarks.append(f"{names} in ASCII letters: Specific Character Set {_joined(stated)} has no others")
+            why = f"Specific Character Set {_joined(stated)} has no others"
+            why = "the set of other texts is not stated" if is_ascii else why
+            remarks.append(f"{names} in ASCII letters: {why}")
             elements = [transliterated(one, stated) for one in elements]
     made = {one.tag: element(one, file.encoding, sets) for one in elements}
     if sets != stated:
@@ -117,6 +122,20 @@ def _encoded(
         made[CHARACTER_SET] = element(value, file.encoding, sets)
         remarks.append(f"Specific Character Set is {_joined(sets)} now")
     return made, remarks
+
+
+def _has_foreign(file: DicomFile, own: Mapping[int, _Part], leaving: Collection[int]) -> bool:
+    """Whether texts that stay have characters that no stated set is of. They are mostly ISO_IR 100's; another set over
+    them would make other letters of them."""
+    return any(
+        part.end - part.element.at <= _LONGEST and not file.data[part.element.at : part.end].isascii()
+        for tag, part in own.items()
+        if tag not in leaving and (part.element.vr or _vr_of(tag)) in _TEXTS
+    )
+
+
+def _vr_of(tag: int) -> str:
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else ""
 
 
 def _character_sets(file: DicomFile, part: _Part | None) -> CharacterSets:
@@ -169,12 +188,16 @@ def _items_of(file: DicomFile, part: _Part) -> bytes:
     """The items of Original Attributes Sequence as they came; those that somebody did not know, and wrote under VR UN,
     in the encoding of the data set."""
     found, raw = part.element, _raw(file, part)
+    if found.vr not in ("SQ", "UN", ""):
+        raise BrokenPixels(f"VR {found.vr} where a sequence should be", place=tag_name(ORIGINAL))
+    # What is no item would hide those behind it.
+    held = list(items_of(file.data, found, file.end, file.encoding))
     if found.vr != "UN":
         return raw[found.at - found.start : len(raw) - (8 if found.length == UNDEFINED else 0)]
     if not file.encoding.little:
         raise BrokenPixels("VR UN in big endian", place=tag_name(ORIGINAL))
     made = b""
-    for one in items_of(file.data, found, file.end, file.encoding):
+    for one in held:
         body = BytesIO()
         Rewriting(file, body, file.encoding, signed=False).data_set(one.at, one.end, one.encoding)
         made += item(body.getvalue(), file.encoding)

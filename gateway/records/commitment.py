@@ -54,8 +54,8 @@ def asked(attributes: Attributes) -> CommitmentAsked:
     transaction = str(attributes.get("TransactionUID") or "")
     if not transaction:
         raise RequiredMissing("it tells the transaction", place="TransactionUID")
-    if len(transaction) > LONGEST_UID:
-        raise InvalidValue(f"has {len(transaction)} characters, more than {LONGEST_UID}", place="TransactionUID")
+    if len(transaction) > LONGEST_UID or not transaction.isascii():
+        raise InvalidValue(f"no UID of up to {LONGEST_UID} characters", place="TransactionUID")
     references = [_reference(one) for one in _items(attributes, "ReferencedSOPSequence")]
     if not references:
         raise RequiredEmpty("it names no instance", place="ReferencedSOPSequence")
@@ -64,7 +64,7 @@ def asked(attributes: Attributes) -> CommitmentAsked:
 
 def _reference(item: Attributes) -> Reference:
     uids = Reference(*(str(item.get(one) or "") for one in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")))
-    if not all(0 < len(one) <= LONGEST_UID for one in uids):
+    if not all(0 < len(one) <= LONGEST_UID and one.isascii() for one in uids):
         raise InvalidValue("an item does not tell class and instance", place="ReferencedSOPSequence")
     return uids
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from bench.ports import free_port
+from gateway.config.dicom import Dicom
 from gateway.operations.parked import parked_work
 from gateway.store import commitments
 from gateway.store.schema import instances as kept_instances
@@ -79,3 +80,23 @@ async def test_what_was_sent_before_it_came_again_is_another_file(start: Start, 
             await asked(gateway, request)
             await quiet(gateway)
     assert reports.of(request.TransactionUID) == [{"event": 2, "committed": [], "failed": {uids(1)[0]: 0x0110}}]
+
+
+@sqlite
+async def test_what_was_asked_for_is_reported_where_only_headers_are_kept_now(start: Start, tmp_path: Path) -> None:
+    """Also to those without a destination: a person is asked after a while, nobody can call them."""
+    port = free_port()
+    with storage_scp() as archive:
+        async with start(**committing(tmp_path, to(archive.port), reporting_to(port), wait=0.2)) as gateway:
+            await send(gateway, *instances(1))
+            request, unlisted = wanted(refs(1)), wanted(refs(1, 2))
+            await asked(gateway, request)
+            await asked(gateway, unlisted, title="CT9")
+    with reports_at(port) as reports:
+        async with start(dicom=Dicom(port=0, destinations=[reporting_to(port)])) as gateway:
+            async with asyncio.timeout(20):
+                while not all(one.decided_at for one in await transactions(gateway)):
+                    await asyncio.sleep(0.02)
+                while not reports.arrived.is_set():
+                    await asyncio.sleep(0.02)
+    assert [one["committed"] for one in reports.of(request.TransactionUID)] == [uids(1)]

@@ -242,3 +242,26 @@ def test_a_header_that_breaks_behind_the_corrections_is_copied(tmp_path: Path) -
     with pytest.raises(BrokenPixels):
         corrected(path, tmp_path / "none.dcm", PATIENT, BY)
     assert not (tmp_path / "none.dcm").exists()
+
+
+def test_a_set_is_not_laid_over_texts_of_another(tmp_path: Path) -> None:
+    """Texts without a stated set are mostly Western European."""
+    for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"):
+        one = dataset(PatientName="Roe^Richard", StudyDescription="Sch?del")
+        path = saved(one, tmp_path / "source.dcm", syntax)
+        path.write_bytes(path.read_bytes().replace(b"Sch?del", b"Sch\xe4del"))
+        result, remarks = made(tmp_path, path, Correction("PatientName", "Müller^Jürgen", "COERCE"))
+        assert (result.PatientName, result.StudyDescription) == ("Müller^Jürgen", "Schädel")
+        result, remarks = made(tmp_path, path, Correction("PatientName", "Иванова^Анна", "COERCE"))
+        assert (result.PatientName, result.get("SpecificCharacterSet")) == ("Ivanova^Anna", None)
+        assert remarks == ["PatientName in ASCII letters: the set of other texts is not stated"]
+
+
+@pytest.mark.parametrize(
+    ("vr", "value"), [(b"OB", b"abcd"), (b"SQ", b"abcdefgh"), (b"SQ", b"\xfe\xff\0\xe0\x09\0\0\0")]
+)
+def test_what_is_no_sequence_of_items_is_left_to_a_person(vr: bytes, value: bytes, tmp_path: Path) -> None:
+    path = saved(dataset(PatientID="2"), tmp_path / "source.dcm")
+    path.write_bytes(path.read_bytes() + struct.pack("<HH2sHL", 0x0400, 0x0561, vr, 0, len(value)) + value)
+    with pytest.raises(BrokenPixels):
+        corrected(path, tmp_path / "none.dcm", PATIENT, BY)

@@ -29,6 +29,8 @@ def test_each_instance_counts_once_and_the_order_does_not() -> None:
     [
         (stated("1.1", TransactionUID=""), RequiredMissing),
         (stated("1.1", TransactionUID="1." * 33), InvalidValue),
+        (stated("1.1", TransactionUID="1.ÿ"), InvalidValue),
+        (stated("1.ÿ"), InvalidValue),
         (stated(), RequiredEmpty),
         (stated("1.1", ""), InvalidValue),
         (stated(ReferencedSOPSequence="odd"), RequiredEmpty),

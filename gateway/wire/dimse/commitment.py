@@ -79,7 +79,7 @@ def _item(instance: tuple[str, str], encoding: Encoding) -> bytes:
 
 
 def _uid(tag: int, uid: str, encoding: Encoding) -> bytes:
-    value = uid.encode("ascii", "replace")
+    value = uid.encode("ascii")
     value += b"\0" * (len(value) % 2)
     return header(encoding, tag, "UI", len(value)) + value
 
