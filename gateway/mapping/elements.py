@@ -61,8 +61,11 @@ def _value(element: Decoded, has_one_value: bool, with_empty: bool) -> Any:
     if element.vr == "SQ":
         return [of_elements(item, with_empty=with_empty) for item in element.items]
     # A text of several lines keeps those at its end.
-    blanks = None if len(element.values) > 1 else " "
+    blanks = None if len(element.values) > 1 or element.vr == "UI" else " "
     values = [value for one in element.values if (value := one.replace("\0", "").strip(blanks))]
+    if element.vr == "PN":
+        # Component groups without a name (PS3.5 6.2.1.1).
+        values = [value for one in values if (value := one.rstrip("="))]
     if element.vr in ("DA", "TM"):
         values = [without_old_marks(element.vr, value) for value in values]
     if has_one_value or len(values) < 2:

@@ -280,8 +280,10 @@ def _code(failure: ExplainedFailure) -> str:
 
 def _uids(request: StoreRequest, levels: Mapping[str, Attributes]) -> tuple[str, str, str]:
     """Of study, series and instance. Raises `ExplainedFailure` without them, or for another instance."""
+    # Under another VR than UI an attribute may hold items.
     study, series, instance = (
-        str(levels[level].get(keyword) or "") for level, keyword in zip(LEVELS, NAMES, strict=True)
+        uid if isinstance(uid := levels[level].get(keyword), str) else ""
+        for level, keyword in zip(LEVELS, NAMES, strict=True)
     )
     for keyword, uid in zip(NAMES, (study, series, instance), strict=True):
         if not uid:

@@ -6,8 +6,9 @@ itself; a key of a query is no more than a tag, a VR and its values.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gateway.dicom_encoding import ITEM, ITEM_END, MAX_DEPTH, OF_UNKNOWN, SEQUENCE_END, UNDEFINED, Encoding, tag_name
@@ -31,6 +32,8 @@ _ONE_VALUE: Final = frozenset({"LT", "ST", "UT", "UR"})
 _BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
 """VR -> the format of one value (`struct`)."""
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""Of IS and DS (PS3.5 Table 6.2-1), where Python reads `nan`, `1_000` and digits of other scripts too."""
 
 
 class Key(NamedTuple):
@@ -66,12 +69,14 @@ _NO_LIMITS: Final = Limits(elements=2**62, values=2**62)
 class _Course:
     """What a reading has come to."""
 
-    __slots__ = ("elements", "faults", "values")
+    __slots__ = ("character_set", "elements", "faults", "values")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, character_set: Callable[[Sequence[str]], CharacterSet]) -> None:
         self.faults: list[Malformed] = []
         self.elements, self.values = limits
         """So many more may come."""
+        self.character_set = character_set
+        """Of a Specific Character Set."""
 
     def take(self, tag: int) -> None:
         """An element or item more. Raises `TooLarge`."""
@@ -102,21 +107,29 @@ def decode_readable(
 ) -> tuple[Identifier, list[Malformed]]:
     """The same, where a number that cannot be read is a key without a value, and what is wrong with those. Raises
     `Malformed` for bytes that are no elements."""
-    return _decoded(data, coding_of(data, transfer_syntax_uid), limits)
-
-
-def decode_selected(elements: bytes, coding: Encoding) -> tuple[Identifier, list[Malformed]]:
-    """The same, of elements that were cut out of a data set with `coding`, however many there are."""
-    return _decoded(elements, coding, _NO_LIMITS)
-
-
-def _decoded(data: bytes, coding: Encoding, limits: Limits) -> tuple[Identifier, list[Malformed]]:
     keys: dict[int, Key] = {}
-    course = _Course(limits)
+    course = _Course(limits, CharacterSet.of)
+    coding = coding_of(data, transfer_syntax_uid)
     at, text = 0, ASCII
     while at < len(data):
         element = element_at(data, at, len(data), coding)
         at, text = _add(keys, data, element, len(data), coding, text, 1, course)
+    return keys, course.faults
+
+
+def decode_selected(elements: bytes, coding: Encoding) -> tuple[Identifier, list[Malformed]]:
+    """The same, of elements that were cut out of a data set with `coding`, however many there are. An element whose
+    items cannot be read is left out, and text in an undefined character set is read as well as can be."""
+    keys: dict[int, Key] = {}
+    course = _Course(_NO_LIMITS, CharacterSet.likely)
+    at, text = 0, ASCII
+    while at < len(elements):
+        element = element_at(elements, at, len(elements), coding)
+        try:
+            at, text = _add(keys, elements, element, len(elements), coding, text, 1, course)
+        except Malformed as fault:
+            course.faults.append(fault)
+            at = value_end(elements, element, len(elements), coding, None)
     return keys, course.faults
 
 
@@ -144,7 +157,7 @@ def _add(
             course.faults.append(fault)
             key = Key(element.tag, vr, ())
     if element.tag == CHARACTER_SET:
-        text = CharacterSet.of(key.values)
+        text = course.character_set(key.values)
     if element.tag & 0xFFFF and element.tag >> 16 > OUTSIDE_DATA_SETS:
         keys[element.tag] = key
     return after, text
@@ -233,8 +246,5 @@ def _numbers(raw: bytes, tag: int, form: str) -> Iterator[str]:
 
 
 def _check_numbers(values: tuple[str, ...], tag: int) -> None:
-    try:
-        for value in filter(None, values):
-            float(value)
-    except ValueError:
-        raise Malformed("unreadable value (no number)", place=tag_name(tag)) from None
+    if not all(map(_NUMBER.fullmatch, filter(None, values))):
+        raise Malformed("unreadable value (no number)", place=tag_name(tag))

@@ -19,13 +19,15 @@ FRAME_ANATOMY: Final = 0x00209071
 
 
 def selected(header: bytes, coding: Encoding, wanted: Collection[int], faults: list[Malformed] | None = None) -> bytes:
-    """The elements of the top level with `wanted` tags, encoded as they came, and Specific Character Set.
+    """Specific Character Set, wherever it stands, and the elements of the top level with `wanted` tags, encoded as they
+    came.
 
     Of a wanted Per-frame Functional Groups Sequence an item for each distinct Frame Anatomy Sequence is left. One of
     undefined length ends the search: only waveforms and signatures stand behind it. Raises `Malformed` for a fault in
     the structure of the top level or of a wanted element; the latter is left out and added to `faults`, where given.
     """
     kept: list[bytes] = []
+    character_set = b""
     at, end = 0, len(header)
     stops = {*wanted, CHARACTER_SET}
     while (at := past_plain(header, at, end, coding, stops)) < end:
@@ -39,10 +41,12 @@ def selected(header: bytes, coding: Encoding, wanted: Collection[int], faults: l
             at = element.at + element.length
             continue
         after = value_end(header, element, end, coding, None)
-        if is_wanted and _is_sound(header, element, end, coding, faults):
+        if element.tag == CHARACTER_SET:
+            character_set = header[at:after]
+        elif is_wanted and _is_sound(header, element, end, coding, faults):
             kept.append(header[at:after])
         at = after
-    return b"".join(kept)
+    return b"".join([character_set, *kept])
 
 
 def _is_sound(

@@ -26,6 +26,9 @@ ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 """Values of Specific Character Set that declare no more than ASCII."""
 _ESCAPES: Final = re.compile(r"\x1b(?:\$[()*+\-./]?|[()*+\-./])[@-~]")
 """Designations of ISO 2022."""
+_WITH_BACKSLASH: Final = frozenset({"gb18030", "gbk", "shift_jis"})
+"""Codecs in which the second byte of a character may be that of a backslash. As the last is read ISO_IR 13, under which
+systems in Japan write Shift JIS."""
 _FOREIGN: Final = bytes(range(0x80, 0x100))
 Rule = Callable[[str], str]
 
@@ -48,13 +51,17 @@ class CharacterSet:
             return ASCII
         return cls(tuple(convert_encodings(list(terms))), windows_text)
 
+    @classmethod
+    def likely(cls, terms: Sequence[str]) -> CharacterSet:
+        """The same, where an undefined term counts as none: text in no other set is UTF-8 or Windows-1252."""
+        return cls.of([term if _is_defined(term) else "" for term in terms])
+
     def decoded(self, raw: bytes, vr: str, *, single: bool) -> list[str]:
         """The values of an element, still padded. `single`: a backslash is part of the value."""
         if raw.isascii() and b"\x1b" not in raw:
             text = raw.decode("ascii")
             return [text] if single else text.split("\\")
-        if single or self.encodings[0].startswith("gb"):
-            # The second byte of a character may be that of a backslash.
+        if single or self.encodings[0].lower() in _WITH_BACKSLASH:
             text = self._decoded(raw, vr)
             return [text] if single else text.split("\\")
         return [self._decoded(part, vr) for part in raw.split(b"\\")]
