@@ -32,8 +32,6 @@ class StowArchive:
     url: str = ""
     token: str = ""
     """Bearer token without which it answers 401; empty: it needs none."""
-    wants_length: bool = False
-    """It answers 411 to a chunked body."""
     answers: dict[str, list[Reply]] = field(default_factory=dict)
     """SOP Instance UID -> answers to its next requests; `stored` once there are no more."""
     came: list[str] = field(default_factory=list)
@@ -45,8 +43,6 @@ class StowArchive:
     async def _store(self, request: web.Request) -> web.Response:
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.Response(status=401)
-        if self.wants_length and request.content_length is None:
-            return web.Response(status=411)
         message = _parsed(request.headers["Content-Type"], await request.read())
         (part,) = (one for one in message.walk() if not one.is_multipart())
         content = part.get_payload(decode=True)

@@ -92,8 +92,8 @@ _STORE_ANSWERS: Final = (
 )
 _STOW: Final = """\
 Each instance is a request of its own to `/studies`, `multipart/related` with one part of `application/dicom` without
-parameters, in the transfer syntax in which it arrived, in chunks (with Content-Length after an answer 411). Accepted
-are answers in DICOM JSON and native XML. Redirects are not followed."""
+parameters, in the transfer syntax in which it arrived, with Content-Length. Accepted are answers in DICOM JSON and
+native XML. Redirects are not followed."""
 _REQUESTS: Final = """\
 Instances are sent in the transfer syntax in which they arrived; each SOP Class is proposed in it, in Explicit and in
 Implicit VR Little Endian, each in a presentation context of its own. An association carries many instances.

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import aiohttp
 
-from gateway.errors import GatewayError, Unavailable
+from gateway.errors import GatewayError, NeedsPerson, Unavailable
 from gateway.wire.dicomweb.media_types import JSON, XML
 from gateway.wire.dicomweb.store_answer import StoreAnswer, answer_of
 from gateway.wire.http import no_answer, read
@@ -25,7 +25,6 @@ from gateway.wire.part10_file import Part10File, pieces_of
 DICOM: Final = "application/dicom"
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _ACCEPT: Final = f"{JSON}, {XML};q=0.5"
-_LENGTH_REQUIRED: Final = 411
 
 
 class StowClient:
@@ -50,7 +49,6 @@ class StowClient:
         self._ssl = ssl
         self._proxy = proxy
         self._turns = asyncio.Semaphore(connections)
-        self._states_length = False
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,17 +93,14 @@ class StowClient:
                 answer = await self._once(file, shown)
                 if answer.http_status == 401:
                     self._authorization.refused(shown)
-            if answer.http_status == _LENGTH_REQUIRED and not self._states_length:
-                self._states_length = True
-                answer = await self._once(file, shown)
             return answer
 
     async def _once(self, file: Part10File, shown: Mapping[str, str]) -> StoreAnswer:
         assert self._session is not None, "StowClient is used outside of 'async with'"
         body = _Body(file, self._seconds)
-        headers = {"Content-Type": body.content_type, "Accept": _ACCEPT, **shown}
-        if self._states_length:
-            headers["Content-Length"] = str(await body.length())
+        # The length is known, so not in chunks of HTTP: Orthanc 1.10 takes 300 MiB in 23 s so, with a length in 5.5 s.
+        length = await body.length()
+        headers = {"Content-Type": body.content_type, "Content-Length": str(length), "Accept": _ACCEPT, **shown}
         try:
             async with asyncio.timeout(self._seconds) as body.limit:
                 # A redirect would carry the token and the patient's data to another origin.
@@ -135,7 +130,11 @@ class _Body:
         self._tail = f"\r\n--{boundary}--\r\n".encode("ascii")
 
     async def length(self) -> int:
-        size = (await asyncio.to_thread(self._file.path.stat)).st_size
+        """In bytes. Raises `NeedsPerson` for a file that is not there."""
+        try:
+            size = (await asyncio.to_thread(self._file.path.stat)).st_size
+        except OSError as error:
+            raise NeedsPerson(f"cannot be read ({error.strerror})", place=str(self._file.path)) from error
         return len(self._head) + size + len(self._tail)
 
     async def pieces(self) -> AsyncIterator[bytes]:
