@@ -35,12 +35,7 @@ def commitment_of(config: Config, store: Store, clock: Clock, requests: OpenRequ
     """What takes requests; None where instances are not kept with their pixels, and nothing can be committed."""
     if config.studies.storage == "headers":
         return None
-    by_title = {
-        title: commitments_to(one.name)
-        for one in config.dicom.destinations
-        if one.commitment_reports
-        for title in one.calling_aes or [one.ae_title]
-    }
+    by_title = {title: commitments_to(one.name) for one in config.dicom.destinations for title in one.reported_titles}
 
     def kind_of(calling_ae: str) -> WorkKind:
         return by_title.get(calling_ae, commitments_to())

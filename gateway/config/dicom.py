@@ -104,6 +104,17 @@ class Dicom(Section):
         return mark_doubled([] if value is None else value)
 
     @model_validator(mode="after")
+    def _reports_go_one_way(self) -> Self:
+        names: dict[str, str] = {}
+        for one in self.destinations:
+            for title in one.reported_titles:
+                if (other := names.setdefault(title, one.name)) != one.name:
+                    raise ValueError(
+                        f"commitment_reports of {title} would go to {other} and to {one.name}: list it once"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _certificates_can_be_asked_for(self) -> Self:
         asking = next((one.ae_title for one in self.peers if one.allowed_certificates), None)
         if asking and (self.tls is None or self.tls.client_ca is None):

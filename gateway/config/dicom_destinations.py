@@ -45,6 +45,11 @@ class DicomDestination(ImageDestination):
     idle_seconds: Seconds = 10.0
     """An association is released when nothing was sent over it for so long."""
 
+    @property
+    def reported_titles(self) -> list[str]:
+        """Calling AE titles whose requests for storage commitment are reported there."""
+        return (self.calling_aes or [str(self.ae_title)]) if self.commitment_reports else []
+
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
         if not (self.mpps or self.ian or self.store or self.commitment_reports):

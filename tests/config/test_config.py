@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from gateway.config.database import Database
+from gateway.config.dicom import Dicom
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Hl7, Listener
 from gateway.config.http import Http
@@ -756,3 +757,14 @@ def test_what_a_destination_of_instances_cannot_be(write: Write, entry: dict[str
     tree = {"dicom": {"destinations": [pacs]}, "studies": {"forward_to": [{"name": "vna", **entry}]}}
     with pytest.raises(ConfigError, match=cure):
         load(write(yaml.safe_dump(tree)))
+
+
+def test_reports_of_a_title_go_one_way() -> None:
+    one = {"host": "127.0.0.1", "port": 104, "commitment_reports": True}
+    ways = [
+        {**one, "name": "a", "ae_title": "CT1"},
+        {**one, "name": "b", "ae_title": "X", "calling_aes": ["CT2", "CT1"]},
+    ]
+    with pytest.raises(ValueError, match="commitment_reports of CT1 would go to a and to b: list it once"):
+        Dicom(port=0, destinations=ways)
+    assert Dicom(port=0, destinations=[{**ways[0], "calling_aes": ["CT3"]}, ways[1]])
