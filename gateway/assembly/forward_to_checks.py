@@ -21,11 +21,12 @@ _REFUSED: Final = frozenset({401, 403})
 
 def unused_forwarding(config: Config) -> Iterator[CheckFinding]:
     """Pixels that are kept for nobody, and destinations that get none."""
+    has_destinations = bool(config.studies.forward_to) or any(one.store for one in config.dicom.destinations)
     if config.studies.storage == "headers":
-        if config.studies.forward_to:
-            text = "headers: destinations of forward_to get what is in the spool, and nothing of what arrives"
+        if has_destinations:
+            text = "headers: destinations of instances get what is in the spool, and nothing of what arrives"
             yield CheckFinding("studies.storage", True, text, warning=True)
-    elif not config.studies.forward_to and not any(one.store for one in config.dicom.destinations):
+    elif not has_destinations:
         text = "forward, and no destination has store: files fill the spool until retention deletes their studies"
         yield CheckFinding("studies.storage", True, text, warning=True)
     if config.studies.storage == "forward" and not codecs.are_installed():

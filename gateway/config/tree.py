@@ -79,8 +79,10 @@ class Config(BaseSettings):
     @field_validator("studies")
     @classmethod
     def _what_is_sent_is_kept(cls, value: Studies, info: ValidationInfo) -> Studies:
+        if value.storage == "forward" or value.spool.folder is not None:
+            return value  # after a change back to headers, what is in the spool is still sent
         dicom = info.data.get("dicom")
-        for destination in dicom.destinations if dicom is not None and value.storage == "headers" else ():
+        for destination in dicom.destinations if dicom is not None else ():
             if destination.store:
                 raise ValueError(f"destination {destination.name} gets instances (store): set storage: forward")
         return value

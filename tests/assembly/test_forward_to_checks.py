@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bench.ports import free_port
 from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
@@ -66,14 +67,22 @@ def found_in(monkeypatch: pytest.MonkeyPatch, *, installed: bool = True, **studi
     return [one.detail for one in unused_forwarding(Config(dicom=Dicom(destinations=[pacs]), studies=section))]
 
 
+def test_what_is_in_the_spool_is_sent_on_after_a_change_back_to_headers() -> None:
+    pacs = DicomDestination(name="pacs", ae_title="PACS", port=104, store=True)
+    with pytest.raises(ValidationError, match=r"destination pacs gets instances \(store\): set storage: forward"):
+        Config(dicom=Dicom(destinations=[pacs]))
+    Config(dicom=Dicom(destinations=[pacs]), studies=Studies(spool=SpoolSection(folder=Path("/spool"))))
+
+
 def test_pixels_that_nobody_gets_and_destinations_that_get_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found_in(monkeypatch)
     assert not found_in(monkeypatch, storage="forward", store=True)
     assert not found_in(monkeypatch, storage="forward", forward_to=[SHARE])
     [unused] = found_in(monkeypatch, storage="forward")
     assert unused.startswith("forward, and no destination has store")
-    [headers] = found_in(monkeypatch, forward_to=[SHARE])
-    assert headers.startswith("headers: destinations of forward_to get what is in the spool")
+    for destinations in ({"forward_to": [SHARE]}, {"store": True}):
+        [headers] = found_in(monkeypatch, **destinations)
+        assert headers.startswith("headers: destinations of instances get what is in the spool")
     small = SHARE.model_copy(update={"compress": "rle"})
     with_codecs, without = (
         found_in(monkeypatch, storage="forward", forward_to=[small], installed=one) for one in (True, False)
