@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -49,7 +50,7 @@ def opened(path: Path, most_inflated: int = MOST_INFLATED, most_mapped: int = 0)
     """The file at `path`; a deflated data set is inflated into a nameless temporary file beside it. `most_mapped`: so
     many bytes can be walked over, 0: all.
 
-    Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end.
+    Raises `BrokenPixels` for what is no DICOM file, `TooManyPixels` for what inflates without end or is too large.
     """
     with ExitStack() as stack:
         file: BinaryIO = stack.enter_context(path.open("rb"))
@@ -66,8 +67,14 @@ def opened(path: Path, most_inflated: int = MOST_INFLATED, most_mapped: int = 0)
 
 
 def _mapped(file: BinaryIO, most: int) -> mmap.mmap:
+    """Raises `TooManyPixels` for what the address space has no room for: of a disk that would be a passing fault."""
     size = os.fstat(file.fileno()).st_size
-    return mmap.mmap(file.fileno(), min(size, most or size), access=mmap.ACCESS_READ)
+    try:
+        return mmap.mmap(file.fileno(), min(size, most or size), access=mmap.ACCESS_READ)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise TooManyPixels(f"a file of {size} bytes is too large to be worked on", place="file") from error
 
 
 def _meta(data: mmap.mmap) -> tuple[list[tuple[int, str, bytes]], int]:

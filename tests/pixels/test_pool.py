@@ -75,6 +75,17 @@ async def test_a_frame_that_memory_does_not_hold_is_refused(huge: Path, tmp_path
             await pool.decoded(huge, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
 
 
+async def test_a_file_that_the_address_space_does_not_hold_is_refused(tmp_path: Path) -> None:
+    """As a fault of the file: one of the disk would be tried again and again."""
+    large = tmp_path / "large.dcm"
+    large.write_bytes(sample("CT_small.dcm").read_bytes())
+    os.truncate(large, pools.MOST_BYTES)  # sparse: it takes no room
+    async with Pool(1) as pool:
+        for work in (pool.preview(large), pool.decoded(large, tmp_path / "no.dcm", ExplicitVRLittleEndian)):
+            with pytest.raises(TooManyPixels, match="is too large to be worked on"):
+                await work
+
+
 def test_without_the_codecs_the_error_names_the_extra() -> None:
     text = (
         "import sys; sys.modules['imagecodecs'] = None\n"
