@@ -205,7 +205,9 @@ def say_again(
     left_out = exclusions.excluded(connection, study_uid)
     for row in rows:
         _, levels = read[row.id]
-        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": levels["instance"]})
+        # A header that broke before its UID has none.
+        attributes = {"SOPInstanceUID": row.sop_uid, **levels["instance"]}
+        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": attributes})
         if (row.series_uid, row.sop_uid) not in left_out:
             counting.append((row.series, row.sop_uid, levels))
     _set_levels(connection, study, counting)

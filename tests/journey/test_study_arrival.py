@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.peers.dcmtk import findscu, storescu
 from tests.pixels.samples import saved
+from tests.wire.dimse.raw_peer import associated, pdu, pdv, store_rq
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What an instance is, and whether it is taken, is settled before the database."""
@@ -311,6 +313,24 @@ async def test_a_replay_keeps_what_an_instance_corrected(start: Start, database_
         await quiet(gateway)
         [resource] = ehr.resources("ImagingStudy")
         assert resource["description"] == "Right"
+
+
+@sqlite
+async def test_an_instance_whose_header_broke_before_its_uid_keeps_the_uid_when_read_again(
+    start: Start, database_url: str
+) -> None:
+    uids = struct.pack("<HH2sH6sHH2sH8s", 0x20, 0x0D, b"UI", 6, b"1.2.71", 0x20, 0x0E, b"UI", 8, b"1.2.71.1")
+    broken = b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + b"\x08\0\x08\0??\x99\0"
+    async with start() as gateway, associated(gateway.dicom_port) as peer:
+        message = pdu(0x04, pdv(5, 0x03, store_rq(instance="1.2.71.1.1"))) + pdu(0x04, pdv(5, 0x02, broken + uids))
+        peer.send(message)
+        assert await peer.status() == (1, 0)
+        [first] = await kept(gateway)
+        config = config_of(database_url)
+        arrival = make_arrival(config, gateway.store, load_mappings(config), now)
+        assert await arrival.replay(StudyInstanceUID("1.2.71")) == 1
+        [again] = await kept(gateway)
+    assert again["attributes"] == first["attributes"] == {"SOPInstanceUID": "1.2.71.1.1"}
 
 
 async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> None:
