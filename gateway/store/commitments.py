@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, insert, or_, select, update
 
 from gateway.records.commitment import (
     CommitmentAsked,
@@ -168,18 +168,16 @@ def delete_of(connection: Connection, tally: Counter[str], work: Sequence[int]) 
 
 def forget(connection: Connection, tally: Counter[str], of_instances: Sequence[int]) -> None:
     """Delete what transactions say of these instances (rows), which will be deleted themselves. A transaction that is
-    not reported yet says that they are not here any more: left out, they would pass for committed."""
+    not reported yet fails as a whole: without them its report would let them pass for committed."""
     wanted = select(instances.c.sop_uid).where(instances.c.id.in_(of_instances))
-    naming = (
-        select(_I.id, _I.commitment, _C.reported_at)
-        .join(storage_commitments, _I.commitment == _C.id)
-        .where(_I.sop_uid.in_(list(connection.execute(wanted).scalars())))
-    )
-    rows = connection.execute(naming).all()
-    waiting = [row.id for row in rows if row.reported_at is None]
-    gone = update(commitment_instances).where(_I.id.in_(waiting))
-    connection.execute(gone.values(failure_reason=int(FailureReason.NO_SUCH_INSTANCE)))
-    remove(connection, tally, commitment_instances, _I.id, [row.id for row in rows if row.reported_at is not None])
-    # The same request later is another: of this one not all is known any more.
-    for row in {row.commitment for row in rows if row.reported_at is not None}:
-        connection.execute(update(storage_commitments).where(_C.id == row).values(digest=f"{row}".encode()))
+    uids = list(connection.execute(wanted).scalars())
+    naming = select(_I.commitment).where(_I.sop_uid.in_(uids)).distinct()
+    transactions = list(connection.execute(naming).scalars())
+    remove(connection, tally, commitment_instances, _I.sop_uid, uids)
+    waiting = select(_C.id).where(_C.id.in_(transactions), _C.reported_at.is_(None))
+    failed = update(commitment_instances).where(_I.commitment.in_(waiting))
+    connection.execute(failed.values(failure_reason=int(FailureReason.PROCESSING_FAILURE)))
+    for row in transactions:
+        # The same request later is another: of this one not all is known any more.
+        values = {"digest": f"{row}".encode(), "decided_at": func.coalesce(_C.decided_at, _C.received_at)}
+        connection.execute(update(storage_commitments).where(_C.id == row).values(values))
