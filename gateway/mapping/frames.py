@@ -6,6 +6,7 @@ Functional Groups Sequence, or else of each item of the Per-frame Functional Gro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -92,8 +93,8 @@ def _dicts(value: Any) -> Iterable[Attributes]:
 
 
 def _distinct(items: Iterable[Attributes]) -> list[Attributes]:
-    kept: list[Attributes] = []
+    # By their text: a header of 2 MB may hold a hundred thousand, each of which would be compared with all before.
+    kept: dict[str, Attributes] = {}
     for item in items:
-        if item not in kept:
-            kept.append(item)
-    return kept
+        kept.setdefault(json.dumps(item, sort_keys=True), item)
+    return list(kept.values())
