@@ -6,7 +6,7 @@ import re
 import struct
 from typing import Final, NamedTuple
 
-from gateway.dicom_encoding import Encoded, Encoding
+from gateway.dicom_encoding import ITEM, Encoded, Encoding
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import DEFLATED, PIXEL_TAGS, EncodedElement, coding_of, element_at, value_end
 from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, without_pixels
@@ -76,15 +76,31 @@ def _fault(data: Encoded, at: int, coding: Encoding) -> _Fault:
 
 
 def _uids_behind(data: Encoded, at: int, coding: Encoding) -> int | None:
-    """Where Study Instance UID stands with Series Instance UID behind it; None: nowhere."""
+    """Where Study Instance UID stands with Series Instance UID behind it, not those of an item; None: nowhere."""
     wanted = struct.pack(coding.mark + "HH", STUDY_UID >> 16, STUDY_UID & 0xFFFF)
     end = min(len(data), at + SEARCHED_BYTES)
     while (at := data.find(wanted, at, end)) != -1:
         study = _uid_at(data, at, coding, STUDY_UID)
-        if study is not None and _uid_at(data, study.at + study.length, coding, SERIES_UID) is not None:
+        series = study and _uid_at(data, study.at + study.length, coding, SERIES_UID)
+        if study is not None and series is not None and not _is_within_item(data, study, coding):
             return at
         at += 1
     return None
+
+
+def _is_within_item(data: Encoded, study: EncodedElement, coding: Encoding) -> bool:
+    """Whether the elements behind Study Instance UID lead out of an item: to its end, to the next, or to the data set
+    around it, which has a Study Instance UID of its own."""
+    at = study.at + study.length
+    try:
+        while at < len(data):
+            element = element_at(data, at, len(data), coding)
+            if element.tag in PIXEL_TAGS or element.tag == STUDY_UID:
+                return element.tag == STUDY_UID
+            at = value_end(data, element, len(data), coding, 1)
+    except Malformed:
+        return data[at : at + 2] == struct.pack(coding.mark + "H", ITEM >> 16)
+    return False
 
 
 def _uid_at(data: Encoded, at: int, coding: Encoding, tag: int) -> EncodedElement | None:

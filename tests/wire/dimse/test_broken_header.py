@@ -70,6 +70,21 @@ def test_a_fault_behind_the_uids_ends_the_header() -> None:
     assert read_header(header, EXPLICIT).StudyInstanceUID == "1.2.3"
 
 
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+@pytest.mark.parametrize("undefined", [True, False])
+def test_the_uids_of_an_item_before_those_of_the_study_are_another_study_s(syntax: str, undefined: bool) -> None:
+    other, last = Dataset(), Dataset()
+    for item, uid in ((other, "9.9"), (last, "9.8")):
+        item.StudyInstanceUID, item.SeriesInstanceUID = uid, f"{uid}.1"
+        item.is_undefined_length_sequence_item = undefined
+    more = {"AnatomicRegionSequence": Sequence([other, last]), "ContributingEquipmentSequence": Sequence([last])}
+    whole = encoded(syntax, **more)
+    at = whole.index(struct.pack((">" if syntax == BIG else "<") + "HH", 0x0008, 0x0060))
+    header, goes_on = readable_header(whole[:at] + b"junk of nobody's" + whole[at:], syntax)
+    assert goes_on
+    assert read_header(header, syntax).StudyInstanceUID == "1.2.3"
+
+
 @pytest.mark.parametrize("rest", [b"", b"\x20\x00\x0d\x00UI\x04\x00abcd", bytes(SEARCHED_BYTES + 9) + encoded()])
 def test_without_uids_nothing_is_made_up(rest: bytes) -> None:
     start = encoded()
