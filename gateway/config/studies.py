@@ -47,3 +47,13 @@ class Studies(Section):
         if self.storage == "forward" and self.spool.folder is None:
             raise ValueError("storage forward keeps instances as files: set studies.spool.folder")
         return self
+
+    @model_validator(mode="after")
+    def _spool_is_no_destination(self) -> Self:
+        if self.spool.folder is None:
+            return self
+        spool = self.spool.folder.resolve()
+        for one in self.forward_to:
+            if one.folder is not None and one.folder.resolve().is_relative_to(spool):
+                raise ValueError(f"forward_to {one.name}: its folder is in that of the spool; choose another folder")
+        return self

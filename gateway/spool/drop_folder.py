@@ -8,23 +8,22 @@ none, its disk is not mounted.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
 import stat
 import time
 import uuid
-from collections.abc import AsyncIterable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import AsyncIterable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway.errors import Unavailable
 from gateway.spool.disk import sync_folder
-
-T = TypeVar("T")
 
 INCOMING: Final = ".incoming"
 FILE_MODE: Final = 0o640
@@ -35,6 +34,7 @@ SYNCED_BYTES: Final = 64 * 1024 * 1024
 LEFT_SECONDS: Final = 24 * 3600.0
 """What a gateway left that was killed; so old nobody writes it any more."""
 CLEAR_SECONDS: Final = 3600.0
+_NOT_POSSIBLE: Final = frozenset({errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _UID: Final = re.compile(r"[0-9][0-9.]{0,63}", re.ASCII)
 
 
@@ -43,8 +43,11 @@ class _Incoming:
     """A file that is being written."""
 
     path: Path
-    descriptor: int
+    descriptor: int = -1
+    """-1: the file is not open."""
     unsynced: int = 0
+    step: Future[None] | None = None
+    """The last, which may go on when nobody waits for its end any more."""
 
 
 class DropFolder:
@@ -62,23 +65,31 @@ class DropFolder:
 
         Raises `Unavailable` when the folder is not there, full or does not answer, and what `pieces` raises.
         """
-        incoming = await self._step(self._begin)
+        incoming = _Incoming(self.folder / INCOMING / f"{uuid.uuid4().hex}.dcm")
         try:
+            await self._step(incoming, self._begin)
             async for piece in pieces:
-                await self._step(lambda piece=piece: _append(incoming, piece))  # type: ignore[misc]
-            await self._step(lambda: self._finish(incoming, study_uid, sop_instance_uid))
+                await self._step(incoming, _append, piece)
+            await self._step(incoming, self._finish, study_uid, sop_instance_uid)
         except BaseException:
-            self._threads.submit(_discard, incoming)
+            if incoming.step is not None:
+                # Not while a step goes on that hung: it would write to, or close, whatever has the descriptor then.
+                incoming.step.add_done_callback(lambda _: self._discard(incoming))
             raise
 
     async def close(self) -> None:
         """What hangs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _step(self, do: Callable[[], T]) -> T:
+    def _discard(self, incoming: _Incoming) -> None:
+        with suppress(RuntimeError):  # closed: the next gateway clears the file away
+            self._threads.submit(_discard, incoming)
+
+    async def _step(self, incoming: _Incoming, do: Callable[..., None], *args: bytes | str) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, do)
+                incoming.step = self._threads.submit(do, incoming, *args)
+                await asyncio.wrap_future(incoming.step)
         except TimeoutError as error:
             raise Unavailable(
                 f"the folder does not answer within {self._seconds:g} s", place=str(self.folder)
@@ -86,7 +97,7 @@ class DropFolder:
         except OSError as error:
             raise Unavailable(f"cannot be written ({error.strerror})", place=str(self.folder)) from error
 
-    def _begin(self) -> _Incoming:
+    def _begin(self, incoming: _Incoming) -> None:
         if not self.folder.is_dir():
             raise Unavailable("the folder is not there; is its disk mounted?", place=str(self.folder))
         folder = self.folder / INCOMING
@@ -95,21 +106,34 @@ class DropFolder:
         if now - self._cleared_at >= CLEAR_SECONDS:
             self._cleared_at = now
             _clear(folder)
-        path = folder / f"{uuid.uuid4().hex}.dcm"
-        return _Incoming(path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        incoming.descriptor = os.open(incoming.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
 
     def _finish(self, incoming: _Incoming, study_uid: str, sop_instance_uid: str) -> None:
-        os.fchmod(incoming.descriptor, FILE_MODE)
+        with _where_possible():
+            incoming.path.chmod(FILE_MODE)
         os.fsync(incoming.descriptor)
         study = self.folder / name_of(study_uid)
         with suppress(FileExistsError):
             study.mkdir()
-            study.chmod(study.stat().st_mode & stat.S_ISGID | FOLDER_MODE)  # the group of the folder above is inherited
-            sync_folder(self.folder)
+            with _where_possible():  # the group of the folder above is inherited
+                study.chmod(study.stat().st_mode & stat.S_ISGID | FOLDER_MODE)
+            with _where_possible():
+                sync_folder(self.folder)
         incoming.path.replace(study / f"{name_of(sop_instance_uid)}.dcm")
         os.close(incoming.descriptor)
         incoming.descriptor = -1
-        sync_folder(study)
+        with _where_possible():
+            sync_folder(study)
+
+
+@contextmanager
+def _where_possible() -> Iterator[None]:
+    """Shares of other systems may have their own modes, and no way to sync a folder: files are written all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_POSSIBLE:
+            raise
 
 
 def name_of(uid: str) -> str:

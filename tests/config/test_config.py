@@ -729,6 +729,17 @@ def test_names_of_listeners_are_unique_in_programs_too() -> None:
         Hl7(listeners=[Listener(), Listener()])
 
 
+@pytest.mark.parametrize(("folder", "is_refused"), [("spool", True), ("spool/../spool/share", True), ("share", False)])
+def test_the_spool_is_no_destination(write: Write, folder: str, is_refused: bool) -> None:
+    studies = {"spool": {"folder": "spool"}, "forward_to": [{"name": "share", "folder": folder}]}
+    file = write(yaml.safe_dump({"studies": studies}))
+    if not is_refused:
+        assert load(file).studies.forward_to
+        return
+    with pytest.raises(ConfigError, match="forward_to share: its folder is in that of the spool"):
+        load(file)
+
+
 @pytest.mark.parametrize("method", ["jpeg", "jpeg2000", "JPEG-LS", "htj2k-lossy"])
 def test_a_compression_with_loss_is_refused_with_its_cure(write: Write, method: str) -> None:
     entry = {"name": "share", "folder": "/share", "compress": method}

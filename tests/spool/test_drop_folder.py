@@ -88,6 +88,24 @@ async def test_a_full_disk_leaves_nothing_of_a_file(tmp_path: Path, monkeypatch:
     await folder.close()
 
 
+@pytest.mark.parametrize(("name", "refusal"), [("chmod", errno.EPERM), ("fsync", errno.EINVAL)])
+async def test_a_share_without_modes_and_without_sync_of_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refusal: int
+) -> None:
+    does = getattr(os, name)
+
+    def refused(what: int, *args: int, **named: bool) -> None:
+        if name == "chmod" or Path(f"/proc/self/fd/{what}").is_dir():
+            raise OSError(refusal, os.strerror(refusal))
+        does(what, *args, **named)
+
+    folder = DropFolder(tmp_path, 5)
+    monkeypatch.setattr(os, name, refused)
+    await folder.write(pieces(b"1"), STUDY, INSTANCE)
+    assert files(tmp_path) == {f"{STUDY}/{INSTANCE}.dcm": b"1"}
+    await folder.close()
+
+
 async def test_a_source_that_fails_leaves_nothing_of_a_file(tmp_path: Path) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"1"
@@ -112,6 +130,35 @@ async def test_a_disk_that_hangs_holds_no_thread_of_others(tmp_path: Path, monke
     monkeypatch.setattr(drop_folder, "_append", append)
     hangs.set()
     await until(lambda: not files(tmp_path))
+    await folder.close()
+
+
+def files_open_below(folder: Path) -> list[str]:
+    paths = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    return [one for one in paths if one.startswith(str(folder))]
+
+
+@pytest.mark.parametrize("name", ["open", "write", "fsync"])
+async def test_nothing_is_closed_while_a_step_that_hung_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    began, hangs, does = threading.Event(), threading.Event(), getattr(os, name)
+
+    def hung(*args: object) -> object:
+        if threading.current_thread().name.startswith("folder") and not began.is_set():
+            began.set()
+            hangs.wait(20)
+        return does(*args)
+
+    folder = DropFolder(tmp_path, 0.2)
+    monkeypatch.setattr(os, name, hung)
+    with pytest.raises(Unavailable, match="does not answer within"):
+        await folder.write(pieces(b"1"), STUDY, INSTANCE)
+    assert len(await asyncio.to_thread(files_open_below, tmp_path)) == (name != "open")
+    await folder.write(pieces(b"2"), STUDY, INSTANCE)  # a thread that is free has had its turn
+    assert len(await asyncio.to_thread(files_open_below, tmp_path)) == (name != "open")
+    hangs.set()
+    await until(lambda: not files_open_below(tmp_path) and len(files(tmp_path)) == 1)
     await folder.close()
 
 
