@@ -23,7 +23,7 @@ def retry_after_of(response: aiohttp.ClientResponse) -> float | None:
     written = response.headers.get("Retry-After", "").strip()
     if not written:
         return None
-    if written.isdigit():
+    if written.isascii() and written.isdigit():
         return min(float(written), 3600.0)
     at, now = _moment(written), _moment(response.headers.get("Date", "")) or time.time()
     return None if at is None else min(max(at - now, 0.0), 3600.0)
@@ -33,7 +33,7 @@ def _moment(date: str) -> float | None:
     """Seconds since 1970; a date without a zone is UTC. None: it is no date."""
     try:
         at = email.utils.parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 

@@ -62,7 +62,7 @@ def _parsed(content_type: str, body: bytes) -> Message:
     return BytesParser().parsebytes(head + body)
 
 
-def listing(status: int, tag: str, reason_tag: str = "", reason: int | None = None, **headers: str) -> Reply:
+def listing(status: int, tag: str, reason_tag: str = "", reason: int | str | None = None, **headers: str) -> Reply:
     """An answer in JSON that lists the instance in the sequence `tag`."""
 
     def reply(uid: str) -> web.Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -23,6 +25,10 @@ _UID: Final = 0x00081155
 _WARNING_REASON: Final = 0x00081196
 _FAILURE_REASON: Final = 0x00081197
 _MOST_TEXT: Final = 300
+_PADDING: Final = " \0"
+"""Of a UID to an even length (PS3.5 6.2), which some servers leave in."""
+_US: Final = re.compile("[0-9]{1,5}")
+_MOST_US: Final = 0xFFFF
 
 
 class Listed(Enum):
@@ -62,7 +68,8 @@ async def answer_of(response: aiohttp.ClientResponse, content: bytes, sop_instan
 
 
 def _dataset(content: bytes) -> Dataset:
-    """By what stands in it: some servers state no Content-Type."""
+    """By what stands in it: some servers state no Content-Type, and some write a byte order mark."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return native_xml.read(content) if content.lstrip()[:1] == b"<" else dicom_json.read(content)
     except Malformed:
@@ -86,12 +93,12 @@ def _items(dataset: Dataset, tag: int) -> Iterable[Dataset]:
 
 def _value(item: Dataset, tag: int) -> str:
     attribute = item.get(tag)
-    return attribute.values[0].strip() if attribute is not None and attribute.values else ""
+    return attribute.values[0].strip(_PADDING) if attribute is not None and attribute.values else ""
 
 
 def _number(item: Dataset, tag: int) -> int | None:
     written = _value(item, tag)
-    return int(written) if written.isascii() and written.isdigit() else None
+    return int(written) if _US.fullmatch(written) and int(written) <= _MOST_US else None
 
 
 def _words(response: aiohttp.ClientResponse, content: bytes) -> str:

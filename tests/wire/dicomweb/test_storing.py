@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -33,6 +34,12 @@ def read_part10(name: str) -> Part10File:
 
 FILES = [read_part10(one) for one in ("CT_small.dcm", "JPEG2000.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm")]
 CT = FILES[0]
+
+
+def with_mark(response: web.Response) -> web.Response:
+    """Behind a byte order mark."""
+    assert isinstance(response.body, bytes)
+    return web.Response(body=b"\xef\xbb\xbf" + response.body, content_type=response.content_type)
 
 
 @asynccontextmanager
@@ -78,6 +85,10 @@ async def test_a_request_is_one_part_without_parameters_of_known_length() -> Non
         (failed(409), 409, Listed.FAILED, None),
         (listing(409, "0008119A", "00081197", 0xA900), 409, Listed.FAILED, 0xA900),
         (lambda uid: stored()("1.2.3"), 200, Listed.NOWHERE, None),
+        (lambda uid: stored()(f"{uid}\0"), 200, Listed.STORED, None),
+        (lambda uid: with_mark(stored()(uid)), 200, Listed.STORED, None),
+        (failed(409, 0x10000), 409, Listed.FAILED, None),
+        (listing(409, "00081198", "00081197", "7" * 5000), 409, Listed.FAILED, None),
         (nothing_listed(), 200, Listed.NOWHERE, None),
         (plain(200), 200, Listed.NOWHERE, None),
         (plain(200, "<html><body>a portal</body></html>"), 200, Listed.NOWHERE, None),

@@ -143,6 +143,19 @@ async def test_retry_after_may_be_a_date(offset: int) -> None:
         assert (caught.value.retry_after > 0) == (offset > 0)
 
 
+@pytest.mark.parametrize(
+    "written", ["\u00b2", "Fri, 31 Dec 99999999999 23:59:59 GMT", "Fri, 31 Dec 2030 23:59:59 +99999999999999"]
+)
+async def test_what_is_no_moment_in_retry_after_asks_for_nothing(written: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": written})
+
+    async with serving(answer) as url:
+        with pytest.raises(Unavailable) as caught:
+            await put(url)
+        assert caught.value.retry_after is None
+
+
 async def test_a_date_in_retry_after_is_read_by_the_clock_of_its_server() -> None:
     """That clock is an hour behind ours: by ours the date is over."""
 
