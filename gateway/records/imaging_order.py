@@ -36,6 +36,8 @@ class Step:
     """The step id is ours, because no message gave one."""
     unbooked_in: StepState | None = field(default=None, compare=False)
     """While its appointment is cancelled: how it stands with its order. Not stored; the step's history has it."""
+    canceled_at: int = field(default=0, compare=False)
+    """While it is cancelled: when, in microseconds; 0: that is not known. Not stored either."""
     row: StepRow | None = None
     """Its row in the store; None until it has one."""
 

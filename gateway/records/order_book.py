@@ -188,7 +188,7 @@ def _is_left_out(step: Step, statement: OrderedProcedure, event: StepEvent) -> b
 
 
 def _changed_step(step: Step, statement: OrderedProcedure, event: StepEvent, listing: OrderedStep, newest: int) -> Step:
-    if step.state is StepState.CANCELED and statement.event_at <= newest:
+    if step.state is StepState.CANCELED and statement.event_at <= (step.canceled_at or newest):
         # Only something newer than the cancel brings a step back; a repeated order does not.
         return step
     step = _step_after(step, event, statement)
@@ -243,6 +243,8 @@ def _step_after(step: Step, event: StepEvent, statement: OrderedProcedure) -> St
     after = TRANSITIONS[(before, event)]
     if isinstance(after, RefusedEvent):
         raise Conflict(f"{event.value} of step {step.step_id} is refused: {after.why}", place=statement.place.at(1))
+    if event in ENDS and after is StepState.CANCELED:
+        step = replace(step, canceled_at=statement.event_at)
     if event is StepEvent.CANCEL_APPOINTMENT and after is StepState.CANCELED:
         return replace(step, state=after, unbooked_in=before)
     if step.unbooked_in is None or event in BOOKS or after in FROZEN:

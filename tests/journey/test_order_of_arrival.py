@@ -86,6 +86,15 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [],
     ),
     "a child that is ordered after the cancel of its parent": ([cancel(at=T1), child(at=T2)], ["ACC2 PAT1"]),
+    "two orders of one time behind a cancel, of which one names a step more": (
+        [
+            TWO_OF_A_STUDY,
+            cancel(at=T1, procedure="", step=""),
+            orm(control_id="2", step="S1", at=T2),
+            orm(control_id="3", step="S1", at=T2, more=step("NW", "S2", at=T2, accession="ACC1")),
+        ],
+        ["ACC1 PAT1", "ACC1 PAT1"],
+    ),
     "a merge, then a cancel": (
         [orm(**OF_OLD), adt("A40", at=T1, patient=NEW, name="N^X", prior=OLD), cancel(at=T2, **OF_NEW)],
         [],
