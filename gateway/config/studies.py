@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -52,8 +53,13 @@ class Studies(Section):
     def _spool_is_no_destination(self) -> Self:
         if self.spool.folder is None:
             return self
-        spool = self.spool.folder.resolve()
+        spool = _written_out(self.spool.folder)
         for one in self.forward_to:
-            if one.folder is not None and one.folder.resolve().is_relative_to(spool):
+            if one.folder is not None and _written_out(one.folder).is_relative_to(spool):
                 raise ValueError(f"forward_to {one.name}: its folder is in that of the spool; choose another folder")
         return self
+
+
+def _written_out(folder: Path) -> Path:
+    """Absolute and without `..`; no disk is asked, which may hang."""
+    return Path(os.path.normpath(folder.absolute()))
