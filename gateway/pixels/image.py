@@ -86,7 +86,8 @@ def image_of(data: Encoded, at: int, end: int, encoding: Encoding, *, with_float
                 break
     floats = [tag for tag in FLOAT_PIXELS if tag in places] if with_floats else []
     if PIXELS not in places and not floats:
-        raise NoPixels("the instance has no pixels of whole numbers", place="PixelData")
+        of_what = " of whole numbers" if any(tag in places for tag in FLOAT_PIXELS) else ""
+        raise NoPixels(f"the instance has no pixels{of_what}", place="PixelData")
     if floats:
         numbers[ALLOCATED] = numbers[STORED] = FLOAT_PIXELS[floats[0]]
         return replace(_image(places[floats[0]], places, numbers, texts), is_float=True)
