@@ -15,7 +15,7 @@ from gateway.journey.storage_commitment.reporting import FIRST_LOOK_SECONDS, Add
 from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.records.work import WorkKind, commitments_of, commitments_to
 from gateway.store import Store
-from gateway.wire.dimse.commitment import PUSH_MODEL, CommitmentHandler, ReportHandler
+from gateway.wire.dimse.commitment import PUSH_MODEL, ReportHandler
 from gateway.wire.dimse.commitment_serving import serving
 from gateway.wire.dimse.requestor_operations import proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer
@@ -31,8 +31,8 @@ UNLISTED_SECONDS: Final = 30.0
 """For the answer of a peer that no destination is of, and the longest pause between two tries."""
 
 
-def commitment_of(config: Config, store: Store, clock: Clock, requests: OpenRequests) -> CommitmentHandler | None:
-    """What takes requests; None where instances are not kept with their pixels, and nothing can be committed."""
+def commitment_of(config: Config, store: Store, clock: Clock, requests: OpenRequests) -> StorageCommitment | None:
+    """The station that takes requests; None where pixels are not kept, and nothing can be committed."""
     if config.studies.storage == "headers":
         return None
     by_title = {title: commitments_to(one.name) for one in config.dicom.destinations for title in one.reported_titles}
@@ -40,7 +40,7 @@ def commitment_of(config: Config, store: Store, clock: Clock, requests: OpenRequ
     def kind_of(calling_ae: str) -> WorkKind:
         return by_title.get(calling_ae, commitments_to())
 
-    return StorageCommitment(store, clock, kind_of, requests, config.dicom.commitment_wait_seconds).request
+    return StorageCommitment(store, clock, kind_of, requests, config.dicom.commitment_wait_seconds)
 
 
 def kinds_of_reports(

@@ -22,6 +22,7 @@ from gateway.config.http import Http
 from gateway.config.tree import Config
 from gateway.errors import SettingFault
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.worklist.station import Worklist
 from gateway.observe import metrics
 from gateway.records.audit import AuditEvent
@@ -46,12 +47,14 @@ def mounted(
     clock: Clock,
     worklist: Worklist,
     performed_steps: PerformedSteps,
+    commitment: StorageCommitment | None,
     doors: Doors,
     note: Callable[[AuditEvent], None],
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
     policy = policy_of(config.dicom)
-    scanners = dicomweb.build(worklist, performed_steps, door=doors.console, policy=policy, zone=config.site.zone)
+    stations = dicomweb.DicomWebContext(worklist, performed_steps, commitment, config.site.zone)
+    scanners = dicomweb.build(stations, door=doors.console, policy=policy)
     return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors, note)}
 
 

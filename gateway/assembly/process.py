@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.assembly.audit import open_audit_log, shippings
 from gateway.assembly.audit_events import RefusedConnections, reloaded
 from gateway.assembly.background import background, end, keep_trying
+from gateway.assembly.commitment import commitment_of
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
@@ -45,6 +46,7 @@ from gateway.clock import now as system_clock
 from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.journey.storage_commitment.open_requests import OpenRequests
+from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
@@ -109,7 +111,9 @@ async def running(
         audit_log = open_audit_log(store, clock, stack)
         group = await stack.enter_async_context(background())
         pool = await stack.enter_async_context(Pool())
-        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool, OpenRequests())
+        requests = OpenRequests()
+        commitment = commitment_of(config, store, clock, requests)
+        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool, requests, commitment)
         yield await _started(parts, elapsed, reread)
 
 
@@ -132,14 +136,14 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     stack.push_async_callback(refused.close)
     keeping, pixels = await keep_pixels(config, store, clock, stack, parts.start)
     arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, Transfers(parts.audit_log.note), pixels)
-    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.requests)
+    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
     silences, chain = partial(silences_of, kinds, store), _watch_chain(parts).standing
     process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
-    beside = mounted(config, store, clock, worklist, performed, doors, parts.audit_log.note)
+    beside = mounted(config, store, clock, worklist, performed, parts.commitment, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors)
     return Running(
         store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link
@@ -173,6 +177,7 @@ class _Parts:
     audit_log: AuditLog
     pool: Pool
     requests: OpenRequests
+    commitment: StorageCommitment | None
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""

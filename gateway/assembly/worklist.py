@@ -11,7 +11,7 @@ from functools import partial
 
 from gateway import mapping
 from gateway.assembly.binding import bind
-from gateway.assembly.commitment import archive_reports, commitment_of
+from gateway.assembly.commitment import archive_reports
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
@@ -24,7 +24,7 @@ from gateway.errors import SettingFault
 from gateway.journey.instance_availability.station import InstanceAvailability
 from gateway.journey.performed_step.scp import PerformedStepsScp
 from gateway.journey.performed_step.station import PerformedSteps
-from gateway.journey.storage_commitment.open_requests import OpenRequests
+from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.journey.worklist.scp import WorklistScp
@@ -79,7 +79,7 @@ async def serve_dicom(
     worklist: Worklist,
     performed_steps: PerformedSteps,
     refused: RefusedAssociations,
-    requests: OpenRequests,
+    commitment: StorageCommitment | None,
 ) -> DimseServer:
     dicom = config.dicom
     server = DimseServer(
@@ -88,7 +88,7 @@ async def serve_dicom(
         store=arrival.store,
         performed_steps=PerformedStepsScp(performed_steps),
         notifications=InstanceAvailability(store, clock).create,
-        commitments=commitment_of(config, store, clock, requests),
+        commitments=commitment.request if commitment is not None else None,
         commitment_reports=archive_reports(config, store, clock),
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes, max_data_set_bytes=dicom.max_object_bytes,

@@ -94,14 +94,14 @@ AVAILABILITY_NOTIFICATIONS: Final = Counter(
 )
 COMMITMENT_REQUESTS: Final = Counter(
     "gateway_commitment_requests",
-    "Storage commitment requests (N-ACTION), by status (0000, 0115, ...).",
+    "Storage commitment requests, by status (N-ACTION: 0000, 0115, ...; over the web: 202, 409, ...).",
     ("status",),
     registry=REGISTRY,
 )
 COMMITMENT_REPORTS: Final = Counter(
     "gateway_commitment_reports",
     "Storage commitment reports (N-EVENT-REPORT), by event type (1: all committed, 2: some failed), way (same: the "
-    "association of the request, new) and status of the answer.",
+    "association of the request, new; fetched: over the web) and status of the answer.",
     ("event", "way", "status"),
     registry=REGISTRY,
 )

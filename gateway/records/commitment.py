@@ -36,7 +36,7 @@ Failures = Mapping[Reference, FailureReason]
 
 @dataclass(frozen=True, slots=True)
 class CommitmentAsked:
-    """What an N-ACTION asks for (PS3.4 Table J.3-1)."""
+    """What an N-ACTION (PS3.4 Table J.3-1) or a request over the web (PS3.18 J.1) asks for."""
 
     transaction_uid: str
     references: tuple[Reference, ...]
@@ -49,7 +49,7 @@ class CommitmentAsked:
 
 
 def asked(attributes: Attributes) -> CommitmentAsked:
-    """The request of an N-ACTION. Raises `RequiredMissing`, `RequiredEmpty` or `InvalidValue` for what cannot be
+    """The request of these attributes. Raises `RequiredMissing`, `RequiredEmpty` or `InvalidValue` for what cannot be
     answered: without a Transaction UID, without references, or with one that names no instance."""
     transaction = str(attributes.get("TransactionUID") or "")
     if not transaction:
@@ -110,6 +110,11 @@ class CommitmentReport:
     @property
     def event_type(self) -> int:
         return SOME_FAILED if self.failed else ALL_COMMITTED
+
+    @property
+    def asked(self) -> CommitmentAsked:
+        """The request that it answers."""
+        return CommitmentAsked(self.transaction_uid, (*self.committed, *(one for one, _ in self.failed)))
 
 
 _NO_ROOM: Final = 0x0213

@@ -212,7 +212,8 @@ class Lane:
     """Study Instance UID, but for `Activity.FORWARD`, `MPPS`, `STORE` and `COMMITMENT`."""
     part: Part = Part.STUDY
     performed_step: str = ""
-    """SOP Instance UID, where the part is of a performed step."""
+    """SOP Instance UID, where the part is of a performed step; the row of a storage commitment that is asked for, as
+    several requesters may use one Transaction UID."""
 
     def __str__(self) -> str:
         """The text in the database, by which rows are compared."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, insert, or_, select, update
 
+from gateway.errors import UnknownKey
 from gateway.records.commitment import (
     CommitmentAsked,
     CommitmentReport,
@@ -37,6 +38,8 @@ class Kept(NamedTuple):
     id: int
     is_waiting: bool
     """Its report is due already, or under way."""
+    is_new: bool
+    """The requester has not used its Transaction UID before."""
 
 
 class Standing(NamedTuple):
@@ -56,8 +59,7 @@ def keep(connection: Connection, asked: CommitmentAsked, *, calling_ae: str, now
     known = connection.execute(wanted).all()
     for row in known:
         if row.digest == asked.digest:
-            state = connection.execute(select(outbox.c.state).where(outbox.c.id == row.work)).scalar()
-            return Kept(row.id, state in (WorkState.PENDING, WorkState.LEASED))
+            return Kept(row.id, _is_reported_soon(connection, row.work), is_new=False)
     values = {
         "transaction_uid": uid, "calling_ae": calling_ae, "digest": asked.digest, "received_at": now,
         "decided_at": now if known else None,
@@ -67,7 +69,12 @@ def keep(connection: Connection, asked: CommitmentAsked, *, calling_ae: str, now
     reason = int(FailureReason.DUPLICATE_TRANSACTION) if known else None
     rows = [{"commitment": key[0], **one._asdict(), "failure_reason": reason} for one in asked.references]
     _ADD.run_all(connection, rows)
-    return Kept(int(key[0]), is_waiting=False)
+    return Kept(int(key[0]), is_waiting=False, is_new=not known)
+
+
+def _is_reported_soon(connection: Connection, work: int) -> bool:
+    row = connection.execute(select(outbox.c.state, outbox.c.payload).where(outbox.c.id == work)).first()
+    return row is not None and row.state in (WorkState.PENDING, WorkState.LEASED) and not row.payload.get("fetched")
 
 
 def reported_by(connection: Connection, commitment: int, work: WorkRow) -> None:
@@ -153,6 +160,21 @@ def report_of(connection: Connection, commitment: int) -> CommitmentReport | Non
     committed = tuple(one for one, reason in judged if reason is None)
     failed = tuple((one, FailureReason(reason)) for one, reason in judged if reason is not None)
     return CommitmentReport(rows[0].transaction_uid, committed, failed)
+
+
+def result_of(connection: Connection, *, transaction_uid: str, calling_ae: str) -> CommitmentReport | None:
+    """What is reported of the transaction of a requester; None while that is not decided. Raises `UnknownKey` where the
+    requester has no such transaction, or not all of it is kept any more."""
+    wanted = select(_C.id, _C.digest, _C.decided_at).order_by(_C.id)
+    of_requester = wanted.where(_C.transaction_uid == transaction_uid, _C.calling_ae == calling_ae)
+    if (row := connection.execute(of_requester).first()) is None:
+        raise UnknownKey("there is no such transaction of this requester", place="Transaction UID")
+    if row.decided_at is None:
+        return None
+    report = report_of(connection, row.id)
+    if report is None or report.asked.digest != row.digest:
+        raise UnknownKey("what was decided is not kept any more", place="Transaction UID")
+    return report
 
 
 def mark_reported(connection: Connection, commitment: int, *, now: int) -> None:

@@ -80,7 +80,7 @@ def _services(config: Config) -> StatementTable:
             one.path,
             one.method.http_method,
             "N",
-            "Y" if ROLE == "origin server" else "N",
+            _origin_server(config, one),
         )
         for one in TRANSACTIONS
     ]
@@ -88,6 +88,12 @@ def _services(config: Config) -> StatementTable:
     rows.append(("Studies", "Store Transaction", "/studies", "POST", "Y" if is_sent else "Option", "N"))
     columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
     return StatementTable("DICOM Web services", columns, rows)
+
+
+def _origin_server(config: Config, transaction: Transaction) -> str:
+    if ROLE != "origin server":
+        return "N"
+    return "Option" if transaction.of_pixels and config.studies.storage == "headers" else "Y"
 
 
 def _service_of(transaction: Transaction) -> str:
@@ -98,8 +104,9 @@ _SERVICES: Final = {
     "": "Capabilities",
     "modality-scheduled-procedure-steps": "Modality Scheduled Procedure Step",
     "modality-performed-procedure-steps": "Modality Performed Procedure Step",
+    "commitment-requests": "Storage Commitment",
 }
-"""First segment of the path -> service (PS3.18 8.9, chapters 14 and 15)."""
+"""First segment of the path -> service (PS3.18 8.9, chapters 13 to 15)."""
 
 
 def web_sections(config: Config) -> Iterator[StatementSection]:
@@ -131,7 +138,8 @@ and whose pixels it drops, or sends on to archives and then offers Storage Commi
 FHIR. It offers no Query/Retrieve, no printing and no media."""
 _WEB: Final = """\
 With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
-creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS."""
+creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS. Storage Commitment is
+decided as over DIMSE, and is offered where instances are kept with their pixels (`studies.storage: forward`)."""
 _WEB_DETAILS: Final = """\
 Base URI: `{path}` of the console's address (here `{host}`, port {port}). The login is that of the console, or the AE
 title of a peer with its passcode. Parameters that are not served are left out of account (PS3.18 8.3); a parameter

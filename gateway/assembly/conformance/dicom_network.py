@@ -133,7 +133,7 @@ _WORDS: Final = {
     "Conflict": "another instance has this SOP Instance UID",
     "Malformed": "the data set cannot be read",
     "DuplicateKey": "another performed step or notification has this SOP Instance UID",
-    "UnknownKey": "there is no such performed step",
+    "UnknownKey": "there is no such performed step, or transaction of this requester",
     "RequiredEmpty": "an attribute of type 1 has no value",
     "RequiredMissing": "an attribute is missing",
     "InvalidValue": "an attribute has a value that it cannot have",
@@ -155,6 +155,7 @@ _ALL_METHODS: Final = (405, 500)
 _CONDITIONS: Final = {
     200: "done, with a payload",
     201: "created",
+    202: "accepted; the result is not there yet, and is asked for",
     204: "nothing matches",
     400: "a parameter or the payload cannot be read, or breaks a rule of the service",
     401: "a login is needed",

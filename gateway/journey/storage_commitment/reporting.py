@@ -1,7 +1,8 @@
 """Reports to who asked for storage commitment (PS3.4 J.3.3): over the association of the request while it is open, else
 over an association of our own, with the SCP role.
 
-What is reported is decided once and kept: a report that is sent again, because its answer was lost, says the same.
+What is reported is decided once and kept: a report that is sent again, because its answer was lost, says the same. Who
+has asked over the web is sent nothing: what is decided is asked for.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class CommitmentReports:
         report = await self._decided(commitment, until, work.attempts)
         if report is None:
             return Done({"note": "nothing of the transaction is kept"})
+        if work.payload.get("fetched"):
+            return self._done(commitment, report, {"what": "result to be asked for"})
         response = await self._over_the_same(commitment, report, lease)
         way = "same"
         if response is None or (self._address is not None and not is_reported(response.status)):
@@ -81,9 +84,12 @@ class CommitmentReports:
         if not is_reported(response.status):
             raise await self._failure(work, response)
         self._requests.forget(commitment)
+        return self._done(commitment, report, {"status": f"{response.status:04X}", "what": "N-EVENT-REPORT"})
+
+    def _done(self, commitment: int, report: CommitmentReport, outcome: dict[str, str]) -> Done:
         note = f"{len(report.committed)} committed, {len(report.failed)} failed"
-        outcome = {"status": f"{response.status:04X}", "what": "N-EVENT-REPORT", "note": note}
-        return Done(outcome, partial(commitments.mark_reported, commitment=commitment, now=self._clock()))
+        mark = partial(commitments.mark_reported, commitment=commitment, now=self._clock())
+        return Done({**outcome, "note": note}, mark)
 
     async def _decided(self, commitment: int, until: int, tries: int) -> CommitmentReport | None:
         """What is reported. Raises `Unavailable` while instances may come."""

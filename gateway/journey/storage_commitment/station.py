@@ -1,4 +1,5 @@
-"""Keeps requests for storage commitment (PS3.4 J.3.2). Success follows the commit; the report comes later."""
+"""Keeps requests for storage commitment (PS3.4 J.3.2, PS3.18 13.4). Success follows the commit; what is decided is
+reported later, or asked for (PS3.18 13.5)."""
 
 from __future__ import annotations
 
@@ -11,15 +12,15 @@ import orjson
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Rejected
+from gateway.errors import DuplicateKey, GatewayError, Rejected
 from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.long_work import beside
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
-from gateway.records.commitment import CommitmentAsked, asked
+from gateway.records.commitment import CommitmentAsked, CommitmentReport, asked
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.records.work import Lane, WorkKind
+from gateway.records.work import Lane, WorkKind, commitments_to
 from gateway.store import Store, commitments, heartbeats, outbox, refusals
 from gateway.wire.dimse.commitment import CommitmentRequest
 from gateway.wire.dimse.statuses import ACTION_STATUSES, SUCCESS, ExplainedFailure, status_of
@@ -30,8 +31,8 @@ SECOND: Final = 1_000_000
 
 
 class StorageCommitment:
-    """What the DIMSE server calls. `kind_of` gives the work that reports to a calling AE title; a report waits up to
-    `wait_seconds` for instances that are not here yet."""
+    """What the DIMSE server and DICOMweb call. `kind_of` gives the work that reports to a calling AE title; a report
+    waits up to `wait_seconds` for instances that are not here yet."""
 
     def __init__(
         self,
@@ -53,36 +54,61 @@ class StorageCommitment:
         attributes = await beside(read) if request.is_long else read()
         try:
             wanted = await beside(partial(asked, attributes)) if request.is_long else asked(attributes)
-            row = await self._store.write(partial(self._keep, wanted=wanted, calling_ae=request.caller.calling_ae))
+            row = await self._store.write(partial(self._reported, wanted=wanted, calling_ae=request.caller.calling_ae))
         except GatewayError as error:
             status = status_of(error, ACTION_STATUSES)
             _count(status)
             if isinstance(error, Rejected):
-                await self._keep_refused(request, attributes, f"N-ACTION {status:04X} {error}")
+                source = f"{request.caller.calling_ae} {request.caller.address}"
+                await self.keep_refused(source, attributes, f"N-ACTION {status:04X} {error}")
             raise ExplainedFailure(error) from error
         self._requests.add(row, request.association)
         _count(SUCCESS)
 
-    def _keep(self, connection: Connection, *, wanted: CommitmentAsked, calling_ae: str) -> int:
-        now = self._clock()
-        kept = commitments.keep(connection, wanted, calling_ae=calling_ae, now=now)
-        if not kept.is_waiting:
-            lane = Lane(self._kind_of(calling_ae), StudyInstanceUID(wanted.transaction_uid))
-            until = heartbeats.steady_of(connection, now + self._wait, now=now)
-            payload = {"commitment": kept.id, "until": until}
-            work = outbox.enqueue(connection, lane=lane, payload=payload, due_at=now, now=now)
-            commitments.reported_by(connection, kept.id, work)
-        return kept.id
+    async def begin(self, requester: str, attributes: Attributes, *, is_long: bool) -> None:
+        """Keep a request whose requester (AE title) will ask for its result. Raises what `asked` raises, `DuplicateKey`
+        for a Transaction UID that the requester has used, `Unavailable`. `is_long`: see `gateway.long_work`."""
+        wanted = await beside(partial(asked, attributes)) if is_long else asked(attributes)
+        await self._store.write(partial(self._fetched, wanted=wanted, requester=requester))
 
-    async def _keep_refused(self, request: CommitmentRequest, attributes: Attributes, reason: str) -> None:
+    async def result(self, requester: str, transaction_uid: str) -> CommitmentReport | None:
+        """What is decided of the transaction of this requester; None while instances may come. Raises `UnknownKey`,
+        `Unavailable`."""
+        wanted = partial(commitments.result_of, transaction_uid=transaction_uid, calling_ae=requester)
+        return await self._store.read(wanted)
+
+    async def keep_refused(self, source: str, attributes: Attributes, reason: str) -> None:
+        """Keep a refused request for whoever looks for the fault. Raises nothing of the database."""
         await refusals.keep(
             self._store,
             "request for storage commitment",
             refused_at=self._clock(),
-            source=f"{request.caller.calling_ae} {request.caller.address}",
+            source=source,
             reason=reason,
-            body=orjson.dumps(attributes),
+            body=await beside(partial(orjson.dumps, attributes)),
         )
+
+    def _reported(self, connection: Connection, *, wanted: CommitmentAsked, calling_ae: str) -> int:
+        kept = commitments.keep(connection, wanted, calling_ae=calling_ae, now=self._clock())
+        if not kept.is_waiting:
+            lane = Lane(self._kind_of(calling_ae), StudyInstanceUID(wanted.transaction_uid))
+            self._enqueue(connection, kept.id, lane, {})
+        return kept.id
+
+    def _fetched(self, connection: Connection, *, wanted: CommitmentAsked, requester: str) -> None:
+        kept = commitments.keep(connection, wanted, calling_ae=requester, now=self._clock())
+        if not kept.is_new:
+            raise DuplicateKey("it is in use", place="Transaction UID")
+        lane = Lane(commitments_to(), StudyInstanceUID(wanted.transaction_uid), performed_step=str(kept.id))
+        self._enqueue(connection, kept.id, lane, {"fetched": True})
+
+    def _enqueue(self, connection: Connection, row: int, lane: Lane, payload: dict[str, bool]) -> None:
+        now = self._clock()
+        until = heartbeats.steady_of(connection, now + self._wait, now=now)
+        work = outbox.enqueue(
+            connection, lane=lane, payload={**payload, "commitment": row, "until": until}, due_at=now, now=now
+        )
+        commitments.reported_by(connection, row, work)
 
 
 def _count(status: int) -> None:

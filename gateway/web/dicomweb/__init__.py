@@ -1,6 +1,6 @@
-"""Worklist and performed steps over DICOMweb (PS3.18 chapters 14 and 15)."""
+"""Worklist, performed steps and storage commitment over DICOMweb (PS3.18 chapters 13 to 15)."""
 
-from gateway.web.dicomweb.context import PATH
+from gateway.web.dicomweb.context import PATH, DicomWebContext
 from gateway.web.dicomweb.server import build
 
-__all__ = ["PATH", "build"]
+__all__ = ["PATH", "DicomWebContext", "build"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
 from aiohttp import web
 
+from gateway.errors import InvalidValue
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.worklist.station import Worklist
 
 PATH: Final = "/dicomweb"
 """Of the base URI, below the console's address."""
+_UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,21 @@ class DicomWebContext:
 
     worklist: Worklist
     performed_steps: PerformedSteps
+    commitment: StorageCommitment | None
+    """None: instances are not kept with their pixels, and nothing can be committed."""
     zone: tzinfo
     """Of the worklist's dates and times."""
 
 
 CONTEXT: Final = web.AppKey("context", DicomWebContext)
+
+
+def uid_of(request: web.Request, name: str) -> str:
+    """The UID in the path, which is called `name`. Raises `InvalidValue`."""
+    uid = request.match_info["uid"]
+    if not _UID.fullmatch(uid):
+        raise InvalidValue("is no UID (PS3.5 9.1)", place=name)
+    return uid
 
 
 def base_uri(request: web.Request) -> str:

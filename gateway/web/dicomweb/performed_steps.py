@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from gateway.errors import DuplicateKey, GatewayError, InvalidValue, Rejected
+from gateway.errors import DuplicateKey, GatewayError, Rejected
 from gateway.journey.performed_step.request import Request
 from gateway.long_work import beside
 from gateway.observe import metrics
 from gateway.records.order import Attributes
 from gateway.web.dicomweb.attributes import attributes_of
-from gateway.web.dicomweb.context import CONTEXT, base_uri
+from gateway.web.dicomweb.context import CONTEXT, base_uri, uid_of
 from gateway.web.dicomweb.login import OWN, SCANNER, check_service
 from gateway.web.dicomweb.representations import payload, preferred, results, writer
 from gateway.web.dicomweb.statuses import STATUSES
@@ -27,7 +26,7 @@ from gateway.worklist.items import Element, Item, of_attributes
 from gateway.worklist.results import selected, selection
 
 STEPS: Final = "/modality-performed-procedure-steps"
-_UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
+_PLACE: Final = "SOP Instance UID"
 
 
 async def create_or_update(request: web.Request) -> web.Response:
@@ -61,7 +60,7 @@ async def retrieve(request: web.Request) -> web.Response:
     media_type, *_ = preferred(request, ONE_RESULT)
     fields = search.read((name, value) for name, value in request.query.items() if name == search.INCLUDE)
     try:
-        uid = _uid(request)
+        uid = uid_of(request, _PLACE)
         await _check_own(request, uid)
         attributes = await request.app[CONTEXT].performed_steps.get(uid)
     except GatewayError as error:
@@ -80,7 +79,7 @@ async def _answered(
     check_service(request, MPPS)
     stated: Request | None = None
     try:
-        uid = _uid(request)
+        uid = uid_of(request, _PLACE)
         await _check_own(request, uid)
         attributes, is_long = await payload(request, attributes_of)
         stated = Request(request[SCANNER], request.remote or "", uid, attributes, is_long)
@@ -103,13 +102,6 @@ async def _check_own(request: web.Request, uid: str) -> None:
     begun_by = await context.performed_steps.begun_by(uid)
     if begun_by and begun_by not in context.worklist.stations_of(request[SCANNER]):
         raise web.HTTPForbidden(text="this token opens the performed steps of its own scanner alone")
-
-
-def _uid(request: web.Request) -> str:
-    uid = request.match_info["uid"]
-    if not _UID.fullmatch(uid):
-        raise InvalidValue("is no UID (PS3.5 9.1)", place="SOP Instance UID")
-    return uid
 
 
 def _uri(request: web.Request, uid: str) -> str:

@@ -9,10 +9,11 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from gateway.web.dicomweb.context import base_uri
+from gateway.web.dicomweb.context import CONTEXT, DicomWebContext, base_uri
 from gateway.web.dicomweb.performed_steps import STEPS, create_or_update, retrieve, update
 from gateway.web.dicomweb.representations import PAYLOADS, preferred
 from gateway.web.dicomweb.scheduled_steps import search_steps
+from gateway.web.dicomweb.storage_commitment import REQUESTS, check_result, request_commitment
 from gateway.wire.dicomweb import capabilities, search
 from gateway.wire.dicomweb.capabilities import Method, Resource
 from gateway.wire.dicomweb.media_types import CAPABILITIES, JSON, PLAIN_JSON, RESULTS, XML
@@ -21,6 +22,7 @@ ROLE: Final = "origin server"
 _ALWAYS: Final = (400, 401, 403, 406, 503)
 _WRITE: Final = (409, 413, 415)
 _STEP: Final = f"{STEPS}/{{uid}}"
+_COMMITMENT: Final = f"{REQUESTS}/{{uid}}"
 _ACCEPT: Final = (hdrs.ACCEPT, hdrs.ACCEPT_CHARSET)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,19 +30,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction of a resource. `also`: paths at which it is served besides, for clients that write them so."""
+    """A transaction of a resource. `also`: paths at which it is served besides, for clients that write them so;
+    `of_pixels`: it is served where instances are kept with their pixels."""
 
     path: str
     method: Method
     handler: Handler
     also: Sequence[str] = ()
+    of_pixels: bool = False
 
 
 async def _capabilities(request: web.Request) -> web.Response:
     """WADL or JSON, whatever is preferred (PS3.18 8.9)."""
     media_type, *_ = preferred(request, CAPABILITIES)
     write = capabilities.as_json if media_type.name == PLAIN_JSON else capabilities.as_wadl
-    body = write(base_uri(request), list(_resources()), ROLE)
+    body = write(base_uri(request), list(_resources(request.app[CONTEXT])), ROLE)
     return web.Response(body=body, content_type=media_type.name, charset="utf-8")
 
 
@@ -76,11 +80,29 @@ TRANSACTIONS: Final = (
                response_types=(JSON, PLAIN_JSON, XML), statuses=(200, *_ALWAYS, 404)),
         retrieve,
     ),
+    Transaction(
+        _COMMITMENT,
+        Method("Request", "13.4", hdrs.METH_POST, headers=(hdrs.CONTENT_TYPE,), request_types=PAYLOADS,
+               statuses=(202, *_ALWAYS, *_WRITE)),
+        request_commitment,
+        of_pixels=True,
+    ),
+    Transaction(
+        _COMMITMENT,
+        Method("ResultCheck", "13.5", hdrs.METH_GET, query=("accept", "charset"), headers=_ACCEPT,
+               response_types=(JSON, PLAIN_JSON, XML), statuses=(200, 202, *_ALWAYS, 404)),
+        check_result,
+        of_pixels=True,
+    ),
 )  # fmt: skip
 
 
-def _resources() -> Iterator[Resource]:
-    for path, transactions in groupby(TRANSACTIONS, key=lambda one: one.path):
+def _served(context: DicomWebContext) -> list[Transaction]:
+    return [one for one in TRANSACTIONS if context.commitment is not None or not one.of_pixels]
+
+
+def _resources(context: DicomWebContext) -> Iterator[Resource]:
+    for path, transactions in groupby(_served(context), key=lambda one: one.path):
         yield Resource(path, [transaction.method for transaction in transactions])
 
 
@@ -88,7 +110,7 @@ def add_routes(application: web.Application) -> None:
     """Every path with and without a slash at its end, as the examples of the standard have both (PS3.18 B.36)."""
     routes = {
         (transaction.method.http_method, path): transaction.handler
-        for transaction in TRANSACTIONS
+        for transaction in _served(application[CONTEXT])
         for written in (transaction.path, *transaction.also)
         for path in {written, written.removesuffix("/"), f"{written.removesuffix('/')}/"}
     }

@@ -23,7 +23,8 @@ SERVED = {
 
 
 async def test_capabilities_list_what_is_served_in_each_media_type(start: Start) -> None:
-    assert {(one.path, one.method.http_method, one.method.id) for one in TRANSACTIONS} == SERVED
+    table = {(one.path, one.method.http_method, one.method.id) for one in TRANSACTIONS if not one.of_pixels}
+    assert table == SERVED
     async with start() as gateway, client_of(gateway) as client:
         for path in ("", "/", STEPS, f"{PERFORMED}/1.2.3", f"{PERFORMED}/1.2.3/"):
             answer = await client.ask("OPTIONS", path)
