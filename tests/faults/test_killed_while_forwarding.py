@@ -186,15 +186,21 @@ class Episodes:
         self.is_full = False
 
     def act(self, kill: int) -> None:
-        """What begins or ends now. A full disk is filled again: files leave the spool meanwhile."""
-        self._acts.get(kill, self._fill if self.is_full else lambda: None)()
+        """What begins or ends now."""
+        self._acts.get(kill, self.fill_again)()
+
+    def fill_again(self) -> None:
+        """Take the room that files have left behind, while the disk is to be full."""
+        if self.is_full:
+            self._fill()
 
     def close(self) -> None:
         self._up.close()
 
 
-async def says_full(gateway: WholeGateway, senders: Senders) -> str:
-    """Wait until an instance was refused with A700, and the state says why; what it says."""
+async def says_full(gateway: WholeGateway, senders: Senders, episodes: Episodes) -> str:
+    """Wait until an instance was refused with A700, and the state says why; what it says. Meanwhile the disk stays full
+    whatever leaves it."""
     before = senders.full
     url = f"http://127.0.0.1:{gateway.http}/api/state"
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
@@ -206,6 +212,7 @@ async def says_full(gateway: WholeGateway, senders: Senders) -> str:
                 return "; ".join(
                     f"{one['kind']} {one['name']}: {one['detail']}" for one in parts if one["level"] == "bad"
                 )
+            episodes.fill_again()
             await asyncio.sleep(0.1)
 
 
@@ -257,7 +264,9 @@ async def killed_again_and_again(gateways: list[WholeGateway], senders: Senders,
     for kill in range(KILLS):
         episodes.act(kill)
         if episodes.is_full:
-            print(f"\nthe disk is full after {senders.sent} instances: {await says_full(gateways[0], senders)}")
+            print(
+                f"\nthe disk is full after {senders.sent} instances: {await says_full(gateways[0], senders, episodes)}"
+            )
         await reached(senders, dice.randint(kill * IMAGES // (KILLS + 1), (kill + 1) * IMAGES // (KILLS + 1)))
         await asyncio.sleep(dice.uniform(0, 0.3))
         killed = dice.choice(gateways)
