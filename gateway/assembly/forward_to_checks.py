@@ -68,8 +68,11 @@ async def reached(destination: ForwardTo, most_seconds: float) -> CheckFinding:
 
 
 def _folder(what: str, folder: Path) -> CheckFinding:
+    if folder.exists() and not folder.is_dir():
+        return CheckFinding(what, False, f"{folder} is no folder")
     if not folder.is_dir():
-        return CheckFinding(what, True, f"{folder} is not there; instances wait until it is", warning=True)
+        text = f"{folder} is not there: make it, or mount its disk; instances wait until it is there"
+        return CheckFinding(what, True, text, warning=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         return CheckFinding(what, False, f"{folder} cannot be written by this user")
     if os.path.ismount(folder):

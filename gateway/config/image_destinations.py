@@ -67,7 +67,7 @@ class ForwardTo(ImageDestination, HttpReceiver):
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
         if bool(self.url) == (self.folder is not None):
-            raise ValueError("is an archive or a folder: set url, or folder")
+            raise ValueError("is an archive or a folder: set either url or folder, and not both")
         if self.folder is not None and (self.auth or self.tls or self.proxy):
             raise ValueError("a folder has no auth, token, tls or proxy")
         if self.auth is not None and self.auth.kind == "smart" and self.auth.token_url is None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, literal, select, union_all
 
 from gateway.records.work import STUCK, WorkKind, WorkState
 from gateway.store import heartbeats
 from gateway.store.outbox_claims import is_active
-from gateway.store.schema import outbox
+from gateway.store.schema import outbox, work_tries
+from gateway.store.work_tries import KEPT
 
 MOST_COUNTED: Final = 1_000
 LOOKED_AT: Final = 50
@@ -28,7 +29,8 @@ class Waiting(NamedTuple):
     next_at: int | None = None
     """When the next falls due, by the wall clock."""
     retried_since: int | None = None
-    """When the oldest was added that failed at least once; of those that fall due first."""
+    """When something of it failed first; of those that fall due first, and of one with more tries than are kept, when
+    it was added."""
     cause: str = ""
     """Of the last failure of one of those."""
 
@@ -58,14 +60,31 @@ def _of(connection: Connection, kind: WorkKind, number: int) -> Waiting:
         number=number,
         oldest_at=min([row.created_at for row in rows] + ([] if oldest is None else [oldest]), default=None),
         next_at=heartbeats.shown(connection, pending[0]) if pending else None,
-        retried_since=min((row.created_at for row in failed), default=None),
+        retried_since=_first_failure(connection, failed),
         cause=failed[-1].cause_text if failed else "",
     )
 
 
+def _first_failure(connection: Connection, failed: Sequence[Any]) -> int | None:
+    """Work may have waited for hours of the day before its first try: that is no failure."""
+    if not failed:
+        return None
+    tries = connection.execute(_FIRST_TRIES, {"rows": [row.id for row in failed]})
+    first: dict[int, int] = {row.work: row.failed_at for row in tries}
+    moments: list[int] = [
+        row.created_at if row.attempts > KEPT else first.get(row.id, row.created_at) for row in failed
+    ]
+    return min(moments)
+
+
+_FIRST_TRIES: Final = (
+    select(work_tries.c.work, func.min(work_tries.c.failed_at).label("failed_at"))
+    .where(work_tries.c.work.in_(bindparam("rows", expanding=True)))
+    .group_by(work_tries.c.work)
+)
 _ACTIVE: Final = (outbox.c.kind == bindparam("the_kind"), is_active(outbox))
 _NEXT: Final = (
-    select(outbox.c.created_at, outbox.c.due_at, outbox.c.state, outbox.c.attempts, outbox.c.cause_text)
+    select(outbox.c.id, outbox.c.created_at, outbox.c.due_at, outbox.c.state, outbox.c.attempts, outbox.c.cause_text)
     .where(*_ACTIVE)
     .order_by(outbox.c.due_at)
     .limit(LOOKED_AT)

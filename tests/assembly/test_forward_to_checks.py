@@ -45,7 +45,9 @@ async def test_a_folder_is_there_or_its_disk_is_not_mounted(tmp_path: Path) -> N
     assert await found(tmp_path) == (True, False, f"{tmp_path} can be written")
     ok, warning, detail = await found(tmp_path / "away")
     assert (ok, warning) == (True, True)
-    assert "is not there; instances wait until it is" in detail
+    assert "is not there: make it, or mount its disk" in detail
+    (tmp_path / "file").touch()
+    assert await found(tmp_path / "file") == (False, False, f"{tmp_path / 'file'} is no folder")
     ok, warning, detail = await found(Path("/dev/shm"))
     assert (ok, warning) == (True, True)
     assert "is a mount point" in detail

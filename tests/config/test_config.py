@@ -754,8 +754,8 @@ def test_a_compression_with_loss_is_refused_with_its_cure(write: Write, method: 
 @pytest.mark.parametrize(
     ("entry", "cure"),
     [
-        ({}, "set url, or folder"),
-        ({"url": "https://vna.test", "folder": "/share"}, "set url, or folder"),
+        ({}, "set either url or folder"),
+        ({"url": "https://vna.test", "folder": "/share"}, "set either url or folder"),
         ({"folder": "/share", "token": "secret"}, "a folder has no auth"),
         ({"url": "https://user:secret@vna.test"}, "use auth or token_file"),
         ({"url": "https://vna.test", "auth": {"kind": "smart", "client_id": "x", "keys": ["k"]}}, "needs token_url"),

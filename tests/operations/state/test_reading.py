@@ -23,10 +23,11 @@ from gateway.operations.state.sources import (
     Silence,
     Sources,
 )
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.windows import Windows
-from gateway.records.work import delivery_to, images_to
-from gateway.store import Store, backups, refusals, worklist
+from gateway.records.work import Lane, delivery_to, images_to
+from gateway.store import Store, backups, outbox, outbox_claims, refusals, worklist
 from gateway.store.schema import pauses
 from tests.conftest import Time
 from tests.web.served import add_delivery, add_message, add_refusal
@@ -138,6 +139,25 @@ async def test_an_outage_is_bad_by_its_age_whatever_number_waits(store: Store, c
     assert part(await read(store, clock, process_of(silences=fresh)), Kind.RECEIVER, "main").level is Level.BAD
     sources = Sources(SETUP, None, "1.2.3", clock)
     assert part(await state_of(store, sources), Kind.RECEIVER, "main").level is Level.BAD
+
+
+async def test_what_waited_for_hours_before_its_first_try_has_not_been_away_for_so_long(
+    store: Store, clock: Time
+) -> None:
+    kind = delivery_to("main")
+
+    def fill(connection: Connection) -> None:
+        lane = Lane(kind, StudyInstanceUID("1.2.3"))
+        outbox.enqueue(connection, lane=lane, payload={}, due_at=clock.now - 7 * HOUR, now=clock.now - 7 * HOUR)
+        [work] = outbox_claims.claim(connection, kind=kind, now=clock.now, lease_micros=SECOND, limit=1)
+        away = {"error": "HTTP 503", "place": "http://ehr"}
+        outbox_claims.fail(connection, work, Fate.RETRY, now=clock.now, due_at=clock.now + HOUR, outcome=away)
+
+    await store.write(fill)
+    silence = {kind: Silence(away_since=clock.now)}
+    for seconds, level in ((60, Level.WARN), (300, Level.BAD)):
+        clock.pass_seconds(seconds)
+        assert part(await read(store, clock, process_of(silences=silence)), Kind.RECEIVER, "main").level is level
 
 
 async def test_work_that_is_tried_again_at_a_receiver_that_answers_is_a_warning(store: Store, clock: Time) -> None:
