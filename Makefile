@@ -4,8 +4,8 @@
 PYTHON ?= python3
 DEMO_ARGS ?= --once
 RUN_ARGS ?=
-# Most tests wait for somebody: three workers for two cores are quicker than two.
-PYTEST_ARGS ?= -n $(shell expr \( 3 \* $$(nproc) + 1 \) / 2)
+# Most tests wait for somebody: four workers for two cores are quicker than three, by an eighth.
+PYTEST_ARGS ?= -n $(shell expr 2 \* $$(nproc))
 BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py -s
 NIGHT_ARGS ?=
