@@ -46,10 +46,10 @@ def _mounted(folder: Path, what: Sequence[str]) -> Iterator[None]:
 
 
 def _no_disk(reason: str) -> None:
-    said = f"no file system can be mounted, which root may: {reason}"
+    reason = f"no file system can be mounted, which root may: {reason}"
     if os.environ.get("CI") == "true":
-        pytest.fail(said, pytrace=False)
-    pytest.skip(said)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def fill(filler: Path) -> None:
