@@ -84,11 +84,15 @@ def _within_range(pixels: NDArray[Any], image: Image) -> NDArray[Any]:
 
     Where nothing is said to be lost, bits beyond may be an overlay.
     """
-    if image.lossy != "01" or image.high_bit != image.stored - 1 or image.signed != (pixels.dtype.kind == "i"):
+    if image.lossy != "01" or image.high_bit != image.stored - 1 or not pixels.size:
+        return pixels
+    if image.signed and pixels.dtype.kind == "u" and int(pixels.max()) >> image.stored:
+        pixels = pixels.view(f"i{pixels.dtype.itemsize}")  # the sign is in all bits above those stored
+    if image.signed != (pixels.dtype.kind == "i"):
         return pixels
     half = 1 << image.stored - 1
     lowest, highest = (-half, half - 1) if image.signed else (0, 2 * half - 1)
-    if not pixels.size or (lowest <= int(pixels.min()) and int(pixels.max()) <= highest):
+    if lowest <= int(pixels.min()) and int(pixels.max()) <= highest:
         return pixels
     within: NDArray[Any] = pixels.clip(lowest, highest)
     return within

@@ -177,6 +177,17 @@ def test_no_value_is_beyond_bits_stored_where_something_was_lost(lossy: str | No
     assert np.frombuffer(pydicom.dcmread(tmp_path / "decoded.dcm").PixelData, "<u2").max() == white
 
 
+def test_a_sign_in_all_bits_is_none_of_the_value_where_something_was_lost(tmp_path: Path) -> None:
+    """JPEG-LS has no signed numbers: a stream of 16 bits that holds 12, of which a loss made less than -2048."""
+    values = np.tile(np.array([-2050, -2048, -1, 2047, 2049], "<i2"), (5, 1))
+    data_set = image(values, BitsStored=12, HighBit=11, PixelRepresentation=1, LossyImageCompression="01")
+    data_set.PixelData = encapsulate([bytes(imagecodecs.jpegls_encode(values.view("<u2")))])
+    source = saved(data_set, tmp_path / "source.dcm", syntaxes.JPEG_LS_NEAR)
+    decoded(source, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
+    ours = np.frombuffer(pydicom.dcmread(tmp_path / "decoded.dcm").PixelData, "<i2", 5)
+    assert ours.tolist() == [-2048, -2048, -1, 2047, 2047]
+
+
 @pytest.mark.parametrize("syntax", [syntaxes.HTJ2K_LOSSLESS, syntaxes.HTJ2K_LOSSLESS_RPCL, syntaxes.HTJ2K])
 def test_htj2k_is_read_as_openjpeg_reads_it(syntax: str, tmp_path: Path) -> None:
     pixels = pydicom.dcmread(sample("CT_small.dcm")).pixel_array
