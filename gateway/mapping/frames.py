@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 
 from gateway.records.order import Attributes
 
@@ -35,6 +36,11 @@ def read_for(keywords: Collection[str]) -> frozenset[str]:
     """The attributes of the top level that must be read to have those named in `keywords`."""
     asked = frozenset(keywords)
     return asked.union(_GROUPS, _REGIONS) if asked & GATHERED else asked
+
+
+def tags_for(keywords: Collection[str]) -> frozenset[int]:
+    """The tags of `read_for`."""
+    return frozenset(tag for keyword in read_for(keywords) if (tag := tag_for_keyword(keyword)) is not None)
 
 
 def gathered(dataset: Holder, plain: Callable[[Any], Attributes]) -> Attributes:

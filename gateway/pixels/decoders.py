@@ -82,7 +82,7 @@ def decoded_frame(encoded: bytes, image: Image, decoder: Decoder) -> Decoded:
 def _within_range(pixels: NDArray[Any], image: Image) -> NDArray[Any]:
     """What a loss took beyond Bits Stored is cut off, or white would be black to whoever reads no other bits.
 
-    Where nothing is said to be lost, bits beyond may be an overlay.
+    Where the data set states no loss, bits beyond may be an overlay.
     """
     if image.lossy != "01" or image.high_bit != image.stored - 1 or not pixels.size:
         return pixels

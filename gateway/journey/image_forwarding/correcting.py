@@ -10,13 +10,14 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.errors import Malformed, NeedsPerson, with_fate
-from gateway.mapping.attributes import from_dataset
 from gateway.mapping.corrections.correcting import CorrectionMapping
 from gateway.mapping.corrections.scope import CorrectionScope
+from gateway.mapping.elements import of_levels
+from gateway.mapping.frames import tags_for
 from gateway.records.correction import Correction, CorrectionSet, InstanceFacts, Modification
 from gateway.store import Store, instance_facts
 from gateway.store.gathered import Gathered
-from gateway.wire.dimse.header import read_header
+from gateway.wire.dimse.header import read_elements
 
 Correct = Callable[[Path, Path, Sequence[Correction], Modification], Awaitable[list[str]]]
 """Writes the instance of the first file to the second with the corrections; gives remarks."""
@@ -45,6 +46,7 @@ class Correcting:
         clock: Clock,
     ) -> None:
         self._mapping = mapping
+        self._tags = tags_for(mapping.keywords)
         self._sets = sets
         self.write = correct
         self._system = system
@@ -65,10 +67,10 @@ class Correcting:
         return Due(corrections, Modification(self._system, facts.source_ae, f"{at:%Y%m%d%H%M%S.%f%z}"))
 
     def _corrections(self, facts: InstanceFacts) -> list[Correction]:
-        keywords = self._mapping.keywords
         try:
-            dataset = read_header(facts.header, facts.transfer_syntax_uid, keywords=keywords, faults=[])
+            elements = read_elements(facts.header, facts.transfer_syntax_uid, self._tags, faults=[])
         except Malformed as error:
             raise with_fate(error, NeedsPerson) from error
-        scope = CorrectionScope(from_dataset(dataset, keywords), facts.patient, facts.order)
+        stated = of_levels(elements, {"instance": self._mapping.keywords})["instance"]
+        scope = CorrectionScope(stated, facts.patient, facts.order)
         return self._mapping.corrections(scope, self._sets)

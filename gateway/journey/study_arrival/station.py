@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
-from pydicom.datadict import tag_for_keyword
 from sqlalchemy import Connection
 
 from gateway import long_work
@@ -21,7 +20,7 @@ from gateway.errors import Conflict, InvalidValue, Malformed, RequiredMissing, U
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping.elements import of_levels, surplus
-from gateway.mapping.frames import read_for
+from gateway.mapping.frames import tags_for
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
@@ -91,8 +90,7 @@ class StudyArrival:
     def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
         """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
         self._keywords = {level: sorted(ALWAYS[level].union(keywords[level])) for level in ALWAYS}
-        read = read_for(frozenset(NAMES).union(*self._keywords.values()))
-        self._tags = frozenset(tag for keyword in read if (tag := tag_for_keyword(keyword)) is not None)
+        self._tags = tags_for(frozenset(NAMES).union(*self._keywords.values()))
 
     async def store(self, request: StoreRequest) -> None:
         """Keep one instance.
