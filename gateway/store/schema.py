@@ -379,9 +379,14 @@ studies = Table(
     Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     Column("revision", Integer, nullable=False),
     Column("settled_revision", Integer, nullable=False),
+    Column(
+        "grown_revision", Integer, nullable=False, server_default=text("0"),
+        comment="The newest that an instance made",
+    ),
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
+    Column("settled_because", Json, nullable=True, comment="Why it settled last: {reason, ...}"),
     Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
     Column("withdrawn_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
     Column("withdrawn_reason", Text, nullable=False, server_default=text("''"), comment="Why, in the person's words"),
@@ -401,7 +406,22 @@ studies = Table(
         sqlite_where=text("withdrawn_at IS NOT NULL"),
         postgresql_where=text("withdrawn_at IS NOT NULL"),
     ),
+)  # fmt: skip
+
+study_evidence = Table(
+    "study_evidence",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="By which it is stated: a UID, or an archive's name"),
+    Column("sop_uids", Json, nullable=False, comment="The instances that are named"),
+    Column("series", Integer, nullable=True, comment="How many; null: not stated"),
+    Column("instances", Integer, nullable=True, comment="How many; null: not stated"),
+    Column("stated_at", BigInteger, nullable=False),
+    UniqueConstraint("study_uid", "kind", "source"),
 )
+"""What is stated of how much a study holds; the study need not have come."""
 
 series = Table(
     "series",

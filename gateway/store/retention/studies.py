@@ -31,6 +31,7 @@ from gateway.store.schema import (
     procedures,
     series,
     studies,
+    study_evidence,
     unlinked_items,
 )
 
@@ -163,7 +164,7 @@ def _delete_named(connection: Connection, tally: Counter[str], uids: Sequence[st
     )
     remove(connection, tally, imaging_study_tokens, imaging_study_tokens.c.imaging_study, served)
     remove(connection, tally, imaging_studies, imaging_studies.c.id, served)
-    for table in (exclusions, availability_notifications, asked_commitments):
+    for table in (exclusions, availability_notifications, asked_commitments, study_evidence):
         remove(connection, tally, table, table.c.study_uid, uids)
     work.delete_of(connection, tally, set(uids) - of_orders(connection, uids))
 
