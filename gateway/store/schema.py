@@ -376,6 +376,8 @@ studies = Table(
     Column("patient_issuer", Text, nullable=False),
     Column("source_ae", Text, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("study_date", Name, nullable=False, server_default=text("''"), comment="DA; empty: none"),
+    Column("name_key", Name, nullable=False, server_default=text("''"), comment="What a name key is compared with"),
     Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     Column("revision", Integer, nullable=False),
     Column("settled_revision", Integer, nullable=False),
@@ -400,6 +402,8 @@ studies = Table(
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
     Index(None, "patient_id"),
+    Index(None, "study_date", "id"),
+    Index(None, "name_key"),
     Index(
         "ix_studies_withdrawn",
         "id",
@@ -430,9 +434,11 @@ series = Table(
     Column("study", Key, ForeignKey("studies.id"), nullable=False),
     Column("series_uid", Text, nullable=False),
     Column("attributes", Json, nullable=False),
+    Column("modality", Name, nullable=False, server_default=text("''"), comment="In upper case"),
     Column("sources", Json, nullable=False, server_default="{}", comment="Keyword -> SOP Instance UID it comes from"),
     UniqueConstraint("study", "series_uid"),
     Index(None, "series_uid"),
+    Index(None, "modality", "study"),
 )
 
 instances = Table(

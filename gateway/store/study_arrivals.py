@@ -13,7 +13,7 @@ from gateway.records.arrival import InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.store import exclusions, pixel_files
+from gateway.store import exclusions, pixel_files, study_keys
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies
@@ -72,7 +72,7 @@ def _grow(connection: Connection, arrival: InstanceArrival, study: int, stated: 
     if (attributes, sources) == stated:
         _GROW.run(connection, values)
     else:
-        values |= {f"the_{column}": value for column, value in _columns(attributes, sources).items()}
+        values |= _named(_columns(attributes, sources))
         _GROW_AND_STATE.run(connection, values)
 
 
@@ -84,13 +84,17 @@ def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceA
 
 def _columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
     """What a row of `studies` holds of what its instances say."""
-    return {
-        "attributes": attributes,
-        "sources": sources,
-        "accession": _text(attributes, "AccessionNumber"),
-        "patient_id": _text(attributes, "PatientID"),
-        "patient_issuer": _text(attributes, "IssuerOfPatientID"),
-    }
+    return {"attributes": attributes, "sources": sources, **study_keys.of_study(attributes)}
+
+
+def _series_columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
+    """What a row of `series` holds of what its instances say."""
+    return {"attributes": attributes, "sources": sources, **study_keys.of_series(attributes)}
+
+
+def _named(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of columns by the names of their parameters."""
+    return {f"the_{column}": value for column, value in columns.items()}
 
 
 def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
@@ -100,11 +104,6 @@ def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
         "revision": 0, "settled_revision": 0, "first_at": arrival.received_at, "last_at": arrival.received_at,
     }  # fmt: skip
     return _key(connection.execute(insert(studies), row))
-
-
-def _text(attributes: Attributes, keyword: str) -> str:
-    value = attributes.get(keyword, "")
-    return str(value[0] if isinstance(value, list) and value else value or "")
 
 
 def _keep_instance(connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]) -> Kept:
@@ -134,10 +133,10 @@ def _keep_series(connection: Connection, arrival: InstanceArrival, study: int, h
     attributes, sources = agreed(*stated, arrival.series, arrival.sop_uid)
     row: int | None = held.get("series")
     if row is None:
-        values = {"study": study, "series_uid": arrival.series_uid, "attributes": attributes, "sources": sources}
+        values = {"study": study, "series_uid": arrival.series_uid, **_series_columns(attributes, sources)}
         return _key(connection.execute(insert(series), values))
     if (attributes, sources) != stated:
-        connection.execute(_SET_SERIES, {"the_id": row, "the_attributes": attributes, "the_sources": sources})
+        connection.execute(_SET_SERIES, _named({"id": row, **_series_columns(attributes, sources)}))
     return row
 
 
@@ -160,6 +159,7 @@ _SET_SERIES: Final = (
     .values(
         attributes=bindparam("the_attributes", type_=series.c.attributes.type),
         sources=bindparam("the_sources", type_=series.c.sources.type),
+        modality=bindparam("the_modality"),
     )
 )
 
@@ -176,6 +176,8 @@ _GROW_AND_STATE: Final = Statement(
         accession=bindparam("the_accession"),
         patient_id=bindparam("the_patient_id"),
         patient_issuer=bindparam("the_patient_issuer"),
+        study_date=bindparam("the_study_date"),
+        name_key=bindparam("the_name_key"),
     )
 )
 
@@ -223,6 +225,6 @@ def _set_levels(
         of_series.setdefault(series_row, []).append((sop_uid, levels["series"]))
     for one, stated in of_series.items():
         attributes, sources = together(stated)
-        connection.execute(_SET_SERIES, {"the_id": one, "the_attributes": attributes, "the_sources": sources})
+        connection.execute(_SET_SERIES, _named({"id": one, **_series_columns(attributes, sources)}))
     attributes, sources = together((sop_uid, levels["study"]) for _, sop_uid, levels in counting)
     connection.execute(update(studies).where(studies.c.id == study), _columns(attributes, sources))

@@ -134,6 +134,7 @@ def _nameless(row: int) -> dict[str, Any]:
     return {
         "study_uid": f"{GOING}{row}", "accession": "", "patient_id": "", "patient_issuer": "", "attributes": {},
         "sources": {}, "findings": [], "source_ae": "", "withdrawn_by": "", "withdrawn_reason": "",
+        "study_date": "", "name_key": "",
     }  # fmt: skip
 
 

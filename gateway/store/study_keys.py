@@ -1,0 +1,37 @@
+"""What studies and series are found by, of what their instances say: columns with indexes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from gateway.records.order import Attributes
+from gateway.worklist.names import name_key
+
+LONGEST_NAME: Final = 200
+"""Characters of a name that are compared: an index of PostgreSQL takes no entry of some kilobytes."""
+_LONGEST_CODE: Final = 16
+_DATE: Final = re.compile(r"\d{8}", re.ASCII)
+
+
+def of_study(attributes: Attributes) -> dict[str, Any]:
+    """The columns of `studies`."""
+    date = text_of(attributes, "StudyDate")
+    return {
+        "accession": text_of(attributes, "AccessionNumber"),
+        "patient_id": text_of(attributes, "PatientID"),
+        "patient_issuer": text_of(attributes, "IssuerOfPatientID"),
+        "study_date": date if _DATE.fullmatch(date) else "",
+        "name_key": name_key(text_of(attributes, "PatientName"))[:LONGEST_NAME],
+    }
+
+
+def of_series(attributes: Attributes) -> dict[str, Any]:
+    """The columns of `series`."""
+    return {"modality": text_of(attributes, "Modality").upper()[:_LONGEST_CODE]}
+
+
+def text_of(attributes: Attributes, keyword: str) -> str:
+    """The first value of an attribute, '' where there is none."""
+    value = attributes.get(keyword, "")
+    return str(value[0] if isinstance(value, list) and value else value or "")
