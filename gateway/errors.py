@@ -6,6 +6,7 @@ worker alone turns an error into a retry, a parked row or a rejected row.
 
     GatewayError                PARK
     ├── Unavailable             RETRY   a database, disk or peer is away
+    │   └── Unexplained                 a peer's failure without a reason; a few times
     ├── NeedsPerson             PARK    a person must decide
     ├── ConfigError             REJECT  configuration or mapping file, all faults
     └── Rejected                REJECT  the sender's to mend
@@ -125,6 +126,11 @@ class Unavailable(GatewayError):
 
 class InDoubt(Unavailable):
     """The database was asked to commit, and nothing is known of it: the work may be done."""
+
+
+class Unexplained(Unavailable):
+    """A peer answers with a failure that names no reason: it may pass, or be of the work itself. After a few of these a
+    person is asked."""
 
 
 class NeedsPerson(GatewayError):

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from gateway.errors import InvalidValue, RequiredEmpty, RequiredMissing
+from gateway.errors import (
+    GatewayError,
+    InvalidValue,
+    NeedsPerson,
+    RequiredEmpty,
+    RequiredMissing,
+    Unavailable,
+    Unexplained,
+)
 from gateway.records.order import Attributes
 
 LONGEST_UID: Final = 64
@@ -117,9 +125,8 @@ class CommitmentReport:
         return CommitmentAsked(self.transaction_uid, (*self.committed, *(one for one, _ in self.failed)))
 
 
-_NO_ROOM: Final = 0x0213
-DOUBT: Final = 0x0110
-"""A failure without a reason."""
+_PASSING: Final = {0x0213: Unavailable, 0x0110: Unexplained}
+"""Errors of the answers after which a peer is asked again: no room, and a failure without a reason."""
 
 
 def is_reported(status: int) -> bool:
@@ -127,9 +134,9 @@ def is_reported(status: int) -> bool:
     return status in (0x0000, 0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000
 
 
-def may_be_reported_later(status: int, has_tries: bool) -> bool:
-    """Whether an answer that is no success may pass. `has_tries`: a failure without a reason may be tried again."""
-    return status == _NO_ROOM or (status == DOUBT and has_tries)
+def not_reported(status: int) -> type[GatewayError]:
+    """The error that an answer comes to which is no success."""
+    return _PASSING.get(status, NeedsPerson)
 
 
 class ReportTaken(NamedTuple):

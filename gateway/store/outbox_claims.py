@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -215,15 +215,26 @@ def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, no
     return True
 
 
-def fail(connection: Connection, work: Work, fate: Fate, *, now: int, due_at: int, outcome: dict[str, Any]) -> bool:
-    """Close a try that failed by its fate; `due_at`, by the clock that shows `now`, counts for `Fate.RETRY`. False when
-    the lease was lost."""
+def fail(
+    connection: Connection,
+    work: Work,
+    fate: Fate,
+    *,
+    now: int,
+    due_at: int,
+    outcome: dict[str, Any],
+    payload: Mapping[str, object] | None = None,
+) -> bool:
+    """Close a try that failed by its fate; `due_at`, by the clock that shows `now`, counts for `Fate.RETRY`. `payload`:
+    what the work has from now on; None: as before. False when the lease was lost."""
     due_at = heartbeats.steady_of(connection, due_at, now=now)
     state, cause = _AFTER_FATE[fate], cause_of(work.kind, outcome)
     failed = update(outbox).where(_mine).values(
         state=state.value, due_at=due_at, lease="", lease_until=0, outcome=outcome,
         finished_at=None if state is WorkState.PENDING else now, cause=cause.key, cause_text=cause.text,
     )  # fmt: skip
+    if payload is not None and payload != work.payload:
+        failed = failed.values(payload=payload)
     changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
     if changed:
         work_tries.add(connection, work.id, attempt=work.attempts + 1, failed_at=now, fate=fate, outcome=outcome)

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from gateway.clock import Clock
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
 from gateway.observe import metrics
 
 log = logging.getLogger(__name__)
@@ -88,3 +89,15 @@ class Breaker:
                 "%s does not answer (%d tries in a row); its work waits, and it is tried every %g to %g seconds",
                 self._name, self._failures, self._first / SECOND, self._longest / SECOND,
             )  # fmt: skip
+
+    def failure(self, error: GatewayError, unsupported: type[GatewayError] = NeedsPerson) -> GatewayError:
+        """What an error of a try without an answer comes to for the work, after the try is accounted for.
+
+        A receiver that does not take the type is there, and the work is `unsupported`. Whatever else keeps the receiver
+        from answering says nothing of the work.
+        """
+        if isinstance(error, UnsupportedType):
+            self.answered()
+            return with_fate(error, unsupported)
+        self.failed(getattr(error, "retry_after", None))
+        return error if isinstance(error, Unavailable) else with_fate(error, Unavailable)

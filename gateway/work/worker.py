@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
@@ -22,9 +21,9 @@ from sqlalchemy.exc import StatementError
 from gateway.clock import Clock
 from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
-from gateway.records.cause import cause_of
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims
+from gateway.work.failures import cause_for_log, fate_of, pause_after
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
 from gateway.work.pacing import Pacing
@@ -33,8 +32,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
 """How often the outbox is looked at without a hint: for work that another process has left."""
-LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
-"""What a receiver may ask for at most with Retry-After."""
 
 Handler = Callable[[Work, Lease], Awaitable[outbox_claims.Done]]
 
@@ -263,18 +260,21 @@ class Worker:
             log.warning("what follows from the lost lease of %s %d was not written: %s", work.kind, work.id, error)
 
     async def _settle_failure(self, handling: Handling, work: Work, error: GatewayError) -> None:
-        metrics.WORK.labels(str(work.kind), error.fate.value).inc()
+        fate, payload = fate_of(work, error)
+        metrics.WORK.labels(str(work.kind), fate.value).inc()
         now = self._clock()
-        due = now + round(self._delay(handling, work, error) * 1_000_000)
+        due = now + round(
+            pause_after(work, error, handling.first_retry_seconds, handling.max_retry_seconds) * 1_000_000
+        )
         outcome = {"error": error.message, "place": error.place, **error.details}
-        if error.fate is not Fate.RETRY:
-            log.warning("%s %d is %sed: %s", work.kind, work.id, error.fate.value, _cause(work, error, outcome))
+        if fate is not Fate.RETRY:
+            log.warning("%s %d is %sed: %s", work.kind, work.id, fate.value, cause_for_log(work, error, outcome))
         elif not work.attempts:
-            log.warning("%s %d is tried again later: %s", work.kind, work.id, _cause(work, error, outcome))
-        settle = partial(outbox_claims.fail, work=work, now=now, due_at=due)
+            log.warning("%s %d is tried again later: %s", work.kind, work.id, cause_for_log(work, error, outcome))
+        settle = partial(outbox_claims.fail, work=work, now=now, due_at=due, payload=payload)
         try:
             try:
-                settled = await self._store.write(partial(settle, fate=error.fate, outcome=outcome))
+                settled = await self._store.write(partial(settle, fate=fate, outcome=outcome))
             except StatementError as failure:
                 # What the error says cannot be kept; that it happened must be, or the work would run for ever.
                 plain = {"error": f"{type(error).__name__}, whose details could not be kept: {type(failure).__name__}"}
@@ -284,21 +284,3 @@ class Worker:
         except Unavailable as failure:
             # The lease ends by itself; the work is taken up again then.
             log.warning("the outcome of %s %d could not be written: %s", work.kind, work.id, failure)
-
-    @staticmethod
-    def _delay(handling: Handling, work: Work, error: GatewayError) -> float:
-        """Seconds until the next try: what the receiver asks for, else doubling up to the longest pause, less up to a
-        quarter by chance so that lanes do not return in step."""
-        if isinstance(error, Unavailable) and error.retry_after is not None:
-            # Zero would be a loop.
-            return min(max(error.retry_after, handling.first_retry_seconds), LONGEST_WAIT_SECONDS)
-        doubled = handling.first_retry_seconds * 2 ** min(work.attempts, 30)
-        return float(min(doubled, handling.max_retry_seconds) * random.uniform(0.75, 1.0))
-
-
-def _cause(work: Work, error: GatewayError, outcome: Mapping[str, Any]) -> str:
-    """The cause for the log: class, status of HTTP where there is one, and the key by which pages and commands name the
-    cause. Not the text, which is the receiver's and may name a patient."""
-    status = outcome.get("status")
-    code = f" HTTP {status}" if isinstance(status, int) else f" {status}" if status else ""
-    return f"{type(error).__name__}{code}, cause {cause_of(work.kind, outcome).key}"

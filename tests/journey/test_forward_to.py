@@ -21,11 +21,11 @@ from gateway.clock import elapsed, now
 from gateway.config.destinations import DestinationRetry
 from gateway.config.image_destinations import ForwardTo
 from gateway.config.studies import SpoolSection, Studies
-from gateway.journey.image_forwarding.station import MOST_DOUBTS
 from gateway.operations.parked import parked_work
 from gateway.operations.receivers import pause_all, resume
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.store.schema import audit, outbox, pixel_files
+from gateway.work.failures import MOST_UNEXPLAINED
 from tests.journey.running import Start, config_of, quiet
 from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, sqlite, stand, standing
 from tests.peers.orthanc import Orthanc
@@ -70,7 +70,7 @@ async def test_what_answers_lead_to(start: Start, tmp_path: Path) -> None:
         1: [stored(202, 0xB007)],
         2: [failed(409, 0xA700)],
         3: [failed(200, 0xA900)],
-        4: [nothing_listed()] * MOST_DOUBTS,
+        4: [nothing_listed()] * MOST_UNEXPLAINED,
         5: [nothing_listed()],
         6: [plain(503, "later"), plain(500)],
         7: [plain(413)],
@@ -93,7 +93,7 @@ async def test_what_answers_lead_to(start: Start, tmp_path: Path) -> None:
     }
     came = [uid.rpartition(".")[2] for uid in archive.came]
     assert {one: came.count(one) for one in came} == {
-        "1": 1, "2": 2, "3": 1, "4": MOST_DOUBTS, "5": 2, "6": 3, "7": 1
+        "1": 1, "2": 2, "3": 1, "4": MOST_UNEXPLAINED, "5": 2, "6": 3, "7": 1
     }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,13 @@ import pytest
 from sqlalchemy import Connection, select
 
 from gateway import clock as clocks
-from gateway.errors import Fate, GatewayError, NeedsPerson, Rejected, Unavailable
-from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.row_ids import WorkRow
-from gateway.records.work import Lane, Work, delivery_to
+from gateway.errors import Fate, NeedsPerson, Rejected, Unavailable
+from gateway.records.work import Work, delivery_to
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
 from gateway.work.lease import Lease
-from gateway.work.worker import LONGEST_WAIT_SECONDS, Handling, Worker
+from gateway.work.worker import Handling, Worker
 from tests.conftest import Time, until
 from tests.store.notes import kept, note
 from tests.store.work import KIND, SECOND, adding, claiming, row
@@ -153,23 +150,6 @@ async def test_work_that_is_away_is_tried_again_when_it_is_due(store: Store, clo
         clock.pass_seconds(20)
         await reach(store, number, "done")
     assert [work.attempts for work in station.works] == [0, 1, 2]
-
-
-def test_pauses_double_up_to_the_longest() -> None:
-    kind = Handling(Station(), first_retry_seconds=2, max_retry_seconds=600)
-
-    def pauses(attempts: int, error: GatewayError) -> list[float]:
-        work = Work(WorkRow(1), Lane(KIND, StudyInstanceUID("a")), {}, attempts, "x", 0)
-        return sorted(Worker._delay(kind, work, error) for _ in range(300))
-
-    away = Unavailable("away")
-    for attempts, longest in [(0, 2), (1, 4), (2, 8), (8, 512), (9, 600), (1000, 600)]:
-        given = pauses(attempts, away)
-        assert longest * 0.75 <= given[0] < given[-1] <= longest
-    for one, two in pairwise(pauses(n, away)[-1] for n in range(12)):
-        assert two > one * 0.9
-    for asked, pause in [(120.0, 120.0), (0.0, 2.0), (1e12, LONGEST_WAIT_SECONDS)]:
-        assert set(pauses(3, Unavailable("away", retry_after=asked))) == {pause}
 
 
 async def test_no_more_at_once_than_the_kind_allows(store: Store, clock: Time) -> None:

@@ -16,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
+from gateway.errors import GatewayError, NeedsPerson
 from gateway.observe import metrics
-from gateway.records.commitment import CommitmentReport, is_reported, may_be_reported_later
+from gateway.records.commitment import CommitmentReport, is_reported, not_reported
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, Work, WorkState, commitments_of, images_to
 from gateway.store import Store, archive_commitments, outbox
@@ -35,8 +35,6 @@ MOST_REFERENCES: Final = 1000
 """Of one request."""
 MOST_FAILURES: Final = 3
 """So often an archive may report an instance as failed, which is then sent again, before a person is asked."""
-MOST_DOUBTS: Final = 5
-"""Tries that end with a failure without a reason, before a person is asked."""
 
 
 class CommitmentsWanted:
@@ -133,21 +131,13 @@ class Committing:
                 await lease.confirm()
                 response = await operations.act(association, PUSH_MODEL, INSTANCE, REQUEST, partial(encoded, stated))
         except GatewayError as error:
-            raise self._failure(error) from error
+            raise self._breaker.failure(error) from error
         self._breaker.answered()
         metrics.COMMITMENTS_ASKED.labels(self._name, f"{response.status:04X}").inc()
         if not is_reported(response.status):
-            may_pass = may_be_reported_later(response.status, work.attempts < MOST_DOUBTS)
-            raise response.failure(self._requestor.peer.place, may_pass=may_pass)
+            raise response.failure(self._requestor.peer.place, not_reported(response.status))
         works = [one.work for one in instances]
         await self._store.write(partial(archive_commitments.mark_asked, works=works, now=self._store.steady()))
-
-    def _failure(self, error: GatewayError) -> GatewayError:
-        if isinstance(error, UnsupportedType):
-            self._breaker.answered()
-            return with_fate(error, NeedsPerson)
-        self._breaker.failed(getattr(error, "retry_after", None))
-        return error if isinstance(error, Unavailable) else with_fate(error, Unavailable)
 
     def _send_again(self, connection: Connection, instances: Sequence[InstanceThere]) -> None:
         now = self._clock()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from gateway.errors import NeedsPerson, Unavailable, with_fate
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, Unexplained
 from gateway.records.image_forwarding import StoreVerdict, store_verdict, warning_of
 from gateway.wire.part10_file import Part10File
+
+_PASSING: Final = {StoreVerdict.RETRY: Unavailable, StoreVerdict.DOUBT: Unexplained}
+"""Errors of the answers after which an instance is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,13 @@ class Answer:
         """The answer that a status of C-STORE is, or a reason of STOW-RS, which has the same numbers."""
         return cls(what, f"{status:04X}", store_verdict(status), warning_of(status), text if status else "")
 
-    def failure(self, place: str, *, may_pass: bool) -> Unavailable | NeedsPerson:
+    def failure(self, place: str) -> GatewayError:
         """The error that an answer other than success comes to. `place`: of the receiver."""
         words = " ".join(filter(None, (f"{self.what} status {self.status}", self.text)))
-        passing = Unavailable(words, place=place, retry_after=self.retry_after)
-        error = passing if may_pass else with_fate(passing, NeedsPerson)
+        kind = _PASSING.get(self.verdict)
+        error: GatewayError = NeedsPerson(words, place=place)
+        if kind is not None:
+            error = kind(words, place=place, retry_after=self.retry_after)
         error.details = {"status": self.status}
         return error
 

@@ -18,7 +18,6 @@ from gateway.errors import (
     NeedsPerson,
     SyntaxNotAcceptedError,
     Unavailable,
-    UnsupportedType,
     with_fate,
 )
 from gateway.journey.image_forwarding.auditing import SentImages
@@ -44,8 +43,6 @@ from gateway.work.lease import Lease
 Transcode = Callable[[Path, Path, str], Awaitable[None]]
 """Writes the instance of the first file to the second, in this transfer syntax without compression."""
 
-MOST_DOUBTS: Final = 5
-"""Tries that end with a failure without a reason, before a person is asked."""
 MOST_LOSSES: Final = 10
 """Tries that end with the association, while the receiver answers others, before a person is asked."""
 
@@ -113,7 +110,8 @@ class ImageForwarding:
             raise self._failure(error, work) from error
         self._breaker.answered()
         metrics.IMAGES_SENT.labels(self._name, sent.answer.status).inc()
-        self._require_stored(sent.answer, work.attempts)
+        if sent.answer.verdict is not StoreVerdict.DONE:
+            raise sent.answer.failure(self._sender.place)
         return self._done(work, kept, sent)
 
     async def _sent_as_due(self, file: Part10File, study_uid: str, due: Due | None) -> _Sent:
@@ -151,21 +149,12 @@ class ImageForwarding:
         return await self._sender.send(replace(file, path=target, transfer_syntax_uid=syntax), study_uid), syntax
 
     def _failure(self, error: GatewayError, work: Work) -> GatewayError:
-        """What an error of an association comes to: one that could not be made says nothing of the instance."""
-        if isinstance(error, UnsupportedType):
-            self._breaker.answered()
-            return with_fate(error, NeedsPerson)
+        """What an error of an association comes to."""
         answers_others = self._breaker.away_since is None and self._breaker.answered_at is not None
-        self._breaker.failed(getattr(error, "retry_after", None))
-        if answers_others and work.attempts + 1 >= MOST_LOSSES:
-            return with_fate(error, NeedsPerson)
-        return error if isinstance(error, Unavailable) else with_fate(error, Unavailable)
-
-    def _require_stored(self, answer: Answer, tries: int) -> None:
-        if answer.verdict is StoreVerdict.DONE:
-            return
-        doubted = answer.verdict is StoreVerdict.DOUBT and tries + 1 < MOST_DOUBTS
-        raise answer.failure(self._sender.place, may_pass=doubted or answer.verdict is StoreVerdict.RETRY)
+        failure = self._breaker.failure(error)
+        if answers_others and work.attempts + 1 >= MOST_LOSSES and isinstance(failure, Unavailable):
+            return with_fate(failure, NeedsPerson)
+        return failure
 
     def _done(self, work: Work, kept: PixelFile, sent: _Sent) -> Done:
         answer = sent.answer

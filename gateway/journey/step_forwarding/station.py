@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Unavailable, UnsupportedType, with_fate
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, Unexplained, UnsupportedType
 from gateway.mapping.attributes import from_dataset, to_dataset
 from gateway.observe import metrics
 from gateway.records.audit import Actor, ActorKind, exported
@@ -33,8 +33,11 @@ from gateway.work.lease import Lease
 
 CHARACTER_SET: Final = "ISO_IR 192"
 """Of every data set: an N-SET must have that of its N-CREATE (PS3.4 F.7.2.2.2)."""
-MOST_DOUBTS: Final = 5
-"""Tries that end with a failure without a reason, before a person is asked."""
+_PASSING: Final[dict[RequestVerdict, type[GatewayError]]] = {
+    RequestVerdict.RETRY: Unavailable,
+    RequestVerdict.DOUBT: Unexplained,
+}
+"""Errors of the answers after which a request is sent again."""
 _LABELS: Final = {AVAILABILITY: "IAN"}
 """SOP class -> what its requests are counted as, where that is not the operation."""
 _SAME: Final = {
@@ -66,13 +69,7 @@ class StepForwarding:
                 outcome = verdict(request.operation, response.status, response.error_id)
                 kept = await _kept(association, request.sop_uid) if outcome is RequestVerdict.ASK else None
         except GatewayError as error:
-            if isinstance(error, UnsupportedType):
-                # It answers; what it takes of another SOP class shall not wait.
-                self._breaker.answered()
-                raise with_fate(error, Unavailable) from error
-            # Whatever keeps the association from being made is nothing that this step could do better.
-            self._breaker.failed(getattr(error, "retry_after", None))
-            raise error if isinstance(error, Unavailable) else with_fate(error, Unavailable) from error
+            raise self._breaker.failure(error, Unavailable) from error
         self._breaker.answered()
         metrics.STEP_REQUESTS_SENT.labels(
             self._name, _LABELS.get(self._sop_class, request.operation), f"{response.status:04X}"
@@ -83,7 +80,7 @@ class StepForwarding:
             note = "the destination had it already"
             outcome_of_peer = {"status": f"{response.status:04X}", "what": request.operation, "note": note}
             return Done(outcome_of_peer, self._audited(request))
-        raise _refusal(response, outcome, work.attempts, self._requestor.peer.place)
+        raise response.failure(self._requestor.peer.place, _PASSING.get(outcome, NeedsPerson))
 
     def _audited(self, request: StepRequest) -> Callable[[Connection], None]:
         patient = str(request.attributes.get("PatientID") or "")
@@ -117,8 +114,3 @@ def _is_there(request: StepRequest, kept: Attributes | None, *, is_repeated: boo
     if kept is None:
         return is_repeated
     return all(kept.get(one, "") == request.attributes.get(one, "") for one in _SAME[request.operation])
-
-
-def _refusal(response: Response, outcome: RequestVerdict, tries: int, place: str) -> GatewayError:
-    may_pass = outcome is RequestVerdict.RETRY or (outcome is RequestVerdict.DOUBT and tries < MOST_DOUBTS)
-    return response.failure(place, may_pass=may_pass)

@@ -14,20 +14,19 @@ from typing import Final
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
+from gateway.errors import GatewayError, NeedsPerson, Unavailable
 from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.observe import metrics
 from gateway.records.commitment import (
-    DOUBT,
     CommitmentReport,
     FailureReason,
     Failures,
     failures_of,
     is_reported,
-    may_be_reported_later,
+    not_reported,
 )
 from gateway.records.work import Work
-from gateway.store import Store, commitments, outbox_claims
+from gateway.store import Store, commitments
 from gateway.store.outbox_claims import Done
 from gateway.wire.dimse import requestor_operations as operations
 from gateway.wire.dimse.commitment import INSTANCE, PUSH_MODEL, encoded
@@ -42,8 +41,6 @@ LONGEST_LOOK_SECONDS: Final = 10.0
 """Between two looks for instances that are not here yet; each twice as long after the one before."""
 ELSEWHERE_SECONDS: Final = 60.0
 """For so long another gateway on this database, which may have the association, is left to report."""
-MOST_DOUBTS: Final = 5
-"""Answers that are a failure without a reason, before a person is asked: what was tried before is no doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,8 @@ class CommitmentReports:
             response, way = await self._over_another(commitment, until, report, lease), "new"
         metrics.COMMITMENT_REPORTS.labels(str(report.event_type), way, f"{response.status:04X}").inc()
         if not is_reported(response.status):
-            raise await self._failure(work, response)
+            place = self._address.requestor.peer.place if self._address is not None else work.subject
+            raise response.failure(place, not_reported(response.status))
         self._requests.forget(commitment)
         return self._done(commitment, report, {"status": f"{response.status:04X}", "what": "N-EVENT-REPORT"})
 
@@ -134,22 +132,9 @@ class CommitmentReports:
                     association, PUSH_MODEL, INSTANCE, report.event_type, partial(encoded, report)
                 )
         except GatewayError as error:
-            if isinstance(error, UnsupportedType):
-                breaker.answered()
-            else:
-                breaker.failed(getattr(error, "retry_after", None))
-            raise error if isinstance(error, Unavailable) else with_fate(error, Unavailable) from error
+            raise breaker.failure(error, Unavailable) from error
         breaker.answered()
         return response
-
-    async def _failure(self, work: Work, response: Response) -> GatewayError:
-        """What an answer comes to that is no success."""
-        doubts = int(str(work.payload.get("doubts", 0)))
-        if response.status == DOUBT:
-            payload = {**work.payload, "doubts": doubts + 1}
-            await self._store.write(partial(outbox_claims.keep_payload, work=work, payload=payload))
-        place = self._address.requestor.peer.place if self._address is not None else work.subject
-        return response.failure(place, may_pass=may_be_reported_later(response.status, doubts < MOST_DOUBTS))
 
     def _no_address(self, commitment: int, until: int) -> GatewayError:
         left = (until - self._store.steady()) / SECOND + ELSEWHERE_SECONDS

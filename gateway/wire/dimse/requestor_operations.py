@@ -11,7 +11,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from gateway.errors import Malformed, NeedsPerson, Unavailable, UnsupportedType
+from gateway.errors import GatewayError, Malformed, UnsupportedType
 from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import MEDIUM, Command
@@ -61,10 +61,9 @@ class Response:
         error_id = "" if self.error_id is None else f"({self.error_id:04X})"
         return " ".join(filter(None, (self.operation, "status", f"{self.status:04X}", error_id, self.comment)))
 
-    def failure(self, place: str, *, may_pass: bool) -> Unavailable | NeedsPerson:
-        """The error that an answer other than success comes to, in the peer's words. `place`: of the peer."""
-        kind = Unavailable if may_pass else NeedsPerson
-        error: Unavailable | NeedsPerson = kind(str(self), place=place)
+    def failure(self, place: str, kind: type[GatewayError]) -> GatewayError:
+        """The error of `kind` that an answer other than success comes to, in the peer's words. `place`: of the peer."""
+        error = kind(str(self), place=place)
         error.details = {"status": f"{self.status:04X}"}
         return error
 
