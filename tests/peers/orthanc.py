@@ -120,7 +120,7 @@ class Orthanc:
 @pytest.fixture
 def orthanc() -> Iterator[Orthanc]:
     """An Orthanc of its own, empty, on free ports."""
-    with _running() as orthanc:
+    with running_orthanc() as orthanc:
         yield orthanc
 
 
@@ -129,12 +129,13 @@ def orthanc_web() -> Iterator[Orthanc]:
     """The same, with the plugin that makes it a DICOMweb server."""
     if not DICOMWEB_PLUGIN.exists():
         missing("Orthanc's DICOMweb plugin", DEBIAN)
-    with _running(str(DICOMWEB_PLUGIN)) as orthanc:
+    with running_orthanc(str(DICOMWEB_PLUGIN)) as orthanc:
         yield orthanc
 
 
 @contextmanager
-def _running(*plugins: str) -> Iterator[Orthanc]:
+def running_orthanc(*plugins: str, **options: Any) -> Iterator[Orthanc]:
+    """An Orthanc of its own, empty, with `options` among its settings."""
     program = found("Orthanc", DEBIAN)
     with tempfile.TemporaryDirectory() as directory:
         http_port, dicom_port = free_port(), free_port()
@@ -150,6 +151,7 @@ def _running(*plugins: str) -> Iterator[Orthanc]:
             "AuthenticationEnabled": False,
             "SslEnabled": False,
             "DicomAssociationCloseDelay": 0,
+            **options,
         }
         file = Path(directory) / "orthanc.json"
         file.write_text(json.dumps(settings), encoding="utf-8")

@@ -2,8 +2,9 @@
 
 from gateway.wire.dimse.normalized import AttributesRequest, GetRequest, Got, PerformedStepHandler
 from gateway.wire.dimse.policy import SERVICES, AcceptorPolicy, Caller, Peer
+from gateway.wire.dimse.receiving import StoreHandler, StoreRequest
 from gateway.wire.dimse.server import DimseServer
-from gateway.wire.dimse.services import EncodedMatch, FindHandler, FindRequest, StoreHandler, StoreRequest
+from gateway.wire.dimse.services import EncodedMatch, FindHandler, FindRequest
 from gateway.wire.dimse.statuses import DimseFailure, ExplainedFailure, Pending
 
 __all__ = [

@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
+
+from gateway.dicom_encoding import tag_name
 
 C_STORE_RQ: Final = 0x0001
+C_GET_RQ: Final = 0x0010
 C_FIND_RQ: Final = 0x0020
+C_MOVE_RQ: Final = 0x0021
 C_ECHO_RQ: Final = 0x0030
 C_CANCEL_RQ: Final = 0x0FFF
 N_EVENT_REPORT_RQ: Final = 0x0100
@@ -23,6 +27,7 @@ _REQUESTED_SOP_CLASS: Final = 0x0003
 _COMMAND_FIELD: Final = 0x0100
 _MESSAGE_ID: Final = 0x0110
 _RESPONDED_TO: Final = 0x0120
+_MOVE_DESTINATION: Final = 0x0600
 _PRIORITY: Final = 0x0700
 _DATA_SET_TYPE: Final = 0x0800
 _STATUS: Final = 0x0900
@@ -34,11 +39,13 @@ _EVENT_TYPE: Final = 0x1002
 _ATTRIBUTES: Final = 0x1005
 """Attribute Identifier List."""
 _ACTION_TYPE: Final = 0x1008
+_SUB_OPERATIONS: Final = (0x1020, 0x1021, 0x1022, 0x1023)
 _TYPES: Final = {N_EVENT_REPORT_RQ: _EVENT_TYPE, N_ACTION_RQ: _ACTION_TYPE}
 _AFFECTED: Final = (_AFFECTED_SOP_CLASS, _AFFECTED_SOP_INSTANCE)
 _REQUESTED: Final = (_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE)
 _OF_EXISTING: Final = (N_SET_RQ, N_GET_RQ, N_ACTION_RQ)
 """They name what they are about as Requested SOP Class and Instance."""
+_WITH_PRIORITY: Final = (C_STORE_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
 _NO_DATA_SET: Final = 0x0101
 _DATA_SET: Final = 0x0001
 MEDIUM: Final = 0x0000
@@ -51,6 +58,19 @@ COMMENT_CHARS: Final = 64
 
 class CommandFault(Exception):
     """A command set that cannot be answered, for it does not say what it is."""
+
+
+class SubOperations(NamedTuple):
+    """Numbers of Remaining, Completed, Failed and Warning Sub-operations (0000,1020) to (0000,1023) of a C-GET or
+    C-MOVE; None: not stated, which is not 0."""
+
+    remaining: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+
+
+NOT_STATED: Final = SubOperations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +93,16 @@ class Command:
     """Error ID (0000,0903) of a response."""
     type_id: int = 0
     """Action Type ID (0000,1008) of an N-ACTION, Event Type ID (0000,1002) of an N-EVENT-REPORT."""
+    sub_operations: SubOperations = NOT_STATED
 
 
 def read(data: bytes) -> Command:
-    """Raises `CommandFault`."""
-    found = _elements(data)
+    """Elements of other groups in a response are passed over: Orthanc writes Failed SOP Instance UID List there, where
+    DCMTK writes details of a status. Raises `CommandFault`."""
+    found, stray = _elements(data)
     field = _number(found, _COMMAND_FIELD)
+    if stray and not field & RESPONSE:
+        raise CommandFault(f"{tag_name(stray)} in a command set")
     answers = field == C_CANCEL_RQ or bool(field & RESPONSE)
     return Command(
         field=field,
@@ -91,6 +115,7 @@ def read(data: bytes) -> Command:
         comment=found.get(_ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0"),
         error_id=_number(found, _ERROR_ID) if _ERROR_ID in found else None,
         type_id=next((_number(found, one) for one in _TYPES.values() if one in found), 0),
+        sub_operations=SubOperations(*(_number(found, one) if one in found else None for one in _SUB_OPERATIONS)),
     )
 
 
@@ -104,18 +129,26 @@ def request(
     tags: Sequence[int] = (),
     priority: int = MEDIUM,
     type_id: int = 0,
+    destination: str = "",
 ) -> bytes:
     """The command set of a request (PS3.7 9.3, 10.3). `tags`: of the Attribute Identifier List; `priority`: of a
-    C-STORE and a C-FIND; `type_id`: of an N-ACTION and an N-EVENT-REPORT."""
+    composite operation; `type_id`: of an N-ACTION and an N-EVENT-REPORT; `destination`: AE title, of a C-MOVE."""
     of_class, of_instance = _REQUESTED if field in _OF_EXISTING else _AFFECTED
     values = [
         (of_class, _padded(sop_class)),
         (_COMMAND_FIELD, _us(field)),
         (_MESSAGE_ID, _us(message_id)),
-        *([(_PRIORITY, _us(priority))] if field in (C_STORE_RQ, C_FIND_RQ) else []),
+        *([(_MOVE_DESTINATION, _title(destination))] if field == C_MOVE_RQ else []),
+        *([(_PRIORITY, _us(priority))] if field in _WITH_PRIORITY else []),
         (_DATA_SET_TYPE, _us(_DATA_SET if has_data_set else _NO_DATA_SET)),
     ]
     return _encoded([*values, *_about(of_instance, instance, field, type_id, tags)])
+
+
+def cancel(message_id: int) -> bytes:
+    """The command set of a C-CANCEL-RQ of the request with this Message ID (PS3.7 9.3.2.3)."""
+    values = ((_COMMAND_FIELD, _us(C_CANCEL_RQ)), (_RESPONDED_TO, _us(message_id)), (_DATA_SET_TYPE, _us(_NO_DATA_SET)))
+    return _encoded(values)
 
 
 def response(
@@ -167,17 +200,21 @@ def _encoded(values: Iterable[tuple[int, bytes]]) -> bytes:
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 
-def _elements(data: bytes) -> dict[int, bytes]:
-    found, at = {}, 0
+def _elements(data: bytes) -> tuple[dict[int, bytes], int]:
+    """Those of group 0000 by number, and the tag of another (0: there is none)."""
+    found, at, stray = {}, 0, 0
     while at < len(data):
         if len(data) - at < 8:
             raise CommandFault("the command set is cut off")
         group, number, length = struct.unpack_from("<HHI", data, at)
-        if group or at + 8 + length > len(data):
+        if at + 8 + length > len(data):
             raise CommandFault(f"({group:04X},{number:04X}) of {length} bytes in a command set")
-        found[number] = data[at + 8 : at + 8 + length]
+        if group:
+            stray = stray or group << 16 | number
+        else:
+            found[number] = data[at + 8 : at + 8 + length]
         at += 8 + length
-    return found
+    return found, stray
 
 
 def _number(found: dict[int, bytes], element: int) -> int:
@@ -207,6 +244,11 @@ def _at(tags: Sequence[int]) -> bytes:
 
 def _us(number: int) -> bytes:
     return number.to_bytes(2, "little")
+
+
+def _title(ae_title: str) -> bytes:
+    value = ae_title.encode("ascii")
+    return value + b" " * (len(value) % 2)
 
 
 def _padded(uid: str) -> bytes:

@@ -10,7 +10,7 @@ from gateway.wire.dimse.commitment import PUSH_MODEL, ReportedCommitment, Report
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import AcceptedContext
 from gateway.wire.dimse.normalized_data_set import read_data_set
-from gateway.wire.dimse.requestor_connection import Serve
+from gateway.wire.dimse.requestor_taking import Serve
 from gateway.wire.dimse.statuses import (
     ACTION_STATUSES,
     SUCCESS,

@@ -10,11 +10,13 @@ from typing import Final
 from gateway.errors import Unavailable
 from gateway.wire.dimse import pdu
 from gateway.wire.dimse.command import RESPONSE
+from gateway.wire.dimse.command import cancel as cancel_of
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.pdu import PDV_HEAD
-from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection, Serve
+from gateway.wire.dimse.requestor_connection import FAREWELL_SECONDS, RequestorConnection
 from gateway.wire.dimse.requestor_pdu import Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_taking import RESPONSES_ALONE, Serve, Taking
 from gateway.wire.dimse.upper_layer import Event, State
 
 UNLIMITED_CHUNK: Final = 128 * 1024
@@ -22,13 +24,16 @@ UNLIMITED_CHUNK: Final = 128 * 1024
 
 
 @asynccontextmanager
-async def associated(peer: RequestedPeer, proposals: Sequence[Proposal]) -> AsyncIterator[RequestedAssociation]:
+async def associated(
+    peer: RequestedPeer, proposals: Sequence[Proposal], serve: Serve | None = None, taking: Taking = RESPONSES_ALONE
+) -> AsyncIterator[RequestedAssociation]:
     """An association for as long as the context is open: then released, after an error or a cancellation aborted.
+    `serve` answers what the peer asks, whose data sets are taken as `taking` has it.
 
     Raises `Unavailable` when the peer cannot be reached, is silent or rejects for the moment, `Rejected` when it
     rejects for good.
     """
-    association = await RequestedAssociation.open(peer, proposals)
+    association = await RequestedAssociation.open(peer, proposals, serve, taking)
     try:
         yield association
         await association.release()
@@ -41,10 +46,14 @@ class RequestedAssociation(RequestorConnection):
 
     @classmethod
     async def open(
-        cls, peer: RequestedPeer, proposals: Sequence[Proposal], serve: Serve | None = None
+        cls,
+        peer: RequestedPeer,
+        proposals: Sequence[Proposal],
+        serve: Serve | None = None,
+        taking: Taking = RESPONSES_ALONE,
     ) -> RequestedAssociation:
         """Connect and associate; `serve` answers what the peer asks. Raises `Unavailable` or `Rejected`."""
-        association = cls(peer, proposals, serve)
+        association = cls(peer, proposals, serve, taking)
         association._on(Event.EVT1)
         await association._connect()
         try:
@@ -97,11 +106,19 @@ class RequestedAssociation(RequestorConnection):
             await self._wait_for_end(FAREWELL_SECONDS)  # the reader sees why: an A-ABORT may have come before the end
             raise self._lost() from None
 
-    async def answer(self, message_id: int, field: int, name: str) -> DimseMessage:
-        """The next response to a request of this Message ID and Command Field. Raises `Unavailable`."""
+    async def cancel(self, message_id: int, context_id: int) -> None:
+        """C-CANCEL of the request with this Message ID; its last response is yet to come. Raises `Unavailable`."""
+        cancel = pdu.p_data(context_id, cancel_of(message_id), is_command=True, max_bytes=self.acceptance.max_bytes)
+        await self._send(cancel)
+
+    async def answer(self, message_id: int, field: int, name: str, *, while_active: bool = False) -> DimseMessage:
+        """The next response to a request of this Message ID and Command Field. `while_active`: it may take longer than
+        `timeouts.response` while the peer sends anything else. Raises `Unavailable`."""
         if self._responses.empty() and self._failure is not None:
             raise self._failure
-        message = await self._in_time(self._responses.get(), self.peer.timeouts.response, f"no {name} response")
+        message = await self._in_time(
+            self._responses.get(), self.peer.timeouts.response, f"no {name} response", while_active=while_active
+        )
         if message is None:
             raise self._lost()
         stated = message.command

@@ -22,12 +22,11 @@ from gateway.wire.dimse.negotiation import AcceptedContext
 from gateway.wire.dimse.pdu import Body, PduFault
 from gateway.wire.dimse.requestor_pdu import Acceptance, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_taking import RESPONSES_ALONE, Serve, Taking
 from gateway.wire.dimse.upper_layer import ACTIONS, AbortReason, Effect, Event, State, transition
 
 MAX_BYTES: Final = 131072
 """The longest P-DATA-TF that peers are asked to send."""
-MAX_DATA_SET_BYTES: Final = 64 * 1024 * 1024
-"""Of a response."""
 WAITING_RESPONSES: Final = 64
 """More are not read before somebody takes them."""
 FAREWELL_SECONDS: Final = 1.0
@@ -38,28 +37,35 @@ _USER_ABORTS: Final = 0
 _PROVIDER_ABORTS: Final = 2
 
 
-Serve = Callable[[DimseMessage, AcceptedContext, str], Awaitable[bytes]]
-"""Answers a request of a peer, whose AE title it gets, over an association of our own: gives the command set of the
-response."""
-
-
 class RequestorConnection:
     """Between the network and whoever asks; responses wait in `_responses`, None behind the last of them."""
 
-    def __init__(self, peer: RequestedPeer, proposals: Sequence[Proposal], serve: Serve | None = None) -> None:
+    def __init__(
+        self,
+        peer: RequestedPeer,
+        proposals: Sequence[Proposal],
+        serve: Serve | None = None,
+        taking: Taking = RESPONSES_ALONE,
+    ) -> None:
         self.peer = peer
         self.serve = serve
         self.state = State.STA1
         self.acceptance = Acceptance()
         self._proposals = proposals
         self._framer = Framer(MAX_BYTES)
-        self._assembler = Assembler(MAX_DATA_SET_BYTES)
+        self._assembler = Assembler(
+            taking.max_bytes,
+            lambda message: taking.file_for(message, self._context(message)),
+            lambda message: taking.enough_of(message, self._context(message)),
+        )
         self._responses: asyncio.Queue[DimseMessage | None] = asyncio.Queue(WAITING_RESPONSES)
         self._answered = asyncio.Event()
         self._reason = AbortReason.NOT_SPECIFIED
         self._failure: GatewayError | None = None
         self._reading: asyncio.Task[None] | None = None
         self._message_id = 0
+        self._patience: asyncio.Timeout | None = None
+        """Begins anew whenever the peer sends something, or has been answered."""
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
@@ -96,6 +102,7 @@ class RequestorConnection:
             if not data:
                 self._on(Event.EVT17)
                 return
+            self._be_patient()
             self._framer.feed(data)
             try:
                 while not self._is_over and (taken := self._framer.take()) is not None:
@@ -131,14 +138,17 @@ class RequestorConnection:
 
     async def _serve(self, serve: Serve, message: DimseMessage) -> None:
         """Answer what the peer asks over this association."""
-        context = next(one for one in self.acceptance.contexts if one.context_id == message.context_id)
         try:
-            response = await serve(message, context, self.peer.called_ae)
+            response = await serve(message, self._context(message), self.peer.called_ae)
         finally:
             message.close()
         if self.is_established:
             limit = self.acceptance.max_bytes
             self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
+        self._be_patient()
+
+    def _context(self, message: DimseMessage) -> AcceptedContext:
+        return next(one for one in self.acceptance.contexts if one.context_id == message.context_id)
 
     @property
     def is_established(self) -> bool:
@@ -205,13 +215,22 @@ class RequestorConnection:
     def _close(self, body: Body) -> None:
         self._writer.close()
 
-    async def _in_time(self, awaited: Awaitable[_Result], seconds: float, what: str) -> _Result:
+    def _be_patient(self) -> None:
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + self.peer.timeouts.response)
+
+    async def _in_time(
+        self, awaited: Awaitable[_Result], seconds: float, what: str, *, while_active: bool = False
+    ) -> _Result:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as patience:
+                self._patience = patience if while_active else None
                 return await awaited
         except TimeoutError as error:
             self.abort()
             raise self._failure or Unavailable(f"{what} within {seconds:g} s", place=self.peer.place) from error
+        finally:
+            self._patience = None
 
     def _lost(self) -> GatewayError:
         return self._failure or Unavailable("the association is over", place=self.peer.place)

@@ -33,6 +33,8 @@ AVAILABILITY: Final = "1.2.840.10008.5.1.4.33"
 NAMES: Final = {
     command.C_ECHO_RQ: "C-ECHO",
     command.C_FIND_RQ: "C-FIND",
+    command.C_GET_RQ: "C-GET",
+    command.C_MOVE_RQ: "C-MOVE",
     command.C_STORE_RQ: "C-STORE",
     command.N_CREATE_RQ: "N-CREATE",
     command.N_SET_RQ: "N-SET",

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.wire.dimse.requestor import RequestedAssociation
-from gateway.wire.dimse.requestor_connection import Serve
 from gateway.wire.dimse.requestor_pdu import Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_taking import Serve
 
 IDLE_SECONDS: Final = 10.0
 """After the last request; peers end idle associations themselves after 30 s or more."""

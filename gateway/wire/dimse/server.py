@@ -30,7 +30,8 @@ from gateway.wire.dimse.negotiation import Agreement, Terms, negotiate
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.open_associations import OpenAssociations
 from gateway.wire.dimse.policy import COMMITMENT, AcceptorPolicy, Caller, Rejection
-from gateway.wire.dimse.services import FindHandler, Services, StoreHandler
+from gateway.wire.dimse.receiving import StoreHandler
+from gateway.wire.dimse.services import FindHandler, Services
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places, share_of_address
 

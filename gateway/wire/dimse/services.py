@@ -7,21 +7,19 @@ Stations are plain async callables: a handler sees the request as data, and answ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
 
 from pydicom.dataset import Dataset
 
-from gateway.dicom_encoding import Encoded
 from gateway.errors import TooLarge
 from gateway.long_work import beside
 from gateway.wire.dimse import command, normalized
 from gateway.wire.dimse.association import Association, Operation
 from gateway.wire.dimse.commitment import CommitmentHandler, ReportHandler
-from gateway.wire.dimse.data_set import DataSetFile
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode
@@ -30,40 +28,20 @@ from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import service_of
 from gateway.wire.dimse.normalized import NotificationHandler, PerformedStepHandler, no_notifications
 from gateway.wire.dimse.policy import STORAGE, WORKLIST, Caller
+from gateway.wire.dimse.receiving import StoreHandler, answer_store
 from gateway.wire.dimse.statuses import (
     CANCEL,
     FIND_STATUSES,
-    OUT_OF_RESOURCES,
     SOP_CLASS_NOT_SUPPORTED,
-    STORE_STATUSES,
     SUCCESS,
     UNRECOGNIZED_OPERATION,
-    DimseFailure,
     Pending,
-    Statuses,
     comment_of,
     status_of,
 )
 
 MAX_IDENTIFIER_BYTES: Final = 256 * 1024
 """Room for a list of 4,000 UIDs; of a deflated identifier what it inflates to."""
-
-
-@dataclass(frozen=True)
-class StoreRequest:
-    """A C-STORE request (PS3.7 9.1.1): UIDs from the command set, `data` the encoded data set as it came, or its
-    beginning where the server keeps headers only: bytes, or, of a long one, a map of the file it waits in, which is
-    gone when the handler returns."""
-
-    caller: Caller
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    data: Encoded
-    begins_at: int = 0
-    """Where in `data` the data set begins."""
-    file: DataSetFile | None = field(default=None, compare=False)
-    """Which `data` is a map of."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +67,6 @@ class EncodedMatch(NamedTuple):
 
 FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | EncodedMatch]]
 """Each thing it yields is one pending response: a data set is encoded here and sent with FF00."""
-StoreHandler = Callable[[StoreRequest], Awaitable[None]]
-"""Returns when the instance is safe: that is the Success."""
 
 
 class Services:
@@ -147,23 +123,8 @@ def _response(message: DimseMessage, status: int, comment: str = "") -> bytes:
 
 async def _store(handler: StoreHandler, association: Association, message: DimseMessage) -> None:
     assert association.agreement is not None
-    request = StoreRequest(
-        caller=association.agreement.caller,
-        sop_class_uid=message.command.sop_class,
-        sop_instance_uid=message.command.sop_instance,
-        transfer_syntax_uid=association.context(message).transfer_syntax,
-        data=message.data_set,
-        begins_at=message.file.begins_at if message.file is not None else 0,
-        file=message.file,
-    )
-    try:
-        if message.lost:
-            raise DimseFailure(OUT_OF_RESOURCES, f"the data set cannot be kept: {message.lost}")
-        await handler(request)
-    except Exception as error:
-        association.respond(message, _failure(message, error, STORE_STATUSES))
-    else:
-        association.respond(message, _response(message, SUCCESS))
+    syntax = association.context(message).transfer_syntax
+    association.respond(message, await answer_store(handler, association.agreement.caller, message, syntax))
 
 
 async def _find(handler: FindHandler, association: Association, message: DimseMessage) -> None:
@@ -174,7 +135,8 @@ async def _find(handler: FindHandler, association: Association, message: DimseMe
             raise
         association.respond(message, _response(message, CANCEL))
     except Exception as error:
-        association.respond(message, _failure(message, error, FIND_STATUSES))
+        response = _response(message, status_of(error, FIND_STATUSES), comment_of(error))
+        association.respond(message, response)
     else:
         status = CANCEL if association.is_cancelled else SUCCESS
         association.respond(message, _response(message, status))
@@ -218,7 +180,3 @@ async def _identifier(message: DimseMessage, transfer_syntax: str) -> Identifier
 def _decoded(data: bytes, transfer_syntax: str) -> Identifier:
     data, transfer_syntax = undeflated(data, transfer_syntax, MAX_IDENTIFIER_BYTES)
     return decode(split_header(data, transfer_syntax, max_element_bytes=None), transfer_syntax)
-
-
-def _failure(message: DimseMessage, error: Exception, statuses: Statuses) -> bytes:
-    return _response(message, status_of(error, statuses), comment_of(error))
