@@ -38,7 +38,8 @@ def authorization_of(receiver: HttpReceiver) -> Authorization:
 
 def http_receivers(config: Config) -> tuple[HttpReceiver, ...]:
     """All systems that the gateway calls over HTTP and shows a login to."""
-    return (*config.ehrs, *(one for one in config.studies.forward_to if one.url))
+    over_http: list[HttpReceiver] = [*config.studies.forward_to, *config.studies.sources]
+    return (*config.ehrs, *(one for one in over_http if one.url))
 
 
 def published_keys(config: Config) -> Callable[[], dict[str, Any]]:

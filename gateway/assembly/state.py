@@ -78,6 +78,7 @@ def _certificates(config: Config) -> Iterator[CertificateFile]:
     called = [("hl7.destinations", one.name, one.tls) for one in config.hl7.destinations]
     called += [("dicom.destinations", one.name, one.tls) for one in config.dicom.destinations]
     called += [("studies.forward_to", one.name, one.tls) for one in config.studies.forward_to]
+    called += [("studies.sources", one.name, one.tls) for one in config.studies.sources]
     called += [("ehrs", one.name, one.tls) for one in config.ehrs]
     called += [("audit.repositories", one.name, one.tls) for one in config.audit.repositories]
     for section, name, client in called:

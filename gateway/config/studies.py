@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.config.fields import SecondsOrNone, Section, mark_doubled
 from gateway.config.image_destinations import ForwardTo
+from gateway.config.study_sources import StudySource
 
 Gigabytes = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 
@@ -37,8 +38,10 @@ class Studies(Section):
     spool: SpoolSection = SpoolSection()
     forward_to: list[ForwardTo] = []
     """Archives that get instances over DICOMweb, and folders, beside `dicom.destinations` with `store`."""
+    sources: list[StudySource] = []
+    """Systems that are asked which studies they have."""
 
-    @field_validator("forward_to", mode="before")
+    @field_validator("forward_to", "sources", mode="before")
     @classmethod
     def _names_are_unique(cls, value: Any) -> Any:
         return mark_doubled([] if value is None else value)

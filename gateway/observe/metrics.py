@@ -189,6 +189,30 @@ IMAGES_SENT: Final = Counter(
     ("destination", "status"),
     registry=REGISTRY,
 )
+SOURCE_OPEN: Final = Gauge(
+    "gateway_source_open",
+    "1 while a source of studies does not answer and its work waits, by name.",
+    ("source",),
+    registry=REGISTRY,
+)
+SOURCE_POLLS: Final = Counter(
+    "gateway_source_polls",
+    "Polls of sources of studies, by name and outcome: done, failed.",
+    ("source", "outcome"),
+    registry=REGISTRY,
+)
+SOURCE_STUDIES: Final = Counter(
+    "gateway_source_studies",
+    "Studies that sources listed, by name: listed, wanted (new or changed), dropped (not what was asked for).",
+    ("source", "what"),
+    registry=REGISTRY,
+)
+SOURCE_INSTANCES: Final = Counter(
+    "gateway_source_instances",
+    "Instances that were read at sources of studies, by name and outcome: kept, refused.",
+    ("source", "outcome"),
+    registry=REGISTRY,
+)
 AUDIT_WAITING: Final = Gauge(
     "gateway_audit_waiting",
     "Events of the audit trail that a repository has not been sent yet, by name.",

@@ -64,6 +64,13 @@ COMMITMENT_ASKED: Final = {
     _S.PARKED: "storage commitment at {to} parked: {why}",
     _S.REJECTED: "storage commitment at {to} rejected: {why}",
 }
+FETCHED: Final = {
+    _S.PENDING: "the study is read at {to} at {due}",
+    _S.LEASED: "the study is being read at {to}, try {attempts}",
+    _S.DONE: "the study was read at {to}: {what}{more}",
+    _S.PARKED: "the reading of the study at {to} is parked: {why}",
+    _S.REJECTED: "the reading of the study at {to} is rejected: {why}",
+}
 VERIFIED: Final = {
     _S.PENDING: "{to} is asked at {due} what it holds, for what was under way may have come late",
     _S.PARKED: "the look at what {to} holds is parked: {why}",
@@ -89,6 +96,7 @@ FORMS: Final[Mapping[Activity, tuple[str, Mapping[WorkState, str]]]] = {
     Activity.STORE: ("image_forwarding", IMAGE_SENT),
     Activity.COMMIT: ("image_forwarding", COMMITMENT_ASKED),
     Activity.COMMITMENT: ("storage_commitment", REPORTED),
+    Activity.FETCH: ("study_arrival", FETCHED),
     Activity.REQUEST: ("order_telling", STUCK_ONLY),
     Activity.PROCEDURE: ("order_telling", STUCK_ONLY),
 }

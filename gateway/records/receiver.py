@@ -1,4 +1,4 @@
-"""Systems that the gateway sends to: EHRs and destinations; and their pauses."""
+"""Systems that the gateway calls: EHRs, destinations and sources of studies; and their pauses."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ class ReceiverType(StrEnum):
     EHR = "EHR"
     HL7 = "HL7 destination"
     DICOM = "DICOM destination"
+    SOURCE = "source of studies"
 
 
 ACTIVITIES: Final[dict[ReceiverType, tuple[Activity, ...]]] = {
     ReceiverType.EHR: (Activity.DELIVER, Activity.LINK, Activity.VERIFY),
     ReceiverType.HL7: (Activity.STATUS, Activity.FORWARD),
     ReceiverType.DICOM: (Activity.MPPS, Activity.IAN, Activity.STORE, Activity.COMMITMENT, Activity.COMMIT),
+    ReceiverType.SOURCE: (Activity.POLL, Activity.FETCH),
 }
 """What is done at each; every activity with a target is of one type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """An EHR or a destination of the configuration."""
+    """An EHR, a destination or a source of studies of the configuration."""
 
     name: str
     type: ReceiverType

@@ -99,6 +99,13 @@ class Activity(StrEnum):
     """Report to who asked for storage commitment; the subject is the Transaction UID."""
     COMMIT = "commit"
     """Ask a destination for storage commitment of what it has of a study."""
+    POLL = "poll"
+    """Ask a source which studies it has; the subject is the name of the source."""
+    FETCH = "fetch"
+    """Read a study at a source that lists it."""
+
+
+_OF_OTHERS: Final = (Activity.FORWARD, Activity.MPPS, Activity.STORE, Activity.COMMITMENT, Activity.POLL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class WorkKind:
     activity: Activity
     target: str = ""
     """Name of the EHR, for `Activity.DELIVER`, `LINK` and `VERIFY`; of the destination, for `STATUS`,
-    `FORWARD`, `MPPS`, `IAN`, `STORE`, `COMMITMENT` and `COMMIT`."""
+    `FORWARD`, `MPPS`, `IAN`, `STORE`, `COMMITMENT` and `COMMIT`; of the source, for `POLL` and `FETCH`."""
 
     def __str__(self) -> str:
         """The text in the database, in metrics and for people: `settle`, `ehr:main`."""
@@ -117,7 +124,7 @@ class WorkKind:
     @property
     def of_study(self) -> bool:
         """Whether the subject is a Study Instance UID: that of a message that is passed on is not."""
-        return self.activity not in (Activity.FORWARD, Activity.MPPS, Activity.STORE, Activity.COMMITMENT)
+        return self.activity not in _OF_OTHERS
 
     @property
     def overtakes(self) -> bool:
@@ -193,6 +200,16 @@ def commitments_of(destination: str) -> WorkKind:
     return WorkKind(Activity.COMMIT, destination)
 
 
+def polls_of(source: str) -> WorkKind:
+    """The kind of the questions to a source of this name, which studies it has."""
+    return WorkKind(Activity.POLL, source)
+
+
+def studies_at(source: str) -> WorkKind:
+    """The kind of the studies that are read at a source of this name."""
+    return WorkKind(Activity.FETCH, source)
+
+
 def status_to(destination: str) -> WorkKind:
     """The kind of the statuses to a destination of this name."""
     return WorkKind(Activity.STATUS, destination)
@@ -209,7 +226,7 @@ class Lane:
 
     kind: WorkKind
     subject: StudyInstanceUID
-    """Study Instance UID, but for `Activity.FORWARD`, `MPPS`, `STORE` and `COMMITMENT`."""
+    """Study Instance UID, but for `Activity.FORWARD`, `MPPS`, `STORE`, `COMMITMENT` and `POLL`."""
     part: Part = Part.STUDY
     performed_step: str = ""
     """SOP Instance UID, where the part is of a performed step; the row of a storage commitment that is asked for, as

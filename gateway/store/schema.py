@@ -921,3 +921,29 @@ erasures = Table(
     Column("deleted", Json, nullable=False, comment="Table -> rows"),
 )
 """Erasures of patients. Nothing of the patient is left in the row of an erasure that ended."""
+
+source_watermarks = Table(
+    "source_watermarks",
+    metadata,
+    Column("source", Text, primary_key=True, comment="Its name in the configuration"),
+    Column("watermark", Json, nullable=False, comment="How far it was listed, in its own terms and for people"),
+    Column("polled_at", BigInteger, nullable=True, comment="When a poll came to its end last"),
+    Column("failed_at", BigInteger, nullable=True, comment="When a poll failed, if none has come to its end since"),
+    Column("error", Text, nullable=False, comment="Why it failed"),
+    Column("listed", BigInteger, nullable=False, comment="Studies in all answers"),
+    Column("wanted", BigInteger, nullable=False, comment="Those of them that were new or changed"),
+    Column("dropped", BigInteger, nullable=False, comment="Answers that the question excludes"),
+)
+"""Sources of studies that are asked."""
+
+source_studies = Table(
+    "source_studies",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the Study Instance UID"),
+    Column("state", Text, nullable=False, comment="What the source stated of it when it was read"),
+    Column("read_at", BigInteger, nullable=False),
+    UniqueConstraint("source", "digest"),
+)
+"""Studies that were read at a source: what is stated unchanged is not read again."""

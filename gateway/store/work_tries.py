@@ -47,3 +47,8 @@ def of(connection: Connection, works: Sequence[WorkRow]) -> dict[WorkRow, list[d
     for row in connection.execute(_OF, {"rows": list(works)}).mappings() if works else ():
         tries[row["work"]].append(dict(row))
     return tries
+
+
+def delete_of(connection: Connection, works: Sequence[WorkRow]) -> None:
+    """Forget all tries of this work."""
+    connection.execute(delete(work_tries).where(work_tries.c.work.in_(works)))

@@ -6,6 +6,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,39 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "studies.forward_to.tls.key": ("us.key", Path("us.key")),
     "studies.forward_to.tls.key_password": ("q", "q"),
     "studies.forward_to.proxy": ("http://u:p@proxy.test:3128", "http://u:p@proxy.test:3128"),
+    "studies.sources.name": ("pacs", "pacs"),
+    "studies.sources.kind": ("orthanc", "orthanc"),
+    "studies.sources.url": ("https://pacs.test/dicom-web/", "https://pacs.test/dicom-web"),
+    "studies.sources.enabled": (False, False),
+    "studies.sources.every_seconds": (5, 5.0),
+    "studies.sources.since": ("2020-01-01", date(2020, 1, 1)),
+    "studies.sources.window_days": (7, 7),
+    "studies.sources.page": (50, 50),
+    "studies.sources.filters": ({"ModalitiesInStudy": "MG"}, {"ModalitiesInStudy": "MG"}),
+    "studies.sources.concurrency": (2, 2),
+    "studies.sources.timeout_seconds": (5, 5.0),
+    "studies.sources.retry.first_seconds": (1, 1.0),
+    "studies.sources.retry.max_seconds": (30, 30.0),
+    "studies.sources.auth.kind": ("smart", "smart"),
+    "studies.sources.auth.user": ("gateway", "gateway"),
+    "studies.sources.auth.password": ("p", "p"),
+    "studies.sources.auth.token": ("abc", "abc"),
+    "studies.sources.auth.client_id": ("client", "client"),
+    "studies.sources.auth.client_secret": ("s", "s"),
+    "studies.sources.auth.client_authentication": ("client_secret_post", "client_secret_post"),
+    "studies.sources.auth.token_url": ("https://ehr.test/token", "https://ehr.test/token"),
+    "studies.sources.auth.scopes": (["system/ImagingStudy.cus"], ["system/ImagingStudy.cus"]),
+    "studies.sources.auth.keys": (["keys.d"], [Path("keys.d")]),
+    "studies.sources.auth.key_password": ("k", "k"),
+    "studies.sources.auth.jwks_url": (
+        "https://gw.test/.well-known/jwks.json",
+        "https://gw.test/.well-known/jwks.json",
+    ),
+    "studies.sources.tls.ca": ("ca.pem", Path("ca.pem")),
+    "studies.sources.tls.certificate": ("us.pem", Path("us.pem")),
+    "studies.sources.tls.key": ("us.key", Path("us.key")),
+    "studies.sources.tls.key_password": ("q", "q"),
+    "studies.sources.proxy": ("http://u:p@proxy.test:3128", "http://u:p@proxy.test:3128"),
     "ehrs.name": ("ehr-1", "ehr-1"),
     "ehrs.url": ("https://ehr.test/fhir/", "https://ehr.test/fhir"),
     "ehrs.fhir_version": ("R5", "R5"),
@@ -347,6 +381,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
 INSTEAD = {
     "ehrs.token", "ehrs.auth.token_file",
     "studies.forward_to.token", "studies.forward_to.auth.token_file", "studies.forward_to.folder",
+    "studies.sources.token", "studies.sources.auth.token_file",
 }  # fmt: skip
 """Keys that cannot be given together with those above; they have tests of their own."""
 LISTS = (
@@ -356,6 +391,7 @@ LISTS = (
     "dicom.peers",
     "dicom.destinations",
     "studies.forward_to",
+    "studies.sources",
     "ehrs",
     "audit.repositories",
 )
@@ -366,7 +402,7 @@ def every_key() -> dict[str, Any]:
     tree: dict[str, Any] = {
         "hl7": {"listeners": [{"sources": [{}]}], "destinations": [{}]},
         "dicom": {"peers": [{}], "destinations": [{}]},
-        "studies": {"forward_to": [{}]},
+        "studies": {"forward_to": [{}], "sources": [{}]},
         "ehrs": [{}],
         "audit": {"repositories": [{}]},
     }

@@ -36,6 +36,7 @@ LATER = YEAR + 30
 NOTHING_OF_PATIENTS = {
     "retention_runs", "heartbeats", "deleted_studies", "legal_holds", "audit", "audit_patients", "audit_waiting",
     "audit_anchors", "audit_repositories", "alembic_version", "unknown_codes", "pauses", "backups",
+    "source_watermarks", "source_studies",
 }  # fmt: skip
 UID = "1.2.3.4.5"
 MPPS = "1.9.1"

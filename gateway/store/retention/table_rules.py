@@ -49,6 +49,8 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "imaging_study_tokens": TableRule("with the study", _K.STUDIES),
     "ehr_resources": TableRule("with the study or order that the resource is of", _K.STUDIES),
     "missing_links": TableRule("with the study or order that the resource is of", _K.STUDIES),
+    "source_watermarks": TableRule("never; one row for each source of studies, without anything of a patient"),
+    "source_studies": TableRule("never; holds a digest, and what an archive counted in the study"),
     "refusals": TableRule("by age; never more than 1,000", _K.REFUSALS),
     "unknown_codes": TableRule("after a week, by itself; holds codes, nothing of a patient"),
     "outbox": TableRule("by age, once done, overtaken or given up, and not the last of its lane", _K.WORK),
