@@ -35,17 +35,18 @@ def receiver_part(receiver: Receiver, outgoing: Outgoing, silences: Mapping[Work
     stuck = [one for kind in receiver.kinds if (one := outgoing.stuck.get(str(kind)))]
     seen = [silences[kind] for kind in receiver.kinds if kind in silences]
     away, paused = _away_since(waiting, seen), outgoing.paused.get(receiver.name)
+    opens_at = _opens_at(receiver, outgoing, waiting, now)
     facts = [
         Fact("kind", receiver.type.value),
         Fact("waiting", waiting.number, Form.COUNT, waiting.number >= MOST_COUNTED),
         *moments(
-            oldest=waiting.oldest_at, next_try=waiting.next_at, away_since=away, paused_since=paused,
+            oldest=waiting.oldest_at, next_try=opens_at or waiting.next_at, away_since=away, paused_since=paused,
             last_answer=max((one.answered_at for one in seen if one.answered_at), default=None),
         ),
     ]  # fmt: skip
     if stuck:
         facts.append(Fact("parked", sum(one.number for one in stuck), Form.COUNT, stuck[0].number >= MOST_COUNTED))
-    opens = _opens(receiver, outgoing, waiting, now)
+    opens = "" if opens_at is None or receiver.image_windows is None else receiver.image_windows.shown(opens_at)
     level, detail = _judged(waiting, stuck, away, paused, opens, now)
     if cause := waiting.cause if away or not stuck else stuck[0].cause:
         facts.append(Fact("cause", cause))
@@ -65,13 +66,12 @@ def _away_since(waiting: Waiting, seen: Sequence[Silence]) -> int | None:
     return since if has_answered else min(since, waiting.retried_since or since)
 
 
-def _opens(receiver: Receiver, outgoing: Outgoing, waiting: Waiting, now: int) -> str:
-    """The time of the day at which all that waits may go; empty: nothing waits for its hour alone."""
+def _opens_at(receiver: Receiver, outgoing: Outgoing, waiting: Waiting, now: int) -> int | None:
+    """When all that waits may go; None: nothing waits for its hour alone."""
     windows, images = receiver.image_windows, outgoing.waiting.get(images_to(receiver.name))
     if windows is None or images is None or not waiting.number or images.number < waiting.number:
-        return ""
-    opens_at = windows.opens_at(now)
-    return "" if opens_at is None else windows.shown(opens_at)
+        return None
+    return windows.opens_at(now)
 
 
 def _judged(

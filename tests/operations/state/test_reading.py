@@ -235,6 +235,7 @@ async def test_what_waits_for_its_hour_alone_is_neither_an_outage_nor_a_fault(st
     await store.write(lambda c: add_delivery(c, at=noon, kind="store:pacs", fate=Fate.RETRY, outcome=away))
     pacs = part(await read(store, clock, process, setup), Kind.RECEIVER, "pacs")
     assert (pacs.level, pacs.detail) == (Level.GOOD, "waits for its window until 22:00; 1 waits")
+    assert {one.name: one.value for one in pacs.facts}["next try"] == noon + 10 * HOUR
     clock.now = noon + 10 * HOUR
     assert part(await read(store, clock, process, setup), Kind.RECEIVER, "pacs").level is Level.BAD
     clock.now = noon
