@@ -31,7 +31,7 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.studies import study_settling
 from gateway.clock import now
 from gateway.config.tree import Config
-from gateway.journey.study_arrival.station import ALWAYS
+from gateway.journey.study_arrival.reading import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.arrival import InstanceArrival

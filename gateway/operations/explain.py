@@ -14,7 +14,7 @@ from gateway.clock import now
 from gateway.errors import GatewayError, Place
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import MessageReader
-from gateway.journey.study_arrival.station import ALWAYS
+from gateway.journey.study_arrival.reading import ALWAYS
 from gateway.mapping import ORDERS, STUDIES, Mappings
 from gateway.mapping.attributes import from_dataset
 from gateway.mapping.coverage import SilentRow, UnreadField, silent_rows, unread_fields

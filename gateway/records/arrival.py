@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.pixel_file import StoredFile
+
+
+class HeaderRank(IntEnum):
+    """How much of an instance its source gives. A header takes the place of one that gives as much or less, and never
+    of one that gives more: of an instance that was stored here an archive's answer to a query changes nothing."""
+
+    QUERY = 1
+    """Attributes that an archive answers to a query (C-FIND, QIDO-RS)."""
+    METADATA = 2
+    """All attributes, written anew by an archive (WADO-RS metadata)."""
+    DATA_SET = 3
+    """The data set itself, as it was stored or retrieved (C-STORE, STOW-RS, C-GET, WADO-RS)."""
+
+    def takes_the_place_of(self, held: HeaderRank) -> bool:
+        """Whether a header of this rank replaces what is held of the same instance."""
+        return self >= held
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,7 @@ class InstanceArrival:
     """Who sent the instance: a calling AE title, or the name of another source."""
     received_at: int
     """Microseconds since 1970 UTC."""
+    rank: HeaderRank = HeaderRank.DATA_SET
     findings: tuple[Finding, ...] = ()
     """What could not be read of it and was left out."""
     stored: StoredFile | None = None

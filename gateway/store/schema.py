@@ -453,6 +453,13 @@ instances = Table(
     Column("header", LargeBinary, nullable=False, comment="Encoded data set up to the pixel data, zlib"),
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the header"),
     Column("received_at", BigInteger, nullable=False),
+    Column(
+        "header_rank",
+        Integer,
+        nullable=False,
+        server_default="3",
+        comment="How much its source gave: 1 an answer to a query, 2 metadata, 3 its data set",
+    ),
     UniqueConstraint("series", "sop_uid"),
     Index(None, "sop_uid"),
 )

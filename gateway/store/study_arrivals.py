@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, select, update
 
 from gateway.records.agreement import Sources, agreed, together
-from gateway.records.arrival import InstanceArrival, Kept
+from gateway.records.arrival import HeaderRank, InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
@@ -31,6 +31,9 @@ _FIND: Final = Statement(
         series.c.sources.label("series_sources"),
         instances.c.id.label("instance"),
         instances.c.digest,
+        instances.c.header_rank,
+        instances.c.sop_class_uid,
+        instances.c.attributes.label("instance_attributes"),
     )
     .outerjoin(series, and_(series.c.study == studies.c.id, series.c.series_uid == bindparam("of_series")))
     .outerjoin(instances, and_(instances.c.series == series.c.id, instances.c.sop_uid == bindparam("of_instance")))
@@ -40,6 +43,7 @@ _ADD: Final = Statement(
     insert(instances),
     (
         "series", "sop_uid", "sop_class_uid", "attributes", "transfer_syntax_uid", "header", "digest", "received_at",
+        "header_rank",
     ),
 )  # fmt: skip
 
@@ -49,7 +53,10 @@ def _key(result: Any) -> int:
 
 
 def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
-    """Keep one instance under its study and series, with its file. Not new when the same header was here already.
+    """Keep one instance under its study and series, with its file.
+
+    Not new when the same header was here already, when the one that is here has more (`HeaderRank`), and when the
+    attributes that are read of both are the same, such as in another transfer syntax.
 
     What study and series say follows from their instances by `agreement`, not from the order in which they came; an
     instance that is sent again with corrected data corrects both.
@@ -60,20 +67,39 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     study = held.get("study") or _new_study(connection, arrival)
     if held.get("has_exclusions"):
         arrival = _as_it_counts(connection, arrival)
-    kept = _keep_instance(connection, arrival, study, held)
-    if kept.is_new:
-        _grow(connection, arrival, study, (held.get("study_attributes") or {}, held.get("study_sources") or {}))
-    return kept
+    stored: int | None = held.get("instance")
+    if stored is not None and not _counts(arrival, held):
+        return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
+    row, series_says_more = _keep_series(connection, arrival, study, held)
+    instance, instance_says_more = _keep_instance(connection, arrival, row, held)
+    stated = agreed(*_of_study(held), arrival.study, arrival.sop_uid)
+    is_new = instance_says_more or series_says_more or stated != _of_study(held)
+    if is_new:
+        _grow(connection, arrival, study, stated, has_changed=stated != _of_study(held))
+    has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
+    return Kept(instance, is_new=is_new, has_new_file=has_new_file)
 
 
-def _grow(connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources]) -> None:
-    attributes, sources = agreed(*stated, arrival.study, arrival.sop_uid)
+def _counts(arrival: InstanceArrival, held: Mapping[str, Any]) -> bool:
+    """Whether the header takes the place of that which is held of the same instance."""
+    rank = HeaderRank(held["header_rank"])
+    return arrival.rank.takes_the_place_of(rank) and (arrival.digest, arrival.rank) != (held["digest"], rank)
+
+
+def _of_study(held: Mapping[str, Any]) -> tuple[Attributes, Sources]:
+    return held.get("study_attributes") or {}, held.get("study_sources") or {}
+
+
+def _grow(
+    connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources], *,
+    has_changed: bool,
+) -> None:  # fmt: skip
     values: dict[str, Any] = {"the_id": study, "now": arrival.received_at}
-    if (attributes, sources) == stated:
-        _GROW.run(connection, values)
-    else:
-        values |= _named(_columns(attributes, sources))
+    if has_changed:
+        values |= _named(_columns(*stated))
         _GROW_AND_STATE.run(connection, values)
+    else:
+        _GROW.run(connection, values)
 
 
 def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
@@ -106,38 +132,41 @@ def _new_study(connection: Connection, arrival: InstanceArrival) -> int:
     return _key(connection.execute(insert(studies), row))
 
 
-def _keep_instance(connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]) -> Kept:
-    stored: int | None = held.get("instance")
-    if stored is not None and held["digest"] == arrival.digest:
-        return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
+def _keep_instance(
+    connection: Connection, arrival: InstanceArrival, of_series: int, held: Mapping[str, Any]
+) -> tuple[int, bool]:
+    """The row of the instance, and whether something else is read of it than before."""
     values = {
-        "series": _keep_series(connection, arrival, study, held), "sop_uid": arrival.sop_uid,
-        "sop_class_uid": arrival.sop_class_uid, "attributes": arrival.instance,
-        "transfer_syntax_uid": arrival.transfer_syntax_uid, "header": arrival.header, "digest": arrival.digest,
-        "received_at": arrival.received_at,
+        "series": of_series, "sop_uid": arrival.sop_uid, "sop_class_uid": arrival.sop_class_uid,
+        "attributes": arrival.instance, "transfer_syntax_uid": arrival.transfer_syntax_uid, "header": arrival.header,
+        "digest": arrival.digest, "received_at": arrival.received_at, "header_rank": int(arrival.rank),
     }  # fmt: skip
+    stored: int | None = held.get("instance")
     if stored is None:
         instance = _ADD.add(connection, values)
-    else:
-        instance = stored
-        connection.execute(update(instances).where(instances.c.id == instance), values)
-        connection.execute(delete(instance_findings).where(instance_findings.c.instance == instance))
-    _note(connection, instance, arrival.findings)
-    has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
-    return Kept(instance, is_new=True, has_new_file=has_new_file)
+        _note(connection, instance, arrival.findings)
+        return instance, True
+    connection.execute(update(instances).where(instances.c.id == stored), values)
+    gone = connection.execute(delete(instance_findings).where(instance_findings.c.instance == stored)).rowcount
+    _note(connection, stored, arrival.findings)
+    before = held["sop_class_uid"], held["instance_attributes"]
+    return stored, bool(gone or arrival.findings) or before != (arrival.sop_class_uid, arrival.instance)
 
 
-def _keep_series(connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]) -> int:
-    """The row of the series, with what its instances say together."""
+def _keep_series(
+    connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]
+) -> tuple[int, bool]:
+    """The row of the series, with what its instances say together, and whether that is something else than before."""
     stated: tuple[Attributes, Sources] = held.get("series_attributes") or {}, held.get("series_sources") or {}
     attributes, sources = agreed(*stated, arrival.series, arrival.sop_uid)
     row: int | None = held.get("series")
     if row is None:
         values = {"study": study, "series_uid": arrival.series_uid, **_series_columns(attributes, sources)}
-        return _key(connection.execute(insert(series), values))
-    if (attributes, sources) != stated:
+        return _key(connection.execute(insert(series), values)), True
+    has_changed = (attributes, sources) != stated
+    if has_changed:
         connection.execute(_SET_SERIES, _named({"id": row, **_series_columns(attributes, sources)}))
-    return row
+    return row, has_changed
 
 
 def _keep_file(connection: Connection, instance: int, arrival: InstanceArrival, *, is_new: bool = False) -> bool:

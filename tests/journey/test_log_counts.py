@@ -86,7 +86,7 @@ async def test_a_cause_is_two_lines_however_often_it_occurs(tmp_path: Path) -> N
         if line["level"] != "info":
             lines[line["logger"]].append(line.get("repeated", 1))
     assert {logger: (len(counts) <= 2, sum(counts)) for logger, counts in lines.items()} == {
-        "gateway.journey.study_arrival.station": (True, IMAGES),
+        "gateway.journey.study_arrival.keeping": (True, IMAGES),
         "gateway.journey.order_intake.station": (True, MESSAGES),
         "gateway.work.worker": (True, STUDIES),
     }

@@ -371,7 +371,7 @@ async def test_a_replay_overlooks_nothing_that_arrives_meanwhile(
     async with start() as gateway:
         await send(gateway, first)
         arrival = make_arrival(config_of(database_url), gateway.store, load_mappings(config_of(database_url)), now)
-        loop, read_again = asyncio.get_running_loop(), arrival._read_again
+        loop, read_again = asyncio.get_running_loop(), arrival._reader.read_again
         arrived: list[list[int]] = []
 
         def meanwhile(headers: Any) -> Any:
@@ -379,6 +379,6 @@ async def test_a_replay_overlooks_nothing_that_arrives_meanwhile(
                 arrived.append(asyncio.run_coroutine_threadsafe(send(gateway, late), loop).result())
             return read_again(headers)
 
-        monkeypatch.setattr(arrival, "_read_again", meanwhile)
+        monkeypatch.setattr(arrival._reader, "read_again", meanwhile)
         assert await arrival.replay(StudyInstanceUID(str(first.StudyInstanceUID))) == 2
         assert arrived == [[0]]

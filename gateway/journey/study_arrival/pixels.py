@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection
 
 from gateway.errors import InDoubt, Unavailable
+from gateway.journey.study_arrival.incoming import Incoming
 from gateway.records.arrival import InstanceArrival
 from gateway.records.pixel_file import StoredFile
 from gateway.spool import GroupSync, Spool, SpoolFile
-from gateway.wire.dimse import ExplainedFailure, StoreRequest
 
 NewFile = Callable[[Connection, InstanceArrival, int], None]
 """Does what follows when an instance (its row) has a new file, in the same transaction."""
@@ -27,21 +27,18 @@ class PixelKeeping:
         self.on_new_file = on_new_file
 
     @asynccontextmanager
-    async def arriving(self, request: StoreRequest) -> AsyncIterator[Callable[[], Awaitable[StoredFile]]]:
+    async def arriving(self, incoming: Incoming) -> AsyncIterator[Callable[[], Awaitable[StoredFile]]]:
         """Bring an instance to disk while the caller reads its header; what is given waits for the file, and keeps it.
 
         Removed where it was not waited for, or where there is no row; where that is not sure, such as after a database
-        that did not answer, the file stays until the spool is looked through. Who waits gets
-        `ExplainedFailure` with `Unavailable` where there is no room, or the disk fails.
+        that did not answer, the file stays until the spool is looked through. Who waits gets `Unavailable` where there
+        is no room, or the disk fails.
         """
-        writing = asyncio.ensure_future(self._on_disk(request))
+        writing = asyncio.ensure_future(self._on_disk(incoming))
         kept = list[SpoolFile]()
 
         async def stored() -> StoredFile:
-            try:
-                file = await asyncio.shield(writing)
-            except Unavailable as error:
-                raise ExplainedFailure(error) from error
+            file = await asyncio.shield(writing)
             file.keep()
             kept.append(file)
             return file.stored
@@ -49,18 +46,15 @@ class PixelKeeping:
         try:
             yield stored
         except Exception as error:
-            cause = error.error if isinstance(error, ExplainedFailure) else error
-            if kept and not isinstance(cause, InDoubt):
+            if kept and not isinstance(error, InDoubt):
                 kept[0].give_up()
             raise
         finally:
             writing.add_done_callback(_close)
 
-    async def _on_disk(self, request: StoreRequest) -> SpoolFile:
-        if isinstance(request.file, SpoolFile):
-            file = request.file
-        else:
-            file = await asyncio.to_thread(self._written, request)
+    async def _on_disk(self, incoming: Incoming) -> SpoolFile:
+        held = incoming.file
+        file = held if held is not None else await asyncio.to_thread(self._written, incoming)
         try:
             await self._syncing.sync(file)
         except Unavailable:
@@ -68,10 +62,10 @@ class PixelKeeping:
             raise
         return file
 
-    def _written(self, request: StoreRequest) -> SpoolFile:
-        file = self.spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+    def _written(self, incoming: Incoming) -> SpoolFile:
+        file = self.spool.begin(incoming.sop_class_uid, incoming.sop_instance_uid, incoming.transfer_syntax_uid)
         try:
-            file.write(request.data)
+            file.write(incoming.data)
         except BaseException:
             file.close()
             raise

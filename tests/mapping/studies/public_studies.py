@@ -14,9 +14,11 @@ import pydicom
 from pydicom.data import get_testdata_files
 from pydicom.uid import ExplicitVRLittleEndian
 
-from gateway.journey.study_arrival.station import StudyArrival
+from gateway.errors import Rejected
+from gateway.journey.study_arrival.reading import InstanceReader
+from gateway.journey.study_arrival.station import incoming_of
 from gateway.records.arrival import InstanceArrival
-from gateway.wire.dimse import Caller, ExplainedFailure, StoreRequest
+from gateway.wire.dimse import Caller, StoreRequest
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies import highdicom_objects
 
@@ -26,12 +28,12 @@ CALLER = Caller("SCANNER", "GATEWAY", "127.0.0.1")
 @cache
 def arrivals() -> dict[str, list[InstanceArrival]]:
     """Study Instance UID -> what its files are kept as; one file for each SOP Instance UID."""
-    station = StudyArrival(None, SHIPPED.studies.keywords, 0, lambda: 1)  # type: ignore[arg-type]
+    reader = InstanceReader(SHIPPED.studies.keywords)
     found: dict[str, dict[str, InstanceArrival]] = defaultdict(dict)
     for request in requests():
         try:
-            arrival = station._read(request, 1)
-        except ExplainedFailure:
+            arrival = reader.read(incoming_of(request), 1)
+        except Rejected:
             continue  # a media directory, or an image without a Study Instance UID
         found[arrival.study_uid][arrival.sop_uid] = arrival
     return {uid: list(members.values()) for uid, members in found.items()}
