@@ -38,6 +38,7 @@ from gateway.assembly.retention import RetentionJob
 from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.studies import make_arrival
+from gateway.assembly.study_sources import SourceParts, kinds_of_study_sources
 from gateway.assembly.system import system_of
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
 from gateway.clock import Clock
@@ -47,6 +48,7 @@ from gateway.config.tree import Config
 from gateway.journey.order_intake.structure import Conformance
 from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.journey.storage_commitment.station import StorageCommitment
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
@@ -126,7 +128,9 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     parts.start("audit", keep_trying("chaining of the audit trail", partial(keep_sealing, store), longest_seconds=5.0))
     jumps = ClockWatch(clock, elapsed)
     parts.start("clock", jumps.run())
-    worker, working, kinds = await _start_worker(parts)
+    keeping, pixels = await keep_pixels(config, store, clock, stack, parts.start)
+    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, Transfers(parts.audit_log.note), pixels)
+    worker, working, kinds = await _start_worker(parts, arrival)
     _send_audit(parts)
     listeners = await _start_listeners(parts)
     worklist = reloadable.worklist = make_worklist(config, store, mappings, clock, stack)
@@ -134,8 +138,6 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     _start_watches(parts, jumps)
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
-    keeping, pixels = await keep_pixels(config, store, clock, stack, parts.start)
-    arrival = reloadable.arrival = make_arrival(config, store, mappings, clock, Transfers(parts.audit_log.note), pixels)
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment)
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
     components = partial(_components, listeners, dicom, working, jumps)
@@ -211,7 +213,9 @@ def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
     parts.audit_log.note(reloaded(moment, is_in_force=is_in_force))
 
 
-async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
+async def _start_worker(
+    parts: _Parts, arrival: StudyArrival
+) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     parts.reloadable.clients = clients = await clients_of(config, parts.stack)
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
@@ -220,6 +224,7 @@ async def _start_worker(parts: _Parts) -> tuple[Worker, asyncio.Task[None], Mapp
     kinds |= await kinds_of_dicom_destinations(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests
     )
+    kinds |= await kinds_of_study_sources(SourceParts(config, store, arrival, clock, parts.stack))
     worker = Worker(store, kinds, clock, store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.records.study_source import ListedStudy, Listing, Watermark
 
 
@@ -24,5 +25,5 @@ class StudySource(Protocol):
         """The studies that are to be looked at after `since`, page by page and in a bounded number of requests; `now`
         in microseconds. The watermark of a page counts when all pages before that page are kept."""
 
-    def read_study(self, study: ListedStudy, sender: Any) -> AsyncGenerator[Sequence[Any]]:
+    def read_study(self, study: ListedStudy, sender: Sender) -> AsyncGenerator[Sequence[Incoming]]:
         """The instances of a study as brought by `sender`, some at once; none: the source has the study no more."""

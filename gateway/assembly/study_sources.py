@@ -1,0 +1,71 @@
+"""Sources of studies that are asked: how each is polled, and how its studies are read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.clock import Clock
+from gateway.config.study_sources import StudySource as SourceSection
+from gateway.config.tree import Config
+from gateway.journey.study_arrival.sources.fetching import Arrivals, Fetching
+from gateway.journey.study_arrival.sources.polling import Polling
+from gateway.journey.study_arrival.sources.source import StudySource
+from gateway.observe import metrics
+from gateway.records.work import WorkKind, polls_of, studies_at
+from gateway.store import Store
+from gateway.work.worker import Handling
+
+
+@dataclass(frozen=True, slots=True)
+class SourceParts:
+    """What the sources of studies share."""
+
+    config: Config
+    store: Store
+    arrivals: Arrivals
+    clock: Clock
+    stack: AsyncExitStack
+    """Ends what sources have open."""
+
+
+Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
+
+MAKERS: Final[dict[str, Maker]] = {}
+"""Kind of the configuration -> what makes the source. Raises `ConfigError` when a certificate, key or token file cannot
+be used."""
+
+
+async def kinds_of_study_sources(parts: SourceParts) -> dict[WorkKind, Handling]:
+    """The polls of all sources that are on, of which the first are due, and the studies that are read there."""
+    kinds: dict[WorkKind, Handling] = {}
+    for one in parts.config.studies.sources:
+        if one.enabled:
+            kinds |= await _kinds_of(one, await MAKERS[one.kind](one, parts), parts)
+    return kinds
+
+
+async def _kinds_of(section: SourceSection, source: StudySource, parts: SourceParts) -> dict[WorkKind, Handling]:
+    breaker = breaker_of(
+        section.name,
+        section.retry,
+        parts.store.steady,
+        longest_silence=DESTINATION_SILENCE_SECONDS,
+        gauge=metrics.SOURCE_OPEN,
+    )
+    polling = Polling(source, parts.store, breaker, parts.clock, section.every_seconds)
+    fetching = Fetching(source, parts.arrivals, breaker, parts.clock)
+    await parts.store.write(polling.begin)
+    return {
+        polls_of(section.name): Handling(polling.poll, concurrency=1, gate=breaker),
+        studies_at(section.name): Handling(
+            fetching.fetch,
+            concurrency=section.concurrency,
+            first_retry_seconds=section.retry.first_seconds,
+            max_retry_seconds=section.retry.max_seconds,
+            gate=breaker,
+        ),
+    }
