@@ -399,9 +399,23 @@ studies = Table(
         server_default="[]",
         comment="What was remarkable when it settled last: [{place, text}]",
     ),
+    Column(
+        "order_standing",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="With its orders; empty: not known",
+    ),
     UniqueConstraint("study_uid"),
     Index(None, "accession"),
     Index(None, "patient_id"),
+    Index(
+        "ix_studies_order_standing",
+        "order_standing",
+        "id",
+        sqlite_where=text("order_standing NOT IN ('', 'linked')"),
+        postgresql_where=text("order_standing NOT IN ('', 'linked')"),
+    ),
     Index(None, "study_date", "id"),
     Index(None, "name_key"),
     Index(
@@ -579,6 +593,65 @@ exclusions = Table(
     Index(None, "study_uid"),
 )
 """Series and instances that do not count as parts of their study."""
+
+study_requests = Table(
+    "study_requests",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("accession", Text, nullable=False),
+    UniqueConstraint("study_uid", "accession"),
+    Index(None, "accession"),
+)
+"""Accession numbers that series of a study name in their Request Attributes Sequences, beside that of the study."""
+
+study_links = Table(
+    "study_links",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("order", Key, nullable=False),
+    Column("action", Text, nullable=False, comment="link or unlink"),
+    Column("person", Text, nullable=False, comment="Who did it"),
+    Column("reason", Text, nullable=False, comment="Why, in the person's words; may be empty"),
+    Column("changed_at", BigInteger, nullable=False),
+    Index(None, "study_uid"),
+    Index(None, "order"),
+)
+"""Orders that persons linked with studies, or took away from them: the newest row of study and order counts."""
+
+order_conflicts = Table(
+    "order_conflicts",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("order", Key, nullable=False),
+    Column("check", Text, nullable=False, comment="What differs"),
+    Column("policy", Text, nullable=False, comment="warn or hold"),
+    Column("images", Text, nullable=False, comment="As the images have it"),
+    Column("ordered", Text, nullable=False, comment="As the order has it"),
+    Column("since", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="When it was not so any more; null: it is so"),
+    Column("released_at", BigInteger, nullable=True, comment="When a person released it; null: nobody did"),
+    Column("released_by", Text, nullable=False, server_default=text("''")),
+    Column("release_reason", Text, nullable=False, server_default=text("''"), comment="In the person's words"),
+    Index(None, "study_uid"),
+    Index(None, "order"),
+)
+"""What studies and their orders state differently, as it was when the study was looked at last."""
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="Null: it is under way, or its process ended"),
+    Column("holder", Text, nullable=False, comment="Of one process, made up"),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("outcome", Json, nullable=False, comment="What was compared and how much differs; no UIDs"),
+    Column("failure", Text, nullable=False, server_default=text("''"), comment="Why it did not come to its end"),
+)
+"""Runs of reconcile, one at a time; the last of them are kept."""
 
 refusals = Table(
     "refusals",

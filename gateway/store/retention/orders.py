@@ -23,6 +23,7 @@ from gateway.store.schema import (
     EMPTY,
     link_changes,
     messages,
+    order_conflicts,
     order_messages,
     orders,
     patients,
@@ -32,6 +33,7 @@ from gateway.store.schema import (
     query_matches,
     steps,
     studies,
+    study_links,
 )
 
 
@@ -157,7 +159,7 @@ def _changed(connection: Connection, ids: Sequence[int], limits: Limits) -> Iter
 def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = None) -> Counter[str]:
     """Delete these orders and all that tells of nothing else."""
     tally: Counter[str] = Counter()
-    uids = {uid for of_order in study_uids(connection, ids).values() for uid in of_order}
+    uids = {uid for some in study_uids(connection, ids).values() for uid in some}
     uids |= set(connection.execute(select(orders.c.study_uid).where(orders.c.id.in_(ids))).scalars())
     message_ids = list(
         connection.execute(select(order_messages.c.message).where(order_messages.c.order.in_(ids))).scalars()
@@ -167,7 +169,8 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     of_procedures = list(connection.execute(select(procedures.c.id).where(procedures.c.order.in_(ids))).scalars())
     of_steps = list(connection.execute(select(steps.c.id).where(steps.c.procedure.in_(of_procedures))).scalars())
     remove(connection, tally, query_matches, query_matches.c.step, of_steps)
-    remove(connection, tally, link_changes, link_changes.c.order, ids)
+    for of_order in (link_changes, study_links, order_conflicts):
+        remove(connection, tally, of_order, of_order.c.order, ids)
     remove(connection, tally, performed_step_links, performed_step_links.c.order, ids)
     remove(connection, tally, order_messages, order_messages.c.order, ids)
     remove(connection, tally, steps, steps.c.id, of_steps)

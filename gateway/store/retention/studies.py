@@ -26,12 +26,15 @@ from gateway.store.schema import (
     imaging_study_tokens,
     instance_findings,
     instances,
+    order_conflicts,
     orders,
     performed_steps,
     procedures,
     series,
     studies,
     study_evidence,
+    study_links,
+    study_requests,
     unlinked_items,
 )
 
@@ -165,7 +168,10 @@ def _delete_named(connection: Connection, tally: Counter[str], uids: Sequence[st
     )
     remove(connection, tally, imaging_study_tokens, imaging_study_tokens.c.imaging_study, served)
     remove(connection, tally, imaging_studies, imaging_studies.c.id, served)
-    for table in (exclusions, availability_notifications, asked_commitments, study_evidence):
+    for table in (
+        exclusions, availability_notifications, asked_commitments, study_evidence, study_requests, study_links,
+        order_conflicts,
+    ):  # fmt: skip
         remove(connection, tally, table, table.c.study_uid, uids)
     work.delete_of(connection, tally, set(uids) - of_orders(connection, uids))
 

@@ -45,6 +45,9 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "asked_commitments": TableRule("with the study", _K.STUDIES),
     "archive_commitments": TableRule("with the work that sent the instance", _K.WORK),
     "exclusions": TableRule("with the study", _K.STUDIES),
+    "study_requests": TableRule("with the study", _K.STUDIES),
+    "study_links": TableRule("with the study", _K.STUDIES),
+    "order_conflicts": TableRule("with the study", _K.STUDIES),
     "imaging_studies": TableRule("with the study", _K.STUDIES),
     "imaging_study_tokens": TableRule("with the study", _K.STUDIES),
     "ehr_resources": TableRule("with the study or order that the resource is of", _K.STUDIES),
@@ -69,6 +72,7 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "api_tokens": TableRule("never by age: clients, whose tokens an admin revokes"),
     "legal_holds": TableRule("never: who held what, and why, is what a hold is for"),
     "retention_runs": TableRule("never more than 100; holds counts"),
+    "reconciliations": TableRule("never more than 100; holds counts"),
     "deleted_studies": TableRule("when the study comes again whole, or is erased; holds a digest and a count"),
     "erasures": TableRule("never; once ended, it holds a pseudonym, counts and who wanted it"),
 }  # fmt: skip
