@@ -40,7 +40,8 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, Lane, Work, delivery_to
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
-from gateway.store import Store, outbox, outbox_claims, outbox_listing, studies, study_arrivals
+from gateway.store import Store, outbox_claims, outbox_listing, settling, studies, study_arrivals
+from gateway.store.settling import Wait
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.validation import faults_of_imaging_study, warm_up
 
@@ -159,7 +160,7 @@ async def _through(store: Store, sink: Sink, keep: Keeper, number: int) -> float
 
     def unit(connection: Connection) -> None:
         keep(connection, numbers=range(number, number + 1))
-        outbox.settle_at(connection, StudyInstanceUID(STUDY_UID), due_at=due, now=due)
+        settling.arrived(connection, StudyInstanceUID(STUDY_UID), Wait(0), now=due, is_stated=False)
 
     sink.arrived.clear()
     begun = time.perf_counter()

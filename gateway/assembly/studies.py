@@ -36,6 +36,7 @@ def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clo
         mappings.studies,
         targets,
         clock,
+        longest_wait=round(config.studies.longest_wait_seconds * 1_000_000),
         served=served,
         zone=config.site.zone,
         consequences=notifying_consequences(config, clock),

@@ -94,12 +94,12 @@ def forget(
 ) -> None:
     """Take what has come again of studies that were deleted by their age for the whole: EHRs are sent it."""
     from gateway.records.identifiers import StudyInstanceUID
-    from gateway.store import deleted_studies, outbox
+    from gateway.store import deleted_studies, settling
 
     def unit(connection: Any) -> int:
         number = deleted_studies.forget(connection, studies)
         for uid in studies:
-            outbox.settle_at(connection, StudyInstanceUID(uid), due_at=now(), now=now())
+            settling.ask(connection, StudyInstanceUID(uid), now=now())
         return number
 
     number = with_store(configuration(config), lambda store: store.write(unit))

@@ -148,7 +148,7 @@ RETENTION_RUNNING: Final = Gauge(
 WORK: Final = Counter(
     "gateway_outbox_tries",
     "Tries to do what waits, by kind (`settle`, `ehr:NAME`, `status:NAME`) and outcome (done, retry, park, reject, "
-    "lost: another process has the work).",
+    "wait: what it needs has not come, lost: another process has the work).",
     ("kind", "outcome"),
     registry=REGISTRY,
 )

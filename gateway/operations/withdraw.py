@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.errors import UnknownKey
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store import outbox, studies
+from gateway.store import outbox, settling, studies
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def withdraw(
     if row is None:
         raise UnknownKey("there is no such study", place=study_uid)
     if changed:
-        outbox.settle_at(connection, study_uid, due_at=now, now=now)
+        settling.ask(connection, study_uid, now=now)
     holding = outbox.receivers_of(connection, study_uid)
     names = dict.fromkeys([*ehrs, *sorted(holding)])
     receivers = tuple(WithdrawalReceiver(name, name in holding, changed and name in ehrs) for name in names)

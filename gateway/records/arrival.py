@@ -65,3 +65,5 @@ class Kept:
     """What is stated of its study may have changed."""
     has_new_file: bool = False
     """Its pixels came for the first time, or with other content than before."""
+    is_stated: bool = False
+    """Something is stated of how much its study holds."""

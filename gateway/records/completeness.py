@@ -69,6 +69,8 @@ class Holding:
     sop_uids: Collection[str]
     """SOP Instance UIDs."""
     series: int
+    elsewhere: frozenset[str] = frozenset()
+    """SOP Instance UIDs of what is named, and has come in another study."""
 
 
 class Weighed(NamedTuple):
@@ -88,7 +90,8 @@ class Weighed(NamedTuple):
 def weighed(evidence: Evidence, holding: Holding) -> Weighed | None:
     """None where the evidence states nothing, or fewer than are here: whoever counted has not counted all."""
     if evidence.sop_uids:
-        return Weighed(evidence, len(evidence.sop_uids), len(evidence.sop_uids.difference(holding.sop_uids)))
+        missing = evidence.sop_uids.difference(holding.sop_uids, holding.elsewhere)
+        return Weighed(evidence, len(evidence.sop_uids), len(missing))
     pairs = ((evidence.instances, len(holding.sop_uids)), (evidence.series, holding.series))
     stated = [(wanted, here) for wanted, here in pairs if wanted is not None]
     if not stated or any(wanted < here for wanted, here in stated):

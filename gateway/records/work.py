@@ -33,6 +33,8 @@ class WorkEvent(StrEnum):
     FAIL_PARK = Fate.PARK.value
     FAIL_REJECT = Fate.REJECT.value
     LEASE_ENDS = "lease-ends"
+    WAIT = "wait"
+    """What it needs has not come yet; that is no failure."""
     SUPERSEDE = "supersede"
     REPLAY = "replay"
     GIVE_UP = "give-up"
@@ -48,6 +50,7 @@ TRANSITIONS: Final[dict[tuple[WorkState, WorkEvent], WorkState]] = {
     (_S.LEASED, _E.FAIL_PARK): _S.PARKED,
     (_S.LEASED, _E.FAIL_REJECT): _S.REJECTED,
     (_S.LEASED, _E.LEASE_ENDS): _S.PENDING,
+    (_S.LEASED, _E.WAIT): _S.PENDING,
     (_S.PARKED, _E.REPLAY): _S.PENDING,
     (_S.PARKED, _E.SUPERSEDE): _S.SUPERSEDED,
     (_S.REJECTED, _E.REPLAY): _S.PENDING,

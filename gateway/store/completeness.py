@@ -10,9 +10,11 @@ from gateway.records.completeness import Evidence, EvidenceKind
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
 from gateway.store.schema import study_evidence
+from gateway.store.statement import Statement
 
 _C: Final = study_evidence.c
 _OF_STUDY: Final = select(study_evidence).where(_C.study_uid == bindparam("the_study")).order_by(_C.id)
+_IS_STATED: Final = Statement(select(_C.id).where(_C.study_uid == bindparam("the_study")).limit(1))
 _OF_SOURCE: Final = (
     _C.study_uid == bindparam("the_study"), _C.kind == bindparam("the_kind"), _C.source == bindparam("the_source"),
 )  # fmt: skip
@@ -39,6 +41,11 @@ def record(connection: Connection, study_uid: StudyInstanceUID, evidence: Eviden
         connection.execute(_FORGET, key)
     connection.execute(insert(study_evidence), {**values, "stated_at": evidence.stated_at})
     return True
+
+
+def is_stated(connection: Connection, study_uid: StudyInstanceUID) -> bool:
+    """Whether there is evidence of a study."""
+    return _IS_STATED.first(connection, {"the_study": study_uid}) is not None
 
 
 def of_study(connection: Connection, study_uid: StudyInstanceUID) -> list[Evidence]:

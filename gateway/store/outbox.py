@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, case, exists, func, in
 from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
-from gateway.records.work import SETTLE, TRANSITIONS, Activity, Lane, Part, WorkEvent, WorkKind, WorkState
+from gateway.records.work import TRANSITIONS, Activity, Lane, Part, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats
 from gateway.store.engine import lock
 from gateway.store.outbox_claims import is_active
@@ -83,21 +83,6 @@ def move_lane(connection: Connection, old: Lane, new: Lane) -> None:
     """Put what waits or is under way in a lane into another, before what is added there later."""
     lock(connection, *sorted((str(old), str(new))))
     connection.execute(_MOVE_LANE, {"the_lane": str(old), "the_new": str(new), "the_subject": new.subject})
-
-
-def settle_at(
-    connection: Connection, study_uid: StudyInstanceUID, *, due_at: int, now: int, longest: int = NEVER
-) -> None:
-    """Let the study be looked at when it has been quiet until `due_at`, or `longest` after its first instance."""
-    postpone(connection, Lane(SETTLE, study_uid), due_at=due_at, now=now, longest=longest)
-
-
-def settle_soon(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
-    """Let the study be looked at now, unless it is still arriving and will be looked at anyway."""
-    lane = str(Lane(SETTLE, study_uid))
-    lock(connection, lane)
-    if connection.execute(_WAITING, {"the_lane": lane}).first() is None:
-        settle_at(connection, study_uid, due_at=now, now=now)
 
 
 def latest(connection: Connection, lane: Lane) -> dict[str, Any] | None:
@@ -257,11 +242,4 @@ _MOVE_LANE = (
     update(outbox)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox))
     .values(lane=bindparam("the_new"), subject=bindparam("the_subject"))
-)
-
-_WAITING = (
-    select(outbox.c.id)
-    .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
-    # Held, or a worker could claim the row and read the study before what it is waited for has been committed.
-    .with_for_update()
 )

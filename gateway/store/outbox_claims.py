@@ -53,6 +53,8 @@ class Done:
     """Written in the transaction that closes the work; not at all when the lease was lost."""
     together: Together | None = None
     """The same, before `also`."""
+    until: int | None = None
+    """The work is not done, and nothing failed: it waits in its place until this steady time. None: it is done."""
 
 
 def is_active(rows: FromClause) -> ColumnElement[bool]:
@@ -170,7 +172,6 @@ _mine = and_(
     outbox.c.state == WorkState.LEASED.value,
 )
 
-
 _DONE = Statement(
     update(outbox)
     .where(_mine)
@@ -182,6 +183,16 @@ _DONE = Statement(
 )
 
 
+_WAIT = Statement(
+    update(outbox)
+    .where(_mine)
+    .values(
+        state=TRANSITIONS[(WorkState.LEASED, WorkEvent.WAIT)].value, due_at=bindparam("the_due"), lease="",
+        lease_until=0, attempts=outbox.c.attempts - 1,
+    )
+)  # fmt: skip
+
+
 def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, Any]) -> bool:
     """Close `work`. False, and nothing changed, when its lease was lost to another worker."""
     return close_all(connection, [(work, Done(outcome))], now=now)
@@ -190,17 +201,13 @@ def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, 
 def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, now: int) -> bool:
     """Close work and write what belongs to it. False when the lease of any was lost to another worker: the transaction
     must then be taken back."""
-    rows = [
-        {"the_id": work.id, "the_lease": work.lease, "finished_at": now, "outcome": done.outcome}
-        for work, done in closed
-    ]
-    if _DONE.run_all(connection, rows) != len(rows):
+    if not _leave(connection, closed, now):
         return False
     # What was parked before it has been overtaken: nobody need look at it any more.
     OVERTAKEN.run_all(connection, [
         {"the_subject": work.subject, "the_lane": str(work.lane), "before": work.id}
-        for work, _ in closed
-        if work.kind.overtakes
+        for work, done in closed
+        if work.kind.overtakes and done.until is None
     ])  # fmt: skip
     values: dict[Callable[[Connection, Sequence[Any]], None], list[Any]] = {}
     for _, done in closed:
@@ -213,6 +220,16 @@ def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, no
             done.also(connection)
     announce(connection)
     return True
+
+
+def _leave(connection: Connection, closed: Sequence[tuple[Work, Done]], now: int) -> bool:
+    """Let rows be done, or wait on. False when the lease of any was lost."""
+    rows = [
+        {"the_id": work.id, "the_lease": work.lease, "finished_at": now, "outcome": done.outcome, "the_due": done.until}
+        for work, done in closed
+    ]
+    ended, waiting = [[one for one in rows if (one["the_due"] is None) is is_done] for is_done in (True, False)]
+    return _DONE.run_all(connection, ended) + _WAIT.run_all(connection, waiting) == len(closed)
 
 
 def fail(

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
+from gateway.records.completeness import Decision
 from gateway.records.exclusion import Excluded
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
@@ -186,11 +187,18 @@ def _linked(row: RowMapping) -> LinkedOrder:
 
 
 def mark_settled(
-    connection: Connection, study: int, *, revision: int, now: int, findings: Iterable[Finding] = ()
+    connection: Connection,
+    study: int,
+    *,
+    revision: int,
+    now: int,
+    because: Decision,
+    findings: Iterable[Finding] = (),
 ) -> None:
-    """Note that a study has become deliveries as it was at `revision`, and what they do not say."""
+    """Note that a study has become deliveries as it was at `revision`, why it did, and what they do not say."""
     rows = [one.as_row() for one in findings]
-    values = {"settled_revision": revision, "settled_at": now, "findings": rows}
+    settled = {"settled_revision": revision, "settled_at": now, "settled_because": because.as_row()}
+    values = {**settled, "findings": rows}
     connection.execute(update(studies).where(studies.c.id == study), values)
 
 

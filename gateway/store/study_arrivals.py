@@ -13,19 +13,21 @@ from gateway.records.arrival import HeaderRank, InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.store import exclusions, pixel_files, study_keys
+from gateway.store import completeness, exclusions, pixel_files, study_keys
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
-from gateway.store.schema import instance_findings, instances, series, studies
+from gateway.store.schema import instance_findings, instances, series, studies, study_evidence
 from gateway.store.statement import Statement
 
 _has_exclusions: Final = exists().where(excluded_parts.c.study_uid == bindparam("uid"))
+_is_stated: Final = exists().where(study_evidence.c.study_uid == bindparam("uid"))
 _FIND: Final = Statement(
     select(
         studies.c.id.label("study"),
         studies.c.attributes.label("study_attributes"),
         studies.c.sources.label("study_sources"),
         _has_exclusions.label("has_exclusions"),
+        _is_stated.label("is_stated"),
         series.c.id.label("series"),
         series.c.attributes.label("series_attributes"),
         series.c.sources.label("series_sources"),
@@ -65,6 +67,7 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     asked = {"uid": arrival.study_uid, "of_series": arrival.series_uid, "of_instance": arrival.sop_uid}
     held = _FIND.first(connection, asked) or {}
     study = held.get("study") or _new_study(connection, arrival)
+    is_stated = held["is_stated"] if held else completeness.is_stated(connection, arrival.study_uid)
     if held.get("has_exclusions"):
         arrival = _as_it_counts(connection, arrival)
     stored: int | None = held.get("instance")
@@ -77,7 +80,7 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     if is_new:
         _grow(connection, arrival, study, stated, has_changed=stated != _of_study(held))
     has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
-    return Kept(instance, is_new=is_new, has_new_file=has_new_file)
+    return Kept(instance, is_new=is_new, has_new_file=has_new_file, is_stated=bool(is_stated))
 
 
 def _counts(arrival: InstanceArrival, held: Mapping[str, Any]) -> bool:
@@ -195,7 +198,7 @@ _SET_SERIES: Final = (
 _GROWN: Final = (
     update(studies)
     .where(studies.c.id == bindparam("the_id"))
-    .values(revision=studies.c.revision + 1, last_at=bindparam("now"))
+    .values(revision=studies.c.revision + 1, grown_revision=studies.c.revision + 1, last_at=bindparam("now"))
 )
 _GROW: Final = Statement(_GROWN)
 _GROW_AND_STATE: Final = Statement(

@@ -246,7 +246,7 @@ class Worker:
     async def _finish(self, handling: Handling, work: Work, done: outbox_claims.Done) -> None:
         if not await self._outcomes.close(work, done):
             raise LeaseLostError
-        metrics.WORK.labels(str(work.kind), "done").inc()
+        metrics.WORK.labels(str(work.kind), "done" if done.until is None else "wait").inc()
 
     async def _lose(self, handling: Handling, work: Work) -> None:
         """Leave `work` to whoever has it."""

@@ -15,7 +15,7 @@ from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.work import SETTLE
-from gateway.store import message_ties, messages, outbox, outbox_claims, studies
+from gateway.store import message_ties, messages, outbox_claims, settling, studies
 from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
 from gateway.store.schema import orders, patients
@@ -94,7 +94,7 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
                 "revision, settled_revision, first_at, last_at) VALUES ('1.2.3', '', 'P', '', '', '{}', 1, 0, 0, 0)"
             )
         )
-        outbox.settle_at(connection, StudyInstanceUID("1.2.3"), due_at=NOW, now=NOW)
+        settling.arrived(connection, StudyInstanceUID("1.2.3"), settling.Wait(0), now=NOW, is_stated=False)
 
     def claimed() -> list[int]:
         with engine.begin() as connection:
@@ -103,7 +103,7 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
 
     with engine.begin() as connection:
         studies.touch(connection, StudyInstanceUID("1.2.3"))
-        outbox.settle_soon(connection, StudyInstanceUID("1.2.3"), now=NOW)
+        settling.changed(connection, StudyInstanceUID("1.2.3"), now=NOW)
         assert claimed() == []
     assert len(claimed()) == 1
 

@@ -54,7 +54,7 @@ def test_only_a_worker_that_holds_the_work_can_finish_it() -> None:
 
 def test_work_under_way_is_neither_superseded_nor_replayed() -> None:
     assert {event for state, event in TRANSITIONS if state is S.LEASED} == {
-        E.SUCCEED, E.FAIL_RETRY, E.FAIL_PARK, E.FAIL_REJECT, E.LEASE_ENDS,
+        E.SUCCEED, E.FAIL_RETRY, E.FAIL_PARK, E.FAIL_REJECT, E.LEASE_ENDS, E.WAIT,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from gateway.errors import Conflict, Fate, UnknownKey
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
-from gateway.records.work import SETTLE, Lane, Work, delivery_to
+from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing
 from gateway.store.schema import outbox as table
 from tests.conftest import Time, until
@@ -271,54 +271,6 @@ async def test_later_work_follows_what_is_under_way(store: Store) -> None:
     assert await store.write(claiming(NOW)) == []
     assert await store.write(failing(work, Fate.RETRY, due_at=NOW + SECOND))
     assert await store.write(claiming(NOW)) == [], "it is tried again first"
-
-
-async def _settles(store: Store) -> list[tuple[str, int]]:
-    wanted = select(table.c.state, table.c.due_at).where(table.c.kind == str(SETTLE)).order_by(table.c.id)
-    return [(one.state, one.due_at) for one in await store.read(lambda connection: connection.execute(wanted).all())]
-
-
-def _settling(at: int, uid: str = "1.2.3") -> partial[None]:
-    return partial(outbox.settle_at, study_uid=StudyInstanceUID(uid), due_at=at, now=NOW)
-
-
-async def test_one_settling_waits_and_is_pushed_forward(store: Store) -> None:
-    for seconds in (1, 2, 3):
-        await store.write(_settling(NOW + seconds * SECOND))
-    await store.write(_settling(NOW, uid="1.2.4"))
-    assert await _settles(store) == [("pending", NOW + 3 * SECOND), ("pending", NOW)]
-
-
-async def test_a_settling_under_way_is_followed_by_another(store: Store) -> None:
-    await store.write(_settling(NOW))
-    (work,) = await store.write(claiming(NOW, kind=SETTLE))
-    await store.write(_settling(NOW + SECOND))
-    await store.write(_settling(NOW + 2 * SECOND))
-    assert await _settles(store) == [("leased", NOW), ("pending", NOW + 2 * SECOND)]
-    await store.write(succeeding(work))
-    assert [one.subject for one in await store.write(claiming(NOW + 2 * SECOND, kind=SETTLE))] == ["1.2.3"]
-
-
-async def test_a_settling_is_not_pushed_forward_for_ever(store: Store) -> None:
-    for second in range(8):
-        at = NOW + second * SECOND
-        await store.write(
-            partial(
-                outbox.settle_at,
-                study_uid=StudyInstanceUID("1.2.3"),
-                due_at=at + 2 * SECOND,
-                now=at,
-                longest=5 * SECOND,
-            )
-        )
-    assert await _settles(store) == [("pending", NOW + 5 * SECOND)]
-
-
-async def test_two_processes_that_see_one_study_leave_one_settling(shared_postgres: str) -> None:
-    stores = await asyncio.gather(*(Store.open(shared_postgres) for _ in range(3)))
-    await asyncio.gather(*(store.write(_settling(NOW + n)) for n, store in enumerate(stores * 5)))
-    assert len(await _settles(stores[0])) == 1
-    await asyncio.gather(*(store.close() for store in stores))
 
 
 async def test_latest_is_the_newest_row_of_the_lane(store: Store) -> None:

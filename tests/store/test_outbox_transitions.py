@@ -34,6 +34,10 @@ def _fail(fate: Fate) -> Callable[[Connection, Work], object]:
     return partial(outbox_claims.fail, fate=fate, now=NOW, due_at=NOW, outcome={})
 
 
+def _wait(connection: Connection, work: Work) -> bool:
+    return outbox_claims.close_all(connection, [(work, outbox_claims.Done(until=NOW))], now=NOW)
+
+
 HAPPEN: dict[WorkEvent, Callable[[Connection, Work], object]] = {
     WorkEvent.CLAIM: lambda connection, _work: claiming(NOW)(connection),
     WorkEvent.SUCCEED: partial(outbox_claims.succeed, now=NOW, outcome={}),
@@ -42,6 +46,7 @@ HAPPEN: dict[WorkEvent, Callable[[Connection, Work], object]] = {
     WorkEvent.FAIL_REJECT: _fail(Fate.REJECT),
     WorkEvent.LEASE_ENDS: lambda connection, _work: outbox_claims.release_all(connection),
     WorkEvent.SUPERSEDE: lambda connection, work: adding("a", due_at=NOW, now=NOW, supersede=True)(connection),
+    WorkEvent.WAIT: _wait,
     WorkEvent.REPLAY: _replay,
     WorkEvent.GIVE_UP: _give_up,
 }
@@ -83,7 +88,7 @@ def _happen(event: WorkEvent, work: Work) -> Callable[[Connection], object]:
 
 async def test_who_does_not_hold_the_work_is_told(store: Store) -> None:
     for before in WorkState:
-        for event in (WorkEvent.SUCCEED, WorkEvent.FAIL_RETRY, WorkEvent.FAIL_PARK):
+        for event in (WorkEvent.SUCCEED, WorkEvent.FAIL_RETRY, WorkEvent.FAIL_PARK, WorkEvent.WAIT):
             work = await _in_state(store, before)
             assert await store.write(_happen(event, work)) is (before is WorkState.LEASED), (before, event)
             await store.write(lambda connection: connection.execute(table.delete()))

@@ -33,6 +33,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.audit import AuditEvent
 from gateway.records.availability import notified
 from gateway.records.cause import cause_of_message
+from gateway.records.completeness import Decision, Reason
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
@@ -346,8 +347,9 @@ def whole_journey(connection: Connection) -> dict[str, Any]:
     assert study is not None
     findings = [Finding("StudyDate", "started: '20261399' is no date; it is left out")]
     studies.mark_settled(
-        connection, study["id"], revision=study["revision"], now=NINE + 1840 * SECOND, findings=findings
-    )
+        connection, study["id"], revision=study["revision"], now=NINE + 1840 * SECOND,
+        because=Decision(Reason.QUIET), findings=findings,
+    )  # fmt: skip
     delivery = add_delivery(connection, at=NINE + 1840 * SECOND, outcome={"status": 201, "id": "is-1", "version": "1"})
     return {"message": message, "order": order, "step": step, "delivery": delivery}
 

@@ -11,7 +11,7 @@ from gateway.journey.scheduling.order_joining import join_orders_of
 from gateway.journey.scheduling.patient_words import recompose, registered
 from gateway.records.patient import Identity, PatientStatement
 from gateway.records.row_ids import PatientRow
-from gateway.store import outbox, patients, studies
+from gateway.store import patients, settling, studies
 from gateway.store.statement import Row
 
 
@@ -101,7 +101,7 @@ def _tell_studies_again(work: SchedulingWork, ended: Sequence[Identity]) -> None
     for identity in ended:
         for uid in studies.of_patient(work.connection, identity):
             studies.touch(work.connection, uid)
-            outbox.settle_soon(work.connection, uid, now=work.now)
+            settling.changed(work.connection, uid, now=work.now)
 
 
 def named(identity: Identity) -> dict[str, str]:

@@ -18,7 +18,8 @@ from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.records.arrival import InstanceArrival, Kept
-from gateway.store import Store, audit, outbox, refusals, study_arrivals
+from gateway.store import Store, audit, refusals, settling, study_arrivals
+from gateway.store.settling import Wait
 from gateway.wire.dimse.elements import DEFLATED
 from gateway.wire.dimse.header import short_header
 
@@ -31,8 +32,7 @@ Answered = Callable[[GatewayError], str]
 class InstanceKeeping:
     """`reader`: reads headers. `pixels`: keeps instances with their pixels; None: only headers are kept.
 
-    `quiet` and `longest`: microseconds without a new instance after which a study settles, and after which it settles
-    whatever comes.
+    `wait`: how long a study waits before it settles.
     """
 
     def __init__(
@@ -41,15 +41,14 @@ class InstanceKeeping:
         reader: InstanceReader,
         clock: Clock,
         *,
-        quiet: int,
-        longest: int,
+        wait: Wait,
         transfers: Transfers,
         pixels: PixelKeeping | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
-        self._quiet, self._longest = quiet, longest
+        self._wait = wait
         self._transfers = transfers
         self.pixels = pixels
 
@@ -97,8 +96,8 @@ class InstanceKeeping:
         """Keep an arrival, with all that follows from it."""
         kept = study_arrivals.keep(connection, arrival)
         if kept.is_new:
-            now = arrival.received_at
-            outbox.settle_at(connection, arrival.study_uid, due_at=now + self._quiet, now=now, longest=self._longest)
+            now, is_stated = arrival.received_at, kept.is_stated
+            settling.arrived(connection, arrival.study_uid, self._wait, now=now, is_stated=is_stated)
         if kept.has_new_file and self.pixels is not None:
             self.pixels.on_new_file(connection, arrival, kept.instance)
         return kept

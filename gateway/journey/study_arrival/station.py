@@ -19,7 +19,8 @@ from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.spool import SpoolFile
-from gateway.store import Store, outbox, studies, study_arrivals
+from gateway.store import Store, settling, studies, study_arrivals
+from gateway.store.settling import Wait
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
@@ -55,8 +56,7 @@ class StudyArrival:
             store,
             self._reader,
             clock,
-            quiet=round(quiet_seconds * 1_000_000),
-            longest=round(longest_wait_seconds * 1_000_000),
+            wait=Wait(round(quiet_seconds * 1_000_000), round(longest_wait_seconds * 1_000_000)),
             transfers=transfers or Transfers(lambda _event: None),
             pixels=pixels,
         )
@@ -129,7 +129,7 @@ class StudyArrival:
             if not study_arrivals.say_again(connection, study_uid, study, read):
                 raise _OthersArrivedError
             studies.touch(connection, study_uid)
-            outbox.settle_at(connection, study_uid, due_at=now, now=now)
+            settling.ask(connection, study_uid, now=now)
 
         try:
             await self._store.write(again)

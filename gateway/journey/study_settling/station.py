@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
 from gateway.mapping.studies.search_values import findable
+from gateway.records.completeness import Decision
 from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
@@ -24,8 +26,18 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
-from gateway.store import Store, deleted_studies, imaging_studies, outbox, studies, study_findings, unknown_codes
+from gateway.store import (
+    Store,
+    deleted_studies,
+    imaging_studies,
+    outbox,
+    settling,
+    studies,
+    study_findings,
+    unknown_codes,
+)
 from gateway.store.deleted_studies import DeletedStudy
+from gateway.store.outbox import NEVER
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
 
@@ -66,28 +78,31 @@ class ImagingStudyStation:
         targets: Sequence[EhrTarget],
         clock: Clock,
         *,
+        longest_wait: int = NEVER,
         served: Shape | None = None,
         zone: tzinfo = UTC,
         consequences: Sequence[Consequence] = (),
     ) -> None:
-        """`served`: how studies are kept for those who read them here, None if nobody does; `zone` is that of a
-        `started` without one."""
+        """`longest_wait`: microseconds after which a study settles whatever is missing; `served`: how studies are kept
+        for those who read them here, None if nobody does; `zone` is that of a `started` without one."""
         self._store = store
         self._mapping = mapping
         self._targets = targets
         self._clock = clock
+        self._longest_wait = longest_wait
         self._served = served
         self._zone = zone
         self._consequences = consequences
 
     async def settle(self, work: Work) -> Done:
-        """Turn the study into deliveries, unless nothing an EHR would see has changed.
+        """Turn the study into deliveries, unless nothing an EHR would see has changed; leave it waiting while the
+        evidence states that something of it is to come (`gateway.records.completeness`).
 
         Raises `NeedsPerson` when the study has no valid form in FHIR; the study stays, the work is parked.
         """
-        study, before = await self._store.read(
-            lambda connection: (studies.load(connection, work.subject), deleted_studies.get(connection, work.subject))
-        )
+        decision, until, study, before = await self._store.read(partial(self._looked, work=work))
+        if not decision.settles:
+            return Done(until=until, also=partial(self._wait, work=work))
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         _one_patient(study)
@@ -101,9 +116,18 @@ class ImagingStudyStation:
         remarkable = list(dict.fromkeys(findings))
         await self._log(work, remarkable)
         return Done(
-            {"revision": study.revision},
-            lambda connection: self._deliver(connection, study, bodies, remarkable, codes),
+            {"revision": study.revision, "because": decision.as_row()},
+            lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision),
         )
+
+    def _looked(self, connection: Connection, work: Work) -> tuple[Decision, int, Study | None, DeletedStudy | None]:
+        decision, until = settling.look(connection, work, now=self._clock(), longest=self._longest_wait)
+        if not decision.settles:
+            return decision, until, None, None
+        return decision, until, studies.load(connection, work.subject), deleted_studies.get(connection, work.subject)
+
+    def _wait(self, connection: Connection, work: Work) -> None:
+        settling.wait(connection, work, now=self._clock(), longest=self._longest_wait)
 
     async def preview(self, study_uid: StudyInstanceUID) -> list[ResourcePreview]:
         """The resource that `settle` would make now, for each EHR; nothing is kept or sent. Empty: there is no such
@@ -159,6 +183,7 @@ class ImagingStudyStation:
         bodies: dict[Shape, tuple[dict[str, Any], str]],
         findings: Sequence[Finding],
         codes: Collection[MissingCode],
+        decision: Decision,
     ) -> None:
         now = self._clock()
         unknown_codes.count(connection, codes, now=now, study=study.uid)
@@ -171,7 +196,9 @@ class ImagingStudyStation:
             outbox.deliver(connection, Lane(delivery_to(target.name), study.uid), delivery, now=now)
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
-        studies.mark_settled(connection, row["id"], revision=study.revision, now=now, findings=findings)
+        studies.mark_settled(
+            connection, row["id"], revision=study.revision, now=now, because=decision, findings=findings
+        )
         deleted_studies.forget(connection, [study.uid])
         for follow in self._consequences:
             follow(connection, study)
