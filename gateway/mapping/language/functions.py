@@ -19,6 +19,9 @@ class MappingFunction:
     """The kinds of source: `text`, `sequence`, a field or a whole `segment`, as the dialect knows them."""
     of_leaf: bool = False
     """The function takes the first leaf of a value alone, and is not called for an empty leaf (HL7)."""
+    recurs: bool = False
+    """Messages mostly give it what others gave before: who ordered, which code, whose number. It takes one field, looks
+    at no settings, and its results for fields without subcomponents are remembered (HL7)."""
     is_list: bool = False
     """The result is a list of texts (HL7)."""
     companions: int = 0

@@ -74,20 +74,23 @@ class Levels:
         self.rows = rows
         self._rows_for = lru_cache(maxsize=SHAPES)(self._within)
 
-    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[CompiledRow, ...]:
-        """What of a level can be read in a message of these fields. Most messages of a sender have the same."""
-        rows = [one.within(stated_keys) for one in self.rows[name]]
-        return tuple(one for one in rows if one.sources or _is_always_read(one.row))
+    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[tuple[CompiledRow, bool], ...]:
+        """What of a level can be read in a message of these fields, and whether it does something without a value. Most
+        messages of a sender have the same."""
+        rows = [(one.within(stated_keys), _is_always_read(one.row)) for one in self.rows[name]]
+        return tuple((one, always) for one, always in rows if one.sources or always)
 
     def read(self, name: str, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
         faults: list[GatewayError] = []
-        for compiled in self._rows_for(name, scope.stated_keys):
-            row = compiled.row
+        for compiled, is_always_read in self._rows_for(name, scope.stated_keys):
             found = value, source, remark = value_of(compiled, scope, faults)
-            if not value or faults or row.target in ASSIGNED:
+            if value == "" and not is_always_read and not faults:
+                continue
+            row = compiled.row
+            if not value or faults or (row.target in ASSIGNED and "IPC" in scope.order):
                 value, source, remark = self._completed(compiled, scope, known, result, context, found, faults)
                 faults.clear()
                 if value == "":
@@ -189,7 +192,7 @@ def _differing(compiled: CompiledRow, scope: Scope, found: RowValue) -> Iterator
     """A finding for each other place of what a message may give twice that gives another value than the one taken."""
     if "IPC" not in scope.order:
         return
-    for path, read in compiled.sources:
+    for path, read, _ in compiled.sources:
         raw = read(scope)
         if raw and path != found[1] and raw != found[0]:
             yield Finding(

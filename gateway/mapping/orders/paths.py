@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.clock import dtm_of
 from gateway.mapping.orders.settings import Settings as Settings
@@ -199,9 +199,15 @@ def stated(text: str) -> str:
     return "" if text == NULL else text.strip()
 
 
+def nested(components: Iterable[str]) -> Value:
+    """One repetition of undivided components."""
+    return [[[one] for one in components]]
+
+
 @lru_cache(maxsize=1024)
-def compile_path(path: str) -> Lookup:
-    """A function that looks `path` up. The path must have passed `check`."""
+def compile_path(path: str, undivided: Callable[[list[str]], Any] = nested) -> Callable[[Scope], Any]:
+    """A `Lookup` of `path`, which must have passed `check`. `undivided`: what is given in place of a value whose
+    components are divided no further."""
     if path in SETTINGS:
         setting = SETTINGS[path]
         return lambda scope: [[[text]] for text in setting(scope) if text]
@@ -238,7 +244,7 @@ def compile_path(path: str) -> Lookup:
         if not components:
             return look_at_each(scope)
         narrowed = components[flat]
-        return [[[one] for one in narrowed]] if any(narrowed) else []
+        return undivided(narrowed) if any(narrowed) else []
 
     return look_at_each if everywhere or part else look
 

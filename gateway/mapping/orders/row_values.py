@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pydicom.datadict import dictionary_VM
 
@@ -23,6 +24,7 @@ from gateway.mapping.orders.paths import (
     compile_leaf,
     compile_path,
     keys_of,
+    nested,
 )
 from gateway.mapping.orders.places import place_of
 
@@ -30,6 +32,15 @@ RowValue = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the
 path that had it, and a remark."""
 NOTHING: Final[RowValue] = ("", "", "")
+Reader = Callable[[Scope], Any]
+"""Gives '' or [] for nothing, None for an explicit null."""
+Finish = Callable[[Any], tuple[Any, str]]
+"""Translates what was read, fits it to the VR, and tells what was lost on the way."""
+RECURRING: Final = 512
+"""Fields, for each path of a row, whose values are remembered."""
+RECURRING_CHARACTERS: Final = 256
+"""Of a field whose value is remembered."""
+_NO_SETTINGS: Final = Settings(ZoneInfo("UTC"))
 _OURS: Final = ("site.", "source.", "MSH-")
 """How a path begins whose value is not the message's word on the order."""
 _FIT: Final = frozenset({"DA", "TM"})
@@ -41,10 +52,10 @@ class CompiledRow:
     """A row, ready to be applied."""
 
     row: Row
-    sources: tuple[tuple[str, Callable[[Scope], Any]], ...]
-    """Each path with what reads it: '' or [] for nothing, None for an explicit null."""
-    finish: Callable[[Any], tuple[Any, str]]
-    """Translates what was read, fits it to the VR, and tells what was lost on the way."""
+    sources: tuple[tuple[str, Reader, Finish], ...]
+    """Each path with what reads it, and what makes the value of what was read."""
+    finish: Finish
+    """What makes the value of what the row's function gives."""
     vr: str
     ours: frozenset[str]
     """The sources whose value is ours, because the message has none."""
@@ -53,10 +64,11 @@ class CompiledRow:
 
     @classmethod
     def of(cls, row: Row, codes: Codes | None) -> CompiledRow:
+        finish = _finisher(row, codes)
         return cls(
             row=row,
-            sources=tuple((path, _reader(path, row.function or "text")) for path in row.sources),
-            finish=_finisher(row, codes),
+            sources=tuple((path, *_source(path, row, finish)) for path in row.sources),
+            finish=finish,
             vr=vr_of(row.target),
             ours=frozenset({"default", derived_by(row), *(path for path in row.sources if path.startswith(_OURS))}),
             needs=tuple(keys_of([path]) for path in row.sources),
@@ -77,11 +89,14 @@ def derived_by(row: Row) -> str:
     return f"derived ({row.otherwise})"
 
 
-def _reader(path: str, name: str) -> Callable[[Scope], Any]:
-    look: Callable[[Scope], Any] | None = compile_leaf(path)
+def _source(path: str, row: Row, finish: Finish) -> tuple[Reader, Finish]:
+    name = row.function or "text"
+    look: Reader | None = compile_leaf(path)
     if look is not None and name == "text":
-        return look
+        return look, finish
     entry = FUNCTIONS[name]
+    if entry.recurs:
+        return compile_path(path, tuple), _remembering(entry.function, finish)
     function: Callable[[Any, Settings], Any] = entry.function
     if look is None or not entry.of_leaf:
         look, function = compile_path(path), partial(apply, entry) if entry.of_leaf else entry.function
@@ -90,7 +105,25 @@ def _reader(path: str, name: str) -> Callable[[Scope], Any]:
         found = look(scope)
         return function(found, scope.settings) if found else found
 
-    return read
+    return read, finish
+
+
+def _remembering(function: Callable[[Any, Settings], Any], finish: Finish) -> Finish:
+    """What makes the value of what was read: of the same undivided components once. Nobody changes a value in place."""
+
+    def of_value(value: Value) -> tuple[Any, str]:
+        raw = function(value, _NO_SETTINGS)
+        return finish(raw) if raw else NOTHING[:2]
+
+    remembered = lru_cache(maxsize=RECURRING)(lambda components: of_value(nested(components)))
+
+    def finished(found: tuple[str, ...] | Value) -> tuple[Any, str]:
+        if isinstance(found, list):
+            return of_value(found)
+        is_short = sum(map(len, found)) <= RECURRING_CHARACTERS
+        return remembered(found) if is_short else of_value(nested(found))
+
+    return finished
 
 
 def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) -> RowValue:
@@ -99,8 +132,8 @@ def value_of(compiled: CompiledRow, scope: Scope, faults: list[GatewayError]) ->
     A null says "nothing": the other paths are still asked, and only when none has a value is the answer null. A value
     that cannot be used is added to `faults`, with the path as its place, and the other paths are asked as well.
     """
-    null, finish = NOTHING, compiled.finish
-    for path, read in compiled.sources:
+    null = NOTHING
+    for path, read, finish in compiled.sources:
         try:
             raw = read(scope)
             if raw:
