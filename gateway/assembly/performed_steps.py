@@ -17,7 +17,8 @@ from gateway.journey.order_telling.procedures import queue_procedure
 from gateway.journey.order_telling.station import queue_orders
 from gateway.journey.performed_step.consequences import Change, Consequence
 from gateway.journey.performed_step.station import PerformedSteps
-from gateway.store import Store
+from gateway.records import evidence_of
+from gateway.store import Store, settling
 
 
 def make_performed_steps(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> PerformedSteps:
@@ -49,9 +50,19 @@ def consequences_of(
     def tell_procedure(connection: Connection, change: Change) -> None:
         queue_procedure(connection, change.sop_uid, change.step, now=clock())
 
+    def state_evidence(connection: Connection, change: Change) -> None:
+        if change.request is not None:
+            for study_uid, evidence in evidence_of.performed(change.sop_uid, change.step, at=clock()):
+                settling.state(connection, study_uid, evidence)
+
     wanted = (
         (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
     )
     of_ehrs = (consequence for consequence, is_wanted in wanted if is_wanted)
-    return (*status_consequences(config, mappings, clock), *forwarding_consequences(config, clock), *of_ehrs)
+    return (
+        state_evidence,
+        *status_consequences(config, mappings, clock),
+        *forwarding_consequences(config, clock),
+        *of_ehrs,
+    )

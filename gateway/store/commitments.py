@@ -21,7 +21,7 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.work import Activity, WorkState
 from gateway.store.engine import lock
 from gateway.store.retention.rule import remove
-from gateway.store.schema import commitment_instances, instances, outbox, storage_commitments
+from gateway.store.schema import commitment_instances, instances, outbox, series, storage_commitments, studies
 from gateway.store.schema import pixel_files as files
 from gateway.store.statement import Statement
 
@@ -70,6 +70,19 @@ def keep(connection: Connection, asked: CommitmentAsked, *, calling_ae: str, now
     rows = [{"commitment": key[0], **one._asdict(), "failure_reason": reason} for one in asked.references]
     _ADD.run_all(connection, rows)
     return Kept(int(key[0]), is_waiting=False, is_new=not known)
+
+
+def studies_of(connection: Connection, asked: CommitmentAsked) -> set[str]:
+    """Study Instance UIDs under which instances of a request have come."""
+    uids = [one.sop_uid for one in asked.references]
+    wanted = (
+        select(studies.c.study_uid)
+        .join(series, series.c.study == studies.c.id)
+        .join(instances, instances.c.series == series.c.id)
+        .distinct()
+    )
+    parts = (uids[first : first + CHUNK] for first in range(0, len(uids), CHUNK))
+    return {uid for part in parts for uid in connection.execute(wanted.where(instances.c.sop_uid.in_(part))).scalars()}
 
 
 def _is_reported_soon(connection: Connection, work: int) -> bool:

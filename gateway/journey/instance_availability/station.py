@@ -6,15 +6,17 @@ import logging
 from functools import partial
 
 import orjson
+from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Rejected
 from gateway.long_work import beside
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
+from gateway.records import evidence_of
 from gateway.records.availability import notified
 from gateway.records.order import Attributes
-from gateway.store import Store, availability, refusals
+from gateway.store import Store, availability, refusals, settling
 from gateway.wire.dimse import AttributesRequest, ExplainedFailure
 from gateway.wire.dimse.statuses import NORMALIZED_STATUSES, SUCCESS, status_of
 
@@ -48,15 +50,15 @@ class InstanceAvailability:
         if notification.findings:
             places = ", ".join(dict.fromkeys(str(finding.place) for finding in notification.findings))
             log.warning("findings of a notification of %s: %s", calling_ae, places)
-        await self._store.write(
-            partial(
-                availability.add,
-                sop_uid=request.sop_instance_uid,
-                notification=notification,
-                calling_ae=calling_ae,
-                now=self._clock(),
-            )
-        )
+        now, uid = self._clock(), request.sop_instance_uid
+        evidence = evidence_of.notified(uid, notification, at=now)
+
+        def keep(connection: Connection) -> None:
+            availability.add(connection, uid, notification, calling_ae=calling_ae, now=now)
+            if evidence is not None:
+                settling.state(connection, notification.study_uid, evidence)
+
+        await self._store.write(keep)
 
     async def _keep_refused(self, request: AttributesRequest, attributes: Attributes, reason: str) -> None:
         await refusals.keep(

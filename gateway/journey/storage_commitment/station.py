@@ -17,11 +17,12 @@ from gateway.journey.storage_commitment.open_requests import OpenRequests
 from gateway.long_work import beside
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
+from gateway.records import evidence_of
 from gateway.records.commitment import CommitmentAsked, CommitmentReport, asked
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.work import Lane, WorkKind, commitments_to
-from gateway.store import Store, commitments, heartbeats, outbox, refusals
+from gateway.store import Store, commitments, heartbeats, outbox, refusals, settling
 from gateway.wire.dimse.commitment import CommitmentRequest
 from gateway.wire.dimse.statuses import ACTION_STATUSES, SUCCESS, ExplainedFailure, status_of
 
@@ -89,18 +90,27 @@ class StorageCommitment:
         )
 
     def _reported(self, connection: Connection, *, wanted: CommitmentAsked, calling_ae: str) -> int:
-        kept = commitments.keep(connection, wanted, calling_ae=calling_ae, now=self._clock())
+        kept = self._kept(connection, wanted, calling_ae)
         if not kept.is_waiting:
             lane = Lane(self._kind_of(calling_ae), StudyInstanceUID(wanted.transaction_uid))
             self._enqueue(connection, kept.id, lane, {})
         return kept.id
 
     def _fetched(self, connection: Connection, *, wanted: CommitmentAsked, requester: str) -> None:
-        kept = commitments.keep(connection, wanted, calling_ae=requester, now=self._clock())
+        kept = self._kept(connection, wanted, requester)
         if not kept.is_new:
             raise DuplicateKey("it is in use", place="Transaction UID")
         lane = Lane(commitments_to(), StudyInstanceUID(wanted.transaction_uid), performed_step=str(kept.id))
         self._enqueue(connection, kept.id, lane, {"fetched": True})
+
+    def _kept(self, connection: Connection, wanted: CommitmentAsked, requester: str) -> commitments.Kept:
+        """Keep a request; what it names is evidence of what its study holds."""
+        now = self._clock()
+        kept = commitments.keep(connection, wanted, calling_ae=requester, now=now)
+        of_study = evidence_of.committed(wanted, commitments.studies_of(connection, wanted), at=now)
+        if kept.is_new and of_study is not None:
+            settling.state(connection, *of_study)
+        return kept
 
     def _enqueue(self, connection: Connection, row: int, lane: Lane, payload: dict[str, bool]) -> None:
         now = self._clock()
