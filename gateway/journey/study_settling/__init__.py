@@ -1,1 +1,1 @@
-"""Station `study_settling`: a study that has been quiet becomes a FHIR resource."""
+"""Station `study_settling`: a study that is complete or quiet becomes a FHIR resource."""

@@ -1,4 +1,5 @@
-"""Station `study_settling`: a quiet study, or one that has grown again, becomes resources: a delivery for each EHR."""
+"""Station `study_settling`: a study that is complete or quiet becomes resources, a delivery for each EHR, and again when
+it has grown or changed."""
 
 from __future__ import annotations
 
