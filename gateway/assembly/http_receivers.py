@@ -65,7 +65,8 @@ def tls_of(receiver: HttpReceiver) -> ssl.SSLContext | None:
 
 
 def _tokens(receiver: HttpReceiver, auth: HttpAuth, client: Client) -> TokenAuthorization:
-    from gateway.wire.oauth.token import Connect, TokenAuthorization
+    from gateway.wire.http import Connect
+    from gateway.wire.oauth.token import TokenAuthorization
 
     return TokenAuthorization(
         receiver.url,

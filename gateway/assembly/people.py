@@ -80,8 +80,8 @@ def provider_of(oidc: Oidc | None, people: People, clock: Clock) -> ProviderLogi
     tls = client_tls(oidc.tls, "http.oidc")
 
     def make() -> OpenIdProvider:
+        from gateway.wire.http import Connect
         from gateway.wire.oauth.openid import OpenIdProvider
-        from gateway.wire.oauth.token import Connect
 
         connect = Connect(PROVIDER_SECONDS, tls)
         return OpenIdProvider(oidc.issuer, oidc.client_id, oidc.client_secret, scopes=oidc.scopes, connect=connect)

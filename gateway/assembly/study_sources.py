@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.clock import Clock
 from gateway.config.study_sources import StudySource as SourceSection
 from gateway.config.tree import Config
+from gateway.journey.study_arrival.sources.by_dicomweb import DicomWebSource
 from gateway.journey.study_arrival.sources.fetching import Arrivals, Fetching
+from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.journey.study_arrival.sources.polling import Polling
 from gateway.journey.study_arrival.sources.source import StudySource
+from gateway.journey.study_arrival.sources.windows import DayWindows
 from gateway.observe import metrics
 from gateway.records.work import WorkKind, polls_of, studies_at
 from gateway.store import Store
+from gateway.wire.dicomweb.querying import DicomWebReader
+from gateway.wire.http import Connect
 from gateway.work.worker import Handling
 
 
@@ -34,7 +40,23 @@ class SourceParts:
 
 Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
 
-MAKERS: Final[dict[str, Maker]] = {}
+
+async def _dicomweb(section: SourceSection, parts: SourceParts) -> StudySource:
+    reader = await parts.stack.enter_async_context(
+        DicomWebReader(section.url, connect_of(section), authorization_of(section))
+    )
+    windows = DayWindows(section.since, section.window_days)
+    return DicomWebSource(
+        section.name, reader, windows, StudyFilter(section.tags), section.page, parts.config.site.zone
+    )
+
+
+def connect_of(section: SourceSection) -> Connect:
+    """Raises `ConfigError`."""
+    return Connect(section.timeout_seconds, tls_of(section), section.proxy, 2 * section.concurrency)
+
+
+MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb}
 """Kind of the configuration -> what makes the source. Raises `ConfigError` when a certificate, key or token file cannot
 be used."""
 

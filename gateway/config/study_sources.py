@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.config.destinations import DestinationRetry
 from gateway.config.fields import Seconds
 from gateway.config.http_receiver import HttpReceiver, plain_address
+from gateway.wire.dicomweb.dataset import tag_named
 
 _OVER_HTTP: Final = ("dicomweb", "orthanc")
 
@@ -38,6 +39,19 @@ class StudySource(HttpReceiver):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """So many studies are read at once."""
     retry: DestinationRetry = DestinationRetry()
+
+    @property
+    def tags(self) -> dict[int, str]:
+        """The filters by tag."""
+        return {tag: value for name, value in self.filters.items() if (tag := tag_named(name)) is not None}
+
+    @field_validator("filters")
+    @classmethod
+    def _filters_are_attributes(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if tag_named(name) is None:
+                raise ValueError(f"{name!r} is neither a keyword of PS3.6 nor eight hexadecimal digits")
+        return value
 
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:

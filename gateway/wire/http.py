@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email.utils
 import time
+from dataclasses import dataclass
 from datetime import UTC
-from typing import Final
+from ssl import SSLContext
+from typing import Any, Final
 
 import aiohttp
 
@@ -13,6 +15,23 @@ from gateway.errors import NeedsPerson, Unavailable
 
 RETRYABLE: Final = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505})
 """Answers after which the same request may succeed; 409 is a write that met another. Proxies have 5xx of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """How servers are reached."""
+
+    timeout_seconds: float = 30.0
+    tls: SSLContext | None = None
+    """None: the system's authorities, no certificate of ours."""
+    proxy: str | None = None
+    connections: int = 100
+
+    def session(self, timeout: aiohttp.ClientTimeout | None = None, **options: Any) -> aiohttp.ClientSession:
+        """To be closed. `timeout`: None gives `timeout_seconds` to a request and its answer."""
+        connector = aiohttp.TCPConnector(limit=self.connections, ssl=self.tls if self.tls is not None else True)
+        limit = timeout or aiohttp.ClientTimeout(total=self.timeout_seconds)
+        return aiohttp.ClientSession(connector=connector, timeout=limit, proxy=self.proxy, **options)
 
 
 def retry_after_of(response: aiohttp.ClientResponse) -> float | None:

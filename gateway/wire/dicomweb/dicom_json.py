@@ -94,6 +94,27 @@ def read(body: bytes) -> Dataset:
     return _dataset(parsed, "", 1)
 
 
+def read_tolerantly(body: bytes, faults: list[Malformed]) -> Dataset:
+    """The data set of a JSON object that another system wrote: an attribute that cannot be read is left out, and its
+    fault added. Raises `Malformed` for what is no JSON object."""
+    try:
+        parsed = orjson.loads(body)
+    except ValueError as error:
+        raise Malformed(f"no JSON: {error}", place="body") from None
+    if not isinstance(parsed, dict):
+        raise Malformed("no object", place="body")
+    attributes: dict[int, Attribute] = {}
+    for name, member in parsed.items():
+        value = member.get("Value") if isinstance(member, dict) else None
+        if value is not None and not isinstance(value, list):
+            member = member | {"Value": [value]}
+        try:
+            attributes.update(_dataset({name: member or {}}, "", 1))
+        except Malformed as error:
+            faults.append(error)
+    return attributes
+
+
 def _dataset(members: dict[str, Any], above: str, depth: int) -> Dataset:
     pause()
     check_depth(depth, above or "body")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
@@ -18,8 +19,8 @@ import aiohttp
 from gateway.errors import GatewayError, NeedsPerson, Unavailable
 from gateway.wire.dicomweb.media_types import JSON, XML
 from gateway.wire.dicomweb.store_answer import StoreAnswer, answer_of
-from gateway.wire.http import no_answer, read
-from gateway.wire.oauth.authorization import Anonymous, Authorization
+from gateway.wire.http import Connect, no_answer, read
+from gateway.wire.oauth.authorization import Anonymous, Authorization, with_login
 from gateway.wire.part10_file import Part10File, pieces_of
 
 DICOM: Final = "application/dicom"
@@ -46,15 +47,12 @@ class StowClient:
         self.place = f"{base.rstrip('/')}/studies"
         self._seconds = timeout_seconds
         self._authorization = authorization or Anonymous()
-        self._ssl = ssl
-        self._proxy = proxy
+        self._connect = Connect(timeout_seconds, ssl, proxy)
         self._turns = asyncio.Semaphore(connections)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._ssl if self._ssl is not None else True)
-        timeout = aiohttp.ClientTimeout(total=None, connect=self._seconds)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, proxy=self._proxy)
+        self._session = self._connect.session(aiohttp.ClientTimeout(total=None, connect=self._seconds))
         return self
 
     async def __aexit__(
@@ -85,15 +83,8 @@ class StowClient:
         what `pieces_of` raises.
         """
         async with self._turns:
-            shown = await self._authorization.headers()
-            answer = await self._once(file, shown)
-            # A server that says 401 has stored nothing; once, for the same new token would be refused again.
-            if answer.http_status == 401 and self._authorization.refused(shown):
-                shown = await self._authorization.headers()
-                answer = await self._once(file, shown)
-                if answer.http_status == 401:
-                    self._authorization.refused(shown)
-            return answer
+            once = partial(self._once, file)
+            return await with_login(self._authorization, once, lambda answer: answer.http_status == 401)
 
     async def _once(self, file: Part10File, shown: Mapping[str, str]) -> StoreAnswer:
         assert self._session is not None, "StowClient is used outside of 'async with'"

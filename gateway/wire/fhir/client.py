@@ -29,8 +29,8 @@ from gateway.wire.fhir.answer import (
 )
 from gateway.wire.fhir.encoding import COMPRESSED_BYTES, Gzip, escape, takes_gzip
 from gateway.wire.fhir.pace import Pace
-from gateway.wire.http import no_answer, read
-from gateway.wire.oauth.authorization import Anonymous, Authorization
+from gateway.wire.http import Connect, no_answer, read
+from gateway.wire.oauth.authorization import Anonymous, Authorization, with_login
 
 Confirm = Callable[[], Awaitable[None]]
 """Awaited right before a request that writes goes out: what it raises is raised, and nothing is sent."""
@@ -69,9 +69,7 @@ class FhirClient:
         self.base = base.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(timeout_seconds, 10.0))
         self._authorization = authorization or Anonymous()
-        self._ssl = ssl
-        self._proxy = proxy
-        self._connections = connections
+        self._connect = Connect(timeout_seconds, ssl, proxy, connections)
         self._pace = Pace(per_second)
         self._gzip = compress
         self._compresses = compress == "always"
@@ -84,10 +82,7 @@ class FhirClient:
         self._authorization = authorization
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._ssl if self._ssl is not None else True)
-        self._session = aiohttp.ClientSession(
-            timeout=self._timeout, headers={"Accept": MEDIA_TYPE}, connector=connector, proxy=self._proxy
-        )
+        self._session = self._connect.session(self._timeout, headers={"Accept": MEDIA_TYPE})
         # aiohttp sends a PUT again by itself when a kept-alive connection ends before the answer. Whether to send again
         # is ours to decide, after asking; there is no public switch, so a test watches that this one holds.
         self._session._retry_connection = False
@@ -205,21 +200,17 @@ class FhirClient:
         body = None if resource is None else orjson.dumps(resource)
         sent = dict(headers or {}) | ({} if body is None else {"Content-Type": MEDIA_TYPE})
         request = _Request(method, path, self._address(path), body, confirm)
-        shown = await self._authorization.headers()
-        try:
-            return await self._once(request, {**sent, **shown})
-        except Refused as error:
-            # A server that says 401 has done nothing, so the request can be made again; once, for the same new token
-            # would be refused again.
-            if error.details.get("status") != 401 or not self._authorization.refused(shown):
-                raise
-        again = await self._authorization.headers()
-        try:
-            return await self._once(request, {**sent, **again})
-        except Refused as error:
-            if error.details.get("status") == 401:
-                self._authorization.refused(again)
-            raise
+
+        async def once(shown: Mapping[str, str]) -> Answer | Refused:
+            try:
+                return await self._once(request, {**sent, **shown})
+            except Refused as error:
+                return error
+
+        answer = await with_login(self._authorization, once, _is_login_refused)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
 
     def _address(self, path: str) -> URL:
         """Raises `NeedsPerson` for an address of another origin, which must see neither token nor patient."""
@@ -280,6 +271,10 @@ class FhirClient:
             raise Unavailable(f"no answer ({type(error).__name__})", place=place, retry_after=wait) from error
         except (aiohttp.ClientError, OSError) as error:
             raise no_answer(error, place) from error
+
+
+def _is_login_refused(answer: Answer | Refused) -> bool:
+    return isinstance(answer, Refused) and answer.details.get("status") == 401
 
 
 @dataclass(frozen=True, slots=True)

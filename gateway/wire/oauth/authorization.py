@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gateway.errors import ConfigError
 from gateway.wire.oauth.watched_file import Watched
+
+T = TypeVar("T")
 
 
 class Authorization(Protocol):
@@ -19,6 +21,24 @@ class Authorization(Protocol):
 
     def refused(self, headers: Mapping[str, str]) -> bool:
         """A request with `headers` was answered 401: forget them. Whether a second try would show something else."""
+
+
+async def with_login(
+    authorization: Authorization, once: Callable[[Mapping[str, str]], Awaitable[T]], is_refused: Callable[[T], bool]
+) -> T:
+    """The answer to a request that is made with the headers that `once` gets; `is_refused`: whether it is a 401.
+
+    A server that answers 401 has done nothing, so the request is made again where a second try shows something else;
+    once, for the same new token would be refused again.
+    """
+    shown = await authorization.headers()
+    answer = await once(shown)
+    if is_refused(answer) and authorization.refused(shown):
+        shown = await authorization.headers()
+        answer = await once(shown)
+        if is_refused(answer):
+            authorization.refused(shown)
+    return answer
 
 
 class Anonymous:

@@ -21,9 +21,8 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from gateway.errors import Rejected, Unavailable
-from gateway.wire.http import no_answer, read
+from gateway.wire.http import Connect, no_answer, read
 from gateway.wire.oauth.authorization import basic
-from gateway.wire.oauth.token import Connect
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Signatures by keys that the provider publishes: none by a secret, and never `none`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import orjson
 from yarl import URL
 
 from gateway.errors import GatewayError, NeedsPerson, Unavailable
-from gateway.wire.http import RETRYABLE, no_answer, read, retry_after_of
+from gateway.wire.http import RETRYABLE, Connect, no_answer, read, retry_after_of
 from gateway.wire.oauth.clients import Client
 from gateway.wire.oauth.scopes import missing
 
@@ -48,21 +47,6 @@ CURES: Final = {
 """Error codes of RFC 6749 5.2 and what a person does about them."""
 
 PASSING: Final = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """How servers are reached."""
-
-    timeout_seconds: float = 30.0
-    tls: ssl.SSLContext | None = None
-    """None: the system's authorities, no certificate of ours."""
-    proxy: str | None = None
-
-    def session(self, **options: Any) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self.tls if self.tls is not None else True)
-        timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, proxy=self.proxy, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ LONGEST_ERROR: Final = 500
 @dataclass(slots=True)
 class _Tally:
     watermark: Watermark
+    begun_at: int
     listed: int = 0
     wanted: int = 0
     dropped: int = 0
@@ -73,7 +74,7 @@ class Polling:
     async def poll(self, work: Work, lease: Lease) -> Done:
         """List what is new at the source. A source that fails is asked again, as long as the gateway runs."""
         before = await self._store.read(partial(source_watermarks.get, source=self._source.name))
-        tally = _Tally(before.watermark)
+        tally = _Tally(before.watermark, self._clock())
         try:
             await self._list(tally, lease)
         except _SourceError as failure:
@@ -97,8 +98,14 @@ class Polling:
                 metrics.SOURCE_STUDIES.labels(self._source.name, "listed").inc(len(page.studies))
                 metrics.SOURCE_STUDIES.labels(self._source.name, "wanted").inc(wanted)
                 metrics.SOURCE_STUDIES.labels(self._source.name, "dropped").inc(page.dropped)
+                if page.watermark is not None and page.watermark.is_behind and self._is_enough(tally):
+                    return
         finally:
             await pages.aclose()
+
+    def _is_enough(self, tally: _Tally) -> bool:
+        """Whether what is older waits for the next poll, which begins with what is new."""
+        return tally.wanted >= MOST_WAITING or self._clock() - tally.begun_at >= self._every
 
     def _want(self, connection: Connection, page: Listing) -> int:
         now = self._clock()
