@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.config.study_sources import StudySource as SourceSection
 from gateway.config.tree import Config
 from gateway.journey.study_arrival.sources.by_dicomweb import DicomWebSource
+from gateway.journey.study_arrival.sources.by_orthanc import OrthancSource
 from gateway.journey.study_arrival.sources.fetching import Arrivals, Fetching
 from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.journey.study_arrival.sources.polling import Polling
@@ -21,7 +22,9 @@ from gateway.journey.study_arrival.sources.windows import DayWindows
 from gateway.observe import metrics
 from gateway.records.work import WorkKind, polls_of, studies_at
 from gateway.store import Store
+from gateway.wire.dicomweb.orthanc import OrthancReader
 from gateway.wire.dicomweb.querying import DicomWebReader
+from gateway.wire.dicomweb.reading import WebReader
 from gateway.wire.http import Connect
 from gateway.work.worker import Handling
 
@@ -42,21 +45,29 @@ Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
 
 
 async def _dicomweb(section: SourceSection, parts: SourceParts) -> StudySource:
-    reader = await parts.stack.enter_async_context(
-        DicomWebReader(section.url, connect_of(section), authorization_of(section))
-    )
+    reader = DicomWebReader(await parts.stack.enter_async_context(web_reader_of(section)))
     windows = DayWindows(section.since, section.window_days)
     return DicomWebSource(
         section.name, reader, windows, StudyFilter(section.tags), section.page, parts.config.site.zone
     )
 
 
-def connect_of(section: SourceSection) -> Connect:
+async def _orthanc(section: SourceSection, parts: SourceParts) -> StudySource:
+    reader = OrthancReader(await parts.stack.enter_async_context(web_reader_of(section)))
+    return OrthancSource(section.name, reader, section.since, StudyFilter(section.tags), section.page)
+
+
+def web_reader_of(section: SourceSection, most_seconds: float = float("inf")) -> WebReader:
     """Raises `ConfigError`."""
-    return Connect(section.timeout_seconds, tls_of(section), section.proxy, 2 * section.concurrency)
+    seconds = min(section.timeout_seconds, most_seconds)
+    return WebReader(
+        section.url,
+        Connect(seconds, tls_of(section), section.proxy, 4 * section.concurrency),
+        authorization_of(section),
+    )
 
 
-MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb}
+MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb, "orthanc": _orthanc}
 """Kind of the configuration -> what makes the source. Raises `ConfigError` when a certificate, key or token file cannot
 be used."""
 

@@ -43,13 +43,13 @@ class _Window:
 
 
 class DicomWebSource:
-    """`reader` is open. `page`: studies that are asked for at once. `zone`: of the site's days."""
+    """`reader` is of an open server. `page`: studies that are asked for at once. `zone`: of the site's days."""
 
     def __init__(
         self, name: str, reader: DicomWebReader, windows: DayWindows, wanted: StudyFilter, page: int, zone: tzinfo
     ) -> None:
         self.name = name
-        self.place = reader.base
+        self.place = reader.server.base
         self._reader = reader
         self._windows = windows
         self._filter = wanted

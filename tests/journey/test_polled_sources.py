@@ -1,0 +1,116 @@
+"""Station study_arrival by sources that are asked: a real Orthanc over DICOMweb and by its list of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from io import BytesIO
+from operator import eq
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import Connection, func, select
+
+from bench.made_studies import made_study
+from gateway.assembly import process as app
+from gateway.config.destinations import DestinationRetry
+from gateway.config.studies import Studies
+from gateway.config.study_sources import StudySource
+from gateway.records.study_source import SourceState
+from gateway.store import source_watermarks
+from gateway.store.schema import instances, source_studies, studies
+from tests.journey.running import Start
+from tests.journey.test_study_arrival import sqlite
+from tests.peers.orthanc import Orthanc
+
+STUDIES = 50
+FIRST_DAY = datetime.now(UTC).date() - timedelta(days=24)
+
+
+def asked(*sources: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a gateway that asks these sources."""
+    made = [
+        StudySource(**{"timeout_seconds": 10, "every_seconds": 0.2, "retry": RETRY, "since": FIRST_DAY, **one})
+        for one in sources
+    ]
+    return {"studies": Studies(quiet_seconds=0.1, sources=made)}
+
+
+RETRY = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
+
+
+def written(folder: Path, number: int, *, instances: int = 2) -> list[Path]:
+    """The files of a study, of one of the last 25 days."""
+    files = []
+    for dataset in made_study(number, series=1, instances=instances):
+        dataset.StudyDate = dataset.SeriesDate = f"{FIRST_DAY + timedelta(days=number % 25):%Y%m%d}"
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        target = BytesIO()
+        pydicom.dcmwrite(target, dataset, enforce_file_format=True)
+        file = folder / f"{dataset.SOPInstanceUID}.dcm"
+        file.write_bytes(target.getvalue())
+        files.append(file)
+    return files
+
+
+def counts(connection: Connection) -> tuple[int, int]:
+    """Studies and instances."""
+    numbers = [connection.execute(select(func.count()).select_from(one)).scalar_one() for one in (studies, instances)]
+    return numbers[0], numbers[1]
+
+
+async def holds(gateway: app.Running, *wanted: int) -> None:
+    await comes_true(lambda: gateway.store.read(counts), lambda found: found == wanted)
+
+
+async def comes_true(
+    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, seconds: float = 30.0
+) -> Any:
+    end = time.monotonic() + seconds
+    while not condition(found := await read()):
+        if time.monotonic() > end:
+            pytest.fail(f"after {seconds} s: {found}")
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def read_at(gateway: app.Running, source: str) -> int:
+    """Studies that were read at a source."""
+    wanted = select(func.count()).where(source_studies.c.source == source)
+    return await gateway.store.read(lambda connection: connection.execute(wanted).scalar_one())
+
+
+async def state(gateway: app.Running, source: str) -> SourceState:
+    return await gateway.store.read(partial(source_watermarks.get, source=source))
+
+
+@sqlite
+async def test_an_orthanc_of_50_studies_is_read_whole_and_a_restart_goes_on(
+    start: Start, orthanc_web: Orthanc, tmp_path: Path
+) -> None:
+    for number in range(STUDIES):
+        await orthanc_web.upload(*written(tmp_path, number))
+    sources = asked(
+        {"name": "web", "kind": "dicomweb", "url": orthanc_web.dicomweb, "window_days": 5, "page": 3},
+        {"name": "changes", "kind": "orthanc", "url": orthanc_web.url, "page": 7},
+    )
+    async with start(**sources) as gateway:
+        await holds(gateway, STUDIES, 2 * STUDIES)
+        for name in ("web", "changes"):
+            found = await comes_true(
+                partial(state, gateway, name), lambda one: one.polled_at and not one.watermark.is_behind
+            )
+            assert (found.error, found.dropped) == ("", 0)
+    await orthanc_web.upload(*written(tmp_path, 74), *written(tmp_path, 24, instances=3))
+    async with start(**sources) as gateway:
+        await holds(gateway, STUDIES + 1, 2 * STUDIES + 3)
+        for name in ("web", "changes"):
+            await comes_true(partial(read_at, gateway, name), partial(eq, STUDIES + 1))
