@@ -8,11 +8,14 @@ from gateway.journey import STATIONS
 from gateway.operations import availability_view, performed_steps_view, work_events
 from gateway.operations.answers.answer import listed
 from gateway.operations.answers.availability import JourneyNotification
+from gateway.operations.answers.completeness import text_of
 from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStudy, Level, ScannerQueries
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import ImagesAtDestination, JourneyDelivery
+from gateway.records.completeness import Decision
 from gateway.records.message import APPLIED
+from gateway.records.work import SETTLE, WorkKind, WorkState
 
 
 def events_of(
@@ -33,6 +36,7 @@ def events_of(
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
         *(event for study in tied for event in _of_images(study, named=len(tied) > 1)),
         *map(availability_view.event_of, notifications),
+        *_of_settlements(deliveries),
         *(event for delivery in deliveries for event in work_events.events_of(delivery)),
     ]
     return sorted(events, key=lambda event: (event.at, STATIONS.index(event.station)))
@@ -88,8 +92,25 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         yield Event(at=study.withdrawn_at, station="study_settling", text=text, level="warn")
     if study.settled_at is not None:
         grown = "" if study.settled_revision == study.revision else "; changed since"
-        text = f"settled{which}{grown}{listed(study.findings)}"
+        why = f", as {study.settled_because.text}" if study.settled_because is not None else ""
+        text = f"settled{which}{why}{grown}{listed(study.findings)}"
         yield Event(at=study.settled_at, station="study_settling", text=text)
+    if study.waits_because is not None and study.waits_because.missing:
+        text = f"{study.waits_because.text}{which}"
+        yield Event(at=study.last_at, station="study_settling", text=text, level="warn")
+
+
+def _of_settlements(deliveries: Sequence[JourneyDelivery]) -> Iterator[Event]:
+    """Why studies settled before they settled last, which is shown with the study."""
+    done = [
+        one for one in deliveries if WorkKind.of(one.kind) == SETTLE and one.state is WorkState.DONE and one.outcome
+    ]
+    last = {one.study_uid: one.id for one in done}
+    for one in done:
+        because = (one.outcome or {}).get("because")
+        if one.id != last[one.study_uid] and because is not None and one.finished_at is not None:
+            text = f"settled before, as {text_of(Decision.of_row(because))}"
+            yield Event(at=one.finished_at, station="study_settling", text=text)
 
 
 def _of_images(study: JourneyStudy, *, named: bool) -> Iterator[Event]:

@@ -6,11 +6,23 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from gateway.clock import now
+from gateway.operations.answers.completeness import Completeness, StatedOfStudy
 from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.operations.answers.studies import Instance, JourneyDelivery, LinkedOrder, Series, StudyDetail
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.image_forwarding import ImageStanding
-from gateway.store import exclusions, image_forwards, orders, outbox_listing, studies, study_findings, work_tries
+from gateway.store import (
+    completeness,
+    exclusions,
+    image_forwards,
+    orders,
+    outbox_listing,
+    settling,
+    studies,
+    study_findings,
+    work_tries,
+)
 
 MOST_DELIVERIES = 200
 
@@ -23,7 +35,16 @@ def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
     arrived = study_findings.of_arrival(connection, row["id"]) if row["settled_at"] is None else ()
     findings = [*row["findings"], *(one.as_row() for one in arrived), *shared]
     counts = {"series_count": series, "instance_count": instances}
-    return {**row, **counts, "findings": findings, "images": _images(connection, row["id"])}
+    shown = {"findings": findings, "images": _images(connection, row["id"]), **_completeness(connection, row)}
+    return {**row, **counts, **shown}
+
+
+def _completeness(connection: Connection, row: RowMapping) -> dict[str, Completeness | None]:
+    waits = settling.outlook(connection, row["study_uid"], now=now())
+    return {
+        "settled_because": Completeness.of_row(row["settled_because"]),
+        "waits_because": None if waits is None or waits.settles else Completeness.of(waits),
+    }
 
 
 def _images(connection: Connection, study: int) -> list[dict[str, Any]]:
@@ -73,6 +94,7 @@ def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail |
         {
             **summary(connection, row),
             "exclusions": [StudyExclusion.of(one) for one in exclusions.history(connection, study_uid)],
+            "evidence": [StatedOfStudy.of(one) for one in completeness.of_study(connection, study_uid)],
             "series": series,
             "orders": list(tied.values()),
             "deliveries": deliveries(connection, study_uid),

@@ -81,6 +81,7 @@ class Weighed(NamedTuple):
     """How many instances it states; of one that states series alone, how many series."""
     missing: int
     """How many of these are not here."""
+    of_series: bool = False
 
     @property
     def is_lacking(self) -> bool:
@@ -92,12 +93,12 @@ def weighed(evidence: Evidence, holding: Holding) -> Weighed | None:
     if evidence.sop_uids:
         missing = evidence.sop_uids.difference(holding.sop_uids, holding.elsewhere)
         return Weighed(evidence, len(evidence.sop_uids), len(missing))
-    pairs = ((evidence.instances, len(holding.sop_uids)), (evidence.series, holding.series))
-    stated = [(wanted, here) for wanted, here in pairs if wanted is not None]
-    if not stated or any(wanted < here for wanted, here in stated):
+    levels = ((evidence.instances, len(holding.sop_uids), False), (evidence.series, holding.series, True))
+    stated = [(wanted, here, of_series) for wanted, here, of_series in levels if wanted is not None]
+    if not stated or any(wanted < here for wanted, here, _ in stated):
         return None
-    wanted, here = next((pair for pair in stated if pair[0] > pair[1]), stated[0])
-    return Weighed(evidence, wanted, wanted - here)
+    wanted, here, of_series = next((one for one in stated if one[0] > one[1]), stated[0])
+    return Weighed(evidence, wanted, wanted - here, of_series)
 
 
 class Reason(StrEnum):
@@ -169,6 +170,7 @@ class Decision:
     """Of the evidence that decides, or of which something is missing."""
     stated: int = 0
     missing: int = 0
+    of_series: bool = False
     """As in `Weighed`."""
 
     @property
@@ -178,12 +180,13 @@ class Decision:
     def as_row(self) -> dict[str, Any]:
         """The JSON that the store keeps."""
         kind = None if self.kind is None else self.kind.value
-        return {"reason": self.reason.value, "kind": kind, "stated": self.stated, "missing": self.missing}
+        numbers = {"stated": self.stated, "missing": self.missing, "of_series": self.of_series}
+        return {"reason": self.reason.value, "kind": kind, **numbers}
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
         kind = None if row["kind"] is None else EvidenceKind(row["kind"])
-        return cls(Reason(row["reason"]), kind, row["stated"], row["missing"])
+        return cls(Reason(row["reason"]), kind, row["stated"], row["missing"], row["of_series"])
 
 
 def decided(evidence: Iterable[Evidence], holding: Holding, times: Times) -> Decision:
@@ -198,7 +201,7 @@ def decided(evidence: Iterable[Evidence], holding: Holding, times: Times) -> Dec
     most = max(telling, key=lambda one: (one.missing, one.stated), default=None)
     if most is None or reason in (Reason.ASKED, Reason.CHANGED):
         return Decision(reason)
-    return Decision(reason, most.evidence.kind, most.stated, most.missing)
+    return Decision(reason, most.evidence.kind, most.stated, most.missing, most.of_series)
 
 
 def _fits(wanted: tuple[Any, ...], stands: tuple[bool, ...]) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
-from gateway.records.completeness import Decision
+from gateway.records.completeness import Decision, Reason
 from gateway.records.exclusion import Excluded
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
@@ -195,11 +195,17 @@ def mark_settled(
     because: Decision,
     findings: Iterable[Finding] = (),
 ) -> None:
-    """Note that a study has become deliveries as it was at `revision`, why it did, and what they do not say."""
+    """Note that a study has become deliveries as it was at `revision`, why it did, and what they do not say.
+
+    Of a revision that had settled before, when an instance came during the look, the first reason stays.
+    """
     rows = [one.as_row() for one in findings]
-    settled = {"settled_revision": revision, "settled_at": now, "settled_because": because.as_row()}
-    values = {**settled, "findings": rows}
-    connection.execute(update(studies).where(studies.c.id == study), values)
+    values = {"settled_revision": revision, "settled_at": now, "findings": rows}
+    reasons = {"settled_because": because.as_row()}
+    if because.reason is Reason.CHANGED:
+        known = select(studies.c.settled_revision).where(studies.c.id == study)
+        reasons = {} if connection.execute(known).scalar() == revision else reasons
+    connection.execute(update(studies).where(studies.c.id == study), {**values, **reasons})
 
 
 def counts(connection: Connection, study: int) -> tuple[int, int]:

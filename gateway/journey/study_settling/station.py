@@ -1,5 +1,5 @@
-"""Station `study_settling`: a study that is complete or quiet becomes resources, a delivery for each EHR, and again when
-it has grown or changed."""
+"""Station `study_settling`: a study that is complete or quiet becomes resources, a delivery for each EHR; and again
+when it has grown or changed."""
 
 from __future__ import annotations
 

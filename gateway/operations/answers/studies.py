@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gateway.errors import Fate
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
+from gateway.operations.answers.completeness import Completeness, StatedOfStudy
 from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.records.ehr_standing import EhrStanding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
@@ -119,6 +120,8 @@ class Study(Answer):
     first_at: Moment
     last_at: Moment
     settled_at: Moment | None
+    settled_because: Completeness | None = Field(description="Why it settled last; null where that is not known")
+    waits_because: Completeness | None = Field(description="Why it does not settle yet; null: nothing new waits")
     withdrawn_at: Moment | None = Field(description="When a person withdrew it as entered in error; null: it counts")
     withdrawn_by: str = Field(description="Who withdrew it; may be empty")
     withdrawn_reason: str = Field(description="Why, in the person's words; may be empty")
@@ -187,6 +190,7 @@ class StudyDetail(Study):
     exclusions: list[StudyExclusion] = Field(
         description="Series and instances that persons excluded, the oldest first; those taken back as well"
     )
+    evidence: list[StatedOfStudy] = Field(description="What is stated of how much it holds, in the order it came")
     attributes: Attributes
     series: list[Series]
     orders: list[LinkedOrder]

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of, cause_of_message
+from gateway.records.completeness import Evidence, EvidenceKind
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.work import WorkState, delivery_to
-from gateway.store import audit, message_ties
+from gateway.store import audit, completeness, message_ties
 from gateway.web.server import ROUTES
 from tests.operations.audit.events import EVENTS
 from tests.store.test_audit import recorded
@@ -28,6 +31,8 @@ from tests.web.served import (
     add_unlinked_step,
     whole_journey,
 )
+
+STATED = Evidence(EvidenceKind.ARCHIVE_COUNTS, "pacs", NINE, series=2, instances=3)
 
 
 async def document_of(console: Served) -> dict[str, Any]:
@@ -232,6 +237,8 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     await console.store.write(add_images)
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
+    stated = partial(completeness.record, study_uid=StudyInstanceUID(STUDY), evidence=STATED)
+    await console.store.write(stated)
     await console.store.write(recorded(*EVENTS))
     await console.store.write(audit.seal)
     document = await document_of(console)
