@@ -3,7 +3,7 @@ the association of the request, on which the requestor is the SCP of storage (PS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ from pynetdicom import AllStoragePresentationContexts
 from gateway.errors import Malformed
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import SubOperations
-from gateway.wire.dimse.data_set import DataSetFile, IsEnough, UnnamedFile
+from gateway.wire.dimse.data_set import IsEnough
 from gateway.wire.dimse.header import has_header
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import TRANSFER_SYNTAXES, AcceptedContext
@@ -35,16 +35,6 @@ _ALL: Final = [str(one.abstract_syntax) for one in AllStoragePresentationContext
 _OTHER_SYNTAXES: Final = tuple(one for one in TRANSFER_SYNTAXES if one not in PLAIN)
 
 
-class Storing(NamedTuple):
-    """How instances are taken that a C-GET brings."""
-
-    store: StoreHandler
-    max_bytes: int
-    new_file: Callable[[str, str, str], DataSetFile] | None = None
-    """Makes the file of a long data set, by SOP Class, SOP Instance and transfer syntax; None: headers only are
-    kept."""
-
-
 class Retrieved(NamedTuple):
     """How a C-GET or C-MOVE ended: with Success, or with the warning that not all sub-operations succeeded."""
 
@@ -56,15 +46,19 @@ class Retrieved(NamedTuple):
 
 
 def retrieving(
-    peer: RequestedPeer, sop_classes: Iterable[str], storing: Storing
+    peer: RequestedPeer, sop_classes: Iterable[str], store: StoreHandler, *, max_bytes: int
 ) -> AbstractAsyncContextManager[RequestedAssociation]:
     """An association for C-FIND, C-GET and what it brings: instances of `sop_classes`, in any transfer syntax; without
-    any, of as many storage classes as an association has room for, uncompressed. Raises as `associated`."""
+    any, of as many storage classes as an association has room for, uncompressed.
+
+    `store` gets the beginning of an instance where that holds its header: what follows is dropped as it comes.
+    `max_bytes`: the longest data set. Raises as `associated`.
+    """
     caller = Caller(peer.called_ae, peer.calling_ae, peer.host)
-    taking = Taking(storing.max_bytes, partial(_file_for, storing), partial(_enough_of, storing))
+    taking = Taking(max_bytes, enough_of=_enough_of)
     wanted = proposals(FIND, GET)
     wanted += _of_storage(list(dict.fromkeys(sop_classes)), MAX_CONTEXTS - len(wanted))
-    return associated(peer, wanted, partial(_serve, storing.store, caller), taking)
+    return associated(peer, wanted, partial(_serve, store, caller), taking)
 
 
 def moving(peer: RequestedPeer) -> AbstractAsyncContextManager[RequestedAssociation]:
@@ -82,14 +76,8 @@ def _of_storage(sop_classes: Sequence[str], room: int) -> list[Proposal]:
     return [Proposal(uid, (syntax,), is_scp=True) for uid, syntax in pairs[:room]]
 
 
-def _file_for(storing: Storing, message: DimseMessage, context: AcceptedContext) -> DataSetFile:
-    if storing.new_file is None or message.command.field != command.C_STORE_RQ:
-        return UnnamedFile()
-    return storing.new_file(message.command.sop_class, message.command.sop_instance, context.transfer_syntax)
-
-
-def _enough_of(storing: Storing, message: DimseMessage, context: AcceptedContext) -> IsEnough | None:
-    if storing.new_file is not None or message.command.field != command.C_STORE_RQ:
+def _enough_of(message: DimseMessage, context: AcceptedContext) -> IsEnough | None:
+    if message.command.field != command.C_STORE_RQ:
         return None
     return partial(has_header, transfer_syntax_uid=context.transfer_syntax)
 

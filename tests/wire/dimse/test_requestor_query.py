@@ -22,7 +22,7 @@ from gateway.wire.dimse.requestor import associated
 from gateway.wire.dimse.requestor_operations import proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_query import FIND, GET, MOVE, LimitedAnswersError, find
-from gateway.wire.dimse.requestor_retrieve import Storing, get, move, moving, retrieving
+from gateway.wire.dimse.requestor_retrieve import get, move, moving, retrieving
 from gateway.wire.dimse.statuses import DimseFailure
 from tests.peers.query_archives import KINDS, OURS, QueryArchive, made_up, orthanc_archive, uid_of
 from tests.wire.dimse.peers import HOST, accept, serving
@@ -88,7 +88,7 @@ async def test_a_get_stores_over_its_own_association(archive: QueryArchive) -> N
     async def store(request: StoreRequest) -> None:
         kept.append(request)
 
-    async with retrieving(archive.peer(), [CTImageStorage], Storing(store, LARGE)) as association:
+    async with retrieving(archive.peer(), [CTImageStorage], store, max_bytes=LARGE) as association:
         whole = await get(association, "STUDY", {"StudyInstanceUID": uid_of(1)})
         image = {"StudyInstanceUID": uid_of(1), "SeriesInstanceUID": made_up(1)[0].SeriesInstanceUID}
         single = await get(association, "IMAGE", image | {"SOPInstanceUID": made_up(1)[0].SOPInstanceUID})
@@ -105,7 +105,7 @@ async def test_without_a_known_class_any_is_taken_and_what_is_not_kept_has_faile
         if request.sop_instance_uid in refused:
             raise DimseFailure(0xA700, "no room")
 
-    async with retrieving(archive.peer(), [], Storing(refuse, LARGE)) as association:
+    async with retrieving(archive.peer(), [], refuse, max_bytes=LARGE) as association:
         ended = await get(association, "STUDY", {"StudyInstanceUID": uid_of(4)})
         refused |= {str(one.SOPInstanceUID) for one in made_up(4)}
         with pytest.raises(Unavailable, match="A702: no sub-operation succeeded"):
