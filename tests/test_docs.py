@@ -212,7 +212,7 @@ def test_no_machine_and_no_index_is_named(path: Path) -> None:
 def listeners(model: type[BaseModel] = Config, place: str = "") -> set[str]:
     """Every section of the configuration that listens on a port."""
     ports = [key for key, _ in keys(model, place) if key.endswith(".port")]
-    paths = [key for key in ports if ".destinations" not in key and ".repositories" not in key]
+    paths = [key for key in ports if not re.search(r"\.destinations|\.repositories|studies\.sources", key)]
     return {key.removesuffix(".port") for key in paths}
 
 

@@ -11,6 +11,8 @@ from typing import Final
 from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
+from gateway.assembly.dicom_source_checks import asked
+from gateway.assembly.dicom_sources import peer_of_source
 from gateway.assembly.ehrs import client_of
 from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
 from gateway.assembly.http import tls_of_http
@@ -63,6 +65,8 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
         findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
         findings += await asyncio.gather(*(reached(one, MOST_SECONDS) for one in config.studies.forward_to))
+        archives = [one for one in config.studies.sources if one.kind == "dicom" and one.enabled]
+        findings += await asyncio.gather(*(asked(config, one, MOST_SECONDS) for one in archives))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
 
@@ -85,7 +89,8 @@ def _mappings(config: Config) -> list[CheckFinding]:
     return findings
 
 
-def _settings(config: Config) -> list[CheckFinding]:
+def _listed_settings(config: Config) -> list[CheckFinding]:
+    """What keeps certificates, keys and addresses from being used."""
     findings = [
         finding
         for listener in config.hl7.listeners
@@ -96,7 +101,14 @@ def _settings(config: Config) -> list[CheckFinding]:
     findings += [one for to in config.hl7.destinations for one in _usable(partial(tls_of_destination, to))]
     findings += [one for to in config.dicom.destinations for one in _usable(partial(tls_of_dicom_destination, to))]
     findings += [one for to in config.studies.forward_to for one in _usable(partial(usable, to))]
+    archives = [one for one in config.studies.sources if one.kind == "dicom"]
+    findings += [one for to in archives for one in _usable(partial(peer_of_source, config, to, MOST_SECONDS))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
+    return findings
+
+
+def _settings(config: Config) -> list[CheckFinding]:
+    findings = _listed_settings(config)
     if not config.hl7.listeners:
         findings.append(CheckFinding("hl7.listeners", True, "none: no RIS can send", warning=True))
     if not config.ehrs:

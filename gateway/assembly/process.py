@@ -224,7 +224,7 @@ async def _start_worker(
     kinds |= await kinds_of_dicom_destinations(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests
     )
-    kinds |= await kinds_of_study_sources(SourceParts(config, store, arrival, clock, parts.stack))
+    kinds |= await kinds_of_study_sources(SourceParts(config, store, mappings, arrival, clock, parts.stack))
     worker = Worker(store, kinds, clock, store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from gateway.assembly.breakers import DESTINATION_SILENCE_SECONDS, breaker_of
+from gateway.assembly.dicom_sources import dicom_source
 from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.clock import Clock
 from gateway.config.study_sources import StudySource as SourceSection
 from gateway.config.tree import Config
+from gateway.journey.instance_availability.station import Consequence
 from gateway.journey.study_arrival.sources.by_dicomweb import DicomWebSource
 from gateway.journey.study_arrival.sources.by_orthanc import OrthancSource
 from gateway.journey.study_arrival.sources.fetching import Arrivals, Fetching
 from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.journey.study_arrival.sources.notified import Completing, queue_notified
 from gateway.journey.study_arrival.sources.polling import Polling
 from gateway.journey.study_arrival.sources.source import StudySource
 from gateway.journey.study_arrival.sources.windows import DayWindows
+from gateway.mapping import Mappings
 from gateway.observe import metrics
 from gateway.records.work import WorkKind, polls_of, studies_at
 from gateway.store import Store
@@ -35,6 +40,7 @@ class SourceParts:
 
     config: Config
     store: Store
+    mappings: Mappings
     arrivals: Arrivals
     clock: Clock
     stack: AsyncExitStack
@@ -67,7 +73,11 @@ def web_reader_of(section: SourceSection, most_seconds: float = float("inf")) ->
     )
 
 
-MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb, "orthanc": _orthanc}
+async def _dicom(section: SourceSection, parts: SourceParts) -> StudySource:
+    return dicom_source(section, parts.config, parts.store, parts.mappings, parts.stack)
+
+
+MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb, "orthanc": _orthanc, "dicom": _dicom}
 """Kind of the configuration -> what makes the source. Raises `ConfigError` when a certificate, key or token file cannot
 be used."""
 
@@ -95,10 +105,19 @@ async def _kinds_of(section: SourceSection, source: StudySource, parts: SourcePa
     return {
         polls_of(section.name): Handling(polling.poll, concurrency=1, gate=breaker),
         studies_at(section.name): Handling(
-            fetching.fetch,
+            Completing(fetching.fetch, parts.store).fetch,
             concurrency=section.concurrency,
             first_retry_seconds=section.retry.first_seconds,
             max_retry_seconds=section.retry.max_seconds,
             gate=breaker,
         ),
     }
+
+
+def notified_studies(config: Config, clock: Clock) -> Consequence:
+    """What follows from an Instance Availability Notification: its study is read at the source of its Retrieve AE
+    Title."""
+    sections = [one for one in config.studies.sources if one.enabled]
+    sources = {title: one.name for one in reversed(sections) for title in one.retrieved_titles}
+    only = sections[0].name if len(sections) == 1 else None
+    return partial(queue_notified, sources=sources, only=only, clock=clock)

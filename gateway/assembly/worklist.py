@@ -16,6 +16,7 @@ from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.shares import of_address
+from gateway.assembly.study_sources import notified_studies
 from gateway.assembly.tls import server_tls
 from gateway.clock import Clock
 from gateway.config.dicom import Dicom
@@ -87,7 +88,7 @@ async def serve_dicom(
         find=WorklistScp(worklist).find,
         store=arrival.store,
         performed_steps=PerformedStepsScp(performed_steps),
-        notifications=InstanceAvailability(store, clock).create,
+        notifications=InstanceAvailability(store, clock, notified_studies(config, clock)).create,
         commitments=commitment.request if commitment is not None else None,
         commitment_reports=archive_reports(config, store, clock),
         implementation_uid=implementation_uid(config),

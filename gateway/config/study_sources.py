@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.config.destinations import DestinationRetry
-from gateway.config.fields import Seconds
+from gateway.config.fields import AETitle, Port, Seconds
 from gateway.config.http_receiver import HttpReceiver, plain_address
 from gateway.wire.dicomweb.dataset import tag_named
 
@@ -16,13 +16,26 @@ _OVER_HTTP: Final = ("dicomweb", "orthanc")
 
 
 class StudySource(HttpReceiver):
-    """A system that is asked which studies it has: over DICOMweb, or Orthanc by its list of changes."""
+    """A system that is asked which studies it has: over DICOMweb, Orthanc by its list of changes, or over DICOM by
+    C-FIND."""
 
     SECTION: ClassVar = "studies.sources"
 
-    kind: Literal["dicomweb", "orthanc"]
+    kind: Literal["dicomweb", "orthanc", "dicom"]
     url: Annotated[str, Field(pattern=r"^(https?://\S+)?$"), AfterValidator(plain_address)] = ""
     """DICOMweb base address, to which `/studies` is appended; of Orthanc that of its REST API."""
+    ae_title: AETitle | None = None
+    """Of `dicom`: called AE title."""
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    calling_ae: AETitle | None = None
+    """Of `dicom`; None: `dicom.ae_title`."""
+    headers: Literal["query", "instance"] = "query"
+    """Of `dicom`: `instance` retrieves an instance of each series for attributes that a query does not give."""
+    retrieve: Literal["get", "move"] = "get"
+    """Of `dicom`: instances come by C-GET, or by C-MOVE to `dicom.ae_title` at the gateway's own port."""
+    retrieve_aes: list[AETitle] = []
+    """Retrieve AE Titles of Instance Availability Notifications whose studies are read here, beside `ae_title`."""
     enabled: bool = True
     """False: the source is not asked, and what is known of it stays."""
     every_seconds: Seconds = 60.0
@@ -53,10 +66,19 @@ class StudySource(HttpReceiver):
                 raise ValueError(f"{name!r} is neither a keyword of PS3.6 nor eight hexadecimal digits")
         return value
 
+    @property
+    def retrieved_titles(self) -> list[str]:
+        """Retrieve AE Titles of what is read here."""
+        return [*self.retrieve_aes, *([str(self.ae_title)] if self.ae_title else [])]
+
     @model_validator(mode="after")
     def _can_be_called(self) -> Self:
         if self.kind in _OVER_HTTP and not self.url:
             raise ValueError(f"kind {self.kind} needs url")
+        if self.kind == "dicom" and (self.ae_title is None or self.port is None):
+            raise ValueError("kind dicom needs ae_title and port")
+        if self.kind == "dicom" and (self.url or self.auth or self.proxy):
+            raise ValueError("kind dicom has no url, auth, token or proxy")
         if self.auth is not None and self.auth.kind == "smart" and self.auth.token_url is None:
             raise ValueError("auth smart needs token_url: an archive has no SMART configuration")
         return self

@@ -17,10 +17,11 @@ TITLE = "QRSCP"
 
 
 @contextmanager
-def dcmqrscp(destinations: Mapping[str, int] | None = None, *options: str) -> Iterator[int]:
-    """An empty archive; its port. `destinations`: the ports on this machine of the AE titles that it moves to."""
+def dcmqrscp(destinations: Mapping[str, int] | None = None, *options: str, port: int = 0) -> Iterator[int]:
+    """An empty archive; its port (0: a free one). `destinations`: the ports on this machine of the AE titles that it
+    moves to."""
     with tempfile.TemporaryDirectory() as directory:
-        port, folder, file = free_port(), Path(directory) / "store", Path(directory) / "dcmqrscp.cfg"
+        port, folder, file = port or free_port(), Path(directory) / "store", Path(directory) / "dcmqrscp.cfg"
         folder.mkdir()
         hosts = [
             f"host{at} = ({title}, 127.0.0.1, {to})" for at, (title, to) in enumerate((destinations or {}).items())

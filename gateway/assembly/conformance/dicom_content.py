@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from gateway.assembly.conformance.dicom_queries import OPERATIONS, classes_of_sources
 from gateway.assembly.dicom_destinations import classes_of
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
@@ -25,6 +26,7 @@ REQUESTED: Final[Mapping[str, str]] = {
     requestor_operations.MPPS_RETRIEVE: "N-GET, when an N-CREATE or N-SET is answered 0111 or A710",
     requestor_operations.AVAILABILITY: "N-CREATE, when a study has settled, or has grown",
     PUSH_MODEL: "N-ACTION, when a study has been sent",
+    **OPERATIONS,
 }
 """UID of each SOP class that the gateway may ask other peers for -> the operations, and when."""
 
@@ -42,6 +44,7 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
     option = {PUSH_MODEL} if config.studies.storage == "headers" else set()
     in_force = {uid for one in config.dicom.destinations for uid in classes_of(one)}
     in_force |= {PUSH_MODEL for one in config.dicom.destinations if one.storage_commitment}
+    in_force |= classes_of_sources(config)
     is_sent = any(one.store for one in config.dicom.destinations)
     rows = [
         (
@@ -50,7 +53,7 @@ def _sop_classes(config: Config, *, storage: bool) -> StatementTable:
             "Option" if uid in option else "Y" if uid in served else "N",
         )
         for uid in dict.fromkeys((*served, *REQUESTED))
-        if (service_of(uid) == STORAGE) == storage
+        if (uid not in OPERATIONS and service_of(uid) == STORAGE) == storage
     ]  # fmt: skip
     return StatementTable("SOP classes", ("SOP Class", "UID", "Operations", "SCU", "SCP"), rows)
 
@@ -66,7 +69,9 @@ def classes_asked_of(destination: DicomDestination) -> str:
 
 
 def operations_of(uid: str) -> str:
-    """The DIMSE operations in which a SOP class is served."""
+    """The DIMSE operations in which a SOP class is served, or requested."""
+    if uid in OPERATIONS:
+        return OPERATIONS[uid].partition(",")[0]
     if operation := OF_SERVICES.get(service_of(uid)):
         return operation
     return ", ".join(normalized.NAMES[field] for field, classes in normalized.CONTEXTS.items() if uid in classes)
@@ -135,7 +140,7 @@ _OVERVIEW: Final = """\
 The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps and makes them at
 other MPPS SCPs, takes and makes Instance Availability Notifications, and receives instances whose headers it keeps
 and whose pixels it drops, or sends on to archives and then offers Storage Commitment; it writes each study to an EHR in
-FHIR. It offers no Query/Retrieve, no printing and no media."""
+FHIR. It asks archives for their studies by Query/Retrieve, which it does not offer. It has no printing and no media."""
 _WEB: Final = """\
 With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
 creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS. Storage Commitment is

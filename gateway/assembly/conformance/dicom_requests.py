@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.assembly.conformance import dicom_queries
 from gateway.assembly.conformance.dicom_content import classes_asked_of
 from gateway.assembly.http_receivers import kind_of
 from gateway.config.tree import Config
@@ -14,7 +15,7 @@ from gateway.records.step_request import OF_BOTH, VERDICTS, WARNINGS, RequestVer
 
 
 def sections(config: Config) -> Iterator[StatementSection]:
-    """Storage, MPPS and Instance Availability Notification as SCU."""
+    """Storage, MPPS, Instance Availability Notification and Query/Retrieve as SCU."""
     columns = ("Name", "Called AE title", "Calling AE title", "Requests", "TLS", "Timeout", "Tries")
     rows = [
         (
@@ -26,6 +27,7 @@ def sections(config: Config) -> Iterator[StatementSection]:
     ]  # fmt: skip
     destinations = StatementTable("Destinations", columns, rows or [("none", *["–"] * 6)])
     yield StatementSection("N.5.2.10", "Services as SCU", _REQUESTS, (destinations, _answers(), _answers_to_store()))
+    yield from dicom_queries.sections(config)
     yield _stored_over_the_web(config)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 import orjson
@@ -14,7 +15,7 @@ from gateway.long_work import beside
 from gateway.mapping.elements import of_elements
 from gateway.observe import metrics
 from gateway.records import evidence_of
-from gateway.records.availability import notified
+from gateway.records.availability import Notification, notified
 from gateway.records.order import Attributes
 from gateway.store import Store, availability, refusals, settling
 from gateway.wire.dimse import AttributesRequest, ExplainedFailure
@@ -23,12 +24,17 @@ from gateway.wire.dimse.statuses import NORMALIZED_STATUSES, SUCCESS, status_of
 log = logging.getLogger(__name__)
 
 
+Consequence = Callable[[Connection, str, Notification], None]
+"""What follows from a notification with this SOP Instance UID, in the transaction that keeps it."""
+
+
 class InstanceAvailability:
     """What the DIMSE server calls."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, consequence: Consequence = lambda *_kept: None) -> None:
         self._store = store
         self._clock = clock
+        self._consequence = consequence
 
     async def create(self, request: AttributesRequest) -> None:
         """N-CREATE. Raises `ExplainedFailure`."""
@@ -57,6 +63,7 @@ class InstanceAvailability:
             availability.add(connection, uid, notification, calling_ae=calling_ae, now=now)
             if evidence is not None:
                 settling.state(connection, notification.study_uid, evidence)
+            self._consequence(connection, uid, notification)
 
         await self._store.write(keep)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from pydicom import config as pydicom_config
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, Malformed, NeedsPerson, Unavailable
 from gateway.long_work import beside
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command
-from gateway.wire.dimse.elements import coding_of
+from gateway.wire.dimse.elements import coding_of, dictionary_vr
 from gateway.wire.dimse.encoding import encoded_dataset
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.identifier import Identifier, decode_selected
@@ -34,7 +34,8 @@ PENDING: Final = tuple(Pending)
 Level = Literal["STUDY", "SERIES", "IMAGE"]
 """Query/Retrieve Level (0008,0052)."""
 Keys = Mapping[str, str]
-"""Keyword -> value; without a value the attribute is asked for and matches any. Values are joined by a backslash."""
+"""Keyword or eight hexadecimal digits -> value; without a value the attribute is asked for and matches any. A backslash
+stands between values."""
 
 
 class LimitedAnswersError(Unavailable):
@@ -49,7 +50,7 @@ class Matches(NamedTuple):
     """Answers without an identifier, or with one that cannot be decoded."""
 
 
-_FAILURES: Final[tuple[tuple[int, int, type[Unavailable] | type[NeedsPerson], str], ...]] = (
+FAILURES: Final[tuple[tuple[int, int, type[Unavailable] | type[NeedsPerson], str], ...]] = (
     (0xA700, 0xA700, LimitedAnswersError, "out of resources"),
     (CANCEL, CANCEL, LimitedAnswersError, "matching was ended before all matches were sent"),
     (0xA702, 0xA702, Unavailable, "no sub-operation succeeded"),
@@ -66,7 +67,7 @@ counts. Orthanc ends with FE00, which nobody asked for, where it has more matche
 
 def failure(stated: Command, place: str) -> GatewayError:
     """The error of a last answer that is neither success nor warning. `place`: of the archive."""
-    rows = (row for row in _FAILURES if row[0] <= stated.status <= row[1])
+    rows = (row for row in FAILURES if row[0] <= stated.status <= row[1])
     _, _, kind, words = next(rows)
     name = NAMES[stated.field & ~command.RESPONSE]
     comment = f" ({stated.comment})" if stated.comment else ""
@@ -131,8 +132,9 @@ def _identifier(level: Level, keys: Keys) -> Dataset:
         identifier.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in (*keys.items(), ("QueryRetrieveLevel", level)):
         tag = tag_for_keyword(keyword)
-        assert tag is not None, keyword
-        vr = dictionary_VR(tag)
+        tag = int(keyword, 16) if tag is None else tag
+        vr = dictionary_vr(tag)
+        vr = "LO" if vr == "UN" else vr
         # Ranges and wildcards are no values of their VR.
         held = [] if vr == "SQ" else value
         identifier.add(DataElement(tag, vr, held, validation_mode=pydicom_config.IGNORE))

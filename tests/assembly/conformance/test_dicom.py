@@ -6,6 +6,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from gateway.assembly.conformance.dicom_content import operations_of
+from gateway.assembly.conformance.dicom_queries import classes_of_sources
 from gateway.assembly.dicom_destinations import classes_of
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.mappings import load_mappings
@@ -47,7 +48,7 @@ def test_every_operation_is_listed_with_a_class_and_every_class_with_an_operatio
     stated = sections()
     listed = [*rows(stated["N.1.1"]), *rows(stated["N.1.2"])]
     assert {name for row in listed for name in row["Operations"].split(", ")} == {
-        "C-ECHO", "C-FIND", "C-STORE", *normalized.NAMES.values()
+        "C-ECHO", "C-FIND", "C-GET", "C-MOVE", "C-STORE", *normalized.NAMES.values()
     }  # fmt: skip
     for field, classes in normalized.CONTEXTS.items():
         assert all(normalized.NAMES[field] in operations_of(str(uid)) for uid in classes)
@@ -58,7 +59,10 @@ def test_every_class_that_a_destination_is_asked_for_is_stated_as_scu(config: Co
     stated = sections(config)
     asked = {uid for one in config.dicom.destinations for uid in classes_of(one)}
     asked |= {PUSH_MODEL for one in config.dicom.destinations if one.storage_commitment}
+    asked |= classes_of_sources(config)
     assert {row["UID"] for row in rows(stated["N.1.2"]) if row["SCU"] == "Y"} == asked
+    sources = {row["Name"] for row in rows(stated["N.5.2.10.1"], "Sources")} - {"none"}
+    assert sources == {one.name for one in config.studies.sources if one.kind == "dicom"}
     listed = {row["Name"] for row in rows(stated["N.5.2.10"], "Destinations")} - {"none"}
     assert listed == {one.name for one in config.dicom.destinations}
     archives = {row["Name"] for row in rows(stated["N.5.3.1"], "Archives and folders")} - {"none"}

@@ -199,7 +199,7 @@ def _accepts(*contexts: int) -> bytes:
     return pdu(0x02, struct.pack(">HH", 1, 0) + bytes(64) + item(0x10, b"1.2.840.10008.3.1.1.1") + inside + user)
 
 
-def _response(status: int, data: bytes = b"", field: int = 0x8020, **counts: int) -> bytes:
+def response(status: int, data: bytes = b"", field: int = 0x8020, **counts: int) -> bytes:
     has_data = 0x0101 if status not in (0xFF00, 0xFF01) or field != 0x8020 else 0x0000
     stated = pdv(1, 0x03, command(e0100=field, e0120=1, e0800=has_data, e0900=status, **counts))
     return pdu(0x04, stated) + (pdu(0x04, pdv(1, 0x02, data)) if has_data == 0 else b"")
@@ -231,16 +231,16 @@ ONE = bytes.fromhex("20000d0055490400") + b"1.2\0"
 
 
 async def test_answers_without_a_readable_identifier_are_counted() -> None:
-    found = await asked(playing(_response(0xFF00, ONE), _response(0xFF00, b"\x20\0\x0d"), _response(0)))
+    found = await asked(playing(response(0xFF00, ONE), response(0xFF00, b"\x20\0\x0d"), response(0)))
     assert (len(found.identifiers), found.unreadable) == (1, 1)
 
 
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (playing(_response(0xFF00, ONE), pdu(0x07, bytes(4))), "aborted by the DICOM UL service-user"),
-        (playing(_response(0xFF00, ONE), end=True), "the connection was closed"),
-        (playing(_response(0xFF00, ONE)), "no C-FIND response within 0.3 s"),
+        (playing(response(0xFF00, ONE), pdu(0x07, bytes(4))), "aborted by the DICOM UL service-user"),
+        (playing(response(0xFF00, ONE), end=True), "the connection was closed"),
+        (playing(response(0xFF00, ONE)), "no C-FIND response within 0.3 s"),
     ],
     ids=["abort", "end", "silence"],
 )

@@ -30,6 +30,11 @@ class StudyFilter:
         return tuple(self.wanted)
 
     @property
+    def keys(self) -> dict[str, str]:
+        """As keys of C-FIND."""
+        return {f"{tag:08X}": value for tag, value in self.wanted.items()}
+
+    @property
     def parameters(self) -> list[tuple[str, str]]:
         """As a query of QIDO-RS."""
         return [(f"{tag:08X}", value.replace("\\", ",")) for tag, value in self.wanted.items()]

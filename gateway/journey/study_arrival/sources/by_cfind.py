@@ -1,0 +1,59 @@
+"""An archive that is asked by C-FIND (PS3.4 Annex C), such as an archive without DICOMweb."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.journey.study_arrival.sources.cfind_listing import listed
+from gateway.journey.study_arrival.sources.cfind_reading import MOST_STUDIES, StudyReader
+from gateway.journey.study_arrival.sources.cfind_stretches import Stretch
+from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.journey.study_arrival.sources.windows import DayWindows
+from gateway.records.study_source import ListedStudy, Listing, Watermark
+from gateway.wire.dimse.requestor_query import Keys, Matches, find
+from gateway.wire.dimse.requestor_reuse import Requestor
+
+
+class DicomSource:
+    """`zone`: that of the archive's Study Dates."""
+
+    def __init__(
+        self,
+        name: str,
+        requestor: Requestor,
+        reader: StudyReader,
+        windows: DayWindows,
+        zone: tzinfo,
+        wanted: StudyFilter,
+    ) -> None:
+        self.name = name
+        self._requestor = requestor
+        self._reader = reader
+        self._windows = windows
+        self._zone = zone
+        self._filter = wanted
+
+    @property
+    def place(self) -> str:
+        return self._requestor.peer.place
+
+    async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
+        """Today's windows, and one of what is older."""
+        today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
+        newest = None
+        for window, mark in self._windows.of_poll(since, today):
+            newest = newest or window.first
+            found = await listed(self._find, Stretch.of_days(window.first, window.last), self._filter)
+            yield Listing(list(found.studies.values()), mark, found.dropped)
+            if window.last < newest:
+                return
+
+    async def _find(self, keys: Keys) -> Matches:
+        async with self._requestor.association() as association:
+            return await find(association, "STUDY", keys, most=MOST_STUDIES)
+
+    def read_study(self, study: ListedStudy, sender: Sender) -> AsyncGenerator[Sequence[Incoming]]:
+        """As `StudyReader.read`."""
+        return self._reader.read(study, sender)

@@ -1,0 +1,82 @@
+"""Which studies an archive has in a stretch: C-FIND at study level, with answers that are held against the question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.errors import Unavailable
+from gateway.journey.study_arrival.sources.cfind_answers import number, value
+from gateway.journey.study_arrival.sources.cfind_stretches import Stretch
+from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.study_source import ListedStudy
+from gateway.wire.dimse.identifier import Identifier
+from gateway.wire.dimse.requestor_query import Keys, LimitedAnswersError, Matches
+
+MOST_QUERIES: Final = 500
+"""For one stretch. An archive that ignores what it is asked would be asked without an end."""
+_ROUND: Final = 50
+"""An archive that cuts off its answers without saying so gives a round number of them."""
+_ASKED: Final = dict.fromkeys(
+    ("StudyInstanceUID", "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"), ""
+)
+Find = Callable[[Keys], Awaitable[Matches]]
+"""A query at study level."""
+
+
+@dataclass(slots=True)
+class Listed:
+    """What was answered for a stretch."""
+
+    studies: dict[StudyInstanceUID, ListedStudy] = field(default_factory=dict)
+    dropped: int = 0
+    """Answers that the question excludes, or that cannot be read."""
+    queries: int = 0
+
+
+async def listed(find: Find, stretch: Stretch, wanted: StudyFilter) -> Listed:
+    """All studies of `stretch` that are `wanted`, from halves of it where the archive has more than it answers with.
+    Raises what `find` raises, and `Unavailable` where the halves do not come to an end."""
+    found = Listed()
+    await _add(found, find, stretch, wanted)
+    return found
+
+
+async def _add(found: Listed, find: Find, stretch: Stretch, wanted: StudyFilter) -> None:
+    found.queries += 1
+    if found.queries > MOST_QUERIES:
+        raise Unavailable(f"the answers do not come to an end: {MOST_QUERIES} queries for one stretch")
+    try:
+        matches = await find({**_ASKED, **wanted.keys, **stretch.keys()})
+    except LimitedAnswersError:
+        if (halves := stretch.halves()) is None:
+            raise
+    else:
+        is_new = _take(found, matches, stretch, wanted)
+        count = len(matches.identifiers) + matches.unreadable
+        if not is_new or count % _ROUND or (halves := stretch.halves()) is None:
+            return
+    for half in halves:
+        await _add(found, find, half, wanted)
+
+
+def _take(found: Listed, matches: Matches, stretch: Stretch, wanted: StudyFilter) -> bool:
+    """Whether a study among the answers was not known before."""
+    before = len(found.studies)
+    found.dropped += matches.unreadable
+    for one in matches.identifiers:
+        uid = StudyInstanceUID(value(one, "StudyInstanceUID"))
+        if not uid or not stretch.has(value(one, "StudyDate")) or not wanted.admits(one):
+            found.dropped += 1
+        else:
+            found.studies[uid] = _study(uid, one)
+    return len(found.studies) > before
+
+
+def _study(uid: StudyInstanceUID, answer: Identifier) -> ListedStudy:
+    """An archive that states no counts, as many do under FF00 too, states nothing that changes with the study."""
+    series, instances = number(answer, "NumberOfStudyRelatedSeries"), number(answer, "NumberOfStudyRelatedInstances")
+    state = "" if series is None and instances is None else f"{series} series, {instances} instances"
+    return ListedStudy(uid, state, instances)

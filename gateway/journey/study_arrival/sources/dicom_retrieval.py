@@ -1,0 +1,93 @@
+"""Data sets of single instances, of which an archive answers less to a query: by C-GET, or by C-MOVE to ourselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from gateway.dicom_encoding import EXPLICIT_LITTLE
+from gateway.errors import Malformed
+from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.wire.dimse import StoreRequest
+from gateway.wire.dimse.elements import DEFLATED
+from gateway.wire.dimse.header import split_header
+from gateway.wire.dimse.requestor_peer import RequestedPeer
+from gateway.wire.dimse.requestor_query import Keys, Level
+from gateway.wire.dimse.requestor_retrieve import get, move, moving, retrieving
+
+LONGEST_BROKEN: Final = 1024 * 1024
+"""Bytes that are kept of a data set whose header cannot be cut out."""
+
+
+class Wanted(NamedTuple):
+    """An instance, or where `sop_uid` is empty a series."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str = ""
+    sop_class_uid: str = ""
+    """Empty: the archive has not named it."""
+
+    @property
+    def level(self) -> Level:
+        return "IMAGE" if self.sop_uid else "SERIES"
+
+    @property
+    def keys(self) -> Keys:
+        keys = {"StudyInstanceUID": self.study_uid, "SeriesInstanceUID": self.series_uid}
+        return keys | {"SOPInstanceUID": self.sop_uid} if self.sop_uid else keys
+
+
+class Retrieval(Protocol):
+    """Raises `UnsupportedType` where the archive does not have the operation, `Unavailable` and `NeedsPerson`."""
+
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
+        """What was brought, by SOP Instance UID; empty where it comes by C-STORE."""
+
+
+class ByGet:
+    """C-GET: only headers are taken, since the pixels are in the archive."""
+
+    def __init__(self, peer: RequestedPeer, max_bytes: int) -> None:
+        self._peer = peer
+        self._max_bytes = max_bytes
+
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
+        brought: dict[str, Incoming] = {}
+
+        async def store(request: StoreRequest) -> None:
+            brought[request.sop_instance_uid] = await asyncio.to_thread(partial(_header_of, request, sender))
+
+        classes = [one.sop_class_uid for one in wanted]
+        named = classes if all(classes) else []
+        async with retrieving(self._peer, named, store, max_bytes=self._max_bytes) as association:
+            for one in wanted:
+                await get(association, one.level, one.keys)
+        return brought
+
+
+class ByMove:
+    """C-MOVE to our own storage SCP, `destination` as the archive knows it: what comes is kept as all that is sent."""
+
+    def __init__(self, peer: RequestedPeer, destination: str) -> None:
+        self._peer = peer
+        self._destination = destination
+
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
+        async with moving(self._peer) as association:
+            for one in wanted:
+                await move(association, one.level, one.keys, self._destination)
+        return {}
+
+
+def _header_of(request: StoreRequest, sender: Sender) -> Incoming:
+    """A header that is broken goes on as it came, for whoever keeps it knows what can be saved."""
+    syntax, begins_at = request.transfer_syntax_uid, request.begins_at
+    try:
+        header = split_header(request.data, syntax, begins_at=begins_at)
+        syntax = EXPLICIT_LITTLE if syntax in DEFLATED else syntax
+    except Malformed:
+        header = bytes(request.data[begins_at : begins_at + LONGEST_BROKEN])
+    return Incoming(sender, syntax, header, request.sop_class_uid, request.sop_instance_uid, keeps_pixels=False)

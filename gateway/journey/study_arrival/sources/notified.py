@@ -1,0 +1,73 @@
+"""Studies that an archive notifies of (PS3.4 Annex R), and that are read where it says that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from gateway.clock import Clock
+from gateway.errors import Unavailable
+from gateway.records.availability import Availability, Notification, available_instances
+from gateway.records.completeness import EvidenceKind
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.study_source import ListedStudy
+from gateway.records.work import Work
+from gateway.store import Store, completeness, header_ranks, source_studies
+from gateway.store.outbox_claims import Done
+from gateway.work.lease import Lease
+
+MOST_TRIES: Final = 10
+"""A study is read so often for instances that are named and not there."""
+_NOT_AT_HAND: Final = frozenset({Availability.OFFLINE.value, Availability.UNAVAILABLE.value})
+Fetch = Callable[[Work, Lease], Awaitable[Done]]
+
+
+def queue_notified(
+    connection: Connection,
+    sop_uid: str,
+    notification: Notification,
+    *,
+    sources: Mapping[str, str],
+    only: str | None,
+    clock: Clock,
+) -> None:
+    """Let a study be read of which a notification names instances that are not here.
+
+    `sources`: Retrieve AE Title -> name of the source; `only`: the source of instances without a Retrieve AE Title.
+    """
+    here = header_ranks.of_study(connection, notification.study_uid)
+    titles = dict.fromkeys(
+        one.retrieve_ae
+        for one in available_instances(notification.attributes)
+        if one.sop_uid not in here and one.availability not in _NOT_AT_HAND
+    )
+    wanted = {sources.get(title) if title else only for title in titles}
+    now = clock()
+    study = ListedStudy(notification.study_uid, f"notification {sop_uid}")
+    for source in sorted(filter(None, wanted)):
+        source_studies.want(connection, source, [study], now=now, again_before=now)
+
+
+class Completing:
+    """`fetch` reads a study, and again while a notification names instances that the archive does not have yet."""
+
+    def __init__(self, fetch: Fetch, store: Store) -> None:
+        self._fetch = fetch
+        self._store = store
+
+    async def fetch(self, work: Work, lease: Lease) -> Done:
+        """Raises what the reading of the study raises, and `Unavailable` where something is missing."""
+        done = await self._fetch(work, lease)
+        missing = await self._store.read(partial(_missing, study_uid=work.subject))
+        if missing and work.attempts < MOST_TRIES:
+            raise Unavailable(f"{missing} instances that a notification names are not there yet")
+        return done
+
+
+def _missing(connection: Connection, study_uid: StudyInstanceUID) -> int:
+    stated = completeness.of_study(connection, study_uid)
+    named = frozenset[str]().union(*(one.sop_uids for one in stated if one.kind is EvidenceKind.AVAILABILITY))
+    return len(named - header_ranks.of_study(connection, study_uid).keys()) if named else 0

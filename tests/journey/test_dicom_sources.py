@@ -1,0 +1,223 @@
+"""Archives that are asked by C-FIND, real ones: all of their studies are found, once, and after a restart the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from bench.ports import free_port
+from gateway.assembly import process as app
+from gateway.config.dicom import Dicom
+from gateway.config.studies import Studies
+from gateway.records.arrival import HeaderRank
+from gateway.store import source_watermarks
+from gateway.store.schema import instances, series, studies
+from gateway.wire.dimse import client
+from tests.journey.running import Start
+from tests.journey.test_study_arrival import sqlite
+from tests.peers.dcmqrscp import dcmqrscp
+from tests.peers.query_archives import HOST, KINDS, OURS, QueryArchive, made_up, uid_of
+from tests.wire.dimse.raw_peer import USER_ABORT
+from tests.wire.dimse.test_requestor import Script, answers, associate_ac, scripted
+from tests.wire.dimse.test_requestor_query import ONE, playing, response
+
+TODAY_DAY, OLDER_DAY = datetime.now(UTC).date(), date(2026, 1, 5)
+TODAY, OLDER = f"{TODAY_DAY:%Y%m%d}", f"{OLDER_DAY:%Y%m%d}"
+COUNT = 50
+GATEWAY_PORT = free_port()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def archive(request: pytest.FixtureRequest) -> Iterator[QueryArchive]:
+    """With 50 studies of one instance, half of them of an older day; the last is MR."""
+    with KINDS[request.param](GATEWAY_PORT) as made:
+        days = [(number, OLDER if number % 2 else TODAY) for number in range(1, COUNT + 1)]
+        made_of = [study_of(number, day, "MR" if number == COUNT else "CT") for number, day in days]
+        asyncio.run(made.take([one for study in made_of for one in study]))
+        yield made
+
+
+def study_of(number: int, day: str = TODAY, modality: str = "CT", *, count: int = 1) -> list[Dataset]:
+    return made_up(number, date=day, modality=modality, instances=count)
+
+
+def source(archive: QueryArchive, **keys: Any) -> dict[str, Any]:
+    """A section of `studies.sources`."""
+    asked = {"name": "archive", "kind": "dicom", "ae_title": archive.title, "port": archive.port}
+    return {**asked, "every_seconds": 0.05, "timeout_seconds": 5, "retry": {"first_seconds": 0.1}, **keys}
+
+
+def sections(*sources: dict[str, Any], port: int = 0) -> dict[str, Any]:
+    made = Studies.model_validate({"quiet_seconds": 0.3, "sources": list(sources)})
+    return {"studies": made, "dicom": Dicom(port=port, ae_title=OURS)}
+
+
+async def kept(gateway: app.Running) -> list[Any]:
+    """The instances that are here, with their study."""
+    wanted = (
+        select(instances, studies.c.study_uid, studies.c.attributes.label("study"))
+        .join(series, series.c.id == instances.c.series)
+        .join(studies, studies.c.id == series.c.study)
+    )
+    return list(await gateway.store.read(lambda connection: connection.execute(wanted).mappings().all()))
+
+
+async def until_kept(gateway: app.Running, count: int) -> list[Any]:
+    """The instances, once there are so many."""
+    rows: list[Any] = []
+
+    async def poll() -> None:
+        while len(rows) < count:
+            rows[:] = await kept(gateway)
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(poll(), 30)
+    return rows
+
+
+async def polled(gateway: app.Running) -> Any:
+    return await gateway.store.read(partial(source_watermarks.get, source="archive"))
+
+
+@sqlite
+async def test_all_studies_are_found_and_after_a_restart_what_is_new(start: Start, archive: QueryArchive) -> None:
+    asked = sections(source(archive, since=OLDER_DAY, window_days=100))
+    async with start(**asked) as gateway:
+        rows = await until_kept(gateway, COUNT)
+        before = await polled(gateway)
+    assert {one["study_uid"] for one in rows} == {*map(uid_of, range(1, COUNT + 1))}
+    assert {one["study"]["PatientName"] for one in rows} >= {"Probe^Änna 7"}
+    await archive.take(study_of(COUNT + 1))
+    async with start(**asked) as gateway:
+        assert (await polled(gateway)).watermark.cursor["since"] == before.watermark.cursor["since"] == str(OLDER_DAY)
+        assert len(await until_kept(gateway, COUNT + 1)) == COUNT + 1
+
+
+@sqlite
+async def test_studies_that_arrive_while_others_are_listed_are_found(start: Start, archive: QueryArchive) -> None:
+    """Twenty; `make sources` has two hundred."""
+    more = int(os.environ.get("MORE_STUDIES", "20"))
+    first = 1_000
+    async with start(**sections(source(archive, since=OLDER_DAY, window_days=20))) as gateway:
+        for number in range(first, first + more):
+            await archive.take(study_of(number))
+        wanted = {*map(uid_of, range(first, first + more))}
+        rows: list[Any] = []
+        while not wanted <= {one["study_uid"] for one in rows}:
+            rows = await until_kept(gateway, len(rows) + 1)
+    assert len([one for one in rows if one["study_uid"] in wanted]) == more
+
+
+@sqlite
+async def test_only_studies_with_the_modality_are_read(start: Start, archive: QueryArchive) -> None:
+    asked = source(archive, since=TODAY_DAY, filters={"ModalitiesInStudy": "MR"})
+    async with start(**sections(asked)) as gateway:
+        (row,) = await until_kept(gateway, 1)
+        await until_polled(gateway)
+        assert [one["study_uid"] for one in await kept(gateway)] == [row["study_uid"]] == [uid_of(COUNT)]
+
+
+async def until_polled(gateway: app.Running) -> Any:
+    """How the source stands after a poll that began now."""
+    before = (await polled(gateway)).polled_at
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            while (state := await polled(gateway)).polled_at == before:
+                await asyncio.sleep(0.02)
+            before = state.polled_at
+    return state
+
+
+@sqlite
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+async def test_an_instance_of_each_series_is_retrieved(start: Start, archive: QueryArchive, retrieve: str) -> None:
+    number = 2_000 if retrieve == "get" else 2_100
+    day = "20200101" if retrieve == "get" else "20200601"
+    study = made_up(number, date=day, series=2, instances=3)
+    await archive.take(study)
+    since = date.fromisoformat(day)
+    asked = source(
+        archive,
+        since=since,
+        window_days=100,
+        headers="instance",
+        retrieve=retrieve,
+        filters={"PatientID": f"P{number}"},
+    )
+    async with start(**sections(asked, port=GATEWAY_PORT)) as gateway:
+        rows = await until_kept(gateway, 6)
+        await until_polled(gateway)
+        rows = await kept(gateway)
+    whole = [one for one in rows if one["header_rank"] == HeaderRank.DATA_SET]
+    # dcmqrscp names no SOP classes: all instances are retrieved.
+    assert (len(rows), len(whole)) == (6, 2 if archive.title == "ORTHANC" else 6)
+    first = {
+        str(one.SeriesInstanceUID): min(
+            str(of.SOPInstanceUID) for of in study if of.SeriesInstanceUID == one.SeriesInstanceUID
+        )
+        for one in study
+    }
+    assert {*first.values()} <= {one["sop_uid"] for one in whole}
+
+
+@sqlite
+async def test_what_was_stored_here_stays_as_it_came(start: Start, archive: QueryArchive) -> None:
+    study = made_up(3_000, date="20210101", instances=2)
+    await archive.take(study)
+    asked = source(archive, since=date(2021, 1, 1), window_days=100, filters={"PatientID": "P3000"})
+    async with start(**sections(asked, port=GATEWAY_PORT)) as gateway:
+        stored = await client.store(HOST, gateway.dicom_port, study[:1], called_ae=OURS, calling_ae="CT1", timeout=10)
+        assert [status for _, status in stored] == [0]
+        await until_kept(gateway, 2)
+        await until_polled(gateway)
+        rows = {one["sop_uid"]: one for one in await kept(gateway)}
+    here, asked_for = rows[study[0].SOPInstanceUID], rows[study[1].SOPInstanceUID]
+    assert (len(rows), here["header_rank"]) == (2, HeaderRank.DATA_SET)
+    assert asked_for["header_rank"] == (HeaderRank.QUERY if archive.title == "ORTHANC" else HeaderRank.DATA_SET)
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (answers(bytes.fromhex("03000000000400010107")), "called-AE-title-not-recognized"),
+        (answers(associate_ac(result=3)), "none of the SOP classes"),
+        (playing(USER_ABORT), "aborted by the DICOM UL service-user"),
+        (playing(response(0xFF00, ONE), USER_ABORT), "aborted by the DICOM UL service-user"),
+        (playing(response(0xFF00, ONE)), "no C-FIND response within 0.2 s"),
+        (playing(response(0xC001)), "C-FIND status C001"),
+        (playing(response(0xA900)), "C-FIND status A900"),
+    ],
+    ids=["title", "context", "abort", "abort midway", "silence", "failure", "mismatch"],
+)
+async def test_an_archive_that_fails_is_asked_again(start: Start, script: Script, words: str) -> None:
+    async with scripted(script) as (port, _):
+        asked = source(QueryArchive("RUDE", port), timeout_seconds=0.2)
+        async with start(**sections(asked)) as gateway, asyncio.timeout(20):
+            while (failed := await polled(gateway)).failed_at is None:
+                await asyncio.sleep(0.01)
+            while (await polled(gateway)).failed_at == failed.failed_at:
+                await asyncio.sleep(0.01)
+    assert words in failed.error
+    assert failed.polled_at is None
+
+
+@sqlite
+async def test_an_archive_that_is_off_is_asked_when_it_is_back(start: Start) -> None:
+    port = free_port()
+    async with start(**sections(source(QueryArchive("QRSCP", port)))) as gateway:
+        async with asyncio.timeout(20):
+            while "cannot be reached" not in (await polled(gateway)).error:
+                await asyncio.sleep(0.01)
+        with dcmqrscp(port=port):
+            await QueryArchive("QRSCP", port).take(study_of(4_000))
+            assert len(await until_kept(gateway, 1)) == 1
+        assert (await polled(gateway)).error == ""
