@@ -1,4 +1,4 @@
-"""`receivers`, `pause`, `resume`: EHRs and destinations, and pauses of what is sent to them."""
+"""`receivers`, `pause`, `resume`: EHRs, destinations and sources of studies, and pauses of their work."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from gateway.clock import now
 if TYPE_CHECKING:
     from gateway.operations.answers.receivers import PauseChanged
     from gateway.operations.receivers import ReceiverWork
+    from gateway.records.study_source import SourceState
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Names of EHRs and destinations")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="Names of EHRs, destinations and sources of studies")
+]
 All = Annotated[bool, typer.Option("--all", help="All that the configuration has")]
 
 
 @cli.command(epilog="Example: gateway receivers")
 def receivers(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """EHRs and destinations: paused or not, how much waits since when, and what needs a person."""
+    """EHRs, destinations and sources of studies: paused or not, how much waits since when, and what needs a person."""
     from gateway.assembly.receivers import receivers_of
     from gateway.operations.answers import receivers as answers
     from gateway.operations.receivers import states_of
@@ -49,7 +52,18 @@ def _line(state: ReceiverWork) -> str:
     since = f" since {time_text(state.oldest_at)}" if state.oldest_at else ""
     done = f", last done {time_text(state.last_done_at)}" if state.last_done_at else ""
     stuck = f", {_bounded(state.parked)} parked" if state.parked else ""
-    return f"{state.name}  {state.type}: {_bounded(state.waiting)} waiting{since}{stuck}{done}{paused}"
+    polled = _polled(state.source) if state.source is not None else ""
+    return f"{state.name}  {state.type}: {_bounded(state.waiting)} waiting{since}{stuck}{done}{polled}{paused}"
+
+
+def _polled(source: SourceState) -> str:
+    """How a source of studies was polled."""
+    mark = source.watermark
+    reached = f", listed to {mark.reached}{f' of {mark.target}' if mark.target else ''}" if mark.reached else ""
+    polled = f", last poll {time_text(source.polled_at)}" if source.polled_at else ", never polled"
+    failed = f", failing since {time_text(source.failed_at)}: {source.error}" if source.failed_at else ""
+    note = f" ({mark.note})" if mark.note else ""
+    return f"{polled}{reached}, {source.wanted} of {source.listed} studies to be read{failed}{note}"
 
 
 def _bounded(number: int) -> str:

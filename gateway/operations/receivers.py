@@ -1,8 +1,9 @@
-"""Receivers (EHRs, destinations): what waits for each, and pauses, in which nothing of theirs is sent."""
+"""Receivers (EHRs, destinations) and sources of studies: what waits for each, and pauses, in which nothing of theirs is
+done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -10,8 +11,9 @@ from sqlalchemy import Connection
 from gateway.errors import UnknownKey
 from gateway.operations.answers.receivers import PauseChanged
 from gateway.records.receiver import Pause, Receiver, ReceiverType
+from gateway.records.study_source import SourceState
 from gateway.records.work import STUCK, WorkState
-from gateway.store import pauses, receiver_work, waiting
+from gateway.store import pauses, receiver_work, source_watermarks, waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,21 @@ class ReceiverWork:
     """Rejected ones as well."""
     given_up: int
     last_done_at: int | None
+    source: SourceState | None = None
+    """Of a source of studies: how it was polled."""
 
 
 def states_of(connection: Connection, receivers: Sequence[Receiver]) -> list[ReceiverWork]:
     """Each receiver with its pause and its work, in the order given."""
     paused = pauses.listing(connection)
-    return [_state(connection, one, paused.get(one.name)) for one in receivers]
+    sources = source_watermarks.of_receivers(connection, receivers)
+    return [_state(connection, one, paused.get(one.name), sources) for one in receivers]
 
 
-def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> ReceiverWork:
-    kinds = receiver.kinds
+def _state(
+    connection: Connection, receiver: Receiver, pause: Pause | None, sources: Mapping[str, SourceState]
+) -> ReceiverWork:
+    kinds = receiver.counted_kinds
 
     def count(states: Iterable[WorkState]) -> int:
         return sum(receiver_work.count(connection, kind, state) for kind in kinds for state in states)
@@ -57,6 +64,7 @@ def _state(connection: Connection, receiver: Receiver, pause: Pause | None) -> R
         parked=count(STUCK),
         given_up=count([WorkState.GIVEN_UP]),
         last_done_at=max((at for at in ends if at is not None), default=None),
+        source=sources.get(receiver.name) if receiver.type is ReceiverType.SOURCE else None,
     )
 
 

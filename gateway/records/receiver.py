@@ -40,6 +40,11 @@ class Receiver:
         """The kinds of work that have it as their target."""
         return tuple(WorkKind(activity, self.name) for activity in ACTIVITIES[self.type])
 
+    @property
+    def counted_kinds(self) -> tuple[WorkKind, ...]:
+        """Those of which rows wait for something: the next poll of a source always stands there."""
+        return tuple(kind for kind in self.kinds if kind.activity is not Activity.POLL)
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:

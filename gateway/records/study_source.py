@@ -56,7 +56,7 @@ class SourceState:
     polled_at: int | None = None
     """When a poll came to its end last."""
     failed_at: int | None = None
-    """When a poll failed, if none has come to its end since."""
+    """Since when polls fail."""
     error: str = ""
     listed: int = 0
     """Studies in all answers of all polls."""

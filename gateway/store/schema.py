@@ -1008,7 +1008,7 @@ source_watermarks = Table(
     Column("source", Text, primary_key=True, comment="Its name in the configuration"),
     Column("watermark", Json, nullable=False, comment="How far it was listed, in its own terms and for people"),
     Column("polled_at", BigInteger, nullable=True, comment="When a poll came to its end last"),
-    Column("failed_at", BigInteger, nullable=True, comment="When a poll failed, if none has come to its end since"),
+    Column("failed_at", BigInteger, nullable=True, comment="Since when polls fail"),
     Column("error", Text, nullable=False, comment="Why it failed"),
     Column("listed", BigInteger, nullable=False, comment="Studies in all answers"),
     Column("wanted", BigInteger, nullable=False, comment="Those of them that were new or changed"),

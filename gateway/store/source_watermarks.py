@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
+from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.row_ids import WorkRow
 from gateway.records.study_source import SourceState, Watermark
 from gateway.records.work import Lane, WorkState
@@ -36,6 +37,12 @@ _EARLIER: Final = select(outbox.c.id).where(
 def get(connection: Connection, source: str) -> SourceState:
     """What is known of a source; of one that was never asked nothing."""
     return listing(connection, [source])[0]
+
+
+def of_receivers(connection: Connection, receivers: Iterable[Receiver]) -> dict[str, SourceState]:
+    """Name -> what is known, of those that are sources."""
+    names = [one.name for one in receivers if one.type is ReceiverType.SOURCE]
+    return {one.source: one for one in listing(connection, names)} if names else {}
 
 
 def listing(connection: Connection, sources: Sequence[str]) -> list[SourceState]:

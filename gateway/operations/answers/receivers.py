@@ -17,8 +17,29 @@ class ReceiverPause(Answer):
     note: str
 
 
+class SourceWatermark(Answer):
+    """How far a source was listed."""
+
+    reached: str = Field(description="A day, or the number of a change")
+    target: str = Field(description="Up to where what is older is listed; empty: the source is listed up to now")
+    is_behind: bool
+    note: str = Field(description="What the source cannot do, and what follows from that; empty: nothing is known")
+
+
+class SourceProgress(Answer):
+    """How a source of studies was polled."""
+
+    watermark: SourceWatermark
+    polled_at: Moment | None = Field(description="When a poll came to its end last")
+    failed_at: Moment | None = Field(description="Since when polls fail")
+    error: str = Field(description="Why it failed; empty: the last poll came to its end")
+    listed: int = Field(description="Studies in all answers")
+    wanted: int = Field(description="Those of them that were new or changed")
+    dropped: int = Field(description="Answers that were not asked for")
+
+
 class ReceiverState(Answer):
-    """An EHR or a destination, and the work that has it as its target."""
+    """An EHR, a destination or a source of studies, and the work that has it as its target."""
 
     name: str
     type: ReceiverType
@@ -29,6 +50,7 @@ class ReceiverState(Answer):
     parked: int = Field(description=f"Parked or rejected. {_BOUNDED}")
     given_up: int = Field(description=f"Given up by a person. {_BOUNDED}")
     last_done_at: Moment | None = Field(description="When the newest delivery that is done was done")
+    source: SourceProgress | None = Field(description="null: it is no source of studies")
 
 
 class FeedState(Answer):

@@ -40,6 +40,7 @@ from gateway.store import (
     recent,
     retention_runs,
     silent_steps,
+    source_watermarks,
 )
 from gateway.store import waiting as waiting_work
 from gateway.store.audit_listing import RepositoryStanding
@@ -126,6 +127,7 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
         waiting=waiting_work.waiting(connection, kinds),
         stuck=waiting_work.stuck(connection),
         paused={name: pause.since for name, pause in pauses.listing(connection).items()},
+        sources=source_watermarks.of_receivers(connection, setup.receivers),
     )
     retention = RetentionKept(
         retention_runs.last(connection), erasures.count_unfinished(connection), legal_holds.count(connection)

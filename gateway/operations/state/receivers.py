@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.operations.state.components import Component
 from gateway.operations.state.part import Fact, Form, Kind, Level, Part, moments
 from gateway.operations.state.sources import Silence
-from gateway.records.receiver import Receiver
+from gateway.records.receiver import Receiver, ReceiverType
+from gateway.records.study_source import SourceState
 from gateway.records.work import WorkKind, images_to
 from gateway.store.waiting import MOST_COUNTED, Stuck, Waiting, total
 
@@ -27,14 +28,18 @@ class Outgoing:
     """By the text of the kind of work."""
     paused: Mapping[str, int]
     """Receiver -> since when it is paused."""
+    sources: Mapping[str, SourceState] = field(default_factory=dict)
+    """How sources of studies were polled."""
 
 
 def receiver_part(receiver: Receiver, outgoing: Outgoing, silences: Mapping[WorkKind, Silence], now: int) -> Part:
     """How a receiver is."""
-    waiting = total(outgoing.waiting.get(kind, Waiting()) for kind in receiver.kinds)
+    waiting = total(outgoing.waiting.get(kind, Waiting()) for kind in receiver.counted_kinds)
     stuck = [one for kind in receiver.kinds if (one := outgoing.stuck.get(str(kind)))]
     seen = [silences[kind] for kind in receiver.kinds if kind in silences]
-    away, paused = _away_since(waiting, seen), outgoing.paused.get(receiver.name)
+    source = outgoing.sources.get(receiver.name) if receiver.type is ReceiverType.SOURCE else None
+    failed = source.failed_at if source is not None else None
+    away, paused = _away_since(waiting, seen) or failed, outgoing.paused.get(receiver.name)
     opens_at = _opens_at(receiver, outgoing, waiting, now)
     facts = [
         Fact("kind", receiver.type.value),
@@ -50,7 +55,20 @@ def receiver_part(receiver: Receiver, outgoing: Outgoing, silences: Mapping[Work
     level, detail = _judged(waiting, stuck, away, paused, opens, now)
     if cause := waiting.cause if away or not stuck else stuck[0].cause:
         facts.append(Fact("cause", cause))
+    if source is not None:
+        facts += _of_source(source)
     return Part(Kind.RECEIVER, receiver.name, level, detail, facts, page=PAGE)
+
+
+def _of_source(source: SourceState) -> Iterator[Fact]:
+    mark = source.watermark
+    yield from moments(last_poll=source.polled_at)
+    if mark.reached:
+        yield Fact("listed to", f"{mark.reached} of {mark.target}" if mark.target else mark.reached)
+    if source.error:
+        yield Fact("poll failed", source.error)
+    if mark.note:
+        yield Fact("note", mark.note)
 
 
 def _away_since(waiting: Waiting, seen: Sequence[Silence]) -> int | None:

@@ -119,7 +119,9 @@ class Polling:
         metrics.SOURCE_POLLS.labels(self._source.name, "failed").inc()
         if before.failed_at is None:
             log.warning("source %s cannot be listed: %s", self._source.name, type(error).__name__)
-        state = replace(_counted(before, tally), failed_at=self._clock(), error=str(error)[:LONGEST_ERROR])
+        state = replace(
+            _counted(before, tally), failed_at=before.failed_at or self._clock(), error=str(error)[:LONGEST_ERROR]
+        )
         wait = max(self._every, round((retry_after or 0.0) * SECOND))
         # What the pages before it have moved stays moved: those are kept.
         state = replace(state, watermark=tally.watermark)

@@ -19,9 +19,7 @@ def upgrade() -> None:
             "watermark", sa.Text, nullable=False, comment="How far it was listed, in its own terms and for people"
         ),
         sa.Column("polled_at", sa.BigInteger, nullable=True, comment="When a poll came to its end last"),
-        sa.Column(
-            "failed_at", sa.BigInteger, nullable=True, comment="When a poll failed, if none has come to its end since"
-        ),
+        sa.Column("failed_at", sa.BigInteger, nullable=True, comment="Since when polls fail"),
         sa.Column("error", sa.Text, nullable=False, comment="Why it failed"),
         sa.Column("listed", sa.BigInteger, nullable=False, comment="Studies in all answers"),
         sa.Column("wanted", sa.BigInteger, nullable=False, comment="Those of them that were new or changed"),
