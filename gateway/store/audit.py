@@ -82,7 +82,19 @@ def _write(connection: Connection, events: Sequence[str]) -> None:
     if connection.dialect.name == "sqlite":
         _chain(connection, events)
     else:
-        _ADD.run(connection, {"number": len(events), "events": "\n".join(events)})
+        _ADD.run(connection, _as_row(events))
+
+
+def go_with_rows(connection: Connection) -> None:
+    """PostgreSQL: let the events of the transaction, which gets no more, be sent with its other rows (`pending`)."""
+    events: list[str] = carried(connection).get(_GATHERED, [])
+    if events and connection.dialect.name == "postgresql":
+        _ADD.add_later(connection, _as_row(events))
+        events.clear()
+
+
+def _as_row(events: Sequence[str]) -> dict[str, Any]:
+    return {"number": len(events), "events": "\n".join(events)}
 
 
 def number_gathered(connection: Connection) -> int:

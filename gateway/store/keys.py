@@ -7,18 +7,20 @@ back and begun anew, with all keys that its units have asked for taken before th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
+import orjson
 from sqlalchemy import Connection
 
 from gateway.store.carried import carried, carrying
+from gateway.store.driver import in_one_round_trip
 from gateway.store.statement import execute
 
-_WAIT: Final = "SELECT pg_advisory_xact_lock(hashtextextended(k, 0)) FROM unnest(CAST(%(keys)s AS text[])) AS t(k)"
-_TRY: Final = (
-    "SELECT bool_and(pg_try_advisory_xact_lock(hashtextextended(k, 0))) FROM unnest(CAST(%(keys)s AS text[])) AS t(k)"
-)
+T = TypeVar("T")
+_KEYS: Final = "FROM json_array_elements_text(CAST(%(keys)s AS json)) AS t(k)"
+_WAIT: Final = f"SELECT pg_advisory_xact_lock(hashtextextended(k, 0)) {_KEYS}"
+_TRY: Final = f"SELECT bool_and(pg_try_advisory_xact_lock(hashtextextended(k, 0))) {_KEYS}"
 _NAME: Final = "keys"
 
 
@@ -44,19 +46,31 @@ class Keys:
             wait_for(connection, self._held)
         carrying(connection)[_NAME] = self
 
-    def begin_with(self, connection: Connection, keys: Iterable[str]) -> None:
-        """Hold `keys` from the beginning of the transaction on, before any unit works. Raises `Contended`."""
-        self.take(connection, keys)
-        self._held |= set(keys)
+    def begin_with(self, connection: Connection, keys: Iterable[str], look: Callable[[], T]) -> T:
+        """Hold `keys` from the beginning of the transaction on, before any unit works, and look by the same round trip:
+        gives the cursor of what `look` runs behind. Raises `Contended`."""
+        missing = set(keys) - self._held
+        with in_one_round_trip(connection):
+            tried = self._try(connection, missing)
+            found = look()
+        self._check(tried)
+        self._held |= missing
+        return found
 
     def take(self, connection: Connection, keys: Iterable[str]) -> None:
         """Hold `keys` too. Raises `Contended`."""
         # Not remembered as held: a unit that is taken back lets go of what it took.
         missing = set(keys) - self._held
-        if not missing:
-            return
-        self._asked |= missing
-        if not execute(connection, _TRY, {"keys": sorted(missing)}).fetchone()[0]:
+        if missing:
+            self._check(self._try(connection, missing))
+
+    def _try(self, connection: Connection, missing: Iterable[str]) -> Any:
+        self._asked |= set(missing)
+        return execute(connection, _TRY, _given(missing))
+
+    def _check(self, tried: Any) -> None:
+        # Of no keys at all the answer is NULL.
+        if tried.fetchone()[0] is False:
             raise Contended(frozenset(self._asked))
 
 
@@ -73,4 +87,8 @@ def forget_keys(connection: Connection) -> None:
 
 def wait_for(connection: Connection, keys: Iterable[str]) -> None:
     """Hold `keys`, taken in the order of their names."""
-    execute(connection, _WAIT, {"keys": sorted(keys)})
+    execute(connection, _WAIT, _given(keys))
+
+
+def _given(keys: Iterable[str]) -> dict[str, str]:
+    return {"keys": orjson.dumps(sorted(keys)).decode()}

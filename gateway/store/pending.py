@@ -17,6 +17,7 @@ from sqlalchemy.event import listens_for
 from sqlalchemy.sql import ClauseElement
 
 from gateway.store.carried import carried, carrying
+from gateway.store.driver import in_one_round_trip
 from gateway.store.schema import messages as message_rows
 from gateway.store.schema import metadata, orders, patients, procedures, steps
 
@@ -76,8 +77,9 @@ def flush(connection: Connection) -> None:
     if pending is None or not pending.rows:
         return
     rows, pending.rows = pending.rows, {}
-    for statement in sorted(rows, key=lambda statement: _PLACES[statement.table]):
-        statement.insert_all(connection, rows[statement])
+    with in_one_round_trip(connection):
+        for statement in sorted(rows, key=lambda statement: _PLACES[statement.table]):
+            statement.insert_all(connection, rows[statement])
 
 
 def drop(connection: Connection) -> None:

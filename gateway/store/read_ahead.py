@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any, Final
 
@@ -88,19 +88,22 @@ def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[A
     held = Keys(connection, keys)
     if not units:
         return Ahead()
-    if connection.dialect.name == "postgresql":
-        held.begin_with(connection, {key for unit in units for key in unit.locks()})
-    return _looked(connection, units)
+    return _looked(connection, held, units)
 
 
-def _looked(connection: Connection, units: Sequence[Asked]) -> Ahead:
+def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead:
     keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
     for key in dict.fromkeys(key for unit in units for key in unit.keys):
         keys[key[0]].append(key)
-    sql, given, follow = _FORMS[connection.dialect.name]
+    sql, follow = _FORMS[connection.dialect.name]
+    look = partial(execute, connection, sql(), _as_json(keys) | {"units": len(units)})
+    if connection.dialect.name == "postgresql":
+        found = held.begin_with(connection, {key for unit in units for key in unit.locks()}, look)
+    else:
+        found = look()
     present: set[Key] = set()
     row_keys: dict[str, list[int]] = {}
-    for name, number in execute(connection, sql(), given(keys) | {"units": len(units)}).fetchall():
+    for name, number in found.fetchall():
         if name in keys:
             present.add(keys[name][number])
         else:
@@ -134,8 +137,8 @@ def _as_json(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
 def _postgresql() -> str:
     # LATERAL with LIMIT: an index is asked for each key, however small the tables were when this was planned.
     return " UNION ALL ".join(
-        f"SELECT '{kind}', k.number - 1 FROM unnest(CAST(%({_name(kind)}_a)s AS text[]),"
-        f" CAST(%({_name(kind)}_b)s AS text[])) WITH ORDINALITY AS k(a, b, number),"
+        f"SELECT '{kind}', k.number FROM (SELECT number - 1 AS number, value ->> 1 AS a, value ->> 2 AS b"
+        f" FROM json_array_elements(CAST(%({_name(kind)})s AS json)) WITH ORDINALITY AS t(value, number)) AS k,"
         f" LATERAL ({condition} LIMIT 1) AS row"
         for kind, condition in _CONDITIONS.items()
     ) + "".join(
@@ -145,18 +148,9 @@ def _postgresql() -> str:
     )
 
 
-def _as_arrays(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for kind, some in keys.items():
-        given[f"{_name(kind)}_a"] = [key[1] for key in some]
-        given[f"{_name(kind)}_b"] = [key[2] for key in some]
-    return given
-
-
-_Given = Callable[[Mapping[Kind, Sequence[Key]]], dict[str, Any]]
-_Form = tuple[Callable[[], str], _Given, Callable[[Sequence[int]], Iterator[int]]]
-"""The statement, what makes its parameters of the keys, and the keys of rows from what it gives for a table."""
+_Form = tuple[Callable[[], str], Callable[[Sequence[int]], Iterator[int]]]
+"""The statement, and the keys of rows from what it gives for a table."""
 _FORMS: Final[Mapping[str, _Form]] = {
-    "sqlite": (_sqlite, _as_json, _after),
-    "postgresql": (_postgresql, _as_arrays, iter),
+    "sqlite": (_sqlite, _after),
+    "postgresql": (_postgresql, iter),
 }

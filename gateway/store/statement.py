@@ -6,18 +6,17 @@ message goes this way instead; all else keeps to `Connection.execute`. Errors ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Table
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
-from gateway.store import pending
+from gateway.store import many_rows, pending
 from gateway.store.absences import written_by
+from gateway.store.driver import call
 
 Process = Callable[[Any], Any]
 Row = Mapping[str, Any]
@@ -26,7 +25,7 @@ Row = Mapping[str, Any]
 class _DriverStatement:
     """A statement as one database's driver takes it."""
 
-    __slots__ = ("columns", "given", "has_key", "readers", "sql")
+    __slots__ = ("columns", "given", "has_key", "readers", "sql", "sql_of_json")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None) -> None:
         self.has_key = False
@@ -37,9 +36,14 @@ class _DriverStatement:
         keys = list(names) if names is not None else None
         compiled: Any = statement.compile(dialect=dialect, column_keys=keys)
         self.sql: str = compiled.string
-        names_of: Sequence[str] = compiled.positiontup if compiled.positional else tuple(compiled.params)
+        # SQLAlchemy's own kind of name is no `str` to a JSON writer.
+        names_of = list(map(str, compiled.positiontup if compiled.positional else compiled.params))
         parameters = [_parameter(name, compiled.binds[name], dialect) for name in names_of]
         self.given = _positional(parameters) if compiled.positional else _named(parameters, names_of)
+        self.sql_of_json = ""
+        """Of an INSERT of PostgreSQL; see `many_rows.from_json`."""
+        if dialect.name == "postgresql" and isinstance(statement, Insert) and isinstance(statement.table, Table):
+            self.sql_of_json = many_rows.from_json(statement.table, names_of, dialect)
         self.columns: tuple[str, ...] = ()
         self.readers: tuple[tuple[int, Process], ...] = ()
         if isinstance(statement, (Select, CompoundSelect)):
@@ -113,17 +117,16 @@ class Statement:
         return self._with_key
 
     def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run an INSERT for `rows`, noted as written by the caller: in a few statements, or one round trip."""
-        if not rows:
-            return
+        """Run an INSERT for `rows`, noted as written by the caller, in a few statements."""
         compiled = self._for(connection)
         given = [compiled.given(values) for values in rows]
-        if connection.dialect.name != "sqlite":
-            execute(connection, compiled.sql, given, many=True)
+        if compiled.sql_of_json:
+            for text in many_rows.as_json(given):
+                execute(connection, compiled.sql_of_json, {"rows": text})
             return
-        for first, size in _portions(len(given)):
+        for first, size in many_rows.portions(len(given)):
             parameters = [value for row in given[first : first + size] for value in row]
-            execute(connection, _for_rows(compiled.sql, size), parameters)
+            execute(connection, many_rows.of_size(compiled.sql, size), parameters)
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Run it; the number of rows that an INSERT or UPDATE met."""
@@ -154,27 +157,6 @@ class Statement:
 
     def _run(self, connection: Connection, compiled: _DriverStatement, values: Mapping[str, Any]) -> Any:
         return execute(connection, compiled.sql, compiled.given(values))
-
-
-MOST_ROWS: Final = 16
-"""In one INSERT of SQLite, which takes a few hundred values at least."""
-
-
-def _portions(rows: int) -> Iterator[tuple[int, int]]:
-    """(first, size) of parts of so many rows. Sizes are powers of two, so that the driver keeps each statement."""
-    first, size = 0, MOST_ROWS
-    while first < rows:
-        while size > rows - first:
-            size //= 2
-        yield first, size
-        first += size
-
-
-@lru_cache(maxsize=256)
-def _for_rows(sql: str, size: int) -> str:
-    """An INSERT of one row as an INSERT of `size` rows."""
-    head, values, row = sql.rpartition(" VALUES ")
-    return f"{head}{values}{', '.join([row] * size)}"
 
 
 _Parameter = tuple[str | None, Process | None, Any]
@@ -218,26 +200,6 @@ def _parameter(name: str, bind: Any, dialect: Dialect) -> _Parameter:
 
 
 def execute(connection: Connection, sql: str, given: Any = (), *, many: bool = False) -> Any:
-    """One call of the driver; returns its cursor. `many`: `given` is a list of rows, for each of which it is run.
-
-    Raises `DBAPIError` as `Connection.execute` does.
-    """
+    """As `driver.call`, behind the rows that wait."""
     pending.flush(connection)
-    if not connection.in_transaction():
-        # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
-        connection.begin()
-    raw: Any = connection.connection.dbapi_connection
-    try:
-        if not many:
-            return raw.execute(sql, given)
-        cursor = raw.cursor()
-        cursor.executemany(sql, given)
-    except connection.dialect.loaded_dbapi.Error as error:
-        lost = connection.dialect.is_disconnect(error, raw, None)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            sql, None, error, connection.dialect.loaded_dbapi.Error,
-            hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect,
-        ) from error  # fmt: skip
-    return cursor
+    return call(connection, sql, given, many=many)

@@ -62,9 +62,12 @@ class UnitError(Exception):
 def send(connection: Connection) -> None:
     """Send the rows of units that ran with nothing to fall back on. Raises as `run_bare` does."""
     try:
+        audit.go_with_rows(connection)
         pending.flush(connection)
     except DBAPIError as error:
         _raise(error)
+    except (TypeError, ValueError) as error:  # a value that the driver cannot write
+        raise UnitError(error) from error
 
 
 def _raise(error: DBAPIError) -> NoReturn:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind
 from gateway.records.message import MessageState
 from gateway.records.patient import Identity
 from gateway.records.row_ids import MessageRow, PatientRow
 from gateway.store import Store, messages, patients
+from gateway.store.audit import record
 from gateway.store.schema import messages as message_rows
 from gateway.store.schema import patients as patient_rows
 from tests.store.test_read_ahead import MUSTER, OTHER, add, asks, is_there, together
@@ -41,6 +45,75 @@ async def test_rows_of_all_units_go_in_one_statement(sqlite_url: str) -> None:
     assert rows == list(range(1, 17))
     assert len([sql for sql in sent if sql.startswith("INSERT INTO patients")]) == 1
     assert await store.read(lambda connection: connection.execute(COUNT).scalar_one()) == 16
+    await store.close()
+
+
+async def test_a_transaction_of_postgresql_takes_three_round_trips(shared_postgres: str, tmp_path: Path) -> None:
+    """One to hold the keys and look, one for all rows and the events of the audit trail, one to commit."""
+    store = await Store.open(shared_postgres)
+    event = AuditEvent(AuditKind.ORDER_RECORD, Action.CREATE, 1, GATEWAY)
+    with (tmp_path / "protocol").open("w+") as protocol:
+
+        def trace(connection: Connection) -> None:
+            raw: Any = connection.connection.dbapi_connection
+            raw.pgconn.trace(protocol.fileno())
+
+        def unit(connection: Connection, number: int) -> MessageRow:
+            add(connection, Identity(f"P{number}", "HOSP"))
+            record(connection, event)
+            return keep(connection)
+
+        await store.write(trace)
+        protocol.truncate(0)
+        wanted = asks(patients.key_of(MUSTER), locks=["patient|HOSP|P1"])
+        rows = await together(store, *((partial(unit, number=number), wanted) for number in range(16)))
+        assert rows == sorted(rows)
+        await store.close()
+        protocol.seek(0)
+        sent = [line.split("\t") for line in protocol if "\tF\t" in line]
+    # An answer is waited for behind a Flush and a simple query, and not behind the Sync that follows BEGIN.
+    assert [line[3].strip() for line in sent if line[3].strip() in ("Flush", "Query")] == ["Flush", "Flush", "Query"]
+    assert len([line for line in sent if "INSERT INTO" in line[-1]]) == 3
+
+
+async def test_values_of_all_kinds_come_back(database_url: str) -> None:
+    store = await Store.open(database_url)
+    texts = ["", "\"'\\ \t\r\n {} [] %s :x", "Müller^山田 \N{GRINNING FACE}", "null"]
+    bodies = [b"", bytes(range(256)), b"\\x41", b"MSH|"]
+
+    def unit(connection: Connection, number: int) -> MessageRow:
+        return messages.add(
+            connection, received_at=2**53 + number, listener=texts[number], peer="", sender="RIS|", control_id="1",
+            type="ORM^O01", digest=bodies[number], body=bodies[number], state=MessageState.APPLIED, ack_code="AA",
+            ack=b"", findings=[{"place": texts[number], "text": "1"}], unserved=bool(number % 2),
+        )  # fmt: skip
+
+    rows = await together(store, *((partial(unit, number=number), ASKS) for number in range(4)))
+    for number, row in enumerate(rows):
+        kept = await store.read(lambda connection, row=row: messages.get(connection, row))  # type: ignore[misc]
+        assert kept is not None
+        assert (kept["received_at"], kept["listener"], bytes(kept["body"])) == (
+            2**53 + number,
+            texts[number],
+            bodies[number],
+        )
+        assert (kept["findings"], kept["unserved"]) == ([{"place": texts[number], "text": "1"}], bool(number % 2))
+        assert kept["put_away_at"] is None
+    await store.close()
+
+
+async def test_a_value_that_no_database_can_hold_is_the_fault_of_its_unit(database_url: str) -> None:
+    store = await Store.open(database_url)
+    one, odd, other = await together(
+        store,
+        (add, ASKS),
+        (lambda connection: add(connection, Identity("\ud800", "HOSP")), ASKS),
+        (lambda connection: add(connection, OTHER), ASKS),
+    )
+    assert isinstance(odd, (TypeError, ValueError))
+    assert isinstance(one, int)
+    assert isinstance(other, int)
+    assert await store.read(lambda connection: connection.execute(COUNT).scalar_one()) == 2
     await store.close()
 
 

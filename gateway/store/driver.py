@@ -1,0 +1,62 @@
+"""Calls of the database's own driver, with errors as SQLAlchemy raises them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+
+def call(connection: Connection, sql: str, given: Any = (), *, many: bool = False) -> Any:
+    """One call of the driver; returns its cursor. `many`: `given` is a list of rows, for each of which it is run.
+
+    Raises `DBAPIError` as `Connection.execute` does.
+    """
+    if not connection.in_transaction():
+        # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
+        connection.begin()
+    raw: Any = connection.connection.dbapi_connection
+    try:
+        if not many:
+            return raw.execute(sql, given)
+        cursor = raw.cursor()
+        cursor.executemany(sql, given)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _named(connection, sql, error) from error
+    return cursor
+
+
+@contextmanager
+def in_one_round_trip(connection: Connection) -> Iterator[None]:
+    """PostgreSQL: send the statements of the block together.
+
+    What they find is there, and what is wrong with any of them is raised, at the end of the block at the latest. Within
+    it `call` runs and nothing else.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    if not connection.in_transaction():
+        connection.begin()
+    raw: Any = connection.connection.dbapi_connection
+    try:
+        with raw.pipeline():
+            yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _named(connection, "", error) from error
+
+
+def _named(connection: Connection, sql: str, error: Any) -> DBAPIError:
+    """An error of the driver as SQLAlchemy names it; a connection that is lost is given up."""
+    raw: Any = connection.connection.dbapi_connection
+    driver: Any = connection.dialect.loaded_dbapi
+    lost = connection.dialect.is_disconnect(error, raw, None)
+    if lost:
+        connection.invalidate(error)
+    named: Any = DBAPIError.instance(
+        sql, None, error, driver.Error, hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect
+    )
+    return cast(DBAPIError, named)
