@@ -8,6 +8,7 @@ import logging
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -16,6 +17,7 @@ from gateway.wire.access import Network, certificate_names, is_within
 from gateway.wire.hl7.mllp import COMMIT, NEGATIVE_COMMIT
 from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close, frame, peer_of, refusal_of
 from gateway.wire.listening import Listening
+from gateway.wire.patience import Patience
 from gateway.wire.places import Denial, HeldPlace, Phase, Places
 
 T = TypeVar("T")
@@ -173,7 +175,8 @@ class MllpServer:
         try:
             peer = await self._admitted(writer)
             if peer is not None:
-                await self._converse(place, reader, writer, peer)
+                with closing(Patience()) as patience:
+                    await self._converse(place, reader, writer, peer, patience)
         except OSError:
             pass  # the peer went away, also between an answer and the end of it, or does not take its answers
         finally:
@@ -205,14 +208,19 @@ class MllpServer:
             return None
 
     async def _converse(
-        self, place: HeldPlace, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer
+        self,
+        place: HeldPlace,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        peer: MllpPeer,
+        patience: Patience,
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
         deframer = Deframer()
         while not self._stopping:
             try:
-                message = await self._receive(place, reader, deframer, peer)
+                message = await self._receive(place, reader, deframer, peer, patience)
                 if message is None:
                     return
                 place.stand(Phase.WORKING)
@@ -233,7 +241,7 @@ class MllpServer:
                 self._answering.discard(task)
 
     async def _receive(
-        self, place: HeldPlace, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer
+        self, place: HeldPlace, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer, patience: Patience
     ) -> bytes | None:
         """The next message; None when the peer has closed or has been silent for too long."""
         limits = self._limits
@@ -256,8 +264,7 @@ class MllpServer:
                 place.stand(Phase.WORKING)
             until = min(late_at if begun else silent_at, clock() + _TRAILER_SECONDS if deframer.ending else math.inf)
             try:
-                async with asyncio.timeout_at(until):
-                    data = await reader.read(CHUNK_BYTES)
+                data = await patience.wait(reader.read(CHUNK_BYTES), until)
             except TimeoutError:
                 return self._broken_off(deframer, "too slow")
             except ConnectionError:
