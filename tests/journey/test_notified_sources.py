@@ -17,8 +17,8 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, studies_at
 from gateway.store import completeness, outbox
 from tests.journey.running import Start
-from tests.journey.test_dicom_sources import kept, sections, source, sqlite, until_kept
-from tests.journey.test_instance_availability import notify
+from tests.journey.test_dicom_sources import kept, sections, source, until_kept
+from tests.journey.test_instance_availability import notify, sqlite
 from tests.peers.query_archives import QueryArchive, made_up, orthanc_archive, uid_of
 
 GATEWAY_PORT = free_port()

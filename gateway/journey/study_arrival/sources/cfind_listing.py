@@ -54,25 +54,28 @@ async def _add(found: Listed, find: Find, stretch: Stretch, wanted: StudyFilter)
         if (halves := stretch.halves()) is None:
             raise
     else:
-        is_new = _take(found, matches, stretch, wanted)
+        taken = _take(found, matches, stretch, wanted)
         count = len(matches.identifiers) + matches.unreadable
-        if not is_new or count % _ROUND or (halves := stretch.halves()) is None:
+        if not taken or count % _ROUND or (halves := stretch.halves()) is None:
             return
     for half in halves:
         await _add(found, find, half, wanted)
 
 
-def _take(found: Listed, matches: Matches, stretch: Stretch, wanted: StudyFilter) -> bool:
-    """Whether a study among the answers was not known before."""
-    before = len(found.studies)
+def _take(found: Listed, matches: Matches, stretch: Stretch, wanted: StudyFilter) -> int:
+    """How many of the answers show that they are of the stretch: an archive that ignores times need not be asked for
+    shorter ones."""
+    taken = 0
     found.dropped += matches.unreadable
     for one in matches.identifiers:
         uid = StudyInstanceUID(value(one, "StudyInstanceUID"))
-        if not uid or not stretch.has(value(one, "StudyDate")) or not wanted.admits(one):
+        moment = value(one, "StudyDate"), value(one, "StudyTime")
+        if not uid or not stretch.has(*moment) or not wanted.admits(one):
             found.dropped += 1
-        else:
-            found.studies[uid] = _study(uid, one)
-    return len(found.studies) > before
+            continue
+        found.studies[uid] = _study(uid, one)
+        taken += stretch.is_of_days or bool(moment[1])
+    return taken
 
 
 def _study(uid: StudyInstanceUID, answer: Identifier) -> ListedStudy:

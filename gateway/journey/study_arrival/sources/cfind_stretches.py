@@ -9,7 +9,7 @@ from typing import Self
 from gateway.wire.dimse.requestor_query import Keys
 
 _DAY = timedelta(days=1)
-_SHORTEST = timedelta(minutes=1)
+_SHORTEST = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,14 @@ class Stretch:
             return {"StudyDate": _range(f"{self.begin:%Y%m%d}", f"{last:%Y%m%d}"), "StudyTime": ""}
         return {"StudyDate": f"{self.begin:%Y%m%d}", "StudyTime": f"{self.begin:%H%M%S}-{last:%H%M%S.%f}"}
 
-    def has(self, study_date: str) -> bool:
-        """Whether a Study Date that an archive answers with lies in it; a study without one is not held to it."""
+    def has(self, study_date: str, study_time: str) -> bool:
+        """Whether a study with this Study Date and Study Time lies in it; a study without them is not held to it."""
         last = self.end - timedelta(microseconds=1)
         day = study_date.replace(".", "")
-        return not day or f"{self.begin:%Y%m%d}" <= day <= f"{last:%Y%m%d}"
+        if day and not f"{self.begin:%Y%m%d}" <= day <= f"{last:%Y%m%d}":
+            return False
+        moment = study_time.replace(":", "").partition(".")[0].ljust(6, "0")
+        return self.is_of_days or not study_time or f"{self.begin:%H%M%S}" <= moment <= f"{last:%H%M%S}"
 
     def halves(self) -> tuple[Self, Self] | None:
         """The later half first; None: it is as short as stretches get."""
