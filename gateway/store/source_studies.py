@@ -9,10 +9,11 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
+from gateway.records.completeness import Evidence, EvidenceKind
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study_source import ListedStudy
 from gateway.records.work import STUCK, Lane, WorkState, studies_at
-from gateway.store import outbox
+from gateway.store import outbox, settling
 from gateway.store.engine import lock
 from gateway.store.schema import instances, series, studies
 from gateway.store.schema import source_studies as table
@@ -47,12 +48,16 @@ def want(connection: Connection, source: str, listed: Sequence[ListedStudy], *, 
 
     A study of which the source states what it stated when the study was read costs a comparison, as one of which all
     instances are here. Of one of which the source states nothing: read again if it was read before `again_before`.
+    The number of instances that a source states is evidence of how much the study holds.
     """
     read = _read(connection, source, listed)
     open_ = [one for one in listed if not _is_read(one, read.get(_digest(one.study_uid)), again_before)]
     held = _held(connection, open_)
     wanted = 0
     for one in open_:
+        if one.instances is not None:
+            counted = Evidence(EvidenceKind.ARCHIVE_COUNTS, source, now, instances=one.instances)
+            settling.state(connection, one.study_uid, counted)
         if one.instances is not None and held.get(one.study_uid) == one.instances:
             remember(connection, source, one, now=now)
         else:
