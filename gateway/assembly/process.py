@@ -37,7 +37,7 @@ from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.retention import RetentionJob
 from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
-from gateway.assembly.studies import make_arrival
+from gateway.assembly.studies import make_arrival, quiet_learning
 from gateway.assembly.study_sources import SourceParts, kinds_of_study_sources
 from gateway.assembly.system import system_of
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
@@ -135,7 +135,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     listeners = await _start_listeners(parts)
     worklist = reloadable.worklist = make_worklist(config, store, mappings, clock, stack)
     performed = make_performed_steps(config, store, mappings, clock)
-    _start_watches(parts, jumps)
+    _start_watches(parts, jumps, arrival)
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
     dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment)
@@ -188,11 +188,13 @@ class _Parts:
         return task
 
 
-def _start_watches(parts: _Parts, jumps: ClockWatch) -> None:
+def _start_watches(parts: _Parts, jumps: ClockWatch, arrival: StudyArrival) -> None:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     watch = make_silence_watch(config, store, mappings, clock, jumps.since)
     parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
     parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
+    if (learning := quiet_learning(config, store, arrival)) is not None:
+        parts.start("quiet times", keep_trying("learning how long stations pause", learning.run))
 
 
 def _send_audit(parts: _Parts) -> None:

@@ -8,9 +8,11 @@ from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.study_arrival.pixels import PixelKeeping
+from gateway.journey.study_arrival.quiet_learning import QuietLearning
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation
+from gateway.records.quiet_time import LearningRule, QuietTimes
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
 from gateway.web import facade
@@ -24,8 +26,23 @@ def make_arrival(
     transfers: Transfers | None = None,
     pixels: PixelKeeping | None = None,
 ) -> StudyArrival:
-    quiet, longest = config.studies.quiet_seconds, config.studies.longest_wait_seconds
+    own = config.studies
+    by_modality = {modality: _micros(seconds) for modality, seconds in own.quiet_seconds_of.items()}
+    quiet, longest = QuietTimes(_micros(own.quiet_seconds), by_modality), _micros(own.longest_wait_seconds)
     return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest, transfers, pixels)
+
+
+def quiet_learning(config: Config, store: Store, arrival: StudyArrival) -> QuietLearning | None:
+    """What learns the quiet times of stations; None where the site does not want that."""
+    own = config.studies.learnt_quiet
+    if own.percentile is None:
+        return None
+    rule = LearningRule(own.percentile, _micros(own.least_seconds), _micros(own.most_seconds))
+    return QuietLearning(store, rule, arrival.adopt_quiet_times)
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * 1_000_000)
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
@@ -36,7 +53,8 @@ def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clo
         mappings.studies,
         targets,
         clock,
-        longest_wait=round(config.studies.longest_wait_seconds * 1_000_000),
+        longest_wait=_micros(config.studies.longest_wait_seconds),
+        learns=config.studies.learnt_quiet.percentile is not None,
         served=served,
         zone=config.site.zone,
         consequences=notifying_consequences(config, clock),

@@ -28,11 +28,26 @@ class SpoolSection(Section):
     """A file is deleted when every destination has confirmed its instance, but no sooner after its arrival."""
 
 
+Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")]
+
+
+class LearntQuietSection(Section):
+    """Quiet times of stations, learnt from the pauses in their past studies."""
+
+    percentile: Annotated[float, Field(gt=0, le=100)] | None = None
+    """In so many of 100 studies the station did not pause longer; None: nothing is learnt."""
+    least_seconds: SecondsOrNone = 5.0
+    most_seconds: SecondsOrNone = 300.0
+
+
 class Studies(Section):
     quiet_seconds: SecondsOrNone = 30.0
     """A study settles when no instance has come for this long."""
+    quiet_seconds_of: dict[Modality, SecondsOrNone] = {}
+    """Modality -> its own quiet time."""
+    learnt_quiet: LearntQuietSection = LearntQuietSection()
     longest_wait_seconds: SecondsOrNone = 600.0
-    """A study of which instances keep coming settles at least so often."""
+    """So long after its first instance a study settles in any case, though instances keep coming or are missing."""
     storage: Literal["headers", "forward"] = "headers"
     """`forward`: instances are kept with their pixels, as files of the spool."""
     spool: SpoolSection = SpoolSection()

@@ -194,13 +194,14 @@ def mark_settled(
     now: int,
     because: Decision,
     findings: Iterable[Finding] = (),
+    longest_pause: int | None = None,
 ) -> None:
     """Note that a study has become deliveries as it was at `revision`, why it did, and what they do not say.
 
     Of a revision that had settled before, when an instance came during the look, the first reason stays.
     """
     rows = [one.as_row() for one in findings]
-    values = {"settled_revision": revision, "settled_at": now, "findings": rows}
+    values = {"settled_revision": revision, "settled_at": now, "findings": rows, "longest_pause": longest_pause}
     reasons = {"settled_because": because.as_row()}
     if because.reason is Reason.CHANGED:
         known = select(studies.c.settled_revision).where(studies.c.id == study)

@@ -12,7 +12,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.completeness import Decision, Evidence, EvidenceKind, Reason
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import SETTLE, Work
-from gateway.store import Store, outbox_claims, settling, studies, study_arrivals
+from gateway.store import Store, outbox_claims, settling, station_pauses, studies, study_arrivals
 from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
 from gateway.store.settling import GRACE_MICROS, Wait
@@ -179,3 +179,19 @@ async def test_an_instance_that_is_named_may_have_come_in_another_study(store: S
 
 def _of_one() -> Evidence:
     return Evidence(EvidenceKind.MPPS_COMPLETED, "1.2.4", NOW, frozenset({"1.2.3.1"}))
+
+
+async def test_the_longest_pause_of_a_study_is_kept_for_its_station(store: Store) -> None:
+    for number, second in enumerate((0, 3, 10, 11, 10_000)):
+        await store.write(_comes(number, NOW + second * SECOND))
+    pause = await store.read(partial(station_pauses.longest_pause, study_uid=UID, most=600 * SECOND))
+    assert pause == 7 * SECOND, "what came hours later was another sending"
+
+    def mark(connection: Connection) -> None:
+        row = studies.get(connection, UID)
+        assert row is not None
+        because = Decision(Reason.QUIET)
+        studies.mark_settled(connection, row["id"], revision=1, now=NOW, because=because, longest_pause=pause)
+
+    await store.write(mark)
+    assert await store.read(station_pauses.pauses_by_station) == {"CT1": [7 * SECOND]}

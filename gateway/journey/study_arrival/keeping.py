@@ -18,6 +18,7 @@ from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.records.arrival import InstanceArrival, Kept
+from gateway.records.quiet_time import QuietTimes
 from gateway.store import Store, audit, refusals, settling, study_arrivals
 from gateway.store.settling import Wait
 from gateway.wire.dimse.elements import DEFLATED
@@ -32,7 +33,7 @@ Answered = Callable[[GatewayError], str]
 class InstanceKeeping:
     """`reader`: reads headers. `pixels`: keeps instances with their pixels; None: only headers are kept.
 
-    `wait`: how long a study waits before it settles.
+    `quiet`: how long a study is waited for after its last instance; `longest_wait`: after its first, in microseconds.
     """
 
     def __init__(
@@ -41,14 +42,16 @@ class InstanceKeeping:
         reader: InstanceReader,
         clock: Clock,
         *,
-        wait: Wait,
+        quiet: QuietTimes,
+        longest_wait: int,
         transfers: Transfers,
         pixels: PixelKeeping | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
-        self._wait = wait
+        self.quiet = quiet
+        self._longest_wait = longest_wait
         self._transfers = transfers
         self.pixels = pixels
 
@@ -96,8 +99,11 @@ class InstanceKeeping:
         """Keep an arrival, with all that follows from it."""
         kept = study_arrivals.keep(connection, arrival)
         if kept.is_new:
-            now, is_stated = arrival.received_at, kept.is_stated
-            settling.arrived(connection, arrival.study_uid, self._wait, now=now, is_stated=is_stated)
+            quiet = self.quiet.of(arrival.source_ae, str(arrival.series.get("Modality") or ""))
+            settling.arrived(
+                connection, arrival.study_uid, Wait(quiet, self._longest_wait), now=arrival.received_at,
+                is_stated=kept.is_stated,
+            )  # fmt: skip
         if kept.has_new_file and self.pixels is not None:
             self.pixels.on_new_file(connection, arrival, kept.instance)
         return kept

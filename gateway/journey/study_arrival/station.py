@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -18,9 +19,9 @@ from gateway.journey.study_arrival.transfers import Transfers
 from gateway.observe import metrics
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.quiet_time import QuietTimes
 from gateway.spool import SpoolFile
 from gateway.store import Store, settling, studies, study_arrivals
-from gateway.store.settling import Wait
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
@@ -35,17 +36,17 @@ class _OthersArrivedError(Exception):
 class StudyArrival:
     """Keeps what a PACS or modality brings: `store` is what the DIMSE server calls, `keep` what other sources call.
 
-    `keywords`: per level (study, series, instance) the attributes that the study mapping reads. `pixels`: keeps
-    instances with their pixels; None: only headers are kept.
+    `keywords`: per level (study, series, instance) the attributes that the study mapping reads. `longest_wait`: in
+    microseconds. `pixels`: keeps instances with their pixels; None: only headers are kept.
     """
 
     def __init__(
         self,
         store: Store,
         keywords: Mapping[str, Collection[str]],
-        quiet_seconds: float,
+        quiet: QuietTimes,
         clock: Clock,
-        longest_wait_seconds: float = 600.0,
+        longest_wait: int,
         transfers: Transfers | None = None,
         pixels: PixelKeeping | None = None,
     ) -> None:
@@ -56,7 +57,8 @@ class StudyArrival:
             store,
             self._reader,
             clock,
-            wait=Wait(round(quiet_seconds * 1_000_000), round(longest_wait_seconds * 1_000_000)),
+            quiet=quiet,
+            longest_wait=longest_wait,
             transfers=transfers or Transfers(lambda _event: None),
             pixels=pixels,
         )
@@ -70,6 +72,10 @@ class StudyArrival:
     def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
         """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
         self._reader.adopt(keywords)
+
+    def adopt_quiet_times(self, by_station: Mapping[str, int]) -> None:
+        """Wait for stations as they were learnt, in microseconds."""
+        self._keeping.quiet = replace(self._keeping.quiet, by_station=by_station)
 
     async def keep(self, incoming: Incoming, answered: Answered) -> InstanceArrival:
         """Keep one instance, as `InstanceKeeping.keep`."""

@@ -33,6 +33,7 @@ from gateway.store import (
     imaging_studies,
     outbox,
     settling,
+    station_pauses,
     studies,
     study_findings,
     unknown_codes,
@@ -80,17 +81,20 @@ class ImagingStudyStation:
         clock: Clock,
         *,
         longest_wait: int = NEVER,
+        learns: bool = False,
         served: Shape | None = None,
         zone: tzinfo = UTC,
         consequences: Sequence[Consequence] = (),
     ) -> None:
-        """`longest_wait`: microseconds after which a study settles whatever is missing; `served`: how studies are kept
+        """`longest_wait`: microseconds after which a study settles whatever is missing; `learns`: pauses between
+        instances are kept, for the quiet times of stations; `served`: how studies are kept
         for those who read them here, None if nobody does; `zone` is that of a `started` without one."""
         self._store = store
         self._mapping = mapping
         self._targets = targets
         self._clock = clock
         self._longest_wait = longest_wait
+        self._learns = learns
         self._served = served
         self._zone = zone
         self._consequences = consequences
@@ -197,9 +201,11 @@ class ImagingStudyStation:
             outbox.deliver(connection, Lane(delivery_to(target.name), study.uid), delivery, now=now)
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
+        pause = station_pauses.longest_pause(connection, study.uid, most=self._longest_wait) if self._learns else None
         studies.mark_settled(
-            connection, row["id"], revision=study.revision, now=now, because=decision, findings=findings
-        )
+            connection, row["id"], revision=study.revision, now=now, because=decision, findings=findings,
+            longest_pause=pause,
+        )  # fmt: skip
         deleted_studies.forget(connection, [study.uid])
         for follow in self._consequences:
             follow(connection, study)
