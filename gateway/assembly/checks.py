@@ -11,7 +11,6 @@ from typing import Final
 from gateway.assembly.deliveries import writer_of
 from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
-from gateway.assembly.dicom_source_checks import asked
 from gateway.assembly.dicom_sources import peer_of_source
 from gateway.assembly.ehrs import client_of
 from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
@@ -20,6 +19,8 @@ from gateway.assembly.http_receivers import authorization_of, kind_of, tls_of
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
+from gateway.assembly.source_checks import asked
+from gateway.assembly.source_checks import usable as source_usable
 from gateway.assembly.worklist import dicom_ports
 from gateway.clock import now
 from gateway.config.destinations import Destination
@@ -65,8 +66,8 @@ async def check(config: Config, *, offline: bool, file: Path | None = None) -> l
         findings += await asyncio.gather(*map(_destination, config.hl7.destinations))
         findings += await asyncio.gather(*(_dicom_destination(config, one) for one in config.dicom.destinations))
         findings += await asyncio.gather(*(reached(one, MOST_SECONDS) for one in config.studies.forward_to))
-        archives = [one for one in config.studies.sources if one.kind == "dicom" and one.enabled]
-        findings += await asyncio.gather(*(asked(config, one, MOST_SECONDS) for one in archives))
+        sources = [one for one in config.studies.sources if one.enabled]
+        findings += await asyncio.gather(*(asked(config, one, MOST_SECONDS) for one in sources))
         findings += await asyncio.gather(*(_ehr(config, number) for number in range(len(config.ehrs))))
     return findings
 
@@ -103,6 +104,7 @@ def _listed_settings(config: Config) -> list[CheckFinding]:
     findings += [one for to in config.studies.forward_to for one in _usable(partial(usable, to))]
     archives = [one for one in config.studies.sources if one.kind == "dicom"]
     findings += [one for to in archives for one in _usable(partial(peer_of_source, config, to, MOST_SECONDS))]
+    findings += [one for source in config.studies.sources for one in _usable(partial(source_usable, source))]
     findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
     return findings
 

@@ -20,6 +20,10 @@ MOST_JSON_BYTES: Final = 64 * 1024 * 1024
 """Of an answer that is read whole."""
 
 
+class LoginRefusedError(Unavailable):
+    """The server does not take our login; it may once a person has mended that."""
+
+
 class WebReader:
     """One server. `async with`; safe for many requests at once.
 
@@ -95,7 +99,7 @@ async def _fault(response: aiohttp.ClientResponse, place: str) -> GatewayError:
     status = response.status
     if status in (401, 403):
         # Not the study's fault: all work waits until the login is mended.
-        return Unavailable(f"does not let us in (HTTP {status}): check auth", place=place)
+        return LoginRefusedError(f"does not let us in (HTTP {status}): check auth", place=place)
     if status in RETRYABLE:
         return Unavailable(f"HTTP {status}", place=place, retry_after=retry_after_of(response))
     if status == 413:
