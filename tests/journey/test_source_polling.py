@@ -1,22 +1,114 @@
-"""Sources of studies that are asked, from the poll to the study: what is read again, who polls, what a failure costs."""
+"""Sources of studies that are asked: what is read again, who polls, what a failure costs."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
-from operator import eq
-from pathlib import Path
+from typing import Any
 
+import pytest
 from aiohttp import web
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from gateway.assembly import process as app
-from gateway.assembly.receivers import receivers_of
 from gateway.operations.receivers import ReceiverWork, pause_all, resume, states_of
-from gateway.records.work import WorkState, polls_of
-from gateway.store import receiver_work
-from gateway.store.schema import instances, refusals
-from tests.journey.running import Start, config_of
+from gateway.records.receiver import Receiver, ReceiverType
+from gateway.store.schema import outbox, refusals
+from tests.journey.running import Start
 from tests.journey.test_polled_sources import asked, comes_true, holds, state
 from tests.journey.test_study_arrival import sqlite
 from tests.peers.qido import HeldStudy, QidoArchive, instance_of, json, qido_archive
+
+PACS = Receiver("pacs", ReceiverType.SOURCE)
+
+
+def pacs(archive: QidoArchive) -> dict[str, Any]:
+    return asked({"name": "pacs", "kind": "dicomweb", "url": archive.url, "every_seconds": 0.05, "since": None})
+
+
+def held(number: int, instances: int = 2) -> HeldStudy:
+    return HeldStudy(f"1.2.{number}", f"{datetime.now(UTC):%Y%m%d}", instances)
+
+
+async def polled(gateway: app.Running, archive: QidoArchive, times: int = 2) -> None:
+    """Wait for so many whole polls more."""
+    wanted = len(archive.queries) + 2 * times
+    await comes_true(partial(number_of, archive), lambda number: number >= wanted)
+
+
+async def number_of(archive: QidoArchive) -> int:
+    return len(archive.queries)
+
+
+async def receiver(gateway: app.Running) -> ReceiverWork:
+    [found] = await gateway.store.read(partial(states_of, receivers=[PACS]))
+    return found
+
+
+async def test_what_is_stated_unchanged_is_not_read_again(start: Start) -> None:
+    async with qido_archive(held=[held(1), held(2)]) as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 2, 4)
+        await polled(gateway, archive)
+        assert sorted(archive.retrieved) == ["1.2.1", "1.2.2"]
+        archive.held[0] = held(1, 3)
+        await holds(gateway, 2, 5)
+        await polled(gateway, archive)
+        assert sorted(archive.retrieved) == ["1.2.1", "1.2.1", "1.2.2"]
+        polls = select(outbox.c.id).where(outbox.c.kind == "poll:pacs")
+        assert len(await gateway.store.read(lambda c: c.execute(polls).all())) <= 2, "polls leave no rows behind"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_of_two_gateways_one_polls_at_a_time(start: Start) -> None:
+    async with qido_archive(held=[held(number) for number in range(20)]) as archive:
+        async with start(**pacs(archive)) as gateway, start(**pacs(archive)):
+            await holds(gateway, 20, 40)
+            await polled(gateway, archive)
+            polls = select(outbox.c.id).where(outbox.c.kind == "poll:pacs", outbox.c.state != "done")
+            assert len(await gateway.store.read(lambda c: c.execute(polls).all())) == 1
+        assert sorted(archive.retrieved) == sorted(one.uid for one in archive.held), "each was read once"
+
+
+@sqlite
+async def test_a_source_that_fails_is_asked_again_and_shown_meanwhile(start: Start) -> None:
+    broken = [web.Response(status=500), web.Response(status=401), web.Response(text="<html>")]
+    async with qido_archive(held=[held(1)], next_answers=broken) as archive, start(**pacs(archive)) as gateway:
+        failed = await comes_true(partial(state, gateway, "pacs"), lambda one: one.failed_at)
+        assert "HTTP 500" in failed.error
+        await holds(gateway, 1, 2)
+        found = await comes_true(partial(state, gateway, "pacs"), lambda one: one.polled_at)
+        assert (found.failed_at, found.error) == (None, "")
+
+
+@sqlite
+async def test_a_part_of_a_study_that_is_no_instance_costs_only_itself(start: Start) -> None:
+    study = held(1)
+    without_uid = {tag: one for tag, one in instance_of(study, 7).items() if tag != "00080018"}
+    odd = {**instance_of(study, 8), "00081030": {"vr": "LO", "Value": {"no": "array"}}, "00081140": 7}
+    answer = json([instance_of(study, 0), without_uid, odd])
+    metadata = {study.uid: lambda: answer}
+    async with qido_archive(held=[study], metadata=metadata) as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 1, 2)
+        refused = await gateway.store.read(lambda c: c.execute(select(refusals.c.source, refusals.c.reason)).all())
+        assert [(one.source, "SOPInstanceUID" in one.reason) for one in refused] == [(f"pacs {archive.url}", True)]
+
+
+@sqlite
+async def test_a_source_is_paused_like_a_receiver(start: Start) -> None:
+    async with qido_archive(held=[held(1)]) as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 1, 2)
+        pause = partial(pause_all, receivers=[PACS], person="anna", now=1)
+        await gateway.store.write(pause)
+        # A poll that was under way ends.
+        await comes_true(partial(is_pending, gateway), bool)
+        before = len(archive.queries)
+        archive.held.append(held(2))
+        shown = await receiver(gateway)
+        assert (shown.pause is not None, shown.waiting, shown.source and shown.source.listed) == (True, 0, before // 2)
+        await gateway.store.write(partial(resume, receivers=[PACS], names=["pacs"]))
+        await holds(gateway, 2, 4)
+
+
+async def is_pending(gateway: app.Running) -> bool:
+    states = select(outbox.c.state).where(outbox.c.kind == "poll:pacs").order_by(outbox.c.id.desc()).limit(1)
+    return bool((await gateway.store.read(lambda c: c.execute(states).scalar())) == "pending")

@@ -11,7 +11,7 @@ from gateway.errors import Malformed
 from gateway.wire.dicomweb.json_stream import JsonArray
 
 VALUES = st.recursive(
-    st.text('"\\{}[], aé', max_size=8) | st.integers() | st.none(),
+    st.text('"\\{}[], aé', max_size=8) | st.integers(0, 99) | st.none(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("a}{", max_size=2), inner, max_size=3),
     max_leaves=8,
 )
