@@ -30,6 +30,7 @@ from gateway.operations.state.senders import (
 )
 from gateway.operations.state.sources import Loaded, Process, Refused, Sources
 from gateway.operations.state.spool import SpoolSeen, spool_part
+from gateway.records.receiver import Receiver
 from gateway.store import (
     Store,
     audit_listing,
@@ -122,13 +123,7 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
         refusals=recent.refused_since(connection, now - DAY),
         silent=silent_steps.count(connection),
     )
-    kinds = [kind for receiver in setup.receivers for kind in receiver.kinds]
-    outgoing = Outgoing(
-        waiting=waiting_work.waiting(connection, kinds),
-        stuck=waiting_work.stuck(connection),
-        paused={name: pause.since for name, pause in pauses.listing(connection).items()},
-        sources=source_watermarks.of_receivers(connection, setup.receivers),
-    )
+    outgoing = _outgoing(connection, setup.receivers)
     retention = RetentionKept(
         retention_runs.last(connection), erasures.count_unfinished(connection), legal_holds.count(connection)
     )
@@ -136,6 +131,16 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
     repositories = [one for one in named if one.name in setup.repositories]
     missing = pixel_files.missing(connection)
     return _Kept(sent, outgoing, recent.last_backup(connection), retention, repositories, missing, (of_hour, of_day))
+
+
+def _outgoing(connection: Connection, receivers: Sequence[Receiver]) -> Outgoing:
+    kinds = [kind for receiver in receivers for kind in receiver.kinds]
+    return Outgoing(
+        waiting=waiting_work.waiting(connection, kinds),
+        stuck=waiting_work.stuck(connection),
+        paused={name: pause.since for name, pause in pauses.listing(connection).items()},
+        sources=source_watermarks.of_receivers(connection, receivers),
+    )
 
 
 def _outside(sources: Sources, now: int) -> list[Part]:
