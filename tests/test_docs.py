@@ -30,7 +30,9 @@ DOCUMENTS = sorted(
     for folder in ("", "docs/**/", "docker/**/", "mappings/**/", "bench/**/", "gateway/**/")
     for path in ROOT.glob(f"{folder}*.md")
 )
-PLACES = frozenset({"api", "data", "dicomweb", "etc", "fhir", "health", "metrics", "opt", "run", "usr", "var"})
+PLACES = frozenset(
+    {"api", "data", "dicomweb", "etc", "fhir", "health", "metrics", "opt", "run", "studies", "usr", "var"}
+)
 """First folders that a path of the documents may have: of a site's machine, or of a URL."""
 HOSTS = re.compile(
     r"127\.0\.0\.1|localhost|HOST|\.\.\.|([a-z]+\.)*(example\.org|hl7\.org|nema\.org|snomed\.info|loinc\.org)",

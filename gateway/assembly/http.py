@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.assembly.binding import bind
 from gateway.assembly.people import Doors
 from gateway.assembly.shares import http_share, limit, of_address
+from gateway.assembly.studies import storing_of
 from gateway.assembly.tls import server_tls
 from gateway.assembly.worklist import policy_of
 from gateway.clock import Clock
@@ -23,6 +24,7 @@ from gateway.config.tree import Config
 from gateway.errors import SettingFault
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.storage_commitment.station import StorageCommitment
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
 from gateway.observe import metrics
 from gateway.records.audit import AuditEvent
@@ -48,12 +50,14 @@ def mounted(
     worklist: Worklist,
     performed_steps: PerformedSteps,
     commitment: StorageCommitment | None,
+    arrival: StudyArrival,
     doors: Doors,
     note: Callable[[AuditEvent], None],
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
     policy = policy_of(config.dicom)
-    stations = dicomweb.DicomWebContext(worklist, performed_steps, commitment, config.site.zone)
+    storing = storing_of(config, arrival)
+    stations = dicomweb.DicomWebContext(worklist, performed_steps, commitment, config.site.zone, storing)
     scanners = dicomweb.build(stations, door=doors.console, policy=policy)
     return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors, note)}
 

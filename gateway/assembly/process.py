@@ -145,7 +145,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
-    beside = mounted(config, store, clock, worklist, performed, parts.commitment, doors, parts.audit_log.note)
+    beside = mounted(config, store, clock, worklist, performed, parts.commitment, arrival, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors)
     return Running(
         store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link

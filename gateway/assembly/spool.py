@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from gateway.assembly.background import keep_trying
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.instance_lock import hold_folder
 from gateway.clock import Clock
 from gateway.config.image_destinations import ImageDestination
+from gateway.config.studies import GIGABYTE
 from gateway.config.tree import Config
 from gateway.journey.image_forwarding.queueing import queue_instance
 from gateway.journey.image_forwarding.removal import ImageRemoval
@@ -22,8 +23,6 @@ from gateway.records.image_forwarding import ForwardingRule
 from gateway.spool import GroupSync, Spool
 from gateway.store import Store
 from gateway.wire.dimse.server import VERSION_NAME
-
-GIGABYTE: Final = 10**9
 
 
 def forwarding_rules(config: Config) -> tuple[ForwardingRule, ...]:

@@ -6,6 +6,7 @@ from gateway import mapping
 from gateway.assembly.dicom_destinations import notifying_consequences
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
+from gateway.config.studies import GIGABYTE
 from gateway.config.tree import Config
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.quiet_learning import QuietLearning
@@ -15,7 +16,9 @@ from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStatio
 from gateway.records.quiet_time import LearningRule, QuietTimes
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
-from gateway.web import facade
+from gateway.web import dicomweb, facade
+from gateway.wire.dimse.negotiation import served_syntaxes, service_of
+from gateway.wire.dimse.policy import STORAGE
 
 
 def make_arrival(
@@ -43,6 +46,17 @@ def quiet_learning(config: Config, store: Store, arrival: StudyArrival) -> Quiet
 
 def _micros(seconds: float) -> int:
     return round(seconds * 1_000_000)
+
+
+def storing_of(config: Config, arrival: StudyArrival) -> dicomweb.Storing | None:
+    """How instances are taken over DICOMweb; None: they are not."""
+    stow, dicom = config.studies.stow, config.dicom
+    if not stow.enabled:
+        return None
+    served = served_syntaxes(frozenset(dicom.storage_classes))
+    classes = {uid: syntaxes for uid, syntaxes in served.items() if service_of(uid) == STORAGE}
+    room = dicomweb.Room(dicom.max_object_bytes, arrival.new_file, dicom.temporary_folder, classes)
+    return dicomweb.Storing(arrival, room, round(stow.max_request_gb * GIGABYTE))
 
 
 def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:

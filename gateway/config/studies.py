@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from gateway.config.fields import SecondsOrNone, Section, mark_doubled
 from gateway.config.image_destinations import ForwardTo
 from gateway.config.study_sources import StudySource
 
+GIGABYTE: Final = 10**9
 Gigabytes = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
@@ -40,6 +41,15 @@ class LearntQuietSection(Section):
     most_seconds: SecondsOrNone = 300.0
 
 
+class Stow(Section):
+    """Instances that are stored over DICOMweb (STOW-RS)."""
+
+    enabled: bool = True
+    """They are taken of whoever may store by C-STORE."""
+    max_request_gb: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = 100.0
+    """A request has no more than so many gigabytes (10^9 bytes); an instance, what `dicom.max_object_bytes` allows."""
+
+
 class Studies(Section):
     quiet_seconds: SecondsOrNone = 30.0
     """A study settles when no instance has come for this long."""
@@ -53,6 +63,7 @@ class Studies(Section):
     spool: SpoolSection = SpoolSection()
     forward_to: list[ForwardTo] = []
     """Archives that get instances over DICOMweb, and folders, beside `dicom.destinations` with `store`."""
+    stow: Stow = Stow()
     sources: list[StudySource] = []
     """Systems that are asked which studies they have."""
 

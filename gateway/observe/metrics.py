@@ -75,6 +75,12 @@ STORES: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+STOWS: Final = Counter(
+    "gateway_stow_instances",
+    "Instances that came by STOW-RS, by Failure Reason in hexadecimal (0000: kept; A700, A900, C000).",
+    ("reason",),
+    registry=REGISTRY,
+)
 SPOOL_FILES: Final = Gauge("gateway_spool_files", "Files of the spool, as counted.", registry=REGISTRY)
 SPOOL_BYTES: Final = Gauge(
     "gateway_spool_bytes", "Bytes of the files of the spool, with those that are being written.", registry=REGISTRY

@@ -24,8 +24,8 @@ class HttpTimes:
     head_seconds: float = 10.0
     """From the opening of a connection, or the first byte of a further request, to the end of the head."""
     body_seconds: float = 60.0
-    """From the end of the head to the end of the body; and how long an answer may wait for a peer that does not
-    read."""
+    """From the end of the head to the end of the body, or to each further piece where a body may be of any length; and
+    how long an answer may wait for a peer that does not read."""
 
 
 class SlowBody(web.HTTPRequestTimeout, TimeoutError):
@@ -110,6 +110,11 @@ class HttpConnection(asyncio.Protocol):
             self._body, self._has_begun = None, False
             self._place.stand(Phase.IDLE)
 
+    def body_goes_on(self) -> None:
+        """More of the body has come: the rest has as long as the whole had."""
+        if self._body is not None and not self._body.is_eof():
+            self._wait(self._times.body_seconds, self._slow_body)
+
     def _wait(self, seconds: float, late: Callable[[], None]) -> None:
         self._stop()
         self._timer = asyncio.get_running_loop().call_later(seconds, late)
@@ -143,13 +148,23 @@ class HttpConnection(asyncio.Protocol):
         self._transport.abort()
 
 
+def body_goes_on(request: web.BaseRequest) -> None:
+    """As `HttpConnection.body_goes_on`, for the connection of a request; nothing where it has none."""
+    if (connection := _of(request)) is not None:
+        connection.body_goes_on()
+
+
+def _of(request: web.BaseRequest) -> HttpConnection | None:
+    connection = request.transport.get_protocol() if request.transport is not None else None
+    return connection if isinstance(connection, HttpConnection) else None
+
+
 def watch(server: web.Server) -> None:
     """Let the requests of `server` pass through the `HttpConnection` that they came by."""
     handler = server.request_handler
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.transport.get_protocol() if request.transport is not None else None
-        if isinstance(connection, HttpConnection):
+        if (connection := _of(request)) is not None:
             return await connection.answer(request, handler)
         return await handler(request)
 

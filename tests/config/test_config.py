@@ -230,6 +230,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "studies.spool.quota_gb": (500, 500.0),
     "studies.spool.free_gb": (20, 20.0),
     "studies.spool.keep_hours": (0, 0.0),
+    "studies.stow.enabled": (False, False),
+    "studies.stow.max_request_gb": (2, 2.0),
     "studies.forward_to.name": ("vna", "vna"),
     "studies.forward_to.url": ("https://vna.test/dicom-web/", "https://vna.test/dicom-web"),
     "studies.forward_to.calling_aes": (["CT1"], ["CT1"]),

@@ -84,21 +84,27 @@ def _services(config: Config) -> StatementTable:
             one.method.id,
             one.path,
             one.method.http_method,
-            "N",
+            _user_agent(config, one),
             _origin_server(config, one),
         )
         for one in TRANSACTIONS
     ]
-    is_sent = any(one.url for one in config.studies.forward_to)
-    rows.append(("Studies", "Store Transaction", "/studies", "POST", "Y" if is_sent else "Option", "N"))
     columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
     return StatementTable("DICOM Web services", columns, rows)
+
+
+def _user_agent(config: Config, transaction: Transaction) -> str:
+    if (transaction.method.id, transaction.path) != ("Store", "/studies"):
+        return "N"
+    return "Y" if any(one.url for one in config.studies.forward_to) else "Option"
 
 
 def _origin_server(config: Config, transaction: Transaction) -> str:
     if ROLE != "origin server":
         return "N"
-    return "Option" if transaction.of_pixels and config.studies.storage == "headers" else "Y"
+    is_off = transaction.of_pixels and config.studies.storage == "headers"
+    is_off = is_off or (transaction.of_storing and not config.studies.stow.enabled)
+    return "Option" if is_off else "Y"
 
 
 def _service_of(transaction: Transaction) -> str:
@@ -110,8 +116,9 @@ _SERVICES: Final = {
     "modality-scheduled-procedure-steps": "Modality Scheduled Procedure Step",
     "modality-performed-procedure-steps": "Modality Performed Procedure Step",
     "commitment-requests": "Storage Commitment",
+    "studies": "Studies",
 }
-"""First segment of the path -> service (PS3.18 8.9, chapters 13 to 15)."""
+"""First segment of the path -> service (PS3.18 8.9, chapters 10, 13 to 15)."""
 
 
 def web_sections(config: Config) -> Iterator[StatementSection]:
@@ -144,7 +151,8 @@ FHIR. It asks archives for their studies by Query/Retrieve, which it does not of
 _WEB: Final = """\
 With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
 creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS. Storage Commitment is
-decided as over DIMSE, and is offered where instances are kept with their pixels (`studies.storage: forward`)."""
+decided as over DIMSE, and is offered where instances are kept with their pixels (`studies.storage: forward`).
+Instances that are stored over the web (`studies.stow`) are kept as those of C-STORE are."""
 _WEB_DETAILS: Final = """\
 Base URI: `{path}` of the console's address (here `{host}`, port {port}). The login is that of the console, or the AE
 title of a peer with its passcode. Parameters that are not served are left out of account (PS3.18 8.3); a parameter

@@ -34,9 +34,15 @@ def _encoded(elements: Mapping[int, Decoded]) -> Iterator[tuple[int, bytes]]:
         if element.vr == "SQ":
             items = [b"".join(one for _, one in _encoded(item)) for item in element.items]
             yield tag, sequence(tag, items, explicit=True)
-        elif element.vr not in BINARY and tag != CHARACTER_SET:
-            [(_, one)] = of_identifier({tag: element}).items()
-            try:
-                yield tag, encoded(one, explicit=True, sets=UTF_8)
-            except (struct.error, ValueError, OverflowError):
-                continue
+        elif element.vr not in BINARY and tag != CHARACTER_SET and (written := encoded_text(element)):
+            yield tag, written
+
+
+def encoded_text(element: Decoded) -> bytes:
+    """An element that is neither binary nor a sequence, as of `encoded_elements`; empty where its VR does not allow the
+    value."""
+    [one] = of_identifier({element.tag: element}).values()
+    try:
+        return encoded(one, explicit=True, sets=UTF_8)
+    except (struct.error, ValueError, OverflowError):
+        return b""

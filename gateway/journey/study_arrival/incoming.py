@@ -35,6 +35,8 @@ class Incoming:
     """As it was announced, which its data set must not contradict; empty: the data set alone names it."""
     sop_instance_uid: str = ""
     """The same."""
+    study_instance_uid: str = ""
+    """The same."""
     begins_at: int = 0
     """Where in `data` the data set begins."""
     rank: HeaderRank = HeaderRank.DATA_SET

@@ -139,10 +139,11 @@ def _uids(incoming: Incoming, levels: Mapping[str, Attributes]) -> tuple[str, st
     for keyword, uid in zip(NAMES, (study, series, instance), strict=True):
         if not uid:
             raise RequiredMissing(f"{keyword} is missing")
-    for keyword, announced in (
-        ("SOPInstanceUID", incoming.sop_instance_uid),
-        ("SOPClassUID", incoming.sop_class_uid),
+    for keyword, stated, announced in (
+        ("StudyInstanceUID", study, incoming.study_instance_uid),
+        ("SOPInstanceUID", instance, incoming.sop_instance_uid),
+        ("SOPClassUID", str(levels["instance"].get("SOPClassUID") or ""), incoming.sop_class_uid),
     ):
-        if announced and str(levels["instance"].get(keyword) or announced) != announced:
+        if announced and stated and stated != announced:
             raise InvalidValue(f"{keyword} is not the one of the request")
     return study, series, instance

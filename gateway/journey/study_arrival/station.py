@@ -81,6 +81,10 @@ class StudyArrival:
         """Keep one instance, as `InstanceKeeping.keep`."""
         return await self._keeping.keep(incoming, answered)
 
+    async def refuse(self, incoming: Incoming, answer: str, error: GatewayError) -> None:
+        """Keep what is no instance among the refusals, as `InstanceKeeping.refuse`."""
+        await self._keeping.refuse(incoming, answer, error)
+
     def transfer_ended(self, sender: Sender) -> None:
         """Account for what came by a transfer, which is over."""
         self._keeping.ended(sender)

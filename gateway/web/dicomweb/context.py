@@ -12,11 +12,23 @@ from aiohttp import web
 from gateway.errors import InvalidValue
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.storage_commitment.station import StorageCommitment
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
+from gateway.web.dicomweb.storing.arriving import Room
 
 PATH: Final = "/dicomweb"
 """Of the base URI, below the console's address."""
 _UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """How instances are taken."""
+
+    station: StudyArrival
+    room: Room
+    max_bytes: int
+    """Of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,8 @@ class DicomWebContext:
     """None: instances are not kept with their pixels, and nothing can be committed."""
     zone: tzinfo
     """Of the worklist's dates and times."""
+    storing: Storing | None = None
+    """None: instances are not taken over the web."""
 
 
 CONTEXT: Final = web.AppKey("context", DicomWebContext)

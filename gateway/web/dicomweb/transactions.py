@@ -14,9 +14,10 @@ from gateway.web.dicomweb.performed_steps import STEPS, create_or_update, retrie
 from gateway.web.dicomweb.representations import PAYLOADS, preferred
 from gateway.web.dicomweb.scheduled_steps import search_steps
 from gateway.web.dicomweb.storage_commitment import REQUESTS, check_result, request_commitment
+from gateway.web.dicomweb.storing.transaction import REQUEST_TYPES, STUDIES, store
 from gateway.wire.dicomweb import capabilities, search
 from gateway.wire.dicomweb.capabilities import Method, Resource
-from gateway.wire.dicomweb.media_types import CAPABILITIES, JSON, PLAIN_JSON, RESULTS, XML
+from gateway.wire.dicomweb.media_types import CAPABILITIES, JSON, ONE_RESULT, PLAIN_JSON, RESULTS, XML
 
 ROLE: Final = "origin server"
 _ALWAYS: Final = (400, 401, 403, 406, 503)
@@ -31,13 +32,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """A transaction of a resource. `also`: paths at which it is served besides, for clients that write them so;
-    `of_pixels`: it is served where instances are kept with their pixels."""
+    `of_pixels`: it is served where instances are kept with their pixels; `of_storing`: where they are taken."""
 
     path: str
     method: Method
     handler: Handler
     also: Sequence[str] = ()
     of_pixels: bool = False
+    of_storing: bool = False
 
 
 async def _capabilities(request: web.Request) -> web.Response:
@@ -54,7 +56,7 @@ TRANSACTIONS: Final = (
         Method("RetrieveCapabilities", "8.9", hdrs.METH_OPTIONS, headers=(hdrs.ACCEPT,),
                response_types=tuple(map(str, CAPABILITIES)), statuses=(200, *_ALWAYS)),
         _capabilities,
-        also=("", "/modality-scheduled-procedure-steps", _STEP),
+        also=("", "/modality-scheduled-procedure-steps", _STEP, STUDIES),
     ),
     Transaction(
         "/modality-scheduled-procedure-steps",
@@ -94,11 +96,23 @@ TRANSACTIONS: Final = (
         check_result,
         of_pixels=True,
     ),
+    *(
+        Transaction(
+            path,
+            Method("Store", "10.5", hdrs.METH_POST, query=("accept",), headers=(hdrs.CONTENT_TYPE, hdrs.ACCEPT),
+                   request_types=REQUEST_TYPES, response_types=tuple(map(str, ONE_RESULT)),
+                   statuses=(200, 202, *_ALWAYS, *_WRITE)),
+            store,
+            of_storing=True,
+        )
+        for path in (STUDIES, f"{STUDIES}/{{uid}}")
+    ),
 )  # fmt: skip
 
 
 def _served(context: DicomWebContext) -> list[Transaction]:
-    return [one for one in TRANSACTIONS if context.commitment is not None or not one.of_pixels]
+    has_pixels, stores = context.commitment is not None, context.storing is not None
+    return [one for one in TRANSACTIONS if has_pixels >= one.of_pixels and stores >= one.of_storing]
 
 
 def _resources(context: DicomWebContext) -> Iterator[Resource]:

@@ -35,12 +35,16 @@ class Readable(Protocol):
 
 
 class Attribute(NamedTuple):
-    """An attribute that was read. Binary values are not: they have no values here."""
+    """An attribute that was read. A binary value is no text: it stands in `binary`, or elsewhere under `bulk_uri`."""
 
     tag: int
     vr: str
     values: tuple[str, ...] = ()
     items: tuple[Mapping[int, Attribute], ...] = ()
+    binary: bytes = b""
+    """Of InlineBinary."""
+    bulk_uri: str = ""
+    """Of BulkDataURI, or of a BulkData element."""
 
 
 Dataset = Mapping[int, Attribute]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -82,10 +83,7 @@ _WRITERS: Final[dict[str, Callable[[str, str], Any]]] = {
 
 def read(body: bytes) -> Dataset:
     """The data set of a JSON object, or of an array of one. Raises `Malformed` with the place and the cure."""
-    try:
-        parsed = orjson.loads(body) if len(body) <= LONG_BYTES else long_json.loads(body)
-    except ValueError as error:
-        raise Malformed(f"no JSON: {error}; {_CURE}", place="body") from None
+    parsed = _loaded(body)
     if isinstance(parsed, list) and len(parsed) == 1:
         parsed = parsed[0]
     if not isinstance(parsed, dict):
@@ -103,6 +101,10 @@ def read_tolerantly(body: bytes, faults: list[Malformed]) -> Dataset:
         raise Malformed(f"no JSON: {error}", place="body") from None
     if not isinstance(parsed, dict):
         raise Malformed("no object", place="body")
+    return _tolerantly(parsed, faults)
+
+
+def _tolerantly(parsed: dict[str, Any], faults: list[Malformed]) -> Dataset:
     attributes: dict[int, Attribute] = {}
     for name, member in parsed.items():
         value = member.get("Value") if isinstance(member, dict) else None
@@ -113,6 +115,23 @@ def read_tolerantly(body: bytes, faults: list[Malformed]) -> Dataset:
         except Malformed as error:
             faults.append(error)
     return attributes
+
+
+def read_all(body: bytes) -> list[Dataset]:
+    """The data sets of an array of JSON objects, or of one object, without attributes that cannot be read. Raises
+    `Malformed` with the place and the cure."""
+    parsed = _loaded(body)
+    objects = parsed if isinstance(parsed, list) else [parsed]
+    if not all(isinstance(one, dict) for one in objects):
+        raise Malformed(f"no object; {_CURE}", place="body")
+    return [_tolerantly(one, []) for one in objects]
+
+
+def _loaded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body) if len(body) <= LONG_BYTES else long_json.loads(body)
+    except ValueError as error:
+        raise Malformed(f"no JSON: {error}; {_CURE}", place="body") from None
 
 
 def _dataset(members: dict[str, Any], above: str, depth: int) -> Dataset:
@@ -135,13 +154,25 @@ def _attribute(tag: int, member: dict[str, Any], place: str, depth: int) -> Attr
     if not isinstance(vr, str) or len(vr) != 2 or not vr.isascii():
         raise Malformed("vr is a VR of PS3.5, of two letters", place=place)
     if "BulkDataURI" in member or "InlineBinary" in member:
-        return Attribute(tag, vr)
+        return Attribute(tag, vr, binary=_binary(member.get("InlineBinary")), bulk_uri=_uri(member.get("BulkDataURI")))
     values = member.get("Value") or []
     if not isinstance(values, list):
         raise Malformed("Value is an array; put the value into [ ]", place=place)
     if vr == "SQ":
         return Attribute(tag, vr, items=tuple(_item(one, place, depth) for one in values))
     return Attribute(tag, vr, tuple(_value(vr, one, place) for one in values))
+
+
+def _binary(written: Any) -> bytes:
+    """Empty for what is no base64."""
+    try:
+        return base64.b64decode(written or "", validate=True) if isinstance(written, str | None) else b""
+    except ValueError:
+        return b""
+
+
+def _uri(written: Any) -> str:
+    return written if isinstance(written, str) else ""
 
 
 def _item(value: Any, place: str, depth: int) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -122,7 +123,17 @@ def _attribute(tag: int, element: Element, place: str, depth: int) -> Attribute:
         return Attribute(tag, vr, items=tuple(_dataset(one, f"{place}.", depth + 1) for one in items))
     read_value = _VALUES["PersonName" if vr == "PN" else "Value"]
     values = [read_value(one) for one in element if _local(one) in _VALUES]
-    return Attribute(tag, vr, tuple(values))
+    inline = next((one.text or "" for one in element if _local(one) == "InlineBinary"), "")
+    bulk = next((one.get("uri") or one.get("uuid") or "" for one in element if _local(one) == "BulkData"), "")
+    return Attribute(tag, vr, tuple(values), binary=_binary(inline), bulk_uri=bulk)
+
+
+def _binary(written: str) -> bytes:
+    """Empty for what is no base64, which may be broken into lines."""
+    try:
+        return base64.b64decode("".join(written.split()), validate=True)
+    except ValueError:
+        return b""
 
 
 def _name(element: Element) -> str:

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gateway.web.dicomweb.storing.transaction import STUDIES
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from tests.journey.running import Start
 from tests.web.dicomweb.client import PERFORMED, STEPS, client_of
@@ -19,6 +20,8 @@ SERVED = {
     (f"{PERFORMED}/{{uid}}", "POST", "Create"),
     (f"{PERFORMED}/{{uid}}", "POST", "Update"),
     (f"{PERFORMED}/{{uid}}", "GET", "Retrieve"),
+    (STUDIES, "POST", "Store"),
+    (f"{STUDIES}/{{uid}}", "POST", "Store"),
 }
 
 
@@ -26,7 +29,7 @@ async def test_capabilities_list_what_is_served_in_each_media_type(start: Start)
     table = {(one.path, one.method.http_method, one.method.id) for one in TRANSACTIONS if not one.of_pixels}
     assert table == SERVED
     async with start() as gateway, client_of(gateway) as client:
-        for path in ("", "/", STEPS, f"{PERFORMED}/1.2.3", f"{PERFORMED}/1.2.3/"):
+        for path in ("", "/", STEPS, STUDIES, f"{PERFORMED}/1.2.3", f"{PERFORMED}/1.2.3/"):
             answer = await client.ask("OPTIONS", path)
             assert (answer.status, answer.headers["Content-Type"]) == (
                 200,
@@ -51,5 +54,5 @@ async def test_capabilities_list_what_is_served_in_each_media_type(start: Start)
         } == SERVED
         for accept, status in (("image/png", 406), (None, 406), ("application/xml", 200)):
             assert (await client.ask("OPTIONS", "/", accept=accept)).status == status
-        nowhere = await client.ask("GET", "/studies")
+        nowhere = await client.ask("GET", "/workitems")
         assert (nowhere.status, nowhere.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")

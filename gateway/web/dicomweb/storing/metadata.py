@@ -1,0 +1,119 @@
+"""An instance that came as metadata (DICOM JSON or Native DICOM Model) with bulk data, as an encoded data set in
+pieces: Explicit VR Little Endian, texts in UTF-8; compressed pixel data encapsulated (PS3.5 A.4)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.dicom_encoding import (
+    EXPLICIT_LITTLE,
+    FRAGMENT_VRS,
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    UNDEFINED,
+    encoding_of,
+    header,
+)
+from gateway.errors import RequiredMissing
+from gateway.journey.study_arrival.from_elements import encoded_text
+from gateway.long_work import pause
+from gateway.web.dicomweb.storing.bulk_data import PLAIN, Bulk, BulkData
+from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8, Attribute, Dataset
+from gateway.wire.part10_head import Part10Head
+
+PIXEL_DATA: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+_MOST_OF_SHORT_VR: Final = 0xFFFF
+_PIECE_BYTES: Final = 1024 * 1024
+_ENCODING: Final = encoding_of(EXPLICIT_LITTLE)
+_BINARY: Final = FRAGMENT_VRS | {"UN"}
+_UID: Final = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID"}
+
+
+def head_of(dataset: Dataset, bulk: BulkData) -> Part10Head:
+    """What File Meta Information would name. Raises `RequiredMissing`, also for pixel data that is not there."""
+    uids = {tag: (dataset[tag].values or ("",))[0].strip(" \0") for tag in _UID if tag in dataset}
+    for tag, keyword in _UID.items():
+        if not uids.get(tag):
+            raise RequiredMissing(f"{keyword} is missing")
+    syntax = EXPLICIT_LITTLE
+    for tag in PIXEL_DATA:
+        if tag in dataset and dataset[tag].bulk_uri:
+            syntax = bulk.named(dataset[tag].bulk_uri)[0].syntax or EXPLICIT_LITTLE
+    return Part10Head(uids[0x00080016], uids[0x00080018], syntax, 0)
+
+
+def pieces_of(dataset: Dataset, bulk: BulkData) -> Iterator[bytes]:
+    """The encoded data set. Raises `RequiredMissing` for bulk data that is not there."""
+    character_set = {CHARACTER_SET: Attribute(CHARACTER_SET, "CS", (UTF_8,))}
+    yield from _elements({**dataset, **character_set}, bulk)
+
+
+def _elements(dataset: Dataset, bulk: BulkData, *, is_item: bool = False) -> Iterator[bytes]:
+    for tag in sorted(dataset):
+        pause()
+        attribute = dataset[tag]
+        if attribute.vr == "SQ":
+            yield from _sequence(attribute, bulk)
+        elif attribute.bulk_uri:
+            yield from _bulk(attribute, bulk.named(attribute.bulk_uri), bulk)
+        elif attribute.vr in _BINARY:
+            value = attribute.binary + b"\0" * (len(attribute.binary) % 2)
+            yield header(_ENCODING, tag, attribute.vr, len(value)) + value
+        elif attribute.vr == "AT":
+            yield _tags(attribute)
+        elif not (is_item and tag == CHARACTER_SET):
+            yield encoded_text(attribute)
+
+
+def _sequence(attribute: Attribute, bulk: BulkData) -> Iterator[bytes]:
+    yield header(_ENCODING, attribute.tag, "SQ", UNDEFINED)
+    for item in attribute.items:
+        yield _mark(ITEM, UNDEFINED)
+        yield from _elements(item, bulk, is_item=True)
+        yield _mark(ITEM_END, 0)
+    yield _mark(SEQUENCE_END, 0)
+
+
+def _bulk(attribute: Attribute, parts: list[Bulk], bulk: BulkData) -> Iterator[bytes]:
+    if attribute.tag in PIXEL_DATA and parts[0].syntax not in PLAIN:
+        yield header(_ENCODING, attribute.tag, "OB", UNDEFINED) + _mark(ITEM, 0)
+        for part in parts:
+            yield _mark(ITEM, _even(part))
+            yield from _content(part, bulk)
+        yield _mark(SEQUENCE_END, 0)
+        return
+    size = sum(map(_even, parts))
+    vr = attribute.vr if attribute.vr in LONG_VRS or size <= _MOST_OF_SHORT_VR else "UN"
+    yield header(_ENCODING, attribute.tag, vr, size)
+    for part in parts:
+        yield from _content(part, bulk)
+
+
+def _even(part: Bulk) -> int:
+    size = part.end - part.begin
+    return size + size % 2
+
+
+def _content(part: Bulk, bulk: BulkData) -> Iterator[bytes]:
+    size = part.end - part.begin
+    for at in range(0, size, _PIECE_BYTES):
+        yield bulk.bytes_of(part, at, at + _PIECE_BYTES)
+    if size % 2:
+        yield b"\0"
+
+
+def _tags(attribute: Attribute) -> bytes:
+    """Of values that are tags in hexadecimal digits; without them where they are not."""
+    try:
+        value = b"".join(struct.pack("<HH", *divmod(int(one, 16), 0x10000)) for one in attribute.values if one)
+    except (ValueError, struct.error):
+        value = b""
+    return header(_ENCODING, attribute.tag, "AT", len(value)) + value
+
+
+def _mark(tag: int, length: int) -> bytes:
+    return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, length)

@@ -1,0 +1,211 @@
+"""The parts of a Store, by what their Content-Type states: instances, metadata, bulk data, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, Protocol
+
+from gateway.errors import GatewayError, TooLarge
+from gateway.long_work import beside
+from gateway.web.dicomweb.representations import MAX_BODY_BYTES
+from gateway.web.dicomweb.storing.arriving import ArrivingFile, ArrivingInstance, Room
+from gateway.web.dicomweb.storing.batch import MOST, Batch
+from gateway.web.dicomweb.storing.bulk_data import BulkData
+from gateway.web.dicomweb.storing.metadata import head_of, pieces_of
+from gateway.web.dicomweb.storing.response import UnsupportedMedia
+from gateway.wire.dicomweb import dicom_json, native_xml
+from gateway.wire.dicomweb.dataset import Dataset
+from gateway.wire.dicomweb.media_types import JSON, XML, parsed
+from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds
+
+DICOM: Final = "application/dicom"
+TYPES: Final = (DICOM, JSON, XML)
+"""What a request may be of: instances as files, or metadata with bulk data."""
+_READERS: Final[Mapping[str, Callable[[bytes], list[Dataset]]]] = {
+    JSON: dicom_json.read_all,
+    XML: lambda body: [native_xml.read(body)],
+}
+_GATHERED_BYTES: Final = 1024 * 1024
+
+
+class _Part(Protocol):
+    """`add` what comes, then `end`; `close` where it does not end. Faults are the batch's, not the caller's."""
+
+    async def add(self, data: bytes) -> None: ...
+    async def end(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class StoreParts:
+    """`take` what a reader of the body gives, then `finish`; `close` in any case."""
+
+    def __init__(self, room: Room, batch: Batch, of_type: str) -> None:
+        """`of_type`: media type of parts that state none."""
+        self._room = room
+        self._batch = batch
+        self._type = of_type
+        self._part: _Part | None = None
+        self._metadata: list[Dataset] = []
+        self._bulk = BulkData(room)
+
+    async def take(self, event: Event) -> None:
+        """Raises `TooLarge` for too many parts."""
+        if isinstance(event, PartBegins):
+            if len(self._batch) + len(self._metadata) >= MOST:
+                raise TooLarge(f"more than {MOST} parts", place="body")
+            self._part = self._part_of(event.headers)
+        elif self._part is not None:
+            if isinstance(event, PartEnds):
+                part, self._part = self._part, None
+                await part.end()
+            else:
+                await self._part.add(event)
+
+    def _part_of(self, headers: Mapping[str, str]) -> _Part:
+        written = headers.get("content-type", "").strip() or self._type
+        name, parameters = parsed(written)
+        if name == DICOM:
+            return _FilePart(self._batch, ArrivingFile(self._room, parameters.get("transfer-syntax", "")))
+        if name in _READERS:
+            return _MetadataPart(self._batch, self._metadata, _READERS[name])
+        if self._type in _READERS:
+            return _BulkPart(self._batch, self._bulk, headers.get("content-location", ""), written)
+        return _OtherPart(self._batch)
+
+    async def finish(self) -> None:
+        """Keep the instances that came as metadata, now that all bulk data is here."""
+        if not self._metadata:
+            return
+        try:
+            await self._bulk.open()
+        except GatewayError as error:
+            for _ in self._metadata:
+                await self._batch.fail(error)
+            return
+        for dataset in self._metadata:
+            await self._keep(dataset)
+
+    async def _keep(self, dataset: Dataset) -> None:
+        head, instance = None, None
+        try:
+            head = head_of(dataset, self._bulk)
+            instance = ArrivingInstance(head, self._room)
+            pieces = pieces_of(dataset, self._bulk)
+
+            def gathered() -> bytes:
+                data = bytearray()
+                for piece in pieces:
+                    data += piece
+                    if len(data) >= _GATHERED_BYTES:
+                        break
+                return bytes(data)
+
+            while data := await beside(gathered):
+                await instance.add(data)
+            await self._batch.keep(await instance.end())
+        except GatewayError as error:
+            if instance is not None:
+                instance.close()
+            await self._batch.fail(error, head)
+
+    def close(self) -> None:
+        """Let go of a part that did not end, and of bulk data."""
+        if self._part is not None:
+            self._part.close()
+        self._bulk.close()
+
+
+class _FilePart:
+    """An instance in the DICOM File Format."""
+
+    def __init__(self, batch: Batch, file: ArrivingFile) -> None:
+        self._batch = batch
+        self._file = file
+
+    async def add(self, data: bytes) -> None:
+        await self._file.add(data)
+
+    async def end(self) -> None:
+        try:
+            arrived = await self._file.end()
+        except GatewayError as error:
+            await self._batch.fail(error, self._file.head, self._file.begun)
+        else:
+            await self._batch.keep(arrived)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _MetadataPart:
+    """Instances as metadata: one document, or an array of objects."""
+
+    def __init__(self, batch: Batch, metadata: list[Dataset], read: Callable[[bytes], list[Dataset]]) -> None:
+        self._batch = batch
+        self._metadata = metadata
+        self._read = read
+        self._body = bytearray()
+        self._is_too_large = False
+
+    async def add(self, data: bytes) -> None:
+        self._is_too_large = self._is_too_large or len(self._body) + len(data) > MAX_BODY_BYTES
+        if not self._is_too_large:
+            self._body += data
+
+    async def end(self) -> None:
+        try:
+            if self._is_too_large:
+                raise TooLarge(f"metadata of more than {MAX_BODY_BYTES} bytes", place="body")
+            self._metadata += await beside(partial(self._read, bytes(self._body)))
+        except GatewayError as error:
+            await self._batch.fail(error, begun=bytes(self._body))
+
+    def close(self) -> None:
+        self._body.clear()
+
+
+class _BulkPart:
+    """A value that metadata name."""
+
+    def __init__(self, batch: Batch, bulk: BulkData, location: str, content_type: str) -> None:
+        self._batch = batch
+        self._bulk = bulk
+        self._fault: GatewayError | None = None
+        try:
+            bulk.begin(location, content_type)
+        except GatewayError as error:
+            self._fault = error
+
+    async def add(self, data: bytes) -> None:
+        if self._fault is not None:
+            return
+        try:
+            await self._bulk.add(data)
+        except GatewayError as error:
+            self._fault = error
+
+    async def end(self) -> None:
+        if self._fault is None:
+            self._bulk.end()
+        else:
+            await self._batch.fail(self._fault)
+
+    def close(self) -> None:
+        """`BulkData.close` lets go of it."""
+
+
+class _OtherPart:
+    """A part that is no instance, whatever it holds."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    async def add(self, _data: bytes) -> None:
+        """Left out."""
+
+    async def end(self) -> None:
+        await self._batch.fail(UnsupportedMedia("no part of this media type is stored", place="Content-Type"))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,114 @@
+"""The transaction Store: a body of any length, read as it comes; every instance that was whole is answered for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from gateway.errors import GatewayError, Malformed, TooLarge, UnsupportedType
+from gateway.journey.study_arrival.incoming import Sender
+from gateway.long_work import beside
+from gateway.web.connections import body_goes_on
+from gateway.web.dicomweb.context import CONTEXT, uid_of
+from gateway.web.dicomweb.login import SCANNER, check_service
+from gateway.web.dicomweb.representations import preferred, writer
+from gateway.web.dicomweb.storing.batch import Batch
+from gateway.web.dicomweb.storing.parts import DICOM, TYPES, StoreParts
+from gateway.web.dicomweb.storing.response import Outcome, response_module, status_of
+from gateway.web.failures import RETRY_AFTER_SECONDS
+from gateway.wire.dicomweb.media_types import JSON_TYPES, MULTIPART, ONE_RESULT, MediaType, parsed
+from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds, PartsReader
+from gateway.wire.dimse.policy import STORAGE
+
+STUDIES: Final = "/studies"
+REQUEST_TYPES: Final = tuple(str(MediaType(MULTIPART, one)) for one in TYPES)
+PROGRESS_BYTES: Final = 256 * 1024
+"""So much of a body comes within `http.body_seconds`, or it is too slow."""
+_UNAVAILABLE: Final = 503
+_READ_BYTES: Final = 256 * 1024
+
+
+async def store(request: web.Request) -> web.Response:
+    """Instances are kept: 200 when all are, 202 when some are, each with what became of it."""
+    check_service(request, STORAGE)
+    media_type, *_ = preferred(request, ONE_RESULT) if hdrs.ACCEPT in request.headers else JSON_TYPES
+    study_uid = uid_of(request, "Study Instance UID") if "uid" in request.match_info else ""
+    outcomes = await _stored(request, study_uid)
+    written, status = await beside(lambda: writer(media_type)(response_module(outcomes))), status_of(outcomes)
+    headers = {hdrs.RETRY_AFTER: str(RETRY_AFTER_SECONDS)} if status == _UNAVAILABLE else {}
+    return web.Response(status=status, body=written, content_type=media_type.name, charset="utf-8", headers=headers)
+
+
+async def _stored(request: web.Request, study_uid: str) -> list[Outcome]:
+    """What became of each instance. Raises what keeps the request from being read where nothing of it was stored."""
+    storing = request.app[CONTEXT].storing
+    assert storing is not None
+    of_type, read = _reader_of(request)
+    batch = Batch(storing.station, Sender(request[SCANNER], request.remote or ""), study_uid)
+    parts = StoreParts(storing.room, batch, of_type)
+    fault: GatewayError | None = None
+    try:
+        try:
+            async for data in _pieces(request, storing.max_bytes):
+                for event in read.feed(data):
+                    await parts.take(event)
+            for event in read.finish():
+                await parts.take(event)
+            await parts.finish()
+        except GatewayError as error:
+            fault = error
+        outcomes = await batch.results()
+        if fault is not None and all(one.error is not None for one in outcomes):
+            raise fault
+    finally:
+        parts.close()
+        await batch.end()
+    if not outcomes:
+        raise Malformed("no instance; send each as a part", place="body")
+    return [*outcomes, *([Outcome(error=fault)] if fault is not None else [])]
+
+
+class _WholeBody:
+    """A body that is one file."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        if not self._has_begun:
+            self._has_begun = True
+            yield PartBegins({})
+        yield data
+
+    def finish(self) -> Iterator[Event]:
+        if self._has_begun:
+            yield PartEnds()
+
+
+def _reader_of(request: web.Request) -> tuple[str, PartsReader | _WholeBody]:
+    """Media type of the parts, and what reads them. Raises `UnsupportedType`, or `Malformed` without a boundary."""
+    name, parameters = parsed(request.headers.get(hdrs.CONTENT_TYPE, ""))
+    if name == DICOM:
+        return DICOM, _WholeBody()
+    of_type = parsed(parameters.get("type", DICOM))[0]
+    if name != MULTIPART or of_type not in TYPES:
+        raise UnsupportedType(f"send {' or '.join(REQUEST_TYPES)}", place=hdrs.CONTENT_TYPE)
+    return of_type, PartsReader(parameters.get("boundary", ""))
+
+
+async def _pieces(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """Raises `TooLarge`, `Malformed` for a body that is cut off, or 408 for one that comes too slowly."""
+    size = seen = 0
+    try:
+        async for data in request.content.iter_chunked(_READ_BYTES):
+            size += len(data)
+            if size > max_bytes:
+                raise TooLarge(f"longer than {max_bytes} bytes", place="body")
+            if size - seen >= PROGRESS_BYTES:
+                seen = size
+                body_goes_on(request)
+            yield data
+    except (web.RequestPayloadError, ConnectionError):
+        raise Malformed("it is cut off, or not in the encoding that Content-Encoding names", place="body") from None
