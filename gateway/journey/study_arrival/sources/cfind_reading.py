@@ -85,17 +85,22 @@ class StudyReader:
         known = await self._known(uid)
         wanted = [one for series in every for one in self._wanted(uid, series, known)]
         retrieved = await self._retrieve(wanted, sender)
-        whole = {sop_uid for sop_uid, rank in known.items() if rank > HeaderRank.QUERY} | retrieved.brought.keys()
+        here = await self._known(uid) if wanted else known
+        whole = {sop_uid for sop_uid, rank in here.items() if rank > HeaderRank.QUERY} | retrieved.brought.keys()
+        nameless = 0
         for series in every:
-            uids = [value(one, "SOPInstanceUID") for one in series.images]
-            answers = [one for one, sop_uid in zip(series.images, uids, strict=True) if sop_uid not in whole]
+            answers = [one for one in series.images if value(one, "SOPInstanceUID") not in whole]
+            nameless += sum(not _has_class(one) for one in answers)
             elements = (laid_over(of_study[0], series.answer, one) for one in answers if _has_class(one))
+            uids = [value(one, "SOPInstanceUID") for one in series.images]
             yield [
                 *(retrieved.brought[sop_uid] for sop_uid in uids if sop_uid in retrieved.brought),
                 *(from_elements(one, sender, HeaderRank.QUERY) for one in elements),
             ]
         if retrieved.failure is not None:
             raise retrieved.failure
+        if nameless:
+            raise NeedsPerson(f"{nameless} instances without SOP Class UID in answers were not retrieved")
 
     async def _series(self, uid: StudyInstanceUID) -> AsyncGenerator[_Series]:
         of_study = {"StudyInstanceUID": uid}
@@ -105,13 +110,18 @@ class StudyReader:
                 yield _Series(series_uid, answer, await self._find("IMAGE", "instance", keys, MOST_INSTANCES))
 
     async def _find(self, level: Level, keywords: str, keys: Keys, most: int) -> list[Identifier]:
+        """The answers that are of the series and study that was asked for: some archives ignore keys."""
         asked = dict.fromkeys(sorted(ALWAYS[keywords].union(self._keywords()[keywords])), "")
         try:
             async with self._requestor.association() as association:
-                return (await find(association, level, {**asked, **keys}, most=most)).identifiers
+                found = await find(association, level, {**asked, **keys}, most=most)
         except LimitedAnswersError as error:
             # Series and instances cannot be asked for in parts.
             raise with_fate(error, NeedsPerson) from error
+        if found.unreadable:
+            log.warning("source at %s: %d answers cannot be read", self._requestor.peer.place, found.unreadable)
+        unique = [(keyword, uid) for keyword, uid in keys.items() if uid]
+        return [one for one in found.identifiers if all(value(one, name) in ("", uid) for name, uid in unique)]
 
     def _is_asked_for(self, every: Sequence[_Series]) -> bool:
         """Whether a series has a modality of the filter, which archives may ignore at study level."""
