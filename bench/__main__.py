@@ -22,6 +22,7 @@ from bench import (
     performed_steps,
     retention,
     soak,
+    sources,
     statuses,
     study,
     turnaround,
@@ -42,6 +43,12 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     "neighbours": (
         "orders and queries beside peers that misbehave",
         lambda given: neighbours.run(messages=given.messages, rounds=given.rounds),
+    ),
+    "sources": (
+        "an archive that is asked for 100,000 studies by QIDO-RS",
+        lambda given: sources.run(
+            listed=given.listed, read=given.read, per_study=given.per_study, databases=_databases(given)
+        ),
     ),
     "soak": (
         "memory over many orders",
@@ -149,7 +156,7 @@ def arguments() -> argparse.Namespace:
         type=str.lower,
         choices=databases.NAMES,
         default=["sqlite"],
-        help="s2, console, turnaround (default sqlite)",
+        help="s2, console, turnaround, sources (default sqlite)",
     )
     parser.add_argument("--book", type=int, default=1_000_000, help="console, turnaround: steps (default %(default)s)")
     parser.add_argument(
@@ -162,6 +169,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--waiting", type=int, default=2_000, help="s7: studies that wait (default %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[6, 500], help="s7: instances of each study")
+    parser.add_argument("--listed", type=int, default=100_000, help="sources: studies (default %(default)s)")
+    parser.add_argument("--read", type=int, default=1_000, help="sources: new studies (default %(default)s)")
+    parser.add_argument("--per-study", type=int, default=20, help="sources: instances of each (default %(default)s)")
     parser.add_argument("--pairs", type=int, default=4_000, help="s9: examinations (default %(default)s)")
     parser.add_argument("--statuses", type=int, default=4_000, help="s10: that wait (default %(default)s)")
     parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
