@@ -92,6 +92,16 @@ class Orthanc:
         """Base address of its DICOMweb server (`orthanc_web` alone has one)."""
         return f"{self.url}/dicom-web"
 
+    async def stow(self, url: str, user: str) -> dict[str, Any]:
+        """Send everything it holds by STOW-RS (`orthanc_web` alone can); its report. Fails when Orthanc reports a
+        failure."""
+        server = {"Url": url, "Username": user, "Password": "", "HasDelete": False}
+        await self._call("PUT", "/dicom-web/servers/peer", json=server)
+        studies = await self._call("GET", "/studies")
+        asked = {"Resources": studies, "Synchronous": True}
+        report: dict[str, Any] = await self._call("POST", "/dicom-web/servers/peer/stow", json=asked)
+        return report
+
     async def statistics(self) -> Counts:
         """How much it holds."""
         told = await self._call("GET", "/statistics")

@@ -16,8 +16,8 @@ from gateway.errors import Malformed
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 """Of the header fields of a part."""
-MAX_BOUNDARY: Final = 70
-"""RFC 2046 5.1.1."""
+MAX_BOUNDARY: Final = 256
+"""RFC 2046 5.1.1 allows 70; Orthanc's plugin sends 73."""
 _MOST_PADDING: Final = 256
 """White space behind a boundary."""
 _LINE_END: Final = re.compile(rb"(--)?[ \t]*(\r?\n)")

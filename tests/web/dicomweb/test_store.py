@@ -17,7 +17,7 @@ import pytest_asyncio
 from aiohttp import ClientError
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from sqlalchemy import select
 
 from gateway.assembly import process as app
@@ -28,6 +28,7 @@ from gateway.records.audit import Action, AuditEvent, AuditKind
 from gateway.store import refusals
 from gateway.store.engine import sqlite_file
 from gateway.store.schema import instances, pixel_files, series, studies
+from gateway.wire.dimse import client as dimse
 from gateway.wire.dimse.data_set import MEMORY_BYTES
 from gateway.wire.part10_head import read_head
 from tests.journey.running import config_of
@@ -222,6 +223,22 @@ async def test_a_longer_instance_and_a_longer_request_than_allowed(client: Clien
     with suppress(OSError, ClientError):  # answered before it has read all
         assert (await post(client, body(*[file_of(too_long)] * 3))).status == 413
     assert await post(client, body(FILE_A)) == ONE
+
+
+async def test_the_same_instance_by_c_store_and_in_another_transfer_syntax_is_no_new_version(
+    gateway: app.Running, client: Client
+) -> None:
+    dataset = instance("2.25.99.1.1", "2.25.99")
+    explicit = file_of(dataset)
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    sent = await dimse.store(
+        "127.0.0.1", gateway.dicom_port, [dataset], called_ae="GATEWAY", calling_ae="CT1", timeout=20
+    )
+    assert sent == [("2.25.99.1.1", 0)]
+    for content in (explicit, file_of(dataset)):
+        assert (await post(client, body(content))).status == 200
+    wanted = select(studies.c.revision).where(studies.c.study_uid == "2.25.99")
+    assert await gateway.store.read(lambda connection: connection.execute(wanted).scalar_one()) == 1
 
 
 # Metadata with bulk data

@@ -108,9 +108,9 @@ def test_a_body_cut_in_two_at_every_byte(case: str) -> None:
         assert read(body, piece=[at]) == (parts, fault)
 
 
-@pytest.mark.parametrize("boundary", ["", "x" * 71, "grün"])
+@pytest.mark.parametrize("boundary", ["", "x" * 257, "grün"])
 def test_what_is_no_boundary(boundary: str) -> None:
-    with pytest.raises(Malformed, match="a boundary has 1 to 70 characters"):
+    with pytest.raises(Malformed, match="a boundary has 1 to 256 characters"):
         PartsReader(boundary)
 
 
@@ -119,7 +119,7 @@ CONTENT = st.lists(NEARLY | st.binary(max_size=8), max_size=12).map(b"".join)
 LIKE_A_DELIMITER = b"\n--" + BOUNDARY.encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(parts=st.lists(CONTENT, min_size=1, max_size=4), data=st.data())
 def test_whatever_was_written_is_read(parts: list[bytes], data: st.DataObject) -> None:
     written = body_of(*parts)
@@ -128,7 +128,7 @@ def test_whatever_was_written_is_read(parts: list[bytes], data: st.DataObject) -
     assert read(written, piece=cuts) == (plain(*parts), "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     body=st.lists(NEARLY | st.just(b"--" + BOUNDARY.encode() + b"\r\n\r\n"), max_size=20).map(b"".join), data=st.data()
 )

@@ -37,8 +37,11 @@ async def store(request: web.Request) -> web.Response:
     study_uid = uid_of(request, "Study Instance UID") if "uid" in request.match_info else ""
     outcomes = await _stored(request, study_uid)
     written, status = await beside(lambda: writer(media_type)(response_module(outcomes))), status_of(outcomes)
-    headers = {hdrs.RETRY_AFTER: str(RETRY_AFTER_SECONDS)} if status == _UNAVAILABLE else {}
-    return web.Response(status=status, body=written, content_type=media_type.name, charset="utf-8", headers=headers)
+    # Without a parameter: dicomweb-client reads an answer of this very Content-Type, and no other.
+    headers = {hdrs.CONTENT_TYPE: media_type.name}
+    if status == _UNAVAILABLE:
+        headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
+    return web.Response(status=status, body=written, headers=headers)
 
 
 async def _stored(request: web.Request, study_uid: str) -> list[Outcome]:
