@@ -243,13 +243,16 @@ class RequestorConnection:
     async def end(self) -> None:
         """Abort what has not been released, and let go of the connection."""
         self.abort()
-        if self.state is State.STA13:
-            await self._wait_for_end(FAREWELL_SECONDS)
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
-        self._assembler.close()
-        self._writer.transport.abort()
+        try:
+            if self.state is State.STA13:
+                await self._wait_for_end(FAREWELL_SECONDS)
+        finally:
+            # Whoever is cancelled meanwhile leaves nothing open either.
+            self._writer.transport.abort()
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.wait([self._reading])
+            self._assembler.close()
 
     async def _wait_for_end(self, seconds: float) -> None:
         """Give the peer time to read what was sent, and to close."""
