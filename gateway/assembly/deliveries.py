@@ -13,6 +13,7 @@ from gateway.journey.ehr_delivery.station import EhrDelivery
 from gateway.journey.ehr_delivery.verifying import Verification
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
+from gateway.journey.study_arrival.station import StudyArrival
 from gateway.mapping.in_force import current
 from gateway.observe import metrics
 from gateway.records.work import (
@@ -34,9 +35,14 @@ from gateway.work.worker import Handling, committing
 
 
 def kinds_of_work(
-    config: Config, store: Store, mappings: mapping.Mappings, clients: dict[str, FhirClient], clock: Clock
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clients: dict[str, FhirClient],
+    arrival: StudyArrival,
+    clock: Clock,
 ) -> dict[WorkKind, Handling]:
-    station = study_settling(config, store, mappings, clock)
+    station = study_settling(config, store, mappings, clock, arrival.read_again)
     kinds = {SETTLE: Handling(committing(station.settle), concurrency=2)}
     settings = current(lambda: mappings.studies.settings)
     if receivers := [one for ehr in config.ehrs if (one := receiver_of(ehr)).parts]:

@@ -221,7 +221,7 @@ async def _start_worker(
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     parts.reloadable.clients = clients = await clients_of(config, parts.stack)
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
-    kinds = kinds_of_work(config, store, mappings, clients, clock)
+    kinds = kinds_of_work(config, store, mappings, clients, arrival, clock)
     kinds |= kinds_of_destinations(config, store, mappings, clock, parts.stack)
     kinds |= await kinds_of_dicom_destinations(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests

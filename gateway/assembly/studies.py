@@ -12,7 +12,7 @@ from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.quiet_learning import QuietLearning
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.study_arrival.transfers import Transfers
-from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation
+from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation, ReadAgain
 from gateway.records.quiet_time import LearningRule, QuietTimes
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
@@ -59,7 +59,13 @@ def storing_of(config: Config, arrival: StudyArrival) -> dicomweb.Storing | None
     return dicomweb.Storing(arrival, room, round(stow.max_request_gb * GIGABYTE))
 
 
-def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clock: Clock) -> ImagingStudyStation:
+def study_settling(
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    read_again: ReadAgain | None = None,
+) -> ImagingStudyStation:
     targets = [EhrTarget(ehr.name, shape_of(ehr), ehr.patient == "create") for ehr in config.ehrs]
     served = Shape(endpoint=facade.ENDPOINT) if config.facade.enabled else None
     return ImagingStudyStation(
@@ -68,6 +74,7 @@ def study_settling(config: Config, store: Store, mappings: mapping.Mappings, clo
         targets,
         clock,
         longest_wait=_micros(config.studies.longest_wait_seconds),
+        read_again=read_again,
         learns=config.studies.learnt_quiet.percentile is not None,
         served=served,
         zone=config.site.zone,

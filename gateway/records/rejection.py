@@ -3,12 +3,12 @@ or all of it when a person withdrew it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.records.order import Attributes
-from gateway.records.study import Instance, Study
+from gateway.records.study import Instance, Series, Study
 
 KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 WRONG: Final = frozenset({"113001", "113037", "113038"})
@@ -28,29 +28,56 @@ class Standing:
     """Something of it is still kept where it can be retrieved."""
 
 
+def rejected(instances: Iterable[Instance]) -> frozenset[str]:
+    """SOP Instance UIDs that the rejection notes among these instances call wrong; also of what has not come."""
+    return frozenset(uid for title, note in _notes(instances) if title in WRONG for uid in _referenced(note.attributes))
+
+
+def counting(all_series: tuple[Series, ...]) -> tuple[Series, ...]:
+    """What of a study is not rejected as wrong, without the notes; all of it where nothing is left, since somebody
+    must state whose study it was."""
+    members = [one for series in all_series for one in series.instances]
+    gone = rejected(members)
+    left = _without(all_series, gone | {note.uid for _, note in _notes(members)}) if gone else all_series
+    return left or all_series
+
+
+def number_rejected(all_series: tuple[Series, ...]) -> int:
+    """How many instances of a study are rejected as wrong."""
+    members = [one for series in all_series for one in series.instances]
+    gone = rejected(members)
+    return sum(one.uid in gone for one in members) if gone else 0
+
+
 def standing(study: Study) -> Standing:
     """What is left of a study after its rejection notes, which are not counted themselves."""
     if study.withdrawn:
         return Standing(replace(study, series=()), True, False)
-    selections = (one for one in _instances(study) if one.sop_class_uid == KEY_OBJECT_SELECTION)
-    notes = [(title, one) for one in selections if (title := _title(one)) in WRONG | {EXPIRED}]
+    members = [one for series in study.series for one in series.instances]
+    notes = list(_notes(members))
     if not notes:
         return Standing(study, False, True)
-    rejected = {uid for title, note in notes if title in WRONG for uid in _referenced(note.attributes)}
+    wrong = rejected(members)
     expired = {uid for title, note in notes if title == EXPIRED for uid in _referenced(note.attributes)}
-    notes_uids = {note.uid for _, note in notes}
-    kept = tuple(
-        replace(series, instances=held)
-        for series in study.series
-        if (held := tuple(one for one in series.instances if one.uid not in rejected | notes_uids))
-    )
+    kept = _without(study.series, wrong | {note.uid for _, note in notes})
     left = {one.uid for series in kept for one in series.instances}
-    return Standing(replace(study, series=kept), not left and bool(rejected), bool(left - expired))
+    return Standing(replace(study, series=kept), not left and bool(wrong), bool(left - expired))
 
 
-def _instances(study: Study) -> Iterator[Instance]:
-    for series in study.series:
-        yield from series.instances
+def _notes(instances: Iterable[Instance]) -> Iterator[tuple[str, Instance]]:
+    """(code of the title, note) of each rejection note."""
+    for one in instances:
+        if one.sop_class_uid == KEY_OBJECT_SELECTION and (title := _title(one)) in WRONG | {EXPIRED}:
+            yield title, one
+
+
+def _without(all_series: tuple[Series, ...], gone: Collection[str]) -> tuple[Series, ...]:
+    """The series without these instances; one of which nothing is left is none."""
+    return tuple(
+        replace(series, instances=held)
+        for series in all_series
+        if (held := tuple(one for one in series.instances if one.uid not in gone))
+    )
 
 
 def _title(selection: Instance) -> str:

@@ -78,6 +78,8 @@ class Study:
     """A person has marked the study as entered in error."""
     findings: tuple[Finding, ...] = ()
     """What was remarkable when its instances arrived."""
+    rejected: int = 0
+    """How many instances that rejection notes call wrong its attributes leave out."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:

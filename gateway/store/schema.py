@@ -389,6 +389,10 @@ studies = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
     Column("settled_because", Json, nullable=True, comment="Why it settled last: {reason, ...}"),
+    Column(
+        "rejected", Integer, nullable=False, server_default=text("0"),
+        comment="Instances that rejection notes leave out of its attributes",
+    ),
     Column("longest_pause", BigInteger, nullable=True, comment="Between two of its instances, microseconds"),
     Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
     Column("withdrawn_by", Text, nullable=False, server_default=text("''"), comment="Who did"),

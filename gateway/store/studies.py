@@ -16,6 +16,7 @@ from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.patient import IDENTITY, Identity
+from gateway.records.rejection import counting
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
 from gateway.store import exclusions, orders, patients, study_findings
 from gateway.store.schema import instances, series, studies
@@ -97,8 +98,8 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     withdrawn = row["withdrawn_at"] is not None
     return Study(
         study_uid, attributes, all_series, tied, row["revision"], foreign, reported,
-        identities=_identities(connection, all_series), withdrawn=withdrawn,
-        findings=study_findings.of_arrival(connection, row["id"]),
+        identities=_identities(connection, counting(all_series)), withdrawn=withdrawn,
+        findings=study_findings.of_arrival(connection, row["id"]), rejected=row["rejected"],
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from gateway.records.arrival import HeaderRank, InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.records.rejection import counting, number_rejected
+from gateway.records.study import Instance, Series
 from gateway.store import completeness, exclusions, pixel_files, study_keys
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
@@ -214,6 +216,17 @@ _GROW_AND_STATE: Final = Statement(
 )
 
 
+_MEMBERS: Final = (
+    select(
+        instances.c.id, instances.c.series, instances.c.digest, instances.c.sop_uid, instances.c.sop_class_uid,
+        series.c.series_uid,
+    )
+    .join(series, series.c.id == instances.c.series)
+    .where(series.c.study == bindparam("the_study"))
+    .order_by(instances.c.id)
+)  # fmt: skip
+
+
 def say_again(
     connection: Connection,
     study_uid: StudyInstanceUID,
@@ -221,42 +234,42 @@ def say_again(
     read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
 ) -> bool:
     """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
-    read and what it says at each level. Instances that are excluded say nothing of study and series.
+    read and what it says at each level. Instances that are excluded or rejected say nothing of study and series.
 
     As in `keep`, study and series follow from the instances by `agreement`. False, and nothing changed, when the study
     no longer has just these instances with these headers.
     """
     lock(connection, f"study|{study_uid}")
-    rows = connection.execute(
-        select(instances.c.id, instances.c.series, instances.c.digest, instances.c.sop_uid, series.c.series_uid)
-        .join(series, series.c.id == instances.c.series)
-        .where(series.c.study == study)
-        .order_by(instances.c.id)
-    ).all()
+    rows = connection.execute(_MEMBERS, {"the_study": study}).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    counting = []
+    members = [(row, Instance(row.sop_uid, row.sop_class_uid, _own(row.sop_uid, read[row.id][1]))) for row in rows]
+    for row, instance in members:
+        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": instance.attributes})
     left_out = exclusions.excluded(connection, study_uid)
-    for row in rows:
-        _, levels = read[row.id]
-        # A header that broke before its UID has none.
-        attributes = {"SOPInstanceUID": row.sop_uid, **levels["instance"]}
-        connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": attributes})
-        if (row.series_uid, row.sop_uid) not in left_out:
-            counting.append((row.series, row.sop_uid, levels))
-    _set_levels(connection, study, counting)
+    kept = [(row, instance) for row, instance in members if (row.series_uid, row.sop_uid) not in left_out]
+    whole = (Series("", {}, tuple(instance for _, instance in kept)),)
+    counts = {one.uid for one in counting(whole)[0].instances} if kept else set()
+    stating = [(row.series, row.sop_uid, read[row.id][1]) for row, _ in kept if row.sop_uid in counts]
+    _set_levels(connection, study, stating)
+    connection.execute(update(studies).where(studies.c.id == study), {"rejected": number_rejected(whole)})
     return True
 
 
+def _own(sop_uid: SOPInstanceUID, levels: Mapping[str, Attributes]) -> Attributes:
+    """What an instance says of itself; a header that broke before its UID has none."""
+    return {"SOPInstanceUID": sop_uid, **levels["instance"]}
+
+
 def _set_levels(
-    connection: Connection, study: int, counting: Sequence[tuple[int, SOPInstanceUID, Mapping[str, Attributes]]]
+    connection: Connection, study: int, stating: Sequence[tuple[int, SOPInstanceUID, Mapping[str, Attributes]]]
 ) -> None:
     """Let a study and its series say what these instances give together: (row of the series, UID, levels) of each."""
     of_series: dict[int, list[tuple[SOPInstanceUID, Attributes]]] = {}
-    for series_row, sop_uid, levels in counting:
+    for series_row, sop_uid, levels in stating:
         of_series.setdefault(series_row, []).append((sop_uid, levels["series"]))
     for one, stated in of_series.items():
         attributes, sources = together(stated)
         connection.execute(_SET_SERIES, _named({"id": one, **_series_columns(attributes, sources)}))
-    attributes, sources = together((sop_uid, levels["study"]) for _, sop_uid, levels in counting)
+    attributes, sources = together((sop_uid, levels["study"]) for _, sop_uid, levels in stating)
     connection.execute(update(studies).where(studies.c.id == study), _columns(attributes, sources))

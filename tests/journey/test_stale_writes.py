@@ -13,6 +13,7 @@ from sqlalchemy import select
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.ehrs import client_of
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.studies import make_arrival
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
 from gateway.config.tree import Config
@@ -64,7 +65,9 @@ async def node(store: Store, config: Config, clock: Time) -> AsyncIterator[None]
     """A worker of a gateway of its own, with its own clock, on the common database."""
     [ehr] = config.ehrs
     async with client_of(ehr) as client:
-        worker = Worker(store, kinds_of_work(config, store, load_mappings(config), {"main": client}, clock), clock)
+        mappings = load_mappings(config)
+        arrival = make_arrival(config, store, mappings, clock)
+        worker = Worker(store, kinds_of_work(config, store, mappings, {"main": client}, arrival, clock), clock)
         task = asyncio.create_task(worker.run())
         try:
             yield

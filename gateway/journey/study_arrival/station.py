@@ -111,24 +111,34 @@ class StudyArrival:
     # Reading again
 
     async def replay(
-        self, study_uid: StudyInstanceUID, first: Callable[[Connection], None] = lambda _connection: None
+        self,
+        study_uid: StudyInstanceUID,
+        first: Callable[[Connection], None] = lambda _connection: None,
+        *,
+        is_asked: bool = True,
     ) -> int:
         """Read a study's kept headers again with today's mapping and settle it anew; returns its instances.
 
         What it says is delivered to each EHR that does not have it yet. `first` is done in the same transaction, before
-        the study is read; what it raises takes all back. Raises `UnknownKey`, or `Conflict` while instances keep
-        arriving.
+        the study is read; what it raises takes all back. `is_asked`: a person wants the study to settle now. Raises
+        `UnknownKey`, or `Conflict` while instances keep arriving.
         """
         row = await self._store.read(lambda connection: studies.get(connection, study_uid))
         if row is None:
             raise UnknownKey("there is no such study", place=study_uid)
         for _ in range(REPLAY_TRIES):
-            count = await self._replay(study_uid, row["id"], first)
+            count = await self._replay(study_uid, row["id"], first, is_asked)
             if count is not None:
                 return count
         raise Conflict("the study is arriving; it is read with today's mapping anyway", place=study_uid)
 
-    async def _replay(self, study_uid: StudyInstanceUID, study: int, first: Callable[[Connection], None]) -> int | None:
+    async def read_again(self, study_uid: StudyInstanceUID) -> None:
+        """Read a study anew, as what counts of it has changed. Raises as `replay`."""
+        await self.replay(study_uid, is_asked=False)
+
+    async def _replay(
+        self, study_uid: StudyInstanceUID, study: int, first: Callable[[Connection], None], is_asked: bool
+    ) -> int | None:
         """The number of instances read again; None when others came meanwhile."""
         headers = await self._store.read(lambda connection: studies.headers(connection, study))
         read = await asyncio.to_thread(self._reader.read_again, headers)
@@ -139,7 +149,8 @@ class StudyArrival:
             if not study_arrivals.say_again(connection, study_uid, study, read):
                 raise _OthersArrivedError
             studies.touch(connection, study_uid)
-            settling.ask(connection, study_uid, now=now)
+            follow = settling.ask if is_asked else settling.changed
+            follow(connection, study_uid, now=now)
 
         try:
             await self._store.write(again)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import NeedsPerson, Rejected
+from gateway.errors import Conflict, NeedsPerson, Rejected, Unavailable, with_fate
 from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
@@ -25,6 +25,7 @@ from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
+from gateway.records.rejection import number_rejected
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import (
@@ -66,6 +67,9 @@ class ResourcePreview:
     """Why there is none."""
 
 
+ReadAgain = Callable[[StudyInstanceUID], Awaitable[object]]
+"""Reads a study anew from the headers that are kept, and lets it settle."""
+
 Consequence = Callable[[Connection, Study], None]
 """What follows from a study that has settled, in the transaction that settles it."""
 
@@ -82,12 +86,14 @@ class ImagingStudyStation:
         *,
         longest_wait: int = NEVER,
         learns: bool = False,
+        read_again: ReadAgain | None = None,
         served: Shape | None = None,
         zone: tzinfo = UTC,
         consequences: Sequence[Consequence] = (),
     ) -> None:
         """`longest_wait`: microseconds after which a study settles whatever is missing; `learns`: pauses between
-        instances are kept, for the quiet times of stations; `served`: how studies are kept
+        instances are kept, for the quiet times of stations; `read_again` reads a study anew from its headers, without
+        what is rejected meanwhile, and lets it settle; `served`: how studies are kept
         for those who read them here, None if nobody does; `zone` is that of a `started` without one."""
         self._store = store
         self._mapping = mapping
@@ -95,6 +101,7 @@ class ImagingStudyStation:
         self._clock = clock
         self._longest_wait = longest_wait
         self._learns = learns
+        self._read_again = read_again
         self._served = served
         self._zone = zone
         self._consequences = consequences
@@ -110,6 +117,8 @@ class ImagingStudyStation:
             return Done(until=until, also=partial(self._wait, work=work))
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
+        if self._read_again is not None and study.rejected != number_rejected(study.series):
+            return await self._without_rejected(study, self._read_again)
         _one_patient(study)
         if before is not None:
             _whole_again(study, before)
@@ -124,6 +133,14 @@ class ImagingStudyStation:
             {"revision": study.revision, "because": decision.as_row()},
             lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision),
         )
+
+    async def _without_rejected(self, study: Study, read_again: ReadAgain) -> Done:
+        """Have the study read again, which lets it settle once more. Raises `Unavailable` while instances come."""
+        try:
+            await read_again(study.uid)
+        except Conflict as error:
+            raise with_fate(error, Unavailable) from error
+        return Done({"revision": study.revision, "note": "read again without what is rejected"})
 
     def _looked(self, connection: Connection, work: Work) -> tuple[Decision, int, Study | None, DeletedStudy | None]:
         decision, until = settling.look(connection, work, now=self._clock(), longest=self._longest_wait)
