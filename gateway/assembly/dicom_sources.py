@@ -40,7 +40,7 @@ def dicom_source(
         wanted=wanted,
         headers=section.headers,
     )
-    windows = DayWindows(section.since, section.window_days)
+    windows = DayWindows(section.since, section.window_days, section.again_days)
     return DicomSource(section.name, requestor, reader, windows, config.site.zone, wanted)
 
 

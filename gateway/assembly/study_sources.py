@@ -52,7 +52,7 @@ Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
 
 async def _dicomweb(section: SourceSection, parts: SourceParts) -> StudySource:
     reader = DicomWebReader(await parts.stack.enter_async_context(web_reader_of(section)))
-    windows = DayWindows(section.since, section.window_days)
+    windows = DayWindows(section.since, section.window_days, section.again_days)
     return DicomWebSource(
         section.name, reader, windows, StudyFilter(section.tags), section.page, parts.config.site.zone
     )

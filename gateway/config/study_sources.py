@@ -44,6 +44,9 @@ class StudySource(HttpReceiver):
     """Studies from this Study Date on are read from the beginning; None: those of `window_days` and later."""
     window_days: Annotated[int, Field(ge=1, le=3660)] = 2
     """Each poll lists the studies of so many days again; older ones are listed in windows of so many days."""
+    again_days: Annotated[int, Field(ge=0, le=3660)] = 7
+    """With `since`: older studies are listed again after so many days, for those that came to the archive late; 0:
+    never. Orthanc's changes tell of those."""
     page: Annotated[int, Field(ge=1, le=10_000)] = 200
     """So many studies are asked for at once; a system that gives fewer is asked more often."""
     filters: dict[str, str] = {}

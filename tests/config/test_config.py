@@ -279,6 +279,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "studies.sources.every_seconds": (5, 5.0),
     "studies.sources.since": ("2020-01-01", date(2020, 1, 1)),
     "studies.sources.window_days": (7, 7),
+    "studies.sources.again_days": (0, 0),
     "studies.sources.page": (50, 50),
     "studies.sources.filters": ({"ModalitiesInStudy": "MG"}, {"ModalitiesInStudy": "MG"}),
     "studies.sources.concurrency": (2, 2),

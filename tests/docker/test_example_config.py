@@ -109,7 +109,7 @@ async def test_check_finds_no_fault_in_what_is_commented_out(tmp_path: Path) -> 
     client.certificate.rename(tmp_path / "ehr-client.pem")
     client.key.rename(tmp_path / "ehr-client.key")
     shutil.copy(authority.certificate, tmp_path / "http-clients.pem")
-    for name in ("ris", "pacs", "siem", "oidc", "oidc-client", "http", "vna"):
+    for name in ("ris", "pacs", "siem", "oidc", "oidc-client", "http", "vna", "archive"):
         shutil.copy(authority.certificate, tmp_path / f"{name}-ca.pem")
         for kind in ("pem", "key"):
             shutil.copy(tmp_path / f"ehr-client.{kind}", tmp_path / f"{name}.{kind}")

@@ -41,15 +41,17 @@ async def listed(
     *,
     since: date | None = None,
     window: int = 4,
+    again: int = 0,
+    at: int = NOW,
     page: int = 10,
     wanted: dict[int, str] | None = None,
 ) -> tuple[list[ListedStudy], Watermark, int]:
     """What a poll lists, the watermark after it, and how many answers were dropped."""
     async with WebReader(archive.url, Connect(5)) as server:
-        windows = DayWindows(since, window)
+        windows = DayWindows(since, window, again)
         source = DicomWebSource("pacs", DicomWebReader(server), windows, StudyFilter(wanted or {}), page, UTC)
         studies, dropped, last = list[ListedStudy](), 0, watermark or Watermark()
-        async for one in source.list_studies(last, NOW):
+        async for one in source.list_studies(last, at):
             studies += one.studies
             dropped += one.dropped
             last = one.watermark or last
@@ -67,7 +69,7 @@ async def test_no_content_and_an_empty_array_are_nothing(nothing: Any) -> None:
         assert len(archive.queries) == 1
 
 
-MARK = {"newest": "2026-03-20", "since": "", "older": "", "until": ""}
+MARK = {"newest": "2026-03-20", "since": "", "older": "", "until": "", "walked": ""}
 
 
 async def test_the_page_limit_of_a_server_is_learnt() -> None:
@@ -152,6 +154,29 @@ async def test_what_is_older_follows_what_is_new() -> None:
         del archive.queries[:]
         await listed(archive, watermark, since=TODAY - timedelta(days=19))
         assert {one["StudyDate"] for one in archive.queries} == {"20260317-20260321"}
+
+
+async def test_a_study_of_an_older_day_that_comes_late_is_found() -> None:
+    since = TODAY - timedelta(days=19)
+    async with qido_archive(held=days(20, of=20)) as archive:
+        _, watermark, _ = await listed(archive, since=since, again=7)
+        late = HeldStudy("1.2.9", f"{since:%Y%m%d}")
+        archive.held.append(late)
+        found, watermark, _ = await listed(archive, watermark, since=since, again=7, at=NOW + 6 * DAY)
+        assert late.uid not in uids(found)
+        found, watermark, _ = await listed(archive, watermark, since=since, again=7, at=NOW + 7 * DAY)
+        assert late.uid in uids(found)
+        found, watermark, _ = await listed(archive, watermark, since=since, again=7, at=NOW + 13 * DAY)
+        assert late.uid not in uids(found)
+        more = since - timedelta(days=10)
+        archive.held.append(HeldStudy("1.2.10", f"{more:%Y%m%d}"))
+        del archive.queries[:]
+        found, watermark, _ = await listed(archive, watermark, since=more, again=7, at=NOW + 13 * DAY)
+        assert "1.2.10" in uids(found)
+        assert late.uid not in uids(found), "of an earlier since the days before the former alone"
+
+
+DAY = 86_400_000_000
 
 
 @pytest.mark.parametrize(

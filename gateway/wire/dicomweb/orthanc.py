@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from gateway.errors import Malformed
 from gateway.wire.dicomweb.dataset import BINARY, Attribute, Dataset, tag_named, vr_of
@@ -67,19 +68,23 @@ class OrthancReader:
 
     async def study(self, identifier: str) -> OrthancStudy | None:
         """None: it is not there any more."""
-        answer = await self.server.get_json(f"studies/{identifier}", may_lack=True)
+        answer = await self.server.get_json(f"studies/{_quoted(identifier)}", may_lack=True)
         return _study(answer) if isinstance(answer, dict) else None
 
     async def instances(self, study: str) -> Sequence[str]:
         """Orthanc's identifiers of the instances of a study; none: it is not there any more."""
-        answer = await self.server.get_json(f"studies/{study}/instances", [("expand", "false")], may_lack=True)
+        answer = await self.server.get_json(f"studies/{_quoted(study)}/instances", [("expand", "false")], may_lack=True)
         entries = answer if isinstance(answer, list) else []
         return [str(one.get("ID")) if isinstance(one, dict) else str(one) for one in entries]
 
     async def tags(self, instance: str) -> Dataset | None:
         """The attributes of an instance, without binary values; None: it is not there any more."""
-        answer = await self.server.get_json(f"instances/{instance}/tags", may_lack=True)
+        answer = await self.server.get_json(f"instances/{_quoted(instance)}/tags", may_lack=True)
         return _dataset(answer) if isinstance(answer, dict) else None
+
+
+def _quoted(identifier: str) -> str:
+    return quote(identifier, safe="")
 
 
 def _is_of_study(change: Any) -> bool:

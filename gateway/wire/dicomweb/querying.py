@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 import aiohttp
 
@@ -62,7 +63,7 @@ class DicomWebReader:
 
     async def metadata(self, study_uid: str) -> AsyncGenerator[Dataset]:
         """All instances of a study, as they arrive; none: the server does not have it."""
-        path = f"studies/{study_uid}/metadata"
+        path = f"studies/{quote(study_uid, safe='')}/metadata"
         async with self.server.get(path, accept=_ACCEPT, may_lack=True) as response:
             if response is not None:
                 async for one in _data_sets(response, []):

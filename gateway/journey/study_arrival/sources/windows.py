@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -36,17 +36,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class DayWindows:
-    """`since`: the first day that is ever listed; None: that of the first poll's window. `days`: of a window."""
+    """`since`: the first day that is ever listed; None: that of the first poll's window. `days`: of a window.
+    `again_days`: what is older is listed again after so many, since studies may come late; 0: never."""
 
     since: date | None
     days: int
+    again_days: int = 0
 
     def of_poll(self, watermark: Watermark, today: date) -> Iterator[tuple[Window, Watermark]]:
         """The windows of a poll, and the watermark once each is listed: first those from the last day that was listed,
         less `days`, to tomorrow, for clocks differ; then those of what is older."""
         mark = _Mark.of(watermark.cursor)
         newest = min(mark.newest or today, today) - (self.days - 1) * DAY
-        mark = mark.going_on(self.since, newest, is_first=mark.newest is None)
+        mark = self._going_on(mark, newest, today)
         first = newest
         while first <= today:
             last = min(first + (self.days - 1) * DAY, today)
@@ -57,6 +59,19 @@ class DayWindows:
             last = min(mark.older + (self.days - 1) * DAY, mark.until)
             older, mark = Window(mark.older, last), mark.filled_to(last)
             yield older, mark.watermark(watermark)
+
+    def _going_on(self, mark: _Mark, newest: date, today: date) -> _Mark:
+        """With what is older, where the configuration asks for more of that than was listed, or for all of it again."""
+        if self.since is None or self.since >= newest:
+            return mark
+        is_known = mark.since is not None and mark.since <= self.since
+        if not is_known:
+            until = mark.since - DAY if mark.since is not None and mark.older is None else newest - DAY
+            return replace(mark, since=self.since, older=self.since, until=until, walked=mark.walked or today)
+        is_old = mark.walked is None or today - mark.walked >= self.again_days * DAY
+        if self.again_days and mark.older is None and is_old:
+            return replace(mark, older=self.since, until=newest - DAY, walked=today)
+        return mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +85,19 @@ class _Mark:
     """The next day to be listed of what is older; None: nothing is."""
     until: date | None = None
     """The last day of what is older."""
+    walked: date | None = None
+    """When what is older was begun to be listed last."""
 
     @classmethod
     def of(cls, cursor: Mapping[str, Any]) -> _Mark:
         return cls(*(date.fromisoformat(day) if (day := cursor.get(key)) else None for key in cls.__slots__))
 
-    def going_on(self, since: date | None, newest: date, *, is_first: bool) -> _Mark:
-        """With what is older, where the configuration asks for more of it than was listed."""
-        if since is None or since >= newest or (not is_first and self.since is not None and self.since <= since):
-            return self
-        until = self.since - DAY if self.since is not None and self.older is None else newest - DAY
-        return _Mark(self.newest, since, since, until)
-
     def listed_to(self, day: date) -> _Mark:
-        return _Mark(day, self.since, self.older, self.until)
+        return replace(self, newest=day)
 
     def filled_to(self, day: date) -> _Mark:
         is_whole = self.until is not None and day >= self.until
-        return _Mark(self.newest, self.since, None if is_whole else day + DAY, None if is_whole else self.until)
+        return replace(self, older=None if is_whole else day + DAY, until=None if is_whole else self.until)
 
     def watermark(self, before: Watermark) -> Watermark:
         ours = {key: str(getattr(self, key) or "") for key in self.__slots__}
