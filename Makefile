@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench pixels statements corpus fuzz crash browser faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
+.PHONY: help demo run test check style types pytest bench pixels statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ browser: $(ENVIRONMENT) ## The console in Chromium: looks, keys, buttons (BROWSE
 	tests/peers/install.sh browser
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/browser/requirements.lock
 	$(BIN)/python -m pytest tests/browser $(BROWSER_ARGS)
+
+sources: $(ENVIRONMENT) peers ## Let 200 studies arrive at Orthanc and dcmqrscp while these are polled
+	MORE_STUDIES=200 $(BIN)/python -m pytest tests/journey/test_dicom_sources.py -k arrive
 
 faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)
 	FAULTS=all $(BIN)/python -m pytest $(FAULTS_ARGS)

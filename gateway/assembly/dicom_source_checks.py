@@ -29,6 +29,7 @@ _CURES: Final = (
         "many archives abort for an AE title that they do not know: add {calling} to those, or allow it to query",
     ),
     ("cannot be reached", "check host and port, and that the archive runs"),
+    ("none of the SOP classes", "it must let {calling} use Verification and C-FIND of the Study Root model"),
     ("A900", "the archive does not take the query: ask its vendor for C-FIND of the Study Root model"),
     ("0124", "allow {calling} to query"),
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
+from gateway.wire.dimse.requestor_operations import VERIFICATION
 from gateway.wire.dimse.requestor_query import FIND, GET
 from tests.peers.query_archives import QueryArchive
 
@@ -54,7 +55,8 @@ class Behaviour:
 @contextmanager
 def pynetdicom_archive(behaviour: Behaviour) -> Iterator[QueryArchive]:
     entity = AE(ae_title=TITLE)
-    entity.add_supported_context(FIND)
+    for one in (VERIFICATION, FIND):
+        entity.add_supported_context(one)
     if behaviour.get_status is not None:
         entity.add_supported_context(GET)
     handlers = [(evt.EVT_C_FIND, behaviour.find), (evt.EVT_C_GET, behaviour.get)]

@@ -1,0 +1,76 @@
+"""`gateway check` of archives that are asked by C-FIND: what it shows, and the cure that it names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bench.ports import free_port
+from gateway.assembly.dicom_source_checks import asked
+from gateway.config.dicom import Dicom
+from gateway.config.study_sources import StudySource
+from gateway.config.tree import Config
+from gateway.operations.check import CheckFinding
+from tests.peers.orthanc import running_orthanc
+from tests.peers.pynetdicom_query import Behaviour, pynetdicom_archive
+from tests.peers.query_archives import KINDS, OURS, QueryArchive, made_up
+from tests.wire.dimse.test_requestor import answers, scripted
+
+TODAY = f"{datetime.now(UTC):%Y%m%d}"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def archive(request: pytest.FixtureRequest) -> Iterator[QueryArchive]:
+    """With two studies of today."""
+    with KINDS[request.param]() as made:
+        asyncio.run(made.take([*made_up(1, date=TODAY, instances=1), *made_up(2, date=TODAY, instances=1)]))
+        yield made
+
+
+async def check(archive: QueryArchive, **keys: Any) -> CheckFinding:
+    section = {"name": "pacs", "kind": "dicom", "ae_title": archive.title, "port": archive.port, **keys}
+    return await asked(Config(dicom=Dicom(ae_title=OURS)), StudySource.model_validate(section), 5.0)
+
+
+async def test_an_archive_shows_its_studies_of_today(archive: QueryArchive) -> None:
+    found = await check(archive)
+    assert (found.what, found.ok) == ("studies.sources pacs", True)
+    assert "answers; 2 studies of today" in found.detail
+    assert found.warning == ("states no number of instances" in found.detail) == (archive.title == "QRSCP")
+
+
+async def test_an_archive_without_the_retrieval_is_named() -> None:
+    with pynetdicom_archive(Behaviour([], get_status=None)) as archive:
+        found = await check(archive)
+    assert (found.ok, found.warning) == (True, True)
+    assert "0 studies of today; it does not accept C-GET: try retrieve: move" in found.detail
+
+
+async def test_an_archive_that_does_not_know_us_has_a_cure() -> None:
+    with running_orthanc() as orthanc:
+        found = await check(QueryArchive(orthanc.ae_title, orthanc.dicom_port))
+    assert (found.ok, found.warning) == (True, True)
+    assert "abort" in found.detail
+    assert f"add {OURS} to those" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("rejection", "cure"),
+    [
+        ("03000000000400010107", "check ae_title"),
+        ("03000000000400010103", f"add {OURS} to the AE titles that the archive knows"),
+    ],
+)
+async def test_a_rejection_has_a_cure(rejection: str, cure: str) -> None:
+    async with scripted(answers(bytes.fromhex(rejection))) as (port, _):
+        assert cure in (await check(QueryArchive("RUDE", port))).detail
+
+
+async def test_an_archive_that_is_off_has_a_cure() -> None:
+    found = await check(QueryArchive("OFF", free_port()))
+    assert (found.ok, found.warning) == (True, True)
+    assert "cannot be reached (Connection refused): check host and port" in found.detail
