@@ -32,10 +32,11 @@ class CannedArchive:
             day = f"{first + timedelta(days=number * days // studies):%Y%m%d}"
             self._by_day.setdefault(day, []).append(_result(study_uid(number), day, instances))
         made = made_study(0, series=1, instances=instances)
-        self._metadata = orjson.dumps(
-            [one.to_json_dict(bulk_data_threshold=0, bulk_data_element_handler=_bulk) for one in made]
-        )
-        self.requests = 0
+        for number, one in enumerate(made):
+            # Below the UID of the study, so that each study has its own.
+            one.SeriesInstanceUID, one.SOPInstanceUID = f"{study_uid(0)}.1", f"{study_uid(0)}.1.{number}"
+        written = [one.to_json_dict(bulk_data_threshold=0, bulk_data_element_handler=_bulk) for one in made]
+        self._metadata = orjson.dumps(written)
 
     async def search(self, request: web.Request) -> web.Response:
         query = request.query
