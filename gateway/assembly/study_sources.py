@@ -116,8 +116,8 @@ async def _kinds_of(section: SourceSection, source: StudySource, parts: SourcePa
 
 def notified_studies(config: Config, clock: Clock) -> Consequence:
     """What follows from an Instance Availability Notification: its study is read at the source of its Retrieve AE
-    Title."""
-    sections = [one for one in config.studies.sources if one.enabled]
+    Title. Orthanc's changes name studies as Orthanc does, and come as soon."""
+    sections = [one for one in config.studies.sources if one.enabled and one.kind != "orthanc"]
     sources = {title: one.name for one in reversed(sections) for title in one.retrieved_titles}
     only = sections[0].name if len(sections) == 1 else None
     return partial(queue_notified, sources=sources, only=only, clock=clock)

@@ -19,6 +19,7 @@ from gateway.store import completeness, outbox
 from tests.journey.running import Start
 from tests.journey.test_dicom_sources import kept, sections, source, until_kept
 from tests.journey.test_instance_availability import notify, sqlite
+from tests.peers.orthanc import Orthanc
 from tests.peers.query_archives import QueryArchive, made_up, orthanc_archive, uid_of
 
 GATEWAY_PORT = free_port()
@@ -70,6 +71,17 @@ async def test_what_is_named_and_not_here_is_fetched(start: Start, archive: Quer
     first = min(str(one.SOPInstanceUID) for one in study)
     assert {one["sop_uid"] for one in rows} == {str(one.SOPInstanceUID) for one in study} == set(stated[0].sop_uids)
     assert [one["sop_uid"] for one in rows if one["header_rank"] == HeaderRank.DATA_SET] == [first]
+
+
+@sqlite
+async def test_an_archive_with_dicomweb_is_read_by_its_metadata(start: Start, orthanc_web: Orthanc) -> None:
+    study = study_of(6)
+    await QueryArchive(orthanc_web.ae_title, orthanc_web.dicom_port).take(study)
+    asked = {"name": "archive", "kind": "dicomweb", "url": orthanc_web.dicomweb, "retrieve_aes": ["ORTHANC"]}
+    async with start(**sections(asked)) as gateway:
+        assert (await notify(gateway, notification(study, "ORTHANC")))[0] == 0
+        rows = await until_kept(gateway, 3)
+    assert {one["header_rank"] for one in rows} == {HeaderRank.METADATA}
 
 
 @sqlite

@@ -40,15 +40,11 @@ class DicomSource:
         return self._requestor.peer.place
 
     async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
-        """Today's windows, and one of what is older."""
+        """As `StudySource`."""
         today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
-        newest = None
         for window, mark in self._windows.of_poll(since, today):
-            newest = newest or window.first
             found = await listed(self._find, Stretch.of_days(window.first, window.last), self._filter)
             yield Listing(list(found.studies.values()), mark, found.dropped)
-            if window.last < newest:
-                return
 
     async def _find(self, keys: Keys) -> Matches:
         async with self._requestor.association() as association:
