@@ -24,6 +24,7 @@ from bench import (
     soak,
     sources,
     statuses,
+    stow,
     study,
     turnaround,
     worklist,
@@ -74,6 +75,14 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
     "s5": (
         "500 CT instances by storescu, beside storescp and Orthanc",
         lambda given: arrival.run(instances=500, rounds=given.rounds, beside=given.beside),
+    ),
+    "stow": (
+        "500 CT instances by STOW-RS, beside Orthanc's plugin",
+        lambda given: stow.rates(instances=500, rounds=given.rounds),
+    ),
+    "stow-memory": (
+        "memory while very many instances come by STOW-RS, and a very large one",
+        lambda given: stow.memory(instances=given.stored, gigabytes=given.object_gb),
     ),
     "s6": (
         "a settled study to the wire",
@@ -135,7 +144,7 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
-ONLY_WHEN_NAMED = ("night", "console", "turnaround", "retention")
+ONLY_WHEN_NAMED = ("night", "console", "turnaround", "retention", "stow-memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -173,6 +182,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--read", type=int, default=1_000, help="sources: new studies (default %(default)s)")
     parser.add_argument("--per-study", type=int, default=20, help="sources: instances of each (default %(default)s)")
     parser.add_argument("--pairs", type=int, default=4_000, help="s9: examinations (default %(default)s)")
+    parser.add_argument("--stored", type=int, default=20_000, help="stow-memory: instances (default %(default)s)")
+    parser.add_argument("--object-gb", type=float, default=2.0, help="stow-memory: the large one (default %(default)s)")
     parser.add_argument("--statuses", type=int, default=4_000, help="s10: that wait (default %(default)s)")
     parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
     parser.add_argument(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from email.parser import BytesHeaderParser
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -24,6 +23,7 @@ _LINE_END: Final = re.compile(rb"(--)?[ \t]*(\r?\n)")
 _LINE_BEGUN: Final = re.compile(rb"(-|--)?[ \t]*\r?\Z")
 _LAST_LINE: Final = re.compile(rb"(--)?[ \t]*\r?\Z")
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _DASHES: Final = b"--"
 
 
@@ -142,4 +142,10 @@ class PartsReader:
         # The content may begin with a delimiter, whose line end is then that of the blank line.
         self._buffer[: blank.end()] = self._newline
         self._lead, self._at = len(self._newline), _At.CONTENT
-        return {name.lower(): str(value) for name, value in BytesHeaderParser().parsebytes(head).items()}
+        return _fields(head.decode("utf-8", "replace"))
+
+
+def _fields(head: str) -> dict[str, str]:
+    """Header fields, of which some are folded into several lines (RFC 5322 2.2.3)."""
+    lines = (line.partition(":") for line in _FOLD.sub(" ", head).splitlines())
+    return {name.strip().lower(): value.strip() for name, colon, value in lines if colon}
