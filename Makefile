@@ -103,7 +103,7 @@ alerts: ## Check the alert rules and play their stories (promtool, of the Debian
 java-peers: ## Build the peers in Java: HAPI FHIR, HL7's FHIR validator, HAPI HL7 v2 (Maven and a JDK)
 	@tests/peers/install.sh java
 
-rust-peers: ## Build the peer in Rust: the worklist client of the crate dicom-web (Cargo)
+rust-peers: ## Build the peer in Rust: the client of the crate dicom-web (Cargo)
 	@tests/peers/install.sh rust
 
 whole-ehr: $(ENVIRONMENT) peers java-peers ## 140 studies with lost answers, an emptied EHR and a restart, on HAPI FHIR and Medplum

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from bench import gateway_process
 from bench.arrival import COLUMNS, ROWS, instance
-from bench.dicom_peers import running
+from bench.dicom_peers import Server, running
 from bench.figures import Report, Table, at_least, at_most
 from bench.ports import free_port
 
@@ -45,6 +45,11 @@ class Origin(NamedTuple):
     pid: int
 
 
+class Measured(NamedTuple):
+    seconds: float
+    cpu_seconds: float
+
+
 Serve = Callable[[Path], AbstractContextManager[Origin | None]]
 
 
@@ -52,24 +57,25 @@ def rates(*, instances: int, rounds: int) -> Report:
     """Each server takes the same instances from empty; medians of rounds that take turns."""
     pixels = os.urandom(2 * ROWS * COLUMNS)
     files = [file_of(number, pixels) for number in range(instances)]
-    found: dict[tuple[str, int], list[float]] = {}
+    found: dict[tuple[str, int], list[Measured]] = {}
     for batch in BATCHES:
         bodies = [body(files[at : at + batch]) for at in range(0, instances, batch)]
         for _ in range(rounds):
             for name, serve in SERVERS.items():
                 with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as origin:
                     if origin is not None:
-                        found.setdefault((name, batch), []).append(_seconds(origin, bodies))
+                        found.setdefault((name, batch), []).append(_measured(origin, bodies))
     rows, targets = [], []
-    for (name, batch), seconds in found.items():
-        median = statistics.median(seconds)
-        rows.append((name, str(batch), f"{median:.2f}", f"{instances / median:,.0f}"))
+    for (name, batch), measured in found.items():
+        seconds = statistics.median(one.seconds for one in measured)
+        cpu = statistics.median(one.cpu_seconds for one in measured) / instances * 1000
+        rows.append((name, str(batch), f"{seconds:.2f}", f"{instances / seconds:,.0f}", f"{cpu:.2f}"))
     for batch in BATCHES:
         if (ours := found.get((FORWARD, batch))) and (theirs := found.get((ORTHANC, batch))):
-            got, limit = (instances / statistics.median(some) for some in (ours, theirs))
+            got, limit = (instances / statistics.median(one.seconds for one in some) for some in (ours, theirs))
             targets.append(at_least(f"STOW {FORWARD}, {batch} a request, beside {ORTHANC}", "1/s", limit, got))
     title = f"STOW: {instances} CT of 0.5 MB from {CLIENTS} clients"
-    return Report([Table(title, ("server", "instances a request", "s", "instances/s"), rows)], targets)
+    return Report([Table(title, ("server", "instances a request", "s", "instances/s", "CPU ms each"), rows)], targets)
 
 
 def memory(*, instances: int, gigabytes: float) -> Report:
@@ -104,12 +110,13 @@ def body(files: Iterable[bytes]) -> bytes:
     return b"".join(HEAD + file + b"\r\n" for file in files) + END
 
 
-def _seconds(origin: Origin, bodies: Sequence[bytes]) -> float:
-    begun = time.monotonic()
+def _measured(origin: Origin, bodies: Sequence[bytes]) -> Measured:
+    server, begun = Server("", origin.port, origin.pid), time.monotonic()
+    cpu = server.cpu_seconds()
     with ThreadPoolExecutor(CLIENTS) as clients:
         for done in [clients.submit(_client, origin, bodies[at::CLIENTS]) for at in range(CLIENTS)]:
             done.result()
-    return time.monotonic() - begun
+    return Measured(time.monotonic() - begun, server.cpu_seconds() - cpu)
 
 
 def _client(origin: Origin, bodies: Sequence[bytes]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
@@ -15,6 +16,7 @@ from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
 from gateway.web.dicomweb.storing.arriving import Room
+from gateway.web.dicomweb.storing.batch import AT_A_TIME_IN_ALL
 
 PATH: Final = "/dicomweb"
 """Of the base URI, below the console's address."""
@@ -29,6 +31,8 @@ class Storing:
     room: Room
     max_bytes: int
     """Of a request."""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_A_TIME_IN_ALL))
+    """Of instances that are being kept, of all requests."""
 
 
 @dataclass(frozen=True, slots=True)

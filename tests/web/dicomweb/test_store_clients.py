@@ -19,6 +19,7 @@ from gateway.wire.dicomweb.storing import StowClient
 from gateway.wire.oauth.authorization import Basic
 from gateway.wire.part10_file import Part10File
 from tests.journey.running import Start, quiet
+from tests.peers import dicomweb_rs
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import run
 from tests.web.dicomweb.stow import BOUNDARY, MULTIPART, body, file_of, instance
@@ -106,4 +107,12 @@ async def test_dicomweb_client(start: Start, tmp_path: Path) -> None:
             answer = await asyncio.to_thread(store, base_of(gateway), **options)
             assert [str(one.ReferencedSOPInstanceUID) for one in answer.ReferencedSOPSequence] == UIDS
             assert "FailedSOPSequence" not in answer
+        assert await kept(gateway) == UIDS
+
+
+async def test_the_rust_crate_dicom_web(start: Start, tmp_path: Path) -> None:
+    paths = saved(tmp_path)
+    async with start(studies=forward(tmp_path)) as gateway:
+        answer = await dicomweb_rs.store(base_of(gateway), "CT1", *paths)
+        assert [one["00081155"]["Value"] for one in answer["00081199"]["Value"]] == [[uid] for uid in UIDS]
         assert await kept(gateway) == UIDS

@@ -17,19 +17,22 @@ from gateway.wire.part10_head import Part10Head
 log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 8
-"""Each has at most 2 MiB in memory; what they write is committed together."""
+"""Of one request. Each has at most 2 MiB in memory; what they write is committed together."""
+AT_A_TIME_IN_ALL: Final = 32
+"""Of all requests."""
 MOST: Final = 100_000
 """Parts of a request."""
 
 
 class Batch:
-    """`study_uid`: the study that the request is for; empty: any."""
+    """`turns`: of the instances of all requests. `study_uid`: the study that the request is for; empty: any."""
 
-    def __init__(self, station: StudyArrival, sender: Sender, study_uid: str) -> None:
+    def __init__(self, station: StudyArrival, turns: asyncio.Semaphore, sender: Sender, study_uid: str) -> None:
         self._station = station
         self._sender = sender
         self._study_uid = study_uid
-        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._own_turns = asyncio.Semaphore(AT_A_TIME)
+        self._turns = turns
         self._outcomes: list[asyncio.Task[Outcome] | Outcome] = []
 
     def __len__(self) -> int:
@@ -37,6 +40,7 @@ class Batch:
 
     async def keep(self, arrived: Arrived) -> None:
         """Begin to keep an instance, as soon as there is a turn."""
+        await self._own_turns.acquire()
         await self._turns.acquire()
         self._outcomes.append(asyncio.create_task(self._keep(arrived), name="stow"))
 
@@ -54,6 +58,7 @@ class Batch:
         finally:
             arrived.close()
             self._turns.release()
+            self._own_turns.release()
 
     async def fail(self, error: GatewayError, head: Part10Head | None = None, begun: bytes = b"") -> None:
         """A part that cannot be kept; `begun`: its first bytes, of what is no instance, for whoever looks for the

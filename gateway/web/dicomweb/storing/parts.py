@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.errors import GatewayError, TooLarge
 from gateway.long_work import beside
@@ -22,10 +23,13 @@ from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds
 DICOM: Final = "application/dicom"
 TYPES: Final = (DICOM, JSON, XML)
 """What a request may be of: instances as files, or metadata with bulk data."""
-_READERS: Final[Mapping[str, Callable[[bytes], list[Dataset]]]] = {
+_Read = Callable[[bytes], list[Dataset]]
+_READERS: Final[Mapping[str, _Read]] = {
     JSON: dicom_json.read_all,
     XML: lambda body: [native_xml.read(body)],
 }
+MAX_METADATA_BYTES: Final = 4 * MAX_BODY_BYTES
+"""Of a request: they wait for their bulk data."""
 _GATHERED_BYTES: Final = 1024 * 1024
 
 
@@ -33,6 +37,22 @@ _GATHERED_BYTES: Final = 1024 * 1024
 def _parsed(content_type: str) -> tuple[str, Mapping[str, str]]:
     """As `parsed`: the parts of a request are mostly of one type."""
     return parsed(content_type)
+
+
+class _Metadata(NamedTuple):
+    """A part with instances as metadata, and what reads the part."""
+
+    read: _Read
+    body: bytes
+
+
+@dataclass(slots=True)
+class _AllMetadata:
+    """Of a request."""
+
+    parts: list[_Metadata] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the parts."""
 
 
 class _Part(Protocol):
@@ -52,13 +72,13 @@ class StoreParts:
         self._batch = batch
         self._type = of_type
         self._part: _Part | None = None
-        self._metadata: list[Dataset] = []
+        self._metadata = _AllMetadata()
         self._bulk = BulkData(room)
 
     async def take(self, event: Event) -> None:
         """Raises `TooLarge` for too many parts."""
         if isinstance(event, PartBegins):
-            if len(self._batch) + len(self._metadata) >= MOST:
+            if len(self._batch) + len(self._metadata.parts) >= MOST:
                 raise TooLarge(f"more than {MOST} parts", place="body")
             self._part = self._part_of(event.headers)
         elif self._part is not None:
@@ -81,16 +101,21 @@ class StoreParts:
 
     async def finish(self) -> None:
         """Keep the instances that came as metadata, now that all bulk data is here."""
-        if not self._metadata:
+        if not self._metadata.parts:
             return
         try:
             await self._bulk.open()
         except GatewayError as error:
-            for _ in self._metadata:
-                await self._batch.fail(error)
+            await self._batch.fail(error)
             return
-        for dataset in self._metadata:
-            await self._keep(dataset)
+        for one in self._metadata.parts:
+            try:
+                datasets = await beside(partial(one.read, one.body))
+            except GatewayError as error:
+                await self._batch.fail(error, begun=one.body)
+                continue
+            for dataset in datasets:
+                await self._keep(dataset)
 
     async def _keep(self, dataset: Dataset) -> None:
         head, instance = None, None
@@ -147,7 +172,7 @@ class _FilePart:
 class _MetadataPart:
     """Instances as metadata: one document, or an array of objects."""
 
-    def __init__(self, batch: Batch, metadata: list[Dataset], read: Callable[[bytes], list[Dataset]]) -> None:
+    def __init__(self, batch: Batch, metadata: _AllMetadata, read: _Read) -> None:
         self._batch = batch
         self._metadata = metadata
         self._read = read
@@ -155,17 +180,18 @@ class _MetadataPart:
         self._is_too_large = False
 
     async def add(self, data: bytes) -> None:
-        self._is_too_large = self._is_too_large or len(self._body) + len(data) > MAX_BODY_BYTES
+        size = len(self._body) + len(data)
+        is_too_large = size > MAX_BODY_BYTES or self._metadata.size + size > MAX_METADATA_BYTES
+        self._is_too_large = self._is_too_large or is_too_large
         if not self._is_too_large:
             self._body += data
 
     async def end(self) -> None:
-        try:
-            if self._is_too_large:
-                raise TooLarge(f"metadata of more than {MAX_BODY_BYTES} bytes", place="body")
-            self._metadata += await beside(partial(self._read, bytes(self._body)))
-        except GatewayError as error:
-            await self._batch.fail(error, begun=bytes(self._body))
+        if self._is_too_large:
+            await self._batch.fail(TooLarge(f"metadata of more than {MAX_BODY_BYTES} bytes", place="body"))
+        else:
+            self._metadata.size += len(self._body)
+            self._metadata.parts.append(_Metadata(self._read, bytes(self._body)))
 
     def close(self) -> None:
         self._body.clear()

@@ -49,7 +49,7 @@ async def _stored(request: web.Request, study_uid: str) -> list[Outcome]:
     storing = request.app[CONTEXT].storing
     assert storing is not None
     of_type, read = _reader_of(request)
-    batch = Batch(storing.station, Sender(request[SCANNER], request.remote or ""), study_uid)
+    batch = Batch(storing.station, storing.turns, Sender(request[SCANNER], request.remote or ""), study_uid)
     parts = StoreParts(storing.room, batch, of_type)
     fault: GatewayError | None = None
     try:

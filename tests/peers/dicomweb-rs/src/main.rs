@@ -1,5 +1,6 @@
-//! The worklist client of the crate dicom-web: prints the items that match, as one line of DICOM JSON.
-//! Arguments: base URI, AE title, password, then key=value (a path of eight-digit tags), `fuzzy`, or `limit=N`.
+//! The client of the crate dicom-web: prints the items of a worklist that match, or the answer to a Store, as one line of
+//! DICOM JSON. Arguments: base URI, AE title, password, then key=value (a path of eight-digit tags), `fuzzy`, or
+//! `limit=N`; or `store` and files.
 
 use dicom_core::ops::AttributeSelector;
 use dicom_web::DicomWebClient;
@@ -10,6 +11,15 @@ async fn main() {
     let mut next = || arguments.next().unwrap_or_default();
     let mut client = DicomWebClient::with_single_url(&next());
     client.set_basic_auth(&next(), &next());
+    let mut arguments = arguments.peekable();
+    if arguments.next_if_eq("store").is_some() {
+        let files: Vec<Vec<u8>> = arguments.map(|path| std::fs::read(path).expect("a file")).collect();
+        match client.store_instances().with_data(futures_util::stream::iter(files)).run().await {
+            Ok(answer) => println!("{}", serde_json::to_string(&dicom_json::DicomJson::from(answer)).unwrap()),
+            Err(error) => println!("\"{error}\""),
+        }
+        return;
+    }
     let mut request = client.query_modality_scheduled_procedure_steps();
     for argument in arguments {
         let (name, value) = argument.split_once('=').unwrap_or((&argument, ""));
