@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from gateway.assembly.conformance.dicom_queries import OPERATIONS, classes_of_sources
@@ -84,19 +84,43 @@ def _services(config: Config) -> StatementTable:
             one.method.id,
             one.path,
             one.method.http_method,
-            _user_agent(config, one),
+            _user_agent(config, one.method.id, one.path),
             _origin_server(config, one),
         )
         for one in TRANSACTIONS
+    ]
+    served = {(one.method.id, one.path) for one in TRANSACTIONS}
+    rows += [
+        ("Studies", name, path, _REQUESTED_METHODS[name], _user_agent(config, name, path), "N")
+        for name, path in _USERS
+        if (name, path) not in served
     ]
     columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
     return StatementTable("DICOM Web services", columns, rows)
 
 
-def _user_agent(config: Config, transaction: Transaction) -> str:
-    if (transaction.method.id, transaction.path) != ("Store", "/studies"):
+def _user_agent(config: Config, transaction: str, path: str) -> str:
+    is_made = _USERS.get((transaction, path))
+    if is_made is None:
         return "N"
-    return "Y" if any(one.url for one in config.studies.forward_to) else "Option"
+    return "Y" if is_made(config) else "Option"
+
+
+def _is_stored(config: Config) -> bool:
+    return any(one.url for one in config.studies.forward_to)
+
+
+def _is_asked(config: Config) -> bool:
+    return any(one.kind == "dicomweb" and one.enabled for one in config.studies.sources)
+
+
+_USERS: Final[Mapping[tuple[str, str], Callable[[Config], bool]]] = {
+    ("Store", "/studies"): _is_stored,
+    ("Search", "/studies"): _is_asked,
+    ("Retrieve", "/studies/{uid}/metadata"): _is_asked,
+}
+"""Transactions that the gateway makes as user agent, and whether a configuration has whom to make them with."""
+_REQUESTED_METHODS: Final = {"Store": "POST", "Search": "GET", "Retrieve": "GET"}
 
 
 def _origin_server(config: Config, transaction: Transaction) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.config.http_receiver import HttpReceiver
 from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
 from gateway.records.audit import AuditKind
@@ -30,7 +31,8 @@ def _connections(config: Config) -> StatementTable:
     for one in dicom.destinations:
         shown = "ours is shown" if one.tls and one.tls.certificate else "–"
         rows.append(("DIMSE", "requestor", f"{one.host}:{one.port}", PROFILE if one.tls else "none", shown))
-    for to in config.studies.forward_to:
+    called: list[HttpReceiver] = [*config.studies.forward_to, *config.studies.sources]
+    for to in called:
         if to.url:
             shown = "ours is shown" if to.tls and to.tls.certificate else "–"
             profile = PROFILE if to.url.startswith("https:") else "none"

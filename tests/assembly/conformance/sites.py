@@ -23,6 +23,7 @@ def _big() -> Config:
     tree["dicom"]["peers"].append({"ae_title": "US1", "services": ["worklist"]})
     tree["dicom"]["destinations"].append({"name": "archive", "ae_title": "ARCHIVE", "port": 104, "mpps": True})
     tree["studies"]["sources"].append({"name": "old-pacs", "kind": "dicom", "ae_title": "PACS", "port": 104})
+    tree["studies"]["sources"].append({"name": "web-pacs", "kind": "dicomweb", "url": "https://pacs.test/dicom-web"})
     tree["ehrs"] += [
         {"name": "plain", "url": "http://plain.test/fhir"},
         {"name": "links", "url": "https://links.test/fhir", "patient": "find", "orders": "write", "token": "hush"},

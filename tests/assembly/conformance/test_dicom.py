@@ -67,8 +67,17 @@ def test_every_class_that_a_destination_is_asked_for_is_stated_as_scu(config: Co
     assert listed == {one.name for one in config.dicom.destinations}
     archives = {row["Name"] for row in rows(stated["N.5.3.1"], "Archives and folders")} - {"none"}
     assert archives == {one.name for one in config.studies.forward_to}
-    [sent] = [row for row in rows(stated["N.1.3"]) if row["User Agent"] != "N"]
-    assert (sent["Resource"], sent["User Agent"]) == ("/studies", "Y" if archives else "Option")
+    made = {
+        (row["Transaction"], row["Resource"]): row["User Agent"]
+        for row in rows(stated["N.1.3"])
+        if row["User Agent"] != "N"
+    }
+    are_asked = any(one.kind == "dicomweb" for one in config.studies.sources)
+    assert made == {
+        ("Store", "/studies"): "Y" if archives else "Option",
+        ("Search", "/studies"): "Y" if are_asked else "Option",
+        ("Retrieve", "/studies/{uid}/metadata"): "Y" if are_asked else "Option",
+    }
 
 
 @BOTH
