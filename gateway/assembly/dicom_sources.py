@@ -48,7 +48,7 @@ def retrieval_of(config: Config, section: StudySource, peer: RequestedPeer) -> R
     """How instances are retrieved of an archive."""
     if section.retrieve == "move":
         return ByMove(peer, config.dicom.ae_title)
-    return ByGet(peer, config.dicom.max_object_bytes)
+    return ByGet(peer, config.dicom.max_object_bytes, config.dicom.temporary_folder)
 
 
 def peer_of_source(config: Config, section: StudySource, seconds: float) -> RequestedPeer:

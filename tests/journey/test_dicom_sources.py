@@ -18,6 +18,7 @@ from gateway.assembly import process as app
 from gateway.config.dicom import Dicom
 from gateway.config.studies import Studies
 from gateway.records.arrival import HeaderRank
+from gateway.simulators.ehr import EhrSimulator
 from gateway.store import source_watermarks
 from gateway.store.schema import instances, series, studies
 from gateway.wire.dimse import client
@@ -92,7 +93,7 @@ async def test_all_studies_are_found_and_after_a_restart_what_is_new(start: Star
     asked = sections(source(archive, since=OLDER_DAY, window_days=100))
     async with start(**asked) as gateway:
         rows = await until_kept(gateway, COUNT)
-        before = await polled(gateway)
+        before = await until_polled(gateway)
     assert {one["study_uid"] for one in rows} == {*map(uid_of, range(1, COUNT + 1))}
     assert {one["study"]["PatientName"] for one in rows} >= {"Probe^Änna 7"}
     await archive.take(study_of(COUNT + 1))
@@ -103,8 +104,8 @@ async def test_all_studies_are_found_and_after_a_restart_what_is_new(start: Star
 
 @sqlite
 async def test_studies_that_arrive_while_others_are_listed_are_found(start: Start, archive: QueryArchive) -> None:
-    """Twenty; `make sources` has two hundred."""
-    more = int(os.environ.get("MORE_STUDIES", "20"))
+    """Eight; `make sources` has two hundred."""
+    more = int(os.environ.get("MORE_STUDIES", "8"))
     first = 1_000
     async with start(**sections(source(archive, since=OLDER_DAY, window_days=20))) as gateway:
         for number in range(first, first + more):
@@ -166,6 +167,21 @@ async def test_an_instance_of_each_series_is_retrieved(start: Start, archive: Qu
         for one in study
     }
     assert {*first.values()} <= {one["sop_uid"] for one in whole}
+
+
+@sqlite
+async def test_a_study_that_is_found_reaches_the_ehr_once(start: Start, archive: QueryArchive) -> None:
+    await archive.take(made_up(3_500, date="20220101", series=2, instances=3))
+    asked = source(archive, since=date(2022, 1, 1), window_days=100, filters={"PatientID": "P3500"})
+    async with EhrSimulator() as ehr, start(ehr.url, **sections(asked)) as gateway:
+        async with asyncio.timeout(20):
+            while not (found := ehr.resources("ImagingStudy")):
+                await asyncio.sleep(0.02)
+        await until_polled(gateway)
+        (study,) = found
+    assert (study["numberOfSeries"], study["numberOfInstances"]) == (2, 6)
+    assert {one["modality"]["code"] for one in study["series"]} == {"CT"}
+    assert [one["meta"]["versionId"] for one in ehr.resources("ImagingStudy")] == ["1"]
 
 
 @sqlite

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from pynetdicom import AllStoragePresentationContexts
@@ -13,7 +14,7 @@ from pynetdicom import AllStoragePresentationContexts
 from gateway.errors import Malformed
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import SubOperations
-from gateway.wire.dimse.data_set import IsEnough
+from gateway.wire.dimse.data_set import IsEnough, UnnamedFile
 from gateway.wire.dimse.header import has_header
 from gateway.wire.dimse.message import DimseMessage
 from gateway.wire.dimse.negotiation import TRANSFER_SYNTAXES, AcceptedContext
@@ -46,16 +47,21 @@ class Retrieved(NamedTuple):
 
 
 def retrieving(
-    peer: RequestedPeer, sop_classes: Iterable[str], store: StoreHandler, *, max_bytes: int
+    peer: RequestedPeer,
+    sop_classes: Iterable[str],
+    store: StoreHandler,
+    *,
+    max_bytes: int,
+    temporary_folder: Path | None = None,
 ) -> AbstractAsyncContextManager[RequestedAssociation]:
     """An association for C-FIND, C-GET and what it brings: instances of `sop_classes`, in any transfer syntax; without
     any, of as many storage classes as an association has room for, uncompressed.
 
     `store` gets the beginning of an instance where that holds its header: what follows is dropped as it comes.
-    `max_bytes`: the longest data set. Raises as `associated`.
+    `max_bytes`: the longest data set; a long one waits in `temporary_folder` (None: the system's). Raises as `associated`.
     """
     caller = Caller(peer.called_ae, peer.calling_ae, peer.host)
-    taking = Taking(max_bytes, enough_of=_enough_of)
+    taking = Taking(max_bytes, lambda _message, _context: UnnamedFile(temporary_folder), _enough_of)
     wanted = proposals(FIND, GET)
     wanted += _of_storage(list(dict.fromkeys(sop_classes)), MAX_CONTEXTS - len(wanted))
     return associated(peer, wanted, partial(_serve, store, caller), taking)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE
@@ -50,9 +51,9 @@ class Retrieval(Protocol):
 class ByGet:
     """C-GET: only headers are taken, since the pixels are in the archive."""
 
-    def __init__(self, peer: RequestedPeer, max_bytes: int) -> None:
+    def __init__(self, peer: RequestedPeer, max_bytes: int, temporary_folder: Path | None = None) -> None:
         self._peer = peer
-        self._max_bytes = max_bytes
+        self._retrieving = partial(retrieving, max_bytes=max_bytes, temporary_folder=temporary_folder)
 
     async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
         brought: dict[str, Incoming] = {}
@@ -62,7 +63,7 @@ class ByGet:
 
         classes = [one.sop_class_uid for one in wanted]
         named = classes if all(classes) else []
-        async with retrieving(self._peer, named, store, max_bytes=self._max_bytes) as association:
+        async with self._retrieving(self._peer, named, store) as association:
             for one in wanted:
                 await get(association, one.level, one.keys)
         return brought

@@ -38,6 +38,8 @@ def queue_notified(
 
     `sources`: Retrieve AE Title -> name of the source; `only`: the source of instances without a Retrieve AE Title.
     """
+    if not sources and only is None:
+        return
     here = header_ranks.of_study(connection, notification.study_uid)
     titles = dict.fromkeys(
         one.retrieve_ae
