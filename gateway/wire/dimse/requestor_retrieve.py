@@ -58,7 +58,7 @@ def retrieving(
     any, of as many storage classes as an association has room for, uncompressed.
 
     `store` gets the beginning of an instance where that holds its header: what follows is dropped as it comes.
-    `max_bytes`: the longest data set; a long one waits in `temporary_folder` (None: the system's). Raises as `associated`.
+    `max_bytes`: the longest data set, which waits in `temporary_folder` (None: the system's). Raises as `associated`.
     """
     caller = Caller(peer.called_ae, peer.calling_ae, peer.host)
     taking = Taking(max_bytes, lambda _message, _context: UnnamedFile(temporary_folder), _enough_of)
