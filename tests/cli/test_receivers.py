@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from gateway.errors import Fate
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.study_source import SourceState, Watermark
 from gateway.records.work import Lane, delivery_to
-from gateway.store import Store, outbox, outbox_claims, outbox_listing
+from gateway.store import Store, outbox, outbox_claims, outbox_listing, source_watermarks
 from tests.cli.test_commands import configure
 from tests.commands import gateway, served
 
@@ -53,6 +54,21 @@ async def test_a_receiver_is_paused_and_resumed(tmp_path: Path) -> None:
         1, "name: there is no receiver 'other'; the configuration has main\n",
     )  # fmt: skip
     assert (await gateway("pause", folder=tmp_path)).returncode == 2
+
+
+async def test_a_source_of_studies_shows_how_it_was_polled(tmp_path: Path) -> None:
+    configure(tmp_path, studies={"sources": [{"name": "pacs", "kind": "dicomweb", "url": "http://pacs.test"}]})
+    watermark = Watermark({}, "2026-01-03", "2026-02-01", is_behind=True, note="it ignores offset")
+    state = SourceState("pacs", watermark, 1_000_000, 2_000_000, "pacs.test: HTTP 500", listed=7, wanted=3)
+    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db")
+    await store.write(partial(source_watermarks.save, state=state))
+    await store.close()
+    assert (await gateway("receivers", folder=tmp_path)).stdout == (
+        "pacs  source of studies: 0 waiting, last poll 1970-01-01 00:00:01Z, listed to 2026-01-03 of 2026-02-01, "
+        "3 of 7 studies to be read, failing since 1970-01-01 00:00:02Z: pacs.test: HTTP 500 (it ignores offset)\n"
+    )
+    [told] = json.loads((await gateway("receivers", "--json", folder=tmp_path)).stdout)
+    assert (told["source"]["watermark"]["reached"], told["source"]["listed"]) == ("2026-01-03", 7)
 
 
 async def test_deliveries_are_given_up_with_a_note_and_taken_back(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class QidoArchive:
     """What it answers where it finds nothing."""
     refuses_fields: bool = False
     """400 to a request with includefield."""
+    login: str = ""
+    """The header Authorization without which it answers 401; empty: it needs none."""
     next_answers: list[web.Response] = field(default_factory=list)
     """To the next requests, in place of its own."""
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -51,6 +54,8 @@ class QidoArchive:
         query = dict(request.query)
         self.queries.append(query)
         self.on_query()
+        if self.login and request.headers.get("Authorization") != self.login:
+            return web.Response(status=401)
         if self.next_answers:
             return self.next_answers.pop(0)
         if self.refuses_fields and "includefield" in query:
@@ -111,7 +116,7 @@ def instance_of(study: HeldStudy, number: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def qido_archive(**values: Any) -> AsyncIterator[QidoArchive]:
+async def qido_archive(*, tls: ssl.SSLContext | None = None, **values: Any) -> AsyncIterator[QidoArchive]:
     """It listens on a free port; `url` is its DICOMweb base address."""
     archive = QidoArchive(**values)
     application = web.Application()
@@ -120,10 +125,10 @@ async def qido_archive(**values: Any) -> AsyncIterator[QidoArchive]:
     runner = web.AppRunner(application)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         port = runner.addresses[0][1]
-        archive.url = f"http://127.0.0.1:{port}/dicom-web"
+        archive.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/dicom-web"
         yield archive
     finally:
         await runner.cleanup()
