@@ -22,6 +22,7 @@ worker alone turns an error into a retry, a parked row or a rejected row.
         │   └── SyntaxNotAcceptedError  taken in other transfer syntaxes
         ├── UnsupportedEvent            trigger event
         ├── UnknownKey                  no such patient, order or study
+        │   └── Gone                    deleted, or taken back
         ├── DuplicateKey                an identifier that belongs to another
         ├── Conflict                    the state forbids the event
         └── TooLarge                    beyond a limit of bytes
@@ -210,6 +211,10 @@ class UnsupportedEvent(Rejected):
 
 class UnknownKey(Rejected):
     """The patient, order or study that the sender speaks of does not exist here."""
+
+
+class Gone(UnknownKey):
+    """What the sender speaks of was here, and was deleted or taken back."""
 
 
 class DuplicateKey(Rejected):

@@ -56,10 +56,22 @@ def mounted(
 ) -> dict[str, web.Application]:
     """What is served beside the console, by its path."""
     policy = policy_of(config.dicom)
-    storing = storing_of(config, arrival)
-    stations = dicomweb.DicomWebContext(worklist, performed_steps, commitment, config.site.zone, storing)
+    storing, studies = storing_of(config, arrival), _served_studies(config, store, clock, note)
+    stations = dicomweb.DicomWebContext(worklist, performed_steps, commitment, config.site.zone, storing, studies)
     scanners = dicomweb.build(stations, door=doors.console, policy=policy)
     return {dicomweb.PATH: scanners, **_facade(config, store, clock, doors, note)}
+
+
+def _served_studies(
+    config: Config, store: Store, clock: Clock, note: Callable[[AuditEvent], None]
+) -> dicomweb.ServedStudies | None:
+    """None: they are not served."""
+    if not config.serves_studies:
+        return None
+    folder = config.studies.spool.folder
+    keeps_pixels = config.studies.storage != "headers" and folder is not None
+    path_of = (lambda file: folder / file) if keeps_pixels and folder is not None else None
+    return dicomweb.ServedStudies(store, note, clock, path_of)
 
 
 def _facade(

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.config.audit import AuditSection
 from gateway.config.database import Database
 from gateway.config.dicom import Dicom
+from gateway.config.dicomweb import DicomWebSection
 from gateway.config.ehrs import Ehr
 from gateway.config.fields import Section, mark_doubled
 from gateway.config.hl7 import Hl7
@@ -57,10 +58,16 @@ class Config(BaseSettings):
     worklist: WorklistSection = WorklistSection()
     performed_steps: PerformedStepsSection = PerformedStepsSection()
     facade: Facade = Facade()
+    dicomweb: DicomWebSection = DicomWebSection()
     audit: AuditSection = AuditSection()
     mappings: MappingsSection = MappingsSection()
     retention: RetentionSection = RetentionSection()
     log: Log = Log()
+
+    @property
+    def serves_studies(self) -> bool:
+        """Whether studies are searched and retrieved over DICOMweb."""
+        return not self.http.is_open if self.dicomweb.studies is None else self.dicomweb.studies
 
     @field_validator("ehrs", mode="before")
     @classmethod

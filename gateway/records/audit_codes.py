@@ -73,7 +73,8 @@ RECORDED: Final = (
     AuditedEvent(AuditKind.ORDER_RECORD, "C U D", "an HL7 order, result or appointment was processed", "RIS, gateway"),
     AuditedEvent(AuditKind.PATIENT_RECORD, "C U D", "an ADT message or a merge was processed", "RIS, gateway"),
     AuditedEvent(
-        AuditKind.QUERY, "E", "a worklist query, over DIMSE or DICOMweb, was answered; a search of `/fhir`",
+        AuditKind.QUERY, "E", "a worklist query, over DIMSE or DICOMweb, was answered; a search of `/fhir`, or "
+        "for studies over DICOMweb",
         "scanner or client, gateway",
     ),
     AuditedEvent(
@@ -85,8 +86,8 @@ RECORDED: Final = (
     ),
     AuditedEvent(
         AuditKind.INSTANCES_TRANSFERRED, "C R",
-        "an association ended (or ten minutes passed): an event for each study, with the number of its instances",
-        "sender, gateway",
+        "an association ended (or ten minutes passed): an event for each study, with the number of its instances; "
+        "instances were retrieved over DICOMweb", "sender or person, gateway",
     ),
     AuditedEvent(
         AuditKind.DATA_EXPORT, "R",

@@ -33,6 +33,13 @@ def rejected(instances: Iterable[Instance]) -> frozenset[str]:
     return frozenset(uid for title, note in _notes(instances) if title in WRONG for uid in _referenced(note.attributes))
 
 
+def not_served(instances: Iterable[Instance]) -> frozenset[str]:
+    """SOP Instance UIDs of whatever is not retrieved any more: what the rejection notes among these instances name, for
+    whichever reason, and the notes themselves."""
+    notes = [note for _, note in _notes(instances)]
+    return frozenset(uid for note in notes for uid in (note.uid, *_referenced(note.attributes)))
+
+
 def counting(all_series: tuple[Series, ...]) -> tuple[Series, ...]:
     """What of a study is not rejected as wrong, without the notes; all of it where nothing is left, since somebody
     must state whose study it was."""

@@ -58,6 +58,9 @@ if not."""
 
 ISSUER = 0x00100021
 START_DATE, START_TIME, MODALITY, STATION_AE = 0x00400002, 0x00400003, 0x00080060, 0x00400001
+STUDY_DATE, STUDY_TIME = 0x00080020, 0x00080030
+_MOMENTS = ((START_DATE, START_TIME), (STUDY_DATE, STUDY_TIME))
+"""Dates and times that are matched together, as one moment."""
 
 PATIENT_ID, PATIENT_NAME, ACCESSION, STUDY_UID = 0x00100020, 0x00100010, 0x00080050, 0x0020000D
 
@@ -66,12 +69,12 @@ _UPPERCASE = frozenset({"Modality", "ScheduledProcedureStepStatus"})
 Predicate = Callable[[Item], bool]
 
 
-def matcher(identifier: Item, names: NameMatching = AS_WRITTEN) -> Predicate:
-    """Whether a worklist item matches.
+def matcher(identifier: Item, names: NameMatching = AS_WRITTEN, supported: frozenset[str] = _ROOT_KEYS) -> Predicate:
+    """Whether a worklist item matches. `supported`: keywords of keys that an item without the attribute fails.
 
     Raises `InvalidValue` (place: the keyword) for a date or time key that is none.
     """
-    tests = list(_tests(identifier, _ROOT_KEYS, names))
+    tests = list(_tests(identifier, supported, names))
     return lambda item: all(test(item) for test in tests)
 
 
@@ -91,9 +94,10 @@ def _identity(patient_id: str, issuer: str) -> dict[int, Element]:
 
 
 def _tests(keys: Item, supported: frozenset[str], names: NameMatching) -> Iterator[Predicate]:
-    chosen = {key.tag: key for key in _keys(keys) if not _is_universal(key)}
-    if START_DATE in chosen and START_TIME in chosen:
-        yield _start_test(chosen.pop(START_DATE), chosen.pop(START_TIME))
+    chosen = {key.tag: key for key in _keys(keys) if not is_universal(key)}
+    for date, time in _MOMENTS:
+        if date in chosen and time in chosen:
+            yield _moment_test(chosen.pop(date), chosen.pop(time))
     for tag, key in chosen.items():
         accepts = _sequence_test(key, names) if key.vr == "SQ" else _value_test(key, names)
         yield _held_test(tag, accepts, key.vr == "SQ", missing=key.keyword not in supported)
@@ -113,10 +117,11 @@ def _keys(identifier: Item) -> Iterator[Element]:
     return (element for tag, element in identifier.items() if tag not in NEVER_KEYS)
 
 
-def _is_universal(key: Element) -> bool:
-    """PS3.4 C.2.2.2.3; a sequence whose item asks for nothing in particular is universal too (K.2.2.1.2)."""
+def is_universal(key: Element) -> bool:
+    """Whether a key matches every item (PS3.4 C.2.2.2.3); so does a sequence whose item asks for nothing in particular
+    (K.2.2.1.2)."""
     if key.vr == "SQ":
-        return not key.items or all(_is_universal(inner) for inner in _keys(key.items[0]))
+        return not key.items or all(is_universal(inner) for inner in _keys(key.items[0]))
     empty_tail = "^= " if key.vr == "PN" else ""
     return all(value.rstrip(empty_tail) in ("", "*") for value in key.values)
 
@@ -159,8 +164,8 @@ def _span(key: Element, value: str) -> moments.Span:
         raise InvalidValue(str(error), place=key.keyword or str(key.tag)) from None
 
 
-def _start_test(date: Element, time: Element) -> Predicate:
-    """Start date and time: ranges of one form are an interval of instants (Table K.6-1, C.2.2.2.5.4)."""
+def _moment_test(date: Element, time: Element) -> Predicate:
+    """Date and time: ranges of one form are an interval of instants (Table K.6-1, C.2.2.2.5.4)."""
     days = _span(date, next(filter(None, date.values)))
     hours = _span(time, next(filter(None, time.values)))
     combined = days.is_range and days.form == hours.form
@@ -169,7 +174,7 @@ def _start_test(date: Element, time: Element) -> Predicate:
     interval = moments.Span(first, last, days.form)
 
     def test(item: Item) -> bool:
-        day, hour = _held_moment(item, START_DATE, "DA"), _held_moment(item, START_TIME, "TM")
+        day, hour = _held_moment(item, date.tag, "DA"), _held_moment(item, time.tag, "TM")
         if day is None or hour is None:
             return False
         return day + hour in interval if combined else day in days and hour in hours

@@ -59,39 +59,43 @@ def prefilter_of(identifier: Item) -> Prefilter:
     matcher(identifier)
     step = identifier.get(STEP_SEQUENCE)
     step_keys: Item = step.items[0] if step is not None and step.items else {}
-    modality = _exact(step_keys, MODALITY)
-    uids = _listed(identifier, STUDY_UID)
-    date_from, date_to = _days(step_keys)
+    modality = exact(step_keys, MODALITY)
+    uids = listed(identifier, STUDY_UID)
+    date_from, date_to = days_of(step_keys, START_DATE)
     return Prefilter(
-        patient_id=_exact(identifier, PATIENT_ID),
-        accession_number=_exact(identifier, ACCESSION),
+        patient_id=exact(identifier, PATIENT_ID),
+        accession_number=exact(identifier, ACCESSION),
         study_uids=None if not uids or "*" in uids else tuple(uids),
         modality=modality.upper() if modality else None,
-        station_ae=_exact(step_keys, STATION_AE),
-        name_prefix=_name_prefix(_listed(identifier, PATIENT_NAME)),
+        station_ae=exact(step_keys, STATION_AE),
+        name_prefix=name_prefix(listed(identifier, PATIENT_NAME)),
         date_from=date_from,
         date_to=date_to,
     )
 
 
-def _name_prefix(keys: Sequence[str]) -> str | None:
+def name_prefix(keys: Sequence[str]) -> str | None:
+    """How the name keys (`gateway.worklist.names.name_key`) of all names begin that match; None: that is not known."""
     if len(keys) != 1 or "=" in keys[0]:
         return None
     prefix = re.split(r"[*?]", component_groups(keys[0])[0])[0].rstrip("^ ")
     return prefix if prefix.isascii() and prefix else None
 
 
-def _listed(keys: Item, tag: int) -> list[str]:
+def listed(keys: Item, tag: int) -> list[str]:
+    """The values of a key."""
     return [value for value in keys[tag].values if value] if tag in keys else []
 
 
-def _exact(keys: Item, tag: int) -> str | None:
-    given = _listed(keys, tag)
+def exact(keys: Item, tag: int) -> str | None:
+    """The value of a key that has one, without a wild card."""
+    given = listed(keys, tag)
     return given[0] if len(given) == 1 and not set("*?") & set(given[0]) else None
 
 
-def _days(step_keys: Item) -> tuple[str | None, str | None]:
-    given = _listed(step_keys, START_DATE)
+def days_of(keys: Item, tag: int) -> tuple[str | None, str | None]:
+    """The first and the last day (DA) that a key of dates allows; None: it is open. Raises `ValueError`."""
+    given = listed(keys, tag)
     if len(given) != 1 or given[0] == "*":
         return None, None
     days = moments.span("DA", given[0])

@@ -387,6 +387,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "facade.enabled": (True, True),
     "facade.token": ("ghi", "ghi"),
     "facade.url": ("https://gw.test/fhir/", "https://gw.test/fhir"),
+    "dicomweb.studies": (True, True),
     "mappings.overlay": ("mappings.d", Path("mappings.d")),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),

@@ -34,6 +34,7 @@ node_peers() {
     fi
     node_peer ehr "the FHIR server"
     node_peer dcmjs "dcmjs-dimse"
+    node_peer dicomwebclient "the DICOMweb client of OHIF's viewer"
     node_peer fhirvalidators "FHIR validators"
     node_peer fhirkit "fhir-kit-client"
     node_peer oidc "the identity provider"

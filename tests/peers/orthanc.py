@@ -102,6 +102,13 @@ class Orthanc:
         report: dict[str, Any] = await self._call("POST", "/dicom-web/servers/peer/stow", json=asked)
         return report
 
+    async def retrieve_from(self, base: str, study_uid: str) -> int:
+        """Retrieve a study of a DICOMweb server (WADO-RS; `orthanc_web` alone can); how many instances it received."""
+        await self._call("PUT", "/dicom-web/servers/peer", json={"Url": base})
+        wanted = {"Resources": [{"Study": study_uid}], "Synchronous": True}
+        report = await self._call("POST", "/dicom-web/servers/peer/retrieve", json=wanted)
+        return int(report["ReceivedInstancesCount"])
+
     async def statistics(self) -> Counts:
         """How much it holds."""
         told = await self._call("GET", "/statistics")

@@ -11,7 +11,8 @@ from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
 from gateway.web import dicomweb
-from gateway.web.dicomweb.transactions import ROLE, TRANSACTIONS, Transaction
+from gateway.web.dicomweb.transaction import Transaction
+from gateway.web.dicomweb.transactions import ROLE, TRANSACTIONS
 from gateway.wire.dicomweb import search
 from gateway.wire.dimse import normalized, requestor_operations
 from gateway.wire.dimse.commitment import PUSH_MODEL
@@ -128,6 +129,7 @@ def _origin_server(config: Config, transaction: Transaction) -> str:
         return "N"
     is_off = transaction.of_pixels and config.studies.storage == "headers"
     is_off = is_off or (transaction.of_storing and not config.studies.stow.enabled)
+    is_off = is_off or (transaction.of_studies and not config.serves_studies)
     return "Option" if is_off else "Y"
 
 
@@ -140,9 +142,9 @@ _SERVICES: Final = {
     "modality-scheduled-procedure-steps": "Modality Scheduled Procedure Step",
     "modality-performed-procedure-steps": "Modality Performed Procedure Step",
     "commitment-requests": "Storage Commitment",
-    "studies": "Studies",
+    **dict.fromkeys(("studies", "series", "instances"), "Studies"),
 }
-"""First segment of the path -> service (PS3.18 8.9, chapters 10, 13 to 15)."""
+"""First segment of the path -> service (PS3.18 8.9, chapters 10 and 13 to 15)."""
 
 
 def web_sections(config: Config) -> Iterator[StatementSection]:
@@ -171,13 +173,16 @@ _OVERVIEW: Final = """\
 The gateway offers a Modality Worklist made of HL7 orders, takes Modality Performed Procedure Steps and makes them at
 other MPPS SCPs, takes and makes Instance Availability Notifications, and receives instances whose headers it keeps
 and whose pixels it drops, or sends on to archives and then offers Storage Commitment; it writes each study to an EHR in
-FHIR. It asks archives for their studies by Query/Retrieve, which it does not offer. It has no printing and no media."""
+FHIR. It asks archives for their studies by Query/Retrieve, which it does not offer; studies are searched and retrieved
+over DICOMweb. It has no printing and no media."""
 _WEB: Final = """\
 With the steps, rules and matching of the DIMSE services. As both roles of MPPS are of one gateway: what a web client
 creates or updates is the same object as over DIMSE, and goes on to the destinations of MPPS. Storage Commitment is
-decided as over DIMSE, and is offered where instances are kept with their pixels (`studies.storage: forward`).
+decided as over DIMSE, and is offered where instances are kept with their pixels (`studies.storage: forward`). Studies
+are searched and their metadata read of the kept headers; instances are retrieved while their pixels are kept, in the
+transfer syntax in which they came. What is excluded, rejected or marked as an error is not served.
 Instances that are stored over the web (`studies.stow`) are kept as those of C-STORE are."""
 _WEB_DETAILS: Final = """\
-Base URI: `{path}` of the console's address (here `{host}`, port {port}). The login is that of the console, or the AE
-title of a peer with its passcode. Parameters that are not served are left out of account (PS3.18 8.3); a parameter
-that is served and has an invalid value is answered 400."""
+Base URI: `{path}` of the console's address (here `{host}`, port {port}). The login is that of the console; for all but
+studies also the AE title of a peer with its passcode. Parameters that are not served are left out of account (PS3.18
+8.3); a parameter that is served and has an invalid value is answered 400."""

@@ -16,6 +16,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.records.study_search import KEPT, SearchLevel
 from gateway.wire.dimse.broken_header import SERIES_UID, STUDY_UID, readable_header
 from gateway.wire.dimse.header import read_elements, split_header
 from gateway.wire.dimse.identifier import Identifier
@@ -29,9 +30,9 @@ FROM_THE_UIDS: Final = ", and from Study Instance UID on"
 LEVELS: Final = ("study", "series", "instance")
 
 ALWAYS: Final = {
-    "study": frozenset({"StudyInstanceUID", "AccessionNumber", "PatientID", "IssuerOfPatientID", "PatientName"}),
-    "series": frozenset({"SeriesInstanceUID", "Modality"}),
-    "instance": frozenset({"SOPInstanceUID", "SOPClassUID", "PatientID", "IssuerOfPatientID"}),
+    "study": KEPT[SearchLevel.STUDY],
+    "series": KEPT[SearchLevel.SERIES],
+    "instance": KEPT[SearchLevel.INSTANCE] | {"PatientID", "IssuerOfPatientID"},
 }
 """Kept at each level whatever the mapping reads."""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.records.audit import MOST_PATIENTS, Action, Actor, ActorKind, AuditEvent, AuditKind, AuditType, Outcome
+from gateway.records.audit import (
+    GATEWAY,
+    MOST_PATIENTS,
+    Action,
+    Actor,
+    ActorKind,
+    AuditEvent,
+    AuditKind,
+    AuditType,
+    Outcome,
+)
 from gateway.records.person import Login, Person, Role
 
 _PATIENT: Final = frozenset({"patient_id", "PatientID"})
@@ -83,7 +94,7 @@ def actor_of(person: Person) -> Actor:
 
 def looked_at(person: Person, path: str, subjects: Subjects, moment: int) -> AuditEvent:
     """A person or client was shown data of patients."""
-    of_studies = path.startswith(("/studies", "/api/studies", "/fhir"))
+    of_studies = path.startswith(("/studies", "/api/studies", "/fhir", "/dicomweb/studies"))
     detail = {"path": path}
     if subjects.more_patients:
         detail["more patients"] = str(subjects.more_patients)
@@ -91,6 +102,26 @@ def looked_at(person: Person, path: str, subjects: Subjects, moment: int) -> Aud
         AuditKind.INSTANCES_ACCESSED if of_studies else AuditKind.PATIENT_RECORD, Action.READ, moment, actor_of(person),
         patients=subjects.patients, studies=subjects.studies, accession_numbers=subjects.accession_numbers,
         detail=detail,
+    )  # fmt: skip
+
+
+def searched(person: Person, address: str, subjects: Subjects, moment: int) -> AuditEvent:
+    """A person or client searched for studies over DICOMweb, and was shown these. `address`: path and query."""
+    detail = {"query": base64.b64encode(address.encode()).decode()}
+    if subjects.more_patients:
+        detail["more patients"] = str(subjects.more_patients)
+    return AuditEvent(
+        AuditKind.QUERY, Action.EXECUTE, moment, actor_of(person), patients=subjects.patients,
+        studies=subjects.studies, accession_numbers=subjects.accession_numbers, detail=detail,
+    )  # fmt: skip
+
+
+def retrieved(person: Person, path: str, subjects: Subjects, number: int, moment: int) -> AuditEvent:
+    """Instances with their pixels were sent to a person or client."""
+    return AuditEvent(
+        AuditKind.INSTANCES_TRANSFERRED, Action.READ, moment, GATEWAY, peer=actor_of(person),
+        patients=subjects.patients, studies=subjects.studies, accession_numbers=subjects.accession_numbers,
+        detail={"path": path, "number of instances": str(number)},
     )  # fmt: skip
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from gateway.clock import Clock
 from gateway.errors import InvalidValue
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.journey.storage_commitment.station import StorageCommitment
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.worklist.station import Worklist
+from gateway.records.audit import AuditEvent
+from gateway.store import Store
 from gateway.web.dicomweb.storing.arriving import Room
 from gateway.web.dicomweb.storing.batch import AT_A_TIME_IN_ALL
 
@@ -47,14 +52,37 @@ class DicomWebContext:
     """Of the worklist's dates and times."""
     storing: Storing | None = None
     """None: instances are not taken over the web."""
+    studies: ServedStudies | None = None
+    """None: studies are not served."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServedStudies:
+    """What searches for studies and their retrieval need."""
+
+    store: Store
+    note: Callable[[AuditEvent], None]
+    clock: Clock
+    path_of: Callable[[str], Path] | None
+    """The path of a file by its name in the spool; None: pixels are not kept."""
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS))
+
+
+READS: Final = 2
+"""At a time: worklist queries share the store's readers."""
 CONTEXT: Final = web.AppKey("context", DicomWebContext)
 
 
-def uid_of(request: web.Request, name: str) -> str:
-    """The UID in the path, which is called `name`. Raises `InvalidValue`."""
-    uid = request.match_info["uid"]
+def studies_of(request: web.Request) -> ServedStudies:
+    """What serves studies, where that is switched on."""
+    studies = request.app[CONTEXT].studies
+    assert studies is not None
+    return studies
+
+
+def uid_of(request: web.Request, name: str, part: str = "uid") -> str:
+    """The UID in the `part` of the path, which is called `name`. Raises `InvalidValue`."""
+    uid = request.match_info[part]
     if not _UID.fullmatch(uid):
         raise InvalidValue("is no UID (PS3.5 9.1)", place=name)
     return uid

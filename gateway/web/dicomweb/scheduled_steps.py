@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.journey.worklist.query import Page, Query
 from gateway.records.row_ids import StepRow
-from gateway.web.dicomweb.context import CONTEXT, base_uri
+from gateway.web.dicomweb.context import CONTEXT
 from gateway.web.dicomweb.login import OWN, SCANNER, check_service
-from gateway.web.dicomweb.representations import preferred, results, writer
-from gateway.wire.dicomweb import search, warnings
-from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8
+from gateway.web.dicomweb.representations import preferred, writer
+from gateway.web.dicomweb.search_response import in_utf_8, paths_of, search_response
+from gateway.wire.dicomweb import search
 from gateway.wire.dicomweb.media_types import RESULTS, MediaType
-from gateway.wire.dicomweb.search import Path, Search
+from gateway.wire.dicomweb.search import Search
 from gateway.wire.dimse import statuses
 from gateway.wire.dimse.policy import WORKLIST
 from gateway.worklist.answering import STEP_SEQUENCE
@@ -28,7 +28,6 @@ from gateway.worklist.time_zones import in_zone_of_site
 
 COUNTED: Final = 10_000
 """Results behind a page that are counted for the Warning header; more would keep other queries waiting."""
-_CHARACTER_SET: Final = Element(CHARACTER_SET, "CS", "SpecificCharacterSet", (UTF_8,))
 
 
 async def search_steps(request: web.Request) -> web.Response:
@@ -38,7 +37,7 @@ async def search_steps(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     asked = search.read(request.query.items())
     if asked.limit == 0:
-        return _response(request, asked, media_type, [], 0)
+        return search_response(request, asked, media_type, [], 0)
     keys = in_zone_of_site(of_identifier(asked.keys), context.zone)
     if request.get(OWN, False):
         keys = _of_stations(keys, context.worklist.stations_of(request[SCANNER]))
@@ -50,7 +49,8 @@ async def search_steps(request: web.Request) -> web.Response:
         page = Page(asked.offset, asked.limit, COUNTED)
         matches = await context.worklist.matches(query, partial(_writer, asked, media_type), page)
         answered = [step for step, _ in matches.answers]
-        return _response(request, asked, media_type, [result for _, result in matches.answers], matches.remaining)
+        written = [result for _, result in matches.answers]
+        return search_response(request, asked, media_type, written, matches.remaining)
     except GatewayError as error:
         status = statuses.status_of(error, statuses.FIND_STATUSES)
         raise
@@ -69,28 +69,9 @@ def _of_stations(keys: Item, stations: tuple[str, ...]) -> Item:
     return keys
 
 
-def _response(
-    request: web.Request, asked: Search, media_type: MediaType, written: Sequence[bytes], remaining: int
-) -> web.Response:
-    response = results(media_type, written) if written else web.Response(status=204)
-    base = base_uri(request)
-    for text in _warnings(asked, remaining if written else 0):
-        response.headers.add(hdrs.WARNING, warnings.warning(base, text))
-    return response
-
-
-def _warnings(asked: Search, remaining: int) -> Iterator[str]:
-    if asked.empty_value:
-        yield warnings.EMPTY_VALUE
-    if asked.multiple_value:
-        yield warnings.MULTIPLE_VALUE
-    if remaining:
-        yield warnings.additional(remaining)
-
-
 def _writer(asked: Search, media_type: MediaType, form: Form) -> Callable[[Item], bytes]:
     """Writes the result of an item; the item remembers it for the next search that asks for the same."""
-    paths = (*asked.fields, *_paths(of_identifier(asked.keys)), *_paths(form.always))
+    paths = (*asked.fields, *paths_of(of_identifier(asked.keys)), *paths_of(form.always))
     wanted = None if asked.all_fields else selection(paths, never=form.never)
     write = writer(media_type)
     key = (write, wanted, form.never)
@@ -104,17 +85,4 @@ def _writer(asked: Search, media_type: MediaType, form: Form) -> Callable[[Item]
 
 
 def _result(item: Item, wanted: Selection | None, form: Form, write: Callable[[Item], bytes]) -> bytes:
-    result = whole(item, form.never) if wanted is None else selected(item, wanted)
-    if any(element.foreign for element in result.values()):
-        result[CHARACTER_SET] = _CHARACTER_SET
-    return write(result)
-
-
-def _paths(keys: Item) -> Iterator[Path]:
-    """The attributes of a query or of a rule, those of items too."""
-    for tag, element in keys.items():
-        inner = element.items[0] if element.items else {}
-        if inner:
-            yield from ((tag, *path) for path in _paths(inner))
-        else:
-            yield (tag,)
+    return write(in_utf_8(whole(item, form.never) if wanted is None else selected(item, wanted)))

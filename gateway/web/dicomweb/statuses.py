@@ -1,4 +1,4 @@
-"""Errors as answers of DICOMweb (PS3.18 8.5, Tables 14.4.3-1, 15.4.3-1, 15.5.3-1, 15.6.3-1)."""
+"""Errors as answers of DICOMweb (PS3.18 8.5, Tables 10.4.3-1, 10.6.3-1, 14.4.3-1, 15.4.3-1, 15.5.3-1, 15.6.3-1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gateway.errors import (
     Conflict,
     DuplicateKey,
     GatewayError,
+    Gone,
     Rejected,
     TooLarge,
     Unavailable,
@@ -25,6 +26,7 @@ STATUSES: Final[Statuses] = (
     (TooManyTries, 429),
     (UnsupportedType, 415),
     (TooLarge, 413),
+    (Gone, 410),
     (UnknownKey, 404),
     (DuplicateKey, 409),
     (Conflict, 409),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -15,31 +13,19 @@ from gateway.web.dicomweb.representations import PAYLOADS, preferred
 from gateway.web.dicomweb.scheduled_steps import search_steps
 from gateway.web.dicomweb.storage_commitment import REQUESTS, check_result, request_commitment
 from gateway.web.dicomweb.storing.transaction import REQUEST_TYPES, STUDIES, store
+from gateway.web.dicomweb.studies_transactions import OF_STUDIES
+from gateway.web.dicomweb.transaction import ACCEPT, ALWAYS, Transaction
 from gateway.wire.dicomweb import capabilities, search
 from gateway.wire.dicomweb.capabilities import Method, Resource
 from gateway.wire.dicomweb.media_types import CAPABILITIES, JSON, ONE_RESULT, PLAIN_JSON, RESULTS, XML
 
 ROLE: Final = "origin server"
-_ALWAYS: Final = (400, 401, 403, 406, 503)
 _WRITE: Final = (409, 413, 415)
 _STEP: Final = f"{STEPS}/{{uid}}"
 _COMMITMENT: Final = f"{REQUESTS}/{{uid}}"
-_ACCEPT: Final = (hdrs.ACCEPT, hdrs.ACCEPT_CHARSET)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A transaction of a resource. `also`: paths at which it is served besides, for clients that write them so;
-    `of_pixels`: it is served where instances are kept with their pixels; `of_storing`: where they are taken."""
-
-    path: str
-    method: Method
-    handler: Handler
-    also: Sequence[str] = ()
-    of_pixels: bool = False
-    of_storing: bool = False
+OF_READERS: Final = web.AppKey("of_readers", set[web.AbstractRoute])
+"""Routes of studies, which are for those who may look at the console."""
 
 
 async def _capabilities(request: web.Request) -> web.Response:
@@ -54,45 +40,45 @@ TRANSACTIONS: Final = (
     Transaction(
         "/",
         Method("RetrieveCapabilities", "8.9", hdrs.METH_OPTIONS, headers=(hdrs.ACCEPT,),
-               response_types=tuple(map(str, CAPABILITIES)), statuses=(200, *_ALWAYS)),
+               response_types=tuple(map(str, CAPABILITIES)), statuses=(200, *ALWAYS)),
         _capabilities,
         also=("", "/modality-scheduled-procedure-steps", _STEP, STUDIES),
     ),
     Transaction(
         "/modality-scheduled-procedure-steps",
-        Method("Search", "14.4", hdrs.METH_GET, query=(*search.PARAMETERS, "accept", "charset"), headers=_ACCEPT,
-               response_types=tuple(map(str, RESULTS)), statuses=(200, 204, *_ALWAYS)),
+        Method("Search", "14.4", hdrs.METH_GET, query=(*search.PARAMETERS, "accept", "charset"), headers=ACCEPT,
+               response_types=tuple(map(str, RESULTS)), statuses=(200, 204, *ALWAYS)),
         search_steps,
     ),
     Transaction(
         _STEP,
         Method("Create", "15.4", hdrs.METH_POST, headers=(hdrs.CONTENT_TYPE,), request_types=PAYLOADS,
-               statuses=(201, *_ALWAYS, *_WRITE)),
+               statuses=(201, *ALWAYS, *_WRITE)),
         create_or_update,
     ),
     Transaction(
         _STEP,
         Method("Update", "15.5", hdrs.METH_POST, query=("update",), headers=(hdrs.CONTENT_TYPE,),
-               request_types=PAYLOADS, statuses=(200, *_ALWAYS, 404, *_WRITE)),
+               request_types=PAYLOADS, statuses=(200, *ALWAYS, 404, *_WRITE)),
         create_or_update,
     ),
     Transaction(
         _STEP,
-        Method("Retrieve", "15.6", hdrs.METH_GET, query=(search.INCLUDE, "accept", "charset"), headers=_ACCEPT,
-               response_types=(JSON, PLAIN_JSON, XML), statuses=(200, *_ALWAYS, 404)),
+        Method("Retrieve", "15.6", hdrs.METH_GET, query=(search.INCLUDE, "accept", "charset"), headers=ACCEPT,
+               response_types=(JSON, PLAIN_JSON, XML), statuses=(200, *ALWAYS, 404)),
         retrieve,
     ),
     Transaction(
         _COMMITMENT,
         Method("Request", "13.4", hdrs.METH_POST, headers=(hdrs.CONTENT_TYPE,), request_types=PAYLOADS,
-               statuses=(202, *_ALWAYS, *_WRITE)),
+               statuses=(202, *ALWAYS, *_WRITE)),
         request_commitment,
         of_pixels=True,
     ),
     Transaction(
         _COMMITMENT,
-        Method("ResultCheck", "13.5", hdrs.METH_GET, query=("accept", "charset"), headers=_ACCEPT,
-               response_types=(JSON, PLAIN_JSON, XML), statuses=(200, 202, *_ALWAYS, 404)),
+        Method("ResultCheck", "13.5", hdrs.METH_GET, query=("accept", "charset"), headers=ACCEPT,
+               response_types=(JSON, PLAIN_JSON, XML), statuses=(200, 202, *ALWAYS, 404)),
         check_result,
         of_pixels=True,
     ),
@@ -101,34 +87,49 @@ TRANSACTIONS: Final = (
             path,
             Method("Store", "10.5", hdrs.METH_POST, query=("accept",), headers=(hdrs.CONTENT_TYPE, hdrs.ACCEPT),
                    request_types=REQUEST_TYPES, response_types=tuple(map(str, ONE_RESULT)),
-                   statuses=(200, 202, *_ALWAYS, *_WRITE)),
+                   statuses=(200, 202, *ALWAYS, *_WRITE)),
             store,
             of_storing=True,
         )
         for path in (STUDIES, f"{STUDIES}/{{uid}}")
     ),
+    *OF_STUDIES,
 )  # fmt: skip
 
 
-def _served(context: DicomWebContext) -> list[Transaction]:
-    has_pixels, stores = context.commitment is not None, context.storing is not None
-    return [one for one in TRANSACTIONS if has_pixels >= one.of_pixels and stores >= one.of_storing]
+def _routed(context: DicomWebContext) -> list[Transaction]:
+    return [one for one in TRANSACTIONS if (one.of_studies and context.studies is not None) or _is_served(one, context)]
+
+
+def _is_served(transaction: Transaction, context: DicomWebContext) -> bool:
+    wanted = (
+        (transaction.of_pixels, context.commitment),
+        (transaction.of_storing, context.storing),
+        (transaction.of_studies, context.studies),
+    )
+    return all(held is not None for is_needed, held in wanted if is_needed)
 
 
 def _resources(context: DicomWebContext) -> Iterator[Resource]:
-    for path, transactions in groupby(_served(context), key=lambda one: one.path):
-        yield Resource(path, [transaction.method for transaction in transactions])
+    served = [one for one in TRANSACTIONS if _is_served(one, context)]
+    for path in dict.fromkeys(one.path for one in served):
+        yield Resource(path, [one.method for one in served if one.path == path])
 
 
 def add_routes(application: web.Application) -> None:
     """Every path with and without a slash at its end, as the examples of the standard have both (PS3.18 B.36)."""
+    transactions = _routed(application[CONTEXT])
+    of_studies = {one.path for one in transactions if one.of_studies}
+    application[OF_READERS] = set()
     routes = {
         (transaction.method.http_method, path): transaction.handler
-        for transaction in _served(application[CONTEXT])
+        for transaction in transactions
         for written in (transaction.path, *transaction.also)
         for path in {written, written.removesuffix("/"), f"{written.removesuffix('/')}/"}
     }
     # The path segment of examples B.38 and B.39, where the text has `?update` (15.5.1).
     routes |= {(hdrs.METH_POST, f"{_STEP}/update{end}"): update for end in ("", "/")}
     for (method, path), handler in routes.items():
-        application.router.add_route(method, path, handler)
+        route = application.router.add_route(method, path, handler)
+        if path.removesuffix("/") in of_studies and method == hdrs.METH_GET:
+            application[OF_READERS].add(route)

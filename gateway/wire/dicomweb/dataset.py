@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,8 +22,13 @@ BINARY: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 
 
+WITHOUT_SIGNS: Final = {ord(sign): None for sign in "(),"}
+"""A tag as `(0018,9352)` in JSON and in XML is `00189352` (PS3.18 F.2.3)."""
+
+
 class Readable(Protocol):
-    """An attribute to write. `values` are texts without padding, empty ones included; of a sequence `items` count."""
+    """An attribute to write. `values` are texts without padding, empty ones included; of a sequence `items` count. A
+    binary value is a text of its bytes, each the character of ISO 8859-1 with its number."""
 
     @property
     def tag(self) -> int: ...
@@ -45,6 +51,11 @@ class Attribute(NamedTuple):
     """Of InlineBinary."""
     bulk_uri: str = ""
     """Of BulkDataURI, or of a BulkData element."""
+
+
+def base64_of(attribute: Readable) -> str:
+    """The bytes of a binary value, for InlineBinary (PS3.18 F.2.7)."""
+    return base64.b64encode("".join(attribute.values).encode("latin_1", "replace")).decode("ascii")
 
 
 Dataset = Mapping[int, Attribute]

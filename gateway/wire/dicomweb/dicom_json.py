@@ -13,7 +13,18 @@ import orjson
 from gateway.errors import Malformed
 from gateway.long_work import LONG_BYTES, pause
 from gateway.wire.dicomweb import long_json
-from gateway.wire.dicomweb.dataset import Attribute, Dataset, Readable, check_depth, is_of_data_sets, tag_of, vr_of
+from gateway.wire.dicomweb.dataset import (
+    BINARY,
+    WITHOUT_SIGNS,
+    Attribute,
+    Dataset,
+    Readable,
+    base64_of,
+    check_depth,
+    is_of_data_sets,
+    tag_of,
+    vr_of,
+)
 
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _WHOLE: Final = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -44,6 +55,8 @@ def _object(dataset: Mapping[int, Readable]) -> dict[str, Any]:
 def _member(attribute: Readable) -> dict[str, Any]:
     vr = attribute.vr
     values: list[Any]
+    if vr in BINARY:
+        return {"vr": vr, "InlineBinary": base64_of(attribute)} if any(attribute.values) else {"vr": vr}
     if vr == "SQ":
         values = [_object(item) for item in attribute.items]
     else:
@@ -72,7 +85,12 @@ def _number(vr: str, value: str) -> Any:
     return number
 
 
+def _tag(_vr: str, value: str) -> Any:
+    return value.translate(WITHOUT_SIGNS) or None
+
+
 _WRITERS: Final[dict[str, Callable[[str, str], Any]]] = {
+    "AT": _tag,
     "PN": _name,
     **dict.fromkeys(_WHOLE | _FRACTIONS, _number),
 }

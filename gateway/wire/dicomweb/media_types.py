@@ -9,6 +9,9 @@ from typing import Final
 
 JSON, XML = "application/dicom+json", "application/dicom+xml"
 PLAIN_JSON, PLAIN_XML = "application/json", "application/xml"
+DICOM: Final = "application/dicom"
+"""A file of PS3.10."""
+ANY: Final = "*"
 WADL: Final = "application/vnd.sun.wadl+xml"
 MULTIPART: Final = "multipart/related"
 
@@ -29,6 +32,10 @@ ONE_RESULT: Final = (*JSON_TYPES, MediaType(XML))
 """Of a payload that holds one data set, the default first."""
 RESULTS: Final = (*JSON_TYPES, MediaType(XML), MediaType(MULTIPART, JSON), MediaType(MULTIPART, XML))
 """Of the results of a search (PS3.18 14.1.3), the default first; application/json is for clients of older editions."""
+METADATA: Final = (*JSON_TYPES, MediaType(MULTIPART, XML), MediaType(MULTIPART, JSON))
+"""Of the metadata of instances (PS3.18 10.4.4), the default first."""
+INSTANCES: Final = (MediaType(MULTIPART, DICOM),)
+ONE_INSTANCE: Final = (*INSTANCES, MediaType(DICOM))
 CAPABILITIES: Final = (MediaType(WADL), MediaType(PLAIN_JSON), MediaType(PLAIN_XML))
 
 
@@ -39,6 +46,7 @@ class _Range:
     name: str
     type: str = ""
     weight: float = 1.0
+    transfer_syntax: str = ANY
 
     def covers(self, offered: MediaType) -> bool:
         if self.name not in ("*/*", f"{offered.name.partition('/')[0]}/*", offered.name):
@@ -71,6 +79,11 @@ class Accepted:
         weights = {one: min(_weight(ranges, one) for ranges in self._ranges) for one in offered}
         return sorted((one for one in offered if weights[one] > 0), key=lambda one: -weights[one])
 
+    def transfer_syntaxes(self, offered: MediaType) -> frozenset[str]:
+        """UIDs of those in which a media type is accepted, or `ANY` (8.7.3.5.2); a range that names none takes any."""
+        ranges = self._ranges[-1] if self._ranges else ()
+        return frozenset(one.transfer_syntax for one in ranges if one.weight > 0 and one.covers(offered))
+
 
 def _weight(ranges: Sequence[_Range], offered: MediaType) -> float:
     covering = [one for one in ranges if one.covers(offered)]
@@ -102,7 +115,8 @@ def _range(written: str) -> _Range | None:
         weight = float(parameters.get("q", "1"))
     except ValueError:
         return None
-    return _Range(name, parameters.get("type", "").lower(), weight if 0 <= weight <= 1 else 1.0)
+    syntax = parameters.get("transfer-syntax", "").strip() or ANY
+    return _Range(name, parameters.get("type", "").lower(), weight if 0 <= weight <= 1 else 1.0, syntax)
 
 
 def parsed(written: str) -> tuple[str, dict[str, str]]:

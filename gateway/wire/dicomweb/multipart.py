@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.errors import Malformed
+
+PART_END: Final = b"\r\n"
 
 
 class BodyPart(NamedTuple):
@@ -19,12 +21,29 @@ class BodyPart(NamedTuple):
     content: bytes
 
 
+class Writer:
+    """A body of several parts that is written part by part. `content_type`: of each part, without its parameters."""
+
+    def __init__(self, content_type: str) -> None:
+        self.boundary = uuid.uuid4().hex
+        self.content_type = f'multipart/related; type="{content_type}"; boundary={self.boundary}'
+
+    def head(self, content_type: str, location: str = "") -> bytes:
+        """What stands before the content of a part; behind it comes `PART_END`."""
+        where = f"Content-Location: {location}\r\n" if location else ""
+        return f"--{self.boundary}\r\nContent-Type: {content_type}\r\n{where}\r\n".encode("ascii")
+
+    @property
+    def end(self) -> bytes:
+        """What stands behind the last part."""
+        return f"--{self.boundary}--\r\n".encode("ascii")
+
+
 def write(parts: Iterable[bytes], content_type: str) -> tuple[str, bytes]:
     """The Content-Type and the body of parts that are all of one type."""
-    boundary = uuid.uuid4().hex
-    head = f"--{boundary}\r\nContent-Type: {content_type}\r\n\r\n".encode("ascii")
-    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode("ascii")
-    return f'multipart/related; type="{content_type}"; boundary={boundary}', body
+    writer = Writer(content_type)
+    head = writer.head(content_type)
+    return writer.content_type, b"".join(head + part + PART_END for part in parts) + writer.end
 
 
 def read(content_type: str, body: bytes) -> list[BodyPart]:

@@ -12,9 +12,12 @@ from xml.etree.ElementTree import Element, SubElement
 from gateway.errors import Malformed
 from gateway.long_work import pause
 from gateway.wire.dicomweb.dataset import (
+    BINARY,
+    WITHOUT_SIGNS,
     Attribute,
     Dataset,
     Readable,
+    base64_of,
     check_depth,
     is_of_data_sets,
     keyword_of,
@@ -51,10 +54,13 @@ def _fill(parent: Element, dataset: Mapping[int, Readable]) -> None:
         element = SubElement(parent, "DicomAttribute", {"tag": f"{tag:08X}", "vr": attribute.vr, **named})
         for number, item in enumerate(attribute.items if attribute.vr == "SQ" else (), 1):
             _fill(SubElement(element, "Item", {"number": str(number)}), item)
-        if attribute.vr != "SQ" and any(attribute.values):
+        if attribute.vr in BINARY and any(attribute.values):
+            SubElement(element, "InlineBinary").text = base64_of(attribute)
+        elif attribute.vr != "SQ" and any(attribute.values):
             write_value = _write_name if attribute.vr == "PN" else _write_value
             for number, value in enumerate(attribute.values, 1):
-                write_value(element, str(number), _NO_XML.sub("", value))
+                written = value.translate(WITHOUT_SIGNS) if attribute.vr == "AT" else _NO_XML.sub("", value)
+                write_value(element, str(number), written)
 
 
 def _write_value(parent: Element, number: str, value: str) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 _UNSUPPORTED: Final = "The {0} parameter is not supported. {1}"
 EMPTY_VALUE: Final = _UNSUPPORTED.format("emptyvaluematching", "Empty Value Matching has not been performed.")
 MULTIPLE_VALUE: Final = _UNSUPPORTED.format("multiplevaluematching", "Multiple Value Matching has not been performed.")
+
+
+def not_matched(attributes: Iterable[str]) -> str:
+    """That keys of a search were left out (8.3: what is not supported is ignored)."""
+    return f"Not matched, because they are not kept for searches of this level: {', '.join(attributes)}"
+
+
+def left_out(number: int, reason: str) -> str:
+    """That a retrieval has not all instances."""
+    return f"{number} instances are left out: {reason}"
 
 
 def additional(remaining: int) -> str:

@@ -143,6 +143,12 @@ def read_elements(
     return elements
 
 
+def read_all(header: bytes, transfer_syntax_uid: str) -> Identifier:
+    """Every element of what `split_header` gave that can be read, binary values with their bytes (`decode_selected`).
+    Raises `Malformed` for a fault of structure of the top level."""
+    return decode_selected(header, coding_of(header, transfer_syntax_uid), keeps_bytes=True)[0]
+
+
 def without_pixels(
     data: Encoded, begin: int, end: int, coding: Encoding, max_element_bytes: int | None
 ) -> tuple[bytes, bool]:

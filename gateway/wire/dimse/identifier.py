@@ -69,9 +69,13 @@ _NO_LIMITS: Final = Limits(elements=2**62, values=2**62)
 class _Course:
     """What a reading has come to."""
 
-    __slots__ = ("character_set", "elements", "faults", "values")
+    __slots__ = ("character_set", "elements", "faults", "keeps_bytes", "values")
 
-    def __init__(self, limits: Limits, character_set: Callable[[Sequence[str]], CharacterSet]) -> None:
+    def __init__(
+        self, limits: Limits, character_set: Callable[[Sequence[str]], CharacterSet], *, keeps_bytes: bool = False
+    ) -> None:
+        self.keeps_bytes = keeps_bytes
+        """A binary value is kept as it is, its bytes as ISO 8859-1; of words in big endian none is."""
         self.faults: list[Malformed] = []
         self.elements, self.values = limits
         """So many more may come."""
@@ -117,11 +121,15 @@ def decode_readable(
     return keys, course.faults
 
 
-def decode_selected(elements: bytes, coding: Encoding) -> tuple[Identifier, list[Malformed]]:
+def decode_selected(
+    elements: bytes, coding: Encoding, *, keeps_bytes: bool = False
+) -> tuple[Identifier, list[Malformed]]:
     """The same, of elements that were cut out of a data set with `coding`, however many there are. An element whose
-    items cannot be read is left out, and text in an undefined character set is read as well as can be."""
+    items cannot be read is left out, and text in an undefined character set is read as well as can be.
+
+    `keeps_bytes`: binary values have their bytes, each as the character of ISO 8859-1 with its number."""
     keys: dict[int, Key] = {}
-    course = _Course(_NO_LIMITS, CharacterSet.likely)
+    course = _Course(_NO_LIMITS, CharacterSet.likely, keeps_bytes=keeps_bytes)
     at, text = 0, ASCII
     while at < len(elements):
         element = element_at(elements, at, len(elements), coding)
@@ -227,6 +235,8 @@ def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet,
     if vr in _NUMBERS:
         course.take_values(tag, raw, struct.calcsize(coding.mark + _NUMBERS[vr]))
         return tuple(_numbers(raw, tag, coding.mark + _NUMBERS[vr]))
+    if vr in _BYTES and course.keeps_bytes:
+        return (raw.decode("latin_1"),) if coding.little or vr == "OB" else ()
     if vr in _BYTES:
         return (raw.decode("latin_1").strip(PADDING),)
     if vr not in _ONE_VALUE:

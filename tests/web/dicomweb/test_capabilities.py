@@ -14,6 +14,7 @@ from tests.web.dicomweb.client import PERFORMED, STEPS, client_of
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 WADL = "{http://wadl.dev.java.net/2009/02}"
+STUDY = "/studies/{study}"
 SERVED = {
     ("/", "OPTIONS", "RetrieveCapabilities"),
     (STEPS, "GET", "Search"),
@@ -22,6 +23,14 @@ SERVED = {
     (f"{PERFORMED}/{{uid}}", "GET", "Retrieve"),
     (STUDIES, "POST", "Store"),
     (f"{STUDIES}/{{uid}}", "POST", "Store"),
+    *(
+        (path, "GET", "Search")
+        for path in ("/studies", "/series", "/instances", STUDY + "/series", STUDY + "/instances")
+    ),
+    (f"{STUDY}/series/{{series}}/instances", "GET", "Search"),
+    (f"{STUDY}/metadata", "GET", "RetrieveMetadata"),
+    (f"{STUDY}/series/{{series}}/metadata", "GET", "RetrieveMetadata"),
+    (f"{STUDY}/series/{{series}}/instances/{{instance}}/metadata", "GET", "RetrieveMetadata"),
 }
 
 

@@ -1,0 +1,172 @@
+"""Search for studies, series and instances (PS3.18 10.6, QIDO-RS)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from gateway.long_work import beside, with_pauses
+from gateway.operations.audit.access import searched, subjects_of
+from gateway.operations.study_search import MATCHED, Counts, Found, StudySearch, attributes_of, search
+from gateway.records.study_search import RETURNED, RETURNED_IF_KNOWN, SearchLevel, SearchRow
+from gateway.store import study_search
+from gateway.web.dicomweb.context import ServedStudies, base_uri, studies_of, uid_of
+from gateway.web.dicomweb.header_items import item_of
+from gateway.web.dicomweb.representations import preferred, writer
+from gateway.web.dicomweb.search_response import in_utf_8, paths_of, search_response
+from gateway.web.login import person_of
+from gateway.wire.dicomweb import warnings
+from gateway.wire.dicomweb.dataset import keyword_of, tag_named, vr_of
+from gateway.wire.dicomweb.media_types import RESULTS, MediaType
+from gateway.wire.dicomweb.search import Search, read
+from gateway.worklist.items import Element, Item, of_attributes, of_identifier
+from gateway.worklist.matching import STUDY_UID, is_universal
+from gateway.worklist.results import Selection, Wanted, selected, selection, whole
+from gateway.worklist.search_conditions import SERIES_UID
+
+_BATCH: Final = 100
+_PATH_PARTS: Final = (("study", "Study Instance UID", STUDY_UID), ("series", "Series Instance UID", SERIES_UID))
+_COUNTED: Final = frozenset(
+    {
+        "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
+        "NumberOfSeriesRelatedInstances",
+    }
+)  # fmt: skip
+"""What is not counted for results that are instances."""
+
+
+async def search_studies(request: web.Request) -> web.Response:
+    """One result for each study."""
+    return await _search(request, SearchLevel.STUDY)
+
+
+async def search_series(request: web.Request) -> web.Response:
+    """One result for each series, of a study or of all."""
+    return await _search(request, SearchLevel.SERIES)
+
+
+async def search_instances(request: web.Request) -> web.Response:
+    """One result for each instance, of a series, of a study or of all."""
+    return await _search(request, SearchLevel.INSTANCE)
+
+
+async def _search(request: web.Request, level: SearchLevel) -> web.Response:
+    studies = studies_of(request)
+    media_type, *_ = preferred(request, RESULTS)
+    asked = read(request.query.items())
+    keys, left_out = _keys(request, level, asked)
+    also = [warnings.not_matched(left_out)] if left_out else []
+    if asked.limit == 0:
+        return search_response(request, asked, media_type, [], 0, also)
+    wanted = StudySearch(level, keys, asked.fuzzy, asked.offset, asked.limit)
+    async with studies.reading:
+        found = await studies.store.read(partial(search, wanted=wanted))
+        written = await _written(request, studies, asked, wanted, media_type, found)
+    address = request.path_qs if request.query_string else request.path
+    subjects = subjects_of({"studies": [_audited(row) for row in found.rows]})
+    studies.note(searched(person_of(request), address, subjects, studies.clock()))
+    return search_response(request, asked, media_type, written, found.remaining, also)
+
+
+def _audited(row: SearchRow) -> dict[str, str]:
+    return {"study_uid": row.study_uid, "patient_id": str(row.of_study.get("PatientID") or "")}
+
+
+def _keys(request: web.Request, level: SearchLevel, asked: Search) -> tuple[dict[int, Element], list[str]]:
+    """What is matched, with the UIDs of the path; and the keywords of keys that are left out. Raises `InvalidValue`."""
+    stated = of_identifier(asked.keys)
+    keys = {tag: key for tag, key in stated.items() if key.keyword in MATCHED[level]}
+    left_out = [key.keyword for tag, key in stated.items() if tag not in keys and not is_universal(key)]
+    for part, name, tag in _PATH_PARTS:
+        if part in request.match_info:
+            keys[tag] = Element(tag, "UI", keyword_of(tag), (uid_of(request, name, part),))
+    return keys, sorted(left_out)
+
+
+async def _written(
+    request: web.Request,
+    studies: ServedStudies,
+    asked: Search,
+    wanted: StudySearch,
+    media_type: MediaType,
+    found: Found,
+) -> list[bytes]:
+    shape = _shape(request, asked, wanted)
+    write = writer(media_type)
+    base = f"{base_uri(request)}/studies"
+    written: list[bytes] = []
+    for at in range(0, len(found.rows), _BATCH):
+        rows = found.rows[at : at + _BATCH]
+        headers: Mapping[int, Any] = {}
+        if wanted.level is SearchLevel.INSTANCE:
+            of_rows = [row.instance for row in rows]
+            headers = await studies.store.read(partial(study_search.headers, of_instances=of_rows))
+        items = partial(_items, rows, base, found, headers)
+        written += await beside(partial(_batch, items, shape, write))
+    return written
+
+
+def _items(rows: Sequence[SearchRow], base: str, found: Found, headers: Mapping[int, Any]) -> Iterator[Item]:
+    return (_result(row, base, found, headers) for row in with_pauses(rows))
+
+
+def _batch(
+    items: Callable[[], Iterator[Item]], shape: Callable[[Item], Item], write: Callable[[Item], bytes]
+) -> list[bytes]:
+    return [write(shape(item)) for item in items()]
+
+
+def _shape(request: web.Request, asked: Search, wanted: StudySearch) -> Callable[[Item], Item]:
+    """Cuts out of what is known of a row what a result of the search has."""
+    required = _required(wanted.level, {part for part, _, _ in _PATH_PARTS if part in request.match_info})
+    if asked.all_fields:
+        always: Selection = tuple(required[tag] for tag in sorted(required))
+        return lambda item: in_utf_8(whole(item, required=always))
+    paths = (*asked.fields, *paths_of(of_identifier(asked.keys)))
+    chosen = selection(paths, required=required)
+    return lambda item: in_utf_8(selected(item, chosen))
+
+
+def _required(level: SearchLevel, in_path: set[str]) -> dict[int, Wanted]:
+    """The attributes of the level, and of those above that the path does not name (PS3.18 10.6.3.3)."""
+    levels = list(SearchLevel)
+    own = levels[: levels.index(level) + 1]
+    returned = {keyword for one in own if one == level or one.value not in in_path for keyword in RETURNED[one]}
+    known = {keyword for one in own if one == level or one.value not in in_path for keyword in RETURNED_IF_KNOWN[one]}
+    if level is SearchLevel.INSTANCE:
+        returned -= _COUNTED
+    returned |= {"StudyInstanceUID"} | ({"SeriesInstanceUID"} if level is not SearchLevel.STUDY else set())
+    made = {tag: Wanted(tag) for one in known if (tag := tag_named(one)) is not None}
+    return made | {tag: Wanted(tag, vr_of(tag)) for one in returned if (tag := tag_named(one)) is not None}
+
+
+def _result(row: SearchRow, base: str, found: Found, headers: Mapping[int, Any]) -> Item:
+    """All that is known of a row."""
+    stated = attributes_of(row)
+    address = f"{base}/{row.study_uid}"
+    if row.series:
+        address += f"/series/{row.series_uid}"
+    if row.instance:
+        address += f"/instances/{row.sop_uid}"
+    computed = {"RetrieveURL": address, **_counted(row, found.counts.get(row.study))}
+    if row.instance not in headers:
+        return of_attributes({**stated, **computed})
+    syntax, header, of_file = headers[row.instance]
+    computed["InstanceAvailability"] = "ONLINE" if of_file else "UNAVAILABLE"
+    if of_file:
+        computed["AvailableTransferSyntaxUID"] = of_file
+    return {**of_attributes(stated), **item_of(header, syntax), **of_attributes(computed)}
+
+
+def _counted(row: SearchRow, counts: Counts | None) -> dict[str, Any]:
+    if counts is None:
+        return {}
+    of_study = {
+        "ModalitiesInStudy": list(counts.modalities),
+        "NumberOfStudyRelatedSeries": str(counts.series),
+        "NumberOfStudyRelatedInstances": str(counts.instances),
+    }
+    return of_study | ({"NumberOfSeriesRelatedInstances": str(counts.of_series[row.series])} if row.series else {})
