@@ -16,6 +16,7 @@ from gateway.journey import scheduling
 from gateway.journey.order_telling.procedures import queue_procedure
 from gateway.journey.order_telling.station import queue_orders
 from gateway.journey.performed_step.consequences import Change, Consequence
+from gateway.journey.performed_step.images import look_again
 from gateway.journey.performed_step.station import PerformedSteps
 from gateway.records import evidence_of
 from gateway.store import Store, settling
@@ -55,7 +56,13 @@ def consequences_of(
             for study_uid, evidence in evidence_of.performed(change.sop_uid, change.step, at=clock()):
                 settling.state(connection, study_uid, evidence)
 
+    def look_at_images(connection: Connection, change: Change) -> None:
+        # Of what modalities state themselves, images come afterwards and find the order.
+        if change.request is None and change.links:
+            look_again(connection, change, now=clock())
+
     wanted = (
+        (look_at_images, True),
         (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
     )

@@ -79,6 +79,7 @@ def study_settling(
         served=served,
         zone=config.site.zone,
         consequences=notifying_consequences(config, clock),
+        policies=config.studies.order_checks.policies,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.config.fields import SecondsOrNone, Section, mark_doubled
 from gateway.config.image_destinations import ForwardTo
+from gateway.config.order_checks import OrderChecks
 from gateway.config.study_sources import StudySource
 
 GIGABYTE: Final = 10**9
@@ -61,6 +62,7 @@ class Studies(Section):
     storage: Literal["headers", "forward"] = "headers"
     """`forward`: instances are kept with their pixels, as files of the spool."""
     spool: SpoolSection = SpoolSection()
+    order_checks: OrderChecks = OrderChecks()
     forward_to: list[ForwardTo] = []
     """Archives that get instances over DICOMweb, and folders, beside `dicom.destinations` with `store`."""
     stow: Stow = Stow()

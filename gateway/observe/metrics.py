@@ -6,7 +6,8 @@ EHR: names from the configuration and codes from the standards, never anything o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -164,6 +165,13 @@ OUTBOX: Final = Gauge(
     ("kind", "state"),
     registry=REGISTRY,
 )
+STUDIES_BY_ORDER: Final = Gauge(
+    "gateway_studies_with_order",
+    "Studies by how they stand with their orders: held until a person looks, differs (delivered all the same), "
+    "unmatched (no order is known to be theirs).",
+    ("standing",),
+    registry=REGISTRY,
+)
 EHR_OPEN: Final = Gauge(
     "gateway_ehr_breaker_open",
     "1 while an EHR does not answer and its work waits, by name.",
@@ -272,12 +280,19 @@ def show_parts(parts: Iterable[tuple[str, str, int]]) -> None:
         PARTS.labels(kind, name).set(number)
 
 
-def render(waiting: Iterable[tuple[str, str, int]] | None) -> bytes:
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def render(waiting: Iterable[tuple[str, str, int]] | None, standings: Mapping[str, int] = NOTHING) -> bytes:
     """All metrics as text (Prometheus text format 0.0.4).
 
     `waiting`: kind, state and number of rows of the work that is not done; None when the database did not answer.
+    `standings`: how studies stand with their orders -> how many do.
     """
     OUTBOX.clear()
+    STUDIES_BY_ORDER.clear()
+    for standing, number in standings.items():
+        STUDIES_BY_ORDER.labels(standing).set(number)
     DATABASE_UP.set(waiting is not None)
     for kind, state, rows in waiting or ():
         OUTBOX.labels(kind, state).set(rows)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from gateway.clock import now
 from gateway.operations.answers.completeness import Completeness, StatedOfStudy
 from gateway.operations.answers.exclusions import StudyExclusion
+from gateway.operations.answers.order_meeting import OrderConflict, OrderLink
 from gateway.operations.answers.studies import Instance, JourneyDelivery, LinkedOrder, Series, StudyDetail
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.image_forwarding import ImageStanding
@@ -16,11 +17,13 @@ from gateway.store import (
     completeness,
     exclusions,
     image_forwards,
-    orders,
+    order_conflicts,
     outbox_listing,
     settling,
     studies,
     study_findings,
+    study_links,
+    study_orders,
     work_tries,
 )
 
@@ -61,13 +64,7 @@ def _images(connection: Connection, study: int) -> list[dict[str, Any]]:
 
 def linked(connection: Connection, row: RowMapping) -> list[RowMapping]:
     """The orders that the study answers."""
-    return orders.linked(
-        connection,
-        study_uid=row["study_uid"],
-        accession_number=row["accession"],
-        patient_id=row["patient_id"],
-        issuer=row["patient_issuer"],
-    )
+    return study_orders.of_row(connection, row)
 
 
 def deliveries(connection: Connection, study_uid: StudyInstanceUID) -> list[JourneyDelivery]:
@@ -97,6 +94,8 @@ def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail |
             "evidence": [StatedOfStudy.of(one) for one in completeness.of_study(connection, study_uid)],
             "series": series,
             "orders": list(tied.values()),
+            "conflicts": [OrderConflict.of(one) for one in order_conflicts.of_study(connection, study_uid)],
+            "links": [OrderLink.of(one) for one in study_links.history(connection, study_uid)],
             "deliveries": deliveries(connection, study_uid),
         }
     )

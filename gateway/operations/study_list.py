@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.operations.answers.studies import ListedStudy, StudyList
 from gateway.records.ehr_standing import EhrStanding, standing_of
+from gateway.records.order_check import OrderStanding
 from gateway.store import study_listing
 
 PAGE: Final = 50
@@ -21,13 +22,15 @@ class StudyFilter:
     patient_id: str = ""
     accession: str = ""
     standing: EhrStanding | None = None
+    order: OrderStanding | None = None
+    """How it stands with its orders."""
 
 
 def study_list(connection: Connection, narrow: StudyFilter, *, before: int | None = None) -> StudyList:
     """A page of studies, newest first. `before`: only rows with a lower id."""
     found = study_listing.listing(
-        connection, patient_id=narrow.patient_id, accession=narrow.accession, standing=narrow.standing, before=before,
-        limit=PAGE + 1,
+        connection, patient_id=narrow.patient_id, accession=narrow.accession, standing=narrow.standing,
+        order_standing=narrow.order, before=before, limit=PAGE + 1,
     )  # fmt: skip
     rows, counted = found.rows, found.count
     work = study_listing.newest_work(connection, [row["study_uid"] for row in rows[:PAGE]])

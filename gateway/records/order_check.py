@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -75,6 +75,9 @@ class Side:
     modalities: frozenset[str] = frozenset()
 
 
+NOTHING: Final = Side()
+
+
 @dataclass(frozen=True, slots=True)
 class TiedOrder:
     """An order to which something of a study leads, whoever its patient is."""
@@ -127,6 +130,8 @@ class FoundConflict:
 @dataclass(frozen=True, slots=True)
 class _Row:
     check: Check
+    place: str
+    """Keyword of the attribute."""
     agree: Callable[[Side, Side], bool]
     """Of images and order, both of which state something."""
     shown: Callable[[Side], str]
@@ -156,15 +161,21 @@ def _identity(side: Side) -> str:
 
 
 CHECKS: Final = (
-    _Row(Check.PATIENT_ID, _agrees_on_patient, _identity),
-    _Row(Check.BIRTH_DATE, lambda one, other: is_same_date(one.birth_date, other.birth_date), lambda s: s.birth_date),
-    _Row(Check.NAME, lambda one, other: is_same_name(one.name, other.name), lambda side: side.name),
-    _Row(Check.SEX, lambda one, other: is_same_sex(one.sex, other.sex), lambda side: side.sex),
+    _Row(Check.PATIENT_ID, "PatientID", _agrees_on_patient, _identity),
     _Row(
-        Check.LATERALITY, lambda one, other: bool(one.sides & other.sides), lambda side: ", ".join(sorted(side.sides))
+        Check.BIRTH_DATE, "PatientBirthDate", lambda one, other: is_same_date(one.birth_date, other.birth_date),
+        lambda side: side.birth_date,
     ),
-    _Row(Check.MODALITY, _agrees_on_modality, lambda side: ", ".join(sorted(side.modalities))),
-)
+    _Row(Check.NAME, "PatientName", lambda one, other: is_same_name(one.name, other.name), lambda side: side.name),
+    _Row(Check.SEX, "PatientSex", lambda one, other: is_same_sex(one.sex, other.sex), lambda side: side.sex),
+    _Row(
+        Check.LATERALITY, "Laterality", lambda one, other: bool(one.sides & other.sides),
+        lambda side: ", ".join(sorted(side.sides)),
+    ),
+    _Row(Check.MODALITY, "Modality", _agrees_on_modality, lambda side: ", ".join(sorted(side.modalities))),
+)  # fmt: skip
+PLACES: Final = {row.check: row.place for row in CHECKS}
+"""Check -> keyword of the attribute."""
 
 Policies = Mapping[Check, CheckPolicy]
 DEFAULTS: Final[Policies] = {
@@ -187,6 +198,12 @@ def conflicts(images: Side, orders: Iterable[TiedOrder], policies: Policies = DE
             mine, theirs = row.shown(images), row.shown(order.side)
             if policy is not CheckPolicy.OFF and mine and theirs and not row.agree(images, order.side):
                 yield FoundConflict(Conflict(row.check, order.row, mine, theirs), policy)
+
+
+def released_among(held: Iterable[FoundConflict], found: Iterable[FoundConflict]) -> list[FoundConflict]:
+    """`found`, each with the release that a person gave the same conflict before."""
+    known = {one.conflict.key: one.released for one in held}
+    return [replace(one, released=known.get(one.conflict.key)) for one in found]
 
 
 def is_of_patient(images: Side, order: TiedOrder) -> bool:

@@ -17,7 +17,7 @@ _TITLES: Final = frozenset({
 _SPELT_OUT: Final = str.maketrans({
     "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d",
 })  # fmt: skip
-_UNKNOWN: Final = "?\ufffd*"
+_MARKS: Final = re.compile("([?\ufffd*]+)")
 """What consoles put in the place of a character that they cannot display."""
 
 
@@ -80,10 +80,15 @@ def _spellings(word: str) -> set[str]:
 
 def _is_displayed_as(word: str, shown: str) -> bool:
     """Whether `shown` is `word` with marks for the characters that a console does not have."""
-    if not set(_UNKNOWN) & set(shown):
+    if not _MARKS.search(shown):
         return False
-    pattern = "".join(".{1,2}" if one in _UNKNOWN else re.escape(one) for one in shown)
+    # A console that shows bytes has two marks for one letter.
+    pattern = "".join(_any(part) if _MARKS.match(part) else re.escape(part) for part in _MARKS.split(shown))
     return re.fullmatch(pattern, word) is not None
+
+
+def _any(marks: str) -> str:
+    return f".{{1,{2 * len(marks)}}}"
 
 
 def _is_initial(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
+from gateway.records.order_check import NOTHING, FoundConflict, Side, TiedOrder
 from gateway.records.patient import Identity
 
 
@@ -80,6 +81,12 @@ class Study:
     """What was remarkable when its instances arrived."""
     rejected: int = 0
     """How many instances that rejection notes call wrong its attributes leave out."""
+    images: Side = NOTHING
+    """What its images state, as it is compared with orders."""
+    claimed: tuple[TiedOrder, ...] = ()
+    """The orders to which something of it leads, those of other patients as well."""
+    checked: tuple[FoundConflict, ...] = ()
+    """What was found before that it and its orders state differently."""
 
 
 def referenced_orders(series: Iterable[Series]) -> Iterator[Any]:

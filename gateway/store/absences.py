@@ -31,6 +31,7 @@ KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "orders": ("study", "filler", "placer", "accession"),
     "procedures": ("study",),
     "studies": ("early study", "early accession"),
+    "study_requests": ("early accession",),
     "unlinked_items": ("early study", "early accession"),
 }
 """Table -> the kinds of keys that a row of the table may make present."""

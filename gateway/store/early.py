@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import PerformedStepRow
 from gateway.store.absences import Key, are_absent
-from gateway.store.schema import studies, unlinked_items
+from gateway.store.schema import studies, study_requests, unlinked_items
 from gateway.store.statement import Statement
 
 _NUMBERED: Final = bindparam("accession") != ""
@@ -19,12 +19,11 @@ _EARLY: Final = Statement(
         select(studies.c.study_uid, literal(0).label("performed_step")).where(
             or_(
                 studies.c.study_uid == bindparam("study_uid"),
-                and_(
-                    _NUMBERED,
-                    studies.c.accession == bindparam("accession"),
-                    studies.c.patient_id == bindparam("patient_id"),
-                ),
+                and_(_NUMBERED, studies.c.accession == bindparam("accession")),
             )
+        ),
+        select(study_requests.c.study_uid, literal(0)).where(
+            _NUMBERED, study_requests.c.accession == bindparam("accession")
         ),
         select(cast(literal(""), Text), unlinked_items.c.performed_step).where(
             unlinked_items.c.by_person == false(),
@@ -52,16 +51,14 @@ def keys_of(study_uid: StudyInstanceUID, accession_number: AccessionNumber) -> l
     return [key for key in keys if key[1]]
 
 
-def of_order(
-    connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber, patient_id: str
-) -> Early:
-    """What is here with the Study Instance UID of an order, or with its accession number."""
+def of_order(connection: Connection, *, study_uid: StudyInstanceUID, accession_number: AccessionNumber) -> Early:
+    """What is here with the Study Instance UID of an order, or with its accession number, whatever patient it names."""
     keys = keys_of(study_uid, accession_number)
     if are_absent(connection, keys):
         return Early((), ())
-    values = {"study_uid": study_uid, "accession": accession_number, "patient_id": patient_id}
+    values = {"study_uid": study_uid, "accession": accession_number}
     rows = _EARLY.rows(connection, values)
     return Early(
-        tuple(row["study_uid"] for row in rows if not row["performed_step"]),
+        tuple(dict.fromkeys(row["study_uid"] for row in rows if not row["performed_step"])),
         tuple(dict.fromkeys(row["performed_step"] for row in rows if row["performed_step"])),
     )

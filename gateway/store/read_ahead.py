@@ -34,6 +34,7 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
     "early study": "SELECT 1 FROM studies WHERE study_uid = k.a"
     " UNION ALL SELECT 1 FROM unlinked_items WHERE study_uid = k.a",
     "early accession": "SELECT 1 FROM studies WHERE accession = k.a"
+    " UNION ALL SELECT 1 FROM study_requests WHERE accession = k.a"
     " UNION ALL SELECT 1 FROM unlinked_items WHERE accession = k.a",
 }
 """Kind -> what finds a row for the key `k`."""

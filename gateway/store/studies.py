@@ -14,12 +14,15 @@ from gateway.records.completeness import Decision, Reason
 from gateway.records.exclusion import Excluded
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.records.images_side import images_side
 from gateway.records.order import Attributes
+from gateway.records.order_check import NOBODY, TiedBy, is_of_patient
 from gateway.records.patient import IDENTITY, Identity
 from gateway.records.rejection import counting
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
-from gateway.store import exclusions, orders, patients, study_findings
+from gateway.store import exclusions, order_conflicts, orders, patients, study_findings, study_orders
 from gateway.store.schema import instances, series, studies
+from gateway.store.study_orders import Tied
 
 
 def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
@@ -80,18 +83,17 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     if row is None:
         return None
     all_series = _counting(_all_series(connection, row["id"]), exclusions.excluded(connection, study_uid))
-    patient, attributes = _patient_today(connection, row)
-    linked = orders.linked(
-        connection,
-        study_uid=study_uid,
-        accession_number=row["accession"],
-        patient_id=patient.patient_id,
-        issuer=patient.issuer,
+    clues = study_orders.clues_of(row, all_series, referenced_orders(all_series))
+    every = study_orders.tied(connection, clues)
+    patient, attributes = _patient_today(connection, row, every)
+    images = images_side(
+        row["attributes"], [one.attributes for one in all_series], patient if row["patient_id"] else NOBODY
     )
-    tied = tuple(_linked(one) for one in linked)
-    stated = {row["accession"]: _authority(attributes)}
-    for item in referenced_orders(all_series):
-        stated.setdefault(str(item.get("AccessionNumber") or ""), _authority(item))
+    meant = study_orders.sure(images, every)
+    linked = [one for one in meant if is_of_patient(images, one.order)]
+    attributes = _named_as_ordered(attributes, linked)
+    tied = tuple(_linked(one.row) for one in linked)
+    stated = {row["accession"]: study_orders.authority_of(attributes), **clues.numbers}
     foreign = _foreign(connection, patient, stated, {"", *(one.accession_number for one in tied)})
     known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
@@ -99,7 +101,8 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     return Study(
         study_uid, attributes, all_series, tied, row["revision"], foreign, reported,
         identities=_identities(connection, counting(all_series)), withdrawn=withdrawn,
-        findings=study_findings.of_arrival(connection, row["id"]), rejected=row["rejected"],
+        findings=study_findings.of_arrival(connection, row["id"]), rejected=row["rejected"], images=images,
+        claimed=tuple(one.order for one in meant), checked=tuple(order_conflicts.of_study(connection, study_uid)),
     )  # fmt: skip
 
 
@@ -141,7 +144,7 @@ def _identities(connection: Connection, all_series: Iterable[Series]) -> frozens
     return frozenset(today)
 
 
-def _patient_today(connection: Connection, row: RowMapping) -> tuple[Identity, Attributes]:
+def _patient_today(connection: Connection, row: RowMapping, tied: Sequence[Tied]) -> tuple[Identity, Attributes]:
     """The patient of a study, and its attributes under that Patient ID.
 
     The survivor of a merge takes the place of the patient; where the images have no Patient ID, the patient of the
@@ -149,14 +152,14 @@ def _patient_today(connection: Connection, row: RowMapping) -> tuple[Identity, A
     """
     named, attributes = Identity(row["patient_id"], row["patient_issuer"]), row["attributes"]
     if named.patient_id:
-        other = patients.merged_into(connection, named)
+        survivor, known = patients.merged_into(connection, named), "attributes"
     else:
-        ordered = orders.patient_of(connection, study_uid=row["study_uid"], accession_number=row["accession"])
-        other = dict(ordered) if ordered is not None else None
-    if other is None:
+        ordered, known = study_orders.patient_of(tied), "patient_attributes"
+        survivor = dict(ordered) if ordered is not None else None
+    if survivor is None:
         return named, attributes
-    today = Identity(other["patient_id"], other["issuer"])
-    return today, _of_survivor(attributes, other["attributes"], today)
+    today = Identity(survivor["patient_id"], survivor["issuer"])
+    return today, _of_survivor(attributes, survivor[known], today)
 
 
 def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:
@@ -169,10 +172,12 @@ def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> 
     return changed | {key: patient[key] for key in known if key in patient}
 
 
-def _authority(item: Attributes) -> str:
-    """Who gives the accession number of an item or of a study, '' if no issuer is stored."""
-    issuers = item.get("IssuerOfAccessionNumberSequence") or [{}]
-    return str(issuers[0].get("LocalNamespaceEntityID") or "")
+def _named_as_ordered(attributes: Attributes, linked: Sequence[Tied]) -> Attributes:
+    """What a header says, with the name of the patient as it was ordered and registered: a console leaves out or
+    replaces what it cannot display."""
+    ours = study_orders.patient_of([one for one in linked if one.order.tied_by is not TiedBy.HAND])
+    name = ours["patient_attributes"].get("PatientName") if ours is not None else None
+    return {**attributes, "PatientName": name} if name else attributes
 
 
 def _linked(row: RowMapping) -> LinkedOrder:

@@ -15,7 +15,7 @@ from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.rejection import counting, number_rejected
 from gateway.records.study import Instance, Series
-from gateway.store import completeness, exclusions, pixel_files, study_keys
+from gateway.store import completeness, exclusions, pixel_files, study_keys, study_requests
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies, study_evidence
@@ -166,10 +166,12 @@ def _keep_series(
     attributes, sources = agreed(*stated, arrival.series, arrival.sop_uid)
     row: int | None = held.get("series")
     if row is None:
+        study_requests.note(connection, arrival)
         values = {"study": study, "series_uid": arrival.series_uid, **_series_columns(attributes, sources)}
         return _key(connection.execute(insert(series), values)), True
     has_changed = (attributes, sources) != stated
     if has_changed:
+        study_requests.note(connection, arrival)
         connection.execute(_SET_SERIES, _named({"id": row, **_series_columns(attributes, sources)}))
     return row, has_changed
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, literal_column, select
 
 from gateway.records.ehr_standing import STATES_OF, EhrStanding
+from gateway.records.order_check import OrderStanding
 from gateway.records.work import Activity, Lane, Part, WorkKind, WorkState
 from gateway.store.schema import outbox, studies
 
@@ -35,12 +36,16 @@ def listing(
     patient_id: str = "",
     accession: str = "",
     standing: EhrStanding | None = None,
+    order_standing: OrderStanding | None = None,
     before: int | None = None,
     limit: int,
 ) -> StudyRows:
     """`before`: rows with a lower id alone."""
     given = ((studies.c.patient_id, patient_id), (studies.c.accession, accession))
     conditions = [column == value for column, value in given if value]
+    if order_standing is not None:
+        # In the words of the partial index, which a database does not compare with a parameter.
+        conditions += [studies.c.order_standing == order_standing.value, _NEEDS_LOOK]
     if standing is not None and standing in STATES_OF:
         rows = _standing(connection, standing, conditions)
         ids = [row for row in rows if before is None or row < before][:limit]
@@ -75,6 +80,7 @@ def _standing(connection: Connection, standing: EhrStanding, conditions: Sequenc
     return sorted(connection.execute(counting).scalars(), reverse=True)
 
 
+_NEEDS_LOOK: Final = studies.c.order_standing.not_in([literal_column("''"), literal_column("'linked'")])
 _has_work: Final = exists().where(
     outbox.c.subject == studies.c.study_uid,
     outbox.c.kind.startswith(f"{Activity.DELIVER}:"),

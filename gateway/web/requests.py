@@ -15,6 +15,7 @@ from yarl import URL
 from gateway.errors import InvalidValue
 from gateway.records.ehr_standing import EhrStanding
 from gateway.records.message import MessageState
+from gateway.records.order_check import OrderStanding
 from gateway.records.step import StepState
 from gateway.records.work import WorkState
 from gateway.web.forms import FORM, posted
@@ -34,7 +35,7 @@ Person = Annotated[Words, Field(description="Who decides, where no login proves 
 Note = Annotated[Words, Field(description="Why, for those who come later")]
 Limit = Annotated[int, Field(ge=1, le=1000, description="At most so many rows")]
 Before = Annotated[RowId | None, Field(description="Only rows with a lower id: `next_before` of the page before")]
-_EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
+EmptyIsNone = BeforeValidator(lambda value: value or None)
 
 
 def _day(written: str) -> str:
@@ -73,7 +74,7 @@ class SearchParameters(RequestParameters):
     modality: Words = ""
     station: Words = Field(default="", description="AE title")
     state: Annotated[
-        SearchState | None, _EMPTY_IS_NONE, Field(description="Of a step; `not-applied`: messages that were not")
+        SearchState | None, EmptyIsNone, Field(description="Of a step; `not-applied`: messages that were not")
     ] = None
 
 
@@ -98,10 +99,14 @@ class WhyParameters(RequestParameters):
     station: Annotated[Words, Field(min_length=1, description="AE title of the scanner")]
 
 
+OpenStanding = Literal[OrderStanding.HELD, OrderStanding.DIFFERS, OrderStanding.UNMATCHED]
+
+
 class StudiesParameters(RequestParameters):
     patient: Words = Field(default="", description="Patient ID, as the images have it")
     accession: Words = Field(default="", description="Accession number, as the images have it")
-    standing: Annotated[EhrStanding | None, _EMPTY_IS_NONE, Field(description="How it stands at the EHRs")] = None
+    standing: Annotated[EhrStanding | None, EmptyIsNone, Field(description="How it stands at the EHRs")] = None
+    order: Annotated[OpenStanding | None, EmptyIsNone, Field(description="How it stands with its orders")] = None
     before: Before = None
 
 
@@ -110,14 +115,14 @@ class StudyParameters(RequestParameters):
 
 
 class MessagesParameters(RequestParameters):
-    state: Annotated[MessageState | None, _EMPTY_IS_NONE] = None
+    state: Annotated[MessageState | None, EmptyIsNone] = None
     limit: Limit = 100
     before: Before = None
 
 
 class DeliveriesParameters(RequestParameters):
     receiver: Words = Field(default="", description="Name of an EHR or a destination; `.`: work that has none")
-    state: Annotated[WorkState | None, _EMPTY_IS_NONE] = None
+    state: Annotated[WorkState | None, EmptyIsNone] = None
     limit: Limit = 100
     before: Before = None
 
@@ -136,7 +141,7 @@ class PerformedStepParameters(RequestParameters):
 
 class LinkParameters(RequestParameters):
     uid: Annotated[Words, Field(min_length=1, description="SOP Instance UID of the performed step")]
-    order: Annotated[RowId | None, _EMPTY_IS_NONE, Field(description="`id` of the order")] = None
+    order: Annotated[RowId | None, EmptyIsNone, Field(description="`id` of the order")] = None
     accession: Words = Field(default="", description="Accession number of the order, where it tells it from others")
     step: Words = Field(default="", description="Scheduled Procedure Step ID, where the order has several")
     reason: Note = ""

@@ -39,6 +39,7 @@ from gateway.web.api import (
     exclusions,
     legal_holds,
     openapi,
+    order_meeting,
     performed_steps,
     pictures,
     put_away,
@@ -74,6 +75,7 @@ ROUTES: Final = (
     *system_routes.ROUTES,
     *resends.ROUTES,
     *exclusions.ROUTES,
+    *order_meeting.ROUTES,
     *legal_holds.ROUTES,
     *people_routes.ROUTES,
 )

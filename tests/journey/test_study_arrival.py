@@ -19,10 +19,13 @@ from gateway.assembly.mappings import load_mappings
 from gateway.assembly.studies import make_arrival
 from gateway.clock import now
 from gateway.config.dicom import Dicom
+from gateway.config.order_checks import OrderChecks
 from gateway.config.site import Site
+from gateway.config.studies import Studies
 from gateway.config.tree import MappingsSection
 from gateway.operations import studies_view
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.order_check import CheckPolicy
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, refusals, studies
 from gateway.store.schema import instances
@@ -257,6 +260,10 @@ async def test_an_instance_sent_again_corrects_its_study(start: Start) -> None:
         assert resource["subject"]["identifier"]["value"] == right
 
 
+WARNING = Studies(quiet_seconds=0.3, order_checks=OrderChecks(patient_id=CheckPolicy.WARN))
+"""A study is delivered although the order with its number is another patient's."""
+
+
 @pytest.mark.parametrize(
     ("patient", "linked"),
     [("{id}^^^HOSP", True), ("{id}", True), ("{id}^^^OTHER", False), ("PAT1^^^HOSP", False)],
@@ -268,7 +275,7 @@ async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
     dataset = sample()
     dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
     numbers = {"study_uid": str(dataset.StudyInstanceUID)} if by == "study_uid" else {"accession": "ACC7"}
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
         async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
             message = orm(patient=patient.format(id=dataset.PatientID), **numbers)
             assert b"MSA|AA" in await ris.send(message)
@@ -290,7 +297,7 @@ async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
         item = pydicom.Dataset()
         item.LocalNamespaceEntityID = issuer
         dataset.IssuerOfAccessionNumberSequence = [item]
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
         async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
             assert b"MSA|AA" in await ris.send(orm(patient="PAT1^^^HOSP", accession="ACC7"))
         await send(gateway, dataset)

@@ -115,7 +115,7 @@ async def test_a_row_that_sqlalchemy_writes_ends_what_was_noted_of_its_table(dat
         return before
 
     def look(connection: Connection) -> tuple[Any, ...]:
-        return early.of_order(connection, study_uid=uid, accession_number=AccessionNumber(""), patient_id="").studies
+        return early.of_order(connection, study_uid=uid, accession_number=AccessionNumber("")).studies
 
     wanted = asks(*early.keys_of(uid, AccessionNumber("")), patients.key_of(MUSTER))
     assert await together(store, (arrive, wanted), (look, wanted), (is_absent, wanted)) == [True, (uid,), True]

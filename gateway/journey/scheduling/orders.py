@@ -275,14 +275,10 @@ def _meet_early(
     work: SchedulingWork, row: OrderRow, order: Order, statement: OrderedProcedure, arrivals: Sequence[Arrival]
 ) -> None:
     """A study that came before its order is settled again, now with the order; a performed step is linked to it."""
-    patient_id = statement.patient.get("PatientID")
-    if patient_id is None and order.patient is not None and (held := patients.get(work.connection, order.patient)):
-        patient_id = held["patient_id"]
     waiting = early.of_order(
         work.connection,
         study_uid=StudyInstanceUID(statement.procedure.get("StudyInstanceUID") or ""),
         accession_number=order.accession_number,
-        patient_id=patient_id or "",
     )
     for uid in waiting.studies:
         studies.touch(work.connection, uid)

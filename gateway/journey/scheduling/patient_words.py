@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.journey.scheduling.applied import SchedulingWork
+from gateway.journey.scheduling.held_studies import look_again
 from gateway.records.order import Attributes
 from gateway.records.patient import PatientStatement, Rank, Stamps, first_values, values_after
 from gateway.records.patient_merge import Absorbed, composed
@@ -51,6 +52,8 @@ def update_patient(work: SchedulingWork, row: Row, statement: Attributes, rank: 
         recompose(work, held["id"])
     elif held["merged_into"] is not None:
         recompose(work, held["merged_into"])
+    else:
+        look_again(work, held["id"])
 
 
 def recompose(work: SchedulingWork, patient: PatientRow) -> None:
@@ -68,6 +71,8 @@ def recompose(work: SchedulingWork, patient: PatientRow) -> None:
     )
     if held["merged_into"] is not None:
         recompose(work, held["merged_into"])
+    else:
+        look_again(work, patient)
 
 
 def _own(row: Row) -> tuple[Attributes, Stamps]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import Conflict, NeedsPerson, Rejected, Unavailable, with_fate
+from gateway.journey.study_settling import order_checking
 from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
@@ -25,6 +26,7 @@ from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
+from gateway.records.order_check import DEFAULTS, FoundConflict, Policies
 from gateway.records.rejection import number_rejected
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
@@ -32,6 +34,7 @@ from gateway.store import (
     Store,
     deleted_studies,
     imaging_studies,
+    order_conflicts,
     outbox,
     settling,
     station_pauses,
@@ -90,11 +93,13 @@ class ImagingStudyStation:
         served: Shape | None = None,
         zone: tzinfo = UTC,
         consequences: Sequence[Consequence] = (),
+        policies: Policies = DEFAULTS,
     ) -> None:
         """`longest_wait`: microseconds after which a study settles whatever is missing; `learns`: pauses between
         instances are kept, for the quiet times of stations; `read_again` reads a study anew from its headers, without
         what is rejected meanwhile, and lets it settle; `served`: how studies are kept
-        for those who read them here, None if nobody does; `zone` is that of a `started` without one."""
+        for those who read them here, None if nobody does; `zone` is that of a `started` without one; `policies`: what
+        differences between a study and its order lead to."""
         self._store = store
         self._mapping = mapping
         self._targets = targets
@@ -105,12 +110,14 @@ class ImagingStudyStation:
         self._served = served
         self._zone = zone
         self._consequences = consequences
+        self._policies = policies
 
     async def settle(self, work: Work) -> Done:
         """Turn the study into deliveries, unless nothing an EHR would see has changed; leave it waiting while the
         evidence states that something of it is to come (`gateway.records.completeness`).
 
-        Raises `NeedsPerson` when the study has no valid form in FHIR; the study stays, the work is parked.
+        Raises `NeedsPerson` when the study has no valid form in FHIR, `HeldByOrder` when its order states something
+        else; the study stays, the work is parked.
         """
         decision, until, study, before = await self._store.read(partial(self._looked, work=work))
         if not decision.settles:
@@ -122,16 +129,17 @@ class ImagingStudyStation:
         _one_patient(study)
         if before is not None:
             _whole_again(study, before)
+        found = await self._checked(study)
         served = [self._served] if self._served else []
         shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
-        findings = [*study.findings]
+        findings = [*study.findings, *order_checking.findings_of(found)]
         codes: set[MissingCode] = set()
         bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in shapes}
         remarkable = list(dict.fromkeys(findings))
         await self._log(work, remarkable)
         return Done(
             {"revision": study.revision, "because": decision.as_row()},
-            lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision),
+            lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision, found),
         )
 
     async def _without_rejected(self, study: Study, read_again: ReadAgain) -> Done:
@@ -141,6 +149,18 @@ class ImagingStudyStation:
         except Conflict as error:
             raise with_fate(error, Unavailable) from error
         return Done({"revision": study.revision, "note": "read again without what is rejected"})
+
+    async def _checked(self, study: Study) -> list[FoundConflict]:
+        """What the study and its orders state differently. Raises `HeldByOrder`, once that is noted."""
+        found = order_checking.found_of(study, self._policies)
+        if (error := order_checking.held(found)) is not None and (self._targets or self._served):
+            await self._store.write(partial(self._note_orders, study=study, found=found))
+            raise error
+        return found
+
+    def _note_orders(self, connection: Connection, study: Study, found: Sequence[FoundConflict]) -> None:
+        standing = order_checking.standing_of(study, found)
+        order_conflicts.note(connection, study.uid, found, standing, now=self._clock())
 
     def _looked(self, connection: Connection, work: Work) -> tuple[Decision, int, Study | None, DeletedStudy | None]:
         decision, until = settling.look(connection, work, now=self._clock(), longest=self._longest_wait)
@@ -206,8 +226,10 @@ class ImagingStudyStation:
         findings: Sequence[Finding],
         codes: Collection[MissingCode],
         decision: Decision,
+        found: Sequence[FoundConflict],
     ) -> None:
         now = self._clock()
+        self._note_orders(connection, study, found)
         unknown_codes.count(connection, codes, now=now, study=study.uid)
         row = studies.get(connection, study.uid)
         assert row is not None
@@ -233,6 +255,8 @@ class ImagingStudyStation:
         if study is None or self._served is None:
             return Done()
         _one_patient(study)
+        if (error := order_checking.held(order_checking.found_of(study, self._policies))) is not None:
+            raise error
         resource, digest = await asyncio.to_thread(self._build, study, self._served)
         return Done({"revision": study.revision}, lambda connection: self._keep(connection, study, resource, digest))
 

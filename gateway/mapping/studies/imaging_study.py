@@ -56,7 +56,11 @@ class _CompiledRow:
     codes: Codes | None
 
 
-_ALWAYS: Final = {"study": PATIENT_KEYWORDS, "instance": REJECTION}
+_ALWAYS: Final = {
+    "study": PATIENT_KEYWORDS,
+    "series": frozenset({"ReferencedPerformedProcedureStepSequence", "RequestAttributesSequence"}),
+    "instance": REJECTION,
+}
 """What is kept of a header whether or not a row reads it."""
 
 

@@ -10,8 +10,10 @@ from gateway.errors import Fate
 from gateway.operations.answers.answer import Answer, Attributes, Finding, Moment
 from gateway.operations.answers.completeness import Completeness, StatedOfStudy
 from gateway.operations.answers.exclusions import StudyExclusion
+from gateway.operations.answers.order_meeting import OrderConflict, OrderLink
 from gateway.records.ehr_standing import EhrStanding
 from gateway.records.identifiers import AccessionNumber, SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+from gateway.records.order_check import OrderStanding
 from gateway.records.work import WorkState
 
 
@@ -147,6 +149,7 @@ class ListedStudy(Answer):
     last_at: Moment
     withdrawn_at: Moment | None
     standing: EhrStanding
+    order_standing: OrderStanding = Field(description="With its orders, as it was looked at last; empty: not yet")
     ehrs: dict[str, WorkState] = Field(description="EHR -> its newest delivery; settle: the look at the study, if due")
 
 
@@ -194,4 +197,9 @@ class StudyDetail(Study):
     attributes: Attributes
     series: list[Series]
     orders: list[LinkedOrder]
+    order_standing: OrderStanding = Field(description="With its orders, as it was looked at last; empty: not yet")
+    conflicts: list[OrderConflict] = Field(
+        description="What its images and an order state differently, the oldest first; those that have ended as well"
+    )
+    links: list[OrderLink] = Field(description="Orders that persons linked with it or took away, the oldest first")
     deliveries: list[JourneyDelivery]

@@ -34,7 +34,7 @@ from gateway.operations.state.components import examine
 from gateway.operations.state.part import SEVERITY
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import MessageRow, WorkRow
-from gateway.store import message_listing, messages, orders, outbox_listing, refusals, worklist
+from gateway.store import message_listing, messages, order_conflicts, orders, outbox_listing, refusals, worklist
 from gateway.web import requests
 from gateway.web.routes import Notice, Route, RouteContext
 
@@ -71,11 +71,12 @@ async def show_metrics(context: RouteContext, parameters: requests.NoParameters)
     """Counters, for Prometheus."""
     try:
         waiting = await context.store.read(outbox_listing.counts)
+        standings = await context.store.read(order_conflicts.counts)
     except Unavailable:
-        waiting = None
+        waiting, standings = None, {}
     parts = (await context.state()).parts
     metrics.show_parts((part.kind.value, part.name, SEVERITY[part.level]) for part in parts)
-    return web.Response(body=metrics.render(waiting), content_type="text/plain", charset="utf-8")
+    return web.Response(body=metrics.render(waiting, standings), content_type="text/plain", charset="utf-8")
 
 
 async def openapi(context: RouteContext, parameters: requests.NoParameters) -> web.Response:

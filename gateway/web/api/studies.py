@@ -44,7 +44,7 @@ def _noticed(answer: Withdrawn) -> Notice:
 
 async def list_studies(context: RouteContext, parameters: StudiesParameters) -> StudyList:
     """Studies, newest first, and how each stands at the EHRs."""
-    narrow = StudyFilter(parameters.patient, parameters.accession, parameters.standing)
+    narrow = StudyFilter(parameters.patient, parameters.accession, parameters.standing, parameters.order)
     return await context.store.read(partial(study_list, narrow=narrow, before=parameters.before))
 
 

@@ -21,6 +21,7 @@ from gateway.operations.resource_difference import ResourceDifference, differenc
 from gateway.operations.study_list import PAGE, StudyFilter, study_list
 from gateway.records.ehr_standing import EhrStanding
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.order_check import OrderStanding
 from gateway.records.work import Lane, delivery_to
 from gateway.store import outbox
 from gateway.store.study_listing import LOOKED_AT
@@ -35,6 +36,10 @@ LEVELS: Final = {
     EhrStanding.WITHDRAWN: "warn", EhrStanding.NOT_SENT: "muted",
 }  # fmt: skip
 """Standing -> class of its mark."""
+ORDER_LEVELS: Final = {
+    OrderStanding.HELD: "bad", OrderStanding.DIFFERS: "warn", OrderStanding.UNMATCHED: "muted",
+}  # fmt: skip
+"""How a study stands with its orders -> class of its mark."""
 MOST_INSTANCES: Final = 200
 """Of a series, that are listed."""
 
@@ -49,11 +54,12 @@ class StudyPageParameters(PageParameters, StudyParameters):
 
 async def show_studies(context: RouteContext, parameters: StudiesPageParameters) -> web.Response:
     """Studies, newest first, by patient, accession number and how they stand at the EHRs."""
-    narrow = StudyFilter(parameters.patient, parameters.accession, parameters.standing)
+    narrow = StudyFilter(parameters.patient, parameters.accession, parameters.standing, parameters.order)
     listed = await context.store.read(lambda c: study_list(c, narrow, before=parameters.before))
     return page(
         context, "studies.html", parameters, title="Studies", current="/studies", asked=parameters, listed=listed,
-        standings=list(EhrStanding), levels=LEVELS, looked_at=LOOKED_AT, page_size=PAGE,
+        standings=list(EhrStanding), order_standings=list(ORDER_LEVELS),
+        order_levels=ORDER_LEVELS, levels=LEVELS, looked_at=LOOKED_AT, page_size=PAGE,
         newest=_address(parameters, None) if parameters.before else "",
         older=_address(parameters, listed.next_before) if listed.next_before else "",
     )  # fmt: skip
@@ -62,7 +68,7 @@ async def show_studies(context: RouteContext, parameters: StudiesPageParameters)
 def _address(parameters: StudiesPageParameters, before: int | None) -> str:
     given = {
         "patient": parameters.patient, "accession": parameters.accession, "standing": parameters.standing or "",
-        "before": before or "",
+        "order": parameters.order or "", "before": before or "",
     }  # fmt: skip
     return "/studies?" + urlencode({name: value for name, value in given.items() if value})
 
@@ -96,7 +102,7 @@ async def show_study_page(context: RouteContext, parameters: StudyPageParameters
         context, "study.html", parameters, title="Study", current="/studies", uid=uid, study=study, journey=journey,
         lanes=lanes_of(journey.events), beside=beside, here=f"/studies/{quote(uid, safe='')}", is_sent=is_sent,
         excluded=excluded, most_instances=MOST_INSTANCES, cut=CUT, why_no_pictures=context.views.pictures.why_not,
-        corrected_text=corrected_text,
+        corrected_text=corrected_text, order_levels=ORDER_LEVELS,
     )  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from gateway.records.cause import cause_of, cause_of_message
 from gateway.records.completeness import Evidence, EvidenceKind
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
+from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding
+from gateway.records.row_ids import OrderRow
 from gateway.records.work import WorkState, delivery_to
-from gateway.store import audit, completeness, message_ties
+from gateway.store import audit, completeness, message_ties, order_conflicts
 from gateway.web.server import ROUTES
 from tests.operations.audit.events import EVENTS
 from tests.store.test_audit import recorded
@@ -104,6 +106,7 @@ PREVIEW = "/api/studies/{uid}/series/{series}/instances/{instance}/preview.jpg"
 EXCLUDE, INCLUDE = "/api/studies/{uid}/exclude", "/api/studies/{uid}/include"
 GIVE_UP = "/api/deliveries/{id}/give-up"
 NEVER = cause_of(delivery_to("main"), {"error": "never"}).key
+STUDY_LINK, RELEASE = "/api/studies/{uid}/link", "/api/studies/{uid}/release"
 LINK, UNLINK = "/api/performed-steps/{uid}/link", "/api/performed-steps/{uid}/unlink"
 USER = "/api/users/{name}"
 CALLS = (
@@ -172,7 +175,14 @@ CALLS = (
     ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part={STUDY}.9.1", 422),
     ("POST", EXCLUDE, f"/api/studies/{STUDY}/exclude?part=1.2.3&note=wrong", 404),
     ("POST", INCLUDE, f"/api/studies/{STUDY}/include?part={STUDY}.9.1", 200),
+    ("POST", STUDY_LINK, f"/api/studies/{STUDY}/link?accession=A100", 200),
+    ("POST", STUDY_LINK, f"/api/studies/{STUDY}/link", 422),
+    ("POST", STUDY_LINK, "/api/studies/1.2.3/link?accession=A100", 404),
+    ("POST", RELEASE, f"/api/studies/{STUDY}/release?note=seen", 200),
+    ("POST", RELEASE, f"/api/studies/{STUDY}/release", 422),
+    ("POST", RELEASE, "/api/studies/1.2.3/release?note=seen", 404),
     ("GET", "/api/studies/{uid}", f"/api/studies/{STUDY}", 200),
+    ("POST", "/api/studies/{uid}/unlink", f"/api/studies/{STUDY}/unlink?accession=A100", 200),
     ("GET", "/api/silent", "/api/silent", 200),
     ("GET", "/api/unlinked", "/api/unlinked", 200),
     ("POST", LINK, f"/api/performed-steps/{UNLINKED}/link?accession=A100", 200),
@@ -218,6 +228,13 @@ CALLS = (
 )
 
 
+def differ(connection: Connection) -> None:
+    """Let an order of another patient hold the study."""
+    conflict = FoundConflict(Conflict(Check.PATIENT_ID, OrderRow(1), "4711", "4712"), CheckPolicy.HOLD)
+    uid = StudyInstanceUID(STUDY)
+    order_conflicts.note(connection, uid, [conflict], OrderStanding.HELD, now=NINE)
+
+
 async def test_bodies_are_what_the_document_says(console: Served) -> None:
     rows = await console.store.write(whole_journey)
     await console.store.write(lambda connection: add_performed_step(connection, rows["order"]))
@@ -235,6 +252,7 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     never = {"error": "never"}
     await console.store.write(lambda c: add_delivery(c, at=NINE, study_uid="1.2.8", fate=Fate.PARK, outcome=never))
     await console.store.write(add_images)
+    await console.store.write(differ)
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
     stated = partial(completeness.record, study_uid=StudyInstanceUID(STUDY), evidence=STATED)

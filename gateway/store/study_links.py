@@ -1,0 +1,39 @@
+"""Orders that persons linked with studies, or took away from them: the newest word on each counts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.link_change import LinkAction
+from gateway.records.order_check import StudyLink
+from gateway.records.row_ids import OrderRow
+from gateway.store.schema import study_links
+
+_OF_STUDY: Final = (
+    select(study_links).where(study_links.c.study_uid == bindparam("the_study")).order_by(study_links.c.id)
+)
+
+
+def add(connection: Connection, study_uid: StudyInstanceUID, link: StudyLink) -> None:
+    """Note what a person decided."""
+    row = {
+        "study_uid": study_uid, "order": link.order, "person": link.person, "reason": link.reason,
+        "action": (LinkAction.LINK if link.is_linked else LinkAction.UNLINK).value, "changed_at": link.changed_at,
+    }  # fmt: skip
+    connection.execute(insert(study_links), row)
+
+
+def history(connection: Connection, study_uid: StudyInstanceUID) -> list[StudyLink]:
+    """All that persons decided of a study, the oldest first."""
+    return [
+        StudyLink(OrderRow(row.order), row.action == LinkAction.LINK, row.person, row.reason, row.changed_at)
+        for row in connection.execute(_OF_STUDY, {"the_study": study_uid})
+    ]
+
+
+def of_study(connection: Connection, study_uid: StudyInstanceUID) -> list[StudyLink]:
+    """What counts today of each order."""
+    return list({one.order: one for one in history(connection, study_uid)}.values())

@@ -1,0 +1,211 @@
+"""A study that states something else than its order is held, shown with both sides, and released for a reason; a
+study without an order is listed, and linked when the order comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pydicom
+import pytest
+
+from gateway.assembly.process import Running
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.order_check import OrderStanding
+from gateway.simulators.ehr import EhrSimulator
+from gateway.store import order_conflicts, outbox_listing, studies
+from tests.journey.messages import adt, orm
+from tests.journey.running import Start, quiet
+from tests.journey.test_audit import events
+from tests.journey.test_study_arrival import sample, send
+from tests.peers.mllp import mllp_send
+
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What is compared is settled by pure functions; both databases meet what is kept of it in the first test."""
+UID = str(sample().StudyInstanceUID)
+
+
+def images(**changes: Any) -> pydicom.Dataset:
+    dataset = sample()
+    values = {"PatientID": "PAT1", "PatientName": "MUSTER^MAX", "PatientBirthDate": "19800102", "PatientSex": "M"}
+    for keyword, value in (values | changes).items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+async def ordered(gateway: Running, *messages: bytes) -> None:
+    answers = await mllp_send(gateway.hl7_ports["ris"], *messages)
+    assert all("MSA|AA" in one for one in answers), answers
+    await quiet(gateway)
+
+
+async def arrived(gateway: Running, *datasets: pydicom.Dataset) -> None:
+    await send(gateway, *datasets)
+    await quiet(gateway)
+
+
+async def asked(gateway: Running, method: str, path: str, **fields: str) -> Any:
+    address = f"http://127.0.0.1:{gateway.http_port}{path}"
+    async with aiohttp.ClientSession() as session, session.request(method, address, params=fields) as response:
+        answer = await (response.json() if path.startswith("/api") else response.text())
+        assert response.status == 200, answer
+    await quiet(gateway)
+    return answer
+
+
+async def parked(gateway: Running) -> list[dict[str, Any]]:
+    return await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked",)))
+
+
+async def standing(gateway: Running) -> str:
+    row = await gateway.store.read(lambda one: studies.get(one, StudyInstanceUID(UID)))
+    assert row is not None
+    return str(row["order_standing"])
+
+
+async def test_another_patient_holds_until_a_person_releases(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(patient="OTHER^^^HOSP", study_uid=UID))
+        await arrived(gateway, images())
+        assert ehr.resources("ImagingStudy") == []
+        [row] = await parked(gateway)
+        assert (row["outcome"]["place"], row["outcome"]["conflicts"]) == ("PatientID", ["patient_id"])
+        # What a row of the outbox keeps names no patient.
+        assert "OTHER" not in str(row["outcome"])
+        listed = await asked(gateway, "GET", "/api/studies", order="held")
+        assert [one["study_uid"] for one in listed["studies"]] == [UID]
+        detail = await asked(gateway, "GET", f"/api/studies/{UID}")
+        [conflict] = detail["conflicts"]
+        assert (conflict["images"], conflict["ordered"], conflict["released"]) == ("PAT1", "OTHER of HOSP", None)
+        page = await asked(gateway, "GET", f"/studies/{UID}")
+        assert [one in page for one in ("Images and order differ", "OTHER of HOSP", "/release")] == [True] * 3
+        assert 'gateway_studies_with_order{standing="held"} 1.0' in await asked(gateway, "GET", "/metrics")
+
+        await asked(gateway, "POST", f"/api/studies/{UID}/release", note="asked the ward", person="night")
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == "PAT1"
+        assert "basedOn" not in resource
+        assert await standing(gateway) == OrderStanding.DIFFERS
+        notes = [one.note for one in await events(gateway)]
+        assert "released although these differ from the order: patient_id: asked the ward" in notes
+
+        # Only this difference was released.
+        await arrived(gateway, images(PatientBirthDate="19700101"))
+        [row] = await parked(gateway)
+        assert row["outcome"]["conflicts"] == ["birth_date"]
+        assert await standing(gateway) == OrderStanding.HELD
+
+
+@sqlite
+async def test_a_correction_of_the_patient_s_data_releases_by_itself(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(study_uid=UID))
+        await arrived(gateway, images(PatientBirthDate="19810102"))
+        assert (ehr.resources("ImagingStudy"), await standing(gateway)) == ([], OrderStanding.HELD)
+        await ordered(gateway, adt("A08", birth="19810102", at="20260124120000"))
+        [resource] = ehr.resources("ImagingStudy")
+        assert [one["identifier"]["value"] for one in resource["basedOn"]] == ["ACC1"]
+        assert (await parked(gateway), await standing(gateway)) == ([], OrderStanding.LINKED)
+        found = await gateway.store.read(lambda one: order_conflicts.of_study(one, StudyInstanceUID(UID)))
+        assert [one.ended_at is not None for one in found] == [True]
+
+
+@sqlite
+async def test_a_merge_of_the_two_patients_releases_by_itself(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(patient="OTHER^^^HOSP", study_uid=UID))
+        await arrived(gateway, images(IssuerOfPatientID="HOSP"))
+        assert ehr.resources("ImagingStudy") == []
+        await ordered(gateway, adt("A40", patient="OTHER^^^HOSP", prior="PAT1^^^HOSP", at="20260124120000"))
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == "OTHER"
+        assert await standing(gateway) == OrderStanding.LINKED
+
+
+@sqlite
+async def test_corrected_images_release_by_themselves(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(study_uid=UID))
+        await arrived(gateway, images(PatientID="TYPO"))
+        assert ehr.resources("ImagingStudy") == []
+        await arrived(gateway, images())
+        assert len(ehr.resources("ImagingStudy")) == 1
+        assert await standing(gateway) == OrderStanding.LINKED
+
+
+@sqlite
+async def test_a_person_links_another_order(start: Start) -> None:
+    """The console had the wrong entry of the worklist; the right order is the patient's own."""
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(patient="OTHER^^^HOSP", study_uid=UID))
+        more = orm(control_id="M2", study_uid="1.2.9", accession="ACC2", placer="P2", filler="F2", procedure="RP2")
+        await ordered(gateway, more)
+        await arrived(gateway, images())
+        [conflict] = (await asked(gateway, "GET", f"/api/studies/{UID}"))["conflicts"]
+        await asked(gateway, "POST", f"/api/studies/{UID}/unlink", order=str(conflict["order"]), note="wrong entry")
+        await asked(gateway, "POST", f"/api/studies/{UID}/link", accession="ACC2", note="the right one")
+        [resource] = ehr.resources("ImagingStudy")
+        assert [one["identifier"]["value"] for one in resource["basedOn"]] == ["ACC2"]
+        assert await standing(gateway) == OrderStanding.LINKED
+        assert "taken away" in await asked(gateway, "GET", f"/studies/{UID}")
+
+
+@sqlite
+async def test_the_name_of_the_order_goes_out(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(name="Müller^Jörg", study_uid=UID))
+        await arrived(gateway, images(PatientName="M?ller^Jorg"))
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["display"] == "Jörg Müller"
+        assert await standing(gateway) == OrderStanding.LINKED
+
+
+@sqlite
+async def test_a_difference_that_warns_is_a_finding(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(study_uid=UID, modality="MR"))
+        await arrived(gateway, images(PatientName="MEIER^EVA"))
+        [resource] = ehr.resources("ImagingStudy")
+        assert len(resource["basedOn"]) == 1
+        detail = await asked(gateway, "GET", f"/api/studies/{UID}")
+        assert {one["place"] for one in detail["findings"]} >= {"PatientName", "Modality"}
+        assert await standing(gateway) == OrderStanding.DIFFERS
+
+
+WAYS = {
+    "the Study Instance UID": ({}, {"study_uid": UID}),
+    "the accession number": ({"AccessionNumber": "ACC1"}, {"study_uid": ""}),
+    "the request attributes of a series": ({"RequestAttributesSequence": "ACC1"}, {"study_uid": ""}),
+    "an empty Patient ID": ({"AccessionNumber": "ACC1", "PatientID": ""}, {"study_uid": ""}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start, way: str) -> None:
+    changes, order = WAYS[way]
+    dataset = images(**{key: value for key, value in changes.items() if key != "RequestAttributesSequence"})
+    if "RequestAttributesSequence" in changes:
+        item = pydicom.Dataset()
+        item.AccessionNumber = changes["RequestAttributesSequence"]
+        dataset.RequestAttributesSequence = [item]
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await arrived(gateway, dataset)
+        if changes.get("PatientID") != "":
+            assert await standing(gateway) == OrderStanding.UNMATCHED
+            listed = await asked(gateway, "GET", "/api/studies", order="unmatched")
+            assert [one["study_uid"] for one in listed["studies"]] == [UID]
+        await ordered(gateway, orm(**order))
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == "PAT1"
+        assert [one["identifier"]["value"] for one in resource["basedOn"]] == ["ACC1"]
+        assert (await standing(gateway), await parked(gateway)) == (OrderStanding.LINKED, [])
+
+
+@sqlite
+async def test_an_order_of_another_patient_that_comes_late_holds_what_follows(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await arrived(gateway, images(AccessionNumber="ACC1"))
+        assert len(ehr.resources("ImagingStudy")) == 1
+        await ordered(gateway, orm(patient="OTHER^^^HOSP", study_uid=""))
+        assert await standing(gateway) == OrderStanding.HELD
+        assert len(await parked(gateway)) == 1
