@@ -62,13 +62,13 @@ def consequences_of(
             look_again(connection, change, now=clock())
 
     wanted = (
-        (look_at_images, True),
         (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
     )
     of_ehrs = (consequence for consequence, is_wanted in wanted if is_wanted)
     return (
         state_evidence,
+        look_at_images,
         *status_consequences(config, mappings, clock),
         *forwarding_consequences(config, clock),
         *of_ehrs,

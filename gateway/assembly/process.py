@@ -32,6 +32,7 @@ from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.pictures import pictures_of
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
+from gateway.assembly.reconcile import ReconcileJob
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.retention import RetentionJob
@@ -192,6 +193,7 @@ def _start_watches(parts: _Parts, jumps: ClockWatch, arrival: StudyArrival) -> N
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     watch = make_silence_watch(config, store, mappings, clock, jumps.since)
     parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
+    parts.start("reconcile", keep_trying("comparing archive and EHRs", ReconcileJob(config, store, clock).run))
     parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
     if (learning := quiet_learning(config, store, arrival)) is not None:
         parts.start("quiet times", keep_trying("learning how long stations pause", learning.run))

@@ -45,6 +45,8 @@ class SourceParts:
     clock: Clock
     stack: AsyncExitStack
     """Ends what sources have open."""
+    windows: DayWindows | None = None
+    """The days that are listed; None: those of the source's own configuration."""
 
 
 Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
@@ -52,7 +54,7 @@ Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
 
 async def _dicomweb(section: SourceSection, parts: SourceParts) -> StudySource:
     reader = DicomWebReader(await parts.stack.enter_async_context(web_reader_of(section)))
-    windows = DayWindows(section.since, section.window_days, section.again_days)
+    windows = parts.windows or DayWindows(section.since, section.window_days, section.again_days)
     return DicomWebSource(
         section.name, reader, windows, StudyFilter(section.tags), section.page, parts.config.site.zone
     )

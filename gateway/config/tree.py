@@ -19,6 +19,7 @@ from gateway.config.fields import Section, mark_doubled
 from gateway.config.hl7 import Hl7
 from gateway.config.http import Facade, Http
 from gateway.config.performed_steps import PerformedStepsSection
+from gateway.config.reconcile import ReconcileSection
 from gateway.config.relative_paths import rooted
 from gateway.config.retention import RetentionSection
 from gateway.config.site import Site
@@ -61,6 +62,7 @@ class Config(BaseSettings):
     dicomweb: DicomWebSection = DicomWebSection()
     audit: AuditSection = AuditSection()
     mappings: MappingsSection = MappingsSection()
+    reconcile: ReconcileSection = ReconcileSection()
     retention: RetentionSection = RetentionSection()
     log: Log = Log()
 

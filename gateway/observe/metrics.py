@@ -166,12 +166,17 @@ OUTBOX: Final = Gauge(
     registry=REGISTRY,
 )
 STUDIES_BY_ORDER: Final = Gauge(
-    "gateway_studies_with_order",
-    "Studies by how they stand with their orders: held until a person looks, differs (delivered all the same), "
-    "unmatched (no order is known to be theirs).",
-    ("standing",),
+    "gateway_studies_with_order", "Studies by how they stand with their orders: held until a person looks, differs "
+    "(delivered all the same), unmatched (no order is known to be theirs).", ("standing",), registry=REGISTRY,
+)  # fmt: skip
+RECONCILED_AT: Final = Gauge(
+    "gateway_reconciled_at_seconds", "When archive, gateway and EHRs were last compared here, since 1970; 0: never.",
     registry=REGISTRY,
-)
+)  # fmt: skip
+RECONCILE_DIFFERENCES: Final = Gauge(
+    "gateway_reconcile_differences", "What differed then, by place (gateway, an EHR) and kind (missing, different).",
+    ("place", "kind"), registry=REGISTRY,
+)  # fmt: skip
 EHR_OPEN: Final = Gauge(
     "gateway_ehr_breaker_open",
     "1 while an EHR does not answer and its work waits, by name.",

@@ -65,6 +65,11 @@ def want(connection: Connection, source: str, listed: Sequence[ListedStudy], *, 
     return wanted
 
 
+def read_again(connection: Connection, source: str, study: ListedStudy, *, now: int) -> bool:
+    """Let a study be read whatever was read of it before. False: it is to be read already."""
+    return _enqueue(connection, source, study, now)
+
+
 def remember(connection: Connection, source: str, study: ListedStudy, *, now: int) -> None:
     """A study was read as the source states it in `study`."""
     digest = _digest(study.study_uid)

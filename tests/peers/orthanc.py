@@ -87,6 +87,11 @@ class Orthanc:
         failed = {one["SOPInstanceUID"]: int(one["FailureReason"]) for one in told.get("Failures", [])}
         return told["Status"], sorted(one["SOPInstanceUID"] for one in told.get("Success", [])), failed
 
+    async def remove(self, study_uid: str) -> None:
+        """Delete a study, as somebody at the archive does."""
+        for one in await self._call("POST", "/tools/lookup", data=study_uid):
+            await self._call("DELETE", one["Path"])
+
     @property
     def dicomweb(self) -> str:
         """Base address of its DICOMweb server (`orthanc_web` alone has one)."""

@@ -163,11 +163,7 @@ class FhirClient:
 
         Raises `NeedsPerson` where a server finds others than were asked for: writes by identifier are not safe there.
         """
-        answer = await self._request("GET", f"{kind}?identifier={escape(identifier)}", headers=SEARCH_HEADERS)
-        if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
-            # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
-            raise Unavailable("a search was answered with something else than a Bundle", place=f"{self.base}/{kind}")
-        entries = answer.resource.get("entry") or []
+        entries = (await self.bundle(f"{kind}?identifier={escape(identifier)}")).get("entry") or []
         found = [one["resource"] for one in entries if one.get("resource", {}).get("resourceType") == kind]
         strangers = [one for one in found if not carries(one, identifier)]
         if strangers:
@@ -177,6 +173,15 @@ class FhirClient:
                 place=f"{self.base}/{kind}",
             )
         return found
+
+    async def bundle(self, path: str) -> Resource:
+        """A page of a search: `path` with its query, or an address that the server named for the next page."""
+        answer = await self._request("GET", path, headers=SEARCH_HEADERS)
+        if answer.resource is None or answer.resource.get("resourceType") != "Bundle":
+            # Not "nothing found": a proxy's page, or more than we read, must not lead to a second write.
+            place = f"{self.base}/{path.split('?')[0].removeprefix(f'{self.base}/')}"
+            raise Unavailable("a search was answered with something else than a Bundle", place=place)
+        return answer.resource
 
     async def _told(self, answer: Answer, kind: str, identifier: str) -> Answer:
         """`answer`, completed by a search where the server did not say what it wrote."""

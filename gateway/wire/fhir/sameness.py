@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import orjson
+
 from gateway.wire.fhir.answer import Resource
 from gateway.wire.fhir.standing import without_revision
 
@@ -16,11 +18,27 @@ _SERVERS_OWN: Final = frozenset({"id", "meta", "text"})
 def says_the_same(ours: Resource, theirs: Resource) -> bool:
     """Whether a resource of the server says all of `ours` and nothing else, but for what servers add themselves and for
     the revision, which tells what brought the contents."""
-    one, other = (
-        {key: value for key, value in without_revision(resource).items() if key not in _SERVERS_OWN}
-        for resource in (ours, theirs)
-    )
-    return _is_alike(one, other)
+    return _is_alike(_compared(ours), _compared(theirs))
+
+
+def differing(ours: Resource, theirs: Resource) -> list[str]:
+    """The elements of which the server's resource says something else than ours, as `says_the_same` compares; in
+    whatever order lists are, and whatever a reference that has an identifier was resolved to."""
+    one, other = (_in_order(_compared(resource)) for resource in (ours, theirs))
+    return sorted(key for key in one.keys() | other.keys() if not _is_alike(one.get(key), other.get(key)))
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        resolved = "reference" in value and "identifier" in value
+        return {key: _in_order(one) for key, one in value.items() if not (resolved and key == "reference")}
+    if isinstance(value, list):
+        return sorted(map(_in_order, value), key=lambda one: orjson.dumps(one, option=orjson.OPT_SORT_KEYS))
+    return value
+
+
+def _compared(resource: Resource) -> Resource:
+    return {key: value for key, value in without_revision(resource).items() if key not in _SERVERS_OWN}
 
 
 def _is_alike(ours: Any, theirs: Any) -> bool:

@@ -1,0 +1,261 @@
+"""Archive against gateway against EHR: what is missing, altered and too much is named, repaired, and then gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pydicom
+import pytest
+from aiohttp import web
+
+from gateway.assembly.process import Running
+from gateway.assembly.reconcile import reconciliation
+from gateway.clock import now
+from gateway.config.ehrs import Ehr
+from gateway.config.receiver import Retry
+from gateway.config.tree import Config
+from gateway.errors import ConfigError, Conflict, GatewayError, NeedsPerson, Unavailable
+from gateway.operations.reconcile import Report, Span
+from gateway.records.reconciliation import Difference
+from gateway.store import outbox_listing, reconciliations
+from tests.journey.running import Start, config_of
+from tests.journey.test_polled_sources import FIRST_DAY, RETRY, asked, holds, written
+from tests.journey.test_study_arrival import sqlite
+from tests.peers.fhir_server import FhirServer
+from tests.peers.orthanc import Orthanc
+
+STUDIES = int(os.environ.get("RECONCILED_STUDIES", "12"))
+DELETED, ALTERED = (5, 3) if STUDIES >= 50 else (2, 2)
+LAST_DAY = FIRST_DAY + timedelta(days=24)
+SPAN = Span(FIRST_DAY, LAST_DAY)
+EHR = "ehr0"
+
+
+def ehr(server: FhirServer, **more: Any) -> list[Ehr]:
+    return [Ehr(name=EHR, url=server.url, retry=Retry(first_seconds=0.1, max_seconds=0.5), **more)]
+
+
+def sections(orthanc: Orthanc, server: FhirServer, **more: Any) -> dict[str, Any]:
+    source = {"name": "pacs", "kind": "dicomweb", "url": orthanc.dicomweb, "window_days": 25, "retry": RETRY}
+    return {**asked(source), "ehrs": ehr(server), **more}
+
+
+async def compared(
+    config: Config, gateway: Running, *, span: Span = SPAN, fix: bool = False, withdraw_extra: bool = False
+) -> tuple[list[Difference], Report]:
+    report = Report(span)
+    async with reconciliation(config, gateway.store, now, span) as comparison:
+        comparison.wait = no_pause
+        run = comparison.run(report, fix=fix, withdraw_extra=withdraw_extra)
+        return [one async for one in run], report
+
+
+async def no_pause(_tried: int) -> None:
+    return None
+
+
+def named(found: list[Difference]) -> Counter[tuple[str, str]]:
+    return Counter((one.kind.value, one.place) for one in found)
+
+
+@asynccontextmanager
+async def filled(
+    start: Start, database_url: str, orthanc: Orthanc, server: FhirServer, folder: Path
+) -> AsyncIterator[tuple[Config, Running]]:
+    """A gateway that has read all studies of the archive and delivered them."""
+    for number in range(STUDIES):
+        await orthanc.upload(*written(folder, number, instances=1))
+    wanted = sections(orthanc, server)
+    async with start(**wanted) as gateway:
+        await holds(gateway, STUDIES, STUDIES)
+        await delivered(gateway, server)
+        yield config_of(database_url, **wanted), gateway
+
+
+async def delivered(gateway: Running, server: FhirServer) -> None:
+    async with asyncio.timeout(30):
+        while len(await server.resources("ImagingStudy")) != STUDIES or await _waiting(gateway):
+            await asyncio.sleep(0.05)
+
+
+async def _waiting(gateway: Running) -> list[Any]:
+    rows = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("pending", "leased")))
+    return [row for row in rows if row["kind"].startswith(("ehr:", "settle"))]
+
+
+async def delete(server: FhirServer, resource: dict[str, Any]) -> None:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        await session.delete(f"{server.url}/ImagingStudy/{resource['id']}")
+
+
+async def put(server: FhirServer, resource: dict[str, Any]) -> None:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        await session.put(f"{server.url}/ImagingStudy/{resource['id']}", json=resource)
+
+
+@sqlite
+async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
+    start: Start, database_url: str, orthanc_web: Orthanc, fhir_server: FhirServer, tmp_path: Path
+) -> None:
+    async with filled(start, database_url, orthanc_web, fhir_server, tmp_path) as (config, gateway):
+        assert (await compared(config, gateway))[0] == []
+        held = await fhir_server.resources("ImagingStudy")
+        gone, altered = held[:DELETED], held[DELETED : DELETED + ALTERED]
+        for one in gone:
+            await delete(fhir_server, one)
+        for one in altered:
+            await put(fhir_server, {**one, "description": "altered by hand"})
+        stranger = {
+            "resourceType": "ImagingStudy", "status": "available", "subject": {"display": "nobody"},
+            "started": FIRST_DAY.isoformat(), "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.3.4"}],
+        }  # fmt: skip
+        await fhir_server.create(stranger)
+
+        found, report = await compared(config, gateway, fix=True)
+        assert named(found) == {("missing", EHR): DELETED, ("different", EHR): ALTERED, ("extra", EHR): 1}
+        uid_of = {one["identifier"][0]["value"].removeprefix("urn:oid:") for one in gone}
+        assert {one.study_uid for one in found if one.kind == "missing"} == uid_of
+        assert {one.reason for one in found} == {
+            "it was deleted there", "not as it was delivered: description",
+            "neither the gateway nor an archive that was asked has such a study",
+        }  # fmt: skip
+        assert (report.repaired, report.studies) == (DELETED + ALTERED, STUDIES)
+        await quiet_ehr(gateway)
+        again, report = await compared(config, gateway, fix=True, withdraw_extra=True)
+        assert (named(again), report.repaired) == ({("extra", EHR): 1}, 1)
+        await quiet_ehr(gateway)
+        [stranger] = await fhir_server.resources("ImagingStudy", identifier="urn:dicom:uid|urn:oid:1.2.3.4")
+        assert stranger["status"] == "entered-in-error"
+        last = await gateway.store.read(reconciliations.last)
+        assert last is not None
+        assert (last["failure"], last["outcome"]["differences"]) == ("", 1)
+
+
+@sqlite
+async def test_what_the_archive_has_and_has_not_is_named_and_read(
+    start: Start, database_url: str, orthanc_web: Orthanc, fhir_server: FhirServer, tmp_path: Path
+) -> None:
+    """While the source is not polled, so that nothing comes by itself."""
+    files = [written(tmp_path, number, instances=2) for number in range(4)]
+    for first, *_ in files[:3]:
+        await orthanc_web.upload(first)
+    wanted = sections(orthanc_web, fhir_server)
+    config = config_of(database_url, **wanted)
+    async with start(**wanted) as gateway:
+        await holds(gateway, 3, 3)
+        await quiet_ehr(gateway)
+    await orthanc_web.upload(*files[1], *files[3])
+    await orthanc_web.remove(str(pydicom.dcmread(files[2][0]).StudyInstanceUID))
+    async with start(ehrs=wanted["ehrs"]) as gateway:
+        found, _ = await compared(config, gateway, fix=True)
+        assert named(found) == {("missing", "gateway"): 1, ("different", "gateway"): 1, ("extra", "gateway"): 1}
+    async with start(**wanted) as gateway:
+        await holds(gateway, 4, 6)
+        await quiet_ehr(gateway)
+        found, _ = await compared(config, gateway)
+        assert named(found) == {("extra", "gateway"): 1}
+
+
+async def quiet_ehr(gateway: Running) -> None:
+    async with asyncio.timeout(30):
+        while await _waiting(gateway):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def server_of(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """The address of an EHR that answers as a test wants."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def page(*ids: str, next_page: str = "") -> web.Response:
+    entries = [{"resource": {"resourceType": "ImagingStudy", "id": one}} for one in ids]
+    links = [{"relation": "next", "url": next_page}] if next_page else []
+    return web.json_response({"resourceType": "Bundle", "type": "searchset", "entry": entries, "link": links})
+
+
+async def fails(request: web.Request) -> web.Response:
+    """The first page, then HTTP 500."""
+    if "page" in request.query:
+        return web.Response(status=500)
+    return page("1", next_page=f"http://{request.host}/ImagingStudy?page=2")
+
+
+async def repeats(request: web.Request) -> web.Response:
+    return page("1", "2", next_page=f"http://{request.host}/ImagingStudy?page=2")
+
+
+async def goes_elsewhere(request: web.Request) -> web.Response:
+    return page("1", next_page="http://192.0.2.1/ImagingStudy?page=2")
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [(fails, Unavailable, "500"), (repeats, NeedsPerson, "the same page again"),
+     (goes_elsewhere, NeedsPerson, "another origin")],
+)  # fmt: skip
+async def test_an_ehr_that_cannot_be_read_to_the_end_is_a_clear_error(
+    start: Start, database_url: str, answer: Any, error: type[GatewayError], words: str
+) -> None:
+    async with server_of(answer) as url, start() as gateway:
+        config = config_of(database_url, ehrs=[Ehr(name=EHR, url=url)])
+        with pytest.raises(error, match=words):
+            await compared(config, gateway, span=Span(FIRST_DAY, FIRST_DAY), fix=True)
+        last = await gateway.store.read(reconciliations.last)
+        assert last is not None
+        assert words in last["failure"]
+        assert last["ended_at"] is not None
+
+
+@sqlite
+async def test_an_archive_that_is_off_is_a_clear_error_and_nothing_is_repaired(
+    start: Start, database_url: str, fhir_server: FhirServer
+) -> None:
+    source = {"name": "pacs", "kind": "dicomweb", "url": f"http://127.0.0.1:1", "retry": RETRY}
+    config = config_of(database_url, **asked(source), ehrs=ehr(fhir_server))
+    async with start() as gateway:
+        with pytest.raises(Unavailable, match="no answer"):
+            await compared(config, gateway, fix=True)
+        rows = await gateway.store.read(lambda one: outbox_listing.listing(one, limit=10))
+        assert rows == []
+
+
+@sqlite
+async def test_one_process_compares(start: Start, database_url: str, fhir_server: FhirServer) -> None:
+    config = config_of(database_url, ehrs=ehr(fhir_server))
+    async with start() as gateway, reconciliation(config, gateway.store, now, SPAN) as first:
+        run = first.run(Report(SPAN))
+        begun = asyncio.ensure_future(anext(run, None))
+        async with asyncio.timeout(10):
+            while await gateway.store.read(reconciliations.last) is None:
+                await asyncio.sleep(0.01)
+        with pytest.raises(Conflict):
+            await compared(config, gateway)
+        await begun
+
+
+@sqlite
+async def test_a_name_that_is_not_configured_is_refused(start: Start, database_url: str) -> None:
+    config = config_of(database_url)
+    async with start() as gateway:
+        with pytest.raises(ConfigError, match="those that can: none"):
+            async with reconciliation(config, gateway.store, now, SPAN, ehrs=["main"]):
+                pytest.fail("it is refused")
