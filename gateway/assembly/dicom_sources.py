@@ -25,9 +25,15 @@ from gateway.wire.dimse.server import VERSION_NAME
 
 
 def dicom_source(
-    section: StudySource, config: Config, store: Store, mappings: Mappings, stack: AsyncExitStack
+    section: StudySource,
+    config: Config,
+    store: Store,
+    mappings: Mappings,
+    stack: AsyncExitStack,
+    windows: DayWindows | None = None,
 ) -> DicomSource:
-    """Raises `ConfigError` when a certificate cannot be used."""
+    """`windows`: the days that are listed; None: those of the configuration. Raises `ConfigError` when a certificate
+    cannot be used."""
     peer = peer_of_source(config, section, section.timeout_seconds)
     requestor = Requestor(peer, proposals(FIND))
     stack.push_async_callback(requestor.close)
@@ -40,7 +46,7 @@ def dicom_source(
         wanted=wanted,
         headers=section.headers,
     )
-    windows = DayWindows(section.since, section.window_days, section.again_days)
+    windows = windows or DayWindows(section.since, section.window_days, section.again_days)
     return DicomSource(section.name, requestor, reader, windows, config.site.zone, wanted)
 
 

@@ -56,11 +56,6 @@ def consequences_of(
             for study_uid, evidence in evidence_of.performed(change.sop_uid, change.step, at=clock()):
                 settling.state(connection, study_uid, evidence)
 
-    def look_at_images(connection: Connection, change: Change) -> None:
-        # Of what modalities state themselves, images come afterwards and find the order.
-        if change.request is None and change.links:
-            look_again(connection, change, now=clock())
-
     wanted = (
         (tell_orders, any("write" in (ehr.orders, ehr.tasks) for ehr in config.ehrs)),
         (tell_procedure, any(ehr.procedures == "write" for ehr in config.ehrs)),
@@ -68,7 +63,7 @@ def consequences_of(
     of_ehrs = (consequence for consequence, is_wanted in wanted if is_wanted)
     return (
         state_evidence,
-        look_at_images,
+        partial(look_again, clock=clock),
         *status_consequences(config, mappings, clock),
         *forwarding_consequences(config, clock),
         *of_ehrs,

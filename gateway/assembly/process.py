@@ -1,3 +1,4 @@
+# Long: the start and end of a gateway in the order in which they happen.
 """The composition root: builds everything in the order of the journey and stops it in reverse."""
 
 from __future__ import annotations
@@ -193,7 +194,9 @@ def _start_watches(parts: _Parts, jumps: ClockWatch, arrival: StudyArrival) -> N
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     watch = make_silence_watch(config, store, mappings, clock, jumps.since)
     parts.start("silence", keep_trying("the watch over examinations that hang", watch.run))
-    parts.start("reconcile", keep_trying("comparing archive and EHRs", ReconcileJob(config, store, clock).run))
+    parts.start(
+        "reconcile", keep_trying("comparing archive and EHRs", ReconcileJob(config, store, mappings, clock).run)
+    )
     parts.start("retention", keep_trying("deleting by age", RetentionJob.of(config, store, clock).run))
     if (learning := quiet_learning(config, store, arrival)) is not None:
         parts.start("quiet times", keep_trying("learning how long stations pause", learning.run))

@@ -9,17 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from gateway import mapping
 from gateway.assembly.ehrs import client_of
+from gateway.assembly.studies import make_arrival
 from gateway.assembly.study_sources import MAKERS, SourceParts
 from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, Conflict, GatewayError
-from gateway.journey.study_arrival.incoming import Incoming, Sender
-from gateway.journey.study_arrival.keeping import Answered
 from gateway.journey.study_arrival.sources.day_range import DayLister, DayRange
 from gateway.operations.reconcile import Reconciliation, Report, Span
 from gateway.operations.reconcile_ehr import EhrSide
-from gateway.records.arrival import InstanceArrival
 from gateway.records.retention import DAY
 from gateway.records.windows import Windows
 from gateway.store import Store, reconciliations
@@ -35,7 +34,14 @@ NO_DAYS: Final = ("orthanc",)
 
 @asynccontextmanager
 async def reconciliation(
-    config: Config, store: Store, clock: Clock, span: Span, *, sources: Sequence[str] = (), ehrs: Sequence[str] = ()
+    config: Config,
+    store: Store,
+    mappings: mapping.Mappings,
+    clock: Clock,
+    span: Span,
+    *,
+    sources: Sequence[str] = (),
+    ehrs: Sequence[str] = (),
 ) -> AsyncIterator[Reconciliation]:
     """A comparison with these archives and EHRs, open for as long as the context is; without names with all that can be
     asked. Raises `ConfigError` for a name that is not configured, or a certificate or key that cannot be used."""
@@ -43,7 +49,9 @@ async def reconciliation(
     _known("studies.sources", sources, [one.name for one in archives])
     _known("ehrs", ehrs, [one.name for one in config.ehrs])
     async with AsyncExitStack() as stack:
-        parts = SourceParts(config, store, _Nothing(), clock, stack, DayRange(span.since, 1, span.until))
+        arrival = make_arrival(config, store, mappings, clock)
+        days = DayRange(span.since, 1, span.until)
+        parts = SourceParts(config, store, mappings, arrival, clock, stack, days)
         listers = [
             DayLister(await MAKERS[one.kind](one, parts), is_narrowed=bool(one.filters))
             for one in archives
@@ -64,16 +72,6 @@ def _known(section: str, asked: Sequence[str], names: Sequence[str]) -> None:
             raise ConfigError([f"{section}: {one!r} cannot be compared; those that can: {held}"])
 
 
-class _Nothing:
-    """Studies are listed, not read."""
-
-    async def keep(self, incoming: Incoming, answered: Answered) -> InstanceArrival:
-        raise NotImplementedError
-
-    def transfer_ended(self, sender: Sender) -> None:
-        return None
-
-
 class ReconcileJob:
     """`run` never ends: once a day it compares. On a database of several gateways one does."""
 
@@ -81,6 +79,7 @@ class ReconcileJob:
         self,
         config: Config,
         store: Store,
+        mappings: mapping.Mappings,
         clock: Clock,
         *,
         first_seconds: float = FIRST_SECONDS,
@@ -89,6 +88,7 @@ class ReconcileJob:
         section = config.reconcile
         self._config = config
         self._store = store
+        self._mappings = mappings
         self._clock = clock
         self._window = Windows.of([section.hours] if section.hours else [], config.site.zone)
         self._first_seconds = first_seconds
@@ -112,7 +112,9 @@ class ReconcileJob:
         today = today_of(self._config, self._clock)
         report = Report(Span(today - timedelta(days=days - 1), today))
         try:
-            async with reconciliation(self._config, self._store, self._clock, report.span) as comparison:
+            async with reconciliation(
+                self._config, self._store, self._mappings, self._clock, report.span
+            ) as comparison:
                 async for _ in comparison.run(report, fix=self._config.reconcile.fix):
                     pass
         except Conflict:

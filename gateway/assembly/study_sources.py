@@ -76,7 +76,7 @@ def web_reader_of(section: SourceSection, most_seconds: float = float("inf")) ->
 
 
 async def _dicom(section: SourceSection, parts: SourceParts) -> StudySource:
-    return dicom_source(section, parts.config, parts.store, parts.mappings, parts.stack)
+    return dicom_source(section, parts.config, parts.store, parts.mappings, parts.stack, parts.windows)
 
 
 MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb, "orthanc": _orthanc, "dicom": _dicom}

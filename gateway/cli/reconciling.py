@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from gateway.cli.output import say, say_json
 from gateway.clock import now
 
 if TYPE_CHECKING:
+    from gateway.config.tree import Config
     from gateway.operations.reconcile import Report
     from gateway.records.reconciliation import Difference
     from gateway.store import Store
@@ -39,37 +41,49 @@ def reconcile(
 
     Repairs are queued once all has been compared. Exit code 1: there are differences, or not all was compared.
     """
-    from gateway.assembly.reconcile import reconciliation, today_of
     from gateway.operations.reconcile import Report, Span
 
     settings = configuration(config)
-    last = until.date() if until is not None else today_of(settings, now)
-    if since.date() > last:
+    first, last = since.date(), until.date() if until is not None else _today(settings)
+    if first > last:
         raise typer.BadParameter("it lies behind --until", param_hint="--since")
-    report = Report(Span(since.date(), last))
-    found: list[Difference] = []
-
-    async def work(store: Store) -> None:
-        names: dict[str, Any] = {"sources": source or (), "ehrs": ehr or ()}
-        async with reconciliation(settings, store, now, report.span, **names) as comparison:
-            run = comparison.run(report, fix=fix, withdraw_extra=withdraw_extra, progress=_progress(report))
-            async for one in run:
-                if as_json:
-                    found.append(one)
-                else:
-                    say(_line(one))
-
-    with_store(settings, work)
+    report = Report(Span(first, last))
+    shown: list[Difference] = []
+    show = shown.append if as_json else _say
+    names = {"sources": source or (), "ehrs": ehr or ()}
+    _compare(settings, report, show, names, {"fix": fix, "withdraw_extra": withdraw_extra})
     if as_json:
-        say_json({**report.as_json(), "found": [_as_json(one) for one in found]})
+        say_json({**report.as_json(), "found": [_as_json(one) for one in shown]})
     else:
         _summary(report, fix=fix)
     if report.differences:
         raise typer.Exit(1)
 
 
-def _line(one: Difference) -> str:
-    return f"{one.study_uid}: {one.kind.value} at {one.place}: {one.reason}"
+def _today(settings: Config) -> date:
+    from gateway.assembly.reconcile import today_of
+
+    return today_of(settings, now)
+
+
+def _compare(
+    settings: Config, report: Report, show: Callable[[Difference], None], names: dict[str, Any], wish: dict[str, bool]
+) -> None:
+    from gateway.assembly.mappings import load_mappings
+    from gateway.assembly.reconcile import reconciliation
+
+    mappings = load_mappings(settings)
+
+    async def work(store: Store) -> None:
+        async with reconciliation(settings, store, mappings, now, report.span, **names) as comparison:
+            async for one in comparison.run(report, progress=_progress(report), **wish):
+                show(one)
+
+    with_store(settings, work)
+
+
+def _say(one: Difference) -> None:
+    say(f"{one.study_uid}: {one.kind.value} at {one.place}: {one.reason}")
 
 
 def _as_json(one: Difference) -> dict[str, str]:

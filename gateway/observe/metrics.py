@@ -1,3 +1,4 @@
+# Long: every metric in one place, as a page of them is read.
 """What the gateway counts, for Prometheus (text format 0.0.4).
 
 The stations increment these; the console shows them at `/metrics`. A label says which listener, which status, which

@@ -104,19 +104,13 @@ class Reconciliation:
         begin = partial(reconciliations.begin, holder=self.holder, now=self.clock(), outcome=report.as_json())
         row = await self.store.write(begin)
         failure = "it was ended"
+        mending: list[Difference] = []
         try:
-            mending: list[Difference] = []
-            for day in report.span.days:
-                async for one in self._day(day, report):
-                    report.counts[one.place, one.kind.value] += 1
-                    if one.repair is not Repair.NONE:
-                        mending.append(one)
-                    yield one
-                report.days += 1
-                progress(day)
-                await self._note(row, report)
-            if fix:
-                report.repaired = await self._repair(mending, withdraw_extra=withdraw_extra)
+            async for one in self._days(row, report, progress):
+                if fix and one.repair is not Repair.NONE:
+                    mending.append(one)
+                yield one
+            report.repaired = await self._repair(mending, withdraw_extra=withdraw_extra)
             failure = ""
         except GatewayError as error:
             failure = str(error)
@@ -127,6 +121,15 @@ class Reconciliation:
             await self._note(row, report, failure)
             if not failure:
                 _show(report, self.clock())
+
+    async def _days(self, row: int, report: Report, progress: Callable[[date], None]) -> AsyncGenerator[Difference]:
+        for day in report.span.days:
+            async for one in self._day(day, report):
+                report.counts[one.place, one.kind.value] += 1
+                yield one
+            report.days += 1
+            progress(day)
+            await self._note(row, report)
 
     async def _note(self, row: int, report: Report, failure: str | None = None) -> None:
         await self.store.write(

@@ -16,6 +16,7 @@ import pydicom
 import pytest
 from aiohttp import web
 
+from gateway.assembly.mappings import load_mappings
 from gateway.assembly.process import Running
 from gateway.assembly.reconcile import reconciliation
 from gateway.clock import now
@@ -43,16 +44,29 @@ def ehr(server: FhirServer, **more: Any) -> list[Ehr]:
     return [Ehr(name=EHR, url=server.url, retry=Retry(first_seconds=0.1, max_seconds=0.5), **more)]
 
 
-def sections(orthanc: Orthanc, server: FhirServer, **more: Any) -> dict[str, Any]:
-    source = {"name": "pacs", "kind": "dicomweb", "url": orthanc.dicomweb, "window_days": 25, "retry": RETRY}
-    return {**asked(source), "ehrs": ehr(server), **more}
+def by_web(orthanc: Orthanc) -> dict[str, Any]:
+    return {"name": "pacs", "kind": "dicomweb", "url": orthanc.dicomweb, "window_days": 25, "retry": RETRY}
+
+
+def by_dimse(orthanc: Orthanc) -> dict[str, Any]:
+    return {
+        "name": "pacs",
+        "kind": "dicom",
+        "ae_title": orthanc.ae_title,
+        "port": orthanc.dicom_port,
+        "host": "127.0.0.1",
+    }
+
+
+def sections(source: dict[str, Any], server: FhirServer) -> dict[str, Any]:
+    return {**asked(source), "ehrs": ehr(server)}
 
 
 async def compared(
     config: Config, gateway: Running, *, span: Span = SPAN, fix: bool = False, withdraw_extra: bool = False
 ) -> tuple[list[Difference], Report]:
     report = Report(span)
-    async with reconciliation(config, gateway.store, now, span) as comparison:
+    async with reconciliation(config, gateway.store, load_mappings(config), now, span) as comparison:
         comparison.wait = no_pause
         run = comparison.run(report, fix=fix, withdraw_extra=withdraw_extra)
         return [one async for one in run], report
@@ -73,7 +87,8 @@ async def filled(
     """A gateway that has read all studies of the archive and delivered them."""
     for number in range(STUDIES):
         await orthanc.upload(*written(folder, number, instances=1))
-    wanted = sections(orthanc, server)
+    await orthanc.knows("GATEWAY", 104)
+    wanted = sections(by_web(orthanc), server)
     async with start(**wanted) as gateway:
         await holds(gateway, STUDIES, STUDIES)
         await delivered(gateway, server)
@@ -107,6 +122,8 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
 ) -> None:
     async with filled(start, database_url, orthanc_web, fhir_server, tmp_path) as (config, gateway):
         assert (await compared(config, gateway))[0] == []
+        by_query = config_of(database_url, **sections(by_dimse(orthanc_web), fhir_server))
+        assert (await compared(by_query, gateway))[0] == []
         held = await fhir_server.resources("ImagingStudy")
         gone, altered = held[:DELETED], held[DELETED : DELETED + ALTERED]
         for one in gone:
@@ -140,14 +157,21 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
 
 
 @sqlite
+@pytest.mark.parametrize("by", [by_web, by_dimse])
 async def test_what_the_archive_has_and_has_not_is_named_and_read(
-    start: Start, database_url: str, orthanc_web: Orthanc, fhir_server: FhirServer, tmp_path: Path
+    start: Start,
+    database_url: str,
+    orthanc_web: Orthanc,
+    fhir_server: FhirServer,
+    tmp_path: Path,
+    by: Callable[[Orthanc], dict[str, Any]],
 ) -> None:
     """While the source is not polled, so that nothing comes by itself."""
     files = [written(tmp_path, number, instances=2) for number in range(4)]
     for first, *_ in files[:3]:
         await orthanc_web.upload(first)
-    wanted = sections(orthanc_web, fhir_server)
+    await orthanc_web.knows("GATEWAY", 104)
+    wanted = sections(by(orthanc_web), fhir_server)
     config = config_of(database_url, **wanted)
     async with start(**wanted) as gateway:
         await holds(gateway, 3, 3)
@@ -229,7 +253,7 @@ async def test_an_ehr_that_cannot_be_read_to_the_end_is_a_clear_error(
 async def test_an_archive_that_is_off_is_a_clear_error_and_nothing_is_repaired(
     start: Start, database_url: str, fhir_server: FhirServer
 ) -> None:
-    source = {"name": "pacs", "kind": "dicomweb", "url": f"http://127.0.0.1:1", "retry": RETRY}
+    source = {"name": "pacs", "kind": "dicomweb", "url": "http://127.0.0.1:1", "retry": RETRY}
     config = config_of(database_url, **asked(source), ehrs=ehr(fhir_server))
     async with start() as gateway:
         with pytest.raises(Unavailable, match="no answer"):
@@ -241,7 +265,7 @@ async def test_an_archive_that_is_off_is_a_clear_error_and_nothing_is_repaired(
 @sqlite
 async def test_one_process_compares(start: Start, database_url: str, fhir_server: FhirServer) -> None:
     config = config_of(database_url, ehrs=ehr(fhir_server))
-    async with start() as gateway, reconciliation(config, gateway.store, now, SPAN) as first:
+    async with start() as gateway, reconciliation(config, gateway.store, load_mappings(config), now, SPAN) as first:
         run = first.run(Report(SPAN))
         begun = asyncio.ensure_future(anext(run, None))
         async with asyncio.timeout(10):
@@ -257,5 +281,5 @@ async def test_a_name_that_is_not_configured_is_refused(start: Start, database_u
     config = config_of(database_url)
     async with start() as gateway:
         with pytest.raises(ConfigError, match="those that can: none"):
-            async with reconciliation(config, gateway.store, now, SPAN, ehrs=["main"]):
+            async with reconciliation(config, gateway.store, load_mappings(config), now, SPAN, ehrs=["main"]):
                 pytest.fail("it is refused")

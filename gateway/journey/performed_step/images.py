@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from gateway.clock import Clock
 from gateway.journey.performed_step.consequences import Change
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.performed_step import items_of, scheduled_items
 from gateway.store import scheduled_steps, settling, studies
 
 
-def look_again(connection: Connection, change: Change, *, now: int) -> None:
-    """Let the studies of a performed step be looked at, with the orders that it is linked with today."""
-    stated = change.step.attributes
+def look_again(connection: Connection, change: Change, *, clock: Clock) -> None:
+    """Let the studies of a performed step be looked at whose links a late order or a person changed. Of what modalities
+    state themselves, images come afterwards and find the order."""
+    if change.request is not None or not change.links:
+        return
+    now, stated = clock(), change.step.attributes
     named = [item.study_uid for item in scheduled_items(stated)]
     of_series = [str(one.get("SeriesInstanceUID") or "") for one in items_of(stated.get("PerformedSeriesSequence"))]
     uids = [*(one.study_uid for one in change.links), *named]
