@@ -50,7 +50,7 @@ async def reconciliation(
     _known("ehrs", ehrs, [one.name for one in config.ehrs])
     async with AsyncExitStack() as stack:
         arrival = make_arrival(config, store, mappings, clock)
-        days = DayRange(span.since, 1, span.until)
+        days = DayRange(span.since, 1, until=span.until)
         parts = SourceParts(config, store, mappings, arrival, clock, stack, days)
         listers = [
             DayLister(await MAKERS[one.kind](one, parts), is_narrowed=bool(one.filters))

@@ -214,7 +214,7 @@ async def test_what_cannot_be_corrected_waits_for_a_person(start: Start, tmp_pat
             assert "no value representation" in parked["outcome"]["error"]
             study = await gateway.store.read(lambda connection: studies_view.detail(connection, STUDY))
             assert study is not None
-            [finding] = [one.text for one in study.findings]
+            [finding] = [one.text for one in study.findings if one.place == "(8800,4400)"]
             assert "the header is kept up to there, and from Study Instance UID on" in finding
     assert not list(held.iterdir())
     assert [data_set_of(one) for one in other_held.iterdir()] == [data_set_of(path)]
