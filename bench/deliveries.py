@@ -17,11 +17,10 @@ from sqlalchemy import Connection
 from bench import gateway_process
 from bench.databases import empty_database
 from bench.figures import Report, Table, at_least
-from bench.made_studies import made_study, study_uid
+from bench.made_studies import made_study, study_of, study_uid
 from gateway.assembly.mappings import load_mappings
 from gateway.clock import now
 from gateway.config.tree import Config
-from gateway.operations.explain import study_of
 from gateway.records.digest import digest_of
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
+from collections.abc import Sequence
 
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.dsutils import encode
+
+from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.journey.study_arrival.reading import InstanceReader
+from gateway.mapping import Mappings
+from gateway.records.arrived_study import arrived_study
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.study import Study
 from gateway.simulators.studies import perform
 
 
@@ -25,3 +35,10 @@ def made_study(number: int, *, series: int, instances: int) -> list[Dataset]:
     step.ScheduledStationAETitle, step.ScheduledPerformingPhysicianName = "CT1", "READER^A"
     item.ScheduledProcedureStepSequence = [step]
     return list(perform(item, series=series, instances=instances))
+
+
+def study_of(mappings: Mappings, uid: str, datasets: Sequence[Dataset]) -> Study:
+    """The study of these data sets, as the gateway would keep it."""
+    reader, sender = InstanceReader(mappings.studies.keywords), Sender("CT1")
+    incoming = [Incoming(sender, ImplicitVRLittleEndian, encode(one, True, True) or b"") for one in datasets]
+    return arrived_study(StudyInstanceUID(uid), [reader.read(one, 1) for one in incoming])

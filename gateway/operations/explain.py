@@ -14,16 +14,17 @@ from gateway.clock import now
 from gateway.errors import GatewayError, Place
 from gateway.journey.order_intake.codes import acknowledgement_code
 from gateway.journey.order_intake.reading import MessageReader
-from gateway.journey.study_arrival.reading import ALWAYS
+from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.journey.study_arrival.reading import ALWAYS, InstanceReader
 from gateway.mapping import ORDERS, STUDIES, Mappings
-from gateway.mapping.attributes import from_dataset
 from gateway.mapping.coverage import SilentRow, UnreadField, silent_rows, unread_fields
 from gateway.mapping.language.trace import Trace
-from gateway.records.agreement import together
+from gateway.records.arrival import InstanceArrival
+from gateway.records.arrived_study import arrived_study
 from gateway.records.finding import Finding
-from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
-from gateway.records.order import Attributes
-from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.study import Release, Shape
+from gateway.wire import part10_file
 from gateway.wire.dimse.text import mend_texts
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
@@ -66,7 +67,7 @@ def explain(
 
     Messages are read as those of `listener`, by its name. A path that holds neither is an explanation with an error.
     """
-    explanations, datasets = [], []
+    explanations, files_read = list[Explanation](), list[_DicomFile]()
     for path in paths:
         files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         if not files:
@@ -78,9 +79,7 @@ def explain(
                 if start.startswith(HL7_STARTS):
                     explanations.append(explain_message(mappings, reader, listener, file.read_bytes(), f"{file}: "))
                 else:
-                    dataset = pydicom.dcmread(file, stop_before_pixels=True)
-                    mend_texts(dataset)
-                    datasets.append(dataset)
+                    files_read.append(_DicomFile.of(file))
             except InvalidDicomError:
                 text = "neither an HL7 message (it does not start with MSH) nor a DICOM file (no DICM prefix)"
                 explanations.append(Explanation(str(file), (), text))
@@ -88,10 +87,10 @@ def explain(
                 explanations.append(Explanation(str(file), (), f"cannot be read: {error.strerror}"))
             except Exception as error:
                 explanations.append(Explanation(str(file), (), f"not readable as DICOM ({type(error).__name__})"))
-    studies: dict[str, list[pydicom.Dataset]] = {}
-    for dataset in datasets:
-        if "DirectoryRecordSequence" not in dataset:
-            studies.setdefault(str(dataset.get("StudyInstanceUID", "")), []).append(dataset)
+    studies: dict[str, list[_DicomFile]] = {}
+    for one in files_read:
+        if "DirectoryRecordSequence" not in one.dataset:
+            studies.setdefault(str(one.dataset.get("StudyInstanceUID", "")), []).append(one)
     return explanations + [_explain_study(mappings, uid, files, release) for uid, files in studies.items()]
 
 
@@ -129,27 +128,53 @@ PATIENT_LEVELS: Final = ("patient", "visit")
 """What a message about a patient as such (ADT) has."""
 
 
-def _explain_study(mappings: Mappings, uid: str, files: list[pydicom.Dataset], release: Release) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _DicomFile:
+    dataset: pydicom.Dataset
+    """As pydicom reads it, without pixels."""
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path) -> _DicomFile:
+        """Raises what pydicom raises."""
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        mend_texts(dataset)
+        return cls(dataset, path)
+
+    def arrival(self, reader: InstanceReader) -> InstanceArrival:
+        """The instance as it would be kept. Raises `Rejected`."""
+        syntax, begins_at = part10_file.data_set_of(self.path)
+        incoming = Incoming(Sender("explain"), syntax, self.path.read_bytes(), begins_at=begins_at)
+        return reader.read(incoming, now())
+
+
+def _explain_study(mappings: Mappings, uid: str, files: list[_DicomFile], release: Release) -> Explanation:
     title = f"study {uid or '(no Study Instance UID)'}: {len(files)} instances -> ImagingStudy ({release})"
     trace: list[Trace] = []
     findings: list[Finding] = []
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-        if not all(one.get(keyword) for one in files):
+        if not all(one.dataset.get(keyword) for one in files):
             return Explanation(title, trace, f"would not be taken: an instance has no {keyword}")
+    reader = InstanceReader(mappings.studies.keywords)
     try:
-        study = study_of(mappings, uid, files)
+        arrivals = [one.arrival(reader) for one in files]
+    except GatewayError as error:
+        return Explanation(title, trace, f"would not be taken: {error}")
+    try:
+        study = arrived_study(StudyInstanceUID(uid), arrivals)
+        findings += study.findings
         resource = mappings.studies.build(study, shape=Shape(release), trace=trace, findings=findings)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")
     faults = faults_of_imaging_study(resource, release)
     silent = silent_rows(mappings.files[STUDIES], trace)
-    return Explanation(title, trace, "; ".join(faults), resource, findings, silent, list(_unread(mappings, files)))
+    return Explanation(title, trace, "; ".join(faults), resource, findings, silent, list(_unread(mappings, files[0])))
 
 
-def _unread(mappings: Mappings, files: list[pydicom.Dataset]) -> Iterator[UnreadField]:
-    """Attributes of the first file that are kept at no level, without pixels and how they are encoded."""
+def _unread(mappings: Mappings, file: _DicomFile) -> Iterator[UnreadField]:
+    """Attributes of a file that are kept at no level, without pixels and how they are encoded."""
     kept = frozenset[str]().union(*ALWAYS.values(), *mappings.studies.keywords.values())
-    for element in files[0]:
+    for element in file.dataset:
         if (
             element.keyword
             and element.keyword not in kept
@@ -161,27 +186,6 @@ def _unread(mappings: Mappings, files: list[pydicom.Dataset]) -> Iterator[Unread
 
 NO_FACTS: Final = frozenset({0x0028, 0x7FE0})
 """Groups of the image itself."""
-
-
-def study_of(mappings: Mappings, uid: str, files: list[pydicom.Dataset]) -> Study:
-    """The files of one study as the gateway would keep them."""
-    keywords = {level: ALWAYS[level] | kept for level, kept in mappings.studies.keywords.items()}
-    of_study: list[tuple[SOPInstanceUID, Attributes]] = []
-    of_series: dict[str, list[tuple[SOPInstanceUID, Attributes]]] = {}
-    members: dict[str, dict[str, Instance]] = {}
-    for dataset in files:
-        series_uid, sop_uid = str(dataset.SeriesInstanceUID), SOPInstanceUID(str(dataset.SOPInstanceUID))
-        of_study.append((sop_uid, from_dataset(dataset, keywords["study"])))
-        of_series.setdefault(series_uid, []).append((sop_uid, from_dataset(dataset, keywords["series"])))
-        instance = Instance(sop_uid, str(dataset.SOPClassUID), from_dataset(dataset, keywords["instance"]))
-        # An instance that comes again takes the place of the first.
-        members.setdefault(series_uid, {})[sop_uid] = instance
-    all_series = [Series(one, together(of_series[one])[0], in_order(members[one].values())) for one in members]
-    return Study(
-        StudyInstanceUID(uid),
-        together(of_study)[0],
-        tuple(sorted(all_series, key=lambda one: series_place(one.uid, one.attributes))),
-    )
 
 
 def render(explanation: Explanation, *, instances: int = 1) -> list[str]:

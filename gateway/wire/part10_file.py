@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom.filereader import _read_file_meta_info as read_file_meta
 from pydicom.filereader import read_preamble
+from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.errors import NeedsPerson
 
@@ -38,6 +39,14 @@ async def pieces_of(path: Path, *, whole: bool = False) -> AsyncIterator[bytes]:
             yield piece
     finally:
         file.close()
+
+
+def data_set_of(path: Path) -> tuple[str, int]:
+    """Transfer Syntax UID of a file, and where its data set begins. Raises `InvalidDicomError` and `OSError`."""
+    with path.open("rb") as file:
+        read_preamble(file, force=False)
+        meta = read_file_meta(file)
+        return str(meta.get("TransferSyntaxUID", ExplicitVRLittleEndian)), file.tell()
 
 
 def _read(file: BufferedReader) -> bytes:

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.records.arrival import InstanceArrival
+from gateway.records.arrived_study import arrived_study
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.study import Release, Shape
+from gateway.records.study import Release, Shape, Study
 from gateway.store import Store, studies, study_arrivals
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
@@ -30,6 +31,11 @@ def resources_of(connection: Connection, uid: str, instances: list[InstanceArriv
         study_arrivals.keep(connection, arrival)
     study = studies.load(connection, StudyInstanceUID(uid))
     assert study is not None
+    return built(study)
+
+
+def built(study: Study) -> list[Any]:
+    """The resources of each release, and what they do not say."""
     findings: list[Finding] = []
     shapes = [Shape(release) for release in get_args(Release)]
     return [*(SHIPPED.studies.build(study, shape=shape, findings=findings) for shape in shapes), findings]
@@ -52,6 +58,7 @@ async def test_every_order_of_arrival_gives_one_resource(store: Store, database_
     for uid, instances in several.items():
         instances = sorted(instances, key=lambda one: one.sop_uid)
         first = await of_order(store, uid, instances)
+        assert built(arrived_study(StudyInstanceUID(uid), instances)) == first, "what `gateway explain` shows"
         for _ in range(orders):
             shuffled.shuffle(instances)
             assert await of_order(store, uid, instances) == first, uid

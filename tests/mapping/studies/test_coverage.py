@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 from pydicom.datadict import dictionary_keyword, tag_for_keyword
 
+from bench.made_studies import study_of
 from gateway import mapping
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import COMPUTED, REJECTION
 from gateway.mapping.studies.patient import PATIENT_KEYWORDS
-from gateway.operations.explain import study_of
 from gateway.records.study import Release, Shape
 from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.maximal import MAXIMAL, dataset

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.made_studies import study_of
 from gateway import mapping
-from gateway.operations.explain import study_of
 from gateway.records.study import Release, Shape
 from gateway.wire.fhir.validation import faults_of
 from tests.mapping.maximal import dataset

@@ -10,9 +10,9 @@ import pydicom
 import pydicom.data
 import pytest
 
+from bench.made_studies import study_of
 from gateway import mapping
 from gateway.mapping.studies.base import FhirSettings
-from gateway.operations.explain import study_of
 from gateway.records.study import Release, Shape
 from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests.mapping.samples import FHIR, SITE

@@ -13,10 +13,9 @@ import orjson
 import pytest
 
 from gateway.mapping.studies.patient import patient
-from gateway.records.agreement import together
-from gateway.records.arrival import InstanceArrival
+from gateway.records.arrived_study import arrived_study
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.study import Instance, Release, Series, Shape, Study, in_order, series_place
+from gateway.records.study import Release, Shape
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
 
@@ -25,30 +24,12 @@ OLD_CODES = "Unknown code"
 """R4's definitions hold DICOM's modalities of 2015: later ones are errors to the validator, and right all the same."""
 
 
-def study_of(uid: str, instances: list[InstanceArrival]) -> Study:
-    study = together((one.sop_uid, one.study) for one in instances)[0]
-    members: dict[str, list[InstanceArrival]] = {}
-    for one in instances:
-        members.setdefault(one.series_uid, []).append(one)
-    series = [
-        Series(
-            series_uid,
-            together((one.sop_uid, one.series) for one in its)[0],
-            in_order(Instance(one.sop_uid, one.sop_class_uid, one.instance) for one in its),
-        )
-        for series_uid, its in members.items()
-    ]
-    return Study(
-        StudyInstanceUID(uid), study, tuple(sorted(series, key=lambda one: series_place(one.uid, one.attributes)))
-    )
-
-
 def test_no_resource_of_a_public_study_has_an_error(tmp_path: Path) -> None:
     if not (FOLDER / "cp.txt").is_file() or shutil.which("java") is None:
         pytest.skip("HL7's validator is not built; run: make java-peers")
     asked, built = [], 0
     for number, (uid, instances) in enumerate(arrivals().items()):
-        study = study_of(uid, instances)
+        study = arrived_study(StudyInstanceUID(uid), instances)
         # Of a study without Patient ID the patient is that of its order.
         study.attributes.setdefault("PatientID", "P1")
         for release in get_args(Release):
