@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.errors import Conflict
+from gateway.records.changing import with_changes
 from gateway.records.imaging_order import (
     APPOINTMENT,
     NO_NUMBER,
@@ -81,14 +82,12 @@ def _unordered(statement: OrderedProcedure) -> str:
 
 def merged(stored: Attributes, statement: Attributes, *, keep: frozenset[str] = frozenset()) -> Attributes:
     """`stored` with the attributes of a message laid over. None deletes; keywords in `keep` only fill gaps."""
-    result = dict(stored)
-    for keyword, value in statement.items():
-        if keyword in keep and keyword in stored:
-            continue
-        if value is None:
-            result.pop(keyword, None)
-        else:
-            result[keyword] = value
+    result = stored | statement
+    for keyword in keep:
+        if keyword in stored:
+            result[keyword] = stored[keyword]
+    if None in result.values():
+        return {keyword: value for keyword, value in result.items() if value is not None}
     return result
 
 
@@ -108,7 +107,7 @@ def _ordered(order: Order, statement: OrderedProcedure, event: StepEvent) -> tup
         procedures, outcome = order.procedures, _unordered(statement)
     authority = statement.authority if "AccessionNumber" in statement.order else order.authority
     newest = max(order.event_at, statement.event_at)
-    after = replace(
+    after = with_changes(
         order,
         authority=authority or order.authority,
         sender=order.sender or statement.sender,

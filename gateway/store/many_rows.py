@@ -43,14 +43,17 @@ def _hexadecimal(value: object) -> str:
     return f"\\x{value.hex()}"
 
 
-def portions(rows: int) -> Iterator[tuple[int, int]]:
+@lru_cache(maxsize=256)
+def portions(rows: int) -> Sequence[tuple[int, int]]:
     """(first, size) of parts of so many rows. Sizes are powers of two, so that the driver keeps each statement."""
+    parts: list[tuple[int, int]] = []
     first, size = 0, MOST_ROWS
     while first < rows:
         while size > rows - first:
             size //= 2
-        yield first, size
+        parts.append((first, size))
         first += size
+    return parts
 
 
 @lru_cache(maxsize=256)

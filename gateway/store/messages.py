@@ -197,6 +197,15 @@ def bodies_of_orders(connection: Connection, *rows: OrderRow) -> list[RowMapping
     return list(connection.execute(_BODIES, {"the_orders": rows}).mappings())
 
 
+_BODY: Final = Statement(select(messages.c.body).where(messages.c.id == bindparam("the_id")))
+
+
+def body(connection: Connection, message: MessageRow) -> bytes | None:
+    """The bytes of a message; None where there is no such message."""
+    row = _BODY.first(connection, {"the_id": message})
+    return None if row is None else bytes(row["body"])
+
+
 def get(connection: Connection, message: MessageRow) -> dict[str, Any] | None:
     """The whole row, with its bytes."""
     row = connection.execute(select(messages).where(messages.c.id == message)).mappings().first()

@@ -6,10 +6,10 @@ Which keys a message asks for is known when it has been read. All that wait for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import count
+from itertools import chain, count
 from typing import Any, Final
 
 import orjson
@@ -54,7 +54,7 @@ class Asked:
 def asked(keys: Sequence[Key], locks: Callable[[], Iterable[str]]) -> Asked | None:
     """The keys of a unit; None where they are not to be looked for beside those of others: a database refuses what
     they hold, or they are too long."""
-    text = "".join([part for key in keys for part in key])
+    text = "".join(chain.from_iterable(keys))
     if len(text) > MOST_CHARACTERS or "\0" in text or not _is_unicode(text):
         return None
     return Asked(keys, locks)
@@ -74,7 +74,7 @@ def _is_unicode(text: str) -> bool:
 class Ahead:
     """What a transaction begins with."""
 
-    absent: Sequence[Key] = ()
+    absent: Collection[Key] = ()
     """Keys of which there is no row."""
     row_keys: Mapping[str, Iterator[int]] = field(default_factory=dict)
     """Table -> keys of the rows that will be added to the table."""
@@ -94,7 +94,8 @@ def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[A
 
 def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead:
     keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
-    for key in dict.fromkeys(key for unit in units for key in unit.keys):
+    absent = set(chain.from_iterable([unit.keys for unit in units]))
+    for key in absent:
         keys[key[0]].append(key)
     sql, follow = _FORMS[connection.dialect.name]
     look = partial(execute, connection, sql(), _as_json(keys) | {"units": len(units)})
@@ -102,14 +103,12 @@ def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead
         found = held.begin_with(connection, {key for unit in units for key in unit.locks()}, look)
     else:
         found = look()
-    present: set[Key] = set()
     row_keys: dict[str, list[int]] = {}
     for name, number in found.fetchall():
         if name in keys:
-            present.add(keys[name][number])
+            absent.discard(keys[name][number])
         else:
             row_keys.setdefault(name, []).append(number)
-    absent = [key for some in keys.values() for key in some if key not in present]
     return Ahead(absent, {table: follow(numbers) for table, numbers in row_keys.items()})
 
 

@@ -7,6 +7,7 @@ message goes this way instead; all else keeps to `Connection.execute`. Errors ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -125,7 +126,7 @@ class Statement:
                 execute(connection, compiled.sql_of_json, {"rows": text})
             return
         for first, size in many_rows.portions(len(given)):
-            parameters = [value for row in given[first : first + size] for value in row]
+            parameters = list(chain.from_iterable(given[first : first + size]))
             execute(connection, many_rows.of_size(compiled.sql, size), parameters)
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:

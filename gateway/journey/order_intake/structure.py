@@ -71,8 +71,8 @@ class Conformance:
     async def _check(self, one: _Waiting) -> None:
         try:
             # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
-            kept = await self._store.read(lambda connection: messages.get(connection, one.row))
-            message = self._reader.message_of(kept["body"], one.listener) if kept else None
+            kept = await self._store.read(lambda connection: messages.body(connection, one.row))
+            message = self._reader.message_of(kept, one.listener) if kept is not None else None
             faults = await self._checker.faults(_text(message), one.version) if message else []
             if rows := [finding.as_row() for finding in faults]:
                 await self._store.write(lambda connection: messages.add_findings(connection, one.row, rows))

@@ -74,36 +74,32 @@ class Levels:
         self.rows = rows
         self._rows_for = lru_cache(maxsize=SHAPES)(self._within)
 
-    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[tuple[CompiledRow, bool], ...]:
-        """What of a level can be read in a message of these fields, and whether it does something without a value. Most
-        messages of a sender have the same."""
-        rows = [(one.within(stated_keys), _is_always_read(one.row)) for one in self.rows[name]]
-        return tuple((one, always) for one, always in rows if one.sources or always)
+    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[tuple[CompiledRow, str, bool], ...]:
+        """The rows of a level that can be read in a message of these fields, each with its target, and whether it does
+        something without a value. Most messages of a sender have the same."""
+        rows = [(one.within(stated_keys), one.row.target, _is_always_read(one.row)) for one in self.rows[name]]
+        return tuple(one for one in rows if one[0].sources or one[2])
 
     def read(self, name: str, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
         faults: list[GatewayError] = []
-        for compiled, is_always_read in self._rows_for(name, scope.stated_keys):
-            found = value, source, remark = value_of(compiled, scope, faults)
-            if value == "" and not is_always_read and not faults:
-                continue
-            row = compiled.row
-            if not value or faults or (row.target in ASSIGNED and "IPC" in scope.order):
-                value, source, remark = self._completed(compiled, scope, known, result, context, found, faults)
-                faults.clear()
-                if value == "":
+        may_differ = "IPC" in scope.order
+        for compiled, target, is_always_read in self._rows_for(name, scope.stated_keys):
+            found = value_of(compiled, scope, faults)
+            if not found[0] or faults or (may_differ and target in ASSIGNED):
+                if found[0] == "" and not is_always_read and not faults:
                     continue
-            result[row.target] = value
-            if remark and compiled.vr == "SQ":
-                place = _within(place_of(source), compiled, context)
-                context.findings.append(Finding(place, f"{row.target}: {remark}"))
-            if source in compiled.ours:
-                ours.add(row.target)
-            if context.trace is not None:
-                level = name if context.number == 1 or name == "patient" else f"{name}[{context.number}]"
-                context.trace.append(Trace(level, row.target, value, source, row.origin, remark))
+                found = self._completed(compiled, scope, known, result, context, found, faults)
+                faults.clear()
+                if found[0] == "":
+                    continue
+            result[target] = found[0]
+            if found[1] in compiled.ours:
+                ours.add(target)
+            if found[2] or context.trace is not None:
+                _note(name, compiled, found, context)
         return result, ours
 
     def _completed(
@@ -142,6 +138,17 @@ class Levels:
         if row.target in ASSIGNED:
             context.findings.extend(_differing(compiled, scope, found))
         return _not_null(compiled, context) if found[0] is None and row.required else found
+
+
+def _note(level: str, compiled: CompiledRow, found: RowValue, context: GroupRead) -> None:
+    """Keep what was remarkable about a value, and where it came from."""
+    value, source, remark = found
+    target, origin = compiled.row.target, compiled.row.origin
+    if remark and compiled.vr == "SQ":
+        context.findings.append(Finding(_within(place_of(source), compiled, context), f"{target}: {remark}"))
+    if context.trace is not None:
+        shown = level if context.number == 1 or level == "patient" else f"{level}[{context.number}]"
+        context.trace.append(Trace(shown, target, value, source, origin, remark))
 
 
 def _not_null(compiled: CompiledRow, context: GroupRead) -> RowValue:

@@ -80,7 +80,8 @@ class Segment:
 
     def components(self, n: int) -> list[str]:
         """Field n as components, if it is divided no further and free of escapes and line breaks; else []."""
-        raw = self.field(n)
+        fields = self._fields or self.fields
+        raw = fields[n] if n < len(fields) else ""
         if len(raw) > LONG_TEXT:
             self._check_parts(n, raw)
         delimiters = self._delimiters
