@@ -25,8 +25,9 @@ from gateway.store.retention import studies as study_rules
 from gateway.store.schema import metadata, orders, outbox, steps, studies
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
-from tests.journey.modality import begin, end, item, modality_of
+from tests.journey.modality import begin, end, item, modality_of, series
 from tests.journey.running import Start, quiet
+from tests.journey.test_named_instances import reference
 from tests.journey.test_study_arrival import sample, send
 
 K = RetentionKind
@@ -190,6 +191,18 @@ async def test_an_examination_in_progress_and_a_study_that_has_not_settled_stay(
         ended = await retained(gateway.store)
         assert stayed(ended, K.STUDIES) == {Stays.UNSETTLED: 1}
         assert (await left(gateway.store)).keys() >= {"studies", "instances"}
+
+
+async def test_what_is_stated_of_a_study_that_never_came_goes_with_the_performed_step(start: Start) -> None:
+    named = series("1.8.1")
+    named.ReferencedImageSequence = [reference("1.8.1.1")]
+    async with start() as gateway:
+        modality = modality_of(gateway)
+        assert (await modality.create(begin(item("1.8", "", "", "")), "1.9.2")).status == 0
+        assert (await modality.set(end(PerformedSeriesSequence=[named]), "1.9.2")).status == 0
+        assert (await left(gateway.store))["study_evidence"] == 1
+        await retained(gateway.store)
+        assert await left(gateway.store) == {}
 
 
 async def test_messages_without_an_order_go_unless_a_person_is_called(start: Start) -> None:

@@ -22,6 +22,7 @@ from gateway.store.schema import (
     performed_step_links,
     performed_steps,
     studies,
+    study_evidence,
     unlinked_items,
 )
 
@@ -76,7 +77,10 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
         remove(connection, tally, table, table.c.performed_step, ids)
     remove(connection, tally, performed_steps, performed_steps.c.id, ids)
     subjects = sorted({one for row in rows for one in subjects_of(row.sop_uid, row.attributes)})
-    work.delete_of(connection, tally, _of_nothing_else(connection, subjects))
+    of_nothing_else = _of_nothing_else(connection, subjects)
+    # What the performed step has stated of a study that never came.
+    remove(connection, tally, study_evidence, study_evidence.c.study_uid, sorted(of_nothing_else))
+    work.delete_of(connection, tally, of_nothing_else)
     return tally
 
 
