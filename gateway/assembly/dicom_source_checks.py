@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.assembly.dicom_sources import peer_of_source
+from gateway.assembly.worklist import policy_of
 from gateway.config.study_sources import StudySource
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, UnsupportedType
@@ -14,6 +15,7 @@ from gateway.journey.study_arrival.sources.cfind_answers import number
 from gateway.journey.study_arrival.sources.cfind_stretches import Stretch
 from gateway.operations.check import CheckFinding
 from gateway.wire.dimse import requestor_operations as operations
+from gateway.wire.dimse.policy import STORAGE
 from gateway.wire.dimse.requestor import RequestedAssociation, associated
 from gateway.wire.dimse.requestor_operations import VERIFICATION, context_for, proposals
 from gateway.wire.dimse.requestor_query import FIND, GET, MOVE, LimitedAnswersError, find
@@ -43,7 +45,7 @@ async def asked(config: Config, section: StudySource, most_seconds: float) -> Ch
         peer = peer_of_source(config, section, min(section.timeout_seconds, most_seconds))
         retrieval = GET if section.retrieve == "get" else MOVE
         async with associated(peer, proposals(VERIFICATION, FIND, retrieval)) as association:
-            remarks = [*await _remarks(config, association), *_retrieving(section, association, retrieval)]
+            remarks = [*await _remarks(config, association), *_retrieving(config, section, association, retrieval)]
     except ConfigError:
         return CheckFinding(what, False, "not asked, for it cannot be reached with these settings")
     except GatewayError as error:
@@ -68,12 +70,22 @@ async def _remarks(config: Config, association: RequestedAssociation) -> list[st
     return remarks
 
 
-def _retrieving(section: StudySource, association: RequestedAssociation, retrieval: str) -> Iterator[str]:
+def _retrieving(
+    config: Config, section: StudySource, association: RequestedAssociation, retrieval: str
+) -> Iterator[str]:
     try:
         context_for(association, retrieval)
     except UnsupportedType:
         other = "move" if section.retrieve == "get" else "get"
         yield f"it does not accept C-{section.retrieve.upper()}: try retrieve: {other}"
+    if section.retrieve == "move" and not _may_store(config, str(section.ae_title)):
+        yield f"{section.ae_title} may not store here: let it in dicom.peers or dicom.allowed_calling_aes, for C-MOVE"
+
+
+def _may_store(config: Config, calling_ae: str) -> bool:
+    policy = policy_of(config.dicom)
+    peer = policy.peers.get(calling_ae, policy.others)
+    return peer is not None and STORAGE in peer.services
 
 
 def _cure(text: str, calling: str) -> str:

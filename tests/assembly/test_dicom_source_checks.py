@@ -31,9 +31,11 @@ def archive(request: pytest.FixtureRequest) -> Iterator[QueryArchive]:
         yield made
 
 
-async def check(archive: QueryArchive, **keys: Any) -> CheckFinding:
+async def check(archive: QueryArchive, *, scanners: tuple[str, ...] = (), **keys: Any) -> CheckFinding:
+    """`scanners`: the calling AE titles that are served alone."""
     section = {"name": "pacs", "kind": "dicom", "ae_title": archive.title, "port": archive.port, **keys}
-    return await asked(Config(dicom=Dicom(ae_title=OURS)), StudySource.model_validate(section), 5.0)
+    config = Config(dicom=Dicom(ae_title=OURS, allowed_calling_aes=list(scanners)))
+    return await asked(config, StudySource.model_validate(section), 5.0)
 
 
 async def test_an_archive_shows_its_studies_of_today(archive: QueryArchive) -> None:
@@ -41,6 +43,12 @@ async def test_an_archive_shows_its_studies_of_today(archive: QueryArchive) -> N
     assert (found.what, found.ok) == ("studies.sources pacs", True)
     assert "answers; 2 studies of today" in found.detail
     assert found.warning == ("states no number of instances" in found.detail) == (archive.title == "QRSCP")
+
+
+async def test_an_archive_that_moves_must_be_let_in(archive: QueryArchive) -> None:
+    found = await check(archive, retrieve="move", scanners=("CT1",))
+    assert f"{archive.title} may not store here" in found.detail
+    assert "may not store" not in (await check(archive, retrieve="move", scanners=("CT1", archive.title))).detail
 
 
 async def test_an_archive_without_the_retrieval_is_named() -> None:

@@ -61,15 +61,21 @@ async def test_without_c_get_what_is_answered_to_queries_is_brought(caplog: pyte
     assert "answers to queries without headers of instances" in caplog.text
 
 
-async def test_what_cannot_be_retrieved_now_is_brought_and_tried_again() -> None:
-    brought, error = await read(Behaviour(made_up(1), get_status=0xA702), headers="instance")
-    assert ([one.rank for one in brought], type(error)) == ([HeaderRank.QUERY] * 2, Unavailable)
+async def test_what_is_not_retrieved_is_brought_as_it_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        brought, error = await read(Behaviour(made_up(1, series=2), get_status=0xA702), headers="instance")
+    assert ([one.rank for one in brought], error) == ([HeaderRank.QUERY] * 4, None)
+    assert "C-GET status A702" in caplog.text
 
 
-@pytest.mark.parametrize("status", [None, 0x0000])
-async def test_instances_of_unknown_classes_that_are_not_retrieved_need_a_person(status: int | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"), [(None, NeedsPerson), (0x0000, NeedsPerson), (0xA900, NeedsPerson), (0xA702, Unavailable)]
+)
+async def test_instances_of_unknown_classes_that_are_not_retrieved(
+    status: int | None, kind: type[GatewayError]
+) -> None:
     brought, error = await read(Behaviour(made_up(1), leaves_out=("SOPClassUID",), get_status=status))
-    assert (brought, type(error)) == ([], NeedsPerson)
+    assert (brought, type(error)) == ([], kind)
 
 
 async def test_series_of_other_studies_are_no_answer() -> None:

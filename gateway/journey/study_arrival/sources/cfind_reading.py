@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gateway.errors import GatewayError, NeedsPerson, Unavailable, UnsupportedType, with_fate
+from gateway.errors import GatewayError, NeedsPerson, Unavailable, with_fate
 from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.reading import ALWAYS
 from gateway.journey.study_arrival.sources.cfind_answers import laid_over, value
-from gateway.journey.study_arrival.sources.dicom_retrieval import Retrieval, Wanted
+from gateway.journey.study_arrival.sources.dicom_retrieval import Brought, Retrieval, Wanted
 from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
@@ -38,14 +38,6 @@ class _Series:
     uid: str
     answer: Identifier
     images: Sequence[Identifier]
-
-
-@dataclass(frozen=True, slots=True)
-class _Retrieved:
-    brought: Mapping[str, Incoming]
-    """By SOP Instance UID."""
-    failure: GatewayError | None = None
-    """Of the archive, which is reached: raised when what it answers to queries is kept."""
 
 
 class StudyReader:
@@ -84,9 +76,9 @@ class StudyReader:
             return
         known = await self._known(uid)
         wanted = [one for series in every for one in self._wanted(uid, series, known)]
-        retrieved = await self._retrieve(wanted, sender)
+        brought = await self._retrieve(wanted, sender)
         here = await self._known(uid) if wanted else known
-        whole = {sop_uid for sop_uid, rank in here.items() if rank > HeaderRank.QUERY} | retrieved.brought.keys()
+        whole = {sop_uid for sop_uid, rank in here.items() if rank > HeaderRank.QUERY} | brought.instances.keys()
         nameless = 0
         for series in every:
             answers = [one for one in series.images if value(one, "SOPInstanceUID") not in whole]
@@ -94,13 +86,12 @@ class StudyReader:
             elements = (laid_over(of_study[0], series.answer, one) for one in answers if _has_class(one))
             uids = [value(one, "SOPInstanceUID") for one in series.images]
             yield [
-                *(retrieved.brought[sop_uid] for sop_uid in uids if sop_uid in retrieved.brought),
+                *(brought.instances[sop_uid] for sop_uid in uids if sop_uid in brought.instances),
                 *(from_elements(one, sender, HeaderRank.QUERY) for one in elements),
             ]
-        if retrieved.failure is not None:
-            raise retrieved.failure
         if nameless:
-            raise NeedsPerson(f"{nameless} instances without SOP Class UID in answers were not retrieved")
+            what = f"{nameless} instances without SOP Class UID in answers were not retrieved"
+            raise _failure(brought.failure, what)
 
     async def _series(self, uid: StudyInstanceUID) -> AsyncGenerator[_Series]:
         of_study = {"StudyInstanceUID": uid}
@@ -143,21 +134,21 @@ class StudyReader:
         is_here = known.get(sop_uid, HeaderRank.QUERY) > HeaderRank.QUERY
         return [] if is_here else [Wanted(uid, series.uid, sop_uid, value(first, "SOPClassUID"))]
 
-    async def _retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> _Retrieved:
+    async def _retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Brought:
         """What a query gives is kept all the same, where it is enough, and the archive does not retrieve."""
         if not wanted:
-            return _Retrieved({})
-        try:
-            return _Retrieved(await self._retrieval.retrieve(wanted, sender))
-        except (UnsupportedType, NeedsPerson) as error:
-            if not all(one.sop_uid for one in wanted):
-                return _Retrieved({}, with_fate(error, NeedsPerson))
-            log.warning("source %s: answers to queries without headers of instances: %s", sender.name, error)
-            return _Retrieved({})
-        except Unavailable as error:
-            if "status" not in error.details:
-                raise
-            return _Retrieved({}, error)
+            return Brought()
+        found = await self._retrieval.retrieve(wanted, sender)
+        if found.failure is None or not all(one.sop_uid for one in wanted):
+            return found
+        log.warning("source %s: answers to queries without headers of instances: %s", sender.name, found.failure)
+        return found._replace(failure=None)
+
+
+def _failure(error: GatewayError | None, what: str) -> GatewayError:
+    """What an archive may do later is tried again."""
+    kind = Unavailable if isinstance(error, Unavailable) else NeedsPerson
+    return kind(f"{what}: {error}" if error is not None else what)
 
 
 def _has_class(image: Identifier) -> bool:

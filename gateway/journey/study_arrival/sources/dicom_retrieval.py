@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from gateway.dicom_encoding import EXPLICIT_LITTLE
-from gateway.errors import Malformed
+from gateway.errors import GatewayError, Malformed, NeedsPerson, Unavailable, UnsupportedType
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.wire.dimse import StoreRequest
 from gateway.wire.dimse.elements import DEFLATED
 from gateway.wire.dimse.header import split_header
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_query import Keys, Level
-from gateway.wire.dimse.requestor_retrieve import get, move, moving, retrieving
+from gateway.wire.dimse.requestor_retrieve import Retrieved, get, move, moving, retrieving
 
 LONGEST_BROKEN: Final = 1024 * 1024
 """Bytes that are kept of a data set whose header cannot be cut out."""
@@ -41,11 +41,20 @@ class Wanted(NamedTuple):
         return keys | {"SOPInstanceUID": self.sop_uid} if self.sop_uid else keys
 
 
-class Retrieval(Protocol):
-    """Raises `UnsupportedType` where the archive does not have the operation, `Unavailable` and `NeedsPerson`."""
+class Brought(NamedTuple):
+    """What an archive has brought."""
 
-    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
-        """What was brought, by SOP Instance UID; empty where it comes by C-STORE."""
+    instances: Mapping[str, Incoming] = {}
+    """By SOP Instance UID; empty where they come by C-STORE."""
+    failure: GatewayError | None = None
+    """The first with which the archive has answered."""
+
+
+class Retrieval(Protocol):
+    """Raises `Unavailable` and `Rejected` where the archive is not reached."""
+
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Brought:
+        """Ask for each of `wanted`, whatever came of the others."""
 
 
 class ByGet:
@@ -55,7 +64,7 @@ class ByGet:
         self._peer = peer
         self._retrieving = partial(retrieving, max_bytes=max_bytes, temporary_folder=temporary_folder)
 
-    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Brought:
         brought: dict[str, Incoming] = {}
 
         async def store(request: StoreRequest) -> None:
@@ -64,9 +73,7 @@ class ByGet:
         classes = [one.sop_class_uid for one in wanted]
         named = classes if all(classes) else []
         async with self._retrieving(self._peer, named, store) as association:
-            for one in wanted:
-                await get(association, one.level, one.keys)
-        return brought
+            return Brought(brought, await _each(wanted, lambda one: get(association, one.level, one.keys)))
 
 
 class ByMove:
@@ -76,11 +83,25 @@ class ByMove:
         self._peer = peer
         self._destination = destination
 
-    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Mapping[str, Incoming]:
+    async def retrieve(self, wanted: Sequence[Wanted], sender: Sender) -> Brought:
         async with moving(self._peer) as association:
-            for one in wanted:
-                await move(association, one.level, one.keys, self._destination)
-        return {}
+            to = self._destination
+            return Brought({}, await _each(wanted, lambda one: move(association, one.level, one.keys, to)))
+
+
+async def _each(wanted: Sequence[Wanted], ask: Callable[[Wanted], Awaitable[Retrieved]]) -> GatewayError | None:
+    """The first failure that the archive answers with. Raises `Unavailable` where it does not answer."""
+    failure: GatewayError | None = None
+    for one in wanted:
+        try:
+            await ask(one)
+        except UnsupportedType as error:
+            return error
+        except (Unavailable, NeedsPerson) as error:
+            if "status" not in error.details:
+                raise
+            failure = failure or error
+    return failure
 
 
 def _header_of(request: StoreRequest, sender: Sender) -> Incoming:
