@@ -18,7 +18,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection, func, select
 
-from bench.made_studies import made_study
+from bench.made_studies import made_study, study_uid
 from gateway.assembly import process as app
 from gateway.config.destinations import DestinationRetry
 from gateway.config.studies import Studies
@@ -28,7 +28,7 @@ from gateway.store import source_watermarks
 from gateway.store.schema import instances, source_studies, studies
 from tests.journey.running import Start
 from tests.journey.test_study_arrival import sqlite
-from tests.peers.orthanc import Orthanc
+from tests.peers.orthanc import Orthanc, running_orthanc
 
 STUDIES = 50
 FIRST_DAY = datetime.now(UTC).date() - timedelta(days=24)
@@ -114,3 +114,22 @@ async def test_an_orthanc_of_50_studies_is_read_whole_and_a_restart_goes_on(
         await holds(gateway, STUDIES + 1, 2 * STUDIES + 3)
         for name in ("web", "changes"):
             await comes_true(partial(read_at, gateway, name), partial(eq, STUDIES + 1))
+
+
+@sqlite
+async def test_changes_that_are_deleted_begin_anew(start: Start, tmp_path: Path) -> None:
+    """Meanwhile a study comes, another grows, and one goes."""
+    with running_orthanc(StableAge=1) as orthanc:
+        await orthanc.upload(*written(tmp_path, 20), *written(tmp_path, 21), *written(tmp_path, 22))
+        sources = asked({"name": "changes", "kind": "orthanc", "url": orthanc.url})
+        async with start(**sources) as gateway:
+            await holds(gateway, 3, 6)
+            before = await comes_true(partial(state, gateway, "changes"), lambda one: not one.watermark.is_behind)
+        await orthanc.forget_changes()
+        await orthanc.remove(study_uid(20))
+        await orthanc.upload(*written(tmp_path, 21, instances=3), *written(tmp_path, 23))
+        await orthanc.forget_changes()
+        async with start(**sources) as gateway:
+            await holds(gateway, 4, 9)
+            after = await comes_true(partial(state, gateway, "changes"), lambda one: one.polled_at > before.polled_at)
+            assert after.error == ""

@@ -92,6 +92,10 @@ class Orthanc:
         for one in await self._call("POST", "/tools/lookup", data=study_uid):
             await self._call("DELETE", one["Path"])
 
+    async def forget_changes(self) -> None:
+        """Empty its list of changes."""
+        await self._call("DELETE", "/changes")
+
     @property
     def dicomweb(self) -> str:
         """Base address of its DICOMweb server (`orthanc_web` alone has one)."""

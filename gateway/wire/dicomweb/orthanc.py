@@ -21,6 +21,8 @@ class Changes:
 
     studies: Sequence[str]
     """Orthanc's identifiers of the studies that changed, each once."""
+    first: int
+    """Sequence number of the first change of the page; 0: the page is empty."""
     last: int
     """Sequence number of the last change of the page."""
     is_done: bool
@@ -56,7 +58,8 @@ class OrthancReader:
             raise Malformed("no list of changes; url is the address of Orthanc's REST API", place=place)
         of_studies = [str(one["ID"]) for one in entries if _is_of_study(one)]
         last = _number(answer, "Last", place)
-        return Changes(tuple(dict.fromkeys(of_studies)), last, bool(answer.get("Done")) or not entries)
+        first = _number(entries[0], "Seq", place) if entries else 0
+        return Changes(tuple(dict.fromkeys(of_studies)), first, last, bool(answer.get("Done")) or not entries)
 
     async def studies(self, since: int, limit: int) -> Sequence[OrthancStudy]:
         """Studies from the one at the place `since` on, in Orthanc's order."""

@@ -42,10 +42,10 @@ class OrthancSource:
         self._page = page
 
     async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
-        """As `StudySource`. All studies are listed at first, and where Orthanc counts its changes anew."""
+        """As `StudySource`. All studies are listed at first, and where changes are missing."""
         last = await self._reader.last_change()
         sequence, listed = _held(since.cursor, SEQUENCE), _held(since.cursor, LISTED)
-        if sequence is None or last < sequence:
+        if sequence is None or not await self._goes_on(sequence, last):
             # What changes while the studies are listed has a later number than this.
             sequence, listed = last, 0
         for _ in range(MOST_PAGES):
@@ -62,6 +62,12 @@ class OrthancSource:
             yield self._listing(changed, _mark(sequence, None, last if not changes.is_done else sequence))
             if changes.is_done:
                 return
+
+    async def _goes_on(self, sequence: int, last: int) -> bool:
+        """Whether the changes after `sequence` are all there: the list may have been emptied, or counted anew."""
+        if last <= sequence:
+            return last == sequence
+        return (await self._reader.changes(sequence, 1)).first == sequence + 1
 
     def _listing(self, studies: Sequence[OrthancStudy], watermark: Watermark) -> Listing:
         listed, dropped = [], 0
