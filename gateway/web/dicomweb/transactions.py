@@ -12,8 +12,8 @@ from gateway.web.dicomweb.performed_steps import STEPS, create_or_update, retrie
 from gateway.web.dicomweb.representations import PAYLOADS, preferred
 from gateway.web.dicomweb.scheduled_steps import search_steps
 from gateway.web.dicomweb.storage_commitment import REQUESTS, check_result, request_commitment
-from gateway.web.dicomweb.storing.transaction import REQUEST_TYPES, STUDIES, store
-from gateway.web.dicomweb.studies_transactions import OF_STUDIES
+from gateway.web.dicomweb.storing.transaction import REQUEST_TYPES, store
+from gateway.web.dicomweb.studies_transactions import OF_STUDIES, STUDIES
 from gateway.web.dicomweb.transaction import ACCEPT, ALWAYS, Transaction
 from gateway.wire.dicomweb import capabilities, search
 from gateway.wire.dicomweb.capabilities import Method, Resource
@@ -91,7 +91,7 @@ TRANSACTIONS: Final = (
             store,
             of_storing=True,
         )
-        for path in (STUDIES, f"{STUDIES}/{{uid}}")
+        for path in (STUDIES, f"{STUDIES}/{{study}}")
     ),
     *OF_STUDIES,
 )  # fmt: skip

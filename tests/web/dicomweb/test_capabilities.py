@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.web.dicomweb.storing.transaction import STUDIES
+from gateway.web.dicomweb.studies_transactions import STUDIES
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from tests.journey.running import Start
 from tests.web.dicomweb.client import PERFORMED, STEPS, client_of
@@ -22,7 +22,7 @@ SERVED = {
     (f"{PERFORMED}/{{uid}}", "POST", "Update"),
     (f"{PERFORMED}/{{uid}}", "GET", "Retrieve"),
     (STUDIES, "POST", "Store"),
-    (f"{STUDIES}/{{uid}}", "POST", "Store"),
+    (f"{STUDIES}/{{study}}", "POST", "Store"),
     *(
         (path, "GET", "Search")
         for path in ("/studies", "/series", "/instances", STUDY + "/series", STUDY + "/instances")

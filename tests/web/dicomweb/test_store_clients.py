@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dicomweb_client.api import DICOMwebClient
 from sqlalchemy import select
 
 from gateway.assembly import process as app
@@ -19,7 +20,7 @@ from gateway.wire.dicomweb.storing import StowClient
 from gateway.wire.oauth.authorization import Basic
 from gateway.wire.part10_file import Part10File
 from tests.journey.running import Start, quiet
-from tests.peers import dicomweb_rs
+from tests.peers import dicomweb_client_js, dicomweb_rs
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import run
 from tests.web.dicomweb.stow import BOUNDARY, MULTIPART, body, file_of, instance
@@ -94,12 +95,11 @@ async def test_orthanc_as_client(start: Start, orthanc_web: Orthanc, tmp_path: P
 
 
 async def test_dicomweb_client(start: Start, tmp_path: Path) -> None:
-    """Of PyPI: it reads the answer into a data set."""
-    web = pytest.importorskip("dicomweb_client")
+    """Of PyPI: it reads the answer into a data set, and retrieves what the answer names."""
     datasets = [instance(uid, "2.25.98") for uid in UIDS]
 
     def store(base: str, **options: Any) -> Any:
-        client = web.DICOMwebClient(base, headers={"Authorization": "Basic Q1QxOg=="}, chunk_size=2**16)
+        client = DICOMwebClient(base, headers={"Authorization": "Basic Q1QxOg=="}, chunk_size=2**16)
         return client.store_instances(datasets, **options)
 
     async with start(studies=forward(tmp_path)) as gateway:
@@ -107,6 +107,9 @@ async def test_dicomweb_client(start: Start, tmp_path: Path) -> None:
             answer = await asyncio.to_thread(store, base_of(gateway), **options)
             assert [str(one.ReferencedSOPInstanceUID) for one in answer.ReferencedSOPSequence] == UIDS
             assert "FailedSOPSequence" not in answer
+            assert answer.RetrieveURL == f"{base_of(gateway)}/studies/2.25.98"
+            urls = [str(one.RetrieveURL) for one in answer.ReferencedSOPSequence]
+            assert urls == [f"{answer.RetrieveURL}/series/2.25.98.1/instances/{uid}" for uid in UIDS]
         assert await kept(gateway) == UIDS
 
 
@@ -115,4 +118,13 @@ async def test_the_rust_crate_dicom_web(start: Start, tmp_path: Path) -> None:
     async with start(studies=forward(tmp_path)) as gateway:
         answer = await dicomweb_rs.store(base_of(gateway), "CT1", *paths)
         assert [one["00081155"]["Value"] for one in answer["00081199"]["Value"]] == [[uid] for uid in UIDS]
+        assert await kept(gateway) == UIDS
+
+
+async def test_the_client_of_ohif(start: Start, tmp_path: Path) -> None:
+    """dicomweb-client of npm."""
+    paths = saved(tmp_path)
+    async with start(studies=forward(tmp_path)) as gateway:
+        told = await dicomweb_client_js.store(base_of(gateway), *paths, authorization="Basic Q1QxOg==")
+        assert "error" not in told
         assert await kept(gateway) == UIDS

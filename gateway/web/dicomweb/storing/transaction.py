@@ -11,18 +11,18 @@ from gateway.errors import GatewayError, Malformed, TooLarge, UnsupportedType
 from gateway.journey.study_arrival.incoming import Sender
 from gateway.long_work import beside
 from gateway.web.connections import body_goes_on
-from gateway.web.dicomweb.context import CONTEXT, uid_of
+from gateway.web.dicomweb.context import CONTEXT, base_uri, uid_of
 from gateway.web.dicomweb.login import SCANNER, check_service
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.storing.batch import Batch
 from gateway.web.dicomweb.storing.parts import DICOM, TYPES, StoreParts
 from gateway.web.dicomweb.storing.response import Outcome, response_module, status_of
+from gateway.web.dicomweb.studies_transactions import STUDIES
 from gateway.web.failures import RETRY_AFTER_SECONDS
 from gateway.wire.dicomweb.media_types import JSON_TYPES, MULTIPART, ONE_RESULT, MediaType, parsed
 from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds, PartsReader
 from gateway.wire.dimse.policy import STORAGE
 
-STUDIES: Final = "/studies"
 REQUEST_TYPES: Final = tuple(str(MediaType(MULTIPART, one)) for one in TYPES)
 PROGRESS_BYTES: Final = 256 * 1024
 """So much of a body comes within `http.body_seconds`, or it is too slow."""
@@ -34,14 +34,21 @@ async def store(request: web.Request) -> web.Response:
     """Instances are kept: 200 when all are, 202 when some are, each with what became of it."""
     check_service(request, STORAGE)
     media_type, *_ = preferred(request, ONE_RESULT) if hdrs.ACCEPT in request.headers else JSON_TYPES
-    study_uid = uid_of(request, "Study Instance UID") if "uid" in request.match_info else ""
+    study_uid = uid_of(request, "Study Instance UID", "study") if "study" in request.match_info else ""
     outcomes = await _stored(request, study_uid)
-    written, status = await beside(lambda: writer(media_type)(response_module(outcomes))), status_of(outcomes)
+    written = await beside(lambda: writer(media_type)(response_module(outcomes, _retrieved_at(request))))
+    status = status_of(outcomes)
     # Without a parameter: dicomweb-client reads an answer of this very Content-Type, and no other.
     headers = {hdrs.CONTENT_TYPE: media_type.name}
     if status == _UNAVAILABLE:
         headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
     return web.Response(status=status, body=written, headers=headers)
+
+
+def _retrieved_at(request: web.Request) -> str:
+    """The address below which instances are retrieved; empty: they are not, or not with their pixels."""
+    served = request.app[CONTEXT].studies
+    return f"{base_uri(request)}{STUDIES}" if served is not None and served.path_of is not None else ""
 
 
 async def _stored(request: web.Request, study_uid: str) -> list[Outcome]:
