@@ -1,4 +1,4 @@
-"""What performed steps, notifications and requests state of how much a study holds."""
+"""What orders, performed steps, notifications and requests state of how much a study holds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from gateway.records.commitment import CommitmentAsked
 from gateway.records.completeness import Evidence, EvidenceKind
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.named_instances import named_instances
+from gateway.records.order import Attributes
 from gateway.records.performed_step import PerformedState, PerformedStep, scheduled_items
 
+_MOST_IMAGES: Final = 1_000_000
 _ENDED: Final = {
     PerformedState.COMPLETED: EvidenceKind.MPPS_COMPLETED,
     PerformedState.DISCONTINUED: EvidenceKind.MPPS_DISCONTINUED,
 }
+
+
+def expected(procedure: Attributes, *, at: int) -> tuple[StudyInstanceUID, Evidence] | None:
+    """Of a requested procedure whose order states the number of images, where a row of the site reads one. None where
+    none is stated, or no number."""
+    stated = str(procedure.get("NumberOfStudyRelatedInstances") or "").strip()
+    if not stated.isdecimal() or not 0 < int(stated) <= _MOST_IMAGES:
+        return None
+    study_uid = StudyInstanceUID(str(procedure.get("StudyInstanceUID") or ""))
+    return study_uid, Evidence(EvidenceKind.EXPECTED_IMAGES, study_uid, at, instances=int(stated))
 
 
 def performed(sop_uid: str, step: PerformedStep, *, at: int) -> Iterator[tuple[StudyInstanceUID, Evidence]]:

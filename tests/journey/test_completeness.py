@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from pydicom.dataset import Dataset
 
 from gateway import clock as clocks
 from gateway.assembly import process as app
 from gateway.config.studies import Studies
+from gateway.config.tree import MappingsSection
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.dimse import client
+from gateway.wire.hl7.mllp_client import MllpClient
 from tests.conftest import until
+from tests.journey.messages import orm
 from tests.journey.modality import begin, end, item, modality_of, series
 from tests.journey.running import config_of
 from tests.journey.test_named_instances import reference
@@ -38,9 +43,11 @@ class Hours:
     def go(self, seconds: float) -> None:
         self.ahead += round(seconds * 1_000_000)
 
-    def running(self, database_url: str, ehr: EhrSimulator) -> AbstractAsyncContextManager[app.Running]:
+    def running(
+        self, database_url: str, ehr: EhrSimulator, **sections: Any
+    ) -> AbstractAsyncContextManager[app.Running]:
         studies = Studies(quiet_seconds=30, longest_wait_seconds=600)
-        return app.running(config_of(database_url, ehr.url, studies=studies), self.wall, self.elapsed)
+        return app.running(config_of(database_url, ehr.url, studies=studies, **sections), self.wall, self.elapsed)
 
 
 async def _sends(gateway: app.Running, *numbers: int) -> None:
@@ -117,6 +124,23 @@ async def test_an_image_that_mpps_names_and_that_never_comes(database_url: str) 
         await _sends(gateway, 2)
         hours.go(1)
         await until(lambda: _at(ehr) == [("2", 2)], what="a revision")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_number_of_images_that_the_order_states(database_url: str, tmp_path: Path) -> None:
+    """Which field it is read from is settled before the database."""
+    (tmp_path / "order_to_worklist.yaml").write_text("procedure:\n  NumberOfStudyRelatedInstances: ZIM-2\n")
+    hours = Hours()
+    mappings = MappingsSection(overlay=tmp_path)
+    async with EhrSimulator() as ehr, hours.running(database_url, ehr, mappings=mappings) as gateway:
+        async with MllpClient(HOST, gateway.hl7_ports["ris"]) as ris:
+            assert b"MSA|AA" in await ris.send(orm(study_uid=STUDY, more=["ZIM|1|3"]))
+        await _sends(gateway, 1, 2)
+        assert (await _shown(gateway))["waits_because"]["text"] == "waiting for 1 of 3 images that were expected"
+        await _sends(gateway, 3)
+        hours.go(1)
+        await until(lambda: _at(ehr) == [("1", 3)], what="the study at the EHR")
+        assert (await _shown(gateway))["settled_because"]["text"] == "all 3 images that were expected were here"
 
 
 async def test_a_study_that_never_is_quiet(database_url: str) -> None:

@@ -15,7 +15,7 @@ from gateway.journey.scheduling.arrivals import arrivals_of
 from gateway.journey.scheduling.order_joining import brought_up, joined
 from gateway.journey.scheduling.order_lookup import look_up
 from gateway.journey.scheduling.patient_words import about, update_patient
-from gateway.records import order_book, order_history, order_matching, order_numbers
+from gateway.records import evidence_of, order_book, order_history, order_matching, order_numbers
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.imaging_order import Arrival, Order, Said
 from gateway.records.order import NOT_IMAGING, OrderedProcedure
@@ -194,6 +194,8 @@ def _apply_to(
         work.applied.note(statement.place.at(1), UNORDERED[outcome])
     if statement.event in CREATES:
         _meet_early(work, row, after, statement, arrivals)
+        if (stated := evidence_of.expected(statement.procedure, at=work.now)) is not None:
+            settling.state(work.connection, *stated)
     return after, row
 
 
