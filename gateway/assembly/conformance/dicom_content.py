@@ -90,12 +90,6 @@ def _services(config: Config) -> StatementTable:
         )
         for one in TRANSACTIONS
     ]
-    served = {(one.method.id, one.path) for one in TRANSACTIONS}
-    rows += [
-        ("Studies", name, path, _REQUESTED_METHODS[name], _user_agent(config, name, path), "N")
-        for name, path in _USERS
-        if (name, path) not in served
-    ]
     columns = ("Service", "Transaction", "Resource", "Method", "User Agent", "Origin Server")
     return StatementTable("DICOM Web services", columns, rows)
 
@@ -118,10 +112,9 @@ def _is_asked(config: Config) -> bool:
 _USERS: Final[Mapping[tuple[str, str], Callable[[Config], bool]]] = {
     ("Store", "/studies"): _is_stored,
     ("Search", "/studies"): _is_asked,
-    ("Retrieve", "/studies/{uid}/metadata"): _is_asked,
+    ("RetrieveMetadata", "/studies/{study}/metadata"): _is_asked,
 }
 """Transactions that the gateway makes as user agent, and whether a configuration has whom to make them with."""
-_REQUESTED_METHODS: Final = {"Store": "POST", "Search": "GET", "Retrieve": "GET"}
 
 
 def _origin_server(config: Config, transaction: Transaction) -> str:

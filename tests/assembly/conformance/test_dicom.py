@@ -76,7 +76,7 @@ def test_every_class_that_a_destination_is_asked_for_is_stated_as_scu(config: Co
     assert made == {
         ("Store", "/studies"): "Y" if archives else "Option",
         ("Search", "/studies"): "Y" if are_asked else "Option",
-        ("Retrieve", "/studies/{uid}/metadata"): "Y" if are_asked else "Option",
+        ("RetrieveMetadata", "/studies/{study}/metadata"): "Y" if are_asked else "Option",
     }
 
 
