@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from io import BytesIO
@@ -33,6 +34,7 @@ from gateway.wire.dimse.data_set import MEMORY_BYTES
 from gateway.wire.part10_head import read_head
 from tests.journey.running import config_of
 from tests.journey.test_audit import recorded
+from tests.pixels.samples import SHIPPED
 from tests.web.dicomweb.client import JSON, XML, Client, client_of
 from tests.web.dicomweb.stow import (
     BOUNDARY,
@@ -239,6 +241,18 @@ async def test_the_same_instance_by_c_store_and_in_another_transfer_syntax_is_no
         assert (await post(client, body(content))).status == 200
     wanted = select(studies.c.revision).where(studies.c.study_uid == "2.25.99")
     assert await gateway.store.read(lambda connection: connection.execute(wanted).scalar_one()) == 1
+
+
+async def test_every_file_of_pydicom_is_stored_or_failed_for_a_reason(client: Client) -> None:
+    """Those that are broken on purpose too."""
+    outcomes: Counter[str] = Counter()
+    for path in sorted(SHIPPED.glob("*.dcm")):
+        answer = await post(client, body(path.read_bytes()))
+        reasons = [*answer.failed.values(), *answer.others]
+        assert (answer.status, len(answer.stored) + len(reasons)) == (409 if reasons else 200, 1), path.name
+        outcomes.update(f"{one:04X}" for one in reasons or [0])
+    assert set(outcomes) <= {"0000", "0122", "A900", "C000"}
+    assert outcomes["0000"] > outcomes.total() / 2
 
 
 # Metadata with bulk data
