@@ -13,8 +13,10 @@ from gateway.operations.answers.journey import Event, JourneyMessage, JourneyStu
 from gateway.operations.answers.orders import Order
 from gateway.operations.answers.performed_steps import JourneyPerformedStep
 from gateway.operations.answers.studies import ImagesAtDestination, JourneyDelivery
+from gateway.operations.order_meeting import conflict_text
 from gateway.records.completeness import Decision
 from gateway.records.message import APPLIED
+from gateway.records.order_check import CheckPolicy
 from gateway.records.work import SETTLE, WorkKind, WorkState
 
 
@@ -90,6 +92,11 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         who = f" by {study.withdrawn_by}" if study.withdrawn_by else ""
         text = f"withdrawn{which}{who}{why}"
         yield Event(at=study.withdrawn_at, station="study_settling", text=text, level="warn")
+    for one in study.conflicts:
+        if one.ended_at is None:
+            held: Level = "bad" if one.policy is CheckPolicy.HOLD and one.released is None else "warn"
+            text = f"images{which} and order differ: {conflict_text(one)}"
+            yield Event(at=one.since, station="study_settling", text=text, level=held)
     if study.settled_at is not None:
         grown = "" if study.settled_revision == study.revision else "; changed since"
         why = f", as {study.settled_because.text}" if study.settled_because is not None else ""

@@ -39,7 +39,8 @@ def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
     findings = [*row["findings"], *(one.as_row() for one in arrived), *shared]
     counts = {"series_count": series, "instance_count": instances}
     shown = {"findings": findings, "images": _images(connection, row["id"]), **_completeness(connection, row)}
-    return {**row, **counts, **shown}
+    conflicts = [OrderConflict.of(one) for one in order_conflicts.of_study(connection, row["study_uid"])]
+    return {**row, "conflicts": conflicts, **counts, **shown}
 
 
 def _completeness(connection: Connection, row: RowMapping) -> dict[str, Completeness | None]:
@@ -94,7 +95,6 @@ def detail(connection: Connection, study_uid: StudyInstanceUID) -> StudyDetail |
             "evidence": [StatedOfStudy.of(one) for one in completeness.of_study(connection, study_uid)],
             "series": series,
             "orders": list(tied.values()),
-            "conflicts": [OrderConflict.of(one) for one in order_conflicts.of_study(connection, study_uid)],
             "links": [OrderLink.of(one) for one in study_links.history(connection, study_uid)],
             "deliveries": deliveries(connection, study_uid),
         }

@@ -79,6 +79,12 @@ def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longe
         enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
 
 
+def waits(connection: Connection, lane: Lane) -> bool:
+    """Whether a row of `lane` waits; who adds others to the lane waits for this transaction."""
+    lock(connection, str(lane))
+    return connection.execute(_WAITS, {"the_lane": str(lane)}).first() is not None
+
+
 def move_lane(connection: Connection, old: Lane, new: Lane) -> None:
     """Put what waits or is under way in a lane into another, before what is added there later."""
     lock(connection, *sorted((str(old), str(new))))
@@ -237,6 +243,10 @@ _POSTPONED = (
     .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
 )
 _POSTPONE: Final = Statement(_POSTPONED)
+
+_WAITS: Final = select(outbox.c.id).where(
+    outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value
+)
 
 _MOVE_LANE = (
     update(outbox)

@@ -77,6 +77,10 @@ async def test_another_patient_holds_until_a_person_releases(start: Start) -> No
         detail = await asked(gateway, "GET", f"/api/studies/{UID}")
         [conflict] = detail["conflicts"]
         assert (conflict["images"], conflict["ordered"], conflict["released"]) == ("PAT1", "OTHER of HOSP", None)
+        shown = await asked(gateway, "GET", "/api/journey/ACC1")
+        texts = [one["text"] for one in shown["events"] if one["level"] == "bad"]
+        differs = "patient id (hold): 'PAT1' in the images, 'OTHER of HOSP' in order"
+        assert any(differs in text for text in texts), texts
         page = await asked(gateway, "GET", f"/studies/{UID}")
         assert [one in page for one in ("Images and order differ", "OTHER of HOSP", "/release")] == [True] * 3
         assert 'gateway_studies_with_order{standing="held"} 1.0' in await asked(gateway, "GET", "/metrics")

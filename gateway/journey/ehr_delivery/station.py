@@ -119,7 +119,8 @@ class EhrDelivery:
     def _look_later(self, connection: Connection, work: Work) -> None:
         looks = int(str(work.payload.get("looks", 0))) + 1
         pause = min(FIRST_LOOK_MICROS * 2**looks, LONGEST_PAUSE_MICROS)
-        if looks < MOST_LOOKS:
+        # A delivery that came meanwhile has let the look be due sooner.
+        if looks < MOST_LOOKS and not outbox.waits(connection, work.lane):
             now = self._clock()
             payload = {"looks": looks}
             outbox.enqueue(connection, lane=work.lane, payload=payload, due_at=now + pause, now=now, supersede=True)

@@ -133,6 +133,10 @@ class Study(Answer):
         description="What its resources do not say, as it settled last (else what was odd when it arrived), "
         "and UIDs that other studies have too"
     )
+    order_standing: OrderStanding = Field(description="With its orders, as it was looked at last; empty: not yet")
+    conflicts: list[OrderConflict] = Field(
+        description="What its images and an order state differently, the oldest first; those that have ended as well"
+    )
     images: list[ImagesAtDestination] = Field(description="At each destination that gets instances of it")
 
 
@@ -197,9 +201,5 @@ class StudyDetail(Study):
     attributes: Attributes
     series: list[Series]
     orders: list[LinkedOrder]
-    order_standing: OrderStanding = Field(description="With its orders, as it was looked at last; empty: not yet")
-    conflicts: list[OrderConflict] = Field(
-        description="What its images and an order state differently, the oldest first; those that have ended as well"
-    )
     links: list[OrderLink] = Field(description="Orders that persons linked with it or took away, the oldest first")
     deliveries: list[JourneyDelivery]
