@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench pixels statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
+.PHONY: help demo run test check style types pytest bench pixels objects statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,11 @@ pixels: $(ENVIRONMENT) peers ## Compare the pixels that are decoded here with th
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/pixels/requirements.lock
 	$(BIN)/python -m bench.pixels $(PIXELS)
 	PIXELS=all $(BIN)/python -m pytest tests/journey/test_decoded_on_the_way.py
+
+objects: $(ENVIRONMENT) ## Send every DICOM file of pydicom, pydicom-data and highdicom, and 200 made objects, the whole way
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/pixels/requirements.lock
+	OBJECTS=all $(BIN)/python -m pytest tests/journey/test_public_studies.py tests/journey/test_all_objects.py \
+	    tests/mapping/studies/test_arrival_order.py
 
 statements: $(ENVIRONMENT) ## Write the conformance statements of the defaults to docs/
 	cd docs && ../$(BIN)/gateway conformance dicom > conformance.md && ../$(BIN)/gateway conformance hl7 > conformance-hl7.md && \

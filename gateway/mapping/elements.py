@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from pydicom.datadict import dictionary_VM, keyword_for_tag
 
@@ -55,6 +55,16 @@ def surplus(elements: Mapping[int, Decoded]) -> list[Finding]:
             if count > 1:
                 findings.append(Finding(keyword, f"has {count} values; the first is taken"))
     return findings
+
+
+REQUIRED: Final = ("SOPClassUID", "Modality")
+"""Attributes of Type 1 of every composite instance (PS3.3 C.12.1, C.7.3.1) whose absence refuses nothing."""
+
+
+def lacking(levels: Mapping[str, Attributes]) -> list[Finding]:
+    """A finding for each attribute of `REQUIRED` that has no value in what `of_levels` gives."""
+    stated = frozenset[str]().union(*levels.values())
+    return [Finding(one, "has no value, though it is required (Type 1)") for one in REQUIRED if one not in stated]
 
 
 def _value(element: Decoded, has_one_value: bool, with_empty: bool) -> Any:

@@ -245,7 +245,7 @@ def say_again(
     rows = connection.execute(_MEMBERS, {"the_study": study}).all()
     if {row.id: row.digest for row in rows} != {one: digest for one, (digest, _) in read.items()}:
         return False
-    members = [(row, Instance(row.sop_uid, row.sop_class_uid, _own(row.sop_uid, read[row.id][1]))) for row in rows]
+    members = [(row, Instance(row.sop_uid, row.sop_class_uid, _own(row, read[row.id][1]))) for row in rows]
     for row, instance in members:
         connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": instance.attributes})
     left_out = exclusions.excluded(connection, study_uid)
@@ -258,9 +258,9 @@ def say_again(
     return True
 
 
-def _own(sop_uid: SOPInstanceUID, levels: Mapping[str, Attributes]) -> Attributes:
-    """What an instance says of itself; a header that broke before its UID has none."""
-    return {"SOPInstanceUID": sop_uid, **levels["instance"]}
+def _own(row: Any, levels: Mapping[str, Attributes]) -> Attributes:
+    """What an instance says of itself; UID and class as they were announced where its header lacks them."""
+    return {"SOPInstanceUID": row.sop_uid, "SOPClassUID": row.sop_class_uid, **levels["instance"]}
 
 
 def _set_levels(

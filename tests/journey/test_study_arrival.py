@@ -337,7 +337,8 @@ async def test_an_instance_whose_header_broke_before_its_uid_keeps_the_uid_when_
         arrival = make_arrival(config, gateway.store, load_mappings(config), now)
         assert await arrival.replay(StudyInstanceUID("1.2.71")) == 1
         [again] = await kept(gateway)
-    assert again["attributes"] == first["attributes"] == {"SOPInstanceUID": "1.2.71.1.1"}
+    assert again["attributes"] == first["attributes"]
+    assert again["attributes"] == {"SOPInstanceUID": "1.2.71.1.1", "SOPClassUID": again["sop_class_uid"]}
 
 
 async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import InvalidValue, Malformed, RequiredMissing
 from gateway.journey.study_arrival.incoming import Incoming
-from gateway.mapping.elements import of_levels, surplus
+from gateway.mapping.elements import lacking, of_levels, surplus
 from gateway.mapping.frames import tags_for
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
@@ -62,6 +62,8 @@ class InstanceReader:
         sop_class_uid = incoming.sop_class_uid or str(levels["instance"].get("SOPClassUID") or "")
         if not sop_class_uid:
             raise RequiredMissing("SOPClassUID is missing")
+        required = lacking(levels)
+        levels["instance"].setdefault("SOPClassUID", sop_class_uid)
         return InstanceArrival(
             study_uid=StudyInstanceUID(study_uid),
             study=levels["study"],
@@ -76,7 +78,7 @@ class InstanceReader:
             source_ae=incoming.sender.name,
             received_at=now,
             rank=incoming.rank,
-            findings=(*findings, *surplus(elements)),
+            findings=(*findings, *surplus(elements), *required),
         )
 
     def read_again(

@@ -28,6 +28,9 @@ from gateway.worklist.results import Selection, Wanted, selected, selection, who
 from gateway.worklist.search_conditions import SERIES_UID
 
 _BATCH: Final = 100
+_FRAMES: Final = 0x00280008
+_PER_FRAME: Final = 0x52009230
+"""Per-frame Functional Groups Sequence: an item for each frame, where Number of Frames is missing."""
 _PATH_PARTS: Final = (("study", "Study Instance UID", STUDY_UID), ("series", "Series Instance UID", SERIES_UID))
 _COUNTED: Final = frozenset(
     {
@@ -156,9 +159,12 @@ def _result(row: SearchRow, base: str, found: Found, headers: Mapping[int, Any])
         return of_attributes({**stated, **computed})
     syntax, header, of_file = headers[row.instance]
     computed["InstanceAvailability"] = "ONLINE" if of_file else "UNAVAILABLE"
+    of_header = item_of(header, syntax)
+    if _FRAMES not in of_header and (frames := of_header.get(_PER_FRAME)) is not None:
+        computed["NumberOfFrames"] = str(len(frames.items))
     if of_file:
         computed["AvailableTransferSyntaxUID"] = of_file
-    return {**of_attributes(stated), **item_of(header, syntax), **of_attributes(computed)}
+    return {**of_attributes(stated), **of_header, **of_attributes(computed)}
 
 
 def _counted(row: SearchRow, counts: Counts | None) -> dict[str, Any]:
