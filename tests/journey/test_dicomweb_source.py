@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed, NeedsPerson, Unavailable
-from gateway.journey.study_arrival.incoming import Sender
+from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.sources.by_dicomweb import IGNORES_OFFSET, LARGEST, DicomWebSource
 from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.journey.study_arrival.sources.windows import DayWindows
@@ -22,6 +24,7 @@ from gateway.wire.dicomweb.dataset import Attribute
 from gateway.wire.dicomweb.querying import DicomWebReader
 from gateway.wire.dicomweb.reading import WebReader
 from gateway.wire.http import Connect
+from tests.mapping.samples import SHIPPED
 from tests.peers.qido import HeldStudy, QidoArchive, instance_of, json, qido_archive
 
 TODAY = date(2026, 3, 20)
@@ -224,4 +227,26 @@ async def test_metadata_of_many_instances_comes_in_pieces_also_as_xml() -> None:
             await read("1.2.7")
 
 
+@pytest.mark.parametrize("status", [404, 406, 501])
+async def test_an_archive_without_metadata_is_searched_for_instances(status: int) -> None:
+    study = HeldStudy("1.2.3", "20260320", instances=40)
+    metadata = dict.fromkeys(("1.2.3", "1.2.4"), lambda: web.Response(status=status))
+    archive_of = partial(qido_archive, held=[study], metadata=metadata, most=15)
+    async with archive_of() as archive, WebReader(archive.url, Connect(5)) as server:
+        source = DicomWebSource("pacs", DicomWebReader(server), DayWindows(None, 1), StudyFilter({}), 10, UTC)
+
+        async def read(uid: str) -> list[Incoming]:
+            listed = ListedStudy(StudyInstanceUID(uid))
+            return [one async for some in source.read_study(listed, Sender("pacs")) for one in some]
+
+        found = await read("1.2.3")
+        assert {one.rank for one in found} == {HeaderRank.QUERY}
+        arrivals = [READER.read(one, NOW) for one in found]
+        assert len({one.sop_uid for one in arrivals}) == 40
+        assert {one.series["Modality"] for one in arrivals} == {"CT"}, "of the series"
+        assert {one.study["PatientName"] for one in arrivals} == {"DOE^JANE"}, "of the study"
+        assert await read("1.2.4") == [], "it has the study no more"
+
+
+READER = InstanceReader(SHIPPED.studies.keywords)
 UID = (0x0020000D, "UI", "1.2.5")

@@ -87,6 +87,19 @@ class QidoArchive:
             **(counts if self.has_counts else {}),
         }
 
+    async def _below(self, request: web.Request) -> web.Response:
+        """Series or instances of a study, a page at a time."""
+        held = [one for one in self.held if one.uid == request.match_info["study"]]
+        made = [instance_of(one, number) for one in held for number in range(one.instances)]
+        series = {"00080060", "0020000E"}
+        if request.match_info["level"] == "series":
+            found = [{tag: one for tag, one in each.items() if tag in series} for each in made[:1]]
+        else:
+            found = [{tag: one for tag, one in each.items() if tag not in series - {"0020000E"}} for each in made]
+        offset = 0 if self.ignores_offset else int(request.query["offset"])
+        page = found[offset : offset + min(int(request.query["limit"]), self.most)]
+        return json(page) if page else self.nothing()
+
     async def _metadata(self, request: web.Request) -> web.Response:
         uid = request.match_info["study"]
         self.retrieved.append(uid)
@@ -122,6 +135,7 @@ async def qido_archive(*, tls: ssl.SSLContext | None = None, **values: Any) -> A
     application = web.Application()
     application.router.add_get("/dicom-web/studies", archive._search)
     application.router.add_get("/dicom-web/studies/{study}/metadata", archive._metadata)
+    application.router.add_get("/dicom-web/studies/{study}/{level:series|instances}", archive._below)
     runner = web.AppRunner(application)
     await runner.setup()
     try:

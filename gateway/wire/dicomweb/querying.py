@@ -46,11 +46,11 @@ class DicomWebReader:
     def __init__(self, server: WebReader) -> None:
         self.server = server
 
-    async def search(self, path: str, parameters: Parameters) -> Found:
-        """Search, such as for `studies`."""
+    async def search(self, path: str, parameters: Parameters, *, may_lack: bool = False) -> Found:
+        """Search, such as for `studies`. `may_lack`: 404 is no fault, and nothing."""
         faults: list[Malformed] = []
         results: list[Dataset] = []
-        async with self.server.get(path, parameters, accept=_ACCEPT) as response:
+        async with self.server.get(path, parameters, accept=_ACCEPT, may_lack=may_lack) as response:
             if response is None:
                 return Found((), has_more=False)
             async for one in _data_sets(response, faults):
@@ -60,6 +60,10 @@ class DicomWebReader:
                         f"more than {MOST_RESULTS} results: the server ignores limit", place=self.server.at(path)
                     )
             return Found(results, _has_more(response.headers.getall("Warning", [])), len(faults))
+
+    async def search_below(self, study_uid: str, level: str, parameters: Parameters) -> Found:
+        """Search for `series` or `instances` of a study."""
+        return await self.search(f"studies/{quote(study_uid, safe='')}/{level}", parameters, may_lack=True)
 
     async def metadata(self, study_uid: str) -> AsyncGenerator[Dataset]:
         """All instances of a study, as they arrive; none: the server does not have it."""

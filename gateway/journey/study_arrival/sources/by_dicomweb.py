@@ -10,6 +10,7 @@ from typing import Final
 from gateway.errors import NeedsPerson, TooLarge
 from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.journey.study_arrival.sources.by_search import searched
 from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.journey.study_arrival.sources.windows import DayWindows, Window
 from gateway.records.arrival import HeaderRank
@@ -26,6 +27,8 @@ MOST_PAGES: Final = 500
 """Of a window: a server that gives something else each time must not be asked for ever."""
 AT_ONCE: Final = 32
 """Instances that are handed on together."""
+WITHOUT_METADATA: Final = (400, 405, 406, 501)
+"""Statuses of a server that has no such transaction; 404 may also be that of a study that is gone."""
 LARGEST: Final = "largest page"
 """In the cursor: the most studies that the server gave at once."""
 IGNORES_OFFSET: Final = (
@@ -147,12 +150,28 @@ class DicomWebSource:
         return Listing(studies, dropped=dropped)
 
     async def read_study(self, study: ListedStudy, sender: Sender) -> AsyncGenerator[Sequence[Incoming]]:
-        """As `StudySource`."""
+        """As `StudySource`. Of a study without metadata what searches answer."""
+        is_given = False
+        try:
+            async for some in self._read(self._reader.metadata(study.study_uid), study, sender, HeaderRank.METADATA):
+                is_given = True
+                yield some
+        except NeedsPerson as error:
+            if error.details.get("status") not in WITHOUT_METADATA:
+                raise
+        if not is_given:
+            found = searched(self._reader, study.study_uid, self._page)
+            async for some in self._read(found, study, sender, HeaderRank.QUERY):
+                yield some
+
+    async def _read(
+        self, found: AsyncGenerator[Dataset], study: ListedStudy, sender: Sender, rank: HeaderRank
+    ) -> AsyncGenerator[list[Incoming]]:
         some: list[Incoming] = []
-        async for one in self._reader.metadata(study.study_uid):
+        async for one in found:
             if _text(one, STUDY_UID) not in ("", study.study_uid):
                 raise NeedsPerson("the server gives instances of another study than was asked for", place=self.place)
-            some.append(from_elements(one, sender, HeaderRank.METADATA))
+            some.append(from_elements(one, sender, rank))
             if len(some) == AT_ONCE:
                 yield some
                 some = []
