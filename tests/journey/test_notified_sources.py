@@ -115,7 +115,6 @@ async def test_it_is_read_where_the_configuration_knows_it(
         assert (await work_of(gateway, 4) is not None) == is_fetched
 
 
-@sqlite
 async def test_of_what_is_here_nothing_is_fetched(start: Start, archive: QueryArchive) -> None:
     study = study_of(5)
     await archive.take(study)
