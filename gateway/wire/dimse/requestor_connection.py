@@ -102,7 +102,7 @@ class RequestorConnection:
             if not data:
                 self._on(Event.EVT17)
                 return
-            self._be_patient()
+            self._be_patient(self.peer.timeouts.response)
             self._framer.feed(data)
             try:
                 while not self._is_over and (taken := self._framer.take()) is not None:
@@ -137,7 +137,8 @@ class RequestorConnection:
                 await self._serve(self.serve, message)
 
     async def _serve(self, serve: Serve, message: DimseMessage) -> None:
-        """Answer what the peer asks over this association."""
+        """Answer what the peer asks over this association, which waits for us meanwhile."""
+        self._be_patient(None)
         try:
             response = await serve(message, self._context(message), self.peer.called_ae)
         finally:
@@ -145,7 +146,7 @@ class RequestorConnection:
         if self.is_established:
             limit = self.acceptance.max_bytes
             self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
-        self._be_patient()
+        self._be_patient(self.peer.timeouts.response)
 
     def _context(self, message: DimseMessage) -> AcceptedContext:
         return next(one for one in self.acceptance.contexts if one.context_id == message.context_id)
@@ -215,9 +216,10 @@ class RequestorConnection:
     def _close(self, body: Body) -> None:
         self._writer.close()
 
-    def _be_patient(self) -> None:
+    def _be_patient(self, seconds: float | None) -> None:
+        """Wait for so long from now on; None: for as long as it takes."""
         if self._patience is not None and not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time() + self.peer.timeouts.response)
+            self._patience.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
     async def _in_time(
         self, awaited: Awaitable[_Result], seconds: float, what: str, *, while_active: bool = False

@@ -247,3 +247,27 @@ async def test_answers_without_a_readable_identifier_are_counted() -> None:
 async def test_an_association_that_ends_midway_is_an_archive_that_is_away(script: Script, words: str) -> None:
     with pytest.raises(Unavailable, match=words):
         await asked(script, 0.3)
+
+
+async def test_a_get_may_take_longer_than_a_response_while_an_instance_is_stored() -> None:
+    loop, stored = asyncio.get_running_loop(), asyncio.Event()
+
+    async def store(_request: StoreRequest) -> None:
+        loop.call_later(0.6, stored.set)
+        await stored.wait()
+
+    async def play(peer: RawPeer) -> None:
+        await peer.read()
+        peer.send(_accepts(5, 9))
+        await peer.read()
+        asked = command(e0002=CTImageStorage, e0100=0x0001, e0110=7, e0700=0, e0800=0x0001, e1000="1.2.3.4")
+        peer.send(pdu(0x04, pdv(9, 0x03, asked)) + pdu(0x04, pdv(9, 0x02, ONE)))
+        await peer.read()
+        stated = command(e0100=0x8010, e0120=1, e0800=0x0101, e0900=0, e1021=1)
+        peer.send(pdu(0x04, pdv(5, 0x03, stated)))
+
+    async with scripted(play) as (port, _):
+        peer = RequestedPeer(HOST, port, "RUDE", OURS, Timeouts(5, 5, 0.5, 0.3))
+        async with retrieving(peer, [CTImageStorage], store, max_bytes=LARGE) as association:
+            ended = await get(association, "STUDY", {"StudyInstanceUID": uid_of(1)})
+    assert (stored.is_set(), ended.sub_operations.completed) == (True, 1)
