@@ -104,6 +104,11 @@ class Case:
     parked: bool = False
 
 
+def quell(one: Examination) -> dict[str, str]:
+    """Another patient."""
+    return {"PatientID": f"Q{one.number}", "PatientName": "Quell"}
+
+
 NOTHING = Held(2, 0, "entered-in-error", retrievable=False)
 CASES = [
     Case("nothing", lambda _one: [], Held(1, 2)),
@@ -132,12 +137,18 @@ CASES = [
     ),
     Case(
         "another patient, all sent again",
-        lambda one: [one.image(n, PatientID=f"Q{one.number}", PatientName="Quell") for n in (1, 2)],
-        Held(2, 2, patient="Q", name="Quell", accession=""),
+        lambda one: [one.image(n, **quell(one), AccessionNumber=f"C{one.number}") for n in (1, 2)],
+        Held(2, 2, patient="Q", name="Quell", accession="C"),
+    ),
+    Case(
+        "another patient than the order's, all sent again",
+        lambda one: [one.image(n, **quell(one)) for n in (1, 2)],
+        Held(1, 2),
+        parked=True,
     ),
     Case(
         "another patient, some sent again",
-        lambda one: [one.image(2, PatientID=f"Q{one.number}", PatientName="Quell")],
+        lambda one: [one.image(2, **quell(one))],
         Held(1, 2),
         parked=True,
     ),
