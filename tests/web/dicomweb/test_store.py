@@ -107,6 +107,14 @@ def other_than_announced() -> bytes:
     return file_of(dataset)
 
 
+def without_meta(*keywords: str, of: str = A) -> bytes:
+    """The file without these elements of its File Meta Information."""
+    dataset = instance(of)
+    for keyword in keywords:
+        delattr(dataset.file_meta, keyword)
+    return file_of(dataset)
+
+
 def related(type_: str = "", boundary: str = BOUNDARY) -> str:
     return f"multipart/related;{type_} boundary={boundary}"
 
@@ -135,6 +143,17 @@ CASES: dict[str, Case] = {
     "another instance than announced": Case(body(other_than_announced()), Stored(409, [], {A: 0xA900}, [])),
     "another transfer syntax": Case(
         body(FILE_B.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.2.1\0")), Stored(409, [], {B: 0xC122}, [])
+    ),
+    "File Meta Information that names nothing": Case(
+        body(without_meta("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID")), ONE
+    ),
+    "File Meta Information without a transfer syntax": Case(
+        part(without_meta("TransferSyntaxUID"), f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.1")
+        + part(without_meta("TransferSyntaxUID", of=B)) + END, BOTH,
+    ),
+    "nothing names the instance": Case(
+        body(without_meta("MediaStorageSOPInstanceUID").replace(b"\x08\0\x18\0UI", b"\x08\0\x19\0UI")),
+        Stored(409, [], {}, [0xC000]),
     ),
     "twice in a batch": Case(body(FILE_A, FILE_A), Stored(200, [A, A], {}, [])),
     "parameters of a part": Case(

@@ -14,13 +14,17 @@ from typing import Final
 from gateway.dicom_encoding import EXPLICIT_LITTLE, Encoded
 from gateway.errors import GatewayError, Malformed, SyntaxNotAcceptedError, TooLarge, Unavailable, UnsupportedType
 from gateway.journey.study_arrival.incoming import Incoming, Sender
+from gateway.long_work import LONG_BYTES
 from gateway.spool import SpoolFile
 from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
+from gateway.wire.dimse.elements import coding_of, elements_of
 from gateway.wire.dimse.header import has_header
 from gateway.wire.part10_head import Part10Head, read_head
 
 NewFile = Callable[[str, str, str], SpoolFile]
 """Makes a file of the spool: SOP Class, SOP Instance and Transfer Syntax UID."""
+_CLASS: Final = 0x00080016
+_INSTANCE: Final = 0x00080018
 _PIECE_BYTES: Final = 256 * 1024
 """So much is added between two looks at whether to write."""
 
@@ -160,12 +164,15 @@ class ArrivingFile:
         head = read_head(self._begun, is_whole=is_whole)
         if head is None:
             return
-        syntax = head.transfer_syntax_uid or self._syntax or EXPLICIT_LITTLE
-        self.head = head._replace(transfer_syntax_uid=syntax)
+        head = head._replace(transfer_syntax_uid=head.transfer_syntax_uid or self._syntax or EXPLICIT_LITTLE)
+        rest = bytes(self._begun[head.ends_at :])
         if not (head.sop_class_uid and head.sop_instance_uid):
-            raise Malformed("Media Storage SOP Class or Instance UID is missing", place="File Meta Information")
-        self._inner = ArrivingInstance(self.head, self._room)
-        rest, self._begun = bytes(self._begun[head.ends_at :]), bytearray()
+            if len(rest) < LONG_BYTES and not is_whole:
+                return
+            head = _named_by(rest, head)
+        self.head = head
+        self._inner = ArrivingInstance(head, self._room)
+        self._begun.clear()
         await self._inner.add(rest)
 
     def _fail(self, error: GatewayError) -> None:
@@ -186,3 +193,21 @@ class ArrivingFile:
         if self._inner is not None:
             self._inner.close()
             self._inner = None
+
+
+def _named_by(data: bytes, head: Part10Head) -> Part10Head:
+    """The head with the UIDs that the beginning of the data set has: some writers leave them out of File Meta
+    Information. Raises `Malformed` where neither names the instance."""
+    found = {_CLASS: head.sop_class_uid, _INSTANCE: head.sop_instance_uid}
+    try:
+        for element in elements_of(data, 0, len(data), coding_of(data[:6], head.transfer_syntax_uid)):
+            if element.tag > _INSTANCE:
+                break
+            if element.tag in found:
+                value = data[element.at : element.at + element.length]
+                found[element.tag] = found[element.tag] or value.decode("latin-1").strip(" \0")
+    except Malformed:
+        pass
+    if not all(found.values()):
+        raise Malformed("neither File Meta Information nor the data set names the instance", place="SOPInstanceUID")
+    return head._replace(sop_class_uid=found[_CLASS], sop_instance_uid=found[_INSTANCE])
