@@ -30,7 +30,7 @@ class CannedArchive:
         self._by_day: dict[str, list[bytes]] = {}
         for number in range(studies):
             day = f"{first + timedelta(days=number * days // studies):%Y%m%d}"
-            self._by_day.setdefault(day, []).append(_result(study_uid(number), day, instances))
+            self._by_day.setdefault(day, []).append(result_of(study_uid(number), day, instances))
         made = made_study(0, series=1, instances=instances)
         for number, one in enumerate(made):
             # Below the UID of the study, so that each study has its own.
@@ -58,8 +58,8 @@ def _bulk(_element: object) -> str:
     return "bulk"
 
 
-def _result(uid: str, day: str, instances: int) -> bytes:
-    """As an archive answers with the attributes that are asked for and those of PS3.18 Table 10.6.3-3."""
+def result_of(uid: str, day: str, instances: int) -> bytes:
+    """A study as an archive answers, with the attributes that are asked for and those of PS3.18 Table 10.6.3-3."""
     attributes = {
         "00080005": ("CS", "ISO_IR 192"), "00080020": ("DA", day), "00080030": ("TM", "101500"),
         "00080050": ("SH", "A1"), "00080061": ("CS", "CT"), "00080090": ("PN", {"Alphabetic": "REFERRER^A"}),

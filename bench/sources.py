@@ -16,12 +16,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select
 
 from bench import gateway_process
-from bench.canned_archive import first_day
+from bench.canned_archive import first_day, result_of
 from bench.databases import empty_database
 from bench.figures import Report, Table, at_least
 from bench.made_studies import study_uid
+from gateway.journey.study_arrival.sources.by_dicomweb import listed_study
 from gateway.store import Store, source_watermarks
 from gateway.store.schema import instances, source_studies
+from gateway.wire.dicomweb import dicom_json
 
 WINDOW_DAYS: Final = 10
 PER_DAY: Final = 100
@@ -84,8 +86,9 @@ def _case(database: str, studies: int, per_study: int, *, are_known: bool) -> Me
 
 async def _fill(url: str, studies: int) -> None:
     """All studies were read."""
+    state = listed_study("", dicom_json.read_tolerantly(result_of("1.2", "20260101", 1), [])).state
     rows = [
-        {"source": "pacs", "digest": hashlib.sha256(study_uid(one).encode()).digest(), "state": "1/1", "read_at": 1}
+        {"source": "pacs", "digest": hashlib.sha256(study_uid(one).encode()).digest(), "state": state, "read_at": 1}
         for one in range(studies)
     ]
     store = await Store.open(url)

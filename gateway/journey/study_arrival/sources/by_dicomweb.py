@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -23,6 +24,10 @@ STUDY_UID: Final = 0x0020000D
 SERIES_COUNT: Final = 0x00201206
 INSTANCE_COUNT: Final = 0x00201208
 MODALITIES: Final = 0x00080061
+CORRECTED: Final = (
+    0x00080050, 0x00081030, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,
+)  # fmt: skip
+"""Attributes of study and patient whose correction at the archive lets the study be read again."""
 MOST_PAGES: Final = 500
 """Of a window: a server that gives something else each time must not be asked for ever."""
 AT_ONCE: Final = 32
@@ -144,7 +149,7 @@ class DicomWebSource:
                 continue
             state.seen.add(uid)
             if self._filter.admits(result, window):
-                studies.append(_listed_study(uid, result))
+                studies.append(listed_study(uid, result))
             else:
                 dropped += 1
         return Listing(studies, dropped=dropped)
@@ -179,10 +184,13 @@ class DicomWebSource:
             yield some
 
 
-def _listed_study(uid: str, result: Dataset) -> ListedStudy:
+def listed_study(uid: str, result: Dataset) -> ListedStudy:
+    """A study as an answer states it. A count that is absent is not 0: of a study without counts nothing is stated
+    that changes."""
     series, instances = _number(result, SERIES_COUNT), _number(result, INSTANCE_COUNT)
-    # A count that is absent is not 0: of a study without counts nothing is stated that changes.
-    state = "" if instances is None else f"{'' if series is None else series}/{instances}"
+    stated = "\x1f".join(_text(result, tag) for tag in CORRECTED)
+    digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
+    state = "" if instances is None else f"{'' if series is None else series}/{instances} {digest}"
     return ListedStudy(StudyInstanceUID(uid), state, instances)
 
 
