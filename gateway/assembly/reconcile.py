@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, Conflict, GatewayError
 from gateway.journey.study_arrival.sources.day_range import DayLister, DayRange
-from gateway.operations.reconcile import Reconciliation, Report, Span
+from gateway.operations.reconcile import Reconciliation, Report, Span, pause
 from gateway.operations.reconcile_ehr import EhrSide
 from gateway.records.retention import DAY
 from gateway.records.windows import Windows
@@ -84,6 +84,7 @@ class ReconcileJob:
         *,
         first_seconds: float = FIRST_SECONDS,
         look_seconds: float = LOOK_SECONDS,
+        wait: Callable[[int], Awaitable[None]] = pause,
     ) -> None:
         section = config.reconcile
         self._config = config
@@ -93,6 +94,7 @@ class ReconcileJob:
         self._window = Windows.of([section.hours] if section.hours else [], config.site.zone)
         self._first_seconds = first_seconds
         self._look_seconds = look_seconds
+        self._wait = wait
 
     async def run(self) -> None:
         """Look now and then whether a comparison is due. Raises `Unavailable` when the database is away."""
@@ -115,6 +117,7 @@ class ReconcileJob:
             async with reconciliation(
                 self._config, self._store, self._mappings, self._clock, report.span
             ) as comparison:
+                comparison.wait = self._wait
                 async for _ in comparison.run(report, fix=self._config.reconcile.fix):
                     pass
         except Conflict:

@@ -38,6 +38,11 @@ T = TypeVar("T")
 Held = dict[StudyInstanceUID, HeldStudy]
 
 
+async def pause(tried: int) -> None:
+    """Between two tries of a request."""
+    await asyncio.sleep(2.0**tried)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The Study Dates that are compared, both included."""
@@ -86,7 +91,7 @@ class Reconciliation:
     archives: Sequence[DayLister]
     ehrs: Sequence[EhrSide]
     clock: Clock
-    wait: Callable[[int], Awaitable[None]] = lambda tried: asyncio.sleep(2.0**tried)
+    wait: Callable[[int], Awaitable[None]] = pause
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     async def run(

@@ -56,6 +56,11 @@ class StudyReleased(Answer):
     study_uid: StudyInstanceUID
     released: list[OrderConflict] = Field(description="What held it; empty: nothing did, and nothing was done")
 
+    def __str__(self) -> str:
+        names = ", ".join(dict.fromkeys(one.check.value.replace("_", " ") for one in self.released))
+        done = f"is released, although these differ: {names}" if names else "is not held, nothing was done"
+        return f"study {self.study_uid} {done}"
+
 
 class StudyLinkOutcome(Answer):
     study_uid: StudyInstanceUID
@@ -63,6 +68,11 @@ class StudyLinkOutcome(Answer):
     order: int
     accession: str
     changed: bool = Field(description="false: it was so already, and nothing was done")
+
+    def __str__(self) -> str:
+        how = "linked with" if self.action is LinkAction.LINK else "no longer linked with"
+        already = "" if self.changed else " already, nothing was done"
+        return f"study {self.study_uid} is {how} order {self.order}{already}"
 
 
 class OpenStudy(Answer):
