@@ -18,6 +18,8 @@ class ListedStudy:
     """What the source states of it that changes with the study, such as its counts; empty: it states nothing."""
     instances: int | None = None
     """Number of Study Related Instances (0020,1208); None: the source does not state it."""
+    identity: str = ""
+    """The end of `state` that no growth changes, but a correction at the source does; empty: there is none."""
     key: str = ""
     """How the source itself names the study; empty: by its UID."""
 

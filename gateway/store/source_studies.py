@@ -58,7 +58,9 @@ def want(connection: Connection, source: str, listed: Sequence[ListedStudy], *, 
         if one.instances is not None:
             counted = Evidence(EvidenceKind.ARCHIVE_COUNTS, source, now, instances=one.instances)
             settling.state(connection, one.study_uid, counted)
-        if one.instances is not None and held.get(one.study_uid) == one.instances:
+        before = read.get(_digest(one.study_uid))
+        is_corrected = before is not None and not before.state.endswith(one.identity)
+        if one.instances is not None and held.get(one.study_uid) == one.instances and not is_corrected:
             remember(connection, source, one, now=now)
         else:
             wanted += _enqueue(connection, source, one, now)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from sqlalchemy import select
 
 from gateway.assembly import process as app
@@ -40,6 +41,10 @@ async def number_of(archive: QidoArchive) -> int:
     return len(archive.queries)
 
 
+async def retrieved(archive: QidoArchive, uid: str) -> int:
+    return archive.retrieved.count(uid)
+
+
 async def receiver(gateway: app.Running) -> ReceiverWork:
     [found] = await gateway.store.read(partial(states_of, receivers=[PACS]))
     return found
@@ -54,6 +59,8 @@ async def test_what_is_stated_unchanged_is_not_read_again(start: Start) -> None:
         await holds(gateway, 2, 5)
         await polled(gateway, archive)
         assert sorted(archive.retrieved) == ["1.2.1", "1.2.1", "1.2.2"]
+        archive.held[1] = replace(held(2), patient="ROE^JANE")
+        await comes_true(partial(retrieved, archive, "1.2.2"), lambda number: number == 2)
         polls = select(outbox.c.id).where(outbox.c.kind == "poll:pacs")
         assert len(await gateway.store.read(lambda c: c.execute(polls).all())) <= 2, "polls leave no rows behind"
 
@@ -78,6 +85,10 @@ async def test_a_source_that_fails_is_asked_again_and_shown_meanwhile(start: Sta
         await holds(gateway, 1, 2)
         found = await comes_true(partial(state, gateway, "pacs"), lambda one: one.polled_at)
         assert (found.failed_at, found.error) == (None, "")
+        for path, shown in (("deliveries", "listed to"), ("api/receivers", '"reached"')):
+            async with ClientSession() as session:
+                page = await (await session.get(f"http://127.0.0.1:{gateway.http_port}/{path}")).text()
+            assert shown in page, path
 
 
 @sqlite

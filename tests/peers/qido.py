@@ -19,6 +19,7 @@ class HeldStudy:
     """YYYYMMDD."""
     instances: int = 1
     modality: str = "CT"
+    patient: str = "DOE^JANE"
 
 
 @dataclass
@@ -81,7 +82,7 @@ class QidoArchive:
         return {
             "00080020": {"vr": "DA", "Value": [study.day]},
             "00080061": {"vr": "CS", "Value": [study.modality]},
-            "00100010": {"vr": "PN", "Value": [{"Alphabetic": "DOE^JANE"}, None]},
+            "00100010": {"vr": "PN", "Value": [{"Alphabetic": study.patient}, None]},
             "00100020": None,
             "0020000D": {"vr": "UI", "Value": [study.uid]},
             **(counts if self.has_counts else {}),

@@ -191,7 +191,7 @@ def listed_study(uid: str, result: Dataset) -> ListedStudy:
     stated = "\x1f".join(_text(result, tag) for tag in CORRECTED)
     digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
     state = "" if instances is None else f"{'' if series is None else series}/{instances} {digest}"
-    return ListedStudy(StudyInstanceUID(uid), state, instances)
+    return ListedStudy(StudyInstanceUID(uid), state, instances, digest if state else "")
 
 
 def _text(result: Mapping[int, object], tag: int) -> str:

@@ -95,5 +95,5 @@ def _study(work: Work) -> ListedStudy:
         work.subject,
         str(work.payload.get("state") or ""),
         instances if isinstance(instances, int) else None,
-        str(work.payload.get("key") or ""),
+        key=str(work.payload.get("key") or ""),
     )
