@@ -14,6 +14,7 @@ from sqlalchemy import select
 from gateway.assembly import process as app
 from gateway.operations.receivers import ReceiverWork, pause_all, resume, states_of
 from gateway.records.receiver import Receiver, ReceiverType
+from gateway.records.work import studies_at
 from gateway.store.schema import outbox, refusals
 from tests.journey.running import Start
 from tests.journey.test_polled_sources import asked, comes_true, holds, state
@@ -123,3 +124,23 @@ async def test_a_source_is_paused_like_a_receiver(start: Start) -> None:
 async def is_pending(gateway: app.Running) -> bool:
     states = select(outbox.c.state).where(outbox.c.kind == "poll:pacs").order_by(outbox.c.id.desc()).limit(1)
     return bool((await gateway.store.read(lambda c: c.execute(states).scalar())) == "pending")
+
+
+ABSURD = [
+    {"0020000D": {"vr": "UI", "Value": [uid]}, "00201208": {"vr": "IS", "Value": [count]}}
+    for uid, count in (
+        ("1.2.50", "1E999"), ("1.2.51", "9" * 40), ("1.2.52", "9" * 5000), ("1.2.53", -3), ("1.2.54", "nan"),
+        ("1.2\x00.3", 1), ("1." * 5000, 1), ("../..\n", 1),
+    )
+]  # fmt: skip
+
+
+async def test_absurd_values_of_a_list_cost_themselves_alone(start: Start) -> None:
+    absurd = [json([*ABSURD, {"0020000D": {"vr": "UI", "Value": ["1.2.1"]}}])]
+    async with qido_archive(held=[held(1)], next_answers=absurd) as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 1, 2)
+        found = await comes_true(partial(state, gateway, "pacs"), lambda one: one.polled_at)
+        assert (found.failed_at, found.error, found.dropped) == (None, "", 2)
+        wanted = select(outbox.c.subject).where(outbox.c.kind == str(studies_at("pacs")))
+        rows = await gateway.store.read(lambda c: c.execute(wanted).scalars().all())
+        assert set(rows) >= {f"1.2.5{number}" for number in range(5)}

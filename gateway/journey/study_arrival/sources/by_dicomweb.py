@@ -13,6 +13,7 @@ from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.sources.by_search import searched
 from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.journey.study_arrival.sources.stated import count_of
 from gateway.journey.study_arrival.sources.windows import DayWindows, Window
 from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
@@ -187,7 +188,7 @@ class DicomWebSource:
 def listed_study(uid: str, result: Dataset) -> ListedStudy:
     """A study as an answer states it. A count that is absent is not 0: of a study without counts nothing is stated
     that changes."""
-    series, instances = _number(result, SERIES_COUNT), _number(result, INSTANCE_COUNT)
+    series, instances = count_of(_text(result, SERIES_COUNT)), count_of(_text(result, INSTANCE_COUNT))
     stated = "\x1f".join(_text(result, tag) for tag in CORRECTED)
     digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
     state = "" if instances is None else f"{'' if series is None else series}/{instances} {digest}"
@@ -198,11 +199,3 @@ def _text(result: Mapping[int, object], tag: int) -> str:
     attribute = result.get(tag)
     values = getattr(attribute, "values", ())
     return str(values[0]).strip().rstrip("\0") if values else ""
-
-
-def _number(result: Dataset, tag: int) -> int | None:
-    text = _text(result, tag)
-    try:
-        return int(float(text)) if text else None
-    except ValueError:
-        return None

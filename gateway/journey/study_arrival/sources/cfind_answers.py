@@ -6,6 +6,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
+from gateway.journey.study_arrival.sources.stated import count_of
 from gateway.wire.dimse.identifier import Identifier, Key
 
 _OF_THE_ANSWER: Final = (
@@ -32,8 +33,7 @@ def value(answer: Identifier, keyword: str) -> str:
 
 def number(answer: Identifier, keyword: str) -> int | None:
     """A number that is not negative; None where none is stated, which is not 0."""
-    stated = value(answer, keyword)
-    return int(stated) if stated.isdecimal() else None
+    return count_of(value(answer, keyword))
 
 
 def laid_over(*answers: Identifier) -> dict[int, Key]:

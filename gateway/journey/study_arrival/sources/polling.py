@@ -7,19 +7,21 @@ watermark moves in the transaction that closes the poll, after all that was list
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import StatementError
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.journey.study_arrival.sources.source import StudySource
+from gateway.journey.study_arrival.sources.stated import is_uid
 from gateway.observe import metrics
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.study_source import Listing, SourceState, Watermark
+from gateway.records.study_source import ListedStudy, Listing, SourceState, Watermark
 from gateway.records.work import Lane, Work, WorkState, polls_of, studies_at
 from gateway.store import Store, outbox, receiver_work, source_studies, source_watermarks
 from gateway.store.outbox_claims import Done
@@ -33,6 +35,8 @@ MOST_WAITING: Final = 500
 """Studies that wait to be read: with more, what is behind is listed no further, so that today's studies come soon."""
 READ_AGAIN_MICROS: Final = 600 * SECOND
 """A study of which a source states nothing that changes is read again after so long."""
+AT_ONCE: Final = 500
+"""Studies that are kept in a transaction: others wait for its end."""
 LONGEST_ERROR: Final = 500
 
 
@@ -79,6 +83,9 @@ class Polling:
             await self._list(tally, lease)
         except _SourceError as failure:
             return self._failed(work, before, tally, failure.error)
+        except StatementError as error:
+            unkept = GatewayError(f"what it states cannot be kept ({type(error).__name__})")
+            return self._failed(work, before, tally, unkept)
         self._breaker.answered()
         metrics.SOURCE_POLLS.labels(self._source.name, "done").inc()
         state = replace(_counted(before, tally), watermark=tally.watermark, polled_at=self._clock(), failed_at=None)
@@ -89,28 +96,34 @@ class Polling:
         pages = self._source.list_studies(tally.watermark, self._clock())
         try:
             while (page := await _next(pages)) is not None:
-                await lease.confirm()
-                wanted = await self._store.write(partial(self._want, page=page))
-                tally.listed += len(page.studies)
-                tally.wanted += wanted
-                tally.dropped += page.dropped
+                await self._take(page, tally, lease)
                 tally.watermark = page.watermark or tally.watermark
-                metrics.SOURCE_STUDIES.labels(self._source.name, "listed").inc(len(page.studies))
-                metrics.SOURCE_STUDIES.labels(self._source.name, "wanted").inc(wanted)
-                metrics.SOURCE_STUDIES.labels(self._source.name, "dropped").inc(page.dropped)
                 if page.watermark is not None and page.watermark.is_behind and self._is_enough(tally):
                     return
         finally:
             await pages.aclose()
 
+    async def _take(self, page: Listing, tally: _Tally, lease: Lease) -> None:
+        studies = [one for one in page.studies if is_uid(one.study_uid)]
+        dropped, wanted = page.dropped + len(page.studies) - len(studies), 0
+        for at in range(0, max(len(studies), 1), AT_ONCE):
+            await lease.confirm()
+            wanted += await self._store.write(partial(self._want, studies=studies[at : at + AT_ONCE]))
+        tally.listed += len(page.studies)
+        tally.wanted += wanted
+        tally.dropped += dropped
+        metrics.SOURCE_STUDIES.labels(self._source.name, "listed").inc(len(page.studies))
+        metrics.SOURCE_STUDIES.labels(self._source.name, "wanted").inc(wanted)
+        metrics.SOURCE_STUDIES.labels(self._source.name, "dropped").inc(dropped)
+
     def _is_enough(self, tally: _Tally) -> bool:
         """Whether what is older waits for the next poll, which begins with what is new."""
         return tally.wanted >= MOST_WAITING or self._clock() - tally.begun_at >= self._every
 
-    def _want(self, connection: Connection, page: Listing) -> int:
+    def _want(self, connection: Connection, studies: Sequence[ListedStudy]) -> int:
         now = self._clock()
         return source_studies.want(
-            connection, self._source.name, page.studies, now=now, again_before=now - READ_AGAIN_MICROS
+            connection, self._source.name, studies, now=now, again_before=now - READ_AGAIN_MICROS
         )
 
     def _failed(self, work: Work, before: SourceState, tally: _Tally, error: GatewayError) -> Done:
@@ -152,3 +165,7 @@ async def _next(pages: AsyncGenerator[Listing]) -> Listing | None:
         return await anext(pages, None)
     except GatewayError as error:
         raise _SourceError(error) from error
+    except Exception as error:
+        # Nobody would ask a source whose poll waits for a person.
+        log.exception("what a source states cannot be read")
+        raise _SourceError(GatewayError(f"internal error {type(error).__name__}")) from error

@@ -1,0 +1,25 @@
+"""What a source may state of a study: values that no study has are as if they were absent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LONGEST_UID: Final = 64
+"""Characters (PS3.5 9)."""
+_LONGEST_NUMBER: Final = 12
+"""Characters of an Integer String (PS3.5 Table 6.2-1)."""
+_MOST: Final = 2**31 - 1
+
+
+def count_of(text: str) -> int | None:
+    """A number of series or instances, which some archives write with a fraction; None: it is none."""
+    try:
+        number = float(text) if len(text) <= _LONGEST_NUMBER else -1.0
+    except ValueError:
+        return None
+    return int(number) if 0 <= number <= _MOST else None
+
+
+def is_uid(text: str) -> bool:
+    """Whether it can be the UID of a study, also of an archive that makes odd ones."""
+    return 0 < len(text) <= LONGEST_UID and text.isascii() and text.isprintable()
