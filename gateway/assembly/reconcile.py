@@ -62,7 +62,9 @@ async def reconciliation(
             for one in config.ehrs
             if not ehrs or one.name in ehrs
         ]
-        yield Reconciliation(store, listers, sides, clock)
+        yield Reconciliation(
+            store, listers, sides, clock, zone=config.site.zone, is_every_archive=len(listers) == len(archives)
+        )
 
 
 def _known(section: str, asked: Sequence[str], names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, Unavailable
 from gateway.journey.study_arrival.sources.day_range import DayLister, ListedDay
 from gateway.observe import metrics
-from gateway.operations.reconcile_ehr import EhrSide
+from gateway.operations.reconcile_ehr import EhrSide, is_kept_on
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import (
     Difference,
@@ -92,6 +92,10 @@ class Reconciliation:
     ehrs: Sequence[EhrSide]
     clock: Clock
     wait: Callable[[int], Awaitable[None]] = pause
+    zone: tzinfo = UTC
+    """Of the site, whose days Study Dates are."""
+    is_every_archive: bool = True
+    """No archive was left out by a person."""
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     async def run(
@@ -155,9 +159,8 @@ class Reconciliation:
                 yield difference
         for difference in self._extra(listed, held):
             yield difference
-        archived = {uid for one in listed.values() for uid in one.instances}
         for ehr in self.ehrs:
-            async for difference in self._with_ehr(ehr, day, held, archived, report):
+            async for difference in self._with_ehr(ehr, day, held, listed, report):
                 yield difference
 
     async def _with_archive(self, name: str, listed: ListedDay, held: Held) -> AsyncGenerator[Difference]:
@@ -165,46 +168,65 @@ class Reconciliation:
         for some in _pages([uid for uid in listed.instances if uid not in held]):
             # An archive may have corrected the date of a study.
             others |= await self.store.read(partial(reconciling.named, uids=some))
+        lacking: dict[StudyInstanceUID, bool] = {}
+        for some in _pages([uid for uid in listed.instances if uid not in held and uid not in others]):
+            lacking |= await self.store.read(partial(reconciling.lacking, source=name, uids=some))
         for uid, instances in listed.instances.items():
-            if difference := of_archive(name, uid, instances, held.get(uid) or others.get(uid)):
+            here = held.get(uid) or others.get(uid)
+            if here is None and uid not in lacking:
+                continue
+            if difference := of_archive(name, uid, instances, here, was_read=lacking.get(uid, False)):
                 yield difference
 
     def _extra(self, listed: dict[str, ListedDay], held: Held) -> Iterable[Difference]:
         """Studies that no archive has, where all archives were asked for all of the day."""
-        if not listed or any(one.is_narrowed or listed[one.name].note for one in self.archives):
+        if not self._is_whole(listed):
             return
         names = ", ".join(listed)
         for uid, one in held.items():
             if not any(uid in archive.instances for archive in listed.values()):
                 yield not_in_archive(names, one)
 
+    def _is_whole(self, listed: dict[str, ListedDay]) -> bool:
+        """Whether the archives that are asked gave all of the day, and there are some."""
+        return bool(listed) and not any(one.is_narrowed or listed[one.name].note for one in self.archives)
+
     async def _with_ehr(
-        self, ehr: EhrSide, day: date, held: Held, archived: set[StudyInstanceUID], report: Report
+        self, ehr: EhrSide, day: date, held: Held, listed: dict[str, ListedDay], report: Report
     ) -> AsyncGenerator[Difference]:
         there: Counter[StudyInstanceUID] = Counter()
         unlike: dict[StudyInstanceUID, Difference] = {}
+        known = set(held).union(*(one.instances for one in listed.values()))
+        strange: dict[StudyInstanceUID, None] = {}
         async for page in self._listed(ehr, day, report):
-            uids = [uid for uid, _ in page]
-            sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=uids))
-            for uid, resource in page:
-                there[uid] += 1
-                if uid in held and (
-                    one := of_ehr(ehr.name, held[uid], sent.get(uid), ehr.compared(sent.get(uid), [resource]))
-                ):
-                    unlike[uid] = one
-        for uid, number in there.items():
-            if number > 1 and uid in held:
-                unlike.pop(uid, None)
-        for one in unlike.values():
-            yield one
+            there.update(uid for uid, _ in page)
+            unlike |= await self._unlike(ehr, [(held[uid], one) for uid, one in page if uid in held])
+            strange |= {uid: None for uid, one in page if uid not in known and is_kept_on(one, day, self.zone)}
+        for uid, one in unlike.items():
+            if there[uid] == 1:
+                yield one
         for some in _pages([uid for uid in held if there[uid] != 1]):
             sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=some))
             for uid in some:
                 found = await self._tried(partial(ehr.find, uid))
                 if difference := of_ehr(ehr.name, held[uid], sent.get(uid), ehr.compared(sent.get(uid), found)):
                     yield difference
-        async for difference in self._unknown(ehr, [uid for uid in there if uid not in held and uid not in archived]):
+        async for difference in self._unknown(
+            ehr, list(strange), is_sure=self.is_every_archive and self._is_whole(listed)
+        ):
             yield difference
+
+    async def _unlike(
+        self, ehr: EhrSide, page: Sequence[tuple[HeldStudy, dict[str, Any]]]
+    ) -> dict[StudyInstanceUID, Difference]:
+        uids = [one.study_uid for one, _ in page]
+        sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=uids))
+        found = {}
+        for here, resource in page:
+            last = sent.get(here.study_uid)
+            if difference := of_ehr(ehr.name, here, last, ehr.compared(last, [resource])):
+                found[here.study_uid] = difference
+        return found
 
     async def _listed(
         self, ehr: EhrSide, day: date, report: Report
@@ -215,12 +237,14 @@ class Reconciliation:
         async for page in ehr.listed(day, self._tried):
             yield page
 
-    async def _unknown(self, ehr: EhrSide, uids: Sequence[StudyInstanceUID]) -> AsyncGenerator[Difference]:
+    async def _unknown(
+        self, ehr: EhrSide, uids: Sequence[StudyInstanceUID], *, is_sure: bool
+    ) -> AsyncGenerator[Difference]:
         for some in _pages(uids):
-            known = await self.store.read(partial(reconciling.named, uids=some))
+            known = await self.store.read(partial(reconciling.known, uids=some))
             for uid in some:
                 if uid not in known:
-                    yield not_in_gateway(ehr.name, uid)
+                    yield not_in_gateway(ehr.name, uid, is_sure=is_sure)
 
     async def _tried(self, ask: Callable[[], Awaitable[T]]) -> T:
         for tried in range(TRIES - 1):
@@ -246,8 +270,7 @@ class Reconciliation:
                 unit = partial(
                     reconciling.withdraw, ehr=one.place, study_uid=one.study_uid, resource=resource, now=self.clock()
                 )
-                await self.store.write(unit)
-                number += 1
+                number += await self.store.write(unit)
         return number
 
 

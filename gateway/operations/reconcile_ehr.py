@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, tzinfo
 from typing import Final
 
 from gateway.records.identifiers import StudyInstanceUID
@@ -62,6 +62,18 @@ class EhrSide:
         ours, theirs = sent.resource, held[0]
         in_error = theirs.get("status") == ERROR and ours.get("status") != ERROR
         return AtEhr(1, differing(ours, theirs), in_error)
+
+
+def is_kept_on(resource: Resource, day: date, zone: tzinfo) -> bool:
+    """Whether a resource stands for a study that began on this day, as it is written and by the clock of the site: a
+    server finds by the days of its own zone, and some write all times in theirs. Not where it is entered in error."""
+    written = str(resource.get("started") or "")
+    try:
+        began = datetime.fromisoformat(written)
+    except ValueError:
+        return False
+    local = began if began.tzinfo is None else began.astimezone(zone)
+    return began.date() == local.date() == day and resource.get("status") != ERROR
 
 
 def _uids(resource: Resource) -> list[StudyInstanceUID]:

@@ -86,9 +86,15 @@ class AtEhr:
 
 
 def of_archive(
-    source: str, study_uid: StudyInstanceUID, listed: int | None, held: HeldStudy | None
+    source: str, study_uid: StudyInstanceUID, listed: int | None, held: HeldStudy | None, *, was_read: bool = False
 ) -> Difference | None:
-    """A study that the archive lists. `listed`: its number of instances there; None: the archive does not state it."""
+    """A study that the archive lists. `listed`: its number of instances there; None: the archive does not state it.
+    `was_read`: the archive's study was read before, so that what is not here any more was taken away here."""
+    if held is None and was_read:
+        return Difference(
+            DifferenceKind.MISSING, GATEWAY, study_uid,
+            f"archive {source} has it; it was read before, and erased or refused here", Repair.NONE, source,
+        )  # fmt: skip
     if held is None:
         return Difference(
             DifferenceKind.MISSING, GATEWAY, study_uid, f"archive {source} has it, nothing of it came here",
@@ -107,10 +113,13 @@ def not_in_archive(source: str, held: HeldStudy) -> Difference:
     return Difference(DifferenceKind.EXTRA, GATEWAY, held.study_uid, reason, Repair.NONE, source)
 
 
-def not_in_gateway(ehr: str, study_uid: StudyInstanceUID) -> Difference:
-    """A study that an EHR holds and nobody else knows."""
-    reason = "neither the gateway nor an archive that was asked has such a study"
-    return Difference(DifferenceKind.EXTRA, ehr, study_uid, reason, Repair.WITHDRAW)
+def not_in_gateway(ehr: str, study_uid: StudyInstanceUID, *, is_sure: bool) -> Difference:
+    """A study that an EHR holds and nobody else knows. `is_sure`: every archive was asked for all of the day."""
+    if is_sure:
+        reason = "neither the gateway nor an archive that was asked has such a study"
+        return Difference(DifferenceKind.EXTRA, ehr, study_uid, reason, Repair.WITHDRAW)
+    reason = "the gateway does not have such a study; not every archive was asked for all of that day"
+    return Difference(DifferenceKind.EXTRA, ehr, study_uid, reason)
 
 
 _NEVER_SENT: Final[tuple[tuple[Callable[[HeldStudy], bool], str, Repair], ...]] = (

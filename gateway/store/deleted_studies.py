@@ -38,6 +38,13 @@ def get(connection: Connection, study_uid: str) -> DeletedStudy | None:
     return None if row is None else DeletedStudy(*row)
 
 
+def among(connection: Connection, study_uids: Collection[str]) -> set[str]:
+    """Those of these studies that were deleted."""
+    uids = {_digest(uid): uid for uid in study_uids}
+    wanted = select(deleted_studies.c.digest).where(deleted_studies.c.digest.in_(list(uids)))
+    return {uids[bytes(digest)] for digest in connection.execute(wanted).scalars()} if uids else set()
+
+
 def forget(connection: Connection, study_uids: Collection[str]) -> int:
     """Forget that these studies were ever deleted; how many were remembered."""
     digests = [_digest(one) for one in study_uids]

@@ -15,7 +15,8 @@ from gateway.records.order_check import OrderStanding
 from gateway.records.reconciliation import Difference, HeldStudy, Repair, Sent
 from gateway.records.study_source import ListedStudy
 from gateway.records.work import SETTLE, Lane, WorkState, delivery_to
-from gateway.store import outbox, settling, source_studies
+from gateway.store import deleted_studies, outbox, settling, source_studies
+from gateway.store.engine import lock
 from gateway.store.schema import ehr_resources, instances, series, studies
 
 _COLUMNS: Final = (
@@ -42,6 +43,19 @@ def of_day(connection: Connection, day: date) -> dict[StudyInstanceUID, HeldStud
 def named(connection: Connection, uids: Collection[StudyInstanceUID]) -> dict[StudyInstanceUID, HeldStudy]:
     """Those of these studies that are here, whatever their date."""
     return _held(connection, _NAMED, {"uids": list(uids)}) if uids else {}
+
+
+def lacking(connection: Connection, source: str, uids: Collection[StudyInstanceUID]) -> dict[StudyInstanceUID, bool]:
+    """Of studies that are not here, those that should be: whether each was read at the source before. What retention
+    deleted is meant to be away."""
+    deleted = deleted_studies.among(connection, uids)
+    read = source_studies.were_read(connection, source, uids)
+    return {uid: uid in read for uid in uids if uid not in deleted}
+
+
+def known(connection: Connection, uids: Collection[StudyInstanceUID]) -> set[StudyInstanceUID]:
+    """Those of these studies that are here, or were until retention deleted them."""
+    return {*named(connection, uids), *map(StudyInstanceUID, deleted_studies.among(connection, uids))}
 
 
 def _held(connection: Connection, wanted: Any, values: dict[str, Any]) -> dict[StudyInstanceUID, HeldStudy]:
@@ -97,9 +111,13 @@ _REPAIRS: Final = {Repair.READ: _read, Repair.SETTLE: _settle, Repair.DELIVER: _
 
 def withdraw(
     connection: Connection, ehr: str, study_uid: StudyInstanceUID, resource: dict[str, Any], *, now: int
-) -> None:
-    """Queue the resource of a study that nobody here knows as entered in error."""
+) -> bool:
+    """Queue the resource of a study that nobody here knows as entered in error. False: the study has come meanwhile."""
+    lock(connection, f"study|{study_uid}")
+    if known(connection, [study_uid]):
+        return False
     told = {key: value for key, value in resource.items() if key not in ("id", "meta", "text")}
     told["status"] = "entered-in-error"
     delivery = Delivery(told, digest_of(told).hex(), "", 0)
     outbox.deliver(connection, Lane(delivery_to(ehr), study_uid), delivery, now=now)
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +76,13 @@ def remember(connection: Connection, source: str, study: ListedStudy, *, now: in
     """A study was read as the source states it in `study`."""
     digest = _digest(study.study_uid)
     _REMEMBER.run(connection, {"source": source, "digest": digest, "state": study.state, "read_at": now})
+
+
+def were_read(connection: Connection, source: str, study_uids: Collection[StudyInstanceUID]) -> set[StudyInstanceUID]:
+    """Those of these studies that the source was read for, or of which all was here when it listed them."""
+    uids = {_digest(uid): uid for uid in study_uids}
+    rows = connection.execute(_READ, {"the_source": source, "digests": list(uids)}) if uids else ()
+    return {uids[bytes(row.digest)] for row in rows}
 
 
 def _read(connection: Connection, source: str, listed: Sequence[ListedStudy]) -> Mapping[bytes, _Read]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import aiohttp
 import pydicom
 import pytest
 from aiohttp import web
+from sqlalchemy import Connection
 
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.process import Running
@@ -25,8 +27,10 @@ from gateway.config.receiver import Retry
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, Conflict, GatewayError, NeedsPerson, Unavailable
 from gateway.operations.reconcile import Report, Span
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import Difference
-from gateway.store import outbox_listing, reconciliations
+from gateway.store import deleted_studies, outbox_listing, reconciliations, reconciling, studies
+from gateway.store.retention.studies import delete_studies
 from tests.journey.running import Start, config_of
 from tests.journey.test_polled_sources import FIRST_DAY, RETRY, asked, holds, written
 from tests.journey.test_study_arrival import sqlite
@@ -154,6 +158,7 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
         last = await gateway.store.read(reconciliations.last)
         assert last is not None
         assert (last["failure"], last["outcome"]["differences"]) == ("", 1)
+        assert (await compared(config, gateway))[0] == []
 
 
 @sqlite
@@ -186,6 +191,61 @@ async def test_what_the_archive_has_and_has_not_is_named_and_read(
         await quiet_ehr(gateway)
         found, _ = await compared(config, gateway)
         assert named(found) == {("extra", "gateway"): 1}
+    async with start(ehrs=wanted["ehrs"]) as gateway:
+        for number, (remembered_at, differences) in enumerate([(None, 1), (now(), 1)]):
+            uid = pydicom.dcmread(files[number][0]).StudyInstanceUID
+            await gateway.store.write(partial(taken_away, uid=uid, remembered_at=remembered_at))
+            found, report = await compared(config, gateway, fix=True)
+            missing = [one for one in found if one.kind == "missing"]
+            assert [(one.place, one.repair.value) for one in missing] == [("gateway", "")] * differences
+            assert report.repaired == 0
+
+
+def taken_away(connection: Connection, uid: str, remembered_at: int | None) -> None:
+    """As `gateway erase` deletes a study (None), or retention."""
+    row = studies.get(connection, StudyInstanceUID(uid))
+    assert row is not None
+    delete_studies(connection, [row["id"]], remembered_at=remembered_at)
+
+
+@sqlite
+async def test_what_not_every_archive_was_asked_for_is_never_withdrawn(
+    start: Start, database_url: str, fhir_server: FhirServer
+) -> None:
+    """Nor is extra what is in error already, is found by the day of another zone, or went here by its age."""
+    day = FIRST_DAY.isoformat()
+    for uid, status, started in (
+        ("1.2.3.1", "available", day),
+        ("1.2.3.2", "entered-in-error", day),
+        ("1.2.3.3", "available", f"{FIRST_DAY - timedelta(days=1)}T23:30:00-05:00"),
+        ("1.2.3.4", "available", day),
+    ):
+        identifier = [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}]
+        await fhir_server.create({
+            "resourceType": "ImagingStudy", "status": status, "subject": {"display": "nobody"}, "started": started,
+            "identifier": identifier,
+        })  # fmt: skip
+    config = config_of(database_url, ehrs=ehr(fhir_server))
+    async with start() as gateway:
+        await gateway.store.write(lambda one: deleted_studies.remember(one, {"1.2.3.4": 1}, now()))
+        found, report = await compared(config, gateway, fix=True, withdraw_extra=True)
+        assert [(one.study_uid, one.kind.value, one.repair.value) for one in found] == [("1.2.3.1", "extra", "")]
+        assert report.repaired == 0
+
+
+@sqlite
+async def test_a_study_that_comes_during_the_comparison_is_not_withdrawn(
+    start: Start, database_url: str, fhir_server: FhirServer
+) -> None:
+    async with start() as gateway:
+        uid = StudyInstanceUID("1.2.3")
+
+        def both(connection: Connection) -> tuple[bool, bool]:
+            first = reconciling.withdraw(connection, EHR, uid, {}, now=now())
+            deleted_studies.remember(connection, {uid: 1}, now())
+            return first, reconciling.withdraw(connection, EHR, uid, {}, now=now())
+
+        assert await gateway.store.write(both) == (True, False)
 
 
 async def quiet_ehr(gateway: Running) -> None:
