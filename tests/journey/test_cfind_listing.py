@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from gateway.errors import Unavailable
 from gateway.journey.study_arrival.sources.cfind_listing import MOST_QUERIES, Listed, listed
 from gateway.journey.study_arrival.sources.cfind_stretches import Stretch
 from gateway.journey.study_arrival.sources.filters import StudyFilter
@@ -134,8 +133,28 @@ async def test_an_archive_that_always_has_something_else_is_given_up() -> None:
         moment = datetime.strptime(begin, "%Y%m%d%H%M%S")  # noqa: DTZ007
         return Matches([_answer(next(numbers), moment) for _ in range(50)], 0)
 
-    with pytest.raises(Unavailable, match="do not come to an end"):
-        await listed(other, DAYS, ALL)
+    found = await listed(other, DAYS, ALL)
+    assert (found.queries, found.is_whole) == (MOST_QUERIES, False)
+
+
+@pytest.mark.parametrize("ignores", [(), ("StudyTime",)])
+async def test_more_studies_of_a_second_than_an_archive_answers_with_cost_none_of_the_others(
+    ignores: tuple[str, ...],
+) -> None:
+    midnights = [FIRST + timedelta(days=2)] * 300
+    archive = Archive([*midnights, *(FIRST + timedelta(days=number) for number in range(10))], most=70, ignores=ignores)
+
+    async def limited(keys: Keys) -> Matches:
+        found = await archive.find(keys)
+        if len(found.identifiers) < archive.most:
+            return found
+        error = LimitedAnswersError("out of resources")
+        error.matches = found
+        raise error
+
+    found = await listed(limited, DAYS, ALL)
+    assert (found.is_whole, found.queries < 80) == (False, True)
+    assert {*found.studies} == {f"1.2.{number}" for number in (*range(70), 300, 301, *range(303, 310))}
 
 
 @pytest.mark.parametrize(

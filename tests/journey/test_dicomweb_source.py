@@ -75,15 +75,22 @@ async def test_no_content_and_an_empty_array_are_nothing(nothing: Any) -> None:
 MARK = {"newest": "2026-03-20", "since": "", "older": "", "until": "", "walked": ""}
 
 
-async def test_the_page_limit_of_a_server_is_learnt() -> None:
+async def test_a_server_that_gives_less_than_is_asked_for_is_asked_on() -> None:
     async with qido_archive(held=days(20), most=7, has_warnings=True) as archive:
         studies, watermark, _ = await listed(archive)
         assert (len(studies), uids(studies)) == (20, uids(archive.held))
-        assert [one.get("offset", "0") for one in archive.queries] == ["0", "7", "14"], "6 of 7 are the rest"
+        assert [one.get("offset", "0") for one in archive.queries] == ["0", "7", "14", "20"]
         assert watermark.cursor[LARGEST] == 7
-        del archive.held[3:]
-        await listed(archive, watermark)
-        assert len(archive.queries) == 4, "3 of 7 are all"
+
+
+@pytest.mark.parametrize("keys", [{"most": 4}, {"page": 4}, {"page": 4, "ignores_offset": True}])
+async def test_a_page_that_has_become_shorter_is_not_the_last(keys: dict[str, Any]) -> None:
+    page = keys.pop("page", 10)
+    async with qido_archive(held=days(9)) as archive:
+        _, watermark, _ = await listed(archive, page=9)
+    async with qido_archive(held=days(9, of=4), **keys) as archive:
+        studies, _, _ = await listed(archive, watermark, page=page)
+        assert uids(studies) == uids(archive.held)
 
 
 @pytest.mark.parametrize("most", [7, 1000])

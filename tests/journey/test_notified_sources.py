@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from sqlalchemy import select
 
 from bench.ports import free_port
 from gateway.assembly import process as app
@@ -16,11 +17,13 @@ from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, studies_at
 from gateway.store import completeness, outbox
+from gateway.store.schema import outbox as outbox_table
 from tests.journey.running import Start
 from tests.journey.test_dicom_sources import kept, sections, source, until_kept
 from tests.journey.test_instance_availability import notify, sqlite
 from tests.peers.orthanc import Orthanc
 from tests.peers.query_archives import QueryArchive, made_up, orthanc_archive, uid_of
+from tests.wire.dimse.test_requestor import answers, scripted
 
 GATEWAY_PORT = free_port()
 
@@ -127,3 +130,20 @@ async def test_of_what_is_here_nothing_is_fetched(start: Start, archive: QueryAr
         assert (await notify(gateway, notification(study, archive.title), "1.2.3.4"))[0] == 0
         assert await work_of(gateway, 5) == done
         assert len(await kept(gateway)) == 3
+
+
+@sqlite
+async def test_an_archive_that_lets_nobody_in_is_asked_again(start: Start) -> None:
+    """Whoever mends its list of AE titles must not look for each study as well."""
+    rejects = answers(bytes.fromhex("03000000000400010107"))
+    async with scripted(rejects) as (port, _), start(**sections(source(QueryArchive("RUDE", port)))) as gateway:
+        assert (await notify(gateway, notification(study_of(7), "RUDE")))[0] == 0
+        async with asyncio.timeout(20):
+            while not (rows := await gateway.store.read(lambda connection: connection.execute(TRIED).all())):
+                await asyncio.sleep(0.01)
+    assert {(one.state, "called-AE-title-not-recognized" in str(one.outcome)) for one in rows} == {("pending", True)}
+
+
+TRIED = select(outbox_table.c.state, outbox_table.c.outcome).where(
+    outbox_table.c.kind == str(studies_at("archive")), outbox_table.c.outcome.is_not(None)
+)

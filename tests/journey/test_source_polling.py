@@ -12,6 +12,7 @@ from aiohttp import ClientSession, web
 from sqlalchemy import select
 
 from gateway.assembly import process as app
+from gateway.journey.study_arrival.sources.notified import TRIES_OF_LISTED
 from gateway.operations.receivers import ReceiverWork, pause_all, resume, states_of
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.work import studies_at
@@ -93,6 +94,31 @@ async def test_a_source_that_fails_is_asked_again_and_shown_meanwhile(start: Sta
 
 
 @sqlite
+async def test_metadata_that_are_cut_off_are_read_again(start: Start) -> None:
+    study = held(1)
+    whole = json([instance_of(study, number) for number in range(2)])
+    given = iter((web.Response(text='[{"0020000D": {}'), web.Response(text="<html>"), whole))
+    metadata = {study.uid: lambda: next(given)}
+    async with qido_archive(held=[study], metadata=metadata) as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 1, 2)
+
+
+@sqlite
+async def test_what_is_listed_and_not_given_yet_is_read_again(start: Start) -> None:
+    """Of a study of which the archive gives nothing at first, then a part, and of one whose instance never comes."""
+    study, short = held(1, 3), held(2, 3)
+    parts = [json([instance_of(study, number) for number in range(count)]) for count in (0, 1, 3)]
+    metadata = {study.uid: lambda: parts.pop(0), short.uid: lambda: json([instance_of(short, 0), {}])}
+    archive_of = partial(qido_archive, held=[study, short], metadata=metadata)
+    async with archive_of() as archive, start(**pacs(archive)) as gateway:
+        await holds(gateway, 2, 4)
+        done = select(outbox.c.attempts).where(outbox.c.subject == short.uid, outbox.c.state == "done")
+        await comes_true(lambda: gateway.store.read(lambda c: c.execute(done).scalar()), bool)
+        await polled(gateway, archive)
+        assert archive.retrieved.count(short.uid) == TRIES_OF_LISTED + 1
+
+
+@sqlite
 async def test_a_part_of_a_study_that_is_no_instance_costs_only_itself(start: Start) -> None:
     study = held(1)
     without_uid = {tag: one for tag, one in instance_of(study, 7).items() if tag != "00080018"}
@@ -115,7 +141,7 @@ async def test_a_source_is_paused_like_a_receiver(start: Start) -> None:
         await comes_true(partial(is_pending, gateway), bool)
         before = len(archive.queries)
         archive.held.append(held(2))
-        shown = await receiver(gateway)
+        shown = await comes_true(partial(receiver, gateway), lambda one: not one.waiting)
         assert (shown.pause is not None, shown.waiting, shown.source and shown.source.listed) == (True, 0, before // 2)
         await gateway.store.write(partial(resume, receivers=[PACS], names=["pacs"]))
         await holds(gateway, 2, 4)

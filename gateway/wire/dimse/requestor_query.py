@@ -31,15 +31,13 @@ MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 """Study Root Query/Retrieve Information Model (PS3.4 C.6.2)."""
 PENDING: Final = tuple(Pending)
+MOST_AFTER_CANCEL: Final = 10_000
+"""Answers of an archive that goes on after C-CANCEL, which some finish all the same."""
 Level = Literal["STUDY", "SERIES", "IMAGE"]
 """Query/Retrieve Level (0008,0052)."""
 Keys = Mapping[str, str]
 """Keyword or eight hexadecimal digits -> value; without a value the attribute is asked for and matches any. A backslash
 stands between values."""
-
-
-class LimitedAnswersError(Unavailable):
-    """There are more matches than the archive answers with, or than are taken."""
 
 
 class Matches(NamedTuple):
@@ -48,6 +46,13 @@ class Matches(NamedTuple):
     identifiers: list[Identifier]
     unreadable: int
     """Answers without an identifier, or with one that cannot be decoded."""
+
+
+class LimitedAnswersError(Unavailable):
+    """There are more matches than the archive answers with, or than are taken."""
+
+    matches: Matches | None = None
+    """Those that were answered before; None: there were none."""
 
 
 FAILURES: Final[tuple[tuple[int, int, type[Unavailable] | type[NeedsPerson], str], ...]] = (
@@ -90,25 +95,35 @@ async def find(association: RequestedAssociation, level: Level, keys: Keys, *, m
         if (status := message.command.status) not in PENDING:
             break
         if len(found.identifiers) + found.unreadable == most:
-            return await _too_many(association, message_id, context.context_id, most)
+            return await _too_many(association, message_id, context.context_id, found)
         try:
             found.identifiers.append(await identifier_of(message, context.transfer_syntax))
         except Malformed:
             found = found._replace(unreadable=found.unreadable + 1)
     if status != SUCCESS:
-        raise failure(message.command, association.peer.place)
+        raise _with_matches(failure(message.command, association.peer.place), found)
     return found
 
 
-async def _too_many(association: RequestedAssociation, message_id: int, context_id: int, most: int) -> Matches:
+def _with_matches(error: GatewayError, found: Matches) -> GatewayError:
+    if isinstance(error, LimitedAnswersError):
+        error.matches = found
+    return error
+
+
+async def _too_many(association: RequestedAssociation, message_id: int, context_id: int, found: Matches) -> Matches:
     """Cancel, and wait for the last answer, so that the association can be used for another query."""
+    most = len(found.identifiers) + found.unreadable
     await association.cancel(message_id, context_id)
-    status: int = Pending.ALL_KEYS
-    while status in PENDING:
+    for _ in range(MOST_AFTER_CANCEL):
         message = await association.answer(message_id, command.C_FIND_RQ, "C-FIND")
-        status = message.command.status
         message.close()
-    raise LimitedAnswersError(f"C-FIND: more than {most} answers", place=association.peer.place)
+        if message.command.status not in PENDING:
+            break
+    else:
+        association.abort()
+    error = LimitedAnswersError(f"C-FIND: more than {most} answers", place=association.peer.place)
+    raise _with_matches(error, found)
 
 
 async def ask(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.sources.cfind_listing import listed
@@ -14,6 +16,11 @@ from gateway.journey.study_arrival.sources.windows import DayWindows
 from gateway.records.study_source import ListedStudy, Listing, Watermark
 from gateway.wire.dimse.requestor_query import Keys, Matches, find
 from gateway.wire.dimse.requestor_reuse import Requestor
+
+LIMITS: Final = (
+    "the archive limits its answers: of a second, or of a window, with more studies than it answers with some are not "
+    "listed; raise its limit, or make window_days smaller"
+)
 
 
 class DicomSource:
@@ -41,10 +48,12 @@ class DicomSource:
 
     async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
         """As `StudySource`."""
+        note = ""
         today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
         for window, mark in self._windows.of_poll(since, today):
             found = await listed(self._find, Stretch.of_days(window.first, window.last), self._filter)
-            yield Listing(list(found.studies.values()), mark, found.dropped)
+            note = note or ("" if found.is_whole else LIMITS)
+            yield Listing(list(found.studies.values()), replace(mark, note=note or since.note), found.dropped)
 
     async def _find(self, keys: Keys) -> Matches:
         async with self._requestor.association() as association:

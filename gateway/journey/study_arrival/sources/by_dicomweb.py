@@ -69,8 +69,7 @@ class DicomWebSource:
         """The server takes includefield."""
 
     async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
-        """As `StudySource`. A page that repeats what was listed ends its window; so does one that is shorter than the
-        server can give."""
+        """As `StudySource`. An empty page ends its window, and one that repeats what was listed."""
         largest = since.cursor.get(LARGEST)
         self._largest = max(self._largest, largest if isinstance(largest, int) else 0)
         today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
@@ -115,12 +114,12 @@ class DicomWebSource:
             is_repeated = bool(number) and offset > 0 and not listing.studies and not listing.dropped
             if is_repeated:
                 # It gave as much as it can, and the same again: offset does nothing.
-                state.is_whole = number < self._largest and not found.has_more
+                state.is_whole = number < min(self._largest, self._page) and not found.has_more
                 return
-            # More than was asked for is all: the server ignores limit.
-            is_last = number > self._page or (number < self._largest and not found.has_more)
             self._largest = max(self._largest, number)
-            if not number or is_last:
+            # More than was asked for is all: the server ignores limit. A short page need not be the last: how many a
+            # server gives at once changes, and some take out what we may not see after they have cut the page.
+            if not number or number > self._page:
                 return
             offset += number
         state.is_whole = False

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.errors import Unavailable
 from gateway.journey.study_arrival.sources.cfind_answers import number, value
 from gateway.journey.study_arrival.sources.cfind_stretches import Stretch
 from gateway.journey.study_arrival.sources.filters import StudyFilter
@@ -22,6 +21,7 @@ _ROUND: Final = 50
 _ASKED: Final = dict.fromkeys(
     ("StudyInstanceUID", "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"), ""
 )
+NOTHING: Final = Matches([], 0)
 Find = Callable[[Keys], Awaitable[Matches]]
 """A query at study level."""
 
@@ -34,25 +34,30 @@ class Listed:
     dropped: int = 0
     """Answers that the question excludes, or that cannot be read."""
     queries: int = 0
+    is_whole: bool = True
+    """False: the archive has more, which cannot be asked for."""
 
 
 async def listed(find: Find, stretch: Stretch, wanted: StudyFilter) -> Listed:
-    """All studies of `stretch` that are `wanted`, from halves of it where the archive has more than it answers with.
-    Raises what `find` raises, and `Unavailable` where the halves do not come to an end."""
+    """All studies of `stretch` that are `wanted`, from halves of it where the archive has more than it answers with;
+    of what does not come to an end as many as were answered. Raises what `find` raises."""
     found = Listed()
     await _add(found, find, stretch, wanted)
     return found
 
 
 async def _add(found: Listed, find: Find, stretch: Stretch, wanted: StudyFilter) -> None:
+    if found.queries == MOST_QUERIES:
+        found.is_whole = False
+        return
     found.queries += 1
-    if found.queries > MOST_QUERIES:
-        raise Unavailable(f"the answers do not come to an end: {MOST_QUERIES} queries for one stretch")
     try:
         matches = await find({**_ASKED, **wanted.keys, **stretch.keys()})
-    except LimitedAnswersError:
-        if (halves := stretch.halves()) is None:
-            raise
+    except LimitedAnswersError as error:
+        halves = _halves_of_limited(found, error, stretch, wanted)
+        if halves is None:
+            found.is_whole = False
+            return
     else:
         taken = _take(found, matches, stretch, wanted)
         count = len(matches.identifiers) + matches.unreadable
@@ -60,6 +65,19 @@ async def _add(found: Listed, find: Find, stretch: Stretch, wanted: StudyFilter)
             return
     for half in halves:
         await _add(found, find, half, wanted)
+
+
+def _halves_of_limited(
+    found: Listed, error: LimitedAnswersError, stretch: Stretch, wanted: StudyFilter
+) -> tuple[Stretch, Stretch] | None:
+    """None: halves would bring no more. Raises `error` where the archive has answered nothing at all."""
+    answered = error.matches.identifiers if error.matches is not None else []
+    # More answers outside of the stretch than in it: the archive ignores the times, or the dates.
+    ignores = bool(answered) and 2 * _take(found, error.matches or NOTHING, stretch, wanted) < len(answered)
+    halves = None if ignores else stretch.halves()
+    if halves is None and not found.studies:
+        raise error
+    return halves
 
 
 def _take(found: Listed, matches: Matches, stretch: Stretch, wanted: StudyFilter) -> int:

@@ -10,7 +10,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError, Rejected, Unavailable
+from gateway.errors import GatewayError, Malformed, Rejected, TooLarge, Unavailable, Unexplained, with_fate
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.keeping import Answered
 from gateway.journey.study_arrival.sources.source import StudySource
@@ -56,6 +56,14 @@ class Fetching:
         except Unavailable as error:
             self._breaker.failed(error.retry_after)
             raise
+        except (Malformed, TooLarge) as error:
+            # A broken answer may be whole the next time, and not every time.
+            self._breaker.answered()
+            raise with_fate(error, Unexplained) from error
+        except Rejected as error:
+            # It lets nobody in, as with a login that is refused: not the study's fault.
+            self._breaker.failed(None)
+            raise with_fate(error, Unavailable) from error
         except GatewayError:
             self._breaker.answered()
             raise
@@ -66,7 +74,7 @@ class Fetching:
         metrics.SOURCE_INSTANCES.labels(self._source.name, "kept").inc(len(kept) - refused)
         metrics.SOURCE_INSTANCES.labels(self._source.name, "refused").inc(refused)
         what = f"{len(kept)} instances read" + (f", {refused} of them refused" if refused else "")
-        return Done({"what": what}, partial(self._remember, study=study))
+        return Done({"what": what, "refused": refused}, partial(self._remember, study=study))
 
     async def _keep(self, some: Sequence[Incoming]) -> list[bool]:
         # At once: they share commits.

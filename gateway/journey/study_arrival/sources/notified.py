@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,8 @@ from gateway.work.lease import Lease
 
 MOST_TRIES: Final = 10
 """A study is read so often for instances that are named and not there."""
+TRIES_OF_LISTED: Final = 5
+"""The same for instances that the source counts and does not give: some sources count what they never give."""
 _NOT_AT_HAND: Final = frozenset({Availability.OFFLINE.value, Availability.UNAVAILABLE.value})
 Fetch = Callable[[Work, Lease], Awaitable[Done]]
 
@@ -54,7 +56,8 @@ def queue_notified(
 
 
 class Completing:
-    """`fetch` reads a study, and again while a notification names instances that the archive does not have yet."""
+    """`fetch` reads a study, and again while a notification, or the source's own list, states instances that the source
+    does not give yet."""
 
     def __init__(self, fetch: Fetch, store: Store) -> None:
         self._fetch = fetch
@@ -64,12 +67,22 @@ class Completing:
         """Raises what the reading of the study raises, and `Unavailable` where something is missing."""
         done = await self._fetch(work, lease)
         missing = await self._store.read(partial(_missing, study_uid=work.subject))
-        if missing and work.attempts < MOST_TRIES:
-            raise Unavailable(f"{missing} instances that a notification names are not there yet")
+        if missing.named and work.attempts < MOST_TRIES:
+            raise Unavailable(f"{missing.named} instances that a notification names are not there yet")
+        refused, stated = done.outcome.get("refused", 0), work.payload.get("instances")
+        if isinstance(stated, int) and missing.here + refused < stated and work.attempts < TRIES_OF_LISTED:
+            raise Unavailable(f"the source gives {missing.here + refused} of {stated} instances that it lists")
         return done
 
 
-def _missing(connection: Connection, study_uid: StudyInstanceUID) -> int:
+class _Missing(NamedTuple):
+    named: int
+    """By notifications, and not here."""
+    here: int
+
+
+def _missing(connection: Connection, study_uid: StudyInstanceUID) -> _Missing:
     stated = completeness.of_study(connection, study_uid)
     named = frozenset[str]().union(*(one.sop_uids for one in stated if one.kind is EvidenceKind.AVAILABILITY))
-    return len(named - header_ranks.of_study(connection, study_uid).keys()) if named else 0
+    here = header_ranks.of_study(connection, study_uid).keys()
+    return _Missing(len(named - here), len(here))
