@@ -194,10 +194,18 @@ def conflicts(images: Side, orders: Iterable[TiedOrder], policies: Policies = DE
     """What images and orders state differently, but for what the site does not look for."""
     for order in orders:
         for row in CHECKS:
-            policy = policies.get(row.check, DEFAULTS[row.check])
+            policy = _policy(row.check, images, policies)
             mine, theirs = row.shown(images), row.shown(order.side)
             if policy is not CheckPolicy.OFF and mine and theirs and not row.agree(images, order.side):
                 yield FoundConflict(Conflict(row.check, order.row, mine, theirs), policy)
+
+
+def _policy(check: Check, images: Side, policies: Policies) -> CheckPolicy:
+    """Of a check. Of images without a Patient ID the name alone tells whose they are, and so counts as the ID does."""
+    policy = policies.get(check, DEFAULTS[check])
+    if check is not Check.NAME or images.patient.patient_id:
+        return policy
+    return max(policy, policies.get(Check.PATIENT_ID, DEFAULTS[Check.PATIENT_ID]), key=list(CheckPolicy).index)
 
 
 def released_among(held: Iterable[FoundConflict], found: Iterable[FoundConflict]) -> list[FoundConflict]:

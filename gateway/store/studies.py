@@ -90,7 +90,9 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
         row["attributes"], [one.attributes for one in all_series], patient if row["patient_id"] else NOBODY
     )
     meant = study_orders.sure(images, every)
-    linked = [one for one in meant if is_of_patient(images, one.order)]
+    # Of images without a Patient ID, too, no order of another is linked than of the patient whom the study has.
+    whose = replace(images, patient=patient)
+    linked = [one for one in meant if is_of_patient(whose, one.order)]
     attributes = _named_as_ordered(attributes, linked)
     tied = tuple(_linked(one.row) for one in linked)
     stated = {row["accession"]: study_orders.authority_of(attributes), **clues.numbers}
@@ -154,7 +156,7 @@ def _patient_today(connection: Connection, row: RowMapping, tied: Sequence[Tied]
     if named.patient_id:
         survivor, known = patients.merged_into(connection, named), "attributes"
     else:
-        ordered, known = study_orders.patient_of(tied), "patient_attributes"
+        ordered, known = study_orders.patient_meant(tied), "patient_attributes"
         survivor = dict(ordered) if ordered is not None else None
     if survivor is None:
         return named, attributes

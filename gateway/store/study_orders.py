@@ -187,13 +187,21 @@ def patient_of(found: Sequence[Tied]) -> RowMapping | None:
     return found[0].row if len(patients_of) == 1 else None
 
 
+def patient_meant(found: Sequence[Tied]) -> RowMapping | None:
+    """The row of an order whose patient those images have that name none: as a person linked the two, else that of all
+    orders; None for none or several."""
+    by_hand = [one for one in found if one.order.tied_by is TiedBy.HAND]
+    return patient_of(by_hand or found)
+
+
 def of_row(connection: Connection, row: RowMapping) -> list[RowMapping]:
     """The rows of the orders that a study answers; `row`: of the study."""
     wanted = select(series.c.attributes).where(series.c.study == row["id"]).order_by(series.c.id)
     every = [Stated(attributes) for attributes in connection.execute(wanted).scalars()]
     referenced = [item for one in every for item in items_of(one.attributes.get("RequestAttributesSequence"))]
+    found = tied(connection, clues_of(row, every, referenced))
     patient = Identity(row["patient_id"], row["patient_issuer"])
-    today = patients_store.merged_into(connection, patient) if patient.patient_id else None
+    today = patients_store.merged_into(connection, patient) if patient.patient_id else patient_meant(found)
     images = Side(patient=Identity(today["patient_id"], today["issuer"]) if today is not None else patient)
-    found = sure(images, tied(connection, clues_of(row, every, referenced)))
+    found = sure(images, found)
     return [one.row for one in found if is_of_patient(images, one.order)]

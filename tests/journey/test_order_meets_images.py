@@ -206,6 +206,37 @@ async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start, w
 
 
 @sqlite
+async def test_images_without_patient_id_whose_name_differs_are_held(start: Start) -> None:
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(study_uid=""))
+        await arrived(
+            gateway, images(PatientID="", PatientBirthDate="", PatientName="SCHMIDT^EVA", AccessionNumber="ACC1")
+        )
+        assert (ehr.resources("ImagingStudy"), await standing(gateway)) == ([], OrderStanding.HELD)
+
+
+@sqlite
+async def test_images_without_patient_id_and_orders_of_two_wait_for_a_person(start: Start) -> None:
+    """Who links one of them names the patient; the other order is not linked."""
+    nobody = images(PatientID="", PatientBirthDate="", PatientName="", AccessionNumber="ACC1")
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await ordered(gateway, orm(study_uid="1.2.8"))
+        other = {"patient": "OTHER^^^HOSP", "placer": "P2", "filler": "F2", "procedure": "RP2"}
+        await ordered(gateway, orm(control_id="M2", study_uid="1.2.9", **other))
+        await arrived(gateway, nobody)
+        [row] = await parked(gateway)
+        assert (ehr.resources("ImagingStudy"), row["outcome"]["place"]) == ([], "PatientID")
+        found = (await asked(gateway, "GET", "/api/orders", accession="ACC1"))["orders"]
+        wanted = next(one["id"] for one in found if one["patient"]["patient_id"] == "OTHER")
+        await asked(gateway, "POST", f"/api/studies/{UID}/link", order=str(wanted), note="seen on the images")
+        [resource] = ehr.resources("ImagingStudy")
+        assert resource["subject"]["identifier"]["value"] == "OTHER"
+        assert len(resource["basedOn"]) == 1
+        detail = await asked(gateway, "GET", f"/api/studies/{UID}")
+        assert [one["id"] for one in detail["orders"]] == [wanted]
+
+
+@sqlite
 async def test_an_order_of_another_patient_that_comes_late_holds_what_follows(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await arrived(gateway, images(AccessionNumber="ACC1"))

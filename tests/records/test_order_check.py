@@ -71,6 +71,15 @@ def test_who_was_merged_is_the_same_patient() -> None:
     assert list(conflicts(IMAGES, [tied(ordered)])) == []
 
 
+def test_without_a_patient_id_the_name_counts_as_it() -> None:
+    images = replace(IMAGES, patient=Identity("", ""))
+    ordered = [tied(replace(IMAGES, name="MEIER^EVA"))]
+    assert [one.policy for one in conflicts(images, ordered)] == [CheckPolicy.HOLD]
+    warned = {Check.PATIENT_ID: CheckPolicy.WARN, Check.NAME: CheckPolicy.OFF}
+    assert [one.policy for one in conflicts(images, ordered, warned)] == [CheckPolicy.WARN]
+    assert [one.policy for one in conflicts(IMAGES, ordered)] == [CheckPolicy.WARN]
+
+
 def test_a_modality_that_is_written_in_the_place_of_the_ordered_is_no_other() -> None:
     images, ordered = replace(IMAGES, modalities=frozenset({"DX"})), replace(IMAGES, modalities=frozenset({"CR"}))
     assert list(conflicts(images, [tied(ordered)])) == []
