@@ -35,6 +35,7 @@ from gateway.store.schema import (
     query_matches,
     refusals,
     studies,
+    study_evidence,
     unknown_codes,
     work_tries,
 )
@@ -96,7 +97,8 @@ def _erase_work(connection: Connection, targets: Targets) -> Counter[str]:
     tally: Counter[str] = Counter()
     kept = of_orders_kept(connection, targets.uids)
     work.delete_of(connection, tally, set(targets.uids) - kept)
-    remove(connection, tally, availability_notifications, availability_notifications.c.study_uid, targets.uids)
+    for table in (availability_notifications, study_evidence):
+        remove(connection, tally, table, table.c.study_uid, targets.uids)
     rows = select(ehr_resources.c.id, ehr_resources.c.kind, ehr_resources.c.identifier).where(
         or_(*(ehr_resources.c.identifier.endswith(f"|{one}", autoescape=True) for one in _identifiers(targets)))
     )

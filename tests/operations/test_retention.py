@@ -17,10 +17,12 @@ from gateway.errors import Conflict
 from gateway.operations.retention import Ended, RetentionRun
 from gateway.operations.retention_pace import Pace
 from gateway.operations.retention_preview import preview
+from gateway.records.completeness import Evidence, EvidenceKind
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.legal_hold import HoldOn, LegalHold
 from gateway.records.retention import DAY, Ages, RetentionKind, Stays
 from gateway.simulators.ehr import EhrSimulator
-from gateway.store import Store, legal_holds, retention_runs
+from gateway.store import Store, legal_holds, retention_runs, settling
 from gateway.store.retention import studies as study_rules
 from gateway.store.schema import metadata, orders, outbox, steps, studies
 from gateway.wire.hl7.mllp_client import MllpClient
@@ -202,6 +204,15 @@ async def test_what_is_stated_of_a_study_that_never_came_goes_with_the_performed
         assert (await modality.set(end(PerformedSeriesSequence=[named]), "1.9.2")).status == 0
         assert (await left(gateway.store))["study_evidence"] == 1
         await retained(gateway.store)
+        assert await left(gateway.store) == {}
+
+
+async def test_what_is_stated_of_a_study_that_never_came_goes_with_the_order(start: Start) -> None:
+    async with start() as gateway:
+        await ordered(gateway, orm(start="20260123090000"))
+        stated = Evidence(EvidenceKind.EXPECTED_IMAGES, UID, now(), instances=3)
+        await gateway.store.write(partial(settling.state, study_uid=StudyInstanceUID(UID), evidence=stated))
+        await retained(gateway.store, Ages(dict.fromkeys(K, YEAR), open_orders_days=YEAR))
         assert await left(gateway.store) == {}
 
 

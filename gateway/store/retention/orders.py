@@ -18,7 +18,7 @@ from gateway.store.retention import messages as of_messages
 from gateway.store.retention import performed_steps as of_performed_steps
 from gateway.store.retention import work
 from gateway.store.retention.open_orders import is_open
-from gateway.store.retention.rule import Rule, Verdict, remove, unfinished
+from gateway.store.retention.rule import Rule, Verdict, of_orders, remove, unfinished
 from gateway.store.schema import (
     EMPTY,
     link_changes,
@@ -33,6 +33,7 @@ from gateway.store.schema import (
     query_matches,
     steps,
     studies,
+    study_evidence,
     study_links,
 )
 
@@ -180,6 +181,9 @@ def delete(connection: Connection, ids: Sequence[int], _limits: Limits | None = 
     tally += of_messages.delete(connection, of_messages.without_subject(connection, message_ids))
     kept = set(connection.execute(select(studies.c.study_uid).where(studies.c.study_uid.in_(sorted(uids)))).scalars())
     work.delete_of(connection, tally, uids - kept)
+    # What was stated of a study that never came.
+    of_nothing_else = uids - kept - of_orders(connection, uids)
+    remove(connection, tally, study_evidence, study_evidence.c.study_uid, sorted(of_nothing_else))
     return tally
 
 

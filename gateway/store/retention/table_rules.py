@@ -33,7 +33,7 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "unlinked_items": TableRule("with the performed step", _K.PERFORMED_STEPS),
     "link_changes": TableRule("with the performed step or the order", _K.PERFORMED_STEPS),
     "availability_notifications": TableRule("with the study", _K.STUDIES),
-    "study_evidence": TableRule("with the study; of one that never came with the performed step", _K.STUDIES),
+    "study_evidence": TableRule("with the study; of one that never came with the order or performed step", _K.STUDIES),
     "studies": TableRule("by age, once settled and delivered, if no order of it is open", _K.STUDIES),
     "series": TableRule("with the study", _K.STUDIES),
     "instances": TableRule("with the study", _K.STUDIES),
