@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -94,8 +95,9 @@ async def _send_part(studies: ServedStudies, row: FileRow, head: bytes, response
         # It was counted before, and is gone from the disk since: the parts are what there is.
         log.warning("a file of the spool was not there when it was retrieved: %s", row.file)
         return
-    await response.write(head)
-    await _copy(file, response)
+    with closing(file):
+        await response.write(head)
+        await _copy(file, response)
     await response.write(PART_END)
 
 
@@ -112,8 +114,9 @@ async def _send_one(
             if file is None:
                 raise UnknownKey(MISSING, place="pixels")
             response = _response(_type_of(row), headers)
-            async with sending(request, response):
-                await _copy(file, response)
+            with closing(file):
+                async with sending(request, response):
+                    await _copy(file, response)
             return response
     raise UnknownKey(MISSING, place="pixels")
 
@@ -137,9 +140,5 @@ async def _opened(studies: ServedStudies, row: FileRow) -> BinaryIO | None:
 
 
 async def _copy(file: BinaryIO, response: web.StreamResponse) -> None:
-    """Send a file, and close it."""
-    try:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK):
-            await response.write(chunk)
-    finally:
-        await asyncio.to_thread(file.close)
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        await response.write(chunk)

@@ -47,8 +47,8 @@ class Attribute(NamedTuple):
     vr: str
     values: tuple[str, ...] = ()
     items: tuple[Mapping[int, Attribute], ...] = ()
-    binary: bytes = b""
-    """Of InlineBinary."""
+    binary: bytes | None = b""
+    """Of InlineBinary; None: what stands there is no base64."""
     bulk_uri: str = ""
     """Of BulkDataURI, or of a BulkData element."""
 
@@ -56,6 +56,14 @@ class Attribute(NamedTuple):
 def base64_of(attribute: Readable) -> str:
     """The bytes of a binary value, for InlineBinary (PS3.18 F.2.7)."""
     return base64.b64encode("".join(attribute.values).encode("latin_1", "replace")).decode("ascii")
+
+
+def bytes_of(base64_text: str) -> bytes | None:
+    """The bytes of InlineBinary, which may be broken into lines; None for what is no base64."""
+    try:
+        return base64.b64decode("".join(base64_text.split()), validate=True)
+    except ValueError:
+        return None
 
 
 Dataset = Mapping[int, Attribute]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from gateway.wire.dicomweb.dataset import (
     Dataset,
     Readable,
     base64_of,
+    bytes_of,
     check_depth,
     is_of_data_sets,
     tag_of,
@@ -181,12 +181,8 @@ def _attribute(tag: int, member: dict[str, Any], place: str, depth: int) -> Attr
     return Attribute(tag, vr, tuple(_value(vr, one, place) for one in values))
 
 
-def _binary(written: Any) -> bytes:
-    """Empty for what is no base64."""
-    try:
-        return base64.b64decode(written or "", validate=True) if isinstance(written, str | None) else b""
-    except ValueError:
-        return b""
+def _binary(written: Any) -> bytes | None:
+    return bytes_of(written or "") if isinstance(written, str | None) else None
 
 
 def _uri(written: Any) -> str:

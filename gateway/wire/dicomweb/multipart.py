@@ -8,10 +8,13 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from gateway.errors import Malformed
 
 PART_END: Final = b"\r\n"
+_OF_URLS: Final = ":/?#[]@!$&'()*+,;=%"
+"""RFC 3986 2.2."""
 
 
 class BodyPart(NamedTuple):
@@ -29,8 +32,9 @@ class Writer:
         self.content_type = f'multipart/related; type="{content_type}"; boundary={self.boundary}'
 
     def head(self, content_type: str, location: str = "") -> bytes:
-        """What stands before the content of a part; behind it comes `PART_END`."""
-        where = f"Content-Location: {location}\r\n" if location else ""
+        """What stands before the content of a part; behind it comes `PART_END`. `location`: a URL, of which what a URL
+        does not hold is percent-encoded: a UID is what its sender wrote."""
+        where = f"Content-Location: {quote(location, safe=_OF_URLS)}\r\n" if location else ""
         return f"--{self.boundary}\r\nContent-Type: {content_type}\r\n{where}\r\n".encode("ascii")
 
     @property

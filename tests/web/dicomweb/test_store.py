@@ -368,7 +368,7 @@ METADATA_CASES: dict[str, tuple[bytes, Stored]] = {
         part(orjson.dumps([described(instance(A))[0], described(instance(B), "/other/")[0]]), JSON)
         + b"".join(part(one, OCTETS, content_location=uri) for uri, one in described(instance(A))[1].items())
         + END,
-        Stored(202, [A], {}, [0xA900]),
+        Stored(202, [A], {B: 0xA900}, []),
     ),
     "no JSON": (part(b"{", JSON) + END, Stored(409, [], {}, [0xC000])),
     "no object": (part(b"[1]", JSON) + END, Stored(409, [], {}, [0xC000])),

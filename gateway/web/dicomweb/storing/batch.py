@@ -21,7 +21,7 @@ AT_A_TIME: Final = 8
 AT_A_TIME_IN_ALL: Final = 32
 """Of all requests."""
 MOST: Final = 100_000
-"""Parts of a request."""
+"""Parts of a request, and instances of its metadata."""
 
 
 class Batch:

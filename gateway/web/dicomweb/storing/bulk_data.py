@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.dicom_encoding import EXPLICIT_LITTLE, Encoded
+from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoded
 from gateway.errors import RequiredMissing, TooLarge, Unavailable, UnsupportedType
 from gateway.web.dicomweb.storing.arriving import Room
 from gateway.wire.dicomweb.media_types import parsed
@@ -28,7 +28,10 @@ SYNTAXES: Final = {
     "video/mp4": "1.2.840.10008.1.2.4.102",
 }
 """Media type of bulk data -> the transfer syntax where the part names none (PS3.18 Tables 8.7.3-2 to 8.7.3-4)."""
-PLAIN: Final = frozenset({EXPLICIT_LITTLE, ""})
+PLAIN: Final = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, ""})
+"""Whose values are the same bytes."""
+MOST: Final = 1_000_000
+"""Parts of bulk data of a request: of compressed pixel data each frame is a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class BulkData:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._size = self._begin = 0
+        self._size = self._begin = self._number = 0
         self._location = self._syntax = ""
         self._parts: dict[str, list[Bulk]] = defaultdict(list)
         self._data_set = ArrivingDataSet(room.max_bytes)
@@ -55,7 +58,11 @@ class BulkData:
         self._file: DataSetFile | None = None
 
     def begin(self, location: str, content_type: str) -> None:
-        """A part that metadata name as `location`. Raises `RequiredMissing` without one, or `UnsupportedType`."""
+        """A part that metadata name as `location`. Raises `RequiredMissing` without one, `UnsupportedType`, or
+        `TooLarge` for too many."""
+        self._number += 1
+        if self._number > MOST:
+            raise TooLarge(f"more than {MOST} parts of bulk data", place="body")
         name, parameters = parsed(content_type)
         if not location:
             raise RequiredMissing("a part of bulk data names itself", place="Content-Location")

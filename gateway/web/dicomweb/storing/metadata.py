@@ -17,8 +17,9 @@ from gateway.dicom_encoding import (
     UNDEFINED,
     encoding_of,
     header,
+    tag_name,
 )
-from gateway.errors import RequiredMissing
+from gateway.errors import Malformed, RequiredMissing
 from gateway.journey.study_arrival.from_elements import encoded_text
 from gateway.long_work import pause
 from gateway.web.dicomweb.storing.bulk_data import PLAIN, Bulk, BulkData
@@ -33,21 +34,31 @@ _BINARY: Final = FRAGMENT_VRS | {"UN"}
 _UID: Final = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID"}
 
 
-def head_of(dataset: Dataset, bulk: BulkData) -> Part10Head:
-    """What File Meta Information would name. Raises `RequiredMissing`, also for pixel data that is not there."""
+def head_of(dataset: Dataset) -> Part10Head:
+    """The UIDs that File Meta Information would name; no transfer syntax. Raises `RequiredMissing`."""
     uids = {tag: (dataset[tag].values or ("",))[0].strip(" \0") for tag in _UID if tag in dataset}
     for tag, keyword in _UID.items():
         if not uids.get(tag):
             raise RequiredMissing(f"{keyword} is missing")
-    syntax = EXPLICIT_LITTLE
-    for tag in PIXEL_DATA:
-        if tag in dataset and dataset[tag].bulk_uri:
-            syntax = bulk.named(dataset[tag].bulk_uri)[0].syntax or EXPLICIT_LITTLE
-    return Part10Head(uids[0x00080016], uids[0x00080018], syntax, 0)
+    return Part10Head(uids[0x00080016], uids[0x00080018], "", 0)
+
+
+def transfer_syntax_of(dataset: Dataset, bulk: BulkData) -> str:
+    """That in which `pieces_of` encodes. Raises `RequiredMissing` for pixel data that is not there, or `Malformed`."""
+    pixels = [dataset[tag].bulk_uri for tag in PIXEL_DATA if tag in dataset]
+    return _syntax_of([part for uri in pixels if uri for part in bulk.named(uri)])
+
+
+def _syntax_of(parts: list[Bulk]) -> str:
+    syntaxes = {EXPLICIT_LITTLE if part.syntax in PLAIN else part.syntax for part in parts}
+    if len(syntaxes) > 1:
+        raise Malformed("its frames are in several transfer syntaxes", place="PixelData")
+    return syntaxes.pop() if syntaxes else EXPLICIT_LITTLE
 
 
 def pieces_of(dataset: Dataset, bulk: BulkData) -> Iterator[bytes]:
-    """The encoded data set. Raises `RequiredMissing` for bulk data that is not there."""
+    """The encoded data set. Raises `RequiredMissing` for bulk data that is not there, `Malformed` for bytes that cannot
+    be read."""
     character_set = {CHARACTER_SET: Attribute(CHARACTER_SET, "CS", (UTF_8,))}
     yield from _elements({**dataset, **character_set}, bulk)
 
@@ -61,12 +72,21 @@ def _elements(dataset: Dataset, bulk: BulkData, *, is_item: bool = False) -> Ite
         elif attribute.bulk_uri:
             yield from _bulk(attribute, bulk.named(attribute.bulk_uri), bulk)
         elif attribute.vr in _BINARY:
-            value = attribute.binary + b"\0" * (len(attribute.binary) % 2)
-            yield header(_ENCODING, tag, attribute.vr, len(value)) + value
+            yield _binary(attribute)
         elif attribute.vr == "AT":
             yield _tags(attribute)
         elif not (is_item and tag == CHARACTER_SET):
             yield encoded_text(attribute)
+
+
+def _binary(attribute: Attribute) -> bytes:
+    """Raises `Malformed` for bytes that cannot be read, such as pixels: nothing would tell the sender that they are
+    lost. Of an unknown VR they are left out."""
+    if attribute.vr != "UN" and (attribute.binary is None or any(attribute.values)):
+        raise Malformed("InlineBinary that is no base64, or a Value in its place", place=tag_name(attribute.tag))
+    binary = attribute.binary or b""
+    value = binary + b"\0" * (len(binary) % 2)
+    return header(_ENCODING, attribute.tag, attribute.vr, len(value)) + value
 
 
 def _sequence(attribute: Attribute, bulk: BulkData) -> Iterator[bytes]:

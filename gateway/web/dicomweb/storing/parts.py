@@ -13,7 +13,7 @@ from gateway.web.dicomweb.representations import MAX_BODY_BYTES
 from gateway.web.dicomweb.storing.arriving import ArrivingFile, ArrivingInstance, Room
 from gateway.web.dicomweb.storing.batch import MOST, Batch
 from gateway.web.dicomweb.storing.bulk_data import BulkData
-from gateway.web.dicomweb.storing.metadata import head_of, pieces_of
+from gateway.web.dicomweb.storing.metadata import head_of, pieces_of, transfer_syntax_of
 from gateway.web.dicomweb.storing.response import UnsupportedMedia
 from gateway.wire.dicomweb import dicom_json, native_xml
 from gateway.wire.dicomweb.dataset import Dataset
@@ -78,8 +78,7 @@ class StoreParts:
     async def take(self, event: Event) -> None:
         """Raises `TooLarge` for too many parts."""
         if isinstance(event, PartBegins):
-            if len(self._batch) + len(self._metadata.parts) >= MOST:
-                raise TooLarge(f"more than {MOST} parts", place="body")
+            _check_number(len(self._batch) + len(self._metadata.parts) + 1)
             self._part = self._part_of(event.headers)
         elif self._part is not None:
             if isinstance(event, PartEnds):
@@ -100,7 +99,7 @@ class StoreParts:
         return _OtherPart(self._batch)
 
     async def finish(self) -> None:
-        """Keep the instances that came as metadata, now that all bulk data is here."""
+        """Keep the instances that came as metadata, now that all bulk data is here. Raises `TooLarge` for too many."""
         if not self._metadata.parts:
             return
         try:
@@ -114,13 +113,15 @@ class StoreParts:
             except GatewayError as error:
                 await self._batch.fail(error, begun=one.body)
                 continue
+            _check_number(len(self._batch) + len(datasets))
             for dataset in datasets:
                 await self._keep(dataset)
 
     async def _keep(self, dataset: Dataset) -> None:
         head, instance = None, None
         try:
-            head = head_of(dataset, self._bulk)
+            head = head_of(dataset)
+            head = head._replace(transfer_syntax_uid=transfer_syntax_of(dataset, self._bulk))
             instance = ArrivingInstance(head, self._room)
             pieces = pieces_of(dataset, self._bulk)
 
@@ -145,6 +146,11 @@ class StoreParts:
         if self._part is not None:
             self._part.close()
         self._bulk.close()
+
+
+def _check_number(number: int) -> None:
+    if number > MOST:
+        raise TooLarge(f"more than {MOST} parts or instances", place="body")
 
 
 class _FilePart:
