@@ -8,9 +8,11 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from gateway.clock import now
 from gateway.records.erasure import Outside, Targets
 from gateway.records.work import Activity, Lane, Part
-from gateway.store import deleted_studies, image_forwards
+from gateway.store import deleted_studies, image_forwards, settling
+from gateway.store import studies as studies_store
 from gateway.store.erasing_targets import performed_steps_of, studies_of
 from gateway.store.retention import messages as of_messages
 from gateway.store.retention import orders as of_orders
@@ -27,6 +29,7 @@ from gateway.store.schema import (
     legal_holds,
     message_numbers,
     missing_links,
+    order_conflicts,
     order_messages,
     orders,
     outbox,
@@ -61,7 +64,21 @@ def _erase_studies(connection: Connection, targets: Targets) -> Counter[str]:
 def _erase_orders(connection: Connection, targets: Targets) -> Counter[str]:
     wanted = select(orders.c.id).where(orders.c.patient.in_(targets.patients)).order_by(orders.c.id).limit(AT_ONCE)
     ids = list(connection.execute(wanted).scalars())
-    return of_orders.delete(connection, ids) if ids else Counter()
+    if not ids:
+        return Counter()
+    _part_from_images(connection, ids, targets)
+    return of_orders.delete(connection, ids)
+
+
+def _part_from_images(connection: Connection, ids: Sequence[int], targets: Targets) -> None:
+    """Of studies of others that state something else than these orders nothing is kept of the difference: they are
+    looked at again, without the orders."""
+    conflicts = order_conflicts.c
+    wanted = select(conflicts.study_uid).where(conflicts.order.in_(ids), conflicts.study_uid.not_in(targets.uids))
+    for uid in connection.execute(wanted.distinct()).scalars().all():
+        connection.execute(update(studies).where(studies.c.study_uid == uid).values(findings=[]))
+        studies_store.touch(connection, uid)
+        settling.changed(connection, uid, now=now())
 
 
 def _erase_performed_steps(connection: Connection, targets: Targets) -> Counter[str]:

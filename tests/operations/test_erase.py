@@ -12,13 +12,16 @@ from sqlalchemy import Connection, select
 
 from gateway.assembly import process as app
 from gateway.clock import now
+from gateway.config.order_checks import OrderChecks
+from gateway.config.studies import Studies
 from gateway.errors import Conflict, InvalidValue, UnknownKey
 from gateway.operations.erase import Erasure, plan, resumed
 from gateway.operations.hold import HoldDecision, hold
 from gateway.records.legal_hold import HoldOn, LegalHold
+from gateway.records.order_check import CheckPolicy
 from gateway.records.patient import Identity
 from gateway.simulators.ehr import EhrSimulator
-from gateway.store import Store, erasing, erasures, refusals, searching
+from gateway.store import Store, erasing, erasures, outbox_listing, refusals, searching
 from gateway.store.engine import sqlite_file
 from gateway.store.schema import metadata, orders
 from gateway.wire.hl7.mllp_client import MllpClient
@@ -132,6 +135,28 @@ async def test_nothing_of_the_patient_is_left_in_any_table_or_file(
         assert len([one for one in ehr.resources("ImagingStudy") if "1.2.47110.1" in str(one["identifier"])]) == 1
     if sqlite_file(database_url) is not None:
         assert erased.proof.files.keys() >= {f"{tmp_path}/gateway.db"}
+
+
+@pytest.mark.parametrize("policy", ["hold", "warn"])
+async def test_nothing_is_left_of_what_the_images_of_another_stated_differently(
+    start: Start, database_url: str, policy: str
+) -> None:
+    """The images of the other patient had the accession number of the order."""
+    section = Studies(quiet_seconds=0.1, order_checks=OrderChecks(patient_id=CheckPolicy(policy)))
+    async with EhrSimulator() as ehr, start(ehr.url, studies=section) as gateway:
+        await lived(gateway, ONE)
+        assert await send(gateway, image({**OTHER, "accession": ONE["accession"]})) == [0]
+        await quiet(gateway)
+        assert naming(await gateway.store.read(contents), ONE["patient"])["order_conflicts"] == 1
+        planned = await plan(gateway.store, WHO)
+        erased = await erasure(gateway.store, planned.targets, database_url).run()
+        # The accession number stands in the header of the other's images.
+        assert {one.split()[0] for one in erased.proof.left} <= {"studies", "instances", "outbox", "imaging_studies"}
+        await quiet(gateway)
+        after = naming(await gateway.store.read(contents), ONE["patient"], "GEHEIMRAT")
+        assert after == {}
+        assert len([one for one in ehr.resources("ImagingStudy") if OTHER["uid"] in str(one["identifier"])]) == 1
+        assert await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked",))) == []
 
 
 def _empty(connection: Connection, table: str) -> int:
