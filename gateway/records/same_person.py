@@ -17,6 +17,8 @@ _TITLES: Final = frozenset({
 _SPELT_OUT: Final = str.maketrans({
     "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d",
 })  # fmt: skip
+_AFFIXES: Final = 3
+"""Prefix and suffix of a name stand behind the family name and the given names."""
 _MARKS: Final = re.compile("([?\ufffd*]+)")
 """What consoles put in the place of a character that they cannot display."""
 
@@ -45,8 +47,14 @@ def _is_latin(name: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    written = unicodedata.normalize("NFC", name.casefold())
-    return [one for one in _WORDS.split(written) if one and one not in _TITLES]
+    components = unicodedata.normalize("NFC", name.casefold()).split("^")
+    return [word for number, one in enumerate(components) for word in _words_of(one, is_affix=number >= _AFFIXES)]
+
+
+def _words_of(component: str, *, is_affix: bool) -> list[str]:
+    """Without titles and particles, but for a name that is no more than such a word: Le, Du and La are family names."""
+    every = [one for one in _WORDS.split(component) if one]
+    return [one for one in every if one not in _TITLES] or ([] if is_affix else every)
 
 
 def _is_part_of(fewer: Collection[str], more: Collection[str]) -> bool:

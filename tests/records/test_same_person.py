@@ -27,6 +27,8 @@ from gateway.records.same_person import is_same_date, is_same_name, is_same_sex
         ("Yamada^Tarou=山田^太郎", "山田^太郎"),
         ("Yamada^Tarou", "山田^太郎"),
         ("", "MUSTER^MAX"),
+        ("Le^Anh", "Anh Le"),
+        ("Dr. MUSTER^MAX^^^Jr.", "MUSTER^MAX^^Herr"),
     ],
 )
 def test_one_person_s_name(one: str, other: str) -> None:
@@ -42,6 +44,7 @@ def test_one_person_s_name(one: str, other: str) -> None:
         ("MUSTER^M", "MEIER^M"),
         ("Yamada^Tarou=山田^太郎", "=山田^次郎"),
         ("M", "MAX"),
+        ("Le^Anh", "Tran^Anh"),
     ],
 )
 def test_names_of_two(one: str, other: str) -> None:
