@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import GatewayError, Malformed, NeedsPerson, Unavailable
+from gateway.errors import GatewayError, Malformed, NeedsPerson, TooLarge, Unavailable
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.sources.by_dicomweb import IGNORES_OFFSET, LARGEST, DicomWebSource
@@ -19,7 +19,7 @@ from gateway.journey.study_arrival.sources.windows import DayWindows
 from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study_source import ListedStudy, Watermark
-from gateway.wire.dicomweb import native_xml
+from gateway.wire.dicomweb import native_xml, querying
 from gateway.wire.dicomweb.dataset import Attribute
 from gateway.wire.dicomweb.querying import DicomWebReader
 from gateway.wire.dicomweb.reading import WebReader
@@ -206,6 +206,29 @@ async def test_what_a_server_refuses_has_its_fate(answer: web.Response, fate: ty
             await listed(archive)
         assert text in str(raised.value)
         assert getattr(raised.value, "retry_after", None) == (7.0 if answer.status == 503 else None)
+
+
+async def test_an_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of blanks, which a gzip bomb is made of, and of ever new results; and of one that drips."""
+    monkeypatch.setattr(querying, "MOST_SEARCH_BYTES", 1_000_000)
+    result = b'{"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00081030": {"vr": "LO", "Value": ["%s"]}},' % (
+        b"x" * 9_000
+    )
+
+    async def endless(piece: bytes) -> AsyncIterator[bytes]:
+        yield b"["
+        while True:
+            yield piece
+
+    for piece in (b" " * 50_000, result):
+        answers = [web.Response(body=endless(piece), content_type="application/dicom+json") for _ in range(2)]
+        async with qido_archive(next_answers=answers) as archive:
+            with pytest.raises(TooLarge, match="more than 1000000 bytes"):
+                await listed(archive, window=1)
+    monkeypatch.setattr(querying, "MOST_SECONDS", 0.0)
+    async with qido_archive(held=days(1)) as archive:
+        with pytest.raises(Unavailable, match="not at its end"):
+            await listed(archive)
 
 
 async def test_metadata_of_many_instances_comes_in_pieces_also_as_xml() -> None:

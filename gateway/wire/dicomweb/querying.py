@@ -7,6 +7,7 @@ only result, and an attribute that cannot be read is left out.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from gateway.errors import Malformed, TooLarge
+from gateway.errors import Malformed, TooLarge, Unavailable
 from gateway.wire.dicomweb import dicom_json, native_xml
 from gateway.wire.dicomweb.dataset import Dataset
 from gateway.wire.dicomweb.json_stream import JsonArray
@@ -25,6 +26,12 @@ MOST_OBJECT_BYTES: Final = 16 * 1024 * 1024
 """Of a result, or of an instance: what is longer is no header."""
 MOST_RESULTS: Final = 20_000
 """Of one answer to a search: a server that gives more ignores `limit`."""
+MOST_SEARCH_BYTES: Final = 256 * 1024 * 1024
+"""Of one answer to a search, as inflated: it is held in memory."""
+MOST_METADATA_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""Of the metadata of a study, as inflated."""
+MOST_SECONDS: Final = 3_600.0
+"""Of an answer: one that drips must not hold up the next question for ever."""
 _READ_BYTES: Final = 65_536
 _ACCEPT: Final = f'{JSON}, {PLAIN_JSON};q=0.9, {MULTIPART}; type="{XML}";q=0.5'
 
@@ -53,7 +60,7 @@ class DicomWebReader:
         async with self.server.get(path, parameters, accept=_ACCEPT, may_lack=may_lack) as response:
             if response is None:
                 return Found((), has_more=False)
-            async for one in _data_sets(response, faults):
+            async for one in _data_sets(response, faults, _Budget(MOST_SEARCH_BYTES, self.server.at(path))):
                 results.append(one)
                 if len(results) > MOST_RESULTS:
                     raise TooLarge(
@@ -70,17 +77,37 @@ class DicomWebReader:
         path = f"studies/{quote(study_uid, safe='')}/metadata"
         async with self.server.get(path, accept=_ACCEPT, may_lack=True) as response:
             if response is not None:
-                async for one in _data_sets(response, []):
+                async for one in _data_sets(response, [], _Budget(MOST_METADATA_BYTES, self.server.at(path))):
                     yield one
 
 
-async def _data_sets(response: aiohttp.ClientResponse, faults: list[Malformed]) -> AsyncIterator[Dataset]:
+class _Budget:
+    """How much an answer may take; `spend` raises `TooLarge` and `Unavailable` beyond that."""
+
+    def __init__(self, most: int, place: str) -> None:
+        self._most = self._left = most
+        self._place = place
+        self._until = time.monotonic() + MOST_SECONDS
+
+    def spend(self, count: int) -> None:
+        """Account for so many bytes more."""
+        self._left -= count
+        if self._left < 0:
+            raise TooLarge(f"an answer of more than {self._most} bytes", place=self._place)
+        if time.monotonic() > self._until:
+            raise Unavailable(f"the answer is not at its end after {MOST_SECONDS:g} s", place=self._place)
+
+
+async def _data_sets(
+    response: aiohttp.ClientResponse, faults: list[Malformed], budget: _Budget
+) -> AsyncIterator[Dataset]:
     if response.content_type == MULTIPART:
-        async for one in _parts(response, faults):
+        async for one in _parts(response, faults, budget):
             yield one
         return
     array = JsonArray(MOST_OBJECT_BYTES)
     async for piece in response.content.iter_chunked(_READ_BYTES):
+        budget.spend(len(piece))
         for found in array.feed(piece):
             yield dicom_json.read_tolerantly(found, faults)
         await asyncio.sleep(0)
@@ -88,13 +115,14 @@ async def _data_sets(response: aiohttp.ClientResponse, faults: list[Malformed]) 
         yield dicom_json.read_tolerantly(found, faults)
 
 
-async def _parts(response: aiohttp.ClientResponse, faults: list[Malformed]) -> AsyncIterator[Dataset]:
+async def _parts(response: aiohttp.ClientResponse, faults: list[Malformed], budget: _Budget) -> AsyncIterator[Dataset]:
     """A data set for each part of XML, or the array of each part of JSON."""
     async for part in aiohttp.MultipartReader.from_response(response):
         if not isinstance(part, aiohttp.BodyPartReader):
             continue
         content = bytearray()
         while piece := await part.read_chunk(_READ_BYTES):
+            budget.spend(len(piece))
             content += piece
             if len(content) > MOST_OBJECT_BYTES:
                 raise Malformed(f"a part of more than {MOST_OBJECT_BYTES} bytes", place="body")

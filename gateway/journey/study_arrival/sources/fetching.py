@@ -74,7 +74,8 @@ class Fetching:
         metrics.SOURCE_INSTANCES.labels(self._source.name, "kept").inc(len(kept) - refused)
         metrics.SOURCE_INSTANCES.labels(self._source.name, "refused").inc(refused)
         what = f"{len(kept)} instances read" + (f", {refused} of them refused" if refused else "")
-        return Done({"what": what, "refused": refused}, partial(self._remember, study=study))
+        outcome = {"what": what, "given": len(kept), "refused": refused}
+        return Done(outcome, partial(self._remember, study=study))
 
     async def _keep(self, some: Sequence[Incoming]) -> list[bool]:
         # At once: they share commits.

@@ -69,9 +69,11 @@ class Completing:
         missing = await self._store.read(partial(_missing, study_uid=work.subject))
         if missing.named and work.attempts < MOST_TRIES:
             raise Unavailable(f"{missing.named} instances that a notification names are not there yet")
-        refused, stated = done.outcome.get("refused", 0), work.payload.get("instances")
-        if isinstance(stated, int) and missing.here + refused < stated and work.attempts < TRIES_OF_LISTED:
-            raise Unavailable(f"the source gives {missing.here + refused} of {stated} instances that it lists")
+        stated = work.payload.get("instances")
+        # A source need not give what is here; and not all that is given stays here.
+        given = max(done.outcome["given"], missing.here + done.outcome["refused"])
+        if isinstance(stated, int) and given < stated and work.attempts < TRIES_OF_LISTED:
+            raise Unavailable(f"the source gives {given} of {stated} instances that it lists")
         return done
 
 
