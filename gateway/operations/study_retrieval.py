@@ -109,12 +109,13 @@ class Files:
     """Reason -> number of instances."""
 
 
-def files_of(connection: Connection, target: Target) -> Files:
-    """Raises `UnknownKey` and `Gone`, also where no instance of the target has its pixels here."""
+def files_of(connection: Connection, target: Target, *, is_there: Callable[[str], bool]) -> Files:
+    """`is_there`: whether the spool has a file of this name. Raises `UnknownKey` and `Gone`, also where no instance of
+    the target has its pixels here."""
     located = locate(connection, target)
     kept, absent = Counter[str](), Counter[str]()
     for row in _rows(connection, located, served_instances.files, limit=5_000):
-        if row.is_kept:
+        if row.is_kept and is_there(row.file):
             kept[row.transfer_syntax_uid] += 1
         else:
             absent[_absence(row)] += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -12,7 +11,7 @@ from typing import BinaryIO, Final
 
 from aiohttp import hdrs, web
 
-from gateway.errors import UnknownKey
+from gateway.errors import Gone, UnknownKey
 from gateway.operations.audit.access import retrieved, subjects_of
 from gateway.operations.pictures import MISSING, NOT_KEPT
 from gateway.operations.study_retrieval import Files, files_of, pages
@@ -28,8 +27,6 @@ from gateway.wire.dicomweb import warnings
 from gateway.wire.dicomweb.media_types import ANY, DICOM, INSTANCES, MULTIPART, ONE_INSTANCE
 from gateway.wire.dicomweb.multipart import PART_END, Writer
 
-log = logging.getLogger(__name__)
-
 _CHUNK: Final = 512 * 1024
 NOT_IN_THE_SYNTAX: Final = "they are kept in another transfer syntax, and nothing is transcoded here"
 
@@ -42,7 +39,8 @@ async def retrieve_instances(request: web.Request) -> web.StreamResponse:
     media_type, *_ = preferred(request, offered)
     if studies.path_of is None:
         raise UnknownKey(NOT_KEPT, place="pixels")
-    files = await studies.store.read(partial(files_of, target=target))
+    path_of = studies.path_of
+    files = await studies.store.read(partial(files_of, target=target, is_there=lambda file: path_of(file).exists()))
     syntaxes = _accepted(accepted(request).transfer_syntaxes(media_type), files)
     subjects = subjects_of({"study_uid": target.study_uid, "patient_id": files.located.patient_id})
     number = sum(files.kept[one] for one in syntaxes)
@@ -79,26 +77,29 @@ async def _send_parts(
     parts = Writer(DICOM)
     response = _response(parts.content_type, headers)
     base = f"{base_uri(request)}/studies/{files.located.target.study_uid}/series"
+    left = sum(files.kept[one] for one in syntaxes)
     async with sending(request, response):
         async for series_uid, rows in pages(studies.store, files.located, served_instances.files):
             for row in rows:
                 if row.is_kept and row.transfer_syntax_uid in syntaxes:
                     location = f"{base}/{series_uid}/instances/{row.sop_uid}"
-                    await _send_part(studies, row, parts.head(_type_of(row), location), response)
+                    left -= await _send_part(studies, row, parts.head(_type_of(row), location), response)
+        if left > 0:
+            raise Gone("files were deleted while they were retrieved", place="pixels")
         await response.write(parts.end)
     return response
 
 
-async def _send_part(studies: ServedStudies, row: FileRow, head: bytes, response: web.StreamResponse) -> None:
+async def _send_part(studies: ServedStudies, row: FileRow, head: bytes, response: web.StreamResponse) -> bool:
+    """False: the file was counted before, and is gone since."""
     file = await _opened(studies, row)
     if file is None:
-        # It was counted before, and is gone from the disk since: the parts are what there is.
-        log.warning("a file of the spool was not there when it was retrieved: %s", row.file)
-        return
+        return False
     with closing(file):
         await response.write(head)
         await _copy(file, response)
     await response.write(PART_END)
+    return True
 
 
 def _type_of(row: FileRow) -> str:

@@ -22,6 +22,7 @@ from gateway.config.http import Http
 from gateway.operations.people import tokens
 from gateway.records.person import Role
 from gateway.records.rejection import KEY_OBJECT_SELECTION
+from gateway.store import served_instances
 from gateway.store.schema import audit, instances, pixel_files
 from gateway.wire.dicomweb import multipart, native_xml
 from tests.journey.running import Start
@@ -137,9 +138,17 @@ async def test_a_retrieval_names_why_pixels_are_not_here(start: Start, tmp_path:
         assert part.body.count(b"Content-Location") == 1
         gone = await client.ask("GET", one[:-1] + "2", accept=FILES)
         assert (gone.status, "deleted when nobody needed it" in gone.text) == (410, True)
-        for file in (tmp_path / "spool").glob("*/*/*.dcm"):
+        await set_files(gateway, f"{ROOT}.1.1.2", removed_at=None)
+        [path, *others] = await files(gateway, tmp_path / "spool")
+        path.unlink()
+        part = await client.ask("GET", f"/studies/{ROOT}.1", accept=FILES)
+        assert part.warnings == ["1 instances are left out: its file is lost: it was looked for and was not there"]
+        assert part.body.count(b"Content-Location") == 1
+        for file in others:
             file.unlink()
+        assert (await client.ask("GET", f"/studies/{ROOT}.1", accept=FILES)).status == 404
         assert (await client.ask("GET", one, accept="application/dicom")).status == 404
+        await set_files(gateway, f"{ROOT}.1.1.2", removed_at=1)
         listed = (await client.ask("GET", f"/studies/{ROOT}.1/instances?InstanceNumber=2")).json
         assert listed[0]["00080056"]["Value"] == ["UNAVAILABLE"]
 
@@ -157,6 +166,28 @@ async def test_an_answer_that_fails_amid_is_cut(start: Start) -> None:
         await gateway.store.write(add_more)
         with pytest.raises(aiohttp.ClientError):
             await client.ask("GET", f"/studies/{ROOT}.1/metadata")
+
+
+async def test_a_retrieval_whose_files_go_meanwhile_is_cut(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start(**forwarding(tmp_path / "spool")) as gateway, client_of(gateway) as client:
+        await send(gateway, image(1), image(1, 1, 2))
+        read = served_instances.files
+
+        def deleted_meanwhile(connection: Any, row: int, sop_uid: str, after: str, limit: int) -> Any:
+            rows = read(connection, row, sop_uid, after, limit)
+            return [one._replace(removed_at=1) for one in rows] if limit == 100 else rows
+
+        monkeypatch.setattr(served_instances, "files", deleted_meanwhile)
+        with pytest.raises(aiohttp.ClientError):
+            await client.ask("GET", f"/studies/{ROOT}.1", accept=FILES)
+
+
+async def files(gateway: app.Running, folder: Path) -> list[Path]:
+    """Of the instances, by their UIDs."""
+    wanted = select(pixel_files.c.file).join(instances).order_by(instances.c.sop_uid)
+    return [folder / name for name in await gateway.store.read(lambda one: one.execute(wanted).scalars().all())]
 
 
 async def set_files(gateway: app.Running, sop_uid: str, **values: Any) -> None:
