@@ -27,6 +27,7 @@ from gateway.config.destinations import Destination
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
+from gateway.config.studies import Studies
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
@@ -116,6 +117,7 @@ def _settings(config: Config) -> list[CheckFinding]:
     if not config.ehrs:
         findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
     findings += _retention(config)
+    findings += _waits(config.studies)
     findings += unused_forwarding(config)
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
@@ -128,6 +130,12 @@ def _settings(config: Config) -> list[CheckFinding]:
         text = "not set: accession numbers are sent under a derived urn:uuid:, which the EHR will not know"
         findings.append(CheckFinding("site.order_systems", True, text, warning=True))
     return findings
+
+
+def _waits(studies: Studies) -> Iterator[CheckFinding]:
+    if studies.longest_wait_seconds < studies.quiet_seconds:
+        text = "shorter than quiet_seconds, which plays no part then"
+        yield CheckFinding("studies.longest_wait_seconds", True, text, warning=True)
 
 
 def _retention(config: Config) -> Iterator[CheckFinding]:

@@ -38,7 +38,7 @@ async def asked(config: Config, source: StudySource, most_seconds: float) -> Che
         is_refused = isinstance(error, LoginRefusedError)
         return CheckFinding(what, not is_refused, str(error), warning=not is_refused)
     except GatewayError as error:
-        return CheckFinding(what, False, str(error))
+        return CheckFinding(what, False, f"{error}; {_ADDRESSES[source.kind]}")
     return CheckFinding(what, True, f"{server.base} {answer}")
 
 
@@ -51,4 +51,9 @@ async def _orthanc(server: WebReader) -> str:
     return f"is an Orthanc; its last change has the number {await OrthancReader(server).last_change()}"
 
 
+_ADDRESSES: Final = {
+    "dicomweb": "url is the DICOMweb base address, which of an Orthanc ends in /dicom-web",
+    "orthanc": "url is that of Orthanc's REST API, without /dicom-web",
+}
+"""Kind -> which address is wanted."""
 _ASKED: Final[dict[str, Callable[[WebReader], Awaitable[str]]]] = {"dicomweb": _dicomweb, "orthanc": _orthanc}

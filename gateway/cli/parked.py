@@ -13,6 +13,7 @@ from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import say, say_json, time_text
 from gateway.records.put_away import Kind
+from gateway.records.work import SETTLE
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
@@ -47,6 +48,9 @@ def _by_row(settings: Config, most: int, as_json: bool) -> None:
         say(unserved_text(row))
     if work.deliveries or work.messages:
         say("Mend the cause, reload or restart the gateway, then: gateway replay ID...")
+    if any(row["kind"] == str(SETTLE) for row in work.deliveries):
+        say("A study whose order states something else: gateway unmatched shows both sides; gateway release-study,")
+        say("link-study, unlink-study or exclude decides")
     if work.messages:
         say("What nobody can mend: gateway put-away ID... --note WHY")
     if work.refusals:

@@ -63,7 +63,8 @@ def _polled(source: SourceState) -> str:
     polled = f", last poll {time_text(source.polled_at)}" if source.polled_at else ", never polled"
     failed = f", failing since {time_text(source.failed_at)}: {source.error}" if source.failed_at else ""
     note = f" ({mark.note})" if mark.note else ""
-    return f"{polled}{reached}, {source.wanted} of {source.listed} studies to be read{failed}{note}"
+    listed = f", {source.listed} studies listed so far, {source.wanted} of them new or changed"
+    return f"{polled}{reached}{listed}{failed}{note}"
 
 
 def _bounded(number: int) -> str:

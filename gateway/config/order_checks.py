@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from gateway.config.fields import Section
+from typing import Annotated
+
+from gateway.config.fields import OFF_OF_YAML, Section
 from gateway.records.order_check import Check, CheckPolicy, Policies
+
+Policy = Annotated[CheckPolicy, OFF_OF_YAML]
 
 
 class OrderChecks(Section):
     """What follows when a study and its order state something different."""
 
-    patient_id: CheckPolicy = CheckPolicy.HOLD
-    birth_date: CheckPolicy = CheckPolicy.HOLD
-    name: CheckPolicy = CheckPolicy.WARN
-    sex: CheckPolicy = CheckPolicy.WARN
-    laterality: CheckPolicy = CheckPolicy.WARN
-    modality: CheckPolicy = CheckPolicy.WARN
+    patient_id: Policy = CheckPolicy.HOLD
+    birth_date: Policy = CheckPolicy.HOLD
+    name: Policy = CheckPolicy.WARN
+    sex: Policy = CheckPolicy.WARN
+    laterality: Policy = CheckPolicy.WARN
+    modality: Policy = CheckPolicy.WARN
 
     @property
     def policies(self) -> Policies:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.config.fields import SecondsOrNone, Section, mark_doubled
 from gateway.config.image_destinations import ForwardTo
@@ -30,16 +31,33 @@ class SpoolSection(Section):
     """A file is deleted when every destination has confirmed its instance, but no sooner after its arrival."""
 
 
-Modality = Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")]
+_MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
+
+
+def _modality(written: str) -> str:
+    if not _MODALITY.fullmatch(written):
+        raise ValueError(f"{written!r} is no modality: write it in capitals, such as US")
+    return written
+
+
+Modality = Annotated[str, AfterValidator(_modality)]
 
 
 class LearntQuietSection(Section):
     """Quiet times of stations, learnt from the pauses in their past studies."""
 
-    percentile: Annotated[float, Field(gt=0, le=100)] | None = None
+    percentile: Annotated[float, Field(ge=1, le=100)] | None = None
     """In so many of 100 studies the station did not pause longer; None: nothing is learnt."""
     least_seconds: SecondsOrNone = 5.0
     most_seconds: SecondsOrNone = 300.0
+
+    @model_validator(mode="after")
+    def _least_is_below_most(self) -> Self:
+        if self.least_seconds > self.most_seconds:
+            raise ValueError(
+                f"least_seconds ({self.least_seconds:g}) is more than most_seconds ({self.most_seconds:g})"
+            )
+        return self
 
 
 class Stow(Section):

@@ -80,7 +80,7 @@ def _of_scanner(queries: ScannerQueries) -> Event:
 
 def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
     which = f" of study {study.study_uid}" if named else ""
-    stray = "" if study.linked else "; no order here is linked to it"
+    stray = "" if study.linked else _unlinked(study)
     if study.first_at != study.last_at:
         text = f"first instance{which} arrived from {study.source_ae}"
         yield Event(at=study.first_at, station="study_arrival", text=text)
@@ -105,6 +105,12 @@ def _of_study(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
     if study.waits_because is not None and study.waits_because.missing:
         text = f"{study.waits_because.text}{which}"
         yield Event(at=study.last_at, station="study_settling", text=text, level="warn")
+
+
+def _unlinked(study: JourneyStudy) -> str:
+    """Which orders it is not linked with, as they state something different, or that there is none."""
+    orders = dict.fromkeys(f"order {one.order}" for one in study.conflicts if one.ended_at is None)
+    return f"; it is not linked with {', '.join(orders)}: they differ" if orders else "; no order here is linked to it"
 
 
 def _of_settlements(deliveries: Sequence[JourneyDelivery]) -> Iterator[Event]:

@@ -107,10 +107,10 @@ def of_archive(
     return Difference(DifferenceKind.DIFFERENT, GATEWAY, study_uid, reason, repair, source)
 
 
-def not_in_archive(source: str, held: HeldStudy) -> Difference:
-    """A study that no archive lists."""
-    reason = f"archive {source} does not have it"
-    return Difference(DifferenceKind.EXTRA, GATEWAY, held.study_uid, reason, Repair.NONE, source)
+def not_in_archive(sources: str, held: HeldStudy) -> Difference:
+    """A study that no archive lists. `sources`: the names of those that were asked, with commas."""
+    reason = f"no archive that was asked has it ({sources})"
+    return Difference(DifferenceKind.EXTRA, GATEWAY, held.study_uid, reason, Repair.NONE, sources)
 
 
 def not_in_gateway(ehr: str, study_uid: StudyInstanceUID, *, is_sure: bool) -> Difference:

@@ -36,7 +36,8 @@ async def test_an_archive_lets_us_in_or_not() -> None:
         assert "has no study that we may see" in (await told(archive.url))[2]
         archive.next_answers = [web.Response(status=404)]
         assert (await told(archive.url))[::2] == (
-            False, f"{archive.url}/studies: HTTP 404: there is no such server at this address; check url",
+            False, f"{archive.url}/studies: HTTP 404: there is no such server at this address; check url; url is the "
+            "DICOMweb base address, which of an Orthanc ends in /dicom-web",
         )  # fmt: skip
         assert (await told(archive.url, kind="orthanc"))[0] is False
     ok, warning, detail = await told(f"http://127.0.0.1:{free_port()}")

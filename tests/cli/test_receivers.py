@@ -65,7 +65,8 @@ async def test_a_source_of_studies_shows_how_it_was_polled(tmp_path: Path) -> No
     await store.close()
     assert (await gateway("receivers", folder=tmp_path)).stdout == (
         "pacs  source of studies: 0 waiting, last poll 1970-01-01 00:00:01Z, listed to 2026-01-03 of 2026-02-01, "
-        "3 of 7 studies to be read, failing since 1970-01-01 00:00:02Z: pacs.test: HTTP 500 (it ignores offset)\n"
+        "7 studies listed so far, 3 of them new or changed, "
+        "failing since 1970-01-01 00:00:02Z: pacs.test: HTTP 500 (it ignores offset)\n"
     )
     [told] = json.loads((await gateway("receivers", "--json", folder=tmp_path)).stdout)
     assert (told["source"]["watermark"]["reached"], told["source"]["listed"]) == ("2026-01-03", 7)

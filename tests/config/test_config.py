@@ -22,6 +22,7 @@ from gateway.config.http import Http
 from gateway.config.http_receiver import HttpAuth
 from gateway.config.tree import Config, load
 from gateway.errors import ConfigError
+from gateway.records.order_check import CheckPolicy
 from gateway.records.order_progress import Progress
 from gateway.records.step import StepState
 
@@ -585,6 +586,9 @@ def test_every_fault_is_told_with_its_line(write: Write) -> None:
         ("site:\n  identifier_systems:\n    A: b\n", "gateway.yaml:2: site.identifier_systems: A: 'b' is not a URI"),
         ("database:\n  url: mysql://x\n", "gateway.yaml:2: database.url: must start with sqlite:/// or postgresql://"),
         ("ehrs:\n- {name: a, url: http://x}\n- {name: a, url: http://y}\n", "gateway.yaml:3: ehrs.1.name: the name a"),
+        ("studies:\n  quiet_seconds_of: {us: 9}\n", "gateway.yaml:2: studies.quiet_seconds_of.us.[key]: 'us' is no"),
+        ("studies:\n  learnt_quiet:\n    percentile: 0.99\n", "gateway.yaml:3: studies.learnt_quiet.percentile: Input"),
+        ("studies:\n  learnt_quiet:\n    least_seconds: 400\n", "gateway.yaml:2: studies.learnt_quiet: least_seconds"),
         ("ehrs:\n- {name: a, url: 'http://u:p@x/fhir'}\n", "gateway.yaml:2: ehrs.0.url: holds a user or password"),
     ],
 )  # fmt: skip
@@ -642,6 +646,11 @@ def test_a_byte_order_mark_is_no_fault(write: Write) -> None:
 def test_names_of_states_are_those_of_the_step() -> None:
     every = [state.value for state in StepState]
     assert list(Config(dicom={"hidden_states": every}).dicom.hidden_states) == every
+
+
+def test_a_check_is_switched_off_with_or_without_quotes(write: Write) -> None:
+    checks = load(write("studies:\n  order_checks: {name: off, sex: 'off'}\n")).studies.order_checks
+    assert (checks.name, checks.sex) == (CheckPolicy.OFF, CheckPolicy.OFF)
 
 
 # The environment

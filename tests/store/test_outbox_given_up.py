@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import Conflict, Fate, UnknownKey
 from gateway.records.row_ids import WorkRow
+from gateway.records.work import polls_of
 from gateway.store import Store, outbox_claims, outbox_given_up, outbox_listing
 from tests.store.work import SECOND, adding, claim_one, claiming, row, state
 
@@ -51,6 +52,13 @@ async def test_what_is_done_or_is_not_there_cannot_be_given_up(store: Store) -> 
         await store.write(partial(giving_up, ids=[work.id]))
     with pytest.raises(UnknownKey, match="no delivery 77"):
         await store.write(partial(giving_up, ids=[WorkRow(77)]))
+
+
+async def test_the_poll_that_others_follow_cannot_be_given_up(store: Store) -> None:
+    poll = await store.write(adding("archive", due_at=NOW, now=NOW, kind=polls_of("archive")))
+    with pytest.raises(Conflict, match="gateway pause archive"):
+        await store.write(partial(giving_up, ids=[poll]))
+    assert await state(store, poll) == "pending"
 
 
 async def test_all_of_a_cause_are_given_up_and_no_others(store: Store) -> None:

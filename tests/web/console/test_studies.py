@@ -5,10 +5,12 @@ from sqlalchemy import Connection
 from gateway.journey.study_settling.station import ResourcePreview
 from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding
+from gateway.records.row_ids import OrderRow
 from gateway.records.work import Lane, delivery_to
-from gateway.store import outbox, outbox_claims
+from gateway.store import order_conflicts, outbox, outbox_claims
 from tests.web.console.reader import shown
-from tests.web.served import NINE, SECOND, STUDY, Served, add_images, add_order, whole_journey
+from tests.web.served import NINE, SECOND, STUDY, Served, add_images, add_instance, add_order, whole_journey
 
 SENT = {"resourceType": "ImagingStudy", "status": "available", "description": "CT head"}
 
@@ -44,6 +46,21 @@ async def test_a_study_at_archives(console: Served) -> None:
     for words in ("At pacs", "1 of 2 instances sent", "1 failed", "1 instance sent to pacs, 1 parked"):
         assert words in page.html, words
     assert "/deliveries?receiver=pacs&state=parked#work" in page.links
+    assert not page.inline
+
+
+async def test_a_study_that_its_order_holds(console: Served) -> None:
+    def hold(connection: Connection) -> None:
+        add_order(connection)
+        add_instance(connection, 1, at=NINE, patient_id="9999")
+        found = FoundConflict(Conflict(Check.PATIENT_ID, OrderRow(1), "9999", "4711"), CheckPolicy.HOLD)
+        order_conflicts.note(connection, StudyInstanceUID(STUDY), [found], OrderStanding.HELD, now=NINE)
+
+    await console.store.write(hold)
+    page = await shown(console, f"/studies/{STUDY}")
+    assert "it is not linked with order 1: they differ" in page.html
+    assert {form.rpartition("/")[2] for form in page.forms} >= {"release", "unlink", "link"}
+    assert "no order" not in page.html
     assert not page.inline
 
 

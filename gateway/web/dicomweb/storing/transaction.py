@@ -104,7 +104,7 @@ def _reader_of(request: web.Request) -> tuple[str, PartsReader | _WholeBody]:
         return DICOM, _WholeBody()
     of_type = parsed(parameters.get("type", DICOM))[0]
     if name != MULTIPART or of_type not in TYPES:
-        raise UnsupportedType(f"send {' or '.join(REQUEST_TYPES)}", place=hdrs.CONTENT_TYPE)
+        raise UnsupportedType(f"send {' or '.join((DICOM, *REQUEST_TYPES))}", place=hdrs.CONTENT_TYPE)
     return of_type, PartsReader(parameters.get("boundary", ""))
 
 
