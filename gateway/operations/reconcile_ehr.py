@@ -8,7 +8,7 @@ from datetime import date, datetime, tzinfo
 from typing import Final
 
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.reconciliation import AtEhr, Sent
+from gateway.records.reconciliation import ERROR, AtEhr, Sent
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.answer import Refused, Resource
 from gateway.wire.fhir.listing import Tried, pages
@@ -18,7 +18,6 @@ STUDY_SYSTEM: Final = "urn:dicom:uid"
 UID_PREFIX: Final = "urn:oid:"
 AT_ONCE: Final = 20
 """Resources of a page: one of a study with thousands of instances takes a megabyte."""
-ERROR: Final = "entered-in-error"
 
 
 @dataclass(slots=True)

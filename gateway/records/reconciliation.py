@@ -13,6 +13,8 @@ from gateway.records.work import ACTIVE, WorkState
 
 GATEWAY: Final = "gateway"
 """As a place; the others are names of EHRs."""
+ERROR: Final = "entered-in-error"
+"""The status of a resource that should not be there."""
 
 
 class DifferenceKind(StrEnum):
@@ -72,6 +74,11 @@ class Sent:
     """Of the newest delivery."""
     resource: dict[str, Any] | None
     """Of the newest delivery that is done."""
+
+    @property
+    def is_in_error(self) -> bool:
+        """It was marked as entered in error, so that an EHR may have deleted it as well."""
+        return self.resource is not None and self.resource.get("status") == ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ def of_ehr(ehr: str, held: HeldStudy, sent: Sent | None, there: AtEhr) -> Differ
             return None
         why, repair = next((why, repair) for fits, why, repair in _NEVER_SENT if fits(held))
         return Difference(DifferenceKind.MISSING, ehr, held.study_uid, why, repair)
-    if waits:
+    if waits or (not there.copies and sent is not None and sent.is_in_error):
         return None
     stuck = _STUCK.get(sent.state) if sent is not None else None
     repair = Repair.NONE if stuck else Repair.DELIVER if sent is not None else Repair.SETTLE

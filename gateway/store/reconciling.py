@@ -12,7 +12,7 @@ from gateway.records.delivery import Delivery
 from gateway.records.digest import digest_of
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_check import OrderStanding
-from gateway.records.reconciliation import Difference, HeldStudy, Repair, Sent
+from gateway.records.reconciliation import ERROR, Difference, HeldStudy, Repair, Sent
 from gateway.records.study_source import ListedStudy
 from gateway.records.work import SETTLE, Lane, WorkState, delivery_to
 from gateway.store import deleted_studies, outbox, settling, source_studies
@@ -117,7 +117,7 @@ def withdraw(
     if known(connection, [study_uid]):
         return False
     told = {key: value for key, value in resource.items() if key not in ("id", "meta", "text")}
-    told["status"] = "entered-in-error"
+    told["status"] = ERROR
     delivery = Delivery(told, digest_of(told).hex(), "", 0)
     outbox.deliver(connection, Lane(delivery_to(ehr), study_uid), delivery, now=now)
     return True

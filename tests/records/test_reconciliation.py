@@ -45,6 +45,7 @@ def looked(state: WorkState | None, standing: OrderStanding = OrderStanding.LINK
     [
         (HELD, DONE, AtEhr(1), None),
         (HELD, DONE, AtEhr(0), ("missing", "deliver")),
+        (HELD, Sent(WorkState.DONE, {"status": "entered-in-error"}), AtEhr(0), None),
         (HELD, DONE, AtEhr(1, ("subject",)), ("different", "deliver")),
         (HELD, DONE, AtEhr(2), ("different", "deliver")),
         (HELD, DONE, AtEhr(1, ("status",), in_error=True), ("different", "")),
