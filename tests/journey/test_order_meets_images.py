@@ -226,6 +226,8 @@ async def test_images_without_patient_id_and_orders_of_two_wait_for_a_person(sta
         await arrived(gateway, nobody)
         [row] = await parked(gateway)
         assert (ehr.resources("ImagingStudy"), row["outcome"]["place"]) == ([], "PatientID")
+        assert row["outcome"]["error"].endswith("its orders are of 2 patients: link it with the right one")
+        assert f"/api/studies/{UID}/link" in await asked(gateway, "GET", f"/studies/{UID}")
         found = (await asked(gateway, "GET", "/api/orders", accession="ACC1"))["orders"]
         wanted = next(one["id"] for one in found if one["patient"]["patient_id"] == "OTHER")
         await asked(gateway, "POST", f"/api/studies/{UID}/link", order=str(wanted), note="seen on the images")

@@ -283,12 +283,18 @@ def _whole_again(study: Study, before: DeletedStudy) -> None:
 
 
 def _one_patient(study: Study) -> None:
-    """Raise `NeedsPerson` when the instances of a study name more than one patient."""
+    """Raise `NeedsPerson` when the instances of a study name more than one patient, or none and its orders several."""
     ids = {one.patient_id for one in study.identities if one.patient_id}
     issuers = {one.issuer for one in study.identities if one.issuer}
     if len(ids) > 1 or len(issuers) > 1:
         raise NeedsPerson(
             f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send "
             "them again, or exclude those of another patient",
+            place="PatientID",
+        )
+    ordered = {one.side.patient for one in study.claimed}
+    if len(ordered) > 1 and not study.attributes.get("PatientID"):
+        raise NeedsPerson(
+            f"its images have no Patient ID, and its orders are of {len(ordered)} patients: link it with the right one",
             place="PatientID",
         )
