@@ -56,9 +56,11 @@ class _CompiledRow:
     codes: Codes | None
 
 
+ORDER_KEYWORDS: Final = frozenset({"ReferencedPerformedProcedureStepSequence", "RequestAttributesSequence"})
+"""Attributes of a series that lead to its order."""
 _ALWAYS: Final = {
     "study": PATIENT_KEYWORDS,
-    "series": frozenset({"ReferencedPerformedProcedureStepSequence", "RequestAttributesSequence"}),
+    "series": ORDER_KEYWORDS,
     "instance": REJECTION,
 }
 """What is kept of a header whether or not a row reads it."""

@@ -15,6 +15,7 @@ from bench.made_studies import study_of
 from gateway import mapping
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import COMPUTED, REJECTION
+from gateway.mapping.studies.imaging_study import ORDER_KEYWORDS
 from gateway.mapping.studies.patient import PATIENT_KEYWORDS
 from gateway.records.study import Release, Shape
 from gateway.wire.fhir.validation import faults_of_imaging_study
@@ -109,7 +110,7 @@ def test_everything_the_mapping_reads_is_in_the_table() -> None:
     in_table = {row.keyword for row in ROWS} | {
         str(dictionary_keyword(int(tag.replace(",", ""), 16))) for tag in IN_ITEMS
     }
-    for_other_ends = PATIENT_KEYWORDS | REJECTION
+    for_other_ends = PATIENT_KEYWORDS | ORDER_KEYWORDS | REJECTION
     assert read - in_table - for_other_ends == set()
 
 
