@@ -206,6 +206,34 @@ async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start, w
 
 
 @sqlite
+async def test_a_study_that_is_held_can_be_withdrawn(start: Start) -> None:
+    """It was delivered before its order came, which is another patient's."""
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await arrived(gateway, images(AccessionNumber="ACC1"))
+        await ordered(gateway, orm(patient="OTHER^^^HOSP", study_uid=""))
+        assert await standing(gateway) == OrderStanding.HELD
+        await asked(gateway, "POST", f"/api/studies/{UID}/withdraw", note="another patient's")
+        [resource] = ehr.resources("ImagingStudy")
+        assert (resource["status"], await parked(gateway)) == ("entered-in-error", [])
+        await asked(gateway, "POST", f"/api/studies/{UID}/withdraw/undo")
+        assert (await standing(gateway), len(await parked(gateway))) == (OrderStanding.HELD, 1)
+
+
+@sqlite
+async def test_a_study_of_two_patients_can_be_withdrawn(start: Start) -> None:
+    other = images(PatientID="PAT2", SOPInstanceUID=f"{UID}.2")
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+        await arrived(gateway, images())
+        await arrived(gateway, other)
+        [row] = await parked(gateway)
+        assert row["outcome"]["place"] == "PatientID"
+        await asked(gateway, "POST", f"/api/studies/{UID}/withdraw", note="of two patients")
+        [resource] = ehr.resources("ImagingStudy")
+        assert (resource["status"], await parked(gateway)) == ("entered-in-error", [])
+
+
+@sqlite
 async def test_images_without_patient_id_whose_name_differs_are_held(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await ordered(gateway, orm(study_uid=""))

@@ -16,6 +16,7 @@ from gateway.records.order_check import (
     released_among,
     standing_with,
 )
+from gateway.records.rejection import standing
 from gateway.records.study import Study
 
 
@@ -34,7 +35,10 @@ class HeldByOrder(NeedsPerson):
 
 
 def found_of(study: Study, policies: Policies) -> list[FoundConflict]:
-    """What a study and its orders state differently, with what persons released before."""
+    """What a study and its orders state differently, with what persons released before. Nothing of a study that is in
+    error as a whole: EHRs must get to know that, whatever its order states."""
+    if standing(study).entered_in_error:
+        return []
     return released_among(study.checked, list(conflicts(study.images, study.claimed, policies)))
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from gateway.clock import Clock
 from gateway.errors import Conflict, NeedsPerson, Rejected, Unavailable, with_fate
 from gateway.journey.study_settling import order_checking
+from gateway.journey.study_settling.one_patient import one_patient
 from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
@@ -126,7 +127,7 @@ class ImagingStudyStation:
             raise NeedsPerson("the study is not in the database", place=work.subject)
         if self._read_again is not None and study.rejected != number_rejected(study.series):
             return await self._without_rejected(study, self._read_again)
-        _one_patient(study)
+        one_patient(study)
         if before is not None:
             _whole_again(study, before)
         found = await self._checked(study)
@@ -185,7 +186,7 @@ class ImagingStudyStation:
 
     def _tried(self, study: Study, shape: Shape) -> tuple[dict[str, Any] | None, str]:
         try:
-            _one_patient(study)
+            one_patient(study)
             return self._build(study, shape)[0], ""
         except NeedsPerson as error:
             return None, str(error)
@@ -254,7 +255,7 @@ class ImagingStudyStation:
         study = await self._store.read(lambda connection: studies.load(connection, work.subject))
         if study is None or self._served is None:
             return Done()
-        _one_patient(study)
+        one_patient(study)
         if (error := order_checking.held(order_checking.found_of(study, self._policies))) is not None:
             raise error
         resource, digest = await asyncio.to_thread(self._build, study, self._served)
@@ -279,22 +280,4 @@ def _whole_again(study: Study, before: DeletedStudy) -> None:
             f"{number} of {before.instances} instances have come again of a study that was deleted here by its age; "
             "have the archive send all of it, or let 'gateway retention forget' take what is here for the whole",
             place=study.uid,
-        )
-
-
-def _one_patient(study: Study) -> None:
-    """Raise `NeedsPerson` when the instances of a study name more than one patient, or none and its orders several."""
-    ids = {one.patient_id for one in study.identities if one.patient_id}
-    issuers = {one.issuer for one in study.identities if one.issuer}
-    if len(ids) > 1 or len(issuers) > 1:
-        raise NeedsPerson(
-            f"its instances name {max(len(ids), len(issuers))} patients; correct them in the PACS and send "
-            "them again, or exclude those of another patient",
-            place="PatientID",
-        )
-    ordered = {one.side.patient for one in study.claimed}
-    if len(ordered) > 1 and not study.attributes.get("PatientID"):
-        raise NeedsPerson(
-            f"its images have no Patient ID, and its orders are of {len(ordered)} patients: link it with the right one",
-            place="PatientID",
         )
