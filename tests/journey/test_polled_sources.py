@@ -23,9 +23,14 @@ from gateway.assembly import process as app
 from gateway.config.destinations import DestinationRetry
 from gateway.config.studies import Studies
 from gateway.config.study_sources import StudySource
-from gateway.records.study_source import SourceState
+from gateway.journey.study_arrival.sources.by_orthanc import OrthancSource
+from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.records.study_source import SourceState, Watermark
 from gateway.store import source_watermarks
 from gateway.store.schema import instances, source_studies, studies
+from gateway.wire.dicomweb.orthanc import OrthancReader
+from gateway.wire.dicomweb.reading import WebReader
+from gateway.wire.http import Connect
 from tests.journey.running import Start
 from tests.journey.test_study_arrival import sqlite
 from tests.peers.orthanc import Orthanc, running_orthanc
@@ -133,3 +138,21 @@ async def test_changes_that_are_deleted_begin_anew(start: Start, tmp_path: Path)
             await holds(gateway, 4, 9)
             after = await comes_true(partial(state, gateway, "changes"), lambda one: one.polled_at > before.polled_at)
             assert after.error == ""
+
+
+async def test_studies_that_are_deleted_while_all_are_listed_hide_no_others(tmp_path: Path) -> None:
+    """Two of those that were listed are, each before a restart."""
+    with running_orthanc() as orthanc:
+        for number in range(9):
+            await orthanc.upload(*written(tmp_path, number, instances=1))
+        found, mark = list[str](), Watermark()
+        async with WebReader(orthanc.url, Connect(10)) as server:
+            for deleted in (0, 1, None):
+                source = OrthancSource("orthanc", OrthancReader(server), None, StudyFilter({}), 3)
+                async for page in source.list_studies(mark, 0):
+                    mark = page.watermark or mark
+                    found += [one.study_uid for one in page.studies]
+                    if deleted is not None:
+                        await orthanc.remove(found[deleted])
+                        break
+        assert {*found} == {study_uid(number) for number in range(9)}

@@ -27,6 +27,8 @@ SEQUENCE: Final = "sequence"
 """In the cursor: the number of the last change that was read."""
 LISTED: Final = "listed"
 """In the cursor, while all studies are listed: how many were."""
+NEWEST: Final = "newest"
+"""In the cursor, while all studies are listed: Orthanc's identifier of the last that was."""
 
 
 class OrthancSource:
@@ -45,15 +47,21 @@ class OrthancSource:
         """As `StudySource`. All studies are listed at first, and where changes are missing."""
         last = await self._reader.last_change()
         sequence, listed = _held(since.cursor, SEQUENCE), _held(since.cursor, LISTED)
+        newest = str(since.cursor.get(NEWEST) or "")
         if sequence is None or not await self._goes_on(sequence, last):
             # What changes while the studies are listed has a later number than this.
-            sequence, listed = last, 0
+            sequence, listed, newest = last, 0, ""
         for _ in range(MOST_PAGES):
             if listed is None:
                 break
-            studies = await self._reader.studies(listed, self._page)
-            listed = listed + len(studies) if studies else None
-            yield self._listing(studies, _mark(sequence, listed, last))
+            studies = await self._reader.studies(listed - bool(newest), self._page + bool(newest))
+            if newest and [one.id for one in studies[:1]] != [newest]:
+                # Studies were deleted, and those behind them moved to their places.
+                listed, newest = max(listed - self._page, 0), ""
+                continue
+            studies = studies[bool(newest) :]
+            listed, newest = (listed + len(studies), studies[-1].id) if studies else (None, "")
+            yield self._listing(studies, _mark(sequence, listed, last, newest))
         for _ in range(MOST_PAGES if listed is None else 0):
             changes = await self._reader.changes(sequence, self._page)
             changed = await _gathered(self._reader.study, changes.studies)
@@ -92,10 +100,10 @@ def _held(cursor: Mapping[str, Any], key: str) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _mark(sequence: int, listed: int | None, last: int) -> Watermark:
+def _mark(sequence: int, listed: int | None, last: int, newest: str = "") -> Watermark:
     """While studies are listed people see how many were; then the number of the last change that was read."""
     if listed is not None:
-        return Watermark({SEQUENCE: sequence, LISTED: listed}, f"{listed} studies", is_behind=True)
+        return Watermark({SEQUENCE: sequence, LISTED: listed, NEWEST: newest}, f"{listed} studies", is_behind=True)
     return Watermark({SEQUENCE: sequence}, str(sequence), str(last) if last > sequence else "", last > sequence)
 
 

@@ -141,7 +141,9 @@ class StudyReader:
         found = await self._retrieval.retrieve(wanted, sender)
         if found.failure is None or not all(one.sop_uid for one in wanted):
             return found
-        log.warning("source %s: answers to queries without headers of instances: %s", sender.name, found.failure)
+        # Not the text, which holds the comment of the archive's and may name a patient.
+        why = f"{type(found.failure).__name__} {found.failure.details.get('status', '')}".strip()
+        log.warning("source %s: answers to queries without headers of instances: %s", sender.name, why)
         return found._replace(failure=None)
 
 
