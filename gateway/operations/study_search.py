@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -84,8 +84,18 @@ def search(connection: Connection, wanted: StudySearch) -> Found:
     counts = {}
     if wanted.level is not SearchLevel.INSTANCE:
         counts = counts_of(connection, sorted({row.study for row in rows}))
-        rows = [row for row in rows if _has_instances(wanted.level, row, counts)]
+        shown = [row for row in rows if _has_instances(wanted.level, row, counts)]
+        if remaining and not shown:
+            return _behind(connection, wanted, len(rows), limit)
+        rows = shown
     return Found(rows, remaining, counts)
+
+
+def _behind(connection: Connection, wanted: StudySearch, number: int, limit: int) -> Found:
+    """The page behind so many rows, of which everything is rejected: clients take an empty page for the end."""
+    further = search(connection, replace(wanted, offset=wanted.offset + number, limit=MOST[wanted.level]))
+    rows, left = further.rows[:limit], further.rows[limit:]
+    return Found(rows, min(COUNTED, len(left) + further.remaining), further.counts)
 
 
 def _has_instances(level: SearchLevel, row: SearchRow, counts: Mapping[int, Counts]) -> bool:

@@ -84,6 +84,17 @@ async def test_what_is_excluded_or_rejected_is_not_served(start: Start, tmp_path
         assert await counted(client) == [["CT"], [1], [2]]
 
 
+async def test_a_page_of_which_everything_is_rejected_is_not_the_end(start: Start) -> None:
+    images = [image(1, 1), image(1, 2), image(1, 3)]
+    async with start() as gateway, client_of(gateway) as client:
+        await send(gateway, *images, rejection_note(images[0]))
+        path = f"/studies/{ROOT}.1/series"
+        assert await found(client, path) == ["1.2", "1.3"]
+        answer = await client.ask("GET", f"{path}?limit=1")
+        assert [one["0020000E"]["Value"] for one in answer.json] == [[f"{ROOT}.1.2"]]
+        assert answer.warnings == ["There are 1 additional results that can be requested"]
+
+
 async def test_metadata_in_xml_and_parts_say_the_same(start: Start) -> None:
     async with start() as gateway, client_of(gateway) as client:
         await send(gateway, image(1), image(1, 2))
