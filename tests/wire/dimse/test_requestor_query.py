@@ -249,6 +249,14 @@ async def test_an_association_that_ends_midway_is_an_archive_that_is_away(script
         await asked(script, 0.3)
 
 
+async def test_an_archive_that_goes_on_after_a_cancel_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requestor_query, "MOST_AFTER_CANCEL", 20)
+    with pytest.raises(LimitedAnswersError, match="more than 10 answers") as caught:
+        await asked(playing(*[response(0xFF00, ONE)] * 100))
+    assert caught.value.matches is not None
+    assert len(caught.value.matches.identifiers) == 10
+
+
 async def test_a_get_may_take_longer_than_a_response_while_an_instance_is_stored() -> None:
     loop, stored = asyncio.get_running_loop(), asyncio.Event()
 
