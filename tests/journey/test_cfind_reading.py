@@ -65,7 +65,7 @@ async def test_what_is_not_retrieved_is_brought_as_it_is_answered(caplog: pytest
     with caplog.at_level(logging.WARNING):
         brought, error = await read(Behaviour(made_up(1, series=2), get_status=0xA702), headers="instance")
     assert ([one.rank for one in brought], error) == ([HeaderRank.QUERY] * 4, None)
-    assert "C-GET status A702" in caplog.text
+    assert "Unavailable A702" in caplog.text
 
 
 @pytest.mark.parametrize(
