@@ -27,7 +27,6 @@ from gateway.config.destinations import Destination
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.ehrs import Ehr
 from gateway.config.hl7 import Listener
-from gateway.config.studies import Studies
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
@@ -117,7 +116,7 @@ def _settings(config: Config) -> list[CheckFinding]:
     if not config.ehrs:
         findings.append(CheckFinding("ehrs", True, "none: studies are kept, but nothing is delivered", warning=True))
     findings += _retention(config)
-    findings += _waits(config.studies)
+    findings += _without_effect(config)
     findings += unused_forwarding(config)
     issuer = config.site.patient_id_issuer
     if config.ehrs and not issuer:
@@ -132,10 +131,15 @@ def _settings(config: Config) -> list[CheckFinding]:
     return findings
 
 
-def _waits(studies: Studies) -> Iterator[CheckFinding]:
+def _without_effect(config: Config) -> Iterator[CheckFinding]:
+    """Keys that others leave without an effect."""
+    studies, reconcile = config.studies, config.reconcile
     if studies.longest_wait_seconds < studies.quiet_seconds:
         text = "shorter than quiet_seconds, which plays no part then"
         yield CheckFinding("studies.longest_wait_seconds", True, text, warning=True)
+    if reconcile.days is None and (reconcile.fix or reconcile.hours):
+        text = "not set: nothing is compared by itself, so that fix and hours play no part"
+        yield CheckFinding("reconcile.days", True, text, warning=True)
 
 
 def _retention(config: Config) -> Iterator[CheckFinding]:

@@ -49,9 +49,8 @@ async def reconciliation(
     _known("studies.sources", sources, [one.name for one in archives])
     _known("ehrs", ehrs, [one.name for one in config.ehrs])
     async with AsyncExitStack() as stack:
-        arrival = make_arrival(config, store, mappings, clock)
         days = DayRange(span.since, 1, until=span.until)
-        parts = SourceParts(config, store, mappings, arrival, clock, stack, days)
+        parts = SourceParts(config, store, mappings, make_arrival(config, store, mappings, clock), clock, stack, days)
         listers = [
             DayLister(await MAKERS[one.kind](one, parts), is_narrowed=bool(one.filters))
             for one in archives
@@ -63,8 +62,15 @@ async def reconciliation(
             if not ehrs or one.name in ehrs
         ]
         yield Reconciliation(
-            store, listers, sides, clock, zone=config.site.zone, is_every_archive=len(listers) == len(archives)
-        )
+            store, listers, sides, clock, zone=config.site.zone, is_every_archive=len(listers) == len(archives),
+            left_out=[] if archives else _without_days(config),
+        )  # fmt: skip
+
+
+def _without_days(config: Config) -> list[str]:
+    """Why archives that are sources are not compared."""
+    why = "its list of changes has no days: name its DICOMweb server as a source, to compare it"
+    return [f"{one.name}: {why}" for one in config.studies.sources if one.enabled and one.kind in NO_DAYS]
 
 
 def _known(section: str, asked: Sequence[str], names: Sequence[str]) -> None:

@@ -96,6 +96,8 @@ class Reconciliation:
     """Of the site, whose days Study Dates are."""
     is_every_archive: bool = True
     """No archive was left out by a person."""
+    left_out: Sequence[str] = ()
+    """Archives that cannot be compared, and why."""
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     async def run(
@@ -110,6 +112,7 @@ class Reconciliation:
 
         Raises `Conflict` while another process compares, and what archives and EHRs raise: then nothing is repaired.
         """
+        report.notes |= dict.fromkeys(self.left_out)
         begin = partial(reconciliations.begin, holder=self.holder, now=self.clock(), outcome=report.as_json())
         row = await self.store.write(begin)
         failure = "it was ended"

@@ -13,6 +13,8 @@ from gateway.assembly.reconcile import ReconcileJob
 from gateway.clock import now
 from gateway.config.ehrs import Ehr
 from gateway.config.reconcile import ReconcileSection
+from gateway.config.studies import Studies
+from gateway.config.study_sources import StudySource
 from gateway.records.retention import DAY
 from gateway.store import Store, reconciliations
 from tests.journey.running import config_of
@@ -79,4 +81,15 @@ async def test_what_failed_is_kept_and_the_job_goes_on(database_url: str) -> Non
         assert "no answer" in last["failure"]
         clock.ahead = DAY
         assert "no answer" in (await ended(store, after=last["id"]))["failure"]
+    await store.close()
+
+
+@sqlite
+async def test_an_archive_that_cannot_be_compared_is_named(database_url: str) -> None:
+    orthanc = StudySource(name="pacs", kind="orthanc", url="http://pacs.test")
+    config = config_of(database_url, reconcile=ReconcileSection(days=1), studies=Studies(sources=[orthanc]))
+    store = await Store.open(database_url)
+    async with working(ReconcileJob(config, store, SHIPPED, Clock(), first_seconds=0, look_seconds=0.01)):
+        [note] = (await ended(store))["outcome"]["notes"]
+    assert note.startswith("pacs: its list of changes has no days")
     await store.close()
