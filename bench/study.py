@@ -36,8 +36,7 @@ from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
-from gateway.records.row_ids import WorkRow
-from gateway.records.work import SETTLE, Lane, Work, delivery_to
+from gateway.records.work import SETTLE, Work, WorkKind, delivery_to
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store, outbox_claims, outbox_listing, settling, studies, study_arrivals
@@ -211,15 +210,13 @@ async def _parts(
     watch.lap(BY_FHIR_RESOURCES)
     hashlib.sha256(orjson.dumps(built, option=orjson.OPT_SORT_KEYS)).hexdigest()
     watch.lap("digest")
-    done = await station.settle(Work(WorkRow(0), Lane(SETTLE, StudyInstanceUID(STUDY_UID)), {}, 0, "", 0))
+    await store.write(lambda connection: settling.ask(connection, StudyInstanceUID(STUDY_UID), now=now()))
+    due = await store.write(partial(_claimed, kind=SETTLE))
+    done = await station.settle(due)
     watch.skip()
-    if done.also is not None:
-        await store.write(done.also)
+    await store.write(lambda connection: outbox_claims.close_all(connection, [(due, done)], now=now()))
     watch.lap("to outbox")
-    kind = delivery_to(config.ehrs[0].name)
-    [work] = await store.write(
-        lambda connection: outbox_claims.claim(connection, kind=kind, now=now(), lease_micros=10**8, limit=1)
-    )
+    work = await store.write(partial(_claimed, kind=delivery_to(config.ehrs[0].name)))
     watch.lap("from outbox")
     orjson.dumps(work.payload["resource"])
     watch.lap("serialise")
@@ -232,6 +229,11 @@ async def _parts(
     watch.lap("PUT to simulator")
     await store.write(lambda connection: outbox_claims.succeed(connection, work, now=now(), outcome={}))
     return watch.seconds
+
+
+def _claimed(connection: Connection, *, kind: WorkKind) -> Work:
+    [work] = outbox_claims.claim(connection, kind=kind, now=now(), lease_micros=10**8, limit=1)
+    return work
 
 
 class _Watch:

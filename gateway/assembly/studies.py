@@ -17,8 +17,7 @@ from gateway.records.quiet_time import LearningRule, QuietTimes
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store
 from gateway.web import dicomweb, facade
-from gateway.wire.dimse.negotiation import served_syntaxes, service_of
-from gateway.wire.dimse.policy import STORAGE
+from gateway.wire.dimse.negotiation import storage_syntaxes
 
 
 def make_arrival(
@@ -53,8 +52,7 @@ def storing_of(config: Config, arrival: StudyArrival) -> dicomweb.Storing | None
     stow, dicom = config.studies.stow, config.dicom
     if not stow.enabled:
         return None
-    served = served_syntaxes(frozenset(dicom.storage_classes))
-    classes = {uid: syntaxes for uid, syntaxes in served.items() if service_of(uid) == STORAGE}
+    classes = storage_syntaxes(frozenset(dicom.storage_classes))
     room = dicomweb.Room(dicom.max_object_bytes, arrival.new_file, dicom.temporary_folder, classes)
     return dicomweb.Storing(arrival, room, round(stow.max_request_gb * GIGABYTE))
 

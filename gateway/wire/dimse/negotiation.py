@@ -9,7 +9,7 @@ storage at all is unknown, and the peer learns at once which of its objects will
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -160,6 +160,12 @@ SERVICE_OF: Final = {
 def served_syntaxes(more_storage: frozenset[str] = frozenset()) -> dict[str, list[str]]:
     """SOP class -> the transfer syntaxes in which it is accepted, the preferred first."""
     return {uid: [str(one) for one in context.transfer_syntax] for uid, context in _served(more_storage).items()}
+
+
+@cache
+def storage_syntaxes(more_storage: frozenset[str] = frozenset()) -> Mapping[str, Sequence[str]]:
+    """The same of the storage classes alone."""
+    return {uid: syntaxes for uid, syntaxes in served_syntaxes(more_storage).items() if service_of(uid) == STORAGE}
 
 
 def service_of(abstract_syntax: str) -> str:
