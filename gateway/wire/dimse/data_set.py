@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -52,6 +53,15 @@ class UnnamedFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def let_go(data: Encoded, file: DataSetFile | None) -> None:
+    """Let go of what `ArrivingDataSet.take` gave."""
+    if isinstance(data, mmap.mmap):
+        with suppress(BufferError):  # a thread that reads it yet keeps it to its own end
+            data.close()
+    if file is not None:
+        file.close()
 
 
 class ArrivingDataSet:

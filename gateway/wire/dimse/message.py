@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -12,7 +10,7 @@ from typing import Final
 from gateway.dicom_encoding import Encoded
 from gateway.wire.dimse import command
 from gateway.wire.dimse.command import Command, CommandFault
-from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, IsEnough, UnnamedFile
+from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, IsEnough, UnnamedFile, let_go
 from gateway.wire.dimse.pdu import COMMAND, LAST, Fragment
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
@@ -32,11 +30,7 @@ class DimseMessage:
     """Why the data set could not be kept; empty when it was."""
 
     def close(self) -> None:
-        if isinstance(self.data_set, mmap.mmap):
-            with suppress(BufferError):  # a thread that reads it yet keeps it to its own end
-                self.data_set.close()
-        if self.file is not None:
-            self.file.close()
+        let_go(self.data_set, self.file)
 
 
 FileFor = Callable[[DimseMessage], DataSetFile]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,7 @@ from gateway.errors import GatewayError, Malformed, SyntaxNotAcceptedError, TooL
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.long_work import LONG_BYTES
 from gateway.spool import SpoolFile
-from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
+from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile, let_go
 from gateway.wire.dimse.elements import coding_of, elements_of
 from gateway.wire.dimse.header import has_header
 from gateway.wire.part10_head import Part10Head, read_head
@@ -75,11 +73,7 @@ class Arrived:
 
     def close(self) -> None:
         """Let go of the data, and of the file unless somebody took it over."""
-        if isinstance(self.data, mmap.mmap):
-            with suppress(BufferError):  # whoever holds a view of it still lets go soon
-                self.data.close()
-        if self.file is not None:
-            self.file.close()
+        let_go(self.data, self.file)
 
 
 class ArrivingInstance:

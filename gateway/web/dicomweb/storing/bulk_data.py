@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +12,7 @@ from gateway.dicom_encoding import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoded
 from gateway.errors import RequiredMissing, TooLarge, Unavailable, UnsupportedType
 from gateway.web.dicomweb.storing.arriving import Room
 from gateway.wire.dicomweb.media_types import parsed
-from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile
+from gateway.wire.dimse.data_set import ArrivingDataSet, DataSetFile, UnnamedFile, let_go
 
 SYNTAXES: Final = {
     "application/octet-stream": EXPLICIT_LITTLE,
@@ -111,8 +109,4 @@ class BulkData:
     def close(self) -> None:
         """Let go of all."""
         self._data_set.close()
-        if isinstance(self._data, mmap.mmap):
-            with suppress(BufferError):
-                self._data.close()
-        if self._file is not None:
-            self._file.close()
+        let_go(self._data, self._file)
