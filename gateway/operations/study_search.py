@@ -16,7 +16,7 @@ from gateway.store import rejected_instances, study_search
 from gateway.worklist.items import Item, of_attributes
 from gateway.worklist.matching import is_universal, matcher
 from gateway.worklist.names import NameMatching
-from gateway.worklist.search_conditions import Selection, selection_of
+from gateway.worklist.search_conditions import MODALITIES, Selection, selection_of
 
 MOST: Final[Mapping[SearchLevel, int]] = {
     SearchLevel.STUDY: 1_000,
@@ -175,12 +175,9 @@ def _rejected(
     return rejected_instances.of_studies(connection, sorted({row.study for row in rows}))
 
 
-_MODALITIES: Final = 0x00080061
-
-
 def _modalities(connection: Connection, keys: Item, rows: Sequence[SearchRow]) -> dict[int, tuple[str, ...]]:
     """Row of a study -> its modalities, where these are asked for."""
-    if _MODALITIES not in keys or is_universal(keys[_MODALITIES]):
+    if MODALITIES not in keys or is_universal(keys[MODALITIES]):
         return {}
     counts = counts_of(connection, sorted({row.study for row in rows}))
     return {study: held.modalities for study, held in counts.items()}

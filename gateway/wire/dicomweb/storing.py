@@ -17,13 +17,12 @@ from typing import Final, Self
 import aiohttp
 
 from gateway.errors import GatewayError, NeedsPerson, Unavailable
-from gateway.wire.dicomweb.media_types import JSON, XML
+from gateway.wire.dicomweb.media_types import DICOM, JSON, XML
 from gateway.wire.dicomweb.store_answer import StoreAnswer, answer_of
 from gateway.wire.http import Connect, no_answer, read
 from gateway.wire.oauth.authorization import Anonymous, Authorization, with_login
 from gateway.wire.part10_file import Part10File, pieces_of
 
-DICOM: Final = "application/dicom"
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _ACCEPT: Final = f"{JSON}, {XML};q=0.5"
 

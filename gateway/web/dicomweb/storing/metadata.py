@@ -9,7 +9,6 @@ from typing import Final
 
 from gateway.dicom_encoding import (
     EXPLICIT_LITTLE,
-    FRAGMENT_VRS,
     ITEM,
     ITEM_END,
     LONG_VRS,
@@ -23,14 +22,13 @@ from gateway.errors import Malformed, RequiredMissing
 from gateway.journey.study_arrival.from_elements import encoded_text
 from gateway.long_work import pause
 from gateway.web.dicomweb.storing.bulk_data import PLAIN, Bulk, BulkData
-from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8, Attribute, Dataset
+from gateway.wire.dicomweb.dataset import BINARY, CHARACTER_SET, UTF_8, Attribute, Dataset
+from gateway.wire.dimse.elements import PIXEL_TAGS
 from gateway.wire.part10_head import Part10Head
 
-PIXEL_DATA: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _MOST_OF_SHORT_VR: Final = 0xFFFF
 _PIECE_BYTES: Final = 1024 * 1024
 _ENCODING: Final = encoding_of(EXPLICIT_LITTLE)
-_BINARY: Final = FRAGMENT_VRS | {"UN"}
 _UID: Final = {0x00080016: "SOPClassUID", 0x00080018: "SOPInstanceUID"}
 
 
@@ -45,7 +43,7 @@ def head_of(dataset: Dataset) -> Part10Head:
 
 def transfer_syntax_of(dataset: Dataset, bulk: BulkData) -> str:
     """That in which `pieces_of` encodes. Raises `RequiredMissing` for pixel data that is not there, or `Malformed`."""
-    pixels = [dataset[tag].bulk_uri for tag in PIXEL_DATA if tag in dataset]
+    pixels = [dataset[tag].bulk_uri for tag in PIXEL_TAGS if tag in dataset]
     return _syntax_of([part for uri in pixels if uri for part in bulk.named(uri)])
 
 
@@ -71,7 +69,7 @@ def _elements(dataset: Dataset, bulk: BulkData, *, is_item: bool = False) -> Ite
             yield from _sequence(attribute, bulk)
         elif attribute.bulk_uri:
             yield from _bulk(attribute, bulk.named(attribute.bulk_uri), bulk)
-        elif attribute.vr in _BINARY:
+        elif attribute.vr in BINARY:
             yield _binary(attribute)
         elif attribute.vr == "AT":
             yield _tags(attribute)
@@ -99,7 +97,7 @@ def _sequence(attribute: Attribute, bulk: BulkData) -> Iterator[bytes]:
 
 
 def _bulk(attribute: Attribute, parts: list[Bulk], bulk: BulkData) -> Iterator[bytes]:
-    if attribute.tag in PIXEL_DATA and parts[0].syntax not in PLAIN:
+    if attribute.tag in PIXEL_TAGS and parts[0].syntax not in PLAIN:
         yield header(_ENCODING, attribute.tag, "OB", UNDEFINED) + _mark(ITEM, 0)
         for part in parts:
             yield _mark(ITEM, _even(part))

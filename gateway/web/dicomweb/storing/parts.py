@@ -17,10 +17,9 @@ from gateway.web.dicomweb.storing.metadata import head_of, pieces_of, transfer_s
 from gateway.web.dicomweb.storing.response import UnsupportedMedia
 from gateway.wire.dicomweb import dicom_json, native_xml
 from gateway.wire.dicomweb.dataset import Dataset
-from gateway.wire.dicomweb.media_types import JSON, XML, parsed
+from gateway.wire.dicomweb.media_types import DICOM, JSON, XML, parsed
 from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds
 
-DICOM: Final = "application/dicom"
 TYPES: Final = (DICOM, JSON, XML)
 """What a request may be of: instances as files, or metadata with bulk data."""
 _Read = Callable[[bytes], list[Dataset]]
