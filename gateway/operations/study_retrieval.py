@@ -61,7 +61,7 @@ def locate(connection: Connection, target: Target) -> Located:
         raise UnknownKey(NO_SERIES, place="Series Instance UID")
     not_served = rejected_instances.of_studies(connection, [study.id]).get(study.id, frozenset())
     located = Located(target, study.patient_id, series, not_served)
-    first = next(_rows(connection, located, served_instances.files, limit=1), None)
+    first = next(_rows(connection, located, served_instances.files), None)
     if first is None:
         raise UnknownKey(NO_INSTANCE, place="SOP Instance UID")
     return located
@@ -86,16 +86,14 @@ def _page_of(read: Read[Row], where: tuple[int, str, str, int], connection: Conn
     return read(connection, *where)
 
 
-async def pages(
-    store: Store, located: Located, read: Read[Row], *, limit: int = _PAGE
-) -> AsyncIterator[tuple[str, list[Row]]]:
+async def pages(store: Store, located: Located, read: Read[Row]) -> AsyncIterator[tuple[str, list[Row]]]:
     """(Series Instance UID, rows) of the target: a page is read when it is asked for. Raises `Unavailable`."""
     for row, series_uid in located.series:
         after: str | None = ""
         while after is not None:
-            page = await store.read(partial(_page_of, read, (row, located.target.sop_uid, after, limit)))
+            page = await store.read(partial(_page_of, read, (row, located.target.sop_uid, after, _PAGE)))
             yield series_uid, [one for one in page if one.sop_uid not in located.not_served]
-            after = _next(located, page, limit)
+            after = _next(located, page, _PAGE)
 
 
 @dataclass(frozen=True, slots=True)

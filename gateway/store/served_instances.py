@@ -33,7 +33,6 @@ class FileRow(NamedTuple):
     """An instance, and what became of its file: all of it is None where its pixels never came."""
 
     sop_uid: str
-    sop_class_uid: str
     file: str | None
     transfer_syntax_uid: str | None
     removed_at: int | None
@@ -50,8 +49,8 @@ _HEADER: Final = (
     instances.c.header,
 )  # fmt: skip
 _FILE: Final = (
-    instances.c.sop_uid, instances.c.sop_class_uid, pixel_files.c.file, pixel_files.c.transfer_syntax_uid,
-    pixel_files.c.removed_at, pixel_files.c.missing_at,
+    instances.c.sop_uid, pixel_files.c.file, pixel_files.c.transfer_syntax_uid, pixel_files.c.removed_at,
+    pixel_files.c.missing_at,
 )  # fmt: skip
 
 
