@@ -21,11 +21,11 @@ from gateway.wire.dimse.negotiation import TRANSFER_SYNTAXES, AcceptedContext
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.receiving import StoreHandler, answer_store
 from gateway.wire.dimse.requestor import RequestedAssociation, associated
-from gateway.wire.dimse.requestor_operations import PLAIN, context_for, proposals
+from gateway.wire.dimse.requestor_operations import NAMES, PLAIN, context_for, proposals
 from gateway.wire.dimse.requestor_pdu import MAX_CONTEXTS, Proposal
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_query import FIND, GET, MOVE, PENDING, Keys, Level, ask, failure, identifier_of
-from gateway.wire.dimse.requestor_taking import RESPONSES_ALONE, Taking
+from gateway.wire.dimse.requestor_taking import Taking
 from gateway.wire.dimse.statuses import SUCCESS, UNRECOGNIZED_OPERATION
 
 WARNING: Final = 0xB000
@@ -69,7 +69,7 @@ def retrieving(
 
 def moving(peer: RequestedPeer) -> AbstractAsyncContextManager[RequestedAssociation]:
     """An association for C-FIND and C-MOVE. Raises as `associated`."""
-    return associated(peer, proposals(FIND, MOVE), None, RESPONSES_ALONE)
+    return associated(peer, proposals(FIND, MOVE))
 
 
 def _of_storage(sop_classes: Sequence[str], room: int) -> list[Proposal]:
@@ -114,9 +114,7 @@ async def _retrieve(
     message_id = await ask(association, field, sop_class, level, keys, destination)
     counts = SubOperations()
     while True:
-        message = await association.answer(
-            message_id, field, "C-GET" if field == command.C_GET_RQ else "C-MOVE", while_active=True
-        )
+        message = await association.answer(message_id, field, NAMES[field], while_active=True)
         stated = message.command
         if any(one is not None for one in stated.sub_operations):
             counts = stated.sub_operations

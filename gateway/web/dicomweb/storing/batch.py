@@ -77,5 +77,5 @@ class Batch:
     async def end(self) -> None:
         """Account for all."""
         for one in await self.results():
-            metrics.STOWS.labels(reason_text(one.error) if one.error is not None else "0000").inc()
+            metrics.STOWS.labels(reason_text(one.error)).inc()
         self._station.transfer_ended(self._sender)

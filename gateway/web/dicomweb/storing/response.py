@@ -58,7 +58,7 @@ def reason_of(error: Exception | None) -> int:
     return STORED if error is None else next(reason for kind, reason in REASONS if isinstance(error, kind))
 
 
-def reason_text(error: Exception) -> str:
+def reason_text(error: Exception | None) -> str:
     """As people read it."""
     return f"{reason_of(error):04X}"
 
