@@ -118,18 +118,16 @@ def _resources(context: DicomWebContext) -> Iterator[Resource]:
 
 def add_routes(application: web.Application) -> None:
     """Every path with and without a slash at its end, as the examples of the standard have both (PS3.18 B.36)."""
-    transactions = _routed(application[CONTEXT])
-    of_studies = {one.path for one in transactions if one.of_studies}
     application[OF_READERS] = set()
     routes = {
-        (transaction.method.http_method, path): transaction.handler
-        for transaction in transactions
+        (transaction.method.http_method, path): (transaction.handler, transaction.of_studies)
+        for transaction in _routed(application[CONTEXT])
         for written in (transaction.path, *transaction.also)
         for path in {written, written.removesuffix("/"), f"{written.removesuffix('/')}/"}
     }
     # The path segment of examples B.38 and B.39, where the text has `?update` (15.5.1).
-    routes |= {(hdrs.METH_POST, f"{_STEP}/update{end}"): update for end in ("", "/")}
-    for (method, path), handler in routes.items():
+    routes |= {(hdrs.METH_POST, f"{_STEP}/update{end}"): (update, False) for end in ("", "/")}
+    for (method, path), (handler, is_of_readers) in routes.items():
         route = application.router.add_route(method, path, handler)
-        if path.removesuffix("/") in of_studies and method == hdrs.METH_GET:
+        if is_of_readers:
             application[OF_READERS].add(route)
