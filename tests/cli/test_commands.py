@@ -178,7 +178,8 @@ async def test_explain_an_empty_folder_and_long_identifiers(tmp_path: Path) -> N
 async def test_run_show_parked_replay(tmp_path: Path) -> None:
     async with EhrSimulator() as ehr:
         ehr.manners = Manners(fail_next=1, status=422)
-        ports = configure(tmp_path, ehrs=[{"name": "ehr", "url": ehr.url}])
+        # It settles once, when all that MPPS names is here: a second version would take the place of what is parked.
+        ports = configure(tmp_path, ehrs=[{"name": "ehr", "url": ehr.url}], studies={"quiet_seconds": 60})
         async with served(tmp_path):
             sent = await gateway("simulate", "ris", "--port", str(ports["hl7"]), folder=tmp_path)
             assert sent.returncode == 0, sent.stderr
@@ -195,7 +196,7 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert f"d{delivery['id']}" == number
             again = await gateway("replay", number, folder=tmp_path)
             assert again.stdout.strip() == f"{number}: due now"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(START_SECONDS):
                 while not ehr.resources("ImagingStudy"):
                     await asyncio.sleep(0.05)
             shown = await gateway("show", accession, folder=tmp_path)
@@ -344,7 +345,7 @@ async def test_simulate_modality_asks_for_a_day(tmp_path: Path) -> None:
 
 
 async def until_parked(folder: Path) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(START_SECONDS):
         while True:
             done = await gateway("parked", folder=folder)
             assert done.returncode == 0, done.stderr

@@ -84,7 +84,7 @@ async def test_a_full_disk_leaves_nothing_of_a_file(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(drop_folder, "_append", full)
     with pytest.raises(Unavailable, match="No space left"):
         await folder.write(pieces(b"1"), STUDY, INSTANCE)
-    await until(lambda: not files(tmp_path))
+    await until(lambda: not [one for one in tmp_path.rglob("*") if one.is_file()])
     await folder.close()
 
 

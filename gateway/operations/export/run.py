@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Table, select
 
@@ -24,6 +24,8 @@ from gateway.operations.export.treated import Treated
 from gateway.operations.export.writers import WRITERS, RowWriter
 from gateway.store import Store, export_orders, export_studies, recent
 from gateway.store.schema import orders, studies
+
+T = TypeVar("T")
 
 ORDERS_OF_A_PAGE: Final = 1_000
 STUDIES_OF_A_PAGE: Final = 100
@@ -81,8 +83,9 @@ async def export(
 
     Raises `ConfigError` for a folder that cannot be made, `Unavailable`, and what `before_publishing` raises.
     """
-    folder = await asyncio.to_thread(ExportFolder, out)
+    folder = ExportFolder(out)
     try:
+        await _to_its_end(folder.make)
         counts = await _fill(store, plan, pseudonyms, folder, on_progress)
         files = await asyncio.to_thread(_described, folder, plan, counts, pseudonyms)
         await before_publishing(list(files.values()))
@@ -99,13 +102,24 @@ async def _fill(
 ) -> dict[str, int]:
     stack = ExitStack()
     try:
-        output = await asyncio.to_thread(_opened, stack, folder, plan, pseudonyms)
+        output = await _to_its_end(partial(_opened, stack, folder, plan, pseudonyms))
         async for page in _pages(store, plan, output, on_progress):
-            await asyncio.to_thread(output.write, page)
-        await asyncio.to_thread(output.finish)
+            await _to_its_end(partial(output.write, page))
+        await _to_its_end(output.finish)
     finally:
         await asyncio.to_thread(stack.close)
     return output.counts
+
+
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """The result of `work`, which runs in a thread. Whoever is cancelled waits for its end: files that a thread still
+    makes would be left behind."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        raise
 
 
 def _opened(stack: ExitStack, folder: ExportFolder, plan: ExportPlan, pseudonyms: Pseudonyms) -> _Output:
