@@ -28,13 +28,8 @@ COUNTED: Final = 1_000
 """Matches behind a page that are counted."""
 LOOKED_AT: Final = 20_000
 _BATCH: Final = 500
-_ABOVE: Final = {
-    SearchLevel.STUDY: (SearchLevel.STUDY,),
-    SearchLevel.SERIES: (SearchLevel.STUDY, SearchLevel.SERIES),
-    SearchLevel.INSTANCE: (SearchLevel.STUDY, SearchLevel.SERIES, SearchLevel.INSTANCE),
-}
 MATCHED: Final[Mapping[SearchLevel, frozenset[str]]] = {
-    level: frozenset[str]({"ModalitiesInStudy"}).union(*(KEPT[one] for one in above)) for level, above in _ABOVE.items()
+    level: frozenset[str]({"ModalitiesInStudy"}).union(*(KEPT[one] for one in level.and_above)) for level in SearchLevel
 }
 """Keywords of what can be matched at each level: attributes of the level and of those above."""
 

@@ -17,6 +17,12 @@ class SearchLevel(StrEnum):
     SERIES = "series"
     INSTANCE = "instance"
 
+    @property
+    def and_above(self) -> tuple[SearchLevel, ...]:
+        """Those above, and this level."""
+        levels = tuple(SearchLevel)
+        return levels[: levels.index(self) + 1]
+
 
 RETURNED: Final[Mapping[SearchLevel, frozenset[str]]] = {
     SearchLevel.STUDY: frozenset(

@@ -25,6 +25,8 @@ from gateway.web.dicomweb.storing.batch import AT_A_TIME_IN_ALL
 
 PATH: Final = "/dicomweb"
 """Of the base URI, below the console's address."""
+_STUDY_PARTS: Final = {"study": "Study Instance UID", "series": "Series Instance UID", "instance": "SOP Instance UID"}
+"""Parts of the paths of studies, and what each is."""
 _UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 
 
@@ -86,6 +88,11 @@ def uid_of(request: web.Request, name: str, part: str = "uid") -> str:
     if not _UID.fullmatch(uid):
         raise InvalidValue("is no UID (PS3.5 9.1)", place=name)
     return uid
+
+
+def study_uids_of(request: web.Request) -> dict[str, str]:
+    """The UIDs in the path of a study, by the part: `study`, `series`, `instance`. Raises `InvalidValue`."""
+    return {part: uid_of(request, name, part) for part, name in _STUDY_PARTS.items() if part in request.match_info}
 
 
 def base_uri(request: web.Request) -> str:

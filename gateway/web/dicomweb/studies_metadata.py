@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -13,7 +12,7 @@ from gateway.operations.audit.access import looked_at, subjects_of
 from gateway.operations.study_retrieval import Located, Target, locate, pages
 from gateway.store import served_instances
 from gateway.store.served_instances import HeaderRow
-from gateway.web.dicomweb.context import ServedStudies, studies_of, uid_of
+from gateway.web.dicomweb.context import ServedStudies, studies_of, study_uids_of
 from gateway.web.dicomweb.header_items import item_of
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.search_response import in_utf_8
@@ -23,14 +22,10 @@ from gateway.wire.dicomweb.media_types import METADATA, MULTIPART, XML, MediaTyp
 from gateway.wire.dicomweb.multipart import PART_END, Writer
 from gateway.worklist.items import Element, of_attributes
 
-_PARTS: Final = (
-    ("study", "Study Instance UID"), ("series", "Series Instance UID"), ("instance", "SOP Instance UID"),
-)  # fmt: skip
-
 
 def target_of(request: web.Request) -> Target:
     """What the path names. Raises `InvalidValue`."""
-    return Target(*(uid_of(request, name, part) for part, name in _PARTS if part in request.match_info))
+    return Target(*study_uids_of(request).values())
 
 
 async def retrieve_metadata(request: web.Request) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from gateway.operations.audit.access import searched, subjects_of
 from gateway.operations.study_search import MATCHED, Counts, Found, StudySearch, attributes_of, search
 from gateway.records.study_search import RETURNED, RETURNED_IF_KNOWN, SearchLevel, SearchRow
 from gateway.store import study_search
-from gateway.web.dicomweb.context import ServedStudies, base_uri, studies_of, uid_of
+from gateway.web.dicomweb.context import ServedStudies, base_uri, studies_of, study_uids_of
 from gateway.web.dicomweb.header_items import item_of
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.search_response import in_utf_8, paths_of, search_response
@@ -31,7 +31,7 @@ _BATCH: Final = 100
 _FRAMES: Final = 0x00280008
 _PER_FRAME: Final = 0x52009230
 """Per-frame Functional Groups Sequence: an item for each frame, where Number of Frames is missing."""
-_PATH_PARTS: Final = (("study", "Study Instance UID", STUDY_UID), ("series", "Series Instance UID", SERIES_UID))
+_IN_PATH: Final = {"study": STUDY_UID, "series": SERIES_UID}
 _COUNTED: Final = frozenset(
     {
         "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
@@ -83,9 +83,9 @@ def _keys(request: web.Request, level: SearchLevel, asked: Search) -> tuple[dict
     stated = of_identifier(asked.keys)
     keys = {tag: key for tag, key in stated.items() if key.keyword in MATCHED[level]}
     left_out = [key.keyword for tag, key in stated.items() if tag not in keys and not is_universal(key)]
-    for part, name, tag in _PATH_PARTS:
-        if part in request.match_info:
-            keys[tag] = Element(tag, "UI", keyword_of(tag), (uid_of(request, name, part),))
+    for part, uid in study_uids_of(request).items():
+        tag = _IN_PATH[part]
+        keys[tag] = Element(tag, "UI", keyword_of(tag), (uid,))
     return keys, sorted(left_out)
 
 
@@ -124,7 +124,7 @@ def _batch(
 
 def _shape(request: web.Request, asked: Search, wanted: StudySearch) -> Callable[[Item], Item]:
     """Cuts out of what is known of a row what a result of the search has."""
-    required = _required(wanted.level, {part for part, _, _ in _PATH_PARTS if part in request.match_info})
+    required = _required(wanted.level, request.match_info.keys())
     if asked.all_fields:
         always: Selection = tuple(required[tag] for tag in sorted(required))
         return lambda item: in_utf_8(whole(item, required=always))
@@ -133,12 +133,11 @@ def _shape(request: web.Request, asked: Search, wanted: StudySearch) -> Callable
     return lambda item: in_utf_8(selected(item, chosen))
 
 
-def _required(level: SearchLevel, in_path: set[str]) -> dict[int, Wanted]:
+def _required(level: SearchLevel, in_path: Collection[str]) -> dict[int, Wanted]:
     """The attributes of the level, and of those above that the path does not name (PS3.18 10.6.3.3)."""
-    levels = list(SearchLevel)
-    own = levels[: levels.index(level) + 1]
-    returned = {keyword for one in own if one == level or one.value not in in_path for keyword in RETURNED[one]}
-    known = {keyword for one in own if one == level or one.value not in in_path for keyword in RETURNED_IF_KNOWN[one]}
+    levels = [one for one in level.and_above if one is level or one.value not in in_path]
+    returned = {keyword for one in levels for keyword in RETURNED[one]}
+    known = {keyword for one in levels for keyword in RETURNED_IF_KNOWN[one]}
     if level is SearchLevel.INSTANCE:
         returned -= _COUNTED
     returned |= {"StudyInstanceUID"} | ({"SeriesInstanceUID"} if level is not SearchLevel.STUDY else set())

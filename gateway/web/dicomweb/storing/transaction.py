@@ -11,7 +11,7 @@ from gateway.errors import GatewayError, Malformed, TooLarge, UnsupportedType
 from gateway.journey.study_arrival.incoming import Sender
 from gateway.long_work import beside
 from gateway.web.connections import body_goes_on
-from gateway.web.dicomweb.context import CONTEXT, base_uri, uid_of
+from gateway.web.dicomweb.context import CONTEXT, base_uri, study_uids_of
 from gateway.web.dicomweb.login import SCANNER, check_service
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.storing.batch import Batch
@@ -34,7 +34,7 @@ async def store(request: web.Request) -> web.Response:
     """Instances are kept: 200 when all are, 202 when some are, each with what became of it."""
     check_service(request, STORAGE)
     media_type, *_ = preferred(request, ONE_RESULT) if hdrs.ACCEPT in request.headers else JSON_TYPES
-    study_uid = uid_of(request, "Study Instance UID", "study") if "study" in request.match_info else ""
+    study_uid = study_uids_of(request).get("study", "")
     outcomes = await _stored(request, study_uid)
     written = await beside(lambda: writer(media_type)(response_module(outcomes, _retrieved_at(request))))
     status = status_of(outcomes)
