@@ -21,6 +21,7 @@ from gateway.web.dicomweb.context import ServedStudies, base_uri, studies_of
 from gateway.web.dicomweb.representations import accepted, preferred
 from gateway.web.dicomweb.streaming import sending
 from gateway.web.dicomweb.studies_metadata import target_of
+from gateway.web.dicomweb.study_addresses import STUDIES, address_of
 from gateway.web.failures import NotAcceptable
 from gateway.web.login import person_of
 from gateway.wire.dicomweb import warnings
@@ -76,13 +77,13 @@ async def _send_parts(
 ) -> web.StreamResponse:
     parts = Writer(DICOM)
     response = _response(parts.content_type, headers)
-    base = f"{base_uri(request)}/studies/{files.located.target.study_uid}/series"
+    locate = partial(address_of, f"{base_uri(request)}{STUDIES}", files.located.target.study_uid)
     left = sum(files.kept[one] for one in syntaxes)
     async with sending(request, response):
         async for series_uid, rows in pages(studies.store, files.located, served_instances.files):
             for row in rows:
                 if row.is_kept and row.transfer_syntax_uid in syntaxes:
-                    location = f"{base}/{series_uid}/instances/{row.sop_uid}"
+                    location = locate(series_uid, row.sop_uid)
                     left -= await _send_part(studies, row, parts.head(_type_of(row), location), response)
         if left > 0:
             raise Gone("files were deleted while they were retrieved", place="pixels")

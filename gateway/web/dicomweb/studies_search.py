@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from gateway.web.dicomweb.context import ServedStudies, base_uri, studies_of, st
 from gateway.web.dicomweb.header_items import item_of
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.search_response import in_utf_8, paths_of, search_response
+from gateway.web.dicomweb.study_addresses import STUDIES, address_of
 from gateway.web.login import person_of
 from gateway.wire.dicomweb import warnings
 from gateway.wire.dicomweb.dataset import keyword_of, tag_named, vr_of
@@ -99,7 +100,11 @@ async def _written(
 ) -> list[bytes]:
     shape = _shape(request, asked, wanted)
     write = writer(media_type)
-    base = f"{base_uri(request)}/studies"
+    base = f"{base_uri(request)}{STUDIES}"
+
+    def batch(rows: Sequence[SearchRow], headers: Mapping[int, Any]) -> list[bytes]:
+        return [write(shape(_result(row, base, found, headers))) for row in with_pauses(rows)]
+
     written: list[bytes] = []
     for at in range(0, len(found.rows), _BATCH):
         rows = found.rows[at : at + _BATCH]
@@ -107,19 +112,8 @@ async def _written(
         if wanted.level is SearchLevel.INSTANCE:
             of_rows = [row.instance for row in rows]
             headers = await studies.store.read(partial(study_search.headers, of_instances=of_rows))
-        items = partial(_items, rows, base, found, headers)
-        written += await beside(partial(_batch, items, shape, write))
+        written += await beside(partial(batch, rows, headers))
     return written
-
-
-def _items(rows: Sequence[SearchRow], base: str, found: Found, headers: Mapping[int, Any]) -> Iterator[Item]:
-    return (_result(row, base, found, headers) for row in with_pauses(rows))
-
-
-def _batch(
-    items: Callable[[], Iterator[Item]], shape: Callable[[Item], Item], write: Callable[[Item], bytes]
-) -> list[bytes]:
-    return [write(shape(item)) for item in items()]
 
 
 def _shape(request: web.Request, asked: Search, wanted: StudySearch) -> Callable[[Item], Item]:
@@ -148,11 +142,7 @@ def _required(level: SearchLevel, in_path: Collection[str]) -> dict[int, Wanted]
 def _result(row: SearchRow, base: str, found: Found, headers: Mapping[int, Any]) -> Item:
     """All that is known of a row."""
     stated = attributes_of(row)
-    address = f"{base}/{row.study_uid}"
-    if row.series:
-        address += f"/series/{row.series_uid}"
-    if row.instance:
-        address += f"/instances/{row.sop_uid}"
+    address = address_of(base, row.study_uid, row.series_uid, row.sop_uid)
     computed = {"RetrieveURL": address, **_counted(row, found.counts.get(row.study))}
     if row.instance not in headers:
         return of_attributes({**stated, **computed})

@@ -10,24 +10,24 @@ from aiohttp import hdrs
 from gateway.web.dicomweb.studies_metadata import retrieve_metadata
 from gateway.web.dicomweb.studies_retrieve import retrieve_instances
 from gateway.web.dicomweb.studies_search import search_instances, search_series, search_studies
+from gateway.web.dicomweb.study_addresses import STUDIES, address_of
 from gateway.web.dicomweb.transaction import ACCEPT, ALWAYS, Handler, Transaction
 from gateway.wire.dicomweb import search
 from gateway.wire.dicomweb.capabilities import Method
 from gateway.wire.dicomweb.media_types import INSTANCES, METADATA, ONE_INSTANCE, RESULTS, MediaType
 
-STUDIES: Final = "/studies"
-_STUDY: Final = f"{STUDIES}/{{study}}"
-_SERIES: Final = f"{_STUDY}/series/{{series}}"
-_INSTANCE: Final = f"{_SERIES}/instances/{{instance}}"
+STUDY: Final = address_of(STUDIES, "{study}")
+_SERIES: Final = address_of(STUDIES, "{study}", "{series}")
+_INSTANCE: Final = address_of(STUDIES, "{study}", "{series}", "{instance}")
 _SEARCHES: Final[dict[str, Handler]] = {
     STUDIES: search_studies,
-    f"{_STUDY}/series": search_series,
-    f"{_STUDY}/instances": search_instances,
+    f"{STUDY}/series": search_series,
+    f"{STUDY}/instances": search_instances,
     f"{_SERIES}/instances": search_instances,
     "/series": search_series,
     "/instances": search_instances,
 }
-_RETRIEVED: Final = {_STUDY: INSTANCES, _SERIES: INSTANCES, _INSTANCE: ONE_INSTANCE}
+_RETRIEVED: Final = {STUDY: INSTANCES, _SERIES: INSTANCES, _INSTANCE: ONE_INSTANCE}
 
 
 def _names(types: tuple[MediaType, ...]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from gateway.web.dicomweb.representations import PAYLOADS, preferred
 from gateway.web.dicomweb.scheduled_steps import search_steps
 from gateway.web.dicomweb.storage_commitment import REQUESTS, check_result, request_commitment
 from gateway.web.dicomweb.storing.transaction import REQUEST_TYPES, store
-from gateway.web.dicomweb.studies_transactions import OF_STUDIES, STUDIES
+from gateway.web.dicomweb.studies_transactions import OF_STUDIES, STUDY
+from gateway.web.dicomweb.study_addresses import STUDIES
 from gateway.web.dicomweb.transaction import ACCEPT, ALWAYS, Transaction
 from gateway.wire.dicomweb import capabilities, search
 from gateway.wire.dicomweb.capabilities import Method, Resource
@@ -91,7 +92,7 @@ TRANSACTIONS: Final = (
             store,
             of_storing=True,
         )
-        for path in (STUDIES, f"{STUDIES}/{{study}}")
+        for path in (STUDIES, STUDY)
     ),
     *OF_STUDIES,
 )  # fmt: skip

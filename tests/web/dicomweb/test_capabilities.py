@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.web.dicomweb.studies_transactions import STUDIES
+from gateway.web.dicomweb.study_addresses import STUDIES
 from gateway.web.dicomweb.transactions import TRANSACTIONS
 from tests.journey.running import Start
 from tests.web.dicomweb.client import PERFORMED, STEPS, client_of

@@ -15,6 +15,7 @@ from gateway.errors import (
     UnsupportedType,
 )
 from gateway.long_work import with_pauses
+from gateway.web.dicomweb.study_addresses import address_of
 from gateway.wire.dicomweb.dataset import Attribute, Dataset
 
 STORED: Final = 0x0000
@@ -78,7 +79,7 @@ def response_module(outcomes: Sequence[Outcome], studies: str = "") -> Dataset:
     failed = [_item(one) for one in with_pauses(outcomes) if one.error is not None and one.sop_uid]
     others = [_reason(one) for one in with_pauses(outcomes) if one.error is not None and not one.sop_uid]
     of_study = {one.study_uid for one in outcomes if one.error is None}
-    url = _text(_URL, "UR", f"{studies}/{of_study.pop()}") if studies and len(of_study) == 1 else {}
+    url = _text(_URL, "UR", address_of(studies, of_study.pop())) if studies and len(of_study) == 1 else {}
     return {**url, **_sequence(_FAILED, failed), **_sequence(_REFERENCED, kept), **_sequence(_OTHER, others)}
 
 
@@ -88,7 +89,7 @@ def _item(one: Outcome, studies: str = "") -> Dataset:
         return {**uids, **_reason(one)}
     if not studies:
         return uids
-    return {**uids, **_text(_URL, "UR", f"{studies}/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}")}
+    return {**uids, **_text(_URL, "UR", address_of(studies, one.study_uid, one.series_uid, one.sop_uid))}
 
 
 def _reason(one: Outcome) -> Dataset:

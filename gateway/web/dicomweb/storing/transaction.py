@@ -17,7 +17,7 @@ from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.storing.batch import Batch
 from gateway.web.dicomweb.storing.parts import TYPES, StoreParts
 from gateway.web.dicomweb.storing.response import Outcome, response_module, status_of
-from gateway.web.dicomweb.studies_transactions import STUDIES
+from gateway.web.dicomweb.study_addresses import STUDIES
 from gateway.web.failures import RETRY_AFTER_SECONDS
 from gateway.wire.dicomweb.media_types import DICOM, JSON_TYPES, MULTIPART, ONE_RESULT, MediaType, parsed
 from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds, PartsReader
