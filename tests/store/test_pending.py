@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.store.test_read_ahead import MUSTER, OTHER, add, asks, is_there, toge
 
 ASKS = asks(patients.key_of(MUSTER), patients.key_of(OTHER))
 COUNT = select(func.count()).select_from(patient_rows)
+WAITED_FOR = {"Flush", "Sync", "Query"}
+"""Messages of PostgreSQL's protocol behind which its client waits."""
 
 
 def keep(connection: Connection, body: bytes = b"MSH|") -> MessageRow:
@@ -48,8 +51,8 @@ async def test_rows_of_all_units_go_in_one_statement(sqlite_url: str) -> None:
     await store.close()
 
 
-async def test_a_transaction_of_postgresql_takes_three_round_trips(shared_postgres: str, tmp_path: Path) -> None:
-    """One to hold the keys and look, one for all rows and the events of the audit trail, one to commit."""
+async def test_a_transaction_of_postgresql_takes_four_round_trips(shared_postgres: str, tmp_path: Path) -> None:
+    """To begin, to hold the keys and look, for all rows and the events of the audit trail, and to commit."""
     store = await Store.open(shared_postgres)
     event = AuditEvent(AuditKind.ORDER_RECORD, Action.CREATE, 1, GATEWAY)
     with (tmp_path / "protocol").open("w+") as protocol:
@@ -64,15 +67,17 @@ async def test_a_transaction_of_postgresql_takes_three_round_trips(shared_postgr
             return keep(connection)
 
         await store.write(trace)
-        protocol.truncate(0)
         wanted = asks(patients.key_of(MUSTER), locks=["patient|HOSP|P1"])
         rows = await together(store, *((partial(unit, number=number), wanted) for number in range(16)))
         assert rows == sorted(rows)
         await store.close()
         protocol.seek(0)
         sent = [line.split("\t") for line in protocol if "\tF\t" in line]
-    # An answer is waited for behind a Flush and a simple query, and not behind the Sync that follows BEGIN.
-    assert [line[3].strip() for line in sent if line[3].strip() in ("Flush", "Query")] == ["Flush", "Flush", "Query"]
+    kinds = [line[3].strip() for line in sent]
+    # An answer is waited for behind these. A Flush right behind a Sync asks for what the Sync has asked for already:
+    # psycopg sends that where the answer has not come by then.
+    waits = [kind for before, kind in pairwise(kinds) if kind in WAITED_FOR and (before, kind) != ("Sync", "Flush")]
+    assert waits == ["Sync", "Sync", "Sync", "Query"]
     assert len([line for line in sent if "INSERT INTO" in line[-1]]) == 3
 
 
