@@ -88,10 +88,7 @@ def release(connection: Connection, wish: StudyWish, *, now: int) -> StudyReleas
     if released:
         checks = ", ".join(dict.fromkeys(one.conflict.check.value for one in released))
         _changed(connection, wish, row, f"released although these differ from the order: {checks}", now)
-    known = {one.conflict.key: one for one in order_conflicts.of_study(connection, wish.study_uid)}
-    return StudyReleased(
-        study_uid=wish.study_uid, released=[OrderConflict.of(known[one.conflict.key]) for one in released]
-    )
+    return StudyReleased(study_uid=wish.study_uid, released=[OrderConflict.of(one) for one in released])
 
 
 def link(connection: Connection, wish: StudyWish, *, now: int) -> StudyLinkOutcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -72,22 +73,12 @@ _STAND: Final = (
 def release(connection: Connection, study_uid: StudyInstanceUID, decision: Released) -> list[FoundConflict]:
     """Release what holds the study now; returns what was released."""
     lock(connection, f"study|{study_uid}")
-    holding = [one for one in of_study(connection, study_uid) if one.ended_at is None and one.holds]
+    rows = connection.execute(_OF_STUDY, {"the_study": study_uid}).all()
+    holding = {row.id: found for row in rows if row.ended_at is None and (found := _conflict(row)).holds}
     values = {"released_at": decision.at, "released_by": decision.person, "release_reason": decision.reason}
-    for one in holding:
-        check, order, images, ordered = one.conflict.key
-        connection.execute(
-            update(order_conflicts)
-            .where(
-                order_conflicts.c.study_uid == study_uid,
-                order_conflicts.c.check == check,
-                order_conflicts.c.order == order,
-                order_conflicts.c.images == images,
-                order_conflicts.c.ordered == ordered,
-            )
-            .values(**values)
-        )
-    return holding
+    if holding:
+        connection.execute(update(order_conflicts).where(order_conflicts.c.id.in_(holding)).values(**values))
+    return [replace(found, released=decision) for found in holding.values()]
 
 
 _HELD_OF_PATIENT: Final = (
@@ -101,26 +92,11 @@ _HELD_OF_PATIENT: Final = (
     )
     .distinct()
 )
-_HELD_OF_ORDER: Final = (
-    select(studies.c.study_uid)
-    .join(order_conflicts, order_conflicts.c.study_uid == studies.c.study_uid)
-    .where(
-        studies.c.order_standing == OrderStanding.HELD.value,
-        order_conflicts.c.ended_at.is_(None),
-        order_conflicts.c.order == bindparam("the_order"),
-    )
-    .distinct()
-)
 
 
 def held_for_patient(connection: Connection, patient: PatientRow) -> list[StudyInstanceUID]:
     """Studies that are held because an order of this patient states something else."""
     return list(connection.execute(_HELD_OF_PATIENT, {"the_patient": patient}).scalars())
-
-
-def held_for_order(connection: Connection, order: OrderRow) -> list[StudyInstanceUID]:
-    """Studies that are held because this order states something else."""
-    return list(connection.execute(_HELD_OF_ORDER, {"the_order": order}).scalars())
 
 
 _COUNTS: Final = (
