@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from gateway.assembly.dicom_sources import peer_of_source
 from gateway.assembly.worklist import policy_of
+from gateway.clock import local_day, now
 from gateway.config.study_sources import StudySource
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, GatewayError, UnsupportedType
@@ -58,7 +58,7 @@ async def asked(config: Config, section: StudySource, most_seconds: float) -> Ch
 async def _remarks(config: Config, association: RequestedAssociation) -> list[str]:
     """How many studies there are of today, and what a person should know of the answers."""
     await operations.echo(association)
-    today = datetime.now(UTC).astimezone(config.site.zone).date()
+    today = local_day(now(), config.site.zone)
     keys = {"StudyInstanceUID": "", _COUNTS: "", **Stretch.of_days(today, today).keys()}
     try:
         answers = (await find(association, "STUDY", keys, most=MOST)).identifiers

@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from gateway import mapping
 from gateway.assembly.ehrs import client_of
 from gateway.assembly.studies import make_arrival
 from gateway.assembly.study_sources import MAKERS, SourceParts
-from gateway.clock import Clock
+from gateway.clock import Clock, local_day
 from gateway.config.tree import Config
 from gateway.errors import ConfigError, Conflict, GatewayError
 from gateway.journey.study_arrival.sources.day_range import DayLister, DayRange
@@ -119,7 +119,7 @@ class ReconcileJob:
         return last is None or not 0 <= self._clock() - int(last["begun_at"]) < DAY
 
     async def _compare(self, days: int) -> None:
-        today = today_of(self._config, self._clock)
+        today = local_day(self._clock(), self._config.site.zone)
         report = Report(Span(today - timedelta(days=days - 1), today))
         try:
             async with reconciliation(
@@ -138,8 +138,3 @@ class ReconcileJob:
 
     def _is_open(self) -> bool:
         return self._window is None or self._window.is_open(self._clock())
-
-
-def today_of(config: Config, clock: Clock) -> date:
-    """The day at the site."""
-    return datetime.fromtimestamp(clock() / 1_000_000, UTC).astimezone(config.site.zone).date()

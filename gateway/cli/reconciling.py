@@ -13,7 +13,7 @@ from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
 from gateway.cli.options import AsJson, ConfigFile
 from gateway.cli.output import say, say_json
-from gateway.clock import now
+from gateway.clock import local_day, now
 
 if TYPE_CHECKING:
     from gateway.config.tree import Config
@@ -44,7 +44,7 @@ def reconcile(
     from gateway.operations.reconcile import Report, Span
 
     settings = configuration(config)
-    first, last = since.date(), until.date() if until is not None else _today(settings)
+    first, last = since.date(), until.date() if until is not None else local_day(now(), settings.site.zone)
     if first > last:
         raise typer.BadParameter("it lies behind --until", param_hint="--since")
     report = Report(Span(first, last))
@@ -58,12 +58,6 @@ def reconcile(
         _summary(report, fix=fix)
     if report.differences:
         raise typer.Exit(1)
-
-
-def _today(settings: Config) -> date:
-    from gateway.assembly.reconcile import today_of
-
-    return today_of(settings, now)
 
 
 def _compare(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Final
 
+from gateway.clock import local_day
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.sources.cfind_listing import listed
 from gateway.journey.study_arrival.sources.cfind_reading import MOST_STUDIES, StudyReader
@@ -49,7 +50,7 @@ class DicomSource:
     async def list_studies(self, since: Watermark, now: int) -> AsyncGenerator[Listing]:
         """As `StudySource`."""
         note = ""
-        today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
+        today = local_day(now, self._zone)
         for window, mark in self._windows.of_poll(since, today):
             found = await listed(self._find, Stretch.of_days(window.first, window.last), self._filter)
             note = note or ("" if found.is_whole else LIMITS)

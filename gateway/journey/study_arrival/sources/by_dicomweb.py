@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Final
 
+from gateway.clock import local_day
 from gateway.errors import NeedsPerson, TooLarge
 from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
@@ -72,7 +73,7 @@ class DicomWebSource:
         """As `StudySource`. An empty page ends its window, and one that repeats what was listed."""
         largest = since.cursor.get(LARGEST)
         self._largest = max(self._largest, largest if isinstance(largest, int) else 0)
-        today = datetime.fromtimestamp(now / 1_000_000, UTC).astimezone(self._zone).date()
+        today = local_day(now, self._zone)
         note = ""
         for window, after in self._windows.of_poll(since, today):
             async for page in self._listed(window):
