@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from gateway.records.agreement import SIDES
 from gateway.records.order import Attributes
 from gateway.records.order_check import Side
 from gateway.records.patient import Identity
+from gateway.records.performed_step import items_of, text_of
 
 _NOT_ACQUIRED: Final = frozenset({
     "SR", "PR", "KO", "SEG", "DOC", "OT", "RWV", "REG", "FID", "PLAN", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "AU",
@@ -26,24 +27,18 @@ def images_side(study: Attributes, series: Iterable[Attributes], patient: Identi
     every = list(series)
     return Side(
         patient=patient,
-        name=_text(study, "PatientName"),
-        birth_date=_text(study, "PatientBirthDate"),
-        sex=_text(study, "PatientSex"),
+        name=text_of(study.get("PatientName")),
+        birth_date=text_of(study.get("PatientBirthDate")),
+        sex=text_of(study.get("PatientSex")),
         sides=frozenset(side for one in every for side in _sides(one)),
-        modalities=frozenset(_text(one, "Modality").upper() for one in every) - _NOT_ACQUIRED - {""},
+        modalities=frozenset(text_of(one.get("Modality")).upper() for one in every) - _NOT_ACQUIRED - {""},
     )
 
 
 def _sides(attributes: Attributes) -> Iterator[str]:
     for keyword in SIDES:
-        if (letter := _text(attributes, keyword).upper()[:1]) in ("L", "R"):
+        if (letter := text_of(attributes.get(keyword)).upper()[:1]) in ("L", "R"):
             yield letter
-    for item in attributes.get("AnatomicRegionModifierSequence") or ():
-        if isinstance(item, dict) and (side := _CODED_SIDES.get(str(item.get("CodeValue") or ""))):
+    for item in items_of(attributes.get("AnatomicRegionModifierSequence")):
+        if side := _CODED_SIDES.get(str(item.get("CodeValue") or "")):
             yield side
-
-
-def _text(attributes: Attributes, keyword: str) -> str:
-    value: Any = attributes.get(keyword)
-    value = value[0] if isinstance(value, list) and value else value
-    return str(value).strip() if value else ""

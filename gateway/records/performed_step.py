@@ -85,7 +85,7 @@ def begun(attributes: Attributes, *, strict: bool = False) -> PerformedStep:
     Raises `InvalidValue` when its status is another than IN PROGRESS, `RequiredMissing` or `RequiredEmpty` without what
     tells which step is performed, and with `strict` without any attribute of type 1, or a missing one of type 2.
     """
-    status = _text(attributes.get(STATUS))
+    status = text_of(attributes.get(STATUS))
     if status and status != PerformedState.IN_PROGRESS:
         raise InvalidValue("a performed step is created IN PROGRESS", place=STATUS)
     faults = list(_faults(attributes, Use.CREATE))
@@ -100,7 +100,7 @@ def updated(step: PerformedStep, modifications: Attributes, *, strict: bool = Fa
     Raises `Conflict` when the step is final, `InvalidValue` for a status that is none, and with `strict` what the
     standard forbids.
     """
-    state = _state_after(step.state, _text(modifications.get(STATUS)))
+    state = _state_after(step.state, text_of(modifications.get(STATUS)))
     allowed = {key: value for key, value in modifications.items() if _may_be_set(key)}
     fixed = [
         InvalidValue("may not be set; what the N-CREATE states is kept", place=key)
@@ -135,10 +135,10 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
     """The items of the Scheduled Step Attributes Sequence, each once."""
     items = (
         ScheduledItem(
-            _text(item.get("StudyInstanceUID")),
-            _text(item.get("ScheduledProcedureStepID")),
-            _text(item.get("AccessionNumber")),
-            _text(item.get("RequestedProcedureID")),
+            text_of(item.get("StudyInstanceUID")),
+            text_of(item.get("ScheduledProcedureStepID")),
+            text_of(item.get("AccessionNumber")),
+            text_of(item.get("RequestedProcedureID")),
         )
         for item in items_of(attributes.get(SCHEDULED_STEPS))
     )
@@ -147,7 +147,7 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
 
 def _is_wrong_entry(attributes: Attributes) -> bool:
     return any(
-        _text(item.get("CodeValue")) == WRONG_ENTRY and _text(item.get("CodingSchemeDesignator")) in ("DCM", "")
+        text_of(item.get("CodeValue")) == WRONG_ENTRY and text_of(item.get("CodingSchemeDesignator")) in ("DCM", "")
         for item in items_of(attributes.get(REASON))
     )
 
@@ -188,7 +188,7 @@ def items_of(value: Any) -> list[Attributes]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The first value, as text."""
     first = next(iter(value), "") if isinstance(value, list) else value
     return str(first or "").strip()

@@ -83,12 +83,11 @@ def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
     if row is None:
         return None
     all_series = _counting(_all_series(connection, row["id"]), exclusions.excluded(connection, study_uid))
-    clues = study_orders.clues_of(row, all_series, referenced_orders(all_series))
+    stated_by_series = [one.attributes for one in all_series]
+    clues = study_orders.clues_of(row, stated_by_series, referenced_orders(all_series))
     every = study_orders.tied(connection, clues)
     patient, attributes = _patient_today(connection, row, every)
-    images = images_side(
-        row["attributes"], [one.attributes for one in all_series], patient if row["patient_id"] else NOBODY
-    )
+    images = images_side(row["attributes"], stated_by_series, patient if row["patient_id"] else NOBODY)
     meant = study_orders.sure(images, every)
     # Of images without a Patient ID, too, no order of another is linked than of the patient whom the study has.
     whose = replace(images, patient=patient)

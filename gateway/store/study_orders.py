@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, literal, select, union_all
 
@@ -59,25 +59,12 @@ class Tied:
     row: RowMapping
 
 
-class Stated(NamedTuple):
-    """What a series states."""
-
-    attributes: Attributes
-
-
-class HasAttributes(Protocol):
-    """A series."""
-
-    @property
-    def attributes(self) -> Attributes: ...
-
-
-def clues_of(row: RowMapping, all_series: Iterable[HasAttributes], referenced: Iterable[Attributes]) -> Clues:
-    """`row`: of the study; `all_series`: with their attributes; `referenced`: items of request sequences."""
+def clues_of(row: RowMapping, all_series: Iterable[Attributes], referenced: Iterable[Attributes]) -> Clues:
+    """`row`: of the study; `all_series`: attributes of each; `referenced`: items of request sequences."""
     requested: dict[str, str] = {}
     for item in referenced:
         requested.setdefault(str(item.get("AccessionNumber") or ""), authority_of(item))
-    steps_of_series = [item for one in all_series for item in items_of(one.attributes.get(PERFORMED_STEPS))]
+    steps_of_series = [item for one in all_series for item in items_of(one.get(PERFORMED_STEPS))]
     performed = {str(item.get("ReferencedSOPInstanceUID") or "") for item in steps_of_series} - {""}
     return Clues(row["study_uid"], row["accession"], authority_of(row["attributes"]), requested, performed)
 
@@ -197,11 +184,10 @@ def patient_meant(found: Sequence[Tied]) -> RowMapping | None:
 def of_row(connection: Connection, row: RowMapping) -> list[RowMapping]:
     """The rows of the orders that a study answers; `row`: of the study."""
     wanted = select(series.c.attributes).where(series.c.study == row["id"]).order_by(series.c.id)
-    every = [Stated(attributes) for attributes in connection.execute(wanted).scalars()]
-    referenced = [item for one in every for item in items_of(one.attributes.get("RequestAttributesSequence"))]
+    every: Sequence[Attributes] = connection.execute(wanted).scalars().all()
+    referenced = [item for one in every for item in items_of(one.get("RequestAttributesSequence"))]
     found = tied(connection, clues_of(row, every, referenced))
     patient = Identity(row["patient_id"], row["patient_issuer"])
     today = patients_store.merged_into(connection, patient) if patient.patient_id else patient_meant(found)
     images = Side(patient=Identity(today["patient_id"], today["issuer"]) if today is not None else patient)
-    found = sure(images, found)
     return [one.row for one in found if is_of_patient(images, one.order)]
