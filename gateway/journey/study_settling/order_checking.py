@@ -10,11 +10,9 @@ from gateway.records.order_check import (
     PLACES,
     CheckPolicy,
     FoundConflict,
-    OrderStanding,
     Policies,
     conflicts,
     released_among,
-    standing_with,
 )
 from gateway.records.rejection import standing
 from gateway.records.study import Study
@@ -40,11 +38,6 @@ def found_of(study: Study, policies: Policies) -> list[FoundConflict]:
     if standing(study).entered_in_error:
         return []
     return released_among(study.checked, list(conflicts(study.images, study.claimed, policies)))
-
-
-def standing_of(study: Study, found: Iterable[FoundConflict]) -> OrderStanding:
-    """How the study stands with its orders."""
-    return standing_with(study.orders, found)
 
 
 def held(found: Iterable[FoundConflict]) -> HeldByOrder | None:

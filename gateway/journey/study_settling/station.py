@@ -27,7 +27,7 @@ from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
-from gateway.records.order_check import DEFAULTS, FoundConflict, Policies
+from gateway.records.order_check import DEFAULTS, FoundConflict, Policies, standing_with
 from gateway.records.rejection import number_rejected
 from gateway.records.study import IN_FULL, Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
@@ -160,7 +160,7 @@ class ImagingStudyStation:
         return found
 
     def _note_orders(self, connection: Connection, study: Study, found: Sequence[FoundConflict]) -> None:
-        standing = order_checking.standing_of(study, found)
+        standing = standing_with(study.orders, found)
         order_conflicts.note(connection, study.uid, found, standing, now=self._clock())
 
     def _looked(self, connection: Connection, work: Work) -> tuple[Decision, int, Study | None, DeletedStudy | None]:
