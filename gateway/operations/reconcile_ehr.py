@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Final
 
+from gateway.records.delivery import STUDY_SYSTEM, UID_PREFIX, identifier_of_study
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import ERROR, AtEhr, Sent
 from gateway.wire.fhir import FhirClient
@@ -14,8 +15,6 @@ from gateway.wire.fhir.answer import Refused, Resource
 from gateway.wire.fhir.listing import Tried, pages
 from gateway.wire.fhir.sameness import differing
 
-STUDY_SYSTEM: Final = "urn:dicom:uid"
-UID_PREFIX: Final = "urn:oid:"
 AT_ONCE: Final = 20
 """Resources of a page: one of a study with thousands of instances takes a megabyte."""
 
@@ -52,7 +51,7 @@ class EhrSide:
 
     async def find(self, uid: StudyInstanceUID) -> list[Resource]:
         """The resources with a Study Instance UID."""
-        return await self.client.find(self.kind, f"{STUDY_SYSTEM}|{UID_PREFIX}{uid}")
+        return await self.client.find(self.kind, identifier_of_study(uid))
 
     def compared(self, sent: Sent | None, held: Sequence[Resource]) -> AtEhr:
         """What the EHR holds of a study, beside what was delivered last."""

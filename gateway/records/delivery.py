@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
+
+from gateway.records.identifiers import StudyInstanceUID
+
+STUDY_SYSTEM: Final = "urn:dicom:uid"
+UID_PREFIX: Final = "urn:oid:"
+
+
+def identifier_of_study(study_uid: StudyInstanceUID) -> str:
+    """`system|value` by which an EHR is asked for the resources of a study."""
+    return f"{STUDY_SYSTEM}|{UID_PREFIX}{study_uid}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from gateway.records.delivery import Delivery
+from gateway.records.delivery import Delivery, identifier_of_study
 from gateway.records.digest import digest_of
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_check import OrderStanding
@@ -95,9 +95,8 @@ def _settle(connection: Connection, one: Difference, now: int) -> bool:
 
 
 def _deliver(connection: Connection, one: Difference, now: int) -> bool:
-    identifier = f"urn:dicom:uid|urn:oid:{one.study_uid}"
     # Else a resource that was deleted there would be parked: that it is to be made anew is decided.
-    connection.execute(_FORGET, {"the_ehr": one.place, "the_identifier": identifier})
+    connection.execute(_FORGET, {"the_ehr": one.place, "the_identifier": identifier_of_study(one.study_uid)})
     return outbox.repeat(connection, Lane(delivery_to(one.place), one.study_uid), now=now)
 
 
@@ -116,8 +115,8 @@ def withdraw(
     lock(connection, f"study|{study_uid}")
     if known(connection, [study_uid]):
         return False
-    told = {key: value for key, value in resource.items() if key not in ("id", "meta", "text")}
-    told["status"] = ERROR
-    delivery = Delivery(told, digest_of(told).hex(), "", 0)
+    in_error = {key: value for key, value in resource.items() if key not in ("id", "meta", "text")}
+    in_error["status"] = ERROR
+    delivery = Delivery(in_error, digest_of(in_error).hex(), "", 0)
     outbox.deliver(connection, Lane(delivery_to(ehr), study_uid), delivery, now=now)
     return True

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from gateway.records.audit import Actor, ActorKind, AuditEvent, exported
-
-STUDY_SYSTEM: Final = "urn:dicom:uid"
-UID_PREFIX: Final = "urn:oid:"
+from gateway.records.delivery import STUDY_SYSTEM, UID_PREFIX
 
 
 def event_of_delivery(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from gateway.records.delivery import Delivery
+from gateway.records.delivery import Delivery, identifier_of_study
 from gateway.records.work import Work
 from gateway.store import Store, outbox
 from gateway.store.ehr_resources import ResourceKey
@@ -13,7 +13,7 @@ from gateway.work.lease import Lease
 
 def key_of(work: Work, delivery: Delivery) -> ResourceKey:
     """The key of the resource that `work` brings."""
-    identifier = delivery.identifier or f"urn:dicom:uid|urn:oid:{work.subject}"
+    identifier = delivery.identifier or identifier_of_study(work.subject)
     return ResourceKey(work.kind.target, str(delivery.resource["resourceType"]), identifier)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, exists, or_, select
 
+from gateway.records.delivery import identifier_of_study
 from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.records.work import Activity, Lane, Part, WorkState
 from gateway.store import archive_commitments, commitments
@@ -101,7 +102,7 @@ def ledger_of(connection: Connection, ehr: str, lanes: Collection[Lane]) -> dict
         if lane.kind.activity is not Activity.DELIVER or lane.kind.target != ehr:
             continue
         if lane.part is Part.STUDY:
-            keys |= {(kind, f"urn:dicom:uid|urn:oid:{lane.subject}"): lane for kind in _OF_STUDY}
+            keys |= {(kind, identifier_of_study(lane.subject)): lane for kind in _OF_STUDY}
         payloads = select(outbox.c.payload).where(outbox.c.subject == lane.subject, outbox.c.lane == str(lane))
         # Of a study they may be long, and the newest says what all of them do.
         for payload in connection.execute(payloads.order_by(outbox.c.id.desc()).limit(3)).scalars():
