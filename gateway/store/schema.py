@@ -393,6 +393,10 @@ studies = Table(
         "rejected", Integer, nullable=False, server_default=text("0"),
         comment="Instances that rejection notes leave out of its attributes",
     ),
+    Column(
+        "moved", Integer, nullable=False, server_default=text("0"),
+        comment="Instances of other studies now that its attributes leave out",
+    ),
     Column("longest_pause", BigInteger, nullable=True, comment="Between two of its instances, microseconds"),
     Column("withdrawn_at", BigInteger, nullable=True, comment="When a person said that it is in error"),
     Column("withdrawn_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
@@ -490,6 +494,33 @@ instance_findings = Table(
     Column("instance", Key, ForeignKey("instances.id"), primary_key=True, autoincrement=False),
     Column("findings", Json, nullable=False, comment="What could not be read of it: [{place, text}]"),
 )
+
+former_uids = Table(
+    "former_uids",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("instance", Key, ForeignKey("instances.id"), nullable=False),
+    Column("study_uid", Text, nullable=False, comment="Before one modification; empty: not modified then"),
+    Column("series_uid", Text, nullable=False, comment="The same"),
+    Column("sop_uid", Text, nullable=False, comment="The same"),
+    Index(None, "instance"),
+    Index(None, "study_uid"),
+    Index(None, "sop_uid"),
+)
+"""UIDs that instances state in Original Attributes Sequence to have had before."""
+
+moved_instances = Table(
+    "moved_instances",
+    metadata,
+    Column("instance", Key, ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    Column("study_uid", Text, nullable=False, comment="Where it is kept"),
+    Column("to_study_uid", Text, nullable=False, comment="Of which it is now"),
+    Column("to_sop_uid", Text, nullable=False, comment="What it is there"),
+    Column("moved_at", BigInteger, nullable=False, comment="When that was known"),
+    Index(None, "study_uid"),
+    Index(None, "to_study_uid"),
+)
+"""Instances that do not count where they are kept: an archive moved them to another study, or gave them other UIDs."""
 
 pixel_files = Table(
     "pixel_files",

@@ -22,10 +22,12 @@ from gateway.store.schema import (
     asked_commitments,
     availability_notifications,
     exclusions,
+    former_uids,
     imaging_studies,
     imaging_study_tokens,
     instance_findings,
     instances,
+    moved_instances,
     order_conflicts,
     orders,
     performed_steps,
@@ -154,7 +156,8 @@ def _delete_some(connection: Connection, tally: Counter[str], study: int) -> Non
 def _delete_instances(connection: Connection, tally: Counter[str], ids: Sequence[int]) -> None:
     commitments.forget(connection, tally, ids)
     image_forwards.delete_of(connection, tally, ids)
-    remove(connection, tally, instance_findings, instance_findings.c.instance, ids)
+    for table in (instance_findings, former_uids, moved_instances):
+        remove(connection, tally, table, table.c.instance, ids)
     pixel_files.delete_of(connection, tally, ids)
     remove(connection, tally, instances, instances.c.id, ids)
 

@@ -38,6 +38,8 @@ TABLE_RULES: Final[dict[str, TableRule]] = {
     "series": TableRule("with the study", _K.STUDIES),
     "instances": TableRule("with the study", _K.STUDIES),
     "instance_findings": TableRule("with the study", _K.STUDIES),
+    "former_uids": TableRule("with the study", _K.STUDIES),
+    "moved_instances": TableRule("with the study where the instance is kept", _K.STUDIES),
     "pixel_files": TableRule("with the study", _K.STUDIES),
     "released_files": TableRule("seconds later, when the file is deleted from the disk"),
     "storage_commitments": TableRule("with the work that reported it", _K.WORK),
