@@ -19,7 +19,7 @@ from tests.blocking import watch
 from tests.peers import PLUGINS
 from tests.peers.postgres_database import empty, postgres_database
 
-pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.web.console_fixture"]
+pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.shared", "tests.web.console_fixture"]
 
 compiled_statements.share()
 gc.set_threshold(50_000)
