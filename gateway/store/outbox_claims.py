@@ -14,7 +14,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    func,
     literal_column,
     or_,
     select,
@@ -75,12 +74,12 @@ OVERTAKEN = Statement(
 
 _earlier, _later = outbox.alias("earlier"), outbox.alias("later")
 
-_is_head = ~exists().where(_earlier.c.lane == outbox.c.lane, _earlier.c.id < outbox.c.id, is_active(_earlier))
+is_head = ~exists().where(_earlier.c.lane == outbox.c.lane, _earlier.c.id < outbox.c.id, is_active(_earlier))
 
 is_not_paused: Final = ~exists().where(pauses.c.receiver == bindparam("the_target"))
 """Asked once for a statement, whatever its rows: it refers to none of them."""
 
-_claimable = and_(
+claimable = and_(
     outbox.c.kind == bindparam("the_kind"),
     is_not_paused,
     is_active(outbox),
@@ -88,7 +87,7 @@ _claimable = and_(
     outbox.c.due_at <= bindparam("now"),
     or_(outbox.c.state == WorkState.PENDING.value, outbox.c.lease_until <= bindparam("now")),
     # A row whose earlier sibling's lease has ended is no head: the sibling is, and goes again first.
-    _is_head,
+    is_head,
     # Replayed work stands before later work of its lane; what is under way there is let finish.
     ~exists().where(
         _later.c.lane == outbox.c.lane, _later.c.id > outbox.c.id, is_active(_later),
@@ -100,7 +99,7 @@ _claimable = and_(
 # more rows than the limit.
 _HEADS = (
     select(outbox.c.id)
-    .where(_claimable)
+    .where(claimable)
     .order_by(outbox.c.due_at, outbox.c.id)
     .limit(bindparam("the_limit"))
     .with_for_update(skip_locked=True)
@@ -127,44 +126,16 @@ def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int
     Nothing of a receiver that is paused.
     """
     values = {
-        **_of(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
+        **of(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
     }  # fmt: skip
     rows = connection.execute(CLAIM, values).all()
     return [Work(WorkRow(id), Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
 
 
-NEXT_DUE = (
-    select(outbox.c.due_at)
-    .where(
-        outbox.c.kind == bindparam("the_kind"), is_not_paused, is_active(outbox),
-        outbox.c.state == WorkState.PENDING.value, _is_head,
-    )
-    .order_by(outbox.c.due_at)
-    .limit(1)
-)  # fmt: skip
-
-NEXT_LEASE_END = select(func.min(outbox.c.lease_until)).where(
-    outbox.c.kind == bindparam("the_kind"), is_not_paused, outbox.c.state == WorkState.LEASED.value
-)
-
-
-def _of(kind: WorkKind) -> dict[str, str]:
+def of(kind: WorkKind) -> dict[str, str]:
+    """The parameters by which statements find the work of `kind`."""
     return {"the_kind": str(kind), "the_target": kind.target}
 
-
-def next_due(connection: Connection, kind: WorkKind) -> int | None:
-    """When the next head of a lane of `kind` falls due or its lease ends; None when nothing waits, and while the
-    receiver is paused."""
-    times = [connection.execute(wanted, _of(kind)).scalar() for wanted in (NEXT_DUE, NEXT_LEASE_END)]
-    return min((at for at in times if at is not None), default=None)
-
-
-def has_due(connection: Connection, kind: WorkKind, now: int) -> bool:
-    """Whether `claim` would find anything."""
-    return connection.execute(HAS_DUE, {**_of(kind), "now": now}).first() is not None
-
-
-HAS_DUE = select(outbox.c.id).where(_claimable).limit(1)
 
 _mine = and_(
     outbox.c.id == bindparam("the_id"),

@@ -22,7 +22,8 @@ from gateway.clock import Clock
 from gateway.errors import Fate, GatewayError, Unavailable
 from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
-from gateway.store import Store, outbox_claims
+from gateway.store import Store, outbox_claims, outbox_looks
+from gateway.store.gathered import Gathered
 from gateway.work.failures import cause_for_log, fate_of, pause_after
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
 """How often the outbox is looked at without a hint: for work that another process has left."""
+
+SHORTEST_PAUSE_SECONDS: Final = 0.002
 
 Handler = Callable[[Work, Lease], Awaitable[outbox_claims.Done]]
 
@@ -111,6 +114,7 @@ class Worker:
         self._steady = steady or clock
         self._leases = Leases(store, self._steady)
         self._outcomes = WorkOutcomes(store, clock)
+        self._looks = Gathered(store, outbox_looks.looks)
         self._full: set[WorkKind] = set()
         """Kinds of which the last claim found as much as it was to."""
         self._hints = {kind: asyncio.Event() for kind in kinds}
@@ -128,6 +132,7 @@ class Worker:
                 for kind, handling in self._kinds.items():
                     group.create_task(self._run_kind(kind, handling), name=f"worker {kind}")
         finally:
+            await self._looks.close()
             await self._leases.close()
 
     async def _run_kind(self, kind: WorkKind, handling: Handling) -> None:
@@ -139,7 +144,11 @@ class Worker:
                 wait = POLL_SECONDS
                 try:
                     free, admitted = handling.concurrency - len(running), handling.admits(len(running))
-                    works = await self._claim(kind, handling, admitted)
+                    # After a claim that found as much as it was to, more is likely to be due: claiming tells that.
+                    look = await self._look(kind) if admitted > 0 and kind not in self._full else None
+                    works: list[Work] = []
+                    if look is None or look.has_due:
+                        look, works = None, await self._claim(kind, handling, admitted)
                     if handling.pacing is not None:
                         handling.pacing.took(len(works))
                     for work in works:
@@ -152,7 +161,7 @@ class Worker:
                         opens_in = handling.opens_in()
                         wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
                     elif len(running) < handling.concurrency:
-                        wait = await self._pause(kind)
+                        wait = self._pause(look or await self._look(kind))
                     if away:
                         log.info("the outbox can be read again for %s", kind)
                         away = False
@@ -182,10 +191,6 @@ class Worker:
         now = self._steady()
         if free <= 0:
             return []
-        # After a claim that found as much as it was to, more is likely to be due: claiming tells that as well.
-        has_due = partial(outbox_claims.has_due, kind=kind, now=now)
-        if kind not in self._full and not await self._store.read(has_due):
-            return []
         self._full.discard(kind)
         lease = round(handling.lease_seconds * 1_000_000)
         claiming = asyncio.ensure_future(
@@ -213,11 +218,18 @@ class Worker:
         except Unavailable as error:
             log.warning("work under way could not be handed back, its lease must end first: %s", error)
 
-    async def _pause(self, kind: WorkKind) -> float:
-        due = await self._store.read(lambda connection: outbox_claims.next_due(connection, kind))
-        if due is None:
+    async def _look(self, kind: WorkKind) -> outbox_looks.Look:
+        look = await self._looks.ask((kind, self._steady()))
+        assert look is not None, "every question is answered"
+        return look
+
+    def _pause(self, look: outbox_looks.Look) -> float:
+        """How long nothing falls due, in seconds."""
+        if look.has_due:
+            return SHORTEST_PAUSE_SECONDS
+        if look.next_due is None:
             return POLL_SECONDS
-        return min(POLL_SECONDS, max((due - self._steady()) / 1_000_000, 0.002))
+        return min(POLL_SECONDS, max((look.next_due - self._steady()) / 1_000_000, SHORTEST_PAUSE_SECONDS))
 
     async def _do(self, handling: Handling, work: Work) -> None:
         me = asyncio.current_task()

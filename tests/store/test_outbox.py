@@ -13,7 +13,7 @@ from gateway.errors import Conflict, Fate, UnknownKey
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, Work, delivery_to
-from gateway.store import Store, outbox, outbox_claims, outbox_listing
+from gateway.store import Store, outbox, outbox_claims, outbox_listing, outbox_looks
 from gateway.store.schema import outbox as table
 from tests.conftest import Time, until
 from tests.store.work import KIND, LEASE, SECOND, adding, claim_one, claiming, row, state
@@ -64,8 +64,8 @@ async def test_work_that_is_given_up_does_not_hold_its_lane(store: Store, fate: 
 async def test_a_kind_sees_its_own_work_only(store: Store) -> None:
     await store.write(adding("a", due_at=NOW, now=NOW, kind=delivery_to("other")))
     assert await store.write(claiming(NOW)) == []
-    assert not await store.read(lambda connection: outbox_claims.has_due(connection, KIND, NOW))
-    assert await store.read(lambda connection: outbox_claims.has_due(connection, delivery_to("other"), NOW))
+    assert not await store.read(lambda connection: outbox_looks.has_due(connection, KIND, NOW))
+    assert await store.read(lambda connection: outbox_looks.has_due(connection, delivery_to("other"), NOW))
 
 
 async def test_the_limit_holds_and_the_earliest_come_first(store: Store) -> None:
@@ -122,7 +122,7 @@ async def test_two_workers_never_claim_the_same_row(shared_postgres: str) -> Non
     order: list[int] = []
 
     async def work(store: Store) -> None:
-        while await store.read(lambda connection: outbox_claims.has_due(connection, KIND, NOW)):
+        while await store.read(lambda connection: outbox_looks.has_due(connection, KIND, NOW)):
             got = await store.write(claiming(NOW, limit=limit))
             sizes.append(len(got))
             claims.extend(one.id for one in got)
@@ -219,7 +219,7 @@ async def test_leases_of_a_process_that_is_gone_are_released(store: Store) -> No
 
 async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
     def next_due(connection: Connection) -> int | None:
-        return outbox_claims.next_due(connection, KIND)
+        return outbox_looks.next_due(connection, KIND)
 
     assert await store.read(next_due) is None
     await store.write(adding("a", due_at=NOW + 5 * SECOND, now=NOW))
@@ -235,7 +235,7 @@ async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
 
 async def test_has_due_says_whether_a_claim_would_find_anything(store: Store) -> None:
     async def agree(now: int, expected: bool) -> None:
-        assert await store.read(lambda connection: outbox_claims.has_due(connection, KIND, now)) is expected
+        assert await store.read(lambda connection: outbox_looks.has_due(connection, KIND, now)) is expected
         assert bool(await store.write(claiming(now))) is expected
 
     await agree(NOW, False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, event, text
 
-from gateway.store import Store, outbox, outbox_claims, receiver_work
+from gateway.store import Store, outbox, outbox_claims, outbox_looks, receiver_work
 from tests.store.work import KIND
 
 NOW = 1_900_000_000_000_000
@@ -35,9 +35,9 @@ QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
         {**OF, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
         "ix_outbox_active_",
     ),
-    "has_due": (outbox_claims.HAS_DUE, {**OF, "now": NOW}, "ix_outbox_active_"),
-    "next_due": (outbox_claims.NEXT_DUE, {**OF}, "ix_outbox_active_"),
-    "next lease end": (outbox_claims.NEXT_LEASE_END, {**OF}, "ix_outbox_"),
+    "has_due": (outbox_looks.HAS_DUE, {**OF, "now": NOW}, "ix_outbox_active_"),
+    "next_due": (outbox_looks.NEXT_DUE, {**OF}, "ix_outbox_active_"),
+    "next lease end": (outbox_looks.NEXT_LEASE_END, {**OF}, "ix_outbox_"),
     "postpone": (outbox._POSTPONED, {"the_lane": f"{KIND}|7", "the_due": NOW, "longest": 1}, "ix_outbox_active_lane"),
     "supersede": (
         outbox._SUPERSEDE,

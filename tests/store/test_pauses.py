@@ -7,7 +7,7 @@ from functools import partial
 
 from gateway.records.receiver import Pause
 from gateway.records.work import links_at
-from gateway.store import Store, outbox_claims, pauses
+from gateway.store import Store, outbox_claims, outbox_looks, pauses
 from tests.store.work import KIND, LEASE, SECOND, adding, claim_one, claiming, state
 
 NOW = 1_900_000_000_000_000
@@ -21,9 +21,9 @@ async def test_a_paused_receiver_gets_nothing_and_others_do(store: Store) -> Non
     assert await store.write(partial(pauses.begin, wanted=[PAUSE])) == ["test"]
     assert await store.read(pauses.listing) == {"test": PAUSE}
     for kind in (KIND, links_at("test")):
-        assert not await store.read(partial(outbox_claims.has_due, kind=kind, now=NOW))
+        assert not await store.read(partial(outbox_looks.has_due, kind=kind, now=NOW))
         assert await store.write(claiming(NOW, kind=kind)) == []
-        assert await store.read(partial(outbox_claims.next_due, kind=kind)) is None
+        assert await store.read(partial(outbox_looks.next_due, kind=kind)) is None
     assert [one.id for one in await store.write(claiming(NOW, kind=links_at("other")))] == [other]
 
 
@@ -34,7 +34,7 @@ async def test_what_is_under_way_ends_and_a_lease_that_ended_waits(store: Store)
     await store.write(partial(pauses.begin, wanted=[PAUSE]))
     assert await store.write(partial(outbox_claims.succeed, work=works[0], now=NOW, outcome={}))
     assert await store.write(claiming(NOW + LEASE)) == []
-    assert await store.read(partial(outbox_claims.next_due, kind=KIND)) is None
+    assert await store.read(partial(outbox_looks.next_due, kind=KIND)) is None
     assert await state(store, works[1].id) == "leased"
 
 
