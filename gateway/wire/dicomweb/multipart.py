@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from gateway.errors import Malformed
+from gateway.wire.dicomweb.media_types import parsed
+from gateway.wire.dicomweb.parts import Event, PartBegins, PartEnds, PartsReader
 
 PART_END: Final = b"\r\n"
 _OF_URLS: Final = ":/?#[]@!$&'()*+,;=%"
@@ -50,17 +49,37 @@ def write(parts: Iterable[bytes], content_type: str) -> tuple[str, bytes]:
     return writer.content_type, b"".join(head + part + PART_END for part in parts) + writer.end
 
 
+class WholeParts:
+    """The parts of a body that is still arriving: `feed` what comes, then `finish`; both give what has ended.
+    Raises `Malformed`, also for a part of more than `most` bytes (None: of any length)."""
+
+    def __init__(self, content_type: str, most: int | None = None) -> None:
+        self._reader = PartsReader(parsed(content_type)[1].get("boundary", ""))
+        self._most = most
+        self._type = ""
+        self._content = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[BodyPart]:
+        """The parts that these bytes end."""
+        return self._whole(self._reader.feed(data))
+
+    def finish(self) -> Iterator[BodyPart]:
+        """The body is at its end."""
+        return self._whole(self._reader.finish())
+
+    def _whole(self, events: Iterable[Event]) -> Iterator[BodyPart]:
+        for event in events:
+            if isinstance(event, PartBegins):
+                self._type, self._content = event.headers.get("content-type", ""), bytearray()
+            elif isinstance(event, PartEnds):
+                yield BodyPart(self._type, bytes(self._content))
+            else:
+                self._content += event
+                if self._most is not None and len(self._content) > self._most:
+                    raise Malformed(f"a part of more than {self._most} bytes", place="body")
+
+
 def read(content_type: str, body: bytes) -> list[BodyPart]:
     """The parts of a body. Raises `Malformed`."""
-    # "replace": what is not ASCII in a boundary is no boundary.
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
-    message = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not message.is_multipart():
-        raise Malformed("no parts; Content-Type names the boundary that stands between them", place="body")
-    parts = [part for part in message.walk() if not part.is_multipart()]
-    return [BodyPart(str(part.get("Content-Type", "")), _content(part)) for part in parts]
-
-
-def _content(part: Message) -> bytes:
-    content = part.get_payload(decode=True)
-    return content if isinstance(content, bytes) else b""
+    parts = WholeParts(content_type)
+    return [*parts.feed(body), *parts.finish()]

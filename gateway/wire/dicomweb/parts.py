@@ -68,11 +68,6 @@ class PartsReader:
         """So many bytes of the buffer stand before the content."""
         self._at = _At.PREAMBLE
 
-    @property
-    def is_within_part(self) -> bool:
-        """Whether a part has begun that has not ended."""
-        return self._at is _At.CONTENT
-
     def feed(self, data: bytes) -> Iterator[Event]:
         """What has begun, come and ended with these bytes. Raises `Malformed`."""
         if self._at is not _At.EPILOGUE:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp import hdrs
 
 from gateway.errors import Malformed, TooLarge, Unavailable
 from gateway.wire.dicomweb import dicom_json, native_xml
 from gateway.wire.dicomweb.dataset import Dataset
 from gateway.wire.dicomweb.json_stream import JsonArray
 from gateway.wire.dicomweb.media_types import JSON, MULTIPART, PLAIN_JSON, XML
+from gateway.wire.dicomweb.multipart import BodyPart, WholeParts
 from gateway.wire.dicomweb.reading import Parameters, WebReader
 
 MOST_OBJECT_BYTES: Final = 16 * 1024 * 1024
@@ -117,21 +119,25 @@ async def _data_sets(
 
 async def _parts(response: aiohttp.ClientResponse, faults: list[Malformed], budget: _Budget) -> AsyncIterator[Dataset]:
     """A data set for each part of XML, or the array of each part of JSON."""
-    async for part in aiohttp.MultipartReader.from_response(response):
-        if not isinstance(part, aiohttp.BodyPartReader):
-            continue
-        content = bytearray()
-        while piece := await part.read_chunk(_READ_BYTES):
-            budget.spend(len(piece))
-            content += piece
-            if len(content) > MOST_OBJECT_BYTES:
-                raise Malformed(f"a part of more than {MOST_OBJECT_BYTES} bytes", place="body")
-        if "xml" in part.headers.get("Content-Type", ""):
-            yield native_xml.read(bytes(content))
-            continue
-        array = JsonArray(MOST_OBJECT_BYTES)
-        for found in (*array.feed(bytes(content)), *array.end()):
-            yield dicom_json.read_tolerantly(found, faults)
+    parts = WholeParts(response.headers.get(hdrs.CONTENT_TYPE, ""), MOST_OBJECT_BYTES)
+    async for piece in response.content.iter_chunked(_READ_BYTES):
+        budget.spend(len(piece))
+        for part in parts.feed(piece):
+            for one in _of_part(part, faults):
+                yield one
+        await asyncio.sleep(0)
+    for part in parts.finish():
+        for one in _of_part(part, faults):
+            yield one
+
+
+def _of_part(part: BodyPart, faults: list[Malformed]) -> Iterator[Dataset]:
+    if "xml" in part.content_type:
+        yield native_xml.read(part.content)
+        return
+    array = JsonArray(MOST_OBJECT_BYTES)
+    for found in (*array.feed(part.content), *array.end()):
+        yield dicom_json.read_tolerantly(found, faults)
 
 
 def _has_more(warnings: Sequence[str]) -> bool:
