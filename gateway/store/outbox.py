@@ -66,21 +66,33 @@ def enqueue(
     return WorkRow(key[0])
 
 
-def postpone(connection: Connection, lane: Lane, *, due_at: int, now: int, longest: int = NEVER) -> None:
+def postpone(
+    connection: Connection,
+    lane: Lane,
+    *,
+    due_at: int,
+    now: int,
+    longest: int = NEVER,
+    payload: dict[str, Any] | None = None,
+) -> None:
     """Let the waiting row of `lane` fall due at `due_at`; add the row if none waits.
 
-    `longest`: microseconds after which the row falls due in any case, counted from when it was added.
+    `longest`: microseconds after which the row falls due in any case, counted from when it was added. `payload`: what
+    the row holds from now on; None: as before, and nothing in a new row.
 
     What was parked in the lane steps back for the new row, which looks at the same thing again.
     """
     lock(connection, str(lane))
     steady = heartbeats.steady_of(connection, due_at, now=now)
-    if not _POSTPONE.run(connection, {"the_lane": str(lane), "the_due": steady, "longest": longest}):
-        enqueue(connection, lane=lane, payload={}, due_at=due_at, now=now, supersede=True)
+    statement = _POSTPONE if payload is None else _POSTPONE_WITH
+    values = {"the_lane": str(lane), "the_due": steady, "longest": longest, "the_payload": payload}
+    if not statement.run(connection, values):
+        enqueue(connection, lane=lane, payload=payload or {}, due_at=due_at, now=now, supersede=True)
 
 
 def waits(connection: Connection, lane: Lane) -> bool:
-    """Whether a row of `lane` waits; who adds others to the lane waits for this transaction."""
+    """Whether a row of `lane` waits; who adds others to the lane, or would claim the row, waits for this transaction or
+    passes it over: else a worker could read what the row is about before it is committed."""
     lock(connection, str(lane))
     return connection.execute(_WAITS, {"the_lane": str(lane)}).first() is not None
 
@@ -236,17 +248,20 @@ _SUPERSEDE = (
 )
 
 
+WAITING_ROW: Final = (
+    outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value,
+)  # fmt: skip
+"""Conditions: it is the row of `the_lane` that waits."""
 _last_due = outbox.c.waits_since + bindparam("longest", type_=BigInteger)
 _POSTPONED = (
     update(outbox)
-    .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value)
+    .where(*WAITING_ROW)
     .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
 )
 _POSTPONE: Final = Statement(_POSTPONED)
+_POSTPONE_WITH: Final = Statement(_POSTPONED.values(payload=bindparam("the_payload", type_=outbox.c.payload.type)))
 
-_WAITS: Final = select(outbox.c.id).where(
-    outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value
-)
+_WAITS: Final = select(outbox.c.id).where(*WAITING_ROW).with_for_update()
 
 _MOVE_LANE = (
     update(outbox)

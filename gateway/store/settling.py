@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, exists, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, exists, literal_column, or_, select, update
 
 from gateway.records.completeness import Decision, Evidence, Holding, Reason, Times, decided
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import SETTLE, TRANSITIONS, Lane, Work, WorkEvent, WorkState
 from gateway.store import completeness, heartbeats
 from gateway.store.engine import lock
-from gateway.store.outbox import NEVER, enqueue
+from gateway.store.outbox import NEVER, WAITING_ROW, enqueue, postpone, waits
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import (
     instances,
@@ -50,16 +50,12 @@ class Wait:
 
 def arrived(connection: Connection, study_uid: StudyInstanceUID, wait: Wait, *, now: int, is_stated: bool) -> None:
     """An instance has come. `is_stated`: there is evidence of how much the study holds, which is looked at soon."""
-    lane = Lane(SETTLE, study_uid)
-    lock(connection, str(lane))
-    steady = heartbeats.steady_of(connection, now, now=now)
     after = min(wait.quiet, wait.longest, GRACE_MICROS if is_stated else NEVER)
-    payload = {"quiet_at": steady + wait.quiet}
-    values = {
-        "the_lane": str(lane), "the_due": steady + after, "longest": wait.longest, "the_payload": payload,
-    }  # fmt: skip
-    if not _PUT_OFF.run(connection, values):
-        enqueue(connection, lane=lane, payload=payload, due_at=now + after, now=now, supersede=True)
+    quiet_at = heartbeats.steady_of(connection, now + wait.quiet, now=now)
+    postpone(
+        connection, Lane(SETTLE, study_uid), due_at=now + after, now=now, longest=wait.longest,
+        payload={"quiet_at": quiet_at},
+    )  # fmt: skip
 
 
 def state(connection: Connection, study_uid: StudyInstanceUID, evidence: Evidence) -> None:
@@ -75,25 +71,15 @@ def state(connection: Connection, study_uid: StudyInstanceUID, evidence: Evidenc
 
 def ask(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
     """A person wants the study to settle now, whatever is missing."""
-    lane = Lane(SETTLE, study_uid)
-    lock(connection, str(lane))
-    payload = {"asked": True}
-    values = {
-        "the_lane": str(lane), "the_due": heartbeats.steady_of(connection, now, now=now), "longest": NEVER,
-        "the_payload": payload,
-    }  # fmt: skip
-    if _PUT_OFF.run(connection, values):
-        announce(connection)
-    else:
-        enqueue(connection, lane=lane, payload=payload, due_at=now, now=now, supersede=True)
+    postpone(connection, Lane(SETTLE, study_uid), due_at=now, now=now, payload={"asked": True})
+    announce(connection)
 
 
 def changed(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
     """Something of the study has changed, though no instance has come: it is looked at now, unless it still waits for
     instances and will be looked at anyway."""
     lane = Lane(SETTLE, study_uid)
-    lock(connection, str(lane))
-    if connection.execute(_WAITING, {"the_lane": str(lane)}).first() is None:
+    if not waits(connection, lane):
         enqueue(connection, lane=lane, payload={}, due_at=now, now=now, supersede=True)
 
 
@@ -185,25 +171,11 @@ def _of_others(connection: Connection, sop_uids: list[str]) -> frozenset[str]:
 _AT_ONCE: Final = 500
 """UIDs in one statement."""
 
-_WAITING_ROW: Final = (
-    outbox.c.lane == bindparam("the_lane"), is_active(outbox), outbox.c.state == WorkState.PENDING.value,
-)  # fmt: skip
-_last_due: Final = outbox.c.waits_since + bindparam("longest", type_=BigInteger)
-_PUT_OFF: Final = Statement(
-    update(outbox)
-    .where(*_WAITING_ROW)
-    .values(
-        due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")),
-        payload=bindparam("the_payload", type_=outbox.c.payload.type),
-    )
-)
 _PULL: Final = Statement(
     update(outbox)
-    .where(*_WAITING_ROW, outbox.c.due_at > bindparam("the_due", type_=BigInteger))
+    .where(*WAITING_ROW, outbox.c.due_at > bindparam("the_due", type_=BigInteger))
     .values(due_at=bindparam("the_due", type_=BigInteger))
 )
-# Held, or a worker could claim the row and read the study before what it is waited for has been committed.
-_WAITING: Final = select(outbox.c.id).where(*_WAITING_ROW).with_for_update()
 _ROW: Final = (
     select(outbox.c.waits_since, outbox.c.payload)
     .where(outbox.c.lane == bindparam("the_lane"), is_active(outbox))
@@ -211,7 +183,7 @@ _ROW: Final = (
     .limit(1)
 )
 _SINCE: Final = select(outbox.c.waits_since).where(outbox.c.id == bindparam("the_id"))
-_is_behind: Final = (*_WAITING_ROW, outbox.c.id > bindparam("behind"))
+_is_behind: Final = (*WAITING_ROW, outbox.c.id > bindparam("behind"))
 _BEHIND: Final = select(outbox.c.due_at, outbox.c.payload).where(*_is_behind).order_by(outbox.c.id)
 _TAKEN_OVER: Final = (
     update(outbox)
