@@ -148,5 +148,4 @@ def _changed(connection: Connection, wish: StudyWish, row: RowMapping, note: str
         accession_numbers=(row["accession"],) if row["accession"] else (), note=why,
     )  # fmt: skip
     audit.record(connection, event)
-    studies.touch(connection, wish.study_uid)
     settling.changed(connection, wish.study_uid, now=now)

@@ -12,7 +12,6 @@ from gateway.clock import now
 from gateway.records.erasure import Outside, Targets
 from gateway.records.work import Activity, Lane, Part
 from gateway.store import deleted_studies, image_forwards, settling
-from gateway.store import studies as studies_store
 from gateway.store.erasing_targets import performed_steps_of, studies_of
 from gateway.store.retention import messages as of_messages
 from gateway.store.retention import orders as of_orders
@@ -77,7 +76,6 @@ def _part_from_images(connection: Connection, ids: Sequence[int], targets: Targe
     wanted = select(conflicts.study_uid).where(conflicts.order.in_(ids), conflicts.study_uid.not_in(targets.uids))
     for uid in connection.execute(wanted.distinct()).scalars().all():
         connection.execute(update(studies).where(studies.c.study_uid == uid).values(findings=[]))
-        studies_store.touch(connection, uid)
         settling.changed(connection, uid, now=now())
 
 

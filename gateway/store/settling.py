@@ -76,8 +76,9 @@ def ask(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> Non
 
 
 def changed(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
-    """Something of the study has changed, though no instance has come: it is looked at now, unless it still waits for
-    instances and will be looked at anyway."""
+    """Something that the study's resources state has changed, though no instance has come. It counts a revision, and
+    the study is looked at now, unless it still waits for instances and will be looked at anyway."""
+    connection.execute(_REVISE, {"the_study": study_uid})
     lane = Lane(SETTLE, study_uid)
     if not waits(connection, lane):
         enqueue(connection, lane=lane, payload={}, due_at=now, now=now, supersede=True)
@@ -196,14 +197,14 @@ _KEEP: Final = (
     .values(due_at=bindparam("the_due"), payload=bindparam("the_payload", type_=outbox.c.payload.type))
 )
 
-_STUDY: Final = select(studies.c.grown_revision, studies.c.settled_revision, studies.c.withdrawn_at).where(
-    studies.c.study_uid == bindparam("the_study")
-)
+_is_study: Final = studies.c.study_uid == bindparam("the_study")
+_REVISE: Final = update(studies).where(_is_study).values(revision=studies.c.revision + 1)
+_STUDY: Final = select(studies.c.grown_revision, studies.c.settled_revision, studies.c.withdrawn_at).where(_is_study)
 _HERE: Final = (
     select(instances.c.series, instances.c.sop_uid)
     .join(series, series.c.id == instances.c.series)
     .join(studies, studies.c.id == series.c.study)
-    .where(studies.c.study_uid == bindparam("the_study"))
+    .where(_is_study)
 )
 _ANYWHERE: Final = select(instances.c.sop_uid).where(instances.c.sop_uid.in_(bindparam("the_uids", expanding=True)))
 _PERFORMING: Final = (

@@ -270,15 +270,10 @@ def withdraw(
         raise UnknownKey("there is no such study", place=study_uid)
     if (row["withdrawn_at"] is None) == (at is None):
         return False
-    values = {"withdrawn_at": at, "withdrawn_by": person, "withdrawn_reason": reason}
-    connection.execute(update(studies).where(studies.c.id == row["id"]).values(values))
-    touch(connection, study_uid)
+    stated = {"withdrawn_at": at, "withdrawn_by": person, "withdrawn_reason": reason}
+    changed = update(studies).where(studies.c.id == row["id"]).values(**stated, revision=studies.c.revision + 1)
+    connection.execute(changed)
     return True
-
-
-def touch(connection: Connection, study_uid: StudyInstanceUID) -> None:
-    """Count a revision: something that the study's resources say has changed, though no instance came."""
-    connection.execute(update(studies).where(studies.c.study_uid == study_uid).values(revision=studies.c.revision + 1))
 
 
 _OF_PATIENT: Final = select(studies.c.study_uid).where(

@@ -15,7 +15,7 @@ from gateway.journey import scheduling
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.message import MessageState
 from gateway.records.work import SETTLE
-from gateway.store import message_ties, messages, outbox_claims, settling, studies
+from gateway.store import message_ties, messages, outbox_claims, settling
 from gateway.store import worklist as worklist_rows
 from gateway.store.engine import open_engine
 from gateway.store.schema import orders, patients
@@ -102,7 +102,6 @@ def test_a_study_is_not_settled_while_its_order_is_being_committed(engine: Engin
         return [work.id for work in works]
 
     with engine.begin() as connection:
-        studies.touch(connection, StudyInstanceUID("1.2.3"))
         settling.changed(connection, StudyInstanceUID("1.2.3"), now=NOW)
         assert claimed() == []
     assert len(claimed()) == 1

@@ -8,7 +8,7 @@ from gateway.clock import Clock
 from gateway.journey.performed_step.consequences import Change
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.performed_step import items_of, scheduled_items
-from gateway.store import scheduled_steps, settling, studies
+from gateway.store import scheduled_steps, settling
 
 
 def look_again(connection: Connection, change: Change, *, clock: Clock) -> None:
@@ -21,5 +21,4 @@ def look_again(connection: Connection, change: Change, *, clock: Clock) -> None:
     of_series = [str(one.get("SeriesInstanceUID") or "") for one in items_of(stated.get("PerformedSeriesSequence"))]
     uids = [*(one.study_uid for one in change.links), *named]
     for uid, _ in scheduled_steps.imaged(connection, study_uids=uids, series_uids=of_series):
-        studies.touch(connection, StudyInstanceUID(uid))
         settling.changed(connection, StudyInstanceUID(uid), now=now)

@@ -23,7 +23,7 @@ from gateway.records.order_book import ENDS
 from gateway.records.patient import IDENTITY, Identity, Rank, first_values, identity_of
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.records.step import BOOKS, CREATES, StepEvent, StepState
-from gateway.store import early, patients, settling, studies
+from gateway.store import early, patients, settling
 from gateway.store import order_book as book
 from gateway.store import order_kin as kin
 from gateway.store.statement import Row
@@ -283,7 +283,6 @@ def _meet_early(
         accession_number=order.accession_number,
     )
     for uid in waiting.studies:
-        studies.touch(work.connection, uid)
         settling.changed(work.connection, uid, now=work.now)
     if waiting.performed_steps and work.policy.late_links is not None:
 

@@ -100,7 +100,6 @@ def _tell_studies_again(work: SchedulingWork, ended: Sequence[Identity]) -> None
     """Studies under identities that have ended go to each EHR again, now under the patient whom they mean."""
     for identity in ended:
         for uid in studies.of_patient(work.connection, identity):
-            studies.touch(work.connection, uid)
             settling.changed(work.connection, uid, now=work.now)
 
 

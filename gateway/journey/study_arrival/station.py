@@ -148,9 +148,9 @@ class StudyArrival:
             first(connection)
             if not study_arrivals.say_again(connection, study_uid, study, read):
                 raise _OthersArrivedError
-            studies.touch(connection, study_uid)
-            follow = settling.ask if is_asked else settling.changed
-            follow(connection, study_uid, now=now)
+            settling.changed(connection, study_uid, now=now)
+            if is_asked:
+                settling.ask(connection, study_uid, now=now)
 
         try:
             await self._store.write(again)
