@@ -81,8 +81,8 @@ def studies_of(connection: Connection, asked: CommitmentAsked) -> set[str]:
         .join(instances, instances.c.series == series.c.id)
         .distinct()
     )
-    parts = (uids[first : first + CHUNK] for first in range(0, len(uids), CHUNK))
-    return {uid for part in parts for uid in connection.execute(wanted.where(instances.c.sop_uid.in_(part))).scalars()}
+    of_parts = (wanted.where(instances.c.sop_uid.in_(part)) for part in _chunks(uids))
+    return {uid for of_part in of_parts for uid in connection.execute(of_part).scalars()}
 
 
 def _is_reported_soon(connection: Connection, work: int) -> bool:

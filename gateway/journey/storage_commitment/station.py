@@ -107,9 +107,10 @@ class StorageCommitment:
         """Keep a request; what it names is evidence of what its study holds."""
         now = self._clock()
         kept = commitments.keep(connection, wanted, calling_ae=requester, now=now)
-        of_study = evidence_of.committed(wanted, commitments.studies_of(connection, wanted), at=now)
-        if kept.is_new and of_study is not None:
-            settling.state(connection, *of_study)
+        if kept.is_new:
+            of_study = evidence_of.committed(wanted, commitments.studies_of(connection, wanted), at=now)
+            if of_study is not None:
+                settling.state(connection, *of_study)
         return kept
 
     def _enqueue(self, connection: Connection, row: int, lane: Lane, payload: dict[str, bool]) -> None:
