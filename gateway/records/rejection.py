@@ -43,7 +43,7 @@ def not_served(instances: Iterable[Instance]) -> frozenset[str]:
 def counting(all_series: tuple[Series, ...]) -> tuple[Series, ...]:
     """What of a study is not rejected as wrong, without the notes; all of it where nothing is left, since somebody
     must state whose study it was."""
-    members = [one for series in all_series for one in series.instances]
+    members = _members(all_series)
     gone = rejected(members)
     left = _without(all_series, gone | {note.uid for _, note in _notes(members)}) if gone else all_series
     return left or all_series
@@ -51,7 +51,7 @@ def counting(all_series: tuple[Series, ...]) -> tuple[Series, ...]:
 
 def number_rejected(all_series: tuple[Series, ...]) -> int:
     """How many instances of a study are rejected as wrong."""
-    members = [one for series in all_series for one in series.instances]
+    members = _members(all_series)
     gone = rejected(members)
     return sum(one.uid in gone for one in members) if gone else 0
 
@@ -60,15 +60,19 @@ def standing(study: Study) -> Standing:
     """What is left of a study after its rejection notes, which are not counted themselves."""
     if study.withdrawn:
         return Standing(replace(study, series=()), True, False)
-    members = [one for series in study.series for one in series.instances]
+    members = _members(study.series)
     notes = list(_notes(members))
     if not notes:
         return Standing(study, False, True)
     wrong = rejected(members)
     expired = {uid for title, note in notes if title == EXPIRED for uid in _referenced(note.attributes)}
     kept = _without(study.series, wrong | {note.uid for _, note in notes})
-    left = {one.uid for series in kept for one in series.instances}
+    left = {one.uid for one in _members(kept)}
     return Standing(replace(study, series=kept), not left and bool(wrong), bool(left - expired))
+
+
+def _members(all_series: Iterable[Series]) -> list[Instance]:
+    return [one for series in all_series for one in series.instances]
 
 
 def _notes(instances: Iterable[Instance]) -> Iterator[tuple[str, Instance]]:
