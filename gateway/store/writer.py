@@ -197,7 +197,9 @@ class Writer:
                 ):
                     for job in batch:
                         run(connection, job)
-                    send(connection)
+                    if run is run_bare:
+                        # Guarded units have sent their rows, each within its savepoint; the events are of them all.
+                        send(connection)
                 self._committing = True
                 transaction.commit()
             self._is_away = False

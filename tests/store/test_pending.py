@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from gateway.errors import Unavailable
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind
 from gateway.records.message import MessageState
 from gateway.records.patient import Identity
@@ -120,6 +121,23 @@ async def test_a_value_that_no_database_can_hold_is_the_fault_of_its_unit(databa
     assert isinstance(other, int)
     assert await store.read(lambda connection: connection.execute(COUNT).scalar_one()) == 2
     await store.close()
+
+
+async def test_events_that_the_database_does_not_take_are_its_failure_to_each_unit(shared_postgres: str) -> None:
+    store = await Store.open(shared_postgres)
+    event = AuditEvent(AuditKind.ORDER_RECORD, Action.CREATE, 1, GATEWAY)
+
+    def rename(connection: Connection, before: str, after: str) -> None:
+        connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    await store.write(partial(rename, before="audit_waiting", after="audit_away"))
+    try:
+        units = [(lambda connection: record(connection, event), ASKS) for _ in range(2)]
+        failures = await together(store, *units)
+    finally:
+        await store.write(partial(rename, before="audit_away", after="audit_waiting"))
+        await store.close()
+    assert [type(failure) for failure in failures] == [Unavailable, Unavailable]
 
 
 @pytest.mark.parametrize("look", ["statement", "sqlalchemy"])
