@@ -130,9 +130,9 @@ def _post(connection: http.client.HTTPConnection, origin: Origin, sent: bytes | 
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(length), "Accept": "application/dicom+json"}
     connection.request("POST", f"{origin.path}/studies", sent, headers)
     answer = connection.getresponse()
-    said = json.loads(answer.read())
-    if answer.status != 200 or said.get("00081198", {}).get("Value"):
-        raise RuntimeError(f"answered {answer.status}: {said}")
+    stored = json.loads(answer.read())
+    if answer.status != 200 or stored.get("00081198", {}).get("Value"):
+        raise RuntimeError(f"answered {answer.status}: {stored}")
 
 
 def _many(origin: Origin, instances: int, pixels: bytes) -> None:

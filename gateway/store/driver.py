@@ -39,8 +39,6 @@ def in_one_round_trip(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
-    if not connection.in_transaction():
-        connection.begin()
     raw: Any = connection.connection.dbapi_connection
     try:
         with raw.pipeline():

@@ -47,8 +47,8 @@ class Keys:
         carrying(connection)[_NAME] = self
 
     def begin_with(self, connection: Connection, keys: Iterable[str], look: Callable[[], T]) -> T:
-        """Hold `keys` from the beginning of the transaction on, before any unit works, and look by the same round trip:
-        gives the cursor of what `look` runs behind. Raises `Contended`."""
+        """Hold `keys` from the beginning of the transaction on, before any unit works, and look by the same round trip.
+        Gives the cursor of `look`, which runs behind them. Raises `Contended`."""
         missing = set(keys) - self._held
         with in_one_round_trip(connection):
             tried = self._try(connection, missing)
@@ -64,8 +64,8 @@ class Keys:
         if missing:
             self._check(self._try(connection, missing))
 
-    def _try(self, connection: Connection, missing: Iterable[str]) -> Any:
-        self._asked |= set(missing)
+    def _try(self, connection: Connection, missing: set[str]) -> Any:
+        self._asked |= missing
         return execute(connection, _TRY, _given(missing))
 
     def _check(self, tried: Any) -> None:
