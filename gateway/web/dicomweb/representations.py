@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
@@ -23,6 +23,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Dataset]]] = {
     XML: native_xml.read,
     PLAIN_XML: native_xml.read,
 }
+_READ_BYTES: Final = 256 * 1024
 _PLUS: Final = re.compile(r"(?<=\w) (?=\w)")
 """A plus that is not percent-encoded is a blank in a query parameter."""
 T = TypeVar("T")
@@ -115,12 +116,17 @@ def _check_type(content_type: str) -> None:
 
 
 async def _body(request: web.Request) -> bytes:
-    body = bytearray()
+    return b"".join([piece async for piece in body_of(request, MAX_BODY_BYTES)])
+
+
+async def body_of(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """A body in pieces, as it comes. Raises `TooLarge`, or `Malformed` for one that is cut off."""
+    size = 0
     try:
-        async for chunk in request.content.iter_chunked(65536):
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise TooLarge(f"longer than {MAX_BODY_BYTES} bytes", place="body")
+        async for data in request.content.iter_chunked(_READ_BYTES):
+            size += len(data)
+            if size > max_bytes:
+                raise TooLarge(f"longer than {max_bytes} bytes", place="body")
+            yield data
     except (web.RequestPayloadError, ConnectionError):
         raise Malformed("it is cut off, or not in the encoding that Content-Encoding names", place="body") from None
-    return bytes(body)

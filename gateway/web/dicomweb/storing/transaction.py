@@ -7,13 +7,13 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from gateway.errors import GatewayError, Malformed, TooLarge, UnsupportedType
+from gateway.errors import GatewayError, Malformed, UnsupportedType
 from gateway.journey.study_arrival.incoming import Sender
 from gateway.long_work import beside
 from gateway.web.connections import body_goes_on
 from gateway.web.dicomweb.context import CONTEXT, base_uri, study_uids_of
 from gateway.web.dicomweb.login import SCANNER, check_service
-from gateway.web.dicomweb.representations import preferred, writer
+from gateway.web.dicomweb.representations import body_of, preferred, writer
 from gateway.web.dicomweb.storing.batch import Batch
 from gateway.web.dicomweb.storing.parts import TYPES, StoreParts
 from gateway.web.dicomweb.storing.response import Outcome, response_module, status_of
@@ -27,7 +27,6 @@ REQUEST_TYPES: Final = tuple(str(MediaType(MULTIPART, one)) for one in TYPES)
 PROGRESS_BYTES: Final = 256 * 1024
 """So much of a body comes within `http.body_seconds`, or it is too slow."""
 _UNAVAILABLE: Final = 503
-_READ_BYTES: Final = 256 * 1024
 
 
 async def store(request: web.Request) -> web.Response:
@@ -109,16 +108,11 @@ def _reader_of(request: web.Request) -> tuple[str, PartsReader | _WholeBody]:
 
 
 async def _pieces(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """Raises `TooLarge`, `Malformed` for a body that is cut off, or 408 for one that comes too slowly."""
-    size = seen = 0
-    try:
-        async for data in request.content.iter_chunked(_READ_BYTES):
-            size += len(data)
-            if size > max_bytes:
-                raise TooLarge(f"longer than {max_bytes} bytes", place="body")
-            if size - seen >= PROGRESS_BYTES:
-                seen = size
-                body_goes_on(request)
-            yield data
-    except (web.RequestPayloadError, ConnectionError):
-        raise Malformed("it is cut off, or not in the encoding that Content-Encoding names", place="body") from None
+    """Raises as `body_of`, or 408 for a body that comes too slowly."""
+    seen = 0
+    async for data in body_of(request, max_bytes):
+        seen += len(data)
+        if seen >= PROGRESS_BYTES:
+            seen = 0
+            body_goes_on(request)
+        yield data
