@@ -77,10 +77,12 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
         return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
     row, series_says_more = _keep_series(connection, arrival, study, held)
     instance, instance_says_more = _keep_instance(connection, arrival, row, held)
-    stated = agreed(*_of_study(held), arrival.study, arrival.sop_uid)
-    is_new = instance_says_more or series_says_more or stated != _of_study(held)
+    before = held.get("study_attributes") or {}, held.get("study_sources") or {}
+    stated = agreed(*before, arrival.study, arrival.sop_uid)
+    study_says_more = stated != before
+    is_new = instance_says_more or series_says_more or study_says_more
     if is_new:
-        _grow(connection, arrival, study, stated, has_changed=stated != _of_study(held))
+        _grow(connection, arrival, study, stated if study_says_more else None)
     has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
     return Kept(instance, is_new=is_new, has_new_file=has_new_file, is_stated=bool(is_stated))
 
@@ -91,20 +93,15 @@ def _counts(arrival: InstanceArrival, held: Mapping[str, Any]) -> bool:
     return arrival.rank.takes_the_place_of(rank) and (arrival.digest, arrival.rank) != (held["digest"], rank)
 
 
-def _of_study(held: Mapping[str, Any]) -> tuple[Attributes, Sources]:
-    return held.get("study_attributes") or {}, held.get("study_sources") or {}
-
-
 def _grow(
-    connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources], *,
-    has_changed: bool,
-) -> None:  # fmt: skip
+    connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources] | None
+) -> None:
+    """`stated`: what the study states from now on; None: as before."""
     values: dict[str, Any] = {"the_id": study, "now": arrival.received_at}
-    if has_changed:
-        values |= _named(_columns(*stated))
-        _GROW_AND_STATE.run(connection, values)
-    else:
+    if stated is None:
         _GROW.run(connection, values)
+    else:
+        _GROW_AND_STATE.run(connection, values | _named(_columns(*stated)))
 
 
 def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
