@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Final
@@ -14,7 +14,7 @@ from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.sources.by_search import searched
 from gateway.journey.study_arrival.sources.filters import StudyFilter
-from gateway.journey.study_arrival.sources.stated import count_of
+from gateway.journey.study_arrival.sources.stated import STUDY_UID, count_of, text_of
 from gateway.journey.study_arrival.sources.windows import DayWindows, Window
 from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
@@ -22,7 +22,6 @@ from gateway.records.study_source import ListedStudy, Listing, Watermark
 from gateway.wire.dicomweb.dataset import Dataset
 from gateway.wire.dicomweb.querying import DicomWebReader, Found
 
-STUDY_UID: Final = 0x0020000D
 SERIES_COUNT: Final = 0x00201206
 INSTANCE_COUNT: Final = 0x00201208
 MODALITIES: Final = 0x00080061
@@ -145,7 +144,7 @@ class DicomWebSource:
         studies: list[ListedStudy] = []
         dropped = 0
         for result in found.results:
-            uid = _text(result, STUDY_UID)
+            uid = text_of(result, STUDY_UID)
             if not uid or uid in state.seen:
                 continue
             state.seen.add(uid)
@@ -175,7 +174,7 @@ class DicomWebSource:
     ) -> AsyncGenerator[list[Incoming]]:
         some: list[Incoming] = []
         async for one in found:
-            if _text(one, STUDY_UID) not in ("", study.study_uid):
+            if text_of(one, STUDY_UID) not in ("", study.study_uid):
                 raise NeedsPerson("the server gives instances of another study than was asked for", place=self.place)
             some.append(from_elements(one, sender, rank))
             if len(some) == AT_ONCE:
@@ -188,14 +187,8 @@ class DicomWebSource:
 def listed_study(uid: str, result: Dataset) -> ListedStudy:
     """A study as an answer states it. A count that is absent is not 0: of a study without counts nothing is stated
     that changes."""
-    series, instances = count_of(_text(result, SERIES_COUNT)), count_of(_text(result, INSTANCE_COUNT))
-    stated = "\x1f".join(_text(result, tag) for tag in CORRECTED)
+    series, instances = count_of(text_of(result, SERIES_COUNT)), count_of(text_of(result, INSTANCE_COUNT))
+    stated = "\x1f".join(text_of(result, tag) for tag in CORRECTED)
     digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
     state = "" if instances is None else f"{'' if series is None else series}/{instances} {digest}"
     return ListedStudy(StudyInstanceUID(uid), state, instances, digest if state else "")
-
-
-def _text(result: Mapping[int, object], tag: int) -> str:
-    attribute = result.get(tag)
-    values = getattr(attribute, "values", ())
-    return str(values[0]).strip().rstrip("\0") if values else ""

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from gateway.journey.study_arrival.from_elements import from_elements
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.sources.filters import StudyFilter
+from gateway.journey.study_arrival.sources.stated import STUDY_UID, text_of
 from gateway.journey.study_arrival.sources.windows import Window
 from gateway.records.arrival import HeaderRank
 from gateway.records.identifiers import StudyInstanceUID
@@ -18,7 +19,6 @@ from gateway.wire.dicomweb.orthanc import OrthancReader, OrthancStudy
 
 T = TypeVar("T")
 
-STUDY_UID: Final = 0x0020000D
 AT_ONCE: Final = 16
 """Requests that are under way at once, of which each asks for a study or an instance."""
 MOST_PAGES: Final = 1_000
@@ -80,7 +80,7 @@ class OrthancSource:
     def _listing(self, studies: Sequence[OrthancStudy], watermark: Watermark) -> Listing:
         listed, dropped = [], 0
         for one in studies:
-            uid = one.tags[STUDY_UID].values[0] if STUDY_UID in one.tags else ""
+            uid = text_of(one.tags, STUDY_UID)
             if not uid or not self._filter.admits(one.tags, self._window):
                 dropped += 1
                 continue

@@ -5,18 +5,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from gateway.journey.study_arrival.sources.stated import Values
 from gateway.journey.study_arrival.sources.windows import Window
 
 STUDY_DATE: Final = 0x00080020
-
-
-class Values(Protocol):
-    """An attribute of an answer."""
-
-    @property
-    def values(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
+STUDY_UID: Final = 0x0020000D
 LONGEST_UID: Final = 64
 """Characters (PS3.5 9)."""
 _LONGEST_NUMBER: Final = 12
 """Characters of an Integer String (PS3.5 Table 6.2-1)."""
 _MOST: Final = 2**31 - 1
+
+
+class Values(Protocol):
+    """An attribute of an answer."""
+
+    @property
+    def values(self) -> tuple[str, ...]: ...
+
+
+def text_of(answer: Mapping[int, Values], tag: int) -> str:
+    """The first value of an attribute; empty: there is none."""
+    values = answer[tag].values if tag in answer else ()
+    return values[0].strip().rstrip("\0") if values else ""
 
 
 def count_of(text: str) -> int | None:
