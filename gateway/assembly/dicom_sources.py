@@ -15,7 +15,6 @@ from gateway.journey.study_arrival.sources.dicom_retrieval import ByGet, ByMove,
 from gateway.journey.study_arrival.sources.filters import StudyFilter
 from gateway.journey.study_arrival.sources.windows import DayWindows
 from gateway.mapping import Mappings
-from gateway.records.identifiers import StudyInstanceUID
 from gateway.store import Store, header_ranks
 from gateway.wire.dimse.requestor_operations import proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
@@ -30,27 +29,25 @@ def dicom_source(
     store: Store,
     mappings: Mappings,
     stack: AsyncExitStack,
-    windows: DayWindows | None = None,
+    windows: DayWindows,
 ) -> DicomSource:
-    """`windows`: the days that are listed; None: those of the configuration. Raises `ConfigError` when a certificate
-    cannot be used."""
+    """`windows`: the days that are listed. Raises `ConfigError` when a certificate cannot be used."""
     peer = peer_of_source(config, section, section.timeout_seconds)
     requestor = Requestor(peer, proposals(FIND))
     stack.push_async_callback(requestor.close)
     wanted = StudyFilter(section.tags)
     reader = StudyReader(
         requestor,
-        retrieval_of(config, section, peer),
+        _retrieval_of(config, section, peer),
         lambda: mappings.studies.keywords,
-        lambda uid: store.read(partial(header_ranks.of_study, study_uid=StudyInstanceUID(uid))),
+        lambda uid: store.read(partial(header_ranks.of_study, study_uid=uid)),
         wanted=wanted,
         headers=section.headers,
     )
-    windows = windows or DayWindows(section.since, section.window_days, section.again_days)
     return DicomSource(section.name, requestor, reader, windows, config.site.zone, wanted)
 
 
-def retrieval_of(config: Config, section: StudySource, peer: RequestedPeer) -> Retrieval:
+def _retrieval_of(config: Config, section: StudySource, peer: RequestedPeer) -> Retrieval:
     """How instances are retrieved of an archive."""
     if section.retrieve == "move":
         return ByMove(peer, config.dicom.ae_title)

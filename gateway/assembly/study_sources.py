@@ -54,10 +54,8 @@ Maker = Callable[[SourceSection, SourceParts], Awaitable[StudySource]]
 
 async def _dicomweb(section: SourceSection, parts: SourceParts) -> StudySource:
     reader = DicomWebReader(await parts.stack.enter_async_context(web_reader_of(section)))
-    windows = parts.windows or DayWindows(section.since, section.window_days, section.again_days)
-    return DicomWebSource(
-        section.name, reader, windows, StudyFilter(section.tags), section.page, parts.config.site.zone
-    )
+    windows, zone = _windows_of(section, parts), parts.config.site.zone
+    return DicomWebSource(section.name, reader, windows, StudyFilter(section.tags), section.page, zone)
 
 
 async def _orthanc(section: SourceSection, parts: SourceParts) -> StudySource:
@@ -76,7 +74,12 @@ def web_reader_of(section: SourceSection, most_seconds: float = float("inf")) ->
 
 
 async def _dicom(section: SourceSection, parts: SourceParts) -> StudySource:
-    return dicom_source(section, parts.config, parts.store, parts.mappings, parts.stack, parts.windows)
+    windows = _windows_of(section, parts)
+    return dicom_source(section, parts.config, parts.store, parts.mappings, parts.stack, windows)
+
+
+def _windows_of(section: SourceSection, parts: SourceParts) -> DayWindows:
+    return parts.windows or DayWindows(section.since, section.window_days, section.again_days)
 
 
 MAKERS: Final[dict[str, Maker]] = {"dicomweb": _dicomweb, "orthanc": _orthanc, "dicom": _dicom}
