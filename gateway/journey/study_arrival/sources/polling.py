@@ -88,9 +88,9 @@ class Polling:
             return self._failed(work, before, tally, unkept)
         self._breaker.answered()
         metrics.SOURCE_POLLS.labels(self._source.name, "done").inc()
-        state = replace(_counted(before, tally), watermark=tally.watermark, polled_at=self._clock(), failed_at=None)
+        state = replace(_counted(before, tally), polled_at=self._clock(), failed_at=None, error="")
         what = f"{tally.listed} studies listed, {tally.wanted} of them to be read"
-        return Done({"what": what}, partial(self._close, work=work, state=replace(state, error=""), wait=None))
+        return Done({"what": what}, partial(self._close, work=work, state=state, wait=None))
 
     async def _list(self, tally: _Tally, lease: Lease) -> None:
         pages = self._source.list_studies(tally.watermark, self._clock())
@@ -136,8 +136,6 @@ class Polling:
             _counted(before, tally), failed_at=before.failed_at or self._clock(), error=str(error)[:LONGEST_ERROR]
         )
         wait = max(self._every, round((retry_after or 0.0) * SECOND))
-        # What the pages before it have moved stays moved: those are kept.
-        state = replace(state, watermark=tally.watermark)
         return Done({"error": state.error}, partial(self._close, work=work, state=state, wait=wait))
 
     def _close(self, connection: Connection, work: Work, state: SourceState, wait: int | None) -> None:
@@ -152,8 +150,10 @@ class Polling:
 
 
 def _counted(before: SourceState, tally: _Tally) -> SourceState:
+    """With the pages that came, which are kept even where the poll failed after them."""
     return replace(
         before,
+        watermark=tally.watermark,
         listed=before.listed + tally.listed,
         wanted=before.wanted + tally.wanted,
         dropped=before.dropped + tally.dropped,
