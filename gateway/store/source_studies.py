@@ -50,15 +50,15 @@ def want(connection: Connection, source: str, listed: Sequence[ListedStudy], *, 
     instances are here. Of one of which the source states nothing: read again if it was read before `again_before`.
     The number of instances that a source states is evidence of how much the study holds.
     """
-    read = _read(connection, source, listed)
-    open_ = [one for one in listed if not _is_read(one, read.get(_digest(one.study_uid)), again_before)]
+    read = _read(connection, source, [one.study_uid for one in listed])
+    open_ = [one for one in listed if not _is_read(one, read.get(one.study_uid), again_before)]
     held = _held(connection, open_)
     wanted = 0
     for one in open_:
         if one.instances is not None:
             counted = Evidence(EvidenceKind.ARCHIVE_COUNTS, source, now, instances=one.instances)
             settling.state(connection, one.study_uid, counted)
-        before = read.get(_digest(one.study_uid))
+        before = read.get(one.study_uid)
         is_corrected = before is not None and not before.state.endswith(one.identity)
         if one.instances is not None and held.get(one.study_uid) == one.instances and not is_corrected:
             remember(connection, source, one, now=now)
@@ -67,9 +67,9 @@ def want(connection: Connection, source: str, listed: Sequence[ListedStudy], *, 
     return wanted
 
 
-def read_again(connection: Connection, source: str, study: ListedStudy, *, now: int) -> bool:
-    """Let a study be read whatever was read of it before. False: it is to be read already."""
-    return _enqueue(connection, source, study, now)
+def read_again(connection: Connection, source: str, study: ListedStudy, *, now: int) -> None:
+    """Let a study be read whatever was read of it before."""
+    _enqueue(connection, source, study, now)
 
 
 def remember(connection: Connection, source: str, study: ListedStudy, *, now: int) -> None:
@@ -80,15 +80,15 @@ def remember(connection: Connection, source: str, study: ListedStudy, *, now: in
 
 def were_read(connection: Connection, source: str, study_uids: Collection[StudyInstanceUID]) -> set[StudyInstanceUID]:
     """Those of these studies that the source was read for, or of which all was here when it listed them."""
+    return set(_read(connection, source, study_uids))
+
+
+def _read(
+    connection: Connection, source: str, study_uids: Collection[StudyInstanceUID]
+) -> Mapping[StudyInstanceUID, _Read]:
     uids = {_digest(uid): uid for uid in study_uids}
     rows = connection.execute(_READ, {"the_source": source, "digests": list(uids)}) if uids else ()
-    return {uids[bytes(row.digest)] for row in rows}
-
-
-def _read(connection: Connection, source: str, listed: Sequence[ListedStudy]) -> Mapping[bytes, _Read]:
-    digests = [_digest(one.study_uid) for one in listed]
-    rows = connection.execute(_READ, {"the_source": source, "digests": digests}) if digests else ()
-    return {bytes(row.digest): _Read(row.state, row.read_at) for row in rows}
+    return {uids[bytes(row.digest)]: _Read(row.state, row.read_at) for row in rows}
 
 
 def _held(connection: Connection, listed: Sequence[ListedStudy]) -> Mapping[str, int]:
