@@ -134,7 +134,7 @@ def _read(connection: Connection, sources: Sources, now: int) -> _Kept:
 
 
 def _outgoing(connection: Connection, receivers: Sequence[Receiver]) -> Outgoing:
-    kinds = [kind for receiver in receivers for kind in receiver.kinds]
+    kinds = [kind for receiver in receivers for kind in receiver.counted_kinds]
     return Outgoing(
         waiting=waiting_work.waiting(connection, kinds),
         stuck=waiting_work.stuck(connection),
