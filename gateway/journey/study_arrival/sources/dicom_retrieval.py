@@ -68,7 +68,7 @@ class ByGet:
         brought: dict[str, Incoming] = {}
 
         async def store(request: StoreRequest) -> None:
-            brought[request.sop_instance_uid] = await asyncio.to_thread(partial(_header_of, request, sender))
+            brought[request.sop_instance_uid] = await asyncio.to_thread(_header_of, request, sender)
 
         classes = [one.sop_class_uid for one in wanted]
         named = classes if all(classes) else []
