@@ -13,14 +13,13 @@ from gateway.assembly.destinations import tls_of_destination
 from gateway.assembly.dicom_destinations import peer_of, tls_of_dicom_destination
 from gateway.assembly.dicom_sources import peer_of_source
 from gateway.assembly.ehrs import client_of
-from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
+from gateway.assembly.forward_to_checks import reached, unused_forwarding
 from gateway.assembly.http import tls_of_http
-from gateway.assembly.http_receivers import authorization_of, kind_of, tls_of
+from gateway.assembly.http_receivers import authorization_of, kind_of, usable
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
 from gateway.assembly.source_checks import asked
-from gateway.assembly.source_checks import usable as source_usable
 from gateway.assembly.worklist import dicom_ports
 from gateway.clock import now
 from gateway.config.destinations import Destination
@@ -104,8 +103,8 @@ def _listed_settings(config: Config) -> list[CheckFinding]:
     findings += [one for to in config.studies.forward_to for one in _usable(partial(usable, to))]
     archives = [one for one in config.studies.sources if one.kind == "dicom"]
     findings += [one for to in archives for one in _usable(partial(peer_of_source, config, to, MOST_SECONDS))]
-    findings += [one for source in config.studies.sources for one in _usable(partial(source_usable, source))]
-    findings += [finding for ehr in config.ehrs for finding in _usable(partial(_access, ehr))]
+    findings += [one for source in config.studies.sources for one in _usable(partial(usable, source))]
+    findings += [finding for ehr in config.ehrs for finding in _usable(partial(usable, ehr))]
     return findings
 
 
@@ -161,11 +160,6 @@ def _usable(certificates: Callable[[], object]) -> Iterator[CheckFinding]:
                 yield CheckFinding(fault.section, False, fault.text)
             else:
                 yield CheckFinding("configuration", False, fault)
-
-
-def _access(ehr: Ehr) -> None:
-    authorization_of(ehr)
-    tls_of(ehr)
 
 
 def _types(listener: Listener) -> Iterator[CheckFinding]:

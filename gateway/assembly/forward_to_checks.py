@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.assembly.image_forwarding import stow_client_of
 from gateway.config.image_destinations import ForwardTo, ImageDestination
 from gateway.config.tree import Config
@@ -40,13 +39,6 @@ def unused_forwarding(config: Config) -> Iterator[CheckFinding]:
         if one.compress and not codecs.are_installed():
             text = f"{one.name}: {one.compress} without the codecs (imaging-gateway[pixels]): instances go as they came"
             yield CheckFinding("compress", True, text, warning=True)
-
-
-def usable(destination: ForwardTo) -> None:
-    """Raises `ConfigError` when a certificate, key or token file cannot be used."""
-    if destination.url:
-        authorization_of(destination)
-        tls_of(destination)
 
 
 async def reached(destination: ForwardTo, most_seconds: float) -> CheckFinding:

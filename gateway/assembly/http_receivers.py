@@ -36,6 +36,14 @@ def authorization_of(receiver: HttpReceiver) -> Authorization:
         ) from error
 
 
+def usable(receiver: HttpReceiver) -> None:
+    """Raises `ConfigError` when a certificate, key or token file cannot be used. Of a folder, or an archive over DICOM,
+    there is none."""
+    if receiver.url:
+        authorization_of(receiver)
+        tls_of(receiver)
+
+
 def http_receivers(config: Config) -> tuple[HttpReceiver, ...]:
     """All systems that the gateway calls over HTTP and shows a login to."""
     over_http: list[HttpReceiver] = [*config.studies.forward_to, *config.studies.sources]

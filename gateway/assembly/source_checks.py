@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.assembly.dicom_source_checks import asked as asked_over_dicom
-from gateway.assembly.http_receivers import authorization_of, tls_of
 from gateway.assembly.study_sources import web_reader_of
 from gateway.config.study_sources import StudySource
 from gateway.config.tree import Config
@@ -15,13 +14,6 @@ from gateway.operations.check import CheckFinding
 from gateway.wire.dicomweb.orthanc import OrthancReader
 from gateway.wire.dicomweb.querying import DicomWebReader
 from gateway.wire.dicomweb.reading import LoginRefusedError, WebReader
-
-
-def usable(source: StudySource) -> None:
-    """Raises `ConfigError` when a certificate, key or token file cannot be used."""
-    if source.url:
-        authorization_of(source)
-        tls_of(source)
 
 
 async def asked(config: Config, source: StudySource, most_seconds: float) -> CheckFinding:

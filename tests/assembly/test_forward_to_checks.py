@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from bench.ports import free_port
-from gateway.assembly.forward_to_checks import reached, unused_forwarding, usable
+from gateway.assembly.forward_to_checks import reached, unused_forwarding
+from gateway.assembly.http_receivers import usable
 from gateway.config.dicom import Dicom
 from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.http_receiver import HttpAuth

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from bench.ports import free_port
-from gateway.assembly.source_checks import asked, usable
+from gateway.assembly.http_receivers import usable
+from gateway.assembly.source_checks import asked
 from gateway.config.http_receiver import HttpAuth
 from gateway.config.receiver import ClientTls
 from gateway.config.study_sources import StudySource
