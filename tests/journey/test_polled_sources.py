@@ -129,7 +129,9 @@ async def test_changes_that_are_deleted_begin_anew(start: Start, tmp_path: Path)
         sources = asked({"name": "changes", "kind": "orthanc", "url": orthanc.url})
         async with start(**sources) as gateway:
             await holds(gateway, 3, 6)
-            before = await comes_true(partial(state, gateway, "changes"), lambda one: not one.watermark.is_behind)
+            before = await comes_true(
+                partial(state, gateway, "changes"), lambda one: one.polled_at and not one.watermark.is_behind
+            )
         await orthanc.forget_changes()
         await orthanc.remove(study_uid(20))
         await orthanc.upload(*written(tmp_path, 21, instances=3), *written(tmp_path, 23))
