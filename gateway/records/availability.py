@@ -10,13 +10,11 @@ from typing import Any, Final
 
 from gateway.errors import InvalidValue, RequiredEmpty, RequiredMissing
 from gateway.records.finding import Finding
-from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.identifiers import LONGEST_UID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.study import Study
 
 MOST_FINDINGS: Final = 20
-LONGEST_UID: Final = 64
-"""Characters (PS3.5 9)."""
 _MPPS: Final = "1.2.840.10008.3.1.2.3.3"
 
 

@@ -17,10 +17,8 @@ from gateway.errors import (
     Unavailable,
     Unexplained,
 )
+from gateway.records.identifiers import LONGEST_UID
 from gateway.records.order import Attributes
-
-LONGEST_UID: Final = 64
-"""Characters (PS3.5 9)."""
 
 
 class FailureReason(IntEnum):

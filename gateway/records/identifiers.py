@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import Final, NewType
+
+LONGEST_UID: Final = 64
+"""Characters of any UID (PS3.5 9)."""
 
 StudyInstanceUID = NewType("StudyInstanceUID", str)
 """(0020,000D)."""

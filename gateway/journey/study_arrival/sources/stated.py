@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from gateway.records.identifiers import LONGEST_UID
+
 STUDY_UID: Final = 0x0020000D
-LONGEST_UID: Final = 64
-"""Characters (PS3.5 9)."""
 _LONGEST_NUMBER: Final = 12
 """Characters of an Integer String (PS3.5 Table 6.2-1)."""
 _MOST: Final = 2**31 - 1
