@@ -6,8 +6,9 @@ import asyncio
 import gc
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -108,6 +109,18 @@ async def until(condition: Callable[[], object], *, seconds: float = 20.0, what:
         if time.monotonic() > end:
             pytest.fail(f"{what} did not come true within {seconds} s")
         await asyncio.sleep(0.01)
+
+
+async def comes_true(
+    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], object] = bool, *, seconds: float = 30.0
+) -> Any:
+    """Read until `condition` holds of what was read, which is returned; fail when it does not within `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition(found := await read()):
+        if time.monotonic() > end:
+            pytest.fail(f"after {seconds} s: {found}")
+        await asyncio.sleep(0.02)
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -116,7 +116,7 @@ async def _play(say: Say, gateway: app.Running, ehr: EhrSimulator, receiver: Ris
 
     first = await _resource(ehr, lambda one: one["numberOfInstances"] == stored)
     crossed = f"{ehr.writes[-1].method} {ehr.writes[-1].target.lstrip('/')}"
-    steps.show(f"Study is quiet for {QUIET_SECONDS} s", crossed, f"EHR has {_described(first)}")
+    steps.show("All images that MPPS names are here", crossed, f"EHR has {_described(first)}")
     ordered, patient = first["basedOn"][0]["identifier"]["value"], first["subject"]["identifier"]["value"]
     linked = ordered == order.accession_number and patient == order.patient_id
     steps.must(linked, "the ImagingStudy is not linked to its order and patient")

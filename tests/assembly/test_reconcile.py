@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from gateway.config.studies import Studies
 from gateway.config.study_sources import StudySource
 from gateway.records.retention import DAY
 from gateway.store import Store, reconciliations
+from tests.conftest import comes_true
 from tests.journey.running import config_of
 from tests.mapping.samples import SHIPPED
 
@@ -49,12 +51,11 @@ async def working(*jobs: ReconcileJob) -> AsyncIterator[None]:
 
 async def ended(store: Store, after: int = 0) -> dict[str, Any]:
     """The run behind the row `after`, once it has come to its end."""
-    async with asyncio.timeout(10):
-        while True:
-            last = await store.read(reconciliations.last)
-            if last is not None and last["id"] > after and last["ended_at"] is not None:
-                return last
-            await asyncio.sleep(0.01)
+    last: dict[str, Any] = await comes_true(
+        partial(store.read, reconciliations.last),
+        lambda row: row is not None and row["id"] > after and row["ended_at"] is not None,
+    )
+    return last
 
 
 @sqlite

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +17,7 @@ from tests.browser.busy import BusyGateway, gateway_in
 from tests.browser.conftest import OpenPage
 from tests.browser.test_actions import press
 from tests.browser.test_look import WIDTHS, check
+from tests.conftest import comes_true
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAME = "MÜLLER-LÜDENSCHEIDT VON UND ZU HOHENSTEIN^DOROTHEA MARIA MAGDALENA"
@@ -39,9 +40,8 @@ async def holding(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bus
                 "ISO_IR 192",
             )
         await modality.send("127.0.0.1", busy.gateway.dicom, images, calling_ae="CT1")
-        async with aiohttp.ClientSession(busy.base) as session, asyncio.timeout(30):
-            while not await _held(session):
-                await asyncio.sleep(0.05)
+        async with aiohttp.ClientSession(busy.base) as session:
+            await comes_true(partial(_held, session))
         yield busy
 
 

@@ -23,10 +23,11 @@ from gateway.records.work import Activity, WorkKind
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing
 from gateway.store.schema import instances, series, studies
+from tests.conftest import comes_true
 from tests.journey.running import config_of
 from tests.journey.test_instance_availability import notify
 from tests.journey.test_notified_sources import notification
-from tests.journey.test_polled_sources import comes_true, read_at
+from tests.journey.test_polled_sources import read_at
 from tests.journey.test_study_arrival import send
 from tests.peers.orthanc import DICOMWEB_PLUGIN, Orthanc, running_orthanc
 from tests.peers.process import DEBIAN, missing

@@ -22,6 +22,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.store import source_watermarks
 from gateway.store.schema import instances, series, studies
 from gateway.wire.dimse import client
+from tests.conftest import comes_true, until
 from tests.journey.running import Start
 from tests.journey.test_study_arrival import sqlite
 from tests.peers.dcmqrscp import dcmqrscp
@@ -73,15 +74,7 @@ async def kept(gateway: app.Running) -> list[Any]:
 
 async def until_kept(gateway: app.Running, count: int) -> list[Any]:
     """The instances, once there are so many."""
-    rows: list[Any] = []
-
-    async def poll() -> None:
-        while len(rows) < count:
-            rows[:] = await kept(gateway)
-            await asyncio.sleep(0.02)
-
-    await asyncio.wait_for(poll(), 30)
-    return rows
+    return list(await comes_true(partial(kept, gateway), lambda rows: len(rows) >= count))
 
 
 async def polled(gateway: app.Running) -> Any:
@@ -128,13 +121,9 @@ async def test_only_studies_with_the_modality_are_read(start: Start, archive: Qu
 
 async def until_polled(gateway: app.Running) -> Any:
     """How the source stands after a poll that began now."""
-    before = (await polled(gateway)).polled_at
-    async with asyncio.timeout(20):
-        for _ in range(2):
-            while (state := await polled(gateway)).polled_at == before:
-                await asyncio.sleep(0.02)
-            before = state.polled_at
-    return state
+    before = await polled(gateway)
+    ended = await comes_true(partial(polled, gateway), lambda one: one.polled_at != before.polled_at)
+    return await comes_true(partial(polled, gateway), lambda one: one.polled_at != ended.polled_at)
 
 
 @sqlite
@@ -174,11 +163,9 @@ async def test_a_study_that_is_found_reaches_the_ehr_once(start: Start, archive:
     await archive.take(made_up(3_500, date="20220101", series=2, instances=3))
     asked = source(archive, since=date(2022, 1, 1), window_days=100, filters={"PatientID": "P3500"})
     async with EhrSimulator() as ehr, start(ehr.url, **sections(asked)) as gateway:
-        async with asyncio.timeout(20):
-            while not (found := ehr.resources("ImagingStudy")):
-                await asyncio.sleep(0.02)
+        await until(lambda: ehr.resources("ImagingStudy"))
         await until_polled(gateway)
-        (study,) = found
+        (study,) = ehr.resources("ImagingStudy")
     assert (study["numberOfSeries"], study["numberOfInstances"]) == (2, 6)
     assert {one["modality"]["code"] for one in study["series"]} == {"CT"}
     assert [one["meta"]["versionId"] for one in ehr.resources("ImagingStudy")] == ["1"]
@@ -224,9 +211,8 @@ async def test_an_archive_that_fails_is_asked_again(start: Start, script: Script
 
     async with scripted(counted) as (port, _):
         asked = source(QueryArchive("RUDE", port), timeout_seconds=0.2)
-        async with start(**sections(asked)) as gateway, asyncio.timeout(20):
-            while (failed := await polled(gateway)).failed_at is None or asked_times < 2:
-                await asyncio.sleep(0.01)
+        async with start(**sections(asked)) as gateway:
+            failed = await comes_true(partial(polled, gateway), lambda one: one.failed_at and asked_times >= 2)
     assert words in failed.error
     assert failed.polled_at is None
 
@@ -235,9 +221,7 @@ async def test_an_archive_that_fails_is_asked_again(start: Start, script: Script
 async def test_an_archive_that_is_off_is_asked_when_it_is_back(start: Start) -> None:
     port = free_port()
     async with start(**sections(source(QueryArchive("QRSCP", port)))) as gateway:
-        async with asyncio.timeout(20):
-            while "cannot be reached" not in (await polled(gateway)).error:
-                await asyncio.sleep(0.01)
+        await comes_true(partial(polled, gateway), lambda one: "cannot be reached" in one.error)
         with dcmqrscp(port=port):
             await QueryArchive("QRSCP", port).take(study_of(4_000))
             assert len(await until_kept(gateway, 1)) == 1

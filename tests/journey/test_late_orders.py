@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
+from functools import partial
 from typing import Any
 
 import pydicom
@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_study_arrival import sample, send
@@ -57,9 +58,7 @@ async def test_every_study_is_linked(start: Start, fhir_server: FhirServer) -> N
         await quiet(gateway)
         await mllp_send(gateway.hl7_ports["ris"], *map(order, range(NUMBER)))
         await quiet(gateway)
-        async with asyncio.timeout(20):
-            while any(not _links(one) for one in await fhir_server.resources("ImagingStudy")):
-                await asyncio.sleep(0.05)
+        await comes_true(partial(fhir_server.resources, "ImagingStudy"), lambda found: all(map(_links, found)))
         requests = {f"ServiceRequest/{one['id']}" for one in await fhir_server.resources("ServiceRequest")}
         studies = await fhir_server.resources("ImagingStudy")
     assert len(studies) == len(requests) == NUMBER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, studies_at
 from gateway.store import completeness, outbox
 from gateway.store.schema import outbox as outbox_table
+from tests.conftest import comes_true
 from tests.journey.running import Start
 from tests.journey.test_dicom_sources import kept, sections, source, until_kept
 from tests.journey.test_instance_availability import notify, sqlite
@@ -124,9 +124,7 @@ async def test_of_what_is_here_nothing_is_fetched(start: Start, archive: QueryAr
     async with start(**sections(source(archive))) as gateway:
         assert (await notify(gateway, notification(study, archive.title)))[0] == 0
         await until_kept(gateway, 3)
-        async with asyncio.timeout(20):
-            while (done := await work_of(gateway, 5)) is None or done["state"] != "done":
-                await asyncio.sleep(0.01)
+        done = await comes_true(partial(work_of, gateway, 5), lambda row: row and row["state"] == "done")
         assert (await notify(gateway, notification(study, archive.title), "1.2.3.4"))[0] == 0
         assert await work_of(gateway, 5) == done
         assert len(await kept(gateway)) == 3
@@ -138,9 +136,7 @@ async def test_an_archive_that_lets_nobody_in_is_asked_again(start: Start) -> No
     rejects = answers(bytes.fromhex("03000000000400010107"))
     async with scripted(rejects) as (port, _), start(**sections(source(QueryArchive("RUDE", port)))) as gateway:
         assert (await notify(gateway, notification(study_of(7), "RUDE")))[0] == 0
-        async with asyncio.timeout(20):
-            while not (rows := await gateway.store.read(lambda connection: connection.execute(TRIED).all())):
-                await asyncio.sleep(0.01)
+        rows = await comes_true(lambda: gateway.store.read(lambda connection: connection.execute(TRIED).all()))
     assert {(one.state, "called-AE-title-not-recognized" in str(one.outcome)) for one in rows} == {("pending", True)}
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -13,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import Connection, func, select
@@ -31,6 +27,7 @@ from gateway.store.schema import instances, source_studies, studies
 from gateway.wire.dicomweb.orthanc import OrthancReader
 from gateway.wire.dicomweb.reading import WebReader
 from gateway.wire.http import Connect
+from tests.conftest import comes_true
 from tests.journey.running import Start
 from tests.journey.test_study_arrival import sqlite
 from tests.peers.orthanc import Orthanc, running_orthanc
@@ -74,17 +71,6 @@ def counts(connection: Connection) -> tuple[int, int]:
 
 async def holds(gateway: app.Running, *wanted: int) -> None:
     await comes_true(lambda: gateway.store.read(counts), lambda found: found == wanted)
-
-
-async def comes_true(
-    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], bool], *, seconds: float = 30.0
-) -> Any:
-    end = time.monotonic() + seconds
-    while not condition(found := await read()):
-        if time.monotonic() > end:
-            pytest.fail(f"after {seconds} s: {found}")
-        await asyncio.sleep(0.02)
-    return found
 
 
 async def read_at(gateway: app.Running, source: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import Difference
 from gateway.store import deleted_studies, outbox_listing, reconciliations, reconciling, studies
 from gateway.store.retention.studies import delete_studies
+from tests.conftest import comes_true
 from tests.journey.running import Start, config_of
 from tests.journey.test_polled_sources import FIRST_DAY, RETRY, asked, holds, written
 from tests.journey.test_study_arrival import sqlite
@@ -100,9 +102,8 @@ async def filled(
 
 
 async def delivered(gateway: Running, server: FhirServer) -> None:
-    async with asyncio.timeout(30):
-        while len(await server.resources("ImagingStudy")) != STUDIES or await _waiting(gateway):
-            await asyncio.sleep(0.05)
+    await comes_true(partial(server.resources, "ImagingStudy"), lambda found: len(found) == STUDIES)
+    await quiet_ehr(gateway)
 
 
 async def _waiting(gateway: Running) -> list[Any]:
@@ -249,9 +250,7 @@ async def test_a_study_that_comes_during_the_comparison_is_not_withdrawn(
 
 
 async def quiet_ehr(gateway: Running) -> None:
-    async with asyncio.timeout(30):
-        while await _waiting(gateway):
-            await asyncio.sleep(0.05)
+    await comes_true(partial(_waiting, gateway), not_)
 
 
 @asynccontextmanager
@@ -328,9 +327,7 @@ async def test_one_process_compares(start: Start, database_url: str, fhir_server
     async with start() as gateway, reconciliation(config, gateway.store, load_mappings(config), now, SPAN) as first:
         run = first.run(Report(SPAN))
         begun = asyncio.ensure_future(anext(run, None))
-        async with asyncio.timeout(10):
-            while await gateway.store.read(reconciliations.last) is None:
-                await asyncio.sleep(0.01)
+        await comes_true(partial(gateway.store.read, reconciliations.last))
         with pytest.raises(Conflict):
             await compared(config, gateway)
         await begun

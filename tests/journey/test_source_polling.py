@@ -17,8 +17,9 @@ from gateway.operations.receivers import ReceiverWork, pause_all, resume, states
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.work import studies_at
 from gateway.store.schema import outbox, refusals
+from tests.conftest import comes_true
 from tests.journey.running import Start
-from tests.journey.test_polled_sources import asked, comes_true, holds, state
+from tests.journey.test_polled_sources import asked, holds, state
 from tests.journey.test_study_arrival import sqlite
 from tests.peers.qido import HeldStudy, QidoArchive, instance_of, json, qido_archive
 

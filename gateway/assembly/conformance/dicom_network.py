@@ -145,7 +145,8 @@ def _web_statuses() -> Iterator[StatementTable]:
     codes = sorted({status for one in TRANSACTIONS for status in one.method.statuses} | set(_ALL_METHODS))
     rows = [
         ("Success" if code < 300 else "Failure", str(code), _CONDITIONS[code],
-         ", ".join(one.method.id for one in TRANSACTIONS if code in one.method.statuses) or "any other method")
+         ", ".join(dict.fromkeys(one.method.id for one in TRANSACTIONS if code in one.method.statuses))
+         or "any other method")
         for code in codes
     ]  # fmt: skip
     yield StatementTable("HTTP statuses of the origin server", ("Status", "Code", "Condition", "Transactions"), rows)
@@ -155,7 +156,7 @@ _ALL_METHODS: Final = (405, 500)
 _CONDITIONS: Final = {
     200: "done, with a payload",
     201: "created",
-    202: "accepted; the result is not there yet, and is asked for",
+    202: "accepted; the result is not there yet, and is asked for; of a Store: some of its instances failed",
     204: "nothing matches",
     400: "a parameter or the payload cannot be read, or breaks a rule of the service",
     401: "a login is needed",
@@ -163,9 +164,9 @@ _CONDITIONS: Final = {
     404: "there is no such performed step, study, series or instance, or its pixels are not here",
     405: "the resource does not have this method",
     406: "no media type is both served and accepted",
-    409: "it is there already, or may no longer be updated",
+    409: "it is there already, or may no longer be updated; of a Store: none of its instances was taken",
     410: "the study was deleted or marked as an error, or the pixels were deleted",
-    413: "the payload is too long",
+    413: "the payload is too long, or a search would look at too many",
     415: "the payload has a media type that is not taken",
     500: "a fault of the gateway",
     503: "the gateway cannot keep or read it now; send again",
@@ -174,11 +175,13 @@ _MODEL: Final = """\
 One application entity, {ae}. It accepts associations for Verification, Modality Worklist, Modality Performed
 Procedure Step, Instance Availability Notification and Storage, and answers Success to N-CREATE, N-SET and C-STORE
 when what it received is in its database. It initiates associations to send on what arrived, to make performed steps
-known to other MPPS SCPs and to notify others of studies, where `dicom.destinations` names them ({destinations}).
+known to other MPPS SCPs and to notify others of studies, where `dicom.destinations` names them ({destinations}), and to
+query and retrieve studies, where `studies.sources` names archives.
 
 Flow of data: an HL7 order becomes scheduled procedure steps; a modality reads them from the worklist, states what it
-performs by MPPS, and its instances arrive by C-STORE, of which the gateway keeps the header. The performed step
-becomes a status to the RIS and goes on to other SCPs; the study, once it has settled, becomes FHIR resources.
+performs by MPPS, and its instances arrive by C-STORE or STOW-RS, or are asked for at archives; the gateway keeps their
+headers. The performed step becomes a status to the RIS and goes on to other SCPs; the study, once it has settled,
+becomes FHIR resources.
 
 Not part of DICOM: HL7 v2 (`gateway conformance hl7`) and FHIR (`gateway conformance fhir`)."""
 _CONFIGURATION: Final = """\

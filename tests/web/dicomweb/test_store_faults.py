@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gateway.config.http import Http
 from gateway.config.studies import SpoolSection, Stow, Studies
 from gateway.store.schema import instances
 from gateway.wire.dimse.data_set import MEMORY_BYTES
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.running import Start
 from tests.web.dicomweb.client import JSON, XML, client_of
 from tests.web.dicomweb.stow import MULTIPART, Stored, body, file_of, instance, part, stored
@@ -68,9 +69,8 @@ async def begun(gateway: app.Running, sent: bytes) -> tuple[asyncio.StreamReader
 async def test_a_client_that_is_gone_leaves_what_was_whole_and_no_file_too_many(start: Start, tmp_path: Path) -> None:
     async with start(studies=forward(tmp_path)) as gateway:
         _, writer = await begun(gateway, part(FILE_A) + part(long(B))[:-100])
-        async with asyncio.timeout(20):
-            while await kept(gateway) < 1 or len(files(tmp_path)) < 2:
-                await asyncio.sleep(0.01)
+        await comes_true(partial(kept, gateway))
+        await until(lambda: len(files(tmp_path)) >= 2)
         writer.transport.abort()
         await until(lambda: len(files(tmp_path)) == 1)
         assert await kept(gateway) == 1
