@@ -189,17 +189,7 @@ class Writer:
             with connection.begin() as transaction:
                 if hurried:
                     execute(connection, HURRIED)
-                ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
-                with (
-                    absences.noted(connection, ahead.absent),
-                    pending.gathered(connection, ahead.row_keys),
-                    audit.gathered(connection),
-                ):
-                    for job in batch:
-                        run(connection, job)
-                    if run is run_bare:
-                        # Guarded units have sent their rows, each within its savepoint; the events are of them all.
-                        send(connection)
+                _work(connection, batch, run, keys)
                 self._committing = True
                 transaction.commit()
             self._is_away = False
@@ -223,6 +213,21 @@ class Writer:
         kind = InDoubt if self._committing else Unavailable
         for job in batch:
             job.fail(unavailable(error, kind) if isinstance(error, DBAPIError) else error)
+
+
+def _work(connection: Connection, batch: list[Job], run: Run, keys: frozenset[str] | None) -> None:
+    """Run the units of a transaction that has begun, and send what they leave. `keys`: as `Writer._attempt`."""
+    ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
+    with (
+        absences.noted(connection, ahead.absent),
+        pending.gathered(connection, ahead.row_keys),
+        audit.gathered(connection),
+    ):
+        for job in batch:
+            run(connection, job)
+        if run is run_bare:
+            # Guarded units have sent their rows, each within its savepoint; the events are of them all.
+            send(connection)
 
 
 def announce(connection: Connection) -> None:
