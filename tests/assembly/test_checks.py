@@ -1,32 +1,36 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.commands import Command, gateway
+
 FORWARDING = "studies: {storage: forward, spool: {folder: spool}}\n"
 FINDING = "forward without the codecs (imaging-gateway[pixels])"
 
 
-@pytest.mark.parametrize(
-    ("before", "is_found"), [("sys.modules['imagecodecs'] = None", True), ("", False)], ids=["without", "with"]
-)
-def test_forwarding_without_the_codecs_is_named(before: str, is_found: bool, tmp_path: Path) -> None:
+def without_codecs() -> None:
+    """As `import` finds a module that is not installed."""
+    sys.modules["imagecodecs"] = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("codecs", [False, True], ids=["without", "with"])
+async def test_forwarding_without_the_codecs_is_named(codecs: bool, tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text(FORWARDING, encoding="utf-8")
-    text = f"import sys\n{before}\nfrom gateway.cli import main\nmain()\n"
-    command = [sys.executable, "-c", text, "check", "--offline"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (FINDING in done.stdout) is is_found
+    check = Command(("check", "--offline"), tmp_path, {}, None if codecs else without_codecs)
+    try:
+        assert await check.ended() == 0, check.errors
+        assert (FINDING in check.output) is not codecs
+    finally:
+        await check.end()
 
 
-def test_keys_without_an_effect_are_named(tmp_path: Path) -> None:
+async def test_keys_without_an_effect_are_named(tmp_path: Path) -> None:
     text = "reconcile: {fix: true}\nstudies: {quiet_seconds: 9, longest_wait_seconds: 5}\n"
     (tmp_path / "gateway.yaml").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "gateway", "check", "--offline"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = await gateway("check", "--offline", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "note   reconcile.days: not set" in done.stdout
     assert "note   studies.longest_wait_seconds: shorter than quiet_seconds" in done.stdout

@@ -1,7 +1,4 @@
-"""The commands, as a person runs them: in processes of their own.
-
-Of each group one is started `afresh`, so that what it imports when it runs is shown to be there.
-"""
+"""The commands, as a person runs them: in processes of their own."""
 
 from __future__ import annotations
 
@@ -39,14 +36,10 @@ from tests.commands import START_SECONDS, gateway, served
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.peers.dcmtk import storescu
-from tests.peers.process import Completed, run
+from tests.peers.process import run
 
 GATEWAY = (sys.executable, "-m", "gateway")
-
-
-async def afresh(*arguments: str | Path, folder: Path, env: dict[str, str] | None = None) -> Completed:
-    """`gateway ARGUMENTS` in a process that loads by itself what it needs."""
-    return await run("env", "-C", folder, *GATEWAY, *arguments, env=env)
+ROOT = Path(__file__).parents[2]
 
 
 def configure(folder: Path, **more: object) -> dict[str, int]:
@@ -69,7 +62,7 @@ async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
         "GATEWAY_DATABASE__URL": f"sqlite:///{tmp_path}/site.db",
         "GATEWAY_EHRS": '[{"name": "site", "url": "http://127.0.0.1:9/fhir"}]',
     }
-    done = await afresh("demo", "--once", folder=tmp_path, env=site)
+    done = await run("env", "-C", tmp_path, *GATEWAY, "demo", "--once", env=site)
     assert list(tmp_path.iterdir()) == []
     assert done.returncode == 0, done.stderr
     for step in range(1, 11):
@@ -77,6 +70,34 @@ async def test_demo_once_tells_its_story(tmp_path: Path) -> None:
     assert "version 2" in done.stdout
     assert done.stdout.strip().splitlines()[-1].startswith("Try next: ")
     assert done.stderr == ""
+
+
+async def test_each_command_loads_what_it_needs(tmp_path: Path) -> None:
+    """Whichever is the first: none leans on what another has imported."""
+    (tmp_path / "order.hl7").write_bytes(orm())
+    file = str(get_testdata_file("CT_small.dcm"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        expected = {
+            ("check", "--offline"): (0, "mappings"),
+            ("db", "upgrade"): (0, "schema (none) -> "),
+            ("explain", "order.hl7", file): (0, "OBR-18.1"),
+            ("show", "A1"): (1, "A1"),
+            ("find", "A1"): (1, "no order, patient, study or message is found by this"),
+            ("parked",): (0, "Nothing is parked."),
+            ("replay", "d1"): (1, "there is no delivery 1"),
+            ("withdraw", "9.9"): (1, "9.9: there is no such study"),
+            ("simulate", "ris", "--port", "1"): (1, "127.0.0.1:1"),
+            ("simulate", "modality", "--port", "1"): (1, "127.0.0.1:1"),
+            ("simulate", "ehr", "--port", port): (1, f"cannot listen on 127.0.0.1:{port}"),
+            ("run", "--no-such-option"): (2, "No such option"),
+        }
+        asked = json.dumps(list(expected))
+        program = ("env", "-C", tmp_path, sys.executable, "-m", "tests.cli.loading")
+        done = await run(*program, asked, env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    for (command, (code, text)), (ended, written) in zip(expected.items(), json.loads(done.stdout), strict=True):
+        assert (ended, text in written) == (code, True), (command, written)
 
 
 async def test_five_mistakes_are_five_faults(tmp_path: Path) -> None:
@@ -97,7 +118,7 @@ async def test_check_finds_a_taken_port_a_lost_ehr_and_says_what_is_well(tmp_pat
             tmp_path, ehrs=[{"name": "good", "url": ehr.url}, {"name": "lost", "url": "http://127.0.0.1:9/fhir"}]
         )
         with socket.create_server(("127.0.0.1", ports["dicom"])):
-            done = await afresh("check", folder=tmp_path)
+            done = await gateway("check", folder=tmp_path)
         assert done.returncode == 1
         assert f"cannot listen on 127.0.0.1:{ports['dicom']}: the port is taken by another program" in done.stderr
         assert "ehrs lost" in done.stderr
@@ -158,7 +179,7 @@ async def test_check_finds_one_port_under_two_keys_in_the_files_alone(tmp_path: 
 async def test_explain_says_what_would_be_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.hl7").write_bytes(orm(modality="QQ"))
     (tmp_path / "note.txt").write_text("hello", encoding="utf-8")
-    done = await afresh("explain", "bad.hl7", "note.txt", folder=tmp_path)
+    done = await gateway("explain", "bad.hl7", "note.txt", folder=tmp_path)
     assert done.returncode == 1
     assert "would be answered AE" in done.stdout
     assert "neither an HL7 message" in done.stdout
@@ -185,7 +206,7 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert sent.returncode == 0, sent.stderr
             accession = sent.stdout.split()[0]
             ask = ("simulate", "modality", "--mpps", "--port", str(ports["dicom"]))
-            performed = await afresh(*ask, folder=tmp_path)
+            performed = await gateway(*ask, folder=tmp_path)
             assert "instances stored" in performed.stdout
             assert performed.stdout.strip().endswith("completed")
             parked = await until_parked(tmp_path)
@@ -292,7 +313,7 @@ async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
                 return [(one["status"], len(one.get("series", ()))) for one in ehr.resources("ImagingStudy")]
 
             await until(lambda: status() == [("available", 1)])
-            done = await afresh("withdraw", uid, "9.9", folder=tmp_path)
+            done = await gateway("withdraw", uid, "9.9", folder=tmp_path)
             text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", done.stdout)
             assert (done.returncode, text) == (1, f"{uid}: withdrawn since MOMENT; 1 delivery follows, to main\n")
             assert done.stderr == "9.9: there is no such study\n"
@@ -318,7 +339,7 @@ async def test_simulate_ris_tells_each_answer_and_how_it_ended(tmp_path: Path) -
 
     server = MllpServer(two_then_none, MllpLimits(100_000, 10, 10, 5))
     await server.start("127.0.0.1", 0)
-    done = await afresh("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
+    done = await gateway("simulate", "ris", "--count", "5", "--port", str(server.port), folder=tmp_path)
     await server.stop(1)
     assert done.returncode == 1
     assert [line.split()[2] for line in done.stdout.splitlines()] == ["AA", "AA"]
@@ -417,17 +438,17 @@ async def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
         assert "Example: gateway " in done.stdout, words
 
 
-@pytest.mark.parametrize("command", [("show", "A1"), ("parked",), ("replay", "d1")])
-async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
-    done = await afresh(*command, folder=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"there is no database {tmp_path}/gateway.db" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+async def test_a_database_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    for command in (("show", "A1"), ("parked",), ("replay", "d1")):
+        done = await gateway(*command, folder=tmp_path)
+        assert (done.returncode, done.stdout) == (1, ""), command
+        assert f"there is no database {tmp_path}/gateway.db" in done.stderr
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_text("no database at all, but long enough to be read as one" * 20)
-    done = await afresh("db", "upgrade", folder=tmp_path)
+    done = await gateway("db", "upgrade", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.strip() == "the database refuses: file is not a database"
 
@@ -435,7 +456,7 @@ async def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> No
 async def test_the_simulated_ehr_says_that_its_port_is_taken(tmp_path: Path) -> None:
     async with EhrSimulator() as ehr:
         port = ehr.url.split(":")[2].split("/")[0]
-        done = await afresh("simulate", "ehr", "--port", port, folder=tmp_path)
+        done = await gateway("simulate", "ehr", "--port", port, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"cannot listen on 127.0.0.1:{port}")
 

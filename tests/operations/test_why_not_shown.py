@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,20 @@ ORDERS = [
     order(6, name="SOMEBODY^ELSE", patient="PAT6^^^HOSP"),
     for_station(order(7), "CT2"),
     order(8, control="CA"),
+    order(9, modality="MR", patient="PAT9^^^HOSP"),
 ]  # fmt: skip
 
 
-@pytest.fixture
-def site(tmp_path: Path, database_url: str) -> Path:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, file_database_url: str) -> Path:
     """A site with these orders, whose scanner CT1 has asked for the CT of its day, its patients and its station."""
-    overlay = tmp_path / "mappings.d"
+    folder = tmp_path_factory.mktemp("site")
+    overlay = folder / "mappings.d"
     overlay.mkdir()
     (overlay / "order_to_worklist.yaml").write_text("step:\n  ScheduledStationAETitle: ORC-13.1\n", encoding="utf-8")
-    file = tmp_path / "gateway.yaml"
+    file = folder / "gateway.yaml"
     settings: dict[str, Any] = {
-        "database": {"url": database_url},
+        "database": {"url": file_database_url},
         "hl7": {"listeners": [{"name": "ris", "port": 0, "conformance": "off"}]},
         "dicom": {"port": 0},
         "http": {"port": 0},
@@ -83,6 +86,16 @@ def site(tmp_path: Path, database_url: str) -> Path:
             assert [str(item.AccessionNumber) for item in found.items] == ["ACC1"]
 
     asyncio.run(fill())
+    return file
+
+
+def changed(site: Path, folder: Path, **sections: dict[str, Any]) -> Path:
+    """The configuration of the site with other keys, in `folder`."""
+    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
+    for name, keys in sections.items():
+        settings[name] |= keys
+    file = folder / "gateway.yaml"
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return file
 
 
@@ -133,23 +146,20 @@ def test_who_asks_by_a_former_patient_id_and_who_by_anothers(site: Path) -> None
     async def merge_and_ask() -> None:
         async with app.running(load(site)) as running:
             async with MllpClient("127.0.0.1", running.hl7_ports["ris"]) as client:
-                merge = adt("A40", patient="NEW^^^HOSP", name="MUSTER^MAX", prior="PAT1^^^HOSP", at="20260124120000")
+                merge = adt("A40", patient="NEW^^^HOSP", name="MUSTER^MAX", prior="PAT9^^^HOSP", at="20260124120000")
                 assert b"MSA|AA|" in await client.send(merge)
             for issuer in ("HOSP", "CLINIC"):
-                keys = "PatientID=PAT1", f"IssuerOfPatientID={issuer}", "AccessionNumber=ACC1"
+                keys = "PatientID=PAT9", f"IssuerOfPatientID={issuer}", "AccessionNumber=ACC9"
                 await findscu(running.dicom_port, *keys, calling_ae=issuer)
 
     asyncio.run(merge_and_ask())
-    [of_ours], [of_others] = (why(site, "ACC1", station)["steps"] for station in ("HOSP", "CLINIC"))
+    [of_ours], [of_others] = (why(site, "ACC9", station)["steps"] for station in ("HOSP", "CLINIC"))
     assert of_ours["reasons"] == []
-    assert of_others["reasons"] == ["asked for PatientID = PAT1; it has NEW, IssuerOfPatientID = CLINIC; it has HOSP"]
+    assert of_others["reasons"] == ["asked for PatientID = PAT9; it has NEW, IssuerOfPatientID = CLINIC; it has HOSP"]
 
 
-def test_a_station_that_is_not_let_in(site: Path) -> None:
-    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
-    settings["dicom"]["allowed_calling_aes"] = ["MR1"]
-    site.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    [remark] = why(site, "ACC1")["remarks"]
+def test_a_station_that_is_not_let_in(site: Path, tmp_path: Path) -> None:
+    [remark] = why(changed(site, tmp_path, dicom={"allowed_calling_aes": ["MR1"]}), "ACC1")["remarks"]
     assert remark == "CT1 is not among dicom.allowed_calling_aes: its associations are refused"
 
 
@@ -161,18 +171,18 @@ def test_what_was_never_ordered(site: Path, accession: str) -> None:
     assert str(done.exception) == f"nothing was ordered under the number {accession}"
 
 
-def test_a_rule_of_its_station_is_named(site: Path) -> None:
-    (site.parent / "mappings.d" / "scanners.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
+def test_a_rule_of_its_station_is_named(site: Path, tmp_path: Path) -> None:
+    overlay = shutil.copytree(site.parent / "mappings.d", tmp_path / "mappings.d")
+    (overlay / "scanners.yaml").write_text("CT1: {modalities: [US]}\nNOB*: {modalities: [MR]}\n")
+    site = changed(site, tmp_path, mappings={"overlay": str(overlay)})
     [step] = why(site, "ACC1", station="NOBODY")["steps"]
     assert step["reasons"] == ["the row NOB* of scanners.yaml asks for Modality = MR; it has CT"]
     [step] = why(site, "ACC1")["steps"]
     assert step["reasons"] == []  # the query named a modality itself
 
 
-def test_a_station_that_may_not_ask(site: Path) -> None:
-    settings = yaml.safe_load(site.read_text(encoding="utf-8"))
-    settings["dicom"]["peers"] = [{"ae_title": "CT1", "services": ["storage"]}]
-    site.write_text(yaml.safe_dump(settings), encoding="utf-8")
+def test_a_station_that_may_not_ask(site: Path, tmp_path: Path) -> None:
+    site = changed(site, tmp_path, dicom={"peers": [{"ae_title": "CT1", "services": ["storage"]}]})
     assert "dicom.peers CT1: worklist is not among its services" in why(site, "ACC1")["remarks"]
 
 
@@ -184,10 +194,10 @@ def test_an_order_is_asked_by_any_number_also_one_that_was_rejected(site: Path) 
 
     async def send_wrong() -> None:
         async with app.running(load(site)) as running, MllpClient("127.0.0.1", running.hl7_ports["ris"]) as client:
-            await client.send(orm(control_id="WRONG", accession="ACC9", placer="P9", patient=""))
+            await client.send(orm(control_id="WRONG", accession="ACC10", placer="P10", patient=""))
 
     asyncio.run(send_wrong())
-    first, *_ = why(site, "P9")["remarks"]
+    first, *_ = why(site, "P10")["remarks"]
     assert first.startswith("message ")
     assert "ORM^O01 WRONG, was rejected and answered A" in first
     assert "PID-3" in first

@@ -74,39 +74,41 @@ def test_what_the_ehr_asks_for_is_heeded_within_bounds(clock: Time, asked: float
     assert one.opens_in() == pause
 
 
+def studies(count: int) -> list[Any]:
+    """An instance of each."""
+    made: list[Any] = [sample() for _ in range(count)]
+    for number, dataset in enumerate(made):
+        dataset.StudyInstanceUID = f"2.25.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
+    return made
+
+
+@sqlite
 async def test_an_ehr_that_is_away_is_asked_by_one_and_then_gets_everything(start: Start) -> None:
     """Fifteen studies wait for an EHR that answers 503: not each of them asks again and again."""
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         ehr.manners = Manners(fail_next=1_000_000, reads_too=True)
-        for number in range(15):
-            dataset: Any = sample()
-            dataset.StudyInstanceUID = f"2.25.{number}"
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
-            await send(gateway, dataset)
+        await send(gateway, *studies(15))
 
         def refused() -> int:
             return 1_000_000 - ehr.manners.fail_next
 
-        await until(lambda: refused() >= FAILURES + 3)
+        await until(lambda: refused() >= FAILURES + 3, seconds=60)
         # Eight may have been under way when it opened; then one at a time.
         assert refused() <= FAILURES + 8 + 3
         ehr.manners = replace(ehr.manners, fail_next=0)
-        await quiet(gateway)
+        await quiet(gateway, seconds=60)
         assert len(ehr.resources("ImagingStudy")) == 15
 
 
-@pytest.mark.parametrize("status", [422, 500])
 @sqlite
-async def test_what_may_be_the_fault_of_one_study_opens_nothing(start: Start, status: int) -> None:
-    before = metrics.EHR_OPEN.labels("ehr0")
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
-        ehr.manners = Manners(fail_next=FAILURES + 2, status=status)
-        for number in range(FAILURES + 3):
-            dataset: Any = sample()
-            dataset.StudyInstanceUID = f"2.25.{number}"
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
-            await send(gateway, dataset)
-        await until(lambda: ehr.manners.fail_next == 0)
-        assert before._value.get() == 0
-        await quiet(gateway)
-        assert len(ehr.resources("ImagingStudy")) == (1 if status == 422 else FAILURES + 3)
+async def test_what_may_be_the_fault_of_one_study_opens_nothing(start: Start) -> None:
+    async with EhrSimulator() as refusing, EhrSimulator() as failing, start(refusing.url, failing.url) as gateway:
+        for ehr, status in ((refusing, 422), (failing, 500)):
+            ehr.manners = Manners(fail_next=FAILURES + 2, status=status)
+        await send(gateway, *studies(FAILURES + 3))
+        await until(lambda: refusing.manners.fail_next == failing.manners.fail_next == 0, seconds=60)
+        assert [metrics.EHR_OPEN.labels(name)._value.get() for name in ("ehr0", "ehr1")] == [0, 0]
+        await quiet(gateway, seconds=60)
+        assert len(refusing.resources("ImagingStudy")) == 1
+        assert len(failing.resources("ImagingStudy")) == FAILURES + 3
