@@ -20,7 +20,13 @@ from tests.blocking import watch
 from tests.peers import PLUGINS
 from tests.peers.postgres_database import empty, postgres_database
 
-pytest_plugins = [*PLUGINS, "tests.journey.running", "tests.shared", "tests.web.console_fixture"]
+pytest_plugins = [
+    *PLUGINS,
+    "tests.journey.running",
+    "tests.journey.intake",
+    "tests.shared",
+    "tests.web.console_fixture",
+]
 
 compiled_statements.share()
 gc.set_threshold(50_000)

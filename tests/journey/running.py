@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from gateway.assembly import process as app
 from gateway.clock import now
@@ -26,6 +27,10 @@ from gateway.records.work import Activity, WorkKind
 from gateway.store import outbox_listing
 
 Start = Callable[..., AbstractAsyncContextManager[app.Running]]
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""The mark of a test that shows nothing more on PostgreSQL, which gets the same statements."""
+shared = pytest.mark.asyncio(loop_scope="module")
+"""The mark of tests that use `shared_gateway`."""
 
 
 def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
@@ -56,6 +61,14 @@ def start(database_url: str) -> Start:
             yield gateway
 
     return begin
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_gateway(file_database_url: str) -> AsyncIterator[app.Running]:
+    """A gateway that the tests of a file share (and are marked `shared`): to start one for each takes
+    more than many tests do. Each test has orders and patients of its own."""
+    async with app.running(config_of(file_database_url)) as running:
+        yield running
 
 
 async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:

@@ -33,7 +33,7 @@ from gateway.store.audit_log import seal_all
 from tests.conftest import until
 from tests.journey.messages import adt, orm
 from tests.journey.modality import begin, end, modality_of
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_order_intake import send
 from tests.operations.audit.events import faults
 from tests.peers.dcmtk import findscu
@@ -41,8 +41,6 @@ from tests.peers.openssl import Authority
 from tests.peers.syslog import tls_receiver
 from tests.web.browsing import add_user, browser
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What is recorded does not depend on the database; that events are kept is shown on both."""
 UID = "1.2.826.0.1.3680043.8.498.7"
 
 
@@ -71,6 +69,7 @@ async def get(gateway: app.Running, path: str, **headers: str) -> int:
         return answer.status
 
 
+@sqlite
 async def test_each_station_records_what_it_did(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         begun = await recorded(gateway, AuditKind.APPLICATION_ACTIVITY)

@@ -9,7 +9,7 @@ import pytest
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import told
 from tests.peers.dcmtk import dcmtk, findscu
 from tests.peers.process import run
@@ -26,6 +26,7 @@ def test_the_names_have_delimiters_among_their_bytes() -> None:
     assert all(delimiter in HANZI.replace("^", "").encode("gb18030") for delimiter in b"|^")
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("charset", "sent", "name"),
     [
@@ -51,6 +52,7 @@ async def test_a_name_arrives_as_it_was_meant(start: Start, tmp_path: Path, char
         assert f"[{name}]" in dumped.stdout, dumped
 
 
+@sqlite
 async def test_what_the_declared_set_does_not_have_is_told_by_its_field(start: Start) -> None:
     raw = orm(charset="UNICODE UTF-8", name="MÜLLER^X").replace("Ü".encode(), "Ü".encode("latin-1"))
     async with start() as gateway:

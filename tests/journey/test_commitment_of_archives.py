@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from gateway.assembly import process as app
@@ -21,12 +20,10 @@ from gateway.operations.parked import parked_work
 from gateway.store import outbox_given_up, outbox_listing
 from gateway.store.schema import archive_commitments
 from tests.conftest import until
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import STUDY, instances, send, to
 from tests.peers.orthanc import Orthanc
 from tests.peers.pynetdicom_archive import Archive, archive
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def asking(port: int, **values: Any) -> DicomDestination:
@@ -65,6 +62,7 @@ def uids(number: int) -> list[str]:
     return [f"{STUDY}.1.{one}" for one in range(1, number + 1)]
 
 
+@sqlite
 async def test_orthanc_commits_what_it_has(start: Start, orthanc: Orthanc, tmp_path: Path) -> None:
     destination = asking(orthanc.dicom_port, ae_title="ORTHANC")
     async with start(**forwarding(tmp_path, destination)) as gateway:

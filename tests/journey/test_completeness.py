@@ -20,7 +20,7 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.journey.modality import begin, end, item, modality_of, series
-from tests.journey.running import config_of
+from tests.journey.running import config_of, sqlite
 from tests.journey.test_named_instances import reference
 from tests.wire.dimse.peers import HOST, PEER, instance
 
@@ -109,6 +109,7 @@ async def test_an_image_that_mpps_names_and_that_comes_three_minutes_late(databa
             await until(lambda: _at(ehr) == [("2", 13)], what="a revision")
 
 
+@sqlite
 async def test_an_image_that_mpps_names_and_that_never_comes(database_url: str) -> None:
     """The study settles without the image when it has waited the longest time."""
     hours = Hours()
@@ -143,6 +144,7 @@ async def test_a_number_of_images_that_the_order_states(database_url: str, tmp_p
         assert (await _shown(gateway))["settled_because"]["text"] == "all 3 images that were expected were here"
 
 
+@sqlite
 async def test_a_study_that_never_is_quiet(database_url: str) -> None:
     hours = Hours()
     async with EhrSimulator() as ehr, hours.running(database_url, ehr) as gateway:

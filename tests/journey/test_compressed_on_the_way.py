@@ -23,9 +23,9 @@ from gateway.assembly import process as app
 from gateway.pixels.pool import Pool
 from gateway.pixels.syntaxes import DEFLATED_FRAMES
 from gateway.store.schema import outbox, pixel_files
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_forward_to import forwarding, to
-from tests.journey.test_image_forwarding import CT, data_set_of, instances, send, sqlite, stand, standing
+from tests.journey.test_image_forwarding import CT, data_set_of, instances, send, stand, standing
 from tests.journey.test_image_forwarding import forwarding as forwarding_by_dicom
 from tests.journey.test_image_forwarding import to as to_dicom
 from tests.peers.pynetdicom_store import storage_scp

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import pydicom
-import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
@@ -22,7 +21,7 @@ from gateway.operations.parked import parked_work
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.store.schema import audit, outbox
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import data_set_of, forwarding, instances, send, to
 from tests.journey.test_scheduling import outcomes
 from tests.mapping.samples import site
@@ -30,7 +29,6 @@ from tests.peers.dcmtk import storescp
 from tests.peers.orthanc import Orthanc
 from tests.pixels.samples import saved
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 STUDY = StudyInstanceUID("1.2.826.0.1.3680043.8.498.18")
 OF_SURVIVOR = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
 MERGE = adt("A40", patient="NEW^^^HOSP", name="MEIER^ERIKA", prior="OLD^^^HOSP", at="20260123130000")

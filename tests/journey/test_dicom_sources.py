@@ -23,8 +23,7 @@ from gateway.store import source_watermarks
 from gateway.store.schema import instances, series, studies
 from gateway.wire.dimse import client
 from tests.conftest import comes_true, until
-from tests.journey.running import Start
-from tests.journey.test_study_arrival import sqlite
+from tests.journey.running import Start, sqlite
 from tests.peers.dcmqrscp import dcmqrscp
 from tests.peers.query_archives import HOST, KINDS, OURS, QueryArchive, made_up, uid_of
 from tests.wire.dimse.raw_peer import USER_ABORT, RawPeer

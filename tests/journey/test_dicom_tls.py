@@ -13,13 +13,10 @@ from pydicom.data import get_testdata_file
 from bench.ports import free_port
 from gateway.config.dicom import Dicom, DicomPeer, DicomTls
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import echoscu, findscu, storescu
 from tests.peers.openssl import Authority, Issued
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""Who is let in is settled before the database."""
 
 
 @pytest.fixture

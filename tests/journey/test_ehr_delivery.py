@@ -27,13 +27,10 @@ from gateway.store import outbox, outbox_listing
 from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.mllp import mllp_send
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What an answer of the EHR leads to is settled before the database."""
 
 
 async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
@@ -69,6 +66,7 @@ async def test_503_for_a_while_then_death_after_the_write(start: Start) -> None:
         assert len(kept) == len(set(kept)) == 8
 
 
+@sqlite
 async def test_behind_a_proxy_that_drops_the_answer_of_a_real_server(start: Start, fhir_server: FhirServer) -> None:
     """The real server commits, the proxy in front of it closes the connection instead of answering."""
     drops = iter(range(3))
@@ -129,6 +127,7 @@ async def test_passing_failures_are_retried(start: Start, status: int) -> None:
         assert sum(row["attempts"] for row in sent) == 2 + sum(row["state"] == "done" for row in sent)
 
 
+@sqlite
 async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         ehr.manners = Manners(fail_next=1, status=422)
@@ -142,6 +141,7 @@ async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> 
         await until(lambda: len(ehr.resources("ImagingStudy")) == 2, what="the replayed delivery")
 
 
+@sqlite
 async def test_ehr_away_gets_the_latest_version_once(start: Start) -> None:
     """What is under way is let finish; so the pauses are long here, and no try meets the next version by chance."""
     async with EhrSimulator() as ehr, start(ehrs=[_patient(ehr.url)]) as gateway:
@@ -174,6 +174,7 @@ async def tried(gateway: app.Running) -> WorkRow:
             await asyncio.sleep(0.02)
 
 
+@sqlite
 async def test_a_broken_ehr_does_not_hold_another(start: Start) -> None:
     async with EhrSimulator() as good, EhrSimulator() as bad, start(good.url, bad.url) as gateway:
         await bad.refuse()

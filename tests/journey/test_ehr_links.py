@@ -17,7 +17,7 @@ from gateway.records.link import Target
 from gateway.store import missing_links, outbox_listing
 from gateway.store.schema import missing_links as missing_rows
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.fhir_validators import Validators
@@ -42,6 +42,7 @@ async def studied(start: Start, server: FhirServer, **more: Any) -> tuple[dict[s
         return study, delivery
 
 
+@sqlite
 async def test_the_patient_of_the_ehr_is_linked_beside_the_identifier(start: Start, fhir_server: FhirServer) -> None:
     theirs = await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER], "active": True})
     request = await fhir_server.create({
@@ -71,6 +72,7 @@ def order_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "config_of", lambda url, *ehrs, **more: plain(url, *ehrs, **{"site": site, **more}))
 
 
+@sqlite
 @pytest.mark.parametrize("held", [0, 2])
 async def test_none_or_several_are_noted_and_not_linked(start: Start, fhir_server: FhirServer, held: int) -> None:
     for _ in range(held):
@@ -80,6 +82,7 @@ async def test_none_or_several_are_noted_and_not_linked(start: Start, fhir_serve
     assert f"holds {held or 'no'} Patient with the identifier" in delivery["outcome"]["note"]
 
 
+@sqlite
 async def test_a_patient_who_was_merged_over_there_is_the_survivor(start: Start, fhir_server: FhirServer) -> None:
     survivor = await fhir_server.create({"resourceType": "Patient", "active": True})
     await fhir_server.create({
@@ -90,6 +93,7 @@ async def test_a_patient_who_was_merged_over_there_is_the_survivor(start: Start,
     assert study["subject"]["reference"] == f"Patient/{survivor['id']}"
 
 
+@sqlite
 async def test_a_patient_who_is_not_there_is_made_once(
     start: Start, fhir_server: FhirServer, fhir_validators: Validators
 ) -> None:
@@ -106,6 +110,7 @@ async def test_a_patient_who_is_not_there_is_made_once(
     assert another["subject"]["reference"] == f"Patient/{made['id']}"
 
 
+@sqlite
 async def test_a_patient_who_is_there_is_never_changed(start: Start, fhir_server: FhirServer) -> None:
     theirs = await fhir_server.create(
         {"resourceType": "Patient", "identifier": [IDENTIFIER], "name": [{"family": "Theirs"}]}
@@ -115,6 +120,7 @@ async def test_a_patient_who_is_there_is_never_changed(start: Start, fhir_server
     assert (after["name"], after["meta"]["versionId"]) == ([{"family": "Theirs"}], theirs["meta"]["versionId"])
 
 
+@sqlite
 async def test_without_conditional_create_no_patient_is_made(start: Start, plain_fhir_server: FhirServer) -> None:
     async with start(ehrs=ehr(plain_fhir_server.url, patient="create")) as gateway:
         await send(gateway, sample())
@@ -147,6 +153,7 @@ async def linked(gateway: Running) -> None:
     await quiet(gateway)
 
 
+@sqlite
 @pytest.mark.parametrize("first", ["order", "study"])
 @pytest.mark.parametrize("patient_mode", ["find", "create"])
 async def test_all_links_stand_whatever_came_first(
@@ -184,6 +191,7 @@ async def test_a_patient_who_is_registered_later_is_linked(
     assert study["subject"]["reference"] == f"Patient/{person['id']}"
 
 
+@sqlite
 async def test_an_order_without_an_accession_number_is_delivered(start: Start, fhir_server: FhirServer) -> None:
     async with start(ehrs=ehr(fhir_server.url, orders="write")) as gateway:
         await mllp_send(gateway.hl7_ports["ris"], orm(accession="", filler=""))
@@ -194,6 +202,7 @@ async def test_an_order_without_an_accession_number_is_delivered(start: Start, f
     assert {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3.4.5"} in request["identifier"]
 
 
+@sqlite
 async def test_a_document_in_r4_is_linked_with_its_order(start: Start, fhir_server: FhirServer) -> None:
     site = Site(
         patient_id_issuer="HOSP", viewer_url="https://viewer.test/{study_uid}",

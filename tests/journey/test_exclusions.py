@@ -13,7 +13,7 @@ from gateway.assembly import process as app
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import exclusions, outbox_listing, studies
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_study_arrival import sample, send
 
 
@@ -63,6 +63,7 @@ async def test_an_instance_is_excluded_stays_so_when_sent_again_and_comes_back(s
         assert kept.ended is not None
 
 
+@sqlite
 async def test_a_series_is_excluded_but_not_all_of_a_study(start: Start) -> None:
     first = sample()
     other = another(2, SeriesInstanceUID=UID(f"{first.SeriesInstanceUID}.2"))
@@ -78,6 +79,7 @@ async def test_a_series_is_excluded_but_not_all_of_a_study(start: Start) -> None
         assert held(ehr) == (1, 1, "2")
 
 
+@sqlite
 async def test_excluding_what_is_of_another_patient_lets_a_study_settle(start: Start) -> None:
     """Study and patient then follow from what is left, whichever came first."""
     wrong = another(0, PatientID="SOMEONE-ELSE", AccessionNumber="ACC9")

@@ -26,8 +26,8 @@ from gateway.operations.receivers import pause_all, resume
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.store.schema import audit, outbox, pixel_files
 from gateway.work.failures import MOST_UNEXPLAINED
-from tests.journey.running import Start, config_of, quiet
-from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, sqlite, stand, standing
+from tests.journey.running import Start, config_of, quiet, sqlite
+from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, stand, standing
 from tests.peers.orthanc import Orthanc
 from tests.peers.stow import Reply, failed, nothing_listed, plain, stored, stow_archive
 
@@ -42,6 +42,7 @@ def forwarding(spool: Path, *destinations: ForwardTo) -> dict[str, Any]:
     return {"studies": Studies(quiet_seconds=0.3, storage="forward", spool=section, forward_to=list(destinations))}
 
 
+@sqlite
 async def test_archives_and_folders_get_the_files_that_arrived(
     start: Start, orthanc_web: Orthanc, tmp_path: Path
 ) -> None:

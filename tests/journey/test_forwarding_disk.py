@@ -19,8 +19,8 @@ from gateway.operations.parked import parked_work
 from gateway.pixels.pool import Pool
 from gateway.store.schema import work_tries
 from tests.conftest import until
-from tests.journey.running import Start, quiet
-from tests.journey.test_image_forwarding import forwarding, send, sqlite, to
+from tests.journey.running import Start, quiet, sqlite
+from tests.journey.test_image_forwarding import forwarding, send, to
 from tests.peers.pynetdicom_store import storage_scp
 
 

@@ -22,13 +22,10 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import frame
 from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_order_intake import told
 from tests.peers.dcmtk import findscu
 from tests.peers.openssl import Authority, s_client
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""Who is let in, and what is answered, is settled before the database and after it."""
 
 
 def listening(**listener: Any) -> Hl7:
@@ -367,6 +364,7 @@ async def test_mllp_release_2_confirms_ahead_of_the_answer(start: Start) -> None
         assert codes([blocks[1], blocks[3]]) == ["AA", "AE"]
 
 
+@sqlite
 async def test_a_batch_is_answered_by_a_batch(start: Start) -> None:
     other = orm(control_id="2", control="ZZ", placer="P2", filler="F2", accession="A2", study_uid="")
     batch = b"FHS|^~\\&|RIS|HOSP|GATEWAY|HOSP\rBHS|^~\\&|RIS|HOSP|GATEWAY|HOSP|20260123||||B1\r"

@@ -36,12 +36,11 @@ from gateway.store import outbox_listing
 from gateway.store.schema import audit, outbox, pixel_files
 from gateway.wire.dimse import client
 from tests.conftest import until
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.peers.dcmtk import storescp
 from tests.peers.orthanc import Orthanc
 from tests.peers.pynetdicom_store import refusal, storage_scp
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 STUDY = StudyInstanceUID("1.2.826.0.1.3680043.8.498.18")
 CT = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
 del CT.DataSetTrailingPadding
@@ -107,6 +106,7 @@ def data_set_of(path: Path) -> bytes:
     return raw[144 + int.from_bytes(raw[140:144], "little") :]
 
 
+@sqlite
 async def test_archives_get_the_data_sets_that_arrived(start: Start, orthanc: Orthanc, tmp_path: Path) -> None:
     held = tmp_path / "held"
     held.mkdir()

@@ -22,11 +22,9 @@ from gateway.records.availability import notified
 from gateway.records.identifiers import AccessionNumber
 from gateway.store.schema import availability_notifications, refusals
 from gateway.wire.dimse import client
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_performed_step import ordered
 from tests.wire.dimse.peers import HOST, PEER, associated, instance
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 UID = "1.2.826.0.1.3680043.8.498.10"
 STUDY = "1.2.3.4.5"

@@ -13,7 +13,7 @@ from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
 from tests.conftest import comes_true
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.mllp import mllp_send
@@ -51,6 +51,7 @@ def _links(study: dict[str, Any]) -> list[str]:
     return [one["reference"] for one in study.get("basedOn", []) if "reference" in one]
 
 
+@sqlite
 async def test_every_study_is_linked(start: Start, fhir_server: FhirServer) -> None:
     retry = Retry(first_seconds=0.1, max_seconds=0.5)
     async with start(ehrs=[Ehr(name="ehr0", url=fhir_server.url, retry=retry, orders="write")]) as gateway:

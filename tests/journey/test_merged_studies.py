@@ -12,7 +12,7 @@ from gateway.simulators import modality
 from gateway.simulators.studies import perform
 from gateway.wire.fhir.sameness import says_the_same
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_scheduling import outcomes
 from tests.peers.fhir_server import FhirServer
 
@@ -35,6 +35,7 @@ def statement_about(resource: dict[str, Any]) -> tuple[str, str, str]:
     return subject["identifier"]["value"], subject["display"], order["identifier"]["value"]
 
 
+@sqlite
 @pytest.mark.parametrize("trigger", ["A40", "A47"])
 async def test_a_study_that_was_sent_goes_to_the_survivor(start: Start, fhir_server: FhirServer, trigger: str) -> None:
     async with start(fhir_server.url) as gateway:
@@ -51,6 +52,7 @@ async def test_a_study_that_was_sent_goes_to_the_survivor(start: Start, fhir_ser
         assert says_the_same(after, {**before, "subject": after["subject"], "basedOn": after["basedOn"]})
 
 
+@sqlite
 async def test_images_that_come_after_the_merge_go_to_the_survivor(start: Start, fhir_server: FhirServer) -> None:
     """The modality took the old Patient ID from its worklist before."""
     async with start(fhir_server.url) as gateway:
@@ -78,6 +80,7 @@ async def test_images_around_a_merge_are_of_one_patient(start: Start, fhir_serve
         assert (*statement_about(held), held["numberOfInstances"]) == ("NEW", "ERIKA MEIER", "ACC1", 2)
 
 
+@sqlite
 async def test_a_chain_of_merges_takes_the_study_along(start: Start, fhir_server: FhirServer) -> None:
     async with start(fhir_server.url) as gateway:
         assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]
@@ -92,6 +95,7 @@ async def test_a_chain_of_merges_takes_the_study_along(start: Start, fhir_server
         assert statement_about(held) == ("NEW", "E MEYER", "ACC1")
 
 
+@sqlite
 async def test_another_authority_s_patient_of_the_same_number_stays(start: Start, fhir_server: FhirServer) -> None:
     async with start(fhir_server.url) as gateway:
         assert await outcomes(gateway, orm(patient="OLD^^^HOSP", name="MAIER^E")) == ["AA"]

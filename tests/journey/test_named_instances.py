@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from pydicom.dataset import Dataset
 
 from gateway.operations.journey_of import journey
@@ -12,11 +11,9 @@ from gateway.records.identifiers import AccessionNumber
 from gateway.records.named_instances import named_instances
 from gateway.wire.dimse import client
 from tests.journey.modality import begin, end, modality_of, series
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_performed_step import ordered
 from tests.wire.dimse.peers import HOST, PEER, instance
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 UID = "1.2.826.0.1.3680043.8.498.9"
 

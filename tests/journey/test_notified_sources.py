@@ -18,9 +18,9 @@ from gateway.records.work import Lane, studies_at
 from gateway.store import completeness, outbox
 from gateway.store.schema import outbox as outbox_table
 from tests.conftest import comes_true
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_dicom_sources import kept, sections, source, until_kept
-from tests.journey.test_instance_availability import notify, sqlite
+from tests.journey.test_instance_availability import notify
 from tests.peers.orthanc import Orthanc
 from tests.peers.query_archives import QueryArchive, made_up, orthanc_archive, uid_of
 from tests.wire.dimse.test_requestor import answers, scripted

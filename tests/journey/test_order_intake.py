@@ -24,7 +24,7 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import frame
 from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.peers.dcmtk import findscu
 from tests.peers.mllp import mllp_send
 
@@ -69,6 +69,7 @@ async def test_aa_means_that_the_next_query_shows_the_order(start: Start) -> Non
             assert [item.StudyInstanceUID for item in found.items] == [order.study_uid]
 
 
+@sqlite
 async def test_mllp_send_of_many_on_one_connection(start: Start) -> None:
     async with start() as gateway:
         sent = [order.hl7() for order in ris.orders(22, 20)]
@@ -78,6 +79,7 @@ async def test_mllp_send_of_many_on_one_connection(start: Start) -> None:
         assert len(await steps(gateway)) == 20
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -114,6 +116,7 @@ async def test_what_is_wrong_is_named_and_kept(
         assert row["body"] == raw
 
 
+@sqlite
 @pytest.mark.parametrize(
     "raw",
     [b"", b"hello", b"PID|1||4711\r", b"MSH", b"MSH|", b"\x00\xff\xfe", b"MSH|^~\\&|\r", b"GET / HTTP/1.1\r\n\r\n"],
@@ -126,6 +129,7 @@ async def test_garbage_in_a_frame_is_answered_ar_and_kept(start: Start, raw: byt
         assert {row["state"] for row in await rows(gateway)} == {"applied", "rejected"}
 
 
+@sqlite
 async def test_undecodable_bytes_name_their_field(start: Start) -> None:
     raw = orm(charset="UNICODE UTF-8", name="M\u00dcLLER^J\u00d6RG").replace("\u00dc".encode(), b"\xff\xfe")
     async with start() as gateway:
@@ -134,6 +138,7 @@ async def test_undecodable_bytes_name_their_field(start: Start) -> None:
         assert told(ack)[2].startswith("PID^1^5")
 
 
+@sqlite
 async def test_oversized_and_truncated_frames_are_answered_or_kept(start: Start) -> None:
     small = Hl7(listeners=[Listener(port=0, max_message_bytes=4096)])
     async with start(hl7=small) as gateway:
@@ -153,6 +158,7 @@ async def test_oversized_and_truncated_frames_are_answered_or_kept(start: Start)
         writer.close()
 
 
+@sqlite
 async def test_a_message_of_too_many_segments_is_not_kept_as_a_whole(start: Start) -> None:
     many = orm(more=[f"AL1|{number}|DA|X^Allergen" for number in range(10_001)])
     async with start() as gateway:
@@ -164,6 +170,7 @@ async def test_a_message_of_too_many_segments_is_not_kept_as_a_whole(start: Star
         assert (kept["reason"], kept["bytes"]) == ("too many parts", 64 * 1024)
 
 
+@sqlite
 async def test_the_same_message_again_gets_the_same_answer_and_changes_nothing(start: Start) -> None:
     async with start() as gateway:
         first, second = await send(gateway, orm(), orm())
@@ -233,6 +240,7 @@ async def test_database_away_means_no_aa(start: Start, database_url: str) -> Non
         assert told(again)[0] == "AA"
 
 
+@sqlite
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of public messages is not beside this checkout")
 async def test_every_message_of_the_corpus_is_answered(start: Start, database_url: str) -> None:
     paths = corpus.files(CORPUS)
@@ -244,6 +252,7 @@ async def test_every_message_of_the_corpus_is_answered(start: Start, database_ur
         assert "failed" not in {row["state"] for row in await rows(gateway)}
 
 
+@sqlite
 @pytest.mark.parametrize("control", ["XO", "CA", "HD", "NW"])
 async def test_a_message_about_an_order_of_another_patient_changes_nothing(start: Start, control: str) -> None:
     """The two may be one, by a merge that is still to come: the message waits for it."""
@@ -256,6 +265,7 @@ async def test_a_message_about_an_order_of_another_patient_changes_nothing(start
         assert "belongs to another patient" in newest["findings"][0]["text"]
 
 
+@sqlite
 async def test_a_site_can_have_a_message_about_an_order_of_another_patient_refused(start: Start) -> None:
     async with start(hl7=Hl7(listeners=[Listener(port=0)], unknown_order="reject")) as gateway:
         [_, ack] = await send(gateway, orm(), orm(control_id="MSG2", control="XO", patient="PAT2^^^HOSP"))
@@ -264,6 +274,7 @@ async def test_a_site_can_have_a_message_about_an_order_of_another_patient_refus
         assert found[0]["patient"]["patient_id"] == "PAT1"
 
 
+@sqlite
 async def test_what_was_rejected_is_judged_anew_when_it_comes_again(start: Start, tmp_path: Path) -> None:
     """After a site has mended its table, the RIS sends the same bytes and gets AA; there is still one message."""
     overlay = tmp_path / "site"

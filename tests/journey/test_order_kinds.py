@@ -6,7 +6,7 @@ import pytest
 
 from gateway.assembly import process as app
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_scheduling import outcomes, states, visible
 from tests.peers.dcmtk import findscu
@@ -35,6 +35,7 @@ async def by_accession(gateway: app.Running) -> dict[str, str]:
 # --- replaced, parents and children ---
 
 
+@sqlite
 async def test_a_replacement_ends_what_it_replaces(start: Start) -> None:
     """RP and RO in one message: both or none."""
     replaced = orm(control="RP", control_id="2", at=LATER)
@@ -47,6 +48,7 @@ async def test_a_replacement_ends_what_it_replaces(start: Start) -> None:
         assert await by_accession(gateway) == {"ACC1": "CANCELED", "ACC2": "SCHEDULED"}
 
 
+@sqlite
 async def test_a_replacement_alone_ends_the_order_that_it_names(start: Start) -> None:
     async with start() as gateway:
         order = with_orc_8(orm(control="RO", control_id="2", at=LATER, **SECOND), "P1&RIS")
@@ -64,6 +66,7 @@ async def test_a_replacement_that_cannot_be_made_ends_nothing(start: Start) -> N
         assert await by_accession(gateway) == {"ACC1": "SCHEDULED", "ACC3": "SCHEDULED"}
 
 
+@sqlite
 async def test_what_is_done_to_a_parent_is_done_to_its_children(start: Start) -> None:
     child = with_orc_8(orm(control="CH", control_id="2", **SECOND), "P1&RIS")
     async with start() as gateway:
@@ -85,6 +88,7 @@ def result(status: str, **fields: str) -> bytes:
 DONE = {"F": "COMPLETED", "P": "COMPLETED", "C": "COMPLETED", "I": "SCHEDULED", "": "SCHEDULED"}
 
 
+@sqlite
 @pytest.mark.parametrize(("status", "state"), DONE.items())
 async def test_a_report_tells_that_the_examination_is_done(start: Start, status: str, state: str) -> None:
     async with start() as gateway:
@@ -92,6 +96,7 @@ async def test_a_report_tells_that_the_examination_is_done(start: Start, status:
         assert await states(gateway) == [state]
 
 
+@sqlite
 async def test_a_report_of_something_else_is_taken_and_kept(start: Start) -> None:
     async with start() as gateway:
         assert await outcomes(gateway, result("F")) == ["AA"]
@@ -111,6 +116,7 @@ def appointment(trigger: str, start: str, control_id: str, at: str = LATER) -> b
     return ("\r".join(segments) + "\r").encode()
 
 
+@sqlite
 @pytest.mark.parametrize("trigger", ["S12", "S13", "S14"])
 async def test_an_appointment_moves_what_was_ordered(start: Start, trigger: str) -> None:
     async with start() as gateway:
@@ -118,6 +124,7 @@ async def test_an_appointment_moves_what_was_ordered(start: Start, trigger: str)
         assert await visible(gateway) == [("ACC1", "SPS1", "20301127110000")]
 
 
+@sqlite
 @pytest.mark.parametrize("trigger", ["S15", "S26"])
 async def test_a_cancelled_appointment_is_no_longer_shown_until_it_is_made_again(start: Start, trigger: str) -> None:
     async with start() as gateway:
@@ -145,6 +152,7 @@ def of_2_5(kind: str, *after_obr: str) -> bytes:
     return ("\r".join(segments) + "\r").encode()
 
 
+@sqlite
 async def test_an_imaging_order_with_two_steps(start: Start) -> None:
     ipc = "IPC|ACC1^RIS|RP1|1.2.3.4.5|{}|{}|C1^One^99RIS||ROOM1|{}"
     raw = of_2_5("OMI^O23^OMI_O23", ipc.format("S1", "CT", "CT1"), ipc.format("S2", "MR", "MR1"))
@@ -156,6 +164,7 @@ async def test_an_imaging_order_with_two_steps(start: Start) -> None:
         assert {str(item.AccessionNumber) for item in found.items} == {"ACC1"}
 
 
+@sqlite
 async def test_a_general_order_with_what_was_found_before(start: Start) -> None:
     """OMG^O19 may tell of earlier results after the order, with a PID of their own; they are not ordered."""
     earlier = [
@@ -168,6 +177,7 @@ async def test_a_general_order_with_what_was_found_before(start: Start) -> None:
         assert [start_ for _, _, start_ in await visible(gateway)] == ["20301124093000"]
 
 
+@sqlite
 async def test_an_order_control_that_answers_nobody_is_ignored(start: Start) -> None:
     async with start() as gateway:
         answer = orm(control="OK", control_id="2", at=LATER)

@@ -15,13 +15,11 @@ from gateway.records.order_check import OrderStanding
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import order_conflicts, outbox_listing, studies
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_audit import events
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.mllp import mllp_send
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What is compared is settled by pure functions; both databases meet what is kept of it in the first test."""
 UID = str(sample().StudyInstanceUID)
 
 
@@ -184,6 +182,7 @@ WAYS = {
 }
 
 
+@sqlite
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start, way: str) -> None:
     changes, order = WAYS[way]

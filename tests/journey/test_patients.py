@@ -11,7 +11,7 @@ from gateway.config.hl7 import Hl7, Listener
 from gateway.operations.journey_of import journey
 from gateway.records.identifiers import AccessionNumber
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_scheduling import outcomes, states
 from tests.peers.dcmtk import findscu
@@ -50,6 +50,7 @@ async def test_a_merge_moves_open_steps_to_the_survivor_and_the_old_id_means_it(
         assert sorted(await states(gateway)) == ["CANCELED", "SCHEDULED"]
 
 
+@sqlite
 async def test_a_chain_of_merges_leads_to_its_end(start: Start) -> None:
     async with start() as gateway:
         first = adt("A40", control_id="1", patient="B^^^HOSP", name="B^B", prior="A^^^HOSP", at=EARLIER)
@@ -61,6 +62,7 @@ async def test_a_chain_of_merges_leads_to_its_end(start: Start) -> None:
         assert told(ack) == ("AE", "205", "PID^1^3")
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("keys", "found"),
     [
@@ -87,6 +89,7 @@ async def test_a_query_by_a_former_id_finds_the_steps_of_the_survivor(
         assert [item.PatientID for item in items] == ["C"] * found
 
 
+@sqlite
 async def test_several_merges_of_one_message(start: Start) -> None:
     more = ["PID|1||N2^^^HOSP||N2^X||19800102|M", "MRG|O2^^^HOSP"]
     async with start() as gateway:
@@ -110,6 +113,7 @@ async def test_a_merge_of_which_one_part_is_wrong_merges_nothing(start: Start) -
         assert await names(gateway) == [("O1", "O^X")]
 
 
+@sqlite
 async def test_patients_of_two_authorities_never_meet(start: Start) -> None:
     """One number, two issuers: neither names nor merges of the one reach the other."""
     other = orm(control_id="2", patient="PAT1^^^CLINIC", name="OTHER^OTTO", placer="P9", filler="F9", accession="ACC1",
@@ -124,6 +128,7 @@ async def test_patients_of_two_authorities_never_meet(start: Start) -> None:
         assert await names(gateway) == [("NEW", "NEW^N"), ("PAT1", "MUSTER^MAX")]
 
 
+@sqlite
 async def test_a_patient_id_changes_its_name(start: Start) -> None:
     """A47: the orders stay the patient's, under the new id; the old id leads to it."""
     async with start() as gateway:
@@ -137,6 +142,7 @@ async def test_a_patient_id_changes_its_name(start: Start) -> None:
         assert told(ack) == ("AE", "205", "PID^1^3")
 
 
+@sqlite
 @pytest.mark.parametrize(("policy", "name"), [("fill", "ADT^NAME"), ("newest", "ORDER^NAME")])
 async def test_whether_an_order_may_rename_whom_adt_named_is_the_site_s(start: Start, policy: Any, name: str) -> None:
     hl7 = Hl7(listeners=[Listener(port=0, conformance="off")], patient_data=policy)
@@ -145,6 +151,7 @@ async def test_whether_an_order_may_rename_whom_adt_named_is_the_site_s(start: S
         assert await names(gateway) == [("PAT1", name)]
 
 
+@sqlite
 async def test_an_order_fills_what_adt_did_not_say(start: Start) -> None:
     async with start() as gateway:
         bare = adt("A04", birth="")
@@ -153,6 +160,7 @@ async def test_an_order_fills_what_adt_did_not_say(start: Start) -> None:
         assert item.PatientBirthDate == "19800102"
 
 
+@sqlite
 async def test_null_deletes_and_empty_says_nothing(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm(), adt("A08", control_id="2", birth="", at=LATER))
@@ -163,6 +171,7 @@ async def test_null_deletes_and_empty_says_nothing(start: Start) -> None:
         assert not item.PatientBirthDate
 
 
+@sqlite
 async def test_an_older_adt_never_takes_a_name_back(start: Start) -> None:
     async with start() as gateway:
         newer, older = adt("A08", name="NEW^N", at=LATER), adt("A08", control_id="2", name="OLD^N", at=EARLIER)
@@ -170,6 +179,7 @@ async def test_an_older_adt_never_takes_a_name_back(start: Start) -> None:
         assert await names(gateway) == [("PAT1", "NEW^N")]
 
 
+@sqlite
 async def test_who_arrives_has_arrived_for_what_is_planned_that_day(start: Start) -> None:
     tomorrow = orm(control_id="2", placer="P2", filler="F2", accession="ACC2", study_uid="1.2.9",
                    start="20301125093000")  # fmt: skip
@@ -179,12 +189,14 @@ async def test_who_arrives_has_arrived_for_what_is_planned_that_day(start: Start
         assert sorted(await states(gateway)) == ["ARRIVED", "SCHEDULED"]
 
 
+@sqlite
 async def test_an_arrival_holds_for_an_order_that_comes_after_it(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, adt("A10", at=LATER), orm(control_id="2", start="20260123150000", at=EARLIER))
         assert await states(gateway) == ["ARRIVED"]
 
 
+@sqlite
 async def test_a_patient_with_open_steps_is_not_deleted(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm())
@@ -194,6 +206,7 @@ async def test_a_patient_with_open_steps_is_not_deleted(start: Start) -> None:
         assert await outcomes(gateway, cancel, adt("A23", control_id="4", at=LATEST)) == ["AA", "AA"]
 
 
+@sqlite
 async def test_a_cancelled_admission_takes_its_visit_back(start: Start) -> None:
     ward = "PV1|1|I|WARD1^101^A||||||||||||||||V77"
     async with start() as gateway:
@@ -205,6 +218,7 @@ async def test_a_cancelled_admission_takes_its_visit_back(start: Start) -> None:
         assert (item.AdmissionID, item.CurrentPatientLocation) in [("", ""), (None, None)]
 
 
+@sqlite
 @pytest.mark.parametrize(
     "trigger", ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A12", "A13", "A28", "A31"]
 )
@@ -214,6 +228,7 @@ async def test_what_registers_or_corrects_changes_the_name(start: Start, trigger
         assert await names(gateway) == [("PAT1", "NEW^N")]
 
 
+@sqlite
 async def test_all_faults_of_several_merges_are_in_one_answer(start: Start) -> None:
     more = ["PID|2||||SECOND^NO ID||19800102|M", "MRG|O2^^^HOSP", "PID|3||N3^^^HOSP||THIRD^OF||19800102|M"]
     merges = adt("A40", patient="", name="FIRST^NO ID", prior="O1^^^HOSP", more=more)
@@ -223,6 +238,7 @@ async def test_all_faults_of_several_merges_are_in_one_answer(start: Start) -> N
         assert (told(ack)[0], places) == ("AE", ["PID^1^3^1^1", "PID^2^3^1^1", "MRG^3^1^1"])
 
 
+@sqlite
 @pytest.mark.parametrize("trigger", ["A40", "A47"])
 async def test_a_merge_without_a_prior_id_is_refused(start: Start, trigger: str) -> None:
     async with start() as gateway:
@@ -230,6 +246,7 @@ async def test_a_merge_without_a_prior_id_is_refused(start: Start, trigger: str)
         assert told(ack) == ("AE", "101", "MRG^1^1")
 
 
+@sqlite
 async def test_the_journey_of_an_order_tells_what_was_said_of_its_patient(start: Start) -> None:
     async with start() as gateway:
         merge = adt("A40", control_id="2", patient="NEW^^^HOSP", prior="PAT1^^^HOSP", at=LATER)
@@ -245,6 +262,7 @@ async def test_the_journey_of_an_order_tells_what_was_said_of_its_patient(start:
         ]
 
 
+@sqlite
 async def test_adt_without_a_name_changes_what_it_says_and_no_more(start: Start) -> None:
     async with start() as gateway:
         nameless = adt("A03", control_id="2", name="", birth="19990101", at=LATER)

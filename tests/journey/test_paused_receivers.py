@@ -6,15 +6,12 @@ import asyncio
 from functools import partial
 
 import aiohttp
-import pytest
 
 from gateway.assembly import process as app
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, pauses
-from tests.journey.running import Start, config_of, quiet
+from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.journey.test_ehr_delivery import examine
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def delivery_waits(gateway: app.Running, ehr: str) -> None:

@@ -25,7 +25,7 @@ from gateway.records.step import StepEvent
 from gateway.store import worklist as worklist_rows
 from tests.journey.messages import orm
 from tests.journey.modality import begin, end, item, modality_of
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_performed_step import UID, findings, hl7_time, kept, matches, ordered, states
 
 TODAY = orm(start="20260123090000")
@@ -55,6 +55,7 @@ async def texts(gateway: app.Running, accession: str = "ACC1") -> list[str]:
     return [event["text"] for event in shown["events"] if event["station"] == "performed_step"]
 
 
+@sqlite
 async def test_an_unscheduled_examination_is_suggested_and_linked_by_hand(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, TODAY, orm(control_id="2", placer="P2", filler="F2", accession="ACC2", study_uid="1.8"))
@@ -92,6 +93,7 @@ async def all_states(gateway: app.Running) -> list[tuple[str, str]]:
     return [(row["accession"], row["state"]) for row in rows]
 
 
+@sqlite
 async def test_no_rule_links_again_what_a_person_has_unlinked(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, TODAY)
@@ -105,6 +107,7 @@ async def test_no_rule_links_again_what_a_person_has_unlinked(start: Start) -> N
         assert await states(gateway) == {"SPS1": "COMPLETED"}
 
 
+@sqlite
 async def test_what_is_not_clear_is_named(start: Start) -> None:
     second = orm(control_id="2", placer="P2", filler="F2", study_uid="1.8")
     async with start() as gateway:
@@ -153,6 +156,7 @@ async def test_a_link_by_hand_has_the_consequences_of_begin_and_end(start: Start
     assert {(change.sop_uid, change.request, len(change.links)) for change, _ in changes} == {(UID, None, 1)}
 
 
+@sqlite
 async def test_an_order_that_cannot_be_rebuilt_is_left_as_it_was(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, TODAY)
@@ -164,6 +168,7 @@ async def test_an_order_that_cannot_be_rebuilt_is_left_as_it_was(start: Start) -
         assert await matches(gateway) == [("SPS1", "study and step")]
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("chosen", "match"),
     [
@@ -184,6 +189,7 @@ async def test_an_order_that_comes_after_its_examination(start: Start, chosen: A
         assert "no order has" not in "".join(findings(row))
 
 
+@sqlite
 async def test_a_late_order_of_another_patient(start: Start) -> None:
     """By Study Instance UID it is linked, with a finding; by accession number alone it is not."""
     async with start() as gateway:
@@ -199,6 +205,7 @@ async def test_a_late_order_of_another_patient(start: Start) -> None:
         assert [one.sop_uid for one in await waiting(gateway)] == [second["sop_uid"]]
 
 
+@sqlite
 async def test_each_item_of_a_group_waits_for_its_own_order(start: Start) -> None:
     both = (item(), item("1.2.3.4.6", "SPS2", "ACC2", "RP2"))
     second = orm(control_id="2", placer="P2", filler="F2", accession="ACC2", procedure="RP2", step="SPS2",

@@ -22,7 +22,7 @@ from gateway.store import worklist as worklist_rows
 from gateway.store.schema import performed_step_links, performed_steps
 from tests.journey.messages import orm
 from tests.journey.modality import begin, end, going_on, item, modality_of, series
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_scheduling import visible
 from tests.peers import dcmjs
@@ -91,6 +91,7 @@ async def test_begin_and_end(start: Start) -> None:
         assert row["attributes"]["PerformedSeriesSequence"][0]["ProtocolName"] == "HEAD"
 
 
+@sqlite
 async def test_dcmjs_performs_a_step(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)
@@ -102,6 +103,7 @@ async def test_dcmjs_performs_a_step(start: Start) -> None:
 PAIRS = [*product(PerformedState, [*PerformedState, None, "ARRIVED"])]
 
 
+@sqlite
 async def test_the_table_of_n_set(start: Start) -> None:
     """Every state with every status of an N-SET, and the status that comes back (PS3.4 Table F.7.2-2)."""
     async with start() as gateway:
@@ -125,6 +127,7 @@ async def test_the_table_of_n_set(start: Start) -> None:
             assert (answer.status, answer.command.AttributeIdentifierList) == (0x0106, 0x00400252)
 
 
+@sqlite
 async def test_requests_are_counted_by_status(start: Start) -> None:
     def count(operation: str, status: str) -> float:
         labels = {"operation": operation, "status": status}
@@ -141,6 +144,7 @@ async def test_requests_are_counted_by_status(start: Start) -> None:
     assert [count(*one) for one in wanted] == [one + 1 for one in before]
 
 
+@sqlite
 async def test_an_n_create_after_a_lost_answer_and_a_uid_of_another(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)
@@ -161,6 +165,7 @@ async def test_the_same_n_create_many_times_at_once_is_one(start: Start) -> None
         assert len(await kept(gateway)) == 1
 
 
+@sqlite
 async def test_an_instance_that_is_assigned_can_be_set(start: Start) -> None:
     """PS3.7 10.1.5: an N-CREATE without Affected SOP Instance UID."""
     async with start() as gateway:
@@ -173,6 +178,7 @@ async def test_an_instance_that_is_assigned_can_be_set(start: Start) -> None:
         assert await states(gateway) == {"SPS1": "COMPLETED"}
 
 
+@sqlite
 async def test_unknown_and_malformed_instances(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
@@ -180,6 +186,7 @@ async def test_unknown_and_malformed_instances(start: Start) -> None:
         assert (await modality.get(UID)).status == 0x0112
 
 
+@sqlite
 async def test_n_get_answers_what_is_kept(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
@@ -200,6 +207,7 @@ async def test_n_get_answers_what_is_kept(start: Start) -> None:
         assert (dose.KVP, dose.DiffusionBValue, dose.SeriesNumber) == (120.5, 1.5, None)
 
 
+@sqlite
 async def test_an_examination_of_many_images(start: Start) -> None:
     """The N-SET is longer than what is read on the event loop."""
     images = [going_on(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=f"{UID}.1.{n}")
@@ -214,6 +222,7 @@ async def test_an_examination_of_many_images(start: Start) -> None:
         assert len(row["attributes"]["PerformedSeriesSequence"][0]["ReferencedImageSequence"]) == 2000
 
 
+@sqlite
 async def test_an_appended_acquisition(start: Start) -> None:
     """A step is over with the last performed step that is under way, and completed when any was completed."""
     async with start() as gateway:
@@ -231,6 +240,7 @@ async def test_an_appended_acquisition(start: Start) -> None:
         assert await states(gateway) == {"SPS1": "COMPLETED"}
 
 
+@sqlite
 async def test_a_sequence_is_replaced_as_a_whole(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
@@ -251,6 +261,7 @@ GROUP = (
 )
 
 
+@sqlite
 async def test_every_step_of_a_group_moves(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, *GROUP)
@@ -262,6 +273,7 @@ async def test_every_step_of_a_group_moves(start: Start) -> None:
         assert await states(gateway) == {"SPS1": "COMPLETED", "SPS2": "COMPLETED"}
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("chosen", "match"),
     [
@@ -287,6 +299,7 @@ async def test_matching(start: Start, chosen: Any, match: str | None) -> None:
         assert (await modality_of(gateway).set(end(), UID)).status == 0
 
 
+@sqlite
 async def test_an_unscheduled_examination_is_kept(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
@@ -299,6 +312,7 @@ async def test_an_unscheduled_examination_is_kept(start: Start) -> None:
         ]
 
 
+@sqlite
 async def test_a_wrong_entry_returns_its_step(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)
@@ -314,6 +328,7 @@ async def test_a_wrong_entry_returns_its_step(start: Start) -> None:
         assert await states(gateway) == {"SPS1": "DISCONTINUED"}
 
 
+@sqlite
 async def test_a_wrong_entry_of_a_cancelled_order_leaves_it_cancelled(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, orm(), orm(control="CA", control_id="2", at=hl7_time(minutes=2)))
@@ -323,6 +338,7 @@ async def test_a_wrong_entry_of_a_cancelled_order_leaves_it_cancelled(start: Sta
         assert await states(gateway) == {"SPS1": "CANCELED"}
 
 
+@sqlite
 async def test_another_patient_is_a_finding_and_nothing_is_overwritten(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)
@@ -335,6 +351,7 @@ async def test_another_patient_is_a_finding_and_nothing_is_overwritten(start: St
         assert (patient["patient_id"], patient["patient"]["PatientName"]) == ("PAT1", "MUSTER^MAX")
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("control", "alarm"), [("CA", "was cancelled, and is performed all the same"), ("HD", "is on hold, and is")]
 )
@@ -352,6 +369,7 @@ async def test_an_examination_of_a_cancelled_order_is_kept_with_a_finding(
         assert await states(gateway) == {"SPS1": "COMPLETED"}
 
 
+@sqlite
 async def test_a_console_that_leaves_out_what_it_likes(start: Start) -> None:
     """No attribute but the item that tells what is performed, and an N-SET with the status alone."""
     async with start() as gateway:
@@ -367,6 +385,7 @@ async def test_a_console_that_leaves_out_what_it_likes(start: Start) -> None:
         assert {"PerformedProcedureStepID", "PerformedSeriesSequence", "PerformedProcedureStepEndDate"} <= places
 
 
+@sqlite
 async def test_what_tells_the_step_is_needed(start: Start) -> None:
     async with start() as gateway:
         modality = modality_of(gateway)
@@ -383,6 +402,7 @@ async def test_what_tells_the_step_is_needed(start: Start) -> None:
         assert reasons[0].startswith("N-CREATE 0120 ScheduledStepAttributesSequence")
 
 
+@sqlite
 async def test_a_strict_peer_is_refused_what_the_standard_forbids(start: Start) -> None:
     async with start(dicom=Dicom(port=0, peers=[DicomPeer(ae_title="CT1", mpps="strict")])) as gateway:
         modality = modality_of(gateway)
@@ -398,6 +418,7 @@ async def test_a_strict_peer_is_refused_what_the_standard_forbids(start: Start) 
         assert (await modality_of(gateway, "MR1").create(without, f"{UID}.1")).status == 0
 
 
+@sqlite
 async def test_without_the_service_the_context_is_refused(start: Start) -> None:
     async with start(dicom=Dicom(port=0, peers=[DicomPeer(ae_title="CT1", services=["worklist"])])) as gateway:
         with pytest.raises((RuntimeError, ValueError)):
@@ -411,6 +432,7 @@ async def test_the_database_is_away(start: Start) -> None:
         assert (await modality_of(gateway).create(begin(), UID)).status == 0x0213
 
 
+@sqlite
 async def test_late_and_early_messages_come_to_the_same(start: Start) -> None:
     """Cancel after the start is refused; cancel and change of before the start leave what is performed."""
     change = orm(control="XO", control_id="4", at=hl7_time(minutes=5), start="20301126070000")
@@ -436,6 +458,7 @@ async def what(gateway: app.Running) -> tuple[str, str, str]:
     return row["state"], step["ScheduledProcedureStepStartDate"], step["ScheduledProcedureStepStartTime"][:4]
 
 
+@sqlite
 async def test_a_modality_whose_clock_is_behind_that_of_the_ris(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway, orm(at=hl7_time(minutes=5)))
@@ -446,6 +469,7 @@ async def test_a_modality_whose_clock_is_behind_that_of_the_ris(start: Start) ->
         assert (await what(gateway))[0] == "STARTED"
 
 
+@sqlite
 async def test_the_journey_shows_what_was_performed(start: Start) -> None:
     async with start() as gateway:
         await ordered(gateway)

@@ -30,12 +30,9 @@ from gateway.store.engine import sqlite_file
 from gateway.wire.dimse import client
 from gateway.wire.dimse.data_set import MEMORY_BYTES
 from tests.conftest import until
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.peers.dcmtk import storescu
 from tests.wire.dimse import raw_peer as raw
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What is written to the disk is settled before the database."""
 
 FILES = tuple(
     Path(str(get_testdata_file(name)))
@@ -248,6 +245,7 @@ async def test_many_associations_at_once_lose_nothing(start: Start, tmp_path: Pa
         assert len(await kept(gateway, some[0][0].StudyInstanceUID)) == 100, "of a page"
 
 
+@sqlite
 async def test_an_erased_patient_has_no_file_left(start: Start, database_url: str, tmp_path: Path) -> None:
     other, erased = sample("2.25.1"), sample("2.25.2")
     other.StudyInstanceUID, other.PatientID = "1.2.840.1", "ANOTHER"

@@ -28,8 +28,7 @@ from gateway.wire.dicomweb.orthanc import OrthancReader
 from gateway.wire.dicomweb.reading import WebReader
 from gateway.wire.http import Connect
 from tests.conftest import comes_true
-from tests.journey.running import Start
-from tests.journey.test_study_arrival import sqlite
+from tests.journey.running import Start, sqlite
 from tests.peers.orthanc import Orthanc, running_orthanc
 
 STUDIES = 50

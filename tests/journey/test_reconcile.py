@@ -33,9 +33,8 @@ from gateway.records.reconciliation import Difference
 from gateway.store import deleted_studies, outbox_listing, reconciliations, reconciling, studies
 from gateway.store.retention.studies import delete_studies
 from tests.conftest import comes_true
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_polled_sources import FIRST_DAY, RETRY, asked, holds, written
-from tests.journey.test_study_arrival import sqlite
 from tests.peers.fhir_server import FhirServer
 from tests.peers.orthanc import Orthanc
 

@@ -9,7 +9,7 @@ from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 
 ASKED = ("ACC9", "PL9", "FI9", "C9", "4711", "Muster", "erika")
 ODD = ("~" * 5000, "^" * 30_000)
@@ -35,6 +35,7 @@ async def test_a_rejected_order_is_asked_by_its_numbers(start: Start) -> None:
         assert await gateway.store.read(lambda c: len(search(c, Search(UTC, "ACC9")).orders)) == 1
 
 
+@sqlite
 async def test_a_field_of_too_many_parts_hides_no_number_before_it(start: Start) -> None:
     for number, odd in enumerate(ODD):
         raw = orm(control_id=f"C{number}", accession=f"ACC{number}").replace(b"PID|1||", b"PID|1||" + odd.encode())

@@ -29,7 +29,7 @@ from gateway.wire.tls import server_context
 from tests.conftest import until
 from tests.journey.messages import adt, orm
 from tests.journey.modality import begin, end, going_on, item, modality_of
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_performed_step import ordered
 from tests.peers.openssl import Authority
@@ -85,6 +85,7 @@ async def perform(gateway: app.Running, uid: str = UID, **values: Any) -> None:
 BEGUN, DONE = "SC/IP P1 F1 PAT1", "SC/CM P1 F1 PAT1"
 
 
+@sqlite
 async def test_an_examination_is_told_as_it_begins_and_as_it_ends(start: Start) -> None:
     async with RisListener() as ris, start(**sections(ris)) as gateway:
         await ordered(gateway, orm(placer="P1^RIS", patient="PAT1^^^HOSP~77^^^INS"))
@@ -308,6 +309,7 @@ def types(messages: Sequence[Message]) -> list[str]:
     return [f"{one.type}^{one.trigger} {one.control_id}" for one in messages]
 
 
+@sqlite
 async def test_messages_are_passed_on_with_their_bytes_in_order_for_each_patient(start: Start) -> None:
     forward = ["ADT^A08", "ADT^A40", "ORM"]
     async with RisListener() as ris, start(**sections(ris, status="", forward=forward)) as gateway:

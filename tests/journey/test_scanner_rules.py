@@ -14,7 +14,7 @@ from gateway.config.tree import MappingsSection
 from gateway.errors import ConfigError
 from gateway.mapping import scanners
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import findscu
 
@@ -56,6 +56,7 @@ async def told(port: int, calling_ae: str, *keys: str) -> set[str]:
     return {str(item.AccessionNumber) for item in found.items}
 
 
+@sqlite
 async def test_a_rule_stands_in_for_what_the_query_leaves_open(start: Start, tmp_path: Path) -> None:
     rows = """
 CT?:
@@ -78,6 +79,7 @@ MR*: {modalities: [MR]}
         assert await told(port, "MR7", f"{STEP}Modality=CT") == {"ACC1", "ACC2", "ACC4", "ACC5"}
 
 
+@sqlite
 async def test_names_and_characters_that_a_scanner_cannot_take(start: Start, tmp_path: Path) -> None:
     rows = """
 OLD:
@@ -113,6 +115,7 @@ MID: {names: alphabetic}
     assert all("PatientComments" in item for item in mid.values())
 
 
+@sqlite
 async def test_the_limit_of_a_scanner(start: Start, tmp_path: Path) -> None:
     async with start(mappings=overlay(tmp_path, "SMALL: {max_matches: 2}\n")) as gateway:
         await send(gateway, *ORDERS)
@@ -143,6 +146,7 @@ async def test_started_steps_within_their_grace(start: Start) -> None:
             assert len((await findscu(gateway.dicom_port, status)).items) == 1
 
 
+@sqlite
 async def test_keys_that_nobody_knows_are_warned_of_when_wanted(start: Start) -> None:
     for warns, pending in ((False, "Pending"), (True, "Pending: WarningUnsupportedOptionalKeys")):
         async with start(dicom=Dicom(port=0, warn_of_unknown_keys=warns)) as gateway:
@@ -172,6 +176,7 @@ WRONG_VALUES = [
 ]
 
 
+@sqlite
 async def test_values_of_every_kind_are_told(start: Start, tmp_path: Path) -> None:
     """What a file gives as text goes out as its value representation wants it."""
     rows = """
@@ -232,6 +237,7 @@ def test_a_site_takes_a_row_away(tmp_path: Path) -> None:
     assert (faults, [rule.pattern for rule in rules]) == ([], ["US1", "MR1"])
 
 
+@sqlite
 async def test_a_mistake_keeps_the_gateway_from_starting(start: Start, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"scanners\.yaml:1: CT1: station: no such key"):
         async with start(mappings=overlay(tmp_path, "CT1: {station: [X]}")):

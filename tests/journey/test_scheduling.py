@@ -15,7 +15,7 @@ from gateway.store import messages
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import steps as steps_table
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.peers.dcmtk import findscu
 
@@ -61,6 +61,7 @@ async def test_new_change_cancel(start: Start) -> None:
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 @pytest.mark.parametrize(("control", "state"), [("DC", "CANCELED"), ("HD", "HELD"), ("CA", "CANCELED")])
 async def test_hidden_by(start: Start, control: str, state: str) -> None:
     async with start() as gateway:
@@ -69,12 +70,14 @@ async def test_hidden_by(start: Start, control: str, state: str) -> None:
         assert await states(gateway) == [state]
 
 
+@sqlite
 async def test_hold_and_release(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm(), orm(control="HD", control_id="2"), orm(control="RL", control_id="3"))
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_cancel_before_its_order_swallows_the_older_order(start: Start) -> None:
     async with start() as gateway:
         assert await outcomes(gateway, orm(control="CA", at=LATER), orm(control_id="2")) == ["AA", "AA"]
@@ -83,24 +86,28 @@ async def test_cancel_before_its_order_swallows_the_older_order(start: Start) ->
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_older_change_is_not_applied(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm(), orm(control="XO", control_id="2", at=EARLIER, start="20301201000000"))
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_new_order_twice_under_other_control_ids_is_one(start: Start) -> None:
     async with start() as gateway:
         assert await outcomes(gateway, orm(), orm(control_id="2"), orm(control_id="3")) == ["AA"] * 3
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_a_repeated_order_does_not_bring_a_cancelled_one_back(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm(), orm(control="CA", control_id="2"), orm(control_id="3"))
         assert await visible(gateway) == []
 
 
+@sqlite
 async def test_what_a_change_does_not_say_stays(start: Start) -> None:
     """An XO without schedule or accession keeps both; explicit null deletes."""
     raw = orm(control="XO", control_id="2", at=LATER, accession="", start="").decode()
@@ -112,6 +119,7 @@ async def test_what_a_change_does_not_say_stays(start: Start) -> None:
         assert not found.items[0].RequestingPhysician
 
 
+@sqlite
 async def test_change_lists_all_steps(start: Start) -> None:
     """Steps that an XO leaves out are cancelled, new ones are added (IHE RAD-13)."""
 
@@ -130,6 +138,7 @@ async def test_change_lists_all_steps(start: Start) -> None:
         assert [step for _, step, _ in await visible(gateway)] == ["SPS2", "SPS3"]
 
 
+@sqlite
 async def test_plain_order_of_an_ehr_gets_identifiers_that_replay_the_same(start: Start) -> None:
     """No ZDS, no OBR-18 to 20, ORC-5 empty: the gateway is the order filler."""
     plain = orm(status="", accession="", procedure="", step="", study_uid="", filler="")
@@ -150,6 +159,7 @@ async def test_plain_order_of_an_ehr_gets_identifiers_that_replay_the_same(start
         assert await visible(gateway) == []
 
 
+@sqlite
 async def test_same_accession_of_two_sites_does_not_meet(start: Start) -> None:
     other = orm(control_id="2", patient="PAT9^^^CLINIC", placer="P9", filler="F9", study_uid="1.2.9")
     other = other.replace(b"|RIS|HOSP|", b"|RIS|CLINIC|")
@@ -162,6 +172,7 @@ async def test_same_accession_of_two_sites_does_not_meet(start: Start) -> None:
         assert [(item.PatientID, item.IssuerOfPatientID) for item in found.items] == [("PAT9", "CLINIC")]
 
 
+@sqlite
 async def test_cancel_of_a_running_examination_is_refused(start: Start) -> None:
     def begin(connection: Connection) -> None:
         connection.execute(update(steps_table).values(state="STARTED"))
@@ -174,6 +185,7 @@ async def test_cancel_of_a_running_examination_is_refused(start: Start) -> None:
         assert await states(gateway) == ["STARTED"]
 
 
+@sqlite
 async def test_hold_of_an_unknown_order_waits_for_it(start: Start) -> None:
     async with start() as gateway:
         assert await outcomes(gateway, orm(control="HD", at=LATER), orm(control_id="2")) == ["AA", "AA"]
@@ -182,12 +194,14 @@ async def test_hold_of_an_unknown_order_waits_for_it(start: Start) -> None:
         assert held["findings"][0]["text"].startswith("nothing that this speaks of was ordered yet")
 
 
+@sqlite
 async def test_a_site_can_have_a_hold_of_an_unknown_order_refused(start: Start) -> None:
     async with start(hl7=Hl7(listeners=[Listener(port=0)], unknown_order="reject")) as gateway:
         [ack] = await send(gateway, orm(control="HD"))
         assert told(ack)[:2] == ("AE", "204")
 
 
+@sqlite
 @pytest.mark.parametrize("control", ["XO", "NW"])
 async def test_change_of_an_unknown_order_creates_it(start: Start, control: str) -> None:
     async with start() as gateway:
@@ -202,6 +216,7 @@ def by_status(folder: Path) -> MappingsSection:
     return MappingsSection(overlay=folder)
 
 
+@sqlite
 async def test_a_status_makes_the_order_where_a_site_says_so(start: Start, tmp_path: Path) -> None:
     async with start(mappings=by_status(tmp_path / "mappings.d")) as gateway:
         assert await outcomes(gateway, orm(control="SC", status="IP")) == ["AA"]
@@ -219,6 +234,7 @@ async def test_a_status_makes_the_order_where_a_site_says_so(start: Start, tmp_p
 LABORATORY = orm(modality="LAB", accession="LAB1", placer="L1", filler="L2", study_uid="", control_id="9")
 
 
+@sqlite
 async def test_an_order_of_a_laboratory_is_kept_where_a_source_sends_such(start: Start) -> None:
     feed = Listener(port=0, conformance="off", without_modality="store")
     async with start(hl7=Hl7(listeners=[feed])) as gateway:
@@ -235,6 +251,7 @@ async def test_an_order_of_a_laboratory_is_kept_where_a_source_sends_such(start:
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 async def test_orders_of_a_laboratory_and_of_images_in_one_message(start: Start) -> None:
     feed = Listener(port=0, conformance="off", without_modality="store")
     both = orm() + b"".join(line + b"\r" for line in LABORATORY.split(b"\r") if line[:3] in (b"ORC", b"OBR"))
@@ -245,6 +262,7 @@ async def test_orders_of_a_laboratory_and_of_images_in_one_message(start: Start)
         assert (row["state"], row["findings"][-1]["place"]) == ("applied", "OBR-24.1 of ORC[2]")
 
 
+@sqlite
 async def test_all_faults_of_a_message_are_in_one_answer(start: Start) -> None:
     wrong = orm(name="", modality="LAB").replace(b"|2.3.1|", b"|2.5.1|")
     second = orm(placer="", filler="", accession="A" * 17, study_uid="")
@@ -259,6 +277,7 @@ async def test_all_faults_of_a_message_are_in_one_answer(start: Start) -> None:
         assert len(row["findings"]) == 4
 
 
+@sqlite
 async def test_a_change_does_not_rewrite_the_patient(start: Start) -> None:
     """RAD-13: PID of a change only fills what is missing; a new order may correct."""
 
@@ -280,6 +299,7 @@ def other(control_id: str, **fields: str) -> bytes:
     return orm(control_id=control_id, **(numbers | fields))
 
 
+@sqlite
 @pytest.mark.parametrize(("stated", "bare"), [("P1^RISA", "P1"), ("P1", "P1^RISA"), ("P1^RISA", "P1^RISA")])
 async def test_a_cancel_finds_its_order_whether_it_states_the_authority_or_not(
     start: Start, stated: str, bare: str
@@ -290,6 +310,7 @@ async def test_a_cancel_finds_its_order_whether_it_states_the_authority_or_not(
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 async def test_numbers_of_other_authorities_are_other_orders(start: Start) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at=LATER, placer="P1^B", filler="", accession="", study_uid="")
@@ -297,6 +318,7 @@ async def test_numbers_of_other_authorities_are_other_orders(start: Start) -> No
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_an_older_group_of_another_procedure_is_not_stale(start: Start) -> None:
     older = [
         f"ORC|NW|P1|F1||SC||1^^^20301125080000^^R||{EARLIER}",
@@ -307,6 +329,7 @@ async def test_an_older_group_of_another_procedure_is_not_stale(start: Start) ->
         assert [step for _, step, _ in await visible(gateway)] == ["SPS1", "SPS2"]
 
 
+@sqlite
 @pytest.mark.parametrize("fields", [{"step": "S9"}, {"procedure": "RP9", "study_uid": "1.2.99"}])
 async def test_a_cancel_of_what_was_never_ordered_cancels_nothing(start: Start, fields: dict[str, str]) -> None:
     async with start() as gateway:
@@ -317,6 +340,7 @@ async def test_a_cancel_of_what_was_never_ordered_cancels_nothing(start: Start, 
         assert newest["findings"][0]["text"].startswith("no such order is known yet")
 
 
+@sqlite
 async def test_a_cancel_that_names_no_procedure_cancels_the_whole_order(start: Start) -> None:
     """Also when the order number, which stands in for a procedure's id, is the id of one of them."""
     second = [
@@ -338,12 +362,14 @@ async def test_a_study_uid_of_another_order_is_refused(start: Start) -> None:
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_steps_may_come_in_messages_of_their_own(start: Start) -> None:
     async with start() as gateway:
         assert await outcomes(gateway, orm(), orm(control_id="2", step="SPS2")) == ["AA", "AA"]
         assert [step for _, step, _ in await visible(gateway)] == ["SPS1", "SPS2"]
 
 
+@sqlite
 @pytest.mark.parametrize(("status", "at"), [("CA", LATER), ("CA", "20260123140000"), ("SC", LATER)])
 async def test_a_change_that_is_no_newer_or_says_cancelled_revives_nothing(start: Start, status: str, at: str) -> None:
     async with start() as gateway:
@@ -353,6 +379,7 @@ async def test_a_change_that_is_no_newer_or_says_cancelled_revives_nothing(start
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 async def test_changes_that_all_bear_the_time_of_the_order_are_taken_as_they_come(start: Start) -> None:
     """Some senders never change ORC-9. Nothing was done to the order meanwhile, so nothing is read again."""
     async with start() as gateway:
@@ -364,6 +391,7 @@ async def test_changes_that_all_bear_the_time_of_the_order_are_taken_as_they_com
         assert await states(gateway) == ["CANCELED"], "of one time, an order comes before its cancel"
 
 
+@sqlite
 async def test_a_newer_change_brings_a_cancelled_step_back(start: Start) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at=LATER)
@@ -371,6 +399,7 @@ async def test_a_newer_change_brings_a_cancelled_step_back(start: Start) -> None
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_a_date_far_ahead_does_not_make_later_cancels_stale(start: Start) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at="20990102000000")
@@ -378,6 +407,7 @@ async def test_a_date_far_ahead_does_not_make_later_cancels_stale(start: Start) 
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 async def test_a_newer_order_corrects_the_patient(start: Start) -> None:
     async with start() as gateway:
         await outcomes(gateway, orm(name="OLD^NAME"), other("2", at=LATER, name="NEW^NAME"))
@@ -385,6 +415,7 @@ async def test_a_newer_order_corrects_the_patient(start: Start) -> None:
         assert {str(item.PatientName) for item in found.items} == {"NEW^NAME"}
 
 
+@sqlite
 async def test_a_patient_id_without_authority_is_the_order_s_patient(start: Start) -> None:
     async with start() as gateway:
         cancel = orm(control="CA", control_id="2", at=LATER, patient="PAT1")
@@ -392,6 +423,7 @@ async def test_a_patient_id_without_authority_is_the_order_s_patient(start: Star
         assert await states(gateway) == ["CANCELED"]
 
 
+@sqlite
 async def test_a_hold_that_came_before_its_order_holds_it(start: Start) -> None:
     async with start() as gateway:
         cancel, hold = orm(control="CA", at=EARLIER), orm(control="HD", control_id="2", at="20260123140000")
@@ -399,6 +431,7 @@ async def test_a_hold_that_came_before_its_order_holds_it(start: Start) -> None:
         assert await states(gateway) == ["HELD"]
 
 
+@sqlite
 async def test_a_tombstone_is_its_patient_s(start: Start) -> None:
     async with start() as gateway:
         order = orm(control_id="2", patient="PAT2^^^HOSP")
@@ -406,6 +439,7 @@ async def test_a_tombstone_is_its_patient_s(start: Start) -> None:
         assert await visible(gateway) == [STEP]
 
 
+@sqlite
 async def test_too_many_orders_in_one_message_are_refused(start: Start) -> None:
     group = [
         "ORC|NW|PX|FX||SC||1^^^20301125080000^^R||20260123120000",
@@ -417,6 +451,7 @@ async def test_too_many_orders_in_one_message_are_refused(start: Start) -> None:
         assert await visible(gateway) == []
 
 
+@sqlite
 async def test_an_older_order_never_takes_a_name_back(start: Start) -> None:
     """Not even after it could add something: that must not make its time the patient's."""
     second = {"placer": "P2", "filler": "F2", "accession": "ACC2", "procedure": "RP2", "study_uid": "1.2.9"}
@@ -433,6 +468,7 @@ async def test_an_older_order_never_takes_a_name_back(start: Start) -> None:
         assert {str(item.PatientName) for item in found.items} == {"NEW^NAME"}
 
 
+@sqlite
 @pytest.mark.parametrize("status", ["SC", "IP", "A", ""])
 async def test_a_status_report_is_taken_and_moves_nothing(start: Start, status: str) -> None:
     async with start() as gateway:

@@ -26,7 +26,7 @@ from gateway.records.step import StepEvent
 from gateway.store import silent_steps
 from gateway.store.schema import performed_steps
 from tests.journey.modality import begin, end, going_on, modality_of
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_performed_step import UID, ordered, states
 from tests.web.served import add_instance
 
@@ -45,6 +45,7 @@ async def silent(gateway: app.Running) -> list[Any]:
     return await gateway.store.read(lambda connection: silent_steps.listing(connection, limit=10))
 
 
+@sqlite
 async def test_a_silent_examination_is_listed_and_counted(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     rule = SilenceRule(12)
     async with start() as gateway:
@@ -101,6 +102,7 @@ async def test_a_modality_may_have_hours_of_its_own(start: Start) -> None:
             assert len(await silent(gateway)) == expected, hours
 
 
+@sqlite
 async def test_a_rule_ends_it_and_the_word_of_the_modality_counts_for_more(start: Start) -> None:
     rule, changes = SilenceRule(12, close=True), list[Change]()
     async with start() as gateway:

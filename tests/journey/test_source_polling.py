@@ -18,9 +18,8 @@ from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.work import studies_at
 from gateway.store.schema import outbox, refusals
 from tests.conftest import comes_true
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_polled_sources import asked, holds, state
-from tests.journey.test_study_arrival import sqlite
 from tests.peers.qido import HeldStudy, QidoArchive, instance_of, json, qido_archive
 
 PACS = Receiver("pacs", ReceiverType.SOURCE)
@@ -53,6 +52,7 @@ async def receiver(gateway: app.Running) -> ReceiverWork:
     return found
 
 
+@sqlite
 async def test_what_is_stated_unchanged_is_not_read_again(start: Start) -> None:
     async with qido_archive(held=[held(1), held(2)]) as archive, start(**pacs(archive)) as gateway:
         await holds(gateway, 2, 4)
@@ -162,6 +162,7 @@ ABSURD = [
 ]  # fmt: skip
 
 
+@sqlite
 async def test_absurd_values_of_a_list_cost_themselves_alone(start: Start) -> None:
     absurd = [json([*ABSURD, {"0020000D": {"vr": "UI", "Value": ["1.2.1"]}}])]
     async with qido_archive(held=[held(1)], next_answers=absurd) as archive, start(**pacs(archive)) as gateway:

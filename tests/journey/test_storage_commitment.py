@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-import pytest
 from sqlalchemy import func, select
 
 from bench.ports import free_port
@@ -22,12 +21,11 @@ from gateway.journey.image_forwarding.removal import ImageRemoval
 from gateway.operations.parked import parked_work
 from gateway.store.schema import refusals, storage_commitments
 from tests.conftest import until
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import CT, STUDY, instances, send, to
 from tests.peers.pynetdicom_commitment import Reports, ask, asking, reports_at, wanted
 from tests.peers.pynetdicom_store import storage_scp
 
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 CT_CLASS = str(CT.SOPClassUID)
 
 
@@ -87,6 +85,7 @@ async def test_the_report_goes_to_the_modality_once_it_listens(start: Start, tmp
     assert kept.received_at <= kept.decided_at <= kept.reported_at
 
 
+@sqlite
 async def test_the_report_comes_over_the_association_of_the_request(start: Start, tmp_path: Path) -> None:
     """Nothing listens where the modality is called, and the association stays open."""
     with storage_scp() as archive:

@@ -7,7 +7,6 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Connection, select
 
 from bench.ports import free_port
@@ -15,13 +14,11 @@ from gateway.config.dicom import Dicom
 from gateway.operations.parked import parked_work
 from gateway.store import commitments
 from gateway.store.schema import instances as kept_instances
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import instances, send, to
 from tests.journey.test_storage_commitment import asked, committing, refs, reporting_to, transactions, uids
 from tests.peers.pynetdicom_commitment import reports_at, wanted
 from tests.peers.pynetdicom_store import storage_scp
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @sqlite

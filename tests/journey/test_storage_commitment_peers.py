@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import instances, send, to
 from tests.journey.test_storage_commitment import asked, committing, refs, reporting_to, transactions, uids
 from tests.peers.orthanc import Orthanc
@@ -16,6 +16,7 @@ from tests.peers.pynetdicom_commitment import reports_at, wanted
 from tests.peers.pynetdicom_store import storage_scp
 
 
+@sqlite
 async def test_orthanc_sends_asks_and_gets_its_report(start: Start, orthanc: Orthanc, tmp_path: Path) -> None:
     paths = []
     for number, one in enumerate(instances(3)):

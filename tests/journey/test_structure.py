@@ -15,7 +15,7 @@ from gateway.store import messages
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_hl7_transport import listening, metric
 from tests.journey.test_order_intake import told
 from tests.peers.dcmtk import findscu
@@ -53,6 +53,7 @@ async def test_a_fault_of_structure_is_added_to_a_message_that_was_accepted(star
         assert await metric(gateway, "gateway_hl7_structure_checks_total", listener="ris", outcome="checked") >= 1
 
 
+@sqlite
 async def test_a_source_can_be_refused_for_it(start: Start) -> None:
     sources = [SenderSource(application="RIS", conformance="reject"), SenderSource(application="OLD")]
     async with start(hl7=listening(sources=sources)) as gateway:
@@ -64,6 +65,7 @@ async def test_a_source_can_be_refused_for_it(start: Start) -> None:
         assert (await sent(gateway, unchecked))[0][0] == "AA"
 
 
+@sqlite
 async def test_what_no_time_is_for_is_counted_and_not_kept_waiting(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,13 +33,10 @@ from gateway.wire.dimse import client
 from gateway.wire.dimse.header import read_header
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import orm
-from tests.journey.running import Start, config_of, quiet
+from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.peers.dcmtk import findscu, storescu
 from tests.pixels.samples import saved
 from tests.wire.dimse.raw_peer import associated, pdu, pdv, store_rq
-
-sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What an instance is, and whether it is taken, is settled before the database."""
 
 
 def sample() -> pydicom.Dataset:
@@ -194,6 +191,7 @@ async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: 
         assert (await findscu(gateway.dicom_port, "PatientID")).status.startswith("Success")
 
 
+@sqlite
 async def test_a_patient_id_without_issuer_is_the_sites_own(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url, site=Site()) as gateway:
         await send(gateway, sample())
@@ -203,6 +201,7 @@ async def test_a_patient_id_without_issuer_is_the_sites_own(start: Start) -> Non
     assert resource["subject"]["identifier"]["system"].startswith("urn:uuid:")
 
 
+@sqlite
 async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: Path) -> None:
     """A site that wants the protocol name as series description adds a row; kept headers have what is needed."""
     overlay = tmp_path / "site"
@@ -246,6 +245,7 @@ async def test_instances_of_two_patients_are_parked_until_they_are_corrected(sta
         assert await gateway.store.read(lambda c: outbox_listing.listing(c, states=("parked",))) == []
 
 
+@sqlite
 async def test_an_instance_sent_again_corrects_its_study(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         dataset = sample()
@@ -264,6 +264,7 @@ WARNING = Studies(quiet_seconds=0.3, order_checks=OrderChecks(patient_id=CheckPo
 """A study is delivered although the order with its number is another patient's."""
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("patient", "linked"),
     [("{id}^^^HOSP", True), ("{id}", True), ("{id}^^^OTHER", False), ("PAT1^^^HOSP", False)],
@@ -286,6 +287,7 @@ async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
         assert (("ACC1" if by == "study_uid" else "ACC7") in named) is linked
 
 
+@sqlite
 @pytest.mark.parametrize(("issuer", "named"), [("", False), ("HOSP", False), ("ELSEWHERE", True)])
 async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
     start: Start, issuer: str, named: bool
@@ -306,6 +308,7 @@ async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
         assert ("basedOn" in resource) is named
 
 
+@sqlite
 async def test_a_replay_keeps_what_an_instance_corrected(start: Start, database_url: str) -> None:
     first, second = sample(), sample()
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
@@ -354,6 +357,7 @@ async def test_nul_bytes_in_text_do_not_keep_an_instance_out(start: Start) -> No
         assert resource["subject"]["identifier"]["value"] == "PAT 1"
 
 
+@sqlite
 async def test_a_series_sent_again_corrected_is_corrected(start: Start) -> None:
     """Of a series the instance of the lowest UID counts, also when another is sent again."""
     first, second = sample(), sample()

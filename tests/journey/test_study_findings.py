@@ -23,7 +23,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, studies
 from gateway.store.schema import studies as rows
 from gateway.wire.dimse import Caller, StoreRequest, client
-from tests.journey.running import Start, config_of, quiet
+from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.journey.test_odd_inputs import encoded
 from tests.mapping.maximal import code, item
 from tests.mapping.test_frames import group, multi_frame
@@ -81,6 +81,7 @@ async def findings(gateway: app.Running, uid: str = "2.25.1") -> dict[str, str]:
         return {one["place"]: one["text"] for one in (await got.json())["findings"]}
 
 
+@sqlite
 async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     odd: dict[str, Any] = {
         "StudyDate": "20261399",
@@ -111,6 +112,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
     assert not any(value in line for value in ("SECRET", "20261399", "2.25.1"))
 
 
+@sqlite
 async def test_of_several_values_the_first_is_taken(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await send(gateway, image(StudyDescription=["CT head", "CT neck"], Modality=["CT", "PT"]))
@@ -131,6 +133,7 @@ async def test_a_study_that_was_corrected_has_no_findings(start: Start) -> None:
         assert await findings(gateway) == {}
 
 
+@sqlite
 async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(start: Start) -> None:
     """The rule: nothing is lost and nothing guessed; who looks at either study learns of the other."""
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
@@ -150,6 +153,7 @@ async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(star
     assert any("also in study 2.25.2" in event["text"] for event in told["events"])
 
 
+@sqlite
 async def test_a_series_in_two_studies_and_an_instance_in_two_series(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await send(gateway, image("2.25.1", series="2.25.7"), image("2.25.2", series="2.25.7"))
@@ -207,6 +211,7 @@ async def test_an_attribute_with_broken_items_costs_only_itself(start: Start) ->
     assert kept["(0008,0100)"].endswith("the attribute is left out (instance 2.25.1.1.1)")
 
 
+@sqlite
 async def test_headers_that_are_read_again_give_the_columns_too(start: Start, database_url: str) -> None:
     """The study is found by what its headers say today: accession number, Patient ID and issuer."""
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:

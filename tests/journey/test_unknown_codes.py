@@ -7,10 +7,11 @@ from functools import partial
 from gateway.clock import now
 from gateway.store import unknown_codes
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_scheduling import outcomes
 
 
+@sqlite
 async def test_codes_of_messages_are_counted(start: Start) -> None:
     odd_sex = orm(control_id="3", accession="ACC3", placer="P3", filler="F3", study_uid="1.2.3.7")
     odd_sex = odd_sex.replace(b"19800102|M", b"19800102|Q", 1)

@@ -10,7 +10,7 @@ import pydicom
 
 from gateway.config.site import Site
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.peers.dcmtk import findscu, storescu
 from tests.peers.fhir_server import FhirServer
 from tests.peers.mllp import mllp_send
@@ -79,6 +79,7 @@ async def test_order_worklist_study_imaging_study(start: Start, fhir_server: Fhi
         assert {one["subject"]["identifier"]["value"] for one in resources} == {str(sample.PatientID)}
 
 
+@sqlite
 async def test_sending_again_changes_nothing_and_growing_updates_the_one(start: Start, fhir_server: FhirServer) -> None:
     *most, last = files_of_patient()
     grown = str(pydicom.dcmread(last, stop_before_pixels=True).StudyInstanceUID)
@@ -101,6 +102,7 @@ async def test_sending_again_changes_nothing_and_growing_updates_the_one(start: 
         assert [f"urn:oid:{grown}"] == [one["identifier"][0]["value"] for one in changed]
 
 
+@sqlite
 async def test_orthanc_sends_a_study(start: Start, fhir_server: FhirServer, orthanc: Orthanc) -> None:
     async with start(fhir_server.url) as gateway:
         await orthanc.upload(*files_of_patient())
@@ -110,6 +112,7 @@ async def test_orthanc_sends_a_study(start: Start, fhir_server: FhirServer, orth
         assert held(await fhir_server.resources("ImagingStudy")) == counted()
 
 
+@sqlite
 async def test_study_that_came_before_its_order_is_linked_afterwards(start: Start, fhir_server: FhirServer) -> None:
     sample = pydicom.dcmread(files_of_patient()[0], stop_before_pixels=True)
     async with start(fhir_server.url) as gateway:
@@ -126,6 +129,7 @@ async def test_study_that_came_before_its_order_is_linked_afterwards(start: Star
         assert "ACC1" in numbers_of(after)
 
 
+@sqlite
 async def test_a_study_without_issuer_is_of_the_patient_who_was_ordered_for(
     start: Start, fhir_server: FhirServer
 ) -> None:

@@ -26,7 +26,7 @@ from gateway.assembly.readers import make_reader
 from gateway.config.tree import Config
 from gateway.operations.import_worklist import CREATED, Import, files_in
 from gateway.store import Store
-from tests.journey.running import Start, config_of
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.worklist_files import OF_STEP, item, write
 from tests.peers.dcmtk import dcmtk, wlmscpfs
 from tests.peers.pynetdicom_scu import reactor_held
@@ -329,6 +329,7 @@ def different(theirs: Iterable[Told], ours: Iterable[Told]) -> set[tuple[str, st
     }
 
 
+@sqlite
 async def test_every_difference_is_decided(start: Start, database_url: str, tmp_path: Path) -> None:
     write(tmp_path / "worklists", *ITEMS)
     whole = of_everything()
@@ -346,6 +347,7 @@ async def test_every_difference_is_decided(start: Start, database_url: str, tmp_
     assert different(theirs, ours) - mended == {(path, theirs, ours) for path, theirs, ours, _ in ATTRIBUTES}
 
 
+@sqlite
 async def test_a_file_of_two_steps(start: Start, database_url: str, tmp_path: Path) -> None:
     """PS3.4 K.6.1.2.2: an answer has one step, so two answers. wlmscpfs leaves the whole file out."""
     two = item(2)
@@ -358,6 +360,7 @@ async def test_a_file_of_two_steps(start: Start, database_url: str, tmp_path: Pa
     assert [one.steps for one in ours] == [w(1, 2) | {("W2", "S2b")}, {("W2", "S2b")}]
 
 
+@sqlite
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="Debian's examples of DCMTK are not there")
 async def test_the_examples_of_dcmtk(start: Start, database_url: str, tmp_path: Path) -> None:
     def converted(dump: Path, file: Path) -> Dataset:

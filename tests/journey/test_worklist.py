@@ -27,7 +27,7 @@ from gateway.store import worklist
 from gateway.store.schema import queries, query_matches, steps
 from gateway.worklist.prefilter import Prefilter
 from tests.journey.messages import orm
-from tests.journey.running import Start
+from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send
 from tests.peers.dcmtk import findscu
 from tests.wire.dimse.peers import associated
@@ -35,6 +35,7 @@ from tests.wire.dimse.peers import associated
 STEP = "ScheduledProcedureStepSequence[0]."
 
 
+@sqlite
 async def test_only_what_was_asked_for_is_returned(start: Start) -> None:
     async with start() as gateway:
         await send(gateway, orm())
@@ -75,6 +76,7 @@ async def test_matching_through_the_database(start: Start, key: str, hits: bool)
         assert bool(found.items) is hits
 
 
+@sqlite
 async def test_a_step_without_station_is_answered_with_the_asking_one(start: Start) -> None:
     async with start() as gateway:
         await send(gateway, orm())
@@ -83,6 +85,7 @@ async def test_a_step_without_station_is_answered_with_the_asking_one(start: Sta
             assert [one.ScheduledProcedureStepSequence[0].ScheduledStationAETitle for one in found.items] == [expected]
 
 
+@sqlite
 async def test_a_configured_station_is_the_only_one(start: Start) -> None:
     listeners = Hl7(listeners=[Listener(port=0, station_aes=["CT1", "CT2"])])
     async with start(hl7=listeners) as gateway:
@@ -92,6 +95,7 @@ async def test_a_configured_station_is_the_only_one(start: Start) -> None:
             assert len(found.items) == count
 
 
+@sqlite
 async def test_names_in_their_own_letters(start: Start) -> None:
     async with start() as gateway:
         await send(gateway, orm(name="M\u00dcLLER^J\u00d6RG"), orm(
@@ -104,6 +108,7 @@ async def test_names_in_their_own_letters(start: Start) -> None:
         assert names["PAT2"] == ("\u0160K\u0158IPEK^\u017d", "ISO_IR 101")
 
 
+@sqlite
 async def test_more_than_the_limit_ends_with_out_of_resources(start: Start) -> None:
     async with start(dicom=Dicom(port=0, max_worklist_matches=3)) as gateway:
         await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [one.hl7() for one in ris.orders(31, 5)])
@@ -112,6 +117,7 @@ async def test_more_than_the_limit_ends_with_out_of_resources(start: Start) -> N
         assert "OutOfResources" in found.status or "0xa700" in found.status.lower()
 
 
+@sqlite
 async def test_a_range_that_is_none_is_refused(start: Start) -> None:
     async with start() as gateway:
         await send(gateway, orm())
@@ -120,6 +126,7 @@ async def test_a_range_that_is_none_is_refused(start: Start) -> None:
         assert "a900" in found.output.lower() or "DataSetDoesNotMatch" in found.status
 
 
+@sqlite
 async def test_queries_are_logged_with_what_they_were_told(start: Start) -> None:
     async with start() as gateway:
         await send(gateway, orm())
@@ -134,6 +141,7 @@ async def test_queries_are_logged_with_what_they_were_told(start: Start) -> None
         assert len(told) == 1
 
 
+@sqlite
 async def test_a_status_key_shows_no_held_step_and_a_universal_one_no_cancelled(start: Start) -> None:
     status = f"{STEP}ScheduledProcedureStepStatus"
     cancelled = {"placer": "P2", "filler": "F2", "accession": "ACC2", "procedure": "RP2", "study_uid": "1.2.9"}
@@ -174,6 +182,7 @@ async def test_who_stops_early_has_not_loaded_every_step(start: Start) -> None:
         assert one < every / 2
 
 
+@sqlite
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 )
