@@ -10,20 +10,15 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import AsJson, By, ConfigFile, user_of_system
+from gateway.cli.options import Accession, AsJson, By, ConfigFile, Order, row_of, user_of_system
 from gateway.cli.output import say_answer, say_json, say_lines
 from gateway.clock import now
-from gateway.records.row_ids import OrderRow
 
 if TYPE_CHECKING:
     from gateway.operations.answers.performed_steps import LinkOutcome
     from gateway.operations.link_by_hand import Wish
 
 PerformedStep = Annotated[str, typer.Argument(metavar="UID", help="SOP Instance UID of the performed step")]
-Order = Annotated[
-    int | None, typer.Option("--order", min=1, max=2**63 - 1, help="Id of the order, as `unlinked` shows it")
-]
-Accession = Annotated[str, typer.Option("--accession", help="Accession number of the order")]
 Step = Annotated[str, typer.Option("--step", help="Scheduled Procedure Step ID, where the order has several")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the link")]
 
@@ -61,7 +56,8 @@ def link(
     """Link a performed step to what was ordered. The order then has its begin and end; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, link
 
-    _change(config, as_json, link, Wish(performed_step, by or user_of_system(), reason, _row(order), accession, step))
+    wish = Wish(performed_step, by or user_of_system(), reason, row_of(order), accession, step)
+    _change(config, as_json, link, wish)
 
 
 @cli.command(epilog='Example: gateway unlink 1.2.840.113619.2.55 --reason "another patient"')
@@ -78,7 +74,9 @@ def unlink(
     """Take the link of a performed step away. The order is what it would be without; who, when and why are kept."""
     from gateway.operations.link_by_hand import Wish, unlink
 
-    _change(config, as_json, unlink, Wish(performed_step, by or user_of_system(), reason, _row(order), accession, step))
+    _change(
+        config, as_json, unlink, Wish(performed_step, by or user_of_system(), reason, row_of(order), accession, step)
+    )
 
 
 def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome], wish: Wish) -> None:
@@ -89,7 +87,3 @@ def _change(config: ConfigFile, as_json: bool, change: Callable[..., LinkOutcome
     work = partial(change, tools=link_tools(settings, load_mappings(settings)), wish=wish, now=now())
     outcome = with_store(settings, lambda store: store.write(work))
     say_answer(outcome, as_json=as_json)
-
-
-def _row(order: int | None) -> OrderRow | None:
-    return None if order is None else OrderRow(order)

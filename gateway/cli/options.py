@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway.records.row_ids import OrderRow
+
 ConfigFile = Annotated[
     Path | None, typer.Option("-c", "--config", help="Configuration file [default: ./gateway.yaml if there is one]")
 ]
@@ -19,6 +21,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 
 By = Annotated[str, typer.Option("--by", help="Who decides [default: the user of the system]")]
 Note = Annotated[str, typer.Option("--note", help="Why, for those who come later; kept")]
+
+Order = Annotated[int | None, typer.Option("--order", min=1, max=2**63 - 1, help="Id of the order")]
+Accession = Annotated[str, typer.Option("--accession", help="Accession number of the order")]
+
+
+def row_of(order: int | None) -> OrderRow | None:
+    """The order that `--order` names; None: none is named."""
+    return None if order is None else OrderRow(order)
 
 
 def user_of_system() -> str:

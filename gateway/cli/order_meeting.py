@@ -11,20 +11,17 @@ import typer
 
 from gateway.cli.commands import cli
 from gateway.cli.context import configuration, with_store
-from gateway.cli.options import AsJson, By, ConfigFile, Note, user_of_system
+from gateway.cli.options import Accession, AsJson, By, ConfigFile, Note, Order, row_of, user_of_system
 from gateway.cli.output import say_answer, say_json, say_lines
 from gateway.clock import now
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order_check import OrderStanding
-from gateway.records.row_ids import OrderRow
 
 if TYPE_CHECKING:
     from gateway.operations.answers.answer import Answer
     from gateway.operations.order_meeting import StudyWish
 
 StudyUid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID")]
-Order = Annotated[int | None, typer.Option("--order", min=1, max=2**63 - 1, help="Id of the order")]
-Accession = Annotated[str, typer.Option("--accession", help="Accession number of the order")]
 
 
 @cli.command(epilog="Example: gateway unmatched")
@@ -90,9 +87,8 @@ def unlink_study(
 def _wish(uid: str, order: int | None, accession: str, note: str, by: str) -> StudyWish:
     from gateway.operations.order_meeting import StudyWish
 
-    row = None if order is None else OrderRow(order)
     person = by or user_of_system()
-    return StudyWish(StudyInstanceUID(uid), person, note, row, AccessionNumber(accession))
+    return StudyWish(StudyInstanceUID(uid), person, note, row_of(order), AccessionNumber(accession))
 
 
 def _change(config: ConfigFile, as_json: bool, change: Callable[..., Answer], wish: StudyWish) -> None:
