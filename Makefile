@@ -8,7 +8,8 @@ RUN_ARGS ?=
 # with a share each, by a fifth.
 PYTEST_ARGS ?= -n $(shell expr 2 \* $$(nproc) + 1) --dist worksteal
 BENCH_ARGS ?=
-FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py -s
+FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
+    tests/journey/test_order_history.py tests/journey/test_performed_history.py -s
 NIGHT_ARGS ?=
 GOING_LIVE_ARGS ?=
 THREATS_ARGS ?=

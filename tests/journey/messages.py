@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 
@@ -71,3 +72,11 @@ def charset_codec(charset: str) -> str:
         "~ISO IR87": "iso2022_jp",
         "GB 18030-2000": "gb18030",
     }[charset]
+
+
+_NUMBERS = re.compile(rb"\b((?:P|F|ACC|RP)[123]|OLDER|OLD|NEW|PAT[12]|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
+
+
+def apart(message: bytes, number: int) -> bytes:
+    """The message with numbers, studies and patients of its own, such as `ACC1X7`: cases of a gateway do not meet."""
+    return _NUMBERS.sub(lambda found: found[1] + (b".%d" if found[1].startswith(b"1.") else b"X%d") % number, message)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp import web
 from sqlalchemy import Connection
 
@@ -37,10 +36,11 @@ async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
     """Order, query and store `count` studies; returns their UIDs."""
     orders = list(ris.orders(seed, count))
     await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [one.hl7() for one in orders], concurrency=4)
-    items = await modality.query("127.0.0.1", gateway.dicom_port)
+    uids = [one.study_uid for one in orders]
+    items = [one for one in await modality.query("127.0.0.1", gateway.dicom_port) if one.StudyInstanceUID in uids]
     datasets = [one for item in items for one in perform(item, series=1, instances=2)]
     await modality.send("127.0.0.1", gateway.dicom_port, datasets)
-    return [one.study_uid for one in orders]
+    return uids
 
 
 def study_uids(resources: list[dict[str, Any]]) -> list[str]:
@@ -113,18 +113,19 @@ class proxy:
             return web.Response(status=got.status, body=content, headers=passed)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 504])
 @sqlite
-async def test_passing_failures_are_retried(start: Start, status: int) -> None:
+async def test_passing_failures_are_retried(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
-        ehr.manners = Manners(fail_next=2, status=status, html=status == 502)
-        await examine(gateway, seed=13, count=1)
-        await quiet(gateway)
-        assert len(ehr.resources("ImagingStudy")) == 1
-        # On a busy machine the study may settle twice, and its second version take the place of the first.
-        rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("done", "superseded")))
-        sent = [row for row in rows if row["kind"].startswith("ehr:")]
-        assert sum(row["attempts"] for row in sent) == 2 + sum(row["state"] == "done" for row in sent)
+        for number, status in enumerate((408, 429, 500, 502, 504), 1):
+            ehr.manners = Manners(fail_next=2, status=status, html=status == 502)
+            await examine(gateway, seed=100 + number, count=1)
+            await quiet(gateway)
+            assert len(ehr.resources("ImagingStudy")) == number, status
+            # On a busy machine the study may settle twice, and its second version take the place of the first.
+            rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("done", "superseded")))
+            sent = [row for row in rows if row["kind"].startswith("ehr:")]
+            done = sum(row["state"] == "done" for row in sent)
+            assert sum(row["attempts"] for row in sent) == 2 * number + done, status
 
 
 @sqlite
@@ -216,22 +217,26 @@ def test_says_the_same() -> None:
     assert not says_the_same(ours, {"resourceType": "ImagingStudy", "identifier": []})
 
 
+ROUNDS, LOAD = 3, 25
+"""How often the gateway is stopped, and how many deliveries there are each time."""
+
+
 async def test_a_stop_under_load_parks_nothing(start: Start) -> None:
     """Whatever moment it meets: an answer that has just come, a claim that is being committed."""
     async with EhrSimulator() as ehr:
-        for round_ in range(6):
+        for round_ in range(ROUNDS):
             async with start(ehr.url) as gateway:
-                await gateway.store.write(partial(_fill, first=round_ * 50))
-                wanted = len(ehr.writes) + 20 + round_
+                await gateway.store.write(partial(_fill, first=round_ * LOAD))
+                wanted = len(ehr.writes) + 10 + round_
                 await until(lambda wanted=wanted: len(ehr.writes) >= wanted)  # type: ignore[misc]
         async with start(ehr.url) as gateway:
             await quiet(gateway)
             assert await gateway.store.read(partial(outbox_listing.listing, states=("parked", "rejected"))) == []
-        assert len(ehr.resources("ImagingStudy")) == 6 * 50
+        assert len(ehr.resources("ImagingStudy")) == ROUNDS * LOAD
 
 
 def _fill(connection: Connection, *, first: int) -> None:
-    for number in range(first, first + 50):
+    for number in range(first, first + LOAD):
         uid = f"1.2.{number}"
         resource = {
             "resourceType": "ImagingStudy", "status": "available", "subject": {"display": "a made-up person"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tests.journey.messages import adt, orm
 from tests.journey.running import config_of
 
 CONNECTIONS = 8
+EXAMPLES = 200 if "FAULTS" in os.environ else 8
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _worklist(served: Served, prefix: str) -> list[Any]:
     return sorted(json.dumps(row, sort_keys=True).replace(prefix, "") for row in plain)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), mixed=st.randoms(use_true_random=False), doubled=st.integers(0, 4))
 def test_the_worklist_is_that_of_the_events_in_the_order_of_their_times(
     served: Served, history: list[Event], mixed: Any, doubled: int

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from gateway.assembly import process as app
-from tests.journey.messages import orm
+from tests.journey.messages import apart, orm
 from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
 from tests.journey.test_scheduling import outcomes, states, visible
@@ -89,11 +87,12 @@ DONE = {"F": "COMPLETED", "P": "COMPLETED", "C": "COMPLETED", "I": "SCHEDULED", 
 
 
 @sqlite
-@pytest.mark.parametrize(("status", "state"), DONE.items())
-async def test_a_report_tells_that_the_examination_is_done(start: Start, status: str, state: str) -> None:
+async def test_a_report_tells_that_the_examination_is_done(start: Start) -> None:
     async with start() as gateway:
-        assert await outcomes(gateway, orm(), result(status)) == ["AA", "AA"]
-        assert await states(gateway) == [state]
+        for number, status in enumerate(DONE):
+            assert await outcomes(gateway, apart(orm(), number), apart(result(status), number)) == ["AA", "AA"], status
+        found = await by_accession(gateway)
+    assert {status: found[f"ACC1X{number}"] for number, status in enumerate(DONE)} == DONE
 
 
 @sqlite
@@ -117,23 +116,25 @@ def appointment(trigger: str, start: str, control_id: str, at: str = LATER) -> b
 
 
 @sqlite
-@pytest.mark.parametrize("trigger", ["S12", "S13", "S14"])
-async def test_an_appointment_moves_what_was_ordered(start: Start, trigger: str) -> None:
+async def test_an_appointment_moves_what_was_ordered(start: Start) -> None:
     async with start() as gateway:
-        assert await outcomes(gateway, orm(), appointment(trigger, "20301127110000", "2")) == ["AA", "AA"]
-        assert await visible(gateway) == [("ACC1", "SPS1", "20301127110000")]
+        for number, trigger in enumerate(("S12", "S13", "S14")):
+            moved = apart(appointment(trigger, "20301127110000", "2"), number)
+            assert await outcomes(gateway, apart(orm(), number), moved) == ["AA", "AA"], trigger
+        shown = sorted(await visible(gateway))
+    assert shown == [(f"ACC1X{number}", "SPS1", "20301127110000") for number in range(3)]
 
 
 @sqlite
-@pytest.mark.parametrize("trigger", ["S15", "S26"])
-async def test_a_cancelled_appointment_is_no_longer_shown_until_it_is_made_again(start: Start, trigger: str) -> None:
+async def test_a_cancelled_appointment_is_no_longer_shown_until_it_is_made_again(start: Start) -> None:
     async with start() as gateway:
-        cancelled = appointment(trigger, "20301124093000", "2")
-        assert await outcomes(gateway, orm(), cancelled) == ["AA", "AA"]
+        for number, trigger in enumerate(("S15", "S26")):
+            cancelled = apart(appointment(trigger, "20301124093000", "2"), number)
+            assert await outcomes(gateway, apart(orm(), number), cancelled) == ["AA", "AA"], trigger
         assert await visible(gateway) == []
-        again = appointment("S12", "20301128080000", "3", at=LATEST)
-        assert await outcomes(gateway, again) == ["AA"]
-        assert await visible(gateway) == [("ACC1", "SPS1", "20301128080000")]
+        again = [apart(appointment("S12", "20301128080000", "3", at=LATEST), number) for number in range(2)]
+        assert await outcomes(gateway, *again) == ["AA", "AA"]
+        assert sorted(await visible(gateway)) == [(f"ACC1X{number}", "SPS1", "20301128080000") for number in range(2)]
 
 
 # --- HL7 2.5 ---

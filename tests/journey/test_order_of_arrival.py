@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import permutations
@@ -19,7 +18,7 @@ from gateway.store.schema import orders, patients, procedures
 from gateway.store.schema import steps as steps_table
 from tests.conftest import Time
 from tests.journey.intake import Intake
-from tests.journey.messages import adt, orm
+from tests.journey.messages import adt, apart, orm
 from tests.journey.running import Start, config_of, shared, sqlite
 from tests.journey.test_order_kinds import SECOND, appointment, with_orc_8
 from tests.journey.test_patients import names
@@ -280,14 +279,6 @@ STORIES: dict[str, tuple[Sequence[bytes], list[str]]] = {
         [],
     ),
 }
-
-
-OF_A_STORY = re.compile(rb"\b((?:P|F|ACC|RP)[123]|OLDER|OLD|NEW|PAT1|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
-
-
-def apart(message: bytes, number: int) -> bytes:
-    """The message with numbers and patients of its own: stories do not meet."""
-    return OF_A_STORY.sub(lambda found: found[1] + (b".%d" if found[1].startswith(b"1.") else b"X%d") % number, message)
 
 
 SEEN = ("SCHEDULED", "ARRIVED", "READY")

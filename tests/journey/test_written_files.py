@@ -52,7 +52,7 @@ async def test_nothing_is_written_outside_of_the_folders_of_the_configuration(tm
         trace, out = tmp_path / "trace", tmp_path / "out"
         with out.open("wb") as output:
             process = subprocess.Popen(  # noqa: ASYNC220
-                ["strace", "-f", "-qq", "-e", "trace=open,openat,creat", "-o", str(trace),
+                ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=open,openat,creat", "-o", str(trace),
                  sys.executable, "-m", "gateway", "run", "-c", "gateway.yaml"],
                 cwd=tmp_path, stdout=output, stderr=output, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             )  # fmt: skip
