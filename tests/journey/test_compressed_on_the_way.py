@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -78,19 +77,20 @@ async def test_each_method_keeps_every_pixel_and_the_spool_what_came(start: Star
 
 
 @sqlite
-@pytest.mark.parametrize("syntaxes", [[JPEGLSLossless, ExplicitVRLittleEndian], [ExplicitVRLittleEndian]])
-async def test_what_an_archive_of_dicom_takes_decides(start: Start, tmp_path: Path, syntaxes: list[str]) -> None:
-    with storage_scp(syntaxes=syntaxes) as scp:
-        archive = to_dicom(scp.port, compress="jpeg-ls")
-        async with start(**forwarding_by_dicom(tmp_path, archive)) as gateway:
+async def test_what_an_archive_of_dicom_takes_decides(start: Start, tmp_path: Path) -> None:
+    both, plain = [JPEGLSLossless, ExplicitVRLittleEndian], [ExplicitVRLittleEndian]
+    with storage_scp(syntaxes=both) as new, storage_scp(syntaxes=plain) as old:
+        archives = (to_dicom(scp.port, name, compress="jpeg-ls") for name, scp in (("new", new), ("old", old)))
+        async with start(**forwarding_by_dicom(tmp_path, *archives)) as gateway:
             await send(gateway, SCAN)
             await quiet(gateway)
             spooled = await gateway.store.read(lambda c: c.execute(select(pixel_files.c.file)).scalar_one())
             came = await asyncio.to_thread(data_set_of, tmp_path / spooled)
-    assert scp.associations == 1
-    [(syntax, data)] = scp.data_sets.values()
-    assert syntax == syntaxes[0]
-    assert (data == came) is (syntax == ExplicitVRLittleEndian)
+    assert (new.associations, old.associations) == (1, 1)
+    [(compressed, data)] = new.data_sets.values()
+    assert compressed == JPEGLSLossless
+    assert data != came
+    assert list(old.data_sets.values()) == [(ExplicitVRLittleEndian, came)]
 
 
 @sqlite

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -32,13 +34,13 @@ from tests.wire.dimse.test_requestor_query import ONE, playing, response
 
 TODAY_DAY, OLDER_DAY = datetime.now(UTC).date(), date(2026, 1, 5)
 TODAY, OLDER = f"{TODAY_DAY:%Y%m%d}", f"{OLDER_DAY:%Y%m%d}"
-COUNT = 50
+COUNT = 20
 GATEWAY_PORT = free_port()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def archive(request: pytest.FixtureRequest) -> Iterator[QueryArchive]:
-    """With 50 studies of one instance, half of them of an older day; the last is MR."""
+    """With 20 studies of one instance, half of them of an older day; the last is MR."""
     with KINDS[request.param](GATEWAY_PORT) as made:
         days = [(number, OLDER if number % 2 else TODAY) for number in range(1, COUNT + 1)]
         made_of = [study_of(number, day, "MR" if number == COUNT else "CT") for number, day in days]
@@ -53,7 +55,7 @@ def study_of(number: int, day: str = TODAY, modality: str = "CT", *, count: int 
 def source(archive: QueryArchive, **keys: Any) -> dict[str, Any]:
     """A section of `studies.sources`."""
     asked = {"name": "archive", "kind": "dicom", "ae_title": archive.title, "port": archive.port}
-    return {**asked, "every_seconds": 0.05, "timeout_seconds": 5, "retry": {"first_seconds": 0.1}, **keys}
+    return {**asked, "every_seconds": 0.2, "timeout_seconds": 5, "retry": {"first_seconds": 0.1}, **keys}
 
 
 def sections(*sources: dict[str, Any], port: int = 0) -> dict[str, Any]:
@@ -76,8 +78,8 @@ async def until_kept(gateway: app.Running, count: int) -> list[Any]:
     return list(await comes_true(partial(kept, gateway), lambda rows: len(rows) >= count))
 
 
-async def polled(gateway: app.Running) -> Any:
-    return await gateway.store.read(partial(source_watermarks.get, source="archive"))
+async def polled(gateway: app.Running, name: str = "archive") -> Any:
+    return await gateway.store.read(partial(source_watermarks.get, source=name))
 
 
 @sqlite
@@ -96,8 +98,8 @@ async def test_all_studies_are_found_and_after_a_restart_what_is_new(start: Star
 
 @sqlite
 async def test_studies_that_arrive_while_others_are_listed_are_found(start: Start, archive: QueryArchive) -> None:
-    """Eight; `make sources` has two hundred."""
-    more = int(os.environ.get("MORE_STUDIES", "8"))
+    """Four; `make sources` has two hundred."""
+    more = int(os.environ.get("MORE_STUDIES", "4"))
     first = 1_000
     async with start(**sections(source(archive, since=OLDER_DAY, window_days=20))) as gateway:
         for number in range(first, first + more):
@@ -186,34 +188,40 @@ async def test_what_was_stored_here_stays_as_it_came(start: Start, archive: Quer
     assert asked_for["header_rank"] == (HeaderRank.QUERY if archive.title == "ORTHANC" else HeaderRank.DATA_SET)
 
 
+FAILURES: dict[str, tuple[Script, str]] = {
+    "title": (answers(bytes.fromhex("03000000000400010107")), "called-AE-title-not-recognized"),
+    "context": (answers(associate_ac(result=3)), "none of the SOP classes"),
+    "abort": (playing(USER_ABORT), "aborted by the DICOM UL service-user"),
+    "abort-midway": (playing(response(0xFF00, ONE), USER_ABORT), "aborted by the DICOM UL service-user"),
+    "silence": (playing(response(0xFF00, ONE)), "no C-FIND response within 0.2 s"),
+    "failure": (playing(response(0xC001)), "C-FIND status C001"),
+    "mismatch": (playing(response(0xA900)), "C-FIND status A900"),
+}
+
+
 @sqlite
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        (answers(bytes.fromhex("03000000000400010107")), "called-AE-title-not-recognized"),
-        (answers(associate_ac(result=3)), "none of the SOP classes"),
-        (playing(USER_ABORT), "aborted by the DICOM UL service-user"),
-        (playing(response(0xFF00, ONE), USER_ABORT), "aborted by the DICOM UL service-user"),
-        (playing(response(0xFF00, ONE)), "no C-FIND response within 0.2 s"),
-        (playing(response(0xC001)), "C-FIND status C001"),
-        (playing(response(0xA900)), "C-FIND status A900"),
-    ],
-    ids=["title", "context", "abort", "abort midway", "silence", "failure", "mismatch"],
-)
-async def test_an_archive_that_fails_is_asked_again(start: Start, script: Script, words: str) -> None:
-    asked_times = 0
+async def test_an_archive_that_fails_is_asked_again(start: Start) -> None:
+    asked_times: Counter[str] = Counter()
 
-    async def counted(peer: RawPeer) -> None:
-        nonlocal asked_times
-        asked_times += 1
-        await script(peer)
+    async def counted(peer: RawPeer, name: str) -> None:
+        asked_times[name] += 1
+        await FAILURES[name][0](peer)
 
-    async with scripted(counted) as (port, _):
-        asked = source(QueryArchive("RUDE", port), timeout_seconds=0.2)
-        async with start(**sections(asked)) as gateway:
-            failed = await comes_true(partial(polled, gateway), lambda one: one.failed_at and asked_times >= 2)
-    assert words in failed.error
-    assert failed.polled_at is None
+    async with AsyncExitStack() as stack:
+        asked = []
+        for name in FAILURES:
+            port, _ = await stack.enter_async_context(scripted(partial(counted, name=name)))
+            seconds = 0.2 if name == "silence" else 5
+            asked.append(source(QueryArchive("RUDE", port), name=name, timeout_seconds=seconds))
+        gateway = await stack.enter_async_context(start(**sections(*asked)))
+        await comes_true(of_all := partial(states, gateway), lambda _: all(asked_times[one] > 1 for one in FAILURES))
+        failed = await comes_true(of_all, lambda found: all(one.failed_at for one in found.values()))
+    assert {name for name, (_, words) in FAILURES.items() if words not in failed[name].error} == set()
+    assert {one.polled_at for one in failed.values()} == {None}
+
+
+async def states(gateway: app.Running) -> dict[str, Any]:
+    return {name: await polled(gateway, name) for name in FAILURES}
 
 
 @sqlite

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
@@ -29,7 +28,7 @@ from gateway.work.failures import MOST_UNEXPLAINED
 from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.journey.test_image_forwarding import CT, STUDY, instances, remove, send, stand, standing
 from tests.peers.orthanc import Orthanc
-from tests.peers.stow import Reply, failed, nothing_listed, plain, stored, stow_archive
+from tests.peers.stow import failed, nothing_listed, plain, stored, stow_archive
 
 
 def to(name: str, **values: Any) -> ForwardTo:
@@ -99,22 +98,22 @@ async def test_what_answers_lead_to(start: Start, tmp_path: Path) -> None:
 
 
 @sqlite
-@pytest.mark.parametrize("refusal", [plain(415), failed(409, 0xC122)])
-async def test_what_an_archive_does_not_take_compressed_goes_without(
-    start: Start, tmp_path: Path, refusal: Reply
-) -> None:
+async def test_what_an_archive_does_not_take_compressed_goes_without(start: Start, tmp_path: Path) -> None:
     file = Path(str(get_testdata_file("JPEG2000.dcm")))
     uid = str(pydicom.dcmread(file).SOPInstanceUID)
-    async with stow_archive() as archive:
-        archive.answers = {uid: [refusal]}
-        async with start(**forwarding(tmp_path, to("web", url=archive.url))) as gateway:
+    async with stow_archive() as first, stow_archive() as second:
+        first.answers, second.answers = {uid: [plain(415)]}, {uid: [failed(409, 0xC122)]}
+        archives = {"first": first, "second": second}
+        destinations = (to(name, url=one.url) for name, one in archives.items())
+        async with start(**forwarding(tmp_path, *destinations)) as gateway:
             await send(gateway, file, *instances(1))
             await quiet(gateway)
             of_file = select(outbox.c.outcome).where(outbox.c.subject == uid)
-            sent = await gateway.store.read(lambda c: c.execute(of_file).scalar_one())
-    assert len(archive.requests) == 3
-    assert pydicom.dcmread(BytesIO(archive.held[uid])).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    assert sent["note"] == "sent without compression"
+            sent = await gateway.store.read(lambda c: c.execute(of_file).scalars().all())
+    for archive in archives.values():
+        assert len(archive.requests) == 3
+        assert pydicom.dcmread(BytesIO(archive.held[uid])).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert [one["note"] for one in sent] == ["sent without compression"] * 2
 
 
 @sqlite

@@ -144,38 +144,19 @@ async def test_commands_end_while_the_database_hangs(
                     assert any(text in ended.stderr for text in ("timeout", "answer")), ended.stderr
 
 
-@asynccontextmanager
-async def gateway_process(folder: Path, url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def test_a_stop_ends_while_the_database_hangs(postgres_server: str, shared_postgres: str, tmp_path: Path) -> None:
     port = free_port()
     settings = {
-        "database": {"url": url, "answer_seconds": ANSWER_SECONDS},
+        "database": {"url": shared_postgres, "answer_seconds": ANSWER_SECONDS},
         "hl7": {"listeners": [{"port": port}]}, "dicom": {"port": 0}, "http": {"port": 0},
     }  # fmt: skip
-    (folder / "gateway.yaml").write_text(json.dumps(settings), encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "run", "-c", str(folder / "gateway.yaml"),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            assert (await process.stdout.readline()).startswith(b"ready")
-        yield process, port
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def test_a_stop_ends_while_the_database_hangs(postgres_server: str, shared_postgres: str, tmp_path: Path) -> None:
-    async with gateway_process(tmp_path, shared_postgres) as (process, port), MllpClient("127.0.0.1", port) as ris:
+    (tmp_path / "gateway.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    async with commands.served(tmp_path) as process, MllpClient("127.0.0.1", port) as ris:
         assert b"MSA|AA|" in await ris.send(orm())
         with frozen(postgres_server):
             assert b"MSA|AR|" in await ris.send(orm(control_id="2"))
-            process.terminate()
-            async with asyncio.timeout(60):
-                _, log = await process.communicate()
-        assert process.returncode == 0, log
+            process.signal(signal.SIGTERM)
+            assert await process.ended() == 0, process.errors
 
 
 async def test_a_stop_that_does_not_end_is_ended() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy import select
@@ -211,26 +210,30 @@ async def test_a_class_that_is_not_taken_waits_for_a_person_and_holds_no_other(s
 
 
 @sqlite
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-async def test_what_is_not_taken_as_it_is_goes_without_compression(start: Start, tmp_path: Path, syntax: str) -> None:
+async def test_what_is_not_taken_as_it_is_goes_without_compression(start: Start, tmp_path: Path) -> None:
     files = [Path(str(get_testdata_file(one))) for one in ("JPEG2000.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm")]
-    with storage_scp(syntaxes=[syntax]) as scp:
-        async with start(**forwarding(tmp_path, to(scp.port))) as gateway:
+    syntaxes = {"implicit": ImplicitVRLittleEndian, "explicit": ExplicitVRLittleEndian}
+    with (
+        storage_scp(syntaxes=[syntaxes["implicit"]]) as implicit,
+        storage_scp(syntaxes=[syntaxes["explicit"]]) as other,
+    ):
+        scps = {"implicit": implicit, "explicit": other}
+        async with start(**forwarding(tmp_path, *(to(scp.port, name) for name, scp in scps.items()))) as gateway:
             await send(gateway, *instances(1), *files)
             await quiet(gateway)
-            rows = await gateway.store.read(
-                lambda c: c.execute(select(outbox).where(outbox.c.kind == "store:pacs")).all()
-            )
-    assert len(scp.data_sets) == 4
-    assert {one for one, _ in scp.data_sets.values()} == {syntax}
-    notes = [row.outcome.get("note", "") for row in rows]
-    assert notes.count("sent without compression") == (4 if syntax == ImplicitVRLittleEndian else 3)
-    for path in files:
-        made = pydicom.dcmread(path)
-        _, data = scp.data_sets[made.SOPInstanceUID]
-        got = pydicom.filereader.read_dataset(BytesIO(data), syntax == ImplicitVRLittleEndian, True)
-        assert got.PatientName == made.PatientName
-        assert len(got.PixelData) >= made.Rows * made.Columns * made.BitsAllocated // 8 * made.get("NumberOfFrames", 1)
+            rows = await gateway.store.read(lambda c: c.execute(select(outbox.c.kind, outbox.c.outcome)).all())
+    for name, scp in scps.items():
+        assert len(scp.data_sets) == 4
+        assert {one for one, _ in scp.data_sets.values()} == {syntaxes[name]}
+        notes = [row.outcome.get("note", "") for row in rows if row.kind == f"store:{name}"]
+        assert notes.count("sent without compression") == (4 if name == "implicit" else 3)
+        for path in files:
+            made = pydicom.dcmread(path)
+            _, data = scp.data_sets[made.SOPInstanceUID]
+            got = pydicom.filereader.read_dataset(BytesIO(data), name == "implicit", True)
+            assert got.PatientName == made.PatientName
+            frames = made.get("NumberOfFrames", 1)
+            assert len(got.PixelData) >= made.Rows * made.Columns * made.BitsAllocated // 8 * frames
     assert not list(tmp_path.glob("sending-*"))
 
 

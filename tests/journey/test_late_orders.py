@@ -18,7 +18,7 @@ from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.mllp import mllp_send
 
-NUMBER = 12
+NUMBER = 6
 
 
 def study(number: int) -> pydicom.Dataset:

@@ -30,7 +30,7 @@ from gateway.errors import ConfigError, Conflict, GatewayError, NeedsPerson, Una
 from gateway.operations.reconcile import Report, Span
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import Difference
-from gateway.store import deleted_studies, outbox_listing, reconciliations, reconciling, studies
+from gateway.store import Store, deleted_studies, outbox_listing, reconciliations, reconciling, studies
 from gateway.store.retention.studies import delete_studies
 from tests.conftest import comes_true
 from tests.journey.running import Start, config_of, sqlite
@@ -68,10 +68,10 @@ def sections(source: dict[str, Any], server: FhirServer) -> dict[str, Any]:
 
 
 async def compared(
-    config: Config, gateway: Running, *, span: Span = SPAN, fix: bool = False, withdraw_extra: bool = False
+    config: Config, store: Store, *, span: Span = SPAN, fix: bool = False, withdraw_extra: bool = False
 ) -> tuple[list[Difference], Report]:
     report = Report(span)
-    async with reconciliation(config, gateway.store, load_mappings(config), now, span) as comparison:
+    async with reconciliation(config, store, load_mappings(config), now, span) as comparison:
         comparison.wait = no_pause
         run = comparison.run(report, fix=fix, withdraw_extra=withdraw_extra)
         return [one async for one in run], report
@@ -125,9 +125,9 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
     start: Start, database_url: str, orthanc_web: Orthanc, fhir_server: FhirServer, tmp_path: Path
 ) -> None:
     async with filled(start, database_url, orthanc_web, fhir_server, tmp_path) as (config, gateway):
-        assert (await compared(config, gateway))[0] == []
+        assert (await compared(config, gateway.store))[0] == []
         by_query = config_of(database_url, **sections(by_dimse(orthanc_web), fhir_server))
-        assert (await compared(by_query, gateway))[0] == []
+        assert (await compared(by_query, gateway.store))[0] == []
         held = await fhir_server.resources("ImagingStudy")
         gone, altered = held[:DELETED], held[DELETED : DELETED + ALTERED]
         for one in gone:
@@ -140,7 +140,7 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
         }  # fmt: skip
         await fhir_server.create(stranger)
 
-        found, report = await compared(config, gateway, fix=True)
+        found, report = await compared(config, gateway.store, fix=True)
         assert named(found) == {("missing", EHR): DELETED, ("different", EHR): ALTERED, ("extra", EHR): 1}
         uid_of = {one["identifier"][0]["value"].removeprefix("urn:oid:") for one in gone}
         assert {one.study_uid for one in found if one.kind == "missing"} == uid_of
@@ -150,7 +150,7 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
         }  # fmt: skip
         assert (report.repaired, report.studies) == (DELETED + ALTERED, STUDIES)
         await quiet_ehr(gateway)
-        again, report = await compared(config, gateway, fix=True, withdraw_extra=True)
+        again, report = await compared(config, gateway.store, fix=True, withdraw_extra=True)
         assert (named(again), report.repaired) == ({("extra", EHR): 1}, 1)
         await quiet_ehr(gateway)
         [stranger] = await fhir_server.resources("ImagingStudy", identifier="urn:dicom:uid|urn:oid:1.2.3.4")
@@ -158,7 +158,7 @@ async def test_what_was_deleted_and_altered_is_named_repaired_and_then_gone(
         last = await gateway.store.read(reconciliations.last)
         assert last is not None
         assert (last["failure"], last["outcome"]["differences"]) == ("", 1)
-        assert (await compared(config, gateway))[0] == []
+        assert (await compared(config, gateway.store))[0] == []
 
 
 @sqlite
@@ -184,18 +184,18 @@ async def test_what_the_archive_has_and_has_not_is_named_and_read(
     await orthanc_web.upload(*files[1], *files[3])
     await orthanc_web.remove(str(pydicom.dcmread(files[2][0]).StudyInstanceUID))
     async with start(ehrs=wanted["ehrs"]) as gateway:
-        found, _ = await compared(config, gateway, fix=True)
+        found, _ = await compared(config, gateway.store, fix=True)
         assert named(found) == {("missing", "gateway"): 1, ("different", "gateway"): 1, ("extra", "gateway"): 1}
     async with start(**wanted) as gateway:
         await holds(gateway, 4, 6)
         await quiet_ehr(gateway)
-        found, _ = await compared(config, gateway)
+        found, _ = await compared(config, gateway.store)
         assert named(found) == {("extra", "gateway"): 1}
     async with start(ehrs=wanted["ehrs"]) as gateway:
         for number, (remembered_at, differences) in enumerate([(None, 1), (now(), 1)]):
             uid = pydicom.dcmread(files[number][0]).StudyInstanceUID
             await gateway.store.write(partial(taken_away, uid=uid, remembered_at=remembered_at))
-            found, report = await compared(config, gateway, fix=True)
+            found, report = await compared(config, gateway.store, fix=True)
             missing = [one for one in found if one.kind == "missing"]
             assert [(one.place, one.repair.value) for one in missing] == [("gateway", "")] * differences
             assert report.repaired == 0
@@ -210,7 +210,7 @@ def taken_away(connection: Connection, uid: str, remembered_at: int | None) -> N
 
 @sqlite
 async def test_what_not_every_archive_was_asked_for_is_never_withdrawn(
-    start: Start, database_url: str, fhir_server: FhirServer
+    store: Store, database_url: str, fhir_server: FhirServer
 ) -> None:
     """Nor is extra what is in error already, is found by the day of another zone, or went here by its age."""
     day = FIRST_DAY.isoformat()
@@ -226,26 +226,24 @@ async def test_what_not_every_archive_was_asked_for_is_never_withdrawn(
             "identifier": identifier,
         })  # fmt: skip
     config = config_of(database_url, ehrs=ehr(fhir_server))
-    async with start() as gateway:
-        await gateway.store.write(lambda one: deleted_studies.remember(one, {"1.2.3.4": 1}, now()))
-        found, report = await compared(config, gateway, fix=True, withdraw_extra=True)
-        assert [(one.study_uid, one.kind.value, one.repair.value) for one in found] == [("1.2.3.1", "extra", "")]
-        assert report.repaired == 0
+    await store.write(lambda one: deleted_studies.remember(one, {"1.2.3.4": 1}, now()))
+    found, report = await compared(config, store, fix=True, withdraw_extra=True)
+    assert [(one.study_uid, one.kind.value, one.repair.value) for one in found] == [("1.2.3.1", "extra", "")]
+    assert report.repaired == 0
 
 
 @sqlite
 async def test_a_study_that_comes_during_the_comparison_is_not_withdrawn(
-    start: Start, database_url: str, fhir_server: FhirServer
+    store: Store, database_url: str, fhir_server: FhirServer
 ) -> None:
-    async with start() as gateway:
-        uid = StudyInstanceUID("1.2.3")
+    uid = StudyInstanceUID("1.2.3")
 
-        def both(connection: Connection) -> tuple[bool, bool]:
-            first = reconciling.withdraw(connection, EHR, uid, {}, now=now())
-            deleted_studies.remember(connection, {uid: 1}, now())
-            return first, reconciling.withdraw(connection, EHR, uid, {}, now=now())
+    def both(connection: Connection) -> tuple[bool, bool]:
+        first = reconciling.withdraw(connection, EHR, uid, {}, now=now())
+        deleted_studies.remember(connection, {uid: 1}, now())
+        return first, reconciling.withdraw(connection, EHR, uid, {}, now=now())
 
-        assert await gateway.store.write(both) == (True, False)
+    assert await store.write(both) == (True, False)
 
 
 async def quiet_ehr(gateway: Running) -> None:
@@ -295,13 +293,13 @@ async def goes_elsewhere(request: web.Request) -> web.Response:
      (goes_elsewhere, NeedsPerson, "another origin")],
 )  # fmt: skip
 async def test_an_ehr_that_cannot_be_read_to_the_end_is_a_clear_error(
-    start: Start, database_url: str, answer: Any, error: type[GatewayError], words: str
+    store: Store, database_url: str, answer: Any, error: type[GatewayError], words: str
 ) -> None:
-    async with server_of(answer) as url, start() as gateway:
+    async with server_of(answer) as url:
         config = config_of(database_url, ehrs=[Ehr(name=EHR, url=url)])
         with pytest.raises(error, match=words):
-            await compared(config, gateway, span=Span(FIRST_DAY, FIRST_DAY), fix=True)
-        last = await gateway.store.read(reconciliations.last)
+            await compared(config, store, span=Span(FIRST_DAY, FIRST_DAY), fix=True)
+        last = await store.read(reconciliations.last)
         assert last is not None
         assert words in last["failure"]
         assert last["ended_at"] is not None
@@ -309,33 +307,31 @@ async def test_an_ehr_that_cannot_be_read_to_the_end_is_a_clear_error(
 
 @sqlite
 async def test_an_archive_that_is_off_is_a_clear_error_and_nothing_is_repaired(
-    start: Start, database_url: str, fhir_server: FhirServer
+    store: Store, database_url: str, fhir_server: FhirServer
 ) -> None:
     source = {"name": "pacs", "kind": "dicomweb", "url": "http://127.0.0.1:1", "retry": RETRY}
     config = config_of(database_url, **asked(source), ehrs=ehr(fhir_server))
-    async with start() as gateway:
-        with pytest.raises(Unavailable, match="no answer"):
-            await compared(config, gateway, fix=True)
-        rows = await gateway.store.read(lambda one: outbox_listing.listing(one, limit=10))
-        assert rows == []
+    with pytest.raises(Unavailable, match="no answer"):
+        await compared(config, store, fix=True)
+    rows = await store.read(lambda one: outbox_listing.listing(one, limit=10))
+    assert rows == []
 
 
 @sqlite
-async def test_one_process_compares(start: Start, database_url: str, fhir_server: FhirServer) -> None:
+async def test_one_process_compares(store: Store, database_url: str, fhir_server: FhirServer) -> None:
     config = config_of(database_url, ehrs=ehr(fhir_server))
-    async with start() as gateway, reconciliation(config, gateway.store, load_mappings(config), now, SPAN) as first:
+    async with reconciliation(config, store, load_mappings(config), now, SPAN) as first:
         run = first.run(Report(SPAN))
         begun = asyncio.ensure_future(anext(run, None))
-        await comes_true(partial(gateway.store.read, reconciliations.last))
+        await comes_true(partial(store.read, reconciliations.last))
         with pytest.raises(Conflict):
-            await compared(config, gateway)
+            await compared(config, store)
         await begun
 
 
 @sqlite
-async def test_a_name_that_is_not_configured_is_refused(start: Start, database_url: str) -> None:
+async def test_a_name_that_is_not_configured_is_refused(store: Store, database_url: str) -> None:
     config = config_of(database_url)
-    async with start() as gateway:
-        with pytest.raises(ConfigError, match="those that can: none"):
-            async with reconciliation(config, gateway.store, load_mappings(config), now, SPAN, ehrs=["main"]):
-                pytest.fail("it is refused")
+    with pytest.raises(ConfigError, match="those that can: none"):
+        async with reconciliation(config, store, load_mappings(config), now, SPAN, ehrs=["main"]):
+            pytest.fail("it is refused")

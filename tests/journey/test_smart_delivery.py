@@ -57,10 +57,10 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
             ehr.jwks_url = jwks_url(gateway)
             [first] = await published(gateway)
             assert set(first) == {"kty", "n", "e", "kid", "use", "alg", "key_ops"}
-            uids = await examine(gateway, seed=31, count=3)
+            uids = await examine(gateway, seed=31, count=2)
             await quiet(gateway)
 
-            under_way = asyncio.create_task(examine(gateway, seed=32, count=6))
+            under_way = asyncio.create_task(examine(gateway, seed=32, count=3))
             await asyncio.to_thread(make_key, keys / ".2", "ec")
             (keys / ".2").rename(keys / "2.pem")
             both = await published(gateway)
@@ -70,7 +70,7 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
             uids += await under_way
             assert set(ehr.kids) == {first["kid"]}
 
-            under_way = asyncio.create_task(examine(gateway, seed=33, count=6))
+            under_way = asyncio.create_task(examine(gateway, seed=33, count=3))
             (keys / "1.pem").unlink()
             assert [one["kid"] for one in await published(gateway)] == [both[1]["kid"]]
             ehr.revoke()
