@@ -32,7 +32,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench pixels objects statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
+.PHONY: help demo run test check style types pytest bench properties pixels objects statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,9 @@ pytest: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT) ## Measure (BENCH_ARGS)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+properties: $(ENVIRONMENT) peers ## Try each property of the tests with 1000 examples instead of 25
+	PROPERTIES=1000 $(BIN)/python -m pytest -m hypothesis $(PYTEST_ARGS)
 
 pixels: $(ENVIRONMENT) peers ## Compare the pixels that are decoded here with those of DCMTK and GDCM (PIXELS: a folder of more files)
 	tests/peers/install.sh pixels

@@ -23,8 +23,9 @@ from tests.peers.process import Completed
 START_SECONDS = 60.0
 END_SECONDS = 60.0
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.loaded_gateway", __name__])
+FORKS = multiprocessing.get_context("forkserver")
+"""Makes processes by forking one in which the modules of the gateway are loaded."""
+FORKS.set_forkserver_preload(["tests.loaded_gateway", __name__])
 
 
 class Command:
@@ -42,7 +43,7 @@ class Command:
         for name in ("out", "err"):
             (self._files / name).touch()
         environment = {**os.environ, **env}
-        self._process = _CONTEXT.Process(
+        self._process = FORKS.Process(
             target=_main, args=(tuple(map(str, arguments)), folder, environment, self._files, prepare), daemon=True
         )
         self._process.start()

@@ -24,6 +24,7 @@ pytest_plugins = [
     *PLUGINS,
     "tests.journey.running",
     "tests.journey.intake",
+    "tests.properties",
     "tests.shared",
     "tests.web.console_fixture",
 ]

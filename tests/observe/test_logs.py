@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
@@ -289,7 +289,6 @@ def test_what_a_peer_writes_is_no_line_and_no_order_to_a_terminal(
     st.text(st.characters(codec=None), max_size=30), st.sampled_from(["console", "json"]), st.sampled_from([*PLACES])
 )
 @example("\xa0", "console", "an argument")
-@settings(deadline=None, max_examples=200)
 def test_whatever_a_peer_writes_stays_on_its_line(text: str, form: str, place: str) -> None:
     root, stream = logging.getLogger(), io.StringIO()
     handlers, raising = root.handlers[:], logging.raiseExceptions

@@ -25,6 +25,9 @@ from tests.journey.messages import orm
 from tests.journey.running import Start
 from tests.operations.test_erase import ONE, OTHER, SECRETS, WHO, contents, erasure, lived, naming
 
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Whose statements are those of `test_erase`, which both databases do; SQLite gives numbers of rows anew."""
+
 
 async def test_a_patient_who_gets_the_row_of_the_erased_is_not_erased(
     start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch

@@ -213,7 +213,7 @@ def hasty(script: Script) -> Script:
 @pytest.mark.parametrize("name", ["lossy", "plain", "proxy", "race", "storm"])
 async def test_the_gateway_brings_every_study_once_through_every_script(start: Start, name: str) -> None:
     async with EhrSimulator(script=hasty(load(name))) as ehr, start(ehrs=[removing(ehr.url)]) as gateway:
-        datasets: list[Any] = [sample() for _ in range(6)]
+        datasets: list[Any] = [sample() for _ in range(3)]
         for number, dataset in enumerate(datasets):
             dataset.StudyInstanceUID = f"2.25.{number}"
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
@@ -224,6 +224,6 @@ async def test_the_gateway_brings_every_study_once_through_every_script(start: S
         await send(gateway, *datasets)
         await quiet(gateway, seconds=60)
         held = {one["identifier"][0]["value"]: one["numberOfInstances"] for one in ehr.resources("ImagingStudy")}
-        assert held == {f"urn:oid:2.25.{number}": 2 for number in range(6)}
-        assert len(ehr.resources("ImagingStudy")) == 6
+        assert held == {f"urn:oid:2.25.{number}": 2 for number in range(3)}
+        assert len(ehr.resources("ImagingStudy")) == 3
         assert not any("held" in line for line in ehr.answered())

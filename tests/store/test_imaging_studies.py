@@ -70,7 +70,7 @@ def _naive(held: Period | None, asked: Compared) -> bool:
 _ASKED = st.builds(Compared, st.sampled_from(get_args(Prefix)), _PERIODS)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     held=st.lists(st.none() | _PERIODS, max_size=6),
     asked=st.lists(st.lists(_ASKED, min_size=1, max_size=2).map(tuple), min_size=1, max_size=2),
@@ -104,7 +104,7 @@ def _engine(url: str) -> Any:
     return _ENGINES[url]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=st.lists(st.integers(0, 18), max_size=6), asked=_ASKED)
 def test_moments_are_compared_as_the_standard_says(database_url: str, moments: list[int], asked: Compared) -> None:
     with _engine(database_url).connect() as connection:
@@ -121,7 +121,7 @@ _TOKENS = st.builds(SearchToken, st.sampled_from(["identifier", "patient"]), _SY
 _WANTED = st.builds(TokenAsked, st.none() | _SYSTEMS, st.none() | _VALUES).filter(lambda one: any(one))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     held=st.lists(st.sets(_TOKENS, max_size=4), max_size=5),
     asked=st.lists(

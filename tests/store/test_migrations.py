@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from gateway.records.work import SETTLE, delivery_to
 from gateway.store import Store, messages, migrations, order_book, order_kin, outbox_listing, patients
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
+from tests.commands import FORKS
 
 
 @pytest.fixture
@@ -46,6 +46,10 @@ def test_the_migrations_give_what_the_schema_says(engine: Engine) -> None:
     assert len(_differences(engine)) >= len(metadata.tables), "the comparison sees what is missing"
     assert migrations.upgrade(engine) == (None, migrations.newest())
     assert _differences(engine) == []
+    for _ in range(2):
+        migrations.prepare(engine)
+    assert migrations.upgrade(engine) == (migrations.newest(), migrations.newest())
+    assert _differences(engine) == [], "a second time changes nothing"
     wanted = {
         index.name: str(index.dialect_options[engine.dialect.name]["where"])
         for table in metadata.tables.values()
@@ -62,13 +66,6 @@ def _states(index: Any) -> str:
     return str(options.get("sqlite_where", options.get("postgresql_where", "")))
 
 
-def test_a_second_time_changes_nothing(engine: Engine) -> None:
-    migrations.prepare(engine)
-    migrations.prepare(engine)
-    assert migrations.upgrade(engine) == (migrations.newest(), migrations.newest())
-    assert _differences(engine) == []
-
-
 def test_somebody_elses_database_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
@@ -81,9 +78,9 @@ def test_somebody_elses_database_is_refused(engine: Engine) -> None:
     ("revision", "cure"), [("9999", "newer than this program; install the newer gateway"), ("", "gateway db upgrade")]
 )
 def test_another_version_is_refused_with_the_cure(
-    engine: Engine, revision: str, cure: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, revision: str, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrations.prepare(engine)
+    engine = open_engine(sqlite_url)
     if revision:
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
@@ -92,6 +89,7 @@ def test_another_version_is_refused_with_the_cure(
         monkeypatch.setattr(migrations, "newest", lambda: "one more")
     with pytest.raises(ConfigError, match=cure):
         migrations.prepare(engine)
+    engine.dispose()
 
 
 _OF_0001 = """
@@ -215,36 +213,20 @@ def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> N
     assert [(row["type"], row["cause"]) for row in wrong] == [("ORM^O01", cause_of_message(fault).key)]
 
 
-_PREPARE = """
-import sys
-from gateway.store import migrations
-from gateway.store.engine import open_engine
-engine = open_engine(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-migrations.prepare(engine)
-"""
+def _prepare(url: str, together: Barrier) -> None:
+    engine = open_engine(url)
+    together.wait(60)
+    migrations.prepare(engine)
 
 
 def test_two_processes_at_once(empty_url: str) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _PREPARE, empty_url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
+    together = FORKS.Barrier(2)
+    processes = [FORKS.Process(target=_prepare, args=(empty_url, together)) for _ in range(2)]
     for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        process.start()
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
     engine = open_engine(empty_url)
     assert _differences(engine) == []
     engine.dispose()

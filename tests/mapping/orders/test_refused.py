@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import (
@@ -261,7 +261,6 @@ def test_the_message_that_is_mutated_is_read() -> None:
     assert step_ids(first) == ["S1", "S2"]
 
 
-@settings(max_examples=300)
 @given(mutations())
 def test_read_raises_nothing_but_rejected_and_gives_what_the_worklist_needs(raw: bytes) -> None:
     try:

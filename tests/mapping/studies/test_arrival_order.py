@@ -17,7 +17,7 @@ from gateway.store import Store, studies, study_arrivals
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
 
-ORDERS = {"sqlite": 20, "postgresql": 2}
+ORDERS = {"sqlite": 5, "postgresql": 1}
 
 
 class _UndoError(Exception):

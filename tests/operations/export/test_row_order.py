@@ -6,6 +6,7 @@ from datetime import UTC, date
 from pathlib import Path
 from statistics import correlation
 
+import pytest
 from sqlalchemy import Connection
 
 from gateway.operations.export import run
@@ -18,7 +19,7 @@ from tests.operations.export import hospital
 from tests.operations.export.hospital import Examination
 from tests.operations.export.reading import rows_of
 
-NUMBER = 120
+NUMBER = 60
 PSEUDONYMS = Pseudonyms(bytes(32))
 UIDS = {PSEUDONYMS.uid(f"1.2.3.{number}"): number for number in range(NUMBER)}
 PATIENTS = {PSEUDONYMS.of("patient", f"H|PID{number}"): number for number in range(NUMBER)}
@@ -40,6 +41,7 @@ def _add(connection: Connection) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_no_table_is_in_the_order_of_arrival(store: Store, tmp_path: Path) -> None:
     await store.write(_add)
     plan = ExportPlan(date(2026, 1, 1), date(2026, 1, 31), UTC, Format.CSV)

@@ -72,10 +72,10 @@ def counter() -> list[int]:
     return [0]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(wild_examination(), min_size=1, max_size=6))
 def test_no_value_of_the_original_leaves(
-    database_url: str, tmp_path: Path, counter: list[int], wild: list[list[str]]
+    sqlite_url: str, tmp_path: Path, counter: list[int], wild: list[list[str]]
 ) -> None:
     ones = []
     for values in wild:
@@ -88,7 +88,7 @@ def test_no_value_of_the_original_leaves(
                 sex=text, modality=text, code=name[:16], scheme=text,
             )
         )  # fmt: skip
-    folders = asyncio.run(_written(database_url, ones, tmp_path / f"{counter[0]}"))
+    folders = asyncio.run(_written(sqlite_url, ones, tmp_path / f"{counter[0]}"))
     for folder in folders:
         written, cells = all_bytes(folder), all_cells(folder, folder.name)
         for one in ones:

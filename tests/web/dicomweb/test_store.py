@@ -262,6 +262,7 @@ async def test_the_same_instance_by_c_store_and_in_another_transfer_syntax_is_no
     assert await gateway.store.read(lambda connection: connection.execute(wanted).scalar_one()) == 1
 
 
+@pytest.mark.parametrize("gateway", ["forward"], indirect=True)
 async def test_every_file_of_pydicom_is_stored_or_failed_for_a_reason(client: Client) -> None:
     """Those that are broken on purpose too."""
     outcomes: Counter[str] = Counter()

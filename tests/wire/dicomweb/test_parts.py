@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.errors import Malformed
@@ -119,7 +119,6 @@ CONTENT = st.lists(NEARLY | st.binary(max_size=8), max_size=12).map(b"".join)
 LIKE_A_DELIMITER = b"\n--" + BOUNDARY.encode()
 
 
-@settings(max_examples=150, deadline=None)
 @given(parts=st.lists(CONTENT, min_size=1, max_size=4), data=st.data())
 def test_whatever_was_written_is_read(parts: list[bytes], data: st.DataObject) -> None:
     written = body_of(*parts)
@@ -128,7 +127,6 @@ def test_whatever_was_written_is_read(parts: list[bytes], data: st.DataObject) -
     assert read(written, piece=cuts) == (plain(*parts), "")
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     body=st.lists(NEARLY | st.just(b"--" + BOUNDARY.encode() + b"\r\n\r\n"), max_size=20).map(b"".join), data=st.data()
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -75,7 +75,6 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(JSON_VALUES, st.binary(max_size=60))
 def test_any_body_is_read_or_malformed(value: Any, noise: bytes) -> None:
     for read, body in ((dicom_json.read, _bytes(value)), (dicom_json.read, noise), (native_xml.read, noise)):

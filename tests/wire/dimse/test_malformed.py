@@ -544,7 +544,7 @@ def test_conversations_that_are_mutilated() -> None:
             async with raw.associated(server.port) as peer:
                 assert await statuses(peer, raw.echo_rq(1)) == [(1, 0)]
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(suppress_health_check=list(HealthCheck))
     @given(mutilated())
     def run(sent: bytes) -> None:
         asyncio.run(check(sent))

@@ -545,7 +545,6 @@ def test_any_field_content_is_read_or_refused(name: str, surname: bytes, facilit
     read_or_refuse(with_charset(name, surname, facility))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(["\r", "\n", "\r\n"]),
     st.lists(st.tuples(st.integers(0, len(ORDER)), st.integers(0, 5), st.binary(max_size=6)), max_size=6),
