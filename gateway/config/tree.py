@@ -115,7 +115,8 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        # To look each key up in an environment without any takes half the time of a check.
+        return (env_settings, init_settings) if any(map(_is_ours, os.environ)) else (init_settings,)
 
 
 def load(path: Path | None = None) -> Config:
@@ -148,6 +149,10 @@ def _without_overridden(data: dict[str, Any], prefix: str) -> dict[str, Any]:
         if f"{prefix}{other}".upper() not in given:
             kept[key] = _without_overridden(value, f"{prefix}{key}__") if _is_section(value) else value
     return kept
+
+
+def _is_ours(name: str) -> bool:
+    return name.upper().startswith("GATEWAY_")
 
 
 def _is_section(value: Any) -> bool:

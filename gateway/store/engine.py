@@ -149,6 +149,8 @@ def _postgresql(url: URL, lock_ms: int) -> Engine:
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         hide_parameters=True,
+        # A type that no column has: to look for it takes the first connection as long as all else.
+        use_native_hstore=False,
         connect_args={
             **{name: value for name, value in _CONNECTION.items() if name not in url.query},
             "options": " ".join(options).strip(),

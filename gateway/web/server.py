@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -154,7 +154,8 @@ def _serving(application: web.Application, mounted: Mapping[str, web.Application
     application.on_startup.append(look)
     application.on_shutdown.append(_end_streams)
     application.on_response_prepare.append(_careful)
-    _add_routes(application.router)
+    for resource in _resources():
+        application.router.register_resource(resource)
     for path, other in mounted.items():
         application.add_subapp(path, other)
     return application
@@ -184,12 +185,16 @@ def _middlewares(door: Door, mounted: tuple[str, ...]) -> list[Middleware]:
     return [transport(door.proxies), *(_but(mounted, middleware) for middleware in (_errors, guard(door, open_paths)))]
 
 
-def _add_routes(router: web.UrlDispatcher) -> None:
+@cache
+def _resources() -> tuple[web.AbstractResource, ...]:
+    """What is served, for each application alike: what differs, a handler takes from the application of its request."""
+    router = web.UrlDispatcher()
     for route in ROUTES:
         if route.method == hdrs.METH_GET:
             router.add_get(route.path, _served(route))
         else:
             router.add_route(route.method, route.path, _served(route))
+    return tuple(router.resources())
 
 
 def _but(paths: tuple[str, ...], inner: Middleware) -> Middleware:
