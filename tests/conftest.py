@@ -17,7 +17,7 @@ from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
 from tests import compiled_statements
 from tests.blocking import watch
-from tests.peers import PLUGINS
+from tests.peers import PLUGINS, postgres_sessions
 from tests.peers.postgres_database import empty, postgres_database
 
 pytest_plugins = [
@@ -53,7 +53,9 @@ def _postgres_tables(postgres_server: str) -> Iterator[tuple[str, psycopg.Connec
     with postgres_database(postgres_server) as url:
         _make_tables(url)
         with psycopg.connect(url, autocommit=True) as connection:
+            postgres_sessions.share(url)
             yield url, connection
+            postgres_sessions.end_all()
 
 
 @pytest.fixture
