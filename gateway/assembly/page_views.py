@@ -10,7 +10,7 @@ from gateway.assembly.studies import study_settling
 from gateway.assembly.worklist import scanner_worklist, scanners_of
 from gateway.clock import Clock
 from gateway.config.tree import Config
-from gateway.journey.study_settling.station import ResourcePreview
+from gateway.journey.study_settling.targets import ResourcePreview
 from gateway.operations.page_views import PageViews
 from gateway.operations.pictures import Pictures
 from gateway.records.identifiers import StudyInstanceUID

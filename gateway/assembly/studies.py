@@ -12,7 +12,8 @@ from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.quiet_learning import QuietLearning
 from gateway.journey.study_arrival.station import StudyArrival
 from gateway.journey.study_arrival.transfers import Transfers
-from gateway.journey.study_settling.station import EhrTarget, ImagingStudyStation, ReadAgain
+from gateway.journey.study_settling.station import ImagingStudyStation, ReadAgain
+from gateway.journey.study_settling.targets import EhrTarget
 from gateway.records.quiet_time import LearningRule, QuietTimes
 from gateway.records.study import CONTAINED_ENDPOINT, Shape
 from gateway.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.journey import STATIONS
-from gateway.operations import availability_view, performed_steps_view, work_events
+from gateway.operations import availability_view, moved_view, performed_steps_view, work_events
 from gateway.operations.answers.answer import listed
 from gateway.operations.answers.availability import JourneyNotification
 from gateway.operations.answers.completeness import text_of
@@ -36,6 +36,7 @@ def events_of(
         *(_of_scanner(queries) for queries in scanners),
         *(event for step in performed for event in performed_steps_view.events_of(step)),
         *(event for study in tied for event in _of_study(study, named=len(tied) > 1)),
+        *(event for study in tied for event in moved_view.events_of(study, named=len(tied) > 1)),
         *(event for study in tied for event in _of_images(study, named=len(tied) > 1)),
         *map(availability_view.event_of, notifications),
         *_of_settlements(deliveries),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.journey.study_settling.station import ResourcePreview
+from gateway.journey.study_settling.targets import ResourcePreview
 from gateway.operations.pictures import NO_PICTURES, Pictures
 from gateway.operations.scanner_worklist import ScannerWorklist
 from gateway.records.identifiers import StudyInstanceUID

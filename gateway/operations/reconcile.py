@@ -187,7 +187,7 @@ class Reconciliation:
             return
         names = ", ".join(listed)
         for uid, one in held.items():
-            if not any(uid in archive.instances for archive in listed.values()):
+            if not one.has_moved and not any(uid in archive.instances for archive in listed.values()):
                 yield not_in_archive(names, one)
 
     def _is_whole(self, listed: dict[str, ListedDay]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from gateway.clock import now
+from gateway.operations import moved_view
 from gateway.operations.answers.completeness import Completeness, StatedOfStudy
 from gateway.operations.answers.exclusions import StudyExclusion
 from gateway.operations.answers.order_meeting import OrderConflict, OrderLink
@@ -39,6 +40,7 @@ def summary(connection: Connection, row: RowMapping) -> dict[str, Any]:
     findings = [*row["findings"], *(one.as_row() for one in arrived), *shared]
     counts = {"series_count": series, "instance_count": instances}
     shown = {"findings": findings, "images": _images(connection, row["id"]), **_completeness(connection, row)}
+    shown |= moved_view.of_study(connection, row["study_uid"])
     conflicts = [OrderConflict.of(one) for one in order_conflicts.of_study(connection, row["study_uid"])]
     return {**row, "conflicts": conflicts, **counts, **shown}
 

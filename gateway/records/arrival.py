@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+from gateway.records.moved_instance import Former
 from gateway.records.order import Attributes
 from gateway.records.pixel_file import StoredFile
 
@@ -51,6 +52,8 @@ class InstanceArrival:
     rank: HeaderRank = HeaderRank.DATA_SET
     findings: tuple[Finding, ...] = ()
     """What could not be read of it and was left out."""
+    former: tuple[Former, ...] = ()
+    """UIDs that the instance states to have had before."""
     stored: StoredFile | None = None
     """Its file in the spool, with the pixels; None: only the header is kept."""
 

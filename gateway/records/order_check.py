@@ -37,6 +37,8 @@ class TiedBy(StrEnum):
     """What leads from a study to an order."""
 
     STUDY = "Study Instance UID"
+    FORMER = "former Study Instance UID"
+    """As the study, or instances of it, had before."""
     ACCESSION = "accession number"
     REQUEST = "request attributes of a series"
     PERFORMED_STEP = "performed step"

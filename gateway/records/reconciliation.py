@@ -59,11 +59,13 @@ class HeldStudy:
 
     study_uid: StudyInstanceUID
     instances: int
-    """All that arrived, excluded ones too."""
+    """All that arrived, excluded ones too, without those that are of other studies now."""
     is_settled: bool
     order_standing: OrderStanding = OrderStanding.UNKNOWN
     settling: WorkState | None = None
     """Of the newest look at it; None: there is none."""
+    has_moved: bool = False
+    """All that arrived is of other studies now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def of_ehr(ehr: str, held: HeldStudy, sent: Sent | None, there: AtEhr) -> Differ
     """A study that the gateway holds. None: the EHR has what it should have, or a delivery is under way."""
     waits = held.settling in ACTIVE or (sent is not None and sent.state in ACTIVE)
     if sent is None and not there.copies:
-        if waits:
+        if waits or held.has_moved:
             return None
         why, repair = next((why, repair) for fits, why, repair in _NEVER_SENT if fits(held))
         return Difference(DifferenceKind.MISSING, ehr, held.study_uid, why, repair)

@@ -1,5 +1,5 @@
 """What of a study does not count any more: what a Key Object Selection rejected (IHE RAD IOCM; PS3.16 CID 7010, 7011),
-or all of it when a person withdrew it."""
+or all of it when a person withdrew it, or when all of its instances are of other studies now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Standing:
 
     study: Study
     entered_in_error: bool
-    """Everything in it was rejected, or it was withdrawn."""
+    """Everything in it was rejected or moved to other studies, or it was withdrawn."""
     retrievable: bool
     """Something of it is still kept where it can be retrieved."""
 
@@ -63,12 +63,14 @@ def standing(study: Study) -> Standing:
     members = _members(study.series)
     notes = list(_notes(members))
     if not notes:
-        return Standing(study, False, True)
+        has_moved = not members and bool(study.moved)
+        return Standing(study, has_moved, not has_moved)
     wrong = rejected(members)
     expired = {uid for title, note in notes if title == EXPIRED for uid in _referenced(note.attributes)}
     kept = _without(study.series, wrong | {note.uid for _, note in notes})
     left = {one.uid for one in _members(kept)}
-    return Standing(replace(study, series=kept), not left and bool(wrong), bool(left - expired))
+    in_error = not left and bool(wrong or study.moved)
+    return Standing(replace(study, series=kept), in_error, bool(left - expired))
 
 
 def _members(all_series: Iterable[Series]) -> list[Instance]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
+from gateway.records.moved_instance import MovedInstances
 from gateway.records.order import Attributes
 from gateway.records.order_check import NOTHING, FoundConflict, Side, TiedOrder
 from gateway.records.patient import Identity
@@ -81,6 +82,10 @@ class Study:
     """What was remarkable when its instances arrived."""
     rejected: int = 0
     """How many instances that rejection notes call wrong its attributes leave out."""
+    moved: tuple[MovedInstances, ...] = ()
+    """Instances that are kept in it and are of other studies now; its series are without them."""
+    moved_left_out: int = 0
+    """How many of these its attributes leave out."""
     images: Side = NOTHING
     """What its images state, as it is compared with orders."""
     claimed: tuple[TiedOrder, ...] = ()

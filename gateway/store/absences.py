@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "procedures": ("study",),
     "studies": ("early study", "early accession"),
     "study_requests": ("early accession",),
+    "former_uids": ("early study",),
     "unlinked_items": ("early study", "early accession"),
 }
 """Table -> the kinds of keys that a row of the table may make present."""

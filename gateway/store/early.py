@@ -10,7 +10,15 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import PerformedStepRow
 from gateway.store.absences import Key, are_absent
-from gateway.store.schema import studies, study_requests, unlinked_items
+from gateway.store.schema import (
+    former_uids,
+    instances,
+    moved_instances,
+    series,
+    studies,
+    study_requests,
+    unlinked_items,
+)
 from gateway.store.statement import Statement
 
 _NUMBERED: Final = bindparam("accession") != ""
@@ -22,6 +30,16 @@ _EARLY: Final = Statement(
                 and_(_NUMBERED, studies.c.accession == bindparam("accession")),
             )
         ),
+        # Of a study whose Study Instance UID was changed: an order states the former.
+        select(studies.c.study_uid, literal(0))
+        .join(series, series.c.study == studies.c.id)
+        .join(instances, instances.c.series == series.c.id)
+        .join(former_uids, former_uids.c.instance == instances.c.id)
+        .where(former_uids.c.study_uid == bindparam("study_uid"), bindparam("study_uid") != "")
+        .distinct(),
+        select(moved_instances.c.to_study_uid, literal(0))
+        .where(moved_instances.c.study_uid == bindparam("study_uid"))
+        .distinct(),
         select(study_requests.c.study_uid, literal(0)).where(
             _NUMBERED, study_requests.c.accession == bindparam("accession")
         ),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from gateway.records.exclusion import Decision, Excluded, ExcludedLevel, ExcludedPart, Exclusion
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
-from gateway.store.schema import exclusions, instances, series, studies
+from gateway.store.schema import exclusions, instances, moved_instances, series, studies
 
 _IN_FORCE: Final = select(exclusions.c.uid, exclusions.c.level).where(
     exclusions.c.study_uid == bindparam("the_study"), exclusions.c.ended_at.is_(None)
@@ -85,12 +85,12 @@ def parts_of(connection: Connection, uid: str) -> list[ExcludedPart]:
 
 
 def counting(connection: Connection, study_uid: StudyInstanceUID) -> int:
-    """How many instances of a study are not excluded."""
+    """How many instances of a study are neither excluded nor of another study now."""
     left_out = excluded(connection, study_uid)
     wanted = (
         select(series.c.series_uid, instances.c.sop_uid)
         .join(studies, studies.c.id == series.c.study)
         .join(instances, instances.c.series == series.c.id)
-        .where(studies.c.study_uid == study_uid)
+        .where(studies.c.study_uid == study_uid, ~exists().where(moved_instances.c.instance == instances.c.id))
     )
     return sum((series_uid, sop_uid) not in left_out for series_uid, sop_uid in connection.execute(wanted))

@@ -32,6 +32,7 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
     "placer": "SELECT 1 FROM orders WHERE placer = k.a",
     "accession": "SELECT 1 FROM orders WHERE accession = k.a",
     "early study": "SELECT 1 FROM studies WHERE study_uid = k.a"
+    " UNION ALL SELECT 1 FROM former_uids WHERE study_uid = k.a"
     " UNION ALL SELECT 1 FROM unlinked_items WHERE study_uid = k.a",
     "early accession": "SELECT 1 FROM studies WHERE accession = k.a"
     " UNION ALL SELECT 1 FROM study_requests WHERE accession = k.a"

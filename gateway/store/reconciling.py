@@ -17,11 +17,12 @@ from gateway.records.study_source import ListedStudy
 from gateway.records.work import SETTLE, Lane, WorkState, delivery_to
 from gateway.store import deleted_studies, outbox, settling, source_studies
 from gateway.store.engine import lock
-from gateway.store.schema import ehr_resources, instances, series, studies
+from gateway.store.schema import ehr_resources, instances, moved_instances, series, studies
 
 _COLUMNS: Final = (
     studies.c.study_uid,
-    func.count(instances.c.id).label("instances"),
+    (func.count(instances.c.id) - func.count(moved_instances.c.instance)).label("instances"),
+    func.count(moved_instances.c.instance).label("moved"),
     studies.c.settled_at,
     studies.c.order_standing,
 )
@@ -29,6 +30,7 @@ _HELD: Final = (
     select(*_COLUMNS)
     .outerjoin(series, series.c.study == studies.c.id)
     .outerjoin(instances, instances.c.series == series.c.id)
+    .outerjoin(moved_instances, moved_instances.c.instance == instances.c.id)
     .group_by(studies.c.id)
 )
 _OF_DAY: Final = _HELD.where(studies.c.study_date == bindparam("the_day"))
@@ -65,6 +67,7 @@ def _held(connection: Connection, wanted: Any, values: dict[str, Any]) -> dict[S
         found[row.study_uid] = HeldStudy(
             row.study_uid, int(row.instances), row.settled_at is not None, OrderStanding(row.order_standing),
             WorkState(last["state"]) if last is not None else None,
+            has_moved=bool(row.moved and not row.instances),
         )  # fmt: skip
     return found
 

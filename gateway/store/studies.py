@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, exists, func, or_, select, update
 
 from gateway.errors import UnknownKey
 from gateway.records.completeness import Decision, Reason
@@ -15,14 +15,22 @@ from gateway.records.exclusion import Excluded
 from gateway.records.finding import Finding
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.images_side import images_side
-from gateway.records.order import Attributes
-from gateway.records.order_check import NOBODY, TiedBy, is_of_patient
-from gateway.records.patient import IDENTITY, Identity
+from gateway.records.order_check import NOBODY, is_of_patient
+from gateway.records.patient import Identity
 from gateway.records.rejection import counting
 from gateway.records.study import Instance, LinkedOrder, Series, Study, in_order, referenced_orders, series_place
-from gateway.store import exclusions, order_conflicts, orders, patients, study_findings, study_orders
+from gateway.store import (
+    exclusions,
+    moved_instances,
+    order_conflicts,
+    orders,
+    patients,
+    study_findings,
+    study_orders,
+    study_patient,
+)
 from gateway.store.schema import instances, series, studies
-from gateway.store.study_orders import Tied
+from gateway.store.schema import moved_instances as moves
 
 
 def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
@@ -47,16 +55,21 @@ def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowM
     return [(one, by_series[one["id"]]) for one in all_series]
 
 
-def _all_series(connection: Connection, study: int) -> tuple[Series, ...]:
-    """As `tree`, as records: in one pass over plain rows, of which a study may have thousands."""
+def _all_series(connection: Connection, study_row: RowMapping, *, has_moved: bool) -> tuple[Series, ...]:
+    """As `tree`, as records, without instances that are excluded or of other studies now: in one pass over plain rows,
+    of which a study may have thousands."""
+    study = study_row["id"]
     held: dict[int, list[Instance]] = {}
-    for of_series, uid, sop_class_uid, attributes in connection.execute(_INSTANCES_OF, {"the_study": study}):
+    wanted = _INSTANCES_LEFT if has_moved else _INSTANCES_OF
+    for of_series, uid, sop_class_uid, attributes in connection.execute(wanted, {"the_study": study}):
         held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, attributes))
-    wanted = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
-    return tuple(
+    named = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
+    all_series = tuple(
         Series(uid, attributes, in_order(held.get(row, ())))
-        for row, uid, attributes in sorted(connection.execute(wanted), key=lambda row: series_place(row[1], row[2]))
+        for row, uid, attributes in sorted(connection.execute(named), key=lambda row: series_place(row[1], row[2]))
+        if row in held or not has_moved
     )
+    return _counting(all_series, exclusions.excluded(connection, study_row["study_uid"]))
 
 
 def _counting(all_series: tuple[Series, ...], left_out: Excluded) -> tuple[Series, ...]:
@@ -77,32 +90,40 @@ _INSTANCES_OF: Final = (
 )
 
 
-def load(connection: Connection, study_uid: StudyInstanceUID) -> Study | None:
-    """The study as it stands, with the orders it answers, and under the patient to whom its Patient ID leads today."""
+_INSTANCES_LEFT: Final = _INSTANCES_OF.where(~exists().where(moves.c.instance == instances.c.id))
+
+
+def load(connection: Connection, study_uid: StudyInstanceUID, *, takes_over: Collection[str] = ()) -> Study | None:
+    """The study as it stands, with the orders it answers, and under the patient to whom its Patient ID leads today.
+
+    `takes_over`: studies whose instances are about to count as instances of this one.
+    """
     row = get(connection, study_uid)
     if row is None:
         return None
-    all_series = _counting(_all_series(connection, row["id"]), exclusions.excluded(connection, study_uid))
+    moved = tuple(moved_instances.of_study(connection, study_uid))
+    all_series = _all_series(connection, row, has_moved=bool(moved))
     stated_by_series = [one.attributes for one in all_series]
-    clues = study_orders.clues_of(row, stated_by_series, referenced_orders(all_series))
+    former = moved_instances.former_studies(connection, study_uid, takes_over)
+    clues = study_orders.clues_of(row, stated_by_series, referenced_orders(all_series), former)
     every = study_orders.tied(connection, clues)
-    patient, attributes = _patient_today(connection, row, every)
+    patient, attributes = study_patient.patient_today(connection, row, every)
     images = images_side(row["attributes"], stated_by_series, patient if row["patient_id"] else NOBODY)
     meant = study_orders.sure(images, every)
     # Of images without a Patient ID, too, no order of another is linked than of the patient whom the study has.
     whose = replace(images, patient=patient)
     linked = [one for one in meant if is_of_patient(whose, one.order)]
-    attributes = _named_as_ordered(attributes, linked)
+    attributes = study_patient.named_as_ordered(attributes, linked)
     tied = tuple(_linked(one.row) for one in linked)
     stated = {row["accession"]: study_orders.authority_of(attributes), **clues.numbers}
     foreign = _foreign(connection, patient, stated, {"", *(one.accession_number for one in tied)})
     known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
-    withdrawn = row["withdrawn_at"] is not None
     return Study(
         study_uid, attributes, all_series, tied, row["revision"], foreign, reported,
-        identities=_identities(connection, counting(all_series)), withdrawn=withdrawn,
-        findings=study_findings.of_arrival(connection, row["id"]), rejected=row["rejected"], images=images,
+        identities=study_patient.identities(connection, counting(all_series)),
+        withdrawn=row["withdrawn_at"] is not None, findings=study_findings.of_arrival(connection, row["id"]),
+        rejected=row["rejected"], moved=moved, moved_left_out=row["moved"], images=images,
         claimed=tuple(one.order for one in meant), checked=tuple(order_conflicts.of_study(connection, study_uid)),
     )  # fmt: skip
 
@@ -126,59 +147,6 @@ def _foreign(
             issuer=patient.issuer,
         )
     )
-
-
-def _identities(connection: Connection, all_series: Iterable[Series]) -> frozenset[Identity]:
-    """The patients whom instances name, each under the survivor's Patient ID."""
-    stated = {
-        (str(one.attributes.get("PatientID") or ""), str(one.attributes.get("IssuerOfPatientID") or ""))
-        for of_series in all_series
-        for one in of_series.instances
-    }
-    named = {Identity(*one) for one in stated}
-    if len(named) < 2:
-        return frozenset(named)
-    today = set()
-    for one in named:
-        survivor = patients.merged_into(connection, one) if one.patient_id else None
-        today.add(Identity(survivor["patient_id"], survivor["issuer"]) if survivor else one)
-    return frozenset(today)
-
-
-def _patient_today(connection: Connection, row: RowMapping, tied: Sequence[Tied]) -> tuple[Identity, Attributes]:
-    """The patient of a study, and its attributes under that Patient ID.
-
-    The survivor of a merge takes the place of the patient; where the images have no Patient ID, the patient of the
-    study's order does.
-    """
-    named, attributes = Identity(row["patient_id"], row["patient_issuer"]), row["attributes"]
-    if named.patient_id:
-        survivor, known = patients.merged_into(connection, named), "attributes"
-    else:
-        ordered, known = study_orders.patient_meant(tied), "patient_attributes"
-        survivor = dict(ordered) if ordered is not None else None
-    if survivor is None:
-        return named, attributes
-    today = Identity(survivor["patient_id"], survivor["issuer"])
-    return today, _of_survivor(attributes, survivor[known], today)
-
-
-def _of_survivor(study: Attributes, patient: Attributes, identity: Identity) -> Attributes:
-    """What a header says of its study, under the patient into whom its own was merged."""
-    changed = {key: value for key, value in study.items() if key not in IDENTITY}
-    changed["PatientID"] = identity.patient_id
-    if identity.issuer:
-        changed["IssuerOfPatientID"] = identity.issuer
-    known = ("PatientName", "IssuerOfPatientIDQualifiersSequence")
-    return changed | {key: patient[key] for key in known if key in patient}
-
-
-def _named_as_ordered(attributes: Attributes, linked: Sequence[Tied]) -> Attributes:
-    """What a header says, with the name of the patient as it was ordered and registered: a console leaves out or
-    replaces what it cannot display."""
-    ours = study_orders.patient_of([one for one in linked if one.order.tied_by is not TiedBy.HAND])
-    name = ours["patient_attributes"].get("PatientName") if ours is not None else None
-    return {**attributes, "PatientName": name} if name else attributes
 
 
 def _linked(row: RowMapping) -> LinkedOrder:

@@ -15,14 +15,16 @@ from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.rejection import counting, number_rejected
 from gateway.records.study import Instance, Series
-from gateway.store import completeness, exclusions, pixel_files, study_keys, study_requests
+from gateway.store import completeness, exclusions, moved_instances, pixel_files, study_keys, study_requests
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies, study_evidence
+from gateway.store.schema import moved_instances as moves
 from gateway.store.statement import Statement
 
 _has_exclusions: Final = exists().where(excluded_parts.c.study_uid == bindparam("uid"))
 _is_stated: Final = exists().where(study_evidence.c.study_uid == bindparam("uid"))
+_has_moved: Final = exists().where(moves.c.instance == instances.c.id)
 _FIND: Final = Statement(
     select(
         studies.c.id.label("study"),
@@ -38,6 +40,7 @@ _FIND: Final = Statement(
         instances.c.header_rank,
         instances.c.sop_class_uid,
         instances.c.attributes.label("instance_attributes"),
+        _has_moved.label("has_moved"),
     )
     .outerjoin(series, and_(series.c.study == studies.c.id, series.c.series_uid == bindparam("of_series")))
     .outerjoin(instances, and_(instances.c.series == series.c.id, instances.c.sop_uid == bindparam("of_instance")))
@@ -70,8 +73,8 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     held = _FIND.first(connection, asked) or {}
     study = held.get("study") or _new_study(connection, arrival)
     is_stated = held["is_stated"] if held else completeness.is_stated(connection, arrival.study_uid)
-    if held.get("has_exclusions"):
-        arrival = _as_it_counts(connection, arrival)
+    if held.get("has_exclusions") or held.get("has_moved"):
+        arrival = _as_it_counts(connection, arrival, has_moved=held["has_moved"])
     stored: int | None = held.get("instance")
     if stored is not None and not _counts(arrival, held):
         return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
@@ -80,7 +83,8 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     before = held.get("study_attributes") or {}, held.get("study_sources") or {}
     stated = agreed(*before, arrival.study, arrival.sop_uid)
     study_says_more = stated != before
-    is_new = instance_says_more or series_says_more or study_says_more
+    # An instance that is of another study now may count here again, as it came later.
+    is_new = bool(instance_says_more or series_says_more or study_says_more or held.get("has_moved"))
     if is_new:
         _grow(connection, arrival, study, stated if study_says_more else None)
     has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
@@ -104,10 +108,11 @@ def _grow(
         _GROW_AND_STATE.run(connection, values | _named(_columns(*stated)))
 
 
-def _as_it_counts(connection: Connection, arrival: InstanceArrival) -> InstanceArrival:
-    """Of an instance that is excluded study and series say nothing."""
-    is_excluded = (arrival.series_uid, arrival.sop_uid) in exclusions.excluded(connection, arrival.study_uid)
-    return replace(arrival, study={}, series={}) if is_excluded else arrival
+def _as_it_counts(connection: Connection, arrival: InstanceArrival, *, has_moved: bool) -> InstanceArrival:
+    """Of an instance that is excluded, or of another study now, study and series say nothing."""
+    left_out = exclusions.excluded(connection, arrival.study_uid)
+    is_left_out = has_moved or (arrival.series_uid, arrival.sop_uid) in left_out
+    return replace(arrival, study={}, series={}) if is_left_out else arrival
 
 
 def _columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
@@ -147,12 +152,16 @@ def _keep_instance(
     if stored is None:
         instance = _ADD.add(connection, values)
         _note(connection, instance, arrival.findings)
+        if arrival.former:
+            moved_instances.keep_former(connection, instance, arrival.former, is_new=True)
         return instance, True
     connection.execute(update(instances).where(instances.c.id == stored), values)
     gone = connection.execute(delete(instance_findings).where(instance_findings.c.instance == stored)).rowcount
     _note(connection, stored, arrival.findings)
+    has_other_uids = moved_instances.keep_former(connection, stored, arrival.former, is_new=False)
     before = held["sop_class_uid"], held["instance_attributes"]
-    return stored, bool(gone or arrival.findings) or before != (arrival.sop_class_uid, arrival.instance)
+    is_remarkable = bool(gone or arrival.findings or has_other_uids)
+    return stored, is_remarkable or before != (arrival.sop_class_uid, arrival.instance)
 
 
 def _keep_series(
@@ -233,7 +242,8 @@ def say_again(
     read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
 ) -> bool:
     """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
-    read and what it says at each level. Instances that are excluded or rejected say nothing of study and series.
+    read and what it says at each level. Instances that are excluded, rejected or of another study now say nothing of
+    study and series; where all of them moved, they say whose study it was.
 
     As in `keep`, study and series follow from the instances by `agreement`. False, and nothing changed, when the study
     no longer has just these instances with these headers.
@@ -247,11 +257,15 @@ def say_again(
         connection.execute(update(instances).where(instances.c.id == row.id), {"attributes": instance.attributes})
     left_out = exclusions.excluded(connection, study_uid)
     kept = [(row, instance) for row, instance in members if (row.series_uid, row.sop_uid) not in left_out]
-    whole = (Series("", {}, tuple(instance for _, instance in kept)),)
-    counts = {one.uid for one in counting(whole)[0].instances} if kept else set()
+    moved = moved_instances.rows_of(connection, study_uid)
+    if moved:
+        kept = [one for one in kept if one[0].id not in moved] or members
+    whole = (Series("", {}, tuple(instance for row, instance in kept if row.id not in moved)),)
+    counts = {one.uid for one in counting(whole)[0].instances} or {row.sop_uid for row, _ in kept}
     stating = [(row.series, row.sop_uid, read[row.id][1]) for row, _ in kept if row.sop_uid in counts]
     _set_levels(connection, study, stating)
-    connection.execute(update(studies).where(studies.c.id == study), {"rejected": number_rejected(whole)})
+    values = {"rejected": number_rejected(whole), "moved": len(moved)}
+    connection.execute(update(studies).where(studies.c.id == study), values)
     return True
 
 

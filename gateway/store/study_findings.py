@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, exists, func, select
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store.schema import instance_findings, instances, series, studies
+from gateway.store.schema import instance_findings, instances, moved_instances, series, studies
 
 MOST: Final = 20
 """Findings of one kind; a person who has read so many knows what to look for."""
@@ -36,6 +36,11 @@ _ONE, _OTHER = series.alias("one"), series.alias("other")
 _MEMBER, _TWIN = instances.alias("member"), instances.alias("twin")
 
 
+def _stays(instance: FromClause) -> ColumnElement[bool]:
+    """It counts where it is kept."""
+    return ~exists().where(moved_instances.c.instance == instance.c.id)
+
+
 def _grouped(shared: Select[Any], number: ColumnElement[Any]) -> Select[Any]:
     """(row, UID, count of distinct `number`) of each study that `_OTHER` belongs to."""
     return (
@@ -53,14 +58,19 @@ _INSTANCES_TOO: Final = _grouped(
     .join(_MEMBER, _MEMBER.c.series == _ONE.c.id)
     .join(_TWIN, and_(_TWIN.c.sop_uid == _MEMBER.c.sop_uid, _TWIN.c.id != _MEMBER.c.id))
     .join(_OTHER, _OTHER.c.id == _TWIN.c.series)
-    .join(studies, studies.c.id == _OTHER.c.study),
+    .join(studies, studies.c.id == _OTHER.c.study)
+    .where(_stays(_MEMBER), _stays(_TWIN)),
     _MEMBER.c.sop_uid,
 )
 _SERIES_TOO: Final = _grouped(
     select()
     .select_from(_ONE)
     .join(_OTHER, and_(_OTHER.c.series_uid == _ONE.c.series_uid, _OTHER.c.id != _ONE.c.id))
-    .join(studies, studies.c.id == _OTHER.c.study),
+    .join(studies, studies.c.id == _OTHER.c.study)
+    .where(
+        exists().where(_MEMBER.c.series == _ONE.c.id, _stays(_MEMBER)),
+        exists().where(_TWIN.c.series == _OTHER.c.id, _stays(_TWIN)),
+    ),
     _ONE.c.series_uid,
 )
 
@@ -68,7 +78,8 @@ _SERIES_TOO: Final = _grouped(
 def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
     """Which other studies have instances or series under UIDs of this one, as of now.
 
-    A UID names one thing for ever (PS3.5 9.1), and no rule knows which study is wrong: all keep and tell what they got.
+    A UID names one thing for ever (PS3.5 9.1). Of one patient the instance counts in one study
+    (`gateway.records.moved_instance`); of different patients no rule knows which study is wrong, and both list it.
     """
     return tuple(_shared(connection, study))
 

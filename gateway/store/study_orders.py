@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, literal, select, union_all
@@ -16,8 +16,8 @@ from gateway.records.ordered_side import ordered_sides
 from gateway.records.patient import Identity
 from gateway.records.performed_step import items_of
 from gateway.records.row_ids import OrderRow
+from gateway.store import moved_instances, study_links
 from gateway.store import patients as patients_store
-from gateway.store import study_links
 from gateway.store.schema import (
     orders,
     patients,
@@ -43,6 +43,9 @@ class Clues:
     """Accession numbers in the request sequences of series and instances -> who gave each."""
     performed_steps: Collection[str] = ()
     """SOP Instance UIDs of the performed steps that series refer to."""
+    former: Mapping[str, bool] = field(default_factory=dict)
+    """As `moved_instances.former_studies`: what persons decided of a study holds of that which took over instances of
+    the study."""
 
     @property
     def numbers(self) -> dict[str, str]:
@@ -59,14 +62,17 @@ class Tied:
     row: RowMapping
 
 
-def clues_of(row: RowMapping, all_series: Iterable[Attributes], referenced: Iterable[Attributes]) -> Clues:
-    """`row`: of the study; `all_series`: attributes of each; `referenced`: items of request sequences."""
+def clues_of(
+    row: RowMapping, all_series: Iterable[Attributes], referenced: Iterable[Attributes], former: Mapping[str, bool]
+) -> Clues:
+    """`row`: of the study; `all_series`: attributes of each; `referenced`: items of request sequences; `former`: as in
+    `Clues`."""
     requested: dict[str, str] = {}
     for item in referenced:
         requested.setdefault(str(item.get("AccessionNumber") or ""), authority_of(item))
     steps_of_series = [item for one in all_series for item in items_of(one.get(PERFORMED_STEPS))]
     performed = {str(item.get("ReferencedSOPInstanceUID") or "") for item in steps_of_series} - {""}
-    return Clues(row["study_uid"], row["accession"], authority_of(row["attributes"]), requested, performed)
+    return Clues(row["study_uid"], row["accession"], authority_of(row["attributes"]), requested, performed, former)
 
 
 def authority_of(item: Attributes) -> str:
@@ -78,7 +84,11 @@ def authority_of(item: Attributes) -> str:
 def tied(connection: Connection, clues: Clues) -> list[Tied]:
     """All orders to which something of the study leads, whoever their patients are, but for those that a person took
     away; each once, by the strongest of what leads to it."""
-    by_hand = {one.order: one.is_linked for one in study_links.of_study(connection, clues.study_uid)}
+    by_hand = {
+        one.order: one.is_linked
+        for study_uid in (*(uid for uid, is_taken in clues.former.items() if is_taken), clues.study_uid)
+        for one in study_links.of_study(connection, StudyInstanceUID(study_uid))
+    }
     ways: dict[OrderRow, TiedBy] = {row: TiedBy.HAND for row, is_linked in by_hand.items() if is_linked}
     for order, way, authority, accession in connection.execute(_ways(clues)):
         given = clues.numbers.get(accession, "")
@@ -106,6 +116,12 @@ def _ways(clues: Clues) -> Select[Any]:
         .join(procedures, procedures.c.order == orders.c.id)
         .where(procedures.c.study_uid == clues.study_uid, has_patient)
     ]
+    if clues.former:
+        ways.append(
+            select(orders.c.id, literal(TiedBy.FORMER.value), *columns)
+            .join(procedures, procedures.c.order == orders.c.id)
+            .where(procedures.c.study_uid.in_(sorted(clues.former)), has_patient)
+        )
     if clues.performed_steps:
         ways.append(
             select(orders.c.id, literal(TiedBy.PERFORMED_STEP.value), *columns)
@@ -162,7 +178,9 @@ def _texts(attributes: Attributes) -> Iterable[str]:
 
 def sure(images: Side, found: Sequence[Tied]) -> list[Tied]:
     """Of the orders of a study those that may be meant: where an order of the study's patient is among them, others
-    that have no more than the same accession number are those of another site."""
+    that have no more than the same accession number are those of another site. By a former Study Instance UID no order
+    of another patient is meant: a data set may state any."""
+    found = [one for one in found if one.order.tied_by is not TiedBy.FORMER or is_of_patient(images, one.order)]
     if not any(is_of_patient(images, one.order) for one in found):
         return list(found)
     return [one for one in found if is_of_patient(images, one.order) or one.order.tied_by not in _NUMBERED]
@@ -186,7 +204,8 @@ def of_row(connection: Connection, row: RowMapping) -> list[RowMapping]:
     wanted = select(series.c.attributes).where(series.c.study == row["id"]).order_by(series.c.id)
     every: Sequence[Attributes] = connection.execute(wanted).scalars().all()
     referenced = [item for one in every for item in items_of(one.get("RequestAttributesSequence"))]
-    found = tied(connection, clues_of(row, every, referenced))
+    former = moved_instances.former_studies(connection, row["study_uid"])
+    found = tied(connection, clues_of(row, every, referenced, former))
     patient = Identity(row["patient_id"], row["patient_issuer"])
     today = patients_store.merged_into(connection, patient) if patient.patient_id else patient_meant(found)
     images = Side(patient=Identity(today["patient_id"], today["issuer"]) if today is not None else patient)

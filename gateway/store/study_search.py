@@ -1,6 +1,6 @@
 """Studies, series and instances by what they are searched by: pages, and numbers of what is behind a page.
 
-What is excluded from its study, marked as an error or about to be deleted is not there.
+What is excluded from its study, of another study now, marked as an error or about to be deleted is not there.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from gateway.records.exclusion import ExcludedLevel
 from gateway.records.study_search import Conditions, SearchLevel, SearchRow, SeriesCount
 from gateway.store.message_numbers import HIGHEST
 from gateway.store.retention.studies import GOING
-from gateway.store.schema import exclusions, instances, pixel_files, series, studies
+from gateway.store.schema import exclusions, instances, moved_instances, pixel_files, series, studies
 from gateway.store.study_keys import LONGEST_NAME
 
 FEW_STUDIES: Final = 1_000
 """So many are looked up by their modality; of more, each is looked at whether it has the modality."""
 
 _in_force: Final = and_(exclusions.c.study_uid == studies.c.study_uid, exclusions.c.ended_at.is_(None))
-_no_exclusions: Final = ~exists().where(_in_force).correlate_except(exclusions)
+_is_whole: Final = and_(
+    ~exists().where(_in_force).correlate_except(exclusions),
+    ~exists().where(moved_instances.c.study_uid == studies.c.study_uid).correlate_except(moved_instances),
+)
 COUNTING: Final[ColumnElement[bool]] = or_(
-    _no_exclusions,
+    _is_whole,
     ~exists()
     .where(
         _in_force,
@@ -33,19 +36,21 @@ COUNTING: Final[ColumnElement[bool]] = or_(
             and_(exclusions.c.level == ExcludedLevel.INSTANCE.value, exclusions.c.uid == instances.c.sop_uid),
         ),
     )
-    .correlate_except(exclusions),
+    .correlate_except(exclusions)
+    & ~exists().where(moved_instances.c.instance == instances.c.id).correlate_except(moved_instances),
 )
-"""Of an instance joined with its series and study: it is not excluded (`gateway.records.exclusion.Excluded`)."""
+"""Of an instance joined with its series and study: it is neither excluded (`gateway.records.exclusion.Excluded`) nor of
+another study now (`gateway.records.moved_instance`)."""
 SHOWN: Final[ColumnElement[bool]] = and_(studies.c.withdrawn_at.is_(None), studies.c.study_uid.not_like(f"{GOING}%"))
 """Of a study: it is not marked as an error, and not about to be deleted."""
 _OF_STUDY: Final = (studies.c.id, studies.c.study_uid, studies.c.attributes)
 _OF_SERIES: Final = (series.c.id, series.c.series_uid, series.c.attributes)
 _OF_INSTANCE: Final = (instances.c.id, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.attributes)
 _IN_SERIES: Final = or_(
-    _no_exclusions, exists().where(instances.c.series == series.c.id, COUNTING).correlate(series, studies)
+    _is_whole, exists().where(instances.c.series == series.c.id, COUNTING).correlate(series, studies)
 )
 _IN_STUDY: Final = or_(
-    _no_exclusions,
+    _is_whole,
     exists().where(series.c.study == studies.c.id, instances.c.series == series.c.id, COUNTING).correlate(studies),
 )
 _KEYS: Final[dict[SearchLevel, tuple[ColumnElement[Any], ...]]] = {

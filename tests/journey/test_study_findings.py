@@ -134,12 +134,12 @@ async def test_a_study_that_was_corrected_has_no_findings(start: Start) -> None:
 
 
 @sqlite
-async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(start: Start) -> None:
+async def test_an_instance_in_studies_of_two_patients_is_told_as_both_and_named_in_both(start: Start) -> None:
     """The rule: nothing is lost and nothing guessed; who looks at either study learns of the other."""
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
         await send(gateway, image("2.25.1", sop="2.25.9"), image("2.25.1", "2"))
         assert await findings(gateway) == {}
-        await send(gateway, image("2.25.2", sop="2.25.9", AccessionNumber="A2"))
+        await send(gateway, image("2.25.2", sop="2.25.9", AccessionNumber="A2", PatientID="P2"))
         first, second = await findings(gateway), await findings(gateway, "2.25.2")
         told = await journey(gateway.store, AccessionNumber("A1"))
         listed = {
@@ -148,7 +148,10 @@ async def test_an_instance_in_two_studies_is_told_as_both_and_named_in_both(star
         }
     assert listed == {"urn:oid:2.25.1": ["2.25.9", "2.25.1.1.2"], "urn:oid:2.25.2": ["2.25.9"]}
     assert first == {"SOPInstanceUID": "1 instance is also in study 2.25.2; both list them"}
-    assert second == {"SOPInstanceUID": "1 instance is also in study 2.25.1; both list them"}
+    assert second == {
+        "SOPInstanceUID": "1 instance is also in study 2.25.1; both list them",
+        "PatientID": "1 instance stays in study 2.25.1, too, which names another patient",
+    }
     assert told is not None
     assert any("also in study 2.25.2" in event["text"] for event in told["events"])
 

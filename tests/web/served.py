@@ -16,7 +16,7 @@ from gateway.assembly.orders import message_tools
 from gateway.config.tree import Config
 from gateway.errors import Fate, Place, UnknownKey
 from gateway.journey.performed_step.attaching import Tools
-from gateway.journey.study_settling.station import ResourcePreview
+from gateway.journey.study_settling.targets import ResourcePreview
 from gateway.operations.check import CheckFinding
 from gateway.operations.page_views import PageViews
 from gateway.operations.pictures import NO_PICTURES, Pictures

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from gateway.errors import InvalidValue, Malformed, RequiredMissing
 from gateway.journey.study_arrival.incoming import Incoming
 from gateway.mapping.elements import lacking, of_levels, surplus
+from gateway.mapping.former_uids import ORIGINAL, former_uids
 from gateway.mapping.frames import tags_for
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
@@ -46,7 +47,7 @@ class InstanceReader:
     def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
         """Read these attributes, per level, from now on, beside those always read."""
         self._keywords = {level: sorted(ALWAYS[level].union(keywords[level])) for level in ALWAYS}
-        self._tags = tags_for(frozenset(NAMES).union(*self._keywords.values()))
+        self._tags = tags_for(frozenset(NAMES).union(*self._keywords.values())) | {ORIGINAL}
 
     def read(self, incoming: Incoming, now: int, header: bytes | None = None) -> InstanceArrival:
         """`header`: what `split_header` gives of it; None: not split from its pixels yet.
@@ -79,6 +80,7 @@ class InstanceReader:
             received_at=now,
             rank=incoming.rank,
             findings=(*findings, *surplus(elements), *required),
+            former=former_uids(elements),
         )
 
     def read_again(

@@ -6,17 +6,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import Conflict, NeedsPerson, Rejected, Unavailable, with_fate
-from gateway.journey.study_settling import order_checking
+from gateway.journey.study_settling import moving, order_checking
 from gateway.journey.study_settling.one_patient import one_patient
+from gateway.journey.study_settling.targets import EhrTarget, ResourcePreview
+from gateway.journey.study_settling.whole_again import whole_again
 from gateway.mapping.language import missing
 from gateway.mapping.studies.imaging_study import StudyMapping
 from gateway.mapping.studies.remarks import is_id
@@ -29,12 +30,13 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
 from gateway.records.order_check import DEFAULTS, FoundConflict, Policies, standing_with
 from gateway.records.rejection import number_rejected
-from gateway.records.study import IN_FULL, Shape, Study
+from gateway.records.study import Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import (
     Store,
     deleted_studies,
     imaging_studies,
+    moved_instances,
     order_conflicts,
     outbox,
     settling,
@@ -44,6 +46,7 @@ from gateway.store import (
     unknown_codes,
 )
 from gateway.store.deleted_studies import DeletedStudy
+from gateway.store.moved_instances import NOTHING_FOUND, Found
 from gateway.store.outbox import NEVER
 from gateway.store.outbox_claims import Done
 from gateway.wire.fhir.validation import faults_of
@@ -51,31 +54,21 @@ from gateway.wire.fhir.validation import faults_of
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class EhrTarget:
-    """One EHR and the form in which it wants a study."""
-
-    name: str
-    shape: Shape = IN_FULL
-    creates_patients: bool = False
-    """It lets us make the Patients that it does not know."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResourcePreview:
-    """What an EHR would be sent of a study as it stands."""
-
-    ehr: str
-    resource: dict[str, Any] | None
-    fault: str = ""
-    """Why there is none."""
-
-
 ReadAgain = Callable[[StudyInstanceUID], Awaitable[object]]
 """Reads a study anew from the headers that are kept, and lets it settle."""
 
 Consequence = Callable[[Connection, Study], None]
 """What follows from a study that has settled, in the transaction that settles it."""
+
+
+class _Looked(NamedTuple):
+    """What is found of a study that may settle."""
+
+    decision: Decision
+    until: int
+    study: Study | None = None
+    deleted: DeletedStudy | None = None
+    moves: Found = NOTHING_FOUND
 
 
 class ImagingStudyStation:
@@ -120,36 +113,44 @@ class ImagingStudyStation:
         Raises `NeedsPerson` when the study has no valid form in FHIR, `HeldByOrder` when its order states something
         else; the study stays, the work is parked.
         """
-        decision, until, study, before = await self._store.read(partial(self._looked, work=work))
+        decision, until, study, deleted, moves = await self._store.read(partial(self._looked, work=work))
         if not decision.settles:
             return Done(until=until, also=partial(self._wait, work=work))
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
-        if self._read_again is not None and study.rejected != number_rejected(study.series):
-            return await self._without_rejected(study, self._read_again)
+        if self._read_again is not None and await self._says_too_much(study, moves):
+            return await self._read_anew(study, self._read_again)
         one_patient(study)
-        if before is not None:
-            _whole_again(study, before)
+        if deleted is not None:
+            whole_again(study, deleted)
         found = await self._checked(study)
         served = [self._served] if self._served else []
         shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
-        findings = [*study.findings, *order_checking.findings_of(found)]
+        findings = [*study.findings, *order_checking.findings_of(found), *moving.refused(moves)]
         codes: set[MissingCode] = set()
         bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in shapes}
         remarkable = list(dict.fromkeys(findings))
         await self._log(work, remarkable)
         return Done(
             {"revision": study.revision, "because": decision.as_row()},
-            lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision, found),
+            lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision, found, moves),
         )
 
-    async def _without_rejected(self, study: Study, read_again: ReadAgain) -> Done:
+    async def _says_too_much(self, study: Study, moves: Found) -> bool:
+        """Whether the attributes of the study are still those of instances that do not count, or not of all that do."""
+        if study.uid in moves.studies:
+            await self._store.write(partial(moving.leave, study_uid=study.uid, before=moves, now=self._clock()))
+            return True
+        has_moved = sum(one.instances for one in study.moved)
+        return study.rejected != number_rejected(study.series) or study.moved_left_out != has_moved
+
+    async def _read_anew(self, study: Study, read_again: ReadAgain) -> Done:
         """Have the study read again, which lets it settle once more. Raises `Unavailable` while instances come."""
         try:
             await read_again(study.uid)
         except Conflict as error:
             raise with_fate(error, Unavailable) from error
-        return Done({"revision": study.revision, "note": "read again without what is rejected"})
+        return Done({"revision": study.revision, "note": "read again without what does not count"})
 
     async def _checked(self, study: Study) -> list[FoundConflict]:
         """What the study and its orders state differently. Raises `HeldByOrder`, once that is noted."""
@@ -163,11 +164,14 @@ class ImagingStudyStation:
         standing = standing_with(study.orders, found)
         order_conflicts.note(connection, study.uid, found, standing, now=self._clock())
 
-    def _looked(self, connection: Connection, work: Work) -> tuple[Decision, int, Study | None, DeletedStudy | None]:
+    def _looked(self, connection: Connection, work: Work) -> _Looked:
         decision, until = settling.look(connection, work, now=self._clock(), longest=self._longest_wait)
         if not decision.settles:
-            return decision, until, None, None
-        return decision, until, studies.load(connection, work.subject), deleted_studies.get(connection, work.subject)
+            return _Looked(decision, until)
+        uid = work.subject
+        moves = moved_instances.find(connection, uid)
+        study = studies.load(connection, uid, takes_over=moves.from_studies(uid))
+        return _Looked(decision, until, study, deleted_studies.get(connection, uid), moves)
 
     def _wait(self, connection: Connection, work: Work) -> None:
         settling.wait(connection, work, now=self._clock(), longest=self._longest_wait)
@@ -228,17 +232,17 @@ class ImagingStudyStation:
         codes: Collection[MissingCode],
         decision: Decision,
         found: Sequence[FoundConflict],
+        moves: Found,
     ) -> None:
         now = self._clock()
+        if moves.studies:
+            moving.take_over(connection, study.uid, moves, now=now)
         self._note_orders(connection, study, found)
         unknown_codes.count(connection, codes, now=now, study=study.uid)
         row = studies.get(connection, study.uid)
         assert row is not None
         for target in self._targets:
-            resource, digest = bodies[target.shape]
-            patient = self._mapping.patient(study, resource) if target.creates_patients else None
-            delivery = Delivery(resource, digest, "", study.revision, patient)
-            outbox.deliver(connection, Lane(delivery_to(target.name), study.uid), delivery, now=now)
+            self._deliver_to(connection, target, study, *bodies[target.shape])
         if self._served is not None:
             self._keep(connection, study, *bodies[self._served])
         pause = station_pauses.longest_pause(connection, study.uid, most=self._longest_wait) if self._learns else None
@@ -249,6 +253,17 @@ class ImagingStudyStation:
         deleted_studies.forget(connection, [study.uid])
         for follow in self._consequences:
             follow(connection, study)
+
+    def _deliver_to(
+        self, connection: Connection, target: EhrTarget, study: Study, resource: dict[str, Any], digest: str
+    ) -> None:
+        lane = Lane(delivery_to(target.name), study.uid)
+        if moving.is_left(study) and outbox.latest(connection, lane) is None:
+            # An EHR that never had the study has nothing to take back.
+            return
+        patient = self._mapping.patient(study, resource) if target.creates_patients else None
+        delivery = Delivery(resource, digest, "", study.revision, patient)
+        outbox.deliver(connection, lane, delivery, now=self._clock())
 
     async def serve(self, work: Work) -> Done:
         """Keep a study as it was settled for those who read it here, and tell nobody. Raises as `settle` does."""
@@ -269,15 +284,3 @@ class ImagingStudyStation:
             connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
             revision=study.revision, now=self._clock(),
         )  # fmt: skip
-
-
-def _whole_again(study: Study, before: DeletedStudy) -> None:
-    """Raise `NeedsPerson` when a study that was deleted by its age has come again with fewer instances: EHRs, which
-    hold all of it, would be sent a part."""
-    number = sum(len(one.instances) for one in study.series)
-    if number < before.instances:
-        raise NeedsPerson(
-            f"{number} of {before.instances} instances have come again of a study that was deleted here by its age; "
-            "have the archive send all of it, or let 'gateway retention forget' take what is here for the whole",
-            place=study.uid,
-        )

@@ -111,6 +111,14 @@ class ImagesAtDestination(Answer):
     )
 
 
+class InstancesOfOther(Answer):
+    """Instances that are kept in one study and count in another, as an archive changed their UIDs."""
+
+    study_uid: StudyInstanceUID = Field(description="The other study; the same: they got other UIDs within the study")
+    instances: int
+    at: Moment = Field(description="When the last was known to be")
+
+
 class Study(Answer):
     study_uid: StudyInstanceUID
     accession: AccessionNumber
@@ -138,6 +146,8 @@ class Study(Answer):
         description="What its images and an order state differently, the oldest first; those that have ended as well"
     )
     images: list[ImagesAtDestination] = Field(description="At each destination that gets instances of it")
+    moved_to: list[InstancesOfOther] = Field(description="Studies of which instances that are kept in it are now")
+    taken_over: list[InstancesOfOther] = Field(description="Studies whose instances are of it now")
 
 
 class ListedStudy(Answer):

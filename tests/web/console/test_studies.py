@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from gateway.journey.study_settling.station import ResourcePreview
+from gateway.journey.study_settling.targets import ResourcePreview
 from gateway.records.delivery import Delivery
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding

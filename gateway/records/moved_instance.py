@@ -1,0 +1,139 @@
+"""Instances that an archive moved to another study, or gave other UIDs: which of several copies counts.
+
+An instance is known as the former of another by its SOP Instance UID under another Study Instance UID, and by the
+UIDs that the other states in Original Attributes Sequence (0400,0561) (PS3.3 C.12.1.1.9).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.patient import Identity
+
+MOST_FORMER: Final = 50
+"""Items of one instance that are looked at; an archive adds an item each time that it changes the instance."""
+
+
+class Former(NamedTuple):
+    """UIDs that an instance had before one modification; empty: that modification left the UID as it was."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+
+class MovedInstances(NamedTuple):
+    """How many instances of one study are instances of another now."""
+
+    study_uid: StudyInstanceUID
+    """The other study."""
+    instances: int
+    at: int
+    """When the last was known to be; microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An instance as it is kept in a study, beside others that may be the same instance."""
+
+    row: int
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    patient: Identity
+    """As the patient is called today."""
+    received_at: int
+    """When it came as it is kept; microseconds."""
+    former: tuple[Former, ...] = ()
+    counts: bool = True
+    """It may take the place of others: it is not excluded, its study has settled and is not withdrawn."""
+
+    def states(self, other: Copy) -> bool:
+        """Whether it states the UIDs of `other` as its former ones."""
+        if self.sop_uid != other.sop_uid:
+            studies = {self.study_uid, *(one.study_uid for one in self.former)}
+            return other.study_uid in studies and any(one.sop_uid == other.sop_uid for one in self.former)
+        if self.study_uid != other.study_uid:
+            return any(one.study_uid == other.study_uid for one in self.former)
+        return any(one.series_uid == other.series_uid for one in self.former)
+
+    def is_same(self, other: Copy) -> bool:
+        """Whether the two are one instance, by what either states."""
+        in_two_studies = self.sop_uid == other.sop_uid and self.study_uid != other.study_uid
+        return in_two_studies or self.states(other) or other.states(self)
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What copies are sorted by: who states more modifications is later, then who came later."""
+        return len(self.former), self.received_at, self.row
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What follows from copies of instances."""
+
+    moved: Mapping[int, int]
+    """Row of a copy that does not count any more -> row of the copy that does, where its chain ends."""
+    refused: Sequence[tuple[Copy, Copy]]
+    """(the later, the former) that name different patients: both stay."""
+
+
+def moves_among(copies: Iterable[Copy]) -> Moves:
+    """Which copy counts, whatever the order in which they are given.
+
+    Of two that are one instance, the copy that states the other as its former counts; where both or none do, the copy
+    that states more modifications, then the copy that came later. Copies of different patients both stay, and of
+    copies that state one another in a circle one always stays.
+    """
+    found = sorted(copies, key=lambda one: one.place)
+    alike = _Alike(found)
+    left = {one.row for one in found}
+    moved: dict[int, int] = {}
+    refused: list[tuple[Copy, Copy]] = []
+    for former in found:
+        takers = [one for one in alike.of(former) if _takes_the_place_of(one, former)]
+        refused += [(one, former) for one in takers if not is_of_one_patient(one, former)]
+        takers = [one for one in takers if one.counts and one.row in left and is_of_one_patient(one, former)]
+        if takers:
+            moved[former.row] = max(takers, key=lambda one: one.place).row
+            left.discard(former.row)
+    return Moves({row: _end(row, moved) for row in moved}, refused)
+
+
+def is_of_one_patient(one: Copy, other: Copy) -> bool:
+    """Whether both state the Patient ID, and the same."""
+    issuers = {one.patient.issuer, other.patient.issuer} - {""}
+    return bool(one.patient.patient_id) and one.patient.patient_id == other.patient.patient_id and len(issuers) < 2
+
+
+def _takes_the_place_of(one: Copy, former: Copy) -> bool:
+    states, is_stated = one.states(former), former.states(one)
+    return states if states != is_stated else one.place > former.place
+
+
+def _end(row: int, moved: Mapping[int, int]) -> int:
+    while row in moved:
+        row = moved[row]
+    return row
+
+
+class _Alike:
+    """Copies by what makes two of them one instance."""
+
+    def __init__(self, copies: Sequence[Copy]) -> None:
+        self._named: defaultdict[str, list[Copy]] = defaultdict(list)
+        self._stating: defaultdict[str, list[Copy]] = defaultdict(list)
+        for one in copies:
+            self._named[one.sop_uid].append(one)
+            for uid in {former.sop_uid for former in one.former} - {"", one.sop_uid}:
+                self._stating[uid].append(one)
+
+    def of(self, copy: Copy) -> Iterator[Copy]:
+        """The copies that are the same instance as `copy` and may take its place."""
+        for one in (*self._named[copy.sop_uid], *self._stating[copy.sop_uid]):
+            if one.row != copy.row and one.is_same(copy):
+                yield one
