@@ -29,7 +29,6 @@ def take_over(connection: Connection, study_uid: StudyInstanceUID, before: Found
     found = _found(connection, study_uid, before)
     _write(connection, study_uid, found, now=now)
     for one in found.studies:
-        studies.touch(connection, one)
         settling.changed(connection, one, now=now)
 
 

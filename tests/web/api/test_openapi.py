@@ -4,7 +4,7 @@ import re
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from gateway.errors import Fate
 from gateway.records.cause import cause_of, cause_of_message
@@ -14,7 +14,9 @@ from gateway.records.message import MessageState
 from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding
 from gateway.records.row_ids import OrderRow
 from gateway.records.work import WorkState, delivery_to
-from gateway.store import audit, completeness, message_ties, order_conflicts
+from gateway.store import audit, completeness, message_ties, moved_instances, order_conflicts
+from gateway.store.moved_instances import Found, Move
+from gateway.store.schema import instances
 from gateway.web.server import ROUTES
 from tests.operations.audit.events import EVENTS
 from tests.store.test_audit import recorded
@@ -34,6 +36,7 @@ from tests.web.served import (
     whole_journey,
 )
 
+OTHER = StudyInstanceUID("1.2.7")
 STATED = Evidence(EvidenceKind.ARCHIVE_COUNTS, "pacs", NINE, series=2, instances=3)
 
 
@@ -235,6 +238,16 @@ def differ(connection: Connection) -> None:
     order_conflicts.note(connection, uid, [conflict], OrderStanding.HELD, now=NINE)
 
 
+def move(connection: Connection) -> None:
+    """Let an archive have moved an instance from the study, and another to the study."""
+    first, second = connection.execute(select(instances.c.id).order_by(instances.c.id).limit(2)).scalars()
+    rows = [
+        Move(first, StudyInstanceUID(STUDY), OTHER, "1.2.7.1"),
+        Move(second, OTHER, StudyInstanceUID(STUDY), "1.2.7.2"),
+    ]
+    moved_instances.write(connection, Found(rows), now=NINE)
+
+
 async def test_bodies_are_what_the_document_says(console: Served) -> None:
     rows = await console.store.write(whole_journey)
     await console.store.write(lambda connection: add_performed_step(connection, rows["order"]))
@@ -253,6 +266,7 @@ async def test_bodies_are_what_the_document_says(console: Served) -> None:
     await console.store.write(lambda c: add_delivery(c, at=NINE, study_uid="1.2.8", fate=Fate.PARK, outcome=never))
     await console.store.write(add_images)
     await console.store.write(differ)
+    await console.store.write(move)
     await console.store.write(add_refusal)
     await console.store.write(add_notification)
     stated = partial(completeness.record, study_uid=StudyInstanceUID(STUDY), evidence=STATED)
