@@ -111,7 +111,7 @@ def clock() -> Time:
     return Time()
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 120.0, what: str = "the condition") -> None:
     """Wait until `condition` holds; fail when it does not within `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
@@ -121,7 +121,7 @@ async def until(condition: Callable[[], object], *, seconds: float = 20.0, what:
 
 
 async def comes_true(
-    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], object] = bool, *, seconds: float = 30.0
+    read: Callable[[], Awaitable[Any]], condition: Callable[[Any], object] = bool, *, seconds: float = 120.0
 ) -> Any:
     """Read until `condition` holds of what was read, which is returned; fail when it does not within `seconds`."""
     end = time.monotonic() + seconds

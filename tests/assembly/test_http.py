@@ -55,7 +55,7 @@ class Served:
 
     @asynccontextmanager
     async def connected(self, address: str = HOST) -> AsyncIterator[Streams]:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             reader, writer = await asyncio.open_connection(HOST, self.port, local_addr=(address, 0))
             try:
                 yield reader, writer
@@ -134,7 +134,7 @@ async def test_slow_heads_make_room_for_who_asks(caplog: pytest.LogCaptureFixtur
         for _ in range(12):
             _, writer = await stack.enter_async_context(http.connected())
             writer.write(HEAD)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await status_of_another(http) != 200:
                 await asyncio.sleep(0.05)
     assert "its head took too long" not in caplog.text
@@ -168,7 +168,7 @@ async def test_a_head_in_pieces_has_one_time_for_all(caplog: pytest.LogCaptureFi
             writer.write(b"X: y\r\n")
             return "its head took too long" in caplog.text
 
-        await until(is_cut, seconds=10)
+        await until(is_cut)
 
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
@@ -210,11 +210,13 @@ async def test_a_request_that_is_no_http_is_a_quiet_400(
     head: bytes, body: bytes, at_once: bool, received: list[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with served() as http, http.connected() as (reader, writer):
+        # Read from the beginning: the connection may be reset by what arrives after it was answered and closed.
+        answer = asyncio.create_task(reader.readline())
         writer.write(head)
         if not at_once:
             await until(lambda: received)
         writer.write(body)
-        assert (await reader.read()).split()[1] == b"400"
+        assert (await answer).split()[1] == b"400"
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert not [record for record in caplog.records if record.exc_info and record.levelno > logging.DEBUG]
 

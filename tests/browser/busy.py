@@ -70,7 +70,7 @@ async def fill(busy: BusyGateway) -> None:
     await modality.query("127.0.0.1", busy.gateway.dicom, calling_ae="CT1", accession_number="00007000003")
     store = await Store.open(busy.database_url)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not await _parked(store):
                 await asyncio.sleep(0.05)
     finally:

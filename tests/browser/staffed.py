@@ -60,7 +60,7 @@ async def staffed_in(folder: Path) -> AsyncIterator[BusyGateway]:
 
 async def _asks(staffed: BusyGateway) -> None:
     """Wait until the gateway has noticed the users, whom another process made."""
-    async with asyncio.timeout(30), ClientSession() as session:
+    async with asyncio.timeout(120), ClientSession() as session:
         while (await session.get(f"{staffed.base}/api/tokens")).status != 401:
             await asyncio.sleep(0.1)
 

@@ -87,7 +87,7 @@ async def test_a_study_that_orthanc_gets_arrives_at_the_gateway(pacs: Pacs, tmp_
         def arrived(connection: Connection) -> set[str]:
             return {uid for uid in wanted if studies.get(connection, StudyInstanceUID(uid)) is not None}
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while await gateway.store.read(arrived) != wanted:
                 await changed.wait()
                 changed.clear()

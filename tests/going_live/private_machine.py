@@ -57,7 +57,7 @@ async def private_machine(folder: Path) -> AsyncIterator[Machine]:
 
 async def _pid_in(process: asyncio.subprocess.Process, folder: Path) -> int:
     """The first process of the machine, once systemd is up."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while process.returncode is None:
             children = await run("pgrep", "-P", str(process.pid))
             if pid := children.stdout.strip():

@@ -54,7 +54,7 @@ async def recorded(
     gateway: app.Running, kind: AuditKind, condition: Callable[[AuditEvent], Any] = lambda event: True
 ) -> AuditEvent:
     """The first event of this kind for which the condition holds, once it is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             for event in await events(gateway):
                 if event.kind is kind and condition(event):
@@ -221,7 +221,7 @@ async def test_a_row_that_was_altered_makes_the_first_page_red(start: Start, mon
 
 async def until_shown(gateway: app.Running, words: str) -> str:
     """The first page, once it states this."""
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"http://127.0.0.1:{gateway.http_port}/", headers={"Accept": "text/html"}) as answer:
                 page = await answer.text()

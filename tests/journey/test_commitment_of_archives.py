@@ -46,13 +46,13 @@ async def removed(gateway: app.Running, spool: Path) -> int:
 
 
 async def asked(scp: Archive, number: int = 1) -> None:
-    await until(lambda: len(scp.transactions) >= number, seconds=20)
+    await until(lambda: len(scp.transactions) >= number)
 
 
 async def reported(scp: Archive, gateway: app.Running, number: int) -> None:
     """Report every transaction, until so many instances are committed: an archive that is slow is asked for a study in
     several."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await committed(gateway) != uids(number):
             for one in range(len(scp.transactions)):
                 assert await asyncio.to_thread(scp.report_to, gateway.dicom_port, one) == 0x0000

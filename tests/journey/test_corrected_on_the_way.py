@@ -57,7 +57,7 @@ async def outcomes_of(gateway: app.Running, destination: str) -> list[dict[str, 
 
 async def noted(gateway: app.Running, destination: str, number: int) -> list[dict[str, Any]]:
     """So many events of the audit trail that name the destination; they are chained soon after they were noted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             events = await gateway.store.read(lambda c: c.execute(select(audit.c.event)).scalars().all())
             found = [json.loads(one) for one in events if f'"{destination}"' in one]

@@ -167,7 +167,7 @@ def _patient(url: str) -> Ehr:
 
 async def tried(gateway: app.Running) -> WorkRow:
     """Wait until nothing is left but one delivery that waits for its next try; returns its id."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("pending", "leased")))
             if [(row["kind"], row["state"], row["attempts"]) for row in rows] == [("ehr:ehr0", "pending", 1)]:

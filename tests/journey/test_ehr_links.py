@@ -147,7 +147,7 @@ async def linked(gateway: Running) -> None:
     def missing(connection: Connection) -> int:
         return int(connection.execute(select(func.count()).select_from(missing_rows)).scalar_one())
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await gateway.store.read(missing):
             await asyncio.sleep(0.02)
     await quiet(gateway)
@@ -183,7 +183,7 @@ async def test_a_patient_who_is_registered_later_is_linked(
         assert "reference" not in before["subject"]
         person = await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER]})
         targets = [Target("Patient", f"urn:oid:2.25.1|{ID}")]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await gateway.store.read(lambda one: missing_links.waiting_for(one, "ehr0", targets)):
                 await asyncio.sleep(0.02)
         await quiet(gateway)

@@ -40,7 +40,7 @@ async def test_a_disk_without_room_for_what_is_decoded_parks_nothing(
     with storage_scp(syntaxes=[ExplicitVRLittleEndian]) as scp:
         async with start(**forwarding(tmp_path, to(scp.port))) as gateway:
             await send(gateway, Path(str(get_testdata_file("JPEG2000.dcm"))))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not await gateway.store.read(lambda c: c.execute(select(work_tries)).all()):
                     await asyncio.sleep(0.02)
             full.clear()

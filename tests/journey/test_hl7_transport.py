@@ -256,7 +256,7 @@ async def conversation(port: int, *sent: bytes, blocks: int) -> list[bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"".join(frame(one) for one in sent))
     found: list[bytes] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while len(found) < blocks:
             try:
                 block = await reader.readuntil(b"\x1c\r")

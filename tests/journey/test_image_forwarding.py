@@ -94,7 +94,7 @@ def standing(destination: str = "pacs", **numbers: int) -> dict[str, Any]:
 
 async def stand(gateway: app.Running, *wanted: dict[str, Any]) -> None:
     """Wait until the instances stand so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await images(gateway) != list(wanted):
             await asyncio.sleep(0.02)
 

@@ -16,7 +16,7 @@ from tests.journey.test_ehr_delivery import examine
 
 async def delivery_waits(gateway: app.Running, ehr: str) -> None:
     rows = partial(outbox_listing.listing, states=("pending",))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not any(one["kind"] == f"ehr:{ehr}" for one in await gateway.store.read(rows)):
             await asyncio.sleep(0.02)
 
@@ -31,7 +31,7 @@ async def test_a_paused_ehr_gets_its_studies_when_it_is_resumed(start: Start) ->
     async with EhrSimulator() as first, EhrSimulator() as second, start(first.url, second.url) as gateway:
         assert await post(gateway, "/api/receivers/ehr0/pause?note=upgrade") == 200
         await examine(gateway, seed=41, count=1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not second.resources("ImagingStudy"):
                 await asyncio.sleep(0.02)
         await delivery_waits(gateway, "ehr0")

@@ -53,7 +53,7 @@ def configured(database_url: str, ehr_url: str, way: str = "auto") -> Config:
 async def delivery_waits(gateway: app.Running) -> None:
     """Wait until a delivery to the EHR is in the database, and not done."""
     rows = partial(outbox_listing.listing, states=("pending",))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not any(str(one["kind"]).startswith("ehr:") for one in await gateway.store.read(rows)):
             await asyncio.sleep(0.02)
 

@@ -61,7 +61,7 @@ async def test_a_clock_that_is_set_delays_nothing(database_url: str, moves: tupl
 
 async def shown(gateway: app.Running) -> str:
     """The component `clock` of /health/ready, once the last jump is noticed."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(10):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(120):
         while True:
             async with session.get(f"http://127.0.0.1:{gateway.http_port}/health/ready") as answer:
                 detail = str((await answer.json())["components"]["clock"]["detail"])

@@ -136,6 +136,6 @@ async def test_what_hung_while_the_gateway_was_down_is_seen_at_its_start(start: 
         old = now() - 13 * HOUR
         await gateway.store.write(lambda connection: connection.execute(update(performed_steps).values(updated_at=old)))
     async with start(performed_steps=PerformedStepsSection(close_silent=True)) as gateway:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await states(gateway) != {"SPS1": "DISCONTINUED"}:
                 await asyncio.sleep(0.02)

@@ -87,7 +87,7 @@ async def deliver(store: Store, uid: str, description: str, now: int) -> None:
 async def nothing_waits(store: Store, now: int) -> None:
     """Wait until nothing is under way or due by `now`."""
     waiting = select(table.c.id).where(table.c.state.in_(["pending", "leased"]), table.c.due_at <= now).limit(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await store.read(lambda connection: connection.execute(waiting).first()):
             await asyncio.sleep(0.02)
 
@@ -172,7 +172,7 @@ async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server
         await deliver(store, "1.2.1", "first", clock.now)
         async with node(store, config, clock):
             await until(lambda: proxy.held)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not await store.read(lambda connection: connection.execute(_TRIED).first()):
                     await asyncio.sleep(0.02)
             clock.pass_seconds(1)

@@ -91,7 +91,7 @@ async def test_what_was_asked_for_is_reported_where_only_headers_are_kept_now(st
             await asked(gateway, unlisted, title="CT9")
     with reports_at(port) as reports:
         async with start(dicom=Dicom(port=0, destinations=[reporting_to(port)])) as gateway:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not all(one.decided_at for one in await transactions(gateway)):
                     await asyncio.sleep(0.02)
                 while not reports.arrived.is_set():

@@ -184,7 +184,7 @@ async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: 
         async def reasons() -> list[str]:
             return [row["reason"] for row in await gateway.store.read(refusals.listing)]
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not (kept := await reasons()):
                 await asyncio.sleep(0.02)
         assert kept[0].startswith("context refused: presentation context for Study Root Query/Retrieve")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.sql import literal
 
@@ -30,7 +31,12 @@ async def others(store: Store) -> None:
         await store.write(nothing)
 
 
-async def test_units_and_reads_leave_nine_tenths_to_others_that_write(store: Store) -> None:
+async def test_units_and_reads_leave_nine_tenths_to_others_that_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a machine that is slow or busy others write seldom too.
+    monkeypatch.setattr("gateway.operations.retention_pace.OTHERS_A_SECOND", 0.0)
+    monkeypatch.setattr("gateway.operations.retention_pace.OTHERS_AT_ONCE", 0)
     beside = Beside(store, PACE, None)
     writing = asyncio.create_task(others(store))
     await asyncio.sleep(2 * LOOK_SECONDS)
@@ -45,7 +51,7 @@ async def test_units_and_reads_leave_nine_tenths_to_others_that_write(store: Sto
 
 async def test_alone_they_go_on_at_once(store: Store) -> None:
     beside = Beside(store, Pace(share=1e-6), None)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         for _ in range(3):
             await beside.write(work, rows=8)
             await beside.read(work)

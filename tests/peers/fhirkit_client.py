@@ -34,7 +34,7 @@ class Fhirkit:
         process = _process()
         request = json.dumps({"base": self._base, "token": self._token, "call": call, **asked}).encode() + b"\n"
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 line = await asyncio.to_thread(_exchange, process, request)
         except BaseException:
             # Its answer would be taken for that to the next request.

@@ -80,7 +80,7 @@ async def s_client(port: int, message: bytes, *options: str | Path) -> bytes:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             process.stdin.write(b"\x0b" + message + b"\x1c\x0d")
             return await process.stdout.readuntil(b"\x1c\x0d")
     except asyncio.IncompleteReadError as closed:

@@ -48,7 +48,7 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def run(*command: str | Path, timeout: float = 60.0, env: Mapping[str, str | None] | None = None) -> Completed:
+async def run(*command: str | Path, timeout: float = 300.0, env: Mapping[str, str | None] | None = None) -> Completed:
     """Run to the end without blocking the event loop; `timeout` in seconds, after which it is killed.
 
     `env` is added to the environment; None takes a variable out of it.

@@ -41,7 +41,7 @@ async def rsyslog(folder: Path, authority: Authority) -> AsyncIterator[tuple[int
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await _listens(port):
                 await asyncio.sleep(0.02)
         yield port, written

@@ -83,7 +83,7 @@ async def test_the_same_message_on_two_connections_is_one(shared_postgres: str) 
     await until(looked.is_set)
     second = asyncio.create_task(two.write(quickly))
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await one.read(lambda c: c.exec_driver_sql(waiting).scalar()):
             await asyncio.sleep(0.01)
     go.set()

@@ -100,7 +100,7 @@ async def test_lane_order_is_commit_order(shared_postgres: str) -> None:
 
 async def _somebody_waits(store: Store) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await store.read(lambda connection: connection.exec_driver_sql(waiting).scalar()):
             await asyncio.sleep(0.01)
 

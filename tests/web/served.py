@@ -19,6 +19,7 @@ from gateway.journey.performed_step.attaching import Tools
 from gateway.journey.study_settling.targets import ResourcePreview
 from gateway.operations.check import CheckFinding
 from gateway.operations.page_views import PageViews
+from gateway.operations.people.people import People
 from gateway.operations.pictures import NO_PICTURES, Pictures
 from gateway.operations.reloading import Reloaded
 from gateway.operations.scanner_worklist import ScannerWorklist
@@ -69,6 +70,7 @@ from gateway.store import (
     worklist,
 )
 from gateway.store.schema import instances
+from gateway.web.login import Door, Token
 from gateway.web.server import build
 
 SECOND = 1_000_000
@@ -174,7 +176,7 @@ async def served(
 
     application = build(
         store,
-        token=token,
+        door=Door(Token.of(token), People(store, lambda: console.now, elapsed=lambda: 0)),
         components=components,
         replay_message=replay,
         why=why,

@@ -20,7 +20,7 @@ async def test_a_page_that_is_left_open_lets_its_session_rest(sqlite_url: str) -
     async with served(sqlite_url) as console, browser(console.base) as someone:
         await add_user(console.store, "vera", Role.ADMIN, now=console.now)
         await someone.log_in("vera")
-        async with someone.session.get(f"{console.base}/events") as stream, asyncio.timeout(60):
+        async with someone.session.get(f"{console.base}/events") as stream, asyncio.timeout(120):
             for _ in range(2):
                 assert await stream.content.readline()
                 console.now += 20 * MINUTE
@@ -34,7 +34,7 @@ async def test_what_an_api_token_follows_ends_with_it(sqlite_url: str, is_revoke
     async with served(sqlite_url, token="of the configuration") as console, ClientSession() as session:
         make = partial(tokens.make, role=Role.VIEWER, scanner="", days=1, person=OWNER, now=console.now)
         shown = {"Authorization": f"Bearer {(await console.store.write(partial(make, name='screen'))).token}"}
-        async with session.get(f"{console.base}/events", headers=shown) as stream, asyncio.timeout(60):
+        async with session.get(f"{console.base}/events", headers=shown) as stream, asyncio.timeout(120):
             assert await stream.content.readline()
             if is_revoked:
                 await console.store.write(partial(tokens.revoke, name="screen", person=OWNER, now=console.now))

@@ -35,7 +35,7 @@ async def console(sqlite_url: str) -> AsyncIterator[Served]:
 async def _noticed(console: Served) -> None:
     """Wait until the gateway asks for a login, since there are users."""
     console.now += 3 * SECOND
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while (await console.get("/api/tokens"))[0] == 200:
             await asyncio.sleep(0.01)
 
@@ -146,7 +146,7 @@ async def test_a_stream_ends_with_its_session(console: Served) -> None:
             assert await stream.content.readline()
             await someone.press("/", "/logout")
             await console.store.write(add_message)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await stream.content.read()
 
 

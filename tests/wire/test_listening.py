@@ -49,7 +49,7 @@ async def listening(most: int, **options: Any) -> AsyncIterator[Listening]:
 
 @asynccontextmanager
 async def connected(server: Listening, address: str = HOST) -> AsyncIterator[Streams]:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(120):
         reader, writer = await asyncio.open_connection(HOST, server.port, local_addr=(address, 0))
         try:
             yield reader, writer

@@ -108,7 +108,7 @@ def _lost(connection: Connection, work: Work) -> None:
 
 
 async def _noted(store: Store, wanted: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await kept(store) != [wanted]:
             await asyncio.sleep(0.01)
 
@@ -153,7 +153,7 @@ async def test_a_renewal_that_meets_another_s_claim_stops_the_work(store: Store,
 
     async with working(store, clock, test=Handling(work_long, concurrency=1, lease_seconds=0.3, when_lost=_lost)):
         number = await add(store, clock.now)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (await row(store, number))["state"] != "leased":
                 await asyncio.sleep(0.01)
         [taken] = await store.write(claiming(clock.now + 61 * SECOND))

@@ -58,7 +58,7 @@ async def shipped(
 
 async def eventually(store: Store, condition: Callable[[Position], object], what: str) -> Position:
     """Wait until `condition` holds of the position of the EHR."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not ((one := (await store.read(audit_positions.positions)).get(NAME)) and condition(one)):
             await asyncio.sleep(0.01)
         return one

@@ -68,7 +68,7 @@ async def shipped(store: Store, sender: SyslogSender, most_waiting: int = 1000) 
 
 async def eventually(store: Store, condition: Callable[[Position], object], what: str) -> None:
     """Wait until `condition` holds of the position of the repository."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not ((one := (await store.read(audit_positions.positions)).get("siem")) and condition(one)):
             await asyncio.sleep(0.01)
 

@@ -225,7 +225,7 @@ async def test_queries_are_logged_and_explained_as_those_over_dimse(gateway: app
     async with client_of(gateway, "MR7") as client:
         await client.search(f"{SEQUENCE}.Modality=MR")
         api = client.base.replace("/dicomweb", "/api")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             found: dict[str, Any] = {}
             while not found.get("asked_at"):
                 await asyncio.sleep(0.02)

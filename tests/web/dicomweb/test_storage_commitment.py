@@ -179,7 +179,7 @@ async def test_a_request_that_waits_holds_no_other_under_its_transaction_uid(sta
     with storage_scp() as archive:
         async with start(**committing(tmp_path, to(archive.port), wait=600)) as gateway:
             await send(gateway, *instances(1))
-            async with client_of(gateway, "CT1") as waiting, client_of(gateway, "CT2") as client, asyncio.timeout(20):
+            async with client_of(gateway, "CT1") as waiting, client_of(gateway, "CT2") as client, asyncio.timeout(120):
                 assert (await request(waiting, body(refs(9)))).status == 202
                 assert (await request(client, body(refs(1)))).status == 202
                 while (await check(client)).status == 202:

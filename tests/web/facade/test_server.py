@@ -406,13 +406,13 @@ async def test_what_changed_while_it_was_off_is_in_it_afterwards(start: Start) -
         await quiet(gateway)
     async with start(site=SITE, facade=FACADE) as gateway:
         base = f"http://127.0.0.1:{gateway.http_port}/fhir"
-        async with fhirkit(base) as reader, asyncio.timeout(60):
+        async with fhirkit(base) as reader, asyncio.timeout(120):
             while (await reader.read("ImagingStudy", CT_UID))["numberOfInstances"] < 2:
                 await asyncio.sleep(0.02)
 
 
 async def _until_served(gateway: app.Running, count: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await gateway.store.read(lambda one: imaging_studies.total(one, SearchParameters())) < count:
             await asyncio.sleep(0.02)
 

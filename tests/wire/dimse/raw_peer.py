@@ -105,7 +105,7 @@ class RawPeer:
 
     async def read(self) -> bytes:
         """The next PDU, whole; empty at the end of the connection."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             try:
                 head = await self.reader.readexactly(6)
                 return head + await self.reader.readexactly(struct.unpack(">I", head[2:])[0])

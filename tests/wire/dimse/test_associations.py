@@ -144,7 +144,7 @@ async def test_connections_that_say_nothing_hold_no_place_and_are_closed() -> No
         assert server.associations == 0
         await client.echo(HOST, server.port, **PEER)
         for reader, writer in silent:
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert await asyncio.wait_for(reader.read(), 60) == b""
             writer.close()
 
 
@@ -181,7 +181,7 @@ async def test_bytes_that_are_no_pdu_end_their_connection_only() -> None:
         for junk in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\x00\x00\x00\x04junk", b"\xff" * 64):
             reader, writer = await asyncio.open_connection(HOST, server.port)
             writer.write(junk)
-            await asyncio.wait_for(reader.read(), 10)
+            await asyncio.wait_for(reader.read(), 60)
             writer.close()
         await client.echo(HOST, server.port, **PEER)
 
@@ -206,13 +206,13 @@ async def test_stop_lets_work_finish_and_takes_no_more() -> None:
     async with serving(store=store) as server:
         port = server.port
         sending = asyncio.create_task(client.store(HOST, port, [instance()], **PEER))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 60)
         stopping = asyncio.create_task(server.stop(20))
         await until(lambda: not listens(port))
         assert not stopping.done()
         release.set()
         assert await sending == [("1.2.3.4", 0x0000)]
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, 60)
         with pytest.raises(Unavailable):
             await client.echo(HOST, port, **PEER)
 
@@ -234,8 +234,8 @@ async def test_stop_aborts_what_outlasts_its_grace() -> None:
 
     async with serving(store=store) as server:
         sending = asyncio.create_task(client.store(HOST, server.port, [instance()], **PEER))
-        await asyncio.wait_for(begun.wait(), 5)
-        await asyncio.wait_for(server.stop(0.1), 5)
+        await asyncio.wait_for(begun.wait(), 60)
+        await asyncio.wait_for(server.stop(0.1), 60)
         with pytest.raises(Unavailable):
             await sending
         assert cancelled.is_set()
@@ -252,7 +252,7 @@ async def test_stop_does_not_wait_for_idle_associations() -> None:
         established = threading.Event()
         holding = asyncio.create_task(asyncio.to_thread(hold, server.port, established))
         await asyncio.to_thread(established.wait, 5)
-        await asyncio.wait_for(server.stop(60), 5)
+        await asyncio.wait_for(server.stop(60), 30)
         assert await holding
 
 

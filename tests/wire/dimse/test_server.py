@@ -201,7 +201,7 @@ async def test_cancel_stops_the_generator_and_is_answered_fe00() -> None:
 
     async with serving(find=find) as server:
         assert await asyncio.to_thread(ask, server.port) == [0xFF00, 0xFE00]
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 60)
 
 
 async def test_cancel_reaches_a_generator_that_never_waits() -> None:
@@ -238,10 +238,10 @@ async def test_a_peer_that_vanishes_closes_the_generator() -> None:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 60)
         process.kill()
         await process.wait()
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 60)
         await until(lambda: server.associations == 0)
 
 

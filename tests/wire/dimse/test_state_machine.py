@@ -84,7 +84,7 @@ async def in_state(state: State, *, farewell: float = 10) -> AsyncIterator[tuple
         yield server, peer
         peer.writer.close()
         if stopping is not None:
-            await asyncio.wait_for(stopping, 10)
+            await asyncio.wait_for(stopping, 60)
             await server.start(HOST, 0)
         await until(lambda: not server._connections)
         assert server.associations == 0
@@ -206,9 +206,9 @@ async def test_an_abort_cancels_the_work() -> None:
         cancelled.clear()
         async with serving(find=find) as server, raw_peer.associated(server.port) as peer:
             peer.send(raw_peer.find_rq())
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), 60)
             end(peer)
-            await asyncio.wait_for(cancelled.wait(), 5)
+            await asyncio.wait_for(cancelled.wait(), 60)
 
 
 async def test_an_abort_is_the_last_that_is_sent() -> None:
