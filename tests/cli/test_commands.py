@@ -83,14 +83,10 @@ async def test_each_command_loads_what_it_needs(tmp_path: Path) -> None:
             ("db", "upgrade"): (0, "schema (none) -> "),
             ("explain", "order.hl7", file): (0, "OBR-18.1"),
             ("show", "A1"): (1, "A1"),
-            ("find", "A1"): (1, "no order, patient, study or message is found by this"),
-            ("parked",): (0, "Nothing is parked."),
             ("replay", "d1"): (1, "there is no delivery 1"),
             ("withdraw", "9.9"): (1, "9.9: there is no such study"),
             ("simulate", "ris", "--port", "1"): (1, "127.0.0.1:1"),
-            ("simulate", "modality", "--port", "1"): (1, "127.0.0.1:1"),
             ("simulate", "ehr", "--port", port): (1, f"cannot listen on 127.0.0.1:{port}"),
-            ("run", "--no-such-option"): (2, "No such option"),
         }
         asked = json.dumps(list(expected))
         program = ("env", "-C", tmp_path, sys.executable, "-m", "tests.cli.loading")

@@ -26,7 +26,7 @@ from tests.journey.worklist_files import item, write
 from tests.peers.dcmtk import findscu
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""What a file holds is judged before the database."""
+"""What a file holds is judged before the database; what it comes to is written by the statements of orders."""
 
 DATE = "ScheduledProcedureStepStartDate"
 STEP_ID = "ScheduledProcedureStepID"
@@ -64,12 +64,11 @@ async def report(site: Path, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-async def offered(site: Path, keywords: Iterable[str]) -> dict[str, Any]:
-    """These attributes of the only item, those of its step too."""
+async def offered(gateway: app.Running, keywords: Iterable[str], *, accession: str = "W1") -> dict[str, Any]:
+    """These attributes of the only item of an order, those of its step too."""
     of_step = {"ScheduledStationAETitle"}
-    async with app.running(load(site)) as gateway:
-        keys = [f"{STEP}{one}" if one in of_step else one for one in keywords]
-        [found] = (await findscu(gateway.dicom_port, *keys)).items
+    keys = [f"{STEP}{one}" if one in of_step else one for one in keywords]
+    [found] = (await findscu(gateway.dicom_port, f"AccessionNumber={accession}", *keys)).items
     step = found.ScheduledProcedureStepSequence[0] if of_step & set(keywords) else Dataset()
     return {one: _shown((step if one in of_step else found)[one].value) for one in keywords}
 
@@ -117,6 +116,7 @@ async def test_files_are_orders_once_and_for_all(site: Path, tmp_path: Path) -> 
         assert found["W1"].IssuerOfPatientID == "HOSP"
 
 
+@sqlite
 async def test_a_file_that_was_changed_changes_its_order(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     write(folder, item(1))
@@ -189,6 +189,7 @@ async def test_whose_numbers_they_are_need_not_be_told(site: Path, tmp_path: Pat
     assert found["W1", "P1"].StudyInstanceUID == "1.2.826.0.1.3680043.8.498.1"
 
 
+@sqlite
 async def test_steps_of_one_procedure_in_one_file_or_several(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     both = item(2)
@@ -204,6 +205,7 @@ async def test_steps_of_one_procedure_in_one_file_or_several(site: Path, tmp_pat
     assert steps == [("1", "S1"), ("1", "S1b"), ("2", "S2"), ("2", "S2b")]
 
 
+@sqlite
 async def test_files_are_only_read_and_need_no_preamble(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     folder.mkdir()
@@ -216,6 +218,7 @@ async def test_files_are_only_read_and_need_no_preamble(site: Path, tmp_path: Pa
     assert str(found.PatientName) == "Müller^Jörg"
 
 
+@sqlite
 async def test_of_files_that_contradict_each_other_the_last_written_counts(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     write(folder, item(1, PatientID="P", PatientName="New^Name"), item(2, PatientID="P", PatientName="Old^Name"))
@@ -227,6 +230,7 @@ async def test_of_files_that_contradict_each_other_the_last_written_counts(site:
     assert [str(one.PatientName) for one in items] == ["New^Name", "New^Name"]
 
 
+@sqlite
 async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
     write(folder, item(1))
@@ -239,31 +243,30 @@ async def test_replaying_what_was_imported_changes_nothing(site: Path, tmp_path:
         assert len((await findscu(gateway.dicom_port, "AccessionNumber=W1")).items) == 1
 
 
-@pytest.mark.parametrize(
-    ("broken", "why"),
-    [
-        ({"PatientID": None}, "PatientID: has no value; give the file one"),
-        ({"PatientName": ""}, "PatientName: has no value; give the file one"),
-        ({"Modality": None}, "Modality: has no value; give the file one"),
-        ({DATE: "24.11.2030"}, f"{DATE}: '24.11.2030' is not a date"),
-        ({"AccessionNumber": "W" * 17}, "AccessionNumber: 17 characters do not fit SH (16)"),
-        ({"PatientName": "M\N{REPLACEMENT CHARACTER}ller", "SpecificCharacterSet": "ISO_IR 192"},
-         "PatientName: holds bytes that are no text of ISO_IR 192; mend SpecificCharacterSet"),
-        ({"PatientName": "Müller", "SpecificCharacterSet": "ISO_IR 999"},
-         "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
-    ],
+BROKEN: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"PatientID": None}, "PatientID: has no value; give the file one"),
+    ({"PatientName": ""}, "PatientName: has no value; give the file one"),
+    ({"Modality": None}, "Modality: has no value; give the file one"),
+    ({DATE: "24.11.2030"}, f"{DATE}: '24.11.2030' is not a date"),
+    ({"AccessionNumber": "W" * 17}, "AccessionNumber: 17 characters do not fit SH (16)"),
+    ({"PatientName": "M\N{REPLACEMENT CHARACTER}ller", "SpecificCharacterSet": "ISO_IR 192"},
+     "PatientName: holds bytes that are no text of ISO_IR 192; mend SpecificCharacterSet"),
+    ({"PatientName": "Müller", "SpecificCharacterSet": "ISO_IR 999"},
+     "SpecificCharacterSet: 'ISO_IR 999' is no Defined Term"),
 )  # fmt: skip
+
+
 @sqlite
-async def test_what_cannot_be_taken_is_named_and_the_others_are(
-    site: Path, tmp_path: Path, broken: dict[str, Any], why: str
-) -> None:
+async def test_what_cannot_be_taken_is_named_and_the_others_are(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "worklists"
-    write(folder, item(1), item(2, **broken))
+    write(folder, item(1), *(item(number, **broken) for number, (broken, _) in enumerate(BROKEN, 2)))
     (folder / "empty.wl").touch()
     (folder / "text.wl").write_text("no DICOM at all, but long enough to be looked at")
-    assert await imported(site, folder, code=1) == {"created": 1, "not taken": 3}
-    assert f"item1.wl: {why}" in await complaints(site, folder)
-    assert "empty.wl: data set: holds no DICOM data set" in await complaints(site, folder)
+    assert await imported(site, folder, code=1) == {"created": 1, "not taken": len(BROKEN) + 2}
+    told = await complaints(site, folder)
+    for number, (_, why) in enumerate(BROKEN, 1):
+        assert f"item{number}.wl: {why}" in told
+    assert "empty.wl: data set: holds no DICOM data set" in told
 
 
 @sqlite
@@ -290,25 +293,26 @@ def code(value: str) -> Dataset:
     return made
 
 
-@pytest.mark.parametrize(
-    ("odd", "place", "kept"),
-    [
-        ({"ScheduledStationAETitle": ["CT1", "A" * 17]}, "ScheduledStationAETitle", {"ScheduledStationAETitle": "CT1"}),
-        ({"PatientBirthDate": "19801301"}, "PatientBirthDate", {"PatientBirthDate": ""}),
-        ({"PregnancyStatus": 4, "AdmissionID": "7" * 70}, "AdmissionID", {"AdmissionID": "", "PregnancyStatus": 4}),
-        ({"RequestedProcedureCodeSequence": [code("CTH"), code("X" * 17)]},
-         "RequestedProcedureCodeSequence.CodeValue", {"RequestedProcedureCodeSequence": ["CTH"]}),
-        ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet", {"PatientName": "Muster^Max"}),
-    ],
+ODD: tuple[tuple[dict[str, Any], str, dict[str, Any]], ...] = (
+    ({"ScheduledStationAETitle": ["CT1", "A" * 17]}, "ScheduledStationAETitle", {"ScheduledStationAETitle": "CT1"}),
+    ({"PatientBirthDate": "19801301"}, "PatientBirthDate", {"PatientBirthDate": ""}),
+    ({"PregnancyStatus": 4, "AdmissionID": "7" * 70}, "AdmissionID", {"AdmissionID": "", "PregnancyStatus": 4}),
+    ({"RequestedProcedureCodeSequence": [code("CTH"), code("X" * 17)]},
+     "RequestedProcedureCodeSequence.CodeValue", {"RequestedProcedureCodeSequence": ["CTH"]}),
+    ({"SpecificCharacterSet": "ISO_IR 999"}, "SpecificCharacterSet", {"PatientName": "Muster^Max"}),
 )  # fmt: skip
+
+
 @sqlite
-async def test_an_odd_value_costs_only_itself(
-    site: Path, tmp_path: Path, odd: dict[str, Any], place: str, kept: dict[str, Any]
-) -> None:
-    write(tmp_path / "worklists", item(1, **{"PatientName": "Muster^Max", **odd}))
-    [taken] = await report(site, tmp_path / "worklists")
-    assert (taken["what"], [text.partition(": ")[0] for text in taken["findings"]]) == ("created", [place])
-    assert await offered(site, kept) == kept
+async def test_an_odd_value_costs_only_itself(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "worklists"
+    write(folder, *(item(number, **{"PatientName": "Muster^Max", **odd}) for number, (odd, _, _) in enumerate(ODD)))
+    taken = {Path(one["file"]).name: one for one in await report(site, folder)}
+    async with app.running(load(site)) as gateway:
+        for number, (_, place, kept) in enumerate(ODD):
+            one = taken[f"item{number}.wl"]
+            assert (one["what"], [text.partition(": ")[0] for text in one["findings"]]) == ("created", [place])
+            assert await offered(gateway, kept, accession=f"W{number}") == kept, place
 
 
 @sqlite
@@ -316,7 +320,8 @@ async def test_a_study_uid_that_is_none_is_derived(site: Path, tmp_path: Path) -
     write(tmp_path / "worklists", item(1, StudyInstanceUID="1.2.abc"))
     [taken] = await report(site, tmp_path / "worklists")
     assert taken["findings"] == ["StudyInstanceUID: '1.2.abc' is not a UID; it is left out"]
-    assert (await offered(site, ["StudyInstanceUID"]))["StudyInstanceUID"].startswith("2.25.")
+    async with app.running(load(site)) as gateway:
+        assert (await offered(gateway, ["StudyInstanceUID"]))["StudyInstanceUID"].startswith("2.25.")
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "cp1252"])
@@ -330,9 +335,11 @@ async def test_text_without_a_character_set_is_read_as_hl7_reads_it(site: Path, 
     (tmp_path / "one.wl").write_bytes(raw[: at + 4] + len(written).to_bytes(4, "little") + written + raw[at + 12 :])
     [taken] = await report(site, tmp_path / "one.wl")
     assert [text.partition(": ")[0] for text in taken["findings"]] == ["SpecificCharacterSet"]
-    assert (await offered(site, ["PatientName"]))["PatientName"] == name
+    async with app.running(load(site)) as gateway:
+        assert (await offered(gateway, ["PatientName"]))["PatientName"] == name
 
 
+@sqlite
 def test_a_folder_that_is_not_there(site: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["import-worklist", str(tmp_path / "nowhere"), "-c", str(site)])
     assert done.exit_code == 1

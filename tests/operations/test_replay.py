@@ -31,6 +31,8 @@ step:
   ScheduledProcedureStepStartTime: {from: OBR-27.4, as: time}
 """
 """Five rows: accession and procedure in the filler number, modality by the procedure code, start in OBR-27."""
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Beside a feed that both databases connect."""
 PROCEDURES = "code,value\nCTH,CT\nMRB,MR\n"
 
 
@@ -132,6 +134,7 @@ def test_five_rows_connect_a_feed(site: Path, tmp_path: Path) -> None:
     assert "0 steps and 0 answers would differ" in again
 
 
+@sqlite
 def test_a_dry_run_tells_what_changes_in_each_step(site: Path) -> None:
     """An order and its change are read again together; the patient's other order is left out of the telling."""
     first, change = orm(), orm(control="XO", control_id="2", at="20260123130000", start="20301126070000")
@@ -151,12 +154,14 @@ def test_a_dry_run_tells_what_changes_in_each_step(site: Path) -> None:
     assert asyncio.run(shown(changed)) == [("ACC2", "CT", "20301124093000"), ("F1", "CT", "20301126070000")]
 
 
+@sqlite
 def test_messages_of_before_are_left_alone(site: Path) -> None:
     assert asyncio.run(sent(site, feed(1))) == ["AE"]
     trial = gateway("replay", "--dry-run", "--since", "2100-01-01", "-c", str(with_overlay(site)))
     assert trial.startswith("0 messages: ")
 
 
+@sqlite
 def test_what_was_replayed_says_so(site: Path) -> None:
     asyncio.run(sent(site, feed(1)))
     changed = with_overlay(site)

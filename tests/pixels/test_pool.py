@@ -16,7 +16,10 @@ from gateway.pixels.pool import Pool
 from tests.pixels.samples import image, sample, saved
 
 
-async def test_work_is_done_in_a_process_of_its_own(tmp_path: Path) -> None:
+async def test_work_is_done_in_a_process_of_its_own_that_knows_no_settings_of_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE__URL", "postgresql://gateway:secret@database/gateway")
     async with Pool(1) as pool:
         assert (await pool.preview(sample("CT_small.dcm"))).startswith(b"\xff\xd8")
         await pool.decoded(sample("MR_small_RLE.dcm"), tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
@@ -28,6 +31,8 @@ async def test_work_is_done_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert caught.value.place == "(7FE0,0010)"
         with pytest.raises(FileNotFoundError):
             await pool.preview(tmp_path / "nothing.dcm")
+        [worker] = pool._all
+        assert b"secret" not in Path(f"/proc/{worker._process.pid}/environ").read_bytes()
 
 
 async def test_a_worker_that_dies_or_takes_too_long_is_an_error_and_is_replaced(
@@ -48,14 +53,6 @@ async def test_a_worker_that_dies_or_takes_too_long_is_an_error_and_is_replaced(
         assert pool._idle.empty()
 
 
-async def test_a_worker_knows_no_settings_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_DATABASE__URL", "postgresql://gateway:secret@database/gateway")
-    async with Pool(1) as pool:
-        await pool.preview(sample("CT_small.dcm"))
-        [worker] = pool._all
-        assert b"secret" not in Path(f"/proc/{worker._process.pid}/environ").read_bytes()
-
-
 @pytest.fixture
 def huge(tmp_path: Path) -> Path:
     """A frame of 65,520 by 65,520 pixels, as stated."""
@@ -69,18 +66,14 @@ def huge(tmp_path: Path) -> Path:
     return tmp_path / "huge.dcm"
 
 
-async def test_a_frame_that_memory_does_not_hold_is_refused(huge: Path, tmp_path: Path) -> None:
-    async with Pool(1) as pool:
-        with pytest.raises(TooManyPixels):
-            await pool.decoded(huge, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
-
-
-async def test_a_file_that_the_address_space_does_not_hold_is_refused(tmp_path: Path) -> None:
+async def test_what_memory_does_not_hold_is_refused(huge: Path, tmp_path: Path) -> None:
     """As a fault of the file: one of the disk would be tried again and again."""
     large = tmp_path / "large.dcm"
     large.write_bytes(sample("CT_small.dcm").read_bytes())
     os.truncate(large, pools.MOST_BYTES)  # sparse: it takes no room
     async with Pool(1) as pool:
+        with pytest.raises(TooManyPixels):
+            await pool.decoded(huge, tmp_path / "decoded.dcm", ExplicitVRLittleEndian)
         for work in (pool.preview(large), pool.decoded(large, tmp_path / "no.dcm", ExplicitVRLittleEndian)):
             with pytest.raises(TooManyPixels, match="is too large to be worked on"):
                 await work

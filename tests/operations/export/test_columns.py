@@ -44,6 +44,8 @@ OTTO = replace(
     born="19800206", begun_at=NINE + DAY_MICROS,
 )  # fmt: skip
 ALL = (ERIKA, OTTO, ERIKA_LATER)
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What is made of rows that both databases give."""
 DEVICES = frozenset({Retained.DEVICE})
 
 
@@ -154,6 +156,7 @@ async def test_rows_of_all_tables_fit_together(filled: Store, tmp_path: Path) ->
     assert tables["steps"][0]["procedure_code"] == "CTCHEST"
 
 
+@sqlite
 async def test_what_a_person_retains_is_written_as_it_is(filled: Store, tmp_path: Path) -> None:
     await written_by(filled, tmp_path / "out", retained=DEVICES)
     series, times = (rows_of(tmp_path / "out", table, "ndjson")[0] for table in ("series", "times"))
@@ -164,6 +167,7 @@ async def test_what_a_person_retains_is_written_as_it_is(filled: Store, tmp_path
     assert [one["code"] for one in manifest["deidentification"]] == ["113100", "113105", "113107", "113108", "113109"]
 
 
+@sqlite
 async def test_days_bound_what_is_written(filled: Store, tmp_path: Path) -> None:
     files = await written_by(filled, tmp_path / "out", first=date(2026, 1, 6), last=date(2026, 1, 6))
     assert {one.table: one.rows for one in files} == {
@@ -173,6 +177,7 @@ async def test_days_bound_what_is_written(filled: Store, tmp_path: Path) -> None
     assert {one.rows for one in none} == {0}
 
 
+@sqlite
 async def test_pages_of_any_size_make_the_same_files(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +187,7 @@ async def test_pages_of_any_size_make_the_same_files(
     assert [one.digest for one in await written_by(filled, tmp_path / "pages")] == [one.digest for one in whole]
 
 
+@sqlite
 async def test_files_are_private_and_an_export_is_never_overwritten(filled: Store, tmp_path: Path) -> None:
     out = tmp_path / "out"
     await written_by(filled, out)
@@ -192,6 +198,7 @@ async def test_files_are_private_and_an_export_is_never_overwritten(filled: Stor
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")] == []
 
 
+@sqlite
 async def test_nothing_is_left_of_an_export_that_cannot_be_noted(filled: Store, tmp_path: Path) -> None:
     async def refuse(_files: Sequence[ExportedFile]) -> None:
         raise ConfigError(["the database is read-only"])
