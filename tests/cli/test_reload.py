@@ -43,7 +43,7 @@ class Gateway:
             request = Request(f"http://127.0.0.1:{self.port}{path}", method=method)
             request.add_header("Authorization", f"Bearer {token}")
             try:
-                with urlopen(request, timeout=20) as answer:
+                with urlopen(request, timeout=120) as answer:
                     return answer.status, json.load(answer)
             except HTTPError as error:
                 return error.code, None

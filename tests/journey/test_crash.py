@@ -77,7 +77,7 @@ async def test_every_acknowledged_order_is_there_once(tmp_path: Path, database_u
             order = waiting.pop()
             while True:
                 try:
-                    async with MllpClient("127.0.0.1", process.hl7, timeout=20) as connection:
+                    async with MllpClient("127.0.0.1", process.hl7, timeout=120) as connection:
                         while True:
                             ack = parse(await connection.send(order.hl7())).first("MSA")
                             assert ack is not None

@@ -178,7 +178,7 @@ async def test_what_was_stored_here_stays_as_it_came(start: Start, archive: Quer
     await archive.take(study)
     asked = source(archive, since=date(2021, 1, 1), window_days=100, filters={"PatientID": "P3000"})
     async with start(**sections(asked, port=GATEWAY_PORT)) as gateway:
-        stored = await client.store(HOST, gateway.dicom_port, study[:1], called_ae=OURS, calling_ae="CT1", timeout=10)
+        stored = await client.store(HOST, gateway.dicom_port, study[:1], called_ae=OURS, calling_ae="CT1", timeout=120)
         assert [status for _, status in stored] == [0]
         await until_kept(gateway, 2)
         await until_polled(gateway)

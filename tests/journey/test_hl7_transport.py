@@ -138,7 +138,7 @@ async def test_plain_text_at_a_tls_port_is_refused(
     async with start(hl7=listening(tls=tls_of(authority, mutual=False))) as gateway:
         before = await refused(gateway, "tls")
         with pytest.raises(Unavailable):
-            async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=10) as client:
+            async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as client:
                 await client.send(orm())
         assert await refused(gateway, "tls") == before + 1
     without_phi(caplog)
@@ -182,7 +182,7 @@ async def test_an_address_that_is_not_listed_is_refused(start: Start, caplog: py
     async with start(hl7=listening(allowed_addresses=["10.1.0.0/16", "::1"])) as gateway:
         before = await refused(gateway, "address")
         with pytest.raises(Unavailable):
-            async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=10) as client:
+            async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as client:
                 await client.send(orm())
         assert await refused(gateway, "address") == before + 1
     assert "connection from 127.0.0.1 refused (address)" in without_phi(caplog)

@@ -104,7 +104,7 @@ NUMBERS = itertools.count(1)
 
 async def _send(ports: Sequence[int], lanes: Sequence[Sequence[bytes]]) -> list[bytes]:
     async def lane(port: int, messages: Sequence[bytes]) -> list[bytes]:
-        async with MllpClient("127.0.0.1", port, timeout=30) as client:
+        async with MllpClient("127.0.0.1", port, timeout=120) as client:
             return [await client.send(one) for one in messages]
 
     answers = await asyncio.gather(

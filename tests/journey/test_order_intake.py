@@ -34,7 +34,7 @@ CORPUS = Path(__file__).parents[3] / "shared/corpus/hl7"
 
 async def send(gateway: app.Running, *raw: bytes) -> list[Any]:
     """The acknowledgements, parsed, of messages sent on one connection."""
-    async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as client:
+    async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as client:
         return [parse(await client.send(one)) for one in raw]
 
 

@@ -26,14 +26,14 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def order(gateway: app.Running, *exams: ris.Exam) -> None:
-    async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as connection:
+    async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as connection:
         for exam in exams:
             assert b"MSA|AA|" in await connection.send(exam.hl7())
 
 
 async def worklist(gateway: app.Running) -> dict[str, Dataset]:
     """Accession number -> item."""
-    items = await modality.query("127.0.0.1", gateway.dicom_port, timeout=20)
+    items = await modality.query("127.0.0.1", gateway.dicom_port, timeout=120)
     return {str(item.AccessionNumber): item for item in items}
 
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, ports: tuple[int, int]) -> Path:
 
 
 async def send(port: int, *datasets: Any) -> list[int]:
-    stored = await client.store("127.0.0.1", port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=20)
+    stored = await client.store("127.0.0.1", port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=120)
     return [status for _uid, status in stored]
 
 

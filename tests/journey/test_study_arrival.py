@@ -277,7 +277,7 @@ async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
     dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
     numbers = {"study_uid": str(dataset.StudyInstanceUID)} if by == "study_uid" else {"accession": "ACC7"}
     async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
-        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
+        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as ris:
             message = orm(patient=patient.format(id=dataset.PatientID), **numbers)
             assert b"MSA|AA" in await ris.send(message)
         await send(gateway, dataset)
@@ -300,7 +300,7 @@ async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
         item.LocalNamespaceEntityID = issuer
         dataset.IssuerOfAccessionNumberSequence = [item]
     async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
-        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=20) as ris:
+        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as ris:
             assert b"MSA|AA" in await ris.send(orm(patient="PAT1^^^HOSP", accession="ACC7"))
         await send(gateway, dataset)
         await quiet(gateway)

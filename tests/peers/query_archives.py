@@ -30,7 +30,7 @@ class QueryArchive:
 
     async def take(self, datasets: list[Dataset]) -> None:
         """Store these."""
-        stored = await client.store(HOST, self.port, datasets, called_ae=self.title, calling_ae=OURS, timeout=30)
+        stored = await client.store(HOST, self.port, datasets, called_ae=self.title, calling_ae=OURS, timeout=120)
         assert {status for _, status in stored} == {0}
 
 

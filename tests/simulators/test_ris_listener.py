@@ -66,7 +66,7 @@ async def test_simulate_ris_listens_and_prints_what_comes(tmp_path: Path) -> Non
     command = Command(("simulate", "ris", "--listen", "0", "--manners", "enhanced"), tmp_path, {})
     try:
         await until(lambda: "destinations:" in command.output, what="its address")
-        sender = MllpSender("127.0.0.1", int(re.findall(r"127.0.0.1:(\d+)", command.output)[0]), timeout=5)
+        sender = MllpSender("127.0.0.1", int(re.findall(r"127.0.0.1:(\d+)", command.output)[0]), timeout=60)
         for number in (1, 2):
             assert (await sender.send(orm(control_id=f"MSG{number}"), f"MSG{number}")).code == "CA"
         await sender.close()

@@ -14,7 +14,7 @@ from gateway.store import Store
 from gateway.store.engine import lock
 from tests.store.notes import kept, note
 
-SECONDS = 20.0
+SECONDS = 120.0
 PAIRS = 5
 
 

@@ -25,7 +25,7 @@ from gateway.store.schema import studies
 
 T = TypeVar("T")
 MUSTER, OTHER = Identity("P1", "HOSP"), Identity("P1", "OTHER")
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 def asks(*keys: Key, locks: Sequence[str] = ()) -> Asked:

@@ -19,7 +19,7 @@ from gateway.store.writer import MAX_BATCH, announce
 from tests.conftest import until
 from tests.store.notes import kept, note, noted
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 class Commits:

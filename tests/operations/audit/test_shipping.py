@@ -80,7 +80,7 @@ async def happen(store: Store, first: int, last: int) -> None:
 
 def tls(authority: Authority, port: int, host: str = "localhost", **given: Path) -> TlsSyslog:
     context = client_context(authority.certificate, given.get("certificate"), given.get("key"), None)
-    return TlsSyslog(host, port, tls=context, timeout=5.0)
+    return TlsSyslog(host, port, tls=context, timeout=60.0)
 
 
 @sqlite

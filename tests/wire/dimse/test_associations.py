@@ -104,7 +104,7 @@ async def test_unknown_sop_classes_are_rejected_and_the_others_served() -> None:
 )
 async def test_ae_titles(options: dict[str, Any], calling: str, called: str, reason: str | None) -> None:
     async with serving(**options) as server:
-        asked = client.echo(HOST, server.port, called_ae=called, calling_ae=calling, timeout=10)
+        asked = client.echo(HOST, server.port, called_ae=called, calling_ae=calling, timeout=120)
         if reason is None:
             await asked
             return

@@ -222,7 +222,7 @@ async def test_wlmscpfs_of_dcmtk(tmp_path: Path) -> None:
     write(tmp_path, worklist_item(1))
     with wlmscpfs(map(dcmread, tmp_path.glob("*.wl"))) as port:
         keys = key(AccessionNumber="")
-        matches = await client.find_worklist(HOST, port, keys, called_ae="WORKLIST", calling_ae="GW", timeout=10.0)
+        matches = await client.find_worklist(HOST, port, keys, called_ae="WORKLIST", calling_ae="GW", timeout=120)
     assert [one.AccessionNumber for one in matches] == ["W1"]
 
 
