@@ -31,6 +31,7 @@ from gateway.wire.dimse import Caller, StoreRequest
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start, quiet
 from tests.peers.mllp import mllp_send
+from tests.peers.pynetdicom_scu import associate, exchange
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -249,17 +250,13 @@ def store(port: int, request: StoreRequest) -> int:
 
     ae = AE(ae_title="ODD")
     ae.add_requested_context(request.sop_class_uid, request.transfer_syntax_uid)
-    association = ae.associate("127.0.0.1", port, ae_title="GATEWAY")
+    association = associate(ae, port)
     assert association.accepted_contexts, "the class is not accepted"
     primitive = C_STORE()
     primitive.MessageID, primitive.Priority = 1, 2
     primitive.AffectedSOPClassUID = UID(request.sop_class_uid)
     primitive.AffectedSOPInstanceUID = UID(request.sop_instance_uid)
     primitive.DataSet = io.BytesIO(bytes(request.data))
-    association._reactor_checkpoint.clear()
-    association.dimse.send_msg(primitive, association.accepted_contexts[0].context_id)
-    _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
+    answer = exchange(association, primitive)
     association.release()
-    assert answer is not None
     return int(answer.Status)

@@ -29,7 +29,7 @@ from gateway.store import Store
 from tests.journey.running import Start, config_of, sqlite
 from tests.journey.worklist_files import OF_STEP, item, write
 from tests.peers.dcmtk import dcmtk, wlmscpfs
-from tests.peers.pynetdicom_scu import reactor_held
+from tests.peers.pynetdicom_scu import associate
 
 EXAMPLES = Path("/usr/share/doc/dcmtk/examples")
 
@@ -261,22 +261,21 @@ class Told:
 
 def told(port: int, ae_title: str, identifiers: list[Dataset]) -> list[Told]:
     entity = AE(ae_title="ASKS")
-    entity.dimse_timeout = entity.acse_timeout = 20
+    entity.dimse_timeout = entity.acse_timeout = 60
     contexts = [build_context(ModalityWorklistInformationFind, ExplicitVRLittleEndian)]
-    association = entity.associate("127.0.0.1", port, contexts=contexts, ae_title=ae_title)
+    association = associate(entity, port, contexts=contexts, called=ae_title)
     assert association.is_established
     found = []
-    with reactor_held(association):
-        for identifier in identifiers:
-            items, status = [], -1
-            for answered, one in association.send_c_find(identifier, ModalityWorklistInformationFind):
-                status = answered.get("Status", -1)
-                if one is not None:
-                    items.append(one)
-            by_step = {(str(one.AccessionNumber), _step_id(one)): dict(_values(one)) for one in items}
-            assert len(by_step) == len(items), "a step was told twice"
-            found.append(Told(status, by_step))
-        association.release()
+    for identifier in identifiers:
+        items, status = [], -1
+        for answered, one in association.send_c_find(identifier, ModalityWorklistInformationFind):
+            status = answered.get("Status", -1)
+            if one is not None:
+                items.append(one)
+        by_step = {(str(one.AccessionNumber), _step_id(one)): dict(_values(one)) for one in items}
+        assert len(by_step) == len(items), "a step was told twice"
+        found.append(Told(status, by_step))
+    association.release()
     return found
 
 

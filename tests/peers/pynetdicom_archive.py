@@ -13,6 +13,7 @@ from pynetdicom import AE, StoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined,unused-ignore]
 
 from tests.peers.pynetdicom_commitment import INSTANCE
+from tests.peers.pynetdicom_scu import associate, keep_answers
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Archive:
     def asked(self, event: evt.Event) -> tuple[int, None]:
         status = self.answers.pop(0) if self.answers else 0x0000
         if status == 0x0000 and self.over_same:
-            # Once this handler has returned, the reactor has sent the answer.
+            # The report follows the answer: it waits until the reactor, which sends that, has nothing more to do.
+            keep_answers(event.assoc)
             request = event.action_information
             threading.Thread(target=self._report_over, args=(event.assoc, request), daemon=True).start()
         self.transactions.append(event.action_information)
@@ -66,7 +68,7 @@ class Archive:
         entity = AE(ae_title="ARCHIVE")
         entity.add_requested_context(StorageCommitmentPushModel)
         role = build_role(StorageCommitmentPushModel, scp_role=True)
-        association = entity.associate("127.0.0.1", port, ae_title="GATEWAY", ext_neg=[role])
+        association = associate(entity, port, ext_neg=[role])
         assert association.is_established
         assert [one.as_scp for one in association.accepted_contexts] == [True]
         status, _ = association.send_n_event_report(*self.report(self.transactions[number]))

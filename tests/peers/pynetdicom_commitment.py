@@ -13,6 +13,8 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined,unused-ignore]
 
+from tests.peers.pynetdicom_scu import associate
+
 INSTANCE = "1.2.840.10008.1.20.1.1"
 Refs = Sequence[tuple[str, str]]
 
@@ -90,7 +92,7 @@ def asking(
     entity = AE(ae_title=title)
     entity.add_requested_context(StorageCommitmentPushModel)
     handlers = [(evt.EVT_N_EVENT_REPORT, reports.take)] if reports is not None else []
-    association = entity.associate("127.0.0.1", port, ae_title="GATEWAY", evt_handlers=handlers)
+    association = associate(entity, port, evt_handlers=handlers)
     try:
         yield association
     finally:

@@ -1,47 +1,90 @@
-"""An association of pynetdicom's SCU whose answers are not lost."""
+"""Associations that pynetdicom requests, whose answers are not lost."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, cast
 
+from pynetdicom import AE, Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+LIVENESS_SECONDS = 0.05
 
-class _Held(threading.Event):
-    """Is set once, by `let_go`."""
 
-    def __init__(self) -> None:
+class _Checkpoint(threading.Event):
+    """Where the reactor of an association stands while a `send_...` waits for its answer; `clear` waits for that."""
+
+    def __init__(self, association: Association) -> None:
         super().__init__()
-        self.reached = threading.Event()
+        self._reactor = association
+        self._changed = threading.Condition()
+        self._is_open, self._is_reached = True, False
 
     def set(self) -> None:
-        pass
-
-    def let_go(self) -> None:
-        super().set()
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.reached.set()
-        return super().wait(timeout)
+        with self._changed:
+            self._is_reached = True
+            self._changed.notify_all()
+            passed = self._changed.wait_for(lambda: self._is_open, timeout)
+            self._is_reached = False
+        return passed
+
+    def clear(self) -> None:
+        with self._changed:
+            self._is_open = False
+            # A handler that sends something runs in the reactor itself; a reactor that has ended takes nothing.
+            while not self._is_reached and self._reactor.is_alive() and threading.current_thread() is not self._reactor:
+                self._changed.wait(LIVENESS_SECONDS)
 
 
-@contextmanager
-def reactor_held(association: Any, seconds: float = 5.0) -> Iterator[None]:
-    """Keep the reactor of a requestor's established association from taking answers that somebody waits for.
+class _Answered(Association):  # type: ignore[misc]
+    """Stands when its checkpoint has been closed, and that alone counts."""
 
-    Each `send_...` of pynetdicom pauses it, and takes it for paused when it is about to go on: of a server that
-    answers at once the answer is then lost. A requestor has no other use for the reactor.
+    @property
+    def _is_paused(self) -> bool:
+        return True
+
+    @_is_paused.setter
+    def _is_paused(self, value: bool) -> None:
+        pass
+
+
+def keep_answers(association: Association) -> None:
+    """Let each `send_...` on an established association have its answer.
+
+    It pauses the reactor of the association and waits until that states that it is paused, which the reactor also
+    states between the end of its last pause and its next look for a message: so the answer to what is sent at once
+    after something else, by C-STORE as by N-ACTION, is now and then taken, and thrown away, by the reactor. The thread
+    that serves an N-EVENT-REPORT ends with the statement that the reactor is not paused, where a `send_...` then waits
+    for ever (pynetdicom 3.0.4, `Association._run_reactor`, `_serve_request`).
     """
-    association._reactor_checkpoint = held = _Held()
-    held.reached.wait(seconds)
-    try:
-        yield
-    finally:
-        held.let_go()
+    association._reactor_checkpoint = _Checkpoint(association)
+    association.__class__ = _Answered
+
+
+def associate(entity: AE, port: int, *, called: str = "GATEWAY", **more: Any) -> Association:
+    """Request an association; `more`: what `AE.associate` takes. It is established or not."""
+    association = entity.associate("127.0.0.1", port, ae_title=called, **more)
+    keep_answers(association)
+    return association
+
+
+def exchange(association: Association, request: Any) -> Any:
+    """Send a request of DIMSE as it is, in the first accepted context of its class; the answer."""
+    accepted = association.accepted_contexts
+    [context, *_] = [one for one in accepted if one.abstract_syntax == request.AffectedSOPClassUID]
+    association._reactor_checkpoint.clear()
+    association.dimse.send_msg(request, context.context_id or 0)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert answer is not None, "no answer"
+    return answer
 
 
 def rejection(association: Any) -> A_ASSOCIATE | None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 )
 
 from gateway.wire.dimse import AcceptorPolicy, DimseServer, FindRequest, StoreRequest
-from tests.peers.pynetdicom_scu import reactor_held
+from tests.peers.pynetdicom_scu import associate
 
 HOST = "127.0.0.1"
 PEER: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "CT1", "timeout": 10.0}
@@ -84,22 +84,16 @@ async def serving(**options: Any) -> AsyncIterator[DimseServer]:
 
 
 @contextmanager
-def associated(
-    port: int, *contexts: Any, calling: str = "CT1", called: str = "GATEWAY", held: bool = True
-) -> Iterator[Any]:
-    """An association of pynetdicom's SCU, established or not; blocks, so it belongs into a thread.
-
-    `held`: it hears of nothing but the answers to what it asks; else also of the end of the association.
-    """
+def associated(port: int, *contexts: Any, calling: str = "CT1", called: str = "GATEWAY") -> Iterator[Any]:
+    """An association of pynetdicom's SCU, established or not; blocks, so it belongs into a thread."""
     entity = AE(ae_title=calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
-    association = entity.associate(HOST, port, contexts=list(contexts), ae_title=called)
-    with reactor_held(association) if held and association.is_established else nullcontext():
-        try:
-            yield association
-        finally:
-            if association.is_established:
-                association.release()
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
+    association = associate(entity, port, contexts=list(contexts), called=called)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
 
 
 async def tool(*command: str, **environment: str) -> tuple[int, str]:

@@ -188,7 +188,7 @@ async def test_bytes_that_are_no_pdu_end_their_connection_only() -> None:
 
 async def test_a_silent_association_is_aborted() -> None:
     def wait_for_abort(port: int) -> bool:
-        with associated(port, ECHO, held=False) as association:
+        with associated(port, ECHO) as association:
             association.join(10)
             return bool(association.is_aborted)
 
@@ -243,7 +243,7 @@ async def test_stop_aborts_what_outlasts_its_grace() -> None:
 
 async def test_stop_does_not_wait_for_idle_associations() -> None:
     def hold(port: int, established: threading.Event) -> bool:
-        with associated(port, ECHO, held=False) as association:
+        with associated(port, ECHO) as association:
             established.set()
             association.join(20)
             return bool(association.is_released)

@@ -20,7 +20,6 @@ from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     ModalityWorklistInformationFind,
-    Verification,
 )
 
 from gateway.errors import (
@@ -35,6 +34,7 @@ from gateway.long_work import LONG_BYTES
 from gateway.wire.dimse import Caller, DimseFailure, FindRequest, StoreRequest, client
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.identifier import Identifier
+from tests.peers.pynetdicom_scu import exchange
 from tests.wire.dimse.peers import (
     CT,
     ECHO,
@@ -252,9 +252,7 @@ def raw_find(association: Any, identifier: bytes) -> Dataset:
     request.AffectedSOPClassUID = ModalityWorklistInformationFind
     request.Priority = 2
     request.Identifier = BytesIO(identifier)
-    worklist = next(cx for cx in association.accepted_contexts if cx.abstract_syntax != Verification)
-    association.dimse.send_msg(request, worklist.context_id)
-    _, response = association.dimse.get_msg(block=True)
+    response = exchange(association, request)
     status = Dataset()
     status.Status, status.ErrorComment = response.Status, response.ErrorComment
     return status
