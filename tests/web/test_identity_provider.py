@@ -6,8 +6,7 @@ SQLite alone: what is settled here is settled before a statement is made.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -41,27 +40,35 @@ class Site:
         return (await someone.open(back.removeprefix(self.base))).place
 
 
-@asynccontextmanager
-async def _site(start: Start, *, claims_in_id_token: bool = False, client: str = "gateway") -> AsyncIterator[Site]:
+@dataclass
+class Provider:
+    """An identity provider, and the port on which it looks for the gateway."""
+
+    issuer: str
+    port: int
+
+
+@pytest.fixture(scope="module", params=[False], ids=[""])
+def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    """`param`: whether it writes claims into the ID token."""
     port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    with identity_provider(base, claims_in_id_token=claims_in_id_token) as issuer:
-        oidc = Oidc(
-            issuer=issuer, client_id=client, client_secret=secret_of(client), role_claim="realm_access.roles",
-            roles=ROLES, label="Hospital ID",
-        )  # fmt: skip
-        async with start(http=Http(port=port, oidc=oidc)) as gateway:
-            yield Site(gateway, base, issuer)
+    with identity_provider(f"http://127.0.0.1:{port}", claims_in_id_token=request.param) as issuer:
+        yield Provider(issuer, port)
 
 
-@pytest.mark.parametrize("claims_in_id_token", [True, False])
-async def test_people_log_in_at_the_provider_with_the_roles_it_gives(start: Start, claims_in_id_token: bool) -> None:
-    async with (
-        _site(start, claims_in_id_token=claims_in_id_token) as site,
-        browser(site.base) as ada,
-        browser(site.base) as vera,
-        browser(site.base) as nobody,
-    ):
+@pytest.fixture
+async def site(start: Start, provider: Provider) -> AsyncIterator[Site]:
+    oidc = Oidc(
+        issuer=provider.issuer, client_id="gateway", client_secret=secret_of("gateway"),
+        role_claim="realm_access.roles", roles=ROLES, label="Hospital ID",
+    )  # fmt: skip
+    async with start(http=Http(port=provider.port, oidc=oidc)) as gateway:
+        yield Site(gateway, f"http://127.0.0.1:{provider.port}", provider.issuer)
+
+
+@pytest.mark.parametrize("provider", [True, False], indirect=True, ids=["ID token", "userinfo"])
+async def test_people_log_in_at_the_provider_with_the_roles_it_gives(site: Site) -> None:
+    async with browser(site.base) as ada, browser(site.base) as vera, browser(site.base) as nobody:
         page = await ada.open((await ada.open("/messages")).place)
         assert "Log in with Hospital ID" in page.text
         assert await site.log_in(ada, "ada") == "/messages"
@@ -82,8 +89,8 @@ async def test_people_log_in_at_the_provider_with_the_roles_it_gives(start: Star
             assert (page_there.status, "sign-out" in (await page_there.text())) == (200, True)
 
 
-async def test_a_user_who_is_disabled_here_is_not_let_in_and_a_local_name_is_not_taken(start: Start) -> None:
-    async with _site(start) as site, browser(site.base) as ada, browser(site.base) as vera:
+async def test_a_user_who_is_disabled_here_is_not_let_in_and_a_local_name_is_not_taken(site: Site) -> None:
+    async with browser(site.base) as ada, browser(site.base) as vera:
         store = site.gateway.store
         await store.write(lambda c: users.add(c, "ada", Role.ADMIN, person=OWNER, now=1))
         await site.log_in(ada, "ada")
@@ -97,8 +104,8 @@ async def test_a_user_who_is_disabled_here_is_not_let_in_and_a_local_name_is_not
         assert (refused.status, "disabled here" in refused.text) == (401, True)
 
 
-async def test_an_answer_counts_once_in_the_browser_that_began_and_for_this_login(start: Start) -> None:
-    async with _site(start) as site, browser(site.base) as ada, browser(site.base) as thief:
+async def test_an_answer_counts_once_in_the_browser_that_began_and_for_this_login(site: Site) -> None:
+    async with browser(site.base) as ada, browser(site.base) as thief:
         begun = await ada.open("/login/oidc")
         back = (await log_in_there(ada.session, begun.place, "ada", site.base)).removeprefix(site.base)
         assert (await thief.open(back)).status == 401, "begun elsewhere"
@@ -118,8 +125,8 @@ async def test_a_provider_that_is_away_is_no_fault_of_the_gateway(start: Start) 
         assert (await one.open("/login")).status == 200
 
 
-async def test_answers_that_were_made_up_are_refused_slowed_down_and_not_taken_to_the_provider(start: Start) -> None:
-    async with _site(start) as site, browser(site.base) as thief:
+async def test_answers_that_were_made_up_are_refused_slowed_down_and_not_taken_to_the_provider(site: Site) -> None:
+    async with browser(site.base) as thief:
         made_up = [1, {}, [1, 2, 3, 4], ["s", "n", {}, "/"], "text", ["s", "n", "v"]]
         for kept in (*(json.dumps(one).encode().hex() for one in made_up), "zz"):
             page = await thief.open(f"{CALLBACK}?state=s&code=c", Cookie=f"gateway-login={kept}")

@@ -24,6 +24,7 @@ def watch_of(store: Store, clock: Time) -> tuple[ChainWatch, list[AuditEvent]]:
     return ChainWatch(store, events.append, clock, FAST), events
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("what", TAMPERING)
 async def test_what_was_tampered_with_is_seen_and_recorded_once(
     store: Store, clock: Time, what: str, caplog: pytest.LogCaptureFixture
