@@ -74,9 +74,9 @@ def charset_codec(charset: str) -> str:
     }[charset]
 
 
-_NUMBERS = re.compile(rb"\b((?:P|F|ACC|RP)[123]|OLDER|OLD|NEW|PAT[12]|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
+_NUMBERS = re.compile(rb"\b((?:P|F|ACC|RP)[123]|MSG[12]|ADT1|OLDER|OLD|NEW|PAT[12]|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
 
 
 def apart(message: bytes, number: int) -> bytes:
-    """The message with numbers, studies and patients of its own, such as `ACC1X7`: cases of a gateway do not meet."""
+    """The message with control id, numbers and patients of its own, such as `ACC1X7`: cases do not meet."""
     return _NUMBERS.sub(lambda found: found[1] + (b".%d" if found[1].startswith(b"1.") else b"X%d") % number, message)

@@ -76,6 +76,7 @@ async def shown(gateway: app.Running) -> dict[str, dict[str, int]]:
     return {one.destination: one.corrected for one in study.images}
 
 
+@sqlite
 async def test_images_of_a_merged_patient_go_to_the_survivor(start: Start, orthanc: Orthanc, tmp_path: Path) -> None:
     held = tmp_path / "held"
     held.mkdir()

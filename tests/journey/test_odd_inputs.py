@@ -1,7 +1,7 @@
 """Odd input that real sites send, and what is right for it: a table of messages and one of images.
 
 The inputs are made here after the shape of public reports. Every row states what the worklist, the answer or the EHR
-must hold; `pytest -v` prints the rows with their results.
+must hold; what fails is named by its row.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import asyncio
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import pytest
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLosslessSV1
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
@@ -28,12 +28,10 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.store import messages, outbox_listing
 from gateway.store.schema import patients, steps
 from gateway.wire.dimse import Caller, StoreRequest
-from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
-from tests.peers.mllp import mllp_send
+from tests.journey.messages import adt, apart, orm
+from tests.journey.running import Start, quiet, sqlite
+from tests.journey.test_scheduling import outcomes
 from tests.peers.pynetdicom_scu import associate, exchange
-
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -112,25 +110,34 @@ MESSAGES: list[Row] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sent", "right"), [row[1:] for row in MESSAGES], ids=[row[0] for row in MESSAGES])
-async def test_messages(start: Start, sent: list[bytes], right: Callable[[Held], bool]) -> None:
-    site = Site(patient_id_issuer="HOSP")
-    async with start(site=site) as gateway:
-        answers = [(await mllp_send(gateway.hl7_ports["ris"], raw))[0] for raw in sent]
+@sqlite
+async def test_messages(start: Start) -> None:
+    async with start(site=Site(patient_id_issuer="HOSP")) as gateway:
+        wrong = {}
+        for number, (name, sent, right) in enumerate(MESSAGES):
+            before = await gateway.store.read(newest)
+            answers = await outcomes(gateway, *(apart(raw, number) for raw in sent))
+            held = await gateway.store.read(partial(left, codes=answers, number=number, before=before))
+            if not right(held):
+                wrong[name] = held
+    assert wrong == {}
 
-        def look(connection: Connection) -> Held:
-            people = list(connection.execute(select(patients.c.attributes).where(patients.c.merged_into.is_(None))))
-            rows = [dict(row) for row in connection.execute(select(steps)).mappings()]
-            newest = messages.listing(connection)[0]
-            return Held(
-                [answer.split("MSA|")[1][:2] for answer in answers],
-                people[0].attributes if people else {},
-                rows[0] if rows else {},
-                [finding["place"] for finding in newest["findings"]],
-            )
 
-        held = await gateway.store.read(look)
-    assert right(held), held
+def newest(connection: Connection) -> tuple[int, int]:
+    """The ids of the patient and of the step that came last."""
+    patient, step = (connection.execute(select(func.max(one.c.id))).scalar_one() for one in (patients, steps))
+    return patient or 0, step or 0
+
+
+def left(connection: Connection, codes: list[str], number: int, before: tuple[int, int]) -> Held:
+    """What the row with this number left, which made its messages `apart`."""
+    people = connection.execute(
+        select(patients.c.attributes).where(patients.c.merged_into.is_(None), patients.c.id > before[0])
+    )
+    rows = connection.execute(select(steps).where(steps.c.id > before[1])).mappings()
+    patient = {keyword: str(value).removesuffix(f"X{number}") for keyword, value in next(people, [{}])[0].items()}
+    last = messages.listing(connection)[0]
+    return Held(codes, patient, dict(next(rows, {})), [finding["place"] for finding in last["findings"]])
 
 
 # Images
@@ -138,16 +145,20 @@ async def test_messages(start: Start, sent: list[bytes], right: Callable[[Held],
 
 CAPTURE, RETIRED = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6"
 """Secondary Capture, and Ultrasound Image Storage as it was until 1994."""
+CALLER = Caller("ODD", "GATEWAY", "127.0.0.1")
+FIRST = 1000
+"""A number of four digits for each image, in its UIDs and for `ODD1`: an image keeps its length."""
 
 
 def image(**more: Any) -> Dataset:
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CAPTURE, "2.25.1.1.1"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CAPTURE, f"2.25.{FIRST}.1.1"
     dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20260123", "093000", "ODD1"
     dataset.Modality, dataset.PatientName, dataset.PatientID = "OT", "DOE^ODD", "ODD1"
     dataset.PatientBirthDate, dataset.PatientSex = "19700101", "F"
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SeriesNumber = "2.25.1", "2.25.1.1", "1"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"2.25.{FIRST}", f"2.25.{FIRST}.1"
+    dataset.SeriesNumber = "1"
     for keyword, value in more.items():
         setattr(dataset, keyword, value)
     return dataset
@@ -224,23 +235,28 @@ IMAGES: list[Image] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("data", "syntax", "right"), [row[1:] for row in IMAGES], ids=[row[0] for row in IMAGES])
-async def test_images(
-    start: Start, data: bytes, syntax: UID, right: Callable[[dict[str, Any], dict[str, Any]], bool]
-) -> None:
+@sqlite
+async def test_images(start: Start) -> None:
     async with EhrSimulator() as ehr:
         ehrs = [Ehr(name="main", url=ehr.url, patient="create", retry=Retry(first_seconds=0.1, max_seconds=0.5))]
         async with start(ehrs=ehrs, site=Site(patient_id_issuer="HOSP")) as gateway:
-            sop_class = (
-                "1.2.840.10008.5.1.4.1.1.6" if b"1.2.840.10008.5.1.4.1.1.6\0" in data else "1.2.840.10008.5.1.4.1.1.7"
-            )
-            request = StoreRequest(Caller("ODD", "GATEWAY", "127.0.0.1"), sop_class, "2.25.1.1.1", str(syntax), data)
-            assert await asyncio.to_thread(store, gateway.dicom_port, request) == 0
+            for number, (name, data, syntax, _) in enumerate(IMAGES, FIRST):
+                sop_class = RETIRED if f"{RETIRED}\0".encode() in data else CAPTURE
+                own = data.replace(b"2.25.%d" % FIRST, b"2.25.%d" % number).replace(b"ODD1", b"%d" % number)
+                request = StoreRequest(CALLER, sop_class, f"2.25.{number}.1.1", str(syntax), own)
+                assert await asyncio.to_thread(store, gateway.dicom_port, request) == 0, name
             await quiet(gateway)
             stuck = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
             assert stuck == []
-        [study], [patient] = ehr.resources("ImagingStudy"), ehr.resources("Patient")
-    assert right(study, patient), (study, patient)
+        people = {f"Patient/{one['id']}": one for one in ehr.resources("Patient")}
+        studies = {value["value"]: one for one in ehr.resources("ImagingStudy") for value in one["identifier"]}
+    wrong = {}
+    for number, (name, _, _, right) in enumerate(IMAGES, FIRST):
+        study = studies[f"urn:oid:2.25.{number}"]
+        patient = people[study["subject"]["reference"]]
+        if not right(study, patient):
+            wrong[name] = (study, patient)
+    assert wrong == {}
 
 
 def store(port: int, request: StoreRequest) -> int:

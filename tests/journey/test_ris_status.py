@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,18 @@ from tests.peers.openssl import Authority
 UID = "1.2.826.0.1.3680043.8.498.7"
 
 
-def sections(*receivers: RisListener, seconds: float = 5.0, **given: Any) -> dict[str, Any]:
+def sections(*receivers: RisListener, **given: Any) -> dict[str, Any]:
     """A configuration with these receivers as destinations `ris0`, `ris1` ..., which are tried again soon."""
-    destinations = [
-        Destination(
-            name=f"ris{number}",
-            port=receiver.port,
-            timeout_seconds=seconds,
-            retry=DestinationRetry(first_seconds=0.05, max_seconds=0.1),
-            **given,
-        )
-        for number, receiver in enumerate(receivers)
-    ]
-    return {"hl7": Hl7(listeners=[Listener(port=0, conformance="off")], destinations=destinations)}
+    return to(*(to_one(f"ris{number}", receiver, **given) for number, receiver in enumerate(receivers)))
+
+
+def to(*destinations: Destination) -> dict[str, Any]:
+    return {"hl7": Hl7(listeners=[Listener(port=0, conformance="off")], destinations=list(destinations))}
+
+
+def to_one(name: str, receiver: RisListener, *, seconds: float = 5.0, **given: Any) -> Destination:
+    retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
+    return Destination(name=name, port=receiver.port, timeout_seconds=seconds, retry=retry, **given)
 
 
 def stated(message: Message) -> str:
@@ -118,21 +118,32 @@ async def test_an_examination_is_told_as_it_begins_and_as_it_ends(start: Start) 
         ]
 
 
-@pytest.mark.parametrize("kind", ["ORM^O01", "OMG^O19", "OMI^O23", "ORU^R01", "SIU^S14"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_each_type_of_message_has_the_structure_of_the_standard(start: Start, kind: str) -> None:
-    async with RisListener() as ris, start(**sections(ris, status=kind, charset="8859/1")) as gateway:
+STATED: dict[str, tuple[str, int, list[str]]] = {
+    "ORM^O01": ("ORC", 5, ["IP", "CM"]),
+    "OMG^O19": ("ORC", 5, ["IP", "CM"]),
+    "OMI^O23": ("ORC", 5, ["IP", "CM"]),
+    "ORU^R01": ("OBR", 25, ["I", "R"]),
+    "SIU^S14": ("SCH", 25, ["Started", "Complete"]),
+}
+"""By type of message: segment and field of the status, and its values."""
+
+
+@sqlite
+async def test_each_type_of_message_has_the_structure_of_the_standard(start: Start) -> None:
+    async with AsyncExitStack() as stack:
+        receivers = {kind: await stack.enter_async_context(RisListener()) for kind in STATED}
+        destinations = (to_one(kind[:3].lower(), ris, status=kind, charset="8859/1") for kind, ris in receivers.items())
+        gateway = await stack.enter_async_context(start(**to(*destinations)))
         await ordered(gateway, orm(name="MÜSTER\\T\\SÖHNE^MAX", charset="8859/1"))
         await perform(gateway)
         await quiet(gateway)
-        statuses = {"ORM": ("ORC", 5), "ORU": ("OBR", 25), "SIU": ("SCH", 25)}.get(kind[:3], ("ORC", 5))
-        segments = [message.first(statuses[0]) for message in ris.received]
-        assert [one.leaf(statuses[1]) for one in segments if one is not None] == {
-            "OBR": ["I", "R"], "SCH": ["Started", "Complete"],
-        }.get(statuses[0], ["IP", "CM"])  # fmt: skip
-        for message in ris.received:
-            assert b"M\xdcSTER\\T\\S\xd6HNE" in message.raw, "MSH-18 names the encoding of the bytes"
-            assert [str(one) for one in check(message.text, "") if one.severity == "structure"] == []
+    for kind, (segment, number, values) in STATED.items():
+        received = receivers[kind].received
+        segments = [message.first(segment) for message in received]
+        assert [one.leaf(number) for one in segments if one is not None] == values, kind
+        for message in received:
+            assert b"M\xdcSTER\\T\\S\xd6HNE" in message.raw, f"{kind}: MSH-18 names the encoding of the bytes"
+            assert [str(one) for one in check(message.text, "") if one.severity == "structure"] == [], kind
 
 
 @pytest.mark.parametrize(
@@ -191,46 +202,63 @@ async def test_an_order_is_completed_with_its_last_step(start: Start) -> None:
         assert told == [("SC/IP", "SPS1"), ("SC/IP", "SPS1"), ("SC/IP", "SPS2"), ("SC/CM", "SPS2")]
 
 
-@pytest.mark.parametrize(
-    ("rules", "tries"),
-    [
-        ([RisRule(do="silent", times=2)], 4),
-        ([RisRule(do="close_before", times=2)], 4),
-        ([RisRule(do="close_after", times=2)], 4),
-        ([RisRule(do="other", times=1)], 3),
-        ([RisRule(do="slow", seconds=0.1)], 2),
-        ([RisRule(do="answer", code="CA", then="AA")], 2),
-    ],
-    ids=lambda value: value[0].do if isinstance(value, list) else "",
-)
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_no_answer_means_the_same_message_once_more(start: Start, rules: list[RisRule], tries: int) -> None:
-    async with RisListener(script=RisScript(rules=rules)) as ris, start(**sections(ris, seconds=0.4)) as gateway:
+TRIES: dict[str, tuple[RisRule, int]] = {
+    "silent": (RisRule(do="silent", times=2), 4),
+    "closes-before": (RisRule(do="close_before", times=2), 4),
+    "closes-after": (RisRule(do="close_after", times=2), 4),
+    "other": (RisRule(do="other", times=1), 3),
+    "slow": (RisRule(do="slow", seconds=0.1), 2),
+    "commit": (RisRule(do="answer", code="CA", then="AA"), 2),
+}
+
+
+@sqlite
+async def test_no_answer_means_the_same_message_once_more(start: Start) -> None:
+    async with AsyncExitStack() as stack:
+        receivers = {
+            name: await stack.enter_async_context(RisListener(script=RisScript(rules=[rule])))
+            for name, (rule, _) in TRIES.items()
+        }
+        destinations = (
+            to_one(name, ris, seconds=2.0 if name in ("silent", "other") else 20.0) for name, ris in receivers.items()
+        )
+        gateway = await stack.enter_async_context(start(**to(*destinations)))
         await ordered(gateway)
         await perform(gateway)
         await quiet(gateway)
-        assert accepted(ris) == [BEGUN, DONE], "in order, once each"
-        assert len(ris.received) == tries
-        assert len({one.raw for one in ris.received}) == 2, "a retry has the bytes of the first try"
+    for name, ris in receivers.items():
+        assert accepted(ris) == [BEGUN, DONE], f"{name}: in order, once each"
+        assert len({one.raw for one in ris.received}) == 2, f"{name}: a retry has the bytes of the first try"
+    assert {name: len(ris.received) for name, ris in receivers.items()} == {name: one[1] for name, one in TRIES.items()}
 
 
-@pytest.mark.parametrize("code", ["AE", "AR", "CE", "CR"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_refusal_waits_for_a_person_with_the_words_of_the_ris(start: Start, code: str) -> None:
+@sqlite
+async def test_a_refusal_waits_for_a_person_with_the_words_of_the_ris(start: Start) -> None:
     words = "unknown filler order number F1"
-    script = RisScript(rules=[RisRule.model_validate({"do": "answer", "code": code, "text": words, "times": 1})])
-    async with RisListener(script=script) as ris, start(**sections(ris)) as gateway:
+    async with AsyncExitStack() as stack:
+        receivers = {}
+        for code in ("AE", "AR", "CE", "CR"):
+            rule = RisRule.model_validate({"do": "answer", "code": code, "text": words, "times": 1})
+            receivers[code] = await stack.enter_async_context(RisListener(script=RisScript(rules=[rule])))
+        destinations = (to_one(code.lower(), ris) for code, ris in receivers.items())
+        gateway = await stack.enter_async_context(start(**to(*destinations)))
         await ordered(gateway)
         await modality_of(gateway).create(begin(), UID)
         await quiet(gateway)
-        [parked] = (await gateway.store.read(partial(parked_work, most=10))).deliveries
-        assert (parked["kind"], parked["state"]) == ("status:ris0", "parked")
-        assert parked["outcome"]["error"].startswith(f"answered {code}: {words}")
-        await gateway.store.write(lambda connection: outbox_listing.replay(connection, [parked["id"]], now=now()))
+        parked = (await gateway.store.read(partial(parked_work, most=10))).deliveries
+        assert {(one["kind"], one["state"]) for one in parked} == {
+            (f"status:{code.lower()}", "parked") for code in receivers
+        }
+        for one in parked:
+            code = one["kind"].partition(":")[2].upper()
+            assert one["outcome"]["error"].startswith(f"answered {code}: {words}")
+        again = partial(outbox_listing.replay, ids=[one["id"] for one in parked], now=now())
+        await gateway.store.write(again)
         await quiet(gateway)
-        assert accepted(ris) == [BEGUN]
-        refused, repeated = ris.received
-        assert refused.control_id != repeated.control_id, "an MSH-10 that was refused would be refused again"
+        for code, ris in receivers.items():
+            assert accepted(ris) == [BEGUN], code
+            refused, repeated = ris.received
+            assert refused.control_id != repeated.control_id, "an MSH-10 that was refused would be refused again"
 
 
 async def test_a_ris_that_is_down_holds_nothing_else_and_gets_all_of_it_in_order(start: Start) -> None:

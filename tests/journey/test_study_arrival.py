@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from gateway.store.schema import instances
 from gateway.wire.dimse import client
 from gateway.wire.dimse.header import read_header
 from gateway.wire.hl7.mllp_client import MllpClient
-from tests.journey.messages import orm
+from tests.journey.messages import apart, orm
 from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.peers.dcmtk import findscu, storescu
 from tests.pixels.samples import saved
@@ -264,48 +265,64 @@ WARNING = Studies(quiet_seconds=0.3, order_checks=OrderChecks(patient_id=CheckPo
 """A study is delivered although the order with its number is another patient's."""
 
 
-@sqlite
-@pytest.mark.parametrize(
-    ("patient", "linked"),
-    [("{id}^^^HOSP", True), ("{id}", True), ("{id}^^^OTHER", False), ("PAT1^^^HOSP", False)],
-)
-@pytest.mark.parametrize("by", ["study_uid", "accession"])
-async def test_a_study_is_linked_to_its_own_patient_s_order_alone(
-    start: Start, by: str, patient: str, linked: bool
-) -> None:
+OWN_ORDERS = {
+    (by, patient): patient in ("ME{}^^^HOSP", "ME{}")
+    for by in ("study_uid", "accession")
+    for patient in ("ME{}^^^HOSP", "ME{}", "ME{}^^^OTHER", "PAT{}^^^HOSP")
+}
+"""How order and study are one, and whose the order is; whether the study of patient ME of HOSP is linked."""
+
+
+def study_of(number: int) -> pydicom.Dataset:
+    """A study of its own, of a patient of its own, with the accession number `A<number>`."""
     dataset = sample()
-    dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
-    numbers = {"study_uid": str(dataset.StudyInstanceUID)} if by == "study_uid" else {"accession": "ACC7"}
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = UID(f"1.2.50.{number}"), UID(f"1.2.50.{number}.1")
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.50.{number}.1.1")
+    dataset.PatientID, dataset.IssuerOfPatientID, dataset.AccessionNumber = f"ME{number}", "HOSP", f"A{number}"
+    return dataset
+
+
+async def based_on(start: Start, pairs: Sequence[tuple[bytes, pydicom.Dataset]]) -> list[set[str]]:
+    """The accession numbers that each study is based on; the orders come first."""
     async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
         async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as ris:
-            message = orm(patient=patient.format(id=dataset.PatientID), **numbers)
-            assert b"MSA|AA" in await ris.send(message)
-        await send(gateway, dataset)
+            for order, _ in pairs:
+                assert b"MSA|AA" in await ris.send(order)
+        await send(gateway, *(study for _, study in pairs))
         await quiet(gateway)
-        [resource] = ehr.resources("ImagingStudy")
-        named = {one["identifier"]["value"] for one in resource.get("basedOn", [])}
-        assert (("ACC1" if by == "study_uid" else "ACC7") in named) is linked
+        held = {value["value"]: one for one in ehr.resources("ImagingStudy") for value in one["identifier"]}
+    resources = [held[f"urn:oid:{study.StudyInstanceUID}"] for _, study in pairs]
+    return [{one["identifier"]["value"] for one in resource.get("basedOn", [])} for resource in resources]
 
 
 @sqlite
-@pytest.mark.parametrize(("issuer", "named"), [("", False), ("HOSP", False), ("ELSEWHERE", True)])
-async def test_a_number_that_another_authority_gave_is_no_other_patient_s(
-    start: Start, issuer: str, named: bool
-) -> None:
+async def test_a_study_is_linked_to_its_own_patient_s_order_alone(start: Start) -> None:
+    pairs, numbers = [], []
+    for number, (by, patient) in enumerate(OWN_ORDERS):
+        study = study_of(number)
+        common = {"study_uid": str(study.StudyInstanceUID)} if by == "study_uid" else {"accession": f"A{number}"}
+        order = orm(control_id=f"M{number}", patient=patient.format(number), **{"study_uid": "1.2.3.4.5"} | common)
+        pairs.append((apart(order, number), study))
+        numbers.append(f"ACC1X{number}" if by == "study_uid" else f"A{number}")
+    found = await based_on(start, pairs)
+    linked = [number in named for number, named in zip(numbers, found, strict=True)]
+    assert dict(zip(OWN_ORDERS, linked, strict=True)) == OWN_ORDERS
+
+
+@sqlite
+async def test_a_number_that_another_authority_gave_is_no_other_patient_s(start: Start) -> None:
     """Another patient's order has the accession number, given by HOSP; the header says who gave its own."""
-    dataset = sample()
-    dataset.IssuerOfPatientID, dataset.AccessionNumber = "HOSP", "ACC7"
-    if issuer:
-        item = pydicom.Dataset()
-        item.LocalNamespaceEntityID = issuer
-        dataset.IssuerOfAccessionNumberSequence = [item]
-    async with EhrSimulator() as ehr, start(ehr.url, studies=WARNING) as gateway:
-        async with MllpClient("127.0.0.1", gateway.hl7_ports["ris"], timeout=120) as ris:
-            assert b"MSA|AA" in await ris.send(orm(patient="PAT1^^^HOSP", accession="ACC7"))
-        await send(gateway, dataset)
-        await quiet(gateway)
-        [resource] = ehr.resources("ImagingStudy")
-        assert ("basedOn" in resource) is named
+    issuers = {"": False, "HOSP": False, "ELSEWHERE": True}
+    pairs = []
+    for number, issuer in enumerate(issuers):
+        study = study_of(number)
+        if issuer:
+            item = pydicom.Dataset()
+            item.LocalNamespaceEntityID = issuer
+            study.IssuerOfAccessionNumberSequence = [item]
+        pairs.append((apart(orm(control_id=f"M{number}", accession=f"A{number}"), number), study))
+    named = [bool(one) for one in await based_on(start, pairs)]
+    assert dict(zip(issuers, named, strict=True)) == issuers
 
 
 @sqlite

@@ -39,7 +39,7 @@ from tests.peers.hapi_server import hapi_server
 from tests.peers.lossy_proxy import LossyProxy, lossy_proxy
 from tests.peers.mllp import mllp_send
 
-STUDIES = int(os.environ.get("WHOLE_EHR_STUDIES", "16"))
+STUDIES = int(os.environ.get("WHOLE_EHR_STUDIES", "8"))
 WRITE: Any = os.environ.get("WHOLE_EHR_WRITE", "auto")
 PATIENTS = 5
 SYSTEMS = {"HOSP": "urn:oid:2.25.1"}
