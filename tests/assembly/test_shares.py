@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
-import sys
+import resource
 
 import pytest
 
+from gateway.assembly import shares
 from gateway.assembly.shares import http_share, of_address, warn_of_want
 from gateway.config.http import Http
 from gateway.config.tree import Config
-from tests.peers.process import run
-
-RAISED = """
-import resource
-from gateway.assembly import shares
-resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
-assert shares.limit() == 256
-assert shares.raise_limit() == shares.limit() == 512
-assert resource.getrlimit(resource.RLIMIT_NOFILE) == (512, 512)
-"""
+from tests.commands import FORKS
 
 
-async def test_the_limit_of_the_process_is_raised_to_the_hard_one() -> None:
-    done = await run(sys.executable, "-c", RAISED)
-    assert done.returncode == 0, done
+def _raise() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+    assert shares.limit() == 256
+    assert shares.raise_limit() == shares.limit() == 512
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (512, 512)
+
+
+def test_the_limit_of_the_process_is_raised_to_the_hard_one() -> None:
+    process = FORKS.Process(target=_raise)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
 
 
 @pytest.mark.parametrize(("most", "stated", "same"), [(1, None, 1), (2, None, 2), (256, None, 192), (256, 256, 256)])
