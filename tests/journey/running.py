@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import Connection, select
 
 from gateway.assembly import process as app
 from gateway.clock import now
@@ -23,8 +24,15 @@ from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.tree import Config
-from gateway.records.work import Activity, WorkKind
-from gateway.store import outbox_listing
+from gateway.records.work import Activity, WorkKind, WorkState
+from gateway.store import heartbeats, outbox_listing
+from gateway.store.outbox_claims import ACTIVE_STATES, is_active
+from gateway.store.schema import outbox
+from gateway.store.statement import Statement
+
+_WORK: Final = Statement(select(outbox.c.kind, outbox.c.state, outbox.c.due_at).where(is_active(outbox)))
+_LATER: Final = {Activity.LINK: 0, Activity.VERIFY: 0, Activity.SETTLE: 10_000_000}
+"""Of what may never come: work that falls due so many microseconds from now is waited for."""
 
 Start = Callable[..., AbstractAsyncContextManager[app.Running]]
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -71,6 +79,16 @@ async def shared_gateway(file_database_url: str) -> AsyncIterator[app.Running]:
         yield running
 
 
+def _work_waits(connection: Connection) -> bool:
+    for row in _WORK.rows(connection, {}):
+        later = _LATER.get(WorkKind.of(row["kind"]).activity)
+        if later is None or row["state"] == WorkState.LEASED.value:
+            return True
+        if heartbeats.shown(connection, row["due_at"]) <= now() + later:
+            return True
+    return False
+
+
 async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
     """Wait until no work is waiting or under way; fail when there still is after `seconds`.
 
@@ -78,15 +96,8 @@ async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
     they wait for may never come.
     """
     end = time.monotonic() + seconds
-    looks = {Activity.LINK: 0, Activity.VERIFY: 0, Activity.SETTLE: 10_000_000}
-
-    def waits(row: dict[str, Any]) -> bool:
-        later = looks.get(WorkKind.of(row["kind"]).activity)
-        return later is None or row["state"] == "leased" or row["due_at"] <= now() + later
-
-    while rows := list(
-        filter(waits, await gateway.store.read(partial(outbox_listing.listing, states=("pending", "leased"))))
-    ):
+    while await gateway.store.read(_work_waits):
         if time.monotonic() > end:
+            rows = await gateway.store.read(partial(outbox_listing.listing, states=ACTIVE_STATES))
             pytest.fail(f"still waiting after {seconds} s: {rows}")
         await asyncio.sleep(0.02)
