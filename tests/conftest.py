@@ -15,7 +15,7 @@ import pytest
 
 from gateway.store import Store, migrations
 from gateway.store.engine import open_engine
-from tests import compiled_statements
+from tests import compiled_pages, compiled_statements
 from tests.blocking import watch
 from tests.peers import PLUGINS, postgres_sessions
 from tests.peers.postgres_database import empty, postgres_database
@@ -30,6 +30,7 @@ pytest_plugins = [
 ]
 
 compiled_statements.share()
+compiled_pages.load()
 gc.set_threshold(50_000)
 
 

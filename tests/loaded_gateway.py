@@ -13,7 +13,7 @@ import tempfile
 import gateway.cli
 from gateway.assembly.process import running
 from gateway.wire.fhir.validation import warm_up
-from tests import compiled_statements
+from tests import compiled_pages, compiled_statements
 from tests.journey.running import config_of
 
 for package in ("assembly", "operations", "simulators"):
@@ -21,6 +21,7 @@ for package in ("assembly", "operations", "simulators"):
         importlib.import_module(module.name)
 warm_up()
 compiled_statements.share()
+compiled_pages.load()
 
 
 async def _serve_once() -> None:
