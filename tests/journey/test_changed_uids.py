@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection, select
@@ -179,9 +181,12 @@ async def _send(gateway: app.Running, sent: Sent) -> None:
         for message in sent:
             if isinstance(message, bytes):
                 assert b"MSA|AA" in await ris.send(message)
-    images = [image for image in sent if isinstance(image, Dataset)]
-    assert {status for _, status in await client.store(HOST, gateway.dicom_port, images, **PEER)} <= {0}
+    await _store(gateway, [image for image in sent if isinstance(image, Dataset)])
     await quiet(gateway)
+
+
+async def _store(gateway: app.Running, images: Sequence[Dataset]) -> None:
+    assert {status for _, status in await client.store(HOST, gateway.dicom_port, images, **PEER)} <= {0}
 
 
 def _held(ehr: EhrSimulator, one: Examination) -> dict[str, Held]:
@@ -238,6 +243,7 @@ def _link(one: Examination, order: Sequence[str], place: int) -> list[Dataset]:
     return [*images, *images]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_each_change_leads_to_its_versions(start: Start) -> None:
     examinations = {one.what: Examination(number) for number, one in enumerate(CASES, 10)}
     chains = [(order, Examination(number)) for number, order in enumerate(ORDERS, 50)]
@@ -271,3 +277,31 @@ async def test_each_change_leads_to_its_versions(start: Start) -> None:
     # The study that took over is in error itself, so the former counts.
     assert again == {"A": Held(3, 2, order=True), "B": Held(2, 0, in_error=True, order=True)}
     assert stuck == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_two_gateways_and_a_restart_come_to_the_same(start: Start) -> None:
+    """Both studies of each examination arrive at once, one at each gateway, and are looked at by either."""
+    examinations = [Examination(number) for number in range(80, 84)]
+    chains = ((), ("A",), (), ("A",))
+    async with EhrSimulator() as ehr:
+        async with start(ehr.url, site=SITE) as first, start(ehr.url, site=SITE) as second:
+            await _send(first, [one.order() for one in examinations])
+            for former, latter in ((first, second), (second, first)):
+                await asyncio.gather(
+                    _store(former, [image for one in examinations for image in one.both("A")]),
+                    _store(latter, [
+                        image for one, chain in zip(examinations, chains, strict=True)
+                        for image in one.both("B", *chain)
+                    ]),
+                )  # fmt: skip
+        async with start(ehr.url, site=SITE) as again:
+            await quiet(again)
+            stuck = await again.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
+        held = [_held(ehr, one) for one in examinations]
+    assert stuck == []
+    for found, chain in zip(held, chains, strict=True):
+        left = {study: (one.instances, one.order) for study, one in found.items() if not one.in_error}
+        assert sum(number for number, _ in left.values()) == 2
+        assert all(has_order for _, has_order in left.values())
+        assert not chain or left == {"B": (2, True)}

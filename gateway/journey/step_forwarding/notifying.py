@@ -18,9 +18,10 @@ from gateway.store import outbox, performed_steps
 def queue_notification(connection: Connection, archives: Mapping[str, str], study: Study, *, now: int) -> None:
     """Add a notification in place of those of the study that wait, unless the last states the same.
 
-    `archives`: destination -> Retrieve AE Title. Of a study that was entered in error nothing is stated.
+    `archives`: destination -> Retrieve AE Title. Of a study that was entered in error, or whose instances are of
+    others now, nothing is stated.
     """
-    if study.withdrawn or not archives:
+    if study.withdrawn or not study.series or not archives:
         return
     steps = performed_steps.uids_of_study(connection, study.uid)
     for name, retrieve_ae in archives.items():
