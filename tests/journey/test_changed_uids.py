@@ -27,7 +27,7 @@ from gateway.store.schema import audit, audit_waiting
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import Start, quiet, sqlite
 from tests.wire.dimse.peers import HOST, PEER, instance
 
 SITE = Site(name="Test site", patient_id_issuer="HOSP", identifier_systems={"HOSP": "urn:oid:2.25.1"})
@@ -243,7 +243,7 @@ def _link(one: Examination, order: Sequence[str], place: int) -> list[Dataset]:
     return [*images, *images]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@sqlite
 async def test_each_change_leads_to_its_versions(start: Start) -> None:
     examinations = {one.what: Examination(number) for number, one in enumerate(CASES, 10)}
     chains = [(order, Examination(number)) for number, order in enumerate(ORDERS, 50)]

@@ -32,11 +32,13 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.reconciliation import Difference
 from gateway.store import Store, deleted_studies, outbox_listing, reconciliations, reconciling, studies
 from gateway.store.retention.studies import delete_studies
+from gateway.wire.dimse import client
 from tests.conftest import comes_true
-from tests.journey.running import Start, config_of, sqlite
+from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.journey.test_polled_sources import FIRST_DAY, RETRY, asked, holds, written
 from tests.peers.fhir_server import FhirServer
 from tests.peers.orthanc import Orthanc
+from tests.wire.dimse.peers import HOST, PEER
 
 STUDIES = int(os.environ.get("RECONCILED_STUDIES", "12"))
 DELETED, ALTERED = (5, 3) if STUDIES >= 50 else (2, 2)
@@ -199,6 +201,37 @@ async def test_what_the_archive_has_and_has_not_is_named_and_read(
             missing = [one for one in found if one.kind == "missing"]
             assert [(one.place, one.repair.value) for one in missing] == [("gateway", "")] * differences
             assert report.repaired == 0
+
+
+@sqlite
+async def test_a_study_whose_uid_the_archive_changed_is_read_and_then_gone(
+    start: Start, database_url: str, orthanc_web: Orthanc, fhir_server: FhirServer, tmp_path: Path
+) -> None:
+    """The former study came by C-STORE: the gateway has more of it than the archive gives of the new one."""
+    files = written(tmp_path, 0, instances=2)
+    wanted = sections(by_web(orthanc_web), fhir_server)
+    config = config_of(database_url, **wanted)
+    former = str(pydicom.dcmread(files[0]).StudyInstanceUID)
+    await orthanc_web.upload(*files)
+    async with start(ehrs=wanted["ehrs"]) as gateway:
+        assert {status for _, status in await client.store(HOST, gateway.dicom_port, files, **PEER)} == {0}
+        await quiet(gateway)
+        assert (await compared(config, gateway.store))[0] == []
+        await orthanc_web.change_study_uid(former, f"{former}.1")
+        found, _ = await compared(config, gateway.store, fix=True)
+        assert named(found) == {("missing", "gateway"): 1, ("extra", "gateway"): 1}
+    async with start(**wanted) as gateway:
+        await holds(gateway, 2, 4)
+        await quiet_ehr(gateway)
+        assert (await compared(config, gateway.store))[0] == []
+    held = {
+        one["identifier"][0]["value"]: (one["status"], one["numberOfInstances"])
+        for one in await fhir_server.resources("ImagingStudy")
+    }
+    assert held == {
+        f"urn:oid:{former}": ("entered-in-error", 0),
+        f"urn:oid:{former}.1": ("available", 2),
+    }
 
 
 def taken_away(connection: Connection, uid: str, remembered_at: int | None) -> None:

@@ -92,6 +92,15 @@ class Orthanc:
         for one in await self._call("POST", "/tools/lookup", data=study_uid):
             await self._call("DELETE", one["Path"])
 
+    async def change_study_uid(self, study_uid: str, to: str) -> None:
+        """Give a study another Study Instance UID, as somebody at the archive does; its instances keep theirs."""
+        wanted = {
+            "Replace": {"StudyInstanceUID": to}, "Keep": ["SeriesInstanceUID", "SOPInstanceUID"], "Force": True,
+            "KeepSource": False,
+        }  # fmt: skip
+        for one in await self._call("POST", "/tools/lookup", data=study_uid):
+            await self._call("POST", f"{one['Path']}/modify", json=wanted)
+
     async def forget_changes(self) -> None:
         """Empty its list of changes."""
         await self._call("DELETE", "/changes")

@@ -28,7 +28,7 @@ from gateway.records.digest import digest_of
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.missing_code import MissingCode
-from gateway.records.order_check import DEFAULTS, FoundConflict, Policies, standing_with
+from gateway.records.order_check import DEFAULTS, FoundConflict, OrderStanding, Policies, standing_with
 from gateway.records.rejection import number_rejected
 from gateway.records.study import Shape, Study
 from gateway.records.work import Lane, Work, delivery_to
@@ -161,7 +161,8 @@ class ImagingStudyStation:
         return found
 
     def _note_orders(self, connection: Connection, study: Study, found: Sequence[FoundConflict]) -> None:
-        standing = standing_with(study.orders, found)
+        # Nobody need look for the order of a study of which nothing is left.
+        standing = OrderStanding.UNKNOWN if moving.is_left(study) else standing_with(study.orders, found)
         order_conflicts.note(connection, study.uid, found, standing, now=self._clock())
 
     def _looked(self, connection: Connection, work: Work) -> _Looked:
