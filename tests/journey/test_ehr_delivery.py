@@ -27,9 +27,9 @@ from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet, sqlite
+from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
-from tests.peers.mllp import mllp_send
 
 
 async def examine(gateway: app.Running, seed: int, count: int) -> list[str]:
@@ -262,7 +262,7 @@ async def test_an_ehr_that_takes_no_imaging_study_gets_a_link_to_a_viewer(
         await quiet(gateway)
         [first] = await fhir_server.resources("DocumentReference")
         order = orm(patient=f"{sample().PatientID}^^^HOSP", study_uid=str(sample().StudyInstanceUID))
-        await mllp_send(gateway.hl7_ports["ris"], order)
+        await outcomes(gateway, order)
         await quiet(gateway)
         [second] = await fhir_server.resources("DocumentReference")
         assert await fhir_server.resources("ImagingStudy") == []

@@ -18,10 +18,10 @@ from gateway.store import missing_links, outbox_listing
 from gateway.store.schema import missing_links as missing_rows
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet, sqlite
+from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
 from tests.peers.fhir_validators import Validators
-from tests.peers.mllp import mllp_send
 
 ID = str(sample().PatientID)
 IDENTIFIER = {"system": "urn:oid:2.25.1", "value": ID}
@@ -34,7 +34,7 @@ def ehr(url: str, **more: Any) -> list[Ehr]:
 async def studied(start: Start, server: FhirServer, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the ImagingStudy, the delivery) of one study that was ordered, at an EHR with these settings."""
     async with start(ehrs=ehr(server.url, **more)) as gateway:
-        await mllp_send(gateway.hl7_ports["ris"], orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID)))
+        await outcomes(gateway, orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID)))
         await send(gateway, sample())
         await quiet(gateway)
         [delivery] = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("done",), limit=1))
@@ -135,7 +135,7 @@ ORDER = orm(patient=f"{ID}^^^HOSP", study_uid=str(sample().StudyInstanceUID))
 
 async def sent(gateway: Running, what: str) -> None:
     if what == "order":
-        await mllp_send(gateway.hl7_ports["ris"], ORDER)
+        await outcomes(gateway, ORDER)
     else:
         await send(gateway, sample())
     await quiet(gateway)
@@ -194,7 +194,7 @@ async def test_a_patient_who_is_registered_later_is_linked(
 @sqlite
 async def test_an_order_without_an_accession_number_is_delivered(start: Start, fhir_server: FhirServer) -> None:
     async with start(ehrs=ehr(fhir_server.url, orders="write")) as gateway:
-        await mllp_send(gateway.hl7_ports["ris"], orm(accession="", filler=""))
+        await outcomes(gateway, orm(accession="", filler=""))
         await quiet(gateway)
         parked = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
     assert parked == []
@@ -256,7 +256,7 @@ async def test_orders_become_service_requests_that_follow_them(start: Start, fhi
         seen = []
         for control, id in (("NW", "1"), ("HD", "2"), ("RL", "3")):
             message = orm(control=control, control_id=id, at=f"2026012309{id}000", **order)
-            await mllp_send(gateway.hl7_ports["ris"], message)
+            await outcomes(gateway, message)
             await quiet(gateway)
             [request] = await fhir_server.resources("ServiceRequest")
             seen.append((request["id"], request["status"]))
@@ -267,16 +267,16 @@ async def test_orders_become_service_requests_that_follow_them(start: Start, fhi
         [study] = await fhir_server.resources("ImagingStudy")
         assert f"ServiceRequest/{request['id']}" in [one.get("reference") for one in study["basedOn"]]
         message = orm(control="NW", control_id="4", at="20260123094000", **order)
-        await mllp_send(gateway.hl7_ports["ris"], message)
+        await outcomes(gateway, message)
         await quiet(gateway)
         [same] = await fhir_server.resources("ServiceRequest")
         second = {"patient": f"{ID}^^^HOSP", "accession": "ACC2", "placer": "P2", "filler": "F2", "study_uid": "1.2.9"}
         cancelled = orm(control="CA", control_id="5", at="20260123095000", **second)
         other = orm(control="NW", control_id="6", at="20260123094500", **second)
-        await mllp_send(gateway.hl7_ports["ris"], cancelled)
+        await outcomes(gateway, cancelled)
         await quiet(gateway)
         assert len(await fhir_server.resources("ServiceRequest")) == 1, "nothing is told of what was never ordered"
-        await mllp_send(gateway.hl7_ports["ris"], other)
+        await outcomes(gateway, other)
         await quiet(gateway)
         held = {one["status"] for one in await fhir_server.resources("ServiceRequest") if one["id"] != same["id"]}
         assert held == {"revoked"}

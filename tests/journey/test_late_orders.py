@@ -14,9 +14,9 @@ from gateway.config.receiver import Retry
 from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet, sqlite
+from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
-from tests.peers.mllp import mllp_send
 
 NUMBER = 6
 
@@ -57,7 +57,7 @@ async def test_every_study_is_linked(start: Start, fhir_server: FhirServer) -> N
     async with start(ehrs=[Ehr(name="ehr0", url=fhir_server.url, retry=retry, orders="write")]) as gateway:
         await send(gateway, *map(study, range(NUMBER)))
         await quiet(gateway)
-        await mllp_send(gateway.hl7_ports["ris"], *map(order, range(NUMBER)))
+        await outcomes(gateway, *map(order, range(NUMBER)))
         await quiet(gateway)
         await comes_true(partial(fhir_server.resources, "ImagingStudy"), lambda found: all(map(_links, found)))
         requests = {f"ServiceRequest/{one['id']}" for one in await fhir_server.resources("ServiceRequest")}

@@ -7,18 +7,17 @@ from typing import Any
 
 import aiohttp
 import pydicom
-import pytest
 
 from gateway.assembly.process import Running
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_check import OrderStanding
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import order_conflicts, outbox_listing, studies
-from tests.journey.messages import adt, orm
+from tests.journey.messages import adt, apart, orm
 from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_audit import events
+from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
-from tests.peers.mllp import mllp_send
 
 UID = str(sample().StudyInstanceUID)
 
@@ -32,8 +31,7 @@ def images(**changes: Any) -> pydicom.Dataset:
 
 
 async def ordered(gateway: Running, *messages: bytes) -> None:
-    answers = await mllp_send(gateway.hl7_ports["ris"], *messages)
-    assert all("MSA|AA" in one for one in answers), answers
+    assert {*await outcomes(gateway, *messages)} == {"AA"}
     await quiet(gateway)
 
 
@@ -55,8 +53,8 @@ async def parked(gateway: Running) -> list[dict[str, Any]]:
     return await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked",)))
 
 
-async def standing(gateway: Running) -> str:
-    row = await gateway.store.read(lambda one: studies.get(one, StudyInstanceUID(UID)))
+async def standing(gateway: Running, uid: str = UID) -> str:
+    row = await gateway.store.read(lambda one: studies.get(one, StudyInstanceUID(uid)))
     assert row is not None
     return str(row["order_standing"])
 
@@ -174,34 +172,39 @@ async def test_a_difference_that_warns_is_a_finding(start: Start) -> None:
         assert await standing(gateway) == OrderStanding.DIFFERS
 
 
-WAYS = {
-    "the Study Instance UID": ({}, {"study_uid": UID}),
-    "the accession number": ({"AccessionNumber": "ACC1"}, {"study_uid": ""}),
-    "the request attributes of a series": ({"RequestAttributesSequence": "ACC1"}, {"study_uid": ""}),
-    "an empty Patient ID": ({"AccessionNumber": "ACC1", "PatientID": ""}, {"study_uid": ""}),
-}
+def of_accession(number: str) -> pydicom.Dataset:
+    item = pydicom.Dataset()
+    item.AccessionNumber = number
+    return item
+
+
+WAYS: list[tuple[str, dict[str, Any], str]] = [
+    ("the Study Instance UID", {}, "1.2.60.0"),
+    ("the accession number", {"AccessionNumber": "ACC1X1"}, ""),
+    ("the request attributes of a series", {"RequestAttributesSequence": [of_accession("ACC1X2")]}, ""),
+    ("an empty Patient ID", {"AccessionNumber": "ACC1X3", "PatientID": ""}, ""),
+]
+"""By what study and order are one, what the images state (numbers as in `apart`), the order's Study Instance UID."""
 
 
 @sqlite
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start, way: str) -> None:
-    changes, order = WAYS[way]
-    dataset = images(**{key: value for key, value in changes.items() if key != "RequestAttributesSequence"})
-    if "RequestAttributesSequence" in changes:
-        item = pydicom.Dataset()
-        item.AccessionNumber = changes["RequestAttributesSequence"]
-        dataset.RequestAttributesSequence = [item]
+async def test_a_study_is_listed_and_linked_when_its_order_comes(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
-        await arrived(gateway, dataset)
-        if changes.get("PatientID") != "":
-            assert await standing(gateway) == OrderStanding.UNMATCHED
-            listed = await asked(gateway, "GET", "/api/studies", order="unmatched")
-            assert [one["study_uid"] for one in listed["studies"]] == [UID]
-        await ordered(gateway, orm(**order))
-        [resource] = ehr.resources("ImagingStudy")
-        assert resource["subject"]["identifier"]["value"] == "PAT1"
-        assert [one["identifier"]["value"] for one in resource["basedOn"]] == ["ACC1"]
-        assert (await standing(gateway), await parked(gateway)) == (OrderStanding.LINKED, [])
+        for number, (way, changes, study_uid) in enumerate(WAYS):
+            uid = f"1.2.60.{number}"
+            own = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "SOPInstanceUID": f"{uid}.1.1"}
+            dataset = images(**own, **{"PatientID": f"PAT1X{number}"} | changes)
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            await arrived(gateway, dataset)
+            if changes.get("PatientID") != "":
+                assert await standing(gateway, uid) == OrderStanding.UNMATCHED, way
+                listed = await asked(gateway, "GET", "/api/studies", order="unmatched")
+                assert [one["study_uid"] for one in listed["studies"]] == [uid], way
+            await ordered(gateway, apart(orm(study_uid=study_uid), number))
+            resource = next(one for one in ehr.resources("ImagingStudy") if f"urn:oid:{uid}" in str(one["identifier"]))
+            assert resource["subject"]["identifier"]["value"] == f"PAT1X{number}", way
+            assert [one["identifier"]["value"] for one in resource["basedOn"]] == [f"ACC1X{number}"], way
+            assert (await standing(gateway, uid), await parked(gateway)) == (OrderStanding.LINKED, []), way
 
 
 @sqlite

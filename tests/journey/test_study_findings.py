@@ -232,25 +232,33 @@ async def test_headers_that_are_read_again_give_the_columns_too(start: Start, da
         assert await gateway.store.read(lambda c: c.execute(select(rows.c.accession)).scalars().all()) == ["A1"]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    ("sent", "side", "places"),
-    [
-        ([framed(multi_frame(group("R"), item()))], "24028007", []),
-        ([framed(multi_frame(item(), group("B"), group("B")))], "51440002", []),
-        ([framed(multi_frame(item(), group("U"), group("U")))], None, []),
-        ([framed(multi_frame(item(), group("L"), group("R")))], None, ["FrameLaterality"]),
-        ([framed(multi_frame(group("L"), item())), framed(multi_frame(group("R"), item()), number="2")], None, []),
-        ([framed(multi_frame(group("L"), item())), image(number="2", ImageLaterality="R")], None, []),
-    ],
-)  # fmt: skip
-async def test_anatomy_and_side_of_multi_frame_objects(
-    start: Start, sent: list[Dataset], side: str | None, places: list[str]
-) -> None:
+ROOT = "2.25.70"
+SIDES: list[tuple[list[Dataset], str | None, list[str]]] = [
+    ([framed(multi_frame(group("R"), item()), study=f"{ROOT}0")], "24028007", []),
+    ([framed(multi_frame(item(), group("B"), group("B")), study=f"{ROOT}1")], "51440002", []),
+    ([framed(multi_frame(item(), group("U"), group("U")), study=f"{ROOT}2")], None, []),
+    ([framed(multi_frame(item(), group("L"), group("R")), study=f"{ROOT}3")], None, ["FrameLaterality"]),
+    (
+        [framed(multi_frame(group("L"), item()), study=f"{ROOT}4"),
+         framed(multi_frame(group("R"), item()), study=f"{ROOT}4", number="2")],
+        None, [],
+    ),
+    (
+        [framed(multi_frame(group("L"), item()), study=f"{ROOT}5"),
+         image(f"{ROOT}5", number="2", ImageLaterality="R")],
+        None, [],
+    ),
+]  # fmt: skip
+"""The images of a study, the code of the side of its series, and the places of its findings."""
+
+
+@sqlite
+async def test_anatomy_and_side_of_multi_frame_objects(start: Start) -> None:
     async with EhrSimulator() as ehr, start(ehr.url) as gateway:
-        await send(gateway, *sent)
-        [resource] = ehr.resources("ImagingStudy")
-        [series] = resource["series"]
-        assert list(await findings(gateway)) == places
-    assert series["bodySite"]["code"] == "69536005"
-    assert series.get("laterality", {}).get("code") == side
+        await send(gateway, *(one for sent, _, _ in SIDES for one in sent))
+        places = [list(await findings(gateway, f"{ROOT}{number}")) for number in range(len(SIDES))]
+    held = {one["identifier"][0]["value"]: one["series"] for one in ehr.resources("ImagingStudy")}
+    all_series = [held[f"urn:oid:{ROOT}{number}"] for number in range(len(SIDES))]
+    assert {series["bodySite"]["code"] for [series] in all_series} == {"69536005"}
+    codes = [series.get("laterality", {}).get("code") for [series] in all_series]
+    assert list(zip(codes, places, strict=True)) == [(side, found) for _, side, found in SIDES]

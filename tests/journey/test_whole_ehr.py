@@ -32,12 +32,12 @@ from gateway.store import outbox_listing
 from gateway.store.schema import missing_links
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
+from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
 from tests.peers import fhir_server as medplum
 from tests.peers.fhir_server import FhirServer
 from tests.peers.hapi_server import hapi_server
 from tests.peers.lossy_proxy import LossyProxy, lossy_proxy
-from tests.peers.mllp import mllp_send
 
 STUDIES = int(os.environ.get("WHOLE_EHR_STUDIES", "8"))
 WRITE: Any = os.environ.get("WHOLE_EHR_WRITE", "auto")
@@ -91,7 +91,7 @@ class Exam:
 async def play(gateway: Running, events: list[tuple[str, Exam]]) -> None:
     for what, exam in events:
         if what == "order":
-            await mllp_send(gateway.hl7_ports["ris"], exam.order)
+            assert await outcomes(gateway, exam.order) == ["AA"]
         else:
             assert await send(gateway, exam.instance(int(what))) == [0]
 
