@@ -59,10 +59,10 @@ def find(connection: Connection, identity: Identity) -> Row | None:
     return _BY_IDENTITY.first(connection, values)
 
 
-def survivor(connection: Connection, row: Row) -> Row:
-    """The patient to whom a row leads today: itself, or at the end of its merges."""
+def survivor(connection: Connection, row: Row, at: int | None = None) -> Row:
+    """The patient to whom a row leads today, or led at a time (microseconds): itself, or at the end of its merges."""
     for _ in range(LONGEST_CHAIN):
-        if row["merged_into"] is None:
+        if row["merged_into"] is None or (at is not None and at < row["merged_at"]):
             return row
         further = _BY_ID.first(connection, {"the_row": row["merged_into"]})
         if further is None:

@@ -343,6 +343,15 @@ MERGES: dict[str, tuple[Sequence[bytes], str]] = {
         ],
         "C^X",
     ),
+    "a change of id to one that only later messages name": (
+        [
+            adt("A40", control_id="1", at=T1, patient=OLD, name="B^X", prior="OLDER^^^HOSP"),
+            orm(at=T2, patient="OLDER^^^HOSP"),
+            adt("A47", at=T3, patient=NEW, name="C^X", prior="OTHER^^^HOSP"),
+            adt("A40", control_id="2", at=T4, patient=NEW, name="D^X", prior=OLD),
+        ],
+        "D^X",
+    ),
 }  # fmt: skip
 
 
@@ -384,6 +393,8 @@ async def test_a_new_id_that_was_in_use_before_its_change_is_refused(start: Star
     async with start() as gateway:
         change = adt("A47", control_id="2", at=T2, patient=NEW, prior=OLD)
         assert await outcomes(gateway, adt("A04", at=T1, patient=NEW), change) == ["AA", "AE"]
+        ended = adt("A47", control_id="3", at=T3, patient="LAST^^^HOSP", prior=NEW)
+        assert await outcomes(gateway, ended, change) == ["AA", "AE"]
 
 
 # The first and the second 02:10 and 02:50 of the night in which summer time ends, in the zone of the tests' site.

@@ -51,8 +51,8 @@ def change_id(work: SchedulingWork, statement: PatientStatement) -> None:
 def _is_later(target: Row, at: int) -> bool:
     """Whether nothing is known under an identity that is older than a statement: it is the new id of that statement,
     used before the statement came."""
-    ended = target["merged_into"] is not None
-    return bool(target["merged_at"] > at if ended else target["first_at"] >= at)
+    had_ended = target["merged_into"] is not None and target["merged_at"] <= at
+    return not had_ended and bool(target["first_at"] >= at)
 
 
 def _is_one(work: SchedulingWork, one: Row | None, other: Row) -> bool:

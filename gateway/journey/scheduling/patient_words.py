@@ -32,8 +32,8 @@ def registered(work: SchedulingWork, statement: PatientStatement) -> tuple[Row, 
 
 
 def about(work: SchedulingWork, row: Row, at: int) -> Row:
-    """Of whom a statement of this time is that names an identity: itself while it had not ended, then its survivor."""
-    return row if at < row["merged_at"] else patients.survivor(work.connection, row)
+    """Of whom a statement of this time is that names an identity: who it meant then, however it went on afterwards."""
+    return patients.survivor(work.connection, row, at)
 
 
 def update_patient(work: SchedulingWork, row: Row, statement: Attributes, rank: Rank, at: int) -> None:
