@@ -41,4 +41,5 @@ def study_of(mappings: Mappings, uid: str, datasets: Sequence[Dataset]) -> Study
     """The study of these data sets, as the gateway would keep it."""
     reader, sender = InstanceReader(mappings.studies.keywords), Sender("CT1")
     incoming = [Incoming(sender, ImplicitVRLittleEndian, encode(one, True, True) or b"") for one in datasets]
-    return arrived_study(StudyInstanceUID(uid), [reader.read(one, 1) for one in incoming])
+    arrivals = [reader.read(one, 1) for one in incoming]
+    return arrived_study(StudyInstanceUID(uid), arrivals, mappings.studies.rules).study

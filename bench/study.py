@@ -34,6 +34,7 @@ from gateway.config.tree import Config
 from gateway.journey.study_arrival.reading import ALWAYS
 from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.attributes import from_dataset
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.work import SETTLE, Work, WorkKind, delivery_to
@@ -84,7 +85,8 @@ def measure(instances: int, rounds: int) -> Measured:
 async def _measure(folder: Path, instances: int, rounds: int) -> Measured:
     async with Sink() as sink:
         config = Config(**gateway_process.settings(f"sqlite:///{folder}/gateway.db", sink.url))
-        keep = Keeper(load_mappings(config).studies.keywords)
+        mapping = load_mappings(config).studies
+        keep = Keeper(mapping.keywords, mapping.rules)
         async with app.running(config) as gateway:
             for first in range(0, instances, 500):
                 await gateway.store.write(partial(keep, numbers=range(first, min(first + 500, instances))))
@@ -111,7 +113,8 @@ async def _measure(folder: Path, instances: int, rounds: int) -> Measured:
 class Keeper:
     """Puts instances of one CT study into the store, as station 5 would, without their headers' bytes."""
 
-    def __init__(self, keywords: dict[str, frozenset[str]]) -> None:
+    def __init__(self, keywords: dict[str, frozenset[str]], rules: AgreementRules) -> None:
+        self._rules = rules
         [dataset] = perform(_item(), series=1, instances=1)
         self._levels = {level: from_dataset(dataset, ALWAYS[level] | keywords[level]) for level in ALWAYS}
 
@@ -134,7 +137,7 @@ class Keeper:
                 source_ae="CT1",
                 received_at=now(),
             )
-            study_arrivals.keep(connection, arrival)
+            study_arrivals.keep(connection, arrival, self._rules)
 
 
 def _item() -> Dataset:

@@ -141,7 +141,7 @@ class Reloader:
         if parts.worklist is not None:
             parts.worklist.adopt(rules_of(self._begun_with, read.mappings))
         if parts.arrival is not None:
-            parts.arrival.adopt(read.mappings.studies.keywords)
+            parts.arrival.adopt(read.mappings.studies.keywords, read.mappings.studies.rules)
         for name, authorization in read.authorizations.items():
             if name in parts.clients:
                 parts.clients[name].authorize(authorization)

@@ -32,7 +32,8 @@ def make_arrival(
     own = config.studies
     by_modality = {modality: _micros(seconds) for modality, seconds in own.quiet_seconds_of.items()}
     quiet, longest = QuietTimes(_micros(own.quiet_seconds), by_modality), _micros(own.longest_wait_seconds)
-    return StudyArrival(store, mappings.studies.keywords, quiet, clock, longest, transfers, pixels)
+    of_studies = mappings.studies
+    return StudyArrival(store, of_studies.keywords, of_studies.rules, quiet, clock, longest, transfers, pixels)
 
 
 def quiet_learning(config: Config, store: Store, arrival: StudyArrival) -> QuietLearning | None:

@@ -21,6 +21,7 @@ from gateway.mapping.orders.reading import OrderMapping
 from gateway.mapping.orders.worklist_files import WorklistFileMapping
 from gateway.mapping.status.dialect import STATUS_DIALECT
 from gateway.mapping.status.message import StatusMapping
+from gateway.mapping.studies import agreement
 from gateway.mapping.studies.base import FhirSettings
 from gateway.mapping.studies.dialect import STUDY_DIALECT
 from gateway.mapping.studies.imaging_study import StudyMapping
@@ -28,8 +29,8 @@ from gateway.mapping.studies.literals import scheme_faults
 from gateway.worklist.scanner_rules import ScannerRule
 
 ORDERS, STUDIES, STATUSES = "order_to_worklist.yaml", "study_to_imagingstudy.yaml", "step_to_status.yaml"
-CORRECTIONS = "corrections.yaml"
-_FILES: Final = (ORDERS, STUDIES, STATUSES, CORRECTIONS, scanners.SCANNERS)
+CORRECTIONS, AGREEMENT = "corrections.yaml", "agreement.yaml"
+_FILES: Final = (ORDERS, STUDIES, STATUSES, CORRECTIONS, AGREEMENT, scanners.SCANNERS)
 CODING_SCHEMES: Final = "coding_scheme"
 """The code table that every Coding uses: Coding Scheme Designator -> Coding.system."""
 
@@ -61,6 +62,7 @@ class _Files:
     studies: MappingFile
     statuses: MappingFile
     corrections: MappingFile
+    agreement: MappingFile
     scanners: tuple[ScannerRule, ...]
     faults: tuple[str, ...]
 
@@ -69,6 +71,7 @@ class _Files:
         """The files of rows."""
         return {
             ORDERS: self.orders, STUDIES: self.studies, STATUSES: self.statuses, CORRECTIONS: self.corrections,
+            AGREEMENT: self.agreement,
         }  # fmt: skip
 
 
@@ -83,12 +86,11 @@ def load(settings: Settings, fhir: FhirSettings, overlay: Path | None = None) ->
         raise ConfigError(faults)
     fhir = replace(fhir, coding_schemes=studies.tables[CODING_SCHEMES].codes)
     of_orders = OrderMapping(orders, settings)
+    of_studies = StudyMapping(studies, fhir, agreement.rules_of(content.agreement, fhir.zone))
     of_files = WorklistFileMapping(of_orders, settings)
     of_statuses = StatusMapping(content.statuses, settings.zone)
     of_corrections = CorrectionMapping(content.corrections)
-    return Mappings(
-        of_orders, StudyMapping(studies, fhir), of_statuses, of_corrections, content.by_name, of_files, content.scanners
-    )
+    return Mappings(of_orders, of_studies, of_statuses, of_corrections, content.by_name, of_files, content.scanners)
 
 
 def ours() -> Mapping[str, MappingFile]:
@@ -108,10 +110,13 @@ def _read(folders: Sequence[Path]) -> _Files:
     studies, of_studies = read(STUDIES, STUDY_DIALECT, folders, tables)
     statuses, of_statuses = read(STATUSES, STATUS_DIALECT, folders, tables)
     corrections, of_corrections = read(CORRECTIONS, CORRECTION_DIALECT, folders, tables)
+    agreeing, of_agreement = read(AGREEMENT, agreement.AGREEMENT_DIALECT, folders, tables)
     rules, of_scanners = scanners.read(folders)
     of_tables = (*scheme_faults(tables[CODING_SCHEMES]), *order_control.faults_of(tables))
-    of_rows = (*of_orders, *of_studies, *of_statuses, *of_corrections)
-    return _Files(orders, studies, statuses, corrections, rules, (*faults, *of_rows, *of_scanners, *of_tables))
+    of_rows = (*of_orders, *of_studies, *of_statuses, *of_corrections, *of_agreement)
+    beside = () if of_studies else agreement.faults_of(agreeing, studies)
+    every = (*faults, *of_rows, *beside, *of_scanners, *of_tables)
+    return _Files(orders, studies, statuses, corrections, agreeing, rules, every)
 
 
 def _strangers(overlay: Path) -> Iterator[str]:

@@ -19,8 +19,10 @@ from gateway.journey.study_arrival.reading import ALWAYS, InstanceReader
 from gateway.mapping import ORDERS, STUDIES, Mappings
 from gateway.mapping.coverage import SilentRow, UnreadField, silent_rows, unread_fields
 from gateway.mapping.language.trace import Trace
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
-from gateway.records.arrived_study import arrived_study
+from gateway.records.arrived_study import ArrivedStudy, arrived_study
+from gateway.records.disagreement import Disagreement, disagreements
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.study import Release, Shape
@@ -28,6 +30,8 @@ from gateway.wire import part10_file
 from gateway.wire.dimse.text import mend_texts
 from gateway.wire.fhir.validation import faults_of_imaging_study
 
+MOST_VALUES: Final = 5
+"""Of an attribute in which instances differ."""
 LONGEST_SHOWN: Final = 160
 """Characters of a value; an identifier with its system, a UID or an LO of 64 each, is never cut."""
 HL7_STARTS: Final = (b"MSH", b"FHS", b"BHS", b"\x0b", b"\xef\xbb\xbfMSH")
@@ -46,6 +50,8 @@ class Explanation:
     """Rows that gave nothing."""
     unread: Sequence[UnreadField] = ()
     """Fields of the message, or attributes of the study, that no row reads."""
+    differing: Sequence[tuple[str, Disagreement]] = ()
+    """(study or series, what its instances state differently)."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON that `gateway explain --json` prints."""
@@ -56,6 +62,11 @@ class Explanation:
             "findings": [finding.as_row() for finding in self.findings],
             "silent": [asdict(row) for row in self.silent],
             "unread": [{"place": str(field.place), "value": field.value} for field in self.unread],
+            "differing": [
+                {"of": of, "rule": one.rule.rule, "attributes": one.rule.keywords, "origin": one.rule.origin}
+                | {"values": one.values}
+                for of, one in self.differing
+            ],
         }
         return found if self.resource is None else found | {"resource": self.resource}
 
@@ -161,14 +172,22 @@ def _explain_study(mappings: Mappings, uid: str, files: list[_DicomFile], releas
     except GatewayError as error:
         return Explanation(title, trace, f"would not be taken: {error}")
     try:
-        study = arrived_study(StudyInstanceUID(uid), arrivals)
-        findings += study.findings
-        resource = mappings.studies.build(study, shape=Shape(release), trace=trace, findings=findings)
+        arrived = arrived_study(StudyInstanceUID(uid), arrivals, mappings.studies.rules)
+        findings += arrived.study.findings
+        resource = mappings.studies.build(arrived.study, shape=Shape(release), trace=trace, findings=findings)
     except GatewayError as error:
         return Explanation(title, trace, f"would be parked: {error}")
     faults = faults_of_imaging_study(resource, release)
     silent = silent_rows(mappings.files[STUDIES], trace)
-    return Explanation(title, trace, "; ".join(faults), resource, findings, silent, list(_unread(mappings, files[0])))
+    unread, differing = list(_unread(mappings, files[0])), list(_differing(arrived, mappings.studies.rules))
+    return Explanation(title, trace, "; ".join(faults), resource, findings, silent, unread, differing)
+
+
+def _differing(arrived: ArrivedStudy, rules: AgreementRules) -> Iterator[tuple[str, Disagreement]]:
+    """Where the rules decide: of the study, then of each series."""
+    yield from (("study", one) for one in disagreements(arrived.of_study, rules.study))
+    for uid, stated in arrived.of_series.items():
+        yield from ((f"series {uid}", one) for one in disagreements(stated, rules.series))
 
 
 def _unread(mappings: Mappings, file: _DicomFile) -> Iterator[UnreadField]:
@@ -218,11 +237,19 @@ def render(explanation: Explanation, *, instances: int = 1) -> list[str]:
 
 def _beside_rows(explanation: Explanation) -> Iterator[str]:
     yield from (f"  finding: {finding.place}: {finding.text}" for finding in explanation.findings)
+    yield from (f"  instances differ: {of} {_differing_text(one)}" for of, one in explanation.differing)
     if explanation.silent:
         yield f"  rows without a value: {', '.join(row.target for row in explanation.silent)}"
     yield from (f"  no row reads {field.place}: {shown_value(field.value)}" for field in explanation.unread)
     if explanation.error:
         yield f"  PROBLEM: {explanation.error}"
+
+
+def _differing_text(one: Disagreement) -> str:
+    shown = " | ".join(map(shown_value, one.values[:MOST_VALUES]))
+    more = len(one.values) - MOST_VALUES
+    rest = f" | and {more} more" if more > 0 else ""
+    return f"{one.rule.lead}: {shown}{rest}; rule {one.rule.rule} ({one.rule.origin or 'no row names it'})"
 
 
 def shown_value(value: Any) -> str:

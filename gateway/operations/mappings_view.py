@@ -71,6 +71,7 @@ def _gone(change: RowChange) -> RowView:
 def row_text(row: Row) -> str:
     """A row as it is written."""
     keys = {
+        "rule": row.rule,
         "from": ", ".join(row.sources), "with": ", ".join(row.companions), "as": row.function, "table": row.table,
         "unknown": row.unknown if row.table else "", "default": row.default, "otherwise": row.otherwise,
         "required": "true" if row.required else "", "too_long": row.too_long if row.too_long != "reject" else "",

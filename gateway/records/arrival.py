@@ -57,6 +57,11 @@ class InstanceArrival:
     stored: StoredFile | None = None
     """Its file in the spool, with the pixels; None: only the header is kept."""
 
+    @property
+    def levels(self) -> dict[str, Attributes]:
+        """Its attributes by level."""
+        return {"study": self.study, "series": self.series, "instance": self.instance}
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

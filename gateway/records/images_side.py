@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gateway.records.agreement import SIDES
 from gateway.records.order import Attributes
 from gateway.records.order_check import Side
 from gateway.records.patient import Identity
@@ -16,6 +15,8 @@ _NOT_ACQUIRED: Final = frozenset({
     "ANN", "M3D", "SMR", "TEXTUREMAP", "HC",
 })  # fmt: skip
 """Modalities of what is made of images or documents: it is no other examination."""
+SIDES: Final = ("Laterality", "ImageLaterality", "FrameLaterality", "MeasurementLaterality")
+"""Attributes that name the side, in objects of different kinds."""
 _CODED_SIDES: Final = {
     "G-A100": "R", "G-A101": "L", "24028007": "R", "7771000": "L",
 }  # fmt: skip

@@ -22,18 +22,19 @@ def event_time(attributes: Attributes, which: str, *, received_at: int, zone: tz
     (0008,0201) says otherwise; else the time of receipt.
     """
     date, time = (attributes.get(f"PerformedProcedureStep{which}{part}") for part in ("Date", "Time"))
-    offset = _offset(attributes.get("TimezoneOffsetFromUTC"))
-    moment = _micros(date, time, zone if offset is None else offset)
+    offset = offset_of(attributes.get("TimezoneOffsetFromUTC"))
+    moment = micros_of(date, time, zone if offset is None else offset)
     return moment if moment is not None and received_at - DAY <= moment <= received_at else received_at
 
 
 def moment_of(date: str, time: str, offset: str, zone: tzinfo) -> datetime | None:
     """The moment of a DA and a TM, in `zone` unless an offset (`+0100`) is given; None for what is none."""
-    micros = _micros(date, time, _offset(offset) or zone)
+    micros = micros_of(date, time, offset_of(offset) or zone)
     return None if micros is None else _EPOCH + timedelta(microseconds=micros)
 
 
-def _micros(date: Any, time: Any, zone: tzinfo) -> int | None:
+def micros_of(date: Any, time: Any, zone: tzinfo) -> int | None:
+    """Microseconds since 1970 UTC of a DA and a TM; None for what is none."""
     day, hour = _DATE.fullmatch(str(date or "").strip()), _TIME.fullmatch(str(time or "").strip())
     if day is None or hour is None:
         return None
@@ -49,7 +50,8 @@ def _micros(date: Any, time: Any, zone: tzinfo) -> int | None:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _offset(value: Any) -> tzinfo | None:
+def offset_of(value: Any) -> tzinfo | None:
+    """The offset that `+0100` names; None for what is none."""
     offset = _OFFSET.fullmatch(str(value or "").strip())
     if offset is None:
         return None

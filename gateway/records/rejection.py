@@ -16,6 +16,9 @@ WRONG: Final = frozenset({"113001", "113037", "113038"})
 EXPIRED: Final = "113039"
 """Retention expired: they were of the study, and can no longer be retrieved."""
 
+TO_BE_READ_AGAIN: Final = -1
+"""In place of the number that is rejected: what its instances state together is not known until they are read again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

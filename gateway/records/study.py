@@ -81,7 +81,7 @@ class Study:
     findings: tuple[Finding, ...] = ()
     """What was remarkable when its instances arrived."""
     rejected: int = 0
-    """How many instances that rejection notes call wrong its attributes leave out."""
+    """How many instances that rejection notes call wrong its attributes leave out; `rejection.TO_BE_READ_AGAIN`."""
     moved: tuple[MovedInstances, ...] = ()
     """Instances that are kept in it and are of other studies now; its series are without them."""
     moved_left_out: int = 0

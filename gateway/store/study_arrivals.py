@@ -8,19 +8,20 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, select, update
 
-from gateway.records.agreement import Sources, agreed, together
+from gateway.records.agreement import AgreementRules, Stating, Together, agreed, must_be_read_again, of_levels, together
 from gateway.records.arrival import HeaderRank, InstanceArrival, Kept
 from gateway.records.finding import Finding
-from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
-from gateway.records.rejection import counting, number_rejected
+from gateway.records.rejection import TO_BE_READ_AGAIN, counting, number_rejected
 from gateway.records.study import Instance, Series
-from gateway.store import completeness, exclusions, moved_instances, pixel_files, study_keys, study_requests
+from gateway.store import completeness, exclusions, moved_instances, pixel_files, study_requests
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions as excluded_parts
 from gateway.store.schema import instance_findings, instances, series, studies, study_evidence
 from gateway.store.schema import moved_instances as moves
 from gateway.store.statement import Statement
+from gateway.store.study_keys import series_columns, study_columns
 
 _has_exclusions: Final = exists().where(excluded_parts.c.study_uid == bindparam("uid"))
 _is_stated: Final = exists().where(study_evidence.c.study_uid == bindparam("uid"))
@@ -30,6 +31,7 @@ _FIND: Final = Statement(
         studies.c.id.label("study"),
         studies.c.attributes.label("study_attributes"),
         studies.c.sources.label("study_sources"),
+        studies.c.rejected,
         _has_exclusions.label("has_exclusions"),
         _is_stated.label("is_stated"),
         series.c.id.label("series"),
@@ -59,14 +61,15 @@ def _key(result: Any) -> int:
     return int(result.inserted_primary_key[0])
 
 
-def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
+def keep(connection: Connection, arrival: InstanceArrival, rules: AgreementRules) -> Kept:
     """Keep one instance under its study and series, with its file.
 
     Not new when the same header was here already, when the one that is here has more (`HeaderRank`), and when the
     attributes that are read of both are the same, such as in another transfer syntax.
 
-    What study and series say follows from their instances by `agreement`, not from the order in which they came; an
-    instance that is sent again with corrected data corrects both.
+    What study and series state follows from their instances by `rules`, not from the order in which they came. Where
+    that needs more than one instance, as when it is sent again without what counted of it, the study is marked, and
+    read again before it settles.
     """
     lock(connection, f"study|{arrival.study_uid}")
     asked = {"uid": arrival.study_uid, "of_series": arrival.series_uid, "of_instance": arrival.sop_uid}
@@ -78,15 +81,20 @@ def keep(connection: Connection, arrival: InstanceArrival) -> Kept:
     stored: int | None = held.get("instance")
     if stored is not None and not _counts(arrival, held):
         return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
-    row, series_says_more = _keep_series(connection, arrival, study, held)
+    states = of_levels(arrival.sop_uid, arrival.levels, rules)
+    of_study, of_series = _held(held, "study"), _held(held, "series")
+    in_series = agreed(of_series, states["series"], rules.series)
+    row, series_says_more = _keep_series(connection, arrival, study, held, in_series)
     instance, instance_says_more = _keep_instance(connection, arrival, row, held)
-    before = held.get("study_attributes") or {}, held.get("study_sources") or {}
-    stated = agreed(*before, arrival.study, arrival.sop_uid)
-    study_says_more = stated != before
+    stated = agreed(of_study, states["study"], rules.study)
+    study_says_more = stated != of_study
+    must_be_read = _must_be_read(held, states, rules)
     # An instance that is of another study now may count here again, as it came later.
-    is_new = bool(instance_says_more or series_says_more or study_says_more or held.get("has_moved"))
+    is_new = bool(instance_says_more or series_says_more or study_says_more or must_be_read or held.get("has_moved"))
     if is_new:
         _grow(connection, arrival, study, stated if study_says_more else None)
+    if must_be_read:
+        connection.execute(update(studies).where(studies.c.id == study), {"rejected": TO_BE_READ_AGAIN})
     has_new_file = _keep_file(connection, instance, arrival, is_new=stored is None)
     return Kept(instance, is_new=is_new, has_new_file=has_new_file, is_stated=bool(is_stated))
 
@@ -97,15 +105,26 @@ def _counts(arrival: InstanceArrival, held: Mapping[str, Any]) -> bool:
     return arrival.rank.takes_the_place_of(rank) and (arrival.digest, arrival.rank) != (held["digest"], rank)
 
 
-def _grow(
-    connection: Connection, arrival: InstanceArrival, study: int, stated: tuple[Attributes, Sources] | None
-) -> None:
+def _held(held: Mapping[str, Any], level: str) -> Together:
+    """What the instances of a level state together so far."""
+    return Together(held.get(f"{level}_attributes") or {}, held.get(f"{level}_sources") or {})
+
+
+def _must_be_read(held: Mapping[str, Any], states: Mapping[str, Stating], rules: AgreementRules) -> bool:
+    """Whether the study must be read again. What a rejected instance states counts, too, until it was."""
+    return bool(held.get("instance") is not None and held["rejected"]) or any(
+        must_be_read_again(_held(held, level), states[level], of_level)
+        for level, of_level in (("study", rules.study), ("series", rules.series))
+    )
+
+
+def _grow(connection: Connection, arrival: InstanceArrival, study: int, stated: Together | None) -> None:
     """`stated`: what the study states from now on; None: as before."""
     values: dict[str, Any] = {"the_id": study, "now": arrival.received_at}
     if stated is None:
         _GROW.run(connection, values)
     else:
-        _GROW_AND_STATE.run(connection, values | _named(_columns(*stated)))
+        _GROW_AND_STATE.run(connection, values | _named(study_columns(stated)))
 
 
 def _as_it_counts(connection: Connection, arrival: InstanceArrival, *, has_moved: bool) -> InstanceArrival:
@@ -113,16 +132,6 @@ def _as_it_counts(connection: Connection, arrival: InstanceArrival, *, has_moved
     left_out = exclusions.excluded(connection, arrival.study_uid)
     is_left_out = has_moved or (arrival.series_uid, arrival.sop_uid) in left_out
     return replace(arrival, study={}, series={}) if is_left_out else arrival
-
-
-def _columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
-    """What a row of `studies` holds of what its instances say."""
-    return {"attributes": attributes, "sources": sources, **study_keys.of_study(attributes)}
-
-
-def _series_columns(attributes: Attributes, sources: Sources) -> dict[str, Any]:
-    """What a row of `series` holds of what its instances say."""
-    return {"attributes": attributes, "sources": sources, **study_keys.of_series(attributes)}
 
 
 def _named(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,20 +174,18 @@ def _keep_instance(
 
 
 def _keep_series(
-    connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any]
+    connection: Connection, arrival: InstanceArrival, study: int, held: Mapping[str, Any], stated: Together
 ) -> tuple[int, bool]:
-    """The row of the series, with what its instances say together, and whether that is something else than before."""
-    stated: tuple[Attributes, Sources] = held.get("series_attributes") or {}, held.get("series_sources") or {}
-    attributes, sources = agreed(*stated, arrival.series, arrival.sop_uid)
+    """The row of the series, with what its instances state together, and whether that is something else than before."""
     row: int | None = held.get("series")
     if row is None:
         study_requests.note(connection, arrival)
-        values = {"study": study, "series_uid": arrival.series_uid, **_series_columns(attributes, sources)}
+        values = {"study": study, "series_uid": arrival.series_uid, **series_columns(stated)}
         return _key(connection.execute(insert(series), values)), True
-    has_changed = (attributes, sources) != stated
+    has_changed = stated != _held(held, "series")
     if has_changed:
         study_requests.note(connection, arrival)
-        connection.execute(_SET_SERIES, _named({"id": row, **_series_columns(attributes, sources)}))
+        connection.execute(_SET_SERIES, _named({"id": row, **series_columns(stated)}))
     return row, has_changed
 
 
@@ -240,12 +247,13 @@ def say_again(
     study_uid: StudyInstanceUID,
     study: int,
     read: Mapping[int, tuple[bytes, Mapping[str, Attributes]]],
+    rules: AgreementRules,
 ) -> bool:
     """Replace what is known of a study: `read` holds, by row of the instance, the digest of the header that was
     read and what it says at each level. Instances that are excluded, rejected or of another study now say nothing of
     study and series; where all of them moved, they say whose study it was.
 
-    As in `keep`, study and series follow from the instances by `agreement`. False, and nothing changed, when the study
+    As in `keep`, study and series follow from the instances by `rules`. False, and nothing changed, when the study
     no longer has just these instances with these headers.
     """
     lock(connection, f"study|{study_uid}")
@@ -262,8 +270,8 @@ def say_again(
         kept = [one for one in kept if one[0].id not in moved] or members
     whole = (Series("", {}, tuple(instance for row, instance in kept if row.id not in moved)),)
     counts = {one.uid for one in counting(whole)[0].instances} or {row.sop_uid for row, _ in kept}
-    stating = [(row.series, row.sop_uid, read[row.id][1]) for row, _ in kept if row.sop_uid in counts]
-    _set_levels(connection, study, stating)
+    stating = [(row.series, of_levels(row.sop_uid, read[row.id][1], rules)) for row, _ in kept if row.sop_uid in counts]
+    _set_levels(connection, study, stating, rules)
     values = {"rejected": number_rejected(whole), "moved": len(moved)}
     connection.execute(update(studies).where(studies.c.id == study), values)
     return True
@@ -275,14 +283,13 @@ def _own(row: Any, levels: Mapping[str, Attributes]) -> Attributes:
 
 
 def _set_levels(
-    connection: Connection, study: int, stating: Sequence[tuple[int, SOPInstanceUID, Mapping[str, Attributes]]]
+    connection: Connection, study: int, stating: Sequence[tuple[int, Mapping[str, Stating]]], rules: AgreementRules
 ) -> None:
-    """Let a study and its series say what these instances give together: (row of the series, UID, levels) of each."""
-    of_series: dict[int, list[tuple[SOPInstanceUID, Attributes]]] = {}
-    for series_row, sop_uid, levels in stating:
-        of_series.setdefault(series_row, []).append((sop_uid, levels["series"]))
+    """Let a study and its series state what these instances give together: (row of the series, by level) of each."""
+    of_series: dict[int, list[Stating]] = {}
+    for series_row, levels in stating:
+        of_series.setdefault(series_row, []).append(levels["series"])
     for one, stated in of_series.items():
-        attributes, sources = together(stated)
-        connection.execute(_SET_SERIES, _named({"id": one, **_series_columns(attributes, sources)}))
-    attributes, sources = together((sop_uid, levels["study"]) for _, sop_uid, levels in stating)
-    connection.execute(update(studies).where(studies.c.id == study), _columns(attributes, sources))
+        connection.execute(_SET_SERIES, _named({"id": one, **series_columns(together(stated, rules.series))}))
+    of_study = together((levels["study"] for _, levels in stating), rules.study)
+    connection.execute(update(studies).where(studies.c.id == study), study_columns(of_study))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from gateway.records.agreement import Together
 from gateway.records.order import Attributes
 from gateway.worklist.names import name_key
 
@@ -29,6 +30,16 @@ def of_study(attributes: Attributes) -> dict[str, Any]:
 def of_series(attributes: Attributes) -> dict[str, Any]:
     """The columns of `series`."""
     return {"modality": text_of(attributes, "Modality").upper()[:_LONGEST_CODE]}
+
+
+def study_columns(stated: Together) -> dict[str, Any]:
+    """What a row of `studies` holds of what its instances state."""
+    return {**stated._asdict(), **of_study(stated.attributes)}
+
+
+def series_columns(stated: Together) -> dict[str, Any]:
+    """What a row of `series` holds of what its instances state."""
+    return {**stated._asdict(), **of_series(stated.attributes)}
 
 
 def text_of(attributes: Attributes, keyword: str) -> str:

@@ -26,7 +26,9 @@ from gateway.mapping.status import functions as status_functions
 from gateway.mapping.status.dialect import STATUS_DIALECT
 from gateway.mapping.status.scope import FACTS, NUMBERS
 from gateway.mapping.studies import functions as fhir_functions
+from gateway.mapping.studies.agreement import AGREEMENT_DIALECT
 from gateway.mapping.studies.dialect import COMPUTED, STUDY_DIALECT
+from gateway.records.agreement import Rule
 from tests.mapping.samples import FHIR, SITE, site
 
 ROOT = Path(__file__).parents[2]
@@ -135,8 +137,18 @@ def test_every_path_of_a_correction_is_one() -> None:
     assert all(f"`{key}`" in section for key in CORRECTION_DIALECT.keys)
 
 
+def test_every_rule_of_agreement_is_explained(tmp_path: Path) -> None:
+    section = between("## Agreement", "## What an overlay changes")
+    assert names(section) == [*AGREEMENT_DIALECT.keys, *Rule]
+    taking = sorted(name for name, entry in fhir_functions.FUNCTIONS.items() if entry.takes_several)
+    assert re.findall(r"`(\w+)`", section[section.index("all of them (") :].split(")")[0]) == taking
+    shown = block("the row's value is the rule.")
+    loaded = mapping.load(SITE, FHIR, site(tmp_path, {"agreement.yaml": shown}))
+    assert loaded.studies.rules.study["StudyDescription"].rule is Rule.NEWEST
+
+
 def test_levels_and_indispensable_rows_are_named() -> None:
-    for dialect in (ORDER_DIALECT, STUDY_DIALECT, CORRECTION_DIALECT):
+    for dialect in (ORDER_DIALECT, STUDY_DIALECT, CORRECTION_DIALECT, AGREEMENT_DIALECT):
         assert ", ".join(f"`{level}`" for level in dialect.levels) in PAGE
     removable = between("can be changed", "removed") and between("row that\nnames it.", "can be changed")
     assert all(target in removable for target in INDISPENSABLE)

@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, select
 
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
 from gateway.records.completeness import Decision, Evidence, EvidenceKind, Reason
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
@@ -32,7 +33,7 @@ def _comes(number: int, at: int = NOW, uid: StudyInstanceUID = UID, wait: Wait =
     )  # fmt: skip
 
     def keep(connection: Connection) -> None:
-        kept = study_arrivals.keep(connection, arrival)
+        kept = study_arrivals.keep(connection, arrival, AgreementRules())
         settling.arrived(connection, uid, wait, now=at, is_stated=kept.is_stated)
 
     return keep

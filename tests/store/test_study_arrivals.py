@@ -8,9 +8,11 @@ from itertools import product
 import pytest
 from sqlalchemy import Connection, select
 
+from gateway.records.agreement import AgreementRule, AgreementRules, Rule
 from gateway.records.arrival import HeaderRank, InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+from gateway.records.rejection import TO_BE_READ_AGAIN
 from gateway.store import Store, studies, study_arrivals
 from gateway.store.schema import instances
 
@@ -41,7 +43,7 @@ CHANGES = {
 
 def kept(connection: Connection, *arrivals: InstanceArrival) -> tuple[list[bool], bytes, int, int]:
     """Which were new, the header that is kept with its rank, and the revision of the study."""
-    new = [study_arrivals.keep(connection, one).is_new for one in arrivals]
+    new = [study_arrivals.keep(connection, one, AgreementRules()).is_new for one in arrivals]
     row = connection.execute(select(instances.c.header, instances.c.header_rank)).one()
     study = studies.get(connection, FIRST.study_uid)
     assert study is not None
@@ -68,8 +70,52 @@ async def test_the_same_attributes_in_other_bytes_change_nothing(store: Store, c
 @pytest.mark.parametrize("change", CHANGES)
 async def test_whatever_is_read_otherwise_is_a_revision(store: Store, change: str) -> None:
     new, header, _, revision = await store.write(lambda connection: kept(connection, FIRST, CHANGES[change], FIRST))
-    assert (new, header, revision) == (
-        [True, True, change in ("instance", "sop class", "findings")],
-        b"first",
-        2 + new[-1],
-    )
+    assert (new, header, revision) == ([True, True, True], b"first", 3)
+
+
+SECOND = replace(FIRST, sop_uid=SOPInstanceUID("1.2.6"), digest=b"of another")
+RULES = AgreementRules(
+    series={one: AgreementRule(Rule.LIST, ("OperatorsName",)) for one in ("OperatorsName",)},
+)
+
+
+def with_operator(one: InstanceArrival, name: str) -> InstanceArrival:
+    return replace(one, digest=one.digest + name.encode(), series={**one.series, "OperatorsName": name})
+
+
+def standing(connection: Connection, *arrivals: InstanceArrival, rules: AgreementRules = RULES) -> tuple[object, bool]:
+    """The operators of the series, and whether the study is to be read again."""
+    for one in arrivals:
+        study_arrivals.keep(connection, one, rules)
+    study = studies.load(connection, FIRST.study_uid)
+    assert study is not None
+    return study.series[0].attributes.get("OperatorsName"), study.rejected == TO_BE_READ_AGAIN
+
+
+async def test_instances_with_other_values_count_by_their_rule(store: Store) -> None:
+    both = with_operator(SECOND, "B"), with_operator(FIRST, "A")
+    assert await store.write(lambda connection: standing(connection, *both)) == (["A", "B"], False)
+
+
+async def test_a_study_is_read_again_when_what_counted_is_no_longer_stated(store: Store) -> None:
+    sent = with_operator(FIRST, "A"), with_operator(SECOND, "B"), with_operator(FIRST, "C")
+    assert (await store.write(lambda connection: standing(connection, *sent)))[1]
+
+    def again(connection: Connection) -> tuple[object, bool]:
+        row = studies.get(connection, FIRST.study_uid)
+        assert row is not None
+        last = {one.sop_uid: one for one in sent}
+        members = connection.execute(select(instances.c.id, instances.c.sop_uid, instances.c.digest)).all()
+        read = {one.id: (one.digest, last[one.sop_uid].levels) for one in members}
+        assert study_arrivals.say_again(connection, FIRST.study_uid, row["id"], read, RULES)
+        return standing(connection)
+
+    assert await store.write(again) == (["C", "B"], False)
+
+
+async def test_a_row_that_other_rules_have_made_is_read_again(store: Store) -> None:
+    def unit(connection: Connection) -> tuple[object, bool]:
+        assert standing(connection, with_operator(FIRST, "A"), rules=AgreementRules()) == ("A", False)
+        return standing(connection, with_operator(SECOND, "B"))
+
+    assert (await store.write(unit))[1]

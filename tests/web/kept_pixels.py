@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.pixel_file import StoredFile
@@ -53,7 +54,7 @@ def _keep(connection: Connection, one: Kept) -> None:
         instance={"InstanceNumber": str(one.number), **other}, transfer_syntax_uid="1.2.840.10008.1.2.1",
         header=zlib.compress(b"header"), digest=one.number.to_bytes(32, "big"), source_ae="CT1", received_at=NINE,
     )  # fmt: skip
-    study_arrivals.keep(connection, arrival)
+    study_arrivals.keep(connection, arrival, AgreementRules())
     row = connection.execute(select(instances.c.id).where(instances.c.sop_uid == one.uid)).scalar_one()
     if one.source is not None:
         stored = StoredFile(one.source.name, 100, one.number.to_bytes(32, "big"))

@@ -30,6 +30,7 @@ from gateway.operations.state.sources import Process, Setup, Sources
 from gateway.operations.system import System
 from gateway.operations.why_not_shown import StepWhyNotShown, WhyNotShown
 from gateway.records import performed_step
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
 from gateway.records.audit import AuditEvent
 from gateway.records.availability import notified
@@ -299,7 +300,7 @@ def add_instance(
         transfer_syntax_uid="1.2.840.10008.1.2.1", header=zlib.compress(b"header"), digest=bytes([number]) * 32,
         source_ae="ORTHANC", received_at=at,
     )  # fmt: skip
-    study_arrivals.keep(connection, arrival)
+    study_arrivals.keep(connection, arrival, AgreementRules())
 
 
 def add_delivery(

@@ -17,6 +17,7 @@ from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.transfers import Transfers
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival, Kept
 from gateway.records.quiet_time import QuietTimes
 from gateway.store import Store, audit, refusals, settling, study_arrivals
@@ -31,15 +32,17 @@ Answered = Callable[[GatewayError], str]
 
 
 class InstanceKeeping:
-    """`reader`: reads headers. `pixels`: keeps instances with their pixels; None: only headers are kept.
+    """`reader`: reads headers. `rules`: which values count where instances state different ones.
 
-    `quiet`: how long a study is waited for after its last instance; `longest_wait`: after its first, in microseconds.
+    `pixels`: keeps instances with their pixels; None: only headers are kept. `quiet`: how long a
+    study is waited for after its last instance; `longest_wait`: after its first, in microseconds.
     """
 
     def __init__(
         self,
         store: Store,
         reader: InstanceReader,
+        rules: AgreementRules,
         clock: Clock,
         *,
         quiet: QuietTimes,
@@ -49,6 +52,7 @@ class InstanceKeeping:
     ) -> None:
         self._store = store
         self._reader = reader
+        self.rules = rules
         self._clock = clock
         self.quiet = quiet
         self._longest_wait = longest_wait
@@ -97,7 +101,7 @@ class InstanceKeeping:
 
     def _kept(self, connection: Connection, arrival: InstanceArrival) -> Kept:
         """Keep an arrival, with all that follows from it."""
-        kept = study_arrivals.keep(connection, arrival)
+        kept = study_arrivals.keep(connection, arrival, self.rules)
         if kept.is_new:
             quiet = self.quiet.of(arrival.source_ae, str(arrival.series.get("Modality") or ""))
             settling.arrived(

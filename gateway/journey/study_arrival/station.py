@@ -17,6 +17,7 @@ from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.reading import InstanceReader
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.observe import metrics
+from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.quiet_time import QuietTimes
@@ -36,14 +37,16 @@ class _OthersArrivedError(Exception):
 class StudyArrival:
     """Keeps what a PACS or modality brings: `store` is what the DIMSE server calls, `keep` what other sources call.
 
-    `keywords`: per level (study, series, instance) the attributes that the study mapping reads. `longest_wait`: in
-    microseconds. `pixels`: keeps instances with their pixels; None: only headers are kept.
+    `keywords`: per level (study, series, instance) the attributes that the study mapping reads. `rules`: which values
+    count where instances state different ones. `longest_wait`: in microseconds. `pixels`: keeps
+    instances with their pixels; None: only headers are kept.
     """
 
     def __init__(
         self,
         store: Store,
         keywords: Mapping[str, Collection[str]],
+        rules: AgreementRules,
         quiet: QuietTimes,
         clock: Clock,
         longest_wait: int,
@@ -56,6 +59,7 @@ class StudyArrival:
         self._keeping = InstanceKeeping(
             store,
             self._reader,
+            rules,
             clock,
             quiet=quiet,
             longest_wait=longest_wait,
@@ -69,9 +73,11 @@ class StudyArrival:
         pixels = self._keeping.pixels
         return None if pixels is None else pixels.spool.begin
 
-    def adopt(self, keywords: Mapping[str, Collection[str]]) -> None:
-        """Keep these attributes, per level, of the instances that come from now on, beside those always kept."""
+    def adopt(self, keywords: Mapping[str, Collection[str]], rules: AgreementRules) -> None:
+        """Keep these attributes, per level, of the instances that come from now on, beside those always kept, and let
+        what they state together follow from these rules."""
         self._reader.adopt(keywords)
+        self._keeping.rules = rules
 
     def adopt_quiet_times(self, by_station: Mapping[str, int]) -> None:
         """Wait for stations as they were learnt, in microseconds."""
@@ -146,7 +152,7 @@ class StudyArrival:
 
         def again(connection: Connection) -> None:
             first(connection)
-            if not study_arrivals.say_again(connection, study_uid, study, read):
+            if not study_arrivals.say_again(connection, study_uid, study, read, self._keeping.rules):
                 raise _OthersArrivedError
             settling.changed(connection, study_uid, now=now)
             if is_asked:

@@ -145,12 +145,13 @@ class ImagingStudyStation:
         return study.rejected != number_rejected(study.series) or study.moved_left_out != has_moved
 
     async def _read_anew(self, study: Study, read_again: ReadAgain) -> Done:
-        """Have the study read again, which lets it settle once more. Raises `Unavailable` while instances come."""
+        """Have the study read again, also for what no instance alone could tell; it settles once more then. Raises
+        `Unavailable` while instances come."""
         try:
             await read_again(study.uid)
         except Conflict as error:
             raise with_fate(error, Unavailable) from error
-        return Done({"revision": study.revision, "note": "read again without what does not count"})
+        return Done({"revision": study.revision, "note": "read again"})
 
     async def _checked(self, study: Study) -> list[FoundConflict]:
         """What the study and its orders state differently. Raises `HeldByOrder`, once that is noted."""

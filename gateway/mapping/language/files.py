@@ -180,8 +180,9 @@ class _Reading:
             self.faults.append(f"{origin}: {target}: is off, but the level {level} has no such row{known}")
 
     def _add(self, row: Row) -> None:
-        if not (row.sources or row.default or row.otherwise):
-            self.faults.append(f"{row.origin}: {row.target}: where should its value come from? It has no 'from'")
+        if not (row.sources or row.default or row.otherwise or row.rule):
+            lacks = f"It has no {self.dialect.short!r}"
+            self.faults.append(f"{row.origin}: {row.target}: where should its value come from? {lacks}")
             return
         wrong = list(self.dialect.check_row(row, self.tables))
         self.faults += [f"{row.origin}: {row.target}: {fault}" for fault in wrong]
@@ -191,7 +192,7 @@ class _Reading:
     def _read_keys(self, node: yaml.Node, target: str, origin: str, place: str) -> dict[str, list[str]]:
         """Key -> what it says; a key that takes a text has one item."""
         if not isinstance(node, yaml.MappingNode):
-            return {"from": self._read_value(node, "from", target, origin)}
+            return {self.dialect.short: self._read_value(node, self.dialect.short, target, origin)}
         written = {}
         for key_node, key, value in self._entries(node, place, f"{target}: "):
             here = _at(key_node, place)

@@ -26,6 +26,8 @@ class MappingFunction:
     """The result is a list of texts (HL7)."""
     companions: int = 0
     """How many attributes the row may name in `with` (FHIR)."""
+    takes_several: bool = False
+    """All values of an attribute count, not the first alone (FHIR)."""
     table: str | None = None
     """None: the function uses no code table; empty: the row may name a table; else what the table must hold (FHIR).
     On the HL7 side every function that gives text may have a table; one that gives sequences if it says so."""

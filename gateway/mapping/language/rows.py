@@ -9,8 +9,14 @@ from typing import Any, Final
 from gateway.errors import UnknownCode
 from gateway.mapping.language.functions import Registry
 from gateway.mapping.language.missing import note
+from gateway.records.agreement import Rule
 
-CHOICES: Final = {"unknown": ("reject", "keep", "empty"), "too_long": ("reject", "cut"), "required": ("true", "false")}
+CHOICES: Final = {
+    "unknown": ("reject", "keep", "empty"),
+    "too_long": ("reject", "cut"),
+    "required": ("true", "false"),
+    "rule": tuple(rule.value for rule in Rule),
+}
 
 OFF: Final = "off"
 
@@ -33,6 +39,7 @@ class Row:
     required: bool = False
     too_long: str = "reject"
     note: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ class Dialect:
     """The fault of a (level, target)."""
     check_row: Callable[[Row, Mapping[str, Table]], Iterable[str]]
     """Faults of a row whose keys are right by themselves."""
+    short: str = "from"
+    """The key that a row must have, and for which a value alone is short."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,4 +125,5 @@ def row_of(level: str, target: str, origin: str, written: Mapping[str, list[str]
         required=text("required") == "true",
         too_long=text("too_long", "reject"),
         note=text("note"),
+        rule=text("rule"),
     )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError
 from gateway.mapping.attributes import BINARY
-from gateway.mapping.language.rows import Codes, Dialect, Row, Table
+from gateway.mapping.language.rows import Codes, Dialect, MappingFile, Row, Table
 from gateway.mapping.language.values import fit, vr_of
 from gateway.mapping.studies.base import LINKED_ORDER, FhirSettings
 from gateway.mapping.studies.functions import FUNCTIONS
@@ -64,6 +64,12 @@ def element_of(target: str) -> str:
 def release_of(target: str) -> str:
     """The release that a row is for, '' for all: `R5` of `modality@R5`."""
     return target.partition("@")[2]
+
+
+def read_attributes(file: MappingFile, level: str) -> frozenset[str]:
+    """The attributes of instances that rows of a level read."""
+    paths = (path for row in file.rows[level] for path in (*row.sources, *row.companions))
+    return frozenset(path.split(".")[0] for path in paths) - COMPUTED
 
 
 def _check_path(path: str) -> str | None:

@@ -13,13 +13,13 @@ from gateway.mapping.language.rows import Codes, MappingFile, Row
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.studies.base import FhirSettings, Function, plain
 from gateway.mapping.studies.dialect import (
-    COMPUTED,
     ELEMENTS,
     GATHERED,
     REFERENCED_ORDERS,
     REJECTION,
     STUDY_DIALECT,
     element_of,
+    read_attributes,
     release_of,
 )
 from gateway.mapping.studies.document_reference import document_reference
@@ -28,6 +28,7 @@ from gateway.mapping.studies.imaging_study_r5 import as_r5
 from gateway.mapping.studies.patient import PATIENT_KEYWORDS, patient
 from gateway.mapping.studies.remarks import Remarks, is_listed, note_uids
 from gateway.mapping.studies.tidy import tidied
+from gateway.records.agreement import AgreementRules
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 from gateway.records.rejection import standing
@@ -69,22 +70,22 @@ _ALWAYS: Final = {
 class StudyMapping:
     """`study_to_imagingstudy.yaml`, ready to be applied."""
 
-    def __init__(self, file: MappingFile, settings: FhirSettings) -> None:
+    def __init__(self, file: MappingFile, settings: FhirSettings, rules: AgreementRules) -> None:
         self.settings = settings
+        self.rules: Final = rules
+        """Which values count where the instances of a study state different ones."""
         self._rows = {
             (release, level): [_compile(row, file) for row in _of_release(rows, release)]
             for release in get_args(Release)
             for level, rows in file.rows.items()
         }
-        read = {
-            level: {path.split(".")[0] for row in rows for path in (*row.sources, *row.companions)}
-            for level, rows in file.rows.items()
-        }
-        gathered = GATHERED if REFERENCED_ORDERS in read["study"] else {}
+        gathered = GATHERED if any(REFERENCED_ORDERS in row.sources for row in file.rows["study"]) else {}
+        nothing = frozenset[str]()
         self.keywords = {
-            level: frozenset(paths - COMPUTED) | gathered.get(level, frozenset()) | _ALWAYS.get(level, frozenset())
-            for level, paths in read.items()
+            level: read_attributes(file, level) | gathered.get(level, nothing) | _ALWAYS.get(level, nothing)
+            for level in file.rows
         }
+        self.keywords["instance"] |= rules.keywords
         """The DICOM attributes that rows of each level read: what must be kept of a header."""
 
     def build(

@@ -280,7 +280,7 @@ def test_a_file_that_nothing_reads_is_a_fault(tmp_path: Path) -> None:
         "mappings.d/order_to_worklists.yaml: is not a mapping file; did you mean 'order_to_worklist.yaml'?",
         "mappings.d/x.yml: is not a mapping file; "
         "known: order_to_worklist.yaml, study_to_imagingstudy.yaml, step_to_status.yaml, corrections.yaml, "
-        "scanners.yaml",
+        "agreement.yaml, scanners.yaml",
     ]
 
 

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from sqlalchemy import Connection
 
+from gateway.journey.study_arrival.reading import InstanceReader
+from gateway.records.agreement import (
+    NOTHING,
+    AgreementRule,
+    AgreementRules,
+    Rule,
+    Rules,
+    Stating,
+    agreed,
+    must_be_read_again,
+    of_levels,
+    together,
+)
 from gateway.records.arrival import InstanceArrival
 from gateway.records.arrived_study import arrived_study
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.order import Attributes
 from gateway.records.study import Release, Shape, Study
 from gateway.store import Store, studies, study_arrivals
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
 
 ORDERS = {"sqlite": 5, "postgresql": 1}
+RULES = SHIPPED.studies.rules
+READER = InstanceReader(SHIPPED.studies.keywords)
 
 
 class _UndoError(Exception):
@@ -28,9 +46,16 @@ class _UndoError(Exception):
 
 def resources_of(connection: Connection, uid: str, instances: list[InstanceArrival]) -> list[Any]:
     for arrival in instances:
-        study_arrivals.keep(connection, arrival)
+        study_arrivals.keep(connection, arrival, RULES)
     study = studies.load(connection, StudyInstanceUID(uid))
     assert study is not None
+    if study.rejected < 0:
+        row = studies.get(connection, study.uid)
+        assert row is not None
+        read = READER.read_again(studies.headers(connection, row["id"]))
+        assert study_arrivals.say_again(connection, study.uid, row["id"], read, RULES)
+        study = studies.load(connection, study.uid)
+        assert study is not None
     return built(study)
 
 
@@ -50,15 +75,82 @@ async def of_order(store: Store, uid: str, instances: list[InstanceArrival]) -> 
     return undone.value.resources
 
 
+def several() -> Iterator[tuple[str, list[InstanceArrival]]]:
+    found = [(uid, sorted(one, key=lambda each: each.sop_uid)) for uid, one in arrivals().items() if len(one) > 1]
+    assert len(found) >= 3
+    yield from found
+
+
+def sent(chance: random.Random, instances: list[InstanceArrival]) -> list[InstanceArrival]:
+    """In any order, some of them twice, and some with other contents before."""
+    mixed = [*instances, *chance.choices(instances, k=2)]
+    chance.shuffle(mixed)
+    begun = set()
+    for one in [*mixed]:
+        if one.sop_uid not in begun and chance.random() < 0.3:
+            mixed.insert(mixed.index(one), formerly(chance, one))
+        begun.add(one.sop_uid)
+    return mixed
+
+
+def formerly(chance: random.Random, one: InstanceArrival) -> InstanceArrival:
+    """An instance with some attributes fewer, and others that were corrected since."""
+    study, series = (_formerly(chance, attributes) for attributes in (one.study, one.series))
+    return replace(one, digest=b"before", study=study, series=series)
+
+
+def _formerly(chance: random.Random, attributes: Attributes) -> Attributes:
+    kept = {keyword: value for keyword, value in attributes.items() if chance.random() < 0.7}
+    return {
+        keyword: "R" if isinstance(value, str) and chance.random() < 0.3 else value for keyword, value in kept.items()
+    }
+
+
 async def test_every_order_of_arrival_gives_one_resource(store: Store, database_url: str) -> None:
     orders = ORDERS[database_url.partition("+")[0].partition(":")[0]]
-    shuffled = random.Random(1)
-    several = {uid: instances for uid, instances in arrivals().items() if len(instances) > 1}
-    assert len(several) >= 3
-    for uid, instances in several.items():
-        instances = sorted(instances, key=lambda one: one.sop_uid)
+    chance = random.Random(1)
+    for uid, instances in several():
         first = await of_order(store, uid, instances)
-        assert built(arrived_study(StudyInstanceUID(uid), instances)) == first, "what `gateway explain` shows"
+        explained = arrived_study(StudyInstanceUID(uid), instances, RULES).study
+        assert built(explained) == first, "what `gateway explain` shows"
         for _ in range(orders):
-            shuffled.shuffle(instances)
-            assert await of_order(store, uid, instances) == first, uid
+            assert await of_order(store, uid, sent(chance, instances)) == first, uid
+
+
+def all_by(rule: Rule, instances: list[InstanceArrival]) -> AgreementRules:
+    """A rule for every attribute: by itself, and where it is not a list also with the next one."""
+
+    def rules(keywords: set[str], number: int) -> Rules:
+        names = sorted(keywords)
+        groups = [tuple(names[at : at + number]) for at in range(0, len(names), number)]
+        return {keyword: AgreementRule(rule, group) for group in groups for keyword in group}
+
+    study, series = ({keyword for one in instances for keyword in one.levels[level]} for level in ("study", "series"))
+    return AgreementRules(study=rules(study, 1), series=rules(series, 1 if rule is Rule.LIST else 2))
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_every_rule_gives_one_result_in_every_order(rule: Rule) -> None:
+    chance, read_again, orders = random.Random(rule.value), 0, 0
+    for _, instances in several():
+        rules = all_by(rule, instances)
+        of_series = [one for one in instances if one.series_uid == instances[0].series_uid]
+        for level, of_level, members in (("study", rules.study, instances), ("series", rules.series, of_series)):
+            whole = together(_stating(level, members, rules), of_level)
+            for _ in range(4):
+                held, is_known = NOTHING, True
+                for one in _stating(level, sent(chance, members), rules):
+                    is_known = is_known and not must_be_read_again(held, one, of_level)
+                    held = agreed(held, one, of_level)
+                assert not is_known or held.attributes == whole.attributes
+                read_again, orders = read_again + (not is_known), orders + 1
+                held = NOTHING
+                for one in _stating(level, chance.sample(members, len(members)), rules):
+                    assert not must_be_read_again(held, one, of_level)
+                    held = agreed(held, one, of_level)
+                assert held.attributes == whole.attributes
+    assert 0 < read_again < orders
+
+
+def _stating(level: str, members: list[InstanceArrival], rules: AgreementRules) -> list[Stating]:
+    return [of_levels(one.sop_uid, one.levels, rules)[level] for one in members]

@@ -29,7 +29,7 @@ def test_no_resource_of_a_public_study_has_an_error(tmp_path: Path) -> None:
         pytest.skip("HL7's validator is not built; run: make java-peers")
     asked, built = [], 0
     for number, (uid, instances) in enumerate(arrivals().items()):
-        study = arrived_study(StudyInstanceUID(uid), instances)
+        study = arrived_study(StudyInstanceUID(uid), instances, SHIPPED.studies.rules).study
         # Of a study without Patient ID the patient is that of its order.
         study.attributes.setdefault("PatientID", "P1")
         for release in get_args(Release):
