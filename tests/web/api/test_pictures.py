@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from gateway.operations.audit.access import subjects_of
 from gateway.operations.pictures import MISSING, NEVER_CAME, NOT_KEPT, REMOVED, Pictures
@@ -17,15 +18,19 @@ from tests.pixels.samples import SHIPPED, sample
 from tests.web.kept_pixels import Kept, keep, row_of_file
 from tests.web.served import NINE, STUDY, Served, served
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def console(sqlite_url: str) -> AsyncIterator[Served]:
-    async with Pool(1) as pool, served(sqlite_url, pictures=Pictures("", SHIPPED.joinpath, pool.preview)) as one:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def console(file_sqlite_url: str) -> AsyncIterator[Served]:
+    """Each test has instances of its own."""
+    async with Pool(1) as pool, served(file_sqlite_url, pictures=Pictures("", SHIPPED.joinpath, pool.preview)) as one:
         yield one
 
 
 async def test_a_preview_is_shown_and_who_looked_is_recorded(console: Served) -> None:
     kept = Kept(1, sample("MR_small_RLE.dcm"))
+    console.noted.clear()
     await keep(console.store, kept)
     async with console.session.get(console.base + kept.preview) as response:
         assert (response.status, response.content_type) == (200, "image/jpeg")
@@ -38,7 +43,7 @@ async def test_a_preview_is_shown_and_who_looked_is_recorded(console: Served) ->
 
 async def test_without_a_file_the_reason_is_given(console: Served) -> None:
     bare, removed, lost, gone = (Kept(n, s) for n, s in enumerate(
-        (None, sample("CT_small.dcm"), sample("MR_small.dcm"), Path("nowhere.dcm"))
+        (None, sample("CT_small.dcm"), sample("MR_small.dcm"), Path("nowhere.dcm")), 10
     ))  # fmt: skip
     await keep(console.store, bare, removed, lost, gone)
     rows = [await row_of_file(console.store, removed)]
@@ -53,7 +58,7 @@ async def test_without_a_file_the_reason_is_given(console: Served) -> None:
 
 
 async def test_what_cannot_be_shown_says_why(console: Served) -> None:
-    broken, report = Kept(1, sample("MR_truncated.dcm")), Kept(2, sample("reportsi.dcm"))
+    broken, report = Kept(20, sample("MR_truncated.dcm")), Kept(21, sample("reportsi.dcm"))
     await keep(console.store, broken, report)
     status, body = await console.get(broken.preview)
     assert status == 422
