@@ -114,7 +114,7 @@ def test_an_engine_does_not_print_values(database_url: str) -> None:
 
 
 def test_two_who_open_a_new_file_at_one_moment(tmp_path: Path) -> None:
-    for number in range(80):
+    for number in range(30):
         url, both = f"sqlite:///{tmp_path / str(number)}.db", Barrier(2)
 
         def opened(url: str = url, both: Barrier = both) -> None:

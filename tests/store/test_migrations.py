@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from gateway.errors import ConfigError
 from gateway.records.cause import cause_of, cause_of_message
@@ -106,16 +107,10 @@ INSERT INTO steps (id, procedure, step_id, state, modality, station_ae, start_da
 """
 
 
-def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
+def _orders_of_0001(connection: Connection) -> None:
     """A patient of 0001 is known by what orders said; ADT may correct it, and an older order may not."""
-    with engine.begin() as connection:
-        command.upgrade(migrations._config(connection), "0001")
-        for statement in _OF_0001.split(";"):
-            connection.execute(text(statement))
-    assert migrations.upgrade(engine) == ("0001", migrations.newest())
-    with engine.connect() as connection:
-        patient = patients.find(connection, Identity("P1", "HOSP"))
-        order = order_book.get(connection, OrderRow(1))
+    patient = patients.find(connection, Identity("P1", "HOSP"))
+    order = order_book.get(connection, OrderRow(1))
     assert patient is not None
     older, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
     newer, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
@@ -126,46 +121,40 @@ def test_what_an_older_program_kept_is_taken_over(engine: Engine) -> None:
 
 _OF_0016 = """
 INSERT INTO patients (id, patient_id, issuer, attributes, said, former, name_key, merged_into, arrivals, updated_at)
-    VALUES (1, 'NEW', 'HOSP', '{"PatientID":"NEW","PatientName":"N^X"}', '{"PatientName":[2,1000]}', '[["OLD","HOSP"]]',
-            'N', NULL, '[[900,"20301124"]]', 1000);
+    VALUES (11, 'NEW', 'HOSP', '{"PatientID":"NEW","PatientName":"N^X"}', '{"PatientName":[2,1000]}',
+            '[["OLD","HOSP"]]', 'N', NULL, '[[900,"20301124"]]', 1000);
 INSERT INTO patients (id, patient_id, issuer, attributes, said, former, name_key, merged_into, arrivals, updated_at)
-    VALUES (2, 'OLD', 'HOSP', '{"PatientID":"OLD","PatientName":"O^X"}', '{"PatientName":[1,500]}', '[]', 'O', 1, '[]',
-            1000);
+    VALUES (12, 'OLD', 'HOSP', '{"PatientID":"OLD","PatientName":"O^X"}', '{"PatientName":[1,500]}', '[]', 'O', 11,
+            '[]', 1000);
 INSERT INTO orders (id, patient, authority, accession, sender, placer, placer_authority, filler, filler_authority,
                     parent, attributes, event_at, moved_at, performed_at, created_at, updated_at)
-    VALUES (1, 1, 'HOSP', 'A0', 'RIS', 'P0', '', '', '', '', '{"AccessionNumber":"A0"}', 1000, 0, 0, 1000, 1000);
+    VALUES (11, 11, 'HOSP', 'A0', 'RIS', 'P0', '', '', '', '', '{"AccessionNumber":"A0"}', 1000, 0, 0, 1000, 1000);
 INSERT INTO orders (id, patient, authority, accession, sender, placer, placer_authority, filler, filler_authority,
                     parent, attributes, event_at, moved_at, performed_at, created_at, updated_at)
-    VALUES (2, 1, 'HOSP', 'A1', 'RIS', 'P1', '', '', '', 'P0', '{"AccessionNumber":"A1"}', 1000, 0, 0, 1000, 1000);
+    VALUES (12, 11, 'HOSP', 'A2', 'RIS', 'P1', '', '', '', 'P0', '{"AccessionNumber":"A2"}', 1000, 0, 0, 1000, 1000);
 INSERT INTO procedures (id, "order", requested_procedure_id, study_uid, attributes, derived, event_at)
-    VALUES (1, 2, 'RP1', '1.2.3', '{"RequestedProcedureID":"RP1","StudyInstanceUID":"1.2.3"}', '[]', 1000)
+    VALUES (11, 12, 'RP1', '1.2.16', '{"RequestedProcedureID":"RP1","StudyInstanceUID":"1.2.16"}', '[]', 1000)
 """
 """A patient of two identities, with an order and its child."""
 
 
-def test_merges_parents_and_studies_of_an_older_program_are_taken_over(engine: Engine) -> None:
+def _kin_of_0016(connection: Connection) -> None:
     """0017, 0018, 0019: whoever was merged stays so, whenever that was; parents and children find one another."""
-    with engine.begin() as connection:
-        command.upgrade(migrations._config(connection), "0016")
-        for statement in _OF_0016.split(";"):
-            connection.exec_driver_sql(statement)
-    assert migrations.upgrade(engine) == ("0016", migrations.newest())
-    with engine.connect() as connection:
-        new, old = (patients.find(connection, Identity(one, "HOSP")) for one in ("NEW", "OLD"))
-        parent, child = (order_book.get(connection, OrderRow(row)) for row in (1, 2))
-        parents = [one.row for one in order_kin.parents(connection, child)]
-        children = [one.row for one in order_kin.children(connection, parent)]
-        [absorbed] = patients.absorbed_by(connection, PatientRow(1))
+    new, old = (patients.find(connection, Identity(one, "HOSP")) for one in ("NEW", "OLD"))
+    parent, child = (order_book.get(connection, OrderRow(row)) for row in (11, 12))
+    parents = [one.row for one in order_kin.parents(connection, child)]
+    children = [one.row for one in order_kin.children(connection, parent)]
+    [absorbed] = patients.absorbed_by(connection, PatientRow(11))
     assert new is not None
     assert old is not None
     assert [(row["merged_into"], row["merged_at"], row["first_at"], row["own"]) for row in (new, old)] == [
-        (None, 0, 0, None), (1, 0, 0, None),
+        (None, 0, 0, None), (11, 0, 0, None),
     ]  # fmt: skip
-    assert absorbed["id"] == 2
+    assert absorbed["id"] == 12
     others = [Absorbed(old["attributes"], old["said"], old["merged_at"])]
     assert composed(new["attributes"], new["said"], others)[0] == new["attributes"]
-    assert (parents, children, child.parent, child.parent_filler) == ([1], [2], "P0", "")
-    assert (child.study_uid, child.study_uids) == ("", {"1.2.3"})
+    assert (parents, children, child.parent, child.parent_filler) == ([11], [12], "P0", "")
+    assert (child.study_uid, child.study_uids) == ("", {"1.2.16"})
 
 
 _WORK_OF_0007 = """
@@ -180,8 +169,7 @@ INSERT INTO messages (received_at, listener, peer, sender, control_id, type, dig
 _UNKNOWN_PATIENT = '{{"error":"HTTP 422: Patient {} is not known","issues":[{{"code":"not-found"}}]}}'
 
 
-def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> None:
-    """0008: work is grouped as today's program groups it; messages of a type that is not served stay apart."""
+def _fill_0007(connection: Connection) -> None:
     work = [
         ("ehr:main", "parked", _UNKNOWN_PATIENT.format(4711)),
         ("ehr:main", "rejected", _UNKNOWN_PATIENT.format(4712)),
@@ -193,24 +181,26 @@ def test_failures_kept_by_an_older_program_have_their_cause(engine: Engine) -> N
         ("ORM^O01", "rejected", '[{"place":"","text":"worked on again at 1"},{"place":"PID-3","text":"not MSH-9."}]'),
         ("BAR^P01", "stored", '[{"place":"MSH-9","text":"kept only"}]'),
     ]
-    with engine.begin() as connection:
-        command.upgrade(migrations._config(connection), "0007")
-        for kind, state, outcome in work:
-            connection.execute(text(_WORK_OF_0007), {"kind": kind, "state": state, "outcome": outcome})
-        for kind, state, findings in received:
-            values = {"type": kind, "bytes": b"x", "state": state, "findings": findings}
-            connection.execute(text(_MESSAGE_OF_0007), values)
-    assert migrations.upgrade(engine) == ("0007", migrations.newest())
+    for kind, state, outcome in work:
+        connection.execute(text(_WORK_OF_0007), {"kind": kind, "state": state, "outcome": outcome})
+    for kind, state, findings in received:
+        values = {"type": kind, "bytes": b"x", "state": state, "findings": findings}
+        connection.execute(text(_MESSAGE_OF_0007), values)
+
+
+def _causes_of_0007(connection: Connection) -> None:
+    """0008: work is grouped as today's program groups it; messages of a type that is not served stay apart."""
     unknown = {"error": "HTTP 422: Patient 1 is not known", "issues": [{"code": "not-found"}]}
-    with engine.connect() as connection:
-        groups = outbox_listing.stuck(connection)
-        unserved, wrong = messages.unserved(connection), messages.wrong(connection)
+    groups = outbox_listing.stuck(connection)
+    unserved, wrong = messages.unserved(connection), messages.wrong(connection)
     assert [(group.cause, group.count) for group in groups] == [
         (cause_of(delivery_to("main"), unknown), 2), (cause_of(SETTLE, {}), 1),
     ]  # fmt: skip
     assert [row["type"] for row in unserved] == ["ADT^A08"]
     fault = {"place": "PID-3", "text": "not MSH-9."}
-    assert [(row["type"], row["cause"]) for row in wrong] == [("ORM^O01", cause_of_message(fault).key)]
+    assert [(row["type"], row["cause"]) for row in wrong if row["id"] < 20] == [
+        ("ORM^O01", cause_of_message(fault).key)
+    ]
 
 
 def _prepare(url: str, together: Barrier) -> None:
@@ -275,7 +265,7 @@ def test_no_migration_imports_the_program() -> None:
 
 _OF_0023 = """
 INSERT INTO patients (id, patient_id, issuer, attributes, name_key, updated_at)
-    VALUES (1, 'P1', 'HOSP', '{}', 'muster^erika^maria', 1), (2, 'P2', 'HOSP', '{}', 'mononym', 1)
+    VALUES (21, 'P21', 'HOSP', '{}', 'muster^erika^maria', 1), (22, 'P22', 'HOSP', '{}', 'mononym', 1)
 """
 _MESSAGE_OF_0023 = """
 INSERT INTO messages (id, received_at, listener, peer, sender, control_id, type, digest, body, state, ack_code, ack,
@@ -284,17 +274,42 @@ INSERT INTO messages (id, received_at, listener, peer, sender, control_id, type,
 """
 
 
-def test_patients_and_rejected_messages_of_an_older_program_are_found(engine: Engine) -> None:
+def _fill_0023(connection: Connection) -> None:
     body = b'MSH|^~\\&|RIS|HOSP|GW|GW|1||ORM^O01|C1|P|2.3.1\rPID|1||4711^^^HOSP~4712||\xe4^B\rORC|NW|PL1^RIS|""\r'
-    with engine.begin() as connection:
-        command.upgrade(migrations._config(connection), "0023")
-        connection.execute(text(_OF_0023))
-        row = {"at": 1, "body": body, "nothing": b""}
-        for number, state in enumerate(("rejected", "applied"), 1):
-            connection.execute(text(_MESSAGE_OF_0023), {**row, "id": number, "state": state})
-    migrations.upgrade(engine)
-    with engine.connect() as connection:
-        given = connection.execute(text("SELECT given_key FROM patients ORDER BY id")).scalars().all()
-        numbers = connection.execute(text("SELECT message, value FROM message_numbers ORDER BY value")).all()
+    connection.execute(text(_OF_0023))
+    row = {"at": 1, "body": body, "nothing": b""}
+    for number, state in enumerate(("rejected", "applied"), 21):
+        connection.execute(text(_MESSAGE_OF_0023), {**row, "id": number, "state": state})
+
+
+def _names_and_numbers_of_0023(connection: Connection) -> None:
+    """0024: patients and rejected messages are found by what is in them."""
+    given = connection.execute(text("SELECT given_key FROM patients WHERE id > 20 ORDER BY id")).scalars().all()
+    asked = text("SELECT message, value FROM message_numbers WHERE message > 20 ORDER BY value")
     assert given == ["erika^maria", ""]
-    assert [tuple(one) for one in numbers] == [(1, "4711"), (1, "4712"), (1, "C1"), (1, "PL1")]
+    assert [tuple(one) for one in connection.execute(asked)] == [(21, "4711"), (21, "4712"), (21, "C1"), (21, "PL1")]
+
+
+def _statements(written: str, connection: Connection) -> None:
+    for statement in written.split(";"):
+        connection.exec_driver_sql(statement)
+
+
+OLDER: dict[str, tuple[Callable[[Connection], None], Callable[[Connection], None]]] = {
+    "0001": (partial(_statements, _OF_0001), _orders_of_0001),
+    "0007": (_fill_0007, _causes_of_0007),
+    "0016": (partial(_statements, _OF_0016), _kin_of_0016),
+    "0023": (_fill_0023, _names_and_numbers_of_0023),
+}
+"""Revision -> what its program kept, and that today's program knows it."""
+
+
+def test_what_older_programs_kept_is_taken_over(engine: Engine) -> None:
+    for revision, (fill, _) in OLDER.items():
+        with engine.begin() as connection:
+            command.upgrade(migrations._config(connection), revision)
+            fill(connection)
+    assert migrations.upgrade(engine) == ("0023", migrations.newest())
+    with engine.connect() as connection:
+        for _, is_known in OLDER.values():
+            is_known(connection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.operations.people import throttle
 from gateway.operations.people.throttle import ACCOUNT, ACCOUNT_AT_ADDRESS, ADDRESS, Throttle
 
@@ -65,7 +67,10 @@ def test_guesses_from_many_addresses_do_not_shut_out_where_the_user_has_logged_i
     assert waits[-1] > 0, "who sits there guesses no more than from elsewhere"
 
 
-def test_an_ipv6_site_is_written_down_once_and_does_not_fill_the_memory() -> None:
+def test_an_ipv6_site_is_written_down_once_and_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttle, "MOST_KEPT", 1_000)
     limits = Throttle(_still)
     first = [limits.is_first_of("token", f"2001:db8::{number:x}") for number in range(100)]
     assert first == [True, *[False] * 99]
