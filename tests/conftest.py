@@ -13,9 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from gateway.store import Store, migrations
-from gateway.store.engine import open_engine
-from tests import compiled_pages, compiled_statements
+from gateway.store import Store
+from tests import compiled_pages, compiled_statements, made_tables
 from tests.blocking import watch
 from tests.peers import PLUGINS, postgres_sessions
 from tests.peers.postgres_database import empty, postgres_database
@@ -40,11 +39,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with our tables: copying it takes a twentieth of the time that making them does."""
-    file = tmp_path_factory.mktemp("template") / "gateway.db"
-    _make_tables(f"sqlite:///{file}")
-    return file
+def sqlite_template() -> Path:
+    """A database file with our tables, to be copied."""
+    return made_tables.sqlite_file()
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +49,7 @@ def _postgres_tables(postgres_server: str) -> Iterator[tuple[str, psycopg.Connec
     """A database with our tables, and a connection to it. Tests use it one after the other: to make one for each, or to
     truncate its tables, takes a tenth of a second of CPU."""
     with postgres_database(postgres_server) as url:
-        _make_tables(url)
+        made_tables.make(url)
         with psycopg.connect(url, autocommit=True) as connection:
             postgres_sessions.share(url)
             yield url, connection
@@ -65,12 +62,6 @@ def shared_postgres(_postgres_tables: tuple[str, psycopg.Connection]) -> str:
     url, connection = _postgres_tables
     empty(connection)
     return url
-
-
-def _make_tables(url: str) -> None:
-    engine = open_engine(url)
-    migrations.upgrade(engine)
-    engine.dispose()
 
 
 @pytest.fixture

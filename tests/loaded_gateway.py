@@ -8,12 +8,13 @@ import gc
 import importlib
 import os
 import pkgutil
+import shutil
 import tempfile
 
 import gateway.cli
 from gateway.assembly.process import running
 from gateway.wire.fhir.validation import warm_up
-from tests import compiled_pages, compiled_statements
+from tests import compiled_pages, compiled_statements, made_tables
 from tests.journey.running import config_of
 
 for package in ("assembly", "operations", "simulators"):
@@ -29,6 +30,7 @@ async def _serve_once() -> None:
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
         del os.environ[name]
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(made_tables.sqlite_file(), f"{folder}/gateway.db")
         async with running(config_of(f"sqlite:///{folder}/gateway.db")):
             pass
 
