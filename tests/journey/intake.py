@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import pytest
 import pytest_asyncio
 
 from gateway.assembly.mappings import load_mappings
@@ -15,6 +16,9 @@ from gateway.journey.order_intake.station import OrderIntake
 from gateway.store import Store
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from tests.journey.running import config_of
+
+shared = pytest.mark.asyncio(loop_scope="module")
+"""The mark of tests that have `shared_intake`."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Intake:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_intake(file_database_url: str) -> AsyncIterator[Intake]:
-    """For tests that are marked `shared`, each with orders and patients of its own."""
+    """One for all tests of a file; each has orders and patients of its own (`apart` of `messages.py`)."""
     config = config_of(file_database_url)
     store = await Store.open(file_database_url)
     reader = make_reader(config, load_mappings(config))

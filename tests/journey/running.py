@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import Connection, select
 
 from gateway.assembly import process as app
@@ -37,8 +36,6 @@ _LATER: Final = {Activity.LINK: 0, Activity.VERIFY: 0, Activity.SETTLE: 10_000_0
 Start = Callable[..., AbstractAsyncContextManager[app.Running]]
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """The mark of a test that shows nothing more on PostgreSQL, which gets the same statements."""
-shared = pytest.mark.asyncio(loop_scope="module")
-"""The mark of tests that use `shared_gateway`."""
 
 
 def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
@@ -69,14 +66,6 @@ def start(database_url: str) -> Start:
             yield gateway
 
     return begin
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_gateway(file_database_url: str) -> AsyncIterator[app.Running]:
-    """A gateway that the tests of a file share (and are marked `shared`): to start one for each takes
-    more than many tests do. Each test has orders and patients of its own."""
-    async with app.running(config_of(file_database_url)) as running:
-        yield running
 
 
 def _work_waits(connection: Connection) -> bool:

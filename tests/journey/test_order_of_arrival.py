@@ -17,9 +17,9 @@ from gateway.store import Store
 from gateway.store.schema import orders, patients, procedures
 from gateway.store.schema import steps as steps_table
 from tests.conftest import Time
-from tests.journey.intake import Intake
+from tests.journey.intake import Intake, shared
 from tests.journey.messages import adt, apart, orm
-from tests.journey.running import Start, config_of, shared, sqlite
+from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_order_kinds import SECOND, appointment, with_orc_8
 from tests.journey.test_patients import names
 from tests.journey.test_scheduling import outcomes, states
