@@ -12,7 +12,7 @@ from tests.oracle.gateways import served, share, stations
 from tests.oracle.history import random_history
 from tests.oracle.trial import shrunk, tally
 
-FIXED, ANY, OVER_SOCKETS = 6, 3, 2
+FIXED, ANY, OVER_SOCKETS = 4, 2, 1
 """Histories of the same seeds each time, of seeds that nobody has chosen, and of whole gateways; `make faults` has a
 thousand."""
 
