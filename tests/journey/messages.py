@@ -74,7 +74,9 @@ def charset_codec(charset: str) -> str:
     }[charset]
 
 
-_NUMBERS = re.compile(rb"\b((?:P|F|ACC|RP)[123]|MSG[12]|ADT1|OLDER|OLD|NEW|OTHER|PAT[12]|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)")
+_NUMBERS = re.compile(
+    rb"\b((?:P|F|ACC|RP)[123]|MSG[12]|ADT1|OLDER|OLD|NEW|OTHER|PAT[12]|1\.2\.(?:3\.4\.5|7|8|9))(?=\b|\^)"
+)
 
 
 def apart(message: bytes, number: int) -> bytes:
