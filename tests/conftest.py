@@ -7,6 +7,7 @@ import gc
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,22 @@ def sqlite_template() -> Path:
     return made_tables.sqlite_file()
 
 
-@pytest.fixture(scope="session")
-def _postgres_tables(postgres_server: str) -> Iterator[tuple[str, psycopg.Connection]]:
+@contextmanager
+def postgres_tables(server: str) -> Iterator[tuple[str, psycopg.Connection]]:
     """A database with our tables, and a connection to it. Tests use it one after the other: to make one for each, or to
     truncate its tables, takes a tenth of a second of CPU."""
-    with postgres_database(postgres_server) as url:
+    with postgres_database(server) as url:
         made_tables.make(url)
         with psycopg.connect(url, autocommit=True) as connection:
             postgres_sessions.share(url)
             yield url, connection
             postgres_sessions.end_all()
+
+
+@pytest.fixture(scope="session")
+def _postgres_tables(postgres_server: str) -> Iterator[tuple[str, psycopg.Connection]]:
+    with postgres_tables(postgres_server) as tables:
+        yield tables
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ requests do. Such tests use identifiers of their own, and begin and end in the e
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.conftest import postgres_tables
 from tests.peers.postgres_database import empty
 
 
@@ -21,10 +23,16 @@ def file_sqlite_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFact
     return f"sqlite:///{folder}/gateway.db"
 
 
+@pytest.fixture(scope="session")
+def _file_postgres_tables(postgres_server: str) -> Iterator[tuple[str, psycopg.Connection]]:
+    """Another database than that of `shared_postgres`, which a test of such a file may use beside."""
+    with postgres_tables(postgres_server) as tables:
+        yield tables
+
+
 @pytest.fixture(scope="module")
-def _file_postgres_url(_postgres_tables: tuple[str, psycopg.Connection]) -> str:
-    """The database of `shared_postgres`, which no test of such a file uses beside."""
-    url, connection = _postgres_tables
+def _file_postgres_url(_file_postgres_tables: tuple[str, psycopg.Connection]) -> str:
+    url, connection = _file_postgres_tables
     empty(connection)
     return url
 
