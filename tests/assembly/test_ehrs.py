@@ -43,7 +43,7 @@ async def ehr_with_mutual_tls(folder: Path) -> AsyncIterator[SmartEhr]:
 
 def entry(ehr: SmartEhr, tls: ClientTls, proxy: str | None = None) -> Ehr:
     auth = HttpAuth(kind="client_credentials", client_id="gateway", client_secret="hush", token_url=ehr.token_url)
-    return Ehr(name="ehr", url=ehr.url, auth=auth, tls=tls, proxy=proxy, timeout_seconds=5)
+    return Ehr(name="ehr", url=ehr.url, auth=auth, tls=tls, proxy=proxy, timeout_seconds=60)
 
 
 def ours(folder: Path) -> ClientTls:

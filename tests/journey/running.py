@@ -41,7 +41,7 @@ sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
     """A configuration for tests: everything on port 0, a short quiet time, fast retries."""
     ehrs = [
-        Ehr(name=f"ehr{number}", url=url, timeout_seconds=5, retry=Retry(first_seconds=0.1, max_seconds=0.5))
+        Ehr(name=f"ehr{number}", url=url, timeout_seconds=60, retry=Retry(first_seconds=0.1, max_seconds=0.5))
         for number, url in enumerate(ehr_urls)
     ]
     defaults: dict[str, Any] = {
@@ -78,7 +78,7 @@ def _work_waits(connection: Connection) -> bool:
     return False
 
 
-async def quiet(gateway: app.Running, *, seconds: float = 30.0) -> None:
+async def quiet(gateway: app.Running, *, seconds: float = 120.0) -> None:
     """Wait until no work is waiting or under way; fail when there still is after `seconds`.
 
     A look at an EHR that is due later is not waited for, nor is a study that waits for instances that were named: what

@@ -52,7 +52,7 @@ def _study() -> list[pydicom.FileDataset]:
 
 
 def _sources(orthanc: Orthanc) -> list[StudySource]:
-    shared = {"every_seconds": 0.2, "timeout_seconds": 10, "retry": DestinationRetry(first_seconds=0.1)}
+    shared = {"every_seconds": 0.2, "timeout_seconds": 60, "retry": DestinationRetry(first_seconds=0.1)}
     return [
         StudySource.model_validate({"name": "web", "kind": "dicomweb", "url": orthanc.dicomweb, **shared}),
         StudySource.model_validate({"name": "changes", "kind": "orthanc", "url": orthanc.url, **shared}),

@@ -40,7 +40,7 @@ STUDY = "1.2.3.4.5"
 def dicom(port: int, **values: Any) -> Dicom:
     """A configuration with a destination of notifications on this port, which is tried again soon."""
     retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
-    settings: dict[str, Any] = {"ian": True, "retrieve_ae": "ARCHIVE", "timeout_seconds": 5, "retry": retry, **values}
+    settings: dict[str, Any] = {"ian": True, "retrieve_ae": "ARCHIVE", "timeout_seconds": 60, "retry": retry, **values}
     return Dicom(port=0, destinations=[DicomDestination(name="ris", ae_title="RIS", port=port, **settings)])
 
 

@@ -55,7 +55,7 @@ def study_of(number: int, day: str = TODAY, modality: str = "CT", *, count: int 
 def source(archive: QueryArchive, **keys: Any) -> dict[str, Any]:
     """A section of `studies.sources`."""
     asked = {"name": "archive", "kind": "dicom", "ae_title": archive.title, "port": archive.port}
-    return {**asked, "every_seconds": 0.2, "timeout_seconds": 5, "retry": {"first_seconds": 0.1}, **keys}
+    return {**asked, "every_seconds": 0.2, "timeout_seconds": 60, "retry": {"first_seconds": 0.1}, **keys}
 
 
 def sections(*sources: dict[str, Any], port: int = 0) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from tests.peers.stow import failed, nothing_listed, plain, stored, stow_archive
 
 def to(name: str, **values: Any) -> ForwardTo:
     retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
-    return ForwardTo(**{"name": name, "timeout_seconds": 5, "retry": retry, **values})
+    return ForwardTo(**{"name": name, "timeout_seconds": 60, "retry": retry, **values})
 
 
 def forwarding(spool: Path, *destinations: ForwardTo) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def instances(number: int, *, first: int = 1, fill: int = 0) -> list[pydicom.Dat
 def to(port: int, name: str = "pacs", **values: Any) -> DicomDestination:
     return DicomDestination(
         **{
-            "name": name, "ae_title": "ARCHIVE", "port": port, "store": True, "timeout_seconds": 5,
+            "name": name, "ae_title": "ARCHIVE", "port": port, "store": True, "timeout_seconds": 60,
             "retry": DestinationRetry(first_seconds=0.05, max_seconds=0.1), **values,
         }
     )  # fmt: skip
@@ -76,7 +76,7 @@ def forwarding(spool: Path, *destinations: DicomDestination, keep_hours: float =
 
 async def send(gateway: app.Running, *datasets: pydicom.Dataset | Path, calling_ae: str = "CT1") -> None:
     stored = await client.store(
-        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae=calling_ae, timeout=20
+        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae=calling_ae, timeout=120
     )
     assert {status for _uid, status in stored} == {0}
 

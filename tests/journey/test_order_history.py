@@ -59,7 +59,7 @@ def served(database_url: str) -> Iterator[Served]:
         for one in running:
             call(one.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

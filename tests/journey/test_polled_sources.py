@@ -39,7 +39,7 @@ FIRST_DAY = datetime.now(UTC).date() - timedelta(days=24)
 def asked(*sources: dict[str, Any]) -> dict[str, Any]:
     """The sections of a gateway that asks these sources."""
     made = [
-        StudySource(**{"timeout_seconds": 10, "every_seconds": 0.2, "retry": RETRY, "since": FIRST_DAY, **one})
+        StudySource(**{"timeout_seconds": 60, "every_seconds": 0.2, "retry": RETRY, "since": FIRST_DAY, **one})
         for one in sources
     ]
     return {"studies": Studies(quiet_seconds=0.1, sources=made)}

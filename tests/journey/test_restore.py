@@ -39,7 +39,7 @@ async def worklist(gateway: app.Running) -> dict[str, Dataset]:
 
 async def store(gateway: app.Running, images: Sequence[Dataset]) -> None:
     stored = await client.store(
-        "127.0.0.1", gateway.dicom_port, images, called_ae="GATEWAY", calling_ae="PACS", timeout=20
+        "127.0.0.1", gateway.dicom_port, images, called_ae="GATEWAY", calling_ae="PACS", timeout=120
     )
     assert {status for _uid, status in stored} == {0}
 

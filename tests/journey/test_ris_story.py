@@ -87,7 +87,7 @@ class Gateway:
 
 
 async def _told(gateway: Gateway, message: bytes) -> None:
-    async with MllpClient("127.0.0.1", gateway.hl7, timeout=5) as connection:
+    async with MllpClient("127.0.0.1", gateway.hl7, timeout=60) as connection:
         msa = parse(await connection.send(message)).first("MSA")
     assert msa is not None
     assert msa.leaf(1) == "AA", msa.leaf(3)
@@ -95,13 +95,13 @@ async def _told(gateway: Gateway, message: bytes) -> None:
 
 async def _begun(gateway: Gateway) -> None:
     await client.create_performed_step(
-        "127.0.0.1", gateway.dicom, UID, begin(), called_ae="GATEWAY", calling_ae="CT1", timeout=3
+        "127.0.0.1", gateway.dicom, UID, begin(), called_ae="GATEWAY", calling_ae="CT1", timeout=60
     )
 
 
 async def _ended(gateway: Gateway) -> None:
     await client.set_performed_step(
-        "127.0.0.1", gateway.dicom, UID, end(), called_ae="GATEWAY", calling_ae="CT1", timeout=3
+        "127.0.0.1", gateway.dicom, UID, end(), called_ae="GATEWAY", calling_ae="CT1", timeout=60
     )
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 def smart(ehr: SmartEhr, keys: Path) -> Ehr:
     auth = HttpAuth(kind="smart", client_id="gateway", keys=[keys], scopes=["system/ImagingStudy.cus"])
-    return Ehr(name="ehr0", url=ehr.url, timeout_seconds=10, retry=Retry(first_seconds=0.1, max_seconds=0.5), auth=auth)
+    return Ehr(name="ehr0", url=ehr.url, timeout_seconds=60, retry=Retry(first_seconds=0.1, max_seconds=0.5), auth=auth)
 
 
 def jwks_url(gateway: app.Running) -> str:

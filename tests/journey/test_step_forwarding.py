@@ -35,7 +35,7 @@ def dicom(*ports: int) -> Dicom:
             ae_title="PACS",
             port=port,
             mpps=True,
-            timeout_seconds=5,
+            timeout_seconds=60,
             retry=DestinationRetry(first_seconds=0.05, max_seconds=0.1),
         )
         for number, port in enumerate(ports)

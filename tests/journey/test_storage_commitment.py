@@ -32,7 +32,7 @@ CT_CLASS = str(CT.SOPClassUID)
 def reporting_to(port: int, name: str = "ct1", title: str = "CT1", **values: Any) -> DicomDestination:
     retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
     return DicomDestination(
-        **{"name": name, "ae_title": title, "port": port, "commitment_reports": True, "timeout_seconds": 5,
+        **{"name": name, "ae_title": title, "port": port, "commitment_reports": True, "timeout_seconds": 60,
            "retry": retry, **values}
     )  # fmt: skip
 
@@ -99,8 +99,8 @@ async def test_the_report_comes_over_the_association_of_the_request(start: Start
                 port = gateway.dicom_port
                 with asking(port, known) as first, asking(port, unknown, title="CT9") as second:
                     assert [ask(first, one), ask(second, other)] == [0, 0]
-                    assert known.arrived.wait(10)
-                    assert unknown.arrived.wait(10)
+                    assert known.arrived.wait(120)
+                    assert unknown.arrived.wait(120)
 
             await asyncio.to_thread(work)
             await quiet(gateway)
@@ -118,7 +118,7 @@ async def test_a_modality_that_ends_the_association_at_the_report_is_called(star
             def work() -> None:
                 with asking(gateway.dicom_port, ending) as association:
                     assert ask(association, request) == 0
-                    assert reports.arrived.wait(10)
+                    assert reports.arrived.wait(120)
 
             await asyncio.to_thread(work)
             await quiet(gateway)

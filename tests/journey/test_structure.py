@@ -31,7 +31,7 @@ async def sent(gateway: app.Running, *raw: bytes) -> list[tuple[str, str, str]]:
         return [told(parse(await client.send(one))) for one in raw]
 
 
-async def findings(gateway: app.Running, *, seconds: float = 30.0) -> list[dict[str, Any]]:
+async def findings(gateway: app.Running, *, seconds: float = 120.0) -> list[dict[str, Any]]:
     """Of the newest message, once there are any."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

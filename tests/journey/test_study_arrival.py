@@ -46,7 +46,7 @@ def sample() -> pydicom.Dataset:
 
 async def send(gateway: app.Running, *datasets: pydicom.Dataset | Path) -> list[int]:
     stored = await client.store(
-        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=20
+        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=120
     )
     return [status for _uid, status in stored]
 

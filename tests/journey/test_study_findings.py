@@ -54,7 +54,7 @@ def framed(groups: Dataset, **more: Any) -> Dataset:
 
 async def send(gateway: app.Running, *datasets: Dataset) -> None:
     stored = await client.store(
-        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=20
+        "127.0.0.1", gateway.dicom_port, datasets, called_ae="GATEWAY", calling_ae="SCANNER", timeout=120
     )
     assert [status for _uid, status in stored] == [0] * len(datasets)
     await quiet(gateway)

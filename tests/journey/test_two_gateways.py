@@ -51,7 +51,7 @@ def _until_somebody_waits_for_a_lock(engine: Engine) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while not connection.execute(waiting).scalar():
             assert time.monotonic() < end, "nobody waits"

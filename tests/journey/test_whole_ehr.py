@@ -115,7 +115,7 @@ async def linked(gateway: Running) -> None:
 @asynccontextmanager
 async def begun(start: Start, proxy: LossyProxy, release: Release) -> AsyncIterator[Running]:
     ehr = Ehr(
-        name="main", url=proxy.url, timeout_seconds=20, retry=Retry(first_seconds=0.1, max_seconds=0.5),
+        name="main", url=proxy.url, timeout_seconds=60, retry=Retry(first_seconds=0.1, max_seconds=0.5),
         patient="create", orders="write", when_deleted="recreate", write=WRITE, fhir_version=release,
     )  # fmt: skip
     site = Site(patient_id_issuer="HOSP", identifier_systems=SYSTEMS, order_systems=ORDER_SYSTEMS)

@@ -40,7 +40,7 @@ def dcmqrscp(destinations: Mapping[str, int] | None = None, *options: str, port:
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until(lambda: accepts(port), process, "dcmqrscp", 15)
+            wait_until(lambda: accepts(port), process, "dcmqrscp", 120)
             yield port
         finally:
             end(process)

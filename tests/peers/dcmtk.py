@@ -121,7 +121,7 @@ def _listening(*command: str | Path, port: int = 0) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: accepts(port), process, str(command[0]), 15)
+        wait_until(lambda: accepts(port), process, str(command[0]), 120)
         yield port
     finally:
         end(process)

@@ -194,7 +194,7 @@ def running_orthanc(*plugins: str, **options: Any) -> Iterator[Orthanc]:
         with (Path(directory) / "log").open("wb") as log:
             process = subprocess.Popen([program, file], env=environment, stdout=log, stderr=log)
         try:
-            wait_until(lambda: _answers(http_port), process, "Orthanc", 30)
+            wait_until(lambda: _answers(http_port), process, "Orthanc", 120)
             yield Orthanc(f"http://127.0.0.1:{http_port}", dicom_port)
         finally:
             process.kill()  # asked to end it would take seconds to save what nobody wants

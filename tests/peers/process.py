@@ -87,7 +87,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Ask to end, and kill what does not within ten seconds."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

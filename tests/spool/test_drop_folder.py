@@ -120,7 +120,7 @@ async def test_a_source_that_fails_leaves_nothing_of_a_file(tmp_path: Path) -> N
 
 async def test_a_disk_that_hangs_holds_no_thread_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs, append = threading.Event(), drop_folder._append
-    monkeypatch.setattr(drop_folder, "_append", lambda *_: hangs.wait(20))
+    monkeypatch.setattr(drop_folder, "_append", lambda *_: hangs.wait(120))
     folder = DropFolder(tmp_path, 0.1, writers=1)
     with pytest.raises(Unavailable, match="does not answer within"):
         await folder.write(pieces(b"1"), STUDY, INSTANCE)
@@ -147,7 +147,7 @@ async def test_nothing_is_closed_while_a_step_that_hung_goes_on(
     def hung(*args: object) -> object:
         if threading.current_thread().name.startswith("folder") and not began.is_set():
             began.set()
-            hangs.wait(20)
+            hangs.wait(120)
         return does(*args)
 
     folder = DropFolder(tmp_path, 0.2)

@@ -72,7 +72,7 @@ async def test_the_same_message_on_two_connections_is_one(shared_postgres: str) 
     def slowly(connection: Connection) -> bool:
         first = _earlier()(connection) == Earlier()
         looked.set()
-        assert go.wait(20)
+        assert go.wait(120)
         _adding()(connection)
         return first
 

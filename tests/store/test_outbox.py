@@ -83,7 +83,7 @@ async def test_lane_order_is_commit_order(shared_postgres: str) -> None:
     def slowly(connection: Connection) -> int:
         number = adding("a", due_at=NOW, now=NOW)(connection)
         inserted.set()
-        assert go.wait(20)
+        assert go.wait(120)
         return number
 
     first = asyncio.create_task(one.write(slowly))
@@ -149,7 +149,7 @@ async def test_a_claim_passes_over_what_another_is_claiming(shared_postgres: str
     def slowly(connection: Connection) -> list[Work]:
         got = claiming(NOW, limit=3)(connection)
         claimed.set()
-        assert go.wait(20)
+        assert go.wait(120)
         return got
 
     first = asyncio.create_task(one.write(slowly))
@@ -373,7 +373,7 @@ async def test_replay_waits_for_a_claim_of_the_row_behind(shared_postgres: str) 
     def slowly(connection: Connection) -> list[Work]:
         got = claiming(NOW)(connection)
         claimed.set()
-        assert go.wait(20)
+        assert go.wait(120)
         return got
 
     claim = asyncio.create_task(one.write(slowly))

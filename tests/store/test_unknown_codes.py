@@ -74,7 +74,7 @@ async def test_batches_of_two_processes_with_the_same_codes_crosswise(shared_pos
                 unknown_codes.count(connection, {codes[0]}, now=DAY)
                 if first_run:
                     first_run.clear()
-                    both.wait(20)
+                    both.wait(120)
                 unknown_codes.count(connection, {codes[1]}, now=DAY)
 
             return work

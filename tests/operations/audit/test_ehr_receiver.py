@@ -45,7 +45,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def shipped(
     store: Store, url: str, most_waiting: int = 1000, login: Authorization | None = None
 ) -> AsyncIterator[None]:  # fmt: skip
-    async with FhirClient(url, timeout_seconds=5.0, authorization=login) as client:
+    async with FhirClient(url, timeout_seconds=60, authorization=login) as client:
         receiver = EhrReceiver(client, AuditSource("Test site", "gateway1"), now, at_once=2)
         task = asyncio.create_task(AuditShipping(store, ShippingSetup(NAME, most_waiting), receiver, now).run())
         try:

@@ -30,7 +30,7 @@ async def test_a_folder_that_is_made_while_the_export_is_ended_is_taken_away(
 
     def slow(prefix: str, suffix: str, dir: Path) -> str:
         begun.set()
-        goes_on.wait(20)
+        goes_on.wait(120)
         try:
             return make(prefix=prefix, suffix=suffix, dir=dir)
         finally:

@@ -54,7 +54,7 @@ async def test_our_own_client(start: Start, tmp_path: Path) -> None:
     paths = saved(tmp_path)
     async with (
         start(studies=forward(tmp_path)) as gateway,
-        StowClient(base_of(gateway), timeout_seconds=20, authorization=Basic("CT1", "")) as client,
+        StowClient(base_of(gateway), timeout_seconds=60, authorization=Basic("CT1", "")) as client,
     ):
         assert await client.options() == 200
         sent = [Part10File(path, "1.2", path.stem, "1.2") for path in paths]

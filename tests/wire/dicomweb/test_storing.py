@@ -44,12 +44,12 @@ def with_mark(response: web.Response) -> web.Response:
 
 @asynccontextmanager
 async def client(archive: StowArchive, **options: Any) -> AsyncIterator[StowClient]:
-    async with StowClient(archive.url, **{"timeout_seconds": 5, **options}) as made:
+    async with StowClient(archive.url, **{"timeout_seconds": 60, **options}) as made:
         yield made
 
 
 async def test_orthanc_has_each_file_as_it_is(orthanc_web: Orthanc) -> None:
-    async with StowClient(orthanc_web.dicomweb, timeout_seconds=20) as archive:
+    async with StowClient(orthanc_web.dicomweb, timeout_seconds=60) as archive:
         answers = [await archive.store(file) for file in FILES]
     assert [(one.http_status, one.listed) for one in answers] == [(200, Listed.STORED)] * 4
     assert sorted(await orthanc_web.files()) == sorted(one.path.read_bytes() for one in FILES)
@@ -58,7 +58,7 @@ async def test_orthanc_has_each_file_as_it_is(orthanc_web: Orthanc) -> None:
 async def test_what_orthanc_cannot_read_is_listed_nowhere(orthanc_web: Orthanc, tmp_path: Path) -> None:
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(CT.path.read_bytes()[:2000])
-    async with StowClient(orthanc_web.dicomweb, timeout_seconds=20) as archive:
+    async with StowClient(orthanc_web.dicomweb, timeout_seconds=60) as archive:
         answer = await archive.store(Part10File(broken, CT.sop_class_uid, CT.sop_instance_uid, "1.2"))
     assert (answer.http_status, answer.listed, answer.text) == (400, Listed.NOWHERE, "Bad Request")
 
@@ -164,7 +164,7 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 async def test_no_answer_and_no_file() -> None:
-    async with StowClient(f"http://127.0.0.1:{free_port()}/dicom-web", timeout_seconds=5) as nobody:
+    async with StowClient(f"http://127.0.0.1:{free_port()}/dicom-web", timeout_seconds=60) as nobody:
         with pytest.raises(Unavailable, match="no answer"):
             await nobody.store(CT)
         with pytest.raises(Unavailable, match="no answer"):
@@ -230,7 +230,7 @@ async def test_a_long_file_is_never_in_memory(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     tracemalloc.start()
     try:
-        async with StowClient(url, timeout_seconds=20) as sender:
+        async with StowClient(url, timeout_seconds=60) as sender:
             assert (await sender.store(large(tmp_path, 64))).http_status == 400
         assert tracemalloc.get_traced_memory()[1] < 12 << 20
     finally:

@@ -24,7 +24,7 @@ from gateway.wire.dimse import AcceptorPolicy, DimseServer, FindRequest, StoreRe
 from tests.peers.pynetdicom_scu import associate
 
 HOST = "127.0.0.1"
-PEER: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "CT1", "timeout": 10.0}
+PEER: dict[str, Any] = {"called_ae": "GATEWAY", "calling_ae": "CT1", "timeout": 60.0}
 WORKLIST = build_context(ModalityWorklistInformationFind, ExplicitVRLittleEndian)
 ECHO = build_context(Verification)
 CT = build_context(CTImageStorage, ExplicitVRLittleEndian)
@@ -109,7 +109,7 @@ async def tool(*command: str, **environment: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode("latin-1")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"

@@ -189,7 +189,7 @@ async def test_bytes_that_are_no_pdu_end_their_connection_only() -> None:
 async def test_a_silent_association_is_aborted() -> None:
     def wait_for_abort(port: int) -> bool:
         with associated(port, ECHO) as association:
-            association.join(10)
+            association.join(60)
             return bool(association.is_aborted)
 
     async with serving(idle_seconds=0.3) as server:
@@ -245,14 +245,14 @@ async def test_stop_does_not_wait_for_idle_associations() -> None:
     def hold(port: int, established: threading.Event) -> bool:
         with associated(port, ECHO) as association:
             established.set()
-            association.join(20)
+            association.join(60)
             return bool(association.is_released)
 
     async with serving() as server:
         established = threading.Event()
         holding = asyncio.create_task(asyncio.to_thread(hold, server.port, established))
-        await asyncio.to_thread(established.wait, 5)
-        await asyncio.wait_for(server.stop(60), 30)
+        await asyncio.to_thread(established.wait, 60)
+        await asyncio.wait_for(server.stop(600), 60)
         assert await holding
 
 

@@ -135,7 +135,7 @@ OPTIONS = {
 """Transfer syntax -> DCMTK's option. The others (JPEG 57, HTJ2K, JPEG XL) storescu 3.6.7 has no option for."""
 
 
-EXCHANGES = 50
+EXCHANGES, RUNS = 50, 8
 DELAYED_ACKNOWLEDGEMENT_SECONDS = 0.04
 """The least that Linux waits with an acknowledgement that is not asked for."""
 
@@ -148,20 +148,26 @@ DELAYED_ACKNOWLEDGEMENT_SECONDS = 0.04
 async def test_dcmtk_as_it_is_packaged_waits_for_no_acknowledgement(command: tuple[str, ...]) -> None:
     """Without TCP_NODELAY it holds the body of a PDU back until its header has been acknowledged.
 
-    An exchange that waits takes 40 ms or more, whatever the machine; the others take 1 to 20 ms. The best of five runs
-    counts, so that a busy machine does not fail the test.
+    An exchange that waits takes 40 ms longer than the same with TCP_NODELAY, whatever the machine. The best run of each
+    kind counts, so that a busy machine does not fail the test.
     """
     name, *files = command
     repeated = (dcmtk(name), "-aec", "GATEWAY", "--repeat", str(EXCHANGES - 1))
     waited = EXCHANGES * DELAYED_ACKNOWLEDGEMENT_SECONDS
+    seconds: dict[str | None, list[float]] = {None: [], "1": []}
     async with serving() as server:
-        seconds: list[float] = []
-        while len(seconds) < 5 and min(seconds, default=waited) >= waited * 0.75:
+
+        async def timed(no_delay: str | None) -> None:
             begun = time.monotonic()
-            done = await run(*repeated, HOST, str(server.port), *files, env={"TCP_NODELAY": None})
-            seconds.append(time.monotonic() - begun)
+            done = await run(*repeated, HOST, str(server.port), *files, env={"TCP_NODELAY": no_delay})
+            seconds[no_delay].append(time.monotonic() - begun)
             assert done.returncode == 0, done.stderr
-    assert min(seconds) < waited * 0.75
+
+        await timed(None)
+        while min(seconds[None]) >= waited * 0.75 + min(seconds["1"], default=0.0) and len(seconds["1"]) < RUNS:
+            await timed("1")
+            await timed(None)
+    assert min(seconds[None]) < waited * 0.75 + min(seconds["1"], default=0.0)
 
 
 async def test_the_programs_of_pynetdicom(tmp_path: Path) -> None:

@@ -41,14 +41,14 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]
 
 
 async def put(url: str, **options: object) -> object:
-    async with FhirClient(url, timeout_seconds=2, **options) as client:  # type: ignore[arg-type]
+    async with FhirClient(url, timeout_seconds=60, **options) as client:  # type: ignore[arg-type]
         return await client.put_by_identifier(STUDY, UID)
 
 
 async def test_create_update_and_find_on_the_simulator_and_on_a_real_server(fhir_server: FhirServer) -> None:
     async with EhrSimulator() as simulator:
         for url in (simulator.url, fhir_server.url):
-            async with FhirClient(url, timeout_seconds=10) as client:
+            async with FhirClient(url, timeout_seconds=60) as client:
                 first = await client.put_by_identifier(STUDY, UID)
                 second = await client.put_by_identifier({**STUDY, "description": "changed"}, UID)
                 assert first.id == second.id
@@ -171,7 +171,7 @@ async def test_a_date_in_retry_after_is_read_by_the_clock_of_its_server() -> Non
 
 
 async def test_a_lost_answer_is_not_sent_again_behind_our_back() -> None:
-    async with EhrSimulator() as ehr, FhirClient(ehr.url, timeout_seconds=5) as client:
+    async with EhrSimulator() as ehr, FhirClient(ehr.url, timeout_seconds=60) as client:
         # The first exchange leaves a kept-alive connection: the case in which aiohttp repeats a PUT.
         await client.put_by_identifier(STUDY, UID)
         ehr.manners = Manners(drop_next=1)
@@ -218,7 +218,7 @@ async def test_an_answer_of_any_size_is_read_whole(kilobytes: int) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response(bundle)
 
-    async with serving(answer) as url, FhirClient(url, timeout_seconds=10) as client:
+    async with serving(answer) as url, FhirClient(url, timeout_seconds=60) as client:
         assert await client.find("ImagingStudy", UID) == [held]
 
 
@@ -226,7 +226,7 @@ async def test_a_login_page_is_neither_a_write_nor_an_empty_search() -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(text="<html>log in</html>", content_type="text/html")
 
-    async with serving(answer) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(answer) as url, FhirClient(url, timeout_seconds=60) as client:
         with pytest.raises(Unavailable):
             await client.put_by_identifier(STUDY, UID)
         with pytest.raises(Unavailable):
@@ -255,7 +255,7 @@ async def test_a_server_that_does_not_say_what_it_wrote_is_asked() -> None:
         held = STUDY | {"id": "7", "meta": {"versionId": "3"}}
         return web.json_response({"resourceType": "Bundle", "entry": [{"resource": held}]})
 
-    async with serving(answer) as url, FhirClient(url, timeout_seconds=2) as client:
+    async with serving(answer) as url, FhirClient(url, timeout_seconds=60) as client:
         found = await client.put_by_identifier(STUDY, UID)
     assert (found.status, found.id, found.version) == (204, "7", "3")
     assert asked == ["PUT", "GET"]

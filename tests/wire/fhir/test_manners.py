@@ -55,7 +55,7 @@ async def test_bodies_are_compressed_for_who_says_he_takes_them(
     accepts: str | None, compress: str, encodings: list[str]
 ) -> None:
     receiver = Receiver(accepts)
-    async with serving(receiver) as url, FhirClient(url, timeout_seconds=5, compress=compress) as client:  # type: ignore[arg-type]
+    async with serving(receiver) as url, FhirClient(url, timeout_seconds=60, compress=compress) as client:  # type: ignore[arg-type]
         for _ in encodings:
             await client.put_by_identifier(LARGE, UID)
     assert [encoding for encoding, _ in receiver.seen] == encodings
@@ -64,7 +64,7 @@ async def test_bodies_are_compressed_for_who_says_he_takes_them(
 
 async def test_small_bodies_are_sent_as_they_are() -> None:
     receiver = Receiver("gzip")
-    async with serving(receiver) as url, FhirClient(url, timeout_seconds=5, compress="always") as client:
+    async with serving(receiver) as url, FhirClient(url, timeout_seconds=60, compress="always") as client:
         await client.put_by_identifier(STUDY, UID)
     assert [encoding for encoding, _ in receiver.seen] == [""]
 
@@ -72,7 +72,7 @@ async def test_small_bodies_are_sent_as_they_are() -> None:
 @pytest.mark.parametrize("status", [415, 400])
 async def test_a_server_that_promised_too_much_gets_it_plain_at_once_and_from_then_on(status: int) -> None:
     receiver = Receiver("gzip", refuses=status)
-    async with serving(receiver) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(receiver) as url, FhirClient(url, timeout_seconds=60) as client:
         for _ in range(3):
             answer = await client.put_by_identifier(LARGE, UID)
             assert answer.id == "1"
@@ -82,7 +82,7 @@ async def test_a_server_that_promised_too_much_gets_it_plain_at_once_and_from_th
 async def test_where_compression_is_demanded_a_415_is_a_refusal() -> None:
     async with (
         serving(Receiver(refuses=415)) as url,
-        FhirClient(url, timeout_seconds=5, compress="always") as client,
+        FhirClient(url, timeout_seconds=60, compress="always") as client,
     ):
         with pytest.raises(Refused) as caught:
             await client.put_by_identifier(LARGE, UID)
@@ -90,7 +90,7 @@ async def test_where_compression_is_demanded_a_415_is_a_refusal() -> None:
 
 
 async def test_a_real_server_takes_compressed_bodies(fhir_server: FhirServer) -> None:
-    async with FhirClient(fhir_server.url, timeout_seconds=10, compress="always") as client:
+    async with FhirClient(fhir_server.url, timeout_seconds=60, compress="always") as client:
         await client.put_by_identifier(LARGE, UID)
         [held] = await client.find("ImagingStudy", UID)
     assert held["description"] == LARGE["description"]
@@ -103,7 +103,7 @@ async def test_each_request_has_an_id_that_an_error_tells() -> None:
         ids.append(request.headers["X-Request-Id"])
         return web.Response(status=503 if len(ids) == 1 else 422)
 
-    async with serving(answer) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(answer) as url, FhirClient(url, timeout_seconds=60) as client:
         with pytest.raises(Unavailable) as first:
             await client.put_by_identifier(STUDY, UID)
         with pytest.raises(Refused) as second:

@@ -44,7 +44,7 @@ async def server() -> ForgetfulServer:
 
 @pytest.fixture
 async def client(server: ForgetfulServer) -> AsyncIterator[FhirClient]:
-    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as one:
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=60) as one:
         yield one
 
 

@@ -35,7 +35,7 @@ def study(description: str = "first", uid: str = "1.2.3") -> Resource:
 
 @pytest.fixture
 async def client(fhir_server: FhirServer) -> AsyncIterator[FhirClient]:
-    async with FhirClient(fhir_server.url, timeout_seconds=5) as one:
+    async with FhirClient(fhir_server.url, timeout_seconds=60) as one:
         yield one
 
 
@@ -113,7 +113,7 @@ async def test_a_write_that_is_lost_is_there_once_after_the_next_try(
         writes.append(request.method)
         return lost if len(writes) in (1, 3) else ""
 
-    async with between(fhir_server.url, fault) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with between(fhir_server.url, fault) as url, FhirClient(url, timeout_seconds=60) as client:
         writer = FhirWriter(client, way=way)
         with pytest.raises(Unavailable):
             await writer.write(study(), UID)
@@ -197,7 +197,7 @@ async def test_an_id_that_was_given_again_is_another_patients(way: Way, version:
     An id that is derived from the identifier is given to nobody else.
     """
     server, theirs = ForgetfulServer(), "urn:dicom:uid|urn:oid:1.9.9"
-    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=60) as client:
         writer = FhirWriter(client, way=way)
         made = await writer.write(study("ours"), UID)
         server.empty()
@@ -217,7 +217,7 @@ async def test_an_id_that_was_given_again_is_another_patients(way: Way, version:
 async def test_a_lost_resource_is_an_error_of_its_own_whatever_the_server_answers() -> None:
     """A PUT under a number that is not there is 400 on some servers."""
     server = ForgetfulServer()
-    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=60) as client:
         made = await FhirWriter(client, way=Way.SEARCH).write(study(), UID)
         server.empty()
         with pytest.raises(NeedsPerson, match="was deleted on the server"):
@@ -230,7 +230,7 @@ async def test_a_lost_resource_is_an_error_of_its_own_whatever_the_server_answer
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_search_from_a_cache_makes_no_second_resource(way: Way) -> None:
     server = ForgetfulServer(caches_searches=True)
-    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(*server.routes) as url, FhirClient(url, timeout_seconds=60) as client:
         writer = FhirWriter(client, way=way)
         await client.find("ImagingStudy", UID)
         made = await writer.write(study(), UID)
@@ -260,8 +260,8 @@ async def test_two_that_create_at_once_end_with_one(fhir_server: FhirServer, way
 
     async with (
         between(fhir_server.url, meet) as url,
-        FhirClient(url, timeout_seconds=5) as one,
-        FhirClient(url, timeout_seconds=5) as two,
+        FhirClient(url, timeout_seconds=60) as one,
+        FhirClient(url, timeout_seconds=60) as two,
     ):
         writers = [FhirWriter(client, way=way, duplicates="remove") for client in (one, two)]
         await asyncio.gather(*(writer.write(study(), UID) for writer in writers))
@@ -279,7 +279,7 @@ async def test_the_way_follows_from_what_the_server_announces(
             plain_fhir_server.url: Way.SEARCH,
         }
         for url, way in expected.items():
-            async with FhirClient(url, timeout_seconds=5) as client:
+            async with FhirClient(url, timeout_seconds=60) as client:
                 writer = FhirWriter(client)
                 assert await writer.ways.way("ImagingStudy") is way
                 made = await writer.write(study(), UID)
@@ -314,7 +314,7 @@ async def test_a_way_that_is_announced_and_refused_is_not_tried_again() -> None:
         web.get("/metadata", metadata), web.get("/ImagingStudy", search), web.put("/ImagingStudy/{id}", put),
         web.post("/ImagingStudy", post),
     )  # fmt: skip
-    async with serving(*routes) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(*routes) as url, FhirClient(url, timeout_seconds=60) as client:
         writer = FhirWriter(client)
         with pytest.raises(Unavailable, match="announces client_id and refuses it"):
             await writer.write(study(), UID)
@@ -335,7 +335,7 @@ async def test_a_server_that_ignores_the_search_by_identifier_is_never_written_t
         entry = [{"resource": study("somebody else's", uid="9.9") | {"id": "1"}}]
         return web.json_response({"resourceType": "Bundle", "type": "searchset", "entry": entry})
 
-    async with serving(web.route("*", "/{path:.*}", answer)) as url, FhirClient(url, timeout_seconds=5) as client:
+    async with serving(web.route("*", "/{path:.*}", answer)) as url, FhirClient(url, timeout_seconds=60) as client:
         with pytest.raises(NeedsPerson, match="ignores the search parameter 'identifier'"):
             await FhirWriter(client, way=way).write(study(), UID)
     assert set(methods) == {"GET"}

@@ -264,7 +264,7 @@ async def test_a_message_too_large_is_answered_and_the_connection_closed(size: i
 
         def send() -> bytes:
             """A plain blocking sender, which does not listen before it has sent all."""
-            with socket.create_connection(("127.0.0.1", server.port), timeout=8) as sock:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
                 sock.sendall(frame(b"x" * size))
                 received = b""
                 while data := sock.recv(4096):
@@ -507,7 +507,7 @@ async def test_stop_answers_the_messages_in_work_and_no_others() -> None:
         assert await idle.read() == b""
         assert not stopping.done()
         with pytest.raises(Unavailable):
-            await MllpClient("127.0.0.1", port, timeout=2).__aenter__()
+            await MllpClient("127.0.0.1", port, timeout=60).__aenter__()
         release.set()
         assert await reader.read() == frame(b"ACK a")
         await stopping
@@ -604,4 +604,4 @@ async def test_client_without_a_server() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(Unavailable, match="no connection"):
-            await MllpClient("127.0.0.1", free.getsockname()[1], timeout=2).__aenter__()
+            await MllpClient("127.0.0.1", free.getsockname()[1], timeout=60).__aenter__()

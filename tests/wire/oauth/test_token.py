@@ -54,7 +54,7 @@ class World:
         return TokenAuthorization(self.ehr.url, KeyClient("gateway", self.keys), **options)
 
     def client(self, authorization: Any = None) -> FhirClient:
-        return FhirClient(self.ehr.url, timeout_seconds=10, authorization=authorization or self.authorization())
+        return FhirClient(self.ehr.url, timeout_seconds=60, authorization=authorization or self.authorization())
 
 
 @asynccontextmanager
@@ -289,9 +289,9 @@ async def test_basic_and_a_bearer_file_that_changes(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old\n", encoding="utf-8")
     async with serving(answer) as url:
-        async with FhirClient(url, timeout_seconds=5, authorization=Basic("gateway", "hüsh:y")) as client:
+        async with FhirClient(url, timeout_seconds=60, authorization=Basic("gateway", "hüsh:y")) as client:
             await client.capabilities()
-        async with FhirClient(url, timeout_seconds=5, authorization=Bearer(file)) as client:
+        async with FhirClient(url, timeout_seconds=60, authorization=Bearer(file)) as client:
             with pytest.raises(Refused, match="401"):
                 await client.capabilities()
             file.write_text("new\n", encoding="utf-8")
