@@ -20,8 +20,8 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
 from tests.commands import Command, ready
 
-ORDERS = int(os.environ.get("CRASH_ORDERS", "200"))
-KILLS = int(os.environ.get("CRASH_KILLS", "5"))
+ORDERS = int(os.environ.get("CRASH_ORDERS", "80"))
+KILLS = int(os.environ.get("CRASH_KILLS", "3"))
 """`make crash` runs with 500 orders and 20 kills."""
 
 

@@ -40,7 +40,7 @@ from tests.peers.fhir_server import FhirServer
 from tests.peers.orthanc import Orthanc
 from tests.wire.dimse.peers import HOST, PEER
 
-STUDIES = int(os.environ.get("RECONCILED_STUDIES", "12"))
+STUDIES = int(os.environ.get("RECONCILED_STUDIES", "8"))
 DELETED, ALTERED = (5, 3) if STUDIES >= 50 else (2, 2)
 LAST_DAY = FIRST_DAY + timedelta(days=24)
 SPAN = Span(FIRST_DAY, LAST_DAY)
