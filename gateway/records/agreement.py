@@ -139,6 +139,26 @@ def _changes_nothing(attributes: Attributes, sources: Sources, one: Stating, rul
     return all(attributes.get(keyword) == one.values.get(keyword) for keyword in rule.keywords)
 
 
+def with_one_more(held: Together, one: Stating, rules: Rules) -> tuple[Together, bool]:
+    """What `agreed` and `must_be_read_again` give."""
+    if _repeats(held, one, rules):
+        return held, False
+    return agreed(held, one, rules), must_be_read_again(held, one, rules)
+
+
+def _repeats(held: Together, one: Stating, rules: Rules) -> bool:
+    """Whether an instance states just what instances of lower UIDs state together: most of a series do."""
+    if one.values != held.attributes:
+        return False
+    for lead, source in held.sources.items():
+        if isinstance(source, str):
+            if source >= one.sop_uid or lead in rules or not source:
+                return False
+        elif not _fits(lead, source, rules) or source[0] == Rule.NEWEST or max(source[1:]) >= one.sop_uid:
+            return False
+    return True
+
+
 def must_be_read_again(held: Together, one: Stating, rules: Rules) -> bool:
     """Whether `agreed` cannot give what all instances state together: `held` was made by other rules, or a value of
     an instance with this UID counted that this instance does not state, so that another instance's value may count."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, select, update
 
-from gateway.records.agreement import AgreementRules, Stating, Together, agreed, must_be_read_again, of_levels, together
+from gateway.records.agreement import AgreementRules, Stating, Together, of_levels, together, with_one_more
 from gateway.records.arrival import HeaderRank, InstanceArrival, Kept
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
@@ -83,12 +83,13 @@ def keep(connection: Connection, arrival: InstanceArrival, rules: AgreementRules
         return Kept(stored, is_new=False, has_new_file=_keep_file(connection, stored, arrival))
     states = of_levels(arrival.sop_uid, arrival.levels, rules)
     of_study, of_series = _held(held, "study"), _held(held, "series")
-    in_series = agreed(of_series, states["series"], rules.series)
+    in_series, series_unknown = with_one_more(of_series, states["series"], rules.series)
     row, series_says_more = _keep_series(connection, arrival, study, held, in_series)
     instance, instance_says_more = _keep_instance(connection, arrival, row, held)
-    stated = agreed(of_study, states["study"], rules.study)
+    stated, study_unknown = with_one_more(of_study, states["study"], rules.study)
     study_says_more = stated != of_study
-    must_be_read = _must_be_read(held, states, rules)
+    # What an instance that was rejected states counts, until the study is read again without it.
+    must_be_read = study_unknown or series_unknown or bool(stored is not None and held["rejected"])
     # An instance that is of another study now may count here again, as it came later.
     is_new = bool(instance_says_more or series_says_more or study_says_more or must_be_read or held.get("has_moved"))
     if is_new:
@@ -108,14 +109,6 @@ def _counts(arrival: InstanceArrival, held: Mapping[str, Any]) -> bool:
 def _held(held: Mapping[str, Any], level: str) -> Together:
     """What the instances of a level state together so far."""
     return Together(held.get(f"{level}_attributes") or {}, held.get(f"{level}_sources") or {})
-
-
-def _must_be_read(held: Mapping[str, Any], states: Mapping[str, Stating], rules: AgreementRules) -> bool:
-    """Whether the study must be read again. What a rejected instance states counts, too, until it was."""
-    return bool(held.get("instance") is not None and held["rejected"]) or any(
-        must_be_read_again(_held(held, level), states[level], of_level)
-        for level, of_level in (("study", rules.study), ("series", rules.series))
-    )
 
 
 def _grow(connection: Connection, arrival: InstanceArrival, study: int, stated: Together | None) -> None:

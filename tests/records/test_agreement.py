@@ -23,6 +23,7 @@ from gateway.records.agreement import (
     must_be_read_again,
     of_levels,
     together,
+    with_one_more,
 )
 from gateway.records.identifiers import SOPInstanceUID
 from gateway.records.order import Attributes
@@ -57,8 +58,10 @@ def kept(sent: Sequence[Stating]) -> tuple[Attributes, bool]:
     """What is known when all were sent, one at a time, and whether it is known without reading all of them again."""
     held, is_known = NOTHING, True
     for one in sent:
-        is_known = is_known and not must_be_read_again(held, one, RULES)
-        held = agreed(held, one, RULES)
+        expected = agreed(held, one, RULES), must_be_read_again(held, one, RULES)
+        held, must_be_read = with_one_more(held, one, RULES)
+        assert (held, must_be_read) == expected
+        is_known = is_known and not must_be_read
     return held.attributes, is_known
 
 

@@ -18,10 +18,9 @@ from gateway.records.agreement import (
     Rule,
     Rules,
     Stating,
-    agreed,
-    must_be_read_again,
     of_levels,
     together,
+    with_one_more,
 )
 from gateway.records.arrival import InstanceArrival
 from gateway.records.arrived_study import arrived_study
@@ -140,14 +139,14 @@ def test_every_rule_gives_one_result_in_every_order(rule: Rule) -> None:
             for _ in range(4):
                 held, is_known = NOTHING, True
                 for one in _stating(level, sent(chance, members), rules):
-                    is_known = is_known and not must_be_read_again(held, one, of_level)
-                    held = agreed(held, one, of_level)
+                    held, must_be_read = with_one_more(held, one, of_level)
+                    is_known = is_known and not must_be_read
                 assert not is_known or held.attributes == whole.attributes
                 read_again, orders = read_again + (not is_known), orders + 1
                 held = NOTHING
                 for one in _stating(level, chance.sample(members, len(members)), rules):
-                    assert not must_be_read_again(held, one, of_level)
-                    held = agreed(held, one, of_level)
+                    held, must_be_read = with_one_more(held, one, of_level)
+                    assert not must_be_read
                 assert held.attributes == whole.attributes
     assert 0 < read_again < orders
 
