@@ -30,11 +30,6 @@ def moved_text(study: Study, other: InstancesOfOther) -> str:
     return f"{which} {noun}{instances} {verb} now of"
 
 
-def taken_over_text(other: InstancesOfOther) -> str:
-    """What a study took over, up to the UID of the other study."""
-    return f"took over {other.instances} {'instance' if other.instances == 1 else 'instances'} of"
-
-
 def events_of(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
     """What became of instances of a study, and what the study took over."""
     which = f"study {study.study_uid}: " if named else ""
@@ -43,5 +38,6 @@ def events_of(study: JourneyStudy, *, named: bool) -> Iterator[Event]:
         yield Event(at=one.at, station="study_settling", text=text, level="warn")
     for one in study.taken_over:
         if one.study_uid != study.study_uid:
-            text = f"{which}{taken_over_text(one)} study {one.study_uid}"
+            noun = "instance" if one.instances == 1 else "instances"
+            text = f"{which}took over {one.instances} {noun} of study {one.study_uid}"
             yield Event(at=one.at, station="study_settling", text=text)

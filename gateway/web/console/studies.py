@@ -17,7 +17,7 @@ from gateway.operations.answers.journey import Journey
 from gateway.operations.answers.studies import StudyDetail
 from gateway.operations.journey_events import corrected_text
 from gateway.operations.journey_of import CUT, read
-from gateway.operations.moved_view import moved_text, taken_over_text
+from gateway.operations.moved_view import moved_text
 from gateway.operations.resource_difference import ResourceDifference, difference
 from gateway.operations.study_list import PAGE, StudyFilter, study_list
 from gateway.records.ehr_standing import EhrStanding
@@ -103,7 +103,7 @@ async def show_study_page(context: RouteContext, parameters: StudyPageParameters
         context, "study.html", parameters, title="Study", current="/studies", uid=uid, study=study, journey=journey,
         lanes=lanes_of(journey.events), beside=beside, here=f"/studies/{quote(uid, safe='')}", is_sent=is_sent,
         excluded=excluded, most_instances=MOST_INSTANCES, cut=CUT, why_no_pictures=context.views.pictures.why_not,
-        corrected_text=corrected_text, moved_text=moved_text, taken_over_text=taken_over_text,
+        corrected_text=corrected_text, moved_text=moved_text,
         order_levels=ORDER_LEVELS,
     )  # fmt: skip
 
