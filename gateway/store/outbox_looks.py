@@ -12,6 +12,8 @@ from gateway.store.outbox_claims import claimable, is_active, is_head, is_not_pa
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
 
+ANY_ACTIVE = select(outbox.c.kind).where(is_active(outbox)).limit(1)
+
 HAS_DUE = select(outbox.c.id).where(claimable).limit(1)
 
 NEXT_DUE = (
@@ -28,6 +30,7 @@ NEXT_LEASE_END = select(func.min(outbox.c.lease_until)).where(
     outbox.c.kind == bindparam("the_kind"), is_not_paused, outbox.c.state == WorkState.LEASED.value
 )
 
+_ANY_ACTIVE = Statement(ANY_ACTIVE)
 _HAS_DUE, _NEXT_DUE, _NEXT_LEASE_END = Statement(HAS_DUE), Statement(NEXT_DUE), Statement(NEXT_LEASE_END)
 
 Question = tuple[WorkKind, int]
@@ -46,6 +49,8 @@ class Look:
 
 def looks(connection: Connection, questions: Iterable[Question]) -> dict[Question, Look]:
     """What the outbox has of each kind at its time."""
+    if not _ANY_ACTIVE.rows(connection, {}):
+        return dict.fromkeys(questions, Look(has_due=False))
     return {(kind, now): _look(connection, kind, now) for kind, now in questions}
 
 

@@ -35,6 +35,7 @@ QUERIES: dict[str, tuple[Executable, dict[str, Any], str]] = {
         {**OF, "now": NOW, "the_limit": 8, "the_lease": "x", "until": NOW},
         "ix_outbox_active_",
     ),
+    "any active": (outbox_looks.ANY_ACTIVE, {}, "ix_outbox_active_"),
     "has_due": (outbox_looks.HAS_DUE, {**OF, "now": NOW}, "ix_outbox_active_"),
     "next_due": (outbox_looks.NEXT_DUE, {**OF}, "ix_outbox_active_"),
     "next lease end": (outbox_looks.NEXT_LEASE_END, {**OF}, "ix_outbox_"),
