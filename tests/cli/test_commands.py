@@ -85,7 +85,6 @@ async def test_each_command_loads_what_it_needs(tmp_path: Path) -> None:
             ("db", "upgrade"): (0, "schema (none) -> "),
             ("explain", "order.hl7", file): (0, "OBR-18.1"),
             ("show", "A1"): (1, "A1"),
-            ("replay", "d1"): (1, "there is no delivery 1"),
             ("withdraw", "9.9"): (1, "9.9: there is no such study"),
             ("simulate", "ris", "--port", "1"): (1, "127.0.0.1:1"),
             ("simulate", "ehr", "--port", port): (1, f"cannot listen on 127.0.0.1:{port}"),

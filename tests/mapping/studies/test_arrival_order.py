@@ -32,7 +32,7 @@ from gateway.store import Store, studies, study_arrivals
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
 
-ORDERS = {"sqlite": 5, "postgresql": 1}
+ORDERS = {"sqlite": 3, "postgresql": 1}
 RULES = SHIPPED.studies.rules
 READER = InstanceReader(SHIPPED.studies.keywords)
 
