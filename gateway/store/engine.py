@@ -20,6 +20,8 @@ LOCK_TIMEOUT_MS: Final = 10_000
 WAL_BYTES: Final = 16 * 1024 * 1024
 """What SQLite's write-ahead log may keep of the disk once nobody reads from it."""
 _BUSY_SECONDS: Final = 0.01
+_KEPT_STATEMENTS: Final = 256
+"""Of a connection to SQLite, as they were planned: more than the INSERTs of each size of the hot path (`many_rows`)."""
 _SESSION: Final = {
     # A gateway that froze in the middle of a transaction must not hold its lanes for ever.
     "idle_in_transaction_session_timeout": 60_000,
@@ -116,7 +118,9 @@ def _sqlite(url: URL, lock_ms: int) -> Engine:
     if not path.parent.is_dir():
         raise ConfigError([f"database.url: the folder {path.parent} does not exist"])
     engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": lock_ms / 1000, "check_same_thread": False}
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": lock_ms / 1000, "check_same_thread": False, "cached_statements": _KEPT_STATEMENTS},
     )
 
     event.listen(engine, "connect", lambda connection, _record: _configure_sqlite(connection, lock_ms))

@@ -12,7 +12,7 @@ from sqlalchemy import Dialect, Table
 MOST_OF_JSON: Final = 64
 """Rows in one text; a row may be of more than 64 KiB."""
 MOST_ROWS: Final = 16
-"""In one INSERT of SQLite, which takes a few hundred values at least."""
+"""In one INSERT of SQLite, which takes a few hundred values at least; its driver keeps a statement for each number."""
 
 
 def from_json(table: Table, names: Sequence[str], dialect: Dialect) -> str:
@@ -43,17 +43,9 @@ def _hexadecimal(value: object) -> str:
     return f"\\x{value.hex()}"
 
 
-@lru_cache(maxsize=256)
-def portions(rows: int) -> Sequence[tuple[int, int]]:
-    """(first, size) of parts of so many rows. Sizes are powers of two, so that the driver keeps each statement."""
-    parts: list[tuple[int, int]] = []
-    first, size = 0, MOST_ROWS
-    while first < rows:
-        while size > rows - first:
-            size //= 2
-        parts.append((first, size))
-        first += size
-    return parts
+def portions(rows: int) -> Iterator[tuple[int, int]]:
+    """(first, size) of parts of so many rows: as few as can be, for each is a call that gives up the interpreter."""
+    return ((first, min(MOST_ROWS, rows - first)) for first in range(0, rows, MOST_ROWS))
 
 
 @lru_cache(maxsize=256)

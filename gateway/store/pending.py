@@ -8,6 +8,7 @@ highest.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +39,7 @@ class Pending:
 
     def __init__(self, keys: Mapping[str, Iterator[int]]) -> None:
         self.keys = dict(keys)
-        self.rows: dict[Statement, list[Mapping[str, Any]]] = {}
+        self.rows: defaultdict[Statement, list[Mapping[str, Any]]] = defaultdict(list)
 
 
 @contextmanager
@@ -55,11 +56,12 @@ def add(connection: Connection, statement: Statement, table: str, values: Mappin
     """Keep the row of an INSERT for later and give its key; None where its key is not known beforehand, and the row is
     to be inserted now."""
     pending: Pending | None = carried(connection).get(_NAME)
-    if pending is None:
+    keys = None if pending is None else pending.keys.get(table)
+    if pending is None or keys is None:
         return None
-    key = next(pending.keys.get(table, iter(())), None)
+    key = next(keys, None)
     if key is not None:
-        pending.rows.setdefault(statement, []).append({**values, "id": key})
+        pending.rows[statement].append({**values, "id": key})
     return key
 
 
@@ -67,7 +69,7 @@ def add_without_key(connection: Connection, statement: Statement, values: Mappin
     """Keep the row of an INSERT for later; False where rows are not gathered."""
     pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
-        pending.rows.setdefault(statement, []).append(values)
+        pending.rows[statement].append(values)
     return pending is not None
 
 
@@ -76,7 +78,7 @@ def flush(connection: Connection) -> None:
     pending: Pending | None = carried(connection).get(_NAME)
     if pending is None or not pending.rows:
         return
-    rows, pending.rows = pending.rows, {}
+    rows, pending.rows = pending.rows, defaultdict(list)
     with in_one_round_trip(connection):
         for statement in sorted(rows, key=lambda statement: _PLACES[statement.table]):
             statement.insert_all(connection, rows[statement])

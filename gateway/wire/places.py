@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from typing import Final
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """What a connection is at, in the order in which connections give way."""
 
     IDLE = auto()

@@ -88,4 +88,4 @@ def _subjects(reading: Reading) -> tuple[tuple[str, ...], tuple[str, ...], tuple
 
 
 def _each(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value for value in dict.fromkeys(values) if value)[:MOST_PATIENTS]
+    return tuple(filter(None, dict.fromkeys(values)))[:MOST_PATIENTS]

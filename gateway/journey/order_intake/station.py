@@ -175,7 +175,7 @@ class OrderIntake:
     def _keep(self, connection: Connection, received: Received, acknowledgement: Acknowledgement) -> Receipt:
         """Apply and keep the message, unless these very bytes were applied before. Raises `Rejected`."""
         identity, now = received.identity, received.now
-        earlier = messages.Earlier()
+        earlier = messages.NOTHING_EARLIER
         if identity["control_id"]:
             earlier = messages.earlier(connection, **{key: identity[key] for key in ("sender", "control_id", "digest")})
             if earlier.ack is not None:

@@ -85,21 +85,22 @@ class Levels:
         result: Attributes = {}
         ours: set[str] = set()
         faults: list[GatewayError] = []
-        may_differ = "IPC" in scope.order
+        may_differ, is_traced = "IPC" in scope.order, context.trace is not None
         for compiled, target, is_always_read in self._rows_for(name, scope.stated_keys):
-            found = value_of(compiled, scope, faults)
-            if not found[0] or faults or (may_differ and target in ASSIGNED):
-                if found[0] == "" and not is_always_read and not faults:
+            value, source, remark = value_of(compiled, scope, faults)
+            if not value or faults or (may_differ and target in ASSIGNED):
+                if value == "" and not is_always_read and not faults:
                     continue
-                found = self._completed(compiled, scope, known, result, context, found, faults)
+                found = value, source, remark
+                value, source, remark = self._completed(compiled, scope, known, result, context, found, faults)
                 faults.clear()
-                if found[0] == "":
+                if value == "":
                     continue
-            result[target] = found[0]
-            if found[1] in compiled.ours:
+            result[target] = value
+            if source in compiled.ours:
                 ours.add(target)
-            if found[2] or context.trace is not None:
-                _note(name, compiled, found, context)
+            if remark or is_traced:
+                _note(name, compiled, (value, source, remark), context)
         return result, ours
 
     def _completed(

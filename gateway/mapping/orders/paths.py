@@ -86,6 +86,8 @@ class Scope:
     """Microseconds since 1970 UTC."""
     first: dict[str, ReadableSegment] = field(init=False, repr=False, compare=False)
     """The first segment of each name."""
+    fields: dict[str, Sequence[str]] = field(init=False, repr=False, compare=False)
+    """Their fields as sent."""
     stated_keys: frozenset[str] = field(init=False, repr=False, compare=False)
     """`PID` for each of those, and `PID-5` for each of their fields that is not empty: most paths of a mapping find
     nothing, and here learn it from one look."""
@@ -93,29 +95,27 @@ class Scope:
     """The components of those of these fields that have been asked for, if they are divided no further; else []."""
 
     def __post_init__(self) -> None:
-        self.first, self.split = {}, {}
+        self.first, self.fields, self.split = {}, {}, {}
         keys: list[Iterable[str]] = []
         for part in (self.order, self.patient):
             for name, segments in part.items():
                 if segments and (part is self.order or name not in self.order):
                     self.first[name] = first = segments[0]
-                    keys.append(compress(_fields_of(name), first.fields))
+                    self.fields[name] = fields = first.fields
+                    keys.append(compress(_fields_of(name), fields))
         self.stated_keys = _the_same(frozenset(chain.from_iterable(keys)))
 
     def components(self, name: str, number: int, key: str) -> list[str]:
         """The components of a field that is not empty, kept in `split` from now on; [] if they are divided further, or
         for a null."""
-        segment = self.first[name]
-        raw = segment.fields[number]
+        raw = self.fields[name][number]
         if raw.isalnum():
             # Neither delimiters nor escapes, which are punctuation, nor blanks around it.
             components = [raw]
-        elif raw == NULL:
-            components = []
         elif NULL in raw:
-            components = [stated(one) for one in segment.components(number)]
+            components = [] if raw == NULL else [stated(one) for one in self.first[name].components(number)]
         else:
-            components = list(map(str.strip, segment.components(number)))
+            components = list(map(str.strip, self.first[name].components(number)))
         self.split[key] = components
         return components
 

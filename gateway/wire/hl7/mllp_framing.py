@@ -41,6 +41,8 @@ class Deframer:
     def next(self) -> bytes | None:
         """The next whole block, or None until more has been fed."""
         buffer = self._buffer
+        if not buffer:
+            return None
         if not self.inside:
             start = buffer.find(START)
             self._noise += buffer[: start if start >= 0 else len(buffer)]
@@ -66,6 +68,8 @@ class Deframer:
 
     def noise(self) -> bytes:
         """The bytes outside blocks since the last call; line ends, which many senders add, do not count."""
+        if not self._noise:
+            return b""
         noise = bytes(self._noise)
         self._noise.clear()
         return noise if noise.strip(b"\r\n") else b""

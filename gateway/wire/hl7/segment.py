@@ -139,6 +139,9 @@ class Segment:
         raw = fields[n] if n < len(fields) else ""
         if not raw:
             return ""
+        if component == subcomponent == repetition == 1 and raw.isalnum():
+            # Neither delimiters nor escapes, which are punctuation.
+            return raw
         if n <= 2 and self.name in HEADERS:
             return raw if component == subcomponent == repetition == 1 else ""
         delimiters = self._delimiters
