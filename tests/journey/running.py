@@ -38,6 +38,10 @@ sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """The mark of a test that shows nothing more on PostgreSQL, which gets the same statements."""
 
 
+UNHURRIED: Final = Studies(quiet_seconds=1.5)
+"""Where versions are counted: a busy machine takes its time between two instances of a study."""
+
+
 def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
     """A configuration for tests: everything on port 0, a short quiet time, fast retries."""
     ehrs = [

@@ -27,7 +27,7 @@ from gateway.store.schema import audit, audit_waiting
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet, sqlite
+from tests.journey.running import UNHURRIED, Start, quiet, sqlite
 from tests.wire.dimse.peers import HOST, PEER, instance
 
 SITE = Site(name="Test site", patient_id_issuer="HOSP", identifier_systems={"HOSP": "urn:oid:2.25.1"})
@@ -268,7 +268,7 @@ def _link(one: Examination, order: Sequence[str], place: int) -> list[Dataset]:
 async def test_each_change_leads_to_its_versions(start: Start) -> None:
     examinations = {one.what: Examination(number) for number, one in enumerate(CASES, 10)}
     chains = [(order, Examination(number)) for number, order in enumerate(ORDERS, 50)]
-    async with EhrSimulator() as ehr, start(ehr.url, site=SITE) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, site=SITE, studies=UNHURRIED) as gateway:
         await _send(gateway, [sent for case in CASES for sent in case.before(examinations[case.what])])
         steps = [case.then(examinations[case.what]) for case in CASES]
         steps += [[_link(one, order, place) for place in range(3)] for order, one in chains]
@@ -308,7 +308,8 @@ async def test_two_gateways_and_a_restart_come_to_the_same(start: Start) -> None
     examinations = [Examination(number) for number in range(80, 84)]
     chains = ((), ("A",), (), ("A",))
     async with EhrSimulator() as ehr:
-        async with start(ehr.url, site=SITE) as first, start(ehr.url, site=SITE) as second:
+        sections: dict[str, Any] = {"site": SITE, "studies": UNHURRIED}
+        async with start(ehr.url, **sections) as first, start(ehr.url, **sections) as second:
             await _send(first, [one.order() for one in examinations])
             for former, latter in ((first, second), (second, first)):
                 await asyncio.gather(
@@ -318,7 +319,7 @@ async def test_two_gateways_and_a_restart_come_to_the_same(start: Start) -> None
                         for image in one.both("B", *chain)
                     ]),
                 )  # fmt: skip
-        async with start(ehr.url, site=SITE) as again:
+        async with start(ehr.url, **sections) as again:
             await quiet(again)
             stuck = await again.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
         held = [_held(ehr, one) for one in examinations]

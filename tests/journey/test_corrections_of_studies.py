@@ -18,7 +18,7 @@ from gateway.store import outbox_listing, study_findings
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.messages import adt, orm
-from tests.journey.running import Start, quiet
+from tests.journey.running import UNHURRIED, Start, quiet
 from tests.wire.dimse.peers import HOST, PEER, instance
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -161,8 +161,12 @@ CASES = [
     Case("another Patient ID by ADT", lambda one: [one.adt("A47", "S", "P")], Held(2, 2, patient="S", name="Survivor")),
     Case(
         "a merge between two images",
-        lambda one: [one.adt("A40", "S", "P"), one.image(3, PatientID=f"S{one.number}", PatientName="Survivor")],
-        Held(2, 3, patient="S", name="Survivor"),
+        lambda one: [
+            one.image(3),
+            one.adt("A40", "S", "P"),
+            one.image(4, PatientID=f"S{one.number}", PatientName="Survivor"),
+        ],
+        Held(2, 4, patient="S", name="Survivor"),
     ),
 ]
 
@@ -195,7 +199,7 @@ def _held(ehr: EhrSimulator, number: int) -> Held | None:
 async def test_each_correction_leads_to_its_version(start: Start) -> None:
     """What a version says follows from rows: the databases are compared by the other journeys."""
     examinations = {one.what: Examination(number) for number, one in enumerate(CASES, 10)}
-    async with EhrSimulator() as ehr, start(ehr.url, site=SITE) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, site=SITE, studies=UNHURRIED) as gateway:
         for case in CASES:
             one = examinations[case.what]
             await _send(gateway, [one.order(), one.image(1), one.image(2)] if case.before is None else case.before(one))

@@ -26,7 +26,7 @@ from gateway.store import outbox, outbox_listing
 from gateway.wire.fhir.sameness import says_the_same
 from tests.conftest import until
 from tests.journey.messages import orm
-from tests.journey.running import Start, quiet, sqlite
+from tests.journey.running import UNHURRIED, Start, quiet, sqlite
 from tests.journey.test_scheduling import outcomes
 from tests.journey.test_study_arrival import sample, send
 from tests.peers.fhir_server import FhirServer
@@ -53,7 +53,7 @@ def study_uids(resources: list[dict[str, Any]]) -> list[str]:
 
 
 async def test_503_for_a_while_then_death_after_the_write(start: Start) -> None:
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         ehr.manners = Manners(fail_next=9, status=503, drop_next=6)
         uids = await examine(gateway, seed=11, count=8)
         await quiet(gateway)

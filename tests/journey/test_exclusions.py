@@ -13,7 +13,7 @@ from gateway.assembly import process as app
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import exclusions, outbox_listing, studies
-from tests.journey.running import Start, quiet, sqlite
+from tests.journey.running import UNHURRIED, Start, quiet, sqlite
 from tests.journey.test_study_arrival import sample, send
 
 
@@ -44,7 +44,7 @@ def held(ehr: EhrSimulator) -> tuple[int, int, str]:
 async def test_an_instance_is_excluded_stays_so_when_sent_again_and_comes_back(start: Start) -> None:
     first, second = sample(), another(2)
     uid = StudyInstanceUID(str(first.StudyInstanceUID))
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         await send(gateway, first, second)
         await quiet(gateway)
         assert held(ehr) == (2, 1, "1")
@@ -68,7 +68,7 @@ async def test_a_series_is_excluded_but_not_all_of_a_study(start: Start) -> None
     first = sample()
     other = another(2, SeriesInstanceUID=UID(f"{first.SeriesInstanceUID}.2"))
     uid = str(first.StudyInstanceUID)
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         await send(gateway, first, other)
         await quiet(gateway)
         assert held(ehr) == (2, 2, "1")
@@ -86,7 +86,7 @@ async def test_excluding_what_is_of_another_patient_lets_a_study_settle(start: S
     wrong.SOPInstanceUID = wrong.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     right = sample()
     uid = StudyInstanceUID(str(right.StudyInstanceUID))
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         await send(gateway, wrong, right)
         await quiet(gateway)
         assert ehr.resources("ImagingStudy") == []
@@ -101,7 +101,7 @@ async def test_excluding_what_is_of_another_patient_lets_a_study_settle(start: S
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_part_that_is_nowhere(start: Start) -> None:
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         await send(gateway, sample())
         await quiet(gateway)
         status, _ = await change(gateway, "exclude", str(sample().StudyInstanceUID), "1.2.3")
