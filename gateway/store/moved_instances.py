@@ -48,6 +48,9 @@ class Found:
     refused: Mapping[StudyInstanceUID, int] = field(default_factory=dict)
     """Study -> how many of its instances stay there, as copies in the study that is looked at name another patient."""
 
+    taken_over: frozenset[str] = frozenset()
+    """Studies whose instances are of the study that is looked at, whatever is written."""
+
     def of(self, study_uid: StudyInstanceUID) -> Found:
         """What of it concerns the instances that are kept in a study."""
         begun, ended = ([one for one in moves if one.study_uid == study_uid] for moves in (self.begun, self.ended))
@@ -57,10 +60,6 @@ class Found:
     def studies(self) -> list[StudyInstanceUID]:
         """Whose instances count in another way than is written."""
         return list(dict.fromkeys(one.study_uid for one in (*self.begun, *self.ended)))
-
-    def from_studies(self, study_uid: StudyInstanceUID) -> list[StudyInstanceUID]:
-        """Whose instances move to a study."""
-        return list(dict.fromkeys(one.study_uid for one in self.begun if one.to_study_uid == study_uid))
 
 
 NOTHING_FOUND: Final = Found()
@@ -86,13 +85,14 @@ def rows_of(connection: Connection, study_uid: StudyInstanceUID) -> frozenset[in
 
 
 def former_studies(
-    connection: Connection, study_uid: StudyInstanceUID, takes_over: Iterable[str] = ()
+    connection: Connection, study_uid: StudyInstanceUID, taken_over: Iterable[str] | None = None
 ) -> dict[str, bool]:
     """Study Instance UIDs that a study, or instances of it, had before -> whether the study has taken over instances of
-    that study, or is about to (`takes_over`); False: its instances state the UID."""
+    that study; False: its instances state the UID. `taken_over`: as `Found`; None: as is written."""
     stated = connection.execute(_STATED, {"the_study": study_uid}).scalars()
-    taken = select(moved_instances.c.study_uid).where(moved_instances.c.to_study_uid == study_uid).distinct()
-    former = dict.fromkeys(stated, False) | dict.fromkeys((*connection.execute(taken).scalars(), *takes_over), True)
+    if taken_over is None:
+        taken_over = [one.study_uid for one in taken_over_by(connection, study_uid)]
+    former = dict.fromkeys(stated, False) | dict.fromkeys(taken_over, True)
     return {uid: is_taken for uid, is_taken in sorted(former.items()) if uid not in ("", study_uid)}
 
 
@@ -176,6 +176,7 @@ def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
             if row not in holding and (one.to_study_uid, one.to_sop_uid) in here
         ],
         {uid: len(former) for uid, former in refused.items()},
+        frozenset(one.study_uid for one in holding.values() if one.to_study_uid == study_uid) - {study_uid},
     )  # fmt: skip
 
 

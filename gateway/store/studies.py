@@ -93,18 +93,18 @@ _INSTANCES_OF: Final = (
 _INSTANCES_LEFT: Final = _INSTANCES_OF.where(~exists().where(moves.c.instance == instances.c.id))
 
 
-def load(connection: Connection, study_uid: StudyInstanceUID, *, takes_over: Collection[str] = ()) -> Study | None:
+def load(connection: Connection, uid: StudyInstanceUID, *, taken_over: Collection[str] | None = None) -> Study | None:
     """The study as it stands, with the orders it answers, and under the patient to whom its Patient ID leads today.
 
-    `takes_over`: studies whose instances are about to count as instances of this one.
+    `taken_over`: studies whose instances are of this one; None: as is written.
     """
-    row = get(connection, study_uid)
+    row = get(connection, uid)
     if row is None:
         return None
-    moved = tuple(moved_instances.of_study(connection, study_uid))
+    moved = tuple(moved_instances.of_study(connection, uid))
     all_series = _all_series(connection, row, has_moved=bool(moved))
     stated_by_series = [one.attributes for one in all_series]
-    former = moved_instances.former_studies(connection, study_uid, takes_over)
+    former = moved_instances.former_studies(connection, uid, taken_over)
     clues = study_orders.clues_of(row, stated_by_series, referenced_orders(all_series), former)
     every = study_orders.tied(connection, clues)
     patient, attributes = study_patient.patient_today(connection, row, every)
@@ -120,11 +120,11 @@ def load(connection: Connection, study_uid: StudyInstanceUID, *, takes_over: Col
     known = patients.meant(connection, patient) if patient.patient_id else None
     reported = known["attributes"] if known is not None else {}
     return Study(
-        study_uid, attributes, all_series, tied, row["revision"], foreign, reported,
+        uid, attributes, all_series, tied, row["revision"], foreign, reported,
         identities=study_patient.identities(connection, counting(all_series)),
         withdrawn=row["withdrawn_at"] is not None, findings=study_findings.of_arrival(connection, row["id"]),
         rejected=row["rejected"], moved=moved, moved_left_out=row["moved"], images=images,
-        claimed=tuple(one.order for one in meant), checked=tuple(order_conflicts.of_study(connection, study_uid)),
+        claimed=tuple(one.order for one in meant), checked=tuple(order_conflicts.of_study(connection, uid)),
     )  # fmt: skip
 
 

@@ -283,8 +283,14 @@ async def test_each_change_leads_to_its_versions(start: Start) -> None:
         audited = await gateway.store.read(partial(_audited, study_uid=split.uid("A")))
         uid = StudyInstanceUID(withdrawn.uid("B"))
         await gateway.store.write(lambda connection: withdraw(connection, uid, ehrs=["ehr0"], now=now()))
-        await quiet(gateway)
-        again = _held(ehr, withdrawn)
+        merged = examinations["merged into one"]
+        excluded = f"/api/studies/{merged.uid('C')}/exclude?part={merged.uid('A')}.9.1&note=wrong"
+        async with (
+            ClientSession(raise_for_status=True) as session,
+            session.post(f"http://127.0.0.1:{gateway.http_port}{excluded}"),
+        ):
+            await quiet(gateway)
+        again, without = _held(ehr, withdrawn), _held(ehr, merged)
         stuck = await gateway.store.read(lambda one: outbox_listing.listing(one, states=("parked", "rejected")))
     assert {what: one for what, one in held.items() if one != EXPECTED[what]} == {}
     for order, found in in_order.items():
@@ -296,7 +302,9 @@ async def test_each_change_leads_to_its_versions(start: Start) -> None:
     assert served == {"A": [f"{split.uid('A')}.9.2"], "B": [f"{split.uid('A')}.9.1"]}
     assert audited == [("instances are of another study now", (split.uid("A"), split.uid("B")))]
     # The study that took over is in error itself, so the former counts.
-    assert again == {"A": Held(3, 2, order=True), "B": Held(2, 0, in_error=True, order=True)}
+    assert again == {"A": Held(3, 2, order=True), "B": Held(2, 0, in_error=True)}
+    # So does one of whose instance a person has excluded the copy.
+    assert without == {"A": Held(3, 1, order=True), "B": Held(2, 0, in_error=True), "C": Held(2, 1)}
     assert {row["subject"] for row in stuck} == {
         examinations[case.what].uid(case.parked) for case in CASES if case.parked
     }

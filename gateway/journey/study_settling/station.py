@@ -172,7 +172,7 @@ class ImagingStudyStation:
             return _Looked(decision, until)
         uid = work.subject
         moves = moved_instances.find(connection, uid)
-        study = studies.load(connection, uid, takes_over=moves.from_studies(uid))
+        study = studies.load(connection, uid, taken_over=moves.taken_over)
         return _Looked(decision, until, study, deleted_studies.get(connection, uid), moves)
 
     def _wait(self, connection: Connection, work: Work) -> None:
