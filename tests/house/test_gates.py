@@ -59,7 +59,7 @@ def test_arrows_against_the_layers_and_a_module_without_a_layer_are_named(tmp_pa
     station = tmp_path / "gateway/journey/ehr_delivery/planted.py"
     station.write_text("import gateway.journey.study_settling.station\n")
     command = (Path(sys.executable).with_name("lint-imports"), "--no-cache")
-    lint = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    lint = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert lint.returncode == 1
     assert "gateway.records.planted -> gateway.store" in lint.stdout
     assert re.search(r"^.*\bgateway\.planted\b", lint.stdout, re.MULTILINE)

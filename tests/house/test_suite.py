@@ -16,7 +16,7 @@ def collected(folder: Path, *arguments: str) -> set[str]:
     """Names of the files that pytest takes up in `folder`, by the project's own settings."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return set(re.findall(r"(test_\w+)\.py::", run.stdout))
 
@@ -24,7 +24,7 @@ def collected(folder: Path, *arguments: str) -> set[str]:
 def target_of(name: str) -> str:
     """What make would run for a target."""
     command = ["make", "--dry-run", "--always-make", name]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_only_make_faults_runs_the_tests_of_whole_gateways_among_faults(tmp_path: Path) -> None:
