@@ -7,7 +7,7 @@ UIDs that the other states in Original Attributes Sequence (0400,0561) (PS3.3 C.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -86,28 +86,31 @@ def moves_among(copies: Iterable[Copy]) -> Moves:
     """Which copy counts, whatever the order in which they are given.
 
     Of two that are one instance, the copy that states the other as its former counts; where both or none do, the copy
-    that states more modifications, then the copy that came later. Copies of different patients both stay, and of
-    copies that state one another in a circle one always stays.
+    that states more modifications, then the copy that came later. Copies of different patients both stay, also where
+    they meet at the end of a chain, and of copies that state one another in a circle one always stays.
     """
     found = sorted(copies, key=lambda one: one.place)
     alike = _Alike(found)
-    left = {one.row for one in found}
-    moved: dict[int, int] = {}
+    chains = _Chains(found)
     refused: list[tuple[Copy, Copy]] = []
     for former in found:
-        takers = [one for one in alike.of(former) if _takes_the_place_of(one, former)]
+        takers = sorted(alike.of(former), key=lambda one: one.place, reverse=True)
+        takers = [one for one in takers if _takes_the_place_of(one, former)]
         refused += [(one, former) for one in takers if not is_of_one_patient(one, former)]
-        takers = [one for one in takers if one.counts and one.row in left and is_of_one_patient(one, former)]
-        if takers:
-            moved[former.row] = max(takers, key=lambda one: one.place).row
-            left.discard(former.row)
-    return Moves({row: _end(row, moved) for row in moved}, refused)
+        for one in takers:
+            if one.counts and is_of_one_patient(one, former) and chains.join(former, one):
+                break
+    return Moves({one.row: end for one in found if (end := chains.end(one.row)) != one.row}, refused)
 
 
 def is_of_one_patient(one: Copy, other: Copy) -> bool:
     """Whether both state the Patient ID, and the same."""
-    issuers = {one.patient.issuer, other.patient.issuer} - {""}
-    return bool(one.patient.patient_id) and one.patient.patient_id == other.patient.patient_id and len(issuers) < 2
+    return _is_one_patient({one.patient, other.patient})
+
+
+def _is_one_patient(named: Collection[Identity]) -> bool:
+    numbers, issuers = {one.patient_id for one in named}, {one.issuer for one in named} - {""}
+    return len(numbers) == 1 and "" not in numbers and len(issuers) < 2
 
 
 def _takes_the_place_of(one: Copy, former: Copy) -> bool:
@@ -115,10 +118,31 @@ def _takes_the_place_of(one: Copy, former: Copy) -> bool:
     return states if states != is_stated else one.place > former.place
 
 
-def _end(row: int, moved: Mapping[int, int]) -> int:
-    while row in moved:
-        row = moved[row]
-    return row
+class _Chains:
+    """Where copies have come to, of which each takes the place of others."""
+
+    def __init__(self, copies: Sequence[Copy]) -> None:
+        self._next: dict[int, int] = {}
+        self._patients = {one.row: {one.patient} for one in copies}
+
+    def end(self, row: int) -> int:
+        """The row of the copy that counts for a copy."""
+        passed = []
+        while row in self._next:
+            passed.append(row)
+            row = self._next[row]
+        for one in passed:
+            self._next[one] = row
+        return row
+
+    def join(self, former: Copy, later: Copy) -> bool:
+        """Let what has come to `former` go on to where `later` has; False: that is `former`, or of another patient."""
+        end = self.end(later.row)
+        patients = self._patients[former.row] | self._patients[end]
+        if end == former.row or not _is_one_patient(patients):
+            return False
+        self._next[former.row], self._patients[end] = end, patients
+        return True
 
 
 class _Alike:

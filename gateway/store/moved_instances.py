@@ -6,6 +6,7 @@ is deleted here by its age: what is not here any more says nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -19,8 +20,11 @@ from gateway.store import exclusions, patients
 from gateway.store.schema import former_uids, instances, moved_instances, series, studies
 
 T = TypeVar("T")
-MOST_HOPS: Final = 8
-"""From copy to copy of one instance, such as by archives that each gave other UIDs."""
+MOST_HOPS: Final = 20
+"""From copy to copy of one instance, such as by archives that each gave other UIDs. Of a study with a longer way
+nothing is found: some of the copies give not what all do, and each study would undo what another has written."""
+MOST_COPIES: Final = 50
+"""Of one SOP Instance UID; a UID that more studies have is what a broken sender gives all of its images."""
 _AT_ONCE: Final = 500
 """Values in one statement."""
 
@@ -182,10 +186,10 @@ def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
 
 def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
     """SOP Instance UIDs of the instances of a study that are kept more than once or state former UIDs, and of all that
-    may be the same instances."""
+    may be the same instances; none where these are more than `MOST_HOPS` away."""
     known: set[str] = set()
     new = set(connection.execute(_SEVERAL, {"the_study": study_uid}).scalars())
-    for _ in range(MOST_HOPS):
+    for _ in range(MOST_HOPS + 1):
         known |= new
         found: set[str] = set()
         for some in _portions(sorted(new)):
@@ -193,12 +197,14 @@ def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
                 found.update(connection.execute(wanted, {"uids": some}).scalars())
         new = found - known - {""}
         if not new:
-            break
-    return known
+            return known
+    return set()
 
 
 def _rows(connection: Connection, sop_uids: Collection[str]) -> list[Any]:
-    return [row for some in _portions(sorted(sop_uids)) for row in connection.execute(_COPIES, {"uids": some})]
+    rows = [row for some in _portions(sorted(sop_uids)) for row in connection.execute(_COPIES, {"uids": some})]
+    copies = Counter(row.sop_uid for row in rows)
+    return [row for row in rows if copies[row.sop_uid] <= MOST_COPIES]
 
 
 def _written(connection: Connection, rows: Sequence[int]) -> Iterator[Move]:

@@ -39,10 +39,17 @@ CASES = {
     "a circle leaves one": (
         [copy(1, "A", "1", "C - 3"), copy(2, "B", "2", "A - 1"), copy(3, "C", "3", "B - 2")], {1: 3, 2: 3},
     ),
+    "a chain of which each states the one before, and the first came last": (
+        [copy(1, "B", "2", "A - 1"), copy(2, "C", "3", "B - 2"), copy(3, "A", "1", "Z - 0")], {1: 2, 3: 2},
+    ),
     "what does not count takes over nothing": ([copy(1, "A"), copy(2, "B", counts=False)], {}),
     "no Patient ID": ([copy(1, "A", patient=Identity("", "")), copy(2, "B", patient=Identity("", ""))], {}),
     "an issuer alone": ([copy(1, "A", patient=Identity("P", "")), copy(2, "B")], {1: 2}),
     "two issuers": ([copy(1, "A", patient=Identity("P", "X")), copy(2, "B")], {}),
+    "two issuers at the ends of a chain": (
+        [copy(1, "A", patient=Identity("P", "X")), copy(2, "B", "2", "A - 1", patient=Identity("P", "")),
+         copy(3, "C", "3", "B - 2", patient=Identity("P", "Y"))], {1: 2},
+    ),
     "another patient": ([copy(1, "A", patient=OTHER), copy(2, "B", "2", "A - 1")], {}),
 }  # fmt: skip
 

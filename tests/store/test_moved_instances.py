@@ -1,0 +1,78 @@
+"""Which studies the instances of others are of now, as found from each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from gateway.records.agreement import AgreementRules
+from gateway.records.arrival import InstanceArrival
+from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
+from gateway.records.moved_instance import Former
+from gateway.store import Store, moved_instances, study_arrivals
+from gateway.store.schema import moved_instances as moves
+from gateway.store.schema import studies
+from tests.store.test_study_arrivals import FIRST
+
+
+def _uid(number: int) -> StudyInstanceUID:
+    return StudyInstanceUID(f"2.25.9.{number}")
+
+
+def _image(number: int, *former: int, sop: str = "", patient: str = "P1") -> InstanceArrival:
+    """The only image of study `number`, which had the UIDs of the studies `former` before."""
+    return replace(
+        FIRST, study_uid=_uid(number), sop_uid=SOPInstanceUID(sop or f"{_uid(number)}.1"), received_at=number,
+        instance={**FIRST.instance, "PatientID": patient},
+        former=tuple(Former(_uid(one), "", f"{_uid(one)}.1") for one in former),
+    )  # fmt: skip
+
+
+def _keep(connection: Connection, images: Sequence[InstanceArrival]) -> None:
+    for one in images:
+        study_arrivals.keep(connection, one, AgreementRules())
+    connection.execute(update(studies), {"settled_at": 1})
+
+
+def _settle_all(connection: Connection, numbers: Sequence[int]) -> int:
+    """How many moves are written or taken back when each study settles once."""
+    written = 0
+    for number in numbers:
+        found = moved_instances.find(connection, _uid(number))
+        moved_instances.write(connection, found, now=1)
+        written += len(found.begun) + len(found.ended)
+    return written
+
+
+def _written(connection: Connection) -> dict[str, str]:
+    return {row.study_uid: row.to_study_uid for row in connection.execute(select(moves))}
+
+
+@pytest.mark.parametrize("length", [12, 26])
+async def test_each_study_of_a_long_chain_finds_the_same(store: Store, length: int) -> None:
+    """Else each would take over what the others have taken over, without an end."""
+    numbers = range(1, length + 1)
+
+    def settle(connection: Connection) -> int:
+        _keep(connection, [_image(number, number - 1) for number in numbers])
+        _settle_all(connection, numbers)
+        return _settle_all(connection, numbers)
+
+    assert await store.write(settle) == 0
+    written = await store.read(_written)
+    assert written == {_uid(number): _uid(length) for number in numbers[:-1]}
+
+
+async def test_of_a_uid_that_very_many_studies_have_nothing_moves(store: Store) -> None:
+    numbers = range(1, moved_instances.MOST_COPIES + 2)
+
+    def settle(connection: Connection) -> int:
+        _keep(connection, [_image(number, sop="2.25.9") for number in numbers[:-1]])
+        moved = _settle_all(connection, numbers[-2:-1])
+        _keep(connection, [_image(numbers[-1], sop="2.25.9")])
+        return moved - _settle_all(connection, numbers)
+
+    assert await store.write(settle) == moved_instances.MOST_COPIES - 1
