@@ -220,7 +220,7 @@ async def test_no_answer_means_the_same_message_once_more(start: Start) -> None:
             for name, (rule, _) in TRIES.items()
         }
         destinations = (
-            to_one(name, ris, seconds=2.0 if name in ("silent", "other") else 60.0) for name, ris in receivers.items()
+            to_one(name, ris, seconds=6.0 if name in ("silent", "other") else 60.0) for name, ris in receivers.items()
         )
         gateway = await stack.enter_async_context(start(**to(*destinations)))
         await ordered(gateway)
