@@ -20,7 +20,7 @@ from gateway.wire.dicomweb.storing import StowClient
 from gateway.wire.oauth.authorization import Basic
 from gateway.wire.part10_file import Part10File
 from tests.journey.running import Start, quiet
-from tests.peers import dicomweb_client_js, dicomweb_rs
+from tests.peers import dcmjs, dicomweb_client_js, dicomweb_rs
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import run
 from tests.web.dicomweb.stow import BOUNDARY, MULTIPART, body, file_of, instance
@@ -127,4 +127,15 @@ async def test_the_client_of_ohif(start: Start, tmp_path: Path) -> None:
     async with start(studies=forward(tmp_path)) as gateway:
         told = await dicomweb_client_js.store(base_of(gateway), *paths, authorization="Basic Q1QxOg==")
         assert "error" not in told
+        assert await kept(gateway) == UIDS
+
+
+async def test_what_dcmjs_writes(start: Start, tmp_path: Path) -> None:
+    """Files first; then DICOM JSON of the same instances, which are here already."""
+    paths = saved(tmp_path)
+    async with start(studies=forward(tmp_path)) as gateway:
+        for form in ("dicom", "json"):
+            told = await dcmjs.stow(base_of(gateway), form, *paths, authorization="Basic Q1QxOg==")
+            stored = [one["00081155"]["Value"] for one in told["answer"].get("00081199", {}).get("Value", ())]
+            assert (told["status"], stored) == (200, [[uid] for uid in UIDS]), f"{form}: {told}"
         assert await kept(gateway) == UIDS
