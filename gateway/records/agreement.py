@@ -132,11 +132,13 @@ def agreed(held: Together, one: Stating, rules: Rules) -> Together:
 
 
 def _changes_nothing(attributes: Attributes, sources: Sources, one: Stating, rule: AgreementRule) -> bool:
-    """Whether an instance states what lower UIDs state: so do most, and what the rule would do takes longer to find."""
+    """Whether an instance states what lower UIDs state, or more than a list keeps: so do most, and what the rule would
+    do takes longer to find."""
     source = sources.get(rule.lead)
     if source is None or rule.rule is Rule.NEWEST or max(source[1:]) >= one.sop_uid:
         return False
-    return all(attributes.get(keyword) == one.values.get(keyword) for keyword in rule.keywords)
+    is_full = rule.rule is Rule.LIST and len(source) > MOST_LISTED
+    return is_full or all(attributes.get(keyword) == one.values.get(keyword) for keyword in rule.keywords)
 
 
 def with_one_more(held: Together, one: Stating, rules: Rules) -> tuple[Together, bool]:
