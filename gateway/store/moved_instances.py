@@ -53,7 +53,7 @@ class Found:
     """Study -> how many of its instances stay there, as copies in the study that is looked at name another patient."""
 
     taken_over: frozenset[str] = frozenset()
-    """Studies whose instances are of the study that is looked at, whatever is written."""
+    """Studies whose instances are of the study that is looked at, as was found or, where nothing was, as is written."""
 
     def of(self, study_uid: StudyInstanceUID) -> Found:
         """What of it concerns the instances that are kept in a study."""
@@ -141,6 +141,9 @@ def _by(other: Any, own: Any) -> Select[Any]:
 
 _MOVED_FROM: Final = _by(moved_instances.c.to_study_uid, moved_instances.c.study_uid)
 _MOVED_TO: Final = _by(moved_instances.c.study_uid, moved_instances.c.to_study_uid)
+_WRITTEN_TO: Final = select(moved_instances.c.instance, moved_instances.c.study_uid).where(
+    moved_instances.c.to_study_uid == bindparam("the_study")
+)
 _STATED: Final = (
     select(former_uids.c.study_uid)
     .join(instances, instances.c.id == former_uids.c.instance)
@@ -156,10 +159,7 @@ _STATED: Final = (
 
 def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
     """What follows from the copies of the instances of a study, which counts as one that settles now."""
-    sop_uids = _alike(connection, study_uid)
-    if not sop_uids:
-        return NOTHING_FOUND
-    rows = _rows(connection, sop_uids)
+    rows = _rows(connection, _alike(connection, study_uid))
     by_row = {row.id: row for row in rows}
     written = {one.row: one for one in _written(connection, list(by_row))}
     moves = moves_among(_copies(connection, rows, study_uid))
@@ -180,8 +180,17 @@ def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
             if row not in holding and (one.to_study_uid, one.to_sop_uid) in here
         ],
         {uid: len(former) for uid, former in refused.items()},
-        frozenset(one.study_uid for one in holding.values() if one.to_study_uid == study_uid) - {study_uid},
+        _taken_over(connection, study_uid, holding, by_row),
     )  # fmt: skip
+
+
+def _taken_over(
+    connection: Connection, study_uid: StudyInstanceUID, holding: Mapping[int, Move], known: Collection[int]
+) -> frozenset[str]:
+    """`Found.taken_over`; of instances that were not looked at (not `known`) a move that is written holds on."""
+    found = {one.study_uid for one in holding.values() if one.to_study_uid == study_uid}
+    written = connection.execute(_WRITTEN_TO, {"the_study": study_uid})
+    return frozenset(found | {former for row, former in written if row not in known}) - {study_uid}
 
 
 def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:

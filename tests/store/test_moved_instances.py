@@ -76,3 +76,19 @@ async def test_of_a_uid_that_very_many_studies_have_nothing_moves(store: Store) 
         return moved - _settle_all(connection, numbers)
 
     assert await store.write(settle) == moved_instances.MOST_COPIES - 1
+
+
+async def test_what_is_stated_no_more_stays_taken_over_and_tied(store: Store) -> None:
+    """Such as of an instance that another archive sends again without Original Attributes Sequence."""
+    again = replace(_image(2), digest=b"again")
+
+    def settle(connection: Connection) -> list[frozenset[str]]:
+        _keep(connection, [_image(1), _image(2, 1)])
+        _settle_all(connection, [2])
+        before = moved_instances.find(connection, _uid(2)).taken_over
+        _keep(connection, [again])
+        assert _settle_all(connection, [1, 2]) == 0
+        return [before, moved_instances.find(connection, _uid(2)).taken_over]
+
+    assert await store.write(settle) == [{_uid(1)}, {_uid(1)}]
+    assert await store.read(_written) == {_uid(1): _uid(2)}
