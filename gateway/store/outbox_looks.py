@@ -12,9 +12,10 @@ from gateway.store.outbox_claims import claimable, is_active, is_head, is_not_pa
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
 
-ANY_ACTIVE = select(outbox.c.kind).where(is_active(outbox)).limit(1)
+# In the order of the index: where much waits, a planner that needs any row looks for it among all that is done.
+ANY_ACTIVE = select(outbox.c.kind).where(is_active(outbox)).order_by(outbox.c.kind, outbox.c.due_at).limit(1)
 
-HAS_DUE = select(outbox.c.id).where(claimable).limit(1)
+HAS_DUE = select(outbox.c.id).where(claimable).order_by(outbox.c.due_at).limit(1)
 
 NEXT_DUE = (
     select(outbox.c.due_at)
