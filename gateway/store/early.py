@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import PerformedStepRow
 from gateway.store.absences import Key, are_absent
+from gateway.store.retention.studies import GOING
 from gateway.store.schema import (
     former_uids,
     instances,
@@ -35,7 +36,11 @@ _EARLY: Final = Statement(
         .join(series, series.c.study == studies.c.id)
         .join(instances, instances.c.series == series.c.id)
         .join(former_uids, former_uids.c.instance == instances.c.id)
-        .where(former_uids.c.study_uid == bindparam("study_uid"), bindparam("study_uid") != "")
+        .where(
+            former_uids.c.study_uid == bindparam("study_uid"),
+            bindparam("study_uid") != "",
+            studies.c.study_uid.not_like(f"{GOING}%"),
+        )
         .distinct(),
         select(moved_instances.c.to_study_uid, literal(0))
         .where(moved_instances.c.study_uid == bindparam("study_uid"))

@@ -17,6 +17,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.moved_instance import Copy, Former, MovedInstances, moves_among
 from gateway.records.patient import Identity
 from gateway.store import exclusions, patients
+from gateway.store.retention.studies import GOING
 from gateway.store.schema import former_uids, instances, moved_instances, series, studies
 
 T = TypeVar("T")
@@ -289,5 +290,5 @@ _COPIES: Final = (
     )
     .join(series, series.c.id == instances.c.series)
     .join(studies, studies.c.id == series.c.study)
-    .where(instances.c.sop_uid.in_(_is_named))
+    .where(instances.c.sop_uid.in_(_is_named), studies.c.study_uid.not_like(f"{GOING}%"))
 )  # fmt: skip

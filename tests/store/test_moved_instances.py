@@ -10,9 +10,11 @@ from sqlalchemy import Connection, select, update
 
 from gateway.records.agreement import AgreementRules
 from gateway.records.arrival import InstanceArrival
-from gateway.records.identifiers import SOPInstanceUID, StudyInstanceUID
+from gateway.records.identifiers import AccessionNumber, SOPInstanceUID, StudyInstanceUID
 from gateway.records.moved_instance import Former
-from gateway.store import Store, moved_instances, study_arrivals
+from gateway.store import Store, early, moved_instances, study_arrivals
+from gateway.store.moved_instances import Found
+from gateway.store.retention.studies import GOING
 from gateway.store.schema import moved_instances as moves
 from gateway.store.schema import studies
 from tests.store.test_study_arrivals import FIRST
@@ -92,3 +94,20 @@ async def test_what_is_stated_no_more_stays_taken_over_and_tied(store: Store) ->
 
     assert await store.write(settle) == [{_uid(1)}, {_uid(1)}]
     assert await store.read(_written) == {_uid(1): _uid(2)}
+
+
+async def test_what_is_about_to_be_deleted_takes_over_nothing(store: Store) -> None:
+    """A large study is deleted some instances at a time, without its name."""
+
+    def settle(connection: Connection) -> list[Found]:
+        _keep(connection, [_image(1), _image(2, 1), _image(3), _image(4, 3)])
+        _settle_all(connection, [2])
+        for number in (2, 4):
+            going = update(studies).where(studies.c.study_uid == _uid(number))
+            connection.execute(going, {"study_uid": f"{GOING}{number}"})
+        return [moved_instances.find(connection, _uid(number)) for number in (1, 3)]
+
+    assert [(one.begun, one.ended) for one in await store.write(settle)] == [([], [])] * 2
+    order = early.of_order
+    found = await store.read(lambda one: order(one, study_uid=_uid(3), accession_number=AccessionNumber("")))
+    assert found.studies == (_uid(3),)
