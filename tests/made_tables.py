@@ -4,7 +4,7 @@ CPU, as often as there are workers. It stands in pytest's cache, by all that it 
 from __future__ import annotations
 
 import hashlib
-import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,9 @@ def sqlite_file() -> Path:
     file = _CACHE / f"{hashlib.sha256(b''.join(sources)).hexdigest()}.db"
     if not file.exists():
         _CACHE.mkdir(parents=True, exist_ok=True)
-        begun = _CACHE / f"{os.getpid()}.db"
-        make(f"sqlite:///{begun}")
-        begun.replace(file)
+        with tempfile.TemporaryDirectory(dir=_CACHE) as folder:  # of this process alone, whichever was killed before it
+            make(f"sqlite:///{folder}/gateway.db")
+            Path(folder, "gateway.db").replace(file)
     return file
 
 

@@ -158,6 +158,21 @@ def test_who_asks_by_a_former_patient_id_and_who_by_anothers(site: Path) -> None
     assert of_others["reasons"] == ["asked for PatientID = PAT9; it has NEW, IssuerOfPatientID = CLINIC; it has HOSP"]
 
 
+def test_how_the_last_query_of_a_scanner_failed(site: Path, tmp_path: Path) -> None:
+    site = changed(site, tmp_path, dicom={"max_worklist_matches": 2})
+
+    async def ask() -> None:
+        async with app.running(load(site)) as running:
+            await findscu(running.dicom_port, "AccessionNumber", calling_ae="MANY")
+            await findscu(running.dicom_port, f"{STEP}ScheduledProcedureStepStartDate=-", calling_ae="WRONG")
+
+    asyncio.run(ask())
+    assert why(site, "ACC1", station="MANY")["remarks"] == [
+        "its last query matched more than the limit of 2 steps; not all were sent"
+    ]
+    assert why(site, "ACC1", station="WRONG")["remarks"] == ["its last query ended with status A900"]
+
+
 def test_a_station_that_is_not_let_in(site: Path, tmp_path: Path) -> None:
     [remark] = why(changed(site, tmp_path, dicom={"allowed_calling_aes": ["MR1"]}), "ACC1")["remarks"]
     assert remark == "CT1 is not among dicom.allowed_calling_aes: its associations are refused"

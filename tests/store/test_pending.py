@@ -109,13 +109,21 @@ async def test_values_of_all_kinds_come_back(database_url: str) -> None:
 
 
 async def test_a_value_that_no_database_can_hold_is_the_fault_of_its_unit(database_url: str) -> None:
+    """Also of a unit that fails for another reason, and is taken back before the value is sent."""
     store = await Store.open(database_url)
-    one, odd, other = await together(
+
+    def fail(connection: Connection) -> None:
+        add(connection, Identity("\ud800", "OTHER"))
+        raise LookupError
+
+    one, odd, failed, other = await together(
         store,
         (add, ASKS),
         (lambda connection: add(connection, Identity("\ud800", "HOSP")), ASKS),
+        (fail, ASKS),
         (lambda connection: add(connection, OTHER), ASKS),
     )
+    assert isinstance(failed, LookupError)
     assert isinstance(odd, (TypeError, ValueError))
     assert isinstance(one, int)
     assert isinstance(other, int)
