@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import Connection, bindparam, exists, func, select, tuple_
 
-from gateway.store.schema import instances, orders, procedures, series, studies
+from gateway.store.schema import instances, moved_instances, orders, procedures, series, studies
 
 Rows = Sequence[Any]
 
@@ -33,6 +33,8 @@ _STUDIES: Final = (
     .where(studies.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(studies.c.id)
 )  # fmt: skip
+_STAYS: Final = ~exists().where(moved_instances.c.instance == instances.c.id)
+"""An instance that is of another study now is exported there."""
 _OF_PAGE: Final = series.c.study.in_(bindparam("ids", expanding=True))
 _SERIES: Final = (
     select(series.c.id, series.c.study, series.c.series_uid, series.c.attributes).where(_OF_PAGE).order_by(series.c.id)
@@ -40,7 +42,7 @@ _SERIES: Final = (
 _COUNTS: Final = (
     select(instances.c.series, func.count())
     .join(series, series.c.id == instances.c.series)
-    .where(_OF_PAGE)
+    .where(_OF_PAGE, _STAYS)
     .group_by(instances.c.series)
 )
 
@@ -59,7 +61,7 @@ _INSTANCES: Final = (
         instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.transfer_syntax_uid,
         instances.c.attributes,
     )
-    .where(instances.c.series.in_(bindparam("of_series", expanding=True)))
+    .where(instances.c.series.in_(bindparam("of_series", expanding=True)), _STAYS)
     .order_by(instances.c.series, instances.c.sop_uid)
 )  # fmt: skip
 _AFTER: Final = _INSTANCES.where(

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, null, select
+from sqlalchemy import Connection, bindparam, exists, func, null, select
 
 from gateway.store import recent
 from gateway.store.export_orders import AT_ONCE, IS_STUDY_TAKEN, in_ehr
 from gateway.store.schema import (
+    moved_instances,
     orders,
     outbox,
     patients,
@@ -69,7 +70,12 @@ _PERFORMED: Final = Statement(
 )  # fmt: skip
 _ARRIVED: Final = Statement(
     select(studies.c.id, studies.c.study_uid, studies.c.first_at, studies.c.source_ae)
-    .where(studies.c.id >= bindparam("first"), studies.c.id < bindparam("end"))
+    .where(
+        studies.c.id >= bindparam("first"),
+        studies.c.id < bindparam("end"),
+        # What took over instances is the examination of the former study.
+        ~exists().where(moved_instances.c.to_study_uid == studies.c.study_uid),
+    )
     .order_by(studies.c.id.desc())
     .limit(bindparam("most"))
 )

@@ -6,13 +6,13 @@ from datetime import UTC, timedelta, timezone
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from gateway.errors import InvalidValue
 from gateway.operations.answers.turnaround import TurnaroundFigures
 from gateway.operations.turnaround import figures_of
 from gateway.store import Store, turnaround
-from gateway.store.schema import orders, performed_step_links, procedures, studies
+from gateway.store.schema import instances, moved_instances, orders, performed_step_links, procedures, studies
 from tests.operations.export import hospital
 from tests.operations.export.hospital import NINE
 from tests.operations.export.test_columns import ALL, ERIKA, ERIKA_LATER, OTTO
@@ -97,6 +97,19 @@ async def test_such_a_study_completes_the_performed_step_of_its_order(filled: St
     await filled.write(other_uid)
     whole = (await of(filled)).whole
     assert (whole.examinations, whole.order_to_exam.median_seconds, whole.exam_to_ehr.number) == (3, 1200.0, 3)
+
+
+async def test_a_study_that_took_over_another_is_no_examination_more(filled: Store) -> None:
+    def moved(connection: Connection) -> None:
+        row = connection.execute(select(studies).where(studies.c.study_uid == ERIKA.study_uid)).mappings().one()
+        connection.execute(insert(studies), {**row, "id": row["id"] + 100, "study_uid": "1.2.3", "accession": ""})
+        [instance, *_] = connection.execute(select(instances.c.id)).scalars()
+        move = {"study_uid": ERIKA.study_uid, "to_study_uid": "1.2.3", "to_sop_uid": "1.2.4", "moved_at": NINE}
+        connection.execute(insert(moved_instances), {"instance": instance, **move})
+
+    before = (await of(filled)).whole.examinations
+    await filled.write(moved)
+    assert (await of(filled)).whole.examinations == before
 
 
 async def test_a_study_whose_examination_began_the_day_before_is_counted_there(filled: Store) -> None:

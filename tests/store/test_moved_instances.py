@@ -20,20 +20,20 @@ from gateway.store.schema import studies
 from tests.store.test_study_arrivals import FIRST
 
 
-def _uid(number: int) -> StudyInstanceUID:
+def uid(number: int) -> StudyInstanceUID:
     return StudyInstanceUID(f"2.25.9.{number}")
 
 
-def _image(number: int, *former: int, sop: str = "", patient: str = "P1") -> InstanceArrival:
+def image(number: int, *former: int, sop: str = "", patient: str = "P1") -> InstanceArrival:
     """The only image of study `number`, which had the UIDs of the studies `former` before."""
     return replace(
-        FIRST, study_uid=_uid(number), sop_uid=SOPInstanceUID(sop or f"{_uid(number)}.1"), received_at=number,
+        FIRST, study_uid=uid(number), sop_uid=SOPInstanceUID(sop or f"{uid(number)}.1"), received_at=number,
         instance={**FIRST.instance, "PatientID": patient},
-        former=tuple(Former(_uid(one), "", f"{_uid(one)}.1") for one in former),
+        former=tuple(Former(uid(one), "", f"{uid(one)}.1") for one in former),
     )  # fmt: skip
 
 
-def _keep(connection: Connection, images: Sequence[InstanceArrival]) -> None:
+def keep(connection: Connection, images: Sequence[InstanceArrival]) -> None:
     for one in images:
         study_arrivals.keep(connection, one, AgreementRules())
     connection.execute(update(studies), {"settled_at": 1})
@@ -43,7 +43,7 @@ def _settle_all(connection: Connection, numbers: Sequence[int]) -> int:
     """How many moves are written or taken back when each study settles once."""
     written = 0
     for number in numbers:
-        found = moved_instances.find(connection, _uid(number))
+        found = moved_instances.find(connection, uid(number))
         moved_instances.write(connection, found, now=1)
         written += len(found.begun) + len(found.ended)
     return written
@@ -59,22 +59,22 @@ async def test_each_study_of_a_long_chain_finds_the_same(store: Store, length: i
     numbers = range(1, length + 1)
 
     def settle(connection: Connection) -> int:
-        _keep(connection, [_image(number, number - 1) for number in numbers])
+        keep(connection, [image(number, number - 1) for number in numbers])
         _settle_all(connection, numbers)
         return _settle_all(connection, numbers)
 
     assert await store.write(settle) == 0
     written = await store.read(_written)
-    assert written == {_uid(number): _uid(length) for number in numbers[:-1]}
+    assert written == {uid(number): uid(length) for number in numbers[:-1]}
 
 
 async def test_of_a_uid_that_very_many_studies_have_nothing_moves(store: Store) -> None:
     numbers = range(1, moved_instances.MOST_COPIES + 2)
 
     def settle(connection: Connection) -> int:
-        _keep(connection, [_image(number, sop="2.25.9") for number in numbers[:-1]])
+        keep(connection, [image(number, sop="2.25.9") for number in numbers[:-1]])
         moved = _settle_all(connection, numbers[-2:-1])
-        _keep(connection, [_image(numbers[-1], sop="2.25.9")])
+        keep(connection, [image(numbers[-1], sop="2.25.9")])
         return moved - _settle_all(connection, numbers)
 
     assert await store.write(settle) == moved_instances.MOST_COPIES - 1
@@ -82,32 +82,32 @@ async def test_of_a_uid_that_very_many_studies_have_nothing_moves(store: Store) 
 
 async def test_what_is_stated_no_more_stays_taken_over_and_tied(store: Store) -> None:
     """Such as of an instance that another archive sends again without Original Attributes Sequence."""
-    again = replace(_image(2), digest=b"again")
+    again = replace(image(2), digest=b"again")
 
     def settle(connection: Connection) -> list[frozenset[str]]:
-        _keep(connection, [_image(1), _image(2, 1)])
+        keep(connection, [image(1), image(2, 1)])
         _settle_all(connection, [2])
-        before = moved_instances.find(connection, _uid(2)).taken_over
-        _keep(connection, [again])
+        before = moved_instances.find(connection, uid(2)).taken_over
+        keep(connection, [again])
         assert _settle_all(connection, [1, 2]) == 0
-        return [before, moved_instances.find(connection, _uid(2)).taken_over]
+        return [before, moved_instances.find(connection, uid(2)).taken_over]
 
-    assert await store.write(settle) == [{_uid(1)}, {_uid(1)}]
-    assert await store.read(_written) == {_uid(1): _uid(2)}
+    assert await store.write(settle) == [{uid(1)}, {uid(1)}]
+    assert await store.read(_written) == {uid(1): uid(2)}
 
 
 async def test_what_is_about_to_be_deleted_takes_over_nothing(store: Store) -> None:
     """A large study is deleted some instances at a time, without its name."""
 
     def settle(connection: Connection) -> list[Found]:
-        _keep(connection, [_image(1), _image(2, 1), _image(3), _image(4, 3)])
+        keep(connection, [image(1), image(2, 1), image(3), image(4, 3)])
         _settle_all(connection, [2])
         for number in (2, 4):
-            going = update(studies).where(studies.c.study_uid == _uid(number))
+            going = update(studies).where(studies.c.study_uid == uid(number))
             connection.execute(going, {"study_uid": f"{GOING}{number}"})
-        return [moved_instances.find(connection, _uid(number)) for number in (1, 3)]
+        return [moved_instances.find(connection, uid(number)) for number in (1, 3)]
 
     assert [(one.begun, one.ended) for one in await store.write(settle)] == [([], [])] * 2
     order = early.of_order
-    found = await store.read(lambda one: order(one, study_uid=_uid(3), accession_number=AccessionNumber("")))
-    assert found.studies == (_uid(3),)
+    found = await store.read(lambda one: order(one, study_uid=uid(3), accession_number=AccessionNumber("")))
+    assert found.studies == (uid(3),)
