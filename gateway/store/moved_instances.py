@@ -41,6 +41,11 @@ class Move:
     to_study_uid: StudyInstanceUID
     to_sop_uid: str
 
+    @property
+    def to(self) -> tuple[str, str]:
+        """The UIDs of the copy that counts."""
+        return self.to_study_uid, self.to_sop_uid
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -142,9 +147,6 @@ def _by(other: Any, own: Any) -> Select[Any]:
 
 _MOVED_FROM: Final = _by(moved_instances.c.to_study_uid, moved_instances.c.study_uid)
 _MOVED_TO: Final = _by(moved_instances.c.study_uid, moved_instances.c.to_study_uid)
-_WRITTEN_TO: Final = select(moved_instances.c.instance, moved_instances.c.study_uid).where(
-    moved_instances.c.to_study_uid == bindparam("the_study")
-)
 _STATED: Final = (
     select(former_uids.c.study_uid)
     .join(instances, instances.c.id == former_uids.c.instance)
@@ -173,25 +175,24 @@ def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
     for later, former in moves.refused:
         if later.study_uid == study_uid and former.study_uid != study_uid:
             refused.setdefault(StudyInstanceUID(former.study_uid), set()).add(former.row)
+    unseen = [one for one in _written_to(connection, study_uid) if one.row not in by_row]
+    void = _void(connection, study_uid, unseen)
+    taken = {one.study_uid for one in holding.values() if one.to_study_uid == study_uid}
     return Found(
         [one for row, one in holding.items() if written.get(row) != one],
-        [
-            one
-            for row, one in written.items()
-            if row not in holding and (one.to_study_uid, one.to_sop_uid) in here
-        ],
+        [*void, *(one for row, one in written.items() if row not in holding and one.to in here)],
         {uid: len(former) for uid, former in refused.items()},
-        _taken_over(connection, study_uid, holding, by_row),
-    )  # fmt: skip
+        frozenset(taken | {one.study_uid for one in unseen if one not in void}) - {study_uid},
+    )
 
 
-def _taken_over(
-    connection: Connection, study_uid: StudyInstanceUID, holding: Mapping[int, Move], known: Collection[int]
-) -> frozenset[str]:
-    """`Found.taken_over`; of instances that were not looked at (not `known`) a move that is written holds on."""
-    found = {one.study_uid for one in holding.values() if one.to_study_uid == study_uid}
-    written = connection.execute(_WRITTEN_TO, {"the_study": study_uid})
-    return frozenset(found | {former for row, former in written if row not in known}) - {study_uid}
+def _void(connection: Connection, study_uid: StudyInstanceUID, unseen: Sequence[Move]) -> list[Move]:
+    """Which moves to a study end although nothing states them any more: the copy that counted does not count itself."""
+    rows = _rows(connection, {one.to_sop_uid for one in unseen})
+    own = [row for row in rows if row.study_uid == study_uid]
+    counting = {one.sop_uid for one in _copies(connection, own, study_uid) if one.counts}
+    gone = {row.sop_uid for row in own} - counting
+    return [one for one in unseen if one.to_sop_uid in gone]
 
 
 def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
@@ -218,13 +219,13 @@ def _rows(connection: Connection, sop_uids: Collection[str]) -> list[Any]:
 
 
 def _written(connection: Connection, rows: Sequence[int]) -> Iterator[Move]:
-    columns = (
-        moved_instances.c.instance, moved_instances.c.study_uid, moved_instances.c.to_study_uid,
-        moved_instances.c.to_sop_uid,
-    )  # fmt: skip
     for some in _portions(rows):
-        for row in connection.execute(select(*columns).where(moved_instances.c.instance.in_(some))):
+        for row in connection.execute(_MOVES.where(moved_instances.c.instance.in_(some))):
             yield Move(*row)
+
+
+def _written_to(connection: Connection, study_uid: StudyInstanceUID) -> list[Move]:
+    return [Move(*row) for row in connection.execute(_MOVES.where(moved_instances.c.to_study_uid == study_uid))]
 
 
 def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanceUID) -> Iterator[Copy]:
@@ -257,6 +258,10 @@ def _portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[first : first + _AT_ONCE]
 
 
+_MOVES: Final = select(
+    moved_instances.c.instance, moved_instances.c.study_uid, moved_instances.c.to_study_uid,
+    moved_instances.c.to_sop_uid,
+)  # fmt: skip
 _twin = instances.alias("twin")
 _SEVERAL: Final = (
     select(instances.c.sop_uid)

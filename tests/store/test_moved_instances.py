@@ -13,6 +13,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import AccessionNumber, SOPInstanceUID, StudyInstanceUID
 from gateway.records.moved_instance import Former
 from gateway.store import Store, early, moved_instances, study_arrivals
+from gateway.store import studies as studies_of
 from gateway.store.moved_instances import Found
 from gateway.store.retention.studies import GOING
 from gateway.store.schema import moved_instances as moves
@@ -94,6 +95,9 @@ async def test_what_is_stated_no_more_stays_taken_over_and_tied(store: Store) ->
 
     assert await store.write(settle) == [{uid(1)}, {uid(1)}]
     assert await store.read(_written) == {uid(1): uid(2)}
+    await store.write(lambda one: studies_of.withdraw(one, uid(2), at=1))
+    await store.write(lambda one: _settle_all(one, [2, 1]))
+    assert await store.read(_written) == {}
 
 
 async def test_what_is_about_to_be_deleted_takes_over_nothing(store: Store) -> None:
