@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
 from gateway.store import Store, outbox_listing
+from tests.conftest import comes_true
 from tests.faults.whole_gateway import WholeGateway, running
 
 ORDERS: Final = 300
@@ -70,9 +70,7 @@ async def fill(busy: BusyGateway) -> None:
     await modality.query("127.0.0.1", busy.gateway.dicom, calling_ae="CT1", accession_number="00007000003")
     store = await Store.open(busy.database_url)
     try:
-        async with asyncio.timeout(120):
-            while not await _parked(store):
-                await asyncio.sleep(0.05)
+        await comes_true(lambda: _parked(store))
     finally:
         await store.close()
 

@@ -3,7 +3,6 @@ the EHR, and an audit repository that is away."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,7 +24,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store import Store
 from tests.browser.busy import BusyGateway
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.faults.whole_gateway import running
 from tests.web.browsing import OWNER, add_user
 
@@ -60,9 +59,8 @@ async def staffed_in(folder: Path) -> AsyncIterator[BusyGateway]:
 
 async def _asks(staffed: BusyGateway) -> None:
     """Wait until the gateway has noticed the users, whom another process made."""
-    async with asyncio.timeout(120), ClientSession() as session:
-        while (await session.get(f"{staffed.base}/api/tokens")).status != 401:
-            await asyncio.sleep(0.1)
+    async with ClientSession() as session:
+        await comes_true(lambda: session.get(f"{staffed.base}/api/tokens"), lambda answer: answer.status == 401)
 
 
 def _settings(ehr_url: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
 from tests.commands import START_SECONDS, gateway, served
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.messages import orm
 from tests.peers.dcmtk import storescu
 from tests.peers.process import run
@@ -214,9 +214,7 @@ async def test_run_show_parked_replay(tmp_path: Path) -> None:
             assert f"d{delivery['id']}" == number
             again = await gateway("replay", number, folder=tmp_path)
             assert again.stdout.strip() == f"{number}: due now"
-            async with asyncio.timeout(START_SECONDS):
-                while not ehr.resources("ImagingStudy"):
-                    await asyncio.sleep(0.05)
+            await until(lambda: ehr.resources("ImagingStudy"), seconds=START_SECONDS)
             shown = await gateway("show", accession, folder=tmp_path)
             assert shown.returncode == 0, shown.stderr
             as_json = json.loads((await gateway("show", accession, "--json", folder=tmp_path)).stdout)
@@ -363,13 +361,13 @@ async def test_simulate_modality_asks_for_a_day(tmp_path: Path) -> None:
 
 
 async def until_parked(folder: Path) -> str:
-    async with asyncio.timeout(START_SECONDS):
-        while True:
-            done = await gateway("parked", folder=folder)
-            assert done.returncode == 0, done.stderr
-            if not done.stdout.startswith("Nothing"):
-                return done.stdout
-            await asyncio.sleep(0.05)
+
+    async def parked() -> str:
+        done = await gateway("parked", folder=folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return str(await comes_true(parked, lambda shown: not shown.startswith("Nothing"), seconds=START_SECONDS))
 
 
 async def test_started_twice_the_second_says_why_and_leaves(tmp_path: Path) -> None:

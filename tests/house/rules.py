@@ -91,13 +91,3 @@ def repeats_the_signature(name: str, docstring: str) -> bool:
     """Whether a docstring holds no word that the name of its function does not hold."""
     words = set(re.findall(r"[a-z]+", docstring.lower())) - {"the", "a", "an", "of", "to", "and", "for", "is", "this"}
     return bool(words) and words <= set(re.findall(r"[a-z]+", name.rpartition(":")[2].lower().replace("_", " ")))
-
-
-def type_names(package: Path) -> dict[str, list[str]]:
-    """Public class name -> modules that define a class of this name, where there are several."""
-    homes: dict[str, list[str]] = {}
-    for path in modules(package):
-        for node in _parsed(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, []).append(str(path.relative_to(package)))
-    return {name: places for name, places in homes.items() if len(places) > 1}

@@ -3,7 +3,6 @@ receiver and checked against the schema of DICOM."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +29,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
 from gateway.store.audit_listing import rows_after
 from gateway.store.audit_log import seal_all
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.messages import adt, orm
 from tests.journey.modality import begin, end, modality_of
 from tests.journey.running import Start, quiet, sqlite
@@ -54,12 +53,12 @@ async def recorded(
     gateway: app.Running, kind: AuditKind, condition: Callable[[AuditEvent], Any] = lambda event: True
 ) -> AuditEvent:
     """The first event of this kind for which the condition holds, once it is there."""
-    async with asyncio.timeout(120):
-        while True:
-            for event in await events(gateway):
-                if event.kind is kind and condition(event):
-                    return event
-            await asyncio.sleep(0.02)
+
+    async def first() -> AuditEvent | None:
+        return next((one for one in await events(gateway) if one.kind is kind and condition(one)), None)
+
+    event: AuditEvent = await comes_true(first)
+    return event
 
 
 async def get(gateway: app.Running, path: str, **headers: str) -> int:
@@ -221,13 +220,13 @@ async def test_a_row_that_was_altered_makes_the_first_page_red(start: Start, mon
 
 async def until_shown(gateway: app.Running, words: str) -> str:
     """The first page, once it states this."""
-    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
-        while True:
+    async with aiohttp.ClientSession() as session:
+
+        async def page() -> str:
             async with session.get(f"http://127.0.0.1:{gateway.http_port}/", headers={"Accept": "text/html"}) as answer:
-                page = await answer.text()
-            if words in page:
-                return page
-            await asyncio.sleep(0.05)
+                return await answer.text()
+
+        return str(await comes_true(page, lambda text: words in text))
 
 
 @sqlite

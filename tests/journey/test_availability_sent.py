@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from gateway.operations.parked import parked_work
 from gateway.records.identifiers import AccessionNumber
 from gateway.store import outbox_listing
 from gateway.wire.dimse import client
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.modality import begin, modality_of
 from tests.journey.running import Start, quiet
 from tests.journey.test_performed_step import ordered
@@ -92,8 +91,7 @@ async def test_a_notification_outlives_a_restart(start: Start) -> None:
     async with start(dicom=dicom(port)) as gateway:
         await store(gateway, "1.2.3.1")
         waiting = partial(outbox_listing.listing, states=("pending", "leased"))
-        while [row["kind"] for row in await gateway.store.read(waiting)] != ["ian:ris"]:
-            await asyncio.sleep(0.02)
+        await comes_true(lambda: gateway.store.read(waiting), lambda rows: [row["kind"] for row in rows] == ["ian:ris"])
     with mpps_scp(port) as scp:
         async with start(dicom=dicom(port)) as gateway:
             await quiet(gateway)

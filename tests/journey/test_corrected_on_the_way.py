@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import partial
 from io import BytesIO
@@ -20,6 +19,7 @@ from gateway.operations import journey_of, studies_view
 from gateway.operations.parked import parked_work
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.store.schema import audit, outbox
+from tests.conftest import comes_true
 from tests.journey.messages import adt, orm
 from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import data_set_of, forwarding, instances, send, to
@@ -57,13 +57,13 @@ async def outcomes_of(gateway: app.Running, destination: str) -> list[dict[str, 
 
 async def noted(gateway: app.Running, destination: str, number: int) -> list[dict[str, Any]]:
     """So many events of the audit trail that name the destination; they are chained soon after they were noted."""
-    async with asyncio.timeout(120):
-        while True:
-            events = await gateway.store.read(lambda c: c.execute(select(audit.c.event)).scalars().all())
-            found = [json.loads(one) for one in events if f'"{destination}"' in one]
-            if len(found) == number:
-                return found
-            await asyncio.sleep(0.02)
+
+    async def noted_so_far() -> list[dict[str, Any]]:
+        events = await gateway.store.read(lambda c: c.execute(select(audit.c.event)).scalars().all())
+        return [json.loads(one) for one in events if f'"{destination}"' in one]
+
+    found: list[dict[str, Any]] = await comes_true(noted_so_far, lambda events: len(events) == number)
+    return found
 
 
 def received(folder: Path) -> dict[str, Dataset]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from gateway.simulators.ehr_answers import Manners
 from gateway.simulators.studies import perform
 from gateway.store import outbox, outbox_listing
 from gateway.wire.fhir.sameness import says_the_same
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.messages import orm
 from tests.journey.running import UNHURRIED, Start, quiet, sqlite
 from tests.journey.test_scheduling import outcomes
@@ -167,12 +166,13 @@ def _patient(url: str) -> Ehr:
 
 async def tried(gateway: app.Running) -> WorkRow:
     """Wait until nothing is left but one delivery that waits for its next try; returns its id."""
-    async with asyncio.timeout(120):
-        while True:
-            rows = await gateway.store.read(lambda c: outbox_listing.listing(c, states=("pending", "leased")))
-            if [(row["kind"], row["state"], row["attempts"]) for row in rows] == [("ehr:ehr0", "pending", 1)]:
-                return WorkRow(rows[0]["id"])
-            await asyncio.sleep(0.02)
+
+    def waits_alone(rows: list[dict[str, Any]]) -> bool:
+        return [(row["kind"], row["state"], row["attempts"]) for row in rows] == [("ehr:ehr0", "pending", 1)]
+
+    active = partial(outbox_listing.listing, states=("pending", "leased"))
+    [row] = await comes_true(lambda: gateway.store.read(active), waits_alone)
+    return WorkRow(row["id"])
 
 
 @sqlite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from gateway.mapping.studies.patient import patient
 from gateway.records.link import Target
 from gateway.store import missing_links, outbox_listing
 from gateway.store.schema import missing_links as missing_rows
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_scheduling import outcomes
@@ -147,9 +149,7 @@ async def linked(gateway: Running) -> None:
     def missing(connection: Connection) -> int:
         return int(connection.execute(select(func.count()).select_from(missing_rows)).scalar_one())
 
-    async with asyncio.timeout(120):
-        while await gateway.store.read(missing):
-            await asyncio.sleep(0.02)
+    await comes_true(lambda: gateway.store.read(missing), lambda number: number == 0)
     await quiet(gateway)
 
 
@@ -183,9 +183,8 @@ async def test_a_patient_who_is_registered_later_is_linked(
         assert "reference" not in before["subject"]
         person = await fhir_server.create({"resourceType": "Patient", "identifier": [IDENTIFIER]})
         targets = [Target("Patient", f"urn:oid:2.25.1|{ID}")]
-        async with asyncio.timeout(120):
-            while await gateway.store.read(lambda one: missing_links.waiting_for(one, "ehr0", targets)):
-                await asyncio.sleep(0.02)
+        waiting = partial(missing_links.waiting_for, ehr="ehr0", targets=targets)
+        await comes_true(lambda: gateway.store.read(waiting), lambda rows: not rows)
         await quiet(gateway)
     [study] = await fhir_server.resources("ImagingStudy")
     assert study["subject"]["reference"] == f"Patient/{person['id']}"

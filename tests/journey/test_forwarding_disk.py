@@ -18,7 +18,7 @@ from gateway.journey.image_forwarding import removal, scratch
 from gateway.operations.parked import parked_work
 from gateway.pixels.pool import Pool
 from gateway.store.schema import work_tries
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import forwarding, send, to
 from tests.peers.pynetdicom_store import storage_scp
@@ -40,9 +40,7 @@ async def test_a_disk_without_room_for_what_is_decoded_parks_nothing(
     with storage_scp(syntaxes=[ExplicitVRLittleEndian]) as scp:
         async with start(**forwarding(tmp_path, to(scp.port))) as gateway:
             await send(gateway, Path(str(get_testdata_file("JPEG2000.dcm"))))
-            async with asyncio.timeout(120):
-                while not await gateway.store.read(lambda c: c.execute(select(work_tries)).all()):
-                    await asyncio.sleep(0.02)
+            await comes_true(lambda: gateway.store.read(lambda c: c.execute(select(work_tries)).all()))
             full.clear()
             await quiet(gateway)
             assert not (await gateway.store.read(partial(parked_work, most=9))).deliveries

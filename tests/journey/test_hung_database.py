@@ -24,6 +24,7 @@ from gateway.simulators import modality
 from gateway.web import dicomweb
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests import commands
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.modality import begin, modality_of
 from tests.journey.running import config_of
@@ -118,10 +119,8 @@ async def test_senders_are_refused_in_time_and_served_afterwards(
             assert b"MSA|AA|" in again
             assert (await modality_of(gateway).create(begin(), "2.25.77")).status == 0
             assert await modality.send("127.0.0.1", gateway.dicom_port, [image()]) == 1
-            async with asyncio.timeout(120):
-                # Readiness follows with the next heartbeat.
-                while await statuses(gateway) != before:
-                    await asyncio.sleep(0.1)
+            # Readiness follows with the next heartbeat.
+            await comes_true(lambda: statuses(gateway), lambda found: found == before)
 
 
 @pytest.mark.parametrize("how", WAYS[1:] if QUICK else WAYS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import os
@@ -34,7 +33,7 @@ from gateway.records.receiver import Receiver, ReceiverType
 from gateway.store import outbox_listing
 from gateway.store.schema import audit, outbox, pixel_files
 from gateway.wire.dimse import client
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.running import Start, quiet, sqlite
 from tests.peers.dcmtk import storescp
 from tests.peers.orthanc import Orthanc
@@ -94,9 +93,7 @@ def standing(destination: str = "pacs", **numbers: int) -> dict[str, Any]:
 
 async def stand(gateway: app.Running, *wanted: dict[str, Any]) -> None:
     """Wait until the instances stand so."""
-    async with asyncio.timeout(120):
-        while await images(gateway) != list(wanted):
-            await asyncio.sleep(0.02)
+    await comes_true(lambda: images(gateway), lambda found: found == list(wanted))
 
 
 def data_set_of(path: Path) -> bytes:

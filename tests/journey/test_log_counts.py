@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 from collections import defaultdict
@@ -17,6 +16,7 @@ from bench.ports import free_port
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.commands import served
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.test_study_arrival import sample
 from tests.wire.fhir.test_client import serving
@@ -46,12 +46,13 @@ def of_study(number: int) -> pydicom.Dataset:
 
 
 async def _parked(http: int, count: int) -> None:
-    async with aiohttp.ClientSession() as session, asyncio.timeout(SECONDS):
-        while True:
+    async with aiohttp.ClientSession() as session:
+
+        async def parked() -> int:
             async with session.get(f"http://127.0.0.1:{http}/api/deliveries?state=parked") as answer:
-                if len((await answer.json())["deliveries"]) == count:
-                    return
-            await asyncio.sleep(0.05)
+                return len((await answer.json())["deliveries"])
+
+        await comes_true(parked, lambda number: number == count, seconds=SECONDS)
 
 
 async def _make_faults(hl7: int, dicom: int, http: int) -> None:

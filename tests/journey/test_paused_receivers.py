@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import aiohttp
@@ -10,15 +9,15 @@ import aiohttp
 from gateway.assembly import process as app
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, pauses
+from tests.conftest import comes_true, until
 from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.journey.test_ehr_delivery import examine
 
 
 async def delivery_waits(gateway: app.Running, ehr: str) -> None:
+    """Wait until a delivery to the EHR is in the database, and not done."""
     rows = partial(outbox_listing.listing, states=("pending",))
-    async with asyncio.timeout(120):
-        while not any(one["kind"] == f"ehr:{ehr}" for one in await gateway.store.read(rows)):
-            await asyncio.sleep(0.02)
+    await comes_true(lambda: gateway.store.read(rows), lambda found: any(row["kind"] == f"ehr:{ehr}" for row in found))
 
 
 async def post(gateway: app.Running, path: str) -> int:
@@ -31,9 +30,7 @@ async def test_a_paused_ehr_gets_its_studies_when_it_is_resumed(start: Start) ->
     async with EhrSimulator() as first, EhrSimulator() as second, start(first.url, second.url) as gateway:
         assert await post(gateway, "/api/receivers/ehr0/pause?note=upgrade") == 200
         await examine(gateway, seed=41, count=1)
-        async with asyncio.timeout(120):
-            while not second.resources("ImagingStudy"):
-                await asyncio.sleep(0.02)
+        await until(lambda: second.resources("ImagingStudy"))
         await delivery_waits(gateway, "ehr0")
         assert first.resources("ImagingStudy") == []
         assert await post(gateway, "/api/receivers/ehr0/resume") == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ from gateway.config.tree import Config
 from gateway.simulators import modality, ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.studies import perform
-from gateway.store import outbox_listing
 from gateway.store.backup import back_up
 from gateway.wire.dimse import client
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.journey.running import config_of, quiet
+from tests.journey.test_paused_receivers import delivery_waits
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -48,14 +47,6 @@ def configured(database_url: str, ehr_url: str, way: str = "auto") -> Config:
     """A configuration whose EHR is written to by `way`."""
     config = config_of(database_url, ehr_url, studies=Studies(quiet_seconds=0.1))
     return config.model_copy(update={"ehrs": [config.ehrs[0].model_copy(update={"write": way})]})
-
-
-async def delivery_waits(gateway: app.Running) -> None:
-    """Wait until a delivery to the EHR is in the database, and not done."""
-    rows = partial(outbox_listing.listing, states=("pending",))
-    async with asyncio.timeout(120):
-        while not any(str(one["kind"]).startswith("ehr:") for one in await gateway.store.read(rows)):
-            await asyncio.sleep(0.02)
 
 
 def held(ehr: EhrSimulator) -> list[tuple[str, int]]:
@@ -106,7 +97,7 @@ async def test_a_delivery_that_the_backup_holds_as_waiting_makes_no_second_resou
             await order(gateway, exam)
             images = perform((await worklist(gateway))[exam.accession_number], series=1, instances=4)
             await store(gateway, images[:2])
-            await delivery_waits(gateway)
+            await delivery_waits(gateway, "ehr0")
             await asyncio.to_thread(back_up, Path(database_url.removeprefix("sqlite:///")), copy)
             await ehr.listen()
             await quiet(gateway)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiohttp
@@ -14,7 +13,7 @@ from gateway.config.studies import Studies
 from gateway.observe import metrics
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.running import config_of
 from tests.journey.test_study_arrival import sample, send
 
@@ -61,10 +60,10 @@ async def test_a_clock_that_is_set_delays_nothing(database_url: str, moves: tupl
 
 async def shown(gateway: app.Running) -> str:
     """The component `clock` of /health/ready, once the last jump is noticed."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(120):
-        while True:
+    async with aiohttp.ClientSession() as session:
+
+        async def detail() -> str:
             async with session.get(f"http://127.0.0.1:{gateway.http_port}/health/ready") as answer:
-                detail = str((await answer.json())["components"]["clock"]["detail"])
-            if "went back" in detail:
-                return detail
-            await asyncio.sleep(0.1)
+                return str((await answer.json())["components"]["clock"]["detail"])
+
+        return str(await comes_true(detail, lambda text: "went back" in text))

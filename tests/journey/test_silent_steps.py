@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -25,6 +24,7 @@ from gateway.records.silence import HOUR, SilenceRule
 from gateway.records.step import StepEvent
 from gateway.store import silent_steps
 from gateway.store.schema import performed_steps
+from tests.conftest import comes_true
 from tests.journey.modality import begin, end, going_on, modality_of
 from tests.journey.running import Start, config_of, sqlite
 from tests.journey.test_performed_step import UID, ordered, states
@@ -136,6 +136,4 @@ async def test_what_hung_while_the_gateway_was_down_is_seen_at_its_start(start: 
         old = now() - 13 * HOUR
         await gateway.store.write(lambda connection: connection.execute(update(performed_steps).values(updated_at=old)))
     async with start(performed_steps=PerformedStepsSection(close_silent=True)) as gateway:
-        async with asyncio.timeout(120):
-            while await states(gateway) != {"SPS1": "DISCONTINUED"}:
-                await asyncio.sleep(0.02)
+        await comes_true(lambda: states(gateway), lambda found: found == {"SPS1": "DISCONTINUED"})

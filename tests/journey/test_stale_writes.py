@@ -25,7 +25,7 @@ from gateway.store.schema import outbox as table
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.validation import faults_of
 from gateway.work.worker import Worker
-from tests.conftest import Time, until
+from tests.conftest import Time, comes_true, until
 from tests.journey.running import config_of
 from tests.peers.fhir_server import FhirServer
 from tests.peers.holding_proxy import Moment, holding
@@ -87,9 +87,9 @@ async def deliver(store: Store, uid: str, description: str, now: int) -> None:
 async def nothing_waits(store: Store, now: int) -> None:
     """Wait until nothing is under way or due by `now`."""
     waiting = select(table.c.id).where(table.c.state.in_(["pending", "leased"]), table.c.due_at <= now).limit(1)
-    async with asyncio.timeout(120):
-        while await store.read(lambda connection: connection.execute(waiting).first()):
-            await asyncio.sleep(0.02)
+    await comes_true(
+        lambda: store.read(lambda connection: connection.execute(waiting).first()), lambda row: row is None
+    )
 
 
 async def looked_at_later(store: Store, config: Config, clock: Time) -> None:
@@ -172,9 +172,7 @@ async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server
         await deliver(store, "1.2.1", "first", clock.now)
         async with node(store, config, clock):
             await until(lambda: proxy.held)
-            async with asyncio.timeout(120):
-                while not await store.read(lambda connection: connection.execute(_TRIED).first()):
-                    await asyncio.sleep(0.02)
+            await comes_true(lambda: store.read(lambda connection: connection.execute(_TRIED).first()))
             clock.pass_seconds(1)
             await nothing_waits(store, clock.now)
             await deliver(store, "1.2.1", "second", clock.now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.config.dicom import Dicom
 from gateway.operations.parked import parked_work
 from gateway.store import commitments
 from gateway.store.schema import instances as kept_instances
+from tests.conftest import comes_true, until
 from tests.journey.running import Start, quiet, sqlite
 from tests.journey.test_image_forwarding import instances, send, to
 from tests.journey.test_storage_commitment import asked, committing, refs, reporting_to, transactions, uids
@@ -49,8 +49,7 @@ async def test_a_transaction_fails_of_which_an_instance_is_deleted_meanwhile(sta
                 rows = select(kept_instances.c.id).where(kept_instances.c.sop_uid == uids(2)[0])
                 commitments.forget(connection, Counter(), connection.execute(rows).scalars().all())
 
-            while not (await transactions(gateway))[0].decided_at:
-                await asyncio.sleep(0.02)
+            await comes_true(lambda: transactions(gateway), lambda found: found[0].decided_at)
             await gateway.store.write(forget)
             with reports_at(port) as reports:
                 await quiet(gateway)
@@ -91,9 +90,6 @@ async def test_what_was_asked_for_is_reported_where_only_headers_are_kept_now(st
             await asked(gateway, unlisted, title="CT9")
     with reports_at(port) as reports:
         async with start(dicom=Dicom(port=0, destinations=[reporting_to(port)])) as gateway:
-            async with asyncio.timeout(120):
-                while not all(one.decided_at for one in await transactions(gateway)):
-                    await asyncio.sleep(0.02)
-                while not reports.arrived.is_set():
-                    await asyncio.sleep(0.02)
+            await comes_true(lambda: transactions(gateway), lambda found: all(one.decided_at for one in found))
+            await until(reports.arrived.is_set, what="the report")
     assert [one["committed"] for one in reports.of(request.TransactionUID)] == [uids(1)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from gateway.journey.order_intake import structure as conformance
 from gateway.store import messages
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.parsing import parse
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, sqlite
 from tests.journey.test_hl7_transport import listening, metric
@@ -31,16 +30,11 @@ async def sent(gateway: app.Running, *raw: bytes) -> list[tuple[str, str, str]]:
         return [told(parse(await client.send(one))) for one in raw]
 
 
-async def findings(gateway: app.Running, *, seconds: float = 120.0) -> list[dict[str, Any]]:
+async def findings(gateway: app.Running) -> list[dict[str, Any]]:
     """Of the newest message, once there are any."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        [row, *_] = await gateway.store.read(messages.listing)
-        if row["findings"]:
-            found: list[dict[str, Any]] = row["findings"]
-            return found
-        await asyncio.sleep(0.05)
-    pytest.fail("no findings came")
+    rows = await comes_true(lambda: gateway.store.read(messages.listing), lambda listed: listed[0]["findings"])
+    found: list[dict[str, Any]] = rows[0]["findings"]
+    return found
 
 
 async def test_a_fault_of_structure_is_added_to_a_message_that_was_accepted(start: Start) -> None:

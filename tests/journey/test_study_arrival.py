@@ -33,6 +33,7 @@ from gateway.store.schema import instances
 from gateway.wire.dimse import client
 from gateway.wire.dimse.header import read_header
 from gateway.wire.hl7.mllp_client import MllpClient
+from tests.conftest import comes_true
 from tests.journey.messages import apart, orm
 from tests.journey.running import Start, config_of, quiet, sqlite
 from tests.peers.dcmtk import findscu, storescu
@@ -185,9 +186,7 @@ async def test_unknown_sop_class_is_declined_and_the_association_goes_on(start: 
         async def reasons() -> list[str]:
             return [row["reason"] for row in await gateway.store.read(refusals.listing)]
 
-        async with asyncio.timeout(120):
-            while not (kept := await reasons()):
-                await asyncio.sleep(0.02)
+        kept = await comes_true(reasons)
         assert kept[0].startswith("context refused: presentation context for Study Root Query/Retrieve")
         assert (await findscu(gateway.dicom_port, "PatientID")).status.startswith("Success")
 

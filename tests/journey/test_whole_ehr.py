@@ -7,7 +7,6 @@ against HAPI FHIR and Medplum's router.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +29,7 @@ from gateway.operations.resend import resend_all
 from gateway.records.study import Release
 from gateway.store import outbox_listing
 from gateway.store.schema import missing_links
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, quiet
 from tests.journey.test_scheduling import outcomes
@@ -106,9 +106,7 @@ async def linked(gateway: Running) -> None:
     def missing(connection: Connection) -> int:
         return int(connection.execute(select(func.count()).select_from(missing_links)).scalar_one())
 
-    async with asyncio.timeout(300):
-        while await gateway.store.read(missing):
-            await asyncio.sleep(0.1)
+    await comes_true(lambda: gateway.store.read(missing), lambda number: number == 0, seconds=300)
     await settled(gateway)
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.conftest import comes_true
 from tests.peers.openssl import Authority
 
 _CONFIGURATION = """
@@ -41,9 +42,7 @@ async def rsyslog(folder: Path, authority: Authority) -> AsyncIterator[tuple[int
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(120):
-            while not await _listens(port):
-                await asyncio.sleep(0.02)
+        await comes_true(lambda: _listens(port))
         yield port, written
     finally:
         if process.returncode is None:

@@ -15,7 +15,7 @@ from gateway.records.message import WRONG, MessageState
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.store.messages import Earlier
-from tests.conftest import until
+from tests.conftest import comes_true, until
 
 BODY = b"MSH|^~\\&|RIS|HOSP|GATEWAY||20260101||ORM^O01|1|P|2.5\r"
 
@@ -83,9 +83,7 @@ async def test_the_same_message_on_two_connections_is_one(shared_postgres: str) 
     await until(looked.is_set)
     second = asyncio.create_task(two.write(quickly))
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    async with asyncio.timeout(120):
-        while not await one.read(lambda c: c.exec_driver_sql(waiting).scalar()):
-            await asyncio.sleep(0.01)
+    await comes_true(lambda: one.read(lambda c: c.exec_driver_sql(waiting).scalar()))
     go.set()
     assert await first
     assert not await second, "it waited, and saw the first"

@@ -15,7 +15,7 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.work import Lane, Work, delivery_to
 from gateway.store import Store, outbox, outbox_claims, outbox_listing, outbox_looks
 from gateway.store.schema import outbox as table
-from tests.conftest import Time, until
+from tests.conftest import Time, comes_true, until
 from tests.store.work import KIND, LEASE, SECOND, adding, claim_one, claiming, row, state
 
 NOW = 1_900_000_000_000_000
@@ -100,9 +100,7 @@ async def test_lane_order_is_commit_order(shared_postgres: str) -> None:
 
 async def _somebody_waits(store: Store) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    async with asyncio.timeout(120):
-        while not await store.read(lambda connection: connection.exec_driver_sql(waiting).scalar()):
-            await asyncio.sleep(0.01)
+    await comes_true(lambda: store.read(lambda connection: connection.exec_driver_sql(waiting).scalar()))
 
 
 # Claims

@@ -15,6 +15,7 @@ from gateway.operations.people import tokens, users
 from gateway.records.audit import AuditType
 from gateway.records.person import Role
 from gateway.store.schema import sessions
+from tests.conftest import comes_true
 from tests.store.audit_events import events_of
 from tests.web.browsing import OWNER, PASSWORD, add_user, browser
 from tests.web.served import SECOND, Served, add_message, served
@@ -35,9 +36,7 @@ async def console(sqlite_url: str) -> AsyncIterator[Served]:
 async def _noticed(console: Served) -> None:
     """Wait until the gateway asks for a login, since there are users."""
     console.now += 3 * SECOND
-    async with asyncio.timeout(120):
-        while (await console.get("/api/tokens"))[0] == 200:
-            await asyncio.sleep(0.01)
+    await comes_true(lambda: console.get("/api/tokens"), lambda answer: answer[0] != 200)
 
 
 async def _events(console: Served) -> list[tuple[str, int, str]]:

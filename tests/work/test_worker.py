@@ -21,7 +21,7 @@ from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
 from gateway.work.lease import Lease
 from gateway.work.worker import Handling, Worker
-from tests.conftest import Time, until
+from tests.conftest import Time, comes_true, until
 from tests.store.notes import kept, note
 from tests.store.work import KIND, SECOND, adding, claiming, row
 
@@ -46,12 +46,10 @@ async def add(store: Store, now: int, lane: str = "a", *, kind: str = "test", du
 
 async def reach(store: Store, work: int, wanted: str, *, tries: int | None = None) -> dict[str, Any]:
     """Wait until the row is in `wanted` and no longer leased, and return it."""
-    async with asyncio.timeout(120):
-        while True:
-            found = await row(store, work)
-            if found["state"] == wanted and tries in (None, found["attempts"]):
-                return found
-            await asyncio.sleep(0.01)
+    reached: dict[str, Any] = await comes_true(
+        lambda: row(store, work), lambda found: found["state"] == wanted and tries in (None, found["attempts"])
+    )
+    return reached
 
 
 def _nothing(connection: Connection) -> None:
@@ -222,9 +220,7 @@ async def test_long_work_keeps_its_lease(store: Store) -> None:
         number = await add(store, clocks.now())
         await until(lambda: station.running == 1)
         first = (await row(store, number))["lease_until"]
-        async with asyncio.timeout(120):
-            while (await row(store, number))["lease_until"] <= first + SECOND:
-                await asyncio.sleep(0.01)
+        await comes_true(lambda: row(store, number), lambda found: found["lease_until"] > first + SECOND)
         assert station.most == 1
         station.go.set()
         await reach(store, number, "done")
@@ -354,9 +350,9 @@ async def test_two_workers_do_each_work_once(shared_postgres: str) -> None:
     await one.write(fill)
     left = select(table.c.id).where(table.c.state != "done").limit(1)
     async with working(one, clocks.now, test=Handling(station)), working(two, clocks.now, test=Handling(station)):
-        async with asyncio.timeout(120):
-            while await one.read(lambda connection: connection.execute(left).first()):
-                await asyncio.sleep(0.02)
+        await comes_true(
+            lambda: one.read(lambda connection: connection.execute(left).first()), lambda found: found is None
+        )
     assert len(station.works) == len({work.id for work in station.works}) == 60
     await asyncio.gather(one.close(), two.close())
 

@@ -24,7 +24,7 @@ from gateway.store import Store, audit, audit_positions
 from gateway.store.audit_positions import Position
 from gateway.wire.fhir import FhirClient
 from gateway.wire.oauth.authorization import Anonymous, Authorization
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.operations.audit.events import EVENTS
 from tests.operations.audit.test_shipping import happen
 from tests.peers.fhir_server import FhirServer
@@ -58,10 +58,11 @@ async def shipped(
 
 async def eventually(store: Store, condition: Callable[[Position], object], what: str) -> Position:
     """Wait until `condition` holds of the position of the EHR."""
-    async with asyncio.timeout(120):
-        while not ((one := (await store.read(audit_positions.positions)).get(NAME)) and condition(one)):
-            await asyncio.sleep(0.01)
-        return one
+    positions = await comes_true(
+        lambda: store.read(audit_positions.positions), lambda found: NAME in found and condition(found[NAME])
+    )
+    position: Position = positions[NAME]
+    return position
 
 
 def studies_of(resources: list[dict[str, Any]]) -> Counter[str]:

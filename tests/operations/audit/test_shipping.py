@@ -31,7 +31,7 @@ from gateway.store.schema import audit_repositories
 from gateway.wire.syslog.message import SyslogHeader
 from gateway.wire.syslog.sender import SyslogSender, TlsSyslog, UdpSyslog
 from gateway.wire.tls import client_context
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.operations.audit.events import faults
 from tests.peers.openssl import Authority
 from tests.peers.syslog import tls_receiver, udp_receiver
@@ -68,9 +68,9 @@ async def shipped(store: Store, sender: SyslogSender, most_waiting: int = 1000) 
 
 async def eventually(store: Store, condition: Callable[[Position], object], what: str) -> None:
     """Wait until `condition` holds of the position of the repository."""
-    async with asyncio.timeout(120):
-        while not ((one := (await store.read(audit_positions.positions)).get("siem")) and condition(one)):
-            await asyncio.sleep(0.01)
+    await comes_true(
+        lambda: store.read(audit_positions.positions), lambda found: "siem" in found and condition(found["siem"])
+    )
 
 
 async def happen(store: Store, first: int, last: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import textwrap
 from collections.abc import AsyncIterator
 from email.message import Message
@@ -16,6 +15,7 @@ from multidict import CIMultiDict
 
 from gateway.assembly import process as app
 from gateway.config.dicom import Dicom
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.modality import begin
 from tests.journey.running import Start
@@ -225,12 +225,12 @@ async def test_queries_are_logged_and_explained_as_those_over_dimse(gateway: app
     async with client_of(gateway, "MR7") as client:
         await client.search(f"{SEQUENCE}.Modality=MR")
         api = client.base.replace("/dicomweb", "/api")
-        async with asyncio.timeout(120):
-            found: dict[str, Any] = {}
-            while not found.get("asked_at"):
-                await asyncio.sleep(0.02)
-                async with client.session.get(f"{api}/why/A1?station=MR7") as answer:
-                    found = await answer.json()
+
+        async def why() -> Any:
+            async with client.session.get(f"{api}/why/A1?station=MR7") as answer:
+                return await answer.json()
+
+        found = await comes_true(why, lambda shown: shown.get("asked_at"))
     assert (found["answers"], found["keys"]) == (1, {"ScheduledProcedureStepSequence": [{"Modality": "MR"}]})
     [step] = found["steps"]
     assert step["reasons"] == ["asked for Modality = MR; it has CT"]

@@ -90,7 +90,6 @@ A, B = "2.25.91.1.1", "2.25.91.1.2"
 FILE_A, FILE_B = file_of(instance(A)), file_of(instance(B))
 OTHER = file_of(instance("2.25.92.1.1", "2.25.92"))
 NO_PREAMBLE = FILE_A[132:]
-NO_STORAGE = file_of(instance(A, SOPClassUID="1.2.840.10008.5.1.4.31"))
 BOTH = Stored(200, [A, B], {}, [])
 ONE = Stored(200, [A], {}, [])
 

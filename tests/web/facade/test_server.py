@@ -25,6 +25,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.search import SearchParameters
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import imaging_studies
+from tests.conftest import comes_true
 from tests.journey.messages import orm
 from tests.journey.running import Start, config_of, quiet
 from tests.journey.test_study_arrival import sample, send
@@ -406,15 +407,13 @@ async def test_what_changed_while_it_was_off_is_in_it_afterwards(start: Start) -
         await quiet(gateway)
     async with start(site=SITE, facade=FACADE) as gateway:
         base = f"http://127.0.0.1:{gateway.http_port}/fhir"
-        async with fhirkit(base) as reader, asyncio.timeout(120):
-            while (await reader.read("ImagingStudy", CT_UID))["numberOfInstances"] < 2:
-                await asyncio.sleep(0.02)
+        async with fhirkit(base) as reader:
+            await comes_true(lambda: reader.read("ImagingStudy", CT_UID), lambda study: study["numberOfInstances"] == 2)
 
 
 async def _until_served(gateway: app.Running, count: int) -> None:
-    async with asyncio.timeout(120):
-        while await gateway.store.read(lambda one: imaging_studies.total(one, SearchParameters())) < count:
-            await asyncio.sleep(0.02)
+    total = partial(imaging_studies.total, question=SearchParameters())
+    await comes_true(lambda: gateway.store.read(total), lambda served: served >= count)
 
 
 async def test_an_order_that_comes_later_is_in_it(growing: Reading) -> None:
