@@ -242,8 +242,7 @@ def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanc
             str(row.attributes.get("PatientID") or ""), str(row.attributes.get("IssuerOfPatientID") or "")
         )
         if stated not in today:
-            survivor = patients.merged_into(connection, stated) if stated.patient_id else None
-            today[stated] = Identity(survivor["patient_id"], survivor["issuer"]) if survivor else stated
+            today[stated] = patients.identity_today(connection, stated)
         has_settled = row.settled_at is not None or row.study_uid == study_uid
         counts = has_settled and row.withdrawn_at is None
         yield Copy(

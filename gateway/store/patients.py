@@ -104,6 +104,12 @@ def merged_into(connection: Connection, identity: Identity) -> Row | None:
     return None if all(row["merged_into"] is None for row in rows) else _one_survivor(connection, rows)
 
 
+def identity_today(connection: Connection, identity: Identity) -> Identity:
+    """How the patient whom an identity names is called today: as the survivor of a merge, else as named."""
+    merged = merged_into(connection, identity) if identity.patient_id else None
+    return identity if merged is None else Identity(merged["patient_id"], merged["issuer"])
+
+
 def today(connection: Connection, identity: Identity) -> Row | None:
     """The patient to whom this identity leads today; None for one who is not known, or whom a number without issuer
     does not tell from another."""

@@ -21,14 +21,8 @@ def identities(connection: Connection, all_series: Iterable[Series]) -> frozense
         for of_series in all_series
         for one in of_series.instances
     }
-    named = {Identity(*one) for one in stated}
-    if len(named) < 2:
-        return frozenset(named)
-    today = set()
-    for one in named:
-        survivor = patients.merged_into(connection, one) if one.patient_id else None
-        today.add(Identity(survivor["patient_id"], survivor["issuer"]) if survivor else one)
-    return frozenset(today)
+    named = frozenset(Identity(*one) for one in stated)
+    return named if len(named) < 2 else frozenset(patients.identity_today(connection, one) for one in named)
 
 
 def patient_today(connection: Connection, row: RowMapping, tied: Sequence[Tied]) -> tuple[Identity, Attributes]:

@@ -118,8 +118,8 @@ class ImagingStudyStation:
             return Done(until=until, also=partial(self._wait, work=work))
         if study is None:
             raise NeedsPerson("the study is not in the database", place=work.subject)
-        if self._read_again is not None and await self._says_too_much(study, moves):
-            return await self._read_anew(study, self._read_again)
+        if self._read_again is not None and _must_be_read(study, moves):
+            return await self._read_anew(study, moves, self._read_again)
         one_patient(study)
         if deleted is not None:
             whole_again(study, deleted)
@@ -136,17 +136,11 @@ class ImagingStudyStation:
             lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision, found, moves),
         )
 
-    async def _says_too_much(self, study: Study, moves: Found) -> bool:
-        """Whether the attributes of the study are still those of instances that do not count, or not of all that do."""
+    async def _read_anew(self, study: Study, moves: Found, read_again: ReadAgain) -> Done:
+        """Have the study read again, without what has moved; it settles once more then. Raises `Unavailable` while
+        instances come."""
         if study.uid in moves.studies:
             await self._store.write(partial(moving.leave, study_uid=study.uid, before=moves, now=self._clock()))
-            return True
-        has_moved = sum(one.instances for one in study.moved)
-        return study.rejected != number_rejected(study.series) or study.moved_left_out != has_moved
-
-    async def _read_anew(self, study: Study, read_again: ReadAgain) -> Done:
-        """Have the study read again, also for what no instance alone could tell; it settles once more then. Raises
-        `Unavailable` while instances come."""
         try:
             await read_again(study.uid)
         except Conflict as error:
@@ -286,3 +280,10 @@ class ImagingStudyStation:
             connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
             revision=study.revision, now=self._clock(),
         )  # fmt: skip
+
+
+def _must_be_read(study: Study, moves: Found) -> bool:
+    """Whether the attributes of the study are still those of instances that do not count, or not of all that do."""
+    has_moved = sum(one.instances for one in study.moved)
+    is_outdated = study.rejected != number_rejected(study.series) or study.moved_left_out != has_moved
+    return is_outdated or study.uid in moves.studies
