@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -11,12 +11,11 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from gateway.records.commitment import Reference
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import WorkKind, WorkState
+from gateway.store.chunks import chunks
 from gateway.store.engine import lock
 from gateway.store.retention.rule import remove
 from gateway.store.schema import archive_commitments, asked_commitments, instances, outbox, series, studies
 
-CHUNK: Final = 500
-"""UIDs of one statement."""
 _A: Final = archive_commitments.c
 _T: Final = asked_commitments.c
 
@@ -104,7 +103,7 @@ def make(
 def _add_rows(connection: Connection, asked: Sequence[InstanceThere], destination: str, *, first_asked: int) -> None:
     """For those that were not asked for before."""
     known: set[int] = set()
-    for chunk in _chunks([one.work for one in asked]):
+    for chunk in chunks([one.work for one in asked]):
         known.update(connection.execute(select(_A.work).where(_A.work.in_(chunk))).scalars())
     before = _failures(connection, destination, [one.reference.sop_uid for one in asked])
     rows = [
@@ -121,7 +120,7 @@ def _add_rows(connection: Connection, asked: Sequence[InstanceThere], destinatio
 
 def _failures(connection: Connection, destination: str, uids: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for chunk in _chunks(uids):
+    for chunk in chunks(uids):
         wanted = select(_A.sop_uid, func.max(_A.failures)).where(_A.destination == destination, _A.sop_uid.in_(chunk))
         found |= {row[0]: row[1] for row in connection.execute(wanted.group_by(_A.sop_uid))}
     return found
@@ -129,14 +128,14 @@ def _failures(connection: Connection, destination: str, uids: Sequence[str]) -> 
 
 def mark_asked(connection: Connection, works: Sequence[int], *, now: int) -> None:
     """The archive has taken the request for these; `now`: steady time."""
-    for chunk in _chunks(works):
+    for chunk in chunks(works):
         asked = update(archive_commitments).where(_A.work.in_(chunk), _A.committed_at.is_(None))
         connection.execute(asked.values(asked_at=now))
 
 
 def forget_failures(connection: Connection, works: Sequence[int]) -> None:
     """Let these be asked for again, as if they never had been."""
-    for chunk in _chunks(works):
+    for chunk in chunks(works):
         failed = update(archive_commitments).where(_A.work.in_(chunk), _A.committed_at.is_(None))
         connection.execute(failed.values(asked_at=None, failure_reason=None))
 
@@ -154,7 +153,7 @@ def take(
     connection.execute(update(asked_commitments).where(_T.id == row.id).values(answered_at=now))
     # What was sent anew since it was asked for is not what the archive speaks of.
     mine = (_A.destination == asked.destination, _A.first_asked <= asked.id, _A.committed_at.is_(None))
-    for chunk in _chunks(committed):
+    for chunk in chunks(committed):
         given = update(archive_commitments).where(*mine, _A.sop_uid.in_(chunk))
         connection.execute(given.values(committed_at=now, failure_reason=None))
     if failed and row.answered_at is None:
@@ -162,10 +161,6 @@ def take(
         values = refused.values(failure_reason=bindparam("reason"), failures=_A.failures + 1)
         connection.execute(values, [{"the_uid": uid, "reason": reason} for uid, reason in failed.items()])
     return asked
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))
 
 
 def delete_of(connection: Connection, tally: Counter[str], work: Sequence[int]) -> None:

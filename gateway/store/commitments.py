@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, func, insert, or_, select, update
@@ -19,14 +19,13 @@ from gateway.records.commitment import (
 )
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import Activity, WorkState
+from gateway.store.chunks import chunks
 from gateway.store.engine import lock
 from gateway.store.retention.rule import remove
 from gateway.store.schema import commitment_instances, instances, outbox, series, storage_commitments, studies
 from gateway.store.schema import pixel_files as files
 from gateway.store.statement import Statement
 
-CHUNK: Final = 500
-"""UIDs of one statement."""
 _C: Final = storage_commitments.c
 _I: Final = commitment_instances.c
 _ADD: Final = Statement(insert(commitment_instances), ["commitment", "sop_class_uid", "sop_uid", "failure_reason"])
@@ -81,7 +80,7 @@ def studies_of(connection: Connection, asked: CommitmentAsked) -> set[str]:
         .join(instances, instances.c.series == series.c.id)
         .distinct()
     )
-    of_parts = (wanted.where(instances.c.sop_uid.in_(part)) for part in _chunks(uids))
+    of_parts = (wanted.where(instances.c.sop_uid.in_(part)) for part in chunks(uids))
     return {uid for of_part in of_parts for uid in connection.execute(of_part).scalars()}
 
 
@@ -129,14 +128,10 @@ _HOLDINGS: Final = (
 def holdings(connection: Connection, uids: Collection[str]) -> dict[str, list[Holding]]:
     """What is held of these SOP Instance UIDs: safe is what an archive has confirmed, or what is kept until one has."""
     held: dict[str, list[Holding]] = {}
-    for chunk in _chunks(list(uids)):
+    for chunk in chunks(list(uids)):
         for row in connection.execute(_HOLDINGS, {"uids": chunk}):
             held.setdefault(row.sop_uid, []).append(Holding(row.sop_class_uid, bool(row.is_safe)))
     return held
-
-
-def _chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (uids[at : at + CHUNK] for at in range(0, len(uids), CHUNK))
 
 
 _FAIL: Final = Statement(

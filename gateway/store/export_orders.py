@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import BindParameter, Connection, bindparam, func, literal_column, select
 
 from gateway.records.work import Activity, WorkState
+from gateway.store.chunks import chunks
 from gateway.store.schema import (
     orders,
     outbox,
@@ -28,8 +29,6 @@ _PATIENT: Final = (
 )  # fmt: skip
 _IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 _OF_PAGE: Final = procedures.c.order.in_(_IDS)
-AT_ONCE: Final = 500
-"""Values in one statement."""
 
 
 class OrderPage(NamedTuple):
@@ -137,8 +136,8 @@ def in_ehr(connection: Connection, study_uids: Iterable[str]) -> dict[str, int]:
     """Study Instance UID -> when the first EHR took the study; without those that none has."""
     wanted = sorted(study_uids)
     taken: dict[str, int] = {}
-    for number in range(0, len(wanted), AT_ONCE):
-        rows = connection.execute(_IN_EHR, {"uids": wanted[number : number + AT_ONCE]})
+    for some in chunks(wanted):
+        rows = connection.execute(_IN_EHR, {"uids": some})
         taken |= {uid: at for uid, at in rows if at is not None}
     return taken
 
@@ -158,8 +157,4 @@ def patients_of(connection: Connection, rows: Iterable[int]) -> Rows:
 
 
 def _all(connection: Connection, wanted: Any, ids: Sequence[Any]) -> list[Any]:
-    return [
-        row
-        for number in range(0, len(ids), AT_ONCE)
-        for row in connection.execute(wanted, {"ids": ids[number : number + AT_ONCE]})
-    ]
+    return [row for some in chunks(ids) for row in connection.execute(wanted, {"ids": some})]

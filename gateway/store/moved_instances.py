@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, exists, func, insert, or_, select
 
@@ -17,17 +17,15 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.moved_instance import Copy, Former, MovedInstances, moves_among
 from gateway.records.patient import Identity
 from gateway.store import exclusions, patients
+from gateway.store.chunks import chunks
 from gateway.store.retention.studies import GOING
 from gateway.store.schema import former_uids, instances, moved_instances, series, studies
 
-T = TypeVar("T")
 MOST_HOPS: Final = 20
 """From copy to copy of one instance, such as by archives that each gave other UIDs. Of a study with a longer way
 nothing is found: some of the copies give not what all do, and each study would undo what another has written."""
 MOST_COPIES: Final = 50
 """Of one SOP Instance UID; a UID that more studies have is what a broken sender gives all of its images."""
-_AT_ONCE: Final = 500
-"""Values in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def former_studies(
 
 def write(connection: Connection, found: Found, *, now: int) -> None:
     """Write what was found."""
-    for some in _portions([one.row for one in (*found.begun, *found.ended)]):
+    for some in chunks([one.row for one in (*found.begun, *found.ended)]):
         connection.execute(delete(moved_instances).where(moved_instances.c.instance.in_(some)))
     rows = [
         {
@@ -203,7 +201,7 @@ def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
     for _ in range(MOST_HOPS + 1):
         known |= new
         found: set[str] = set()
-        for some in _portions(sorted(new)):
+        for some in chunks(sorted(new)):
             for wanted in (_STATING, _STATED_BY):
                 found.update(connection.execute(wanted, {"uids": some}).scalars())
         new = found - known - {""}
@@ -213,13 +211,13 @@ def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
 
 
 def _rows(connection: Connection, sop_uids: Collection[str]) -> list[Any]:
-    rows = [row for some in _portions(sorted(sop_uids)) for row in connection.execute(_COPIES, {"uids": some})]
+    rows = [row for some in chunks(sorted(sop_uids)) for row in connection.execute(_COPIES, {"uids": some})]
     copies = Counter(row.sop_uid for row in rows)
     return [row for row in rows if copies[row.sop_uid] <= MOST_COPIES]
 
 
 def _written(connection: Connection, rows: Sequence[int]) -> Iterator[Move]:
-    for some in _portions(rows):
+    for some in chunks(rows):
         for row in connection.execute(_MOVES.where(moved_instances.c.instance.in_(some))):
             yield Move(*row)
 
@@ -232,7 +230,7 @@ def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanc
     excluded = {uid: exclusions.excluded(connection, uid) for uid in {row.study_uid for row in rows}}
     former: dict[int, list[Former]] = {}
     columns = (former_uids.c.instance, former_uids.c.study_uid, former_uids.c.series_uid, former_uids.c.sop_uid)
-    for some in _portions([row.id for row in rows]):
+    for some in chunks([row.id for row in rows]):
         wanted = select(*columns).where(former_uids.c.instance.in_(some)).order_by(former_uids.c.id)
         for instance, *uids in connection.execute(wanted):
             former.setdefault(instance, []).append(Former(*uids))
@@ -250,11 +248,6 @@ def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanc
             tuple(former.get(row.id, ())),
             counts=counts and (row.series_uid, row.sop_uid) not in excluded[row.study_uid],
         )  # fmt: skip
-
-
-def _portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(values), _AT_ONCE):
-        yield values[first : first + _AT_ONCE]
 
 
 _MOVES: Final = select(

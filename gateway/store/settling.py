@@ -16,6 +16,7 @@ from gateway.records.completeness import Decision, Evidence, Holding, Reason, Ti
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import SETTLE, TRANSITIONS, Lane, Work, WorkEvent, WorkState
 from gateway.store import completeness, heartbeats
+from gateway.store.chunks import chunks
 from gateway.store.engine import lock
 from gateway.store.outbox import NEVER, WAITING_ROW, enqueue, postpone, waits
 from gateway.store.outbox_claims import is_active
@@ -163,14 +164,10 @@ def _holding(connection: Connection, study_uid: StudyInstanceUID, stated: list[E
 def _of_others(connection: Connection, sop_uids: list[str]) -> frozenset[str]:
     """Which of these instances have come, in whatever study."""
     found = set[str]()
-    for first in range(0, len(sop_uids), _AT_ONCE):
-        some = sop_uids[first : first + _AT_ONCE]
+    for some in chunks(sop_uids):
         found.update(connection.execute(_ANYWHERE, {"the_uids": some}).scalars())
     return frozenset(found)
 
-
-_AT_ONCE: Final = 500
-"""UIDs in one statement."""
 
 _PULL: Final = Statement(
     update(outbox)

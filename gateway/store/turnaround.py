@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, null, select
 
 from gateway.store import recent
-from gateway.store.export_orders import AT_ONCE, IS_STUDY_TAKEN, in_ehr
+from gateway.store.chunks import chunks
+from gateway.store.export_orders import IS_STUDY_TAKEN, in_ehr
 from gateway.store.schema import (
     moved_instances,
     orders,
@@ -173,6 +174,5 @@ def _modalities(connection: Connection, rows: list[Any]) -> dict[int, str]:
     return modalities
 
 
-def _in_parts(rows: list[Any]) -> Iterator[list[int]]:
-    for number in range(0, len(rows), AT_ONCE):
-        yield [row["id"] for row in rows[number : number + AT_ONCE]]
+def _in_parts(rows: list[Any]) -> Iterator[Sequence[int]]:
+    return chunks([row["id"] for row in rows])
