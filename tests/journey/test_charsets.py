@@ -33,6 +33,7 @@ def test_the_names_have_delimiters_among_their_bytes() -> None:
         ("~ISO IR87", f"NASHIMOTO^REIKO^^^^^L^A~{KANJI}^^^^^L^I~なしもと^れいこ^^^^^L^P",
          f"NASHIMOTO^REIKO={KANJI}=なしもと^れいこ"),
         ("GB 18030-2000", f"DONG^FEN^^^^^L^A~{HANZI}^^^^^L^I", f"DONG^FEN={HANZI}"),
+        ("8859/1", "NÚÑEZ^ÅSA", "NÚÑEZ^ÅSA"),
         ("8859/2", "ŁOŚ^ŻANETA^^^ĎÁBEL", "ŁOŚ^ŻANETA^^ĎÁBEL"),
         ("UNICODE UTF-8", "ŁOŚ^Ωμέγα~梨本^怡子^^^^^^I", "ŁOŚ^Ωμέγα=梨本^怡子"),
     ],
