@@ -22,7 +22,7 @@ from pynetdicom.dsutils import split_dataset
 from gateway.dicom_encoding import MAX_DEPTH
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import PIXEL_TAGS
-from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, read_header, split_header
+from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, read_header, short_header, split_header
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (
     "1.2.840.10008.1.2",
@@ -107,6 +107,16 @@ def test_header_equals_what_pydicom_reads_but_for_long_binary_elements() -> None
         gone = set(whole.keys()) - set(short.keys())
         assert all(len(whole[tag].value) > MAX_ELEMENT_BYTES for tag in gone), path
         assert all(short[tag] == whole[tag] for tag in set(short.keys())), path
+
+
+def test_a_header_that_is_read_at_once_is_no_other() -> None:
+    given = [
+        (short_header(b"DICM" + data, syntax, begins_at=4), split_header(data, syntax))
+        for _, data, syntax in readable().values()
+    ]
+    at_once = [(short, header) for short, header in given if short is not None]
+    assert all(short == header for short, header in at_once)
+    assert len(at_once) > 100
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
