@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.records.exclusion import Decision, Excluded, ExcludedLevel, ExcludedPart, Exclusion
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
-from gateway.store.schema import exclusions, instances, moved_instances, series, studies
+from gateway.store.schema import exclusions, instances, series, studies
+from gateway.store.staying import stays
 
 _IN_FORCE: Final = select(exclusions.c.uid, exclusions.c.level).where(
     exclusions.c.study_uid == bindparam("the_study"), exclusions.c.ended_at.is_(None)
@@ -91,6 +92,6 @@ def counting(connection: Connection, study_uid: StudyInstanceUID) -> int:
         select(series.c.series_uid, instances.c.sop_uid)
         .join(studies, studies.c.id == series.c.study)
         .join(instances, instances.c.series == series.c.id)
-        .where(studies.c.study_uid == study_uid, ~exists().where(moved_instances.c.instance == instances.c.id))
+        .where(studies.c.study_uid == study_uid, stays())
     )
     return sum((series_uid, sop_uid) not in left_out for series_uid, sop_uid in connection.execute(wanted))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, exists, func, select, tuple_
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
-from gateway.store.schema import instances, moved_instances, orders, procedures, series, studies
+from gateway.store.schema import instances, orders, procedures, series, studies
+from gateway.store.staying import stays
 
 Rows = Sequence[Any]
 
@@ -33,8 +34,6 @@ _STUDIES: Final = (
     .where(studies.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(studies.c.id)
 )  # fmt: skip
-_STAYS: Final = ~exists().where(moved_instances.c.instance == instances.c.id)
-"""An instance that is of another study now is exported there."""
 _OF_PAGE: Final = series.c.study.in_(bindparam("ids", expanding=True))
 _SERIES: Final = (
     select(series.c.id, series.c.study, series.c.series_uid, series.c.attributes).where(_OF_PAGE).order_by(series.c.id)
@@ -42,7 +41,7 @@ _SERIES: Final = (
 _COUNTS: Final = (
     select(instances.c.series, func.count())
     .join(series, series.c.id == instances.c.series)
-    .where(_OF_PAGE, _STAYS)
+    .where(_OF_PAGE, stays())
     .group_by(instances.c.series)
 )
 
@@ -61,7 +60,7 @@ _INSTANCES: Final = (
         instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.transfer_syntax_uid,
         instances.c.attributes,
     )
-    .where(instances.c.series.in_(bindparam("of_series", expanding=True)), _STAYS)
+    .where(instances.c.series.in_(bindparam("of_series", expanding=True)), stays())
     .order_by(instances.c.series, instances.c.sop_uid)
 )  # fmt: skip
 _AFTER: Final = _INSTANCES.where(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
 from gateway.records.completeness import Decision, Reason
@@ -30,7 +30,7 @@ from gateway.store import (
     study_patient,
 )
 from gateway.store.schema import instances, series, studies
-from gateway.store.schema import moved_instances as moves
+from gateway.store.staying import stays
 
 
 def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
@@ -90,7 +90,7 @@ _INSTANCES_OF: Final = (
 )
 
 
-_INSTANCES_LEFT: Final = _INSTANCES_OF.where(~exists().where(moves.c.instance == instances.c.id))
+_INSTANCES_LEFT: Final = _INSTANCES_OF.where(stays())
 
 
 def load(connection: Connection, uid: StudyInstanceUID, *, taken_over: Collection[str] | None = None) -> Study | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, select
 
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.store.schema import instance_findings, instances, moved_instances, series, studies
+from gateway.store.schema import instance_findings, instances, series, studies
+from gateway.store.staying import stays
 
 MOST: Final = 20
 """Findings of one kind; a person who has read so many knows what to look for."""
@@ -36,11 +37,6 @@ _ONE, _OTHER = series.alias("one"), series.alias("other")
 _MEMBER, _TWIN = instances.alias("member"), instances.alias("twin")
 
 
-def _stays(instance: FromClause) -> ColumnElement[bool]:
-    """It counts where it is kept."""
-    return ~exists().where(moved_instances.c.instance == instance.c.id)
-
-
 def _grouped(shared: Select[Any], number: ColumnElement[Any]) -> Select[Any]:
     """(row, UID, count of distinct `number`) of each study that `_OTHER` belongs to."""
     return (
@@ -59,7 +55,7 @@ _INSTANCES_TOO: Final = _grouped(
     .join(_TWIN, and_(_TWIN.c.sop_uid == _MEMBER.c.sop_uid, _TWIN.c.id != _MEMBER.c.id))
     .join(_OTHER, _OTHER.c.id == _TWIN.c.series)
     .join(studies, studies.c.id == _OTHER.c.study)
-    .where(_stays(_MEMBER), _stays(_TWIN)),
+    .where(stays(_MEMBER), stays(_TWIN)),
     _MEMBER.c.sop_uid,
 )
 _SERIES_TOO: Final = _grouped(
@@ -68,8 +64,8 @@ _SERIES_TOO: Final = _grouped(
     .join(_OTHER, and_(_OTHER.c.series_uid == _ONE.c.series_uid, _OTHER.c.id != _ONE.c.id))
     .join(studies, studies.c.id == _OTHER.c.study)
     .where(
-        exists().where(_MEMBER.c.series == _ONE.c.id, _stays(_MEMBER)),
-        exists().where(_TWIN.c.series == _OTHER.c.id, _stays(_TWIN)),
+        exists().where(_MEMBER.c.series == _ONE.c.id, stays(_MEMBER)),
+        exists().where(_TWIN.c.series == _OTHER.c.id, stays(_TWIN)),
     ),
     _ONE.c.series_uid,
 )
