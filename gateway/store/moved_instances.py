@@ -26,6 +26,8 @@ MOST_HOPS: Final = 20
 nothing is found: some of the copies give not what all do, and each study would undo what another has written."""
 MOST_COPIES: Final = 50
 """Of one SOP Instance UID; a UID that more studies have is what a broken sender gives all of its images."""
+MOST_FORMER_STUDIES: Final = 500
+"""Whose orders are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +91,20 @@ def taken_over_by(connection: Connection, study_uid: StudyInstanceUID) -> list[M
 def rows_of(connection: Connection, study_uid: StudyInstanceUID) -> frozenset[int]:
     """The rows of the instances of a study that are of another now."""
     wanted = select(moved_instances.c.instance).where(moved_instances.c.study_uid == study_uid)
-    return frozenset(connection.execute(wanted).scalars())
+    return frozenset(connection.scalars(wanted))
 
 
 def former_studies(
     connection: Connection, study_uid: StudyInstanceUID, taken_over: Iterable[str] | None = None
 ) -> dict[str, bool]:
-    """Study Instance UIDs that a study, or instances of it, had before -> whether the study has taken over instances of
-    that study; False: its instances state the UID. `taken_over`: as `Found`; None: as is written."""
+    """The first `MOST_FORMER_STUDIES` UIDs that a study, or instances of it, had before -> whether it has taken over
+    instances of that study; False: its instances state the UID. `taken_over`: as `Found`; None: as is written."""
     stated = connection.execute(_STATED, {"the_study": study_uid}).scalars()
     if taken_over is None:
         taken_over = [one.study_uid for one in taken_over_by(connection, study_uid)]
     former = dict.fromkeys(stated, False) | dict.fromkeys(taken_over, True)
-    return {uid: is_taken for uid, is_taken in sorted(former.items()) if uid not in ("", study_uid)}
+    found = sorted((not is_taken, uid) for uid, is_taken in former.items() if uid not in ("", study_uid))
+    return {uid: not is_stated for is_stated, uid in found[:MOST_FORMER_STUDIES]}
 
 
 def write(connection: Connection, found: Found, *, now: int) -> None:

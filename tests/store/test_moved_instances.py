@@ -115,3 +115,16 @@ async def test_what_is_about_to_be_deleted_takes_over_nothing(store: Store) -> N
     order = early.of_order
     found = await store.read(lambda one: order(one, study_uid=uid(3), accession_number=AccessionNumber("")))
     assert found.studies == (uid(3),)
+
+
+async def test_of_very_many_former_studies_so_many_are_looked_up(store: Store) -> None:
+    """Those first of which instances were taken over: a statement has no more than some ten thousand values."""
+
+    def former(connection: Connection) -> dict[str, bool]:
+        keep(connection, [image(1, *range(2, 600))])
+        assert studies_of.load(connection, uid(1)) is not None
+        return moved_instances.former_studies(connection, uid(1), [uid(7_000)])
+
+    found = await store.write(former)
+    assert len(found) == moved_instances.MOST_FORMER_STUDIES
+    assert [one for one, is_taken in found.items() if is_taken] == [uid(7_000)]
