@@ -28,6 +28,8 @@ from gateway.store.schema import (
     steps,
 )
 
+MOST_REQUESTED: Final = 500
+"""Accession numbers and performed steps of one study that are looked up, so many of each."""
 PERFORMED_STEPS: Final = "ReferencedPerformedProcedureStepSequence"
 
 
@@ -127,11 +129,13 @@ def _ways(clues: Clues) -> Select[Any]:
             select(orders.c.id, literal(TiedBy.PERFORMED_STEP.value), *columns)
             .join(performed_step_links, performed_step_links.c.order == orders.c.id)
             .join(performed_steps, performed_steps.c.id == performed_step_links.c.performed_step)
-            .where(performed_steps.c.sop_uid.in_(sorted(clues.performed_steps)), has_patient)
+            .where(performed_steps.c.sop_uid.in_(sorted(clues.performed_steps)[:MOST_REQUESTED]), has_patient)
         )
-    for number in clues.numbers:
-        way = TiedBy.ACCESSION if number == clues.accession else TiedBy.REQUEST
-        ways.append(select(orders.c.id, literal(way.value), *columns).where(orders.c.accession == number, has_patient))
+    requested = sorted(clues.numbers.keys() - {clues.accession})[:MOST_REQUESTED]
+    for way, numbers in ((TiedBy.REQUEST, requested), (TiedBy.ACCESSION, [clues.accession])):
+        if any(numbers):
+            numbered = orders.c.accession.in_(numbers)
+            ways.append(select(orders.c.id, literal(way.value), *columns).where(numbered, has_patient))
     found = union_all(*ways).subquery()
     return select(found.c.order, found.c.way, found.c.authority, found.c.accession)
 
