@@ -19,6 +19,9 @@ from gateway.config.dicom_destinations import DicomDestination
 from gateway.config.studies import SpoolSection, Studies
 from gateway.journey.image_forwarding.removal import ImageRemoval
 from gateway.operations.parked import parked_work
+from gateway.records.completeness import EvidenceKind
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.store import completeness
 from gateway.store.schema import refusals, storage_commitments
 from tests.conftest import until
 from tests.journey.running import Start, quiet, sqlite
@@ -68,7 +71,8 @@ async def transactions(gateway: app.Running) -> list[Any]:
 
 
 async def test_the_report_goes_to_the_modality_once_it_listens(start: Start, tmp_path: Path) -> None:
-    """It is off when it would get the report, and the gateway is started again meanwhile."""
+    """It is off when it would get the report, and the gateway is started again meanwhile. What it names is evidence of
+    what the study holds."""
     port = free_port()
     with storage_scp() as archive:
         sections = committing(tmp_path, to(archive.port), reporting_to(port))
@@ -77,12 +81,14 @@ async def test_the_report_goes_to_the_modality_once_it_listens(start: Start, tmp
             await send(gateway, *instances(3))
             assert await asked(gateway, request) == [0]
             await until(lambda: len(archive.data_sets) == 3)
+            [stated] = await gateway.store.read(partial(completeness.of_study, study_uid=StudyInstanceUID(STUDY)))
         with reports_at(port) as reports:
             async with start(**sections) as gateway:
                 await quiet(gateway)
                 [kept] = await transactions(gateway)
     assert reports.of(request.TransactionUID) == [{"event": 1, "committed": uids(1, 2, 3), "failed": {}}]
     assert kept.received_at <= kept.decided_at <= kept.reported_at
+    assert (stated.kind, stated.sop_uids) == (EvidenceKind.COMMITMENT, frozenset(uids(1, 2, 3)))
 
 
 @sqlite

@@ -153,13 +153,21 @@ async def test_a_person_is_not_kept_waiting(store: Store) -> None:
     assert (await _look(store, work, NOW)).decision == Decision(Reason.ASKED)
 
 
-async def test_a_change_is_not_kept_waiting_for_instances_that_never_came(store: Store) -> None:
+async def test_a_change_is_a_revision_and_not_kept_waiting_for_instances_that_never_came(store: Store) -> None:
+    async def revision() -> int:
+        row = await store.read(partial(studies.get, study_uid=UID))
+        assert row is not None
+        return int(row["revision"])
+
     await store.write(partial(settling.state, study_uid=UID, evidence=COMPLETED))
     await store.write(_comes(1))
+    first = await revision()
     await store.write(partial(settling.changed, study_uid=UID, now=NOW))
     assert len(await _rows(store)) == 1, "it is looked at anyway"
+    assert await revision() == first + 1
     await _settles(store, await _claimed(store, NOW + GRACE_MICROS), NOW + GRACE_MICROS)
     await store.write(partial(settling.changed, study_uid=UID, now=NOW + 2 * GRACE_MICROS))
+    assert await revision() == first + 2
     work = await _claimed(store, NOW + 2 * GRACE_MICROS)
     assert (await _look(store, work, NOW + 2 * GRACE_MICROS)).decision == Decision(Reason.CHANGED)
 
