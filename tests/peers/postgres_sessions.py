@@ -64,12 +64,12 @@ def _connect_or_take(kind: type[Connection[Any]], conninfo: str = "") -> PQGenCo
 
 
 def _take(conninfo: str) -> Session | None:
-    with suppress(IndexError):  # nothing is kept, or another thread took the last of them
-        while True:
-            session = _kept[conninfo].pop()
-            if _is_as_it_began(session):
-                return session
-            session.finish()
+    sessions = _kept.get(conninfo, ())
+    while sessions:
+        session = sessions.pop()
+        if _is_as_it_began(session):
+            return session
+        session.finish()
     return None
 
 
