@@ -17,7 +17,7 @@ import pytest
 from gateway.store import Store
 from tests import compiled_pages, compiled_statements, made_tables
 from tests.blocking import watch
-from tests.peers import PLUGINS, postgres_sessions
+from tests.peers import PLUGINS
 from tests.peers.postgres_database import empty, postgres_database
 
 pytest_plugins = [
@@ -52,9 +52,7 @@ def postgres_tables(server: str) -> Iterator[tuple[str, psycopg.Connection]]:
     with postgres_database(server) as url:
         made_tables.make(url)
         with psycopg.connect(url, autocommit=True) as connection:
-            postgres_sessions.share(url)
             yield url, connection
-            postgres_sessions.end_all()
 
 
 @pytest.fixture(scope="session")

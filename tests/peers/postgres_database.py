@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.peers import postgres_sessions
-
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -20,23 +18,22 @@ DO $$
 DECLARE place regclass;
 BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-      AND pid <> ALL (ARRAY[%s]::integer[]);
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid();
   SET LOCAL session_replication_role = replica;
   FOR place IN SELECT oid FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' LOOP
     IF pg_relation_size(place) > 1000000 THEN
-      EXECUTE format('TRUNCATE %%s CASCADE', place);
+      EXECUTE format('TRUNCATE %s CASCADE', place);
     ELSE
-      EXECUTE format('DELETE FROM %%s', place);
+      EXECUTE format('DELETE FROM %s', place);
     END IF;
   END LOOP;
   PERFORM setval(oid::regclass, 1, false) FROM pg_class
     WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
 END $$
 """
-"""Ends whoever is still connected and not among the given processes, deletes all rows and numbers them from 1. Deleting
-makes no new files, as truncating does for each table and each index; foreign keys are not looked at meanwhile."""
+"""Ends whoever is still connected, deletes all rows and numbers them from 1. Deleting makes no new files, as truncating
+does for each table and each index; foreign keys are not looked at meanwhile."""
 
 
 @contextmanager
@@ -52,8 +49,5 @@ def postgres_database(server: str) -> Iterator[str]:
 
 
 def empty(connection: Connection[Any]) -> None:
-    """Take all rows out of the database of `connection`, and everybody else's connections.
-
-    Sessions that nobody has (`postgres_sessions`) stay.
-    """
-    connection.execute(_EMPTY % ",".join(map(str, postgres_sessions.kept())))
+    """Take all rows out of the database of `connection`, and everybody else's connections."""
+    connection.execute(_EMPTY)
