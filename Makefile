@@ -98,7 +98,8 @@ browser: $(ENVIRONMENT) ## The console in Chromium: looks, keys, buttons (BROWSE
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/browser/requirements.lock
 	$(BIN)/python -m pytest tests/browser $(BROWSER_ARGS)
 
-sources: $(ENVIRONMENT) peers ## Let 200 studies arrive at Orthanc and dcmqrscp while these are polled
+sources: $(ENVIRONMENT) peers ## Read 50 studies of an Orthanc; let 200 studies arrive at Orthanc and dcmqrscp while these are polled
+	POLLED_STUDIES=50 $(BIN)/python -m pytest tests/journey/test_polled_sources.py
 	MORE_STUDIES=200 $(BIN)/python -m pytest tests/journey/test_dicom_sources.py -k arrive
 
 faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)

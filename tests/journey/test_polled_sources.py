@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -31,7 +32,7 @@ from tests.conftest import comes_true
 from tests.journey.running import Start, sqlite
 from tests.peers.orthanc import Orthanc, running_orthanc
 
-STUDIES = 20
+STUDIES = int(os.environ.get("POLLED_STUDIES", "20"))
 """Of the last 20 days."""
 FIRST_DAY = datetime.now(UTC).date() - timedelta(days=24)
 
