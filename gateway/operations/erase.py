@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKin
 from gateway.records.erasure import Outside, Proof, Targets
 from gateway.records.patient import Identity
 from gateway.store import Store, audit, erasing, erasing_targets, erasures, legal_holds, searching
+from gateway.store.chunks import chunks
 from gateway.store.retention import messages as of_messages
 from gateway.store.schema import backups, patients
 
@@ -197,8 +198,7 @@ class Erasure:
         hits, proof = await _searched(self.store, self.targets)
         for table in BY_SEARCH:
             ids = sorted({hit.key[0] for hit in hits if hit.table == table})
-            for first in range(0, len(ids), erasing.AT_ONCE):
-                some = ids[first : first + erasing.AT_ONCE]
+            for some in chunks(ids, erasing.AT_ONCE):
                 await self._unit(partial(_erase_found, table=table, ids=some))
         if any(hit.table in BY_SEARCH for hit in hits):
             hits, proof = await _searched(self.store, self.targets)
@@ -223,7 +223,7 @@ def _refuse_held(connection: Connection, targets: Targets) -> None:
         raise Conflict(f"it is on legal hold ({', '.join(held)}): release it first", place="patient")
 
 
-def _erase_found(connection: Connection, _targets: Targets, *, table: str, ids: list[int]) -> Counter[str]:
+def _erase_found(connection: Connection, _targets: Targets, *, table: str, ids: Sequence[int]) -> Counter[str]:
     if table == "messages":
         return erasing.erase_messages(connection, of_messages.without_subject(connection, ids))
     return erasing.erase_rows(connection, table, ids)

@@ -30,6 +30,7 @@ from gateway.records.reconciliation import (
     of_ehr,
 )
 from gateway.store import Store, reconciliations, reconciling
+from gateway.store.chunks import chunks
 
 PAGE: Final = 200
 """Studies that are read, or repaired, in one transaction."""
@@ -168,11 +169,11 @@ class Reconciliation:
 
     async def _with_archive(self, name: str, listed: ListedDay, held: Held) -> AsyncGenerator[Difference]:
         others: Held = {}
-        for some in _pages([uid for uid in listed.instances if uid not in held]):
+        for some in chunks([uid for uid in listed.instances if uid not in held], PAGE):
             # An archive may have corrected the date of a study.
             others |= await self.store.read(partial(reconciling.named, uids=some))
         lacking: dict[StudyInstanceUID, bool] = {}
-        for some in _pages([uid for uid in listed.instances if uid not in held and uid not in others]):
+        for some in chunks([uid for uid in listed.instances if uid not in held and uid not in others], PAGE):
             lacking |= await self.store.read(partial(reconciling.lacking, source=name, uids=some))
         for uid, instances in listed.instances.items():
             here = held.get(uid) or others.get(uid)
@@ -208,7 +209,7 @@ class Reconciliation:
         for uid, one in unlike.items():
             if there[uid] == 1:
                 yield one
-        for some in _pages([uid for uid in held if there[uid] != 1]):
+        for some in chunks([uid for uid in held if there[uid] != 1], PAGE):
             sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=some))
             for uid in some:
                 found = await self._tried(partial(ehr.find, uid))
@@ -243,7 +244,7 @@ class Reconciliation:
     async def _unknown(
         self, ehr: EhrSide, uids: Sequence[StudyInstanceUID], *, is_sure: bool
     ) -> AsyncGenerator[Difference]:
-        for some in _pages(uids):
+        for some in chunks(uids, PAGE):
             known = await self.store.read(partial(reconciling.known, uids=some))
             for uid in some:
                 if uid not in known:
@@ -259,7 +260,7 @@ class Reconciliation:
 
     async def _repair(self, mending: Sequence[Difference], *, withdraw_extra: bool) -> int:
         repaired = 0
-        for some in _pages(mending):
+        for some in chunks(mending, PAGE):
             repaired += await self.store.write(partial(reconciling.repair, differences=some, now=self.clock()))
         if withdraw_extra:
             repaired += await self._withdraw([one for one in mending if one.repair is Repair.WITHDRAW])
@@ -275,10 +276,6 @@ class Reconciliation:
                 )
                 number += await self.store.write(unit)
         return number
-
-
-def _pages(every: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (every[first : first + PAGE] for first in range(0, len(every), PAGE))
 
 
 def _show(report: Report, now: int) -> None:

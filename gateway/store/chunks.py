@@ -10,6 +10,6 @@ MOST_VALUES: Final = 500
 """In one statement, whose parameters databases limit."""
 
 
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The values in their order, at most `MOST_VALUES` at a time."""
-    return (values[at : at + MOST_VALUES] for at in range(0, len(values), MOST_VALUES))
+def chunks(values: Sequence[T], most: int = MOST_VALUES) -> Iterator[Sequence[T]]:
+    """The values in their order, at most so many at a time."""
+    return (values[at : at + most] for at in range(0, len(values), most))

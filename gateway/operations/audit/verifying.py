@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,6 +14,7 @@ from gateway.errors import InvalidValue
 from gateway.store import Store, audit
 from gateway.store.audit import FORGOTTEN_HASH, FORGOTTEN_TO, START, Link, columns_of, hash_of
 from gateway.store.audit_listing import ChainRow, patients_between, rows_after
+from gateway.store.chunks import chunks
 from gateway.store.schema import audit_repositories, audit_waiting
 
 BATCH: Final = 1_000
@@ -188,11 +189,7 @@ def _index_fault(connection: Connection, rows: Sequence[ChainRow], first: int) -
     expected = {(patient, row.sequence) for row in rows for patient in columns_of(row.event)[1]}
     names = sorted({patient for patient, _ in expected})
     there: set[tuple[str, int]] = set()
-    for chunk in _chunks(names, 400):
+    for chunk in chunks(names, 400):
         there |= patients_between(connection, chunk, first, rows[-1].sequence)
     odd = sorted(sequence for _, sequence in expected ^ there)
     return ChainFault(odd[0], Damage.ALTERED, "the index of patients is not that of the event") if odd else None
-
-
-def _chunks(values: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (values[at : at + size] for at in range(0, len(values), size))
