@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import PerformedStepRow
 from gateway.store.absences import Key, are_absent
-from gateway.store.retention.studies import GOING
+from gateway.store.retention.studies import HAS_ITS_NAME
 from gateway.store.schema import (
     former_uids,
     instances,
@@ -39,7 +39,7 @@ _EARLY: Final = Statement(
         .where(
             former_uids.c.study_uid == bindparam("study_uid"),
             bindparam("study_uid") != "",
-            studies.c.study_uid.not_like(f"{GOING}%"),
+            HAS_ITS_NAME,
         )
         .distinct(),
         select(moved_instances.c.to_study_uid, literal(0))

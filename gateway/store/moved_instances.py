@@ -18,7 +18,7 @@ from gateway.records.moved_instance import Copy, Former, MovedInstances, moves_a
 from gateway.records.patient import Identity
 from gateway.store import exclusions, patients
 from gateway.store.chunks import chunks
-from gateway.store.retention.studies import GOING
+from gateway.store.retention.studies import HAS_ITS_NAME
 from gateway.store.schema import former_uids, instances, moved_instances, series, studies
 
 MOST_HOPS: Final = 20
@@ -290,5 +290,5 @@ _COPIES: Final = (
     )
     .join(series, series.c.id == instances.c.series)
     .join(studies, studies.c.id == series.c.study)
-    .where(instances.c.sop_uid.in_(_is_named), studies.c.study_uid.not_like(f"{GOING}%"))
+    .where(instances.c.sop_uid.in_(_is_named), HAS_ITS_NAME)
 )  # fmt: skip

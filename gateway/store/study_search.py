@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from gateway.records.exclusion import ExcludedLevel
 from gateway.records.study_search import Conditions, SearchLevel, SearchRow, SeriesCount
 from gateway.store.message_numbers import HIGHEST
-from gateway.store.retention.studies import GOING
+from gateway.store.retention.studies import HAS_ITS_NAME
 from gateway.store.schema import exclusions, instances, moved_instances, pixel_files, series, studies
 from gateway.store.study_keys import LONGEST_NAME
 
@@ -41,7 +41,7 @@ COUNTING: Final[ColumnElement[bool]] = or_(
 )
 """Of an instance joined with its series and study: it is neither excluded (`gateway.records.exclusion.Excluded`) nor of
 another study now (`gateway.records.moved_instance`)."""
-SHOWN: Final[ColumnElement[bool]] = and_(studies.c.withdrawn_at.is_(None), studies.c.study_uid.not_like(f"{GOING}%"))
+SHOWN: Final[ColumnElement[bool]] = and_(studies.c.withdrawn_at.is_(None), HAS_ITS_NAME)
 """Of a study: it is not marked as an error, and not about to be deleted."""
 _OF_STUDY: Final = (studies.c.id, studies.c.study_uid, studies.c.attributes)
 _OF_SERIES: Final = (series.c.id, series.c.series_uid, series.c.attributes)

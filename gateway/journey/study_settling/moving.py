@@ -54,13 +54,15 @@ def _found(connection: Connection, study_uid: StudyInstanceUID, before: Found) -
 def _write(connection: Connection, study_uid: StudyInstanceUID, found: Found, *, now: int) -> None:
     moved_instances.write(connection, found, now=now)
     for former in found.studies:
-        begun, ended = len(found.of(former).begun), len(found.of(former).ended)
+        own = found.of(former)
         row = studies.get(connection, former)
         patient = row["patient_id"] if row is not None else ""
-        others = [one.to_study_uid for one in found.of(former).begun or found.of(former).ended]
+        others = [one.to_study_uid for one in own.begun or own.ended]
         event = AuditEvent(
             AuditKind.PROCEDURE_RECORD, Action.UPDATE, now, GATEWAY, patients=(patient,) if patient else (),
             studies=tuple(dict.fromkeys((former, *others))), note="instances are of another study now",
-            detail={"instances": str(begun), "instances that are of the first study again": str(ended)},
+            detail={
+                "instances": str(len(own.begun)), "instances that are of the first study again": str(len(own.ended)),
+            },
         )  # fmt: skip
         audit.record(connection, event)

@@ -45,6 +45,8 @@ MOST_INSTANCES: Final = 500
 GOING: Final = "deleted:"
 """Begins the UID of a study that is too large for one transaction, and is deleted step by step: its name is gone first,
 so that an instance that comes meanwhile begins the study anew."""
+HAS_ITS_NAME: Final = studies.c.study_uid.not_like(f"{GOING}%")
+"""Condition: the study is not being deleted."""
 
 
 def _hold(connection: Connection, ids: Sequence[int]) -> None:
