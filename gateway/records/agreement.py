@@ -187,7 +187,7 @@ def _fits(lead: str, source: Any, rules: Rules) -> bool:
     if isinstance(source, str):
         return lead not in rules and source != ""
     rule = rules.get(lead)
-    return rule is not None and rule.keywords[0] == lead and bool(source[0] == rule.rule)
+    return rule is not None and rule.lead == lead and bool(source[0] == rule.rule)
 
 
 # The rules

@@ -8,7 +8,7 @@ import logging
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import Deframer, MllpPeer, frame
 from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
 from gateway.wire.places import HeldPlace
+from tests.conftest import until
 
 LIMITS = MllpLimits(max_message_bytes=1_000_000, idle_seconds=10, message_seconds=10, max_connections=500)
 ORDER = b"MSH|^~\\&|RIS|||||ORM^O01|1|P|2.5.1\rPID|1||42\r"
@@ -71,12 +72,6 @@ async def connected(server: MllpServer) -> AsyncIterator[Streams]:
             yield reader, writer
     finally:
         writer.transport.abort()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 # --- blocks ---
