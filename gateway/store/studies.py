@@ -61,7 +61,7 @@ def _all_series(connection: Connection, study_row: RowMapping, *, has_moved: boo
     study = study_row["id"]
     held: dict[int, list[Instance]] = {}
     wanted = _INSTANCES_LEFT if has_moved else _INSTANCES_OF
-    for of_series, uid, sop_class_uid, attributes in connection.execute(wanted, {"the_study": study}):
+    for of_series, uid, sop_class_uid, attributes in connection.execute(wanted, {"the_study": study}).fetchall():
         held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, attributes))
     named = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
     all_series = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 _HOLDERS: Final = (dict, list)
+_TEXTS: Final = frozenset({str})
 
 
 def tidied(resource: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,33 @@ def _element(key: str, value: dict[str, Any] | list[Any]) -> dict[str, Any] | li
 
 
 def _item(key: str, value: Any) -> Any:
-    return _element(key, value) if isinstance(value, _HOLDERS) else value
+    if not isinstance(value, _HOLDERS) or (key != "identifier" and isinstance(value, dict) and _is_tidy(value)):
+        return value
+    return _element(key, value)
+
+
+def _is_tidy(item: dict[str, Any]) -> bool:
+    """Whether an item holds nothing but numbers, texts, and elements of several texts, all with characters, so that
+    nothing of it is left out: what most of the thousands of instances of a study are."""
+    if len(item) < 2 or "identifier" in item:
+        return False
+    for value in item.values():
+        kind = type(value)
+        if kind is dict:
+            if len(value) < 2 or not _are_texts(value):
+                return False
+        elif kind is str:
+            if not value or value.isspace():
+                return False
+        elif kind is not int:
+            return False
+    return True
+
+
+def _are_texts(element: dict[str, Any]) -> bool:
+    """Whether all values of an element are texts with characters."""
+    values = element.values()
+    return _TEXTS.issuperset(map(type, values)) and all(map(str.strip, values))
 
 
 def _is_empty(value: Any) -> bool:

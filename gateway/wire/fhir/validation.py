@@ -15,7 +15,9 @@ from typing import Any, Final, Literal
 import fhir_core.constraints
 import pydantic
 
-fhir_core.constraints.TYPES_ID_MAX_LENGTH = 64
+MAX_ID: Final = 64
+"""Characters of an `id` (FHIR data types), and of a UID (PS3.5 9.1)."""
+fhir_core.constraints.TYPES_ID_MAX_LENGTH = MAX_ID
 
 Release = Literal["R4", "R5"]
 
@@ -148,14 +150,12 @@ def is_plain(instance: Any) -> bool:
     system, code = sop_class["system"], sop_class["code"]
     if not (isinstance(system, str) and isinstance(code, str) and _are_uris(system, code)):
         return False
-    number, title = instance.get("number", 0), instance.get("title", "x")
-    return (
-        type(number) is int
-        and 0 <= number <= MAX_UNSIGNED
-        and isinstance(title, str)
-        and bool(title.strip())
-        and not _CONTROL.search(title)
-    )
+    number, title = instance.get("number", 0), instance.get("title")
+    if type(number) is not int or not 0 <= number <= MAX_UNSIGNED:
+        return False
+    if title is None:
+        return "title" not in instance
+    return isinstance(title, str) and bool(title.strip()) and not _CONTROL.search(title)
 
 
 _PLAIN: Final = frozenset({"uid", "sopClass", "number", "title"})
@@ -207,10 +207,13 @@ def _study_uid(resource: dict[str, Any]) -> Iterator[str]:
 
 def _uids(holders: list[dict[str, Any]], seen: set[str]) -> Iterator[str]:
     """What is wrong with UIDs that must differ from each other and from those `seen`."""
-    for one in holders:
-        uid = str(one.get("uid", ""))
-        if len(uid) > 64:
-            yield f"the uid {uid} is longer than 64 characters"
+    uids = [str(one.get("uid", "")) for one in holders]
+    if len(set(uids)) == len(uids) and seen.isdisjoint(uids) and max(map(len, uids), default=0) <= MAX_ID:
+        seen.update(uids)
+        return
+    for uid in uids:
+        if len(uid) > MAX_ID:
+            yield f"the uid {uid} is longer than {MAX_ID} characters"
         if uid in seen:
             yield f"the uid {uid} stands twice"
         seen.add(uid)

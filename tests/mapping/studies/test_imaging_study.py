@@ -241,3 +241,22 @@ def test_the_validator_names_what_is_missing(element: str) -> None:
 def test_references_of_every_allowed_form_pass() -> None:
     for subject in ({"reference": "Patient/1"}, {"reference": "Patient?identifier=a|b"}, {"reference": "urn:uuid:1"}):
         assert broken(subject=subject) == []
+
+
+def test_instances_that_state_different_attributes_are_mapped_each_by_its_own() -> None:
+    stated = [
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "InstanceNumber": "1"},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "DocumentTitle": "Protocol"},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "InstanceNumber": "3", "ContentLabel": "ORGANS"},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "InstanceNumber": "4"},
+    ]
+    instances = tuple(
+        Instance(f"1.2.{number}", one["SOPClassUID"], {"SOPInstanceUID": f"1.2.{number}", **one})
+        for number, one in enumerate(stated)
+    )
+    study = Study(StudyInstanceUID("1.2"), {"StudyInstanceUID": "1.2", "PatientID": "P1"},
+                  (Series("1.3", {"SeriesInstanceUID": "1.3", "Modality": "CT"}, instances),))  # fmt: skip
+    listed = SHIPPED.studies.build(study)["series"][0]["instance"]
+    assert [(one.get("number"), one.get("title")) for one in listed] == [
+        (1, None), (None, "Protocol"), (3, "ORGANS"), (4, None),
+    ]  # fmt: skip
