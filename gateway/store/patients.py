@@ -25,7 +25,7 @@ _HOLD: Final = Statement(_ONE.with_for_update())
 _ADD: Final = Statement(
     insert(patients),
     (
-        "patient_id", "issuer", "attributes", "said", "former", "name_key", "given_key", "merged_into", "merged_at",
+        "patient_id", "issuer", "attributes", "stamps", "former", "name_key", "given_key", "merged_into", "merged_at",
         "first_at", "arrivals", "updated_at",
     ),
 )  # fmt: skip
@@ -153,7 +153,7 @@ def add(
             "patient_id": identity.patient_id,
             "issuer": identity.issuer,
             "attributes": attributes,
-            "said": stamps,
+            "stamps": stamps,
             "former": [],
             **_name_keys(attributes),
             "merged_into": merged_into,

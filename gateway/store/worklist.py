@@ -41,7 +41,7 @@ ITEMS: Final = (
         procedures.c.attributes.label("procedure"),
         procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
         orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
-        patients.c.issuer, patients.c.said.label("stamps"), patients.c.former,
+        patients.c.issuer, patients.c.stamps, patients.c.former,
     )
     .join(procedures, procedures.c.id == steps.c.procedure)
     .join(orders, orders.c.id == procedures.c.order)
@@ -99,7 +99,7 @@ def _raw(column: ColumnElement[Any]) -> ColumnElement[str]:
 
 _CANDIDATES: Final = (
     select(
-        steps.c.id, steps.c.state, steps.c.station_ae, _raw(patients.c.attributes), _raw(patients.c.said),
+        steps.c.id, steps.c.state, steps.c.station_ae, _raw(patients.c.attributes), _raw(patients.c.stamps),
         _raw(orders.c.attributes), orders.c.event_at, _raw(patients.c.former), _raw(procedures.c.attributes),
         _raw(steps.c.attributes),
     )

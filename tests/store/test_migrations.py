@@ -14,7 +14,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 
 from gateway.errors import ConfigError
 from gateway.records.cause import cause_of, cause_of_message
@@ -22,7 +22,7 @@ from gateway.records.patient import Identity, Rank, values_after
 from gateway.records.patient_merge import Absorbed, composed
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.records.work import SETTLE, delivery_to
-from gateway.store import Store, messages, migrations, order_book, order_kin, outbox_listing, patients
+from gateway.store import Store, messages, migrations, order_book, order_kin, outbox_listing, patients, schema
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
 from tests.commands import FORKS
@@ -112,8 +112,8 @@ def _orders_of_0001(connection: Connection) -> None:
     patient = patients.find(connection, Identity("P1", "HOSP"))
     order = order_book.get(connection, OrderRow(1))
     assert patient is not None
-    older, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
-    newer, _ = values_after(patient["attributes"], patient["said"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
+    older, _ = values_after(patient["attributes"], patient["stamps"], {"PatientName": "OLDER^X"}, Rank.ORDER, 999)
+    newer, _ = values_after(patient["attributes"], patient["stamps"], {"PatientName": "NEW^X"}, Rank.REGISTRATION, 1)
     assert (older["PatientName"], newer["PatientName"]) == ("OLD^NAME", "NEW^X")
     assert (patient["former"], patient["merged_into"], patient["arrivals"]) == ([], None, [])
     assert (order.moved_at, [step.step_id for one in order.procedures for step in one.steps]) == (1000, ["S1"])
@@ -151,8 +151,8 @@ def _kin_of_0016(connection: Connection) -> None:
         (None, 0, 0, None), (11, 0, 0, None),
     ]  # fmt: skip
     assert absorbed["id"] == 12
-    others = [Absorbed(old["attributes"], old["said"], old["merged_at"])]
-    assert composed(new["attributes"], new["said"], others)[0] == new["attributes"]
+    others = [Absorbed(old["attributes"], old["stamps"], old["merged_at"])]
+    assert composed(new["attributes"], new["stamps"], others)[0] == new["attributes"]
     assert (parents, children, child.parent, child.parent_filler) == ([11], [12], "P0", "")
     assert (child.study_uid, child.study_uids) == ("", {"1.2.16"})
 
@@ -284,10 +284,28 @@ def _fill_0023(connection: Connection) -> None:
 
 def _names_and_numbers_of_0023(connection: Connection) -> None:
     """0024: patients and rejected messages are found by what is in them."""
-    given = connection.execute(text("SELECT given_key FROM patients WHERE id > 20 ORDER BY id")).scalars().all()
+    given = connection.execute(text("SELECT given_key FROM patients WHERE id IN (21, 22) ORDER BY id")).scalars().all()
     asked = text("SELECT message, value FROM message_numbers WHERE message > 20 ORDER BY value")
     assert given == ["erika^maria", ""]
     assert [tuple(one) for one in connection.execute(asked)] == [(21, "4711"), (21, "4712"), (21, "C1"), (21, "PL1")]
+
+
+_OF_0039 = """
+INSERT INTO patients (id, patient_id, issuer, attributes, said, own, updated_at) VALUES
+    (31, 'P31', 'HOSP', '{"PatientName":"A^B"}', '{"PatientName":[1,7]}', NULL, 1),
+    (32, 'P32', 'HOSP', '{}', '{}', '{"attributes":{"PatientName":"\\"said\\":"},"said":{"PatientName":[1,8]}}', 1)
+"""
+
+
+def _stamps_of_0039(connection: Connection) -> None:
+    """0040: when each attribute was stated is kept under another name; a value that looks like it is not touched."""
+    rows = connection.execute(
+        select(schema.patients.c.stamps, schema.patients.c.own).where(schema.patients.c.id > 30).order_by("id")
+    )
+    assert [tuple(one) for one in rows] == [
+        ({"PatientName": [1, 7]}, None),
+        ({}, {"attributes": {"PatientName": '"said":'}, "stamps": {"PatientName": [1, 8]}}),
+    ]
 
 
 def _statements(written: str, connection: Connection) -> None:
@@ -300,6 +318,7 @@ OLDER: dict[str, tuple[Callable[[Connection], None], Callable[[Connection], None
     "0007": (_fill_0007, _causes_of_0007),
     "0016": (partial(_statements, _OF_0016), _kin_of_0016),
     "0023": (_fill_0023, _names_and_numbers_of_0023),
+    "0039": (partial(_statements, _OF_0039), _stamps_of_0039),
 }
 """Revision -> what its program kept, and that today's program knows it."""
 
@@ -309,7 +328,7 @@ def test_what_older_programs_kept_is_taken_over(engine: Engine) -> None:
         with engine.begin() as connection:
             command.upgrade(migrations._config(connection), revision)
             fill(connection)
-    assert migrations.upgrade(engine) == ("0023", migrations.newest())
+    assert migrations.upgrade(engine) == (list(OLDER)[-1], migrations.newest())
     with engine.connect() as connection:
         for _, is_known in OLDER.values():
             is_known(connection)

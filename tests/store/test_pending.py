@@ -224,7 +224,7 @@ async def test_keys_that_the_database_gives_meanwhile_are_not_given_again(databa
 
     def plainly(connection: Connection) -> None:
         values = {
-            "patient_id": "P9", "issuer": "", "attributes": {}, "said": {}, "former": [], "name_key": "",
+            "patient_id": "P9", "issuer": "", "attributes": {}, "stamps": {}, "former": [], "name_key": "",
             "given_key": "", "merged_at": 0, "first_at": 1, "arrivals": [], "updated_at": 1,
         }  # fmt: skip
         connection.execute(insert(patient_rows), values)

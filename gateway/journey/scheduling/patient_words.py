@@ -46,7 +46,7 @@ def update_patient(work: SchedulingWork, row: Row, statement: Attributes, rank: 
     attributes, stamps = values_after(*_own(held), statement, rank, at)
     values: dict[str, Any] = {"first_at": min(at, held["first_at"]), "updated_at": work.now}
     is_plain = held["own"] is None
-    values |= {"attributes": attributes, "said": stamps} if is_plain else {"own": _as_own(attributes, stamps)}
+    values |= {"attributes": attributes, "stamps": stamps} if is_plain else {"own": _as_own(attributes, stamps)}
     patients.change(work.connection, held["id"], **values)
     if not is_plain:
         recompose(work, held["id"])
@@ -61,13 +61,13 @@ def recompose(work: SchedulingWork, patient: PatientRow) -> None:
     held = patients.get(work.connection, patient, to_change=True)
     assert held is not None
     others = [
-        Absorbed(row["attributes"], row["said"], row["merged_at"])
+        Absorbed(row["attributes"], row["stamps"], row["merged_at"])
         for row in patients.absorbed_by(work.connection, patient)
     ]
     own = _own(held)
     attributes, stamps = composed(*own, others)
     patients.change(
-        work.connection, patient, own=_as_own(*own), attributes=attributes, said=stamps, updated_at=work.now
+        work.connection, patient, own=_as_own(*own), attributes=attributes, stamps=stamps, updated_at=work.now
     )
     if held["merged_into"] is not None:
         recompose(work, held["merged_into"])
@@ -77,8 +77,8 @@ def recompose(work: SchedulingWork, patient: PatientRow) -> None:
 
 def _own(row: Row) -> tuple[Attributes, Stamps]:
     words = row["own"] or row
-    return words["attributes"], words["said"]
+    return words["attributes"], words["stamps"]
 
 
 def _as_own(attributes: Attributes, stamps: Stamps) -> dict[str, Any]:
-    return {"attributes": attributes, "said": stamps}
+    return {"attributes": attributes, "stamps": stamps}

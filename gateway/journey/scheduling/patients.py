@@ -74,7 +74,7 @@ def _delete(work: SchedulingWork, statement: PatientStatement) -> None:
         work.applied.note(Place("PID", 3), "no such patient is known; nothing to delete")
         return
     row = patients.hold_survivor(work.connection, named)
-    if any(at > statement.event_at for _, at in row["said"].values()):
+    if any(at > statement.event_at for _, at in row["stamps"].values()):
         work.applied.note(Place("EVN", 2), "newer things are known of the patient; not deleted")
         return
     for order in patients.orders_of(work.connection, row["id"]):
@@ -82,7 +82,7 @@ def _delete(work: SchedulingWork, statement: PatientStatement) -> None:
         if any(step.state not in CLOSED for step in steps):
             raise Conflict("the patient still has steps to be done; cancel their orders first", place=Place("PID", 3))
     identity = {key: row["attributes"][key] for key in ("PatientID", "IssuerOfPatientID") if key in row["attributes"]}
-    patients.change(work.connection, row["id"], attributes=identity, said={}, own=None, updated_at=work.now)
+    patients.change(work.connection, row["id"], attributes=identity, stamps={}, own=None, updated_at=work.now)
     work.applied.patients[row["id"]] = "deleted"
 
 

@@ -116,7 +116,7 @@ class OpenIdProvider:
         if (about := metadata.get("userinfo_endpoint")) and tokens.get("access_token"):
             headers = {"Authorization": f"Bearer {tokens['access_token']}"}
             _, more = await self._ask("GET", str(about), headers=headers)
-            # 5.3.2: what is said of somebody else must not be believed.
+            # 5.3.2: claims of another subject must not be believed.
             if more.get("sub") == claims["sub"]:
                 claims = {**more, **claims}
         return Vouched(claims, id_token)
