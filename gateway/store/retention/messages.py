@@ -1,7 +1,7 @@
 """HL7 messages. Those of an order go with it: an order is what its messages say. The others have an age of their own.
 
-What a message without an order states of a patient stays in the row of the patient, with the time of each statement: the
-same message, sent again, changes nothing that is newer.
+What a message without an order states of a patient stays in the row of the patient, with the time of each statement:
+the same message, sent again, changes nothing that is newer.
 """
 
 from __future__ import annotations
