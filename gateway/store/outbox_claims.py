@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -88,10 +89,11 @@ claimable = and_(
     or_(outbox.c.state == WorkState.PENDING.value, outbox.c.lease_until <= bindparam("now")),
     # A row whose earlier sibling's lease has ended is no head: the sibling is, and goes again first.
     is_head,
-    # Replayed work stands before later work of its lane; what is under way there is let finish.
+    # Replayed work stands before later work of its lane; what is under way there is let finish. What waits has no
+    # lease: the state is not asked for by itself, so that a planner looks into the lane, not at all that is leased.
     ~exists().where(
         _later.c.lane == outbox.c.lane, _later.c.id > outbox.c.id, is_active(_later),
-        _later.c.state == WorkState.LEASED.value, _later.c.lease_until > bindparam("now"),
+        _later.c.lease_until > bindparam("now"),
     ),
 )  # fmt: skip
 
@@ -115,9 +117,11 @@ CLAIM = (
         attempts=outbox.c.attempts + 1,
     )
     .returning(
-        outbox.c.id, outbox.c.lane, outbox.c.payload, outbox.c.attempts - 1, outbox.c.lease, outbox.c.created_at,
+        outbox.c.id, outbox.c.lane, outbox.c.payload, (outbox.c.attempts - 1).label("attempts"), outbox.c.lease,
+        outbox.c.created_at,
     )
 )  # fmt: skip
+_CLAIM: Final = Statement(CLAIM)
 
 
 def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int) -> list[Work]:
@@ -128,8 +132,11 @@ def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int
     values = {
         **of(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
     }  # fmt: skip
-    rows = connection.execute(CLAIM, values).all()
-    return [Work(WorkRow(id), Lane.of(lane), *rest) for id, lane, *rest in sorted(rows, key=lambda row: int(row.id))]
+    rows = sorted(_CLAIM.rows(connection, values), key=itemgetter("id"))
+    return [
+        Work(WorkRow(row["id"]), Lane.of(row["lane"]), row["payload"], row["attempts"], row["lease"], row["created_at"])
+        for row in rows
+    ]
 
 
 def of(kind: WorkKind) -> dict[str, str]:

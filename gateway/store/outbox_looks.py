@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select, union_all
 
-from gateway.records.work import WorkKind, WorkState
+from gateway.records.work import ACTIVE, WorkKind, WorkState
 from gateway.store.outbox_claims import claimable, is_active, is_head, is_not_paused, of
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
 
-# In the order of the index: where much waits, a planner that needs any row looks for it among all that is done.
-ANY_ACTIVE = select(outbox.c.kind).where(is_active(outbox)).order_by(outbox.c.kind, outbox.c.due_at).limit(1)
+# The first of each state: where much waits, a planner that needs any row looks for it among all that is done
+# (PostgreSQL), or sorts all that waits (SQLite).
+ANY_ACTIVE = union_all(
+    *(
+        select(func.min(outbox.c.id).label("first")).where(outbox.c.state == literal_column(f"'{one}'"))
+        for one in ACTIVE
+    )
+)
 
 HAS_DUE = select(outbox.c.id).where(claimable).order_by(outbox.c.due_at).limit(1)
 
+# What waits has no lease. Its state by itself would lead a planner to all kinds that wait, which are then sorted.
 NEXT_DUE = (
     select(outbox.c.due_at)
     .where(
         outbox.c.kind == bindparam("the_kind"), is_not_paused, is_active(outbox),
-        outbox.c.state == WorkState.PENDING.value, is_head,
+        outbox.c.lease_until == literal_column("0"), is_head,
     )
     .order_by(outbox.c.due_at)
     .limit(1)
@@ -50,7 +57,7 @@ class Look:
 
 def looks(connection: Connection, questions: Iterable[Question]) -> dict[Question, Look]:
     """What the outbox has of each kind at its time."""
-    if not _ANY_ACTIVE.rows(connection, {}):
+    if not any(row["first"] for row in _ANY_ACTIVE.rows(connection, {})):
         return dict.fromkeys(questions, Look(has_due=False))
     return {(kind, now): _look(connection, kind, now) for kind, now in questions}
 

@@ -763,6 +763,7 @@ outbox = Table(
         "ix_outbox_active_due",
         "kind",
         "due_at",
+        "id",
         sqlite_where=text("state IN ('pending', 'leased')"),
         postgresql_where=text("state IN ('pending', 'leased')"),
     ),

@@ -11,7 +11,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Table
+from sqlalchemy import ColumnElement, Connection, Dialect, Insert, LargeBinary, Table, Update
 from sqlalchemy.sql import ClauseElement, Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
@@ -47,8 +47,12 @@ class _DriverStatement:
             self.sql_of_json = many_rows.from_json(statement.table, names_of, dialect)
         self.columns: tuple[str, ...] = ()
         self.readers: tuple[tuple[int, Process], ...] = ()
+        exported: list[ColumnElement[Any]] = []
         if isinstance(statement, (Select, CompoundSelect)):
             exported = list(statement.selected_columns)
+        elif isinstance(statement, Update):
+            exported = list(statement.exported_columns)
+        if exported:
             self.columns = tuple(column.key or column.name for column in exported)
             self.readers = tuple(
                 (number, process)
@@ -71,7 +75,7 @@ class Statement:
         """Into which an INSERT adds; else empty."""
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What a SELECT finds, each row by its columns' names."""
+        """What a SELECT finds, or an UPDATE returns, each row by its columns' names."""
         compiled = self._for(connection)
         found = self._run(connection, compiled, values).fetchall()
         columns, readers = compiled.columns, compiled.readers
