@@ -45,20 +45,20 @@ class _DriverStatement:
         """Of an INSERT of PostgreSQL; see `many_rows.from_json`."""
         if dialect.name == "postgresql" and isinstance(statement, Insert) and isinstance(statement.table, Table):
             self.sql_of_json = many_rows.from_json(statement.table, names_of, dialect)
-        self.columns: tuple[str, ...] = ()
-        self.readers: tuple[tuple[int, Process], ...] = ()
-        exported: list[ColumnElement[Any]] = []
-        if isinstance(statement, (Select, CompoundSelect)):
-            exported = list(statement.selected_columns)
-        elif isinstance(statement, Update):
-            exported = list(statement.exported_columns)
-        if exported:
-            self.columns = tuple(column.key or column.name for column in exported)
-            self.readers = tuple(
-                (number, process)
-                for number, column in enumerate(exported)
-                if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
-            )
+        exported = _exported(statement)
+        self.columns = tuple(column.key or column.name for column in exported)
+        self.readers = tuple(
+            (number, process)
+            for number, column in enumerate(exported)
+            if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+        )
+
+
+def _exported(statement: ClauseElement) -> list[ColumnElement[Any]]:
+    """The columns of the rows that a statement gives."""
+    if isinstance(statement, (Select, CompoundSelect)):
+        return list(statement.selected_columns)
+    return list(statement.exported_columns) if isinstance(statement, Update) else []
 
 
 class Statement:
