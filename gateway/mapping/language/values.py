@@ -123,6 +123,11 @@ def fitter(vr: str, too_long: str) -> Callable[[str], tuple[str, str]]:
     return fitted
 
 
+def clean_length(vr: str) -> int:
+    """How many letters and digits fit a VR as they are; 0: they must be looked at."""
+    return MAX_LENGTH[vr] if vr in _AT_ONCE and vr not in _SHAPES else 0
+
+
 def _clean(vr: str, value: str) -> str:
     if vr in ("LT", "ST", "UT"):
         return _replaced(_CONTROL_BUT_LINES, "", value).rstrip()

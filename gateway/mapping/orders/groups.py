@@ -57,7 +57,7 @@ def order_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
             break
         elif name == "PID" and ("PID" in patient or groups):
             raise Malformed("send one message for each patient, its PID before the orders", place=_late(patient))
-        _put(groups[-1].segments if groups else patient, name, segment)
+        (groups[-1].segments if groups else patient).setdefault(name, []).append(segment)
     _check(groups, "ORC")
     if len(groups) > 1:
         _share_study(groups)
@@ -73,7 +73,7 @@ def result_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
             groups.append(Group(len(groups) + 1, name, {"NTE": []}))
         elif name == "PID" and ("PID" in patient or groups):
             raise Malformed("send one message for each patient, its PID before the results", place=_late(patient))
-        _put(groups[-1].segments if groups else patient, name, segment)
+        (groups[-1].segments if groups else patient).setdefault(name, []).append(segment)
     _check(groups, "OBR")
     return patient, groups
 
@@ -83,7 +83,7 @@ def appointment_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]
     patient: Segments = {}
     group = Group(1, "SCH", {})
     for name, segment in _noted(message):
-        _put(patient if name in _PATIENT else group.segments, name, segment)
+        (patient if name in _PATIENT else group.segments).setdefault(name, []).append(segment)
     _check([group] if "SCH" in group.segments else [], "SCH")
     return patient, [group]
 
@@ -95,7 +95,7 @@ def patient_groups(message: ReadableMessage) -> list[Segments]:
     for name, segment in _noted(message):
         if name == "PID":
             groups.append({key: list(value) for key, value in shared.items()})
-        _put(groups[-1] if groups else shared, name, segment)
+        (groups[-1] if groups else shared).setdefault(name, []).append(segment)
     if not groups:
         raise RequiredMissing("the message has no PID segment", place=Place("PID"))
     _bounded(len(groups), "PID")
@@ -114,10 +114,6 @@ def _noted(message: ReadableMessage) -> Iterator[tuple[str, ReadableSegment]]:
         elif noted in _UNNOTED:
             continue
         yield name, segment
-
-
-def _put(segments: Segments, name: str, segment: ReadableSegment) -> None:
-    segments.setdefault(name, []).append(segment)
 
 
 def _late(patient: Segments) -> Place:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import GatewayError, Place, RequiredMissing, together
 from gateway.mapping.identifiers import DERIVATIONS, Known
 from gateway.mapping.language.rows import Row
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.language.values import fit
+from gateway.mapping.orders.at_once import AtOnce, at_once, never
 from gateway.mapping.orders.dialect import INDISPENSABLE
-from gateway.mapping.orders.paths import Scope, is_there
+from gateway.mapping.orders.paths import FieldPath, Scope, SegmentFields, is_there
 from gateway.mapping.orders.places import place_of
 from gateway.mapping.orders.row_values import CompiledRow, RowValue, default_of, derived_by, value_of
 from gateway.records.finding import Finding
@@ -27,8 +28,8 @@ ASSIGNED: Final = frozenset({"AccessionNumber", "StudyInstanceUID"})
 
 LevelRead = tuple[Attributes, set[str]]
 """The attributes of one level, and which of them are ours because the message has none."""
-SHAPES: Final = 1024
-"""Sets of stated fields, for each level, whose rows are kept."""
+SHAPES: Final = 512
+"""Sets of stated fields whose plans are kept."""
 _NOTHING: Final[RowValue] = ("", "", "")
 
 
@@ -67,41 +68,75 @@ class GroupRead:
             raise together(self.refusals)
 
 
+_PlannedRow = tuple[str, AtOnce, bool, CompiledRow]
+"""The target of a row, its reader for the simple case, whether it does something without a value; last the row itself,
+with the paths that can give one."""
+
+
+class Plan(NamedTuple):
+    """How messages that state the same fields are read."""
+
+    fields: Sequence[SegmentFields]
+    """What the readers of the rows look at."""
+    rows: Mapping[str, Sequence[_PlannedRow]]
+    """By level."""
+
+
 class Levels:
     """The rows of all levels, ready to be applied."""
 
     def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
         self.rows = rows
-        self._rows_for = lru_cache(maxsize=SHAPES)(self._within)
+        self._plan = lru_cache(maxsize=SHAPES)(self._planned)
 
-    def _within(self, name: str, stated_keys: frozenset[str]) -> tuple[tuple[CompiledRow, str, bool], ...]:
-        """The rows of a level that can be read in a message of these fields, each with its target, and whether it does
-        something without a value. Most messages of a sender have the same."""
-        rows = [(one.within(stated_keys), one.row.target, _is_always_read(one.row)) for one in self.rows[name]]
-        return tuple(one for one in rows if one[0].sources or one[2])
+    def _planned(self, stated_keys: frozenset[str], is_traced: bool) -> Plan:
+        """The plan for messages of these fields. Most messages of a sender have the same."""
+        rows: dict[str, list[_PlannedRow]] = {}
+        fields: list[FieldPath] = []
+        for level, of_level in self.rows.items():
+            rows[level] = []
+            for one in of_level:
+                compiled, target, is_always_read = one.within(stated_keys), one.row.target, _is_always_read(one.row)
+                reader, field = at_once(compiled)
+                if is_traced or ("IPC" in stated_keys and target in ASSIGNED):
+                    reader = never
+                if compiled.sources or is_always_read:
+                    rows[level].append((target, reader, is_always_read, compiled))
+                if field is not None:
+                    fields.append(field)
+        return Plan(SegmentFields.of(fields), rows)
 
     def read(self, name: str, scope: Scope, known: Known, context: GroupRead) -> LevelRead:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
-        faults: list[GatewayError] = []
-        may_differ, is_traced = "IPC" in scope.order, context.trace is not None
-        for compiled, target, is_always_read in self._rows_for(name, scope.stated_keys):
-            value, source, remark = value_of(compiled, scope, faults)
-            if not value or faults or (may_differ and target in ASSIGNED):
-                if value == "" and not is_always_read and not faults:
-                    continue
-                found = value, source, remark
-                value, source, remark = self._completed(compiled, scope, known, result, context, found, faults)
-                faults.clear()
+        plan = self._plan(scope.stated_keys, context.trace is not None)
+        scope.split_at_once(plan.fields)
+        for target, reader, is_always_read, compiled in plan.rows[name]:
+            value = reader(scope)
+            if value:
+                result[target] = value
+            elif value is None or is_always_read:
+                value, source, remark = self._from_the_beginning(compiled, scope, known, result, context)
                 if value == "":
                     continue
-            result[target] = value
-            if source in compiled.ours:
-                ours.add(target)
-            if remark or is_traced:
-                _note(name, compiled, (value, source, remark), context)
+                result[target] = value
+                if source in compiled.ours:
+                    ours.add(target)
+                if remark or context.trace is not None:
+                    _note(name, compiled, (value, source, remark), context)
         return result, ours
+
+    def _from_the_beginning(
+        self, compiled: CompiledRow, scope: Scope, known: Known, before: Attributes, context: GroupRead
+    ) -> RowValue:
+        """The value of a row of which nothing is known beforehand."""
+        faults: list[GatewayError] = []
+        found = value_of(compiled, scope, faults)
+        is_settled = bool(found[0]) and not ("IPC" in scope.order and compiled.row.target in ASSIGNED)
+        if not faults and (is_settled or (found[0] == "" and not _is_always_read(compiled.row))):
+            return found
+        return self._completed(compiled, scope, known, before, context, found, faults)
 
     def _completed(
         self,

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress
-from typing import Any, Final, Protocol
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.clock import dtm_of
 from gateway.mapping.orders.settings import Settings as Settings
@@ -27,6 +28,9 @@ class ReadableSegment(Protocol):
     """What is asked of a segment; positions are 1-based as in the standard."""
 
     name: str
+    separator: str
+    """That of components, where no field of the segment holds more than them: neither repetitions nor subcomponents,
+    escapes, line breaks or nulls; else ''."""
 
     @property
     def fields(self) -> Sequence[str]:
@@ -93,17 +97,30 @@ class Scope:
     nothing, and here learn it from one look."""
     split: dict[str, list[str]] = field(init=False, repr=False, compare=False)
     """The components of those of these fields that have been asked for, if they are divided no further; else []."""
+    is_split: bool = field(default=False, init=False, repr=False, compare=False)
+    """`split_at_once` has been called."""
 
     def __post_init__(self) -> None:
-        self.first, self.fields, self.split = {}, {}, {}
-        keys: list[Iterable[str]] = []
-        for part in (self.order, self.patient):
-            for name, segments in part.items():
-                if segments and (part is self.order or name not in self.order):
-                    self.first[name] = first = segments[0]
-                    self.fields[name] = fields = first.fields
-                    keys.append(compress(_fields_of(name), fields))
-        self.stated_keys = _the_same(frozenset(chain.from_iterable(keys)))
+        parts = {**self.patient, **self.order}
+        self.first = {name: segments[0] for name, segments in parts.items() if segments}
+        self.fields = fields = {name: first.fields for name, first in self.first.items()}
+        stated_of_each = map(compress, map(_fields_of, fields), fields.values())
+        self.stated_keys = _the_same(frozenset(chain.from_iterable(stated_of_each)))
+        self.split = {}
+
+    def split_at_once(self, wanted: Iterable[SegmentFields]) -> None:
+        """Put the components of these fields, which are not empty, into `split`."""
+        if self.is_split:
+            return
+        self.is_split = True
+        for name, keys, numbers, pick in wanted:
+            separator = self.first[name].separator
+            if separator:
+                parts = [list(map(_STRIP, raw.split(separator))) for raw in pick(self.fields[name])]
+                self.split.update(zip(keys, parts, strict=True))
+            else:
+                for key, number in zip(keys, numbers, strict=True):
+                    self.components(name, number, key)
 
     def components(self, name: str, number: int, key: str) -> list[str]:
         """The components of a field that is not empty, kept in `split` from now on; [] if they are divided further, or
@@ -153,6 +170,7 @@ SETTINGS: Final[dict[str, Callable[[Scope], Sequence[str]]]] = {
     "source.received_at": lambda scope: (dtm_of(scope.received_at),),
 }
 NULL: Final = '""'
+_STRIP: Final = str.strip
 
 
 def check(path: str) -> str | None:
@@ -247,6 +265,49 @@ def compile_path(path: str, undivided: Callable[[list[str]], Any] = nested) -> C
         return undivided(narrowed) if any(narrowed) else []
 
     return look_at_each if everywhere or part else look
+
+
+class SegmentFields(NamedTuple):
+    """Fields of the first segment of a name."""
+
+    segment: str
+    keys: tuple[str, ...]
+    """As in `Scope.stated_keys`."""
+    numbers: tuple[int, ...]
+    pick: Callable[[Sequence[str]], Sequence[str]]
+    """These fields among those of the segment."""
+
+    @classmethod
+    def of(cls, paths: Iterable[FieldPath]) -> list[SegmentFields]:
+        """The fields of the paths, by segment."""
+        keys: dict[str, dict[int, str]] = {}
+        for path in paths:
+            keys.setdefault(path.segment, {})[path.number] = path.key
+        return [cls(name, tuple(one.values()), tuple(one), _picking(*one)) for name, one in keys.items()]
+
+
+def _picking(first: int, *others: int) -> Callable[[Sequence[str]], Sequence[str]]:
+    # Of a single number `itemgetter` gives no sequence.
+    return itemgetter(first, *others) if others else itemgetter(slice(first, first + 1))
+
+
+class FieldPath(NamedTuple):
+    """A path to one field of the first segment of its name."""
+
+    key: str
+    """As in `Scope.stated_keys`."""
+    segment: str
+    number: int
+    components: slice
+
+
+def field_path(path: str) -> FieldPath | None:
+    """The path in its parts; None for one that looks elsewhere, or for a subcomponent that not every field has."""
+    match = PATH.fullmatch(path)
+    if match is None or not match["field"] or match["all"] or match["part"]:
+        return None
+    segment, number, components = match["segment"], int(match["field"]), _narrow_flat(match)
+    return FieldPath(f"{segment}-{number}", segment, number, components) if components.stop != 0 else None
 
 
 def compile_leaf(path: str) -> Callable[[Scope], str | None] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import compress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -47,9 +48,9 @@ _FIT: Final = frozenset({"DA", "TM"})
 """What only functions give, in the form that fits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledRow:
-    """A row, ready to be applied."""
+    """A row, ready to be applied. Compared by identity."""
 
     row: Row
     sources: tuple[tuple[str, Reader, Finish], ...]
@@ -76,12 +77,13 @@ class CompiledRow:
 
     def within(self, stated_keys: frozenset[str]) -> CompiledRow:
         """The row with those of its paths that can give a value in a message of these fields."""
-        sources = tuple(
-            source
-            for source, needs in zip(self.sources, self.needs, strict=True)
-            if needs is None or not needs.isdisjoint(stated_keys)
-        )
-        return replace(self, sources=sources, needs=())
+        may_give = [needs is None or not needs.isdisjoint(stated_keys) for needs in self.needs]
+        return _with_paths(self, tuple(compress(self.sources, may_give)))
+
+
+@lru_cache(maxsize=1024)
+def _with_paths(row: CompiledRow, sources: tuple[tuple[str, Reader, Finish], ...]) -> CompiledRow:
+    return replace(row, sources=sources, needs=())
 
 
 def derived_by(row: Row) -> str:

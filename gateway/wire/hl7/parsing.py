@@ -13,7 +13,7 @@ from gateway.long_work import SLICE_CHARACTERS, pause, with_pauses
 from gateway.wire import charsets
 from gateway.wire.hl7.escapes import Delimiters, read_delimiters
 from gateway.wire.hl7.message import Message
-from gateway.wire.hl7.segment import HEADERS, LONG_TEXT, Segment, split_text
+from gateway.wire.hl7.segment import HEADERS, LONG_TEXT, Segment, is_flat, split_text
 
 MAX_HEADER_BYTES = 64 * 1024
 """Of an MSH with the batch headers before it."""
@@ -189,6 +189,25 @@ def _segment_start(separator: str) -> re.Pattern[str]:
 
 def _segments(body: str, delimiters: Delimiters, codec: str) -> Iterator[Segment]:
     lines, ends = _lines(body, delimiters.field)
+    *texts, rest = lines
+    if rest == "" and len(body) <= LONG_TEXT and all(map(_segment_start(delimiters.field).match, texts)):
+        return _one_each(texts, ends, delimiters, codec)
+    return _of_lines(lines, ends, delimiters, codec)
+
+
+def _one_each(texts: list[str], ends: list[str], delimiters: Delimiters, codec: str) -> Iterator[Segment]:
+    """The segments of a short message with one on each line."""
+    # The first is MSH, or the header of a batch, whose field 2 holds all delimiters.
+    flat = is_flat("".join(texts[1:]), delimiters) or None
+    occurrences: dict[str, int] = {}
+    for position, text in enumerate(texts):
+        name = text[:3]
+        occurrences[name] = occurrence = occurrences.get(name, 0) + 1
+        yield Segment(text, ends[position], occurrence, position, delimiters, codec, flat=flat and position > 0)
+
+
+def _of_lines(lines: list[str], ends: list[str], delimiters: Delimiters, codec: str) -> Iterator[Segment]:
+    """The segments of any message: text may go on for several lines."""
     begins = _segment_start(delimiters.field).match
     is_long = len(lines) > _MANY_LINES
     starts = [i for i, line in enumerate(with_pauses(lines) if is_long else lines) if begins(line)]

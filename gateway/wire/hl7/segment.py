@@ -11,6 +11,7 @@ HEADERS = frozenset({"MSH", "FHS", "BHS"})
 """Segments whose field 1 is the field separator and field 2 the encoding characters."""
 LONG_TEXT = 4096
 """The parts of a longer text are counted before it is split."""
+_NULL = '""'
 MAX_REPETITIONS = 1_000
 MAX_PARTS = 20_000
 """Components and subcomponents of a field, in all its repetitions."""
@@ -29,9 +30,21 @@ class Segment:
         "name",
         "occurrence",
         "position",
+        "separator",
     )
 
-    def __init__(self, text: str, end: str, occurrence: int, position: int, delimiters: Delimiters, codec: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        end: str,
+        occurrence: int,
+        position: int,
+        delimiters: Delimiters,
+        codec: str,
+        *,
+        flat: bool | None = None,
+    ) -> None:
+        """flat: `is_flat(text, delimiters)`, if that is known."""
         self.name = text[:3]
         self.occurrence = occurrence
         """Which one among the segments of this name in the message, from 1 (ERR-2.2)."""
@@ -42,8 +55,13 @@ class Segment:
         self._delimiters = delimiters
         self._codec = codec
         self._fields: list[str] | None = None
+        if is_flat(text, delimiters) if flat is None else flat:
+            self._plain, self.separator = True, delimiters.component
+            return
         escape = delimiters.escape
         self._plain = not ((escape and escape in text) or "\r" in text or "\n" in text)
+        self.separator = ""
+        """That of components, where no field holds more than them (`is_flat`)."""
 
     @property
     def text(self) -> str:
@@ -139,6 +157,9 @@ class Segment:
         raw = fields[n] if n < len(fields) else ""
         if not raw:
             return ""
+        if self.separator and subcomponent == repetition == 1:
+            parts = raw.split(self.separator, component)
+            return parts[component - 1] if component <= len(parts) else ""
         if component == subcomponent == repetition == 1 and raw.isalnum():
             # Neither delimiters nor escapes, which are punctuation.
             return raw
@@ -158,6 +179,22 @@ class Segment:
         if "\r" in raw or "\n" in raw:
             raw = raw.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
         return unescape(raw, self._delimiters, self._codec)
+
+
+def is_flat(text: str, delimiters: Delimiters) -> bool:
+    """Whether no field of a short text is divided further than into components, is null, or holds escapes or breaks.
+
+    A delimiter that this sender lacks is "", which is in every text.
+    """
+    return not (
+        len(text) > LONG_TEXT
+        or delimiters.repetition in text
+        or delimiters.subcomponent in text
+        or delimiters.escape in text
+        or _NULL in text
+        or "\n" in text
+        or "\r" in text
+    )
 
 
 def split_text(text: str, separator: str) -> list[str]:
