@@ -17,16 +17,15 @@ from gateway.mapping.language.files import close, compose
 from gateway.mapping.language.literals import literal_of
 from gateway.mapping.language.rows import OFF
 from gateway.mapping.orders.dialect import OWN
-from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.answering import STEPS
 from gateway.worklist.encoding import encodes
-from gateway.worklist.items import Element, of_attributes
+from gateway.worklist.items import Attributes
 from gateway.worklist.scanner_rules import Form, ScannerRule
 
 SCANNERS: Final = "scanners.yaml"
 FORMER_NAME: Final = "stations.yaml"
 """What the file was called before; an overlay may still call it so."""
 log = logging.getLogger(__name__)
-STEPS: Final = "ScheduledProcedureStepSequence"
 _Title = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
 _Days = Annotated[int, Field(ge=0, le=3650)]
 _SIMPLE: Final = ("string_type", "list_type", "int_type", "int_parsing", "literal_error")
@@ -172,13 +171,10 @@ def _rule(title: str, row: _Row) -> ScannerRule:
     )
 
 
-def _always(given: Mapping[str, str]) -> dict[int, Element]:
-    of_item: dict[str, list[str]] = {}
-    of_step: dict[str, list[str]] = {}
+def _always(given: Mapping[str, str]) -> Attributes:
+    of_item: dict[str, Any] = {}
+    of_step: dict[str, Any] = {}
     for keyword, written in given.items():
         above, _, name = keyword.rpartition(".")
         (of_step if above else of_item)[name] = literal_of(name, written)
-    made = dict(of_attributes(of_item))
-    if of_step:
-        made[STEP_SEQUENCE] = Element(STEP_SEQUENCE, "SQ", STEPS, items=(of_attributes(of_step),))
-    return made
+    return of_item | ({STEPS: [of_step]} if of_step else {})

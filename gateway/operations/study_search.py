@@ -13,7 +13,7 @@ from gateway.errors import TooLarge
 from gateway.records.order import Attributes
 from gateway.records.study_search import KEPT, SearchLevel, SearchRow
 from gateway.store import rejected_instances, study_search
-from gateway.worklist.items import Item, of_attributes
+from gateway.worklist.items import Item, Stored
 from gateway.worklist.matching import is_universal, matcher
 from gateway.worklist.names import NameMatching
 from gateway.worklist.search_conditions import MODALITIES, Selection, selection_of
@@ -179,7 +179,7 @@ def _modalities(connection: Connection, keys: Item, rows: Sequence[SearchRow]) -
 
 
 def _item(row: SearchRow, modalities: Sequence[str]) -> Item:
-    return of_attributes({**attributes_of(row), "ModalitiesInStudy": list(modalities)})
+    return Stored({**attributes_of(row), "ModalitiesInStudy": list(modalities)})
 
 
 def attributes_of(row: SearchRow) -> Attributes:

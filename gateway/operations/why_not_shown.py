@@ -19,7 +19,7 @@ from gateway.store import lookup_rows, message_numbers, worklist
 from gateway.wire.dimse import AcceptorPolicy
 from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
-from gateway.worklist.items import Element, Item, of_attributes
+from gateway.worklist.items import Element, Item, Stored
 from gateway.worklist.matching import ISSUER, PATIENT_ID, START_DATE, START_TIME, matcher
 from gateway.worklist.names import NameMatching
 
@@ -97,7 +97,7 @@ def why(
 def question_of(keys: Attributes, station: str, rules: Rules, now: int) -> Question:
     """The query of these keys as the rule of the station completes it."""
     try:
-        return Question(of_attributes(keys), station, rules, now)
+        return Question(Stored(keys), station, rules, now)
     except InvalidValue:
         # Its answer was A900, whatever the steps were like.
         return Question({}, station, rules, now)

@@ -101,7 +101,8 @@ def _encoded(
     file: DicomFile, own: dict[int, _Part], corrections: Sequence[Correction]
 ) -> tuple[dict[int, bytes], list[str]]:
     """Tag -> the element that takes its place, and remarks on characters."""
-    wanted = items.of_attributes({one.keyword: one.value for one in corrections})
+    attributes = {one.keyword: one.value for one in corrections}
+    wanted = items.Stored(attributes)
     elements = [wanted[tag] for tag in sorted(wanted)]
     characters = frozenset[str]().union(*(one.foreign for one in elements))
     stated = _character_sets(file, own.get(CHARACTER_SET))
@@ -115,8 +116,8 @@ def _encoded(
             why = f"Specific Character Set {_joined(stated)} has no others"
             why = "the set of other texts is not stated" if is_ascii else why
             remarks.append(f"{names} in ASCII letters: {why}")
-            elements = [transliterated(one, stated) for one in elements]
-    made = {one.tag: element(one, file.encoding, sets) for one in elements}
+            wanted = items.Stored(transliterated(attributes, stated))
+    made = {tag: element(one, file.encoding, sets) for tag, one in sorted(wanted.items())}
     if sets != stated:
         value = items.Element(CHARACTER_SET, "CS", "SpecificCharacterSet", sets)
         made[CHARACTER_SET] = element(value, file.encoding, sets)

@@ -12,5 +12,5 @@ def element(one: Element, encoding: Encoding, sets: CharacterSets) -> bytes:
     if one.vr == "SQ":
         bodies = [b"".join(element(each[tag], encoding, sets) for tag in sorted(each)) for each in one.items]
         return sequence(one.tag, bodies, encoding)
-    value = value_of(one, sets)
+    value = value_of(one.vr, one.values, sets)
     return header(encoding, one.tag, one.vr, len(value)) + value

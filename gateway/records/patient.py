@@ -153,14 +153,18 @@ def as_item(
     visit than the present one. `former`: [patient id, issuer] of the identities that were merged into this one."""
     if former:
         patient = _with_former(patient, former)
-    visits = [one.get("AdmissionID") for one in (patient, order)]
-    same_visit = not all(visits) or visits[0] == visits[1]
-    item = {keyword: value for keyword, value in patient.items() if keyword not in VISIT} | order
+    ours, theirs = patient.get("AdmissionID"), order.get("AdmissionID")
+    same_visit = not ours or not theirs or ours == theirs
+    item = {**patient, **order}
     for keyword in VISIT:
-        stamp = stamp_of(stamps, keyword, keyword in patient)
-        if stamp is None or (keyword in order and not (same_visit and stamp[1] >= ordered_at)):
+        there = keyword in patient
+        if not there and keyword not in stamps:
             continue
-        if keyword in patient:
+        stamp = stamp_of(stamps, keyword, there)
+        if stamp is None or (keyword in order and not (same_visit and stamp[1] >= ordered_at)):
+            if there and keyword not in order:
+                del item[keyword]
+        elif there:
             item[keyword] = patient[keyword]
         elif same_visit:
             item.pop(keyword, None)

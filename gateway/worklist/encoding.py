@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +18,10 @@ CharacterSets = tuple[str, ...]
 """Values of Specific Character Set (0008,0005); empty: the default repertoire, ISO-IR 6."""
 
 _LONG_VRS: Final = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
-_NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+"""VR -> the format of one value (`struct`)."""
+_SHORT: Final = struct.Struct("<H").pack
+_LONG: Final = struct.Struct("<I").pack
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UT"})
 _ITEM: Final = struct.pack("<HH", 0xFFFE, 0xE000)
 CHARACTER_SET: Final = 0x00080005
@@ -26,16 +30,12 @@ CHARACTER_SET: Final = 0x00080005
 def encoded(element: Element, explicit: bool, sets: CharacterSets) -> bytes:
     """The whole element: tag, VR, length, value."""
     if element.vr == "SQ":
-        return sequence(element.tag, [_joined(item, explicit, sets) for item in element.items], explicit)
-    return _element(element.tag, element.vr, value_of(element, sets), explicit)
+        return sequence(element.tag, [_joined(one, explicit, sets) for one in element.items], explicit)
+    return _element(element.tag, element.vr, value_of(element.vr, element.values, sets), explicit)
 
 
-def _joined(item: Item, explicit: bool, sets: CharacterSets) -> bytes:
-    return b"".join(encoded(item[tag], explicit, sets) for tag in sorted(item))
-
-
-def empty(tag: int, vr: str, explicit: bool) -> bytes:
-    return _element(tag, vr, b"", explicit)
+def _joined(elements: Item, explicit: bool, sets: CharacterSets) -> bytes:
+    return b"".join(encoded(elements[tag], explicit, sets) for tag in sorted(elements))
 
 
 def character_set(sets: CharacterSets, explicit: bool) -> bytes:
@@ -45,31 +45,43 @@ def character_set(sets: CharacterSets, explicit: bool) -> bytes:
 
 def sequence(tag: int, items: Iterable[bytes], explicit: bool) -> bytes:
     """PS3.5 7.5, with explicit lengths."""
-    value = b"".join(_ITEM + struct.pack("<I", len(item)) + item for item in items)
-    return _element(tag, "SQ", value, explicit)
+    return _element(tag, "SQ", b"".join(map(item, items)), explicit)
+
+
+def item(elements: bytes) -> bytes:
+    return _ITEM + _LONG(len(elements)) + elements
 
 
 def _element(tag: int, vr: str, value: bytes, explicit: bool) -> bytes:
+    head, length = header_of(tag, vr, explicit)
+    return head + length(len(value)) + value
+
+
+def header_of(tag: int, vr: str, explicit: bool) -> tuple[bytes, Callable[[int], bytes]]:
+    """What stands before the length of a value, and what writes the length (PS3.5 7.1.2, 7.1.3)."""
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     if not explicit:
-        return head + struct.pack("<I", len(value)) + value
+        return head, _LONG
     if vr in _LONG_VRS:
-        return head + vr.encode("ascii") + struct.pack("<HI", 0, len(value)) + value
-    return head + vr.encode("ascii") + struct.pack("<H", len(value)) + value
+        return head + vr.encode("ascii") + b"\0\0", _LONG
+    return head + vr.encode("ascii"), _SHORT
 
 
-def value_of(element: Element, sets: CharacterSets) -> bytes:
+def value_of(vr: str, values: Sequence[str], sets: CharacterSets) -> bytes:
     """The value, of even length; numbers little endian."""
-    vr, values = element.vr, element.values
     if not any(values):
         return b""
-    if vr in _NUMBERS:
-        return b"".join(struct.pack("<" + _NUMBERS[vr], float(one) if vr[0] == "F" else int(one)) for one in values)
+    if vr in NUMBERS:
+        return b"".join(struct.pack("<" + NUMBERS[vr], float(one) if vr[0] == "F" else int(one)) for one in values)
     if vr in TEXT_VRS:
         joined = b"\\".join(_text(vr, one, sets) for one in values)
     else:
         joined = "\\".join(values).encode("ascii", "replace")
-    return joined + (b"\0" if vr == "UI" else b" ") * (len(joined) % 2)
+    return joined + padding_of(vr) * (len(joined) % 2)
+
+
+def padding_of(vr: str) -> bytes:
+    return b"\0" if vr == "UI" else b" "
 
 
 def _text(vr: str, value: str, sets: CharacterSets) -> bytes:
@@ -77,6 +89,9 @@ def _text(vr: str, value: str, sets: CharacterSets) -> bytes:
     if value.isascii():
         return value.encode("ascii")
     codecs = _codecs(sets)
+    if len(codecs) == 1 and codecs[0] in _WITHOUT_EXTENSIONS:
+        with suppress(UnicodeEncodeError):
+            return value.encode(codecs[0])
     return b"".join(_extended(part, codecs) for part in (_NAME_PARTS if vr == "PN" else _LINES).split(value))
 
 
@@ -109,6 +124,9 @@ REGIONAL: Final[Sequence[CharacterSets]] = (
 """Sets of one byte a character: Western and Central European, Turkish, Southern and Northern European, Cyrillic, Greek,
 Hebrew, Arabic, Thai."""
 UTF_8: Final[CharacterSets] = ("ISO_IR 192",)
+
+
+_WITHOUT_EXTENSIONS: Final = frozenset(python_encoding[one] for sets in (*REGIONAL, _ALONE) for one in sets)
 
 
 @lru_cache(maxsize=8192)

@@ -1,12 +1,14 @@
 """Worklist items and identifiers as this gateway handles them: elements by tag, values as text.
 
 A pydicom data set is made for whoever edits images; a worklist is matched and answered a thousand items at a time, so
-here an element is just what matching and answering ask for, and keeps the bytes it has once been written as.
+here an element is just what matching asks for, made when a key is held against an attribute. An item that is kept
+remembers what it has been written as.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -25,12 +27,14 @@ _KEPT_FORMS: Final = 8
 
 Item = Mapping[int, "Element"]
 """Elements by tag."""
+Attributes = Mapping[str, Any]
+"""By keyword: a text, a number, a list of them; of a sequence a list of items, which are attributes."""
 
 
 class Element:
     """One attribute. `values` are without padding, empty ones included; of a sequence `items` are the items."""
 
-    __slots__ = ("_foreign", "items", "keyword", "tag", "values", "vr", "written")
+    __slots__ = ("_foreign", "items", "keyword", "tag", "values", "vr")
 
     def __init__(
         self, tag: int, vr: str, keyword: str, values: tuple[str, ...] = (), items: tuple[Item, ...] = ()
@@ -41,17 +45,6 @@ class Element:
         self.values = values
         self.items = items
         self._foreign: frozenset[str] | None = None
-        self.written: dict[Hashable, bytes] | None = None
-        """What it has been encoded to; made when it is first needed, for there are many elements."""
-
-    def remembered(self, key: Hashable, write: Callable[[], bytes]) -> bytes:
-        """What was written under this key, else what `write` gives; the last few keys are kept."""
-        if self.written is None or len(self.written) >= _KEPT_FORMS:
-            self.written = {}
-        found = self.written.get(key)
-        if found is None:
-            found = self.written[key] = write()
-        return found
 
     @property
     def foreign(self) -> frozenset[str]:
@@ -61,7 +54,7 @@ class Element:
             if self.items:
                 self._foreign = _NONE.union(*(one.foreign for item in self.items for one in item.values()))
             elif self.vr in TEXT_VRS and not all(map(str.isascii, self.values)):
-                self._foreign = frozenset(one for value in self.values for one in value if not one.isascii())
+                self._foreign = frozenset("".join(map(foreign_in, self.values)))
         return self._foreign
 
     @property
@@ -69,59 +62,93 @@ class Element:
         return not self.items and not any(self.values)
 
 
+_ASCII: Final = re.compile("[\0-\x7f]+")
+
+
+def foreign_in(text: str) -> str:
+    """Its characters that are not ASCII."""
+    return "" if text.isascii() else _ASCII.sub("", text)
+
+
 @lru_cache(maxsize=4096)
-def _known(keyword: str) -> tuple[int, str] | None:
+def known(keyword: str) -> tuple[int, str] | None:
+    """Tag and VR; None: no keyword of PS3.6."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else (int(tag), dictionary_VR(tag)[:2])
 
 
-class _Lazy(Mapping[int, Element]):
-    """Attributes as they are kept, each an element when it is first looked at: a query looks at one in three."""
+def vr_of(keyword: str) -> str:
+    """Empty: no keyword of PS3.6."""
+    found = known(keyword)
+    return "" if found is None else found[1]
 
-    __slots__ = ("_made", "_said")
 
-    def __init__(self, stored: dict[int, tuple[str, str, Any]]) -> None:
-        self._said = stored
+@lru_cache(maxsize=4096)
+def kept_as(tag: int) -> tuple[str, str]:
+    """Keyword and VR of an attribute where attributes are kept by keyword; empty: none is kept under this tag."""
+    keyword = _keyword(tag)
+    found = known(keyword)
+    return (keyword, found[1]) if found is not None and found[0] == tag else ("", "")
+
+
+class Stored(Mapping[int, Element]):
+    """Attributes by keyword as they are kept; each is an element when a key is first held against it. What is no
+    keyword of PS3.6 is left out."""
+
+    __slots__ = ("_made", "_written", "attributes")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
         self._made: dict[int, Element] = {}
+        self._written: dict[Hashable, bytes] | None = None
 
-    def __getitem__(self, tag: int) -> Element:
+    def remembered(self, form: Hashable, write: Callable[[Stored], bytes]) -> bytes:
+        """What was written in this form, else what `write` gives; the last few forms are kept."""
+        written = self._written
+        found = None if written is None else written.get(form)
+        if found is None:
+            if written is None or len(written) >= _KEPT_FORMS:
+                written = self._written = {}
+            found = written[form] = write(self)
+        return found
+
+    def get(self, tag: int, default: Any = None) -> Any:
         made = self._made.get(tag)
         if made is None:
-            vr, keyword, value = self._said[tag]
+            keyword, vr = kept_as(tag)
+            if keyword not in self.attributes:
+                return default
+            value = self.attributes[keyword]
             if vr == "SQ":
-                made = Element(tag, vr, keyword, items=tuple(map(of_attributes, value)))
+                made = Element(tag, vr, keyword, items=tuple(map(Stored, value)))
             else:
-                made = Element(tag, vr, keyword, tuple(_texts(value)))
+                made = Element(tag, vr, keyword, texts_of(value))
             self._made[tag] = made
         return made
 
-    def get(self, tag: int, default: Any = None) -> Any:
-        return self[tag] if tag in self._said else default
+    def __getitem__(self, tag: int) -> Element:
+        made: Element | None = self.get(tag)
+        if made is None:
+            raise KeyError(tag)
+        return made
 
     def __contains__(self, tag: object) -> bool:
-        return tag in self._said
+        return isinstance(tag, int) and kept_as(tag)[0] in self.attributes
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._said)
+        return (found[0] for keyword in self.attributes if (found := known(keyword)) is not None)
 
     def __len__(self) -> int:
-        return len(self._said)
+        return sum(1 for _ in self)
 
 
-def of_attributes(attributes: Mapping[str, Any]) -> Item:
-    """Attributes by keyword, as they are kept; what is no keyword of PS3.6 is left out."""
-    stored: dict[int, tuple[str, str, Any]] = {}
-    for keyword, value in attributes.items():
-        known = _known(keyword)
-        if known is not None:
-            stored[known[0]] = (known[1], keyword, value)
-    return _Lazy(stored)
-
-
-def _texts(value: Any) -> Iterable[str]:
+def texts_of(value: Any) -> tuple[str, ...]:
+    """The values of an attribute that is no sequence."""
+    if type(value) is str:
+        return (value.strip(PADDING),) if value else ()
     if isinstance(value, list):
-        return (str(one).strip(PADDING) for one in value)
-    return () if value is None or value == "" else (str(value).strip(PADDING),)
+        return tuple([str(one).strip(PADDING) for one in value])
+    return () if value is None else (str(value).strip(PADDING),)
 
 
 class Decoded(Protocol):

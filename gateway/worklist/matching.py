@@ -12,13 +12,12 @@ matches a universal key only (K.2.2.1.1.1); Query/Retrieve says the opposite, so
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 
 from gateway.errors import InvalidValue
 from gateway.worklist import moments
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
-from gateway.worklist.items import WILDCARD_VRS, Element, Item
+from gateway.worklist.items import WILDCARD_VRS, Element, Item, Stored
 from gateway.worklist.names import AS_WRITTEN, NameMatching, fuzzy_test, like, name_test
 
 _ROOT_KEYS = frozenset(
@@ -78,19 +77,15 @@ def matcher(identifier: Item, names: NameMatching = AS_WRITTEN, supported: froze
     return lambda item: all(test(item) for test in tests)
 
 
-def under_each_identity(item: Item, former: Sequence[Sequence[str]]) -> tuple[Item, ...]:
+def under_each_identity(item: Stored, former: Sequence[Sequence[str]]) -> tuple[Stored, ...]:
     """The item, then the item under each identity [Patient ID, issuer] that was merged into its patient or renamed.
 
     A scanner that asks by the wristband of yesterday finds the steps of the patient who has survived (IHE RAD-12).
     """
-    return item, *(ChainMap(_identity(*one), item) for one in former)  # type: ignore[arg-type]
-
-
-def _identity(patient_id: str, issuer: str) -> dict[int, Element]:
-    return {
-        PATIENT_ID: Element(PATIENT_ID, "LO", "PatientID", (patient_id,)),
-        ISSUER: Element(ISSUER, "LO", "IssuerOfPatientID", (issuer,) if issuer else ()),
-    }
+    return item, *(
+        Stored({**item.attributes, "PatientID": patient_id, "IssuerOfPatientID": issuer})
+        for patient_id, issuer in former
+    )
 
 
 def _tests(keys: Item, supported: frozenset[str], names: NameMatching) -> Iterator[Predicate]:

@@ -4,6 +4,7 @@ for besides."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -88,13 +89,18 @@ def selected(item: Item, wanted: Selection) -> dict[int, Element]:
         held = item.get(one.tag)
         if held is None:
             if one.empty:
-                result[one.tag] = Element(one.tag, one.empty, str(keyword_for_tag(one.tag)))
+                result[one.tag] = _empty(one.tag, one.empty)
         elif one.inner:
             items = tuple(selected(inner, one.inner) for inner in held.items)
             result[one.tag] = Element(one.tag, held.vr, held.keyword, items=items)
         elif one.empty or one.tag not in NEVER_KEYS or not held.is_empty:
             result[one.tag] = held
     return result
+
+
+@lru_cache(maxsize=1024)
+def _empty(tag: int, vr: str) -> Element:
+    return Element(tag, vr, str(keyword_for_tag(tag)))
 
 
 def whole(item: Item, never: Collection[int] = (), required: Selection = ALWAYS) -> dict[int, Element]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
@@ -10,9 +10,9 @@ from typing import Final
 
 from anyascii import anyascii
 
-from gateway.worklist.answering import STEP_SEQUENCE
+from gateway.worklist.answering import STEP_SEQUENCE, STEPS
 from gateway.worklist.encoding import CharacterSets, encodes
-from gateway.worklist.items import Element, Item
+from gateway.worklist.items import TEXT_VRS, Attributes, Element, Item, foreign_in, texts_of, vr_of
 from gateway.worklist.names import like
 
 STATION_AE, MODALITY, START_DATE = 0x00400001, 0x00080060, 0x00400002
@@ -32,7 +32,7 @@ class Form:
     """`all` component groups; `alphabetic`: the first alone; `plain`: that without `^`, blanks between."""
     never: frozenset[int] = frozenset()
     """Attributes that it must not get, tags."""
-    always: Mapping[int, Element] = field(default_factory=dict, hash=False)
+    always: Attributes = field(default_factory=dict, hash=False)
     """Attributes that it gets asked or unasked; the value stands in where the item has none. Those of a step lie in the
     item of Scheduled Procedure Step Sequence."""
 
@@ -96,52 +96,59 @@ def with_keys(identifier: Item, added: Item) -> Item:
         return identifier
     step = identifier.get(STEP_SEQUENCE)
     asked: Item = step.items[0] if step is not None and step.items else {}
-    inner = Element(STEP_SEQUENCE, "SQ", "ScheduledProcedureStepSequence", items=({**asked, **added},))
+    inner = Element(STEP_SEQUENCE, "SQ", STEPS, items=({**asked, **added},))
     return {**identifier, STEP_SEQUENCE: inner}
 
 
-def shaped(item: Item, form: Form) -> Item:
+def shaped(item: Attributes, form: Form) -> Attributes:
     """The item with names and characters that the scanner can take, and with what it is always to get."""
     if form.names != "all":
-        item = {tag: _renamed(element, form) for tag, element in item.items()}
+        item = _changed(item, frozenset({"PN"}), lambda value: _name(value, form))
     if form.transliterates:
-        foreign = frozenset[str]().union(*(one.foreign for one in item.values()))
+        foreign = frozenset("".join(_foreign_texts(item)))
         if not any(encodes(sets, foreign) for sets in form.character_sets):
-            item = {tag: transliterated(element, form.character_sets[0]) for tag, element in item.items()}
+            item = transliterated(item, form.character_sets[0])
     return _completed(item, form.always) if form.always else item
 
 
-def _completed(item: Item, always: Item) -> Item:
+def _completed(item: Attributes, always: Attributes) -> Attributes:
     made = dict(item)
-    for tag, element in always.items():
-        held = made.get(tag)
-        if held is not None and element.vr == "SQ" and held.items and element.items:
-            items = tuple(_completed(one, element.items[0]) for one in held.items)
-            made[tag] = Element(tag, "SQ", element.keyword, items=items)
-        elif held is None or held.is_empty:
-            made[tag] = element
+    for keyword, value in always.items():
+        held = made.get(keyword)
+        if keyword == STEPS and held:
+            made[keyword] = [_completed(one, value[0]) for one in held]
+        elif not any(texts_of(held)):
+            made[keyword] = value
     return made
 
 
-def _changed(element: Element, change: Callable[[Element], Element], text: Callable[[str], str]) -> Element:
-    """With every item changed, or every value."""
-    if element.vr == "SQ":
-        items = tuple({tag: change(one) for tag, one in item.items()} for item in element.items)
-        return Element(element.tag, element.vr, element.keyword, items=items)
-    return Element(element.tag, element.vr, element.keyword, tuple(map(text, element.values)))
+def _foreign_texts(item: Attributes) -> Iterator[str]:
+    """The characters of its texts that are not ASCII."""
+    for keyword, value in item.items():
+        vr = vr_of(keyword)
+        if vr == "SQ":
+            for one in value:
+                yield from _foreign_texts(one)
+        elif vr in TEXT_VRS:
+            yield from (foreign_in(one) for one in texts_of(value) if not one.isascii())
 
 
-def _renamed(element: Element, form: Form) -> Element:
-    if element.vr not in ("PN", "SQ"):
-        return element
-    return _changed(element, lambda one: _renamed(one, form), lambda value: _name(value, form))
+def _changed(item: Attributes, vrs: frozenset[str], change: Callable[[str], str]) -> Attributes:
+    """With every text of these VRs changed, in items too."""
+    made = dict(item)
+    for keyword, value in item.items():
+        vr = vr_of(keyword)
+        if vr == "SQ":
+            made[keyword] = [_changed(one, vrs, change) for one in value]
+        elif vr in vrs:
+            texts = [change(one) for one in texts_of(value)]
+            made[keyword] = texts if isinstance(value, list) else "".join(texts)
+    return made
 
 
-def transliterated(element: Element, sets: CharacterSets) -> Element:
-    """The element with letters of ASCII in place of what the sets cannot write."""
-    if not element.foreign:
-        return element
-    return _changed(element, lambda one: transliterated(one, sets), lambda value: _in_sets(value, sets))
+def transliterated(item: Attributes, sets: CharacterSets) -> Attributes:
+    """The attributes with letters of ASCII in place of what the sets cannot write."""
+    return _changed(item, TEXT_VRS, lambda value: value if value.isascii() else _in_sets(value, sets))
 
 
 def _name(value: str, form: Form) -> str:

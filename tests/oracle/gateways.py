@@ -27,7 +27,7 @@ from gateway.journey.worklist.station import Worklist
 from gateway.store import Store
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import MllpPeer
-from gateway.worklist.items import Item, of_attributes
+from gateway.worklist.items import Item, Stored
 from tests.journey.running import config_of
 from tests.oracle.moments import ZONE
 from tests.oracle.nodes import Nodes, Shown, Way
@@ -62,7 +62,7 @@ async def stations(database_url: str, number: int) -> AsyncIterator[Nodes]:
         async def ask(patients: Collection[str]) -> Collection[Shown]:
             answers: dict[int, bytes] = {}
             for patient in patients:
-                query = Query("ANY", PEER.host, of_attributes({"PatientID": patient}))
+                query = Query("ANY", PEER.host, Stored({"PatientID": patient}))
                 answers |= (await worklist.matches(query, lambda form: _written)).answers
             return [orjson.loads(answer) for answer in answers.values()]
 

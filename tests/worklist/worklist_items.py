@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from gateway.worklist import matching
-from gateway.worklist.answering import Answers
-from gateway.worklist.items import PADDING, Element
+from gateway.worklist.answering import answers_to
+from gateway.worklist.items import PADDING, Element, Stored
 from gateway.worklist.names import NameMatching
 
 STEP = {
@@ -42,6 +42,18 @@ def of_dataset(dataset: Dataset) -> dict[int, Element]:
             items = tuple(of_dataset(one) for one in element.value or ()) if vr == "SQ" else ()
             made[tag] = Element(tag, vr, element.keyword, () if vr == "SQ" else tuple(_values(element)), items)
     return made
+
+
+def kept(dataset: Dataset) -> Stored:
+    """As an item is kept, by keyword."""
+    return Stored(_attributes(dataset))
+
+
+def _attributes(dataset: Dataset) -> dict[str, Any]:
+    return {
+        element.keyword: [_attributes(one) for one in element.value] if element.VR == "SQ" else list(_values(element))
+        for element in dataset
+    }
 
 
 def _values(element: DataElement) -> Iterator[str]:
@@ -99,7 +111,7 @@ def matches(identifier: Dataset, stored: Dataset, *, pn_implicit_wildcard: bool 
 
 def answer(identifier: Dataset, stored: Dataset, *, explicit: bool = True) -> Dataset:
     """The response as pydicom reads it."""
-    encoded = Answers(of_dataset(identifier), explicit).encode(of_dataset(stored))
+    encoded = answers_to(of_dataset(identifier), explicit).encode(kept(stored))
     read = read_dataset(BytesIO(encoded), not explicit, True)
     read.walk(lambda _dataset, _element: None)
     return read

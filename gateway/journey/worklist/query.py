@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.records.row_ids import StepRow
-from gateway.worklist.items import Item
+from gateway.worklist.items import Item, Stored
 from gateway.worklist.scanner_rules import Form
 
 
@@ -49,5 +49,5 @@ class Matches:
     """Matches behind the page, as far as they are counted."""
 
 
-Writer = Callable[[Form], Callable[[Item], bytes]]
+Writer = Callable[[Form], Callable[[Stored], bytes]]
 """For the form that a scanner's items have, what writes an item in the scanner's protocol."""

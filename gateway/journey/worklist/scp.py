@@ -10,8 +10,8 @@ from gateway.journey.worklist.station import Worklist
 from gateway.records.row_ids import StepRow
 from gateway.wire.dimse import EncodedMatch, ExplainedFailure, FindRequest, Pending, statuses
 from gateway.wire.dimse.transfer_syntax import is_explicit, recoded
-from gateway.worklist.answering import Answers
-from gateway.worklist.items import Item, of_identifier
+from gateway.worklist.answering import answers_to
+from gateway.worklist.items import Item, Stored, of_identifier
 from gateway.worklist.scanner_rules import Form
 
 
@@ -57,9 +57,9 @@ class WorklistScp:
         return Pending.ALL_KEYS if known is None or _tags(identifier) <= known else Pending.SOME_KEYS
 
 
-def _writer(identifier: Item, request: FindRequest, form: Form) -> Callable[[Item], bytes]:
+def _writer(identifier: Item, request: FindRequest, form: Form) -> Callable[[Stored], bytes]:
     syntax, sets = request.transfer_syntax_uid, form.character_sets
-    answers = Answers(identifier, is_explicit(syntax), character_sets=sets, never=form.never, always=form.always)
+    answers = answers_to(identifier, is_explicit(syntax), character_sets=sets, never=form.never, always=form.always)
     return lambda item: recoded(answers.encode(item), syntax)
 
 

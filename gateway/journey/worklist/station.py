@@ -23,7 +23,7 @@ from gateway.records.row_ids import StepRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
-from gateway.worklist.items import Element, Item, as_attributes, of_attributes
+from gateway.worklist.items import Element, Item, Stored, as_attributes
 from gateway.worklist.matching import Predicate, matcher, under_each_identity
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
@@ -32,6 +32,7 @@ from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, ScannerRu
 STEP_STATUS: Final = 0x00400020
 WITHOUT_MAPPING: Final = NEVER_KEYS | {STEP_STATUS, STEP_SEQUENCE, 0x00081110, 0x00081120}
 """What an answer can hold that no row of the mapping gives: status, sequence of steps, referenced study and patient."""
+_PUBLISHED: Final[Mapping[str, str]] = {state.value: status for state, status in PUBLISHED.items()}
 KEPT_ITEMS: Final = 4096
 """Items that are kept as they were last read, encoded: about 15 kB each."""
 
@@ -180,18 +181,25 @@ def _names_a_status(identifier: Item) -> bool:
 
 
 @lru_cache(maxsize=KEPT_ITEMS)
-def kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Item, ...]:
+def kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Stored, ...]:
     """`items_of` by what the database says of a step: when one word of that changes, it is another item."""
-    stored = {name: orjson.loads(text) if isinstance(text, str) else text for name, text in texts._asdict().items()}
+    of_patient, stamps, of_order, event_at, former, of_procedure, of_step = texts
+    patient, said, order, before, procedure, step = orjson.loads(
+        f"[{of_patient},{stamps},{of_order},{former},{of_procedure},{of_step}]"
+    )
+    stored = {
+        "patient": patient, "stamps": said, "order": order, "event_at": event_at, "former": before,
+        "procedure": procedure, "step": step,
+    }  # fmt: skip
     return items_of(stored, state, station, form)
 
 
-def items_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> tuple[Item, ...]:
+def items_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> tuple[Stored, ...]:
     """The item of a step, which answers it, then the items under former identities of the patient, which match too."""
     return under_each_identity(item_of(stored, state, station, form), stored["former"])
 
 
-def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Item:
+def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS_IT_IS) -> Stored:
     """The whole worklist item of a step; a step without a station is offered as `station`'s own.
 
     `stored`: `patient`, `stamps`, `order`, `event_at`, `former`, `procedure` and `step`, as the database holds them.
@@ -199,7 +207,7 @@ def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS
     step: dict[str, Any] = {
         "ScheduledStationAETitle": station,
         **stored["step"],
-        "ScheduledProcedureStepStatus": PUBLISHED[StepState(state)],
+        "ScheduledProcedureStepStatus": _PUBLISHED[state],
     }
     attributes: dict[str, Any] = {
         **as_item(stored["patient"], stored["stamps"], stored["order"], stored["event_at"], stored["former"]),
@@ -208,4 +216,4 @@ def item_of(stored: Mapping[str, Any], state: str, station: str, form: Form = AS
         "ReferencedPatientSequence": [],
         "ScheduledProcedureStepSequence": [step],
     }
-    return shaped(of_attributes(attributes), form)
+    return Stored(shaped(attributes, form))

@@ -22,7 +22,7 @@ from gateway.wire.dicomweb import search
 from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8
 from gateway.wire.dicomweb.media_types import ONE_RESULT
 from gateway.wire.dimse.policy import MPPS
-from gateway.worklist.items import Element, Item, of_attributes
+from gateway.worklist.items import Element, Item, Stored
 from gateway.worklist.results import selected, selection
 
 STEPS: Final = "/modality-performed-procedure-steps"
@@ -109,7 +109,7 @@ def _uri(request: web.Request, uid: str) -> str:
 
 
 def _item(attributes: Attributes, fields: search.Search) -> Item:
-    stated = of_attributes(attributes)
+    stated = Stored(attributes)
     item = dict(stated) if not fields.fields else selected(stated, selection(fields.fields, required={}))
     item.pop(CHARACTER_SET, None)
     if any(element.foreign for element in item.values()):

@@ -21,8 +21,8 @@ from gateway.wire.dicomweb.search import Search
 from gateway.wire.dimse import statuses
 from gateway.wire.dimse.policy import WORKLIST
 from gateway.worklist.answering import STEP_SEQUENCE
-from gateway.worklist.items import Element, Item, of_identifier
-from gateway.worklist.results import Selection, selected, selection, whole
+from gateway.worklist.items import Element, Item, Stored, of_identifier
+from gateway.worklist.results import selected, selection, whole
 from gateway.worklist.scanner_rules import STATION_AE, Form, is_open, with_keys
 from gateway.worklist.time_zones import in_zone_of_site
 
@@ -69,20 +69,14 @@ def _of_stations(keys: Item, stations: tuple[str, ...]) -> Item:
     return keys
 
 
-def _writer(asked: Search, media_type: MediaType, form: Form) -> Callable[[Item], bytes]:
+def _writer(asked: Search, media_type: MediaType, form: Form) -> Callable[[Stored], bytes]:
     """Writes the result of an item; the item remembers it for the next search that asks for the same."""
-    paths = (*asked.fields, *paths_of(of_identifier(asked.keys)), *paths_of(form.always))
+    paths = (*asked.fields, *paths_of(of_identifier(asked.keys)), *paths_of(Stored(form.always)))
     wanted = None if asked.all_fields else selection(paths, never=form.never)
     write = writer(media_type)
     key = (write, wanted, form.never)
 
-    def written(item: Item) -> bytes:
-        steps = item.get(STEP_SEQUENCE)
-        made = partial(_result, item, wanted, form, write)
-        return made() if steps is None else steps.remembered(key, made)
+    def result(item: Stored) -> bytes:
+        return write(in_utf_8(whole(item, form.never) if wanted is None else selected(item, wanted)))
 
-    return written
-
-
-def _result(item: Item, wanted: Selection | None, form: Form, write: Callable[[Item], bytes]) -> bytes:
-    return write(in_utf_8(whole(item, form.never) if wanted is None else selected(item, wanted)))
+    return lambda item: item.remembered(key, result)

@@ -20,7 +20,7 @@ from gateway.web.dicomweb.streaming import sending
 from gateway.web.login import person_of
 from gateway.wire.dicomweb.media_types import METADATA, MULTIPART, XML, MediaType
 from gateway.wire.dicomweb.multipart import PART_END, Writer
-from gateway.worklist.items import Element, of_attributes
+from gateway.worklist.items import Element, Stored
 
 
 def target_of(request: web.Request) -> Target:
@@ -88,5 +88,5 @@ def _item(row: HeaderRow, study_uid: str, series_uid: str) -> dict[int, Element]
         "StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": row.sop_uid,
         "SOPClassUID": row.sop_class_uid,
     }  # fmt: skip
-    stated = item_of(row.header, row.transfer_syntax_uid) or dict(of_attributes(row.attributes))
-    return {**stated, **of_attributes(uids)}
+    stated = item_of(row.header, row.transfer_syntax_uid) or dict(Stored(row.attributes))
+    return {**stated, **Stored(uids)}

@@ -23,7 +23,7 @@ from gateway.wire.dicomweb import warnings
 from gateway.wire.dicomweb.dataset import keyword_of, tag_named, vr_of
 from gateway.wire.dicomweb.media_types import RESULTS, MediaType
 from gateway.wire.dicomweb.search import Search, read
-from gateway.worklist.items import Element, Item, of_attributes, of_identifier
+from gateway.worklist.items import Element, Item, Stored, of_identifier
 from gateway.worklist.matching import STUDY_UID, is_universal
 from gateway.worklist.results import Selection, Wanted, selected, selection, whole
 from gateway.worklist.search_conditions import SERIES_UID
@@ -145,7 +145,7 @@ def _result(row: SearchRow, base: str, found: Found, headers: Mapping[int, Any])
     address = address_of(base, row.study_uid, row.series_uid, row.sop_uid)
     computed = {"RetrieveURL": address, **_counted(row, found.counts.get(row.study))}
     if row.instance not in headers:
-        return of_attributes({**stated, **computed})
+        return Stored({**stated, **computed})
     syntax, header, of_file = headers[row.instance]
     computed["InstanceAvailability"] = "ONLINE" if of_file else "UNAVAILABLE"
     of_header = item_of(header, syntax)
@@ -153,7 +153,7 @@ def _result(row: SearchRow, base: str, found: Found, headers: Mapping[int, Any])
         computed["NumberOfFrames"] = str(len(frames.items))
     if of_file:
         computed["AvailableTransferSyntaxUID"] = of_file
-    return {**of_attributes(stated), **of_header, **of_attributes(computed)}
+    return {**Stored(stated), **of_header, **Stored(computed)}
 
 
 def _counted(row: SearchRow, counts: Counts | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -49,25 +50,27 @@ def array(objects: Iterable[bytes]) -> bytes:
 
 
 def _object(dataset: Mapping[int, Readable]) -> dict[str, Any]:
-    return {f"{tag:08X}": _member(dataset[tag]) for tag in sorted(dataset)}
+    return {_name_of(tag): _member(dataset[tag]) for tag in sorted(dataset)}
+
+
+@lru_cache(maxsize=8192)
+def _name_of(tag: int) -> str:
+    return f"{tag:08X}"
 
 
 def _member(attribute: Readable) -> dict[str, Any]:
     vr = attribute.vr
-    values: list[Any]
     if vr in BINARY:
         return {"vr": vr, "InlineBinary": base64_of(attribute)} if any(attribute.values) else {"vr": vr}
+    values: list[Any]
     if vr == "SQ":
         values = [_object(item) for item in attribute.items]
-    else:
-        write_value = _WRITERS.get(vr, _text)
+    elif write_value := _WRITERS.get(vr):
         values = [write_value(vr, value) for value in attribute.values]
+    else:
+        values = [value or None for value in attribute.values]
     # An attribute without a value has no Value (F.2.5).
-    return {"vr": vr, "Value": values} if any(one is not None for one in values) else {"vr": vr}
-
-
-def _text(_vr: str, value: str) -> Any:
-    return value or None
+    return {"vr": vr, "Value": values} if values and values != [None] * len(values) else {"vr": vr}
 
 
 def _name(_vr: str, value: str) -> Any:
