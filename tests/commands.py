@@ -60,9 +60,13 @@ class Command:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def signal(self, number: int) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     async def ended(self) -> int:
         """The exit code, once it has ended; minus the signal's number if a signal ended it."""

@@ -7,12 +7,15 @@ import logging
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from gateway.assembly.binding import bind
 from gateway.assembly.people import Doors
+from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.assembly.processes.ports import HTTP
 from gateway.assembly.shares import http_share, limit, of_address
 from gateway.assembly.studies import storing_of
 from gateway.assembly.tls import server_tls
@@ -100,7 +103,7 @@ async def fill_facade(store: Store, clock: Clock) -> None:
         log.info("%d studies that were here before are being read for %s", number, FACADE)
 
 
-async def serve_http(config: Config, page: web.Application, stack: AsyncExitStack) -> int:
+async def serve_http(config: Config, page: web.Application, stack: AsyncExitStack, place: ProcessPlace = ALONE) -> int:
     http = config.http
     if not is_loopback(http.host) and http.tls is None and not http.behind_proxy:
         log.warning(
@@ -110,7 +113,8 @@ async def serve_http(config: Config, page: web.Application, stack: AsyncExitStac
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     listening = _listening(config, runner)
-    await bind("http", http.host, http.port, lambda: listening.start(http.host, http.port))
+    start = partial(listening.start, http.host, http.port, shared=place.ports.get(HTTP))
+    await bind(HTTP, http.host, http.port, start)
     stack.callback(listening.close)
     port = listening.port
     address = address_of(config, port)

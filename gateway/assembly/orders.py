@@ -14,6 +14,8 @@ from gateway.assembly.audit_events import RefusedConnections
 from gateway.assembly.binding import bind
 from gateway.assembly.mappings import first_listener
 from gateway.assembly.performed_steps import consequences_of
+from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.assembly.processes.ports import key_of_listener
 from gateway.assembly.readers import make_reader, source_of
 from gateway.assembly.shares import of_address
 from gateway.assembly.tls import server_tls
@@ -119,7 +121,11 @@ def _limits(listener: Listener) -> MllpLimits:
 
 
 async def listen(
-    listener: Listener, intake: OrderIntake, stack: AsyncExitStack, refused: RefusedConnections | None = None
+    listener: Listener,
+    intake: OrderIntake,
+    stack: AsyncExitStack,
+    refused: RefusedConnections | None = None,
+    place: ProcessPlace = ALONE,
 ) -> MllpServer:
     def noise(peer: MllpPeer, skipped: bytes) -> None:
         log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
@@ -139,8 +145,8 @@ async def listen(
         access=access_of(listener),
         release=listener.mllp_release,
     )
-    key = f"hl7.listeners {listener.name}"
-    await bind(key, listener.host, listener.port, lambda: server.start(listener.host, listener.port))
+    key, at = key_of_listener(listener.name), (listener.host, listener.port)
+    await bind(key, *at, partial(server.start, *at, place.ports.get(key)))
     stack.push_async_callback(server.stop, GRACE_SECONDS)
     log.info("HL7 orders for %s on %s:%d", listener.name, listener.host, server.port)
     return server

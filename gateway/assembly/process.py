@@ -17,6 +17,7 @@ from gateway.assembly.audit import open_audit_log, shippings
 from gateway.assembly.audit_events import RefusedConnections, reloaded
 from gateway.assembly.background import background, end, keep_trying
 from gateway.assembly.commitment import commitment_of
+from gateway.assembly.components import components as components_of
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.destinations import forwards_of, kinds_of_destinations
 from gateway.assembly.dicom_destinations import kinds_of_dicom_destinations
@@ -31,6 +32,9 @@ from gateway.assembly.page_views import page_views
 from gateway.assembly.people import Doors, Tokens, first_link
 from gateway.assembly.performed_steps import make_performed_steps
 from gateway.assembly.pictures import pictures_of
+from gateway.assembly.processes.limits import config_of, left_to_others
+from gateway.assembly.processes.neighbours import Neighbours
+from gateway.assembly.processes.place import ALONE, ProcessPlace
 from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.reconcile import ReconcileJob
@@ -58,17 +62,16 @@ from gateway.observe import metrics
 from gateway.operations.audit.watching import ChainWatch
 from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
-from gateway.operations.state.components import Component
+from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
-from gateway.operations.state.sources import Process
+from gateway.operations.state.sources import Process, Sources
 from gateway.pixels.pool import Pool
 from gateway.records.work import WorkKind
 from gateway.store import Store, outbox_claims
 from gateway.store.audit_log import AuditLog, keep_sealing
 from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
-from gateway.wire.dimse import DimseServer
 from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.clock_watch import ClockWatch
@@ -98,13 +101,15 @@ async def running(
     *,
     paused: bool = False,
     reread: Callable[[], Config] | None = None,
+    place: ProcessPlace = ALONE,
 ) -> AsyncIterator[Running]:
     """Serve while the context is open. Raises `ConfigError` (with the cure) or `Unavailable` when it cannot start.
 
     A worker that fails ends the context with its error: a gateway that serves half is worse than none. Jobs that nobody
     waits for are tried again (`keep_trying`). `elapsed` measures what waits; None: the monotonic clock, or `clock`
     where that is not the system's. `paused`: nothing is sent to any receiver until it is resumed.
-    `reread` gives the configuration as its files are at a reload; None: as it is.
+    `reread` gives the configuration as its files are at a reload; None: as it is. `place`: of the process among those
+    that share the ports.
     """
     elapsed = elapsed or (monotonic_clock if clock is system_clock else clock)
     reloadable = Reloadable(MappingsInForce(load_mappings(config)), Tokens.of(config))
@@ -117,7 +122,9 @@ async def running(
         pool = await stack.enter_async_context(Pool())
         requests = OpenRequests()
         commitment = commitment_of(config, store, clock, requests)
-        parts = _Parts(config, store, mappings, clock, stack, group, reloadable, audit_log, pool, requests, commitment)
+        parts = _Parts(
+            config, store, mappings, clock, stack, group, reloadable, audit_log, pool, requests, commitment, place
+        )
         yield await _started(parts, elapsed, reread)
 
 
@@ -140,15 +147,19 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     _start_watches(parts, jumps, arrival)
     refused = RefusedAssociations(store, clock)
     stack.push_async_callback(refused.close)
-    dicom = await serve_dicom(config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment)
+    dicom = await serve_dicom(
+        config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment, parts.place
+    )
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
-    components = partial(_components, listeners, dicom, working, jumps)
-    silences, chain = partial(silences_of, kinds, store), _watch_chain(parts).standing
+    components = partial(components_of, listeners, dicom, working, jumps, parts.place)
+    neighbours = Neighbours(parts.place, partial(silences_of, kinds, store))
+    await neighbours.begin(stack)
+    silences, chain = neighbours.all_silences, _watch_chain(parts).standing
     process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
     link = await first_link(config, store, clock)
     beside = mounted(config, store, clock, worklist, performed, parts.commitment, arrival, doors, parts.audit_log.note)
-    http_port = await _start_http(parts, process, beside, reloader, doors)
+    http_port = await _start_http(parts, process, beside, reloader, doors, neighbours)
     return Running(
         store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link
     )
@@ -182,6 +193,7 @@ class _Parts:
     pool: Pool
     requests: OpenRequests
     commitment: StorageCommitment | None
+    place: ProcessPlace
 
     def start(self, name: str, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `job` until the gateway stops."""
@@ -223,7 +235,7 @@ def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
 async def _start_worker(
     parts: _Parts, arrival: StudyArrival
 ) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
-    config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
+    config, store, mappings, clock = config_of(parts.config, parts.place), parts.store, parts.mappings, parts.clock
     parts.reloadable.clients = clients = await clients_of(config, parts.stack)
     parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
     kinds = kinds_of_work(config, store, mappings, clients, arrival, clock)
@@ -232,6 +244,8 @@ async def _start_worker(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests
     )
     kinds |= await kinds_of_study_sources(SourceParts(config, store, mappings, arrival, clock, parts.stack))
+    left = left_to_others(parts.config, parts.place)
+    kinds = {kind: handling for kind, handling in kinds.items() if kind not in left}
     worker = Worker(store, kinds, clock, store.steady)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds
@@ -247,12 +261,17 @@ async def _start_listeners(parts: _Parts) -> dict[str, MllpServer]:
         intake = make_intake(
             parts.config, listener, parts.store, reader, parts.clock, checks, forwards_of(parts.config)
         )
-        servers[listener.name] = await listen(listener, intake, parts.stack, refused)
+        servers[listener.name] = await listen(listener, intake, parts.stack, refused, parts.place)
     return servers
 
 
 async def _start_http(
-    parts: _Parts, process: Process, beside: Mapping[str, web.Application], reloader: Reloader, doors: Doors
+    parts: _Parts,
+    process: Process,
+    beside: Mapping[str, web.Application],
+    reloader: Reloader,
+    doors: Doors,
+    neighbours: Neighbours,
 ) -> int:
     config, store, mappings, clock = parts.config, parts.store, parts.mappings, parts.clock
     sources = await asyncio.to_thread(sources_of, config, clock, process)
@@ -273,13 +292,14 @@ async def _start_http(
         receivers=receivers_of(config),
         views=page_views(config, store, mappings, clock, pictures_of(config, parts.pool)),
         zone=config.site.zone,
-        state=SharedState(partial(state_of, store, sources)),
-        system=system_of(config, reloader),
+        state=SharedState(partial(_state, store, sources, neighbours)),
+        all_metrics=neighbours.all_metrics,
+        system=system_of(config, reloader, parts.place),
         message_tools=partial(message_tools, config, store, mappings, clock),
         note=parts.audit_log.note,
     )
     _start_page_jobs(parts)
-    return await serve_http(config, page, parts.stack)
+    return await serve_http(config, page, parts.stack, parts.place)
 
 
 def _start_page_jobs(parts: _Parts) -> None:
@@ -290,15 +310,6 @@ def _start_page_jobs(parts: _Parts) -> None:
         parts.start("facade", keep_trying("the first filling of the facade", filling))
 
 
-async def _components(
-    listeners: Mapping[str, MllpServer], dicom: DimseServer, working: asyncio.Task[None], jumps: ClockWatch
-) -> dict[str, Component]:
-    """The state of each part, as pages and health checks show it."""
-    states = {
-        f"hl7 {name}": Component(True, f"port {server.port}, {server.connections} connections")
-        for name, server in listeners.items()
-    }
-    states["dicom"] = Component(True, f"port {dicom.port}, {dicom.associations} associations")
-    states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
-    states["clock"] = Component(True, jumps.shown())
-    return states
+async def _state(store: Store, sources: Sources, neighbours: Neighbours) -> State:
+    await neighbours.look()
+    return await state_of(store, sources)

@@ -11,17 +11,24 @@ from pydantic import BaseModel
 
 from gateway.assembly.checks import check
 from gateway.assembly.mappings import load_mappings
+from gateway.assembly.processes.place import ALONE, ProcessPlace
 from gateway.assembly.reloading import Reloader
 from gateway.config.tree import Config
 from gateway.operations.check import CheckFinding
 from gateway.operations.conformance.sections import Statement, StatementName
+from gateway.operations.reloading import Reloaded
 from gateway.operations.system import Setting, System
 
 _USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-def system_of(config: Config, reloader: Reloader) -> System:
+def system_of(config: Config, reloader: Reloader, place: ProcessPlace = ALONE) -> System:
     """The tools for a gateway that serves by `config`."""
+
+    async def reload() -> Reloaded:
+        reloaded = await reloader.reload()
+        place.reload_others()
+        return reloaded
 
     async def look() -> list[CheckFinding]:
         # Mappings are read, which takes a third of a second.
@@ -36,7 +43,7 @@ def system_of(config: Config, reloader: Reloader) -> System:
     async def statement(name: StatementName) -> Statement:
         return await asyncio.to_thread(stated, name)
 
-    return System(reloader.reload, lambda: list(settings_of(reloader.config)), look, statement)
+    return System(reload, lambda: list(settings_of(reloader.config)), look, statement)
 
 
 def settings_of(section: BaseModel, path: str = "") -> Iterator[Setting]:

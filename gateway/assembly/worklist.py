@@ -14,6 +14,7 @@ from gateway.assembly.binding import bind
 from gateway.assembly.commitment import archive_reports
 from gateway.assembly.implementation import implementation_uid
 from gateway.assembly.orders import GRACE_SECONDS
+from gateway.assembly.processes.place import ALONE, ProcessPlace
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.shares import of_address
 from gateway.assembly.study_sources import notified_studies
@@ -81,6 +82,7 @@ async def serve_dicom(
     performed_steps: PerformedSteps,
     refused: RefusedAssociations,
     commitment: StorageCommitment | None,
+    place: ProcessPlace = ALONE,
 ) -> DimseServer:
     dicom = config.dicom
     server = DimseServer(
@@ -94,19 +96,19 @@ async def serve_dicom(
         implementation_uid=implementation_uid(config),
         max_bytes=dicom.max_pdu_bytes, max_data_set_bytes=dicom.max_object_bytes,
         temporary_folder=dicom.temporary_folder,
-        new_file=arrival.new_file,
-        headers_only=arrival.new_file is None,
+        new_file=arrival.new_file, headers_only=arrival.new_file is None,
         idle_seconds=dicom.idle_seconds,
         on_refused=refused.note,
         on_ended=arrival.association_ended,
     )  # fmt: skip
-    return await _listening(server, dicom, stack)
+    return await _listening(server, dicom, stack, place)
 
 
-async def _listening(server: DimseServer, dicom: Dicom, stack: AsyncExitStack) -> DimseServer:
+async def _listening(server: DimseServer, dicom: Dicom, stack: AsyncExitStack, place: ProcessPlace) -> DimseServer:
     stack.push_async_callback(server.stop, GRACE_SECONDS)
     for key, port, tls in dicom_ports(dicom):
-        listening = await bind(key, dicom.host, port, partial(server.start, dicom.host, port, tls))
+        start = partial(server.start, dicom.host, port, tls, place.ports.get(key))
+        listening = await bind(key, dicom.host, port, start)
         log.info("DICOM as %s on %s:%d%s", dicom.ae_title, dicom.host, listening, " with TLS" if tls else "")
     return server
 

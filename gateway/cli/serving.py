@@ -6,12 +6,11 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,26 +18,29 @@ from gateway.cli.commands import cli
 from gateway.cli.context import configuration, read_again
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, say
+from gateway.cli.processes import GRACE_SECONDS, say_ready, serve_in_processes, watch_parent
 
 if TYPE_CHECKING:
+    from gateway.assembly.processes.place import ProcessPlace
     from gateway.config.tree import Config
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 15.0
-"""For what is under way when a stop is asked for, above the time that a database may take to answer."""
 
-
-@cli.command(epilog="Example: gateway run -c gateway.yaml")
+@cli.command(epilog="Example: gateway run -c gateway.yaml --processes 2")
 def run(
     paused: Annotated[
         bool, typer.Option("--paused", help="Send nothing to EHRs and destinations until 'gateway resume'")
     ] = False,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=64, help="Serve with so many processes (PostgreSQL alone)")
+    ] = 1,
     config: ConfigFile = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads mappings, scanners, certificates, tokens and the log level."""
     from gateway.assembly import shares
     from gateway.assembly.open_doors import open_doors
+    from gateway.assembly.processes.place import ALONE
     from gateway.clock import now
 
     settings = configuration(config)
@@ -46,10 +48,14 @@ def run(
     for door in open_doors(settings, None, now()):
         log.warning("open: %s: %s", door.what, door.detail)
 
-    asyncio.run(_serve(settings, partial(read_again, config), paused=paused))
+    reread = partial(read_again, config)
+    if processes == 1:
+        asyncio.run(_serve(settings, reread, ALONE, paused=paused))
+    else:
+        serve_in_processes(processes, settings, reread, partial(_serve, paused=paused))
 
 
-async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool) -> None:
+async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessPlace, *, paused: bool) -> None:
     from gateway.assembly import process as app
     from gateway.assembly.collector import spared
     from gateway.assembly.http import FACADE, address_of
@@ -61,16 +67,19 @@ async def _serve(settings: Config, reread: Callable[[], Config], *, paused: bool
         loop.add_signal_handler(number, stop.set)
     # Before all is there, and at the end, there is nothing to reload; the process goes on.
     loop.add_signal_handler(signal.SIGHUP, _nothing)
-    async with app.running(settings, paused=paused, reread=reread) as gateway:
+    watch_parent(place, stop)
+    paused = paused and place.is_first
+    async with app.running(settings, paused=paused, reread=reread, place=place) as gateway:
         ports = ", ".join(f"HL7 {name} {port}" for name, port in gateway.hl7_ports.items())
         console = address_of(settings, gateway.http_port)
         studies = f", studies {console}{FACADE}" if settings.facade.enabled else ""
-        say(f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}")
+        lines = [f"ready: {ports}, DICOM {gateway.dicom_port}, console {console}/{studies}"]
         if (file := sqlite_file(settings.database.url)) is not None:
-            say(f"database: {file.absolute()}")
+            lines.append(f"database: {file.absolute()}")
         if gateway.first_link:
-            say(f"nobody can log in yet; the first admin sets a password, within a day: {console}{gateway.first_link}")
-        sys.stdout.flush()
+            link = f"{console}{gateway.first_link}"
+            lines.append(f"nobody can log in yet; the first admin sets a password, within a day: {link}")
+        say_ready(place, lines)
         async with spared(), _reloading(gateway.reload):
             await stop.wait()
         _end_within(settings.database.answer_seconds + GRACE_SECONDS)

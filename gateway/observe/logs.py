@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -121,13 +122,19 @@ def _on_one_line(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else on_one_line(str(value))
 
 
-def _handler(form: str, phi: bool) -> logging.Handler:
+def _of_process(number: int, _logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {**event, "process": number}
+
+
+def _handler(form: str, phi: bool, process: int | None) -> logging.Handler:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if process is not None:
+        shared.append(partial(_of_process, process))
     shared += [_escaped] if phi else [_without_patients, _escaped]
     last: list[Processor] = (
         [structlog.processors.JSONRenderer()]
@@ -144,9 +151,10 @@ def _handler(form: str, phi: bool) -> logging.Handler:
     return handler
 
 
-def configure(*, level: str, form: str, phi: bool) -> None:
-    """Send all logging to standard error, as text for people or as JSON lines."""
-    handler = _handler(form, phi)
+def configure(*, level: str, form: str, phi: bool, process: int | None = None) -> None:
+    """Send all logging to standard error, as text for people or as JSON lines. `process`: its number, on each record,
+    where a gateway is several."""
+    handler = _handler(form, phi, process)
     if not phi:
         handler.addFilter(_WithoutValues())
     handler.addFilter(_OnOneLine(phi))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from gateway.errors import ConfigError
+from gateway.store import READERS
 from gateway.store.engine import open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 
@@ -111,6 +112,10 @@ def check_folder(what: str, folder: Path) -> CheckFinding:
     return CheckFinding(what, True, "can be written" if there == folder.absolute() else "will be made")
 
 
+CONNECTIONS: Final = READERS + 1
+"""Of a process that serves: readers, and the writer."""
+
+
 def check_database(url: str, answer_seconds: float) -> CheckFinding:
     """Whether the database can be reached within `answer_seconds`, and has the schema of this program."""
     what = "database"
@@ -124,6 +129,7 @@ def check_database(url: str, answer_seconds: float) -> CheckFinding:
         with engine.connect().execution_options(reading=True) as connection:
             connection.execute(text("SELECT 1"))
             revision = current(connection)
+            room = _room(connection)
         engine.dispose()
     except ConfigError as error:
         return CheckFinding(what, False, "; ".join(error.faults))
@@ -132,4 +138,13 @@ def check_database(url: str, answer_seconds: float) -> CheckFinding:
         return CheckFinding(what, False, f"cannot be reached: {reason[0] if reason else type(error).__name__}")
     if revision not in (None, newest()):
         return CheckFinding(what, False, f"schema {revision}, this program needs {newest()}: run 'gateway db upgrade'")
-    return CheckFinding(what, True, f"reachable, schema {revision or 'not yet created'}")
+    return CheckFinding(what, True, f"reachable, schema {revision or 'not yet created'}{room}")
+
+
+def _room(connection: Connection) -> str:
+    """How many processes of a gateway the connections of PostgreSQL are enough for."""
+    if connection.dialect.name != "postgresql":
+        return ""
+    names = ("max_connections", "superuser_reserved_connections")
+    most, kept = (int(connection.execute(text(f"SHOW {name}")).scalar_one()) for name in names)
+    return f"; {most - kept} connections, of which a process of the gateway takes up to {CONNECTIONS}"

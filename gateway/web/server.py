@@ -58,7 +58,7 @@ from gateway.web.console import routes as console
 from gateway.web.console.rendering import error_page
 from gateway.web.failures import failures
 from gateway.web.login import Door, Handler, Token, check_form, check_role, guard, person_of, transport, visit_of
-from gateway.web.routes import Route, RouteContext
+from gateway.web.routes import Route, RouteContext, alone
 from gateway.web.streams import Streams
 
 ROUTES: Final = (
@@ -119,6 +119,7 @@ def build(
     system: System = NO_SYSTEM,
     message_tools: Callable[[], MessageTools] | None = None,
     note: Callable[[AuditEvent], None] = lambda event: None,
+    all_metrics: Callable[[bytes], Awaitable[bytes]] = alone,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;
@@ -132,7 +133,7 @@ def build(
     steps need. `zone`: of the site, for the moments on pages. `state`: how each part is; None: of what `store` and
     `components` tell alone. `receivers`: EHRs and destinations. `views`: of scanners and studies. `system`:
     the configuration in force, and its reload. `message_tools`: what explaining and trying messages takes.
-    `note`: records an event of the audit trail soon.
+    `note`: records an event of the audit trail soon. `all_metrics`: adds what other processes of the gateway count.
     """
     door = door or Door(Token.of(token), People(store, clock))
     application = web.Application(middlewares=_middlewares(door, tuple(mounted or ())))
@@ -141,7 +142,7 @@ def build(
         partial(openapi.document, ROUTES, version), state or _alone(store, components, version, clock),
         _feeds(application, store, clock), Traffic([one for receiver in receivers for one in receiver.kinds]),
         Streams(lambda: now.changing_part(application[CONTEXT])), system, door.people, links, zone, receivers,
-        views, message_tools, door.provider, note=note,
+        views, message_tools, door.provider, note=note, all_metrics=all_metrics,
     )  # fmt: skip
     return _serving(application, mounted or {}, door)
 

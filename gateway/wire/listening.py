@@ -8,14 +8,15 @@ without a place is closed within the call that accepted it.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from gateway.wire.places import Denial, HeldPlace, Places
+from gateway.wire.shared_port import SharedPort, Turns, listening_sockets
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ ACCEPTS: Final = 64
 """Connections that are taken before the event loop turns to others."""
 RETRY_SECONDS: Final = 0.1
 """After an `accept()` that failed, for want of descriptors or memory."""
-_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+GIVE_WAY_SECONDS: Final = 0.01
+"""So long a connection is left to the processes that have fewer; then it is taken all the same: they may be at work."""
 
 Protocol = Callable[[HeldPlace], asyncio.BaseProtocol]
 
@@ -62,6 +64,7 @@ class Listening:
         self._farewell = farewell
         self._most_descriptors = most_descriptors
         self._sockets: list[socket.socket] = []
+        self._turns: Turns | None = None
         self._retries: dict[socket.socket, asyncio.TimerHandle] = {}
         self._opening: set[asyncio.Task[Any]] = set()
 
@@ -70,23 +73,19 @@ class Listening:
         """The port listened on; 0 when there is none."""
         return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
 
-    async def start(self, host: str, port: int, *, backlog: int = 512) -> None:
-        """Listen on each address of `host`; port 0 takes a free one. Raises `OSError`."""
+    async def start(self, host: str, port: int, *, backlog: int = 512, shared: SharedPort | None = None) -> None:
+        """Listen on each address of `host`; port 0 takes a free one. Raises `OSError`.
+
+        `shared`: what listens there already, also in other processes; they take turns.
+        """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        fault: OSError | None = None
-        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            try:
-                door = _bound(family, address, backlog)
-            except OSError as error:
-                fault = error
-                if error.errno in _NO_SUCH_ADDRESS:
-                    continue
-                break
-            self._sockets.append(door)
-        if fault is not None and (fault.errno not in _NO_SUCH_ADDRESS or not self._sockets):
-            self.close()
-            raise fault
+        if shared is None:
+            self._sockets += await loop.run_in_executor(None, partial(listening_sockets, host, port, backlog=backlog))
+        else:
+            self._sockets += [door.dup() for door in shared.sockets]
+            self._turns = shared.turns
+            self.places.counted = shared.turns.note
+            shared.turns.note(len(self.places))
         for door in self._sockets:
             loop.add_reader(door, self._accept, door)
 
@@ -98,27 +97,42 @@ class Listening:
             asyncio.get_running_loop().remove_reader(door)
             door.close()
         self._sockets = []
+        if self._turns is not None:
+            self._turns.leave()
+            self.places.counted = lambda connections: None
         for task in self._opening:
             task.cancel()
 
     def _accept(self, door: socket.socket) -> None:
-        for _ in range(ACCEPTS):
+        if self._turns is None:
+            self._take(door, ACCEPTS)
+        elif self._turns.is_mine:
+            self._take(door, 1)
+        else:
+            self._pause(door, GIVE_WAY_SECONDS, self._take_after_all)
+
+    def _take(self, door: socket.socket, most: int) -> None:
+        for _ in range(most):
             try:
                 connection, address = door.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._wait(door, error)
+                log.error("%s: connections to port %d wait, accept() fails: %s", self.name, self.port, error.strerror)
+                # The system reports a waiting connection for as long as it waits: without a pause the loop would spin.
+                self._pause(door, RETRY_SECONDS, self._resume)
                 return
             connection.setblocking(False)
             self._admit(connection, address[0], address[1])
 
-    def _wait(self, door: socket.socket, error: OSError) -> None:
-        """The system reports a waiting connection for as long as it waits: without a pause the loop would spin."""
+    def _pause(self, door: socket.socket, seconds: float, after: Callable[[socket.socket], None]) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(door)
-        self._retries[door] = loop.call_later(RETRY_SECONDS, self._resume, door)
-        log.error("%s: connections to port %d wait, accept() fails: %s", self.name, self.port, error.strerror)
+        self._retries[door] = loop.call_later(seconds, after, door)
+
+    def _take_after_all(self, door: socket.socket) -> None:
+        self._resume(door)
+        self._take(door, 1)
 
     def _resume(self, door: socket.socket) -> None:
         del self._retries[door]
@@ -162,19 +176,3 @@ class Listening:
                 except OSError:
                     pass  # gone already
         self._turned_away(address, port, denial)
-
-
-def _bound(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
-    # With its protocol named, by which asyncio sets TCP_NODELAY: Nagle's algorithm would cost 40 ms a message.
-    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        door.setblocking(False)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        door.bind(address)
-        door.listen(backlog)
-    except BaseException:
-        door.close()
-        raise
-    return door

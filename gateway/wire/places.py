@@ -88,6 +88,8 @@ class Places:
         self._held: dict[Phase, dict[HeldPlace, None]] = {phase: {} for phase in Phase}
         """Places by phase, each in the order in which they came to it."""
         self._of_address: Counter[str] = Counter()
+        self.counted: Callable[[int], None] = lambda connections: None
+        """Is called with the number of connections whenever it changes."""
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -105,6 +107,7 @@ class Places:
         place = HeldPlace(self, address, end)
         self._of_address[address] += 1
         self._put(place, Phase.BEGINNING)
+        self.counted(len(self))
         return place
 
     def move(self, place: HeldPlace, phase: Phase) -> None:
@@ -120,6 +123,7 @@ class Places:
             self._of_address[place.address] -= 1
             if not self._of_address[place.address]:
                 del self._of_address[place.address]
+            self.counted(len(self))
 
     def _put(self, place: HeldPlace, phase: Phase) -> None:
         place.phase, place.since = phase, self._clock()

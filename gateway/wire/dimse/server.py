@@ -34,6 +34,7 @@ from gateway.wire.dimse.receiving import StoreHandler
 from gateway.wire.dimse.services import FindHandler, Services
 from gateway.wire.listening import Listening
 from gateway.wire.places import Denial, Places, share_of_address
+from gateway.wire.shared_port import SharedPort
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,11 @@ class DimseServer:
         self._connections: set[Association] = set()
         self._established = OpenAssociations()
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen on one more port; returns it, also when it was asked for as 0.
+    async def start(
+        self, host: str, port: int, tls: ssl.SSLContext | None = None, shared: SharedPort | None = None
+    ) -> int:
+        """Listen on one more port; returns it, also when it was asked for as 0. `shared`: what listens there already,
+        for several processes.
 
         Raises `Unavailable` if the address cannot be listened on.
         """
@@ -131,7 +135,7 @@ class DimseServer:
             turned_away=self._turned_away,
         )
         try:
-            await listening.start(host, port)
+            await listening.start(host, port, shared=shared)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unavailable(f"cannot listen there ({reason})", place=f"{host}:{port}") from error

@@ -19,6 +19,7 @@ from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close
 from gateway.wire.listening import Listening
 from gateway.wire.patience import Patience
 from gateway.wire.places import Denial, HeldPlace, Phase, Places
+from gateway.wire.shared_port import SharedPort
 
 T = TypeVar("T")
 
@@ -126,9 +127,12 @@ class MllpServer:
     def connections(self) -> int:
         return len(self._tasks)
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. asyncio itself sets TCP_NODELAY on each connection."""
-        await self._listening.start(host, port)
+    async def start(self, host: str, port: int, shared: SharedPort | None = None) -> None:
+        """Listen; port 0 takes a free one. asyncio itself sets TCP_NODELAY on each connection.
+
+        `shared`: what listens there already, for several processes.
+        """
+        await self._listening.start(host, port, shared=shared)
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more, let messages in work be answered for up to `grace_seconds`, then close."""

@@ -1,0 +1,48 @@
+"""What a process of a gateway knows of itself and of the others."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.wire.shared_port import SharedPort
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlace:
+    """Process `number`, from 1 on, of `of`."""
+
+    number: int = 1
+    of: int = 1
+    is_first: bool = True
+    """The gateway is being started by it; what is done once for all is for it to do."""
+    ports: Mapping[str, SharedPort] = field(default_factory=dict)
+    """By the key of the configuration. What is not there, the process opens itself."""
+    folder: Path | None = None
+    """Where the processes reach one another."""
+    parent: socket.socket | None = None
+    """To who started it; its end tells that nobody watches any more."""
+
+    def tell(self, **word: Any) -> None:
+        """Tell the parent. An end that is not there is found by who reads from it."""
+        if self.parent is not None:
+            try:
+                self.parent.sendall(json.dumps(word).encode() + b"\n")
+            except OSError:
+                pass
+
+    def reload_others(self) -> None:
+        """Let the other processes read the files of the configuration again."""
+        self.tell(reload=self.number)
+
+    def share_of(self, limit: int) -> int:
+        """What this process has of a limit of the whole gateway: the shares of all come to it. 0: others have all."""
+        return (limit + self.of - self.number) // self.of
+
+
+ALONE = ProcessPlace()
+"""Of a gateway that is one process."""

@@ -1,0 +1,285 @@
+# Long: the life of processes, from the first start to the last end, is one loop.
+"""Starts the processes of a gateway, starts again what dies, hands signals on, and ends when all have ended.
+
+It does nothing else, so that there is little that could end it: no thread, no event loop, no database. The processes
+are forked from it: modules and tables that are loaded before are in memory once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.assembly.processes.place import ProcessPlace
+from gateway.assembly.processes.ports import OpenPorts
+from gateway.errors import ConfigError, GatewayError, Unavailable
+
+STEADY_SECONDS: Final = 30.0
+"""A process that has served for so long is started again at once."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Between two starts of a process that dies before; each twice as long after the one before."""
+WORD_SECONDS: Final = 1.0
+KILLED_SECONDS: Final = 5.0
+"""After the time that a process has for its stop."""
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_HANDED_ON: Final = (*STOPS, signal.SIGHUP)
+
+log = logging.getLogger(__name__)
+
+Serve = Callable[[ProcessPlace], None]
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process and what is known of it."""
+
+    number: int
+    pid: int = 0
+    """0: none runs."""
+    channel: socket.socket | None = None
+    words: bytes = b""
+    """What it has told, as far as no line of it is whole."""
+    begun_at: float = 0.0
+    is_ready: bool = False
+    faults: Sequence[str] = ()
+    """Why it did not start the last time."""
+    pause: float = 0.0
+    due_at: float | None = None
+    """When it is started again, by the monotonic clock."""
+    starts: int = 0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """`serve` is called in each process, and serves until SIGTERM; what it raises before it is ready keeps it from
+    starting. `on_ready` gets what the first process has to say of itself, once all serve."""
+
+    processes: int
+    ports: OpenPorts
+    folder: Path
+    serve: Serve
+    on_ready: Callable[[Sequence[str]], None]
+    stop_seconds: float
+    _children: list[_Child] = field(default_factory=list)
+    _lines: Sequence[str] | None = None
+    """What is said when all serve."""
+    _was_ready: bool = False
+    _stopping_at: float | None = None
+    _caught: list[int] = field(default_factory=list)
+    _woken: socket.socket | None = None
+
+    def run(self) -> None:
+        """Until a signal, and all have ended. Raises `ConfigError`, or `Unavailable`, where none can start."""
+        self._children = [_Child(number) for number in range(1, self.processes + 1)]
+        with self._signals():
+            try:
+                # Alone at first: it makes the tables of a new database, and what keeps it from starting is said once.
+                self._start(self._children[0])
+                while not self._is_over():
+                    self._look()
+            finally:
+                self._kill()
+
+    def _is_over(self) -> bool:
+        return self._stopping_at is not None and not any(child.pid for child in self._children)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        self._woken, waking = socket.socketpair()
+        for end in (self._woken, waking):
+            end.setblocking(False)
+        before = {number: signal.signal(number, self._note) for number in (*_HANDED_ON, signal.SIGCHLD)}
+        wakes = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakes)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for end in (self._woken, waking):
+                end.close()
+
+    def _note(self, number: int, _frame: Any) -> None:
+        self._caught.append(number)
+
+    def _look(self) -> None:
+        """Wait until something happens, and do what follows."""
+        assert self._woken is not None
+        channels = {child.channel: child for child in self._children if child.channel is not None}
+        heard, _, _ = select.select([self._woken, *channels], [], [], self._seconds())
+        if self._woken in heard:
+            self._woken.recv(4096)
+        for channel in heard:
+            if channel in channels:
+                self._hear(channels[channel])
+        for number in [self._caught.pop(0) for _ in range(len(self._caught))]:
+            if number != signal.SIGCHLD:
+                self._hand_on(number)
+        for child in self._children:
+            if child.pid:
+                self._reap(child)
+        self._start_due()
+        if self._stopping_at is not None and time.monotonic() > self._stopping_at + self.stop_seconds + KILLED_SECONDS:
+            self._kill()
+
+    def _seconds(self) -> float | None:
+        """How long nothing is to be done of itself."""
+        moments = [child.due_at for child in self._children if child.due_at is not None]
+        if self._stopping_at is not None:
+            moments = [self._stopping_at + self.stop_seconds + KILLED_SECONDS]
+        return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else None
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.due_at is not None and child.due_at <= now and self._stopping_at is None:
+                self._start(child)
+
+    def _start(self, child: _Child) -> None:
+        child.due_at = None
+        child.channel, theirs = socket.socketpair()
+        child.channel.settimeout(WORD_SECONDS)
+        child.words, child.is_ready, child.begun_at = b"", False, time.monotonic()
+        is_first = child.number == 1 and not child.starts
+        child.starts += 1
+        place = ProcessPlace(
+            child.number, self.processes, is_first, self.ports.seen_by(child.number), self.folder, theirs
+        )
+        # A signal that came between the fork and the process's own handlers would be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+        child.pid = os.fork()
+        if not child.pid:
+            self._be(place)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
+        theirs.close()
+
+    def _be(self, place: ProcessPlace) -> None:
+        """In the new process: serve, and end."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (*STOPS, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            for child in self._children:
+                if child.channel is not None:
+                    child.channel.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
+            self.serve(place)
+            code = 0
+        except ConfigError as error:
+            place.tell(faults=[str(fault) for fault in error.faults])
+        except GatewayError as error:
+            place.tell(faults=[str(error)])
+        except BaseException:
+            log.critical("process %d failed", place.number, exc_info=True)
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
+    def _hear(self, child: _Child) -> None:
+        assert child.channel is not None
+        try:
+            received = child.channel.recv(65536)
+        except OSError:  # it ended amid a word, or what it has started holds its end
+            received = b""
+        if not received:
+            child.channel.close()
+            child.channel = None
+            return
+        *lines, child.words = (child.words + received).split(b"\n")
+        for line in lines:
+            self._told(child, json.loads(line))
+
+    def _told(self, child: _Child, word: dict[str, Any]) -> None:
+        if "ready" in word:
+            child.is_ready, child.faults = True, ()
+            self._lines = self._lines or word["ready"]
+            for other in self._children:
+                if not other.starts:
+                    self._start(other)
+            if not self._was_ready and all(one.is_ready for one in self._children):
+                self._was_ready = True
+                self.on_ready(self._lines or ())
+        elif "faults" in word:
+            child.faults = word["faults"]
+        elif "reload" in word:
+            self._signal(signal.SIGHUP, but=child)
+
+    def _hand_on(self, number: int) -> None:
+        if number in STOPS:
+            if self._stopping_at is None:
+                self._stopping_at = time.monotonic()
+                # Else connections would be taken by the system, and served by nobody.
+                self.ports.close()
+            number = signal.SIGTERM
+        self._signal(number)
+
+    def _signal(self, number: int, but: _Child | None = None) -> None:
+        for child in self._children:
+            if child.pid and child is not but:
+                os.kill(child.pid, number)
+
+    def _reap(self, child: _Child) -> None:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if not pid:
+            return
+        while child.channel is not None:
+            self._hear(child)
+        child.pid = 0
+        self.ports.counts.absent(child.number - 1)
+        if self._stopping_at is not None:
+            return
+        if not self._was_ready and self._lines is None:
+            raise _fault(child, status)
+        was_steady = child.is_ready and time.monotonic() - child.begun_at >= STEADY_SECONDS
+        child.pause = 0.0 if was_steady else min(child.pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        child.due_at = time.monotonic() + child.pause
+        self._end_where_none_starts(child, status)
+        # A logger for each: what happens to one is not counted as a repetition of what happened to another.
+        logging.getLogger(f"{__name__}.{child.number}").error(
+            "process %d (pid %d) %s; it is started again %s%s", child.number, pid, ended(status),
+            f"in {child.pause:g} s" if child.pause else "now", "".join(f": {fault}" for fault in child.faults),
+        )  # fmt: skip
+
+    def _end_where_none_starts(self, child: _Child, status: int) -> None:
+        """Raises what keeps all from starting, if it is the same."""
+        if child.faults and all(not one.pid and one.faults == child.faults for one in self._children):
+            raise _fault(child, status)
+
+    def _kill(self) -> None:
+        for child in self._children:
+            if child.pid:
+                os.kill(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
+                log.error("process %d (pid %d) was ended, it did not stop", child.number, child.pid)
+                child.pid = 0
+            if child.channel is not None:
+                child.channel.close()
+                child.channel = None
+
+
+def _fault(child: _Child, status: int) -> GatewayError:
+    """Why a process did not start."""
+    if child.faults:
+        return ConfigError(list(child.faults))
+    return Unavailable(f"process {child.number} {ended(status)} before it served; the log says why")
+
+
+def ended(status: int) -> str:
+    """How a process ended, by the status of `waitpid`."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"was ended by signal {number} ({signal.Signals(number).name})"
+    return f"ended with exit code {os.WEXITSTATUS(status)}"
