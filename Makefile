@@ -10,6 +10,10 @@ PYTEST_ARGS ?= -n $(shell expr 2 \* $$(nproc) + 1) --dist worksteal
 BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
     tests/journey/test_order_history.py tests/journey/test_performed_history.py -s
+BATCHES ?= 1 2 17 256
+BATCHES_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
+    tests/journey/test_order_history.py tests/journey/test_performed_history.py tests/journey/test_crash.py \
+    tests/journey/test_ris_story.py $(PYTEST_ARGS)
 NIGHT_ARGS ?=
 GOING_LIVE_ARGS ?=
 THREATS_ARGS ?=
@@ -32,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check style types pytest bench properties pixels objects statements corpus fuzz crash browser sources faults night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
+.PHONY: help demo run test check style types pytest bench properties pixels objects statements corpus fuzz crash browser sources faults batches pooled night alerts java-peers rust-peers whole-ehr peers lock wheelhouse sbom vulnerabilities going-live threats clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -104,6 +108,18 @@ sources: $(ENVIRONMENT) peers ## Read 50 studies of an Orthanc; let 200 studies 
 
 faults: $(ENVIRONMENT) peers ## Pause, fill, hang and mislead whole gateways (FAULTS_ARGS, default all -s; half an hour)
 	FAULTS=all $(BIN)/python -m pytest $(FAULTS_ARGS)
+
+# Of each suite less than `make faults` and `make crash` run: four times, and what hangs on no transaction is short.
+batches: $(ENVIRONMENT) peers ## Crash, fault and history suites with transactions of at most 1, 2, 17 and 256 units (BATCHES, BATCHES_ARGS)
+	for size in $(BATCHES); do \
+	    rm -f .venv/.batches; echo "transactions of at most $$size units"; \
+	    BATCH=$$size BATCH_SIZES=$(CURDIR)/.venv/.batches FAULTS=all CRASH_ORDERS=200 CRASH_KILLS=6 CRASH_COMMITS=all \
+	    HISTORIES=200 FROZEN_STUDIES=12 FAULTS_IMAGES=60 FAULTS_IMAGE_KILLS=3 FAULTS_BACKUP_MIB=50 FAULTS_AWAY_SECONDS=20 \
+	    FAULTS_HEADS=100 FAULTS_ROUNDS=3 FAULTS_JUMPS=1 LARGE_BYTES=100000000 LARGE_INSTANCES=500 $(BIN)/python -m pytest $(BATCHES_ARGS) || exit 1; \
+	done
+
+pooled: $(ENVIRONMENT) peers ## What is tested on PostgreSQL of store and journey, behind PgBouncer in transaction mode (PYTEST_ARGS)
+	POOLED=yes $(BIN)/python -m pytest tests/store tests/journey -k "postgres and not round_trips" $(PYTEST_ARGS)
 
 night: $(ENVIRONMENT) ## Let everything fail once in 20 minutes of mixed load, on each database (NIGHT_ARGS; as root, for disks to fill)
 	$(BIN)/python -m bench night $(NIGHT_ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,9 +16,10 @@ import psycopg
 import pytest
 
 from gateway.store import Store
-from tests import compiled_pages, compiled_statements, made_tables
+from tests import batches, compiled_pages, compiled_statements, made_tables
 from tests.blocking import watch
 from tests.peers import PLUGINS
+from tests.peers.pgbouncer import pgbouncer
 from tests.peers.postgres_database import empty, postgres_database
 
 pytest_plugins = [
@@ -31,12 +33,18 @@ pytest_plugins = [
 
 compiled_statements.share()
 compiled_pages.load()
+batches.take_size()
 gc.set_threshold(50_000)
 
 
 def pytest_collection_finish() -> None:
     """Half a million objects of modules and tests live to the end: as in `gateway run`, they are not looked through."""
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if sizes := batches.counted():
+        terminalreporter.write_line(sizes)
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +59,18 @@ def postgres_tables(server: str) -> Iterator[tuple[str, psycopg.Connection]]:
     truncate its tables, takes a tenth of a second of CPU."""
     with postgres_database(server) as url:
         made_tables.make(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield url, connection
+        with psycopg.connect(url, autocommit=True) as connection, pooled(url) as address:
+            yield address, connection
+
+
+@contextmanager
+def pooled(url: str) -> Iterator[str]:
+    """The URL through a PgBouncer where a run of the tests has one (`make pooled`), else `url`."""
+    if "POOLED" not in os.environ:
+        yield url
+        return
+    with pgbouncer(url, pool_size=8) as peer:
+        yield peer.url
 
 
 @pytest.fixture(scope="session")

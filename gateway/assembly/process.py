@@ -167,7 +167,8 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
 
 async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
     """The store, as the worker may find it. Raises as `Store.open` does."""
-    store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
+    database = config.database
+    store = await Store.open(database.url, answer_seconds=database.answer_seconds, job_seconds=database.job_seconds)
     stack.push_async_callback(store.close)
     await store.begin_steady_time(clock, elapsed)
     if paused:

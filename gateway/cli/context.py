@@ -49,7 +49,8 @@ def with_store(config: Config, work: Callable[[Any], Awaitable[T]], *, create: b
         raise CommandFailure(f"there is no database {file.absolute()}; {NAME_IT}")
 
     async def inside() -> T:
-        store = await Store.open(config.database.url, answer_seconds=config.database.answer_seconds)
+        database = config.database
+        store = await Store.open(database.url, answer_seconds=database.answer_seconds, job_seconds=database.job_seconds)
         try:
             return await work(store)
         finally:

@@ -14,6 +14,8 @@ class Database(Section):
     """Where everything is kept (or `url_file`); holds a password, so nothing prints it."""
     answer_seconds: Seconds = 15.0
     """How long an order, a query or an image waits for a database that hangs, before its sender is refused."""
+    job_seconds: Seconds = 600.0
+    """How long a statement of a job may take that nobody waits for: retention, an export, a comparison."""
 
     @field_validator("url")
     @classmethod

@@ -70,7 +70,7 @@ class Erased:
 async def plan(store: Store, identity: Identity) -> Plan:
     """What an erasure of the patient would do; changes nothing. Raises `UnknownKey` where nothing names the patient,
     `InvalidValue` where several have the number."""
-    targets = await store.read(partial(_targets, identity=identity))
+    targets = await store.read_long(partial(_targets, identity=identity))
     hits, _ = await _searched(store, targets)
     deleted = await store.write(partial(_tried, targets=targets))
     if not deleted and not hits:
@@ -78,10 +78,10 @@ async def plan(store: Store, identity: Identity) -> Plan:
     found = Counter(hit.table for hit in set(hits) if hit.table in ("queries", "refusals"))
     return Plan(
         targets, deleted, found,
-        waiting=await store.read(partial(erasing.waiting, targets=targets)),
-        audited=await store.read(partial(erasing.audited, targets=targets)),
-        outside=tuple(await store.read(partial(_outside, targets=targets))),
-        holds=tuple(await store.read(partial(erasing.holds, targets=targets))),
+        waiting=await store.read_long(partial(erasing.waiting, targets=targets)),
+        audited=await store.read_long(partial(erasing.audited, targets=targets)),
+        outside=tuple(await store.read_long(partial(_outside, targets=targets))),
+        holds=tuple(await store.read_long(partial(erasing.holds, targets=targets))),
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ async def _searched(store: Store, targets: Targets) -> tuple[list[searching.Hit]
         proof.tables += 1
         after: tuple[Any, ...] | None = None
         while True:
-            found = await store.read(partial(searching.page, table=table, needles=needles, after=after))
+            found = await store.read_long(partial(searching.page, table=table, needles=needles, after=after))
             proof.rows_read += found.rows
             hits += found.hits
             after = found.last
@@ -157,8 +157,8 @@ class Erasure:
         without a note, or `Unavailable`."""
         if not self.note.strip():
             raise InvalidValue("an erasure needs a note: why, for those who come later", place="note")
-        await self.store.read(partial(_refuse_held, targets=self.targets))
-        outside = tuple(await self.store.read(partial(_outside, targets=self.targets)))
+        await self.store.read_long(partial(_refuse_held, targets=self.targets))
+        outside = tuple(await self.store.read_long(partial(_outside, targets=self.targets)))
         if not self.row:
             self.row = await self.store.write(partial(
                 erasures.begin, pseudonym=self.pseudonym, targets=self.targets.as_json(), person=self.person,
@@ -203,7 +203,7 @@ class Erasure:
         if any(hit.table in BY_SEARCH for hit in hits):
             hits, proof = await _searched(self.store, self.targets)
         proof.left += [str(hit) for hit in hits[:MOST_NAMED]]
-        audited = await self.store.read(partial(erasing.audited, targets=self.targets))
+        audited = await self.store.read_long(partial(erasing.audited, targets=self.targets))
         proof.kept = {"audit": audited} if audited else {}
         return proof
 
@@ -236,5 +236,5 @@ async def resumed(store: Store, clock: Clock, **places: Any) -> list[Erasure]:
             store, Targets.of(row["targets"]), row["person"], row["note"], clock, row=row["id"],
             deleted=Counter(row["deleted"]), **places,
         )
-        for row in await store.read(erasures.unfinished)
+        for row in await store.read_long(erasures.unfinished)
     ]  # fmt: skip

@@ -34,7 +34,7 @@ async def places_left(store: Store, targets: Targets, file: Path | None, folders
     if file is None:
         await asyncio.to_thread(_vacuum, store)
     else:
-        space = await store.read(free_space.measured)
+        space = await store.read_long(free_space.measured)
         while space is not None and space.can_shrink and bool(await store.write(_give_back)):
             pass
         places |= await asyncio.to_thread(_of_database, file, needles)

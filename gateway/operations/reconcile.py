@@ -154,7 +154,7 @@ class Reconciliation:
 
     async def _day(self, day: date, report: Report) -> AsyncGenerator[Difference]:
         listed = {one.name: await one.day(day, self.clock()) for one in self.archives}
-        held: Held = await self.store.read(partial(reconciling.of_day, day=day))
+        held: Held = await self.store.read_long(partial(reconciling.of_day, day=day))
         report.studies += len(held)
         for name, one in listed.items():
             if one.note:
@@ -171,10 +171,10 @@ class Reconciliation:
         others: Held = {}
         for some in chunks([uid for uid in listed.instances if uid not in held], PAGE):
             # An archive may have corrected the date of a study.
-            others |= await self.store.read(partial(reconciling.named, uids=some))
+            others |= await self.store.read_long(partial(reconciling.named, uids=some))
         lacking: dict[StudyInstanceUID, bool] = {}
         for some in chunks([uid for uid in listed.instances if uid not in held and uid not in others], PAGE):
-            lacking |= await self.store.read(partial(reconciling.lacking, source=name, uids=some))
+            lacking |= await self.store.read_long(partial(reconciling.lacking, source=name, uids=some))
         for uid, instances in listed.instances.items():
             here = held.get(uid) or others.get(uid)
             if here is None and uid not in lacking:
@@ -210,7 +210,7 @@ class Reconciliation:
             if there[uid] == 1:
                 yield one
         for some in chunks([uid for uid in held if there[uid] != 1], PAGE):
-            sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=some))
+            sent = await self.store.read_long(partial(reconciling.sent_to, ehr=ehr.name, uids=some))
             for uid in some:
                 found = await self._tried(partial(ehr.find, uid))
                 if difference := of_ehr(ehr.name, held[uid], sent.get(uid), ehr.compared(sent.get(uid), found)):
@@ -224,7 +224,7 @@ class Reconciliation:
         self, ehr: EhrSide, page: Sequence[tuple[HeldStudy, dict[str, Any]]]
     ) -> dict[StudyInstanceUID, Difference]:
         uids = [one.study_uid for one, _ in page]
-        sent = await self.store.read(partial(reconciling.sent_to, ehr=ehr.name, uids=uids))
+        sent = await self.store.read_long(partial(reconciling.sent_to, ehr=ehr.name, uids=uids))
         found = {}
         for here, resource in page:
             last = sent.get(here.study_uid)
@@ -245,7 +245,7 @@ class Reconciliation:
         self, ehr: EhrSide, uids: Sequence[StudyInstanceUID], *, is_sure: bool
     ) -> AsyncGenerator[Difference]:
         for some in chunks(uids, PAGE):
-            known = await self.store.read(partial(reconciling.known, uids=some))
+            known = await self.store.read_long(partial(reconciling.known, uids=some))
             for uid in some:
                 if uid not in known:
                     yield not_in_gateway(ehr.name, uid, is_sure=is_sure)

@@ -33,8 +33,8 @@ async def resend_all(store: Store, ehr: str, clock: Clock, *, first: int, per_se
     """
     after, added, start = 0, 0, clock()
     # Not by the time of this moment: rows that were added while a clock was ahead are dated after it.
-    last = await store.read(outbox.last_row)
-    while page := await store.read(
+    last = await store.read_long(outbox.last_row)
+    while page := await store.read_long(
         partial(outbox.lanes_since, kind=delivery_to(ehr), first=first, last=last, after=after, limit=outbox.PAGE)
     ):
         after = page[-1][0]

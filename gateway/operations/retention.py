@@ -75,7 +75,7 @@ class RetentionRun:
 
     async def run(self) -> Ended:
         """Delete what is old enough, of each kind. Raises `Conflict` (another process runs) or `Unavailable`."""
-        space = await self.store.read(free_space.measured)
+        space = await self.store.read_long(free_space.measured)
         before = space.bytes if space is not None else None
         begin = partial(retention_runs.begin, holder=self.holder, now=self.clock(), bytes_before=before)
         self._run = await self.store.write(begin)
@@ -86,7 +86,7 @@ class RetentionRun:
                 if limits is not None:
                     await self._of_kind(kind, limits)
             await self._give_back()
-            after = await self.store.read(free_space.measured)
+            after = await self.store.read_long(free_space.measured)
             await self._note(ended=True, bytes_after=after.bytes if after is not None else None)
         finally:
             metrics.RETENTION_RUNNING.set(0)
@@ -107,7 +107,7 @@ class RetentionRun:
         await self._note()
 
     async def _audit(self, tally: Tally, limits: Limits) -> None:
-        before = min(limits.before, await self.store.read(partial(_first_unsent, now=self.clock())))
+        before = min(limits.before, await self.store.read_long(partial(_first_unsent, now=self.clock())))
         while number := await self._beside.write(
             partial(audit.forget_before, moment=before, now=self.clock(), limit=MOST_ROWS)
         ):
@@ -163,7 +163,7 @@ class RetentionRun:
     async def _give_back(self) -> None:
         """Shorten the file by its free pages."""
         self._kind, beside = "space", self._beside
-        space = await self.store.read(free_space.measured)
+        space = await self.store.read_long(free_space.measured)
         if space is None or not space.can_shrink:
             return
         beside.rows = free_space.PAGES_AT_ONCE

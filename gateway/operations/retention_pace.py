@@ -82,9 +82,9 @@ class Beside:
         return result
 
     async def read(self, unit: Callable[[Connection], T]) -> T:
-        """Read, then leave the processor to others. Raises as `Store.read` does."""
+        """Read, then leave the processor to others. Raises as `Store.read_long` does."""
         begun = time.perf_counter()
-        result = await self._store.read(unit)
+        result = await self._store.read_long(unit)
         spent = time.perf_counter() - begun
         self._look()
         await self._leave(spent)

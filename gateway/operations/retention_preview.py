@@ -24,13 +24,13 @@ async def preview(store: Store, ages: Ages, now: int) -> dict[RetentionKind, Tal
             continue
         tally = tallies.setdefault(kind, Tally())
         if kind is RetentionKind.AUDIT:
-            tally.deleted["audit"] = await store.read(partial(_old_audit, before=limits.before))
+            tally.deleted["audit"] = await store.read_long(partial(_old_audit, before=limits.before))
             continue
         rule = RULES[kind]
-        end, after = await store.read(partial(end_of, rule=rule, before=limits.before)), 0
-        while page := await store.read(partial(rule.page, after=after, end=end, limit=PAGE)):
+        end, after = await store.read_long(partial(end_of, rule=rule, before=limits.before)), 0
+        while page := await store.read_long(partial(rule.page, after=after, end=end, limit=PAGE)):
             after = page[-1]
-            stays = (await store.read(partial(judged_rows, rule=rule, ids=page, limits=limits))).stays
+            stays = (await store.read_long(partial(judged_rows, rule=rule, ids=page, limits=limits))).stays
             tally.stayed.update(stays.values())
             tally.deleted[str(rule.table.name)] += len(page) - len(stays)
     return tallies

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from gateway.clock import Clock, SteadyClock, elapsed, now
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import heartbeats, migrations
-from gateway.store.engine import begin_reading, open_engine
+from gateway.store.driver import limit_statements
+from gateway.store.engine import JOBS, READERS, begin_reading, open_engine
 from gateway.store.outages import is_no_database, is_outage, reason_of, unavailable, within
 from gateway.store.pulse import Pulse
 from gateway.store.read_ahead import Asked
@@ -23,19 +24,19 @@ from gateway.store.units import Unit
 from gateway.store.writer import Writer
 
 T = TypeVar("T")
-READERS = 4
 
 
 class Store:
     """The open database. Created inside the running loop; `close` it when done.
 
     Work is given as plain functions of a SQLAlchemy `Connection`: `write` runs them in the group-commit writer,
-    `read` in one of a few reader threads on a snapshot of what is committed.
+    `read` in one of a few reader threads on a snapshot of what is committed; `read_long` in one of a few others.
     """
 
-    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
+    def __init__(self, url: str, *, answer_seconds: float | None = None, job_seconds: float | None = None) -> None:
         self.engine: Engine = open_engine(url, answer_seconds=answer_seconds)
         self._answer_seconds = answer_seconds
+        self._job_seconds = job_seconds
         self._closed = False
         self._wall: Clock = now
         self._gateway = uuid.uuid4().hex
@@ -45,18 +46,19 @@ class Store:
         event.listen(self.engine, "connect", lambda _driver, record: heartbeats.attach(record.info, self.steady))
         self._listeners: list[Callable[[], None]] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._jobs = ThreadPoolExecutor(JOBS, thread_name_prefix="store-job")
         self._writer = Writer(self.engine, self._committed, answer_seconds=answer_seconds)
 
     @classmethod
-    async def open(cls, url: str, *, answer_seconds: float | None = None) -> Store:
+    async def open(cls, url: str, *, answer_seconds: float | None = None, job_seconds: float | None = None) -> Store:
         """Open the database at `url`; an empty one gets its tables, an older one is refused with the cure.
 
         `answer_seconds`: how long `read` and `write` wait for a database that neither answers nor closes its
-        connection; None: without end.
+        connection; `job_seconds`: how long `read_long` does. None: without end.
 
         Raises `ConfigError` (wrong address or schema) or `Unavailable`.
         """
-        store = cls(url, answer_seconds=answer_seconds)
+        store = cls(url, answer_seconds=answer_seconds, job_seconds=job_seconds)
         try:
             async with within(answer_seconds):
                 await asyncio.to_thread(store._prepare)
@@ -72,9 +74,10 @@ class Store:
 
     def _prepare(self) -> None:
         migrations.prepare(self.engine)
-        if ahead := self._read(heartbeats.ahead):
+        read = partial(self._read, seconds=self._answer_seconds, key="database.answer_seconds")
+        if ahead := read(heartbeats.ahead):
             # A gateway works here whose steady time is not its wall clock's: what this process adds must be due there.
-            moment = self._read(lambda connection: heartbeats.wall_clock(connection, now()))
+            moment = read(lambda connection: heartbeats.wall_clock(connection, now()))
             self.steady.begin(moment + ahead, elapsed, now)
 
     async def begin_steady_time(self, wall: Clock, elapsed: Clock) -> None:
@@ -119,19 +122,29 @@ class Store:
 
         Raises `Unavailable`, also when the database does not answer in time.
         """
+        return await self._read_by(self._readers, unit, self._answer_seconds, "database.answer_seconds")
+
+    async def read_long(self, unit: Unit[T]) -> T:
+        """As `read`, for work that nobody waits for: retention, an export, a comparison. Takes no thread of those who
+        wait."""
+        return await self._read_by(self._jobs, unit, self._job_seconds, "database.job_seconds")
+
+    async def _read_by(self, threads: ThreadPoolExecutor, unit: Unit[T], seconds: float | None, key: str) -> T:
         if self._closed:
             raise Unavailable("the store is closing", place="database")
-        async with within(self._answer_seconds):
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
+        read = partial(self._read, unit, seconds, key)
+        async with within(seconds):
+            return await asyncio.get_running_loop().run_in_executor(threads, read)
 
-    def _read(self, unit: Unit[T]) -> T:
+    def _read(self, unit: Unit[T], seconds: float | None, key: str) -> T:
         try:
             with self.engine.connect() as fresh:
+                limit_statements(fresh, seconds)
                 connection = begin_reading(fresh)
                 return unit(connection)
         except DBAPIError as error:
             if is_outage(error):
-                raise unavailable(error) from error
+                raise unavailable(error, limit=key) from error
             raise
 
     @property
@@ -144,7 +157,8 @@ class Store:
         self._closed = True
         self.pulse.close()
         await self._writer.close()
-        await asyncio.to_thread(self._readers.shutdown)
+        for threads in (self._readers, self._jobs):
+            await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(self.engine.dispose)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+
+_OF_SERVER: Final = 5 / 6
+"""The part of the time for an answer that a statement may take in the server: who waits gets the server's word."""
 
 
 def call(connection: Connection, sql: str, given: Any = (), *, many: bool = False) -> Any:
@@ -43,6 +46,24 @@ def in_one_round_trip(connection: Connection) -> Iterator[None]:
     try:
         with raw.pipeline():
             yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _named(connection, "", error) from error
+
+
+def statement_ms(seconds: float | None) -> int:
+    """PostgreSQL's `statement_timeout` where an answer is waited for so long; None: without end."""
+    return 0 if seconds is None else round(seconds * 1000 * _OF_SERVER)
+
+
+def limit_statements(connection: Connection, seconds: float | None) -> None:
+    """PostgreSQL: between two transactions of `connection`, let each statement of the next take so long and no longer;
+    None: any time."""
+    if connection.dialect.name != "postgresql":
+        return
+    raw: Any = connection.connection.dbapi_connection
+    raw.answer_seconds = seconds
+    try:
+        raw.let_statements_take(statement_ms(seconds))
     except connection.dialect.loaded_dbapi.Error as error:
         raise _named(connection, "", error) from error
 

@@ -14,11 +14,18 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import ConfigError
+from gateway.store.driver import statement_ms
 from gateway.store.keys import keys_of, wait_for
 
 LOCK_TIMEOUT_MS: Final = 10_000
 WAL_BYTES: Final = 16 * 1024 * 1024
 """What SQLite's write-ahead log may keep of the disk once nobody reads from it."""
+READERS: Final = 4
+"""Threads that read for whoever waits: senders, pages."""
+JOBS: Final = 2
+"""Threads that read for work nobody waits for, whose statements may be long."""
+CONNECTIONS: Final = 1 + READERS + JOBS
+"""Of a process at most: one writes. Each is opened when it is first needed, and stays."""
 _BUSY_SECONDS: Final = 0.01
 _KEPT_STATEMENTS: Final = 256
 """Of a connection to SQLite, as they were planned: more than the INSERTs of each size of the hot path (`many_rows`)."""
@@ -49,12 +56,7 @@ def open_engine(url: str, *, answer_seconds: float | None = None) -> Engine:
     lock_ms = LOCK_TIMEOUT_MS if answer_seconds is None else min(LOCK_TIMEOUT_MS, round(answer_seconds * 1000 * 2 / 3))
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, lock_ms)
-    engine = _postgresql(parsed, lock_ms)
-    if answer_seconds is not None:
-        from gateway.store.postgres_connection import limit_answers
-
-        limit_answers(engine, answer_seconds)
-    return engine
+    return _postgresql(parsed, lock_ms, answer_seconds)
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -139,27 +141,29 @@ def _create_private(path: Path) -> None:
         raise ConfigError([f"database.url: {path} cannot be opened ({error.strerror})"]) from error
 
 
-def _postgresql(url: URL, lock_ms: int) -> Engine:
+def _postgresql(url: URL, lock_ms: int, answer_seconds: float | None) -> Engine:
     try:
-        import psycopg  # noqa: F401
+        from gateway.store.postgres_connection import Connecting
     except ImportError as error:
         raise ConfigError(
             ["database.url: PostgreSQL needs the extra: pip install 'imaging-gateway[postgres]'"]
         ) from error
     given = url.query.get("options", "")
     options = [given] if isinstance(given, str) else list(given)
-    options += [f"-c {name}={value}" for name, value in {**_SESSION, "lock_timeout": lock_ms}.items()]
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
+    settings = {**_SESSION, "lock_timeout": lock_ms, "statement_timeout": statement_ms(answer_seconds)}
+    options += [f"-c {name}={value}" for name, value in settings.items()]
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         pool_pre_ping=True,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
         hide_parameters=True,
         # A type that no column has: to look for it takes the first connection as long as all else.
         use_native_hstore=False,
-        connect_args={
-            **{name: value for name, value in _CONNECTION.items() if name not in url.query},
-            "options": " ".join(options).strip(),
-        },
+        connect_args={name: value for name, value in _CONNECTION.items() if name not in url.query},
     )
+    Connecting(" ".join(options).strip(), answer_seconds).begin(engine)
+    return engine
 
 
 def begin_reading(connection: Connection) -> Connection:

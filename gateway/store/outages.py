@@ -15,6 +15,8 @@ from gateway.errors import InDoubt, Unavailable
 _DEADLOCK: Final = frozenset({"40P01", "40001"})
 """PostgreSQL deadlock_detected and serialization_failure: nothing was done, the same work may be tried again."""
 _LOCK_TIMEOUT: Final = "55P03"
+_CANCELED: Final = "57014"
+"""query_canceled: by a person, or for `statement_timeout`."""
 _READ_ONLY: Final = frozenset({"25006", "0A000"})
 """A standby, or a server that was made read-only (`feature_not_supported`: what recovery does not allow): another will
 take its place."""
@@ -56,6 +58,11 @@ def is_exhausted(error: BaseException) -> bool:
 def is_lock_timeout(error: BaseException) -> bool:
     """Whether another transaction holds a key for too long."""
     return isinstance(error, DBAPIError) and _sqlstate(error) == _LOCK_TIMEOUT
+
+
+def is_statement_timeout(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended the statement for the time that it took."""
+    return _sqlstate(error) == _CANCELED and "timeout" in reason_of(error)
 
 
 def is_outage(error: DBAPIError) -> bool:
@@ -103,9 +110,17 @@ def _code_of(error: DBAPIError) -> str:
     return f" ({code})" if code else ""
 
 
-def unavailable(error: DBAPIError, kind: type[Unavailable] = Unavailable) -> Unavailable:
-    """The error that callers see when the database failed them; its cause is the driver's own."""
-    failure = kind(f"the database failed: {reason_of(error)}{_code_of(error)}", place="database")
+def unavailable(
+    error: DBAPIError, kind: type[Unavailable] = Unavailable, *, limit: str = "database.answer_seconds"
+) -> Unavailable:
+    """The error that callers see when the database failed them; its cause is the driver's own.
+
+    `limit`: the key of the configuration that says how long a statement may take.
+    """
+    text = f"the database failed: {reason_of(error)}{_code_of(error)}"
+    if is_statement_timeout(error):
+        text = f"a statement took longer than {limit} lets it: ask for less, or raise the key"
+    failure = kind(text, place="database")
     failure.__cause__ = error
     return failure
 

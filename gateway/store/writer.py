@@ -23,6 +23,7 @@ from gateway.errors import InDoubt, Unavailable
 from gateway.store import absences, audit, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
 from gateway.store.carried import carrying
+from gateway.store.driver import limit_statements
 from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
@@ -57,6 +58,7 @@ class Writer:
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._answer_seconds = answer_seconds
         self._limit = None if answer_seconds is None else AnswerLimit(self._loop, answer_seconds)
         self._closed = False
         self._is_away = False
@@ -184,6 +186,8 @@ class Writer:
         """
         self._committing, fresh = False, self._connection is None
         connection = self._connection = self._connection or self._engine.connect()
+        if fresh:
+            limit_statements(connection, self._answer_seconds)
         carrying(connection).pop(_ANNOUNCE, None)
         try:
             with connection.begin() as transaction:

@@ -85,6 +85,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "site.order_systems": ({"HOSP": "urn:oid:1.2.4"}, {"HOSP": "urn:oid:1.2.4"}),
     "database.url": ("postgresql://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
     "database.answer_seconds": (5, 5.0),
+    "database.job_seconds": (60, 60.0),
     "audit.source_id": ("gateway1", "gateway1"),
     "audit.repositories.name": ("siem", "siem"),
     "audit.repositories.host": ("siem.test", "siem.test"),

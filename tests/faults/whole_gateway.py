@@ -77,7 +77,7 @@ class WholeGateway:
             pytest.fail(f"the gateway did not start: {self.log[begun:]}")
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [*self._prefix, sys.executable, "-m", "gateway", "run", "-c", "gateway.yaml"]
+        command = [*self._prefix, sys.executable, "-m", "tests.faults.program", "run", "-c", "gateway.yaml"]
         environment = {**os.environ, **self._environment}
         with self._log.open("ab") as log:
             return subprocess.Popen(

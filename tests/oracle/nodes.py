@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -40,20 +40,21 @@ class Nodes:
 
     async def result(self, arrivals: Sequence[Arrival], *, size: int = 1) -> Result:
         """Send a history under identifiers of its own, so many of its messages at one time."""
-        prefix = f"H{next(_numbers)}X"
-        control_ids: dict[int, str] = {}
-        codes: list[str] = []
-        for first in range(0, len(arrivals), size):
-            sent = []
-            for place, arrival in enumerate(arrivals[first : first + size], first):
-                control_id = control_ids.setdefault(id(arrival.message), f"{prefix}{place}")
-                way = self.ways[place % len(self.ways)]
-                received = round(arrival.received.timestamp() * 1_000_000)
-                sent.append(way(hl7(arrival.message, prefix, control_id), received))
-            codes += [_code(answer) for answer in await self._all(sent)]
-        shown = await self.ask({prefix + arrival.message.patient for arrival in arrivals})
-        groups = [group for arrival in arrivals for group in arrival.message.groups]
-        return Result(codes, sorted(_plain(one, prefix, groups) for one in shown))
+        [result] = await self.results([arrivals], size=size)
+        return result
+
+    async def results(self, histories: Sequence[Sequence[Arrival]], *, size: int) -> list[Result]:
+        """Send histories side by side, each under identifiers of its own, so many messages at one time."""
+        told = [_Told(f"H{next(_numbers)}X", arrivals) for arrivals in histories]
+        beside = itertools.zip_longest(*(one.messages() for one in told))
+        messages = [one for row in beside for one in row if one is not None]
+        codes: dict[str, list[str]] = {one.prefix: [] for one in told}
+        for first in range(0, len(messages), size):
+            some = list(enumerate(messages[first : first + size], first))
+            answers = await self._all([self.ways[place % len(self.ways)](raw, at) for place, (_, raw, at) in some])
+            for (_, (prefix, _, _)), answer in zip(some, answers, strict=True):
+                codes[prefix].append(_code(answer))
+        return [Result(codes[one.prefix], one.plain(await self.ask(one.patients()))) for one in told]
 
     async def _all(self, sent: Sequence[Coroutine[Any, Any, bytes]]) -> list[bytes]:
         if len(sent) == 1:
@@ -63,6 +64,29 @@ class Nodes:
             # Each runs until it waits for the writer.
             await asyncio.sleep(0)
         return await asyncio.gather(*tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A history under identifiers that begin with `prefix`."""
+
+    prefix: str
+    arrivals: Sequence[Arrival]
+
+    def messages(self) -> Iterator[tuple[str, bytes, int]]:
+        """(prefix, message, time of its receipt)."""
+        control_ids: dict[int, str] = {}
+        for place, arrival in enumerate(self.arrivals):
+            control_id = control_ids.setdefault(id(arrival.message), f"{self.prefix}{place}")
+            received = round(arrival.received.timestamp() * 1_000_000)
+            yield self.prefix, hl7(arrival.message, self.prefix, control_id), received
+
+    def patients(self) -> set[str]:
+        return {self.prefix + arrival.message.patient for arrival in self.arrivals}
+
+    def plain(self, shown: Collection[Shown]) -> list[Item]:
+        groups = [group for arrival in self.arrivals for group in arrival.message.groups]
+        return sorted(_plain(one, self.prefix, groups) for one in shown)
 
 
 def _code(answer: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,11 +50,28 @@ async def difference(nodes: Nodes, history: History) -> Difference | None:
     if len(nodes.ways) == 1 or not history.is_sequential:
         runs += [(f"{size} at one time", history.late, size) for size in SIZES]
     for run, arrivals, size in runs:
-        result, expected = await nodes.result(arrivals, size=size), worklist(once(arrivals))
-        if any(code[:2] not in may for code, may in zip(result.codes, acknowledgements(arrivals), strict=True)):
-            return Difference(history, run, "acknowledgements", arrivals, expected, result)
-        if result.shown != expected:
-            return Difference(history, run, "worklist", arrivals, expected, result)
+        if (found := _compared(history, run, arrivals, await nodes.result(arrivals, size=size))) is not None:
+            return found
+    return None
+
+
+async def differences_together(nodes: Nodes, histories: Sequence[History], size: int) -> list[Difference]:
+    """Send the histories late and side by side, so many messages at one time; those that are not as the oracle says."""
+    told = [one for one in histories if one.told and (len(nodes.ways) == 1 or not one.is_sequential)]
+    results = await nodes.results([one.late for one in told], size=size)
+    compared = [
+        _compared(one, f"{size} at one time, of many", one.late, result)
+        for one, result in zip(told, results, strict=True)
+    ]
+    return [one for one in compared if one is not None]
+
+
+def _compared(history: History, run: str, arrivals: list[Arrival], result: Result) -> Difference | None:
+    expected = worklist(once(arrivals))
+    if any(code[:2] not in may for code, may in zip(result.codes, acknowledgements(arrivals), strict=True)):
+        return Difference(history, run, "acknowledgements", arrivals, expected, result)
+    if result.shown != expected:
+        return Difference(history, run, "worklist", arrivals, expected, result)
     return None
 
 

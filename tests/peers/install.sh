@@ -17,6 +17,7 @@ debian() {
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v faketime >/dev/null || missing+=(faketime)
+    command -v pgbouncer >/dev/null || missing+=(pgbouncer)
     command -v systemd-analyze >/dev/null || missing+=(systemd)
     if [ ${#missing[@]} = 0 ]; then return; fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

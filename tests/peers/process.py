@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-DEBIAN = "apt-get install -y dcmtk orthanc orthanc-dicomweb openssl faketime"
+DEBIAN = "apt-get install -y dcmtk orthanc orthanc-dicomweb openssl faketime pgbouncer"
 """The command (for root) that installs the peers which are Debian packages."""
 NO_DELAY = {"TCP_NODELAY": "1"}
 """Without it programs built on DCMTK (Orthanc too) lose 40 ms between the segments that they send."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
 
 from gateway.errors import InvalidValue, Unavailable
-from gateway.store import Store
+from gateway.store import Store, writer
 from gateway.store.engine import lock
-from gateway.store.writer import MAX_BATCH, announce
+from gateway.store.writer import announce
 from tests.conftest import until
 from tests.store.notes import kept, note, noted
 
@@ -70,15 +72,22 @@ async def test_units_that_wait_share_one_commit(store: Store) -> None:
     assert await kept(store) == ["first", *map(str, range(100))], "in the order in which they were given"
 
 
-async def test_a_batch_has_an_end(store: Store) -> None:
+@pytest.mark.parametrize("size", [1, 2, 17, 256])
+async def test_a_batch_is_of_what_waits_and_has_an_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(writer, "MAX_BATCH", size)
     commits = Commits(store)
+    units, sizes = itertools.count(), []
+    event.listen(store.engine, "commit", lambda _connection: sizes.append(next(units)))
     with commits.held():
-        first = asyncio.create_task(store.write(note("first")))
+        first = asyncio.create_task(store.write(lambda _connection: next(units)))
         await until(commits.reached.is_set, what="the commit")
-        others = [asyncio.create_task(store.write(note(""))) for _ in range(MAX_BATCH + 1)]
+        others = [asyncio.create_task(store.write(lambda _connection: next(units))) for _ in range(2 * size + 1)]
         await asyncio.sleep(0)
     await asyncio.gather(first, *others)
-    assert commits.number == 3
+    # Each commit draws a number too.
+    assert [after - before - 1 for before, after in pairwise([-1, *sizes])] == [1, size, size, 1]
 
 
 def _refused(connection: Connection) -> None:

@@ -41,7 +41,7 @@ async def lines(store: Store, wanted: AuditFilter, form: AuditFormat, source: Au
     if form is AuditFormat.CSV:
         yield _csv([COLUMNS])
     after = 0
-    while rows := await store.read(partial(oldest_first, wanted=wanted, after=after, limit=BATCH)):
+    while rows := await store.read_long(partial(oldest_first, wanted=wanted, after=after, limit=BATCH)):
         for row in rows:
             yield write(row)
         after = rows[-1].sequence

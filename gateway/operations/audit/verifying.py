@@ -64,17 +64,17 @@ async def verify(store: Store, *, head: Link | None = None, on_progress: Progres
 
     Raises `Unavailable`, and `InvalidValue` for a `head` that was removed by the rule of its age.
     """
-    begin = await store.read(audit.beginning)
+    begin = await store.read_long(audit.beginning)
     if head is not None and head.sequence < begin.sequence:
         text = f"row {head.sequence} was removed by the rule of its age, so that nothing is compared: give a newer head"
         raise InvalidValue(text, place="head")
     walk = Walk(begin, head, BATCH)
     if head is not None and head.sequence == begin.sequence and head.hash != begin.hash:
         walk.fault = ChainFault(head.sequence, Damage.ALTERED, _REWRITTEN)
-    while walk.fault is None and await store.read(walk.next_rows):
+    while walk.fault is None and await store.read_long(walk.next_rows):
         on_progress(walk.rows)
-    fault = walk.fault or await store.read(walk.ends)
-    waiting = await store.read(audit.number_waiting)
+    fault = walk.fault or await store.read_long(walk.ends)
+    waiting = await store.read_long(audit.number_waiting)
     return Verified(walk.rows, walk.begin.sequence, walk.link, waiting, fault)
 
 

@@ -98,18 +98,18 @@ class ChainWatch:
 
     async def walk_newest(self) -> None:
         """Walk along the newest rows once."""
-        walk = Walk(await self._store.read(self._before_newest), self._proven, SLICE)
+        walk = Walk(await self._store.read_long(self._before_newest), self._proven, SLICE)
         await self._go(walk)
-        self._newest_fault = walk.fault or await self._store.read(walk.reaches_noted)
+        self._newest_fault = walk.fault or await self._store.read_long(walk.reaches_noted)
         if self._newest_fault is None:
             self._proven = walk.link
         self._show(replace(self._standing, newest_at=self._clock()))
 
     async def walk_whole(self) -> None:
         """Walk along all rows once."""
-        walk = self._whole = self._whole or Walk(await self._store.read(audit.beginning), None, SLICE)
+        walk = self._whole = self._whole or Walk(await self._store.read_long(audit.beginning), None, SLICE)
         await self._go(walk)
-        self._whole_fault = walk.fault or await self._store.read(walk.ends)
+        self._whole_fault = walk.fault or await self._store.read_long(walk.ends)
         self._whole = None
         self._show(replace(self._standing, whole_at=self._clock(), rows=walk.rows))
 
@@ -117,7 +117,7 @@ class ChainWatch:
         going = walk.fault is None
         while going:
             begun, rows = time.perf_counter(), walk.rows
-            going = await self._store.read(walk.next_rows)
+            going = await self._store.read_long(walk.next_rows)
             metrics.AUDIT_CHAIN_CHECKED.inc(walk.rows - rows)
             spent = time.perf_counter() - begun
             await asyncio.sleep(spent * (1 / self._pace.share - 1))

@@ -135,16 +135,16 @@ def _name(table: str, plan: ExportPlan) -> str:
 
 
 async def _pages(store: Store, plan: ExportPlan, output: _Output, on_progress: Progress) -> AsyncIterator[Page]:
-    ids = await store.read(partial(_ids, table=orders, plan=plan))
+    ids = await store.read_long(partial(_ids, table=orders, plan=plan))
     for first in range(0, len(ids), ORDERS_OF_A_PAGE):
         on_progress("orders", first, len(ids))
         some = ids[first : first + ORDERS_OF_A_PAGE].tolist()
-        yield await store.read(partial(_orders, ids=some, plan=plan, output=output))
-    ids = await store.read(partial(_ids, table=studies, plan=plan))
+        yield await store.read_long(partial(_orders, ids=some, plan=plan, output=output))
+    ids = await store.read_long(partial(_ids, table=studies, plan=plan))
     for first in range(0, len(ids), STUDIES_OF_A_PAGE):
         on_progress("studies", first, len(ids))
         some = ids[first : first + STUDIES_OF_A_PAGE].tolist()
-        page, rows = await store.read(partial(_studies, ids=some, plan=plan, output=output))
+        page, rows = await store.read_long(partial(_studies, ids=some, plan=plan, output=output))
         yield page
         async for instances in _instances(store, rows, output):
             yield instances
@@ -179,7 +179,7 @@ async def _instances(store: Store, rows: study_rows.StudyRows, output: _Output) 
         after: tuple[int, str] | None = None
         while True:
             some = partial(export_studies.instances_of, of_series=of_series, after=after, limit=INSTANCES_OF_A_PAGE)
-            found = await store.read(some)
+            found = await store.read_long(some)
             yield await asyncio.to_thread(output.treat, rows.instances(found))
             if len(found) < INSTANCES_OF_A_PAGE:
                 break

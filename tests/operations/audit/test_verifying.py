@@ -152,7 +152,7 @@ class _Beside:
     def __init__(self, store: Store, reads: int) -> None:
         self._store, self._reads = store, reads
 
-    async def read(self, unit: Callable[[Connection], Any]) -> Any:
+    async def read_long(self, unit: Callable[[Connection], Any]) -> Any:
         found = await self._store.read(unit)
         self._reads -= 1
         if not self._reads:
