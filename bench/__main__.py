@@ -20,6 +20,7 @@ from bench import (
     neighbours,
     night,
     performed_steps,
+    processes,
     retention,
     soak,
     sources,
@@ -139,6 +140,12 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         "performed steps of 8 modalities, over MPPS",
         lambda given: performed_steps.run(pairs=given.pairs, rounds=given.rounds),
     ),
+    "processes": (
+        "orders, associations and deliveries with one process and with several, on PostgreSQL",
+        lambda given: processes.run(
+            messages=given.messages, waiting=given.waiting, rounds=given.rounds, numbers=given.processes
+        ),
+    ),
     "s10": (
         "statuses to a RIS that answers at once",
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
@@ -184,6 +191,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=4_000, help="s9: examinations (default %(default)s)")
     parser.add_argument("--stored", type=int, default=20_000, help="stow-memory: instances (default %(default)s)")
     parser.add_argument("--object-gb", type=float, default=2.0, help="stow-memory: the large one (default %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, nargs="+", default=[1, 2], help="processes: how many (default 1 and 2)"
+    )
     parser.add_argument("--statuses", type=int, default=4_000, help="s10: that wait (default %(default)s)")
     parser.add_argument("--growing", type=int, default=2_000, help="faults: studies (default %(default)s)")
     parser.add_argument(

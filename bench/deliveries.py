@@ -36,6 +36,8 @@ class Measured:
     """Studies in a second, from the first PUT to the last."""
     cpu_micros: float
     """Of the gateway, for each study."""
+    cpu_of_each: tuple[float, ...]
+    """Seconds of each process that serves."""
 
 
 def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
@@ -44,7 +46,7 @@ def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
     measured: dict[tuple[str, int], list[Measured]] = {case: [] for case in cases}
     for _ in range(rounds):
         for database, size in cases:
-            measured[database, size].append(_round(database, size, count if size < 100 else count // 4))
+            measured[database, size].append(delivered(database, size, count if size < 100 else count // 4))
     rows, targets = [], []
     for (database, size), found in measured.items():
         rate = statistics.median(one.rate for one in found)
@@ -56,7 +58,8 @@ def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
     return Report([Table(f"S7 Deliveries to an EHR that answers at once, {LANES} lanes", header, rows)], targets)
 
 
-def _round(database: str, size: int, count: int) -> Measured:
+def delivered(database: str, size: int, count: int, *, processes: int = 1) -> Measured:
+    """`count` studies of `size` instances that wait in a new database, brought to the EHR by so many processes."""
     with ExitStack() as stack:
         folder, url = empty_database(stack, database, "s7")
         receiver = stack.enter_context(subprocess.Popen(
@@ -68,13 +71,14 @@ def _round(database: str, size: int, count: int) -> Measured:
         configuration = gateway_process.settings(url, f"http://127.0.0.1:{port}/fhir")
         configuration["ehrs"][0]["concurrency"] = LANES
         asyncio.run(_fill(Config(**configuration), size, count))
-        gateway = stack.enter_context(gateway_process.running(folder, configuration))
-        before = gateway.cpu_seconds()
+        gateway = stack.enter_context(gateway_process.running(folder, configuration, processes=processes))
+        before = gateway.cpu_of_each()
         said = receiver.stdout.readline()
         seconds = re.fullmatch(r"(\d+) in ([\d.]+) s\n", said)
         if seconds is None or int(seconds[1]) != count:
             raise RuntimeError(f"not all were delivered: {said!r}")
-        return Measured(count / float(seconds[2]), (gateway.cpu_seconds() - before) / count * 1e6)
+        used = tuple(now - then for now, then in zip(gateway.cpu_of_each(), before, strict=True))
+        return Measured(count / float(seconds[2]), sum(used) / count * 1e6, used)
 
 
 async def _fill(config: Config, size: int, count: int) -> None:

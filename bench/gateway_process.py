@@ -26,15 +26,29 @@ class Gateway:
     hl7_port: int
     dicom_port: int
     http_port: int
+    serving: tuple[int, ...] = ()
+    """The processes that serve, where they are several: the first only watches over them."""
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time so far of all its threads; with `--processes` of all that serve."""
+        return sum(self.cpu_of_each())
+
+    def cpu_of_each(self) -> list[float]:
+        """User and system time of each process that serves."""
+        return [_cpu_seconds(pid) for pid in self.serving or (self.pid,)]
 
     def rss(self) -> float:
         """Resident memory, MiB."""
         return memory(self.pid)[0]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _children(pid: int) -> tuple[int, ...]:
+    return tuple(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
 
 
 def memory(pid: int | str = "self") -> tuple[float, float]:
@@ -68,7 +82,12 @@ def settings(database_url: str, *ehr_urls: str, quiet_seconds: float = 0.5) -> d
 
 @contextmanager
 def running(
-    folder: Path, configuration: dict[str, Any], *, profile: Path | None = None, build: Path | None = None
+    folder: Path,
+    configuration: dict[str, Any],
+    *,
+    profile: Path | None = None,
+    build: Path | None = None,
+    processes: int = 1,
 ) -> Iterator[Gateway]:
     """Serve while the context is open; with `profile`, under `bench.profiled`, whose findings go to that folder.
 
@@ -77,10 +96,11 @@ def running(
     file, errors = folder / "gateway.yaml", folder / "gateway.err"
     file.write_text(json.dumps(configuration), encoding="utf-8")
     python = sys.executable if build is None else str(build / ".venv/bin/python")
+    options = [] if processes == 1 else ["--processes", str(processes)]
     start = ["-m", "gateway"] if profile is None else ["-m", "bench.profiled", str(profile)]
     with errors.open("wb") as log:
         process = subprocess.Popen(
-            [python, *start, "run", "-c", str(file)], cwd=build, stdout=subprocess.PIPE, stderr=log, text=True
+            [python, *start, "run", "-c", str(file), *options], cwd=build, stdout=subprocess.PIPE, stderr=log, text=True
         )
     alarm = threading.Timer(START_SECONDS, process.kill)
     alarm.start()
@@ -90,7 +110,9 @@ def running(
         if ready is None:
             raise RuntimeError(f"the gateway did not start: {errors.read_text(encoding='utf-8')[-2000:]}")
         alarm.cancel()
-        yield Gateway(process.pid, *(int(port) for port in ready.groups()))
+        hl7, dicom, http = map(int, ready.groups())
+        serving = () if processes == 1 else _children(process.pid)
+        yield Gateway(process.pid, hl7, dicom, http, serving)
     finally:
         alarm.cancel()
         process.terminate()

@@ -15,8 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from gateway.errors import ConfigError
-from gateway.store import READERS
-from gateway.store.engine import open_engine, sqlite_file
+from gateway.store.engine import CONNECTIONS, open_engine, sqlite_file
 from gateway.store.migrations import current, newest
 
 
@@ -110,10 +109,6 @@ def check_folder(what: str, folder: Path) -> CheckFinding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return CheckFinding(what, False, f"{there} cannot be written by this user")
     return CheckFinding(what, True, "can be written" if there == folder.absolute() else "will be made")
-
-
-CONNECTIONS: Final = READERS + 1
-"""Of a process that serves: readers, and the writer."""
 
 
 def check_database(url: str, answer_seconds: float) -> CheckFinding:
