@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from gateway.worklist import encoding
 from gateway.worklist.encoding import CHARACTER_SET, CharacterSets
 from gateway.worklist.items import (
+    LACKS,
     PADDING,
     TEXT_VRS,
     Attributes,
@@ -119,8 +120,8 @@ class Answers:
         where a value is not."""
         parts: list[bytes] = []
         for one in asked:
-            value = attributes.get(one.keyword)
-            if value is None:
+            value = attributes.get(one.keyword, LACKS)
+            if value is LACKS:
                 parts.append(one.absent)
                 continue
             if one.is_text and sets is None:
@@ -211,8 +212,8 @@ def _is_private_creator(tag: int) -> bool:
 def _foreign(asked: tuple[_Asked, ...] | None, attributes: Attributes) -> Iterator[str]:
     """The characters of an answer that are not ASCII."""
     for one in _everything(tuple(attributes), True) if asked is None else asked:
-        value = attributes.get(one.keyword)
-        if value is None:
+        value = attributes.get(one.keyword, LACKS)
+        if value is LACKS:
             continue
         if one.vr == "SQ":
             for item in value:

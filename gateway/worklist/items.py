@@ -25,6 +25,8 @@ WILDCARD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC",
 _NONE: Final[frozenset[str]] = frozenset()
 _KEPT_FORMS: Final = 8
 
+LACKS: Final = object()
+"""In place of a value: the item does not hold the attribute."""
 Item = Mapping[int, "Element"]
 """Elements by tag."""
 Attributes = Mapping[str, Any]

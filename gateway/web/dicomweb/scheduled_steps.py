@@ -15,7 +15,8 @@ from gateway.web.dicomweb.context import CONTEXT
 from gateway.web.dicomweb.login import OWN, SCANNER, check_service
 from gateway.web.dicomweb.representations import preferred, writer
 from gateway.web.dicomweb.search_response import in_utf_8, paths_of, search_response
-from gateway.wire.dicomweb import search
+from gateway.web.dicomweb.step_results import results_of
+from gateway.wire.dicomweb import dicom_json, search
 from gateway.wire.dicomweb.media_types import RESULTS, MediaType
 from gateway.wire.dicomweb.search import Search
 from gateway.wire.dimse import statuses
@@ -74,6 +75,8 @@ def _writer(asked: Search, media_type: MediaType, form: Form) -> Callable[[Store
     paths = (*asked.fields, *paths_of(of_identifier(asked.keys)), *paths_of(Stored(form.always)))
     wanted = None if asked.all_fields else selection(paths, never=form.never)
     write = writer(media_type)
+    if write is dicom_json.write and wanted is not None:
+        return results_of(wanted).write
     key = (write, wanted, form.never)
 
     def result(item: Stored) -> bytes:

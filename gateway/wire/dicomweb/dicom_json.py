@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -50,11 +50,12 @@ def array(objects: Iterable[bytes]) -> bytes:
 
 
 def _object(dataset: Mapping[int, Readable]) -> dict[str, Any]:
-    return {_name_of(tag): _member(dataset[tag]) for tag in sorted(dataset)}
+    return {name_of(tag): _member(dataset[tag]) for tag in sorted(dataset)}
 
 
 @lru_cache(maxsize=8192)
-def _name_of(tag: int) -> str:
+def name_of(tag: int) -> str:
+    """Of a member (F.2.2)."""
     return f"{tag:08X}"
 
 
@@ -62,15 +63,25 @@ def _member(attribute: Readable) -> dict[str, Any]:
     vr = attribute.vr
     if vr in BINARY:
         return {"vr": vr, "InlineBinary": base64_of(attribute)} if any(attribute.values) else {"vr": vr}
-    values: list[Any]
     if vr == "SQ":
-        values = [_object(item) for item in attribute.items]
-    elif write_value := _WRITERS.get(vr):
-        values = [write_value(vr, value) for value in attribute.values]
-    else:
-        values = [value or None for value in attribute.values]
-    # An attribute without a value has no Value (F.2.5).
-    return {"vr": vr, "Value": values} if values and values != [None] * len(values) else {"vr": vr}
+        return member_of_items([_object(item) for item in attribute.items])
+    return member(vr, attribute.values)
+
+
+def member(vr: str, values: Sequence[str]) -> dict[str, Any]:
+    """Of an attribute that is neither binary nor a sequence. Without a value it has no Value (F.2.5)."""
+    write_value = _WRITERS.get(vr)
+    written = [value or None for value in values] if write_value is None else [write_value(vr, one) for one in values]
+    return {"vr": vr, "Value": written} if any(one is not None for one in written) else {"vr": vr}
+
+
+def member_of_items(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+
+def is_as_it_is(vr: str) -> bool:
+    """Whether values are members of JSON as they are."""
+    return vr not in _WRITERS and vr not in BINARY and vr != "SQ"
 
 
 def _name(_vr: str, value: str) -> Any:
