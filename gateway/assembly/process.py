@@ -116,7 +116,7 @@ async def running(
     mappings = reloadable.mappings.view
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
-        store = await _open_store(config, clock, elapsed, stack, paused=paused)
+        store = await _open_store(config, clock, elapsed, stack, place, paused=paused)
         audit_log = open_audit_log(store, clock, stack)
         group = await stack.enter_async_context(background())
         pool = await stack.enter_async_context(Pool())
@@ -165,7 +165,9 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     )
 
 
-async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, *, paused: bool) -> Store:
+async def _open_store(
+    config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, place: ProcessPlace, *, paused: bool
+) -> Store:
     """The store, as the worker may find it. Raises as `Store.open` does."""
     database = config.database
     store = await Store.open(database.url, answer_seconds=database.answer_seconds, job_seconds=database.job_seconds)
@@ -175,6 +177,9 @@ async def _open_store(config: Config, clock: Clock, elapsed: Clock, stack: Async
         await store.write(partial(pause_all, receivers=receivers_of(config), person="gateway run", now=clock()))
     if store.engine.dialect.name == "sqlite":
         await store.write(outbox_claims.release_all)
+    elif place.holder:
+        # The process in whose place this one was started has died.
+        await store.write(partial(outbox_claims.release_of, holder=place.holder))
     return store
 
 
@@ -247,7 +252,7 @@ async def _start_worker(
     kinds |= await kinds_of_study_sources(SourceParts(config, store, mappings, arrival, clock, parts.stack))
     left = left_to_others(parts.config, parts.place)
     kinds = {kind: handling for kind, handling in kinds.items() if kind not in left}
-    worker = Worker(store, kinds, clock, store.steady)
+    worker = Worker(store, kinds, clock, store.steady, parts.place.holder)
     # Ends before the clients close: a delivery that met a closed client would look as if something were wrong with it.
     return worker, parts.start("worker", worker.run()), kinds
 

@@ -124,13 +124,15 @@ CLAIM = (
 _CLAIM: Final = Statement(CLAIM)
 
 
-def claim(connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int) -> list[Work]:
+def claim(
+    connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int, holder: str = ""
+) -> list[Work]:
     """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock.
 
-    Nothing of a receiver that is paused.
+    Nothing of a receiver that is paused. `holder`: with it the names of the leases begin, see `release_of`.
     """
     values = {
-        **of(kind), "now": now, "the_limit": limit, "the_lease": uuid.uuid4().hex, "until": now + lease_micros,
+        **of(kind), "now": now, "the_limit": limit, "the_lease": holder + uuid.uuid4().hex, "until": now + lease_micros,
     }  # fmt: skip
     rows = sorted(_CLAIM.rows(connection, values), key=itemgetter("id"))
     return [
@@ -271,6 +273,12 @@ def release(connection: Connection, works: Sequence[Work]) -> None:
     for work in works:
         connection.execute(_RELEASE.where(_mine), {"the_id": work.id, "the_lease": work.lease})
     announce(connection)
+
+
+def release_of(connection: Connection, holder: str) -> int:
+    """End every lease of a process that has died."""
+    held = and_(is_active(outbox), outbox.c.state == WorkState.LEASED.value, outbox.c.lease.startswith(holder))
+    return connection.execute(_RELEASE.where(held)).rowcount
 
 
 def release_all(connection: Connection) -> int:

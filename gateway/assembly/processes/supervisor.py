@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
@@ -71,6 +72,7 @@ class Supervisor:
     serve: Serve
     on_ready: Callable[[Sequence[str]], None]
     stop_seconds: float
+    _run: str = field(default_factory=lambda: secrets.token_hex(8))
     _children: list[_Child] = field(default_factory=list)
     _lines: Sequence[str] | None = None
     """What is said when all serve."""
@@ -154,8 +156,9 @@ class Supervisor:
         is_first = child.number == 1 and not child.starts
         child.starts += 1
         place = ProcessPlace(
-            child.number, self.processes, is_first, self.ports.seen_by(child.number), self.folder, theirs
-        )
+            child.number, self.processes, is_first, self.ports.seen_by(child.number), f"{self._run}-{child.number}-",
+            self.folder, theirs,
+        )  # fmt: skip
         # A signal that came between the fork and the process's own handlers would be lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
         child.pid = os.fork()
@@ -244,6 +247,7 @@ class Supervisor:
         if not self._was_ready and self._lines is None:
             raise _fault(child, status)
         was_steady = child.is_ready and time.monotonic() - child.begun_at >= STEADY_SECONDS
+        child.is_ready = False
         child.pause = 0.0 if was_steady else min(child.pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         child.due_at = time.monotonic() + child.pause
         self._end_where_none_starts(child, status)
@@ -254,8 +258,8 @@ class Supervisor:
         )  # fmt: skip
 
     def _end_where_none_starts(self, child: _Child, status: int) -> None:
-        """Raises what keeps all from starting, if it is the same."""
-        if child.faults and all(not one.pid and one.faults == child.faults for one in self._children):
+        """Raises what has kept each from starting the last time, if it is the same."""
+        if child.faults and all(not one.is_ready and one.faults == child.faults for one in self._children):
             raise _fault(child, status)
 
     def _kill(self) -> None:
