@@ -85,9 +85,9 @@ class Node:
         self._ready.clear()
         self.ends.append(await self._process.wait())
 
-    async def ready(self) -> None:
+    async def ready(self, seconds: float = gateway_process.START_SECONDS) -> None:
         """Wait until it serves."""
-        async with asyncio.timeout(gateway_process.START_SECONDS):
+        async with asyncio.timeout(seconds):
             await self._ready.wait()
 
     def signal(self, number: int) -> None:

@@ -81,6 +81,7 @@ class Connecting:
         """Make those of `engine` from now on."""
         event.listen(engine, "do_connect", self._connect)
         event.listen(engine, "begin", _begin)
+        event.listen(engine, "checkin", _as_the_server_has_it)
 
     def _connect(self, _dialect: Any, _record: Any, arguments: Any, parameters: Any) -> PostgresConnection:
         connection = self._opened(arguments, parameters)
@@ -138,3 +139,10 @@ def _begin(connection: Connection) -> None:
     if raw.of_transactions:
         with in_one_round_trip(connection):
             raw.send_settings()
+
+
+def _as_the_server_has_it(connection: PostgresConnection | None, _record: Any) -> None:
+    """Forget what a reader wanted of its transactions. SQLAlchemy asks for READ WRITE afterwards, which a server that
+    was made read-only by its default would obey."""
+    if connection is not None and not connection.closed:
+        connection.isolation_level = connection.read_only = None

@@ -98,6 +98,16 @@ async def test_what_the_address_says_is_kept(shared_postgres: str) -> None:
     await store.close()
 
 
+async def test_a_default_of_the_server_to_take_no_writes_is_heeded(shared_postgres: str) -> None:
+    """By connections that have been read on too."""
+    store = await Store.open(f"{shared_postgres}&options=-c%20default_transaction_read_only%3Don")
+    assert await kept(store) == []
+    with pytest.raises(Unavailable, match="read-only transaction"):
+        await store.write(note("one"))
+    assert await kept(store) == []
+    await store.close()
+
+
 async def test_what_is_committed_is_there_after_the_next_start(database_url: str) -> None:
     store = await Store.open(database_url)
     await store.write(note("one"))
