@@ -35,6 +35,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from gateway.value_class import value_class
+
 
 class Fate(StrEnum):
     """What happens to the work that failed."""
@@ -47,7 +49,7 @@ class Fate(StrEnum):
     """Wrong for good: tell the sender."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Place:
     """A place in an HL7 v2 message, as data type ERL names it (HL7 2.5.1 ch. 2.A.28). Numbers count from 1; 0: none.
 

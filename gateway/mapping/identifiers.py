@@ -11,16 +11,16 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.records.order import Attributes
+from gateway.value_class import value_class
 
 NAMESPACE: Final = uuid.UUID("5c0f3b1e-6d0e-5d9c-9c36-0b8f4f0f5a11")
 """Root of the name-based UUIDs (RFC 9562 version 5) of this gateway. Changing it would orphan every derived UID."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Known:
     """What a derivation may look at: all that has been mapped before it."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 import orjson
+
+from gateway.value_class import value_class
 
 MOST_PATIENTS: Final = 200
 """Of one event; a list that shows more states in `detail` how many more."""
@@ -81,7 +83,7 @@ class ActorKind(StrEnum):
     GATEWAY = "gateway"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Actor:
     """Who takes part in an event."""
 
@@ -97,7 +99,7 @@ class Actor:
 GATEWAY: Final = Actor("gateway", ActorKind.GATEWAY)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AuditEvent:
     """One event. A value that is not known stays empty."""
 

@@ -9,6 +9,7 @@ from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes, Number, OrderedProcedure
 from gateway.records.row_ids import OrderRow, PatientRow, ProcedureRow, StepRow
 from gateway.records.step import StepEvent, StepState
+from gateway.value_class import value_class
 
 PROCEDURE_KEYS: Final = frozenset({"StudyInstanceUID", "RequestedProcedureID"})
 
@@ -25,7 +26,7 @@ APPOINTMENT: Final = frozenset({
 """What a reschedule may change of a step."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Step:
     """A Scheduled Procedure Step."""
 
@@ -42,7 +43,7 @@ class Step:
     """Its row in the store; None until it has one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Procedure:
     """A Requested Procedure."""
 
@@ -59,7 +60,7 @@ class Procedure:
         return StudyInstanceUID(self.attributes["StudyInstanceUID"])
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Order:
     """An Imaging Service Request. Without procedures it is a tombstone, or waits for the message that orders it."""
 

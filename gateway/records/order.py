@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from gateway.errors import Place, RequiredMissing
 from gateway.records.finding import Finding
 from gateway.records.step import StepEvent
+from gateway.value_class import value_class
 
 Attributes = dict[str, Any]
 """DICOM keyword -> value: a string, a list of strings (VM > 1) or a list of `Attributes` (a sequence's items).
@@ -17,7 +18,7 @@ NOT_IMAGING: Final = "not imaging"
 """What became of an order of a source that sends other orders than of images too."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Number:
     """An EI: an order number with the authority that gave it."""
 
@@ -26,14 +27,14 @@ class Number:
     """Empty when the message does not say it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OrderedStep:
     """A Scheduled Procedure Step as the message states it."""
 
     attributes: Attributes
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StepListing:
     """What the action codes of a message (IPC-10) say of the steps of a procedure."""
 
@@ -46,7 +47,7 @@ class StepListing:
 WHOLE_LIST: Final = StepListing()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OrderedProcedure:
     """One Requested Procedure with its order: an ORC/OBR group, or several that share Requested Procedure ID; also a
     result (ORU) or an appointment (SIU) that speaks of an order."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from gateway.errors import Place
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
+from gateway.value_class import value_class
 
 Stamps = dict[str, list[int]]
 """Keyword -> [rank, microseconds] of the statement that its value, or its absence, comes from. The key "" holds for
@@ -60,7 +61,7 @@ VISIT: Final = frozenset({
 one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Identity:
     """A Patient ID with who gave it (CX-1, CX-4)."""
 

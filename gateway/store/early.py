@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Text, and_, bindparam, cast, false, literal, or_, select, union_all
@@ -21,6 +20,7 @@ from gateway.store.schema import (
     unlinked_items,
 )
 from gateway.store.statement import Statement
+from gateway.value_class import value_class
 
 _NUMBERED: Final = bindparam("accession") != ""
 _EARLY: Final = Statement(
@@ -59,7 +59,7 @@ _EARLY: Final = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Early:
     """What may belong to an order that comes later."""
 

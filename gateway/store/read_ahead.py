@@ -7,7 +7,7 @@ Which keys a message asks for is known when it has been read. All that wait for 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, partial
 from itertools import chain, count
 from typing import Any, Final
@@ -19,6 +19,7 @@ from gateway.store import pending
 from gateway.store.absences import Key, Kind
 from gateway.store.keys import Keys, forget_keys
 from gateway.store.statement import execute
+from gateway.value_class import value_class
 
 MOST_CHARACTERS: Final = 2_000
 """Of the keys of one message: who sends longer numbers has them looked for by themselves."""
@@ -44,7 +45,7 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
 _TABLES: Final = {table.name: number for table, number in pending.KEYED.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Asked:
     """What one unit of the writer will look for, and what it will hold (`engine.lock`)."""
 
@@ -71,7 +72,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Ahead:
     """What a transaction begins with."""
 

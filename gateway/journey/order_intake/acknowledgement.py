@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.clock import dtm_of
 from gateway.errors import GatewayError, Malformed, Place
 from gateway.journey.order_intake.codes import acknowledgement_code, condition_code
 from gateway.journey.order_intake.reading import Reading
+from gateway.value_class import value_class
 from gateway.wire.hl7.acknowledgement import Problem, acknowledge, recoded, reject_unreadable
 from gateway.wire.hl7.batch import Batch
 from gateway.wire.hl7.batch import answer as answer_batch
@@ -20,7 +20,7 @@ MOST_PROBLEMS: Final = 50
 """ERR segments of one acknowledgement."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Acknowledgement:
     """MSA-1 and the whole message that carries the code."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -26,6 +25,7 @@ from gateway.records.order import OrderedProcedure
 from gateway.records.order_matching import statements_about
 from gateway.records.row_ids import MessageRow
 from gateway.store import messages, order_kin
+from gateway.value_class import value_class
 from gateway.wire import charsets
 from gateway.wire.dimse import part10 as dicom_file
 from gateway.wire.hl7.message import Message
@@ -37,7 +37,7 @@ WORKLIST_FILE: Final = "worklist-file:"
 """Begins what stands for the listener of a worklist file that was imported; whose numbers it has comes behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Reading:
     """A message as far as it could be read."""
 
@@ -65,7 +65,7 @@ class Reading:
         return [Finding(Place("MSH", 18), "unknown character set; the message is ASCII and was read as such")]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Received:
     """A message as it came, and as it reads."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
@@ -30,6 +30,7 @@ from gateway.records.finding import Finding
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, audit, messages
+from gateway.value_class import value_class
 from gateway.wire.hl7 import batch as hl7_batch
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.mllp_framing import MllpPeer
@@ -53,7 +54,7 @@ class StructureChecks(Protocol):
         """The first fault of a message, now."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Receipt:
     """The acknowledgement of a message that is kept, and the message's row if the message was processed now."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import GatewayError, Malformed, Place
@@ -13,6 +12,7 @@ from gateway.journey.order_intake.reading import MessageReader
 from gateway.observe import metrics
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
+from gateway.value_class import value_class
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.structure import LONGEST, Checker, Severity
 
@@ -22,7 +22,7 @@ MOST_WAITING: Final = 10_000
 """Messages that wait to be checked; what comes on top is not checked, and counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class _Waiting:
     row: MessageRow
     version: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 from gateway.errors import Fate, GatewayError, Place, UnsupportedEvent, UnsupportedType
@@ -14,6 +14,7 @@ from gateway.records.finding import Finding
 from gateway.records.message import WRONG, MessageState
 from gateway.records.order import NOT_IMAGING
 from gateway.records.row_ids import OrderRow, PatientRow
+from gateway.value_class import value_class
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -26,7 +27,7 @@ class Outcomes(Protocol):
     findings: list[dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Verdict:
     """The result of processing a message."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from gateway.errors import Place
 from gateway.records.imaging_order import Order, Said
 from gateway.records.row_ids import OrderRow, PatientRow, PerformedStepRow
+from gateway.value_class import value_class
 
 History = Callable[[Connection, Order], Sequence[Said]]
 """What the messages kept so far state of an order, read with today's mappings."""
@@ -74,7 +75,7 @@ class Applied:
         self.findings.append({"place": str(place), "text": text})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class SchedulingWork:
     """One message that is being applied, within a transaction."""
 

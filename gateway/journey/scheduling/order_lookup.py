@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -16,12 +15,13 @@ from gateway.records.patient import identity_of
 from gateway.store import order_book as book
 from gateway.store import patients
 from gateway.store.statement import Row
+from gateway.value_class import value_class
 
 ACCESSION: int = 3
 """The rank of what only the accession number leads to."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Found:
     orders: tuple[Order, ...] = ()
     """Those that the statement is about; several if its numbers make one order of them."""

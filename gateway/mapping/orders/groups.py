@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed, Place, RequiredMissing
@@ -36,7 +37,12 @@ class Group:
     @property
     def place(self) -> Place:
         """The segment that opens the group."""
-        return Place(self.opened_by, sequence=self.number)
+        return _place_of(self.opened_by, self.number)
+
+
+@lru_cache(maxsize=64)
+def _place_of(opened_by: str, number: int) -> Place:
+    return Place(opened_by, sequence=number)
 
 
 def order_groups(message: ReadableMessage) -> tuple[Segments, list[Group]]:
@@ -107,12 +113,11 @@ def _noted(message: ReadableMessage) -> Iterator[tuple[str, ReadableSegment]]:
     noted = "MSH"
     for segment in message.segments:
         name = segment.name
-        if name in _TRANSPARENT:
-            pass
-        elif name != "NTE":
+        if name == "NTE":
+            if noted in _UNNOTED:
+                continue
+        elif name not in _TRANSPARENT:
             noted = name
-        elif noted in _UNNOTED:
-            continue
         yield name, segment
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import InvalidValue, Place, RequiredMissing
@@ -16,6 +15,7 @@ from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number
 from gateway.records.patient import Identity
 from gateway.records.step import APPOINTMENTS, RESULTS, StepEvent
+from gateway.value_class import value_class
 
 AHEAD_MICROS: Final = 24 * 3600 * 1_000_000
 """How far ahead of the time of receipt a message may be dated; zones and clocks differ by less."""
@@ -120,7 +120,7 @@ def stated_at(
 # What a message does
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class GroupEvent:
     event: StepEvent | None
     control: str = ""

@@ -265,7 +265,7 @@ def _preferred(part: SegmentsByName, settings: Settings, findings: list[Finding]
     changed = {}
     for name in REPEATED:
         segments = part.get(name)
-        if segments and segments[0].has_repetitions:
+        if segments and not segments[0].separator and segments[0].has_repetitions:
             first = with_preferred_repetitions(segments[0], settings, findings)
             if first is not segments[0]:
                 changed[name] = [first, *segments[1:]]

@@ -9,7 +9,9 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed
+from gateway.value_class import value_class
 from gateway.wire.hl7.escapes import Delimiters, escape, read_delimiters
+from gateway.wire.hl7.header import Header
 from gateway.wire.hl7.message import Message
 
 CODES: dict[int, str] = {
@@ -53,14 +55,14 @@ class Problem:
     """Table 0516: E error, F fatal, I information, W warning."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class _Received:
     """What an acknowledgement takes from the message it answers; fields as sent, still encoded."""
 
     delimiters: Delimiters
     field: Callable[[int], str]
-    trigger: str
-    charset: str
+    msh: tuple[str, str, str]
+    """The MSH of the answer, as `_msh_around` gives it."""
     codec: str
 
 
@@ -70,9 +72,9 @@ def acknowledge(message: Message, code: str, problems: Sequence[Problem] = (), *
     code: MSA-1, table 0008 (AA, AE, AR, CA, CE, CR). control_id, now: MSH-10 and MSH-7 of the answer. Written with the
     sender's delimiters and character set; what that set lacks becomes `?`.
     """
-    msh = message.first("MSH")
-    assert msh is not None
-    received = _Received(message.delimiters, msh.field, msh.leaf(9, 2), msh.field(18), message.codec)
+    received = _Received(
+        message.delimiters, message.msh.field, _msh_of(message.header, message.delimiters), message.codec
+    )
     # Without the mark of the sender's byte order nobody could tell UTF-16 from noise.
     return _mark(message) + _answer(received, code, problems, control_id, now)
 
@@ -115,9 +117,9 @@ def _recovered(raw: bytes) -> _Received:
     def field(n: int) -> str:
         return (fields[n] if n < len(fields) else "") or _REQUIRED.get(n, "")
 
-    trigger = field(9).split(delimiters.component)[1:2]
+    trigger = "".join(field(9).split(delimiters.component)[1:2])
     # Latin-1 carries the bytes of any character set through unchanged; our own text in it is ASCII.
-    return _Received(delimiters, field, trigger[0] if trigger else "", "", "latin_1")
+    return _Received(delimiters, field, _msh_around(delimiters, trigger, "", field), "latin_1")
 
 
 def _answer(received: _Received, code: str, problems: Sequence[Problem], control_id: str, now: str) -> bytes:
@@ -132,26 +134,25 @@ def _answer(received: _Received, code: str, problems: Sequence[Problem], control
 
 
 def _msh(received: _Received, control_id: str, now: str) -> str:
-    delimiters, field = received.delimiters, received.field
-    head, middle, tail = _msh_around(
-        delimiters, received.trigger, received.charset, field(2), field(3), field(4), field(5), field(6), field(11),
-        field(12),
-    )  # fmt: skip
-    return f"{head}{now}{middle}{escape(control_id, delimiters)}{tail}"
+    head, middle, tail = received.msh
+    return f"{head}{now}{middle}{escape(control_id, received.delimiters)}{tail}"
 
 
 @lru_cache(maxsize=128)
+def _msh_of(header: Header, delimiters: Delimiters) -> tuple[str, str, str]:
+    return _msh_around(delimiters, header.trigger, header.field(18), header.field)
+
+
 def _msh_around(
-    delimiters: Delimiters, trigger: str, charset: str, characters: str, sender: str, facility: str, receiver: str,
-    receiving_facility: str, processing: str, version: str,
-) -> tuple[str, str, str]:  # fmt: skip
+    delimiters: Delimiters, trigger: str, charset: str, field: Callable[[int], str]
+) -> tuple[str, str, str]:
     """An MSH before its MSH-7, between MSH-7 and MSH-10, and after MSH-10: the same for all messages of a sender."""
-    given = (receiver, receiving_facility, sender, facility, processing, version, charset)
+    given = (*map(field, (5, 6, 3, 4, 11, 12)), charset)
     *names, processing, version, charset = (_carried(one, delimiters) for one in given)
     structure = ["ACK", escape(trigger, delimiters), "ACK"] if trigger else ["ACK"]
     separator = delimiters.field
     return (
-        separator.join(["MSH", characters, *names, ""]),
+        separator.join(["MSH", field(2), *names, ""]),
         separator.join(["", "", delimiters.component.join(structure), ""]),
         separator.join(["", processing, version, *[""] * 5, charset]).rstrip(separator),
     )

@@ -6,6 +6,9 @@ Nothing is split before it is asked for, escapes are resolved last; all that arr
 from __future__ import annotations
 
 from gateway.wire.hl7.escapes import Delimiters
+from gateway.wire.hl7.header import CONTROL_ID as _CONTROL_ID
+from gateway.wire.hl7.header import TIMESTAMP as _TIMESTAMP
+from gateway.wire.hl7.header import header_of
 from gateway.wire.hl7.segment import Segment
 
 
@@ -15,10 +18,11 @@ class Message:
     __slots__ = (
         "_bom",
         "_lead",
-        "_msh",
         "codec",
         "declared_charset",
         "delimiters",
+        "header",
+        "msh",
         "raw",
         "segments",
         "text",
@@ -49,10 +53,11 @@ class Message:
         self.segments = segments
         self._bom = bom
         self._lead = lead
-        self._msh = msh = next(segment for segment in segments if segment.name == "MSH")
-        self.type = msh.leaf(9, 1)
+        self.msh = next(segment for segment in segments if segment.name == "MSH")
+        self.header = header_of(self.msh, codec)
+        self.type = self.header.type
         """MSH-9.1, `ORM`."""
-        self.trigger = msh.leaf(9, 2)
+        self.trigger = self.header.trigger
         """MSH-9.2, `O01`."""
 
     @property
@@ -62,46 +67,46 @@ class Message:
 
     @property
     def control_id(self) -> str:
-        return self._msh.leaf(10)
+        return self.msh.leaf(_CONTROL_ID)
 
     @property
     def sending_application(self) -> str:
-        return self._msh.leaf(3)
+        return self.header.sending_application
 
     @property
     def sending_facility(self) -> str:
-        return self._msh.leaf(4)
+        return self.header.sending_facility
 
     @property
     def receiving_application(self) -> str:
-        return self._msh.leaf(5)
+        return self.header.receiving_application
 
     @property
     def receiving_facility(self) -> str:
-        return self._msh.leaf(6)
+        return self.header.receiving_facility
 
     @property
     def timestamp(self) -> str:
-        return self._msh.leaf(7)
+        return self.msh.leaf(_TIMESTAMP)
 
     @property
     def processing_id(self) -> str:
         """MSH-11.1, `P`."""
-        return self._msh.leaf(11)
+        return self.header.processing_id
 
     @property
     def accept_acknowledgement(self) -> str:
         """MSH-15 (table 0155): when to send an accept acknowledgement."""
-        return self._msh.leaf(15)
+        return self.header.accept_acknowledgement
 
     @property
     def application_acknowledgement(self) -> str:
         """MSH-16 (table 0155)."""
-        return self._msh.leaf(16)
+        return self.header.application_acknowledgement
 
     @property
     def version(self) -> str:
-        return self._msh.leaf(12)
+        return self.header.version
 
     def first(self, name: str) -> Segment | None:
         for segment in self.segments:

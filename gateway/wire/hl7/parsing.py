@@ -203,7 +203,7 @@ def _one_each(texts: list[str], ends: list[str], delimiters: Delimiters, codec: 
     for position, text in enumerate(texts):
         name = text[:3]
         occurrences[name] = occurrence = occurrences.get(name, 0) + 1
-        yield Segment(text, ends[position], occurrence, position, delimiters, codec, flat=flat and position > 0)
+        yield Segment(text, ends[position], occurrence, position, delimiters, codec, flat and position > 0)
 
 
 def _of_lines(lines: list[str], ends: list[str], delimiters: Delimiters, codec: str) -> Iterator[Segment]:

@@ -41,7 +41,6 @@ class Segment:
         position: int,
         delimiters: Delimiters,
         codec: str,
-        *,
         flat: bool | None = None,
     ) -> None:
         """flat: `is_flat(text, delimiters)`, if that is known."""
@@ -157,12 +156,12 @@ class Segment:
         raw = fields[n] if n < len(fields) else ""
         if not raw:
             return ""
-        if self.separator and subcomponent == repetition == 1:
-            parts = raw.split(self.separator, component)
-            return parts[component - 1] if component <= len(parts) else ""
         if component == subcomponent == repetition == 1 and raw.isalnum():
             # Neither delimiters nor escapes, which are punctuation.
             return raw
+        if self.separator and subcomponent == repetition == 1:
+            parts = raw.split(self.separator, component)
+            return parts[component - 1] if component <= len(parts) else ""
         if n <= 2 and self.name in HEADERS:
             return raw if component == subcomponent == repetition == 1 else ""
         delimiters = self._delimiters
