@@ -40,6 +40,8 @@ _CONDITIONS: Final[Mapping[Kind, str]] = {
     " UNION ALL SELECT 1 FROM unlinked_items WHERE accession = k.a",
 }
 """Kind -> what finds a row for the key `k`."""
+_OF_TWO: Final = frozenset({"message", "patient"})
+"""Kinds whose keys have two values."""
 
 
 _TABLES: Final = {table.name: number for table, number in pending.KEYED.items()}
@@ -99,8 +101,8 @@ def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead
     absent = set(chain.from_iterable([unit.keys for unit in units]))
     for key in absent:
         keys[key[0]].append(key)
-    sql, follow = _FORMS[connection.dialect.name]
-    look = partial(execute, connection, sql(), _as_json(keys) | {"units": len(units)})
+    sql, values_of, follow = _FORMS[connection.dialect.name]
+    look = partial(execute, connection, sql(), _as_json(keys, values_of) | {"units": len(units)})
     if connection.dialect.name == "postgresql":
         found = held.begin_with(connection, {key for unit in units for key in unit.locks()}, look)
     else:
@@ -121,18 +123,27 @@ def _name(kind: Kind) -> str:
 @cache
 def _sqlite() -> str:
     return " UNION ALL ".join(
-        f"SELECT '{kind}', k.number FROM (SELECT key AS number, json_extract(value, '$[1]') AS a,"
-        f" json_extract(value, '$[2]') AS b FROM json_each(:{_name(kind)})) AS k WHERE EXISTS ({condition})"
+        f"SELECT '{kind}', k.number FROM (SELECT key AS number, {_values(kind)} FROM json_each(:{_name(kind)})) AS k"
+        f" WHERE EXISTS ({condition})"
         for kind, condition in _CONDITIONS.items()
     ) + "".join(f" UNION ALL SELECT '{table}', coalesce(max(id), 0) FROM {table}" for table in _TABLES)
+
+
+def _values(kind: Kind) -> str:
+    return "json_extract(value, '$[1]') AS a, json_extract(value, '$[2]') AS b" if kind in _OF_TWO else "value AS a"
+
+
+def _texts_if_single(kind: Kind, some: Sequence[Key]) -> Sequence[Any]:
+    # SQLite reads a text of a list at once, and parses each list within one for each of its values.
+    return some if kind in _OF_TWO else [key[1] for key in some]
 
 
 def _after(highest: Sequence[int]) -> Iterator[int]:
     return count(highest[0] + 1)
 
 
-def _as_json(keys: Mapping[Kind, Sequence[Key]]) -> dict[str, Any]:
-    return {_name(kind): orjson.dumps(some).decode() for kind, some in keys.items()}
+def _as_json(keys: Mapping[Kind, Sequence[Key]], values_of: _ValuesOf) -> dict[str, Any]:
+    return {_name(kind): orjson.dumps(values_of(kind, some)).decode() for kind, some in keys.items()}
 
 
 @cache
@@ -150,9 +161,10 @@ def _postgresql() -> str:
     )
 
 
-_Form = tuple[Callable[[], str], Callable[[Sequence[int]], Iterator[int]]]
-"""The statement, and the keys of rows from what it gives for a table."""
+_ValuesOf = Callable[[Kind, Sequence[Key]], Sequence[Any]]
+_Form = tuple[Callable[[], str], _ValuesOf, Callable[[Sequence[int]], Iterator[int]]]
+"""The statement, how it takes the keys of a kind, and the keys of rows from what it gives for a table."""
 _FORMS: Final[Mapping[str, _Form]] = {
-    "sqlite": (_sqlite, _after),
-    "postgresql": (_postgresql, iter),
+    "sqlite": (_sqlite, _texts_if_single, _after),
+    "postgresql": (_postgresql, lambda _kind, some: some, iter),
 }

@@ -124,6 +124,9 @@ class Statement:
     def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run an INSERT for `rows`, noted as written by the caller, in a few statements."""
         compiled = self._for(connection)
+        if len(rows) == 1 and not compiled.sql_of_json:
+            execute(connection, compiled.sql, compiled.given(rows[0]))
+            return
         given = [compiled.given(values) for values in rows]
         if compiled.sql_of_json:
             for text in many_rows.as_json(given):
