@@ -302,4 +302,9 @@ def render(waiting: Iterable[tuple[str, str, int]] | None, standings: Mapping[st
     DATABASE_UP.set(waiting is not None)
     for kind, state, rows in waiting or ():
         OUTBOX.labels(kind, state).set(rows)
+    return as_counted()
+
+
+def as_counted() -> bytes:
+    """All metrics as text, as they stand."""
     return generate_latest(REGISTRY)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from prometheus_client import generate_latest
 
 from gateway.assembly.processes.place import ProcessPlace
 from gateway.observe import metrics
@@ -73,7 +72,7 @@ class Neighbours:
 
     async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         silences = [[str(kind), one.answered_at, one.away_since] for kind, one in self.silences().items()]
-        page = generate_latest(metrics.REGISTRY).decode()
+        page = metrics.as_counted().decode()
         writer.write(orjson.dumps({"process": self.place.number, "metrics": page, "silences": silences}))
         writer.close()
 

@@ -1,0 +1,59 @@
+"""What processes ask one another: who is asked answers for all, also where one does not answer."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.assembly.processes.neighbours import Neighbours, Silences
+from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.observe import metrics
+from gateway.operations.state.sources import Silence
+from gateway.records.work import delivery_to
+
+KIND, OTHER = delivery_to("main"), delivery_to("other")
+
+
+def of(number: int, folder: Path, silences: Silences) -> Neighbours:
+    return Neighbours(ProcessPlace(number, 3, folder=folder), lambda: silences)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "shown"),
+    [
+        (Silence(5, None), Silence(3, None), Silence(5, None)),
+        (Silence(1, 2), Silence(4, None), Silence(4, None)),  # it has answered another since
+        (Silence(1, 6), Silence(4, None), Silence(4, 6)),
+        (Silence(None, 7), Silence(None, 6), Silence(None, 6)),
+        (Silence(), Silence(), Silence()),
+    ],
+)
+async def test_a_receiver_is_away_unless_it_has_answered_any_process_since(
+    tmp_path: Path, own: Silence, theirs: Silence, shown: Silence
+) -> None:
+    asked, asker = of(2, tmp_path, {KIND: theirs, OTHER: Silence(9)}), of(1, tmp_path, {KIND: own})
+    async with AsyncExitStack() as stack:
+        await asked.begin(stack)
+        await asker.look()  # the third process does not answer
+        assert asker.all_silences() == {KIND: shown, OTHER: Silence(9)}
+
+
+async def test_metrics_are_those_of_all_that_answer(tmp_path: Path) -> None:
+    asked, asker = of(2, tmp_path, {}), of(1, tmp_path, {})
+    async with AsyncExitStack() as stack:
+        await asked.begin(stack)
+        page = (await asker.all_metrics(metrics.render([]))).decode()
+    for number in (1, 2):
+        assert f'process_cpu_seconds_total{{process="{number}"}}' in page
+    assert 'process="3"' not in page
+
+
+async def test_alone_nobody_is_asked() -> None:
+    alone = Neighbours(ALONE, lambda: {KIND: Silence(1)})
+    async with AsyncExitStack() as stack:
+        await alone.begin(stack)
+        await alone.look()
+        assert alone.all_silences() == {KIND: Silence(1)}
+        assert await alone.all_metrics(b"page") == b"page"
