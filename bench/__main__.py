@@ -22,6 +22,7 @@ from bench import (
     performed_steps,
     processes,
     retention,
+    sizes,
     soak,
     sources,
     statuses,
@@ -132,6 +133,12 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
             rounds=given.rounds,
         ),
     ),
+    "sizes": (
+        "each kind of question and of arrival over sites of ten thousand to ten million messages",
+        lambda given: sizes.run(
+            sizes=given.site_messages, databases=_databases(given), questions=min(given.questions, MOST_QUESTIONS)
+        ),
+    ),
     "s8": (
         "order to worklist, study to EHR",
         lambda given: latency.run(orders=given.orders, studies=given.studies),
@@ -151,7 +158,9 @@ ALL: dict[str, tuple[str, Callable[[argparse.Namespace], Report]]] = {
         lambda given: statuses.run(count=given.statuses, rounds=given.rounds),
     ),
 }
-ONLY_WHEN_NAMED = ("night", "console", "turnaround", "retention", "stow-memory")
+ONLY_WHEN_NAMED = ("night", "console", "turnaround", "retention", "sizes", "stow-memory")
+MOST_QUESTIONS = 50
+"""Of each of the hundred kinds of `sizes`."""
 
 
 def arguments() -> argparse.Namespace:
@@ -172,12 +181,16 @@ def arguments() -> argparse.Namespace:
         type=str.lower,
         choices=databases.NAMES,
         default=["sqlite"],
-        help="s2, console, turnaround, sources (default sqlite)",
+        help="s2, console, turnaround, sources, sizes (default sqlite)",
     )
     parser.add_argument("--book", type=int, default=1_000_000, help="console, turnaround: steps (default %(default)s)")
     parser.add_argument(
         "--questions", type=int, default=200, help="s2, console, turnaround: of each kind (default %(default)s)"
     )
+    parser.add_argument(
+        "--site-messages", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000],
+        help="sizes: messages of each site, the smallest first",
+    )  # fmt: skip
     parser.add_argument("--old-messages", type=int, default=1_000_000, help="retention (default %(default)s)")
     parser.add_argument("--old-studies", type=int, default=100_000, help="retention (default %(default)s)")
     parser.add_argument(

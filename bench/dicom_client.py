@@ -22,6 +22,8 @@ WORKLIST: Final = "1.2.840.10008.5.1.4.31"
 MPPS: Final = "1.2.840.10008.3.1.2.3.3"
 _CONTEXTS: Final = {VERIFICATION: 1, WORKLIST: 3}
 MPPS_CONTEXTS: Final = {MPPS: 5}
+CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
+STORE_CONTEXTS: Final = {CT_IMAGE: 7}
 _EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _APPLICATION: Final = "1.2.840.10008.3.1.1.1"
 _NO_DATA_SET: Final = 0x0101
@@ -91,6 +93,10 @@ class Association:
         """request: as `performed_step_request` gives it."""
         return self._ask(request)
 
+    def store(self, request: bytes) -> Answer:
+        """request: as `store_request` gives it."""
+        return self._ask(request)
+
     def _ask(self, request: bytes) -> Answer:
         begun = time.perf_counter()
         self._socket.sendall(request)
@@ -145,6 +151,17 @@ def performed_step_request(uid: str, data_set: bytes, *, is_begin: bool) -> byte
     }  # fmt: skip
     body = b"".join(_element(number, value) for number, value in values.items())
     return _message(MPPS_CONTEXTS[MPPS], _element(0x0000, struct.pack("<I", len(body))) + body, data_set)
+
+
+def store_request(sop_uid: str, data_set: bytes) -> bytes:
+    """C-STORE of a CT image with an encoded data set."""
+    sop_class, instance = (one.encode() + b"\0" * (len(one) % 2) for one in (CT_IMAGE, sop_uid))
+    values = {
+        0x0002: sop_class, 0x0100: _word(0x0001), 0x0110: _word(1), 0x0700: _word(0), 0x0800: _word(0x0001),
+        0x1000: instance,
+    }  # fmt: skip
+    body = b"".join(_element(number, value) for number, value in values.items())
+    return _message(STORE_CONTEXTS[CT_IMAGE], _element(0x0000, struct.pack("<I", len(body))) + body, data_set)
 
 
 def _item(kind: int, body: bytes) -> bytes:

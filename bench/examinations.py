@@ -26,6 +26,10 @@ _HEADER: Final = bytes(600)
 _BEGUN: Final = f"o.created_at + {_HOUR} + (o.id * 7919 % 240) * {_MINUTE}"
 """One to five hours after the order."""
 _EXAM: Final = f"({_BEGUN} + {20 * _MINUTE})"
+_DATE: Final = {
+    "sqlite": f"strftime('%Y%m%d', {_EXAM} / {MICROS}, 'unixepoch')",
+    "postgresql": f"to_char(to_timestamp({_EXAM} / {MICROS}) AT TIME ZONE 'UTC', 'YYYYMMDD')",
+}
 _STATEMENTS: Final = (
     f"UPDATE orders SET created_at = :now - (:size - id) * {86_400 * MICROS // A_DAY} - {8 * _HOUR}",
     f"""
@@ -36,20 +40,20 @@ _STATEMENTS: Final = (
     """,
     """
     INSERT INTO performed_step_links (id, performed_step, "order", study_uid, step_id, match)
-    SELECT p.id, p.id, p."order", p.study_uid, s.step_id, 'step' FROM procedures p JOIN steps s ON s.id = p.id
+    SELECT p.id, p.id, p."order", p.study_uid, s.step_id, 'study and step' FROM procedures p JOIN steps s ON s.id = p.id
     ORDER BY p.id
     """,
     f"""
-    INSERT INTO studies (id, study_uid, accession, patient_id, patient_issuer, source_ae, attributes, revision,
-      settled_revision, first_at, last_at, settled_at)
+    INSERT INTO studies (id, study_uid, accession, patient_id, patient_issuer, source_ae, attributes, study_date,
+      name_key, revision, settled_revision, first_at, last_at, settled_at)
     SELECT o.id, p.study_uid, o.accession, q.patient_id, q.issuer, 'SCANNER' || (o.id % {STATIONS}),
-      '{{"StudyDescription": "CT Thorax", "PatientID": "' || q.patient_id || '"}}', 2, 2, {_EXAM}, {_EXAM},
-      {_EXAM} + {3 * _MINUTE}
+      '{{"StudyDescription": "CT Thorax", "PatientID": "' || q.patient_id || '"}}', @DATE, q.name_key, 2, 2, {_EXAM},
+      {_EXAM}, {_EXAM} + {3 * _MINUTE}
     FROM orders o JOIN procedures p ON p.id = o.id JOIN patients q ON q.id = o.patient ORDER BY o.id
     """,
     """
-    INSERT INTO series (id, study, series_uid, attributes)
-    SELECT id, id, study_uid || '.1', '{"Modality": "CT", "SeriesNumber": "1", "BodyPartExamined": "CHEST"}'
+    INSERT INTO series (id, study, series_uid, modality, attributes)
+    SELECT id, id, study_uid || '.1', 'CT', '{"Modality": "CT", "SeriesNumber": "1", "BodyPartExamined": "CHEST"}'
     FROM studies ORDER BY id
     """,
     *(
@@ -89,5 +93,5 @@ def _fill(connection: Connection) -> None:
     values = {"now": now(), "size": size, "mpps": _MPPS, "header": _HEADER, "digest": bytes(32)}
     for statement in _STATEMENTS:
         given = {name: value for name, value in values.items() if f":{name}" in statement}
-        connection.execute(text(statement), given)
+        connection.execute(text(statement.replace("@DATE", _DATE[connection.dialect.name])), given)
     connection.execute(text("VACUUM ANALYZE" if connection.dialect.name == "postgresql" else "ANALYZE"))

@@ -60,7 +60,7 @@ def _round(database: str, pairs: int, profile: Path | None) -> Measured:
     with ExitStack() as stack:
         folder, url = empty_database(stack, database, "s9")
         order_book.filled(url, pairs)
-        examinations = [_requests(item) for item in order_book.items(range(pairs))]
+        examinations = [requests(item) for item in order_book.items(range(pairs))]
         gateway = stack.enter_context(gateway_process.running(folder, gateway_process.settings(url), profile=profile))
         modalities = [
             stack.enter_context(Association(gateway.dicom_port, calling_ae=f"CT{number}", contexts=MPPS_CONTEXTS))
@@ -75,7 +75,7 @@ def _round(database: str, pairs: int, profile: Path | None) -> Measured:
         return Measured(pairs / passed, seconds, cost, (time.process_time() - own) / passed)
 
 
-def _requests(item: Dataset) -> tuple[bytes, bytes]:
+def requests(item: Dataset) -> tuple[bytes, bytes]:
     uid = performed_steps.new_uid()
     begun = encoded(performed_steps.begun(item, "CT"))
     ended = encoded(performed_steps.ended(_images(item)))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -28,9 +28,9 @@ from sqlalchemy import (
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.search import Compared, Findable, Period, SearchParameters, TokenAsked
 from gateway.store.engine import lock
+from gateway.store.schema import EMPTY, studies
 from gateway.store.schema import imaging_studies as served
 from gateway.store.schema import imaging_study_tokens as tokens
-from gateway.store.schema import studies
 
 UNKNOWN: Final = Period(-(2**62), -(2**62))
 """`started` of a study that does not say it: before all others, so that an index can sort them."""
@@ -104,29 +104,36 @@ def keep(
         connection.execute(insert(tokens), new)
 
 
-def not_kept(connection: Connection, *, after: int, limit: int) -> list[tuple[int, StudyInstanceUID]]:
-    """(row, Study Instance UID) of studies that were settled while nobody asked for them to be served."""
-    wanted = (
-        select(studies.c.id, studies.c.study_uid)
-        .where(studies.c.id > after, studies.c.settled_revision > 0)
-        .where(
-            ~exists().where(served.c.study_uid == studies.c.study_uid, served.c.revision >= studies.c.settled_revision)
-        )
-        .order_by(studies.c.id)
-        .limit(limit)
-    )
-    return [(row[0], row[1]) for row in connection.execute(wanted)]
+class NotKept(NamedTuple):
+    """Of a stretch of studies, those that were settled while nobody asked for them to be served."""
+
+    last: int | None
+    """The row up to which was looked; None: there are no studies behind the stretch before."""
+    study_uids: list[StudyInstanceUID]
 
 
-def total(connection: Connection, question: SearchParameters) -> int:
-    """How many resources answer, on all pages."""
-    found = connection.execute(select(func.count()).select_from(served).where(*_conditions(question))).scalar_one()
-    return int(found)
+def not_kept(connection: Connection, *, after: int, limit: int) -> NotKept:
+    """Of the next `limit` studies behind the row `after`."""
+    columns = (studies.c.id, studies.c.study_uid, studies.c.settled_revision)
+    some = select(*columns).where(studies.c.id > after).order_by(studies.c.id).limit(limit).subquery()
+    is_served = exists().where(served.c.study_uid == some.c.study_uid, served.c.revision >= some.c.settled_revision)
+    wanted = select(some.c.study_uid).where(some.c.settled_revision > 0, ~is_served).order_by(some.c.id)
+    last = connection.execute(select(func.max(some.c.id))).scalar()
+    return NotKept(last, list(connection.execute(wanted).scalars()))
+
+
+def total(connection: Connection, question: SearchParameters, *, most: int | None = None) -> int | None:
+    """How many resources answer, on all pages. None: more than `most`, which are not counted."""
+    wanted = select(served.c.id).where(*_conditions(question, _common(connection, question)))
+    if most is not None:
+        wanted = wanted.limit(most + 1)
+    found = int(connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one())
+    return found if most is None or found <= most else None
 
 
 def search(connection: Connection, question: SearchParameters) -> tuple[list[Served], bool]:
     """A page, and whether another follows: of `question.count` resources, or fewer when they are large."""
-    found = connection.execute(page(question)).all()
+    found = connection.execute(page(question, _common(connection, question))).all()
     rows: list[int] = []
     size = 0
     for row, characters in found[: question.count]:
@@ -143,10 +150,22 @@ PAGE_CHARACTERS: Final = 8 * 1024 * 1024
 """A page holds no more than this, or one resource."""
 
 
-def page(question: SearchParameters) -> Select[Any]:
-    """(row, characters of the resource) of a page and the one that follows it."""
+COMMON: Final = 10_000
+"""Resources are looked up by a token that up to so many have; of more, each is looked at whether it has the token."""
+
+
+def _common(connection: Connection, question: SearchParameters) -> frozenset[int]:
+    """Which of the tokens of the question, by their places, more than `COMMON` resources have."""
+    some = [_having(*token).limit(COMMON + 1).subquery() for token in question.tokens]
+    counted = (connection.execute(select(func.count()).select_from(one)).scalar_one() for one in some)
+    return frozenset(place for place, number in enumerate(counted) if number > COMMON)
+
+
+def page(question: SearchParameters, common: Collection[int] = ()) -> Select[Any]:
+    """(row, characters of the resource) of a page and the one that follows it. `common`: places of tokens that very
+    many resources have."""
     size = func.length(type_coerce(served.c.resource, Text))
-    wanted = select(served.c.id, size).where(*_conditions(question)).limit(question.count + 1)
+    wanted = select(served.c.id, size).where(*_conditions(question, common)).limit(question.count + 1)
     key = _SORTED[question.sort]
     keys: Sequence[ColumnElement[Any]] = [served.c.id] if key is served.c.id else [key, served.c.id]
     if question.after is not None:
@@ -167,11 +186,14 @@ def sort_key(question: SearchParameters, one: Served) -> tuple[int, int]:
     return {"": one.row, "started": one.started, "_lastUpdated": one.updated_at}[question.sort], one.row
 
 
-def _conditions(question: SearchParameters) -> list[ColumnElement[bool]]:
+def _conditions(question: SearchParameters, common: Collection[int]) -> list[ColumnElement[bool]]:
     started = (served.c.started_from, served.c.started_to)
     return [
         *(served.c.study_uid.in_(one) for one in question.ids),
-        *(served.c.id.in_(_having(parameter, asked)) for parameter, asked in question.tokens),
+        *(
+            _has(*token) if place in common else served.c.id.in_(_having(*token))
+            for place, token in enumerate(question.tokens)
+        ),
         *(or_(*(_changed(served.c.updated_at, one) for one in alternatives)) for alternatives in question.last_updated),
         *(
             and_(served.c.started_from > UNKNOWN.first, or_(*(_compared(*started, one) for one in alternatives)))
@@ -180,14 +202,22 @@ def _conditions(question: SearchParameters) -> list[ColumnElement[bool]]:
     ]
 
 
-def _having(parameter: str, alternatives: Sequence[TokenAsked]) -> Select[Any]:
+def _has(parameter: str, alternatives: Sequence[TokenAsked]) -> ColumnElement[bool]:
+    """Of a resource: found by its own tokens, as an expression leaves no other index."""
+    wanted = _having(parameter, alternatives, tokens.c.value.concat(EMPTY))
+    return wanted.where(tokens.c.imaging_study == served.c.id).correlate(served).exists()
+
+
+def _having(
+    parameter: str, alternatives: Sequence[TokenAsked], value: ColumnElement[str] = tokens.c.value
+) -> Select[Any]:
     by_system: dict[str | None, list[str | None]] = {}
     for one in alternatives:
         by_system.setdefault(one.system, []).append(one.value)
     wanted = [
         and_(
             *((tokens.c.system == system,) if system is not None else ()),
-            *((tokens.c.value.in_(values),) if None not in values else ()),
+            *((value.in_(values),) if None not in values else ()),
         )
         for system, values in by_system.items()
     ]

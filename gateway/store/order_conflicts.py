@@ -12,7 +12,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding, Released
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.engine import lock
-from gateway.store.schema import order_conflicts, orders, studies
+from gateway.store.schema import EMPTY, order_conflicts, orders, studies, word
 
 _OF_STUDY: Final = (
     select(order_conflicts).where(order_conflicts.c.study_uid == bindparam("the_study")).order_by(order_conflicts.c.id)
@@ -101,7 +101,8 @@ def held_for_patient(connection: Connection, patient: PatientRow) -> list[StudyI
 
 _COUNTS: Final = (
     select(studies.c.order_standing, func.count())
-    .where(studies.c.order_standing.not_in(["", OrderStanding.LINKED.value]))
+    # In the words of the index.
+    .where(studies.c.order_standing.not_in([EMPTY, word(OrderStanding.LINKED)]))
     .group_by(studies.c.order_standing)
 )
 

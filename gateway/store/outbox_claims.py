@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    literal_column,
     or_,
     select,
     update,
@@ -26,13 +25,13 @@ from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats, work_tries
-from gateway.store.schema import outbox, pauses
+from gateway.store.schema import outbox, pauses, word
 from gateway.store.statement import Statement
 from gateway.store.writer import announce
 
-ACTIVE_STATES: Final = tuple(state.value for state in ACTIVE)
-
 _AFTER_FATE: Final = {fate: TRANSITIONS[(WorkState.LEASED, WorkEvent(fate.value))] for fate in Fate}
+
+ACTIVE_STATES: Final = tuple(state.value for state in ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Done:
 
 def is_active(rows: FromClause) -> ColumnElement[bool]:
     """The condition of the partial indexes, in their own words: a database does not compare it with a parameter."""
-    return rows.c.state.in_([literal_column(f"'{state}'") for state in ACTIVE])
+    return rows.c.state.in_([word(state) for state in ACTIVE])
 
 
 OVERTAKEN = Statement(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, RowMapping, func, literal_column, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from gateway.errors import Conflict, UnknownKey
 from gateway.records.cause import Cause
@@ -14,8 +14,8 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.work import STUCK, TRANSITIONS, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats
 from gateway.store.outbox import PAGE
-from gateway.store.outbox_claims import ACTIVE_STATES
-from gateway.store.schema import outbox
+from gateway.store.outbox_claims import is_active
+from gateway.store.schema import outbox, word
 from gateway.store.writer import announce
 
 _INTERNAL: Final = ("payload", "lease", "cause", "cause_text", "waits_since")
@@ -75,7 +75,7 @@ class Stuck:
     """Of the newest."""
 
 
-_is_stuck = outbox.c.state.in_([literal_column(f"'{state}'") for state in STUCK])
+_is_stuck = outbox.c.state.in_([word(state) for state in STUCK])
 """In the words of the partial index: a database does not compare it with a parameter."""
 
 
@@ -191,9 +191,10 @@ def by_the_wall_clock(connection: Connection, rows: Iterable[RowMapping]) -> lis
 
 def counts(connection: Connection) -> list[tuple[str, str, int]]:
     """(kind, state, rows) of all work that is not done, for metrics and readiness."""
-    wanted = (
-        select(outbox.c.kind, outbox.c.state, func.count())
-        .where(outbox.c.state.in_([*ACTIVE_STATES, WorkState.PARKED.value]))
-        .group_by(outbox.c.kind, outbox.c.state)
+    # Each by the partial index of its states.
+    parts = ((is_active(outbox),), (_is_stuck, outbox.c.state == WorkState.PARKED.value))
+    counted = (
+        select(outbox.c.kind, outbox.c.state, func.count()).where(*part).group_by(outbox.c.kind, outbox.c.state)
+        for part in parts
     )
-    return [(kind, state, number) for kind, state, number in connection.execute(wanted)]
+    return [(kind, state, number) for one in counted for kind, state, number in connection.execute(one)]

@@ -63,8 +63,14 @@ STEP_IS_OPEN = "steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')"
 MESSAGE_IS_OPEN = "cause <> '' AND put_away_at IS NULL"
 """Of a message that was not applied and still calls for a person."""
 
-EMPTY: Final[ColumnElement[str]] = literal_column("''", Text)
-"""In the condition of a query by a partial index: for a bound value SQLite plans the query anew each time it is run."""
+
+def word(value: str) -> ColumnElement[str]:
+    """`value`, which holds no quote, in the condition of a query by a partial index: no database compares the condition
+    of an index with a bound value, and for the empty text SQLite plans the query anew each time it is run."""
+    return literal_column(f"'{value}'", Text)
+
+
+EMPTY: Final = word("")
 
 metadata = MetaData(
     naming_convention={

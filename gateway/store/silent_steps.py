@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Connection, func, literal_column, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
-from gateway.store.schema import performed_steps, studies
+from gateway.store.schema import performed_steps, studies, word
 
 _STEPS: Final = performed_steps
-_IN_PROGRESS: Final = literal_column("state = 'IN PROGRESS'", Boolean)
+_IN_PROGRESS: Final = _STEPS.c.state == word("IN PROGRESS")
 """In the words of the index."""
 
 
@@ -23,9 +23,11 @@ def quiet_since(
     the one behind `after`; without those that a rule has ended, or that were noticed before `noticed_since`."""
     is_fresh = or_(_STEPS.c.silent_at.is_(None), _STEPS.c.silent_at >= noticed_since)
     wanted = select(_STEPS).where(_IN_PROGRESS, _STEPS.c.updated_at < moment, _STEPS.c.end_event == "", is_fresh)
+    # By an expression: along the ids themselves SQLite would look for a few among all that ever were.
+    row = _STEPS.c.id + 0
     if after is not None:
-        wanted = wanted.where(_STEPS.c.id > after)
-    return [dict(row) for row in connection.execute(wanted.order_by(_STEPS.c.id).limit(limit)).mappings()]
+        wanted = wanted.where(row > after)
+    return [dict(row) for row in connection.execute(wanted.order_by(row).limit(limit)).mappings()]
 
 
 def last_image_at(connection: Connection, study_uids: Collection[str]) -> int:

@@ -38,11 +38,20 @@ _MEMBER, _TWIN = instances.alias("member"), instances.alias("twin")
 
 
 def _grouped(shared: Select[Any], number: ColumnElement[Any]) -> Select[Any]:
-    """(row, UID, count of distinct `number`) of each study that `_OTHER` belongs to."""
-    return (
-        shared.add_columns(studies.c.id, studies.c.study_uid, func.count(func.distinct(number)))
+    """(row, UID, count of distinct `number`) of each study that `_OTHER` belongs to.
+
+    Studies are joined once they are counted: a study that has just grown has a dead row in PostgreSQL for each of its
+    instances, which a join would go through for each of them.
+    """
+    found = (
+        shared.add_columns(_OTHER.c.study, func.count(func.distinct(number)).label("number"))
         .where(_ONE.c.study == bindparam("the_study"))
-        .group_by(studies.c.id, studies.c.study_uid)
+        .group_by(_OTHER.c.study)
+        .subquery("found")
+    )
+    return (
+        select(studies.c.id, studies.c.study_uid, found.c.number)
+        .join(found, found.c.study == studies.c.id)
         .order_by(studies.c.study_uid)
         .limit(MOST)
     )
@@ -54,7 +63,6 @@ _INSTANCES_TOO: Final = _grouped(
     .join(_MEMBER, _MEMBER.c.series == _ONE.c.id)
     .join(_TWIN, and_(_TWIN.c.sop_uid == _MEMBER.c.sop_uid, _TWIN.c.id != _MEMBER.c.id))
     .join(_OTHER, _OTHER.c.id == _TWIN.c.series)
-    .join(studies, studies.c.id == _OTHER.c.study)
     .where(stays(_MEMBER), stays(_TWIN)),
     _MEMBER.c.sop_uid,
 )
@@ -62,7 +70,6 @@ _SERIES_TOO: Final = _grouped(
     select()
     .select_from(_ONE)
     .join(_OTHER, and_(_OTHER.c.series_uid == _ONE.c.series_uid, _OTHER.c.id != _ONE.c.id))
-    .join(studies, studies.c.id == _OTHER.c.study)
     .where(
         exists().where(_MEMBER.c.series == _ONE.c.id, stays(_MEMBER)),
         exists().where(_TWIN.c.series == _OTHER.c.id, stays(_TWIN)),

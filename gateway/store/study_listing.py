@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select
 
 from gateway.records.ehr_standing import STATES_OF, EhrStanding
 from gateway.records.order_check import OrderStanding
 from gateway.records.work import Activity, Lane, Part, WorkKind, WorkState
-from gateway.store.schema import outbox, studies
+from gateway.store.schema import EMPTY, outbox, studies, word
 
 MOST_COUNTED: Final = 1_000
 LOOKED_AT: Final = 1_000
@@ -80,7 +80,7 @@ def _standing(connection: Connection, standing: EhrStanding, conditions: Sequenc
     return sorted(connection.execute(counting).scalars(), reverse=True)
 
 
-_NEEDS_LOOK: Final = studies.c.order_standing.not_in([literal_column("''"), literal_column("'linked'")])
+_NEEDS_LOOK: Final = studies.c.order_standing.not_in([EMPTY, word(OrderStanding.LINKED)])
 _has_work: Final = exists().where(
     outbox.c.subject == studies.c.study_uid,
     outbox.c.kind.startswith(f"{Activity.DELIVER}:"),

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     RowMapping,
@@ -18,14 +17,13 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     or_,
     select,
     type_coerce,
 )
 
 from gateway.records.row_ids import OrderRow, PatientRow, StepRow
-from gateway.store.schema import ENDED, STEP_IS_OPEN, orders, patients, procedures, queries, query_matches, steps
+from gateway.store.schema import ENDED, orders, patients, procedures, queries, query_matches, steps, word
 from gateway.worklist.prefilter import Prefilter
 
 KEPT_QUERIES: Final = 10_000
@@ -159,10 +157,14 @@ def patients_named(patient_id: str) -> Select[tuple[int]]:
 _HIGHEST: Final = "\U0010ffff"
 
 
+_IS_OPEN: Final = steps.c.state.not_in([word(state) for state in ENDED])
+"""In the words of the index."""
+
+
 def _shown(visible: Visibility) -> Iterator[ColumnElement[bool]]:
     hidden = set(visible.hidden)
     if hidden >= set(ENDED):
-        yield literal_column(STEP_IS_OPEN, Boolean)  # in the words of the index
+        yield _IS_OPEN
         hidden -= set(ENDED)
     if visible.started_after is not None:
         hidden.discard("STARTED")
@@ -282,12 +284,10 @@ def scheduled(
         .join(procedures, procedures.c.id == steps.c.procedure)
         .join(orders, orders.c.id == procedures.c.order)
         .join(patients, patients.c.id == orders.c.patient)
-        .where(steps.c.state.not_in(hidden))
+        .where(*_shown(Visibility(tuple(hidden), first_day=first_day)))
         .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
         .limit(limit)
     )  # fmt: skip
-    if first_day:
-        wanted = wanted.where(_not_expired(first_day))
     if date:
         wanted = wanted.where(steps.c.start_date == date)
     if modality:

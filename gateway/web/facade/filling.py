@@ -17,10 +17,13 @@ async def fill(store: Store, clock: Clock) -> int:
 
     They are a kind of work of their own, so that no study that arrives now waits behind them.
     """
-    after = total = 0
-    while batch := await store.read(partial(imaging_studies.not_kept, after=after, limit=outbox.PAGE)):
-        await store.write(partial(_serve, uids=[uid for _, uid in batch], now=clock()))
-        after, total = batch[-1][0], total + len(batch)
+    after: int | None = 0
+    total = 0
+    while after is not None:
+        after, uids = await store.read(partial(imaging_studies.not_kept, after=after, limit=outbox.PAGE))
+        if uids:
+            await store.write(partial(_serve, uids=uids, now=clock()))
+            total += len(uids)
     return total
 
 

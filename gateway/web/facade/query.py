@@ -38,7 +38,8 @@ class ImagingStudySearch:
     summary: Summary = "false"
     elements: frozenset[str] = field(default_factory=frozenset)
     include_endpoints: bool = False
-    total: bool = True
+    total: str = "estimate"
+    """`none`, `accurate`, or anything else: counted where there are not very many."""
 
 
 def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySearch:
@@ -84,7 +85,7 @@ def read(parameters: Sequence[tuple[str, str]], zone: tzinfo) -> ImagingStudySea
         "count" if count == 0 else summary,
         frozenset(name.strip() for name in results.get("_elements", "").split(",") if name.strip()),
         "_include" in results,
-        results.get("_total", "accurate") != "none",
+        results.get("_total", "estimate"),
     )
 
 

@@ -39,6 +39,8 @@ ENDPOINT: Final = "Endpoint/wado-rs"
 FHIR_JSON: Final = "application/fhir+json"
 _JSON_TYPES: Final = ("application/fhir+json", "application/json", "text/json", "application/*", "text/*", "*/*")
 _ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
+MOST_COUNTED: Final = 10_000
+"""Unless the total is asked for: it is optional in a Bundle, and to count a million takes a second."""
 SEARCHES: Final = 2
 """At a time: worklist queries share the store's readers."""
 _CODES: Final = {
@@ -149,11 +151,13 @@ async def _search(request: web.Request) -> web.Response:
 
 
 def _look(connection: Connection, search: ImagingStudySearch) -> tuple[list[Served], bool, int | None]:
-    # Counted once: on the first page.
-    counted = (search.total and search.question.after is None) or search.summary == "count"
-    total = imaging_studies.total(connection, search.question) if counted else None
     if search.summary == "count":
-        return [], False, total
+        return [], False, imaging_studies.total(connection, search.question)
+    total = None
+    # Counted once: on the first page.
+    if search.total != "none" and search.question.after is None:
+        most = None if search.total == "accurate" else MOST_COUNTED
+        total = imaging_studies.total(connection, search.question, most=most)
     return *imaging_studies.search(connection, search.question), total
 
 

@@ -1,0 +1,101 @@
+"""What is asked all day long, whatever a site has done before, is found by an index: of what is open by a partial one.
+
+SQLite counts no rows unless somebody lets it, so the plans are those of a database without statistics.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import Connection, text
+
+from gateway.clock import now
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.row_ids import PerformedStepRow
+from gateway.records.search import SearchParameters, TokenAsked
+from gateway.store import (
+    Store,
+    audit_listing,
+    imaging_studies,
+    order_conflicts,
+    outbox_listing,
+    silent_steps,
+    study_findings,
+    worklist,
+)
+from gateway.store.schema import ENDED, metadata
+from tests.store.test_lookup_plans import _plans
+from tests.web.served import whole_journey
+
+OPEN: Final = {
+    str(index.name)
+    for table in metadata.tables.values()
+    for index in table.indexes
+    if index.dialect_options["sqlite"]["where"] is not None
+}
+HIDDEN: Final = (*ENDED, "HELD")
+COMMON: Final = SearchParameters(tokens=(("status", (TokenAsked(None, "available"),)),), sort="started")
+QUESTIONS: Final[dict[str, Callable[[Connection], Any]]] = {
+    "steps without a sign of life": lambda c: silent_steps.quiet_since(
+        c, now(), noticed_since=0, after=PerformedStepRow(1), limit=100
+    ),
+    "list of these": lambda c: silent_steps.listing(c, limit=20),
+    "number of these": silent_steps.count,
+    "worklist for people": lambda c: worklist.scheduled(c, hidden=HIDDEN, first_day="20200101"),
+    "worklist of a modality": lambda c: worklist.scheduled(c, hidden=HIDDEN, modality="CT"),
+    "studies that need a look": order_conflicts.counts,
+    "work by receiver and state": outbox_listing.counts,
+    "audit from a moment on": lambda c: audit_listing.sequence_at(c, now()),
+    "a page of what very many studies have": lambda c: c.execute(imaging_studies.page(COMMON, {0})).all(),
+    "studies that are not served": lambda c: imaging_studies.not_kept(c, after=0, limit=200),
+}
+
+
+@pytest.fixture
+async def journey(sqlite_url: str) -> Any:
+    store = await Store.open(sqlite_url)
+    await store.write(whole_journey)
+    yield store
+    await store.close()
+
+
+async def test_nothing_is_asked_of_a_whole_table(journey: Store) -> None:
+    for name, question in QUESTIONS.items():
+        plans = await journey.read(lambda connection, asked=question: _plans(connection, asked))
+        assert plans, name
+        assert [(name, *one) for one in plans if _is_whole(*one)] == []
+
+
+def _is_whole(statement: str, line: str) -> bool:
+    """Whether a line of a plan goes through all rows of a table, or sorts them."""
+    scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", line)
+    if scanned is None or scanned[1] not in metadata.tables:
+        return False
+    return scanned[2] not in OPEN and not ("LIMIT" in statement and scanned[2])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_studies_are_joined_once_they_are_counted(store: Store) -> None:
+    """A study that grows has a dead row for each of its instances: 20,000 of them, met by each, took 90 seconds."""
+    lines = await store.read(_plan_of_shared_uids)
+    [aggregate, *_] = [number for number, line in enumerate(lines) if "Aggregate" in line]
+    below = [line for line in lines[aggregate + 1 :] if _depth(line) > _depth(lines[aggregate])]
+    assert [line for line in below if " on studies" in line] == []
+    assert [line for line in lines if " on studies" in line]
+
+
+def _plan_of_shared_uids(connection: Connection) -> list[str]:
+    wanted = study_findings._INSTANCES_TOO.params(the_study=1)
+    statement = wanted.compile(connection, compile_kwargs={"literal_binds": True})
+    return [str(row[0]) for row in connection.execute(text(f"EXPLAIN {statement}"))]
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" ->"))
+
+
+async def test_a_study_that_is_not_here_shares_nothing(store: Store) -> None:
+    assert await store.read(lambda one: study_findings.shared_by(one, StudyInstanceUID("1.2.3"))) == ()
