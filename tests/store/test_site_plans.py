@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -64,7 +65,7 @@ async def journey(sqlite_url: str) -> Any:
 
 async def test_nothing_is_asked_of_a_whole_table(journey: Store) -> None:
     for name, question in QUESTIONS.items():
-        plans = await journey.read(lambda connection, asked=question: _plans(connection, asked))
+        plans = await journey.read(partial(_plans, unit=question))
         assert plans, name
         assert [(name, *one) for one in plans if _is_whole(*one)] == []
 
