@@ -76,15 +76,28 @@ def asked_for(step: Mapping[str, str] | None = None, **keys: str) -> Dataset:
 def many_of(size: int) -> tuple[range, bytes]:
     """Steps of `MANY_DAYS` whole days amid a book, and the identifier that finds its `MANY` common ones."""
     numbers, between = _many(size)
-    return numbers, encoded(asked_for({"ScheduledProcedureStepStartDate": between, "Modality": order_book.COMMON}))
+    return numbers, _asked_for_days(between)
+
+
+def many_more(size: int) -> Iterator[bytes]:
+    """Identifiers that each find `MANY` steps which those before do not, from the begin of a book to its end."""
+    for first in range(0, order_book.days(size) - MANY_DAYS + 1, MANY_DAYS):
+        yield _asked_for_days(_days_from(first * order_book.A_DAY)[1])
 
 
 def _many(size: int) -> tuple[range, str]:
     """Those steps, and their days as a range."""
     last_start = (order_book.days(size) - MANY_DAYS) * order_book.A_DAY
-    first = min(order_book.middle(size), last_start)
+    return _days_from(min(order_book.middle(size), last_start))
+
+
+def _days_from(first: int) -> tuple[range, str]:
     numbers = range(first, first + MANY_DAYS * order_book.A_DAY)
     return numbers, f"{order_book.day(numbers[0])}-{order_book.day(numbers[-1])}"
+
+
+def _asked_for_days(between: str) -> bytes:
+    return encoded(asked_for({"ScheduledProcedureStepStartDate": between, "Modality": order_book.COMMON}))
 
 
 def _one_match(associations: Mapping[Book, Association], questions: int) -> dict[tuple[Book, str], list[float]]:

@@ -34,7 +34,7 @@ WITHOUT_MAPPING: Final = NEVER_KEYS | {STEP_STATUS, STEP_SEQUENCE, 0x00081110, 0
 """What an answer can hold that no row of the mapping gives: status, sequence of steps, referenced study and patient."""
 _PUBLISHED: Final[Mapping[str, str]] = {state.value: status for state, status in PUBLISHED.items()}
 KEPT_ITEMS: Final = 4096
-"""Items that are kept as they were last read, encoded: about 15 kB each."""
+"""Items that are kept as they were last read, with what they were written as: 8 kB each, 16 with results in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

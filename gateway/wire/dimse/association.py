@@ -446,9 +446,10 @@ class Association(asyncio.BufferedProtocol):
             return
         assert self.agreement is not None
         limit = self.agreement.max_bytes
-        self._on(Event.EVT9, pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit))
+        sent = pdu.p_data(message.context_id, response, is_command=True, max_bytes=limit)
         if data_set is not None:
-            self._on(Event.EVT9, pdu.p_data(message.context_id, data_set, is_command=False, max_bytes=limit))
+            sent += pdu.p_data(message.context_id, data_set, is_command=False, max_bytes=limit)
+        self._on(Event.EVT9, sent)
 
     async def ask(
         self, context_id: int, request: Callable[[int], bytes], data_set: bytes | None, seconds: float

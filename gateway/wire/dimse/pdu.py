@@ -187,6 +187,9 @@ def p_data_parts(context_id: int, parts: memoryview, room: int) -> bytes:
     return b"".join(one for at in range(0, len(parts), room) for one in (head, parts[at : at + room]))
 
 
+_P_DATA: Final = struct.Struct(">BBIIBB").pack
+
+
 def p_data(context_id: int, message: bytes, *, is_command: bool, max_bytes: int) -> bytes:
     """A whole command or data set as P-DATA-TF PDUs of one value each, none longer than the peer's maximum length.
 
@@ -196,7 +199,7 @@ def p_data(context_id: int, message: bytes, *, is_command: bool, max_bytes: int)
     room = (max_bytes - PDV_HEAD) & ~1 if max_bytes else len(message)
     if len(message) <= room:
         size = len(message) + 2
-        return struct.pack(">BBIIBB", 0x04, 0, size + 4, size, context_id, kind | LAST) + message
+        return _P_DATA(0x04, 0, size + 4, size, context_id, kind | LAST) + message
     parts: list[bytes] = []
     for at in range(0, len(message), room):
         part = message[at : at + room]
