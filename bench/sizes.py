@@ -25,7 +25,7 @@ from bench import gateway_process, large_site, order_book, performed_steps
 from bench.arrival import instance
 from bench.databases import empty_database
 from bench.dicom_client import MPPS_CONTEXTS, STORE_CONTEXTS, Association, encoded, store_request
-from bench.figures import Report, Table, Target, at_most, milliseconds, percentile
+from bench.figures import Report, Table, Target, at_most, milliseconds, percentile, rendered
 from bench.gateway_process import Gateway
 from bench.mllp_load import send
 from bench.site_questions import LOOKS, Look, Site, finds, requests, taken
@@ -61,8 +61,9 @@ def run(*, sizes: Sequence[int], databases: Sequence[str], questions: int) -> Re
                     f"{database}, {size:,} messages: filled in {filling:.0f} s, {bytes / 1e6:,.0f} MB, "
                     f"asked in {time.perf_counter() - begun:.0f} s"
                 )
-                print(notes[-1], flush=True)
-    return _report(found, sizes, databases, notes)
+                # What comes after takes long, and may not come to its end.
+                print(rendered(_tables(found, notes)[0]), end="\n\n", flush=True)
+    return Report(_tables(found, notes), list(_targets(found, sizes, databases)))
 
 
 def _leave_room(size: int) -> None:
@@ -191,22 +192,17 @@ def _made(count: int) -> Iterator[Dataset]:
         yield made
 
 
-def _report(
-    found: Mapping[tuple[str, int], Seconds], sizes: Sequence[int], databases: Sequence[str], notes: Sequence[str]
-) -> Report:
-    tables = [
+def _tables(found: Mapping[tuple[str, int], Seconds], notes: Sequence[str]) -> list[Table]:
+    header = ("", *(f"{database} {_short(size)}" for database, size in found))
+    kinds = next(iter(found.values()))
+    return [
         Table(
-            f"What grows, p{percent} in ms",
-            ("", *(f"{database} {_short(size)}" for database, size in found)),
-            [
-                (kind, *(milliseconds(percentile(one[kind], percent)) for one in found.values()))
-                for kind in next(iter(found.values()))
-            ],
+            f"What grows, p{percent} in ms", header,
+            [(kind, *(milliseconds(percentile(one[kind], percent)) for one in found.values())) for kind in kinds],
             notes,
         )
         for percent in (50, 99)
-    ]
-    return Report(tables, list(_targets(found, sizes, databases)))
+    ]  # fmt: skip
 
 
 def _short(size: int) -> str:
