@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
 from gateway.journey.ehr_delivery.links import EhrLinks, Mode
-from gateway.journey.ehr_delivery.station import EhrDelivery
+from gateway.journey.ehr_delivery.station import EhrDelivery, entries_of
 from gateway.journey.ehr_delivery.verifying import Verification
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
@@ -74,6 +74,7 @@ def _kinds_of_ehr(ehr: Ehr, store: Store, client: FhirClient, clock: Clock) -> d
             max_retry_seconds=ehr.retry.max_seconds,
             gate=breaker,
             when_lost=verification.queue,
+            ahead=entries_of,
         ),
     }
     if links.are_made:

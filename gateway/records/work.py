@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from gateway.errors import Fate
 from gateway.records.identifiers import StudyInstanceUID
@@ -271,6 +271,8 @@ class Work:
     """Tries begun before this one, those included that were cut off."""
     lease: str
     created_at: int
+    ahead: Any = None
+    """What its station wanted to be read with the claim."""
 
     @property
     def kind(self) -> WorkKind:

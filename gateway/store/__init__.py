@@ -21,7 +21,7 @@ from gateway.store.outages import is_no_database, is_outage, reason_of, unavaila
 from gateway.store.pulse import Pulse
 from gateway.store.read_ahead import Asked
 from gateway.store.units import Unit
-from gateway.store.writer import Writer
+from gateway.store.writer import Due, Writer
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Store:
         """By which what waits is measured."""
         self.pulse = Pulse(self.beat)
         event.listen(self.engine, "connect", lambda _driver, record: heartbeats.attach(record.info, self.steady))
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[Due], None]] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._jobs = ThreadPoolExecutor(JOBS, thread_name_prefix="store-job")
         self._writer = Writer(self.engine, self._committed, answer_seconds=answer_seconds)
@@ -93,13 +93,14 @@ class Store:
         unit = partial(heartbeats.beat, gateway=self._gateway, now=self._wall(), padding=padding)
         self.steady.reach(await self._writer.write(unit))
 
-    def on_due(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the loop after commits that left work which is due. A hint, not a message."""
+    def on_due(self, listener: Callable[[Due], None]) -> None:
+        """Call `listener` on the loop after commits that left work which is due, with its kinds. A hint, not a
+        message."""
         self._listeners.append(listener)
 
-    def _committed(self) -> None:
+    def _committed(self, due: Due) -> None:
         for listener in self._listeners:
-            listener()
+            listener(due)
 
     async def write(self, unit: Unit[T], asked: Asked | None = None) -> T:
         """Run `unit` in the next transaction and return its result after the commit. Raises `Unavailable`.

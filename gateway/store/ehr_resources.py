@@ -8,16 +8,21 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
+from gateway.store.among import Among
+from gateway.store.driver import in_one_round_trip
 from gateway.store.engine import lock
 from gateway.store.schema import ehr_resources as ledger
+from gateway.store.set_statement import SetStatement
 from gateway.store.statement import Statement
 
-_GET: Final = select(ledger.c.identifier, ledger.c.resource_id, ledger.c.version, ledger.c.digest).where(
-    ledger.c.ehr == bindparam("the_ehr"),
-    ledger.c.kind == bindparam("the_kind"),
-    ledger.c.identifier.in_(bindparam("identifiers", expanding=True)),
+_GET: Final = Statement(
+    select(ledger.c.identifier, ledger.c.resource_id, ledger.c.version, ledger.c.digest).where(
+        ledger.c.ehr == bindparam("the_ehr"),
+        ledger.c.kind == bindparam("the_kind"),
+        Among(ledger.c.identifier, "identifiers"),
+    )
 )
-_FORGET_OTHERS: Final = Statement(
+_FORGET_OTHERS: Final = SetStatement(
     delete(ledger).where(
         ledger.c.ehr == bindparam("ehr"),
         ledger.c.kind == bindparam("kind"),
@@ -25,13 +30,13 @@ _FORGET_OTHERS: Final = Statement(
         ledger.c.identifier != bindparam("identifier"),
     )
 )
-_REMEMBER: Final = Statement(
+_REMEMBER: Final = SetStatement(
     text(
         "INSERT INTO ehr_resources (ehr, kind, identifier, resource_id, version, digest, written_at) "
         "VALUES (:ehr, :kind, :identifier, :resource_id, :version, :digest, :written_at) "
         "ON CONFLICT (ehr, kind, identifier) DO UPDATE SET resource_id = excluded.resource_id, "
         "version = excluded.version, digest = excluded.digest, written_at = excluded.written_at"
-    )
+    ).bindparams(*(bindparam(column.name, type_=column.type) for column in ledger.c if column is not ledger.c.id))
 )
 
 
@@ -61,8 +66,9 @@ def get_all(connection: Connection, keys: Collection[ResourceKey]) -> dict[Resou
     entries = {}
     for ehr, kind in {(key.ehr, key.kind) for key in keys}:
         identifiers = [key.identifier for key in keys if (key.ehr, key.kind) == (ehr, kind)]
-        rows = connection.execute(_GET, {"the_ehr": ehr, "the_kind": kind, "identifiers": identifiers})
-        entries.update({ResourceKey(ehr, kind, identifier): Entry(*rest) for identifier, *rest in rows})
+        for row in _GET.rows(connection, {"the_ehr": ehr, "the_kind": kind, "identifiers": identifiers}):
+            key = ResourceKey(ehr, kind, row["identifier"])
+            entries[key] = Entry(row["resource_id"], row["version"], bytes(row["digest"]))
     return entries
 
 
@@ -83,7 +89,9 @@ def remember(connection: Connection, noted: Sequence[tuple[ResourceKey, Entry]],
         for key, entry in noted
     ]  # fmt: skip
     # An EHR that gives several resources one id: of these the last stands in the ledger.
-    are_distinct = len({(row["ehr"], row["kind"], row["resource_id"]) for row in rows}) == len(rows)
+    of_ids = {(row["ehr"], row["kind"], row["resource_id"]) for row in rows}
+    are_distinct = len(of_ids) == len({key for key, _ in noted}) == len(rows)
     for one in [rows] if are_distinct else [[row] for row in rows]:
-        _FORGET_OTHERS.run_all(connection, one)
-        _REMEMBER.run_all(connection, one)
+        with in_one_round_trip(connection):
+            _FORGET_OTHERS.run_all(connection, one)
+            _REMEMBER.run_all(connection, one)

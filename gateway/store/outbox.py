@@ -62,7 +62,7 @@ def enqueue(
     }  # fmt: skip
     key = connection.execute(insert(outbox), row).inserted_primary_key
     assert key is not None
-    announce(connection)
+    announce(connection, lane.kind)
     return WorkRow(key[0])
 
 
@@ -88,6 +88,8 @@ def postpone(
     values = {"the_lane": str(lane), "the_due": steady, "longest": longest, "the_payload": payload}
     if not statement.run(connection, values):
         enqueue(connection, lane=lane, payload=payload or {}, due_at=due_at, now=now, supersede=True)
+    elif due_at <= now:
+        announce(connection, lane.kind)
 
 
 def waits(connection: Connection, lane: Lane) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Final
 
@@ -25,7 +25,9 @@ from gateway.records.cause import cause_of
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import ACTIVE, TRANSITIONS, Lane, Work, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats, work_tries
+from gateway.store.among import Among
 from gateway.store.schema import outbox, pauses, word
+from gateway.store.set_statement import SetStatement
 from gateway.store.statement import Statement
 from gateway.store.writer import announce
 
@@ -61,7 +63,7 @@ def is_active(rows: FromClause) -> ColumnElement[bool]:
     return rows.c.state.in_([word(state) for state in ACTIVE])
 
 
-OVERTAKEN = Statement(
+OVERTAKEN = SetStatement(
     update(outbox)
     .where(
         outbox.c.subject == bindparam("the_subject"),
@@ -123,10 +125,16 @@ CLAIM = (
 _CLAIM: Final = Statement(CLAIM)
 
 
+ReadAhead = Callable[[Connection, Sequence[Work]], Sequence[Any]]
+"""Reads what a station needs of each of the works, by one statement for all."""
+
+
 def claim(
-    connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int, holder: str = ""
-) -> list[Work]:
-    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock.
+    connection: Connection, *, kind: WorkKind, now: int, lease_micros: int, limit: int, holder: str = "",
+    ahead: ReadAhead | None = None,
+) -> list[Work]:  # fmt: skip
+    """Take up to `limit` due heads of lanes of `kind` until `now + lease_micros`; `now` is of the steady clock. Each
+    gets what `ahead` reads.
 
     Nothing of a receiver that is paused. `holder`: with it the names of the leases begin, see `release_of`.
     """
@@ -134,10 +142,13 @@ def claim(
         **of(kind), "now": now, "the_limit": limit, "the_lease": holder + uuid.uuid4().hex, "until": now + lease_micros,
     }  # fmt: skip
     rows = sorted(_CLAIM.rows(connection, values), key=itemgetter("id"))
-    return [
+    works = [
         Work(WorkRow(row["id"]), Lane.of(row["lane"]), row["payload"], row["attempts"], row["lease"], row["created_at"])
         for row in rows
     ]
+    if ahead is None or not works:
+        return works
+    return [replace(work, ahead=read) for work, read in zip(works, ahead(connection, works), strict=True)]
 
 
 def of(kind: WorkKind) -> dict[str, str]:
@@ -151,7 +162,7 @@ _mine = and_(
     outbox.c.state == WorkState.LEASED.value,
 )
 
-_DONE = Statement(
+_DONE = SetStatement(
     update(outbox)
     .where(_mine)
     .values(
@@ -162,7 +173,7 @@ _DONE = Statement(
 )
 
 
-_WAIT = Statement(
+_WAIT = SetStatement(
     update(outbox)
     .where(_mine)
     .values(
@@ -179,7 +190,7 @@ def succeed(connection: Connection, work: Work, *, now: int, outcome: dict[str, 
 
 def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, now: int) -> bool:
     """Close work and write what belongs to it. False when the lease of any was lost to another worker: the transaction
-    must then be taken back."""
+    must then be taken back. Who closes work looks for what waited behind it in its lane: nobody else is woken."""
     if not _leave(connection, closed, now):
         return False
     # What was parked before it has been overtaken: nobody need look at it any more.
@@ -197,7 +208,6 @@ def close_all(connection: Connection, closed: Sequence[tuple[Work, Done]], *, no
     for _, done in closed:
         if done.also is not None:
             done.also(connection)
-    announce(connection)
     return True
 
 
@@ -234,7 +244,7 @@ def fail(
     changed = connection.execute(failed, {"the_id": work.id, "the_lease": work.lease}).rowcount
     if changed:
         work_tries.add(connection, work.id, attempt=work.attempts + 1, failed_at=now, fate=fate, outcome=outcome)
-    announce(connection)
+    announce(connection, work.kind)
     return bool(changed)
 
 
@@ -250,15 +260,15 @@ def renew(connection: Connection, work: Work, *, until: int) -> bool:
     return bool(connection.execute(renewed, {"the_id": work.id, "the_lease": work.lease}).rowcount)
 
 
-_LEASE_ENDS = select(outbox.c.id, outbox.c.lease, outbox.c.lease_until).where(
-    outbox.c.id.in_(bindparam("ids", expanding=True)), outbox.c.state == WorkState.LEASED.value
+_LEASE_ENDS: Final = Statement(
+    select(outbox.c.id, outbox.c.lease, outbox.c.lease_until, outbox.c.state).where(Among(outbox.c.id, "ids"))
 )
 
 
 def lease_ends(connection: Connection, leases: Sequence[tuple[WorkRow, str]]) -> dict[tuple[WorkRow, str], int]:
     """When leases end, each given by the row of its work and its own name; without those that were lost."""
-    rows = connection.execute(_LEASE_ENDS, {"ids": [row for row, _ in leases]})
-    ends = {(WorkRow(row.id), row.lease): row.lease_until for row in rows}
+    rows = _LEASE_ENDS.rows(connection, {"ids": [row for row, _ in leases]})
+    ends = {(WorkRow(row["id"]), row["lease"]): row["lease_until"] for row in rows if row["state"] == WorkState.LEASED}
     return {lease: ends[lease] for lease in leases if lease in ends}
 
 
@@ -271,7 +281,7 @@ def release(connection: Connection, works: Sequence[Work]) -> None:
     """End the leases of `works` early, so that another worker takes them up at once; one that was lost stays lost."""
     for work in works:
         connection.execute(_RELEASE.where(_mine), {"the_id": work.id, "the_lease": work.lease})
-    announce(connection)
+    announce(connection, *{work.kind for work in works})
 
 
 def release_of(connection: Connection, holder: str) -> int:

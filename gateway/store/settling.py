@@ -67,13 +67,12 @@ def state(connection: Connection, study_uid: StudyInstanceUID, evidence: Evidenc
     lock(connection, lane)
     soon = heartbeats.steady_of(connection, evidence.stated_at + GRACE_MICROS, now=evidence.stated_at)
     if _PULL.run(connection, {"the_lane": lane, "the_due": soon}):
-        announce(connection)
+        announce(connection, SETTLE)
 
 
 def ask(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:
     """A person wants the study to settle now, whatever is missing."""
     postpone(connection, Lane(SETTLE, study_uid), due_at=now, now=now, payload={"asked": True})
-    announce(connection)
 
 
 def changed(connection: Connection, study_uid: StudyInstanceUID, *, now: int) -> None:

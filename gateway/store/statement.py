@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 class _DriverStatement:
     """A statement as one database's driver takes it."""
 
-    __slots__ = ("columns", "given", "has_key", "readers", "sql", "sql_of_json")
+    __slots__ = ("columns", "given", "has_key", "readers", "sql", "sql_of_json", "types")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None) -> None:
         self.has_key = False
@@ -45,6 +45,8 @@ class _DriverStatement:
         """Of an INSERT of PostgreSQL; see `many_rows.from_json`."""
         if dialect.name == "postgresql" and isinstance(statement, Insert) and isinstance(statement.table, Table):
             self.sql_of_json = many_rows.from_json(statement.table, names_of, dialect)
+        self.types = {name: compiled.binds[name].type for name in names_of}
+        """Of the values."""
         exported = _exported(statement)
         self.columns = tuple(column.key or column.name for column in exported)
         self.readers = tuple(

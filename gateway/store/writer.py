@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InDoubt, Unavailable
+from gateway.records.work import WorkKind
 from gateway.store import absences, audit, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
 from gateway.store.carried import carrying
@@ -38,18 +39,23 @@ from gateway.store.statement import execute
 from gateway.store.units import HURRIED, Job, Run, Unit, UnitError, run_bare, run_guarded, send
 
 T = TypeVar("T")
+Due = frozenset[WorkKind | None]
+"""Kinds of which a transaction left work that is due; with `ANY`: of any kind."""
+ANY: Final = None
+NOTHING: Final[Due] = frozenset()
 MAX_BATCH: Final = 256
 TRIES: Final = 5
 _ANNOUNCE: Final = "announce"
 
 
 class Writer:
-    """`on_commit` is called on the loop after each commit in which a unit asked for it (see `announce`);
-    `answer_seconds`: how long a caller waits for the database, None: without end."""
+    """`on_commit` is called on the loop after each commit in which a unit asked for it, with what is due (see
+    `announce`); `answer_seconds`: how long a caller waits for the database, None: without end."""
 
     def __init__(
-        self, engine: Engine, on_commit: Callable[[], None] = lambda: None, *, answer_seconds: float | None = None
-    ) -> None:
+        self, engine: Engine, on_commit: Callable[[Due], None] = lambda _due: None, *,
+        answer_seconds: float | None = None,
+    ) -> None:  # fmt: skip
         self._engine = engine
         audit.follow_savepoints(engine)
         absences.follow_writes(engine)
@@ -104,9 +110,9 @@ class Writer:
         while going:
             batch, going = self._collect()
             if batch:
-                announced = self._commit(batch)
+                due = self._commit(batch)
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to notify
-                    self._loop.call_soon_threadsafe(self._settle, batch, announced)
+                    self._loop.call_soon_threadsafe(self._settle, batch, due)
         self._disconnect()
 
     def _collect(self) -> tuple[list[Job], bool]:
@@ -123,39 +129,38 @@ class Writer:
                 return batch, True
         return batch, False
 
-    def _settle(self, batch: list[Job], announced: bool) -> None:
+    def _settle(self, batch: list[Job], due: Due) -> None:
         self.units += len(batch)
         for job in batch:
             job.settle()
-        if announced:
-            self._on_commit()
+        if due:
+            self._on_commit(due)
 
-    def _commit(self, batch: list[Job]) -> bool:
+    def _commit(self, batch: list[Job]) -> Due:
         """Bring `batch` to disk; a failure becomes the error of its units and never ends the thread."""
         if self._closed and self._is_away:
             # Whoever stops does not wait once more for as long as a connection may take to be refused.
             self._fail(batch, Unavailable("the store is closing", place="database"))
-            return False
+            return NOTHING
         try:
             try:
                 return self._transact(batch, run_bare)
             except UnitError as failed:
                 if len(batch) == 1:
                     batch[0].fail(failed.cause)
-                    return False
+                    return NOTHING
                 return self._transact(batch, run_guarded)
         except BaseException as error:
             self._is_away = isinstance(error, DBAPIError) and is_outage(error)
             if not is_deadlock(error) and not (len(batch) > 1 and (is_exhausted(error) or is_lock_timeout(error))):
                 self._fail(batch, error)
-                return False
+                return NOTHING
             # Two processes took the same rows in different order, another sits on a key, or all units together took
             # more locks than there are: alone, each unit holds fewer.
             hurried = is_lock_timeout(error)
-        announced = [self._commit_alone(job, hurried) for job in batch]
-        return any(announced)
+        return NOTHING.union(*[self._commit_alone(job, hurried) for job in batch])
 
-    def _commit_alone(self, job: Job, hurried: bool) -> bool:
+    def _commit_alone(self, job: Job, hurried: bool) -> Due:
         """`hurried`: there was long waiting for a key already."""
         for attempt in range(TRIES):
             try:
@@ -164,9 +169,9 @@ class Writer:
                 if attempt == TRIES - 1 or not is_deadlock(error):
                     self._fail([job], error)
                     break
-        return False
+        return NOTHING
 
-    def _transact(self, batch: list[Job], run: Run, hurried: bool = False) -> bool:
+    def _transact(self, batch: list[Job], run: Run, hurried: bool = False) -> Due:
         """One transaction. When another one holds a key that `batch` needs, it is begun anew with its keys."""
         keys: frozenset[str] | None = frozenset()
         for attempt in range(TRIES):
@@ -177,7 +182,7 @@ class Writer:
                 keys = contended.asked if attempt < TRIES - 2 else None
         raise AssertionError("a transaction that waits for keys cannot be contended")
 
-    def _attempt(self, batch: list[Job], run: Run, keys: frozenset[str] | None, hurried: bool) -> bool:
+    def _attempt(self, batch: list[Job], run: Run, keys: frozenset[str] | None, hurried: bool) -> Due:
         """One transaction on the writer's own connection; after a failure of the database the next gets a new one.
 
         `keys`: to hold before the work; None: each is waited for when a unit asks for it. A connection that has gone
@@ -197,7 +202,7 @@ class Writer:
                 self._committing = True
                 transaction.commit()
             self._is_away = False
-            return bool(carrying(connection).pop(_ANNOUNCE, False))
+            return frozenset(carrying(connection).pop(_ANNOUNCE, NOTHING))
         except DBAPIError as error:
             self._disconnect()
             if is_read_only(error):
@@ -234,6 +239,7 @@ def _work(connection: Connection, batch: list[Job], run: Run, keys: frozenset[st
             send(connection)
 
 
-def announce(connection: Connection) -> None:
-    """Ask that the worker be woken after the commit: this unit left work that is due."""
-    carrying(connection)[_ANNOUNCE] = True
+def announce(connection: Connection, *kinds: WorkKind) -> None:
+    """Ask that the worker be woken after the commit: this unit left work of `kinds` that is due, or may have left some
+    of any kind where none is named."""
+    carrying(connection).setdefault(_ANNOUNCE, set()).update(kinds or (ANY,))

@@ -63,6 +63,8 @@ class Lease:
         """It ended once before it was renewed, and no other worker took the work: what was sent before may arrive
         after what others send."""
         self.is_lost = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     async def confirm(self) -> None:
         """Return when the work is still ours, by its row in the database; a lease that has ended and that nobody took
@@ -86,15 +88,27 @@ class Lease:
         kept = await self._leases.store.write(partial(outbox_claims.renew, work=self._work, until=until))
         return until if kept else None
 
-    async def keep(self, doing: asyncio.Task[None]) -> None:
-        """Renew the lease until cancelled; stop `doing` when it is lost.
+    def keep_for(self, doing: asyncio.Task[None]) -> None:
+        """Renew the lease until `end`; stop `doing` when it is lost.
 
         Another worker has the work then, and two must not write one after the other.
         """
+        # Most work is over long before: a timer costs a fraction of a task.
+        ends = self._leases.clock() + round(self._seconds * 1_000_000)
+        self._timer = asyncio.get_running_loop().call_later(self._seconds / 3, self._begin, doing, ends)
+
+    def end(self) -> None:
+        """Let the lease be as it is."""
+        for one in (self._timer, self._keeper):
+            if one is not None:
+                one.cancel()
+
+    def _begin(self, doing: asyncio.Task[None], ends: int) -> None:
+        self._keeper = asyncio.create_task(self._keep(doing, ends), name=f"lease of {self._work.kind} {self._work.id}")
+
+    async def _keep(self, doing: asyncio.Task[None], ends: int) -> None:
         work, clock = self._work, self._leases.clock
-        ends = clock() + round(self._seconds * 1_000_000)
-        while not self.is_lost:
-            await asyncio.sleep(self._seconds / 3)
+        while True:
             is_late = clock() >= ends
             try:
                 until = await self._renewed()
@@ -103,5 +117,8 @@ class Lease:
             except Exception as error:
                 log.warning("the lease of %s %d could not be renewed: %s", work.kind, work.id, error)
                 self.is_lost = is_late
+            if self.is_lost:
+                break
+            await asyncio.sleep(self._seconds / 3)
         log.warning("the lease of %s %d is lost; it is left to whoever has it", work.kind, work.id)
         doing.cancel()

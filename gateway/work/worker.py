@@ -24,6 +24,7 @@ from gateway.observe import metrics
 from gateway.records.work import Work, WorkKind
 from gateway.store import Store, outbox_claims, outbox_looks
 from gateway.store.gathered import Gathered
+from gateway.store.writer import ANY, Due
 from gateway.work.failures import cause_for_log, fate_of, pause_after
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
@@ -81,6 +82,8 @@ class Handling:
     """What follows, in a transaction, when another worker took work over that this process may have sent."""
     pacing: Pacing | None = None
     """Hours and rate of the receiver."""
+    ahead: outbox_claims.ReadAhead | None = None
+    """What is read of work by the transaction that claims the work."""
     refill: int = 1
     """So many places must be free for more to be claimed beside what is under way: claiming costs a transaction."""
 
@@ -127,10 +130,10 @@ class Worker:
         self._hints = {kind: asyncio.Event() for kind in kinds}
         store.on_due(self._hint)
 
-    def _hint(self) -> None:
-        for kind, hint in self._hints.items():
+    def _hint(self, due: Due) -> None:
+        for kind in self._hints if ANY in due else self._hints.keys() & due:
             if self._kinds[kind].is_prompt:
-                hint.set()
+                self._hints[kind].set()
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
@@ -168,7 +171,8 @@ class Worker:
                         opens_in = handling.opens_in()
                         wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
                     elif len(running) < handling.concurrency:
-                        wait = self._pause(look or await self._look(kind))
+                        # What ended while others were claimed has left places for what waits behind them.
+                        wait = 0.0 if kind in self._full else self._pause(look or await self._look(kind))
                     if away:
                         log.info("the outbox can be read again for %s", kind)
                         away = False
@@ -200,13 +204,11 @@ class Worker:
             return []
         self._full.discard(kind)
         lease = round(handling.lease_seconds * 1_000_000)
-        claiming = asyncio.ensure_future(
-            self._store.write(
-                lambda connection: outbox_claims.claim(
-                    connection, kind=kind, now=now, lease_micros=lease, limit=free, holder=self._holder
-                )
-            )
-        )
+        claim = partial(
+            outbox_claims.claim, kind=kind, now=now, lease_micros=lease, limit=free, holder=self._holder,
+            ahead=handling.ahead,
+        )  # fmt: skip
+        claiming = asyncio.ensure_future(self._store.write(claim))
         try:
             works = await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -244,7 +246,7 @@ class Worker:
         me = asyncio.current_task()
         assert me is not None
         lease = self._leases.of(work, handling.lease_seconds)
-        keeper = asyncio.create_task(lease.keep(me))
+        lease.keep_for(me)
         try:
             done = await handling.handler(work, lease)
             await self._finish(handling, work, done)
@@ -262,7 +264,7 @@ class Worker:
             log.exception("%s %d failed", work.kind, work.id)
             await self._settle_failure(handling, work, GatewayError(f"internal error {type(error).__name__}"))
         finally:
-            keeper.cancel()
+            lease.end()
 
     async def _finish(self, handling: Handling, work: Work, done: outbox_claims.Done) -> None:
         if not await self._outcomes.close(work, done):

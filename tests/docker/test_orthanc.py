@@ -81,7 +81,7 @@ async def test_a_study_that_orthanc_gets_arrives_at_the_gateway(pacs: Pacs, tmp_
     )
     changed = asyncio.Event()
     async with app.running(config) as gateway:
-        gateway.store.on_due(changed.set)
+        gateway.store.on_due(lambda _due: changed.set())
         await pacs.orthanc.upload(first, second)
 
         def arrived(connection: Connection) -> set[str]:

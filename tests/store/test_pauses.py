@@ -44,7 +44,7 @@ async def test_a_second_pause_keeps_the_first_and_its_end_wakes_the_worker(store
     assert await store.write(partial(pauses.begin, wanted=[Pause("test", NOW + SECOND, "day")])) == []
     assert await store.read(pauses.listing) == {"test": PAUSE}
     woken = asyncio.Event()
-    store.on_due(woken.set)
+    store.on_due(lambda _due: woken.set())
     assert await store.write(partial(pauses.end, receiver="test"))
     assert not await store.write(partial(pauses.end, receiver="test"))
     async with asyncio.timeout(120):

@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from gateway.errors import InvalidValue, Unavailable
+from gateway.records.work import SETTLE
 from gateway.store import Store, writer
 from gateway.store.engine import lock
-from gateway.store.writer import announce
+from gateway.store.writer import ANY, Due, announce
 from tests.conftest import until
 from tests.store.notes import kept, note, noted
 
@@ -167,12 +168,13 @@ async def test_a_unit_that_swallows_the_databases_error_harms_nobody_else(store:
 
 
 async def test_listeners_are_told_after_a_commit_that_announced_work(store: Store) -> None:
-    told: list[int] = []
-    store.on_due(lambda: told.append(1))
+    told: list[Due] = []
+    store.on_due(told.append)
     await store.write(note("nothing is due"))
     assert told == []
     await store.write(announce)
-    assert told == [1]
+    await store.write(lambda connection: announce(connection, SETTLE))
+    assert told == [{ANY}, {SETTLE}]
 
 
 async def test_a_caller_that_stops_waiting_breaks_nobody(store: Store) -> None:

@@ -234,7 +234,7 @@ async def test_it_stops_at_whatever_moment(store: Store, clock: Time) -> None:
         task = asyncio.create_task(worker.run())
         await reach(store, await add(store, clock.now), "done")
         await store.read(lambda connection: None)
-        worker._hint()
+        worker._hint(frozenset({KIND}))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()

@@ -24,7 +24,6 @@ from gateway.records.link import MissingLink, Target
 from gateway.records.work import Lane, Work
 from gateway.store import Store, audit, ehr_resources, missing_links, outbox
 from gateway.store.ehr_resources import Entry, ResourceKey
-from gateway.store.gathered import Gathered
 from gateway.store.outbox_claims import Done, Together
 from gateway.wire.fhir.write import Written
 from gateway.wire.fhir.writer import FhirWriter
@@ -36,6 +35,23 @@ FIRST_LOOK_MICROS: Final = 1_000_000
 LONGEST_PAUSE_MICROS: Final = 12 * 3600 * 1_000_000
 MOST_LOOKS: Final = 75
 """About a month of looks."""
+
+
+def entries_of(connection: Connection, works: Sequence[Work]) -> list[Entry | None]:
+    """What the ledger has of the resource of each delivery; for `outbox_claims.claim`. A delivery that cannot be read
+    fails by itself, when it is done."""
+    keys = [_readable_key(work) for work in works]
+    entries = ehr_resources.get_all(connection, [key for key in keys if key is not None])
+    return [None if key is None else entries.get(key) for key in keys]
+
+
+def _readable_key(work: Work) -> ResourceKey | None:
+    try:
+        key = key_of(work, Delivery.of(work.payload))
+        key.identifier.encode()
+    except (KeyError, TypeError, UnicodeEncodeError):
+        return None
+    return None if "\0" in key.identifier + key.kind else key
 
 
 class EhrDelivery:
@@ -53,7 +69,6 @@ class EhrDelivery:
     ) -> None:
         self._name = name
         self._store = store
-        self._ledger = Gathered(store, ehr_resources.get_all)
         self._writer = writer
         self._clock = clock
         self._breaker = breaker
@@ -61,10 +76,10 @@ class EhrDelivery:
         self._verification = verification
 
     async def deliver(self, work: Work, lease: Lease) -> Done:
-        """Write what tells of a study or an order. Raises what `FhirWriter.write` raises, and `LeaseLostError`."""
+        """Write what tells of a study or an order; `work` was claimed with `entries_of`. Raises what `FhirWriter.write`
+        raises, and `LeaseLostError`."""
         delivery, standing = Delivery.of(work.payload), OutboxStanding(self._store, work, lease)
-        key = key_of(work, delivery)
-        held = await self._ledger.ask(key)
+        key, held = key_of(work, delivery), work.ahead
         known = held.resource_id if held else None
         with watched(self._breaker):
             linked = await self._links.linked(delivery.resource, delivery.patient, lease.confirm)
