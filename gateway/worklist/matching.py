@@ -117,6 +117,8 @@ def is_universal(key: Element) -> bool:
     (K.2.2.1.2)."""
     if key.vr == "SQ":
         return not key.items or all(is_universal(inner) for inner in _keys(key.items[0]))
+    if not any(key.values):
+        return True
     empty_tail = "^= " if key.vr == "PN" else ""
     return all(value.rstrip(empty_tail) in ("", "*") for value in key.values)
 

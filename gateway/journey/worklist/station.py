@@ -24,7 +24,7 @@ from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, Stored, as_attributes
-from gateway.worklist.matching import Predicate, matcher, under_each_identity
+from gateway.worklist.matching import Predicate, is_universal, matcher, under_each_identity
 from gateway.worklist.names import NameMatching
 from gateway.worklist.prefilter import prefilter_of
 from gateway.worklist.scanner_rules import AS_IT_IS, STATION_AE, Form, ScannerRule, rule_for, shaped, with_keys
@@ -86,7 +86,8 @@ class Question:
         names = NameMatching(rules.pn_implicit_wildcard, fuzzy)
         self._accepts = matcher(self.identifier, names)
         # A step without a station is every station's: it matches any station key, wildcards too.
-        self._accepts_any = matcher(without_station(self.identifier), names)
+        of_any = without_station(self.identifier)
+        self._accepts_any = self._accepts if of_any is self.identifier else matcher(of_any, names)
 
     def accepts(self, station_ae: str) -> Predicate:
         """What a step of this station, or of none, must fulfil."""
@@ -166,9 +167,10 @@ class Worklist:
 
 
 def without_station(identifier: Item) -> Item:
-    """The query without its station key."""
+    """The query without its station key; the same one where that key matches every station."""
     step = identifier.get(STEP_SEQUENCE)
-    if step is None or not step.items or STATION_AE not in step.items[0]:
+    key = step.items[0].get(STATION_AE) if step is not None and step.items else None
+    if step is None or key is None or is_universal(key):
         return identifier
     inner = {tag: one for tag, one in step.items[0].items() if tag != STATION_AE}
     return {**identifier, STEP_SEQUENCE: Element(STEP_SEQUENCE, "SQ", step.keyword, items=(inner,))}
