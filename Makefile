@@ -11,7 +11,7 @@ BENCH_ARGS ?=
 FAULTS_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
     tests/journey/test_order_history.py tests/journey/test_performed_history.py -s
 BATCHES ?= 1 2 17 256
-BATCHES_ARGS ?= tests/faults tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
+BATCHES_ARGS ?= tests/faults --ignore tests/faults/test_three_gateways.py tests/journey/test_hung_database.py tests/journey/test_order_of_arrival.py \
     tests/journey/test_order_history.py tests/journey/test_performed_history.py tests/journey/test_crash.py \
     tests/journey/test_ris_story.py $(PYTEST_ARGS)
 NIGHT_ARGS ?=

@@ -30,7 +30,8 @@ class Cluster(Postgres):
         self._standby = folder / "standby"
         self._taken: list[psycopg.Connection] = []
         self.url = f"{self.url}&host={quote(str(self._standby))}&target_session_attrs=read-write"
-        self.set(max_connections=MAX_CONNECTIONS)
+        # Faults end processes, not machines: a commit need not wait for the disk.
+        self.set(max_connections=MAX_CONNECTIONS, fsync="off")
         self.restart()
 
     def set(self, **values: object) -> None:
