@@ -70,6 +70,8 @@ class Cluster(Postgres):
         self._standby.mkdir(mode=0o700)
         shutil.chown(self._standby, self._server.system_user or os.geteuid())
         self._run("pg_basebackup", "-D", self._standby, "-h", self._primary, "-U", "postgres", "-R", "-c", "fast")
+        # The sockets stand in the folders of the data.
+        (self._standby / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         where = f'-h "" -k {self._standby}'
         self._run("pg_ctl", "-w", "-o", where, "-l", self._standby / "log", "-D", self._standby, "start")
         self.set(synchronous_standby_names="*")
