@@ -14,7 +14,7 @@ from gateway.records.order import Attributes
 from gateway.records.performed_step import PerformedState, PerformedStep, scheduled_items
 
 _MOST_IMAGES: Final = 1_000_000
-_ENDED: Final = {
+ENDED: Final = {
     PerformedState.COMPLETED: EvidenceKind.MPPS_COMPLETED,
     PerformedState.DISCONTINUED: EvidenceKind.MPPS_DISCONTINUED,
 }
@@ -33,7 +33,7 @@ def expected(procedure: Attributes, *, at: int) -> tuple[StudyInstanceUID, Evide
 def performed(sop_uid: str, step: PerformedStep, *, at: int) -> Iterator[tuple[StudyInstanceUID, Evidence]]:
     """Of each study that an ended performed step names, in the group case all the same: which of them holds which
     instance is not stated. Nothing while it is in progress, nor where it names no instance."""
-    kind = _ENDED.get(step.state)
+    kind = ENDED.get(step.state)
     if kind is None or not (named := frozenset(named_instances(step.attributes))):
         return
     for study_uid in dict.fromkeys(one.study_uid for one in scheduled_items(step.attributes) if one.study_uid):

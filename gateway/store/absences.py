@@ -113,7 +113,11 @@ def _order(values: Mapping[str, Any]) -> Sequence[Key]:
     return [(kind, values[column], "") for column, kind in _NUMBERS.items() if column in values]
 
 
+def _unlinked(values: Mapping[str, Any]) -> Sequence[Key]:
+    return (("early study", values["study_uid"], ""), ("early accession", values["accession"], ""))
+
+
 _KEYS: Final[Mapping[str, Callable[[Mapping[str, Any]], Sequence[Key]]]] = {
-    "messages": _message, "patients": _patient, "orders": _order, "procedures": _order,
+    "messages": _message, "patients": _patient, "orders": _order, "procedures": _order, "unlinked_items": _unlinked,
 }  # fmt: skip
 """Table -> the keys that the values of a row make present."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from gateway.records.completeness import Evidence, EvidenceKind
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
+from gateway.store.foreseen import Read
 from gateway.store.schema import study_evidence
 from gateway.store.statement import Statement
 
@@ -18,7 +19,14 @@ _IS_STATED: Final = Statement(select(_C.id).where(_C.study_uid == bindparam("the
 _OF_SOURCE: Final = (
     _C.study_uid == bindparam("the_study"), _C.kind == bindparam("the_kind"), _C.source == bindparam("the_source"),
 )  # fmt: skip
-_FIND: Final = select(study_evidence).where(*_OF_SOURCE)
+_FIND: Final = Statement(
+    select(study_evidence).where(*_OF_SOURCE), about=lambda values, _rows: (("study", values["the_study"]),)
+)
+_ADD: Final = Statement(
+    insert(study_evidence),
+    ("study_uid", "kind", "source", "sop_uids", "series", "instances", "stated_at"),
+    touches=lambda values: (("study", values["study_uid"]),),
+)
 _FORGET: Final = delete(study_evidence).where(*_OF_SOURCE)
 
 
@@ -28,19 +36,29 @@ def record(connection: Connection, study_uid: StudyInstanceUID, evidence: Eviden
 
     The study need not have come yet. Whoever records evidence of a study also lets the study be looked at.
     """
-    key = {"the_study": study_uid, "the_kind": evidence.kind.value, "the_source": evidence.source}
-    lock(connection, f"evidence|{study_uid}")
+    _, key = read_of(study_uid, evidence.kind, evidence.source)
+    lock(connection, lock_of(study_uid))
     values = {
         "study_uid": study_uid, "kind": evidence.kind.value, "source": evidence.source,
         "sop_uids": sorted(evidence.sop_uids), "series": evidence.series, "instances": evidence.instances,
     }  # fmt: skip
-    known = connection.execute(_FIND, key).mappings().first()
+    known = _FIND.first(connection, key)
     if known is not None:
         if all(known[column] == value for column, value in values.items()):
             return False
         connection.execute(_FORGET, key)
-    connection.execute(insert(study_evidence), {**values, "stated_at": evidence.stated_at})
+    _ADD.add_later(connection, {**values, "stated_at": evidence.stated_at})
     return True
+
+
+def lock_of(study_uid: str) -> str:
+    """What is held while evidence of a study is looked for and written."""
+    return f"evidence|{study_uid}"
+
+
+def read_of(study_uid: str, kind: EvidenceKind, source: str) -> Read:
+    """What `record` reads."""
+    return _FIND, {"the_study": study_uid, "the_kind": kind.value, "the_source": source}
 
 
 def is_stated(connection: Connection, study_uid: StudyInstanceUID) -> bool:

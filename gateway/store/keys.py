@@ -48,12 +48,15 @@ class Keys:
 
     def begin_with(self, connection: Connection, keys: Iterable[str], look: Callable[[], T]) -> T:
         """Hold `keys` from the beginning of the transaction on, before any unit works, and look by the same round trip.
-        Gives the cursor of `look`, which runs behind them. Raises `Contended`."""
+        Gives what `look` gives, which runs behind them. SQLite: `look` alone. Raises `Contended`."""
+        if connection.dialect.name != "postgresql":
+            return look()
         missing = set(keys) - self._held
         with in_one_round_trip(connection):
-            tried = self._try(connection, missing)
+            tried = self._try(connection, missing) if missing else None
             found = look()
-        self._check(tried)
+        if tried is not None:
+            self._check(tried)
         self._held |= missing
         return found
 

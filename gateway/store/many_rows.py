@@ -1,10 +1,11 @@
-"""INSERTs of many rows: of PostgreSQL from one text, of SQLite from all their values."""
+"""Statements for many rows: of PostgreSQL from one text, of SQLite from all their values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Dialect, Table
@@ -13,6 +14,8 @@ MOST_OF_JSON: Final = 64
 """Rows in one text; a row may be of more than 64 KiB."""
 MOST_ROWS: Final = 16
 """In one INSERT of SQLite, which takes a few hundred values at least; its driver keeps a statement for each number."""
+_PARAMETER: Final = re.compile(r"%\((\w+)\)s(?:::(\w+))?")
+"""As SQLAlchemy writes parameters for psycopg, the first time with its type."""
 
 
 def from_json(table: Table, names: Sequence[str], dialect: Dialect) -> str:
@@ -28,6 +31,105 @@ def from_json(table: Table, names: Sequence[str], dialect: Dialect) -> str:
         f"INSERT INTO {prepare.format_table(table)} ({', '.join(quoted)}) SELECT {', '.join(quoted)}"
         f" FROM json_to_recordset(CAST(%(rows)s AS json)) AS rows({', '.join(typed)})"
     )
+
+
+def updating(sql: str, given: Sequence[str]) -> str:
+    """An UPDATE of PostgreSQL as one for the rows of a JSON text, `rows`; `given`: the parameters that each row has."""
+    changes, _, conditions = sql.partition(" WHERE ")
+    typed = ", ".join(f"{name} {kind}" for name, kind in _types(sql, given).items())
+    source = f" FROM json_to_recordset(CAST(%(rows)s AS json)) AS rows({typed}) WHERE "
+    return _replaced(f"{changes}{source}{conditions}", given, lambda name: f"rows.{name}")
+
+
+def looking(sql: str, given: Sequence[str]) -> str:
+    """A SELECT of PostgreSQL as one that is run for each of the arrays of a JSON text, `rows`, which hold the values of
+    `given`; each of its rows is the number of the array, from 1 on, and an object. Rows keep their order within it."""
+    types = _types(sql, given)
+    one = _replaced(sql, given, lambda name: f"CAST(k.value ->> {given.index(name)} AS {types[name]})")
+    keys = "json_array_elements(CAST(%(rows)s AS json)) WITH ORDINALITY AS k(value, number)"
+    return f"SELECT k.number, CAST(row_to_json(found) AS text) FROM {keys}, LATERAL ({one}) AS found"
+
+
+class Look(NamedTuple):
+    """A SELECT that is run for many values as a part of a statement that looks for more."""
+
+    sql: str
+    """As `looking` gives it."""
+    fixed: Mapping[str, Any]
+    """Values of its own."""
+    rows: Sequence[Sequence[Any]]
+    """The values for which it is run."""
+    columns: Sequence[str]
+    binary: Sequence[str]
+    """Columns that hold bytes."""
+
+
+def together(looks: Sequence[Look], adds: Mapping[str, int]) -> tuple[str, dict[str, Any]]:
+    """One statement of PostgreSQL for all `looks`, and for so many keys of rows to come of each table; with its values.
+
+    Each of its rows is the place of the look, the number of its value, and what was found: an object, or a key. Each
+    statement costs the client more than the server, whether its answer is waited for or not.
+    """
+    given: dict[str, Any] = {}
+    for place, look in enumerate(looks):
+        given |= {f"{name}_{place}": value for name, value in look.fixed.items()}
+        given[f"rows_{place}"] = orjson.dumps(look.rows).decode()
+    given |= {f"number_{table}": number for table, number in adds.items()}
+    return _together(tuple(look.sql for look in looks), tuple(adds)), given
+
+
+@lru_cache(maxsize=64)
+def _together(looks: Sequence[str], tables: Sequence[str]) -> str:
+    parts = [
+        f"SELECT {place}, {_PARAMETER.sub(lambda found: _named(found, place), sql).removeprefix('SELECT ')}"  # noqa: B023
+        for place, sql in enumerate(looks)
+    ]
+    parts += [
+        f"SELECT -1, {number}, CAST(nextval(pg_get_serial_sequence('{table}', 'id')) AS text)"
+        f" FROM generate_series(1, %(number_{table})s)"
+        for number, table in enumerate(tables)
+    ]
+    return " UNION ALL ".join(parts)
+
+
+def _named(found: re.Match[str], place: int) -> str:
+    kind = f"::{found[2]}" if found[2] else ""
+    return f"%({found[1]}_{place})s{kind}"
+
+
+def read(look: Look, found: str) -> tuple[Any, ...]:
+    """A row of a look, as the driver would give it alone."""
+    values = orjson.loads(found)
+    for name in look.binary:
+        if values[name] is not None:
+            values[name] = bytes.fromhex(values[name][2:])
+    return tuple([values[name] for name in look.columns])
+
+
+def in_one(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[str, dict[str, Any]]:
+    """One statement of PostgreSQL for several that write different tables, or different rows; none sees what another
+    writes."""
+    given = {f"{name}_{place}": value for place, (_, values) in enumerate(calls) for name, value in values.items()}
+    return _in_one(tuple(sql for sql, _ in calls)), given
+
+
+@lru_cache(maxsize=64)
+def _in_one(texts: Sequence[str]) -> str:
+    *first, last = [
+        _PARAMETER.sub(lambda found: _named(found, place), sql)  # noqa: B023
+        for place, sql in enumerate(texts)
+    ]
+    within = ", ".join(f"part_{place} AS ({sql})" for place, sql in enumerate(first))
+    return f"WITH {within} {last}"
+
+
+def _types(sql: str, given: Sequence[str]) -> dict[str, str]:
+    stated = {name: kind for name, kind in _PARAMETER.findall(sql) if kind}
+    return {name: stated[name] for name in given}
+
+
+def _replaced(sql: str, given: Sequence[str], written: Callable[[str], str]) -> str:
+    return _PARAMETER.sub(lambda found: written(found[1]) if found[1] in given else found[0], sql)
 
 
 def as_json(rows: Sequence[object]) -> Iterator[str]:

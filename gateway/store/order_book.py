@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +27,7 @@ from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.records.step import StepState
 from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock_all
+from gateway.store.foreseen import Found, Read, Subject, Touches
 from gateway.store.schema import EMPTY, orders, procedures, steps
 from gateway.store.statement import Row, Statement
 
@@ -54,7 +55,13 @@ _FIND: Final = Statement(
         ),
     )
 )
-_ORDER: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")).with_for_update())
+
+
+def _about(values: Mapping[str, Any], _rows: Found) -> tuple[Subject]:
+    return (("order", values["the_order"]),)
+
+
+_ORDER: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")).with_for_update(), about=_about)
 """Held: two messages may name one order by different numbers, under which they would not meet."""
 _OF_STUDY: Final = Statement(
     select(orders)
@@ -62,13 +69,14 @@ _OF_STUDY: Final = Statement(
     .where(procedures.c.study_uid == bindparam("study_uid"))
 )
 _PROCEDURES: Final = Statement(
-    select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id)
+    select(procedures).where(procedures.c.order == bindparam("the_order")).order_by(procedures.c.id), about=_about
 )
 _STEPS: Final = Statement(
     select(steps)
     .join(procedures, procedures.c.id == steps.c.procedure)
     .where(procedures.c.order == bindparam("the_order"))
-    .order_by(steps.c.id)
+    .order_by(steps.c.id),
+    about=_about,
 )
 
 
@@ -199,8 +207,9 @@ def save(connection: Connection, before: Order | None, after: Order, *, now: int
         order = OrderRow(_add(connection, orders, {**values, "created_at": now, "updated_at": now}))
     else:
         order = before.row
-        if values != _order_row(before):
-            _change(connection, orders, order, {**values, "updated_at": now})
+        was = _order_row(before)
+        if values != was:
+            _change(connection, orders, order, order, was, {**values, "updated_at": now})
     old = {one.row: one for one in before.procedures} if before else {}
     # What goes makes room first: its identifiers may have become another's.
     for gone in [old.pop(row) for row in old.keys() - {one.row for one in after.procedures}]:
@@ -221,34 +230,55 @@ def _save_procedure(
     if before is None or before.row is None:
         row = ProcedureRow(_add(connection, procedures, {**values, "order": order}))
     else:
-        row = before.row
-        if values != _procedure_row(before):
-            _change(connection, procedures, row, values)
+        row, was = before.row, _procedure_row(before)
+        if values != was:
+            _change(connection, procedures, order, row, was, values)
     old = {one.row: one for one in before.steps} if before else {}
     for gone in old.keys() - {one.row for one in after.steps}:
         connection.execute(_DELETE[steps], {"the_row": gone})
     for step in after.steps:
-        was = old.get(step.row)
-        if was is step:
+        earlier = old.get(step.row)
+        if earlier is step:
             continue
         stated = _step_row(step)
-        if was is None or was.row is None:
+        if earlier is None or earlier.row is None:
             _add(connection, steps, {**stated, "procedure": row, "updated_at": now})
-        elif stated != _step_row(was):
-            _change(connection, steps, was.row, {**stated, "updated_at": now})
+        elif stated != (stood := _step_row(earlier)):
+            _change(connection, steps, order, earlier.row, stood, {**stated, "updated_at": now})
 
 
 def _add(connection: Connection, table: Table, values: dict[str, Any]) -> int:
     return _INSERT[table].add(connection, values)
 
 
-def _change(connection: Connection, table: Table, row: int, values: dict[str, Any]) -> None:
-    _update(table, tuple(values)).run(connection, {"the_row": row, **values})
+_NUMBERS: Final = {
+    orders: ("patient", "authority", "accession", "placer", "filler", "parent", "parent_filler", "study_uid"),
+    procedures: ("study_uid", "requested_procedure_id"),
+    steps: ("step_id",),
+}
+"""By what a row is looked for, or is the only one."""
+
+
+def _change(
+    connection: Connection, table: Table, order: OrderRow, row: int, before: dict[str, Any], values: dict[str, Any]
+) -> None:
+    """Write a row of an order. What leaves its numbers as they are concerns nobody else, and need not go at once."""
+    given = {"the_row": row, **values}
+    if all(values[name] == before[name] for name in _NUMBERS[table]):
+        _update(table, tuple(values), is_apart=True).change_later(connection, given | {"of": order}, row="the_row")
+    else:
+        _update(table, tuple(values), is_apart=False).run(connection, given)
 
 
 @cache
-def _update(table: Table, names: tuple[str, ...]) -> Statement:
-    return Statement(update(table).where(table.c.id == bindparam("the_row")), names)
+def _update(table: Table, names: tuple[str, ...], *, is_apart: bool) -> Statement:
+    touches: Touches | None = (lambda values: (("order", values["of"]),)) if is_apart else None
+    return Statement(update(table).where(table.c.id == bindparam("the_row")), names, touches=touches)
+
+
+def reads_of(order: OrderRow) -> list[Read]:
+    """What `get` reads of an order."""
+    return [(statement, {"the_order": order}) for statement in (_ORDER, _STEPS, _PROCEDURES)]
 
 
 def _order_row(order: Order) -> dict[str, Any]:

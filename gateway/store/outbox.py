@@ -18,6 +18,7 @@ from gateway.records.row_ids import WorkRow
 from gateway.records.work import TRANSITIONS, Activity, Lane, Part, WorkEvent, WorkKind, WorkState
 from gateway.store import heartbeats
 from gateway.store.engine import lock
+from gateway.store.foreseen import Read
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
@@ -86,17 +87,30 @@ def postpone(
     steady = heartbeats.steady_of(connection, due_at, now=now)
     statement = _POSTPONE if payload is None else _POSTPONE_WITH
     values = {"the_lane": str(lane), "the_due": steady, "longest": longest, "the_payload": payload}
-    if not statement.run(connection, values):
+    if waiting := is_waiting(connection, lane):
+        statement.change_later(connection, values, row="the_lane")
+    if waiting is False or not (waiting or statement.run(connection, values)):
         enqueue(connection, lane=lane, payload=payload or {}, due_at=due_at, now=now, supersede=True)
     elif due_at <= now:
         announce(connection, lane.kind)
+
+
+def read_of(lane: Lane) -> Read:
+    """What `is_waiting` reads."""
+    return _WAITING, {"the_lane": str(lane)}
+
+
+def is_waiting(connection: Connection, lane: Lane) -> bool | None:
+    """Whether a row of `lane` waits, if that was read beforehand; None: it was not."""
+    rows = _WAITING.known(connection, {"the_lane": str(lane)})
+    return None if rows is None else bool(rows)
 
 
 def waits(connection: Connection, lane: Lane) -> bool:
     """Whether a row of `lane` waits; who adds others to the lane, or would claim the row, waits for this transaction or
     passes it over: else a worker could read what the row is about before it is committed."""
     lock(connection, str(lane))
-    return connection.execute(_WAITS, {"the_lane": str(lane)}).first() is not None
+    return _WAITING.first(connection, {"the_lane": str(lane)}) is not None
 
 
 def move_lane(connection: Connection, old: Lane, new: Lane) -> None:
@@ -260,10 +274,16 @@ _POSTPONED = (
     .where(*WAITING_ROW)
     .values(due_at=case((_last_due < bindparam("the_due"), _last_due), else_=bindparam("the_due")))
 )
-_POSTPONE: Final = Statement(_POSTPONED)
-_POSTPONE_WITH: Final = Statement(_POSTPONED.values(payload=bindparam("the_payload", type_=outbox.c.payload.type)))
+# Whether a row waits stays as it was.
+_POSTPONE: Final = Statement(_POSTPONED, touches=lambda _values: ())
+_POSTPONE_WITH: Final = Statement(
+    _POSTPONED.values(payload=bindparam("the_payload", type_=outbox.c.payload.type)), touches=lambda _values: ()
+)
 
-_WAITS: Final = select(outbox.c.id).where(*WAITING_ROW).with_for_update()
+_WAITING: Final = Statement(
+    select(outbox.c.id).where(*WAITING_ROW).with_for_update(),
+    about=lambda values, _rows: (("lane", values["the_lane"]),),
+)
 
 _MOVE_LANE = (
     update(outbox)

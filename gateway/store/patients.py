@@ -12,6 +12,7 @@ from gateway.records.patient import Identity, Stamps
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock_all
+from gateway.store.foreseen import Read
 from gateway.store.schema import orders, patients
 from gateway.store.statement import Row, Statement
 from gateway.worklist.names import name_key
@@ -33,6 +34,12 @@ _ABSORBED: Final = Statement(
     select(patients).where(patients.c.merged_into == bindparam("the_row")).order_by(patients.c.id)
 )
 _CHANGE: Final = update(patients).where(patients.c.id == bindparam("the_row"))
+_OF_ORDER: Final = Statement(
+    select(patients.c.arrivals)
+    .join(orders, orders.c.patient == patients.c.id)
+    .where(orders.c.id == bindparam("the_order")),
+    about=lambda values, _rows: (("numbers of order", values["the_order"]),),
+)
 LONGEST_CHAIN: Final = 100
 
 
@@ -134,6 +141,18 @@ def ids_of(row: Row) -> set[str]:
 def get(connection: Connection, patient: PatientRow, *, to_change: bool = False) -> Row | None:
     """The patient's row; `to_change` keeps it from others until the transaction ends."""
     return (_HOLD if to_change else _BY_ID).first(connection, {"the_row": patient})
+
+
+def arrivals_of_order(connection: Connection, order: OrderRow) -> list[list[int]]:
+    """The arrivals of the patient of an order; none where the order has no patient."""
+    row = _OF_ORDER.first(connection, {"the_order": order})
+    arrivals: list[list[int]] = row["arrivals"] if row is not None else []
+    return arrivals
+
+
+def read_of_order(order: OrderRow) -> Read:
+    """What `arrivals_of_order` reads."""
+    return _OF_ORDER, {"the_order": order}
 
 
 def add(

@@ -9,7 +9,7 @@ highest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Engine, Insert, Table
 from sqlalchemy.event import listens_for
 from sqlalchemy.sql import ClauseElement
 
+from gateway.store import driver, many_rows
 from gateway.store.carried import carried, carrying
-from gateway.store.driver import in_one_round_trip
 from gateway.store.schema import messages as message_rows
 from gateway.store.schema import metadata, orders, patients, procedures, steps
 
@@ -26,20 +26,24 @@ if TYPE_CHECKING:
     from gateway.store.statement import Statement
 
 KEYED: Final = {patients: 1, orders: 1, procedures: 2, steps: 2, message_rows: 1}
-"""Tables whose keys are known beforehand, and how many for each message."""
+"""Tables whose keys are known beforehand where messages are kept, and how many for each message."""
 _PLACES: Final = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
 """Rows that others refer to go first."""
 _NAME: Final = "pending"
+Joined = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+"""The values of one UPDATE of a row that does what two would do, one after the other."""
 
 
 class Pending:
     """The rows of one transaction. `keys`: table -> keys that its next rows get."""
 
-    __slots__ = ("keys", "rows")
+    __slots__ = ("changes", "keys", "rows")
 
     def __init__(self, keys: Mapping[str, Iterator[int]]) -> None:
         self.keys = dict(keys)
         self.rows: defaultdict[Statement, list[Mapping[str, Any]]] = defaultdict(list)
+        self.changes: dict[str, tuple[Statement, dict[Any, Mapping[str, Any]]]] = {}
+        """Table -> an UPDATE, with the values of each row that waits for it."""
 
 
 @contextmanager
@@ -61,6 +65,7 @@ def add(connection: Connection, statement: Statement, table: str, values: Mappin
         return None
     key = next(keys, None)
     if key is not None:
+        _before_rows(connection, pending, table)
         pending.rows[statement].append({**values, "id": key})
     return key
 
@@ -69,19 +74,62 @@ def add_without_key(connection: Connection, statement: Statement, values: Mappin
     """Keep the row of an INSERT for later; False where rows are not gathered."""
     pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
+        _before_rows(connection, pending, statement.table)
         pending.rows[statement].append(values)
     return pending is not None
+
+
+def _before_rows(connection: Connection, pending: Pending, table: str) -> None:
+    """Send the changes of a table before a row is added that may take what they have left."""
+    if table in pending.changes:
+        flush(connection)
+
+
+def change(
+    connection: Connection, statement: Statement, row: Any, values: Mapping[str, Any], joined: Joined | None = None
+) -> bool:
+    """Keep the UPDATE of a row for later, in place of what waits for the row by the same statement, or joined with it;
+    False where it is to be run now."""
+    pending: Pending | None = carried(connection).get(_NAME)
+    if pending is None:
+        return False
+    waiting = pending.changes.get(statement.table)
+    if waiting is not None and waiting[0] is not statement:
+        flush(connection)
+        waiting = None
+    if waiting is None:
+        waiting = pending.changes[statement.table] = statement, {}
+    before = waiting[1].get(row)
+    waiting[1][row] = values if before is None or joined is None else joined(before, values)
+    return True
 
 
 def flush(connection: Connection) -> None:
     """Send what was gathered. Raises `DBAPIError`, for a row of any unit of the transaction."""
     pending: Pending | None = carried(connection).get(_NAME)
-    if pending is None or not pending.rows:
+    if pending is None or not (pending.rows or pending.changes):
         return
     rows, pending.rows = pending.rows, defaultdict(list)
-    with in_one_round_trip(connection):
-        for statement in sorted(rows, key=lambda statement: _PLACES[statement.table]):
-            statement.insert_all(connection, rows[statement])
+    changes, pending.changes = pending.changes, {}
+    added = [call for statement in sorted(rows, key=_place) for call in statement.inserts(connection, rows[statement])]
+    changed = [
+        call
+        for statement, of_rows in sorted(changes.values(), key=lambda change: _place(change[0]))
+        for call in statement.updates(connection, list(of_rows.values()))
+    ]
+    if connection.dialect.name != "postgresql":
+        for sql, given in (*added, *changed):
+            driver.call(connection, sql, given)
+        return
+    # An UPDATE does not see rows that are added by the same statement.
+    is_one = changes.keys().isdisjoint(statement.table for statement in rows)
+    for calls in ((*added, *changed),) if is_one else (added, changed):
+        if calls:
+            driver.call(connection, *(calls[0] if len(calls) == 1 else many_rows.in_one(calls)))
+
+
+def _place(statement: Statement) -> int:
+    return _PLACES[statement.table]
 
 
 def drop(connection: Connection) -> None:
@@ -89,6 +137,7 @@ def drop(connection: Connection) -> None:
     pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
         pending.rows.clear()
+        pending.changes.clear()
 
 
 def end_keys(connection: Connection, table: str) -> None:

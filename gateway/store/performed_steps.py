@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from gateway.records.finding import Finding
-from gateway.records.imaging_order import Performed
+from gateway.records.imaging_order import Order, Performed
 from gateway.records.patient import Identity
 from gateway.records.performed_matching import Candidate, MatchedBy
 from gateway.records.performed_step import PerformedState, PerformedStep, ScheduledItem, scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
 from gateway.store.engine import lock
+from gateway.store.foreseen import Found, Read, Subject
 from gateway.store.order_book import number_keys
 from gateway.store.schema import (
     link_changes,
@@ -30,18 +31,28 @@ from gateway.store.statement import Row, Statement
 _LINKS: Final = performed_step_links
 _BY_UID: Final = select(performed_steps).where(performed_steps.c.sop_uid == bindparam("sop_uid"))
 _FIND: Final = Statement(_BY_UID)
-_HOLD: Final = Statement(_BY_UID.with_for_update())
+_HOLD: Final = Statement(
+    _BY_UID.with_for_update(), about=lambda values, _rows: (("performed step", values["sop_uid"]),)
+)
 _HOLD_ROW: Final = Statement(
     select(performed_steps).where(performed_steps.c.id == bindparam("the_row")).with_for_update()
 )
 _ADD: Final = Statement(
-    insert(performed_steps), [column.name for column in performed_steps.columns if not column.primary_key]
+    insert(performed_steps),
+    [column.name for column in performed_steps.columns if not column.primary_key],
+    touches=lambda values: (("performed step", values["sop_uid"]),),
 )
 _CHANGE: Final = update(performed_steps).where(performed_steps.c.id == bindparam("the_row"))
 _CHANGE_ALL: Final = Statement(
-    _CHANGE, ("state", "attributes", "findings", "ended_at", "end_event", "silent_at", "updated_at")
+    _CHANGE,
+    ("state", "attributes", "findings", "ended_at", "end_event", "silent_at", "updated_at"),
+    touches=lambda values: (("performed step", values["sop_uid"]), ("performed row", values["the_row"])),
 )
-_LINK: Final = Statement(insert(_LINKS), ("performed_step", "order", "study_uid", "step_id", "match"))
+_LINK: Final = Statement(
+    insert(_LINKS),
+    ("performed_step", "order", "study_uid", "step_id", "match"),
+    touches=lambda values: (("events of order", values["order"]), ("links of", values["performed_step"])),
+)
 
 
 def find(connection: Connection, sop_uid: str) -> Row | None:
@@ -54,9 +65,15 @@ def hold(connection: Connection, sop_uid: str, items: Iterable[ScheduledItem] = 
 
     `items`: the orders that they name are kept from being made meanwhile, so that one of the two sees the other.
     """
-    named = (key for item in items for key in number_keys(item.study_uid, accession_number=item.accession_number))
-    lock(connection, f"performed|{sop_uid}", *named)
+    lock(connection, *keys_of(sop_uid, items))
     return _HOLD.first(connection, {"sop_uid": sop_uid})
+
+
+def keys_of(sop_uid: str, items: Iterable[ScheduledItem] = ()) -> Iterator[str]:
+    """What is held while a performed step is looked for and made or changed."""
+    yield f"performed|{sop_uid}"
+    for item in items:
+        yield from number_keys(item.study_uid, accession_number=item.accession_number)
 
 
 def hold_row(connection: Connection, row: PerformedStepRow) -> Row:
@@ -103,12 +120,11 @@ def add(
     return PerformedStepRow(row)
 
 
-def change(
-    connection: Connection, row: PerformedStepRow, step: PerformedStep, *, ended_at: int | None, now: int
-) -> None:
-    """Keep what an N-SET made of a performed step. `ended_at`: when it ended; None: it is in progress."""
+def change(connection: Connection, held: Row, step: PerformedStep, *, ended_at: int | None, now: int) -> None:
+    """Keep what an N-SET made of a performed step that is held. `ended_at`: when it ended; None: it is in progress."""
     end = {"ended_at": ended_at, "end_event": step.event.value if ended_at is not None else "", "silent_at": None}
-    _CHANGE_ALL.run(connection, {"the_row": row, **_stated(step), **end, "updated_at": now})
+    values = {"the_row": held["id"], "sop_uid": held["sop_uid"], **_stated(step), **end, "updated_at": now}
+    _CHANGE_ALL.change_later(connection, values, row="the_row")
 
 
 def keep_findings(connection: Connection, row: PerformedStepRow, step: PerformedStep) -> None:
@@ -124,9 +140,20 @@ def _stated(step: PerformedStep) -> dict[str, Any]:
     }
 
 
+def read_of(sop_uid: str) -> Read:
+    """What `hold` reads."""
+    return _HOLD, {"sop_uid": sop_uid}
+
+
+def known(connection: Connection, sop_uid: str) -> Row | None:
+    """The performed step of a SOP Instance UID, if that was read beforehand and there is one."""
+    rows = _HOLD.known(connection, {"sop_uid": sop_uid})
+    return rows[0] if rows else None
+
+
 def link(connection: Connection, row: PerformedStepRow, candidate: Candidate, match: MatchedBy) -> None:
     """Note that a scheduled step has been performed, and what led to it."""
-    _LINK.run(
+    _LINK.add_later(
         connection,
         {
             "performed_step": row,
@@ -153,7 +180,12 @@ def unlink(connection: Connection, row: PerformedStepRow, candidate: Candidate) 
 
 
 _ORDERS: Final = Statement(
-    select(_LINKS.c.order).where(_LINKS.c.performed_step == bindparam("the_row")).distinct().order_by(_LINKS.c.order)
+    select(_LINKS.c.order)
+    .join(performed_steps, performed_steps.c.id == _LINKS.c.performed_step)
+    .where(performed_steps.c.sop_uid == bindparam("sop_uid"))
+    .distinct()
+    .order_by(_LINKS.c.order),
+    about=lambda values, _rows: (("performed step", values["sop_uid"]),),
 )
 _OF_ORDER: Final = Statement(
     select(
@@ -162,13 +194,14 @@ _OF_ORDER: Final = Statement(
     )
     .join(_LINKS, _LINKS.c.performed_step == performed_steps.c.id)
     .where(_LINKS.c.order == bindparam("the_order"))
-    .order_by(_LINKS.c.id)
+    .order_by(_LINKS.c.id),
+    about=lambda values, rows: (("events of order", values["the_order"]), *(("performed row", row[0]) for row in rows)),
 )  # fmt: skip
 
 
-def orders_of(connection: Connection, row: PerformedStepRow) -> list[OrderRow]:
+def orders_of(connection: Connection, sop_uid: str) -> list[OrderRow]:
     """The orders of which a performed step carries out steps, in ascending order."""
-    return [one["order"] for one in _ORDERS.rows(connection, {"the_row": row})]
+    return [one["order"] for one in _ORDERS.rows(connection, {"sop_uid": sop_uid})]
 
 
 _BY_ROW: Final = Statement(select(performed_steps).where(performed_steps.c.id == bindparam("the_row")))
@@ -193,6 +226,26 @@ def steps_of(connection: Connection, row: PerformedStepRow, order: OrderRow) -> 
 def events_of(connection: Connection, order: OrderRow) -> list[Performed]:
     """What modalities did to the steps of an order."""
     return [event for row in _OF_ORDER.rows(connection, {"the_order": order}) for event in _events(row)]
+
+
+def events_by_order(connection: Connection, orders: Iterable[Order]) -> dict[OrderRow, list[Performed]]:
+    """Row of an order -> what modalities did to its steps."""
+    return {order.row: events_of(connection, order.row) for order in orders if order.row is not None}
+
+
+def read_of_orders(sop_uid: str) -> Read:
+    """What `orders_of` reads."""
+    return _ORDERS, {"sop_uid": sop_uid}
+
+
+def known_orders(connection: Connection, sop_uid: str) -> list[OrderRow]:
+    """As `orders_of`, of what was read beforehand."""
+    return [one["order"] for one in _ORDERS.known(connection, {"sop_uid": sop_uid}) or ()]
+
+
+def read_of_events(order: OrderRow) -> Read:
+    """What `events_of` reads."""
+    return _OF_ORDER, {"the_order": order}
 
 
 def _events(row: Row) -> Iterator[Performed]:
@@ -244,11 +297,19 @@ _OF_LINKS: Final = Statement(
     # A change of the order may have taken the procedure away meanwhile.
     .outerjoin(procedures, and_(procedures.c.order == orders.c.id, procedures.c.study_uid == _LINKS.c.study_uid))
     .where(_LINKS.c.performed_step == bindparam("number"))
-    .order_by(_LINKS.c.id)
+    .order_by(_LINKS.c.id),
+    about=lambda values, _rows: (("links of", values["number"]),),
 )  # fmt: skip
-_OF_STUDY: Final = Statement(_CANDIDATES.where(procedures.c.study_uid == bindparam("number")))
+
+
+def _numbered(values: Mapping[str, Any], rows: Found) -> Iterator[Subject]:
+    """Whom candidates are about: changes that keep what is read of an order leave them (`order_book.save`)."""
+    return (("numbers of order", row[0]) for row in rows)
+
+
+_OF_STUDY: Final = Statement(_CANDIDATES.where(procedures.c.study_uid == bindparam("number")), about=_numbered)
 _OF_ORDER_ROW: Final = Statement(_CANDIDATES.where(orders.c.id == bindparam("number")))
-_OF_ACCESSION: Final = Statement(_CANDIDATES.where(orders.c.accession == bindparam("number")))
+_OF_ACCESSION: Final = Statement(_CANDIDATES.where(orders.c.accession == bindparam("number")), about=_numbered)
 
 
 def of_study(connection: Connection, study_uid: str) -> list[Candidate]:
@@ -269,6 +330,26 @@ def of_order(connection: Connection, order: OrderRow) -> list[Candidate]:
 def links_of(connection: Connection, row: PerformedStepRow) -> list[Candidate]:
     """The scheduled steps that a performed step carries out, those included that its orders no longer have."""
     return _candidates(connection, _OF_LINKS, row)
+
+
+def read_of_study(study_uid: str) -> Read:
+    """What `of_study` reads."""
+    return _OF_STUDY, {"number": study_uid}
+
+
+def read_of_accession_number(accession_number: str) -> Read:
+    """What `of_accession_number` reads."""
+    return _OF_ACCESSION, {"number": accession_number}
+
+
+def known_orders_of_study(connection: Connection, study_uid: str) -> set[OrderRow]:
+    """The orders with scheduled steps of a Study Instance UID, of what was read beforehand."""
+    return {row["id"] for row in _OF_STUDY.known(connection, {"number": study_uid}) or ()}
+
+
+def read_of_links(row: PerformedStepRow) -> Read:
+    """What `links_of` reads."""
+    return _OF_LINKS, {"number": row}
 
 
 def _candidates(connection: Connection, statement: Statement, number: str | int) -> list[Candidate]:

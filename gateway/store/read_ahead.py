@@ -1,11 +1,13 @@
-"""What the messages of one transaction will look for, looked for at once and noted where it is absent.
+"""What the units of one transaction will look for and read, looked for at once.
 
 Which keys a message asks for is known when it has been read. All that wait for the writer are held by one statement
-(PostgreSQL) and looked for by one.
+(PostgreSQL) and looked for by one; what is absent is noted (`absences`). What instances and performed steps read is
+known before they run too: each kind of read is one statement for all of them, and its rows are kept (`foreseen`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cache, partial
@@ -15,10 +17,11 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from gateway.store import pending
+from gateway.store import foreseen, many_rows, pending
 from gateway.store.absences import Key, Kind
+from gateway.store.foreseen import Read
 from gateway.store.keys import Keys, forget_keys
-from gateway.store.statement import execute
+from gateway.store.statement import Statement, execute
 from gateway.value_class import value_class
 
 MOST_CHARACTERS: Final = 2_000
@@ -48,20 +51,37 @@ _TABLES: Final = {table.name: number for table, number in pending.KEYED.items()}
 
 
 @value_class
+class Further:
+    """What a unit will hold and read, as far as that follows from what it reads first."""
+
+    locks: Sequence[str] = ()
+    reads: Sequence[Read] = ()
+
+
+@value_class
 class Asked:
-    """What one unit of the writer will look for, and what it will hold (`engine.lock`)."""
+    """What one unit of the writer will look for, read and add, and what it will hold (`engine.lock`)."""
 
     keys: Sequence[Key]
+    """Looked for, and noted where they are absent."""
     locks: Callable[[], Iterable[str]]
+    reads: Callable[[], Sequence[Read]] = tuple
+    """What it reads in any case (`foreseen`)."""
+    further: Callable[[Connection], Further] | None = None
+    """What it reads then: called when the first reads are known, and reads nothing else."""
+    adds: Sequence[str] = ()
+    """Tables to which it adds a row, beside those of messages."""
 
 
 def asked(keys: Sequence[Key], locks: Callable[[], Iterable[str]]) -> Asked | None:
     """The keys of a unit; None where they are not to be looked for beside those of others: a database refuses what
     they hold, or they are too long."""
-    text = "".join(chain.from_iterable(keys))
-    if len(text) > MOST_CHARACTERS or "\0" in text or not _is_unicode(text):
-        return None
-    return Asked(keys, locks)
+    return Asked(keys, locks) if is_plain("".join(chain.from_iterable(keys))) else None
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text that a unit looks by is not too long, and no database refuses it."""
+    return len(text) <= MOST_CHARACTERS and "\0" not in text and _is_unicode(text)
 
 
 def _is_unicode(text: str) -> bool:
@@ -85,8 +105,9 @@ class Ahead:
 
 
 def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[Asked]) -> Ahead:
-    """Begin a transaction of the writer: hold `keys`, and what `units` will hold, and look for what they ask. `keys`
-    None: units wait for each key as it comes, and look for themselves. Raises `Contended`."""
+    """Begin a transaction of the writer: hold `keys`, and what `units` will hold, look for what they ask, and read what
+    they read (`foreseen.kept`). `keys` None: units wait for each key as it comes, and look for themselves. Raises
+    `Contended`."""
     if keys is None:
         forget_keys(connection)
         return Ahead()
@@ -97,23 +118,95 @@ def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[A
 
 
 def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead:
-    keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
+    is_alone = len(units) == 1 and connection.dialect.name == "sqlite"
+    # Alone, and without round trips, a unit reads by itself what it reads anyway.
+    reading = () if is_alone else units
+    adds = Counter(chain.from_iterable([unit.adds for unit in reading]))
+    reads = [read for unit in reading for read in unit.reads()]
+    keys = (key for unit in units for key in unit.locks())
+    absent, row_keys = held.begin_with(connection, keys, partial(_look, connection, units, adds, reads))()
+    further = [unit.further(connection) for unit in reading if unit.further is not None]
+    reads = [read for one in further for read in one.reads]
+    if reads:
+        held.begin_with(
+            connection, (key for one in further for key in one.locks), partial(_look, connection, (), {}, reads)
+        )()
+    return Ahead(absent, row_keys)
+
+
+_Found = tuple[Collection[Key], Mapping[str, Iterator[int]]]
+"""Keys that are absent, and keys of rows to come."""
+
+
+def _look(
+    connection: Connection, units: Sequence[Asked], adds: Mapping[str, int], reads: Iterable[Read]
+) -> Callable[[], _Found]:
+    """Ask the database; what is given is called once the round trip has ended, and keeps what was read."""
+    form = _FORMS[connection.dialect.name]
     absent = set(chain.from_iterable([unit.keys for unit in units]))
+    number = sum(1 for unit in units if unit.keys)
+    keys: dict[Kind, list[Key]] = {kind: [] for kind in _CONDITIONS}
     for key in absent:
         keys[key[0]].append(key)
-    sql, values_of, follow = _FORMS[connection.dialect.name]
-    look = partial(execute, connection, sql(), _as_json(keys, values_of) | {"units": len(units)})
-    if connection.dialect.name == "postgresql":
-        found = held.begin_with(connection, {key for unit in units for key in unit.locks()}, look)
-    else:
-        found = look()
-    row_keys: dict[str, list[int]] = {}
-    for name, number in found.fetchall():
-        if name in keys:
-            absent.discard(keys[name][number])
-        else:
-            row_keys.setdefault(name, []).append(number)
-    return Ahead(absent, {table: follow(numbers) for table, numbers in row_keys.items()})
+    found = execute(connection, form.look(), _as_json(keys, form.values_of) | {"units": number}) if absent else None
+    read = form.read(connection, dict(_by_statement(reads)), adds)
+
+    def ended() -> _Found:
+        row_keys: dict[str, list[int]] = {}
+        for name, number in found.fetchall() if found else ():
+            if name in keys:
+                absent.discard(keys[name][number])
+            else:
+                row_keys.setdefault(name, []).append(number)
+        row_keys |= read()
+        return absent, {table: form.follow(numbers) for table, numbers in row_keys.items()}
+
+    return ended
+
+
+_Wanted = Mapping[Statement, Sequence[Mapping[str, Any]]]
+_Given = Mapping[str, list[int]]
+"""Table -> keys."""
+
+
+def _read_of_sqlite(connection: Connection, reads: _Wanted, adds: Mapping[str, int]) -> Callable[[], _Given]:
+    for statement, many in reads.items():
+        for values in many:
+            foreseen.note(connection, statement, values, statement.found(connection, values))
+    given = execute(connection, _highest(tuple(adds))).fetchall() if adds else ()
+    return lambda: {table: [number] for table, number in given}
+
+
+def _read_of_postgresql(connection: Connection, reads: _Wanted, adds: Mapping[str, int]) -> Callable[[], _Given]:
+    statements, tables = list(reads), list(adds)
+    looks = [statement.look(connection, many) for statement, many in reads.items()]
+    cursor = execute(connection, *many_rows.together(looks, adds)) if looks or adds else None
+
+    def ended() -> _Given:
+        given: dict[str, list[int]] = {}
+        rows: dict[tuple[int, int], list[Any]] = {
+            (place, number): [] for place, look in enumerate(looks) for number in range(1, len(look.rows) + 1)
+        }
+        for place, number, found in cursor.fetchall() if cursor else ():
+            if place < 0:
+                given.setdefault(tables[number], []).append(int(found))
+            else:
+                rows[place, number].append(many_rows.read(looks[place], found))
+        for (place, number), of_values in rows.items():
+            statement = statements[place]
+            foreseen.note(connection, statement, reads[statement][number - 1], of_values)
+        return given
+
+    return ended
+
+
+def _by_statement(reads: Iterable[Read]) -> Iterator[tuple[Statement, Sequence[Mapping[str, Any]]]]:
+    """What each statement is run with, each value once; in one order, for rows may be held."""
+    wanted: dict[Statement, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
+    for statement, values in reads:
+        wanted.setdefault(statement, {})[tuple(values.values())] = values
+    for statement, many in wanted.items():
+        yield statement, [many[key] for key in sorted(many)]
 
 
 def _name(kind: Kind) -> str:
@@ -161,10 +254,29 @@ def _postgresql() -> str:
     )
 
 
+@cache
+def _highest(tables: Sequence[str]) -> str:
+    return " UNION ALL ".join(f"SELECT '{table}', coalesce(max(id), 0) FROM {table}" for table in tables)
+
+
 _ValuesOf = Callable[[Kind, Sequence[Key]], Sequence[Any]]
-_Form = tuple[Callable[[], str], _ValuesOf, Callable[[Sequence[int]], Iterator[int]]]
-"""The statement, how it takes the keys of a kind, and the keys of rows from what it gives for a table."""
+
+
+@value_class
+class _Form:
+    """How a database is asked."""
+
+    look: Callable[[], str]
+    """The statement that finds which keys are there, and gives keys of rows of messages."""
+    values_of: _ValuesOf
+    """How that takes the keys of a kind."""
+    read: Callable[[Connection, _Wanted, Mapping[str, int]], Callable[[], _Given]]
+    """Reads beforehand, and gives keys of rows of other tables."""
+    follow: Callable[[Sequence[int]], Iterator[int]]
+    """The keys of rows from what was found for a table."""
+
+
 _FORMS: Final[Mapping[str, _Form]] = {
-    "sqlite": (_sqlite, _texts_if_single, _after),
-    "postgresql": (_postgresql, lambda _kind, some: some, iter),
+    "sqlite": _Form(_sqlite, _texts_if_single, _read_of_sqlite, _after),
+    "postgresql": _Form(_postgresql, lambda _kind, some: some, _read_of_postgresql, iter),
 }

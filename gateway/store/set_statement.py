@@ -32,7 +32,10 @@ class SetStatement(Statement):
             kind_of = connection.dialect.type_compiler_instance.process
             self._of_set = of_set(compiled.sql, {name: kind_of(one) for name, one in compiled.types.items()})
         texts = many_rows.as_json([compiled.given(values) for values in rows])
-        return sum(int(execute(connection, self._of_set, {"rows": text}).rowcount) for text in texts)
+        met = sum(int(execute(connection, self._of_set, {"rows": text}).rowcount) for text in texts)
+        for values in rows:
+            self._note(connection, values)
+        return met
 
 
 def of_set(sql: str, types: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from gateway.records.work import SETTLE, TRANSITIONS, Lane, Work, WorkEvent, Wor
 from gateway.store import completeness, heartbeats
 from gateway.store.chunks import chunks
 from gateway.store.engine import lock
-from gateway.store.outbox import NEVER, WAITING_ROW, enqueue, postpone, waits
+from gateway.store.outbox import NEVER, WAITING_ROW, enqueue, is_waiting, postpone, waits
 from gateway.store.outbox_claims import is_active
 from gateway.store.schema import (
     instances,
@@ -63,10 +63,11 @@ def state(connection: Connection, study_uid: StudyInstanceUID, evidence: Evidenc
     """Keep a piece of evidence, and let a study that waits be looked at for it. The study need not have come yet."""
     if not completeness.record(connection, study_uid, evidence):
         return
-    lane = str(Lane(SETTLE, study_uid))
-    lock(connection, lane)
+    lane = Lane(SETTLE, study_uid)
+    lock(connection, str(lane))
     soon = heartbeats.steady_of(connection, evidence.stated_at + GRACE_MICROS, now=evidence.stated_at)
-    if _PULL.run(connection, {"the_lane": lane, "the_due": soon}):
+    # Where it is known that no row waits, there is none to be looked at sooner.
+    if is_waiting(connection, lane) is not False and _PULL.run(connection, {"the_lane": str(lane), "the_due": soon}):
         announce(connection, SETTLE)
 
 
@@ -171,7 +172,8 @@ def _of_others(connection: Connection, sop_uids: list[str]) -> frozenset[str]:
 _PULL: Final = Statement(
     update(outbox)
     .where(*WAITING_ROW, outbox.c.due_at > bindparam("the_due", type_=BigInteger))
-    .values(due_at=bindparam("the_due", type_=BigInteger))
+    .values(due_at=bindparam("the_due", type_=BigInteger)),
+    touches=lambda _values: (),
 )
 _ROW: Final = (
     select(outbox.c.waits_since, outbox.c.payload)

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from gateway.records.agreement import Together
+from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.worklist.names import name_key
 
@@ -13,6 +14,11 @@ LONGEST_NAME: Final = 200
 """Characters of a name that are compared: an index of PostgreSQL takes no entry of some kilobytes."""
 _LONGEST_CODE: Final = 16
 _DATE: Final = re.compile(r"\d{8}", re.ASCII)
+
+
+def lock_of(study_uid: StudyInstanceUID) -> str:
+    """What is held while a study or what counts of it is changed."""
+    return f"study|{study_uid}"
 
 
 def of_study(attributes: Attributes) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class UnlinkedItem(NamedTuple):
 
 def add(connection: Connection, performed_step: PerformedStepRow, item: ScheduledItem, *, by_person: bool) -> None:
     """Let an item wait. `by_person`: because a person took its link away."""
-    _ADD.add(
+    _ADD.add_later(
         connection,
         {
             "performed_step": performed_step,

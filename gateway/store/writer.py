@@ -14,6 +14,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -21,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import InDoubt, Unavailable
 from gateway.records.work import WorkKind
-from gateway.store import absences, audit, pending, read_ahead
+from gateway.store import absences, audit, foreseen, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
 from gateway.store.carried import carrying
 from gateway.store.driver import limit_statements
@@ -59,6 +60,7 @@ class Writer:
         self._engine = engine
         audit.follow_savepoints(engine)
         absences.follow_writes(engine)
+        foreseen.follow_writes(engine)
         pending.follow(engine)
         self._on_commit = on_commit
         self._connection: Connection | None = None
@@ -226,12 +228,12 @@ class Writer:
 
 def _work(connection: Connection, batch: list[Job], run: Run, keys: frozenset[str] | None) -> None:
     """Run the units of a transaction that has begun, and send what they leave. `keys`: as `Writer._attempt`."""
-    ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
-    with (
-        absences.noted(connection, ahead.absent),
-        pending.gathered(connection, ahead.row_keys),
-        audit.gathered(connection),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(foreseen.kept(connection))
+        ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
+        stack.enter_context(absences.noted(connection, ahead.absent))
+        stack.enter_context(pending.gathered(connection, ahead.row_keys))
+        stack.enter_context(audit.gathered(connection))
         for job in batch:
             run(connection, job)
         if run is run_bare:

@@ -47,7 +47,8 @@ def refused_by_the_database(connection: Connection) -> None:
 def left(connection: Connection) -> dict[str, Any]:
     """What a transaction finds of others, without what each begins with."""
     state = dict(carried(connection))
-    pending, keys = state.pop("pending"), state.pop("keys")
+    pending, keys, foreseen = state.pop("pending"), state.pop("keys"), state.pop("foreseen")
+    assert not foreseen.rows
     assert not pending.rows
     assert not pending.keys
     assert not keys._asked

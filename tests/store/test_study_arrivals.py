@@ -13,7 +13,7 @@ from gateway.records.arrival import HeaderRank, InstanceArrival
 from gateway.records.finding import Finding
 from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
 from gateway.records.rejection import TO_BE_READ_AGAIN
-from gateway.store import Store, studies, study_arrivals
+from gateway.store import Store, studies, study_arrivals, study_rereading
 from gateway.store.schema import instances
 
 QUERY, METADATA, DATA_SET = HeaderRank
@@ -107,7 +107,7 @@ async def test_a_study_is_read_again_when_what_counted_is_no_longer_stated(store
         last = {one.sop_uid: one for one in sent}
         members = connection.execute(select(instances.c.id, instances.c.sop_uid, instances.c.digest)).all()
         read = {one.id: (one.digest, last[one.sop_uid].levels) for one in members}
-        assert study_arrivals.say_again(connection, FIRST.study_uid, row["id"], read, RULES)
+        assert study_rereading.say_again(connection, FIRST.study_uid, row["id"], read, RULES)
         return standing(connection)
 
     assert await store.write(again) == (["C", "B"], False)

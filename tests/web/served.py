@@ -367,7 +367,8 @@ def add_performed_step(connection: Connection, order: OrderRow) -> None:
     candidate = Candidate(order, STUDY, "RP1", "SPS1", Identity("4711", "HOSP"))
     performed_steps.link(connection, row, candidate, MatchedBy.STEP)
     ended = performed_step.updated(begun, {"PerformedProcedureStepStatus": "COMPLETED"})
-    performed_steps.change(connection, row, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
+    held = performed_steps.hold_row(connection, row)
+    performed_steps.change(connection, held, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
 
 
 UNLINKED = f"{STUDY}.10"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order_history import Performances, rebuilt_order, sort_key
+from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepEvent
 from gateway.store import order_book as book
 from gateway.store import patients, performed_steps
@@ -24,21 +26,29 @@ def move(
     event: StepEvent,
     *,
     now: int,
+    known: Mapping[OrderRow, Sequence[Performed]],
     anew: bool = False,
 ) -> None:
     """Move the scheduled steps of the orders by an event of the performed step `sop_uid` that is kept already.
 
     An event that is newer than all else of an order is applied to the order as it stands; another is put in its place
-    among the order's history. `anew`: it takes the place of an earlier event of the same performed step.
+    among the order's history. `known`: what modalities did to the steps of each order, with this event. `anew`: it
+    takes the place of an earlier event of the same performed step.
     """
     for order in orders:
         assert order.row is not None
-        events = performed_steps.events_of(connection, order.row)
+        events = known[order.row]
         if not anew and _is_newest(connection, order, events, sop_uid, event):
             after = _applied(order, [one for one in events if one.event is event])
             book.save(connection, order, after, now=now)
         else:
             rebuild(connection, order, history, now=now)
+
+
+def with_end(events: Sequence[Performed], sop_uid: str, event: StepEvent, at: int) -> list[Performed]:
+    """What modalities did to the steps of an order, once the performed step `sop_uid` has ended."""
+    begun = [one for one in events if one.performed_step == sop_uid and one.event is StepEvent.PPS_START]
+    return [*events, *(replace(one, event_at=at, event=event) for one in begun)]
 
 
 def rebuild(connection: Connection, order: Order, history: WholeHistory, *, now: int) -> bool:
@@ -70,5 +80,5 @@ def _is_newest(
     at = max(one.event_at for one in events)
     if at < max(order.event_at, order.performed_at):
         return False
-    patient = None if order.patient is None else patients.get(connection, order.patient)
-    return patient is None or all(at >= arrived for arrived, _ in patient["arrivals"])
+    assert order.row is not None
+    return all(at >= arrived for arrived, _ in patients.arrivals_of_order(connection, order.row))

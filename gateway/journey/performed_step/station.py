@@ -21,16 +21,25 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import DuplicateKey, Rejected, UnknownKey
+from gateway.journey.performed_step.asking import asked_by_begin, asked_by_update
 from gateway.journey.performed_step.auditing import event_of_request
 from gateway.journey.performed_step.consequences import Change, Consequence, follow
 from gateway.journey.performed_step.linking import link
-from gateway.journey.performed_step.moving import WholeHistory, move
+from gateway.journey.performed_step.moving import WholeHistory, move, with_end
 from gateway.journey.performed_step.request import Request
 from gateway.long_work import beside
 from gateway.records.audit import Action
 from gateway.records.finding import Finding
+from gateway.records.imaging_order import Order, Performed
 from gateway.records.order import Attributes
-from gateway.records.performed_step import PerformedState, PerformedStep, begun, scheduled_items, updated
+from gateway.records.performed_step import (
+    PerformedState,
+    PerformedStep,
+    ScheduledItem,
+    begun,
+    scheduled_items,
+    updated,
+)
 from gateway.records.performed_times import event_time
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
@@ -74,8 +83,9 @@ class PerformedSteps:
         """
         read = partial(_begun, request.attributes, strict=request.modality in self._strict)
         step, digest = await beside(read) if request.is_long else read()
-        now = self._clock()
-        alarms = await self._store.write(lambda connection: self._begin(connection, request, step, digest, now))
+        now, items = self._clock(), scheduled_items(step.attributes)
+        begin = partial(self._begin, request=request, step=step, items=items, digest=digest, now=now)
+        alarms = await self._store.write(begin, asked_by_begin(request.sop_uid, items))
         if alarms is None:
             return False
         if alarms:
@@ -89,7 +99,8 @@ class PerformedSteps:
         Raises `UnknownKey`, `Conflict` (it has ended), `InvalidValue`, `RequiredMissing`, `Unavailable`.
         """
         strict, now = request.modality in self._strict, self._clock()
-        await self._store.write(lambda connection: self._update(connection, request, strict, now))
+        update = partial(self._update, request=request, strict=strict, now=now)
+        await self._store.write(update, asked_by_update(request.sop_uid, request.attributes))
 
     async def get(self, sop_uid: str) -> Attributes:
         """All that is kept of a performed step. Raises `UnknownKey`, `Unavailable`."""
@@ -118,10 +129,15 @@ class PerformedSteps:
         )
 
     def _begin(
-        self, connection: Connection, request: Request, step: PerformedStep, digest: bytes, now: int
+        self,
+        connection: Connection,
+        request: Request,
+        step: PerformedStep,
+        items: Sequence[ScheduledItem],
+        digest: bytes,
+        now: int,
     ) -> tuple[Finding, ...] | None:
         """What a person should know of the links; None: it has begun already. Raises `DuplicateKey`."""
-        items = scheduled_items(step.attributes)
         before = performed_steps.hold(connection, request.sop_uid, items)
         if before is not None:
             if before["digest"] == digest:
@@ -134,17 +150,24 @@ class PerformedSteps:
             connection, request.sop_uid, with_findings, calling_ae=request.modality, digest=digest, begun_at=begun_at,
             now=now,
         )  # fmt: skip
+        concerned = tuple(one.candidate for one in linking.links)
+        event = StepEvent.PPS_START
+        known = performed_steps.events_by_order(connection, linking.orders)
+        for place in concerned:
+            known[place.order].append(Performed(begun_at, event, request.sop_uid, place.study_uid, place.step_id))
         for one in linking.links:
             performed_steps.link(connection, row, *one)
         for item in linking.unlinked:
             unlinked_items.add(connection, row, item, by_person=False)
-        event = StepEvent.PPS_START
-        move(connection, linking.orders, self._history, request.sop_uid, event, now=now)
-        concerned = tuple(one.candidate for one in linking.links)
+        move(connection, linking.orders, self._history, request.sop_uid, event, now=now, known=known)
         start = Change(row, request.sop_uid, step, event, begun_at, concerned, request.attributes, is_created=True)
         audit.record(connection, event_of_request(request, step.attributes, Action.CREATE, step.state.value, now))
         follow(connection, self._consequences, start)
         return linking.findings
+
+    def _concerned(self, connection: Connection, sop_uid: str) -> list[Order]:
+        """The orders of a performed step, held."""
+        return [book.get(connection, order) for order in performed_steps.orders_of(connection, sop_uid)]
 
     def _update(self, connection: Connection, request: Request, strict: bool, now: int) -> None:
         """Raises `UnknownKey`, `Conflict` and `InvalidValue`, with `strict` `RequiredMissing` too."""
@@ -156,12 +179,14 @@ class PerformedSteps:
         ended_at = None
         if step.state is not PerformedState.IN_PROGRESS:
             ended_at = max(before["begun_at"], event_time(step.attributes, "End", received_at=now, zone=self._zone))
-        performed_steps.change(connection, row, step, ended_at=ended_at, now=now)
         # The end that a rule has put gives way to the modality's own word.
         was_ended = bool(before["end_event"])
-        if was_ended or ended_at is not None:
-            orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
-            move(connection, orders, self._history, request.sop_uid, step.event, now=now, anew=was_ended)
+        orders = self._concerned(connection, request.sop_uid) if was_ended or ended_at is not None else []
+        known = performed_steps.events_by_order(connection, orders)
+        if ended_at is not None:
+            known = {order: with_end(events, request.sop_uid, step.event, ended_at) for order, events in known.items()}
+        performed_steps.change(connection, before, step, ended_at=ended_at, now=now)
+        move(connection, orders, self._history, request.sop_uid, step.event, now=now, known=known, anew=was_ended)
         event, at = (None, now) if ended_at is None else (step.event, ended_at)
         if was_ended and ended_at is None:
             event, at = step.event, before["begun_at"]

@@ -112,8 +112,9 @@ class SilenceWatch:
         row, uid = PerformedStepRow(performed["id"]), performed["sop_uid"]
         ended_at = max(now, performed["begun_at"])
         silent_steps.end(connection, row, ended_at)
-        orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, row)]
-        move(connection, orders, self._tools.history, uid, StepEvent.PPS_SILENT, now=now)
+        orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, uid)]
+        known = performed_steps.events_by_order(connection, orders)
+        move(connection, orders, self._tools.history, uid, StepEvent.PPS_SILENT, now=now, known=known)
         links = tuple(performed_steps.links_of(connection, row))
         step = performed_steps.step_of(performed)
         change = Change(row, uid, step, StepEvent.PPS_SILENT, ended_at, links, request=None)

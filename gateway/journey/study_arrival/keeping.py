@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from gateway import long_work
 from gateway.clock import Clock
 from gateway.errors import GatewayError, Rejected, Unavailable
+from gateway.journey.study_arrival.asking import asked_by
 from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.pixels import PixelKeeping
 from gateway.journey.study_arrival.reading import InstanceReader
@@ -93,7 +94,7 @@ class InstanceKeeping:
             return self._kept(connection, arrival)
 
         try:
-            kept = await self._store.write(keep)
+            kept = await self._store.write(keep, asked_by(arrival))
         except Unavailable as error:
             raise type(error)("the database is away; send again") from error
         self._transfers.count(sender, arrival, is_new=kept.is_new)

@@ -22,7 +22,7 @@ from gateway.records.arrival import InstanceArrival
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.quiet_time import QuietTimes
 from gateway.spool import SpoolFile
-from gateway.store import Store, settling, studies, study_arrivals
+from gateway.store import Store, settling, studies, study_rereading
 from gateway.wire.dimse import ExplainedFailure, StoreRequest
 from gateway.wire.dimse.policy import Caller
 from gateway.wire.dimse.statuses import STORE_STATUSES, SUCCESS, status_of
@@ -152,7 +152,7 @@ class StudyArrival:
 
         def again(connection: Connection) -> None:
             first(connection)
-            if not study_arrivals.say_again(connection, study_uid, study, read, self._keeping.rules):
+            if not study_rereading.say_again(connection, study_uid, study, read, self._keeping.rules):
                 raise _OthersArrivedError
             settling.changed(connection, study_uid, now=now)
             if is_asked:

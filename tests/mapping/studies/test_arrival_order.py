@@ -28,7 +28,7 @@ from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.study import Release, Shape, Study
-from gateway.store import Store, studies, study_arrivals
+from gateway.store import Store, studies, study_arrivals, study_rereading
 from tests.mapping.samples import SHIPPED
 from tests.mapping.studies.public_studies import arrivals
 
@@ -52,7 +52,7 @@ def resources_of(connection: Connection, uid: str, instances: list[InstanceArriv
         row = studies.get(connection, study.uid)
         assert row is not None
         read = READER.read_again(studies.headers(connection, row["id"]))
-        assert study_arrivals.say_again(connection, study.uid, row["id"], read, RULES)
+        assert study_rereading.say_again(connection, study.uid, row["id"], read, RULES)
         study = studies.load(connection, study.uid)
         assert study is not None
     return built(study)
