@@ -16,7 +16,7 @@ from gateway.records.link_change import LinkAction, LinkChange
 from gateway.records.link_target import meant
 from gateway.records.performed_matching import Candidate, place_of
 from gateway.records.row_ids import OrderRow, PerformedStepRow
-from gateway.store import audit, link_changes, performed_steps
+from gateway.store import audit, link_changes, performed_steps, step_candidates
 from gateway.store.statement import Row
 
 MOST_CHARACTERS: Final = 256
@@ -57,13 +57,13 @@ def link(connection: Connection, tools: Tools, wish: Wish, *, now: int) -> LinkO
     performed = _held(connection, wish)
     _agree(connection, wish)
     if wish.order is not None:
-        steps = performed_steps.of_order(connection, wish.order)
+        steps = step_candidates.of_order(connection, wish.order)
     elif wish.accession_number:
-        steps = performed_steps.of_accession_number(connection, wish.accession_number)
+        steps = step_candidates.of_accession_number(connection, wish.accession_number)
     else:
         raise RequiredMissing("name the order, or its accession number", place="order")
     target = meant(steps, wish.step_id)
-    linked = map(place_of, performed_steps.links_of(connection, performed["id"]))
+    linked = map(place_of, step_candidates.links_of(connection, performed["id"]))
     changed = place_of(target) not in linked
     if changed:
         attach_by_hand(connection, tools, performed, target, now=now)
@@ -78,8 +78,8 @@ def unlink(connection: Connection, tools: Tools, wish: Wish, *, now: int) -> Lin
     """
     performed = _held(connection, wish)
     _agree(connection, wish)
-    links = performed_steps.links_of(connection, performed["id"])
-    ours = {one.order for one in performed_steps.of_accession_number(connection, wish.accession_number)}
+    links = step_candidates.links_of(connection, performed["id"])
+    ours = {one.order for one in step_candidates.of_accession_number(connection, wish.accession_number)}
     by_order = [one for one in links if wish.order in (None, one.order)]
     fitting = [one for one in by_order if not wish.accession_number or one.order in ours]
     if not fitting:
@@ -99,7 +99,7 @@ def _held(connection: Connection, wish: Wish) -> Row:
 def _agree(connection: Connection, wish: Wish) -> None:
     if wish.order is None or not wish.accession_number:
         return
-    orders = {one.order for one in performed_steps.of_accession_number(connection, wish.accession_number)}
+    orders = {one.order for one in step_candidates.of_accession_number(connection, wish.accession_number)}
     if wish.order not in orders:
         held = ", ".join(map(str, sorted(orders))) or "no order"
         raise InvalidValue(

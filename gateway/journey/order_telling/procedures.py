@@ -24,7 +24,7 @@ from gateway.records.performed_step import PerformedState, PerformedStep, schedu
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.study import Release
 from gateway.records.work import PROCEDURE, Lane, Part, Work, delivery_to
-from gateway.store import Store, order_book, outbox, patients, performed_steps
+from gateway.store import Store, order_book, outbox, patients, performed_steps, step_candidates
 from gateway.store.outbox_claims import Done
 
 _KEYWORDS: Final = ("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName")
@@ -91,7 +91,7 @@ def _look(connection: Connection, sop_uid: str) -> _ProcedureFacts | None:
     row = performed_steps.find(connection, sop_uid)
     if row is None:
         return None
-    links = performed_steps.links_of(connection, PerformedStepRow(row["id"]))
+    links = step_candidates.links_of(connection, PerformedStepRow(row["id"]))
     orders = [order_book.get(connection, one) for one in sorted({link.order for link in links})]
     orders = [order for order in orders if order.procedures]
     patient = next((order.patient for order in orders if order.patient is not None), None)

@@ -14,7 +14,7 @@ from gateway.records.order import Attributes
 from gateway.records.performed_step import ScheduledItem, scheduled_items
 from gateway.records.row_ids import OrderRow
 from gateway.records.work import SETTLE, Lane
-from gateway.store import completeness, order_book, outbox, patients, performed_steps
+from gateway.store import completeness, order_book, outbox, patients, performed_steps, step_candidates
 from gateway.store.foreseen import Read
 from gateway.store.read_ahead import Asked, Further, is_plain
 
@@ -29,7 +29,7 @@ def asked_by_begin(sop_uid: str, items: Sequence[ScheduledItem]) -> Asked | None
         return None
 
     def reads() -> list[Read]:
-        return [performed_steps.read_of(sop_uid), *(performed_steps.read_of_study(one.study_uid) for one in items)]
+        return [performed_steps.read_of(sop_uid), *(step_candidates.read_of_study(one.study_uid) for one in items)]
 
     def further(connection: Connection) -> Further:
         return Further(reads=[read for item in items for read in _of_item(connection, item)])
@@ -55,17 +55,17 @@ def asked_by_update(sop_uid: str, stated: Attributes) -> Asked | None:
         of_end = list(_of_evidence(named, kind, sop_uid)) if kind is not None else []
         return Further(
             [key for study in named for key in (completeness.lock_of(study), str(_lane(study)))] if of_end else (),
-            [performed_steps.read_of_links(performed["id"]), *_of_orders(orders), *of_end],
+            [step_candidates.read_of_links(performed["id"]), *_of_orders(orders), *of_end],
         )
 
     return Asked((), partial(performed_steps.keys_of, sop_uid), reads, further)
 
 
 def _of_item(connection: Connection, item: ScheduledItem) -> Iterator[Read]:
-    if orders := performed_steps.known_orders_of_study(connection, item.study_uid):
+    if orders := step_candidates.known_orders_of_study(connection, item.study_uid):
         yield from _of_orders(orders)
     elif item.accession_number:
-        yield performed_steps.read_of_accession_number(item.accession_number)
+        yield step_candidates.read_of_accession_number(item.accession_number)
 
 
 def _of_orders(orders: Iterable[OrderRow]) -> Iterator[Read]:

@@ -18,7 +18,7 @@ from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.step import StepEvent
 from gateway.store import order_book as book
-from gateway.store import performed_steps, unlinked_items
+from gateway.store import performed_steps, step_candidates, unlinked_items
 from gateway.store.statement import Row
 
 
@@ -79,7 +79,7 @@ def attach_by_hand(connection: Connection, tools: Tools, performed: Row, target:
 def attach(connection: Connection, tools: Tools, performed: Row, linking: Linking, *, now: int) -> None:
     """Keep the links of a performed step, and bring their orders to what it has done by now."""
     row = PerformedStepRow(performed["id"])
-    linked = {place_of(one) for one in performed_steps.links_of(connection, row)}
+    linked = {place_of(one) for one in step_candidates.links_of(connection, row)}
     new = [one for one in linking.links if place_of(one.candidate) not in linked]
     for one in new:
         performed_steps.link(connection, row, *one)

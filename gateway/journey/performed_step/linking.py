@@ -18,7 +18,7 @@ from gateway.records.performed_step import SCHEDULED_STEPS, ScheduledItem
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepState
 from gateway.store import order_book as book
-from gateway.store import performed_steps
+from gateway.store import step_candidates
 
 ALARMING: Final = {
     StepState.CANCELED: "was cancelled, and is performed all the same",
@@ -55,8 +55,8 @@ def link(connection: Connection, attributes: Attributes, items: Iterable[Schedul
         outcome = matched(
             item,
             _patient_of(attributes),
-            of_study=partial(performed_steps.of_study, connection),
-            of_accession_number=partial(performed_steps.of_accession_number, connection),
+            of_study=partial(step_candidates.of_study, connection),
+            of_accession_number=partial(step_candidates.of_accession_number, connection),
         )
         if outcome.why:
             findings[Finding(SCHEDULED_STEPS, outcome.why)] = None

@@ -43,7 +43,7 @@ from gateway.records.performed_step import (
 from gateway.records.performed_times import event_time
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
-from gateway.store import Store, audit, performed_steps, refusals, unlinked_items
+from gateway.store import Store, audit, performed_steps, refusals, step_candidates, unlinked_items
 from gateway.store import order_book as book
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class PerformedSteps:
         event, at = (None, now) if ended_at is None else (step.event, ended_at)
         if was_ended and ended_at is None:
             event, at = step.event, before["begun_at"]
-        concerned = tuple(performed_steps.links_of(connection, row)) if self._consequences else ()
+        concerned = tuple(step_candidates.links_of(connection, row)) if self._consequences else ()
         change = Change(row, request.sop_uid, step, event, at, concerned, request.attributes)
         audit.record(connection, event_of_request(request, step.attributes, Action.UPDATE, step.state.value, now))
         follow(connection, self._consequences, change)

@@ -22,7 +22,7 @@ from gateway.records.performed_step import scheduled_items
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.silence import HOUR, SilenceRule
 from gateway.records.step import StepEvent
-from gateway.store import Store, performed_steps, silent_steps
+from gateway.store import Store, performed_steps, silent_steps, step_candidates
 from gateway.store import order_book as book
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class SilenceWatch:
         return str(performed["calling_ae"]) if is_silent and not was_silent else ""
 
     def _is_silent(self, connection: Connection, performed: Mapping[str, Any]) -> bool:
-        links = performed_steps.links_of(connection, performed["id"])
+        links = step_candidates.links_of(connection, performed["id"])
         uids = {one.study_uid for one in links} | {one.study_uid for one in scheduled_items(performed["attributes"])}
         last = max(performed["updated_at"], silent_steps.last_image_at(connection, uids))
         goes_on = performed["ended_at"] is None
@@ -115,7 +115,7 @@ class SilenceWatch:
         orders = [book.get(connection, order) for order in performed_steps.orders_of(connection, uid)]
         known = performed_steps.events_by_order(connection, orders)
         move(connection, orders, self._tools.history, uid, StepEvent.PPS_SILENT, now=now, known=known)
-        links = tuple(performed_steps.links_of(connection, row))
+        links = tuple(step_candidates.links_of(connection, row))
         step = performed_steps.step_of(performed)
         change = Change(row, uid, step, StepEvent.PPS_SILENT, ended_at, links, request=None)
         follow(connection, self._tools.consequences, change)
