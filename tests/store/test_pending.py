@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ from gateway.store import Store, messages, patients
 from gateway.store.audit import record
 from gateway.store.schema import messages as message_rows
 from gateway.store.schema import patients as patient_rows
+from tests.store.round_trips import counted, writing
 from tests.store.test_read_ahead import MUSTER, OTHER, add, asks, is_there, together
 
 ASKS = asks(patients.key_of(MUSTER), patients.key_of(OTHER))
 COUNT = select(func.count()).select_from(patient_rows)
-WAITED_FOR = {"Flush", "Sync", "Query"}
-"""Messages of PostgreSQL's protocol behind which its client waits."""
 
 
 def keep(connection: Connection, body: bytes = b"MSH|") -> MessageRow:
@@ -56,30 +54,19 @@ async def test_a_transaction_of_postgresql_takes_four_round_trips(shared_postgre
     """To begin, to hold the keys and look, for all rows and the events of the audit trail, and to commit."""
     store = await Store.open(shared_postgres)
     event = AuditEvent(AuditKind.ORDER_RECORD, Action.CREATE, 1, GATEWAY)
-    with (tmp_path / "protocol").open("w+") as protocol:
 
-        def trace(connection: Connection) -> None:
-            raw: Any = connection.connection.dbapi_connection
-            raw.pgconn.trace(protocol.fileno())
+    def unit(connection: Connection, number: int) -> MessageRow:
+        add(connection, Identity(f"P{number}", "HOSP"))
+        record(connection, event)
+        return keep(connection)
 
-        def unit(connection: Connection, number: int) -> MessageRow:
-            add(connection, Identity(f"P{number}", "HOSP"))
-            record(connection, event)
-            return keep(connection)
-
-        await store.write(trace)
-        wanted = asks(patients.key_of(MUSTER), locks=["patient|HOSP|P1"])
+    wanted = asks(patients.key_of(MUSTER), locks=["patient|HOSP|P1"])
+    with counted(await writing(store), tmp_path / "protocol") as sent:
         rows = await together(store, *((partial(unit, number=number), wanted) for number in range(16)))
-        assert rows == sorted(rows)
-        await store.close()
-        protocol.seek(0)
-        sent = [line.split("\t") for line in protocol if "\tF\t" in line]
-    kinds = [line[3].strip() for line in sent]
-    # An answer is waited for behind these. A Flush right behind a Sync asks for what the Sync has asked for already:
-    # psycopg sends that where the answer has not come by then.
-    waits = [kind for before, kind in pairwise(kinds) if kind in WAITED_FOR and (before, kind) != ("Sync", "Flush")]
-    assert waits == ["Sync", "Sync", "Sync", "Query"]
-    assert len([line for line in sent if "INSERT INTO" in line[-1]]) == 1
+    assert rows == sorted(rows)
+    await store.close()
+    assert sent.waits == ["Sync", "Sync", "Sync", "Query"]
+    assert len([line for line in sent.lines if "INSERT INTO" in line]) == 1
 
 
 async def test_values_of_all_kinds_come_back(database_url: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order_history import Performances, rebuilt_order, sort_key
+from gateway.records.performed_matching import Candidate
 from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepEvent
 from gateway.store import order_book as book
@@ -43,6 +44,16 @@ def move(
             book.save(connection, order, after, now=now)
         else:
             rebuild(connection, order, history, now=now)
+
+
+def with_begin(
+    events: Mapping[OrderRow, Sequence[Performed]], sop_uid: str, at: int, links: Iterable[Candidate]
+) -> dict[OrderRow, list[Performed]]:
+    """What modalities did to the steps of each order, once the performed step `sop_uid` has begun with these links."""
+    result = {order: list(of_order) for order, of_order in events.items()}
+    for one in links:
+        result[one.order].append(Performed(at, StepEvent.PPS_START, sop_uid, one.study_uid, one.step_id))
+    return result
 
 
 def with_end(events: Sequence[Performed], sop_uid: str, event: StepEvent, at: int) -> list[Performed]:

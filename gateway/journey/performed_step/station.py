@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
@@ -24,13 +24,13 @@ from gateway.errors import DuplicateKey, Rejected, UnknownKey
 from gateway.journey.performed_step.asking import asked_by_begin, asked_by_update
 from gateway.journey.performed_step.auditing import event_of_request
 from gateway.journey.performed_step.consequences import Change, Consequence, follow
-from gateway.journey.performed_step.linking import link
-from gateway.journey.performed_step.moving import WholeHistory, move, with_end
+from gateway.journey.performed_step.linking import Linking, link
+from gateway.journey.performed_step.moving import WholeHistory, move, with_begin, with_end
 from gateway.journey.performed_step.request import Request
 from gateway.long_work import beside
 from gateway.records.audit import Action
 from gateway.records.finding import Finding
-from gateway.records.imaging_order import Order, Performed
+from gateway.records.imaging_order import Order
 from gateway.records.order import Attributes
 from gateway.records.performed_step import (
     PerformedState,
@@ -49,6 +49,16 @@ from gateway.store import order_book as book
 log = logging.getLogger(__name__)
 
 UNKNOWN: Final = "there is no such performed step"
+
+
+class _Beginning(NamedTuple):
+    """A performed step that begins."""
+
+    step: PerformedStep
+    items: Sequence[ScheduledItem]
+    """The scheduled steps that the modality names."""
+    digest: bytes
+    """Of what is stated."""
 
 
 class PerformedSteps:
@@ -82,10 +92,9 @@ class PerformedSteps:
         `InvalidValue`, `RequiredMissing`, `Unavailable`.
         """
         read = partial(_begun, request.attributes, strict=request.modality in self._strict)
-        step, digest = await beside(read) if request.is_long else read()
-        now, items = self._clock(), scheduled_items(step.attributes)
-        begin = partial(self._begin, request=request, step=step, items=items, digest=digest, now=now)
-        alarms = await self._store.write(begin, asked_by_begin(request.sop_uid, items))
+        beginning = await beside(read) if request.is_long else read()
+        begin = partial(self._begin, request=request, beginning=beginning, now=self._clock())
+        alarms = await self._store.write(begin, asked_by_begin(request.sop_uid, beginning.items))
         if alarms is None:
             return False
         if alarms:
@@ -129,15 +138,10 @@ class PerformedSteps:
         )
 
     def _begin(
-        self,
-        connection: Connection,
-        request: Request,
-        step: PerformedStep,
-        items: Sequence[ScheduledItem],
-        digest: bytes,
-        now: int,
+        self, connection: Connection, request: Request, beginning: _Beginning, now: int
     ) -> tuple[Finding, ...] | None:
         """What a person should know of the links; None: it has begun already. Raises `DuplicateKey`."""
+        step, items, digest = beginning
         before = performed_steps.hold(connection, request.sop_uid, items)
         if before is not None:
             if before["digest"] == digest:
@@ -153,12 +157,8 @@ class PerformedSteps:
         concerned = tuple(one.candidate for one in linking.links)
         event = StepEvent.PPS_START
         known = performed_steps.events_by_order(connection, linking.orders)
-        for place in concerned:
-            known[place.order].append(Performed(begun_at, event, request.sop_uid, place.study_uid, place.step_id))
-        for one in linking.links:
-            performed_steps.link(connection, row, *one)
-        for item in linking.unlinked:
-            unlinked_items.add(connection, row, item, by_person=False)
+        known = with_begin(known, request.sop_uid, begun_at, concerned)
+        _keep_links(connection, row, linking)
         move(connection, linking.orders, self._history, request.sop_uid, event, now=now, known=known)
         start = Change(row, request.sop_uid, step, event, begun_at, concerned, request.attributes, is_created=True)
         audit.record(connection, event_of_request(request, step.attributes, Action.CREATE, step.state.value, now))
@@ -196,9 +196,18 @@ class PerformedSteps:
         follow(connection, self._consequences, change)
 
 
-def _begun(attributes: Attributes, *, strict: bool) -> tuple[PerformedStep, bytes]:
-    """The performed step as it begins, and the digest of what is stated. Raises as `begun` does."""
-    return begun(attributes, strict=strict), _digest(attributes)
+def _keep_links(connection: Connection, row: PerformedStepRow, linking: Linking) -> None:
+    """Keep the links of a new performed step; items that have none wait."""
+    for one in linking.links:
+        performed_steps.link(connection, row, *one)
+    for item in linking.unlinked:
+        unlinked_items.add(connection, row, item, by_person=False)
+
+
+def _begun(attributes: Attributes, *, strict: bool) -> _Beginning:
+    """The performed step as it begins. Raises as `begun` does."""
+    step = begun(attributes, strict=strict)
+    return _Beginning(step, scheduled_items(step.attributes), _digest(attributes))
 
 
 def _digest(attributes: Attributes) -> bytes:
