@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from bench import gateway_process
+from bench.databases import POSTGRESQL, SQLITE, empty_database
 from bench.dicom_peers import Server, running
 from bench.figures import Report, Table, at_most
 from bench.ports import free_port
@@ -27,6 +28,7 @@ from bench.ports import free_port
 ROWS = COLUMNS = 512
 REST_SECONDS, QUIET_LOOKS, QUIET_CPU_SECONDS = 20.0, 5, 0.015
 HEADERS, FORWARD, STORESCP, ORTHANC = "gateway, headers", "gateway, forward", "storescp", "Orthanc"
+ON_POSTGRESQL = f"{HEADERS}, {POSTGRESQL}"
 BESIDE = "other build, headers"
 Serve = Callable[[Path], AbstractContextManager[Server | None]]
 
@@ -161,12 +163,14 @@ def _storescu(server: Server, files: Path, load: Load) -> subprocess.Popen[bytes
 
 
 @contextmanager
-def gateway(folder: Path, storage: str) -> Iterator[Server]:
-    """The gateway on SQLite in the folder."""
-    configuration = gateway_process.settings(f"sqlite:///{folder}/gateway.db", quiet_seconds=600)
-    spool = {"folder": str(folder / "spool"), "free_gb": 0}
-    configuration["studies"] |= {"storage": storage, "spool": spool}
-    with gateway_process.running(folder, configuration) as one:
+def gateway(folder: Path, storage: str, database: str = SQLITE) -> Iterator[Server]:
+    """The gateway on an empty database."""
+    with ExitStack() as stack:
+        _, url = empty_database(stack, database, "s5")
+        configuration = gateway_process.settings(url, quiet_seconds=600)
+        spool = {"folder": str(folder / "spool"), "free_gb": 0}
+        configuration["studies"] |= {"storage": storage, "spool": spool}
+        one = stack.enter_context(gateway_process.running(folder, configuration))
         yield _rested(Server("gateway", one.dicom_port, one.pid))
 
 
@@ -216,4 +220,5 @@ def orthanc(folder: Path) -> Iterator[Server | None]:
 SERVERS: dict[str, Serve] = {
     STORESCP: storescp, ORTHANC: orthanc, HEADERS: partial(gateway, storage="headers"),
     FORWARD: partial(gateway, storage="forward"),
+    ON_POSTGRESQL: partial(gateway, storage="headers", database=POSTGRESQL),
 }  # fmt: skip
