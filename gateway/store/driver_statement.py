@@ -46,11 +46,15 @@ class DriverStatement:
         exported = _exported(statement)
         self.columns = tuple(column.key or column.name for column in exported)
         self.binary = tuple(column.key or "" for column in exported if isinstance(column.type, LargeBinary))
-        self.readers = tuple(
-            (number, process)
-            for number, column in enumerate(exported)
-            if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
-        )
+        self.readers = _readers(exported, dialect)
+
+
+def _readers(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> tuple[tuple[int, Process], ...]:
+    """Place of a column -> what makes a value of what the driver gives."""
+    found = (
+        (place, one.type.dialect_impl(dialect).result_processor(dialect, None)) for place, one in enumerate(columns)
+    )
+    return tuple((place, process) for place, process in found if process is not None)
 
 
 def _exported(statement: ClauseElement) -> list[ColumnElement[Any]]:
