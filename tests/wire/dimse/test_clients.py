@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AllStoragePresentationContexts
@@ -25,6 +25,7 @@ from tests.peers.dcmtk import dcmtk, echoscu, findscu, storescu
 from tests.peers.orthanc import Orthanc, orthanc
 from tests.peers.process import NO_DELAY, run
 from tests.wire.dimse.peers import HOST, match, serving
+from tests.wire.dimse.shipped_files import shipped_files
 
 __all__ = ["orthanc"]
 
@@ -63,7 +64,7 @@ def bundled() -> list[File]:
     """pydicom's test files that have all that a C-STORE needs, of classes that are served, one of each instance."""
     known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
     found: dict[str, File] = {}
-    for path in filter(Path.is_file, sorted(map(Path, get_testdata_files()))):
+    for path in shipped_files():
         try:
             meta, offset = split_dataset(path)
         except InvalidDicomError:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
-from pydicom.data import get_testdata_files
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filebase import DicomBytesIO
@@ -23,6 +22,7 @@ from gateway.dicom_encoding import MAX_DEPTH
 from gateway.errors import Malformed
 from gateway.wire.dimse.elements import PIXEL_TAGS
 from gateway.wire.dimse.header import MAX_ELEMENT_BYTES, read_header, short_header, split_header
+from tests.wire.dimse.shipped_files import shipped_files
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (
     "1.2.840.10008.1.2",
@@ -48,7 +48,7 @@ def _file(path: Path) -> tuple[Dataset, bytes, str] | None:
     return read, path.read_bytes()[offset:], str(meta.get("TransferSyntaxUID", IMPLICIT))
 
 
-FILES = sorted(path for name in get_testdata_files() if (path := Path(name)).is_file())
+FILES = shipped_files()
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
@@ -50,6 +50,7 @@ from tests.wire.dimse.peers import (
     tool,
     until,
 )
+from tests.wire.dimse.shipped_files import shipped_files
 
 
 async def test_echo() -> None:
@@ -329,9 +330,9 @@ async def test_character_sets_of_identifiers(character_set: bytes, name: bytes, 
 def storable() -> dict[Path, tuple[bytes, str, str, str]]:
     """pydicom's files that can be sent: data set, transfer syntax, SOP class, SOP instance."""
     found = {}
-    for path in sorted(Path(name) for name in get_testdata_files()):
+    for path in shipped_files():
         try:
-            meta, offset = split_dataset(path) if path.is_file() else (Dataset(), 0)
+            meta, offset = split_dataset(path)
         except InvalidDicomError:
             continue
         syntax, sop_class, uid = (
