@@ -57,9 +57,14 @@ class PostgresConnection(psycopg.Connection[Any]):
         if milliseconds == self.statement_ms:
             return
         if not self.of_transactions:
-            self.autocommit = True
-            self.execute(f"SET statement_timeout = {milliseconds}")
-            self.autocommit = False
+            try:
+                self.autocommit = True
+                self.execute(f"SET statement_timeout = {milliseconds}")
+                self.autocommit = False
+            except BaseException:
+                # Left as it is, it would commit each statement of a later transaction by itself.
+                self.close()
+                raise
         self.statement_ms = milliseconds
 
     def send_settings(self) -> None:

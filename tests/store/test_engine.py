@@ -7,11 +7,14 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import Store, engine
+from gateway.store.driver import limit_statements
 from gateway.store.engine import open_engine
 from tests.store.notes import kept, note, noted
 
@@ -137,3 +140,15 @@ def test_two_who_open_a_new_file_at_one_moment(tmp_path: Path) -> None:
         with ThreadPoolExecutor(2) as threads:
             for done in [threads.submit(opened), threads.submit(opened)]:
                 done.result()
+
+
+def test_a_connection_whose_limit_cannot_be_set_is_closed(shared_postgres: str) -> None:
+    """Else it would come back from the pool in autocommit, and commit each statement of a transaction by itself."""
+    opened = open_engine(shared_postgres, answer_seconds=60.0)
+    with opened.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        with pytest.raises(DBAPIError) as raised:
+            limit_statements(connection, -1.0)
+        assert raised.value.connection_invalidated
+        assert raw.closed
+    opened.dispose()
