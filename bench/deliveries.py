@@ -26,6 +26,8 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
 from gateway.store import Store, outbox
 
+HELD_TO: Final = {"SQLite": 500, "PostgreSQL": 400}
+"""Studies a second."""
 LANES: Final = 16
 SERIES: Final = 2
 
@@ -53,7 +55,9 @@ def run(*, count: int, rounds: int, sizes: list[int]) -> Report:
         cpu = statistics.median(one.cpu_micros for one in found)
         rows.append((database, f"{size}", f"{rate:,.0f}", f"{min(one.rate for one in found):,.0f}", f"{cpu:,.0f}"))
         if size == sizes[0]:
-            targets.append(at_least(f"S7 {database}, {LANES} lanes, {size} instances", "studies/s", 200, rate))
+            targets.append(
+                at_least(f"S7 {database}, {LANES} lanes, {size} instances", "studies/s", HELD_TO[database], rate)
+            )
     header = ("database", "instances", "studies/s", "worst round", "CPU us/study")
     return Report([Table(f"S7 Deliveries to an EHR that answers at once, {LANES} lanes", header, rows)], targets)
 

@@ -127,7 +127,7 @@ def _report(seen: Sequence[Seen], told: Sequence[float]) -> Report:
     return Report(
         [Table("S8 Latencies, SQLite FULL", ("S8", "p50 ms", "p99 ms", "max ms"), rows, notes)],
         [
-            at_most("S8 order sent -> seen, p99", "ms", 50, percentile(visible, 99) * 1000),
-            at_most("S8 study due -> in the EHR, p99", "ms", 200, percentile(told, 99) * 1000),
+            at_most("S8 order sent -> seen, p99", "ms", 20, percentile(visible, 99) * 1000),
+            at_most("S8 study due -> in the EHR, p99", "ms", 100, percentile(told, 99) * 1000),
         ],
     )
