@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 
 from gateway.records.erasure import Targets
 from gateway.store import Store, free_space
-from gateway.store.driver import limit_statements
 from gateway.store.searching import Needles
 
 CHUNK: Final = 4 * 1024 * 1024
@@ -50,8 +49,6 @@ def _give_back(connection: Connection) -> int:
 
 def _vacuum(store: Store) -> None:
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # Whoever had the connection before had a limit, and a large database takes longer.
-        limit_statements(connection, None)
         connection.exec_driver_sql("VACUUM")
 
 
