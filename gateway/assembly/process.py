@@ -157,7 +157,7 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     silences, chain = neighbours.all_silences, _watch_chain(parts).standing
     process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
-    link = await first_link(config, store, clock)
+    link = await first_link(config, store, clock) if parts.place.is_first else ""
     beside = mounted(config, store, clock, worklist, performed, parts.commitment, arrival, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors, neighbours)
     return Running(

@@ -9,14 +9,18 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, func, select
 
+from gateway.clock import now
+from gateway.records.person import Role
+from gateway.records.secret import digest_of
 from gateway.simulators import modality, ris, studies
 from gateway.simulators.ehr import EhrSimulator
-from gateway.store import Store
+from gateway.store import Store, users
 from gateway.store.schema import messages, orders, performed_steps
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.commands import Command, gateway, served
@@ -121,6 +125,20 @@ async def test_one_that_is_killed_loses_nothing_and_is_started_again(
     serving = processes_of(running.pid)
     running.signal(signal.SIGKILL)
     await until(lambda: not any(map(runs, serving)), what="the end of processes that nobody watches over")
+
+
+async def test_the_link_of_the_first_admin_is_that_of_the_first_process(tmp_path: Path, shared_postgres: str) -> None:
+    """A link ends the one before: of those that every process would make, the printed one would not open."""
+    http = {"port": 0, "behind_proxy": [HOST]}
+    (tmp_path / "gateway.yaml").write_text(configuration(shared_postgres, http=http), encoding="utf-8")
+    async with served(tmp_path, *PROCESSES) as command:
+        await until(lambda: "/password?link=" in command.output, what="the link")
+        secret = command.output.partition("/password?link=")[2].split()[0]
+        opened = await Store.open(shared_postgres)
+        user = await opened.read(partial(users.of_link, digest=digest_of(secret), now=now()))
+        await opened.close()
+    assert user is not None
+    assert user.role is Role.ADMIN
 
 
 async def test_sqlite_is_for_one_process(tmp_path: Path, sqlite_url: str) -> None:
