@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, get_args
 
 from gateway.errors import GatewayError, InvalidValue, RequiredMissing
@@ -56,14 +57,14 @@ class _CompiledRow:
     function: Function
     codes: Codes | None
 
-    def needs(self, attributes: Attributes) -> bool:
-        """Whether the row must be looked at where `attributes` are stated: only then does it have a value, a fault, or
-        lack what it must have."""
-        return bool(self.row.required or self.row.default) or any(keyword in attributes for _, keyword in self.paths)
+    def needs(self, stated: Collection[str]) -> bool:
+        """Whether the row must be looked at where these attributes are stated: only then does it have a value, a fault,
+        or lack what it must have."""
+        return bool(self.row.required or self.row.default) or any(keyword in stated for _, keyword in self.paths)
 
 
-_MOST_PLANS: Final = 256
-"""Sets of attributes for which the rows of a level are remembered."""
+_MOST_PLANS: Final = 1024
+"""Lists of stated attributes, of all levels, whose rows are kept."""
 ORDER_KEYWORDS: Final = frozenset({"ReferencedPerformedProcedureStepSequence", "RequestAttributesSequence"})
 """Attributes of a series that lead to its order."""
 _ALWAYS: Final = {
@@ -86,7 +87,7 @@ class StudyMapping:
             for release in get_args(Release)
             for level, rows in file.rows.items()
         }
-        self._plans: dict[tuple[str, str], dict[tuple[str, ...], list[_CompiledRow]]] = {key: {} for key in self._rows}
+        self._rows_for = lru_cache(maxsize=_MOST_PLANS)(self._rows_that_need)
         gathered = GATHERED if any(REFERENCED_ORDERS in row.sources for row in file.rows["study"]) else {}
         nothing = frozenset[str]()
         self.keywords = {
@@ -165,23 +166,16 @@ class StudyMapping:
         codings = (self._value(one, series.uid, series.attributes, building)[0] for one in rows)
         return str(next((one["code"] for one in codings if one), "OT"))
 
-    def _rows_for(self, release: Release, level: str, attributes: Attributes) -> Sequence[_CompiledRow]:
+    def _rows_that_need(self, release: Release, level: str, stated: tuple[str, ...]) -> Sequence[_CompiledRow]:
         """The rows to which something that states these attributes, and no others, can give a value or an error.
 
         Instances of one study mostly state the same attributes: the rows are chosen once for all of them.
         """
-        plans = self._plans[release, level]
-        stated = tuple(attributes)
-        rows = plans.get(stated)
-        if rows is None:
-            if len(plans) >= _MOST_PLANS:
-                plans.clear()
-            rows = plans[stated] = [one for one in self._rows[release, level] if one.needs(attributes)]
-        return rows
+        return [one for one in self._rows[release, level] if one.needs(stated)]
 
     def _level(self, level: str, uid: str, attributes: Attributes, building: _Building) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for compiled in self._rows_for(building.release, level, attributes):
+        for compiled in self._rows_for(building.release, level, tuple(attributes)):
             row = compiled.row
             value, source = self._value(compiled, uid, attributes, building)
             if value is None or value == []:
