@@ -9,7 +9,8 @@ from typing import Final
 from gateway.errors import Place
 from gateway.mapping.language.rows import MappingFile, Row
 from gateway.mapping.language.trace import Trace
-from gateway.mapping.orders.paths import PATH, ReadableMessage
+from gateway.mapping.orders.paths import PATH
+from gateway.mapping.orders.scope import ReadableMessage
 
 PROTOCOL: Final = frozenset({"MSH", "BHS", "FHS"})
 """Segments that the gateway reads as such."""

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from gateway import mapping
 from gateway.mapping.language.trace import Trace
 from gateway.mapping.orders.functions import Settings
-from gateway.mapping.orders.paths import Scope, Value
 from gateway.mapping.orders.reading import Statement
+from gateway.mapping.orders.scope import Scope, Value
 from gateway.mapping.studies.base import FhirSettings
 from gateway.records.order import OrderedProcedure
 from gateway.wire.hl7.parsing import parse

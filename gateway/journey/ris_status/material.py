@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from gateway.errors import GatewayError, NeedsPerson
 from gateway.mapping.orders.groups import Group, Segments, order_groups
-from gateway.mapping.orders.paths import Scope, Settings
+from gateway.mapping.orders.scope import Scope
+from gateway.mapping.orders.settings import Settings
 from gateway.mapping.status.scope import StatusScope
 from gateway.records.imaging_order import Order, Procedure, Step
 from gateway.records.order import Attributes

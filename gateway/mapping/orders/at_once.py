@@ -14,8 +14,9 @@ from typing import Any
 from gateway.errors import GatewayError
 from gateway.mapping.language.values import clean_length
 from gateway.mapping.orders.functions import FUNCTIONS, text
-from gateway.mapping.orders.paths import FieldPath, Scope, field_path, nested
+from gateway.mapping.orders.paths import field_path, nested
 from gateway.mapping.orders.row_values import CompiledRow, Finish
+from gateway.mapping.orders.scope import FieldPath, Scope
 from gateway.mapping.orders.settings import Settings
 
 AtOnce = Callable[[Scope], Any]

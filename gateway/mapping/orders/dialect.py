@@ -12,8 +12,9 @@ from gateway.mapping.language.rows import Codes, Dialect, Row, Table
 from gateway.mapping.language.values import INTEGERS, MAX_LENGTH, NEVER_CUT, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS
 from gateway.mapping.orders.items import coded
-from gateway.mapping.orders.paths import Settings, check, is_whole_segment
+from gateway.mapping.orders.paths import check, is_whole_segment
 from gateway.mapping.orders.row_values import CompiledRow, default_of
+from gateway.mapping.orders.settings import Settings
 
 LEVELS: Final = ("patient", "visit", "order", "procedure", "step")
 KEYS: Final = ("from", "as", "table", "unknown", "default", "otherwise", "required", "too_long", "note")

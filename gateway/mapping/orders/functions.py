@@ -19,8 +19,8 @@ from gateway.mapping.orders.identifiers import (
 )
 from gateway.mapping.orders.leaves import leaf, leaves
 from gateway.mapping.orders.names import person_name, provider_name, provider_names, technician_name
-from gateway.mapping.orders.paths import Settings as Settings
-from gateway.mapping.orders.paths import Value
+from gateway.mapping.orders.scope import Value
+from gateway.mapping.orders.settings import Settings as Settings
 from gateway.mapping.orders.sex_and_gender import gender_identity, names_to_use, pronouns, sex_parameters
 from gateway.mapping.orders.times import birth_date, date, start_time, time
 

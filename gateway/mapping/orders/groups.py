@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed, Place, RequiredMissing
-from gateway.mapping.orders.paths import ReadableMessage, ReadableSegment, stated
+from gateway.mapping.orders.scope import ReadableMessage, ReadableSegment, stated
 
 Segments = dict[str, list[ReadableSegment]]
 MAX_GROUPS: Final = 200

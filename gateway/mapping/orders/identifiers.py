@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from gateway.mapping.orders.leaves import leaf, leaves
-from gateway.mapping.orders.paths import Settings as Settings
-from gateway.mapping.orders.paths import Value
+from gateway.mapping.orders.scope import Value
+from gateway.mapping.orders.settings import Settings as Settings
 
 
 def code_sequence(value: Value, _settings: Settings) -> list[dict[str, str]]:

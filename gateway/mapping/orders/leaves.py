@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.mapping.orders.paths import Repetition
+from gateway.mapping.orders.scope import Repetition
 
 
 def leaf(repetition: Repetition, component: int, subcomponent: int = 1) -> str:

@@ -14,9 +14,10 @@ from gateway.mapping.language.trace import Trace
 from gateway.mapping.language.values import fit
 from gateway.mapping.orders.at_once import AtOnce, at_once, never
 from gateway.mapping.orders.dialect import INDISPENSABLE
-from gateway.mapping.orders.paths import FieldPath, Scope, SegmentFields, is_there
+from gateway.mapping.orders.paths import is_there
 from gateway.mapping.orders.places import place_of
 from gateway.mapping.orders.row_values import CompiledRow, RowValue, default_of, derived_by, value_of
+from gateway.mapping.orders.scope import FieldPath, Scope, SegmentFields
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 

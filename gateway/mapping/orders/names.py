@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from gateway.mapping.orders.leaves import leaf, leaves
-from gateway.mapping.orders.paths import Repetition, Value
-from gateway.mapping.orders.paths import Settings as Settings
+from gateway.mapping.orders.scope import Repetition, Value
+from gateway.mapping.orders.settings import Settings as Settings
 
 _TIME: Final = re.compile(r"\d{8,}([.+-]\d+)*", re.ASCII)
 """NDL.2 and NDL.3: start and end."""

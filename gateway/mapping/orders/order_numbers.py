@@ -8,8 +8,8 @@ from typing import Final
 from gateway.errors import InvalidValue, Place, RequiredMissing
 from gateway.mapping.orders.groups import Group
 from gateway.mapping.orders.order_control import Controls, event_of
-from gateway.mapping.orders.paths import ReadableMessage, Scope, stated
 from gateway.mapping.orders.repetition_choice import preferred_identifiers
+from gateway.mapping.orders.scope import ReadableMessage, Scope, stated
 from gateway.mapping.orders.times import in_its_hour, micros, parse_dtm
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes, Number

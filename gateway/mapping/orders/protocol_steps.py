@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.mapping.orders.levels import LevelRead
-from gateway.mapping.orders.paths import Scope, stated
+from gateway.mapping.orders.scope import Scope, stated
 from gateway.records.order import StepListing
 
 _ACTION_CODE: Final = 10

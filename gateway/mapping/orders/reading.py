@@ -39,10 +39,11 @@ from gateway.mapping.orders.order_numbers import (
     prior_identities,
     stated_at,
 )
-from gateway.mapping.orders.paths import ReadableMessage, Scope, SegmentsByName, Settings, stated
 from gateway.mapping.orders.protocol_steps import StepsRead, is_whole_list, is_withdrawn, step_scopes
 from gateway.mapping.orders.repetition_choice import REPEATED, with_preferred_repetitions
 from gateway.mapping.orders.row_values import CompiledRow
+from gateway.mapping.orders.scope import ReadableMessage, Scope, SegmentsByName, stated
+from gateway.mapping.orders.settings import Settings
 from gateway.mapping.orders.times import date, offset_of
 from gateway.records.finding import Finding
 from gateway.records.imaging_order import STEP_ID

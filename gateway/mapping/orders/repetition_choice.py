@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Place
-from gateway.mapping.orders.paths import NULL, ReadableSegment, Settings, stated
-from gateway.mapping.orders.paths import Repetition as Repetition
+from gateway.mapping.orders.scope import NULL, ReadableSegment, stated
+from gateway.mapping.orders.scope import Repetition as Repetition
+from gateway.mapping.orders.settings import Settings
 from gateway.records.finding import Finding
 
 VISIT_TYPES: Final = ("VN", "AN")

@@ -17,17 +17,10 @@ from gateway.mapping.language.rows import Codes, Row
 from gateway.mapping.language.values import fitter, vr_of
 from gateway.mapping.orders.functions import FUNCTIONS, apply
 from gateway.mapping.orders.items import items_finisher
-from gateway.mapping.orders.paths import (
-    Repetition,
-    Scope,
-    Settings,
-    Value,
-    compile_leaf,
-    compile_path,
-    keys_of,
-    nested,
-)
+from gateway.mapping.orders.paths import compile_leaf, compile_path, keys_of, nested
 from gateway.mapping.orders.places import place_of
+from gateway.mapping.orders.scope import Repetition, Scope, Value
+from gateway.mapping.orders.settings import Settings
 
 RowValue = tuple[Any, str, str]
 """What a row gives: its value (text, list of texts or list of items; '' for nothing, None for an explicit null), the

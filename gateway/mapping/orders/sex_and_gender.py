@@ -11,7 +11,8 @@ from typing import Any, Final
 from gateway.errors import InvalidValue
 from gateway.mapping.orders.identifiers import code_sequence
 from gateway.mapping.orders.leaves import leaf, leaves
-from gateway.mapping.orders.paths import Repetition, Settings, Value
+from gateway.mapping.orders.scope import Repetition, Value
+from gateway.mapping.orders.settings import Settings
 from gateway.mapping.orders.times import DAY, HOUR, local_moment, parse_dtm
 
 Item = dict[str, Any]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import InvalidValue
-from gateway.mapping.orders.paths import Settings as Settings
+from gateway.mapping.orders.settings import Settings as Settings
 
 DAY, HOUR = 8, 10
 """Significant digits of a DTM that names a day, an hour."""

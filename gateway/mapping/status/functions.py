@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.errors import InvalidValue
 from gateway.mapping.language.functions import MappingFunction, registry
-from gateway.mapping.orders.paths import Value
+from gateway.mapping.orders.scope import Value
 from gateway.records.performed_times import moment_of
 
 Form = Callable[[Any, Sequence[Any], tzinfo], Value]

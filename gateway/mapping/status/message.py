@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.errors import GatewayError, Place, RequiredMissing
 from gateway.mapping.language.rows import Codes, MappingFile, Row
-from gateway.mapping.orders.paths import Value
+from gateway.mapping.orders.scope import Value
 from gateway.mapping.status.dialect import field_of_target, holds_for
 from gateway.mapping.status.functions import FUNCTIONS, Form, field_of
 from gateway.mapping.status.scope import Look, StatusScope, compiled

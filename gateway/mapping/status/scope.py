@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.mapping.language.values import vr_of
 from gateway.mapping.orders import paths
-from gateway.mapping.orders.paths import Scope, Value
+from gateway.mapping.orders.scope import Scope, Value
 from gateway.mapping.status.functions import field_of
 from gateway.records.order import Attributes, Number
 from gateway.records.order_progress import Progress

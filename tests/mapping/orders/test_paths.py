@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.mapping.orders.paths import SETTINGS, Scope, Value, check, compile_leaf, compile_path, keys_of
+from gateway.mapping.orders.paths import SETTINGS, check, compile_leaf, compile_path, keys_of
+from gateway.mapping.orders.scope import Scope, Value
 from tests.mapping.samples import MSH, PID, RECEIVED, SITE, scope
 
 OBR = "OBR|1|||C^Text^S^P^Protocol^T|a~b~c"
