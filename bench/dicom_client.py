@@ -143,25 +143,21 @@ def encoded(identifier: Dataset) -> bytes:
 
 def performed_step_request(uid: str, data_set: bytes, *, is_begin: bool) -> bytes:
     """N-CREATE or N-SET with an encoded data set."""
-    sop_class, instance = (one.encode() + b"\0" * (len(one) % 2) for one in (MPPS, uid))
     numbers = (0x0002, 0x0140, 0x1000) if is_begin else (0x0003, 0x0120, 0x1001)
-    values = {
-        numbers[0]: sop_class, 0x0100: _word(numbers[1]), 0x0110: _word(1), 0x0800: _word(0x0001),
-        numbers[2]: instance,
-    }  # fmt: skip
-    body = b"".join(_element(number, value) for number, value in values.items())
-    return _message(MPPS_CONTEXTS[MPPS], _element(0x0000, struct.pack("<I", len(body))) + body, data_set)
+    command = _command_set({
+        numbers[0]: _uid(MPPS), 0x0100: _word(numbers[1]), 0x0110: _word(1), 0x0800: _word(0x0001),
+        numbers[2]: _uid(uid),
+    })  # fmt: skip
+    return _message(MPPS_CONTEXTS[MPPS], command, data_set)
 
 
 def store_request(sop_uid: str, data_set: bytes) -> bytes:
     """C-STORE of a CT image with an encoded data set."""
-    sop_class, instance = (one.encode() + b"\0" * (len(one) % 2) for one in (CT_IMAGE, sop_uid))
-    values = {
-        0x0002: sop_class, 0x0100: _word(0x0001), 0x0110: _word(1), 0x0700: _word(0), 0x0800: _word(0x0001),
-        0x1000: instance,
-    }  # fmt: skip
-    body = b"".join(_element(number, value) for number, value in values.items())
-    return _message(STORE_CONTEXTS[CT_IMAGE], _element(0x0000, struct.pack("<I", len(body))) + body, data_set)
+    command = _command_set({
+        0x0002: _uid(CT_IMAGE), 0x0100: _word(0x0001), 0x0110: _word(1), 0x0700: _word(0), 0x0800: _word(0x0001),
+        0x1000: _uid(sop_uid),
+    })  # fmt: skip
+    return _message(STORE_CONTEXTS[CT_IMAGE], command, data_set)
 
 
 def _item(kind: int, body: bytes) -> bytes:
@@ -187,16 +183,24 @@ def _message(context: int, command: bytes, data_set: bytes | None = None) -> byt
 
 
 def _command(sop_class: str, field: int, *, data: bool, status: int | None = None) -> bytes:
-    """The command set of a request, or with a status of its response, implicit VR little endian (PS3.7 6.3.1)."""
-    uid = sop_class.encode() + b"\0" * (len(sop_class) % 2)
-    values = {0x0002: uid, 0x0100: _word(field), 0x0110 if status is None else 0x0120: _word(1)}
+    """The command set of a request, or with a status of its response."""
+    values = {0x0002: _uid(sop_class), 0x0100: _word(field), 0x0110 if status is None else 0x0120: _word(1)}
     if data and status is None:
         values[0x0700] = _word(0)
     values[0x0800] = _word(0x0001 if data else _NO_DATA_SET)
     if status is not None:
         values[0x0900] = _word(status)
+    return _command_set(values)
+
+
+def _command_set(values: Mapping[int, bytes]) -> bytes:
+    """Implicit VR little endian, behind its length (PS3.7 6.3.1)."""
     body = b"".join(_element(number, value) for number, value in values.items())
     return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def _uid(value: str) -> bytes:
+    return value.encode() + b"\0" * (len(value) % 2)
 
 
 def _element(number: int, value: bytes) -> bytes:
