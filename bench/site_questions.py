@@ -21,6 +21,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.retention import DAY, Limits
 from gateway.records.work import WorkKind
 from gateway.store import outbox_claims, outbox_looks, reconciling, study_findings
+from gateway.store.retention.rule import Rule
 
 HTML, JSON, DICOM = "text/html", "application/json", "application/dicom+json"
 KIND: Final = WorkKind.of("ehr:main")
@@ -127,9 +128,7 @@ def _claim(connection: Connection, _number: int) -> None:
         savepoint.rollback()
 
 
-def _old(kind: str) -> Look:
-    rule = next(rule for one, rule in RULES.items() if one.value == kind)
-
+def _old(rule: Rule) -> Look:
     def look(connection: Connection, _number: int) -> None:
         before = now() - DAY // 2
         end_of(connection, rule, before)
@@ -146,7 +145,7 @@ LOOKS: Final[Mapping[str, Look]] = {
     "worker: claim of 16": _claim,
     "worker: is anything due": lambda connection, _: outbox_looks.has_due(connection, KIND, now()),
     "worker: when is the next due": lambda connection, _: outbox_looks.next_due(connection, KIND),
-    **{f"retention: first page of {rule.value}": _old(rule.value) for rule in RULES},
+    **{f"retention: first page of {kind.value}": _old(rule) for kind, rule in RULES.items()},
     "reconcile: studies of a day": _days,
     "settling: UIDs of other studies": lambda connection, number: study_findings.shared_by(
         connection, StudyInstanceUID(f"2.25.7{number}")
