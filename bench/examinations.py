@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from bench import order_book
 from gateway.clock import now
@@ -78,17 +78,12 @@ def performed(url: str, size: int) -> float:
     """Fill an empty database with `size` orders or a few more and all that became of them; the seconds it took."""
     begun = time.perf_counter()
     order_book.filled(url, size)
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            _fill(connection)
-    finally:
-        engine.dispose()
+    with order_book.hurried(url) as connection:
+        _fill(connection)
     return time.perf_counter() - begun
 
 
 def _fill(connection: Connection) -> None:
-    order_book.hurry(connection)
     size = connection.execute(text("SELECT max(id) FROM orders")).scalar_one()
     values = {"now": now(), "size": size, "mpps": _MPPS, "header": _HEADER, "digest": bytes(32)}
     for statement in _STATEMENTS:

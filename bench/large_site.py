@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, create_engine, insert, inspect, text
+from sqlalchemy import Connection, Table, insert, inspect, text
 
 from bench import examinations, order_book
 from gateway.records.audit import Action, Actor, ActorKind, AuditEvent, AuditKind, canonical
@@ -69,27 +69,22 @@ def filled(url: str, size: int) -> float:
     """Fill an empty database with `size` messages or a few more, and all else; the seconds it took."""
     begun = time.perf_counter()
     examinations.performed(url, size // PER_ORDER)
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            order_book.hurry(connection)
-            if connection.dialect.name == "sqlite":
-                raw: Any = connection.connection.dbapi_connection
-                raw.create_function("chr", 1, chr, deterministic=True)
-            for table, statements in _filling(connection.dialect.name):
-                _fill(connection, table, statements)
-            _fill_audit(connection)
-            if connection.dialect.name == "postgresql":
-                _let_keys_go_on(connection)
-            for statement in _AFTER:
-                _run(connection, statement)
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("VACUUM ANALYZE"))
-            else:
-                # Nobody lets SQLite count its rows at a site.
-                connection.execute(text("DELETE FROM sqlite_stat1"))
-    finally:
-        engine.dispose()
+    with order_book.hurried(url) as connection:
+        if connection.dialect.name == "sqlite":
+            raw: Any = connection.connection.dbapi_connection
+            raw.create_function("chr", 1, chr, deterministic=True)
+        for table, statements in _filling(connection.dialect.name):
+            _fill(connection, table, statements)
+        _fill_audit(connection)
+        if connection.dialect.name == "postgresql":
+            _let_keys_go_on(connection)
+        for statement in _AFTER:
+            _run(connection, statement)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("VACUUM ANALYZE"))
+        else:
+            # Nobody lets SQLite count its rows at a site.
+            connection.execute(text("DELETE FROM sqlite_stat1"))
     return time.perf_counter() - begun
 
 

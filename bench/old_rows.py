@@ -9,7 +9,7 @@ import time
 import zlib
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from bench import order_book
 from gateway.clock import now
@@ -21,10 +21,6 @@ HEADER_BYTES: Final = 1_400
 """Of an instance, deflated."""
 INSTANCES: Final = 2
 """Of each study; figures per study are of these."""
-_QUICK: Final = {
-    "sqlite": ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-500000"),
-    "postgresql": ("SET synchronous_commit = off",),
-}
 _BYTES: Final = {"sqlite": "CAST({} AS BLOB)", "postgresql": "convert_to({}, 'UTF8')"}
 _DIGEST: Final = {"sqlite": "randomblob(32)", "postgresql": "sha256(convert_to({}, 'UTF8'))"}
 
@@ -33,16 +29,10 @@ def filled(url: str, *, messages: int, studies: int) -> float:
     """Fill an empty database with so many messages, two for each order, and studies; the seconds it took."""
     begun = time.perf_counter()
     order_book.filled(url, messages // 2)
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            for setting in _QUICK[connection.dialect.name]:
-                connection.exec_driver_sql(setting)
-            for statement, values in _statements(connection, studies):
-                connection.execute(text(statement), {key: values[key] for key in values if f":{key}" in statement})
-            connection.execute(text("VACUUM ANALYZE" if connection.dialect.name == "postgresql" else "ANALYZE"))
-    finally:
-        engine.dispose()
+    with order_book.hurried(url) as connection:
+        for statement, values in _statements(connection, studies):
+            connection.execute(text(statement), {key: values[key] for key in values if f":{key}" in statement})
+        connection.execute(text("VACUUM ANALYZE" if connection.dialect.name == "postgresql" else "ANALYZE"))
     return time.perf_counter() - begun
 
 

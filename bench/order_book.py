@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -92,14 +93,24 @@ def filled(url: str, size: int) -> float:
     """
     begun = time.perf_counter()
     asyncio.run(_create(url))
+    with hurried(url) as connection:
+        _fill(connection, days(size))
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def hurried(url: str) -> Iterator[Connection]:
+    """A connection that writes each statement without care for a crash, and without looking at foreign keys."""
     # Not the store's own, which makes every transaction durable.
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            _fill(connection, days(size))
+            dialect = connection.dialect.name
+            for setting in _QUICK[dialect]:
+                connection.exec_driver_sql(f"{'PRAGMA' if dialect == 'sqlite' else 'SET'} {setting}")
+            yield connection
     finally:
         engine.dispose()
-    return time.perf_counter() - begun
 
 
 def items(numbers: range) -> list[Dataset]:
@@ -120,16 +131,8 @@ async def _create(url: str) -> None:
     await store.close()
 
 
-def hurry(connection: Connection) -> None:
-    """Let a connection write without care for a crash, and without looking at foreign keys."""
-    dialect = connection.dialect.name
-    for setting in _QUICK[dialect]:
-        connection.exec_driver_sql(f"{'PRAGMA' if dialect == 'sqlite' else 'SET'} {setting}")
-
-
 def _fill(connection: Connection, number_of_days: int) -> None:
     dialect = connection.dialect.name
-    hurry(connection)
     made = MetaData()
     when = Table(
         "bench_days", made, SchemaColumn("first", BigInteger), SchemaColumn("day", Text), prefixes=["TEMPORARY"]
