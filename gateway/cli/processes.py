@@ -45,12 +45,12 @@ def serve_in_processes(number: int, settings: Config, reread: Callable[[], Confi
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
         begin = partial(_begin, settings, reread, serve)
         stop_seconds = settings.database.answer_seconds + GRACE_SECONDS
-        Supervisor(number, ports, Path(folder), begin, _all_ready, stop_seconds).run()
+        Supervisor(number, ports, Path(folder), begin, _print_ready, stop_seconds).run()
     log.info("stopped")
 
 
 def _begin(settings: Config, reread: Callable[[], Config], serve: Serve, place: ProcessPlace) -> None:
-    """In a new process: serve, by what a reload has put in force meanwhile."""
+    """In a new process: serve. All but the first take from the files, as they are now, what a reload takes."""
     from gateway.assembly.reloading import in_force
     from gateway.observe import logs
 
@@ -64,17 +64,17 @@ def _begin(settings: Config, reread: Callable[[], Config], serve: Serve, place: 
     asyncio.run(serve(settings, reread, place))
 
 
-def _all_ready(lines: Sequence[str]) -> None:
+def _print_ready(lines: Sequence[str]) -> None:
     say_lines(lines)
     sys.stdout.flush()
 
 
-def say_ready(place: ProcessPlace, lines: Sequence[str]) -> None:
-    """Print what there is to say of a gateway that serves; where processes share it, once all of them do."""
-    if place.parent is not None:
-        place.tell(ready=list(lines))
-        return
-    _all_ready(lines)
+def report_ready(place: ProcessPlace, lines: Sequence[str]) -> None:
+    """Print `lines` of a gateway that serves; where it is several processes, once all of them do."""
+    if place.parent is None:
+        _print_ready(lines)
+    else:
+        place.report(ready=list(lines))
 
 
 def watch_parent(place: ProcessPlace, stop: asyncio.Event) -> None:

@@ -18,7 +18,7 @@ from gateway.cli.commands import cli
 from gateway.cli.context import configuration, read_again
 from gateway.cli.options import ConfigFile
 from gateway.cli.output import CommandFailure, say
-from gateway.cli.processes import GRACE_SECONDS, say_ready, serve_in_processes, watch_parent
+from gateway.cli.processes import GRACE_SECONDS, report_ready, serve_in_processes, watch_parent
 
 if TYPE_CHECKING:
     from gateway.assembly.processes.place import ProcessPlace
@@ -79,7 +79,7 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
         if gateway.first_link:
             link = f"{console}{gateway.first_link}"
             lines.append(f"nobody can log in yet; the first admin sets a password, within a day: {link}")
-        say_ready(place, lines)
+        report_ready(place, lines)
         async with spared(), _reloading(gateway.reload):
             await stop.wait()
         _end_within(settings.database.answer_seconds + GRACE_SECONDS)

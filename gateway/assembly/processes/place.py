@@ -27,19 +27,19 @@ class ProcessPlace:
     folder: Path | None = None
     """Where the processes reach one another."""
     parent: socket.socket | None = None
-    """To who started it; its end tells that nobody watches any more."""
+    """The connection to the supervisor; when it ends, nobody watches over this process any more."""
 
-    def tell(self, **word: Any) -> None:
-        """Tell the parent. An end that is not there is found by who reads from it."""
+    def report(self, **fields: Any) -> None:
+        """Send `fields` to the parent. A parent that has ended is noticed where its connection is watched."""
         if self.parent is not None:
             try:
-                self.parent.sendall(json.dumps(word).encode() + b"\n")
+                self.parent.sendall(json.dumps(fields).encode() + b"\n")
             except OSError:
                 pass
 
     def reload_others(self) -> None:
         """Let the other processes read the files of the configuration again."""
-        self.tell(reload=self.number)
+        self.report(reload=self.number)
 
     def share_of(self, limit: int) -> int:
         """What this process has of a limit of the whole gateway: the shares of all come to it. 0: others have all."""

@@ -30,11 +30,12 @@ STEADY_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 """Between two starts of a process that dies before; each twice as long after the one before."""
-WORD_SECONDS: Final = 1.0
+REPORT_SECONDS: Final = 1.0
+"""For the rest of a report whose beginning has come."""
 KILLED_SECONDS: Final = 5.0
 """After the time that a process has for its stop."""
-STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-_HANDED_ON: Final = (*STOPS, signal.SIGHUP)
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_HANDED_ON: Final = (*_STOPS, signal.SIGHUP)
 
 log = logging.getLogger(__name__)
 
@@ -49,22 +50,22 @@ class _Child:
     pid: int = 0
     """0: none runs."""
     channel: socket.socket | None = None
-    words: bytes = b""
-    """What it has told, as far as no line of it is whole."""
+    unfinished_line: bytes = b""
+    """Of a report that has not come whole yet."""
     begun_at: float = 0.0
+    """By the monotonic clock; 0: it was never started."""
     is_ready: bool = False
     faults: Sequence[str] = ()
     """Why it did not start the last time."""
     pause: float = 0.0
     due_at: float | None = None
     """When it is started again, by the monotonic clock."""
-    starts: int = 0
 
 
 @dataclass(slots=True)
 class Supervisor:
     """`serve` is called in each process, and serves until SIGTERM; what it raises before it is ready keeps it from
-    starting. `on_ready` gets what the first process has to say of itself, once all serve."""
+    starting. `on_ready` gets the lines that the first process reports of itself, once all serve."""
 
     processes: int
     ports: OpenPorts
@@ -75,9 +76,10 @@ class Supervisor:
     _run: str = field(default_factory=lambda: secrets.token_hex(8))
     _children: list[_Child] = field(default_factory=list)
     _lines: Sequence[str] | None = None
-    """What is said when all serve."""
+    """What the first process that was ready reports; None: none was."""
     _was_ready: bool = False
-    _stopping_at: float | None = None
+    _kill_at: float | None = None
+    """When what has not stopped is killed, by the monotonic clock; None: no stop was asked for."""
     _caught: list[int] = field(default_factory=list)
     _woken: socket.socket | None = None
 
@@ -86,7 +88,7 @@ class Supervisor:
         self._children = [_Child(number) for number in range(1, self.processes + 1)]
         with self._signals():
             try:
-                # Alone at first: it makes the tables of a new database, and what keeps it from starting is said once.
+                # Alone at first: it makes the tables of a new database, and what keeps it from starting is stated once.
                 self._start(self._children[0])
                 while not self._is_over():
                     self._look()
@@ -94,7 +96,7 @@ class Supervisor:
                 self._kill()
 
     def _is_over(self) -> bool:
-        return self._stopping_at is not None and not any(child.pid for child in self._children)
+        return self._kill_at is not None and not any(child.pid for child in self._children)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -119,42 +121,41 @@ class Supervisor:
         """Wait until something happens, and do what follows."""
         assert self._woken is not None
         channels = {child.channel: child for child in self._children if child.channel is not None}
-        heard, _, _ = select.select([self._woken, *channels], [], [], self._seconds())
-        if self._woken in heard:
+        readable, _, _ = select.select([self._woken, *channels], [], [], self._seconds())
+        if self._woken in readable:
             self._woken.recv(4096)
-        for channel in heard:
+        for channel in readable:
             if channel in channels:
-                self._hear(channels[channel])
-        for number in [self._caught.pop(0) for _ in range(len(self._caught))]:
-            if number != signal.SIGCHLD:
+                self._receive(channels[channel])
+        while self._caught:
+            if (number := self._caught.pop(0)) != signal.SIGCHLD:
                 self._hand_on(number)
         for child in self._children:
             if child.pid:
                 self._reap(child)
         self._start_due()
-        if self._stopping_at is not None and time.monotonic() > self._stopping_at + self.stop_seconds + KILLED_SECONDS:
+        if self._kill_at is not None and time.monotonic() > self._kill_at:
             self._kill()
 
     def _seconds(self) -> float | None:
         """How long nothing is to be done of itself."""
         moments = [child.due_at for child in self._children if child.due_at is not None]
-        if self._stopping_at is not None:
-            moments = [self._stopping_at + self.stop_seconds + KILLED_SECONDS]
+        if self._kill_at is not None:
+            moments = [self._kill_at]
         return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else None
 
     def _start_due(self) -> None:
         now = time.monotonic()
         for child in self._children:
-            if child.due_at is not None and child.due_at <= now and self._stopping_at is None:
+            if child.due_at is not None and child.due_at <= now and self._kill_at is None:
                 self._start(child)
 
     def _start(self, child: _Child) -> None:
         child.due_at = None
         child.channel, theirs = socket.socketpair()
-        child.channel.settimeout(WORD_SECONDS)
-        child.words, child.is_ready, child.begun_at = b"", False, time.monotonic()
-        is_first = child.number == 1 and not child.starts
-        child.starts += 1
+        child.channel.settimeout(REPORT_SECONDS)
+        is_first = child.number == 1 and not child.begun_at
+        child.unfinished_line, child.is_ready, child.begun_at = b"", False, time.monotonic()
         place = ProcessPlace(
             child.number, self.processes, is_first, self.ports.seen_by(child.number), f"{self._run}-{child.number}-",
             self.folder, theirs,
@@ -172,7 +173,7 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (*STOPS, signal.SIGCHLD):
+            for number in (*_STOPS, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             for child in self._children:
@@ -182,49 +183,49 @@ class Supervisor:
             self.serve(place)
             code = 0
         except ConfigError as error:
-            place.tell(faults=[str(fault) for fault in error.faults])
+            place.report(faults=[str(fault) for fault in error.faults])
         except GatewayError as error:
-            place.tell(faults=[str(error)])
+            place.report(faults=[str(error)])
         except BaseException:
             log.critical("process %d failed", place.number, exc_info=True)
         finally:
             logging.shutdown()
             os._exit(code)
 
-    def _hear(self, child: _Child) -> None:
+    def _receive(self, child: _Child) -> None:
         assert child.channel is not None
         try:
             received = child.channel.recv(65536)
-        except OSError:  # it ended amid a word, or what it has started holds its end
+        except OSError:  # it ended amid a report, or what it has started holds its end
             received = b""
         if not received:
             child.channel.close()
             child.channel = None
             return
-        *lines, child.words = (child.words + received).split(b"\n")
+        *lines, child.unfinished_line = (child.unfinished_line + received).split(b"\n")
         for line in lines:
-            self._told(child, json.loads(line))
+            self._apply(child, json.loads(line))
 
-    def _told(self, child: _Child, word: dict[str, Any]) -> None:
-        if "ready" in word:
+    def _apply(self, child: _Child, report: dict[str, Any]) -> None:
+        if "ready" in report:
             child.is_ready, child.faults = True, ()
-            self._lines = self._lines or word["ready"]
+            self._lines = self._lines or report["ready"]
             for other in self._children:
-                if not other.starts:
+                if not other.begun_at:
                     self._start(other)
             if not self._was_ready and all(one.is_ready for one in self._children):
                 self._was_ready = True
                 self.on_ready(self._lines or ())
-        elif "faults" in word:
-            child.faults = word["faults"]
-        elif "reload" in word:
+        elif "faults" in report:
+            child.faults = report["faults"]
+        elif "reload" in report:
             self._signal(signal.SIGHUP, but=child)
 
     def _hand_on(self, number: int) -> None:
-        if number in STOPS:
-            if self._stopping_at is None:
-                self._stopping_at = time.monotonic()
-                # Else connections would be taken by the system, and served by nobody.
+        if number in _STOPS:
+            if self._kill_at is None:
+                self._kill_at = time.monotonic() + self.stop_seconds + KILLED_SECONDS
+                # This process accepts nothing, and a socket listens until the last process has closed it.
                 self.ports.close()
             number = signal.SIGTERM
         self._signal(number)
@@ -239,12 +240,12 @@ class Supervisor:
         if not pid:
             return
         while child.channel is not None:
-            self._hear(child)
+            self._receive(child)
         child.pid = 0
         self.ports.counts.absent(child.number - 1)
-        if self._stopping_at is not None:
+        if self._kill_at is not None:
             return
-        if not self._was_ready and self._lines is None:
+        if self._lines is None:
             raise _fault(child, status)
         was_steady = child.is_ready and time.monotonic() - child.begun_at >= STEADY_SECONDS
         child.is_ready = False
@@ -253,7 +254,7 @@ class Supervisor:
         self._end_where_none_starts(child, status)
         # A logger for each: what happens to one is not counted as a repetition of what happened to another.
         logging.getLogger(f"{__name__}.{child.number}").error(
-            "process %d (pid %d) %s; it is started again %s%s", child.number, pid, ended(status),
+            "process %d (pid %d) %s; it is started again %s%s", child.number, pid, _ended(status),
             f"in {child.pause:g} s" if child.pause else "now", "".join(f": {fault}" for fault in child.faults),
         )  # fmt: skip
 
@@ -278,10 +279,10 @@ def _fault(child: _Child, status: int) -> GatewayError:
     """Why a process did not start."""
     if child.faults:
         return ConfigError(list(child.faults))
-    return Unavailable(f"process {child.number} {ended(status)} before it served; the log says why")
+    return Unavailable(f"process {child.number} {_ended(status)} before it served; the log says why")
 
 
-def ended(status: int) -> str:
+def _ended(status: int) -> str:
     """How a process ended, by the status of `waitpid`."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +24,7 @@ PROCESSES = 2
 
 
 def serve_well(place: ProcessPlace, _folder: Path) -> None:
-    place.tell(ready=[f"of process {place.number}"])
+    place.report(ready=[f"of process {place.number}"])
     signal.pause()
 
 
@@ -39,41 +39,40 @@ def serve_once(place: ProcessPlace, folder: Path) -> None:
         starts.flush()
         if starts.tell() > 1:
             serve_nobody(place, folder)
-    place.tell(ready=[])
-    while not (folder / "all").exists():
-        time.sleep(0.01)
+    place.report(ready=[])
+    asyncio.run(until((folder / "all").exists, what="that all serve"))
 
 
 def dies_unseen(_place: ProcessPlace, _folder: Path) -> None:
     os._exit(7)
 
 
-def supervise(serve: Callable[[ProcessPlace, Path], None], folder: Path, told: Connection) -> None:
-    """In a process of its own: tells the lines of the start, and how it ended."""
+def supervise(serve: Callable[[ProcessPlace, Path], None], folder: Path, reports: Connection) -> None:
+    """In a process of its own: reports the lines of the start, and how it ended."""
     supervisor.FIRST_PAUSE_SECONDS = 0.01  # type: ignore[misc]
     ports = OpenPorts({}, {}, ConnectionCounts(1, PROCESSES))
 
     def ready(lines: object) -> None:
         (folder / "all").touch()
-        told.send(lines)
+        reports.send(lines)
 
     try:
         Supervisor(PROCESSES, ports, folder, lambda place: serve(place, folder), ready, stop_seconds=60.0).run()
     except GatewayError as error:
-        told.send(str(error))
+        reports.send(str(error))
     else:
-        told.send("stopped")
+        reports.send("stopped")
 
 
 class Parent:
     def __init__(self, serve: Callable[[ProcessPlace, Path], None], folder: Path) -> None:
-        self._told, theirs = FORKS.Pipe()
+        self._reports, theirs = FORKS.Pipe()
         self.process = FORKS.Process(target=supervise, args=(serve, folder, theirs))
         self.process.start()
 
-    async def next_word(self) -> object:
-        await until(self._told.poll, what="a word of the parent")
-        return self._told.recv()
+    async def next_report(self) -> object:
+        await until(self._reports.poll, what="a report of the parent")
+        return self._reports.recv()
 
     async def ended(self) -> None:
         await until(lambda: not self.process.is_alive(), what="the end of the parent")
@@ -81,10 +80,10 @@ class Parent:
 
 async def test_all_are_started_and_a_signal_ends_all(tmp_path: Path) -> None:
     parent = Parent(serve_well, tmp_path)
-    assert await parent.next_word() == ["of process 1"]
+    assert await parent.next_report() == ["of process 1"]
     assert parent.process.pid is not None
     os.kill(parent.process.pid, signal.SIGTERM)
-    assert await parent.next_word() == "stopped"
+    assert await parent.next_report() == "stopped"
     await parent.ended()
 
 
@@ -96,14 +95,14 @@ async def test_what_keeps_the_first_from_starting_ends_all(
     tmp_path: Path, serve: Callable[[ProcessPlace, Path], None], why: str
 ) -> None:
     parent = Parent(serve, tmp_path)
-    assert why in str(await parent.next_word())
+    assert why in str(await parent.next_report())
     await parent.ended()
 
 
 async def test_one_fault_that_keeps_all_from_starting_again_ends_the_parent(tmp_path: Path) -> None:
     parent = Parent(serve_once, tmp_path)
-    assert await parent.next_word() == ()
-    assert "a key: a fault" in str(await parent.next_word())
+    assert await parent.next_report() == ()
+    assert "a key: a fault" in str(await parent.next_report())
     await parent.ended()
     starts = [len((tmp_path / f"starts-{number}").read_text(encoding="ascii")) for number in (1, 2)]
     assert all(number >= 2 for number in starts)
