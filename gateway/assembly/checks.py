@@ -16,6 +16,7 @@ from gateway.assembly.ehrs import client_of
 from gateway.assembly.forward_to_checks import reached, unused_forwarding
 from gateway.assembly.http import tls_of_http
 from gateway.assembly.http_receivers import authorization_of, kind_of, usable
+from gateway.assembly.listening_ports import key_of_listener, listening_ports
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.open_doors import open_doors
 from gateway.assembly.orders import access_of
@@ -31,7 +32,6 @@ from gateway.errors import ConfigError, GatewayError, SettingFault
 from gateway.journey.order_intake.sources import SERVED
 from gateway.operations.check import (
     CheckFinding,
-    ListeningPort,
     check_database,
     check_folder,
     check_ports,
@@ -52,7 +52,7 @@ MOST_SECONDS: Final = 10.0
 
 async def check(config: Config, *, offline: bool, file: Path | None = None) -> list[CheckFinding]:
     """Look at mappings and settings, and unless `offline` at ports, database and EHRs. `file`: of the configuration."""
-    ports = list(_listening_ports(config))
+    ports = list(listening_ports(config))
     doors = await asyncio.to_thread(lambda: list(open_doors(config, file, now())))
     findings = [*_mappings(config), *_settings(config), *check_shared(ports), *doors]
     if (folder := config.studies.spool.folder) is not None:
@@ -170,19 +170,8 @@ def _types(listener: Listener) -> Iterator[CheckFinding]:
         kind, _, trigger = one.partition("^")
         if kind not in kinds or (trigger and (kind, trigger) not in SERVED):
             yield CheckFinding(
-                f"hl7.listeners {listener.name}", True, f"message_types: {one} is not served", warning=True
+                key_of_listener(listener.name), True, f"message_types: {one} is not served", warning=True
             )
-
-
-def _listening_ports(config: Config) -> Iterator[ListeningPort]:
-    for listener in config.hl7.listeners:
-        yield ListeningPort(f"hl7.listeners {listener.name}", listener.host, listener.port)
-    dicom = config.dicom
-    if dicom.tls is None or not dicom.tls.only:
-        yield ListeningPort("dicom", dicom.host, dicom.port)
-    if dicom.tls is not None:
-        yield ListeningPort("dicom.tls", dicom.host, dicom.tls.port)
-    yield ListeningPort("http", config.http.host, config.http.port)
 
 
 async def _dicom_destination(config: Config, destination: DicomDestination) -> CheckFinding:

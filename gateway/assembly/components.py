@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from gateway.assembly.listening_ports import DICOM, DICOM_TLS, HTTP, key_of_listener
 from gateway.assembly.processes.place import ProcessPlace
-from gateway.assembly.processes.ports import DICOM, DICOM_TLS, HTTP, key_of_listener
 from gateway.operations.state.components import Component
 from gateway.wire.dimse import DimseServer
 from gateway.wire.hl7.mllp_server import MllpServer

@@ -13,9 +13,9 @@ from typing import Final
 from aiohttp import web
 
 from gateway.assembly.binding import bind
+from gateway.assembly.listening_ports import HTTP
 from gateway.assembly.people import Doors
 from gateway.assembly.processes.place import ALONE, ProcessPlace
-from gateway.assembly.processes.ports import HTTP
 from gateway.assembly.shares import http_share, limit, of_address
 from gateway.assembly.studies import storing_of
 from gateway.assembly.tls import server_tls

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from gateway.assembly.listening_ports import key_of_listener
 from gateway.assembly.state import setup_of
 from gateway.config.fields import is_loopback
 from gateway.config.tree import Config
@@ -34,7 +35,7 @@ def _listeners(config: Config) -> Iterator[tuple[str, str]]:
     for listener in config.hl7.listeners:
         if is_loopback(listener.host):
             continue
-        what = f"hl7.listeners {listener.name}"
+        what = key_of_listener(listener.name)
         if listener.tls is None:
             yield what, f"takes messages on {listener.host} without TLS: anybody on the way can read them"
         if not listener.allowed_addresses and not listener.allowed_certificates:

@@ -12,10 +12,10 @@ from typing import Final
 from gateway import mapping
 from gateway.assembly.audit_events import RefusedConnections
 from gateway.assembly.binding import bind
+from gateway.assembly.listening_ports import key_of_listener
 from gateway.assembly.mappings import first_listener
 from gateway.assembly.performed_steps import consequences_of
 from gateway.assembly.processes.place import ALONE, ProcessPlace
-from gateway.assembly.processes.ports import key_of_listener
 from gateway.assembly.readers import make_reader, source_of
 from gateway.assembly.shares import of_address
 from gateway.assembly.tls import server_tls
@@ -47,7 +47,7 @@ def access_of(listener: Listener) -> ListenerAccess:
     """Who a listener lets in. Raises `ConfigError` when a certificate or key cannot be used."""
 
     def tls_fault(key: str, text: str) -> SettingFault:
-        return SettingFault(f"hl7.listeners {listener.name}", f"tls.{key}: {text}")
+        return SettingFault(key_of_listener(listener.name), f"tls.{key}: {text}")
 
     return ListenerAccess(
         tls=server_tls(listener.tls, tls_fault) if listener.tls is not None else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.assembly.audit import destinations_of
 from gateway.assembly.http import VERSION
+from gateway.assembly.listening_ports import key_of_listener
 from gateway.assembly.receivers import receivers_of
 from gateway.clock import Clock
 from gateway.config.tree import Config
@@ -70,7 +71,7 @@ def _log_file() -> Path | None:
 def _certificates(config: Config) -> Iterator[CertificateFile]:
     for listener in config.hl7.listeners:
         if listener.tls is not None:
-            yield from _of_tls(f"hl7.listeners {listener.name}", listener.tls.certificate, listener.tls.client_ca)
+            yield from _of_tls(key_of_listener(listener.name), listener.tls.certificate, listener.tls.client_ca)
     if (tls := config.dicom.tls) is not None:
         yield from _of_tls("dicom", tls.certificate, tls.client_ca)
     if config.http.tls is not None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from gateway.assembly.checks import check
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.assembly.processes.place import ProcessPlace
 from gateway.assembly.reloading import Reloader
 from gateway.config.tree import Config
 from gateway.operations.check import CheckFinding
@@ -22,7 +22,7 @@ from gateway.operations.system import Setting, System
 _USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-def system_of(config: Config, reloader: Reloader, place: ProcessPlace = ALONE) -> System:
+def system_of(config: Config, reloader: Reloader, place: ProcessPlace) -> System:
     """The tools for a gateway that serves by `config`."""
 
     async def reload() -> Reloaded:

@@ -13,8 +13,9 @@ from gateway import mapping
 from gateway.assembly.binding import bind
 from gateway.assembly.commitment import archive_reports
 from gateway.assembly.implementation import implementation_uid
+from gateway.assembly.listening_ports import DICOM, DICOM_TLS
 from gateway.assembly.orders import GRACE_SECONDS
-from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.assembly.processes.place import ProcessPlace
 from gateway.assembly.refused_associations import RefusedAssociations
 from gateway.assembly.shares import of_address
 from gateway.assembly.study_sources import notified_studies
@@ -82,7 +83,7 @@ async def serve_dicom(
     performed_steps: PerformedSteps,
     refused: RefusedAssociations,
     commitment: StorageCommitment | None,
-    place: ProcessPlace = ALONE,
+    place: ProcessPlace,
 ) -> DimseServer:
     dicom = config.dicom
     server = DimseServer(
@@ -135,9 +136,9 @@ def _tls_fault(key: str, text: str) -> SettingFault:
 def dicom_ports(dicom: Dicom) -> Iterator[tuple[str, int, ssl.SSLContext | None]]:
     """Key, port and TLS of each DICOM port. Raises `ConfigError` when a certificate cannot be used."""
     if dicom.tls is None or not dicom.tls.only:
-        yield "dicom", dicom.port, None
+        yield DICOM, dicom.port, None
     if dicom.tls is not None:
-        yield "dicom.tls", dicom.tls.port, server_tls(dicom.tls, _tls_fault)
+        yield DICOM_TLS, dicom.tls.port, server_tls(dicom.tls, _tls_fault)
 
 
 def scanners_of(dicom: Dicom) -> list[str]:

@@ -1,45 +1,20 @@
-"""The ports of the configuration, opened once for all processes."""
+"""The ports of a gateway, opened once for all its processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import socket
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.assembly.binding import unbindable
+from gateway.assembly.listening_ports import DICOM, DICOM_TLS, listening_ports
 from gateway.config.tree import Config
 from gateway.errors import ConfigError
 from gateway.wire.shared_port import ConnectionCounts, SharedPort, listening_sockets
 
-HTTP: Final = "http"
-DICOM: Final = "dicom"
-DICOM_TLS: Final = "dicom.tls"
-
-
-def key_of_listener(name: str) -> str:
-    """The key of an HL7 listener."""
-    return f"hl7.listeners {name}"
-
-
-class _Port(NamedTuple):
-    key: str
-    host: str
-    port: int
-    counted_as: str
-    """Ports of one name share their limits, and are counted together."""
-
-
-def _ports(config: Config) -> Iterator[_Port]:
-    for one in config.hl7.listeners:
-        key = key_of_listener(one.name)
-        yield _Port(key, one.host, one.port, key)
-    dicom = config.dicom
-    if dicom.tls is None or not dicom.tls.only:
-        yield _Port(DICOM, dicom.host, dicom.port, DICOM)
-    if dicom.tls is not None:
-        yield _Port(DICOM_TLS, dicom.host, dicom.tls.port, DICOM)
-    yield _Port(HTTP, config.http.host, config.http.port, HTTP)
+_COUNTED_WITH: Final = {DICOM_TLS: DICOM}
+"""Ports of one server share its limits, and are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +28,7 @@ class OpenPorts:
     @classmethod
     def of(cls, config: Config, processes: int) -> OpenPorts:
         """Those of `config`, until `close`. Raises `ConfigError` with every port that cannot be had."""
-        ports = list(_ports(config))
+        ports = list(listening_ports(config))
         sockets: dict[str, Sequence[socket]] = {}
         faults = []
         for one in ports:
@@ -61,9 +36,9 @@ class OpenPorts:
                 sockets[one.key] = listening_sockets(one.host, one.port)
             except OSError as error:
                 faults.append(unbindable(one.key, one.host, one.port, error.strerror or str(error)))
-                continue
-        rows = list(dict.fromkeys(one.counted_as for one in ports))
-        counted_as = {one.key: rows.index(one.counted_as) for one in ports}
+        servers = {one.key: _COUNTED_WITH.get(one.key, one.key) for one in ports}
+        rows = list(dict.fromkeys(servers.values()))
+        counted_as = {key: rows.index(server) for key, server in servers.items()}
         opened = cls(sockets, counted_as, ConnectionCounts(len(rows), processes))
         if faults:
             opened.close()
