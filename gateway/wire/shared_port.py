@@ -24,8 +24,7 @@ class ConnectionCounts:
 
     def __init__(self, ports: int, processes: int) -> None:
         self._processes = processes
-        self._memory = mmap.mmap(-1, max(1, ports * processes) * _BYTES)
-        self._numbers = memoryview(self._memory).cast("i")
+        self._numbers = memoryview(mmap.mmap(-1, max(1, ports * processes) * _BYTES)).cast("i")
         for process in range(processes):
             self.absent(process)
 

@@ -6,14 +6,13 @@ others: of a destination that takes one connection at a time, process 1 brings a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable
+from typing import Any, Final
 
 from gateway.assembly.processes.place import ProcessPlace
 from gateway.config.tree import Config
 from gateway.records.work import Activity, WorkKind
 
-T = TypeVar("T")
 _EHR: Final = (Activity.DELIVER, Activity.LINK, Activity.VERIFY)
 _HL7: Final = (Activity.STATUS, Activity.FORWARD)
 _IMAGES: Final = (Activity.STORE,)
@@ -48,28 +47,21 @@ def _shared(receivers: Iterable[Any], place: ProcessPlace, limit: str, rate: str
     shared = []
     for one in receivers:
         whole = getattr(one, limit)
-        share = place.share_of(whole)
-        update: dict[str, Any] = {limit: max(share, 1)}
+        share = max(place.share_of(whole), 1)
+        update: dict[str, Any] = {limit: share}
         if rate and getattr(one, rate) is not None:
-            update[rate] = getattr(one, rate) * max(share, 1) / whole
+            update[rate] = getattr(one, rate) * share / whole
         shared.append(one.model_copy(update=update))
     return shared
 
 
 def left_to_others(config: Config, place: ProcessPlace) -> frozenset[WorkKind]:
     """The kinds of work of which this process has no share. `config`: of the whole gateway."""
-    if place.of == 1:
-        return frozenset()
-    return frozenset(_left(config, place))
-
-
-def _left(config: Config, place: ProcessPlace) -> Iterator[WorkKind]:
     limits: list[tuple[str, int, tuple[Activity, ...]]] = [(one.name, one.concurrency, _EHR) for one in config.ehrs]
     limits += [(one.name, one.connections, _HL7) for one in config.hl7.destinations]
     limits += [(one.name, one.associations, _IMAGES) for one in config.dicom.destinations]
     limits += [(one.name, 1, _ON_ONE_ASSOCIATION) for one in config.dicom.destinations]
     limits += [(one.name, one.concurrency, _IMAGES) for one in config.studies.forward_to]
     limits += [(one.name, one.concurrency, _SOURCE) for one in config.studies.sources]
-    for name, limit, activities in limits:
-        if not place.share_of(limit):
-            yield from (WorkKind(activity, name) for activity in activities)
+    of_others = ((name, activities) for name, limit, activities in limits if not place.share_of(limit))
+    return frozenset(WorkKind(activity, name) for name, activities in of_others for activity in activities)

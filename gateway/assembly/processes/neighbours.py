@@ -53,7 +53,7 @@ class Neighbours:
     async def look(self) -> None:
         """Ask the others how receivers answer them, for `all_silences`."""
         numbers = [one for one in range(1, self.place.of + 1) if one != self.place.number]
-        answers = await asyncio.gather(*map(self._ask, numbers)) if self.place.folder is not None else []
+        answers = await asyncio.gather(*map(self._ask, numbers))
         self._others = [one for one in answers if one is not None]
 
     def all_silences(self) -> Silences:
